@@ -1,0 +1,43 @@
+#include "core/base/arena.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+void *aligned_new(size_t size)
+{
+    if (size > SIZE_MAX - 2 * ARENA_ALIGN)
+        return NULL;
+    /* one line more than asked, so that a full vector load at the last element is inside the block */
+    return aligned_alloc(ARENA_ALIGN, arena_round(size) + ARENA_ALIGN);
+}
+
+void aligned_free(void *block) { free(block); }
+
+int arena_init(struct arena *arena, size_t size)
+{
+    *arena = (struct arena){0};
+    arena->base = aligned_new(size);
+    if (arena->base == NULL)
+        return -1;
+    arena->size = arena_round(size);
+    return 0;
+}
+
+void arena_fini(struct arena *arena)
+{
+    aligned_free(arena->base);
+    *arena = (struct arena){0};
+}
+
+void *arena_take(struct arena *arena, size_t size)
+{
+    void *block;
+
+    if (size > arena->size - arena->used || arena_round(size) > arena->size - arena->used)
+        return NULL;
+    block = arena->base + arena->used;
+    arena->used += arena_round(size);
+    if (arena->used > arena->peak)
+        arena->peak = arena->used;
+    return block;
+}

@@ -1,0 +1,20 @@
+/* What this processor can do, read once (cpuid, and xgetbv for what the operating system saves). */
+#ifndef INFOMASK_BASE_CPU_H
+#define INFOMASK_BASE_CPU_H
+
+#include <stdbool.h>
+
+struct cpu_features {
+    bool avx2_fma;    /* AVX2, FMA and F16C */
+    bool avx512;      /* F, BW, DQ and VL */
+    bool avx512_bf16; /* dot products of bf16 pairs */
+    bool avx512_vnni; /* dot products of u8 x s8 quadruples */
+};
+
+/* Thread-safe; the same answer for the life of the process. */
+const struct cpu_features *cpu_features(void);
+
+/* Cores that this process may use (its affinity mask and its cgroup's CPU quota, rounded up); at least 1. */
+int cpu_count(void);
+
+#endif

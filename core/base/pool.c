@@ -1,0 +1,329 @@
+/* One slot per worker holds the loop that this worker has open.  A slot's ticket is generation << 32 | chunks << 16 |
+ * next; a helper reads the ticket, then body and context, and claims chunk `next` by compare-and-swap: if the ticket
+ * is still the same, so was the loop, because a new generation is published only when the old one's last chunk is
+ * done.  Loops of more than 65,535 chunks are run in groups. */
+#include "core/base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#define MAX_CHUNKS 0xffff
+#define IDLE_SPINS 4000 /* looks for work before sleeping: about 0.1 to 0.2 ms */
+#define WAIT_SPINS 2000 /* before a waiting caller yields its core */
+
+struct slot {
+    _Alignas(64) _Atomic uint64_t ticket;
+    _Atomic(pool_body *) body;
+    _Atomic(void *) context;
+    _Alignas(64) _Atomic uint32_t done;
+};
+
+struct worker {
+    struct pool *pool;
+    int index;
+    pthread_t thread;
+};
+
+struct pool {
+    struct slot slot[POOL_MAX_THREADS];
+    _Alignas(64) _Atomic uint64_t open; /* bit i: slot i has an open loop */
+    _Alignas(64) _Atomic int sleepers, queued;
+    pthread_mutex_t lock; /* guards the task list and the sleep */
+    pthread_cond_t wake;
+    struct pool_task *first, **last;
+    bool closing;
+    int threads, started;
+    void (*start)(void *context, int worker);
+    void *start_context;
+    struct worker worker[POOL_MAX_THREADS];
+};
+
+/* which worker this thread is, and whether it is inside a chunk */
+static _Thread_local struct {
+    struct pool *pool;
+    int index;
+    bool inside;
+} self;
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Claims and runs chunks of the slot's loop until none is left; true if it ran any. */
+static bool slot_work(struct slot *slot, int worker)
+{
+    bool any = false;
+
+    for (;;) {
+        uint64_t ticket = atomic_load_explicit(&slot->ticket, memory_order_acquire);
+        uint32_t next = (uint32_t)(ticket & MAX_CHUNKS), chunks = (uint32_t)(ticket >> 16 & MAX_CHUNKS);
+        pool_body *body = atomic_load_explicit(&slot->body, memory_order_relaxed);
+        void *context = atomic_load_explicit(&slot->context, memory_order_relaxed);
+
+        if (next >= chunks)
+            return any;
+        if (!atomic_compare_exchange_weak_explicit(&slot->ticket, &ticket, ticket + 1, memory_order_acq_rel,
+                                                   memory_order_relaxed))
+            continue;
+        self.inside = true;
+        body(context, (int)next, worker);
+        self.inside = false;
+        atomic_fetch_add_explicit(&slot->done, 1, memory_order_release);
+        any = true;
+    }
+}
+
+static bool help(struct pool *pool, int index)
+{
+    uint64_t open = atomic_load_explicit(&pool->open, memory_order_acquire);
+
+    while (open != 0) {
+        int bit = __builtin_ctzll(open);
+        if (slot_work(&pool->slot[bit], index))
+            return true;
+        open &= open - 1;
+    }
+    return false;
+}
+
+static struct pool_task *task_take(struct pool *pool)
+{
+    struct pool_task *task = NULL;
+
+    if (atomic_load_explicit(&pool->queued, memory_order_acquire) == 0)
+        return NULL;
+    (void)pthread_mutex_lock(&pool->lock);
+    task = pool->first;
+    if (task != NULL) {
+        pool->first = task->next;
+        if (pool->first == NULL)
+            pool->last = &pool->first;
+        atomic_fetch_sub(&pool->queued, 1);
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return task;
+}
+
+/* Sleeps until there is a task or an open loop; false when the pool closes and no task is left. */
+static bool doze(struct pool *pool)
+{
+    bool go_on;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->sleepers, 1);
+    while (pool->first == NULL && atomic_load(&pool->open) == 0 && !pool->closing)
+        (void)pthread_cond_wait(&pool->wake, &pool->lock);
+    atomic_fetch_sub(&pool->sleepers, 1);
+    go_on = !(pool->closing && pool->first == NULL);
+    (void)pthread_mutex_unlock(&pool->lock);
+    return go_on;
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *me = argument;
+    struct pool *pool = me->pool;
+    int idle = 0;
+
+    self.pool = pool;
+    self.index = me->index;
+    if (pool->start != NULL)
+        pool->start(pool->start_context, me->index);
+    for (;;) {
+        struct pool_task *task = task_take(pool);
+        if (task != NULL) {
+            task->run(task);
+            idle = 0;
+        } else if (help(pool, me->index)) {
+            idle = 0;
+        } else if (++idle < IDLE_SPINS) {
+            relax();
+        } else {
+            idle = 0;
+            if (!doze(pool))
+                return NULL;
+        }
+    }
+}
+
+enum infomask_status pool_create(struct pool **out, int threads, void (*start)(void *context, int worker),
+                                 void *context, struct infomask_error *err)
+{
+    struct pool *pool;
+
+    if (threads < 1 || threads > POOL_MAX_THREADS)
+        return error_set(err, INFOMASK_ARGUMENT, "threads must be 1 to %d, not %d", POOL_MAX_THREADS, threads);
+    pool = aligned_alloc(64, (sizeof *pool + 63) / 64 * 64);
+    if (pool == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the thread pool");
+    *pool = (struct pool){.threads = threads, .start = start, .start_context = context};
+    pool->last = &pool->first;
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)pthread_cond_init(&pool->wake, NULL);
+    for (int i = 0; i < threads; i++) {
+        pool->worker[i] = (struct worker){.pool = pool, .index = i};
+        if (pthread_create(&pool->worker[i].thread, NULL, worker_main, &pool->worker[i]) != 0) {
+            pool_free(pool);
+            return error_set(err, INFOMASK_INTERNAL, "thread %d of %d cannot be started", i + 1, threads);
+        }
+        pool->started++;
+    }
+    *out = pool;
+    return INFOMASK_OK;
+}
+
+void pool_free(struct pool *pool)
+{
+    if (pool == NULL)
+        return;
+    (void)pthread_mutex_lock(&pool->lock);
+    pool->closing = true;
+    (void)pthread_cond_broadcast(&pool->wake);
+    (void)pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->started; i++)
+        (void)pthread_join(pool->worker[i].thread, NULL);
+    (void)pthread_cond_destroy(&pool->wake);
+    (void)pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+int pool_threads(const struct pool *pool) { return pool == NULL ? 1 : pool->threads; }
+
+void pool_post(struct pool *pool, struct pool_task *task)
+{
+    task->next = NULL;
+    (void)pthread_mutex_lock(&pool->lock);
+    *pool->last = task;
+    pool->last = &task->next;
+    atomic_fetch_add(&pool->queued, 1);
+    (void)pthread_cond_signal(&pool->wake);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+struct run_task {
+    struct pool_task task;
+    void (*fn)(void *context);
+    void *context;
+    pthread_mutex_t lock;
+    pthread_cond_t done_signal;
+    bool done;
+};
+
+static void run_task(struct pool_task *task)
+{
+    struct run_task *run = (struct run_task *)task;
+
+    run->fn(run->context);
+    (void)pthread_mutex_lock(&run->lock);
+    run->done = true;
+    (void)pthread_cond_signal(&run->done_signal);
+    (void)pthread_mutex_unlock(&run->lock);
+}
+
+void pool_run(struct pool *pool, void (*fn)(void *context), void *context)
+{
+    struct run_task run = {.task.run = run_task, .fn = fn, .context = context};
+
+    if (pool == NULL || self.pool == pool) {
+        fn(context);
+        return;
+    }
+    (void)pthread_mutex_init(&run.lock, NULL);
+    (void)pthread_cond_init(&run.done_signal, NULL);
+    pool_post(pool, &run.task);
+    (void)pthread_mutex_lock(&run.lock);
+    while (!run.done)
+        (void)pthread_cond_wait(&run.done_signal, &run.lock);
+    (void)pthread_mutex_unlock(&run.lock);
+    (void)pthread_cond_destroy(&run.done_signal);
+    (void)pthread_mutex_destroy(&run.lock);
+}
+
+static void wake_sleepers(struct pool *pool)
+{
+    if (atomic_load(&pool->sleepers) == 0)
+        return;
+    (void)pthread_mutex_lock(&pool->lock);
+    (void)pthread_cond_broadcast(&pool->wake);
+    (void)pthread_mutex_unlock(&pool->lock);
+}
+
+static void loop_open(struct pool *pool, struct slot *slot, int chunks, pool_body *body, void *context)
+{
+    uint64_t generation = (atomic_load_explicit(&slot->ticket, memory_order_relaxed) >> 32) + 1;
+
+    atomic_store_explicit(&slot->body, body, memory_order_relaxed);
+    atomic_store_explicit(&slot->context, context, memory_order_relaxed);
+    atomic_store_explicit(&slot->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->ticket, generation << 32 | (uint64_t)chunks << 16, memory_order_release);
+    atomic_fetch_or(&pool->open, UINT64_C(1) << self.index);
+    wake_sleepers(pool);
+}
+
+static void loop_run(struct pool *pool, int chunks, pool_body *body, void *context)
+{
+    struct slot *slot = &pool->slot[self.index];
+
+    loop_open(pool, slot, chunks, body, context);
+    (void)slot_work(slot, self.index);
+    atomic_fetch_and(&pool->open, ~(UINT64_C(1) << self.index));
+    for (int spins = 0; atomic_load_explicit(&slot->done, memory_order_acquire) < (uint32_t)chunks; spins++) {
+        if (spins < WAIT_SPINS)
+            relax();
+        else
+            (void)sched_yield();
+    }
+}
+
+struct for_call {
+    struct pool *pool;
+    int chunks;
+    pool_body *body;
+    void *context;
+};
+
+static void for_on_worker(void *context)
+{
+    struct for_call *call = context;
+    pool_for(call->pool, call->chunks, call->body, call->context);
+}
+
+struct shifted {
+    pool_body *body;
+    void *context;
+    int first;
+};
+
+static void shifted_body(void *context, int chunk, int worker)
+{
+    struct shifted *shifted = context;
+    shifted->body(shifted->context, shifted->first + chunk, worker);
+}
+
+void pool_for(struct pool *pool, int chunks, pool_body *body, void *context)
+{
+    if (pool == NULL || (self.pool == pool && (self.inside || pool->threads == 1 || chunks <= 1))) {
+        for (int i = 0; i < chunks; i++)
+            body(context, i, pool == NULL ? 0 : self.index);
+        return;
+    }
+    if (self.pool != pool) {
+        struct for_call call = {pool, chunks, body, context};
+        pool_run(pool, for_on_worker, &call);
+        return;
+    }
+    for (int first = 0; first < chunks; first += MAX_CHUNKS) {
+        struct shifted shifted = {body, context, first};
+        int count = chunks - first < MAX_CHUNKS ? chunks - first : MAX_CHUNKS;
+        loop_run(pool, count, shifted_body, &shifted);
+    }
+}

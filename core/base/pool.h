@@ -1,0 +1,46 @@
+/* The compute threads of the process, and loops whose chunks any idle one of them may take.
+ *
+ * A pool has `threads` workers.  pool_post gives one of them a task (tasks run first come, first served, one at a time
+ * per worker); inside a task, pool_for splits a loop into chunks that the caller and every idle worker claim one by
+ * one.  So a lone task uses the whole machine, and when there are more tasks than workers each task has one core.
+ * A claim is one compare-and-swap on (generation, index): a worker that comes late claims nothing, and the caller
+ * waits only for chunks that were claimed.  Idle workers look for work for a fraction of a millisecond, then sleep.
+ *
+ * Which thread runs a chunk is not determined; what a chunk computes must be a function of its index only, and the
+ * number of chunks a function of the shapes only: then the results are the same bits for any number of threads.
+ */
+#ifndef INFOMASK_BASE_POOL_H
+#define INFOMASK_BASE_POOL_H
+
+#include "core/base/status.h"
+
+#define POOL_MAX_THREADS 64
+
+struct pool;
+
+/* 1 to POOL_MAX_THREADS threads.  `start` (may be NULL) runs first in every worker, with its index: warm-ups. */
+enum infomask_status pool_create(struct pool **pool, int threads, void (*start)(void *context, int worker),
+                                 void *context, struct infomask_error *err);
+/* Runs every task that was posted, then ends the threads.  pool_free(NULL) does nothing. */
+void pool_free(struct pool *pool);
+
+/* Workers; 1 for NULL. */
+int pool_threads(const struct pool *pool);
+
+/* A task: owned by the caller until `run` starts, whose first act may be to free it.  Callable from any thread. */
+struct pool_task {
+    void (*run)(struct pool_task *task);
+    struct pool_task *next; /* the pool's */
+};
+void pool_post(struct pool *pool, struct pool_task *task);
+
+/* Runs fn(context) on a worker and returns when it is done (at once, in place, if the caller is one, or pool is NULL). */
+void pool_run(struct pool *pool, void (*fn)(void *context), void *context);
+
+/* body(context, i, worker) for i in [0, chunks); worker in [0, pool_threads) is the thread that runs the chunk, for
+ * scratch memory.  Returns when all are done.  From a thread that is no worker it goes through pool_run; inside a
+ * chunk, or with pool NULL, the loop runs in place (with the caller's worker index; 0 for NULL). */
+typedef void pool_body(void *context, int chunk, int worker);
+void pool_for(struct pool *pool, int chunks, pool_body *body, void *context);
+
+#endif

@@ -1,0 +1,14 @@
+/* SHA-256 (FIPS 180-4) of a block of bytes or of a file, by nettle. */
+#ifndef INFOMASK_BASE_SHA256_H
+#define INFOMASK_BASE_SHA256_H
+
+#include <stddef.h>
+
+#include "core/base/status.h"
+
+#define SHA256_HEX 65 /* 64 lower-case hex digits and the NUL */
+
+void sha256_bytes(const void *data, size_t size, char hex[SHA256_HEX]);
+enum infomask_status sha256_file(const char *path, char hex[SHA256_HEX], struct infomask_error *err);
+
+#endif

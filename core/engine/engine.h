@@ -1,0 +1,97 @@
+/* Runs a graph: an immutable model that all threads share, and a session per worker.
+ *
+ * A model packs the weights once for the table in use.  It keeps an LRU of plans, one per input size (n, h, w): each
+ * plan places every activation in one arena by its lifetime.  A session owns an arena that grows to its largest plan;
+ * running it allocates nothing.  Taps are tensors that stay readable after a run: the features before the last global
+ * average pooling, and the residual sums inside (the mask's graph of cells).
+ *
+ * Thread rule: a model may be used by any number of sessions at once; a session by one thread at a time.
+ */
+#ifndef INFOMASK_ENGINE_ENGINE_H
+#define INFOMASK_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/pool.h"
+#include "core/base/status.h"
+#include "core/graph/graph.h"
+#include "core/kernels/kernels.h"
+
+enum engine_precision { ENGINE_F32, ENGINE_BF16, ENGINE_INT8 };
+
+struct engine_options {
+    const struct kernel_table *kernels; /* NULL: the best of this processor */
+    enum engine_precision precision;
+    size_t arena_limit; /* bytes a session may use; 0: 256 MiB */
+    int plans;          /* kept at most; 0: 16 */
+    float head_dropout; /* > 0: noise put before the final LINEAR when noise is asked for (model.json "dropout") */
+};
+
+struct engine_model;
+struct engine_session;
+
+/* Takes the graph (frees it, on failure too); it must have been through the passes of graph.h. */
+enum infomask_status engine_model_create(struct engine_model **model, struct graph *graph,
+                                         const struct engine_options *options, struct infomask_error *err);
+void engine_model_free(struct engine_model *model);
+
+/* What the planner found; pointers live as long as the model. */
+struct engine_info {
+    int channels;         /* of the input image */
+    int height, width;    /* of the input, where the file fixes them; else 0 */
+    int stride;           /* input pixels per cell of the features; 1 if there are none */
+    int strides_known;    /* taps below have it */
+    size_t outputs;       /* elements of one item's output: classes */
+    bool pooled_head;     /* global average pooling, then one LINEAR, is the end of the network */
+    bool softmax_output;  /* the file ends in a Softmax: outputs are probabilities */
+    bool fixed_size;      /* only its own height and width work (a Flatten before the head) */
+    bool noise;           /* has Dropout or Noise nodes, or head_dropout */
+    int features;         /* channels of the features (pooled_head) */
+    const float *head_w;  /* [outputs, features] row-major, NULL unless pooled_head */
+    const float *head_b;  /* [outputs], zeros if the file has none */
+    int tap_count;
+    const char *isa;
+    enum engine_precision precision;
+    size_t weight_bytes;
+};
+const struct engine_info *engine_model_info(const struct engine_model *model);
+
+/* Bytes of arena that a run at (n, h, w) needs; 0 if it does not fit the network. */
+size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w);
+
+enum infomask_status engine_session_create(struct engine_session **session, struct engine_model *model,
+                                           struct pool *pool, struct infomask_error *err);
+void engine_session_free(struct engine_session *session);
+/* Gives memory above the plan of the model's own input back. */
+void engine_session_trim(struct engine_session *session);
+size_t engine_session_bytes(const struct engine_session *session);
+
+/* Prepares a run of n images of h x w and returns in *input where to write them: [n, h, w, channels] float32.
+ * With `taps`, features and residual sums are kept.  INFOMASK_LIMIT names the arena limit if it does not fit. */
+enum infomask_status engine_prepare(struct engine_session *session, int n, int h, int w, bool taps, float **input,
+                                    struct infomask_error *err);
+/* Runs what was prepared.  The input may be overwritten. */
+enum infomask_status engine_run(struct engine_session *session, struct infomask_error *err);
+
+/* Valid from engine_run to the next engine_prepare of the session. */
+const float *engine_output(const struct engine_session *session); /* [n, outputs] */
+struct engine_tap {
+    const float *data; /* [n, h, w, c] */
+    int n, h, w, c;
+};
+/* Features before the pooling (prepared with taps, pooled_head); data NULL otherwise. */
+struct engine_tap engine_features(const struct engine_session *session);
+/* Residual sums in network order, i in [0, tap_count); where a network has none, the last tensor of each resolution. */
+struct engine_tap engine_residual(const struct engine_session *session, int i);
+
+/* The head alone on the features' mean: z[outputs] = W mean + b, float32 in, the same bits as the network's. */
+void engine_head(const struct engine_model *model, const float *mean, float *z);
+
+/* Noisy passes after a run with n = 1: `samples` rows of outputs, z [samples, outputs]; only what lies behind the
+ * first noise runs again, in one batch.  The noise is a function of (seed, sample, node, element). */
+enum infomask_status engine_noisy(struct engine_session *session, int samples, uint64_t seed, float *z,
+                                  struct infomask_error *err);
+
+#endif

@@ -1,0 +1,335 @@
+/* infomask: a photo in; class probabilities, nats, a mask and a filtered photo out.
+ *
+ * The public face of the numeric core (libinfomask.a): no HTTP, no JSON, no configuration, no global state.  The nouns:
+ *   pool     the compute threads of the process (core/base/pool.h), made once and handed in;
+ *   model    a network, immutable and shared by all threads;
+ *   session  what one worker needs to run a model; one thread at a time;
+ *   photo    the bytes of one upload and what was decoded of them; one thread at a time.
+ * Everything is in nats and in double; a caller converts to bits.  Class priors are natural.  Every call that can
+ * fail returns a status and fills err with a sentence for the user (core/base/status.h).
+ */
+#ifndef INFOMASK_H
+#define INFOMASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/pool.h"
+#include "core/base/status.h"
+
+#define INFOMASK_VERSION "0.1.0"
+
+/* ---- Photos ------------------------------------------------------------------------------------------------------ */
+
+struct infomask_limits {
+    size_t max_pixels;     /* default 40,000,000 */
+    int max_side;          /* 16,384 */
+    int min_side;          /* 8 */
+    int max_scans;         /* of a progressive JPEG: 100 */
+    size_t decoder_memory; /* 256 MiB */
+    bool (*expired)(void *context); /* polled during long work; true ends it with INFOMASK_DEADLINE.  May be NULL */
+    void *deadline_context;
+};
+struct infomask_limits infomask_default_limits(void);
+
+struct infomask_photo_info {
+    const char *format;            /* "jpeg", "png", "webp" */
+    int width, height;             /* as a viewer shows it */
+    int orientation;               /* EXIF 1..8 */
+    bool alpha;
+};
+
+struct infomask_photo;
+
+/* Looks at the header only; the bytes are borrowed until infomask_photo_close.  Decoding happens on first need, once,
+ * and only as far as the request needs. */
+enum infomask_status infomask_photo_open(const void *bytes, size_t size, const struct infomask_limits *limits,
+                                         struct infomask_photo **photo, struct infomask_error *err);
+void infomask_photo_close(struct infomask_photo *photo);
+const struct infomask_photo_info *infomask_photo_info(const struct infomask_photo *photo);
+
+/* ---- Models ------------------------------------------------------------------------------------------------------ */
+
+enum infomask_precision { INFOMASK_F32, INFOMASK_BF16, INFOMASK_INT8 };
+enum infomask_color { INFOMASK_RGB, INFOMASK_BGR, INFOMASK_GRAY };
+enum infomask_fit { INFOMASK_CROP, INFOMASK_SQUASH };
+
+/* The plain values of a model folder's model.json (api.md section 4).  Strings and arrays are copied. */
+struct infomask_model_spec {
+    const char *path;   /* the ONNX file */
+    const char *output; /* tensor name, or NULL: the file's first output */
+    bool probabilities; /* the output is probabilities, not logits */
+    size_t labels;      /* lines of labels.txt; must equal the network's outputs; 0: not checked */
+
+    int width, height; /* the training view */
+    enum infomask_color color;
+    bool nhwc;                /* the file's input layout is NHWC (for raw tensors only) */
+    enum infomask_fit fit;
+    double crop;              /* of the shorter side */
+    int resize_width, resize_height; /* INFOMASK_SQUASH: first to this size; 0: straight to width x height */
+    const char *resize;       /* "bicubic", "bilinear", "nearest", "lanczos" */
+    float mean[3], std[3];    /* of 0..255 values */
+
+    const double *prior;       /* [labels] training prior, or NULL: uniform */
+    const double *logit_prior; /* [labels] what is inside the logits, or NULL: by objective */
+    bool pc_softmax;           /* objective: logit prior defaults to uniform instead of prior */
+    double label_smoothing;    /* inverted before any PMI; 0: none */
+    double temperature;        /* logits are divided by it; 0 or 1: none */
+    float dropout;             /* noise before the head when samples are asked for; 0: none */
+    const char *isa;           /* "ref", "blas", "avx2", "avx512"; NULL: the best of this processor */
+    enum infomask_precision precision;
+    size_t arena_limit;        /* bytes per session; 0: 256 MiB */
+
+    /* The folder's own mask settings; 0 or NULL: the built-in ones. */
+    const char *mask_threshold; /* as the parameter `threshold` */
+    int mask_resolution;
+    double mask_min_evidence; /* nats; NAN or 0: 0.29 log K */
+    int mask_window;          /* cells of the window PMI: 0: 5 */
+};
+/* Spec with every default filled in (224 x 224 RGB, crop 0.875 bicubic, mean 0, std 1, softmax, uniform prior). */
+struct infomask_model_spec infomask_default_spec(void);
+
+struct infomask_model;
+
+struct infomask_model_info {
+    size_t classes;
+    int width, height, channels;
+    int stride;       /* input pixels per map cell */
+    bool class_map;   /* pooled linear head: infocam and its kin work; else only occlusion */
+    bool noise;       /* samples can be asked for */
+    bool fixed_size;
+    char sha256[65];  /* of the model file */
+    const char *isa;
+    const char *precision; /* "f32", "bf16", "int8" */
+    size_t weight_bytes;
+    double prior_entropy; /* H(prior), nats */
+};
+
+enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **model,
+                                         struct infomask_error *err);
+void infomask_model_free(struct infomask_model *model); /* no session may be left */
+const struct infomask_model_info *infomask_model_info(const struct infomask_model *model);
+
+struct infomask_session;
+/* pool: whose idle threads help; NULL: none. */
+enum infomask_status infomask_session_create(struct infomask_model *model, struct pool *pool,
+                                             struct infomask_session **session, struct infomask_error *err);
+void infomask_session_free(struct infomask_session *session);
+void infomask_session_trim(struct infomask_session *session); /* when idle: back to the arena of the training view */
+size_t infomask_session_bytes(const struct infomask_session *session);
+
+/* ---- Results ----------------------------------------------------------------------------------------------------- */
+
+struct infomask_timing { /* milliseconds */
+    double decode, preprocess, network, information, map, mask, fill, encode;
+};
+
+/* The prior asked about. */
+struct infomask_prior {
+    enum { INFOMASK_PRIOR_TRAIN, INFOMASK_PRIOR_UNIFORM, INFOMASK_PRIOR_GIVEN } kind;
+    const double *p; /* GIVEN: [classes], positive, summing to 1 */
+};
+
+struct infomask_classify_options {
+    struct infomask_prior prior;
+    int samples; /* 0..256 noisy passes; INFOMASK_NO_NOISE for a model without noise */
+    uint64_t seed;
+};
+
+/* All arrays are [classes] and belong to the result. */
+struct infomask_classification {
+    size_t classes;
+    double *log_probability; /* log p_t(y|x) */
+    double *pmi;             /* log p_t(y|x) - log t_y */
+    double information, entropy, prior_entropy;
+    int *order;              /* classes by falling probability, ties by index */
+    int samples;             /* 0: no noise below */
+    uint64_t seed;
+    double noise_information[2], model_information;
+    double *noise_l1, *noise_ls; /* log-probability [L_1, L_S]; pmi: minus log prior */
+    double *log_prior;           /* log t_y */
+    float *logits;               /* as the network gave them (after the temperature) */
+    struct infomask_timing timing;
+};
+void infomask_classification_fini(struct infomask_classification *result);
+
+enum infomask_status infomask_classify(struct infomask_session *session, struct infomask_photo *photo,
+                                       const struct infomask_classify_options *options,
+                                       struct infomask_classification *result, struct infomask_error *err);
+
+/* Several photos in one pass; results[i] or errors[i] (status not OK) for each.  Returns the first fatal status. */
+enum infomask_status infomask_classify_batch(struct infomask_session *session, struct infomask_photo *const *photos,
+                                             int count, const struct infomask_classify_options *options,
+                                             struct infomask_classification *results, struct infomask_error *errors,
+                                             struct infomask_error *err);
+
+/* ---- Masks ------------------------------------------------------------------------------------------------------- */
+
+enum infomask_method {
+    INFOMASK_INFOCAM,
+    INFOMASK_CAM,
+    INFOMASK_INFOCAM_PLUS,
+    INFOMASK_GRADCAM_PLUS_PLUS,
+    INFOMASK_LAYERCAM,
+    INFOMASK_OCCLUSION
+};
+enum infomask_quality { INFOMASK_STANDARD, INFOMASK_MIDDLE, INFOMASK_FAST };
+enum infomask_threshold_rule {
+    INFOMASK_THRESHOLD_AUTO,
+    INFOMASK_THRESHOLD_OTSU,
+    INFOMASK_THRESHOLD_MAX,   /* value: share of the maximum, of the saliency */
+    INFOMASK_THRESHOLD_NATS,  /* value: nats per cell */
+    INFOMASK_THRESHOLD_SHARE, /* value: share of the positive information */
+    INFOMASK_THRESHOLD_WINDOW /* window PMI > 0 */
+};
+
+struct infomask_mask_options {
+    const int *targets; /* class indices; NULL with count 0: the best class of the classification */
+    int target_count;
+    struct infomask_prior prior;
+    enum infomask_method method;
+    enum infomask_quality quality;
+    int resolution;     /* 0: by quality; -1: native; else the side */
+    bool no_refine;
+    enum infomask_threshold_rule threshold;
+    double threshold_value;
+    bool threshold_given; /* false: the model folder's rule */
+    double min_evidence;  /* nats; NAN: the model's */
+    int occlusion_window, occlusion_stride; /* pixels of the view; 0: a quarter and an eighth of its side */
+};
+struct infomask_mask_options infomask_default_mask_options(void);
+
+struct infomask_object {
+    int x, y, width, height; /* photo pixels */
+    double area;             /* share of the photo */
+    int peak_x, peak_y;      /* the most informative pixel */
+    double information_share;
+};
+
+/* One target's map; of several targets there is one each. */
+struct infomask_map {
+    int target;
+    double probability, pmi;       /* of the classification pass (the model's own crop) */
+    int rows, columns;
+    double *cells;                 /* [rows, columns] nats per cell (other methods: their own unit); owned */
+    double mean, map_pmi;          /* mean of the cells; PMI of the pass that made the map */
+    double largest_window_pmi;     /* NAN without a pooled head */
+};
+
+struct infomask_mask {
+    int width, height;             /* of the photo */
+    enum infomask_method method;
+    int map_count;
+    struct infomask_map *maps;     /* in the order of the targets; owned */
+    bool empty;                    /* nothing there, nothing masked */
+    enum infomask_threshold_rule rule;
+    double threshold;              /* in the unit of the rule */
+    double area;                   /* share of the photo's pixels that are masked */
+    double information_share;      /* of the positive information, inside the mask */
+    uint8_t *pixels;               /* [height, width] 0 or 255; owned */
+    struct infomask_object *objects;
+    int object_count;
+    struct infomask_saliency *saliency; /* opaque, at working size; owned */
+    struct infomask_timing timing;
+};
+void infomask_mask_fini(struct infomask_mask *mask);
+
+/* classification: of the same photo, session and prior (its pmi and probability go into the maps). */
+enum infomask_status infomask_mask(struct infomask_session *session, struct infomask_photo *photo,
+                                   const struct infomask_classification *classification,
+                                   const struct infomask_mask_options *options, struct infomask_mask *mask,
+                                   struct infomask_error *err);
+
+/* The largest square side that `resolution` may ask of this model. */
+int infomask_largest_resolution(struct infomask_model *model, const struct infomask_photo *photo);
+
+enum infomask_picture { INFOMASK_PICTURE_MASK, INFOMASK_PICTURE_MAP, INFOMASK_PICTURE_SALIENCY, INFOMASK_PICTURE_OVERLAY };
+
+struct infomask_picture_options {
+    enum infomask_picture picture;
+    const char *colormap; /* "viridis", "magma", "turbo", "gray"; NULL: viridis */
+    double unit;          /* 1: nats, 1 / ln 2: bits (scale and offset of MAP, the legend of OVERLAY) */
+};
+
+/* An encoded picture; data is malloc'ed. */
+struct infomask_encoded {
+    uint8_t *data;
+    size_t size;
+    const char *content_type;
+    double scale, offset; /* MAP: value = offset + scale * pixel, in the unit asked for */
+};
+void infomask_encoded_fini(struct infomask_encoded *encoded);
+
+/* PNG of exactly the photo's size.  OVERLAY needs the photo. */
+enum infomask_status infomask_mask_png(const struct infomask_mask *mask, struct infomask_photo *photo,
+                                       const struct infomask_picture_options *options,
+                                       struct infomask_encoded *encoded, struct infomask_error *err);
+bool infomask_colormap_known(const char *name);
+
+/* ---- Filtering --------------------------------------------------------------------------------------------------- */
+
+enum infomask_fill {
+    INFOMASK_INPAINT,
+    INFOMASK_DIFFUSE,
+    INFOMASK_BLUR,
+    INFOMASK_MEAN,
+    INFOMASK_PIXELATE,
+    INFOMASK_TRANSPARENT,
+    INFOMASK_COLOR
+};
+
+struct infomask_filter_options {
+    struct infomask_mask_options mask;
+    bool keep;           /* keep only the target */
+    enum infomask_fill fill;
+    uint8_t color[3];    /* INFOMASK_COLOR */
+    double dilate;       /* pixels at longest side 224, scaled with the photo; default 3 */
+    double feather;      /* pixels; default 0 */
+    double until;        /* residual PMI in nats at which removal is complete; NAN: one round */
+    int max_passes;      /* default 3 */
+    double max_area;     /* default 0.6 */
+    bool jpeg;           /* encode as JPEG quality 90; else PNG */
+    uint64_t seed;       /* of the random control region */
+};
+struct infomask_filter_options infomask_default_filter_options(void);
+
+struct infomask_verification { /* one a target; pmi as infomask_classify answers for the photo and the returned bytes */
+    int target;
+    double pmi_before, pmi_after, map_pmi_before, map_pmi_after;
+    double probability_before, probability_after;
+    int rank_after; /* 1: still the best class */
+    double area, random_area_pmi_after;
+    int passes;
+    bool complete;
+};
+
+struct infomask_filtered {
+    struct infomask_mask mask; /* the union of all rounds */
+    struct infomask_encoded image;
+    struct infomask_verification *rows;
+    int row_count;
+    double area;
+    int passes;
+    bool complete;
+    struct infomask_timing timing;
+};
+void infomask_filtered_fini(struct infomask_filtered *filtered);
+
+/* Masks, fills, encodes, decodes what was encoded and verifies.  mask_in: a mask of the same photo and options that the
+ * caller has already (then copied), or NULL. */
+enum infomask_status infomask_filter(struct infomask_session *session, struct infomask_photo *photo,
+                                     const struct infomask_classification *classification,
+                                     const struct infomask_filter_options *options,
+                                     const struct infomask_mask *mask_in, struct infomask_filtered *filtered,
+                                     struct infomask_error *err);
+
+/* ---- Raw tensors (infomask run, bench, protocol v2) ---------------------------------------------------------------- */
+
+/* n images of h x w in the model's own input layout (spec.nhwc, else NCHW), float32, normalised by the caller.
+ * output [n, classes]: the network's own output, no temperature.  features (may be NULL): malloc'ed
+ * [n, fh, fw, fc] with its dims, NULL where the model has no pooled head. */
+enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
+                                  float *output, struct infomask_error *err);
+
+#endif

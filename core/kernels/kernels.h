@@ -1,0 +1,150 @@
+/* The compute kernels: what each one calculates, and the table through which the engine reaches them.
+ *
+ * Tensors are NHWC: a pixel is C adjacent elements, a row is W pixels.  Any channel count is allowed; kernels handle
+ * tails.  Strides are in elements unless a name says bytes.  Kernels write nothing outside the ranges named, may read
+ * up to one vector beyond a tensor's last element (aligned_new and arena_take leave room), and never allocate.
+ * Thread rule: every kernel may run in any number of threads at once on disjoint outputs.
+ *
+ * Each instruction set has one table.  kernels_get starts from the reference table (ref/: the readable oracle; no
+ * slot is NULL) and overrides the slots that the set has: a missing slot is a correct slow path.
+ * Determinism: for one table, the result of a kernel is a function of its inputs only, not of how the caller cut the
+ * work into ranges.
+ */
+#ifndef INFOMASK_KERNELS_KERNELS_H
+#define INFOMASK_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/status.h"
+
+enum kernel_isa { KERNEL_REF, KERNEL_BLAS, KERNEL_AVX2, KERNEL_AVX512, KERNEL_ISAS };
+
+/* Element types of activations and packed weights.  BF16 and U8 need kernels->types to have their bit. */
+enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_U8 };
+
+enum kernel_activation {
+    KERNEL_CLAMP, /* min(max(x, low), high); low = -INFINITY, high = INFINITY: none */
+    KERNEL_SIGMOID,
+    KERNEL_SILU,
+    KERNEL_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1), alpha in low, beta in high */
+    KERNEL_HARD_SWISH,
+    KERNEL_LEAKY_RELU /* alpha in low */
+};
+
+struct kernel_epilogue {
+    enum kernel_activation activation;
+    float low, high;
+};
+
+/* Weights of a matrix product, packed once for one table.  K = segments * segment_k. */
+struct kernel_weights {
+    enum kernel_type type;
+    int segments, segment_k, n;
+    int panels;        /* column groups; a gemm call may do any range of them */
+    int panel_columns; /* columns [p * panel_columns, ...) belong to panel p */
+    void *data;        /* the table's own format, 64-byte aligned, owned */
+    size_t bytes;
+    float *bias;  /* [n rounded up], zero-filled; owned */
+    float *scale; /* U8: per output column; else NULL */
+};
+
+/* C[m, n] = activation(A W + bias + R) on rows [0, m) and panels [panel0, panel1).
+ * Row i of A is `segments` runs of segment_k elements: run s starts at a + i * a_row + s * a_segment (a 1x1
+ * convolution is one run; a 3x3 one over a padded NHWC tensor is three runs of 3C, a_segment one padded row). */
+struct kernel_gemm {
+    const struct kernel_weights *weights;
+    const void *a; /* of weights->type */
+    ptrdiff_t a_row, a_segment;
+    int m;
+    void *c; /* of type out */
+    ptrdiff_t c_row;
+    const void *residual; /* of type out, or NULL; may be c itself */
+    ptrdiff_t residual_row;
+    enum kernel_type out;
+    int panel0, panel1;
+    struct kernel_epilogue epilogue;
+    float a_scale; /* U8: value = a_scale * (u8 - a_zero) */
+    int a_zero;
+    float c_scale; /* U8 output */
+    int c_zero;
+    float *scratch; /* kernel_table.gemm_scratch elements, or NULL if that is 0 */
+};
+
+/* One image's depthwise convolution, output rows [y0, y1), channels [c0, c1) (c0 a multiple of 16). */
+struct kernel_depthwise {
+    const float *x; /* [h, w, c] */
+    int h, w, c;
+    float *y; /* [out_h, out_w, c] */
+    int out_h, out_w;
+    const float *weights; /* [kernel_h, kernel_w, c] */
+    const float *bias;    /* [c] or NULL */
+    int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+    int y0, y1, c0, c1;
+    struct kernel_epilogue epilogue;
+};
+
+/* One image's pooling, output rows [y0, y1).  Padding is left out of a maximum, and of an average unless
+ * count_include_pad. */
+struct kernel_pool {
+    const float *x;
+    int h, w, c;
+    float *y;
+    int out_h, out_w;
+    int kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right;
+    bool count_include_pad;
+    int y0, y1;
+};
+
+struct kernel_table {
+    enum kernel_isa isa;
+    const char *name; /* "ref", "blas", "avx2", "avx512" */
+    unsigned types;   /* bit (1 << kernel_type) for each type that gemm takes */
+
+    /* w is [n][segments * segment_k] (an ONNX Gemm's transposed B; a convolution's weights with the channels last).
+     * bias may be NULL.  Free with kernel_weights_fini. */
+    enum infomask_status (*pack)(struct kernel_weights *weights, enum kernel_type type, const float *w,
+                                 const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
+    void (*gemm)(const struct kernel_gemm *gemm);
+    size_t (*gemm_scratch)(const struct kernel_gemm *gemm); /* floats that a call needs */
+
+    void (*depthwise)(const struct kernel_depthwise *depthwise);
+    void (*max_pool)(const struct kernel_pool *pool);
+    void (*average_pool)(const struct kernel_pool *pool);
+    /* y[c] = mean over the pixels of x[pixels, c], channels [c0, c1); summed in pixel order */
+    void (*global_average)(const float *x, size_t pixels, int c, float *y, int c0, int c1);
+    /* y = activation(a + b), n elements; y may be a or b */
+    void (*add)(const float *a, const float *b, float *y, size_t n, const struct kernel_epilogue *epilogue);
+    void (*mul)(const float *a, const float *b, float *y, size_t n);
+    /* y[pixels, c] = activation(x * scale[c] + shift[c]); scale or shift may be NULL; y may be x */
+    void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y, size_t pixels, int c,
+                        const struct kernel_epilogue *epilogue);
+    void (*activate)(const float *x, float *y, size_t n, const struct kernel_epilogue *epilogue);
+    /* rows of n: y = softmax(x), finite for any finite x */
+    void (*softmax)(const float *x, float *y, size_t rows, size_t n);
+    /* general matrix product for what is not a layer (class maps, cell affinities, training):
+     * C[m, n] = alpha op(A) op(B) + beta C, row-major, op transposes where the flag says so */
+    void (*sgemm)(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
+                  const float *b, int ldb, float beta, float *c, int ldc);
+};
+
+/* The table of an instruction set; NULL if this processor or this build does not have it.  Never freed. */
+const struct kernel_table *kernels_get(enum kernel_isa isa);
+/* The best table of this processor. */
+const struct kernel_table *kernels_best(void);
+/* "ref", "blas", "avx2" or "avx512"; INFOMASK_ARGUMENT for another word or a set that is not here. */
+enum infomask_status kernels_named(const char *name, const struct kernel_table **table, struct infomask_error *err);
+
+void kernel_weights_fini(struct kernel_weights *weights);
+
+/* Holds OpenBLAS to one thread and makes the calling thread's work buffer; each worker calls it once at start. */
+void kernels_warm_up(void);
+
+/* For the tables: each file fills in its slots, and is called on processors that have the set. */
+void kernels_ref_fill(struct kernel_table *table);
+void kernels_blas_fill(struct kernel_table *table);
+void kernels_avx2_fill(struct kernel_table *table);
+void kernels_avx512_fill(struct kernel_table *table);
+
+#endif

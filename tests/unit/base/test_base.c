@@ -1,0 +1,196 @@
+#include "test.h"
+
+#include <math.h>
+#include <stdatomic.h>
+
+#include "core/base/arena.h"
+#include "core/base/checked.h"
+#include "core/base/cpu.h"
+#include "core/base/pool.h"
+#include "core/base/random.h"
+#include "core/base/sha256.h"
+
+static void errors_carry_a_sentence(void **state)
+{
+    struct infomask_error err = {0};
+    (void)state;
+    assert_int_equal(error_set(&err, INFOMASK_ARGUMENT, "top_k must be 1 to %d", 10), INFOMASK_ARGUMENT);
+    assert_string_equal(err.text, "top_k must be 1 to 10");
+    error_prefix(&err, "model %s", "m");
+    assert_string_equal(err.text, "model m: top_k must be 1 to 10");
+    assert_int_equal(error_set(NULL, INFOMASK_IO, "x"), INFOMASK_IO);
+    assert_string_equal(status_word(INFOMASK_BAD_IMAGE), "bad_image");
+}
+
+static void sizes_are_checked(void **state)
+{
+    size_t r = 7;
+    (void)state;
+    assert_false(checked_mul(SIZE_MAX, 2, &r));
+    assert_int_equal(r, 7);
+    assert_true(checked_mul3(3, 4, 5, &r));
+    assert_int_equal(r, 60);
+    assert_false(checked_add(SIZE_MAX, 1, &r));
+}
+
+static void arena_hands_out_aligned_blocks(void **state)
+{
+    struct arena arena;
+    void *a, *b;
+    (void)state;
+    assert_int_equal(arena_init(&arena, 1000), 0);
+    a = arena_take(&arena, 1);
+    b = arena_take(&arena, 900);
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_int_equal((uintptr_t)a % ARENA_ALIGN, 0);
+    assert_int_equal((char *)b - (char *)a, ARENA_ALIGN);
+    assert_null(arena_take(&arena, 100));
+    assert_null(arena_take(&arena, SIZE_MAX));
+    arena_rewind(&arena, 0);
+    assert_ptr_equal(arena_take(&arena, 100), a);
+    arena_fini(&arena);
+    assert_null(aligned_new(SIZE_MAX - 3));
+}
+
+/* FIPS 180-4 example */
+static void sha256_of_abc(void **state)
+{
+    char hex[SHA256_HEX];
+    (void)state;
+    sha256_bytes("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+/* the known answers of Philox4x32-10 from its authors' kat_vectors */
+static void philox_known_answers(void **state)
+{
+    struct random_block zero = random_block(0, 0, 0);
+    struct random_block ones = random_block(UINT64_MAX, UINT64_MAX, UINT64_MAX);
+    (void)state;
+    assert_int_equal(zero.word[0], 0x6627e8d5);
+    assert_int_equal(zero.word[3], 0x9b00dbd8);
+    assert_int_equal(zero.word[1], 0xe169c58d);
+    assert_int_equal(zero.word[2], 0xbc57ac4c);
+    assert_int_equal(ones.word[0], 0x408f276d);
+    assert_int_equal(ones.word[1], 0x41c83b0e);
+    assert_int_equal(ones.word[2], 0xa20bc7c6);
+    assert_int_equal(ones.word[3], 0x6d5451fd);
+}
+
+static void random_moments(void **state)
+{
+    struct random_stream stream = random_stream(1, 2);
+    double sum = 0, square = 0;
+    int n = 100000, seen[7] = {0};
+    (void)state;
+    for (int i = 0; i < n; i++) {
+        double x = random_normal(&stream);
+        sum += x;
+        square += x * x;
+        seen[random_below(&stream, 7)]++;
+    }
+    assert_true(fabs(sum / n) < 5 / sqrt(n));
+    assert_true(fabs(square / n - 1) < 5 * sqrt(2.0 / n));
+    for (int i = 0; i < 7; i++)
+        assert_true(abs(seen[i] - n / 7) < 5 * 120);
+}
+
+struct sum {
+    _Atomic int count[512];
+    struct pool *pool;
+};
+
+static void count_chunk(void *context, int chunk, int worker)
+{
+    struct sum *sum = context;
+    assert_true(worker >= 0 && worker < pool_threads(sum->pool));
+    atomic_fetch_add(&sum->count[chunk], 1);
+}
+
+static void nested_chunk(void *context, int chunk, int worker)
+{
+    struct sum *sum = context;
+    (void)chunk;
+    (void)worker;
+    pool_for(sum->pool, 512, count_chunk, sum);
+}
+
+static void every_chunk_runs_once(void **state)
+{
+    (void)state;
+    for (int threads = 0; threads <= 8; threads++) {
+        struct pool *pool = NULL;
+        struct sum *sum = calloc(1, sizeof *sum);
+        if (threads > 0)
+            assert_int_equal(pool_create(&pool, threads, NULL, NULL, NULL), INFOMASK_OK);
+        sum->pool = pool;
+        for (int round = 1; round <= 200; round++) {
+            pool_for(pool, 512, count_chunk, sum);
+            for (int i = 0; i < 512; i++)
+                assert_int_equal(sum->count[i], round);
+        }
+        pool_for(pool, 3, nested_chunk, sum);
+        for (int i = 0; i < 512; i++)
+            assert_int_equal(sum->count[i], 203);
+        pool_free(pool);
+        free(sum);
+    }
+}
+
+struct task_loop {
+    struct pool_task task;
+    struct sum *sum;
+    _Atomic int *left;
+};
+
+static void task_with_loop(struct pool_task *task)
+{
+    struct task_loop *loop = (struct task_loop *)task;
+    for (int i = 0; i < 20; i++)
+        pool_for(loop->sum->pool, 512, count_chunk, loop->sum);
+    atomic_fetch_sub(loop->left, 1);
+}
+
+static void many_tasks_share_the_workers(void **state)
+{
+    struct pool *pool;
+    struct sum *sum = calloc(1, sizeof *sum);
+    struct task_loop loops[50];
+    _Atomic int left = 50;
+    (void)state;
+    assert_int_equal(pool_create(&pool, 3, NULL, NULL, NULL), INFOMASK_OK);
+    sum->pool = pool;
+    for (int i = 0; i < 50; i++) {
+        loops[i] = (struct task_loop){.task.run = task_with_loop, .sum = sum, .left = &left};
+        pool_post(pool, &loops[i].task);
+    }
+    pool_free(pool); /* ends what was posted */
+    assert_int_equal(left, 0);
+    for (int i = 0; i < 512; i++)
+        assert_int_equal(sum->count[i], 1000);
+    free(sum);
+}
+
+static void bad_thread_counts_are_refused(void **state)
+{
+    struct pool *pool;
+    struct infomask_error err;
+    (void)state;
+    assert_int_equal(pool_create(&pool, 0, NULL, NULL, &err), INFOMASK_ARGUMENT);
+    assert_string_equal(err.text, "threads must be 1 to 64, not 0");
+    assert_true(cpu_count() >= 1);
+    assert_ptr_equal(cpu_features(), cpu_features());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errors_carry_a_sentence),   cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(arena_hands_out_aligned_blocks), cmocka_unit_test(sha256_of_abc),
+        cmocka_unit_test(philox_known_answers),      cmocka_unit_test(random_moments),
+        cmocka_unit_test(every_chunk_runs_once),     cmocka_unit_test(many_tasks_share_the_workers),
+        cmocka_unit_test(bad_thread_counts_are_refused),
+    };
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}

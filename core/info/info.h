@@ -1,8 +1,9 @@
 /* Information from logits (arXiv 1910.02629): log-softmax, PMI, entropy, under stated priors.  All in nats, all in
- * double, finite for any finite logits.  The formulas and their tags (A1 ... G1) are explained in docs/information.md.
+ * double, finite for any finite logits.  The formulas and their tags (A1 ... E10) are explained in docs/information.md.
  *
- * K classes; z logits [K]; r the prior that is inside the logits (logit prior), t the prior asked about (target
- * prior), both as natural logarithms [K].  Thread rule: pure functions.
+ * K classes (k >= 1); z logits [K]; r the prior that is inside the logits (logit prior), t the prior asked about
+ * (target prior), both as natural logarithms [K], normalised, every class possible; NULL means uniform throughout.
+ * Output arrays belong to the caller.  Thread rule: pure functions.
  */
 #ifndef INFOMASK_INFO_INFO_H
 #define INFOMASK_INFO_INFO_H
@@ -12,34 +13,46 @@
 /* log sum_k exp(z_k) */
 double info_log_sum_exp(const double *z, size_t k);
 
+/* log sum_k t_k exp(z_k) */
+double info_log_mean_exp(const double *z, const double *log_t, size_t k);
+
 /* out_y = z_y - log sum_k exp(z_k).  out may be z. */
 void info_log_softmax(const double *z, size_t k, double *out);
 
 /* log p_t(y|x) = log softmax(z + log t - log r)_y.  log_r or log_t NULL means uniform. */
 void info_log_posterior(const float *z, const double *log_r, const double *log_t, size_t k, double *log_p);
 
-/* PC-softmax (arXiv 1911.10688): out_y = z_y - log sum_k t_k exp(z_k), the PMI of a network trained by it. */
+/* The same from a log-posterior under the prior s (A5): log p_t(y|x) = log softmax(log p_s + log t - log s)_y.
+ * log_p_t may be log_p_s. */
+void info_shift_prior(const double *log_p_s, const double *log_s, const double *log_t, size_t k, double *log_p_t);
+
+/* PC-softmax (arXiv 1911.10688): out_y = z_y - log sum_k t_k exp(z_k), the PMI of a network trained by it (A1, A4).
+ * out may be z. */
 void info_pc_log_softmax(const double *z, const double *log_t, size_t k, double *out);
 
-/* i_t(x;y) = log p_t(y|x) - log t_y.  pmi may be log_p. */
+/* i_t(x;y) = log p_t(y|x) - log t_y; sum_y t_y exp(i_t(x;y)) = 1 (A3).  pmi may be log_p. */
 void info_pmi(const double *log_p, const double *log_t, size_t k, double *pmi);
 
-/* H(q) = -sum q log q, from log q. */
+/* The PMI of the guarded posterior (1 - eps) q + eps t, 0 < eps < 1: log eps <= result <= -log t_y (C6). */
+double info_guarded_pmi(double pmi, double eps);
+
+/* H(q) = -sum q log q, from log q; in [0, log K]. */
 double info_entropy(const double *log_q, size_t k);
 
-/* KL(q || t) = sum q (log q - log t); >= 0. log_t NULL means uniform. */
+/* KL(q || t) = sum q (log q - log t), in [0, -log min t] (B2). */
 double info_kl(const double *log_q, const double *log_t, size_t k);
 
-/* Inverts label smoothing of eps: q = (1 - eps) p + eps / K -> p, clipped at 0 and renormalised; in logarithms
- * (a class that is clipped gets the smallest finite log-probability of the result's range, log(1e-300)). */
+/* Inverts label smoothing of eps, 0 <= eps < 1: q = (1 - eps) p + eps / K -> p, clipped at 0 and renormalised; in
+ * logarithms (a class that is clipped gets log(1e-300)).  log_p may be log_q; eps 0 copies. */
 void info_unsmooth(const double *log_q, double eps, size_t k, double *log_p);
 
-/* Noisy passes (docs/information.md section 3): log_q [s][k] under the target prior. */
+/* Noisy passes (docs/information.md section 3): log_q [s][k] under the target prior, s >= 1. */
 struct info_noise {
-    double information[2];    /* KL(qbar || t), mean_s KL(q_s || t); their difference is model_information exactly */
-    double model_information; /* BALD: H(qbar) - mean_s H(q_s) */
+    double information[2];    /* KL(qbar || t), mean_s KL(q_s || t) (E5) */
+    double model_information; /* BALD = H(qbar) - mean_s H(q_s) = mean_s KL(q_s || qbar) (E3), >= 0: the difference of
+                                 the two above, exactly */
 };
-/* l1[y] = mean_s log q_s(y), ls[y] = log mean_s q_s(y); both [k], may be NULL. */
+/* l1[y] = mean_s log q_s(y) <= ls[y] = log mean_s q_s(y) (E1); both [k], may be NULL. */
 void info_noise(const double *log_q, const double *log_t, size_t s, size_t k, double *l1, double *ls,
                 struct info_noise *noise);
 

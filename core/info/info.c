@@ -1,0 +1,124 @@
+#include "core/info/info.h"
+
+#include <float.h>
+#include <math.h>
+
+/* log sum_k w_k exp(z_k) = top + log_sum.  The two are kept apart, because beside a large top the small log_sum would be
+ * lost before the top is subtracted again. */
+struct norm {
+    double top, log_sum;
+};
+
+static struct norm norm_of(const double *z, const double *log_w, size_t k)
+{
+    struct norm norm = {-DBL_MAX, 0};
+    double sum = 0;
+
+    for (size_t y = 0; y < k; y++)
+        norm.top = fmax(norm.top, z[y] + (log_w != NULL ? log_w[y] : 0));
+    for (size_t y = 0; y < k; y++)
+        sum += exp((z[y] - norm.top) + (log_w != NULL ? log_w[y] : 0));
+    norm.log_sum = log(sum);
+    return norm;
+}
+
+double info_log_sum_exp(const double *z, size_t k)
+{
+    struct norm norm = norm_of(z, NULL, k);
+
+    return norm.top + norm.log_sum;
+}
+
+double info_log_mean_exp(const double *z, const double *log_t, size_t k)
+{
+    struct norm norm = norm_of(z, log_t, k);
+
+    return norm.top + (log_t != NULL ? norm.log_sum : norm.log_sum - log((double)k));
+}
+
+void info_log_softmax(const double *z, size_t k, double *out)
+{
+    struct norm norm = norm_of(z, NULL, k);
+
+    for (size_t y = 0; y < k; y++)
+        out[y] = (z[y] - norm.top) - norm.log_sum;
+}
+
+void info_log_posterior(const float *z, const double *log_r, const double *log_t, size_t k, double *log_p)
+{
+    float top = -FLT_MAX;
+
+    for (size_t y = 0; y < k; y++)
+        top = fmaxf(top, z[y]);
+    for (size_t y = 0; y < k; y++)
+        log_p[y] = ((double)z[y] - (double)top) + (log_t != NULL ? log_t[y] : 0) - (log_r != NULL ? log_r[y] : 0);
+    info_log_softmax(log_p, k, log_p);
+}
+
+void info_shift_prior(const double *log_p_s, const double *log_s, const double *log_t, size_t k, double *log_p_t)
+{
+    for (size_t y = 0; y < k; y++)
+        log_p_t[y] = log_p_s[y] + (log_t != NULL ? log_t[y] : 0) - (log_s != NULL ? log_s[y] : 0);
+    info_log_softmax(log_p_t, k, log_p_t);
+}
+
+void info_pc_log_softmax(const double *z, const double *log_t, size_t k, double *out)
+{
+    struct norm norm = norm_of(z, log_t, k);
+    double log_sum = log_t != NULL ? norm.log_sum : norm.log_sum - log((double)k);
+
+    for (size_t y = 0; y < k; y++)
+        out[y] = (z[y] - norm.top) - log_sum;
+}
+
+void info_pmi(const double *log_p, const double *log_t, size_t k, double *pmi)
+{
+    double uniform = -log((double)k);
+
+    for (size_t y = 0; y < k; y++)
+        pmi[y] = log_p[y] - (log_t != NULL ? log_t[y] : uniform);
+}
+
+/* log((1 - eps) exp(pmi) + eps), factored so that neither a large nor a small pmi leaves the range of exp */
+double info_guarded_pmi(double pmi, double eps)
+{
+    double a = log1p(-eps) + pmi, b = log(eps);
+
+    return fmax(a, b) + log1p(exp(-fabs(a - b)));
+}
+
+double info_entropy(const double *log_q, size_t k)
+{
+    double sum = 0;
+
+    for (size_t y = 0; y < k; y++)
+        sum -= exp(log_q[y]) * log_q[y];
+    return fmax(sum, 0);
+}
+
+double info_kl(const double *log_q, const double *log_t, size_t k)
+{
+    double uniform = -log((double)k), sum = 0;
+
+    for (size_t y = 0; y < k; y++)
+        sum += exp(log_q[y]) * (log_q[y] - (log_t != NULL ? log_t[y] : uniform));
+    return fmax(sum, 0);
+}
+
+void info_unsmooth(const double *log_q, double eps, size_t k, double *log_p)
+{
+    const double floor_p = 1e-300;
+    double sum = 0;
+
+    if (!(eps > 0)) { /* what lies below the range of exp is kept */
+        for (size_t y = 0; y < k; y++)
+            log_p[y] = log_q[y];
+        return;
+    }
+    for (size_t y = 0; y < k; y++) {
+        log_p[y] = fmax((exp(log_q[y]) - eps / (double)k) / (1 - eps), floor_p);
+        sum += log_p[y];
+    }
+    for (size_t y = 0; y < k; y++)
+        log_p[y] = log_p[y] > floor_p ? log(log_p[y] / sum) : log(floor_p);
+}

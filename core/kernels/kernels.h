@@ -5,10 +5,10 @@
  * up to one vector beyond a tensor's last element (aligned_new and arena_take leave room), and never allocate.
  * Thread rule: every kernel may run in any number of threads at once on disjoint outputs.
  *
- * Each instruction set has one table.  kernels_get starts from the reference table (ref/: the readable oracle; no
- * slot is NULL) and overrides the slots that the set has: a missing slot is a correct slow path.
+ * Each instruction set has one table, filled in the order ref, blas, avx2, avx512 up to its own: a slot that a set does
+ * not have is that of the set before it, and no slot is NULL (ref/: the readable oracle).
  * Determinism: for one table, the result of a kernel is a function of its inputs only, not of how the caller cut the
- * work into ranges.
+ * work into ranges.  (blas: to rounding only, OpenBLAS chooses its inner kernel by size; so callers cut by shape.)
  */
 #ifndef INFOMASK_KERNELS_KERNELS_H
 #define INFOMASK_KERNELS_KERNELS_H
@@ -76,13 +76,16 @@ struct kernel_gemm {
 struct kernel_depthwise {
     const float *x; /* [h, w, c] */
     int h, w, c;
-    float *y; /* [out_h, out_w, c] */
+    void *y; /* [out_h, out_w, c] of type out */
+    enum kernel_type out; /* BF16, U8: only tables whose types have the bit */
     int out_h, out_w;
     const float *weights; /* [kernel_h, kernel_w, c] */
     const float *bias;    /* [c] or NULL */
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     int y0, y1, c0, c1;
     struct kernel_epilogue epilogue;
+    float y_scale; /* U8: y = clamp(round(value / y_scale) + y_zero, 0, 255) */
+    int y_zero;
 };
 
 /* One image's pooling, output rows [y0, y1).  Padding is left out of a maximum, and of an average unless
@@ -101,6 +104,8 @@ struct kernel_table {
     enum kernel_isa isa;
     const char *name; /* "ref", "blas", "avx2", "avx512" */
     unsigned types;   /* bit (1 << kernel_type) for each type that gemm takes */
+    int gemm_tile;    /* rows that gemm makes at once: work cut at multiples of it wastes nothing */
+    bool gemm_segments; /* several segments run in place; false: a caller does better to gather A into one run */
 
     /* w is [n][segments * segment_k] (an ONNX Gemm's transposed B; a convolution's weights with the channels last).
      * bias may be NULL.  Free with kernel_weights_fini. */
@@ -108,6 +113,11 @@ struct kernel_table {
                                  const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
     void (*gemm)(const struct kernel_gemm *gemm);
     size_t (*gemm_scratch)(const struct kernel_gemm *gemm); /* floats that a call needs */
+    /* y = bf16(x), to nearest even */
+    void (*to_bf16)(const float *x, uint16_t *y, size_t n);
+    void (*from_bf16)(const uint16_t *x, float *y, size_t n);
+    /* y = clamp(round(x / scale) + zero, 0, 255), to nearest even */
+    void (*to_u8)(const float *x, uint8_t *y, size_t n, float scale, int zero);
 
     void (*depthwise)(const struct kernel_depthwise *depthwise);
     void (*max_pool)(const struct kernel_pool *pool);

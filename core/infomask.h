@@ -48,6 +48,8 @@ enum infomask_status infomask_photo_open(const void *bytes, size_t size, const s
                                          struct infomask_photo **photo, struct infomask_error *err);
 void infomask_photo_close(struct infomask_photo *photo);
 const struct infomask_photo_info *infomask_photo_info(const struct infomask_photo *photo);
+/* Says, before anything is decoded, that all of the photo will be needed (a mask or a filter follows): one decode. */
+void infomask_photo_whole(struct infomask_photo *photo);
 
 /* ---- Models ------------------------------------------------------------------------------------------------------ */
 
@@ -327,8 +329,7 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
 /* ---- Raw tensors (infomask run, bench, protocol v2) ---------------------------------------------------------------- */
 
 /* n images of h x w in the model's own input layout (spec.nhwc, else NCHW), float32, normalised by the caller.
- * output [n, classes]: the network's own output, no temperature.  features (may be NULL): malloc'ed
- * [n, fh, fw, fc] with its dims, NULL where the model has no pooled head. */
+ * output [n, classes]: the network's own output, no temperature. */
 enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
                                   float *output, struct infomask_error *err);
 

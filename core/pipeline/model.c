@@ -1,0 +1,261 @@
+/* A model: the graph through its passes, the engine's packed weights, and the priors that its logits are read under. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/sha256.h"
+#include "core/graph/graph.h"
+#include "core/info/info.h"
+#include "core/pipeline/pipeline.h"
+
+double pipeline_now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+struct infomask_model_spec infomask_default_spec(void)
+{
+    return (struct infomask_model_spec){.width = 224,
+                                        .height = 224,
+                                        .color = INFOMASK_RGB,
+                                        .fit = INFOMASK_CROP,
+                                        .crop = 0.875,
+                                        .resize = "bicubic",
+                                        .std = {1, 1, 1},
+                                        .temperature = 1,
+                                        .precision = INFOMASK_F32};
+}
+
+static enum infomask_status filter_named(const char *name, enum image_filter *filter, struct infomask_error *err)
+{
+    static const struct {
+        const char *name;
+        enum image_filter filter;
+    } filters[] = {{"bicubic", IMAGE_BICUBIC},
+                   {"bilinear", IMAGE_BILINEAR},
+                   {"nearest", IMAGE_NEAREST},
+                   {"lanczos", IMAGE_LANCZOS}};
+
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
+        if (name == NULL || strcmp(name, filters[i].name) == 0) {
+            *filter = filters[i].filter;
+            return INFOMASK_OK;
+        }
+    return error_set(err, INFOMASK_BAD_MODEL, "resize \"%.40s\" is none of bicubic, bilinear, nearest, lanczos", name);
+}
+
+/* The network from its file, through every pass. */
+static enum infomask_status read_network(const struct infomask_model_spec *spec, struct graph **graph,
+                                         struct infomask_error *err)
+{
+    enum infomask_status status = onnx_read(spec->path, spec->output, graph, err);
+
+    if (status == INFOMASK_OK)
+        status = graph_infer_shapes(*graph, err);
+    if (status == INFOMASK_OK)
+        status = graph_fold_constants(*graph, err);
+    if (status == INFOMASK_OK)
+        status = graph_fuse(*graph, err);
+    if (status == INFOMASK_OK)
+        status = graph_prune(*graph, err);
+    return status;
+}
+
+static enum infomask_status load_network(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                         struct infomask_error *err)
+{
+    struct engine_options options = {.precision = (enum engine_precision)spec->precision,
+                                     .arena_limit = spec->arena_limit,
+                                     .head_dropout = spec->dropout};
+    struct graph *graph = NULL;
+    enum infomask_status status = INFOMASK_OK;
+
+    if (spec->isa != NULL)
+        status = kernels_named(spec->isa, &options.kernels, err);
+    if (status == INFOMASK_OK)
+        status = read_network(spec, &graph, err);
+    if (status != INFOMASK_OK) {
+        graph_free(graph);
+        return status;
+    }
+    status = engine_model_create(&model->engine, graph, &options, err);
+    if (status == INFOMASK_OK)
+        model->network = engine_model_info(model->engine);
+    return status;
+}
+
+/* Does what model.json says fit what the file holds? */
+static enum infomask_status check_network(const struct engine_info *net, const struct infomask_model_spec *spec,
+                                          struct infomask_error *err)
+{
+    int channels = spec->color == INFOMASK_GRAY ? 1 : 3;
+
+    if (spec->labels != 0 && spec->labels != net->outputs)
+        return error_set(err, INFOMASK_BAD_MODEL, "the network has %zu outputs, but there are %zu labels", net->outputs,
+                         spec->labels);
+    if (net->outputs < 2)
+        return error_set(err, INFOMASK_BAD_MODEL, "a classifier has at least 2 outputs, this network has %zu",
+                         net->outputs);
+    if (net->channels != channels)
+        return error_set(err, INFOMASK_BAD_MODEL, "the network takes %d channels, but its input colour gives %d",
+                         net->channels, channels);
+    if (spec->width < 1 || spec->height < 1 ||
+        (net->fixed_size && net->width > 0 && (net->width != spec->width || net->height != spec->height)))
+        return error_set(err, INFOMASK_BAD_MODEL, "the network takes pictures of %d x %d, but its input says %d x %d",
+                         net->width, net->height, spec->width, spec->height);
+    for (int i = 0; i < channels; i++)
+        if (!(spec->std[i] > 0) || !isfinite(spec->std[i]) || !isfinite(spec->mean[i]))
+            return error_set(err, INFOMASK_BAD_MODEL, "mean and std must be finite, and std positive");
+    return INFOMASK_OK;
+}
+
+/* log of the normalised p; uniform for NULL. */
+static enum infomask_status log_prior_new(const double *p, size_t k, double **out, struct infomask_error *err)
+{
+    double sum = 0, *log_p = malloc(k * sizeof *log_p);
+
+    if (log_p == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the prior");
+    for (size_t i = 0; i < k && p != NULL; i++) {
+        sum += p[i];
+        if (!(p[i] > 0) || !isfinite(sum)) {
+            free(log_p);
+            return error_set(err, INFOMASK_BAD_MODEL, "the prior of class %zu is not a positive number", i);
+        }
+    }
+    for (size_t i = 0; i < k; i++)
+        log_p[i] = p != NULL ? log(p[i] / sum) : -log((double)k);
+    *out = log_p;
+    return INFOMASK_OK;
+}
+
+static enum infomask_status set_priors(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                       struct infomask_error *err)
+{
+    const double *inside = spec->logit_prior != NULL ? spec->logit_prior : spec->pc_softmax ? NULL : spec->prior;
+    size_t k = model->network->outputs;
+    enum infomask_status status = log_prior_new(spec->prior, k, &model->log_prior, err);
+
+    if (status == INFOMASK_OK)
+        status = log_prior_new(inside, k, &model->log_logit_prior, err);
+    return status;
+}
+
+static void set_info(struct infomask_model *model)
+{
+    static const char *const precisions[] = {"f32", "bf16", "int8"};
+    const struct engine_info *net = model->network;
+    struct infomask_model_info *info = &model->info;
+
+    info->classes = net->outputs;
+    info->width = model->spec.width;
+    info->height = model->spec.height;
+    info->channels = net->channels;
+    info->stride = net->stride;
+    info->class_map = net->pooled_head;
+    info->noise = net->noise;
+    info->fixed_size = net->fixed_size;
+    info->isa = net->isa;
+    info->precision = precisions[net->precision];
+    info->weight_bytes = net->weight_bytes;
+    info->prior_entropy = info_entropy(model->log_prior, net->outputs);
+}
+
+/* The plain values stay; what points into the caller's memory is dropped, or copied where it is needed later. */
+static enum infomask_status copy_spec(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                      struct infomask_error *err)
+{
+    static const enum image_color colors[] = {
+        [INFOMASK_RGB] = IMAGE_RGB, [INFOMASK_BGR] = IMAGE_BGR, [INFOMASK_GRAY] = IMAGE_GRAY};
+    struct infomask_model_spec *own = &model->spec;
+
+    *own = *spec;
+    own->path = own->output = own->resize = own->isa = own->mask_threshold = NULL;
+    own->prior = own->logit_prior = NULL;
+    if (spec->mask_threshold != NULL) {
+        own->mask_threshold = strdup(spec->mask_threshold);
+        if (own->mask_threshold == NULL)
+            return error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    }
+    model->probabilities = spec->probabilities || model->network->softmax_output;
+    model->temperature = spec->temperature > 0 ? spec->temperature : 1;
+    model->normalise.color = colors[spec->color];
+    memcpy(model->normalise.mean, spec->mean, sizeof spec->mean);
+    memcpy(model->normalise.std, spec->std, sizeof spec->std);
+    return INFOMASK_OK;
+}
+
+enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **out,
+                                         struct infomask_error *err)
+{
+    struct infomask_model *model = calloc(1, sizeof *model);
+    enum infomask_status status;
+
+    if (model == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    status = filter_named(spec->resize, &model->filter, err);
+    if (status == INFOMASK_OK)
+        status = sha256_file(spec->path, model->info.sha256, err);
+    if (status == INFOMASK_OK)
+        status = load_network(model, spec, err);
+    if (status == INFOMASK_OK)
+        status = check_network(model->network, spec, err);
+    if (status == INFOMASK_OK)
+        status = copy_spec(model, spec, err);
+    if (status == INFOMASK_OK)
+        status = set_priors(model, spec, err);
+    if (status != INFOMASK_OK) {
+        infomask_model_free(model);
+        return status;
+    }
+    set_info(model);
+    *out = model;
+    return INFOMASK_OK;
+}
+
+void infomask_model_free(struct infomask_model *model)
+{
+    if (model == NULL)
+        return;
+    engine_model_free(model->engine);
+    free(model->log_prior);
+    free(model->log_logit_prior);
+    free((void *)(uintptr_t)model->spec.mask_threshold);
+    free(model);
+}
+
+const struct infomask_model_info *infomask_model_info(const struct infomask_model *model) { return &model->info; }
+
+enum infomask_status infomask_session_create(struct infomask_model *model, struct pool *pool,
+                                             struct infomask_session **out, struct infomask_error *err)
+{
+    struct infomask_session *session = calloc(1, sizeof *session);
+    enum infomask_status status;
+
+    if (session == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a session");
+    session->model = model;
+    session->pool = pool;
+    status = engine_session_create(&session->engine, model->engine, pool, err);
+    if (status != INFOMASK_OK) {
+        free(session);
+        return status;
+    }
+    *out = session;
+    return INFOMASK_OK;
+}
+
+void infomask_session_free(struct infomask_session *session)
+{
+    if (session == NULL)
+        return;
+    engine_session_free(session->engine);
+    free(session);
+}
+
+void infomask_session_trim(struct infomask_session *session) { engine_session_trim(session->engine); }
+
+size_t infomask_session_bytes(const struct infomask_session *session) { return engine_session_bytes(session->engine); }

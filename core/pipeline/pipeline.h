@@ -1,0 +1,80 @@
+/* What the files of the pipeline share: a photo's decoded pictures, a model with its priors, a session, and the steps
+ * that every route takes (photo -> view -> tensor -> network -> logits -> posterior).  Private to core/pipeline. */
+#ifndef INFOMASK_PIPELINE_PIPELINE_H
+#define INFOMASK_PIPELINE_PIPELINE_H
+
+#include "core/engine/engine.h"
+#include "core/image/image.h"
+#include "core/infomask.h"
+
+struct photo_picture {
+    struct image image; /* pixels NULL: not decoded */
+    bool partial;       /* only `region` of it is defined */
+    struct image_region region;
+};
+
+struct infomask_photo {
+    const void *bytes; /* borrowed */
+    size_t size;
+    struct image_limits limits;
+    struct image_info image_info;
+    struct infomask_photo_info info;
+    bool whole;                     /* all of the photo will be needed: no region decoding */
+    struct photo_picture scaled[9]; /* by numerator of 8; [8] is the photo itself */
+};
+
+/* The whole photo at numerator/8 of its size, decoded on first need; the photo keeps it.  timing may be NULL. */
+enum infomask_status photo_image(struct infomask_photo *photo, int numerator, const struct image **image,
+                                 struct infomask_timing *timing, struct infomask_error *err);
+/* Gives the decoded pictures back, but not the bytes. */
+void photo_forget(struct infomask_photo *photo);
+
+struct infomask_model {
+    struct infomask_model_spec spec; /* plain values; mask_threshold is the model's own copy, other pointers NULL */
+    struct infomask_model_info info;
+    struct engine_model *engine;
+    const struct engine_info *network;
+    struct image_normalise normalise;
+    enum image_filter filter;
+    bool probabilities;      /* the output is probabilities: logits are their logarithms */
+    double temperature;      /* 1: none.  Logits of cells must be divided by it as well */
+    double *log_prior;       /* [classes] training prior */
+    double *log_logit_prior; /* [classes] what is inside the logits */
+};
+
+struct infomask_session {
+    struct infomask_model *model;
+    struct engine_session *engine;
+    struct pool *pool;
+};
+
+/* Milliseconds of the monotonic clock. */
+double pipeline_now(void);
+
+/* What classification sees of a photo of that size, as the model folder says (crop or squash). */
+struct image_view pipeline_view(const struct infomask_model *model, int width, int height);
+
+/* Decodes what the view needs, resamples and normalises it into `tensor` [out_height, out_width, channels]. */
+enum infomask_status pipeline_tensor(struct infomask_session *session, struct infomask_photo *photo,
+                                     const struct image_view *view, float *tensor, struct infomask_timing *timing,
+                                     struct infomask_error *err);
+
+/* One pass: pipeline_tensor into the network's input, and the network runs.  With taps, the features and residual
+ * sums stay readable in session->engine. */
+enum infomask_status pipeline_pass(struct infomask_session *session, struct infomask_photo *photo,
+                                   const struct image_view *view, bool taps, struct infomask_timing *timing,
+                                   struct infomask_error *err);
+
+/* log t of the prior asked about, [classes]. */
+void pipeline_log_prior(const struct infomask_model *model, const struct infomask_prior *prior, double *log_t);
+
+/* One row of network output to logits: the logarithm where it is probabilities, divided by the temperature.
+ * logits may be output. */
+void pipeline_logits(const struct infomask_model *model, const float *output, float *logits);
+
+/* log p_t(y|x) [classes] from pipeline_logits' logits: label smoothing inverted, prior changed from the one inside the
+ * logits to log_t.  INFOMASK_INTERNAL if a logit is not finite. */
+enum infomask_status pipeline_posterior(const struct infomask_model *model, const float *logits, const double *log_t,
+                                        double *log_p, struct infomask_error *err);
+
+#endif

@@ -59,6 +59,7 @@ struct json_writer {
     size_t size, capacity;
     int depth, indent;   /* spaces a level; 0: everything on one line */
     bool empty;          /* nothing yet in the open object or array */
+    bool nested;         /* what was written last is an object or an array */
     enum infomask_status status;
     const char *reason;
 };

@@ -4,6 +4,7 @@
  * graph_fuse, graph_prune), and the engine plans it.  Shapes are written as the file has them: N, C, H, W; the engine
  * keeps activations as N, H, W, C and converts where a shape is not an image's.  Nodes stand in topological order and
  * have one output each.  All values are float32; int64 constants of a file (shapes, axes) become attributes.
+ * The first dimension of every activation is the batch and is -1, also where the file fixes it: any batch can run.
  *
  * Ownership: the graph owns its tensors, nodes and names; constant data either belongs to the graph (`owned`) or is
  * a view into the mapped model file, which the graph keeps open.  Thread rule: built by one thread, then immutable.
@@ -22,15 +23,17 @@
 
 enum graph_op {
     GRAPH_CONV,           /* inputs x, W [M, C/groups, kh, kw], b [M] or none, residual or none */
-    GRAPH_LINEAR,         /* y = x W' + b: Gemm and MatMul with a constant; W [N, K], b [N] or none */
+    GRAPH_LINEAR,         /* y = x W' + b: Gemm and MatMul with a constant; x [batch, K], W [N, K], b [N] or none,
+                           * residual or none */
     GRAPH_BATCH_NORM,     /* x, scale, bias, mean, variance (all [C]) */
     GRAPH_ACTIVATION,     /* x; attribute activation */
-    GRAPH_ADD,            /* x, y; y may be a constant that broadcasts */
-    GRAPH_MUL,            /* x, y; y may be [N, C, 1, 1] (squeeze and excite) or a constant that broadcasts */
+    GRAPH_ADD,            /* x, y of one shape; or y a constant of x's rank whose dims are x's or 1 */
+    GRAPH_MUL,            /* as ADD; or y an activation [N, C, 1, 1] (squeeze and excite) */
     GRAPH_MAX_POOL,       /* x; attribute window */
     GRAPH_AVERAGE_POOL,   /* x; attribute window, count_include_pad */
     GRAPH_GLOBAL_AVERAGE, /* x; also ReduceMean over H and W: [N, C, H, W] -> [N, C, 1, 1] or [N, C] */
-    GRAPH_RESHAPE,        /* x; Reshape, Flatten, Squeeze, Unsqueeze: the output's shape says all */
+    GRAPH_RESHAPE,        /* x; Reshape, Flatten, Squeeze, Unsqueeze: the output's shape says all: its dims[0] is the
+                           * batch, and at most one other -1 is what is left of the elements of an item */
     GRAPH_TRANSPOSE,      /* x; attribute permutation */
     GRAPH_CONCAT,         /* any number of inputs; attribute axis */
     GRAPH_SOFTMAX,        /* x; attribute axis */
@@ -74,7 +77,7 @@ struct graph_node {
     int input_count;
     int output;
     struct graph_window window;
-    enum graph_activation activation; /* of ACTIVATION; and fused behind CONV, LINEAR, ADD by graph_fuse */
+    enum graph_activation activation; /* of ACTIVATION; and fused behind CONV, LINEAR, BATCH_NORM, ADD by graph_fuse */
     float low, high, alpha, beta;     /* the activation's constants */
     float epsilon, ratio, sigma;      /* BATCH_NORM, DROPOUT, NOISE */
     int axis;                         /* CONCAT, SOFTMAX */
@@ -90,6 +93,8 @@ struct graph {
     int *outputs, output_count;     /* the file's outputs, in its order */
     void *mapping;                  /* the mapped file that constants may point into, or NULL */
     size_t mapping_size;
+    size_t budget;                  /* elements that passes may still make by copying constants (a hostile file could
+                                     * otherwise have one weight copied a thousand times) */
 };
 
 /* What a model file may be at most; a larger or odder one is refused. */
@@ -106,6 +111,11 @@ int graph_add_tensor(struct graph *graph, const char *name, int rank, const int6
 /* A node with default attributes (window 1x1, stride 1, groups 1, no activation) and room for the inputs given. */
 int graph_add_node(struct graph *graph, enum graph_op op, const char *name, const int *inputs, int input_count,
                    int output);
+/* Input i of a node, GRAPH_NONE where it is left out. */
+static inline int graph_input(const struct graph_node *node, int i)
+{
+    return i < node->input_count ? node->inputs[i] : GRAPH_NONE;
+}
 int graph_find_tensor(const struct graph *graph, const char *name); /* GRAPH_NONE if there is none */
 /* The node that makes the tensor, GRAPH_NONE for an input or a constant. */
 int graph_producer(const struct graph *graph, int tensor);
@@ -125,8 +135,11 @@ enum infomask_status onnx_write(const struct graph *graph, const char *path, str
 enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_error *err);
 /* Runs what depends on constants only; removes identities (Dropout and Noise stay: they are the model's noise). */
 enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_error *err);
-/* Conv + BatchNorm -> Conv; then the activation behind, and the Add of a residual (before the activation), join the
- * CONV's or LINEAR's epilogue: y = activation(conv(x) + b + residual).  x * sigmoid(x) becomes SILU. */
+/* Conv or Linear + BatchNorm (or a constant factor or summand per channel) -> Conv or Linear, computed in double; then
+ * the activation behind, and the Add of a residual of the output's shape (before the activation), join its epilogue:
+ * y = activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output.
+ * x * sigmoid(x) becomes SILU, and the spelt-out forms of HardSigmoid and HardSwish those.  A global average whose
+ * result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a global average. */
 enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err);
 /* Drops nodes and tensors that no output needs, and renumbers. */
 enum infomask_status graph_prune(struct graph *graph, struct infomask_error *err);

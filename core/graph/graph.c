@@ -1,0 +1,263 @@
+/* Building and freeing a graph, and the small questions that every pass asks. */
+#include "core/graph/graph.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/base/arena.h"
+#include "core/base/checked.h"
+#include "core/graph/internal.h"
+
+#define DEFAULT_BUDGET (1u << 29)
+
+struct graph *graph_create(void)
+{
+    struct graph *graph = calloc(1, sizeof *graph);
+    if (!graph)
+        return NULL;
+    graph->input = GRAPH_NONE;
+    graph->budget = DEFAULT_BUDGET;
+    return graph;
+}
+
+/* data of an owned tensor is const for its readers only */
+static void free_tensor(struct graph_tensor *tensor)
+{
+    free(tensor->name);
+    if (tensor->owned)
+        aligned_free((void *)(uintptr_t)tensor->data);
+}
+
+static void free_node(struct graph_node *node)
+{
+    free(node->name);
+    free(node->inputs);
+}
+
+void graph_free(struct graph *graph)
+{
+    if (!graph)
+        return;
+    for (int i = 0; i < graph->tensor_count; i++)
+        free_tensor(&graph->tensors[i]);
+    for (int i = 0; i < graph->node_count; i++)
+        free_node(&graph->nodes[i]);
+    free(graph->tensors);
+    free(graph->nodes);
+    free(graph->outputs);
+    if (graph->mapping)
+        munmap(graph->mapping, graph->mapping_size);
+    free(graph);
+}
+
+/* Room for one more element; the array doubles, so that building is linear. */
+static bool grow(void **array, int count, int *capacity, size_t size)
+{
+    int more = *capacity ? 2 * *capacity : 64;
+    void *bigger;
+    if (count < *capacity)
+        return true;
+    if (count >= GRAPH_MAX_TENSORS)
+        return false;
+    bigger = reallocarray(*array, (size_t)more, size);
+    if (!bigger)
+        return false;
+    *array = bigger;
+    *capacity = more;
+    return true;
+}
+
+static bool copy_name(const char *name, char **copy)
+{
+    *copy = name ? strdup(name) : NULL;
+    return !name || *copy;
+}
+
+int graph_add_tensor(struct graph *graph, const char *name, int rank, const int64_t *dims, const float *data,
+                     bool owned)
+{
+    struct graph_tensor tensor = {.rank = rank, .data = data, .owned = owned};
+    void *array = graph->tensors;
+    if (rank < 0 || rank > GRAPH_MAX_RANK)
+        return GRAPH_NONE;
+    if (!grow(&array, graph->tensor_count, &graph->tensor_capacity, sizeof tensor))
+        return GRAPH_NONE;
+    graph->tensors = array;
+    if (!copy_name(name, &tensor.name))
+        return GRAPH_NONE;
+    for (int i = 0; i < rank; i++)
+        tensor.dims[i] = dims[i];
+    graph->tensors[graph->tensor_count] = tensor;
+    return graph->tensor_count++;
+}
+
+static const struct graph_node default_node = {
+    .window = {.kernel_h = 1, .kernel_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
+               .groups = 1},
+    .activation = GRAPH_LINEAR_ACTIVATION,
+    .low = -INFINITY,
+    .high = INFINITY,
+};
+
+int graph_add_node(struct graph *graph, enum graph_op op, const char *name, const int *inputs, int input_count,
+                   int output)
+{
+    struct graph_node node = default_node;
+    void *array = graph->nodes;
+    if (input_count < 0 || !grow(&array, graph->node_count, &graph->node_capacity, sizeof node))
+        return GRAPH_NONE;
+    graph->nodes = array;
+    node.op = op;
+    node.output = output;
+    node.input_count = input_count;
+    node.inputs = calloc((size_t)input_count + 1, sizeof *node.inputs);
+    if (!node.inputs || !copy_name(name, &node.name)) {
+        free(node.inputs);
+        return GRAPH_NONE;
+    }
+    for (int i = 0; i < input_count; i++)
+        node.inputs[i] = inputs[i];
+    graph->nodes[graph->node_count] = node;
+    return graph->node_count++;
+}
+
+int graph_find_tensor(const struct graph *graph, const char *name)
+{
+    for (int i = 0; i < graph->tensor_count; i++)
+        if (graph->tensors[i].name && strcmp(graph->tensors[i].name, name) == 0)
+            return i;
+    return GRAPH_NONE;
+}
+
+int graph_producer(const struct graph *graph, int tensor)
+{
+    for (int i = 0; i < graph->node_count; i++)
+        if (graph->nodes[i].output == tensor)
+            return i;
+    return GRAPH_NONE;
+}
+
+const char *graph_op_name(enum graph_op op)
+{
+    static const char *const names[GRAPH_OPS] = {
+        [GRAPH_CONV] = "Conv",
+        [GRAPH_LINEAR] = "Linear",
+        [GRAPH_BATCH_NORM] = "BatchNormalization",
+        [GRAPH_ACTIVATION] = "Activation",
+        [GRAPH_ADD] = "Add",
+        [GRAPH_MUL] = "Mul",
+        [GRAPH_MAX_POOL] = "MaxPool",
+        [GRAPH_AVERAGE_POOL] = "AveragePool",
+        [GRAPH_GLOBAL_AVERAGE] = "GlobalAveragePool",
+        [GRAPH_RESHAPE] = "Reshape",
+        [GRAPH_TRANSPOSE] = "Transpose",
+        [GRAPH_CONCAT] = "Concat",
+        [GRAPH_SOFTMAX] = "Softmax",
+        [GRAPH_DROPOUT] = "Dropout",
+        [GRAPH_NOISE] = "GaussianNoise",
+        [GRAPH_IDENTITY] = "Identity",
+    };
+    return (unsigned)op < GRAPH_OPS ? names[op] : "unknown";
+}
+
+struct shown_name shown_name(const char *name)
+{
+    struct shown_name shown = {{0}};
+    size_t i = 0;
+    for (; name && name[i] && i < sizeof shown.text - 4; i++)
+        shown.text[i] = name[i] >= ' ' && name[i] <= '~' && name[i] != '"' ? name[i] : '?';
+    if (name && name[i])
+        memcpy(shown.text + i, "...", 4);
+    return shown;
+}
+
+enum infomask_status graph_refuse(struct infomask_error *err, enum infomask_status status,
+                                  const struct graph_node *node, const char *format, ...)
+{
+    char what[INFOMASK_ERROR_TEXT];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return error_set(err, status, "operator %s (node '%s'): %s", graph_op_name(node->op),
+                     shown_name(node->name).text, what);
+}
+
+size_t graph_elements(const struct graph_tensor *tensor)
+{
+    size_t count = 1;
+    for (int i = 0; i < tensor->rank; i++)
+        if (tensor->dims[i] < 0 || !checked_mul(count, (size_t)tensor->dims[i], &count))
+            return 0;
+    return count;
+}
+
+bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b)
+{
+    if (a->rank != b->rank)
+        return false;
+    for (int i = 0; i < a->rank; i++)
+        if (a->dims[i] != b->dims[i])
+            return false;
+    return true;
+}
+
+int graph_new_constant(struct graph *graph, const char *name, int rank, const int64_t *dims, float **data,
+                       struct infomask_error *err)
+{
+    size_t count = 1, bytes;
+    int tensor;
+    for (int i = 0; i < rank; i++)
+        if (dims[i] < 1 || !checked_mul(count, (size_t)dims[i], &count))
+            count = SIZE_MAX / sizeof **data;
+    if (count > graph->budget || !checked_mul(count, sizeof **data, &bytes)) {
+        error_set(err, INFOMASK_LIMIT, "the model's constants grow beyond what its size allows");
+        return GRAPH_NONE;
+    }
+    *data = aligned_new(bytes);
+    tensor = *data ? graph_add_tensor(graph, name, rank, dims, *data, true) : GRAPH_NONE;
+    if (tensor == GRAPH_NONE) {
+        aligned_free(*data);
+        error_set(err, INFOMASK_MEMORY, "no memory for the model's constants");
+        return GRAPH_NONE;
+    }
+    graph->budget -= count;
+    return tensor;
+}
+
+void graph_remove_nodes(struct graph *graph, const bool *dead)
+{
+    int kept = 0;
+    for (int i = 0; i < graph->node_count; i++) {
+        if (dead[i])
+            free_node(&graph->nodes[i]);
+        else
+            graph->nodes[kept++] = graph->nodes[i];
+    }
+    graph->node_count = kept;
+}
+
+float graph_activate(const struct graph_node *node, float x)
+{
+    double v = (double)x, alpha = (double)node->alpha;
+    switch (node->activation) {
+    case GRAPH_LINEAR_ACTIVATION:
+        return x;
+    case GRAPH_CLAMP:
+        return fminf(fmaxf(x, node->low), node->high);
+    case GRAPH_SIGMOID:
+        return (float)(1 / (1 + exp(-v)));
+    case GRAPH_SILU:
+        return (float)(v / (1 + exp(-v)));
+    case GRAPH_HARD_SIGMOID:
+        return (float)fmin(fmax(alpha * v + (double)node->beta, 0), 1);
+    case GRAPH_HARD_SWISH:
+        return (float)(v * fmin(fmax(v / 6 + 0.5, 0), 1));
+    case GRAPH_LEAKY_RELU:
+        return (float)(v < 0 ? alpha * v : v);
+    }
+    return x;
+}

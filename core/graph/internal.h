@@ -1,0 +1,50 @@
+/* Private to the room: what the passes and the reader share. */
+#ifndef INFOMASK_GRAPH_INTERNAL_H
+#define INFOMASK_GRAPH_INTERNAL_H
+
+#include "core/graph/graph.h"
+
+/* Largest dimension, and most elements of one item of a tensor. */
+#define GRAPH_MAX_DIM INT32_MAX
+#define GRAPH_MAX_ELEMENTS INT32_MAX
+
+/* A name of the file, fit for a sentence: printable ASCII, cut to a sensible length. */
+struct shown_name {
+    char text[64];
+};
+struct shown_name shown_name(const char *name);
+
+/* A refusal that names the node: "operator Conv (node 'x'): ...". */
+enum infomask_status graph_refuse(struct infomask_error *err, enum infomask_status status,
+                                  const struct graph_node *node, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static inline struct graph_tensor *graph_output_tensor(const struct graph *graph, const struct graph_node *node)
+{
+    return &graph->tensors[node->output];
+}
+
+static inline bool graph_is_constant(const struct graph *graph, int tensor)
+{
+    return tensor != GRAPH_NONE && graph->tensors[tensor].data != NULL;
+}
+
+/* Elements of a tensor whose dims are all known; 0 if one is not (or there are none). */
+size_t graph_elements(const struct graph_tensor *tensor);
+/* The same dims, -1 equal to -1 only. */
+bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b);
+
+/* An owned constant with room for the elements that dims say, taken from graph->budget; GRAPH_NONE and err. */
+int graph_new_constant(struct graph *graph, const char *name, int rank, const int64_t *dims, float **data,
+                       struct infomask_error *err);
+
+/* One node's output shape from its inputs'; and its value, if it depends on constants only (*folded then true). */
+enum infomask_status graph_infer_node(struct graph *graph, int node, struct infomask_error *err);
+enum infomask_status graph_fold_node(struct graph *graph, int node, bool *folded, struct infomask_error *err);
+
+/* Drops nodes of which dead[i] is true; the others keep their order. */
+void graph_remove_nodes(struct graph *graph, const bool *dead);
+
+float graph_activate(const struct graph_node *node, float x);
+
+#endif

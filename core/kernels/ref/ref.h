@@ -1,0 +1,14 @@
+/* The reference kernels, by name: slots of kernel_table (core/kernels/kernels.h). */
+#ifndef INFOMASK_KERNELS_REF_H
+#define INFOMASK_KERNELS_REF_H
+
+#include "core/kernels/kernels.h"
+
+enum infomask_status ref_pack(struct kernel_weights *weights, enum kernel_type type, const float *w, const float *bias,
+                              int segments, int segment_k, int n, struct infomask_error *err);
+void ref_gemm(const struct kernel_gemm *gemm);
+size_t ref_gemm_scratch(const struct kernel_gemm *gemm);
+void ref_sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
+               const float *b, int ldb, float beta, float *c, int ldc);
+
+#endif

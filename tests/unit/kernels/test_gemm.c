@@ -1,0 +1,373 @@
+/* The matrix product of every table and type against a reference in double: sizes below, at, above and multiples of
+ * the tiles, segments in place and overlapping, residuals, ranges of rows and panels, guard zones around the output. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/base/arena.h"
+#include "core/base/random.h"
+#include "core/kernels/kernels.h"
+#include "core/kernels/number.h"
+
+#define SEED 20240611u
+#define CASES 400
+#define POISON 0x7b /* a byte no result is made of */
+
+static struct random_stream rng;
+
+static int pick(const int *list, int count) { return list[random_below(&rng, (uint32_t)count)]; }
+
+static const int M_SIZES[] = {1, 1, 2, 3, 5, 6, 7, 8, 12, 13, 14, 15, 16, 27, 28, 29, 42, 49, 56, 65, 196};
+static const int N_SIZES[] = {1, 2, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 40, 47, 48, 56, 63, 64, 65, 72, 96, 130};
+static const int K_SIZES[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 27, 31, 32, 33, 63, 64, 65, 96, 144, 257};
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
+
+struct gemm_case {
+    const struct kernel_table *table;
+    enum kernel_type type, out;
+    int m, n, segments, segment_k;
+    ptrdiff_t a_row, a_segment, c_row, residual_row;
+    struct kernel_epilogue epilogue;
+    bool residual, in_place_residual, bias;
+    float a_scale, c_scale;
+    int a_zero, c_zero;
+    size_t a_size, c_size;
+    /* made by setup */
+    float *w, *b;
+    void *a, *c, *r;
+    float *scratch;
+    struct kernel_weights weights;
+};
+
+static float value(enum kernel_type type, const void *p, ptrdiff_t i)
+{
+    if (type == KERNEL_F32)
+        return ((const float *)p)[i];
+    if (type == KERNEL_BF16)
+        return number_from_bf16(((const uint16_t *)p)[i]);
+    return ((const uint8_t *)p)[i];
+}
+
+static size_t width(enum kernel_type type) { return type == KERNEL_F32 ? 4 : type == KERNEL_BF16 ? 2 : 1; }
+
+static void *random_block_of(enum kernel_type type, size_t n)
+{
+    unsigned char *block = aligned_new(n * width(type));
+    assert_non_null(block);
+    for (size_t i = 0; i < n; i++) {
+        float v = (float)(random_unit(&rng) * 4 - 2);
+        uint16_t h = number_to_bf16(v);
+        if (type == KERNEL_F32)
+            memcpy(block + 4 * i, &v, 4);
+        else if (type == KERNEL_BF16)
+            memcpy(block + 2 * i, &h, 2);
+        else
+            block[i] = (unsigned char)random_below(&rng, 256);
+    }
+    return block;
+}
+
+static struct kernel_epilogue random_epilogue(void)
+{
+    static const struct kernel_epilogue list[] = {
+        {KERNEL_CLAMP, -INFINITY, INFINITY}, {KERNEL_CLAMP, 0, 6}, {KERNEL_CLAMP, 0, INFINITY}, {KERNEL_SIGMOID, 0, 0},
+        {KERNEL_SILU, 0, 0}, {KERNEL_HARD_SIGMOID, 0.2f, 0.5f}, {KERNEL_HARD_SWISH, 0, 0}, {KERNEL_LEAKY_RELU, 0.1f, 0}};
+    return list[random_below(&rng, 12) % COUNT(list)];
+}
+
+static struct gemm_case random_case(const struct kernel_table *table, enum kernel_type type)
+{
+    struct gemm_case t = {.table = table, .type = type, .out = KERNEL_F32};
+
+    t.m = pick(M_SIZES, COUNT(M_SIZES));
+    t.n = pick(N_SIZES, COUNT(N_SIZES));
+    t.segments = random_below(&rng, 3) == 0 ? 3 : 1;
+    t.segment_k = pick(K_SIZES, COUNT(K_SIZES));
+    if (random_below(&rng, 40) == 0) {
+        t.segment_k = 700 + (int)random_below(&rng, 1300);
+        t.m = 1 + (int)random_below(&rng, 15);
+    }
+    t.a_row = t.segment_k + (int)random_below(&rng, 2) * 5;
+    if (t.segments == 3 && random_below(&rng, 2) == 0) /* taps of neighbours overlap */
+        t.a_row = (t.segment_k + 2) / 3;
+    t.a_segment = t.a_row * t.m + t.segment_k;
+    t.c_row = t.n + (int)random_below(&rng, 2) * 7;
+    t.residual = random_below(&rng, 3) == 0;
+    t.in_place_residual = t.residual && random_below(&rng, 2) == 0;
+    t.residual_row = t.in_place_residual ? t.c_row : t.n + (int)random_below(&rng, 2) * 3;
+    t.bias = random_below(&rng, 4) != 0;
+    t.epilogue = random_epilogue();
+    if (type != KERNEL_F32 && random_below(&rng, 2) == 0)
+        t.out = type;
+    t.a_scale = 0.02f;
+    t.a_zero = (int)random_below(&rng, 2) * 117;
+    t.c_scale = 0.05f;
+    t.c_zero = (int)random_below(&rng, 2) * 60;
+    t.a_size = (size_t)((t.segments - 1) * t.a_segment + (t.m - 1) * t.a_row + t.segment_k);
+    t.c_size = (size_t)((t.m - 1) * t.c_row + t.n);
+    return t;
+}
+
+static struct kernel_gemm call_of(const struct gemm_case *t)
+{
+    return (struct kernel_gemm){.weights = &t->weights, .a = t->a, .a_row = t->a_row, .a_segment = t->a_segment,
+                                .m = t->m, .c = t->c, .c_row = t->c_row, .residual = t->residual ? t->r : NULL,
+                                .residual_row = t->residual_row, .out = t->out, .panel0 = 0,
+                                .panel1 = t->weights.panels, .epilogue = t->epilogue, .a_scale = t->a_scale,
+                                .a_zero = t->a_zero, .c_scale = t->c_scale, .c_zero = t->c_zero,
+                                .scratch = t->scratch};
+}
+
+/* Weights that int8 holds exactly: whole multiples of 1/64, the largest 127 of them, so that no rounding is in doubt. */
+static void onto_grid(float *w, size_t n, size_t k)
+{
+    for (size_t i = 0; i < n * k; i++)
+        w[i] = i % k == 0 ? 127 / 64.0f : nearbyintf(w[i] * 63) / 64;
+}
+
+static void setup(struct gemm_case *t)
+{
+    size_t k = (size_t)t->segments * (size_t)t->segment_k;
+    struct infomask_error err = {0};
+    struct kernel_gemm call;
+
+    t->w = random_block_of(KERNEL_F32, (size_t)t->n * k);
+    if (t->type == KERNEL_U8)
+        onto_grid(t->w, (size_t)t->n, k);
+    t->b = random_block_of(KERNEL_F32, (size_t)t->n);
+    t->a = random_block_of(t->type, t->a_size);
+    t->r = random_block_of(t->out, t->c_size > (size_t)(t->residual_row * t->m) ? t->c_size
+                                                                                : (size_t)(t->residual_row * t->m));
+    assert_int_equal(t->table->pack(&t->weights, t->type, t->w, t->bias ? t->b : NULL, t->segments, t->segment_k, t->n,
+                                    &err), INFOMASK_OK);
+    assert_int_equal((t->weights.panels - 1) * t->weights.panel_columns < t->n, 1);
+    assert_int_equal(t->weights.panels * t->weights.panel_columns >= t->n, 1);
+    call = call_of(t);
+    t->scratch = aligned_new(t->table->gemm_scratch(&call) * 4);
+    t->c = aligned_new((t->c_size + 32) * width(t->out));
+    assert_non_null(t->c);
+}
+
+static void teardown(struct gemm_case *t)
+{
+    aligned_free(t->w);
+    aligned_free(t->b);
+    aligned_free(t->a);
+    aligned_free(t->r);
+    aligned_free(t->c);
+    aligned_free(t->scratch);
+    kernel_weights_fini(&t->weights);
+}
+
+static void poison(const struct gemm_case *t)
+{
+    memset(t->c, POISON, (t->c_size + 32) * width(t->out));
+    for (int i = 0; t->in_place_residual && i < t->m; i++)
+        memcpy((char *)t->c + (size_t)(i * t->c_row) * width(t->out),
+               (char *)t->r + (size_t)(i * t->residual_row) * width(t->out), (size_t)t->n * width(t->out));
+}
+
+/* Sum of products and of their magnitudes. */
+static double sum_of(const struct gemm_case *t, int i, int j, double *magnitude)
+{
+    double sum = t->bias ? (double)t->b[j] : 0;
+    const float *w = t->w + (size_t)j * (size_t)(t->segments * t->segment_k);
+
+    *magnitude = fabs(sum);
+    for (int s = 0; s < t->segments; s++) {
+        for (int k = 0; k < t->segment_k; k++, w++) {
+            double a = (double)value(t->type, t->a, i * t->a_row + s * t->a_segment + k), v = (double)*w;
+            if (t->type == KERNEL_BF16)
+                v = (double)number_from_bf16(number_to_bf16(*w));
+            if (t->type == KERNEL_U8) {
+                double scale = (double)t->weights.scale[j];
+                v = nearbyint(v / scale) * scale;
+                a = (double)t->a_scale * (a - t->a_zero);
+            }
+            sum += a * v;
+            *magnitude += fabs(a * v);
+        }
+    }
+    return sum;
+}
+
+static double activated(double x, const struct kernel_epilogue *e)
+{
+    switch (e->activation) {
+    case KERNEL_SIGMOID:
+        return 1 / (1 + exp(-x));
+    case KERNEL_SILU:
+        return x / (1 + exp(-x));
+    case KERNEL_HARD_SIGMOID:
+        return fmin(fmax((double)e->low * x + (double)e->high, 0), 1);
+    case KERNEL_HARD_SWISH:
+        return x * fmin(fmax(x / 6 + 0.5, 0), 1);
+    case KERNEL_LEAKY_RELU:
+        return x < 0 ? (double)e->low * x : x;
+    case KERNEL_CLAMP:
+        break;
+    }
+    return fmin(fmax(x, (double)e->low), (double)e->high);
+}
+
+static void compare(const struct gemm_case *t)
+{
+    for (int i = 0; i < t->m; i++) {
+        for (int j = 0; j < t->n; j++) {
+            double magnitude, want = sum_of(t, i, j, &magnitude), got, tolerance;
+            if (t->residual) {
+                double r = (double)value(t->out, t->r, i * t->residual_row + j);
+                r = t->out == KERNEL_U8 ? (double)t->c_scale * (r - t->c_zero) : r;
+                want += r;
+                magnitude += fabs(r);
+            }
+            want = activated(want, &t->epilogue);
+            got = (double)value(t->out, t->c, i * t->c_row + j);
+            tolerance = 1e-6 + 3e-6 * magnitude;
+            if (t->out == KERNEL_BF16)
+                tolerance += fabs(want) / 250;
+            if (t->out == KERNEL_U8) {
+                got = (double)t->c_scale * (got - t->c_zero);
+                want = fmin(fmax(want, (double)t->c_scale * (0 - t->c_zero)), (double)t->c_scale * (255 - t->c_zero));
+                tolerance += (double)t->c_scale * 0.51;
+            }
+            if (!(fabs(got - want) <= tolerance))
+                fail_msg("%s type %d->%d m %d n %d k %dx%d at (%d, %d): %.9g, not %.9g", t->table->name, t->type, t->out,
+                         t->m, t->n, t->segments, t->segment_k, i, j, got, want);
+        }
+    }
+}
+
+static void guards_hold(const struct gemm_case *t)
+{
+    const unsigned char *c = t->c;
+    size_t size = width(t->out);
+
+    for (int i = 0; i < t->m; i++) {
+        size_t from = (size_t)(i * t->c_row + t->n) * size;
+        size_t to = i + 1 < t->m ? (size_t)((i + 1) * t->c_row) * size : (t->c_size + 32) * size;
+        for (size_t at = from; at < to; at++)
+            if (c[at] != POISON)
+                fail_msg("%s wrote behind row %d of m %d n %d", t->table->name, i, t->m, t->n);
+    }
+}
+
+/* The same product cut into two ranges of rows and two of panels. */
+static void run_in_parts(const struct gemm_case *t)
+{
+    int cut = (int)random_below(&rng, (uint32_t)t->m + 1);
+    int panel = (int)random_below(&rng, (uint32_t)t->weights.panels + 1);
+
+    for (int part = 0; part < 4; part++) {
+        struct kernel_gemm g = call_of(t);
+        int first = part & 1 ? cut : 0;
+        g.m = (part & 1 ? t->m : cut) - first;
+        g.panel0 = part & 2 ? panel : 0;
+        g.panel1 = part & 2 ? t->weights.panels : panel;
+        g.a = (const char *)g.a + (size_t)(first * t->a_row) * width(t->type);
+        g.c = (char *)g.c + (size_t)(first * t->c_row) * width(t->out);
+        if (t->residual)
+            g.residual = (const char *)g.residual + (size_t)(first * t->residual_row) * width(t->out);
+        if (t->in_place_residual)
+            g.residual = g.c;
+        t->table->gemm(&g);
+    }
+}
+
+static void one_case(const struct kernel_table *table, enum kernel_type type)
+{
+    struct gemm_case t = random_case(table, type);
+    struct kernel_gemm g;
+    void *whole;
+
+    setup(&t);
+    g = call_of(&t);
+    if (t.in_place_residual)
+        g.residual = t.c;
+    poison(&t);
+    table->gemm(&g);
+    compare(&t);
+    guards_hold(&t);
+    whole = aligned_new(t.c_size * width(t.out));
+    memcpy(whole, t.c, t.c_size * width(t.out));
+    poison(&t);
+    run_in_parts(&t);
+    compare(&t);
+    guards_hold(&t);
+    if (table->gemm != kernels_get(KERNEL_BLAS)->gemm) /* OpenBLAS goes by size */
+        for (int i = 0; i < t.m; i++)
+            assert_memory_equal((char *)whole + (size_t)(i * t.c_row) * width(t.out),
+                                (char *)t.c + (size_t)(i * t.c_row) * width(t.out), (size_t)t.n * width(t.out));
+    aligned_free(whole);
+    teardown(&t);
+}
+
+static void every_table_and_type(void **state)
+{
+    (void)state;
+    print_message("seed %u\n", SEED);
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
+        for (int type = KERNEL_F32; table != NULL && type <= KERNEL_U8; type++) {
+            if (!(table->types >> type & 1))
+                continue;
+            rng = random_stream(SEED, (uint64_t)type);
+            for (int i = 0; i < CASES; i++)
+                one_case(table, (enum kernel_type)type);
+        }
+    }
+}
+
+/* What BLAS calls beta = 0, transposes and leading dimensions. */
+static void sgemm_matches(void **state)
+{
+    enum { M = 13, N = 9, K = 21, LD = 25 };
+    float a[LD * LD], b[LD * LD], c[M * LD];
+    (void)state;
+    rng = random_stream(SEED, 99);
+    for (int i = 0; i < LD * LD; i++) {
+        a[i] = (float)random_unit(&rng) - 0.5f;
+        b[i] = (float)random_unit(&rng) - 0.5f;
+    }
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
+        for (int flags = 0; table != NULL && flags < 8; flags++) {
+            bool ta = flags & 1, tb = flags & 2, accumulate = flags & 4;
+            for (int i = 0; i < M * LD; i++)
+                c[i] = accumulate ? 1 : NAN;
+            table->sgemm(ta, tb, M, N, K, 0.5f, a, LD, b, LD, accumulate ? 2 : 0, c, LD);
+            for (int i = 0; i < M; i++) {
+                for (int j = 0; j < N; j++) {
+                    double sum = 0;
+                    for (int k = 0; k < K; k++)
+                        sum += (double)(ta ? a[k * LD + i] : a[i * LD + k]) * (double)(tb ? b[j * LD + k] : b[k * LD + j]);
+                    assert_true(fabs((double)c[i * LD + j] - (sum / 2 + (accumulate ? 2 : 0))) < 1e-5);
+                }
+                assert_true(accumulate ? c[i * LD + N] == 1 : isnan(c[i * LD + N]));
+            }
+        }
+    }
+}
+
+static void names_are_checked(void **state)
+{
+    const struct kernel_table *table = NULL;
+    struct infomask_error err = {0};
+    (void)state;
+    assert_int_equal(kernels_named("ref", &table, NULL), INFOMASK_OK);
+    assert_ptr_equal(table, kernels_get(KERNEL_REF));
+    assert_string_equal(table->name, "ref");
+    assert_int_equal(kernels_named("sse", &table, &err), INFOMASK_ARGUMENT);
+    assert_non_null(strstr(err.text, "sse"));
+    assert_non_null(kernels_best());
+    assert_null(kernels_get(KERNEL_ISAS));
+    kernel_weights_fini(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_checked), cmocka_unit_test(sgemm_matches),
+                                       cmocka_unit_test(every_table_and_type)};
+    kernels_warm_up();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

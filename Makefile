@@ -23,7 +23,7 @@ B := build/$(mode)
 # the release binary is build/infomask; the others are build/MODE/infomask
 BIN := $(if $(filter release,$(mode)),build/infomask,$(B)/infomask)
 
-packages := libmicrohttpd libcjson openblas libjpeg libpng libwebp libprotobuf-c nettle sqlite3 inih
+packages := libmicrohttpd libcjson openblas libjpeg libpng libwebp zlib libprotobuf-c nettle sqlite3 inih
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wformat=2
 hardening := -fstack-protector-strong -fPIE $(if $(DEBUG)$(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(if $(DEBUG),-O0,$(if $(SAN),-O1,-O2)) -g -fno-omit-frame-pointer -pthread \
@@ -43,6 +43,8 @@ core_sources := $(wildcard core/base/*.c core/image/*.c core/graph/*.c core/kern
 	core/kernels/blas/*.c core/engine/*.c core/info/*.c core/mask/*.c core/train/*.c core/pipeline/*.c)
 ifeq ($(ARCH),x86_64)
 core_sources += $(wildcard core/kernels/avx2/*.c core/kernels/avx512/*.c)
+else
+core_sources := $(filter-out %_avx2.c %_avx512.c,$(core_sources))
 endif
 shared_names := json views models config estimates report
 server_sources := $(wildcard server/*.c)
@@ -79,7 +81,7 @@ $(LIB): $(core_objects)
 
 # the flags that one source file gets beside the common ones
 file_flags = $(if $(filter $(numeric),$(1)),$(flags_numeric)) \
-	$(if $(filter core/kernels/avx2/%,$(1)),$(flags_avx2)) $(if $(filter core/kernels/avx512/%,$(1)),$(flags_avx512))
+	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) $(if $(filter core/kernels/avx512/%,$(1)),$(flags_avx512))
 
 $(B)/obj/%.o: %.c | $(generated)
 	@mkdir -p $(@D)

@@ -1,7 +1,7 @@
 # What the project needs from the distribution, on Debian 12 and Ubuntu 24.04.
 
 DEBIAN_PACKAGES := gcc libc6-dev make pkg-config ca-certificates curl python3 python3-venv python3-pip \
-	libmicrohttpd-dev libcjson-dev libopenblas-dev libjpeg-dev libpng-dev libwebp-dev libprotobuf-c-dev \
+	libmicrohttpd-dev libcjson-dev libopenblas-dev libjpeg-dev libpng-dev zlib1g-dev libwebp-dev libprotobuf-c-dev \
 	protobuf-c-compiler libcmocka-dev nettle-dev libsqlite3-dev libinih-dev
 VENV := build/venv
 VENV_PYTHON := $(VENV)/bin/python

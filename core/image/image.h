@@ -2,6 +2,7 @@
  *
  * The format is found from the first bytes.  Limits are enforced from the header, before the cost arises.  Pixels are
  * 8-bit RGB or RGBA, interleaved, rows adjacent, in the orientation that a viewer shows (EXIF applied).
+ * `limits` may be NULL everywhere: image_default_limits.  On failure nothing is left to free.
  * Thread rule: functions are reentrant; an image belongs to one thread at a time.
  */
 #ifndef INFOMASK_IMAGE_IMAGE_H
@@ -31,15 +32,15 @@ struct image_info {
     enum image_format format;
     int width, height; /* as a viewer shows it, after the orientation */
     int orientation;   /* EXIF 1..8; 1 where there is none */
-    bool alpha;        /* the file has transparency */
-    int stored_width, stored_height;
+    bool alpha;        /* the file has an alpha channel or transparent colours: it is decoded to RGBA */
+    int stored_width, stored_height; /* as the file has it */
 };
 
 struct image {
     int width, height, channels; /* channels 3 (RGB) or 4 (RGBA, not premultiplied) */
-    uint8_t *pixels;             /* [height, width, channels]; owned */
-    uint8_t *icc;                /* ICC profile as it lay in the file, or NULL; owned */
-    size_t icc_size;             /* at most 1 MiB; a larger one is left out */
+    uint8_t *pixels;             /* [height, width, channels]; owned, made by image_init (padded for vector reads) */
+    uint8_t *icc;                /* the file's ICC profile, unread, or NULL; malloc'ed, owned */
+    size_t icc_size;             /* at most 1 MiB; a larger one is left out, and so is one that is not of RGB pixels */
 };
 
 /* Header only: UNSUPPORTED_FORMAT, BAD_IMAGE (broken, or a side under min_side), TOO_MANY_PIXELS. */
@@ -75,6 +76,14 @@ struct image_view image_view_crop(int width, int height, double crop, int out_wi
 struct image_view image_view_whole(int width, int height, int out_width, int out_height);
 /* The smallest JPEG scale (numerator of 8) at which the view still has at least twice the pixels it needs. */
 int image_view_scale(const struct image_info *info, const struct image_view *view);
+/* The same view of the photo decoded at numerator/8, and the part of the (unscaled) photo that its taps reach. */
+struct image_view image_view_scaled(const struct image_view *view, int numerator);
+struct image_region image_view_region(const struct image_info *info, const struct image_view *view, int numerator);
+/* All of it: decodes what the view needs at the scale that it allows (so all routes see the same pixels); *scaled is
+ * the view to resample the image by.  info is image_probe's. */
+enum infomask_status image_decode_view(const void *data, size_t size, const struct image_limits *limits,
+                                       const struct image_info *info, const struct image_view *view,
+                                       struct image *image, struct image_view *scaled, struct infomask_error *err);
 
 /* Resamples to 8-bit RGB, [out_height, out_width, 3]; alpha is put over white first. */
 enum infomask_status image_resample(const struct image *image, const struct image_view *view, uint8_t *out,

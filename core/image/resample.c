@@ -1,0 +1,229 @@
+#include "core/image/resample.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/checked.h"
+#include "core/base/cpu.h"
+
+/* ---- Weights ----------------------------------------------------------------------------------------------------- */
+
+/* Keys' cubic convolution, a = -1/2 */
+static double bicubic(double x)
+{
+    const double a = -0.5;
+
+    x = fabs(x);
+    if (x < 1.0)
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    return x < 2.0 ? (((x - 5) * x + 8) * x - 4) * a : 0.0;
+}
+
+static double bilinear(double x)
+{
+    x = fabs(x);
+    return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+static double sinc(double x)
+{
+    const double pi = 3.14159265358979323846;
+
+    return x == 0.0 ? 1.0 : sin(x * pi) / (x * pi);
+}
+
+static double lanczos(double x) { return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0; }
+
+static const struct {
+    double (*at)(double);
+    double support;
+} kernels[] = {[IMAGE_BICUBIC] = {bicubic, 2.0}, [IMAGE_BILINEAR] = {bilinear, 1.0}, [IMAGE_LANCZOS] = {lanczos, 3.0}};
+
+static int32_t fixed(double weight)
+{
+    double scaled = weight * (1 << RESAMPLE_BITS);
+
+    return (int32_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+}
+
+/* Result i: the kernel around its centre, cut at the photo's edges and normalised.  scratch [axis->taps] */
+static void weigh(struct resample_axis *axis, int i, enum image_filter filter, int source, double begin, double scale,
+                  double *scratch)
+{
+    double wide = scale < 1.0 ? 1.0 : scale, support = kernels[filter].support * wide;
+    double centre = begin + (i + 0.5) * scale, sum = 0;
+    int first = (int)(centre - support + 0.5), last = (int)(centre + support + 0.5);
+    int32_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
+
+    first = first < 0 ? 0 : first;
+    last = last > source ? source : last;
+    for (int k = 0; k < last - first; k++) {
+        scratch[k] = kernels[filter].at((k + first - centre + 0.5) * (1.0 / wide));
+        sum += scratch[k];
+    }
+    for (int k = 0; k < last - first; k++)
+        weights[k] = fixed(sum != 0.0 ? scratch[k] / sum : scratch[k]);
+    axis->first[i] = first;
+    axis->count[i] = last - first;
+}
+
+static void nearest(struct resample_axis *axis, int source, double begin, double scale)
+{
+    double at = begin + scale * 0.5;
+
+    for (int i = 0; i < axis->size; i++, at += scale) {
+        axis->first[i] = (int)at < source ? (int)at : source - 1;
+        axis->count[i] = 1;
+        axis->weights[(size_t)i * (size_t)axis->taps] = 1 << RESAMPLE_BITS;
+    }
+}
+
+/* The vector kernels compute two results at a time with as many taps for both; zero weights fill up the one that the
+ * photo's edge cut short, to the left where there is nothing to the right.  No sum changes. */
+static void pair_up(struct resample_axis *axis, int source)
+{
+    for (int i = 0; i + 1 < axis->size; i += 2) {
+        int count = axis->count[i] > axis->count[i + 1] ? axis->count[i] : axis->count[i + 1];
+        for (int j = i; j < i + 2; j++) {
+            int32_t *weights = axis->weights + (size_t)j * (size_t)axis->taps;
+            int shift = axis->first[j] + count - source;
+            if (shift > 0) {
+                memmove(weights + shift, weights, (size_t)(count - shift) * sizeof *weights);
+                memset(weights, 0, (size_t)shift * sizeof *weights);
+                axis->first[j] -= shift;
+            }
+            axis->count[j] = count;
+        }
+    }
+}
+
+static void split(struct resample_axis *axis)
+{
+    size_t n = (size_t)axis->size * (size_t)axis->taps;
+
+    for (size_t i = 0; i < n; i++) {
+        int16_t *group = axis->split + i / RESAMPLE_GROUP * (2 * RESAMPLE_GROUP) + i % RESAMPLE_GROUP;
+        group[0] = (int16_t)(axis->weights[i] & ((1 << RESAMPLE_LOW_BITS) - 1));
+        group[RESAMPLE_GROUP] = (int16_t)(axis->weights[i] >> RESAMPLE_LOW_BITS);
+    }
+}
+
+static void find_range(struct resample_axis *axis)
+{
+    axis->begin = axis->first[0];
+    axis->end = 0;
+    for (int i = 0; i < axis->size; i++) {
+        int end = axis->first[i] + axis->count[i];
+        axis->begin = axis->first[i] < axis->begin ? axis->first[i] : axis->begin;
+        axis->end = end > axis->end ? end : axis->end;
+    }
+}
+
+static bool axis_allocate(struct resample_axis *axis)
+{
+    size_t n = 0, bytes = 0;
+
+    if (!checked_mul((size_t)axis->size, (size_t)axis->taps, &n) || !checked_mul(n, sizeof *axis->weights, &bytes))
+        return false;
+    axis->first = calloc((size_t)axis->size, sizeof *axis->first);
+    axis->count = calloc((size_t)axis->size, sizeof *axis->count);
+    axis->weights = calloc(n, sizeof *axis->weights);
+    axis->split = aligned_new(n * 2 * sizeof *axis->split);
+    return axis->first != NULL && axis->count != NULL && axis->weights != NULL && axis->split != NULL;
+}
+
+enum infomask_status resample_axis_init(struct resample_axis *axis, enum image_filter filter, int source, double begin,
+                                        double length, int size, struct infomask_error *err)
+{
+    double scale = length / size, support = filter == IMAGE_NEAREST ? 0 : kernels[filter].support;
+    double *scratch;
+    int taps = (int)ceil(support * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
+
+    *axis = (struct resample_axis){.size = size};
+    axis->taps = (taps + RESAMPLE_GROUP - 1) / RESAMPLE_GROUP * RESAMPLE_GROUP;
+    scratch = malloc((size_t)axis->taps * sizeof *scratch);
+    if (scratch == NULL || !axis_allocate(axis)) {
+        free(scratch);
+        resample_axis_fini(axis);
+        return error_set(err, INFOMASK_MEMORY, "no memory to resample the photo");
+    }
+    if (filter == IMAGE_NEAREST)
+        nearest(axis, source, begin, scale);
+    else
+        for (int i = 0; i < size; i++)
+            weigh(axis, i, filter, source, begin, scale, scratch);
+    free(scratch);
+    pair_up(axis, source);
+    split(axis);
+    find_range(axis);
+    return INFOMASK_OK;
+}
+
+void resample_axis_fini(struct resample_axis *axis)
+{
+    free(axis->first);
+    free(axis->count);
+    free(axis->weights);
+    aligned_free(axis->split);
+    *axis = (struct resample_axis){0};
+}
+
+/* ---- The passes -------------------------------------------------------------------------------------------------- */
+
+static uint8_t clip8(int32_t sum)
+{
+    int32_t v = sum >> RESAMPLE_BITS;
+
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+void resample_horizontal_c(const uint8_t *row, const struct resample_axis *axis, uint8_t *out)
+{
+    for (int i = 0; i < axis->size; i++, out += 3) {
+        const uint8_t *p = row + (size_t)axis->first[i] * 3;
+        const int32_t *w = axis->weights + (size_t)i * (size_t)axis->taps;
+        int32_t r = 1 << (RESAMPLE_BITS - 1), g = r, b = r;
+        for (int k = 0; k < axis->count[i]; k++, p += 3) {
+            r += p[0] * w[k];
+            g += p[1] * w[k];
+            b += p[2] * w[k];
+        }
+        out[0] = clip8(r);
+        out[1] = clip8(g);
+        out[2] = clip8(b);
+    }
+}
+
+void resample_vertical_c(const uint8_t *rows, size_t stride, const struct resample_axis *axis, int y, uint8_t *out,
+                         size_t bytes)
+{
+    const uint8_t *first = rows + (size_t)(axis->first[y] - axis->begin) * stride;
+    const int32_t *w = axis->weights + (size_t)y * (size_t)axis->taps;
+
+    for (size_t x = 0; x < bytes; x += RESAMPLE_BLOCK) {
+        int32_t sums[RESAMPLE_BLOCK];
+        for (int i = 0; i < RESAMPLE_BLOCK; i++)
+            sums[i] = 1 << (RESAMPLE_BITS - 1);
+        for (int k = 0; k < axis->count[y]; k++) {
+            const uint8_t *p = first + (size_t)k * stride + x;
+            for (int i = 0; i < RESAMPLE_BLOCK; i++)
+                sums[i] += p[i] * w[k];
+        }
+        for (int i = 0; i < RESAMPLE_BLOCK; i++)
+            out[x + (size_t)i] = clip8(sums[i]);
+    }
+}
+
+const struct resample_kernels *resample_kernels(void)
+{
+    static const struct resample_kernels portable = {resample_horizontal_c, resample_vertical_c};
+#if defined(__x86_64__)
+    static const struct resample_kernels avx2 = {resample_horizontal_avx2, resample_vertical_avx2};
+
+    if (cpu_features()->avx2_fma)
+        return &avx2;
+#endif
+    return &portable;
+}

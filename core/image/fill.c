@@ -1,0 +1,276 @@
+/* A fill works on a copy of the hole's surroundings, reduced to a megapixel by averaging the kept pixels of each block
+ * (a block without one is hole), and is enlarged bilinearly, row by row, when it is read. */
+#include "core/image/fill.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/checked.h"
+
+#define COPY_PIXELS 1000000
+#define MARGIN 16
+#define INPAINT_RADIUS 4
+#define DIFFUSE_SIGMA (1.0 / 96.0) /* of the photo's longest side */
+#define BLUR_SIGMA (1.0 / 12.0)
+#define BLOCKS 24 /* PIXELATE: along the longest side */
+
+struct fill {
+    int photo_width;
+    int left, top, width, height; /* the window in the photo */
+    int w, h;                     /* the copy */
+    uint8_t *rgb;                 /* [h, w, 3] */
+    uint8_t *hole;                /* [h, w] */
+    uint8_t flat[3];              /* the colour where there is no copy */
+    bool blocks;                  /* read by blocks, not bilinearly */
+    int *at;                      /* [width] column of the copy to the left of a pixel's centre */
+    uint16_t *share;              /* [width] of the next one, of 256 */
+    uint16_t *line;               /* [w + 1, 3] a row of the copy between two, times 256 */
+};
+
+struct block {
+    uint32_t sum[3], count;
+};
+
+static bool kept(const struct image *photo, const uint8_t *mask, size_t i)
+{
+    return mask[i] == 0 && (photo->channels == 3 || photo->pixels[4 * i + 3] >= 128);
+}
+
+/* The mask's bounding box with a margin; false if the mask is empty. */
+static bool find_window(struct fill *fill, const struct image *photo, const uint8_t *mask)
+{
+    int w = photo->width, h = photo->height, x0 = w, x1 = -1, y0 = h, y1 = -1, margin;
+
+    for (int y = 0; y < h; y++) {
+        const uint8_t *row = mask + (size_t)y * (size_t)w;
+        int a = 0, b = w - 1;
+        while (a < w && row[a] == 0)
+            a++;
+        if (a == w)
+            continue;
+        while (row[b] == 0)
+            b--;
+        x0 = a < x0 ? a : x0;
+        x1 = b > x1 ? b : x1;
+        y0 = y < y0 ? y : y0;
+        y1 = y;
+    }
+    if (x1 < 0)
+        return false;
+    margin = (x1 - x0 > y1 - y0 ? x1 - x0 : y1 - y0) / 8 + MARGIN;
+    fill->left = x0 > margin ? x0 - margin : 0;
+    fill->top = y0 > margin ? y0 - margin : 0;
+    fill->width = (x1 + margin < w - 1 ? x1 + margin + 1 : w) - fill->left;
+    fill->height = (y1 + margin < h - 1 ? y1 + margin + 1 : h) - fill->top;
+    return true;
+}
+
+/* The size of the copy: the window's, or what keeps its shape at `pixels`. */
+static void size_copy(struct fill *fill, double pixels)
+{
+    double scale = sqrt(pixels / ((double)fill->width * (double)fill->height));
+
+    scale = scale < 1 ? scale : 1;
+    fill->w = (int)fmax(1, floor(fill->width * scale));
+    fill->h = (int)fmax(1, floor(fill->height * scale));
+}
+
+static void add_photo_row(const struct fill *fill, const struct image *photo, const uint8_t *mask, int y,
+                          struct block *line)
+{
+    size_t at = (size_t)y * (size_t)photo->width + (size_t)fill->left, c = (size_t)photo->channels;
+
+    for (int x = 0; x < fill->w; x++) {
+        size_t from = (size_t)((int64_t)x * fill->width / fill->w);
+        size_t to = (size_t)((int64_t)(x + 1) * fill->width / fill->w);
+        for (size_t k = at + from; k < at + to; k++) {
+            const uint8_t *p = photo->pixels + k * c;
+            if (mask != NULL && !kept(photo, mask, k))
+                continue;
+            line[x].sum[0] += p[0];
+            line[x].sum[1] += p[1];
+            line[x].sum[2] += p[2];
+            line[x].count++;
+        }
+    }
+}
+
+static void store_blocks(struct fill *fill, int y, const struct block *line)
+{
+    for (int x = 0; x < fill->w; x++) {
+        size_t at = (size_t)y * (size_t)fill->w + (size_t)x;
+        uint32_t n = line[x].count;
+        fill->hole[at] = n == 0;
+        for (size_t c = 0; c < 3; c++)
+            fill->rgb[3 * at + c] = n == 0 ? 128 : (uint8_t)((line[x].sum[c] + n / 2) / n);
+    }
+}
+
+/* Block averages of the window; mask NULL: of all its pixels. */
+static enum infomask_status copy_window(struct fill *fill, const struct image *photo, const uint8_t *mask,
+                                        struct infomask_error *err)
+{
+    size_t size;
+    struct block *line = NULL;
+    bool fits = checked_mul3((size_t)fill->w, (size_t)fill->h, 3, &size);
+
+    if (fits) {
+        fill->rgb = malloc(size);
+        fill->hole = malloc(size / 3);
+        line = malloc((size_t)fill->w * sizeof *line);
+    }
+    if (!fits || fill->rgb == NULL || fill->hole == NULL || line == NULL) {
+        free(line);
+        return error_set(err, INFOMASK_MEMORY, "no memory to fill the mask");
+    }
+    for (int y = 0; y < fill->h; y++) {
+        int from = (int)((int64_t)y * fill->height / fill->h), to = (int)((int64_t)(y + 1) * fill->height / fill->h);
+        memset(line, 0, (size_t)fill->w * sizeof *line);
+        for (int k = from; k < to; k++)
+            add_photo_row(fill, photo, mask, fill->top + k, line);
+        store_blocks(fill, y, line);
+    }
+    free(line);
+    return INFOMASK_OK;
+}
+
+static void mean_color(struct fill *fill, const struct image *photo, const uint8_t *mask)
+{
+    uint64_t sum[3] = {0}, count = 0;
+    size_t n = (size_t)photo->width * (size_t)photo->height, c = (size_t)photo->channels;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!kept(photo, mask, i))
+            continue;
+        sum[0] += photo->pixels[i * c];
+        sum[1] += photo->pixels[i * c + 1];
+        sum[2] += photo->pixels[i * c + 2];
+        count++;
+    }
+    for (size_t k = 0; k < 3; k++)
+        fill->flat[k] = count == 0 ? 128 : (uint8_t)((sum[k] + count / 2) / count);
+}
+
+static enum infomask_status fill_make(struct fill *fill, const struct image *photo, const uint8_t *mask,
+                                      enum fill_kind kind, struct infomask_error *err)
+{
+    double longest = photo->width > photo->height ? photo->width : photo->height, scale, blocks;
+    enum infomask_status status;
+
+    if (kind == FILL_PIXELATE) {
+        *fill = (struct fill){.width = photo->width, .height = photo->height};
+        blocks = longest / BLOCKS;
+        size_copy(fill, fmax(1, photo->width / blocks * (photo->height / blocks)));
+        return copy_window(fill, photo, NULL, err);
+    }
+    if (!find_window(fill, photo, mask))
+        return INFOMASK_OK;
+    size_copy(fill, COPY_PIXELS);
+    status = copy_window(fill, photo, mask, err);
+    if (status != INFOMASK_OK)
+        return status;
+    if (kind == FILL_INPAINT)
+        return fill_inpaint(fill->rgb, fill->hole, fill->h, fill->w, INPAINT_RADIUS, err);
+    scale = (double)fill->w / fill->width;
+    return fill_spread(fill->rgb, fill->hole, fill->h, fill->w,
+                       longest * scale * (kind == FILL_BLUR ? BLUR_SIGMA : DIFFUSE_SIGMA), err);
+}
+
+/* Column (or row) i of n in a copy of m: what lies before its centre, and the share of 256 of what lies after. */
+static int fill_tap(int i, int n, int m, bool blocks, uint16_t *share)
+{
+    double x = (i + 0.5) * m / n - 0.5, whole;
+
+    *share = 0;
+    if (blocks)
+        return (int)((i + 0.5) * m / n);
+    if (x <= 0)
+        return 0;
+    if (x >= m - 1)
+        return m - 1;
+    *share = (uint16_t)lrint(256 * modf(x, &whole));
+    return (int)whole;
+}
+
+static enum infomask_status fill_tables(struct fill *fill, struct infomask_error *err)
+{
+    fill->at = malloc((size_t)fill->width * sizeof(int));
+    fill->share = malloc((size_t)fill->width * sizeof(uint16_t));
+    fill->line = malloc(((size_t)fill->w + 1) * 3 * sizeof(uint16_t));
+    if (fill->at == NULL || fill->share == NULL || fill->line == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory to fill the mask");
+    for (int x = 0; x < fill->width; x++)
+        fill->at[x] = fill_tap(x, fill->width, fill->w, fill->blocks, &fill->share[x]);
+    return INFOMASK_OK;
+}
+
+enum infomask_status fill_create(struct fill **out, const struct image *photo, const uint8_t *mask,
+                                 enum fill_kind kind, const uint8_t *color, struct infomask_error *err)
+{
+    struct fill *fill = calloc(1, sizeof *fill);
+    enum infomask_status status = INFOMASK_OK;
+
+    if (fill == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory to fill the mask");
+    if (kind == FILL_COLOR)
+        memcpy(fill->flat, color, 3);
+    else if (kind == FILL_MEAN)
+        mean_color(fill, photo, mask);
+    else
+        status = fill_make(fill, photo, mask, kind, err);
+    fill->blocks = kind == FILL_PIXELATE;
+    if (status == INFOMASK_OK && fill->rgb != NULL)
+        status = fill_tables(fill, err);
+    if (status != INFOMASK_OK) {
+        fill_free(fill);
+        return status;
+    }
+    fill->photo_width = photo->width;
+    free(fill->hole);
+    fill->hole = NULL;
+    *out = fill;
+    return INFOMASK_OK;
+}
+
+void fill_free(struct fill *fill)
+{
+    if (fill == NULL)
+        return;
+    free(fill->rgb);
+    free(fill->hole);
+    free(fill->at);
+    free(fill->share);
+    free(fill->line);
+    free(fill);
+}
+
+static void fill_line(struct fill *fill, int y)
+{
+    uint16_t share;
+    size_t n = 3 * (size_t)fill->w;
+    int at = fill_tap(y, fill->height, fill->h, fill->blocks, &share);
+    const uint8_t *a = fill->rgb + (size_t)at * n, *b = at + 1 < fill->h ? a + n : a;
+
+    for (size_t i = 0; i < n; i++)
+        fill->line[i] = (uint16_t)(a[i] * (256 - share) + b[i] * share);
+    for (size_t c = 0; c < 3; c++)
+        fill->line[n + c] = fill->line[n - 3 + c];
+}
+
+void fill_row(struct fill *fill, int y, uint8_t *rgb)
+{
+    if (fill->rgb == NULL || y < fill->top || y >= fill->top + fill->height) {
+        for (int x = 0; x < fill->photo_width; x++)
+            memcpy(rgb + 3 * (size_t)x, fill->flat, 3);
+        return;
+    }
+    fill_line(fill, y - fill->top);
+    for (int x = 0; x < fill->width; x++) {
+        const uint16_t *p = fill->line + 3 * (size_t)fill->at[x];
+        uint32_t share = fill->share[x];
+        uint8_t *o = rgb + 3 * (size_t)(fill->left + x);
+        for (size_t c = 0; c < 3; c++)
+            o[c] = (uint8_t)((p[c] * (256 - share) + p[c + 3] * share + 32768) >> 16);
+    }
+}

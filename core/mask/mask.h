@@ -1,0 +1,127 @@
+/* Where the information about a class is: class maps, the evidence gate, the graph of cells, thresholds, regions.
+ *
+ * Arrays in, arrays out: no network is run and no photo is touched here (docs/masks.md tells the whole chain).
+ * Shapes: h x w the grid of the network's last features, n = h w its cells (or those of a finer grid), d features,
+ * K classes.  Maps are row-major.  Nats throughout.  Everything is serial and deterministic; functions are reentrant.
+ */
+#ifndef INFOMASK_MASK_MASK_H
+#define INFOMASK_MASK_MASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/status.h"
+#include "core/kernels/kernels.h"
+
+/* ---- Class maps of a pooled linear head --------------------------------------------------------------------------- */
+
+/* z = scale (W mean(f) + b): the logits.  All arrays are borrowed. */
+struct mask_head {
+    const float *w; /* [K, d] */
+    const float *b; /* [K] */
+    int classes, features;
+    double scale;        /* 1 / temperature */
+    const float *mean_w; /* [d] mean over the classes (mask_head_mean) */
+    double mean_b;
+};
+/* mean_w[j] = mean_c w[c, j]; returns mean_c b[c].  Once a model. */
+double mask_head_mean(const float *w, const float *b, int classes, int features, float *mean_w);
+
+/* m(u) = scale (w_t . f(u) + b_t) - z_t + pmi: nats per cell whose mean is the PMI of the pass, m_y of F3
+ * (information.md 4: l_y(u) - log r_y - LSE(z + log t - log r) = l_y(u) - z_y + i_t(x; y)). */
+void mask_information(const struct mask_head *head, int target, const float *f, int n, double pmi, double *cells);
+
+enum mask_method { MASK_INFOCAM, MASK_CAM, MASK_INFOCAM_PLUS, MASK_GRADCAM_PP, MASK_LAYERCAM };
+
+/* The map that finds the object (its positive part makes the seeds), [n]:
+ *   INFOCAM       scale K/(K-1) ((w_t - mean_c w_c) . f(u) + b_t - mean b): local logit over the mean of the others', nats;
+ *   CAM           w_t . f(u)  (its positive part is Grad-CAM = HiResCAM = XGrad-CAM for such a head);
+ *   INFOCAM_PLUS  scale ((w_t - w_k) . f(u) + b_t - b_k), k = `other`: D_{t,k} of F2, nats;
+ *   GRADCAM_PP    sum_j max(w_tj, 0) / (2 + w_tj mean(f_j)) f_j(u)   (Chattopadhyay et al. 2018 in closed form);
+ *   LAYERCAM      max(sum_j max(w_tj, 0) f_j(u), 0)   (Jiang et al. 2021).
+ * Fails only for memory. */
+enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, int target, int other,
+                                    const float *f, int n, float *map, struct infomask_error *err);
+
+/* The contrast class of INFOCAM_PLUS: the least likely of the best 200 of z [K] (all, if there are fewer); never t. */
+int mask_other_class(const float *z, int classes, int target);
+
+/* Window PMI [h, w] for each of `targets`: PMI of the head on the mean of f over k x k cells (k odd; reflected at the
+ * border).  offset [K] (NULL: zeros) = log t - log r; log_r [K] NULL: uniform.  out[i] is the map of targets[i]. */
+struct mask_window {
+    int window;            /* k */
+    const float *offset;   /* [K] or NULL */
+    const double *log_r;   /* [K] or NULL */
+    double smoothing;      /* label smoothing in the logits, inverted; 0: none */
+};
+enum infomask_status mask_window_pmi(const struct mask_head *head, const struct kernel_table *kernels,
+                                     const struct mask_window *window, const float *f, int h, int w,
+                                     const int *targets, int count, float *const *out, struct infomask_error *err);
+
+/* gate = clip(win / g, 0, 1), g = min(1, log(K) / 2) nats. */
+void mask_gate(const float *win, int n, int classes, float *gate);
+
+/* ---- The graph of cells ------------------------------------------------------------------------------------------- */
+
+/* Writes one tensor's part of the cells' vectors: t [n, c] (n cells of the graph's grid), each channel
+ * (v - mean) / (std + 1e-3) over the cells, each cell divided by its length and times sqrt(weight), to columns
+ * [at, at + c) of x [n, total]. */
+enum infomask_status mask_cells_part(const float *t, int n, int c, double weight, float *x, int total, int at,
+                                     struct infomask_error *err);
+/* Each row of x [n, total] divided by its length. */
+void mask_cells_unit(float *x, int n, int total);
+
+/* A_ij = max(x_i . x_j, 0)^4 exp(-|lab_i - lab_j|^2 / (2 30^2)) for j >= i (the rest is left as it is); a [n, n]. */
+void mask_affinity(const struct kernel_table *kernels, const float *x, int n, int total, const float *lab, float *a);
+
+/* q = sigmoid(6 (s - centre)), k = (2 q - 1)^2, L = (0.01 / 0.99) d k / mean k, d = row sums of A; solves
+ * (diag(d + L) - A) p = L q by conjugate gradients and scales p to 0..1.  a: the upper triangle.  *steps (may be NULL):
+ * iterations. */
+enum infomask_status mask_spread(const float *a, int n, const float *seeds, double centre, float *p, int *steps,
+                                 struct infomask_error *err);
+
+/* ---- Values ------------------------------------------------------------------------------------------------------- */
+
+/* m = max(m, 0) / max(m), in place; all zeros stay zeros. */
+void mask_normalise(float *m, size_t n);
+/* m = 1 / (1 + exp(-slope (m - centre))), in place. */
+void mask_sigmoid(float *m, size_t n, float slope, float centre);
+/* Otsu's threshold of values clipped to 0..1: 256 bins, (bin + 0.5) / 256. */
+double mask_otsu(const float *m, size_t n);
+/* The value of the last cell taken when cells are taken by falling value until they hold `share` of the sum of the
+ * positive ones; INFINITY if none is positive. */
+enum infomask_status mask_share_threshold(const float *m, int n, double share, double *threshold,
+                                          struct infomask_error *err);
+
+/* ---- Regions ------------------------------------------------------------------------------------------------------ */
+
+struct mask_region {
+    int x, y, width, height;
+    size_t pixels;
+    int peak_x, peak_y; /* first pixel in reading order with the largest value */
+    float peak;
+    double sum;    /* of the positive values */
+    double signed_sum; /* of all values */
+};
+struct mask_regions {
+    struct mask_region *region; /* by falling number of pixels, ties by position; owned */
+    int count;
+    size_t pixels;  /* set */
+    double inside;  /* sum of the positive values under the mask */
+    double total;   /* and over the whole picture */
+};
+/* 8-connected regions of the set pixels of mask [h, w].  Values come row by row from `value` (NULL: zeros), so that
+ * beside the mask only two rows of runs and the regions met so far are in memory.  Of more than `most` regions the
+ * largest are kept. */
+typedef void mask_value_row(void *context, int y, float *row);
+enum infomask_status mask_regions_find(const uint8_t *mask, int h, int w, mask_value_row *value, void *context,
+                                       int most, struct mask_regions *regions, struct infomask_error *err);
+void mask_regions_fini(struct mask_regions *regions);
+
+/* Canvases with strokes: every 8-connected region of strokes [h, w] (not 0) whose mean value is over `threshold` is set
+ * to 255 in out [h, w], all else to 0.  out may be strokes. */
+enum infomask_status mask_strokes(const uint8_t *strokes, int h, int w, mask_value_row *value, void *context,
+                                  double threshold, uint8_t *out, struct infomask_error *err);
+
+#endif

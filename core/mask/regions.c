@@ -1,0 +1,305 @@
+/* Connected regions by runs: a row is cut into runs of set pixels, a run joins the runs of the row above that it touches
+ * (corners count), and what belongs together is kept by union-find whose roots carry the region's sums.  Only two rows
+ * of runs exist at a time; their number is at most half a row. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mask/mask.h"
+
+struct run {
+    int from, to; /* columns [from, to) */
+    int label;
+};
+
+struct node {
+    int parent; /* itself for a root */
+    struct mask_region region;
+    size_t first; /* its first pixel: the order of ties */
+};
+
+struct finder {
+    int w;
+    struct run *above, *here;
+    int above_count, here_count;
+    struct node *node;
+    int count, capacity;
+};
+
+static int find_root(struct finder *f, int label)
+{
+    while (f->node[label].parent != label) {
+        f->node[label].parent = f->node[f->node[label].parent].parent;
+        label = f->node[label].parent;
+    }
+    return label;
+}
+
+static void merge(struct mask_region *a, const struct mask_region *b)
+{
+    int right = a->x + a->width > b->x + b->width ? a->x + a->width : b->x + b->width;
+    int bottom = a->y + a->height > b->y + b->height ? a->y + a->height : b->y + b->height;
+    bool earlier = b->peak_y < a->peak_y || (b->peak_y == a->peak_y && b->peak_x < a->peak_x);
+
+    a->x = a->x < b->x ? a->x : b->x;
+    a->y = a->y < b->y ? a->y : b->y;
+    a->width = right - a->x;
+    a->height = bottom - a->y;
+    a->pixels += b->pixels;
+    a->sum += b->sum;
+    a->signed_sum += b->signed_sum;
+    if (b->peak > a->peak || (b->peak == a->peak && earlier)) {
+        a->peak = b->peak;
+        a->peak_x = b->peak_x;
+        a->peak_y = b->peak_y;
+    }
+}
+
+/* The earlier label stays the root. */
+static int join(struct finder *f, int a, int b)
+{
+    a = find_root(f, a);
+    b = find_root(f, b);
+    if (a == b)
+        return a;
+    if (b < a) {
+        int c = a;
+        a = b;
+        b = c;
+    }
+    f->node[b].parent = a;
+    merge(&f->node[a].region, &f->node[b].region);
+    return a;
+}
+
+static struct mask_region run_region(const struct run *run, int y, const float *value)
+{
+    struct mask_region r = {.x = run->from, .y = y, .width = run->to - run->from, .height = 1};
+
+    r.pixels = (size_t)r.width;
+    r.peak_x = run->from;
+    r.peak_y = y;
+    r.peak = value[run->from];
+    for (int x = run->from; x < run->to; x++) {
+        r.sum += value[x] > 0 ? (double)value[x] : 0;
+        r.signed_sum += (double)value[x];
+        if (value[x] > r.peak) {
+            r.peak = value[x];
+            r.peak_x = x;
+        }
+    }
+    return r;
+}
+
+static bool new_node(struct finder *f, const struct mask_region *region, int *label)
+{
+    if (f->count == f->capacity) {
+        int more = f->capacity * 2 + 64;
+        struct node *bigger = realloc(f->node, (size_t)more * sizeof *bigger);
+        if (bigger == NULL)
+            return false;
+        f->node = bigger;
+        f->capacity = more;
+    }
+    f->node[f->count] = (struct node){.parent = f->count, .region = *region};
+    f->node[f->count].first = (size_t)region->y * (size_t)f->w + (size_t)region->x;
+    *label = f->count++;
+    return true;
+}
+
+/* Gives the run its label; `k` walks along the runs above. */
+static bool place_run(struct finder *f, struct run *run, int y, const float *value, int *k)
+{
+    struct mask_region region = run_region(run, y, value);
+
+    run->label = -1;
+    while (*k < f->above_count && f->above[*k].to < run->from)
+        ++*k;
+    for (int i = *k; i < f->above_count && f->above[i].from <= run->to; i++)
+        run->label = run->label < 0 ? find_root(f, f->above[i].label) : join(f, run->label, f->above[i].label);
+    if (run->label < 0)
+        return new_node(f, &region, &run->label);
+    merge(&f->node[run->label].region, &region);
+    return true;
+}
+
+static int cut_runs(const uint8_t *row, int w, struct run *runs)
+{
+    int count = 0;
+
+    for (int x = 0; x < w;) {
+        const uint8_t *end;
+        int from;
+        while (x < w && row[x] == 0)
+            x++;
+        if (x == w)
+            break;
+        from = x;
+        end = memchr(row + x, 0, (size_t)(w - x));
+        x = end != NULL ? (int)(end - row) : w;
+        runs[count++] = (struct run){from, x, -1};
+    }
+    return count;
+}
+
+static bool find_row(struct finder *f, const uint8_t *row, int y, const float *value)
+{
+    struct run *swap = f->above;
+    int k = 0;
+
+    f->above = f->here;
+    f->above_count = f->here_count;
+    f->here = swap;
+    f->here_count = cut_runs(row, f->w, f->here);
+    for (int i = 0; i < f->here_count; i++)
+        if (!place_run(f, &f->here[i], y, value, &k))
+            return false;
+    return true;
+}
+
+static bool finder_init(struct finder *f, int w)
+{
+    size_t runs = (size_t)w / 2 + 1;
+
+    *f = (struct finder){.w = w, .above = malloc(runs * sizeof *f->above), .here = malloc(runs * sizeof *f->here)};
+    return f->above != NULL && f->here != NULL;
+}
+
+static void finder_fini(struct finder *f)
+{
+    free(f->above);
+    free(f->here);
+    free(f->node);
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct node *x = a, *y = b;
+
+    if (x->region.pixels != y->region.pixels)
+        return x->region.pixels < y->region.pixels ? 1 : -1;
+    return x->first < y->first ? -1 : 1;
+}
+
+/* The roots, sorted, become the result. */
+static bool collect(struct finder *f, int most, struct mask_regions *regions)
+{
+    int roots = 0;
+
+    for (int i = 0; i < f->count; i++)
+        if (f->node[i].parent == i)
+            f->node[roots++] = f->node[i];
+    if (roots == 0)
+        return true;
+    qsort(f->node, (size_t)roots, sizeof *f->node, larger_first);
+    regions->count = roots < most ? roots : most;
+    regions->region = malloc((size_t)regions->count * sizeof *regions->region);
+    for (int i = 0; regions->region != NULL && i < regions->count; i++)
+        regions->region[i] = f->node[i].region;
+    return regions->region != NULL;
+}
+
+static void add_row(struct mask_regions *regions, const uint8_t *row, const float *value, int w)
+{
+    double total = 0, inside = 0;
+    size_t pixels = 0;
+
+    for (int x = 0; x < w; x++) {
+        double v = value[x] > 0 ? (double)value[x] : 0.0;
+        bool set = row[x] != 0;
+        total += v;
+        inside += set ? v : 0.0;
+        pixels += set;
+    }
+    regions->total += total;
+    regions->inside += inside;
+    regions->pixels += pixels;
+}
+
+enum infomask_status mask_regions_find(const uint8_t *mask, int h, int w, mask_value_row *value, void *context,
+                                       int most, struct mask_regions *regions, struct infomask_error *err)
+{
+    struct finder f;
+    float *values = calloc((size_t)w, sizeof *values);
+    bool fine = finder_init(&f, w) && values != NULL;
+
+    *regions = (struct mask_regions){0};
+    for (int y = 0; fine && y < h; y++) {
+        const uint8_t *row = mask + (size_t)y * (size_t)w;
+        if (value != NULL)
+            value(context, y, values);
+        add_row(regions, row, values, w);
+        fine = find_row(&f, row, y, values);
+    }
+    fine = fine && collect(&f, most, regions);
+    finder_fini(&f);
+    free(values);
+    if (!fine)
+        mask_regions_fini(regions);
+    return fine ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the regions of the mask");
+}
+
+void mask_regions_fini(struct mask_regions *regions)
+{
+    free(regions->region);
+    *regions = (struct mask_regions){0};
+}
+
+/* Remembers the label that each run had when it was found, in reading order. */
+struct labels {
+    int *label;
+    size_t count, capacity;
+};
+
+static bool remember(struct labels *labels, const struct finder *f)
+{
+    size_t need = labels->count + (size_t)f->here_count;
+
+    if (need > labels->capacity) {
+        size_t more = need * 2 + 64;
+        int *bigger = realloc(labels->label, more * sizeof *bigger);
+        if (bigger == NULL)
+            return false;
+        labels->label = bigger;
+        labels->capacity = more;
+    }
+    for (int i = 0; i < f->here_count; i++)
+        labels->label[labels->count++] = f->here[i].label;
+    return true;
+}
+
+static void paint_strokes(struct finder *f, const struct labels *labels, const uint8_t *strokes, int h,
+                          double threshold, uint8_t *out)
+{
+    size_t at = 0, width = (size_t)(unsigned)f->w;
+
+    for (int y = 0; y < h; y++) {
+        uint8_t *row = out + (size_t)y * width;
+        int count = cut_runs(strokes + (size_t)y * width, f->w, f->here);
+        memset(row, 0, width);
+        for (int i = 0; i < count; i++) {
+            const struct mask_region *r = &f->node[find_root(f, labels->label[at++])].region;
+            if (r->signed_sum > threshold * (double)r->pixels)
+                memset(row + f->here[i].from, 255, (size_t)(f->here[i].to - f->here[i].from));
+        }
+    }
+}
+
+enum infomask_status mask_strokes(const uint8_t *strokes, int h, int w, mask_value_row *value, void *context,
+                                  double threshold, uint8_t *out, struct infomask_error *err)
+{
+    struct finder f;
+    struct labels labels = {0};
+    float *values = calloc((size_t)w, sizeof *values);
+    bool fine = finder_init(&f, w) && values != NULL;
+
+    for (int y = 0; fine && y < h; y++) {
+        value(context, y, values);
+        fine = find_row(&f, strokes + (size_t)y * (size_t)w, y, values) && remember(&labels, &f);
+    }
+    if (fine)
+        paint_strokes(&f, &labels, strokes, h, threshold, out);
+    free(labels.label);
+    finder_fini(&f);
+    free(values);
+    return fine ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the strokes of the mask");
+}

@@ -1,0 +1,153 @@
+/* Window PMI: what the head would say of each neighbourhood on its own. */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/checked.h"
+#include "core/mask/exponential.h"
+#include "core/mask/mask.h"
+
+#define BLOCK_FLOATS (1 << 20) /* of logits at a time */
+#define LANES 16
+
+static int reflect(int i, int n)
+{
+    int period = 2 * n;
+
+    i = (i % period + period) % period;
+    return i < n ? i : period - 1 - i;
+}
+
+/* out[i] = mean over the k lines around i of in (`lines` lines of `size`, `stride` apart). */
+static void mean_lines(const float *in, float *out, int lines, size_t stride, size_t size, int k)
+{
+    float part = 1.0F / (float)k;
+
+    for (int i = 0; i < lines; i++) {
+        float *o = out + (size_t)i * stride;
+        memset(o, 0, size * sizeof(float));
+        for (int s = -(k / 2); s <= k / 2; s++) {
+            const float *line = in + (size_t)reflect(i + s, lines) * stride;
+            for (size_t j = 0; j < size; j++)
+                o[j] += line[j];
+        }
+        for (size_t j = 0; j < size; j++)
+            o[j] *= part;
+    }
+}
+
+/* f [h, w, d] -> its k x k means; rows is scratch of the same size. */
+static void window_means(const float *f, int h, int w, int d, int k, float *rows, float *out)
+{
+    size_t line = (size_t)w * (size_t)d;
+
+    mean_lines(f, rows, h, line, line, k);
+    for (int y = 0; y < h; y++)
+        mean_lines(rows + (size_t)y * line, out + (size_t)y * line, w, (size_t)d, (size_t)d, k);
+}
+
+/* z = scale (z + b) + offset, and log sum exp of it. */
+static double finish_row(const struct mask_head *head, const float *offset, float *z)
+{
+    float scale = (float)head->scale, most = -FLT_MAX, part[LANES] = {0};
+    int k = head->classes, i = 0;
+    double sum = 0;
+
+    for (int c = 0; c < k; c++)
+        z[c] = scale * (z[c] + head->b[c]) + (offset != NULL ? offset[c] : 0.0F);
+    for (int c = 0; c < k; c++)
+        most = z[c] > most ? z[c] : most;
+    for (; i + LANES <= k; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            part[l] += exponential(z[i + l] - most);
+    for (; i < k; i++)
+        part[i % LANES] += exponential(z[i] - most);
+    for (int l = 0; l < LANES; l++)
+        sum += (double)part[l];
+    return (double)most + log(sum);
+}
+
+/* log p_y from the raw logits of a network trained with label smoothing: (q - eps / K) / (1 - eps), clipped at 0, then
+ * each class times exp(offset), renormalised (the order of info_unsmooth and the change of prior). */
+static double unsmoothed(const float *z, double lse, const struct mask_window *window, int k, int y)
+{
+    double least = window->smoothing / k, total = 0, mine = 0;
+
+    for (int c = 0; c < k; c++) {
+        double p = fmax(exp((double)z[c] - lse) - least, 0);
+        p *= window->offset != NULL ? exp((double)window->offset[c]) : 1.0;
+        total += p;
+        mine = c == y ? p : mine;
+    }
+    return log(fmax(mine / total, 1e-300));
+}
+
+/* i = log p_y - log t_y, and log t_y = offset_y + log r_y. */
+static float row_pmi(const struct mask_head *head, const struct mask_window *window, const float *z, double lse, int y)
+{
+    double log_r = window->log_r != NULL ? window->log_r[y] : -log((double)head->classes);
+    double log_p = window->smoothing > 0 ? unsmoothed(z, lse, window, head->classes, y) : (double)z[y] - lse;
+
+    return (float)(log_p - (window->offset != NULL ? (double)window->offset[y] : 0.0) - log_r);
+}
+
+static int block_rows(int n, int classes)
+{
+    int rows = BLOCK_FLOATS / classes;
+    return rows < 1 ? 1 : rows < n ? rows : n;
+}
+
+static void window_rows(const struct mask_head *head, const struct kernel_table *kernels,
+                        const struct mask_window *window, const float *mean, int n, float *z, const int *targets,
+                        int count, float *const *out)
+{
+    int rows = block_rows(n, head->classes), d = head->features, k = head->classes;
+    const float *offset = window->smoothing > 0 ? NULL : window->offset;
+
+    for (int first = 0; first < n; first += rows) {
+        int m = n - first < rows ? n - first : rows;
+        kernels->sgemm(false, true, m, k, d, 1, mean + (size_t)first * (size_t)d, d, head->w, d, 0, z, k);
+        for (int i = 0; i < m; i++) {
+            float *row = z + (size_t)i * (size_t)k;
+            double lse = finish_row(head, offset, row);
+            for (int t = 0; t < count; t++)
+                out[t][first + i] = row_pmi(head, window, row, lse, targets[t]);
+        }
+    }
+}
+
+enum infomask_status mask_window_pmi(const struct mask_head *head, const struct kernel_table *kernels,
+                                     const struct mask_window *window, const float *f, int h, int w,
+                                     const int *targets, int count, float *const *out, struct infomask_error *err)
+{
+    int n = h * w;
+    size_t size, block;
+    float *mean = NULL, *rows = NULL, *z = NULL;
+    bool made = checked_mul3((size_t)n, (size_t)head->features, sizeof(float), &size) &&
+                checked_mul3((size_t)block_rows(n, head->classes), (size_t)head->classes, sizeof(float), &block);
+
+    if (made) {
+        mean = aligned_new(size);
+        rows = aligned_new(size);
+        z = aligned_new(block);
+        made = mean != NULL && rows != NULL && z != NULL;
+    }
+    if (made) {
+        window_means(f, h, w, head->features, window->window, rows, mean);
+        window_rows(head, kernels, window, mean, n, z, targets, count, out);
+    }
+    aligned_free(mean);
+    aligned_free(rows);
+    aligned_free(z);
+    return made ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the window PMI");
+}
+
+void mask_gate(const float *win, int n, int classes, float *gate)
+{
+    float g = (float)fmin(1.0, log((double)classes) / 2);
+
+    for (int i = 0; i < n; i++)
+        gate[i] = fminf(fmaxf(win[i] / g, 0), 1);
+}

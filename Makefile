@@ -57,6 +57,7 @@ core_objects := $(call object,$(core_sources)) $(patsubst $(B)/gen/%.c,$(B)/obj/
 server_objects := $(call object,$(server_sources))
 cli_objects := $(call object,$(cli_sources))
 LIB := $(B)/libinfomask.a
+SERVER_LIB := $(B)/libserver.a
 
 unit_sources := $(wildcard tests/unit/*/test_*.c)
 unit_support := $(wildcard tests/unit/*.c)
@@ -69,12 +70,14 @@ all: $(BIN) ## build the daemon and command line tool (the default); DEBUG=1, SA
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-$(BIN): $(cli_objects) $(server_objects) $(LIB)
+$(BIN): $(cli_objects) $(SERVER_LIB) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(cli_objects) $(server_objects) $(LIB) $(package_libs)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(cli_objects) $(SERVER_LIB) $(LIB) $(package_libs)
 	@echo "built $@"
 
 $(LIB): $(core_objects)
+$(SERVER_LIB): $(server_objects)
+$(LIB) $(SERVER_LIB):
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
@@ -95,9 +98,9 @@ $(B)/obj/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -w -c -o $@ $<
 
-$(B)/tests/%: tests/unit/%.c $(unit_support) $(LIB) $(server_objects)
+$(B)/tests/%: tests/unit/%.c $(unit_support) $(LIB) $(SERVER_LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -Itests/unit $(LDFLAGS_ALL) -o $@ $< $(unit_support) $(server_objects) $(LIB) -lcmocka $(package_libs)
+	$(Q)$(CC) $(CFLAGS_ALL) -Itests/unit $(LDFLAGS_ALL) -o $@ $< $(unit_support) $(SERVER_LIB) $(LIB) -lcmocka $(package_libs)
 
 .PHONY: unit
 unit: $(unit_tests) ## build and run the unit tests only

@@ -35,7 +35,8 @@
     X("images", SIZE, decoder_memory, 256 * 1024 * 1024, 1048576, 8589934592, "bytes that a decoder may use")          \
     X("models", STRING, models_dir, "", 0, 4095,                                                                       \
       "folder of the model folders; empty: config/models, or the installed one")                                       \
-    X("models", STRING, model, "", 0, 4095, "default model: a name in models_dir or a folder's path; empty: the first")\
+    X("models", STRING, model, "", 0, 4095,                                                                            \
+      "default model: a name in models_dir or a folder's path; empty: efficientnet-lite0, else the first by name")     \
     X("models", CHOICE, isa, "auto", "auto|ref|blas|avx2|avx512", 0, "kernels: auto is the best of this processor")    \
     X("models", CHOICE, precision, "f32", "f32|bf16|int8|auto", 0, "arithmetic of the network")                        \
     X("models", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory a worker")              \
@@ -91,8 +92,9 @@ enum infomask_status config_set(struct config *config, enum config_key key, cons
 enum config_key config_find(const char *name);
 
 struct config_setting {
-    const char *section, *name, *type, *description;
-    const char *range; /* "0 to 65535", "auto|ref|blas" */
+    const char *section, *name, *type, *description; /* type: "text", "integer", "bytes", "number", ... */
+    const char *words;                               /* of a choice, with '|' between them; else NULL */
+    double low, high;                                /* of numbers; lengths of texts */
 };
 struct config_setting config_setting(enum config_key key);
 /* The value in force as the INI file would have it; returns its length (as snprintf). */

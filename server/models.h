@@ -67,7 +67,7 @@ struct models;
 
 /* Loads every folder of `directory` that has a model.json; a folder that cannot be loaded is warned about and left out,
  * unless it is the default model.  default_model: a name in the directory, or the path of a folder (one with a '/');
- * with "" the only one, or the first by name.  The strings and the options are copied; the pool must outlive it. */
+ * with "" efficientnet-lite0 if it is there, else the first by name.  The strings and the options are copied; the pool must outlive it. */
 enum infomask_status models_create(const char *directory, const char *default_model,
                                    const struct model_options *options, struct models **models,
                                    struct infomask_error *err) __attribute__((warn_unused_result));

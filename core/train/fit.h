@@ -1,0 +1,78 @@
+/* Losses, optimisers and data sets of the training loop.  Private to core/train. */
+#ifndef INFOMASK_TRAIN_FIT_H
+#define INFOMASK_TRAIN_FIT_H
+
+#include "core/train/net.h"
+
+/* ---- Loss: log-softmax (cross-entropy) or PC-softmax (arXiv 1911.10688) -------------------------------------------- */
+
+struct train_loss {
+    const double *log_prior; /* [classes]: PC-softmax, -log(e^{z_y} / sum_k pi_k e^{z_k}); NULL: log-softmax */
+    double smoothing;        /* label smoothing eps: target (1 - eps) onehot + eps / classes */
+};
+/* Mean loss of n rows of logits [n][classes], in double; dlogits (may be NULL) gets its gradient.  correct (may be
+ * NULL) counts rows whose largest posterior is the label; log_q (may be NULL) [n] gets log q(label | x), the posterior
+ * under the prior log_prior (or the one inside the logits). */
+double train_loss(const struct train_loss *loss, const float *logits, const int *labels, int n, int classes,
+                  float *dlogits, int *correct, double *log_q);
+
+/* ---- Optimisers ----------------------------------------------------------------------------------------------------- */
+
+enum train_optimiser { TRAIN_SGD, TRAIN_ADAMW };
+enum train_schedule { TRAIN_CONSTANT, TRAIN_COSINE, TRAIN_ONE_CYCLE };
+
+struct train_rule {
+    enum train_optimiser optimiser;
+    enum train_schedule schedule;
+    double rate;     /* peak learning rate */
+    double momentum; /* SGD (Nesterov) */
+    double beta1, beta2, epsilon; /* AdamW (Loshchilov and Hutter 2019) */
+    double weight_decay; /* decoupled, scaled by the rate; on matrices only */
+};
+/* Learning rate at step of steps: cosine from rate to 0; one-cycle: linear from rate / 25 over the first 30 %, then
+ * cosine to 0 (Smith and Topin 2018). */
+double train_rate(const struct train_rule *rule, uint64_t step, uint64_t steps);
+/* One update of every parameter from its gradient; step counts from 0. */
+void train_update(struct train_net *net, const struct train_rule *rule, uint64_t step, uint64_t steps);
+
+/* ---- Data ------------------------------------------------------------------------------------------------------------ */
+
+struct train_data {
+    int count, classes;
+    struct train_shape shape;
+    uint8_t *pixels; /* [count][h][w][c]; owned */
+    int *labels;     /* [count]; owned */
+};
+void train_data_free(struct train_data *data);
+/* A pair of IDX files (the MNIST format), plain or gzip'ed: images (3 dimensions, or 4 with channels last), labels. */
+enum infomask_status train_data_idx(const char *images, const char *labels, struct train_data *data,
+                                    struct infomask_error *err);
+
+struct train_augment {
+    int shift;        /* up to so many pixels each way */
+    double rotate;    /* degrees */
+    double scale;     /* 0.1: 0.9 to 1.1 */
+    bool flip;        /* left to right */
+};
+/* Item `index` of epoch `epoch` into x [h][w][c]: (v - mean) / std, moved by what (seed, epoch, index) draws. */
+void train_data_item(const struct train_data *data, int index, float mean, float std,
+                     const struct train_augment *augment, uint64_t seed, uint64_t epoch, float *x);
+/* order[count]: a permutation that is a function of (seed, epoch). */
+void train_shuffle(int count, uint64_t seed, uint64_t epoch, int *order);
+
+/* ---- Checkpoints ----------------------------------------------------------------------------------------------------- */
+
+/* Everything that a resumed run needs to go on with the same bits; written to a side file and renamed. */
+enum infomask_status train_checkpoint_write(const struct train_net *net, const char *path, uint64_t epoch,
+                                            uint64_t step, struct infomask_error *err);
+enum infomask_status train_checkpoint_read(struct train_net *net, const char *path, uint64_t *epoch, uint64_t *step,
+                                           struct infomask_error *err);
+
+/* ---- Export ---------------------------------------------------------------------------------------------------------- */
+
+/* As ONNX, input "input" [N, C, H, W] (H and W free where the network pools globally), output "logits".
+ * fold: BatchNorm goes into the convolution before it. */
+enum infomask_status train_export(const struct train_net *net, const char *path, bool fold,
+                                  struct infomask_error *err);
+
+#endif

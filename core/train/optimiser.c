@@ -1,0 +1,64 @@
+#include <math.h>
+
+#include "core/train/fit.h"
+
+double train_rate(const struct train_rule *rule, uint64_t step, uint64_t steps)
+{
+    double at = steps > 1 ? (double)step / (double)(steps - 1) : 1, warm = 0.3;
+
+    switch (rule->schedule) {
+    case TRAIN_COSINE:
+        return rule->rate * 0.5 * (1 + cos(M_PI * at));
+    case TRAIN_ONE_CYCLE:
+        if (at < warm)
+            return rule->rate * (0.04 + 0.96 * at / warm);
+        return rule->rate * 0.5 * (1 + cos(M_PI * (at - warm) / (1 - warm)));
+    case TRAIN_CONSTANT:
+        break;
+    }
+    return rule->rate;
+}
+
+/* v = m v + g; w -= rate (g + m v) (Nesterov), and w shrinks by rate * decay */
+static void sgd(struct train_param *param, const struct train_rule *rule, float rate)
+{
+    float momentum = (float)rule->momentum, shrink = param->decay ? 1 - rate * (float)rule->weight_decay : 1;
+    float *w = param->value, *v = param->moment1;
+
+    for (size_t i = 0; i < param->count; i++) {
+        float g = param->gradient[i];
+        v[i] = momentum * v[i] + g;
+        w[i] = shrink * w[i] - rate * (g + momentum * v[i]);
+    }
+}
+
+static void adamw(struct train_param *param, const struct train_rule *rule, float rate, uint64_t step)
+{
+    float b1 = (float)rule->beta1, b2 = (float)rule->beta2, epsilon = (float)rule->epsilon;
+    float shrink = param->decay ? 1 - rate * (float)rule->weight_decay : 1;
+    float unbias1 = (float)(1 / (1 - pow(rule->beta1, (double)step + 1)));
+    float unbias2 = (float)(1 / (1 - pow(rule->beta2, (double)step + 1)));
+    float *w = param->value, *m = param->moment1, *v = param->moment2;
+
+    for (size_t i = 0; i < param->count; i++) {
+        float g = param->gradient[i];
+        m[i] = b1 * m[i] + (1 - b1) * g;
+        v[i] = b2 * v[i] + (1 - b2) * g * g;
+        w[i] = shrink * w[i] - rate * m[i] * unbias1 / (sqrtf(v[i] * unbias2) + epsilon);
+    }
+}
+
+void train_update(struct train_net *net, const struct train_rule *rule, uint64_t step, uint64_t steps)
+{
+    float rate = (float)train_rate(rule, step, steps);
+
+    for (int i = 0; i < net->layer_count; i++) {
+        struct train_param *params[] = {&net->layers[i].weights, &net->layers[i].bias};
+        for (int j = 0; j < 2; j++) {
+            if (rule->optimiser == TRAIN_SGD)
+                sgd(params[j], rule, rate);
+            else
+                adamw(params[j], rule, rate, step);
+        }
+    }
+}

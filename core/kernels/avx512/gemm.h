@@ -1,0 +1,19 @@
+/* The matrix products of AVX-512, packing and loops; the micro-kernels are in tile.h, one source for each type. */
+#ifndef INFOMASK_KERNELS_AVX512_GEMM_H
+#define INFOMASK_KERNELS_AVX512_GEMM_H
+
+#include "core/kernels/avx512/tile.h"
+
+/* The micro-kernels of one element type, by the vectors of a panel: 8, 16, 24 and 32 columns. */
+extern tile_function *const avx512_tiles_f32[4];
+extern tile_function *const avx512_tiles_bf16[4];
+extern tile_function *const avx512_tiles_u8[4];
+
+void avx512_gemm(const struct kernel_gemm *gemm);
+size_t avx512_gemm_scratch(const struct kernel_gemm *gemm);
+enum infomask_status avx512_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
+                                 const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
+
+void avx512_depthwise(const struct kernel_depthwise *depthwise);
+
+#endif

@@ -1,0 +1,283 @@
+/* The micro-kernel of the matrix products: one tile of C, `rows` (1 to 14) x 16 full + 8 half columns, held in registers
+ * over the whole of K.  One template serves all element types, because a step takes 32 bits of each row of A (one f32,
+ * two bf16, four u8) and only the instruction that multiplies differs.
+ *
+ * A is read in place: 14 rows are reached from one pointer and seven odd multiples of the row stride, through the 1, 2,
+ * 4 and 8 times of x86 addresses.  A panel of W is [segment][step][columns] of 32 bits, so that a step is one or two
+ * whole loads.  The half vector (256 bits) makes panels of 8 and 24 columns cost what they should where two 256-bit
+ * units make up one of 512.
+ */
+#ifndef INFOMASK_KERNELS_AVX512_TILE_H
+#define INFOMASK_KERNELS_AVX512_TILE_H
+
+#include <string.h>
+
+#include "core/kernels/avx512/vector.h"
+#include "core/kernels/simd/activation.h"
+#include "core/kernels/simd/element.h"
+
+enum { TILE_ROWS = 14, PANEL = 32 };
+
+struct tile {
+    const char *a; /* strides of A, C and R in bytes */
+    ptrdiff_t a_row, a_segment;
+    int segments;
+    ptrdiff_t steps; /* whole steps of a segment */
+    int rest;        /* elements of A in a segment's last step, if that is not whole; else 0 */
+    const char *w;
+    const float *bias;
+    const float *scale;      /* U8: of the products */
+    const int32_t *constant; /* U8: what the sums start from, -a_zero * (sum of the column's weights) */
+    char *c;
+    ptrdiff_t c_row;
+    const char *residual;
+    ptrdiff_t residual_row;
+    enum kernel_type out;
+    int columns; /* of this tile, the last vector may be cut */
+    const struct kernel_epilogue *epilogue;
+    float out_scale; /* U8 output (and residual): value = out_scale * (u8 - out_zero) */
+    int out_zero;
+};
+
+/* The sums of a tile: whole vectors, then a half one. */
+struct sums {
+    __m512 full[TILE_ROWS][2];
+    __m256 half[TILE_ROWS];
+};
+
+/* Odd multiples of the row stride of A. */
+struct strides {
+    ptrdiff_t x1, x3, x5, x7, x9, x11, x13;
+};
+
+INLINE struct strides strides_of(ptrdiff_t row)
+{
+    struct strides s = {row, 3 * row, 5 * row, 7 * row, 9 * row, 11 * row, 13 * row};
+    /* opaque to the compiler, which would otherwise keep 14 pointers, more than there are registers */
+    __asm__("" : "+r"(s.x1), "+r"(s.x3), "+r"(s.x5), "+r"(s.x7), "+r"(s.x9), "+r"(s.x11), "+r"(s.x13));
+    return s;
+}
+
+INLINE const char *row_of(const char *a, int row, const struct strides *s)
+{
+    switch (row) {
+    case 0: return a;
+    case 1: return a + s->x1;
+    case 2: return a + 2 * s->x1;
+    case 3: return a + s->x3;
+    case 4: return a + 4 * s->x1;
+    case 5: return a + s->x5;
+    case 6: return a + 2 * s->x3;
+    case 7: return a + s->x7;
+    case 8: return a + 8 * s->x1;
+    case 9: return a + s->x9;
+    case 10: return a + 2 * s->x5;
+    case 11: return a + s->x11;
+    case 12: return a + 4 * s->x3;
+    default: return a + s->x13;
+    }
+}
+
+/* 32 bits of A in all lanes. */
+INLINE __m512 broadcast(const char *p)
+{
+    float bits;
+    memcpy(&bits, p, sizeof bits);
+    return _mm512_set1_ps(bits);
+}
+
+/* The last elements of a segment, with zeros above them. */
+INLINE __m512 broadcast_rest(enum kernel_type type, const char *p, int rest)
+{
+    uint32_t bits = 0;
+    memcpy(&bits, p, type == KERNEL_BF16 ? 2 : (size_t)rest);
+    return _mm512_castsi512_ps(_mm512_set1_epi32((int)bits));
+}
+
+/* sum += a w, one instruction.  Not by intrinsics: gcc 12 then moves sums between registers, and spills some. */
+INLINE __m512 multiply(enum kernel_type type, __m512 sum, __m512 a, __m512 w)
+{
+    if (type == KERNEL_F32)
+        __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+    else if (type == KERNEL_BF16)
+        __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+    else
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+    return sum;
+}
+
+INLINE __m256 multiply_half(enum kernel_type type, __m256 sum, __m256 a, __m256 w)
+{
+    if (type == KERNEL_F32)
+        __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+    else if (type == KERNEL_BF16)
+        __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+    else
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+    return sum;
+}
+
+/* One step of K: the row of W at w times the 32 bits at offset of each row of A.  rest: 0 for a whole step. */
+INLINE void step(enum kernel_type type, int rows, int full, int half, struct sums *sums, const char *a, int offset,
+                 const struct strides *strides, const char *w, int rest)
+{
+    __m512 whole[2];
+    __m256 part = _mm256_setzero_ps();
+
+    UNROLL for (int v = 0; v < full; v++)
+        whole[v] = _mm512_loadu_ps((const float *)(const void *)w + 16 * v);
+    if (half)
+        part = _mm256_loadu_ps((const float *)(const void *)w + 16 * full);
+    UNROLL for (int r = 0; r < rows; r++) {
+        const char *p = row_of(a, r, strides) + offset;
+        __m512 x = rest ? broadcast_rest(type, p, rest) : broadcast(p);
+        UNROLL for (int v = 0; v < full; v++)
+            sums->full[r][v] = multiply(type, sums->full[r][v], x, whole[v]);
+        if (half)
+            sums->half[r] = multiply_half(type, sums->half[r], _mm512_castps512_ps256(x), part);
+    }
+}
+
+/* All steps of one segment; returns the weights of the next one. */
+INLINE const char *segment(enum kernel_type type, int rows, int full, int half, struct sums *sums, const struct tile *t,
+                           const char *a, const struct strides *strides, const char *w)
+{
+    const ptrdiff_t width = 64 * full + 32 * half;
+    ptrdiff_t k = t->steps;
+
+    for (; k >= 4; k -= 4) {
+        UNROLL for (int u = 0; u < 4; u++)
+            step(type, rows, full, half, sums, a, 4 * u, strides, w + u * width, 0);
+        a += 16;
+        w += 4 * width;
+    }
+    /* opaque, or the compiler writes out the up to three steps that are left one by one */
+    __asm__("" : "+r"(k));
+    for (; k > 0; k--) {
+        step(type, rows, full, half, sums, a, 0, strides, w, 0);
+        a += 4;
+        w += width;
+    }
+    if (type != KERNEL_F32 && t->rest) {
+        step(type, rows, full, half, sums, a, 0, strides, w, t->rest);
+        w += width;
+    }
+    return w;
+}
+
+INLINE struct sums sums_start(enum kernel_type type, int rows, int full, int half, const struct tile *t)
+{
+    const float *from = type == KERNEL_U8 ? (const float *)(const void *)t->constant : t->bias;
+    struct sums sums;
+
+    UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL for (int v = 0; v < full; v++)
+            sums.full[r][v] = _mm512_loadu_ps(from + 16 * v);
+        if (half)
+            sums.half[r] = _mm256_loadu_ps(from + 16 * full);
+    }
+    return sums;
+}
+
+/* What the sums stand for: U8 sums are integers still. */
+INLINE void sums_scale(int rows, int full, int half, const struct tile *t, struct sums *sums)
+{
+    UNROLL for (int v = 0; v < full; v++) {
+        const __m512 scale = _mm512_loadu_ps(t->scale + 16 * v), bias = _mm512_loadu_ps(t->bias + 16 * v);
+        UNROLL for (int r = 0; r < rows; r++)
+            sums->full[r][v] =
+                _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_castps_si512(sums->full[r][v])), scale, bias);
+    }
+    if (half) {
+        const __m256 scale = _mm256_loadu_ps(t->scale + 16 * full), bias = _mm256_loadu_ps(t->bias + 16 * full);
+        UNROLL for (int r = 0; r < rows; r++)
+            sums->half[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_castps_si256(sums->half[r])), scale, bias);
+    }
+}
+
+/* Residual, clamp and store of float32 sums: the common case, straight from the registers. */
+INLINE void store_clamped(int rows, int full, int half, const struct tile *t, const struct sums *sums)
+{
+    const vec low = vec_set(t->epilogue->low), high = vec_set(t->epilogue->high);
+    const int vectors = full + half, last = t->columns - 16 * (vectors - 1);
+    const vmask masks[2] = {vectors > 1 ? 0xffff : mask_first(last), mask_first(last)};
+    const char *residual = t->residual;
+    char *c = t->c;
+
+    UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            vec value = v < full ? sums->full[r][v] : _mm512_castps256_ps512(sums->half[r]);
+            if (residual)
+                value = vec_add(value, vec_load_mask((const float *)(const void *)residual + 16 * v, masks[v]));
+            vec_store_mask((float *)(void *)c + 16 * v, vec_clamp(value, low, high), masks[v]);
+        }
+        c += t->c_row;
+        if (residual)
+            residual += t->residual_row;
+    }
+}
+
+/* Every other epilogue, from sums that were put into memory: [rows][PANEL]. */
+static __attribute__((noinline)) void store_finished(int rows, const struct tile *t, const float *sums)
+{
+    const ptrdiff_t size = element_size(t->out);
+
+    for (int r = 0; r < rows; r++) {
+        char *c = t->c + r * t->c_row;
+        const char *residual = t->residual ? t->residual + r * t->residual_row : NULL;
+        for (int n = 0; n < t->columns; n += LANES) {
+            const vmask mask = mask_first(t->columns - n < LANES ? t->columns - n : LANES);
+            vec value = vec_load(sums + r * PANEL + n);
+            if (residual)
+                value = vec_add(value, element_load(t->out, residual + n * size, mask, t->out_scale, t->out_zero));
+            element_store(t->out, c + n * size, vec_activate(value, t->epilogue), mask, t->out_scale, t->out_zero);
+        }
+    }
+}
+
+INLINE void sums_put(int rows, int full, int half, const struct sums *sums, float *memory)
+{
+    UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL for (int v = 0; v < full; v++)
+            _mm512_store_ps(memory + r * PANEL + 16 * v, sums->full[r][v]);
+        if (half)
+            _mm512_store_ps(memory + r * PANEL + 16 * full, _mm512_castps256_ps512(sums->half[r]));
+    }
+}
+
+/* The whole of a tile. */
+INLINE void tile(enum kernel_type type, int rows, int full, int half, const struct tile *t)
+{
+    const struct strides strides = strides_of(t->a_row);
+    struct sums sums = sums_start(type, rows, full, half, t);
+    const char *w = t->w, *a = t->a;
+
+    for (int s = 0; s < t->segments; s++, a += t->a_segment)
+        w = segment(type, rows, full, half, &sums, t, a, &strides, w);
+    if (type == KERNEL_U8)
+        sums_scale(rows, full, half, t, &sums);
+    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP) {
+        store_clamped(rows, full, half, t, &sums);
+    } else {
+        _Alignas(64) float memory[TILE_ROWS * PANEL];
+        sums_put(rows, full, half, &sums, memory);
+        store_finished(rows, t, memory);
+    }
+}
+
+/* One function of a panel width, all heights: the body of each case is a kernel of its own. */
+#define TILE_CASE(rows, type, full, half) case rows: tile(type, rows, full, half, t); break;
+#define TILE_HEIGHTS(name, type, full, half)                                                          \
+    static __attribute__((noinline)) void name(const struct tile *t, int rows)                        \
+    {                                                                                                 \
+        switch (rows) {                                                                               \
+            TILE_CASE(1, type, full, half) TILE_CASE(2, type, full, half) TILE_CASE(3, type, full, half)   \
+            TILE_CASE(4, type, full, half) TILE_CASE(5, type, full, half) TILE_CASE(6, type, full, half)   \
+            TILE_CASE(7, type, full, half) TILE_CASE(8, type, full, half) TILE_CASE(9, type, full, half)   \
+            TILE_CASE(10, type, full, half) TILE_CASE(11, type, full, half) TILE_CASE(12, type, full, half) \
+            TILE_CASE(13, type, full, half) TILE_CASE(14, type, full, half)                           \
+        }                                                                                             \
+    }
+typedef void tile_function(const struct tile *t, int rows);
+
+#endif

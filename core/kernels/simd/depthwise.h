@@ -1,0 +1,243 @@
+/* Depthwise convolution on vectors of channels, for any instruction set whose vector.h came before.
+ *
+ * Square kernels of 3, 5 and 7 with stride 1 or 2 and no dilation have kernels of their own: a tile of adjacent outputs
+ * is held in registers, and each input pixel is loaded once and goes to all outputs that it touches.  Columns outside
+ * the picture are jumped over in the tiles at the edges, rows outside are left out of the loop.  A last tile that would
+ * not fit is moved back over the one before it: an output is a function of its inputs only, so what is written twice is
+ * the same.  Everything else takes the plain path, one output at a time.
+ */
+#ifndef INFOMASK_KERNELS_SIMD_DEPTHWISE_H
+#define INFOMASK_KERNELS_SIMD_DEPTHWISE_H
+
+#include "core/kernels/simd/activation.h"
+#include "core/kernels/simd/element.h"
+
+enum { DEPTHWISE_OUTS = 8, DEPTHWISE_KERNEL = 7 };
+
+/* Channels [c0, c1) of one row of outputs. */
+struct depthwise_row {
+    const struct kernel_depthwise *d;
+    const float *x;       /* the first input row that counts */
+    const float *weights; /* its row of taps */
+    int taps;             /* rows that count */
+    char *y;
+    int c0, c1;
+};
+
+/* ---- what happens to the sums ------------------------------------------------------------------------------------ */
+
+static __attribute__((noinline)) void depthwise_finish(const struct kernel_depthwise *d, const float *sums, int outs,
+                                                       char *y, vmask mask)
+{
+    for (int o = 0; o < outs; o++, y += d->c * element_size(d->out))
+        element_store(d->out, y, vec_activate(vec_load(sums + o * LANES), &d->epilogue), mask, d->y_scale, d->y_zero);
+}
+
+INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *d, const vec *sum, char *y, vmask mask)
+{
+    if (d->out == KERNEL_F32 && d->epilogue.activation == KERNEL_CLAMP) {
+        const vec low = vec_set(d->epilogue.low), high = vec_set(d->epilogue.high);
+        float *to = (float *)(void *)y;
+        UNROLL for (int o = 0; o < outs; o++, to += d->c) {
+            if (tail)
+                vec_store_mask(to, vec_clamp(sum[o], low, high), mask);
+            else
+                vec_store(to, vec_clamp(sum[o], low, high));
+        }
+    } else {
+        float memory[DEPTHWISE_OUTS * LANES];
+        UNROLL for (int o = 0; o < outs; o++)
+            vec_store(memory + o * LANES, sum[o]);
+        depthwise_finish(d, memory, outs, y, mask);
+    }
+}
+
+/* ---- square kernels ---------------------------------------------------------------------------------------------- */
+
+/* One row of taps over a tile whose first input pixel is x[at]; pixels [first, last) of it are inside the picture. */
+INLINE void depthwise_taps(int k, int stride, int outs, bool edge, bool tail, const float *x, ptrdiff_t at,
+                           const float *w, ptrdiff_t pixel, int first, int last, vmask mask, vec *sum)
+{
+    vec weight[DEPTHWISE_KERNEL];
+
+    UNROLL for (int kx = 0; kx < k; kx++, w += pixel)
+        weight[kx] = tail ? vec_load_mask(w, mask) : vec_load(w);
+    UNROLL for (int j = 0; j < (outs - 1) * stride + k; j++, at += pixel) {
+        if (edge && (j < first || j >= last))
+            continue;
+        const vec in = tail ? vec_load_mask(x + at, mask) : vec_load(x + at);
+        UNROLL for (int kx = 0; kx < k; kx++)
+            if (j >= kx && (j - kx) % stride == 0 && (j - kx) / stride < outs)
+                sum[(j - kx) / stride] = vec_fma(in, weight[kx], sum[(j - kx) / stride]);
+    }
+}
+
+/* Outputs [at, at + outs) of a row.  tail: fewer channels than a vector has lanes. */
+INLINE void depthwise_tile(int k, int stride, int outs, bool edge, bool tail, const struct depthwise_row *row, int at)
+{
+    const struct kernel_depthwise *d = row->d;
+    const int left = at * stride - d->pad_left;
+    const ptrdiff_t pixel = d->c, line = d->w * pixel;
+
+    for (int c = row->c0; c < row->c1; c += LANES) {
+        const vmask mask = mask_first(tail ? row->c1 - c : LANES);
+        vec sum[DEPTHWISE_OUTS];
+
+        sum[0] = d->bias == NULL ? vec_zero() : tail ? vec_load_mask(d->bias + c, mask) : vec_load(d->bias + c);
+        UNROLL for (int o = 1; o < outs; o++)
+            sum[o] = sum[0];
+        for (int tap = 0; tap < row->taps; tap++)
+            depthwise_taps(k, stride, outs, edge, tail, row->x, tap * line + left * pixel + c,
+                           row->weights + tap * k * pixel + c, pixel, -left, d->w - left, mask, sum);
+        depthwise_store(outs, tail, d, sum, row->y + (at * pixel + c) * element_size(d->out), mask);
+    }
+}
+
+typedef void depthwise_function(const struct depthwise_row *row, int at);
+
+/* The tiles of one kernel size and stride. */
+struct depthwise_tiles {
+    int k, stride;
+    depthwise_function *inner8, *inner7, *inner4, *edge8, *edge7, *edge4, *edge1, *tail4, *tail1;
+};
+
+#define DEPTHWISE_TILE(name, k, stride, outs, edge, tail)                                \
+    static __attribute__((noinline)) void name(const struct depthwise_row *row, int at) \
+    {                                                                                    \
+        depthwise_tile(k, stride, outs, edge, tail, row, at);                            \
+    }
+#define DEPTHWISE_TILES(name, k, stride)                                                               \
+    DEPTHWISE_TILE(name##_inner8, k, stride, 8, false, false)                                          \
+    DEPTHWISE_TILE(name##_inner7, k, stride, 7, false, false)                                          \
+    DEPTHWISE_TILE(name##_inner4, k, stride, 4, false, false)                                          \
+    DEPTHWISE_TILE(name##_edge8, k, stride, 8, true, false)                                            \
+    DEPTHWISE_TILE(name##_edge7, k, stride, 7, true, false)                                            \
+    DEPTHWISE_TILE(name##_edge4, k, stride, 4, true, false)                                            \
+    DEPTHWISE_TILE(name##_edge1, k, stride, 1, true, false)                                            \
+    DEPTHWISE_TILE(name##_tail4, k, stride, 4, true, true)                                             \
+    DEPTHWISE_TILE(name##_tail1, k, stride, 1, true, true)                                             \
+    static const struct depthwise_tiles name = {k, stride, name##_inner8, name##_inner7, name##_inner4, \
+                                                name##_edge8, name##_edge7, name##_edge4, name##_edge1, \
+                                                name##_tail4, name##_tail1};
+
+/* The width of tile that covers a row with the least work: outputs, those written twice included, and about one output's
+ * work for each start. */
+INLINE int depthwise_outs(int out_w, bool tail)
+{
+    static const int widths[] = {8, 7, 4, 1};
+    int best = 1, cost = 2 * out_w;
+
+    for (int i = tail ? 2 : 0; i < 4; i++) {
+        const int w = widths[i], now = (out_w + w - 1) / w * (w + 1);
+        if (w <= out_w && now < cost) {
+            best = w;
+            cost = now;
+        }
+    }
+    return best;
+}
+
+INLINE depthwise_function *depthwise_pick(const struct depthwise_tiles *tiles, int outs, bool edge, bool tail)
+{
+    if (tail)
+        return outs == 4 ? tiles->tail4 : tiles->tail1;
+    switch (outs) {
+    case 8: return edge ? tiles->edge8 : tiles->inner8;
+    case 7: return edge ? tiles->edge7 : tiles->inner7;
+    case 4: return edge ? tiles->edge4 : tiles->inner4;
+    default: return tiles->edge1;
+    }
+}
+
+INLINE void depthwise_row_tiles(const struct depthwise_tiles *tiles, const struct depthwise_row *row, bool tail)
+{
+    const struct kernel_depthwise *d = row->d;
+    const int outs = depthwise_outs(d->out_w, tail);
+
+    for (int at = 0; at < d->out_w; at += outs) {
+        const int start = at + outs <= d->out_w ? at : d->out_w - outs;
+        const int left = start * tiles->stride - d->pad_left, right = left + (outs - 1) * tiles->stride + tiles->k;
+        depthwise_pick(tiles, outs, left < 0 || right > d->w, tail)(row, start);
+    }
+}
+
+/* ---- any kernel -------------------------------------------------------------------------------------------------- */
+
+/* The taps [*from, *to) of a kernel that lie inside a picture of `size`, its first tap at `start`. */
+INLINE void taps_inside(int start, int kernel, int dilation, int size, int *from, int *to)
+{
+    *from = start < 0 ? (-start + dilation - 1) / dilation : 0;
+    *to = start >= size ? 0 : (size - start + dilation - 1) / dilation;
+    *from = *from < kernel ? *from : kernel;
+    *to = *to < kernel ? *to : kernel;
+    *to = *to < *from ? *from : *to;
+}
+
+INLINE void depthwise_row_plain(const struct depthwise_row *row)
+{
+    const struct kernel_depthwise *d = row->d;
+    const ptrdiff_t pixel = d->c, line = (ptrdiff_t)d->w * d->c * d->dilation_h;
+
+    for (int at = 0; at < d->out_w; at++) {
+        const int left = at * d->stride_w - d->pad_left;
+        int from, to;
+
+        taps_inside(left, d->kernel_w, d->dilation_w, d->w, &from, &to);
+        for (int c = row->c0; c < row->c1; c += LANES) {
+            const vmask mask = mask_first(row->c1 - c < LANES ? row->c1 - c : LANES);
+            vec sum = d->bias == NULL ? vec_zero() : vec_load_mask(d->bias + c, mask);
+            for (int ky = 0; ky < row->taps; ky++)
+                for (int kx = from; kx < to; kx++) {
+                    const float *x = row->x + ky * line + (left + kx * d->dilation_w) * pixel + c;
+                    const float *w = row->weights + (ky * d->kernel_w + kx) * pixel + c;
+                    sum = vec_fma(vec_load_mask(x, mask), vec_load_mask(w, mask), sum);
+                }
+            depthwise_store(1, true, d, &sum, row->y + (at * pixel + c) * element_size(d->out), mask);
+        }
+    }
+}
+
+/* ---- loops ------------------------------------------------------------------------------------------------------- */
+
+INLINE void depthwise_rows(const struct depthwise_tiles *tiles, struct depthwise_row *row, bool tail)
+{
+    const struct kernel_depthwise *d = row->d;
+
+    for (int y = d->y0; y < d->y1; y++) {
+        const int top = y * d->stride_h - d->pad_top;
+        int from, to;
+
+        taps_inside(top, d->kernel_h, d->dilation_h, d->h, &from, &to);
+        row->x = d->x + (ptrdiff_t)(top + from * d->dilation_h) * d->w * d->c;
+        row->weights = d->weights + (ptrdiff_t)from * d->kernel_w * d->c;
+        row->taps = to - from;
+        row->y = (char *)d->y + (ptrdiff_t)y * d->out_w * d->c * element_size(d->out);
+        if (tiles != NULL)
+            depthwise_row_tiles(tiles, row, tail);
+        else
+            depthwise_row_plain(row);
+    }
+}
+
+/* Channels go through all rows in groups, as many as let the rows of a kernel stay in the first-level cache. */
+INLINE void depthwise_all(const struct depthwise_tiles *tiles, const struct kernel_depthwise *d)
+{
+    const ptrdiff_t channel = (ptrdiff_t)4 * d->kernel_h * (d->w + d->kernel_w);
+    const ptrdiff_t fit = (24 << 10) / channel / LANES * LANES;
+    const int group = fit < LANES ? LANES : fit > d->c ? d->c + LANES : (int)fit;
+    struct depthwise_row row = {.d = d};
+    const int whole = tiles == NULL ? d->c1 : d->c0 + (d->c1 - d->c0) / LANES * LANES;
+
+    for (int c = d->c0; c < whole; c += group) {
+        row.c0 = c;
+        row.c1 = whole - c < group ? whole : c + group;
+        depthwise_rows(tiles, &row, false);
+    }
+    if (whole < d->c1) {
+        row.c0 = whole;
+        row.c1 = d->c1;
+        depthwise_rows(tiles, &row, true);
+    }
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* Vectors of elements of any type in memory, for any instruction set whose vector.h came before. */
+#ifndef INFOMASK_KERNELS_SIMD_ELEMENT_H
+#define INFOMASK_KERNELS_SIMD_ELEMENT_H
+
+#include "core/kernels/kernels.h"
+
+INLINE ptrdiff_t element_size(enum kernel_type type) { return type == KERNEL_F32 ? 4 : type == KERNEL_BF16 ? 2 : 1; }
+
+/* U8: scale * (u8 - zero). */
+INLINE vec element_load(enum kernel_type type, const void *p, vmask mask, float scale, int zero)
+{
+    if (type == KERNEL_F32)
+        return vec_load_mask(p, mask);
+    if (type == KERNEL_BF16)
+        return vec_load_bf16(p, mask);
+    return vec_mul(vec_sub(vec_load_u8(p, mask), vec_set((float)zero)), vec_set(scale));
+}
+
+/* U8: clamp(round(v / scale) + zero, 0, 255). */
+INLINE void element_store(enum kernel_type type, void *p, vec v, vmask mask, float scale, int zero)
+{
+    if (type == KERNEL_F32)
+        vec_store_mask(p, v, mask);
+    else if (type == KERNEL_BF16)
+        vec_store_bf16(p, v, mask);
+    else
+        vec_store_u8(p, vec_div(v, vec_set(scale)), zero, mask);
+}
+
+#endif

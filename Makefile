@@ -51,6 +51,7 @@ server_sources := $(wildcard server/*.c)
 cli_sources := $(wildcard cli/*.c)
 protos := $(wildcard core/graph/*.proto)
 generated := $(patsubst core/graph/%.proto,$(B)/gen/core/graph/%.pb-c.c,$(protos))
+.SECONDARY: $(generated)
 
 object = $(patsubst %.c,$(B)/obj/%.o,$(1))
 core_objects := $(call object,$(core_sources)) $(patsubst $(B)/gen/%.c,$(B)/obj/gen/%.o,$(generated))

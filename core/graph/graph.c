@@ -205,27 +205,23 @@ bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b
     return true;
 }
 
-int graph_new_constant(struct graph *graph, const char *name, int rank, const int64_t *dims, float **data,
-                       struct infomask_error *err)
+enum infomask_status graph_new_constant(struct graph *graph, int rank, const int64_t *dims, int *tensor, float **data,
+                                        struct infomask_error *err)
 {
     size_t count = 1, bytes;
-    int tensor;
     for (int i = 0; i < rank; i++)
         if (dims[i] < 1 || !checked_mul(count, (size_t)dims[i], &count))
-            count = SIZE_MAX / sizeof **data;
-    if (count > graph->budget || !checked_mul(count, sizeof **data, &bytes)) {
-        error_set(err, INFOMASK_LIMIT, "the model's constants grow beyond what its size allows");
-        return GRAPH_NONE;
-    }
+            return error_set(err, INFOMASK_BAD_MODEL, "a constant of the model has no elements or too many");
+    if (count > graph->budget || !checked_mul(count, sizeof **data, &bytes))
+        return error_set(err, INFOMASK_LIMIT, "the model's constants grow beyond what the size of its file allows");
     *data = aligned_new(bytes);
-    tensor = *data ? graph_add_tensor(graph, name, rank, dims, *data, true) : GRAPH_NONE;
-    if (tensor == GRAPH_NONE) {
+    *tensor = *data ? graph_add_tensor(graph, NULL, rank, dims, *data, true) : GRAPH_NONE;
+    if (*tensor == GRAPH_NONE) {
         aligned_free(*data);
-        error_set(err, INFOMASK_MEMORY, "no memory for the model's constants");
-        return GRAPH_NONE;
+        return error_set(err, INFOMASK_MEMORY, "no memory for the model's constants");
     }
     graph->budget -= count;
-    return tensor;
+    return INFOMASK_OK;
 }
 
 void graph_remove_nodes(struct graph *graph, const bool *dead)

@@ -34,9 +34,9 @@ size_t graph_elements(const struct graph_tensor *tensor);
 /* The same dims, -1 equal to -1 only. */
 bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b);
 
-/* An owned constant with room for the elements that dims say, taken from graph->budget; GRAPH_NONE and err. */
-int graph_new_constant(struct graph *graph, const char *name, int rank, const int64_t *dims, float **data,
-                       struct infomask_error *err);
+/* An owned constant with room for the elements that dims say, taken from graph->budget. */
+enum infomask_status graph_new_constant(struct graph *graph, int rank, const int64_t *dims, int *tensor, float **data,
+                                        struct infomask_error *err);
 
 /* One node's output shape from its inputs'; and its value, if it depends on constants only (*folded then true). */
 enum infomask_status graph_infer_node(struct graph *graph, int node, struct infomask_error *err);

@@ -1,0 +1,498 @@
+/* Merges neighbours into one node, so that the engine touches each activation once.
+ *
+ * One walk in topological order; each rule looks at a node and at the ones that made its inputs, rewrites, and tries
+ * the node again until no rule fits.  A producer may be absorbed only if the tensor between the two has one reader
+ * and is no output of the graph; its slot is then dead.  New weights are computed in double from the float ones.
+ */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/graph/graph.h"
+#include "core/graph/internal.h"
+
+struct fusion {
+    struct graph *graph;
+    int *readers;  /* [tensors]: node inputs and graph outputs that read it */
+    int *producer; /* [tensors]: node, or GRAPH_NONE */
+    int capacity;  /* of the two */
+    bool *dead;    /* [nodes] */
+    struct infomask_error *err;
+};
+
+static struct graph_node *node_at(const struct fusion *f, int i)
+{
+    return &f->graph->nodes[i];
+}
+
+static const struct graph_tensor *tensor_at(const struct fusion *f, int i)
+{
+    return &f->graph->tensors[i];
+}
+
+/* The node behind input i, whatever else reads it; GRAPH_NONE for an input of the graph or a constant (those that
+ * this pass makes have numbers beyond the table). */
+static int source(const struct fusion *f, const struct graph_node *node, int i)
+{
+    int tensor = graph_input(node, i);
+    return tensor == GRAPH_NONE || tensor >= f->capacity ? GRAPH_NONE : f->producer[tensor];
+}
+
+/* The node behind input i, if nobody else reads it. */
+static int sole_source(const struct fusion *f, const struct graph_node *node, int i)
+{
+    int made_by = source(f, node, i);
+    return made_by != GRAPH_NONE && f->readers[node->inputs[i]] == 1 ? made_by : GRAPH_NONE;
+}
+
+static bool is_plain(const struct graph_node *node, enum graph_op op)
+{
+    return node->op == op && node->activation == GRAPH_LINEAR_ACTIVATION;
+}
+
+static bool is_product(const struct graph_node *node)
+{
+    return is_plain(node, GRAPH_CONV) || is_plain(node, GRAPH_LINEAR);
+}
+
+static bool close_to(double a, double b)
+{
+    return fabs(a - b) <= 4 * (double)FLT_EPSILON * fabs(b);
+}
+
+static void read_less(struct fusion *f, int tensor)
+{
+    if (tensor != GRAPH_NONE && tensor < f->capacity)
+        f->readers[tensor]--;
+}
+
+static void kill_node(struct fusion *f, int i)
+{
+    struct graph_node *node = node_at(f, i);
+    for (int j = 0; j < node->input_count; j++)
+        read_less(f, node->inputs[j]);
+    f->dead[i] = true;
+}
+
+/* Node `kept` makes what node `gone` made. */
+static void take_output(struct fusion *f, int kept, int gone)
+{
+    int output = node_at(f, gone)->output;
+    kill_node(f, gone);
+    node_at(f, kept)->output = output;
+    f->producer[output] = kept;
+}
+
+static bool set_input_count(struct graph_node *node, int count)
+{
+    int *inputs = reallocarray(node->inputs, (size_t)count + 1, sizeof *inputs);
+    if (!inputs)
+        return false;
+    for (int i = node->input_count; i < count; i++)
+        inputs[i] = GRAPH_NONE;
+    node->inputs = inputs;
+    node->input_count = count;
+    return true;
+}
+
+static enum infomask_status no_memory(struct fusion *f)
+{
+    return error_set(f->err, INFOMASK_MEMORY, "no memory to fuse the model's graph");
+}
+
+/* ---- A factor and a summand per channel, into the weights before them -------------------------------------------- */
+
+struct affine {
+    const struct fusion *f;
+    const struct graph_node *node; /* BATCH_NORM; or ADD, MUL with a constant */
+    bool single;                   /* the constant has one element for all channels */
+};
+
+static void affine_at(const struct affine *affine, size_t channel, double *factor, double *summand)
+{
+    const struct graph_node *node = affine->node;
+    const float *value[5];
+    size_t at = affine->single ? 0 : channel;
+    *factor = 1;
+    *summand = 0;
+    for (int i = 1; i < node->input_count && i < 5; i++)
+        value[i] = tensor_at(affine->f, node->inputs[i])->data + at;
+    if (node->op == GRAPH_ADD) {
+        *summand = (double)*value[1];
+    } else if (node->op == GRAPH_MUL) {
+        *factor = (double)*value[1];
+    } else { /* scale (x - mean) / sqrt(variance + epsilon) + bias */
+        *factor = (double)*value[1] / sqrt((double)*value[4] + (double)node->epsilon);
+        *summand = (double)*value[2] - *factor * (double)*value[3];
+    }
+}
+
+/* Is the node a factor or summand of dimension 1 alone? */
+static bool is_affine(const struct fusion *f, const struct graph_node *node, struct affine *affine)
+{
+    const struct graph_tensor *y;
+    *affine = (struct affine){.f = f, .node = node};
+    if (is_plain(node, GRAPH_BATCH_NORM))
+        return true;
+    if (!is_plain(node, GRAPH_ADD) && !is_plain(node, GRAPH_MUL))
+        return false;
+    y = tensor_at(f, node->inputs[1]);
+    if (!y->data || y->rank < 2)
+        return false;
+    for (int i = 0; i < y->rank; i++)
+        if (i != 1 && y->dims[i] != 1)
+            return false;
+    affine->single = y->dims[1] == 1;
+    return true;
+}
+
+static enum infomask_status not_finite(struct fusion *f, const struct graph_node *node)
+{
+    return graph_refuse(f->err, INFOMASK_BAD_MODEL, node, "its constants give values that are not finite");
+}
+
+/* w' = factor w, b' = factor b + summand, for each output channel */
+static enum infomask_status scale_weights(struct fusion *f, struct graph_node *product, const struct affine *affine)
+{
+    struct graph_tensor w = *tensor_at(f, product->inputs[1]);
+    size_t channels = (size_t)w.dims[0], each = graph_elements(&w) / channels;
+    int bias = graph_input(product, 2), new_w, new_b;
+    const float *old_b = bias == GRAPH_NONE ? NULL : tensor_at(f, bias)->data;
+    float *wide, *narrow;
+    enum infomask_status status = graph_new_constant(f->graph, w.rank, w.dims, &new_w, &wide, f->err);
+    if (!status)
+        status = graph_new_constant(f->graph, 1, w.dims, &new_b, &narrow, f->err);
+    if (status)
+        return status;
+    for (size_t c = 0; c < channels; c++) {
+        double factor, summand;
+        affine_at(affine, c, &factor, &summand);
+        for (size_t i = c * each; i < (c + 1) * each; i++)
+            wide[i] = (float)((double)w.data[i] * factor);
+        narrow[c] = (float)((old_b ? (double)old_b[c] : 0) * factor + summand);
+        if (!isfinite(narrow[c]) || !isfinite(factor))
+            return not_finite(f, affine->node);
+    }
+    product->inputs[1] = new_w;
+    product->inputs[2] = new_b;
+    return INFOMASK_OK;
+}
+
+/* b' = b + summand: the weights stay where they are */
+static enum infomask_status shift_bias(struct fusion *f, struct graph_node *product, const struct affine *affine)
+{
+    int64_t channels = tensor_at(f, product->inputs[1])->dims[0];
+    int bias = graph_input(product, 2), new_b;
+    float *narrow;
+    enum infomask_status status = graph_new_constant(f->graph, 1, &channels, &new_b, &narrow, f->err);
+    if (status)
+        return status;
+    for (size_t c = 0; c < (size_t)channels; c++) {
+        double factor, summand;
+        affine_at(affine, c, &factor, &summand);
+        narrow[c] = (float)((bias == GRAPH_NONE ? 0 : (double)tensor_at(f, bias)->data[c]) + summand);
+        if (!isfinite(narrow[c]))
+            return not_finite(f, affine->node);
+    }
+    product->inputs[2] = new_b;
+    return INFOMASK_OK;
+}
+
+static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed)
+{
+    struct affine affine;
+    int made_by = sole_source(f, node_at(f, *at), 0);
+    struct graph_node *product;
+    enum infomask_status status;
+    if (made_by == GRAPH_NONE || !is_affine(f, node_at(f, *at), &affine))
+        return INFOMASK_OK;
+    product = node_at(f, made_by);
+    if (!is_product(product) || graph_input(product, 3) != GRAPH_NONE)
+        return INFOMASK_OK;
+    if (product->input_count < 3 && !set_input_count(product, 3))
+        return no_memory(f);
+    status = affine.node->op == GRAPH_ADD ? shift_bias(f, product, &affine) : scale_weights(f, product, &affine);
+    if (status)
+        return status;
+    take_output(f, made_by, *at);
+    *at = made_by;
+    *changed = true;
+    return INFOMASK_OK;
+}
+
+/* ---- Activations and residuals ------------------------------------------------------------------------------------- */
+
+static void copy_activation(struct graph_node *to, const struct graph_node *from)
+{
+    to->activation = from->activation;
+    to->low = from->low;
+    to->high = from->high;
+    to->alpha = from->alpha;
+    to->beta = from->beta;
+}
+
+static void fuse_activation(struct fusion *f, int *at, bool *changed)
+{
+    struct graph_node *node = node_at(f, *at), *before;
+    int made_by = sole_source(f, node, 0);
+    if (node->op != GRAPH_ACTIVATION || made_by == GRAPH_NONE)
+        return;
+    before = node_at(f, made_by);
+    if (!is_product(before) && !is_plain(before, GRAPH_ADD) && !is_plain(before, GRAPH_BATCH_NORM))
+        return;
+    copy_activation(before, node);
+    take_output(f, made_by, *at);
+    *at = made_by;
+    *changed = true;
+}
+
+static bool takes_residual(const struct fusion *f, int product)
+{
+    return product != GRAPH_NONE && is_product(node_at(f, product)) &&
+           graph_input(node_at(f, product), 3) == GRAPH_NONE;
+}
+
+/* conv(x) + y: y becomes the fourth input.  Of two candidates the later one takes the other's result, which is then
+ * there in time; else the product moves to the place of the Add, where all its inputs are ready. */
+static enum infomask_status fuse_residual(struct fusion *f, int *at, bool *changed)
+{
+    struct graph_node *node = node_at(f, *at), *product;
+    int first, second, side, chosen, residual, made_by;
+    if (!is_plain(node, GRAPH_ADD) ||
+        !graph_same_shape(tensor_at(f, node->inputs[0]), tensor_at(f, node->inputs[1])) ||
+        graph_is_constant(f->graph, node->inputs[1]))
+        return INFOMASK_OK;
+    first = sole_source(f, node, 0);
+    second = sole_source(f, node, 1);
+    side = !takes_residual(f, first) || (takes_residual(f, second) && second > first);
+    chosen = side ? second : first;
+    if (!takes_residual(f, chosen))
+        return INFOMASK_OK;
+    residual = node->inputs[!side];
+    made_by = source(f, node, !side);
+    product = node_at(f, chosen);
+    if (!set_input_count(product, 4))
+        return no_memory(f);
+    product->inputs[3] = residual;
+    f->readers[residual]++;
+    take_output(f, chosen, *at);
+    if (made_by > chosen) {
+        struct graph_node moved = *product;
+        *product = *node;
+        *node = moved;
+        f->dead[chosen] = true;
+        f->dead[*at] = false;
+        f->producer[node->output] = *at;
+    } else {
+        *at = chosen;
+    }
+    *changed = true;
+    return INFOMASK_OK;
+}
+
+/* ---- Activations that a file spells out ---------------------------------------------------------------------------- */
+
+/* x * g(x), where g has no other reader: node becomes the activation of x. */
+static void become_activation(struct fusion *f, int at, int gate, int x, enum graph_activation activation)
+{
+    struct graph_node *node = node_at(f, at);
+    for (int i = 0; i < node->input_count; i++)
+        read_less(f, node->inputs[i]);
+    if (gate != GRAPH_NONE && f->readers[node_at(f, gate)->output] == 0)
+        kill_node(f, gate);
+    node->op = GRAPH_ACTIVATION;
+    node->activation = activation;
+    node->input_count = 1;
+    node->inputs[0] = x;
+    f->readers[x]++;
+}
+
+static void spell_gate(struct fusion *f, int at, bool *changed)
+{
+    const struct graph_node *node = node_at(f, at);
+    if (!is_plain(node, GRAPH_MUL))
+        return;
+    for (int side = 0; side < 2; side++) {
+        int gate = sole_source(f, node, side), x = node->inputs[!side];
+        const struct graph_node *g = gate == GRAPH_NONE ? NULL : node_at(f, gate);
+        if (!g || g->op != GRAPH_ACTIVATION || g->inputs[0] != x)
+            continue;
+        if (g->activation == GRAPH_SIGMOID)
+            become_activation(f, at, gate, x, GRAPH_SILU);
+        else if (g->activation == GRAPH_HARD_SIGMOID && close_to((double)g->alpha, 1.0 / 6) &&
+                 close_to((double)g->beta, 0.5))
+            become_activation(f, at, gate, x, GRAPH_HARD_SWISH);
+        else
+            continue;
+        *changed = true;
+        return;
+    }
+}
+
+/* A constant of one element, as the second input. */
+static bool scalar_operand(const struct fusion *f, const struct graph_node *node, double *value)
+{
+    const struct graph_tensor *y = tensor_at(f, node->inputs[1]);
+    if (!y->data || graph_elements(y) != 1)
+        return false;
+    *value = (double)y->data[0];
+    return true;
+}
+
+/* Is it clamp(x + c, 0, h) with factor * h = 1?  Then factor times it is HardSigmoid(factor, factor c). */
+static bool is_shifted_clamp(const struct fusion *f, int i, double factor, double *c)
+{
+    const struct graph_node *node = i == GRAPH_NONE ? NULL : node_at(f, i);
+    return factor > 0 && node && node->op == GRAPH_ADD && node->activation == GRAPH_CLAMP && node->low == 0.0f &&
+           scalar_operand(f, node, c) && close_to(factor * (double)node->high, 1);
+}
+
+/* clamp(x + 3, 0, 6) * (1 / 6) is HardSigmoid. */
+static void spell_hard_sigmoid(struct fusion *f, int at, bool *changed)
+{
+    struct graph_node *node = node_at(f, at);
+    double factor, c;
+    int clamp;
+    if (!is_plain(node, GRAPH_MUL) || !scalar_operand(f, node, &factor))
+        return;
+    clamp = sole_source(f, node, 0);
+    if (!is_shifted_clamp(f, clamp, factor, &c))
+        return;
+    become_activation(f, at, clamp, node_at(f, clamp)->inputs[0], GRAPH_HARD_SIGMOID);
+    node->alpha = (float)factor;
+    node->beta = (float)(factor * c);
+    *changed = true;
+}
+
+/* (x * clamp(x + 3, 0, 6)) * (1 / 6) is HardSwish. */
+static void spell_hard_swish(struct fusion *f, int at, bool *changed)
+{
+    const struct graph_node *node = node_at(f, at), *inner;
+    double factor, c;
+    int product, x;
+    if (!is_plain(node, GRAPH_MUL) || !scalar_operand(f, node, &factor) || !close_to(factor, 1.0 / 6))
+        return;
+    product = sole_source(f, node, 0);
+    if (product == GRAPH_NONE || !is_plain(node_at(f, product), GRAPH_MUL))
+        return;
+    inner = node_at(f, product);
+    for (int side = 0; side < 2; side++) {
+        int clamp = sole_source(f, inner, side);
+        x = inner->inputs[!side];
+        if (!is_shifted_clamp(f, clamp, factor, &c) || !close_to(c, 3) || node_at(f, clamp)->inputs[0] != x)
+            continue;
+        kill_node(f, clamp);
+        become_activation(f, at, product, x, GRAPH_HARD_SWISH);
+        *changed = true;
+        return;
+    }
+}
+
+/* ---- Pools --------------------------------------------------------------------------------------------------------- */
+
+/* One window over the whole map of the file's own size. */
+static void widen_pool(struct fusion *f, int at, bool *changed)
+{
+    struct graph_node *node = node_at(f, at);
+    const struct graph_window *w = &node->window;
+    const struct graph_tensor *x, *y;
+    if (node->op != GRAPH_AVERAGE_POOL)
+        return;
+    x = tensor_at(f, node->inputs[0]);
+    y = tensor_at(f, node->output);
+    if (x->dims[2] != w->kernel_h || x->dims[3] != w->kernel_w || y->dims[2] != 1 || y->dims[3] != 1 ||
+        w->dilation_h != 1 || w->dilation_w != 1 || w->pad_top || w->pad_left || w->pad_bottom || w->pad_right)
+        return;
+    node->op = GRAPH_GLOBAL_AVERAGE;
+    *changed = true;
+}
+
+/* [N, C, 1, 1] reshaped to [N, C] */
+static void flatten_pool(struct fusion *f, int *at, bool *changed)
+{
+    const struct graph_node *node = node_at(f, *at);
+    int pool = sole_source(f, node, 0);
+    if (node->op != GRAPH_RESHAPE || tensor_at(f, node->output)->rank != 2 || pool == GRAPH_NONE ||
+        node_at(f, pool)->op != GRAPH_GLOBAL_AVERAGE)
+        return;
+    take_output(f, pool, *at);
+    *at = pool;
+    *changed = true;
+}
+
+/* The last of a row of reshapes says it all. */
+static void skip_reshape(struct fusion *f, int at, bool *changed)
+{
+    struct graph_node *node = node_at(f, at);
+    int before = sole_source(f, node, 0), x;
+    if (node->op != GRAPH_RESHAPE || before == GRAPH_NONE || node_at(f, before)->op != GRAPH_RESHAPE)
+        return;
+    x = node_at(f, before)->inputs[0];
+    f->readers[x]++;
+    read_less(f, node->inputs[0]);
+    node->inputs[0] = x;
+    kill_node(f, before);
+    *changed = true;
+}
+
+/* ---- The walk ------------------------------------------------------------------------------------------------------ */
+
+/* One try of every rule on a node; a rule that moves the work to another slot changes `at`. */
+static enum infomask_status fuse_node(struct fusion *f, int *at, bool *changed)
+{
+    enum infomask_status status;
+    *changed = false;
+    spell_gate(f, *at, changed);
+    spell_hard_sigmoid(f, *at, changed);
+    spell_hard_swish(f, *at, changed);
+    widen_pool(f, *at, changed);
+    flatten_pool(f, at, changed);
+    skip_reshape(f, *at, changed);
+    status = fuse_affine(f, at, changed);
+    if (!status)
+        status = fuse_residual(f, at, changed);
+    if (!status)
+        fuse_activation(f, at, changed);
+    return status;
+}
+
+static bool count_readers(struct fusion *f)
+{
+    const struct graph *graph = f->graph;
+    f->capacity = graph->tensor_count;
+    f->readers = calloc((size_t)f->capacity + 1, sizeof *f->readers);
+    f->producer = calloc((size_t)f->capacity + 1, sizeof *f->producer);
+    f->dead = calloc((size_t)graph->node_count + 1, sizeof *f->dead);
+    if (!f->readers || !f->producer || !f->dead)
+        return false;
+    for (int i = 0; i < f->capacity; i++)
+        f->producer[i] = GRAPH_NONE;
+    for (int i = 0; i < graph->node_count; i++) {
+        f->producer[graph->nodes[i].output] = i;
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            if (graph->nodes[i].inputs[j] != GRAPH_NONE)
+                f->readers[graph->nodes[i].inputs[j]]++;
+    }
+    for (int i = 0; i < graph->output_count; i++)
+        f->readers[graph->outputs[i]] += 2; /* never sole */
+    return true;
+}
+
+enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err)
+{
+    struct fusion f = {.graph = graph, .err = err};
+    enum infomask_status status = count_readers(&f) ? INFOMASK_OK : no_memory(&f);
+    for (int i = 0; !status && i < graph->node_count; i++) {
+        bool changed = true;
+        int at = i;
+        while (!status && changed && !f.dead[at])
+            status = fuse_node(&f, &at, &changed);
+    }
+    if (!status)
+        graph_remove_nodes(graph, f.dead);
+    free(f.readers);
+    free(f.producer);
+    free(f.dead);
+    return status;
+}

@@ -1,0 +1,139 @@
+/* Private to the reader: the state of one import, the values that names stand for, and the operators' table.
+ *
+ * Nodes are imported one by one in the file's order.  A name of the file stands for a value: an activation or constant
+ * of the graph, a few integers (which become attributes of who uses them), or something that only its reader makes
+ * sense of (zeros around an activation, random numbers).  Each node is inferred, and folded if it is constant, at once,
+ * so that the next one may ask for shapes and constants.
+ */
+#ifndef INFOMASK_GRAPH_ONNX_IMPORT_H
+#define INFOMASK_GRAPH_ONNX_IMPORT_H
+
+#include "core/graph/internal.h"
+#include "core/graph/onnx.pb-c.h"
+#include "core/graph/onnx_slim.h"
+
+enum onnx_type { /* TensorProto.DataType */
+    ONNX_FLOAT = 1,
+    ONNX_INT32 = 6,
+    ONNX_INT64 = 7,
+    ONNX_BOOL = 9,
+    ONNX_FLOAT16 = 10,
+    ONNX_DOUBLE = 11,
+    ONNX_BFLOAT16 = 16
+};
+
+#define ONNX_MAX_INTS 64
+
+/* An integer that the file computes with: a number, the batch, or a size that is known only when the network runs. */
+struct onnx_int {
+    enum { ONNX_INT_KNOWN, ONNX_INT_BATCH, ONNX_INT_SIZE } kind;
+    int64_t value;
+};
+
+struct onnx_ints {
+    int rank; /* 0 or 1 */
+    int count;
+    struct onnx_int item[ONNX_MAX_INTS];
+};
+
+struct onnx_value {
+    const char *name;
+    enum { ONNX_UNREAD, ONNX_TENSOR, ONNX_INTS, ONNX_RANDOM } kind;
+    const Onnx__TensorProto *proto; /* UNREAD: an initializer that nobody has asked for yet */
+    int tensor;                     /* TENSOR; RANDOM: normal numbers of that tensor's shape */
+    bool padded;                    /* TENSOR: zeros around H and W that the reader of the value adds itself */
+    int64_t pads[4];                /* top, left, bottom, right */
+    struct onnx_ints *ints;         /* INTS; owned */
+    float sigma;                    /* RANDOM */
+};
+
+struct onnx_import {
+    const Onnx__GraphProto *file;
+    const struct onnx_slim *slim;
+    struct graph *graph;
+    bool in_place; /* weights may stay where the file is mapped */
+    int opset;
+    int64_t batch; /* that the file fixes, or -1 */
+    void *values;  /* search tree of struct onnx_value by name */
+    struct infomask_error *err;
+
+    const Onnx__NodeProto *node; /* the one that is being imported */
+    struct onnx_value **inputs;  /* its inputs, NULL for a left-out one */
+    int input_count;
+};
+
+/* Failures that name the node being imported. */
+enum infomask_status onnx_unsupported(struct onnx_import *im, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+enum infomask_status onnx_broken(struct onnx_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)));
+enum infomask_status onnx_no_memory(struct onnx_import *im);
+
+/* ---- onnx_values.c ------------------------------------------------------------------------------------------------- */
+
+/* A new value of that name; NULL without memory or (*taken) when the name stands for one already. */
+struct onnx_value *onnx_define(struct onnx_import *im, const char *name, bool *taken);
+struct onnx_value *onnx_lookup(const struct onnx_import *im, const char *name);
+void onnx_forget(struct onnx_import *im);
+
+/* Reads a tensor of the file into a value: floats become a constant of the graph, integers stay with the value. */
+enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_value *value);
+
+/* The node's i-th input as an activation or constant, as a float constant, as one float, as integers. */
+bool onnx_has(const struct onnx_import *im, int i);
+enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor);
+enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor);
+enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *value);
+enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct onnx_ints **ints);
+
+/* The node's attributes; the fallback where it has none of that name (or one of another type). */
+const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name);
+int64_t onnx_attribute_int(const struct onnx_import *im, const char *name, int64_t fallback);
+float onnx_attribute_float(const struct onnx_import *im, const char *name, float fallback);
+/* Fills values [count]; false if the attribute is there with another number of them. */
+bool onnx_attribute_ints(const struct onnx_import *im, const char *name, int64_t *values, size_t count);
+/* The text of a string attribute in out [size], cut; "" without one. */
+void onnx_attribute_text(const struct onnx_import *im, const char *name, char *out, size_t size);
+
+/* What the node's first output stands for. */
+enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor);
+enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const int64_t pads[4]);
+enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigma);
+enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints *ints);
+
+/* A copy of a constant, or itself, with another tensor's data with other dims of the same number of elements. */
+enum infomask_status onnx_reshape_constant(struct onnx_import *im, int tensor, int rank, const int64_t *dims,
+                                           int *reshaped);
+
+/* Gives a node all inputs of the file's node. */
+enum infomask_status onnx_set_inputs(struct onnx_import *im, struct graph_node *node);
+
+/* Adds a node with a new output tensor (NULL without memory); set its attributes, then finish it: infers, folds, and (is_output) gives its
+ * result to the first output's name.  The pointer is valid until the next node. */
+struct graph_node *onnx_begin(struct onnx_import *im, enum graph_op op, const int *inputs, int count);
+enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node, bool is_output);
+
+/* ---- onnx_ops.c, onnx_layers.c, onnx_shapes.c ---------------------------------------------------------------------- */
+
+typedef enum infomask_status onnx_importer(struct onnx_import *im);
+
+struct onnx_operator {
+    const char *name;
+    onnx_importer *import;
+    int min_inputs, max_inputs; /* max -1: any number */
+    const char *attributes;     /* the known ones, each with a space before and behind: others are refused */
+};
+/* NULL if there is no such operator here. */
+const struct onnx_operator *onnx_find_operator(const char *domain, const char *name);
+
+onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_reduce_mean,
+    onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
+/* x times a number, as a node that folds if x is constant. */
+enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out);
+
+onnx_importer onnx_import_flatten, onnx_import_reshape, onnx_import_squeeze, onnx_import_unsqueeze,
+    onnx_import_transpose, onnx_import_shape, onnx_import_gather, onnx_import_slice, onnx_import_cast,
+    onnx_import_concat;
+/* Add, Sub, Mul, Div of integers: true if both inputs are such, and *status is set. */
+bool onnx_import_int_pair(struct onnx_import *im, char op, enum infomask_status *status);
+
+#endif

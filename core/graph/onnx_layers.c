@@ -1,0 +1,348 @@
+/* Convolutions, pools and products of ONNX files. */
+#include <math.h>
+#include <string.h>
+
+#include "core/graph/onnx_import.h"
+
+static const struct graph_tensor *tensor_at(const struct onnx_import *im, int i)
+{
+    return &im->graph->tensors[i];
+}
+
+/* ---- Windows ------------------------------------------------------------------------------------------------------- */
+
+static bool to_int(int64_t value, int *out)
+{
+    *out = (int)value;
+    return value >= 0 && value <= 1 << 20;
+}
+
+static enum infomask_status read_auto_pad(struct onnx_import *im, int64_t pads[4], int *auto_pad)
+{
+    char text[16];
+    onnx_attribute_text(im, "auto_pad", text, sizeof text);
+    *auto_pad = strcmp(text, "SAME_UPPER") == 0 ? 1 : strcmp(text, "SAME_LOWER") == 0 ? 2 : 0;
+    if (*auto_pad || strcmp(text, "VALID") == 0)
+        memset(pads, 0, 4 * sizeof *pads);
+    else if (*text && strcmp(text, "NOTSET") != 0)
+        return onnx_broken(im, "auto_pad is wrong");
+    return INFOMASK_OK;
+}
+
+/* Attributes of a convolution or pool, with the zeros of a Pad before it. */
+static enum infomask_status read_window(struct onnx_import *im, const int64_t kernel[2], const int64_t zeros[4],
+                                        struct graph_window *w)
+{
+    int64_t k[2] = {kernel[0], kernel[1]}, strides[2] = {1, 1}, dilations[2] = {1, 1}, pads[4] = {0};
+    bool padded = zeros[0] || zeros[1] || zeros[2] || zeros[3], fits;
+    enum infomask_status status;
+    if (!onnx_attribute_ints(im, "kernel_shape", k, 2) || !onnx_attribute_ints(im, "strides", strides, 2) ||
+        !onnx_attribute_ints(im, "dilations", dilations, 2) || !onnx_attribute_ints(im, "pads", pads, 4))
+        return onnx_broken(im, "its attributes are not those of two dimensions");
+    status = read_auto_pad(im, pads, &w->auto_pad);
+    if (status)
+        return status;
+    if (padded && w->auto_pad)
+        return onnx_unsupported(im, "a Pad before automatic padding is not supported");
+    for (int i = 0; i < 4; i++)
+        if (pads[i] < 0 || zeros[i] > (1 << 20) - (pads[i] > 1 << 20 ? 1 << 20 : pads[i]))
+            return onnx_broken(im, "its pads are wrong");
+    fits = to_int(k[0], &w->kernel_h) && to_int(k[1], &w->kernel_w) && to_int(strides[0], &w->stride_h) &&
+           to_int(strides[1], &w->stride_w) && to_int(dilations[0], &w->dilation_h) &&
+           to_int(dilations[1], &w->dilation_w) && to_int(pads[0] + zeros[0], &w->pad_top) &&
+           to_int(pads[1] + zeros[1], &w->pad_left) && to_int(pads[2] + zeros[2], &w->pad_bottom) &&
+           to_int(pads[3] + zeros[3], &w->pad_right);
+    return fits ? INFOMASK_OK : onnx_broken(im, "its kernel, strides, dilations or pads are wrong");
+}
+
+/* The first input of a window, which may have a Pad's zeros around it. */
+static enum infomask_status window_input(struct onnx_import *im, int *x, int64_t zeros[4])
+{
+    static const int64_t none[4];
+    if (!onnx_has(im, 0) || im->inputs[0]->kind != ONNX_TENSOR)
+        return onnx_tensor_input(im, 0, x);
+    *x = im->inputs[0]->tensor;
+    memcpy(zeros, im->inputs[0]->padded ? im->inputs[0]->pads : none, sizeof none);
+    if (tensor_at(im, *x)->rank != 4)
+        return onnx_unsupported(im, "only two-dimensional images, [N, C, H, W], are supported");
+    return INFOMASK_OK;
+}
+
+enum infomask_status onnx_import_conv(struct onnx_import *im)
+{
+    int inputs[3] = {GRAPH_NONE, GRAPH_NONE, GRAPH_NONE};
+    int64_t zeros[4], groups = onnx_attribute_int(im, "group", 1);
+    struct graph_window window;
+    struct graph_node *node;
+    enum infomask_status status = window_input(im, &inputs[0], zeros);
+    if (!status)
+        status = onnx_constant_input(im, 1, &inputs[1]);
+    if (!status && onnx_has(im, 2))
+        status = onnx_constant_input(im, 2, &inputs[2]);
+    if (status)
+        return status;
+    if (tensor_at(im, inputs[1])->rank != 4)
+        return onnx_broken(im, "the weights do not have four dimensions");
+    node = onnx_begin(im, GRAPH_CONV, inputs, 3);
+    if (!node)
+        return onnx_no_memory(im);
+    window = node->window;
+    status = read_window(im, tensor_at(im, inputs[1])->dims + 2, zeros, &window);
+    if (!status && !to_int(groups, &window.groups))
+        status = onnx_broken(im, "group is wrong");
+    node->window = window;
+    return status ? status : onnx_finish(im, node, true);
+}
+
+/* The graph's node that makes a tensor: in an import their outputs' numbers rise with the nodes'. */
+static const struct graph_node *maker(const struct onnx_import *im, int tensor)
+{
+    int low = 0, high = im->graph->node_count;
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        if (im->graph->nodes[middle].output < tensor)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < im->graph->node_count && im->graph->nodes[low].output == tensor ? &im->graph->nodes[low] : NULL;
+}
+
+/* A maximum leaves padding out, a Pad's zeros count; for what is never negative that is the same. */
+static bool never_negative(const struct onnx_import *im, int tensor)
+{
+    const struct graph_node *node = maker(im, tensor);
+    return node && node->op == GRAPH_ACTIVATION &&
+           ((node->activation == GRAPH_CLAMP && node->low >= 0) || node->activation == GRAPH_SIGMOID ||
+            node->activation == GRAPH_HARD_SIGMOID);
+}
+
+static bool has_pads(const struct graph_window *w)
+{
+    return w->auto_pad || w->pad_top || w->pad_left || w->pad_bottom || w->pad_right;
+}
+
+static enum infomask_status import_pool(struct onnx_import *im, enum graph_op op)
+{
+    static const int64_t unknown[2], no_zeros[4];
+    int64_t zeros[4];
+    int x;
+    struct graph_node *node;
+    struct graph_window own, all;
+    bool padded;
+    enum infomask_status status = window_input(im, &x, zeros);
+    if (status)
+        return status;
+    node = onnx_begin(im, op, &x, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    own = all = node->window;
+    status = read_window(im, unknown, no_zeros, &own);
+    if (!status)
+        status = read_window(im, unknown, zeros, &all);
+    if (status)
+        return status;
+    padded = memcmp(zeros, no_zeros, sizeof zeros) != 0;
+    all.ceil_mode = onnx_attribute_int(im, "ceil_mode", 0) != 0;
+    all.count_include_pad = onnx_attribute_int(im, "count_include_pad", 0) != 0;
+    if (padded && op == GRAPH_MAX_POOL && !never_negative(im, x))
+        return onnx_unsupported(im, "zeros of a Pad before it count only where the input is never negative");
+    if (padded && op == GRAPH_AVERAGE_POOL && ((has_pads(&own) && !all.count_include_pad) || all.ceil_mode))
+        return onnx_unsupported(im, "a Pad before padding of its own is not supported");
+    all.count_include_pad = op == GRAPH_AVERAGE_POOL && (all.count_include_pad || padded);
+    node->window = all;
+    return onnx_finish(im, node, true);
+}
+
+enum infomask_status onnx_import_max_pool(struct onnx_import *im)
+{
+    return import_pool(im, GRAPH_MAX_POOL);
+}
+
+enum infomask_status onnx_import_average_pool(struct onnx_import *im)
+{
+    return import_pool(im, GRAPH_AVERAGE_POOL);
+}
+
+enum infomask_status onnx_import_reduce_mean(struct onnx_import *im)
+{
+    const struct onnx_ints *ints;
+    int64_t axes[2] = {0, 0};
+    struct graph_node *node;
+    int x;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    if (!status && onnx_has(im, 1)) {
+        status = onnx_ints_input(im, 1, &ints);
+        for (int i = 0; !status && i < 2 && ints->count == 2; i++)
+            axes[i] = ints->item[i].kind == ONNX_INT_KNOWN ? ints->item[i].value : 0;
+    } else if (!status && !onnx_attribute_ints(im, "axes", axes, 2)) {
+        axes[0] = 0;
+    }
+    if (status)
+        return status;
+    for (int i = 0; i < 2; i++)
+        axes[i] = axes[i] < 0 ? axes[i] + 4 : axes[i];
+    if (tensor_at(im, x)->rank != 4 || !((axes[0] == 2 && axes[1] == 3) || (axes[0] == 3 && axes[1] == 2)))
+        return onnx_unsupported(im, "only the mean of [N, C, H, W] over H and W is supported");
+    node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    if (onnx_attribute_int(im, "keepdims", 1) == 0)
+        im->graph->tensors[node->output].rank = 2;
+    return onnx_finish(im, node, true);
+}
+
+enum infomask_status onnx_import_pad(struct onnx_import *im)
+{
+    const struct onnx_ints *ints = NULL, *axes = NULL;
+    const Onnx__AttributeProto *attribute = onnx_attribute(im, "pads");
+    int64_t zeros[4], pads[2 * 4] = {0};
+    size_t count, half;
+    char mode[16];
+    float value = onnx_attribute_float(im, "value", 0);
+    int x;
+    enum infomask_status status = window_input(im, &x, zeros);
+    if (!status && onnx_has(im, 1))
+        status = onnx_ints_input(im, 1, &ints);
+    if (!status && onnx_has(im, 2))
+        status = onnx_scalar_input(im, 2, &value);
+    if (!status && onnx_has(im, 3))
+        status = onnx_ints_input(im, 3, &axes);
+    if (status)
+        return status;
+    onnx_attribute_text(im, "mode", mode, sizeof mode);
+    if ((*mode && strcmp(mode, "constant") != 0) || value != 0.0f || graph_is_constant(im->graph, x))
+        return onnx_unsupported(im, "only padding of images with zeros is supported");
+    count = ints ? (size_t)ints->count : attribute ? attribute->n_ints : 0;
+    half = axes ? (size_t)axes->count : 4;
+    if (half > 4 || count != 2 * half)
+        return onnx_broken(im, "its pads do not fit its input");
+    for (size_t i = 0; i < count; i++) {
+        int64_t n = ints ? ints->item[i].value : attribute->ints[i];
+        int64_t axis = axes ? axes->item[i % half].value : (int64_t)(i % half);
+        axis += axis < 0 ? 4 : 0;
+        if (axis < 0 || axis > 3 || n < 0 || n > 1 << 19 || (ints && ints->item[i].kind != ONNX_INT_KNOWN))
+            return onnx_unsupported(im, "pads below zero, very large or unknown ones are not supported");
+        pads[axis + (i < half ? 0 : 4)] += n;
+    }
+    if (pads[0] || pads[1] || pads[4] || pads[5])
+        return onnx_unsupported(im, "only padding of height and width is supported");
+    zeros[0] += pads[2];
+    zeros[1] += pads[3];
+    zeros[2] += pads[6];
+    zeros[3] += pads[7];
+    for (int i = 0; i < 4; i++)
+        if (zeros[i] > 1 << 19)
+            return onnx_unsupported(im, "very large pads are not supported");
+    return onnx_is_padded(im, x, zeros);
+}
+
+/* ---- Products ------------------------------------------------------------------------------------------------------ */
+
+static enum infomask_status transposed(struct onnx_import *im, int matrix, int *out)
+{
+    struct graph_node *node = onnx_begin(im, GRAPH_TRANSPOSE, &matrix, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    node->permutation[0] = 1;
+    node->permutation[1] = 0;
+    *out = node->output;
+    return onnx_finish(im, node, false);
+}
+
+enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out)
+{
+    static const int64_t ones[GRAPH_MAX_RANK] = {1, 1, 1, 1, 1, 1};
+    int inputs[2] = {x, GRAPH_NONE};
+    struct graph_node *node;
+    float *data;
+    enum infomask_status status = graph_new_constant(im->graph, tensor_at(im, x)->rank, ones, &inputs[1], &data, im->err);
+    if (status)
+        return status;
+    *data = factor;
+    node = onnx_begin(im, GRAPH_MUL, inputs, 2);
+    if (!node)
+        return onnx_no_memory(im);
+    *out = node->output;
+    return onnx_finish(im, node, false);
+}
+
+/* A bias of n elements from one of n, [1, n] or a single number, times a factor. */
+static enum infomask_status bias_vector(struct onnx_import *im, int tensor, int64_t n, float factor, int *out)
+{
+    size_t count = graph_elements(tensor_at(im, tensor));
+    const float *from = tensor_at(im, tensor)->data;
+    float *data;
+    enum infomask_status status;
+    if (count != 1 && count != (size_t)n)
+        return onnx_unsupported(im, "a bias of %zu elements does not fit %lld outputs", count, (long long)n);
+    status = graph_new_constant(im->graph, 1, &n, out, &data, im->err);
+    for (size_t i = 0; !status && i < (size_t)n; i++)
+        data[i] = factor * from[count == 1 ? 0 : i];
+    return status;
+}
+
+static enum infomask_status import_linear(struct onnx_import *im, int x, int w, int b)
+{
+    int inputs[3] = {x, w, b};
+    struct graph_node *node = onnx_begin(im, GRAPH_LINEAR, inputs, 3);
+    return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
+}
+
+enum infomask_status onnx_import_gemm(struct onnx_import *im)
+{
+    float alpha = onnx_attribute_float(im, "alpha", 1), beta = onnx_attribute_float(im, "beta", 1);
+    int x, w, c = GRAPH_NONE, b = GRAPH_NONE;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    if (!status)
+        status = onnx_constant_input(im, 1, &w);
+    if (!status && onnx_has(im, 2))
+        status = onnx_constant_input(im, 2, &c);
+    if (status)
+        return status;
+    if (onnx_attribute_int(im, "transA", 0) || tensor_at(im, x)->rank != 2 || tensor_at(im, w)->rank != 2)
+        return onnx_unsupported(im, "only the product of [N, K] with a constant matrix is supported");
+    if (!onnx_attribute_int(im, "transB", 0))
+        status = transposed(im, w, &w);
+    if (!status && alpha != 1.0f)
+        status = onnx_scaled(im, w, alpha, &w);
+    if (!status && c != GRAPH_NONE)
+        status = bias_vector(im, c, tensor_at(im, w)->dims[0], beta, &b);
+    return status ? status : import_linear(im, x, w, b);
+}
+
+enum infomask_status onnx_import_matmul(struct onnx_import *im)
+{
+    int x, w;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    if (!status)
+        status = onnx_constant_input(im, 1, &w);
+    if (status)
+        return status;
+    if (tensor_at(im, x)->rank != 2 || tensor_at(im, w)->rank != 2)
+        return onnx_unsupported(im, "only the product of [N, K] with a constant matrix is supported");
+    status = transposed(im, w, &w);
+    return status ? status : import_linear(im, x, w, GRAPH_NONE);
+}
+
+enum infomask_status onnx_import_batch_norm(struct onnx_import *im)
+{
+    int inputs[5];
+    struct graph_node *node;
+    enum infomask_status status = onnx_tensor_input(im, 0, &inputs[0]);
+    for (int i = 1; !status && i < 5; i++)
+        status = onnx_constant_input(im, i, &inputs[i]);
+    if (status)
+        return status;
+    if (onnx_attribute_int(im, "training_mode", 0) || !onnx_attribute_int(im, "spatial", 1))
+        return onnx_unsupported(im, "only its inference mode, per channel, is supported");
+    node = onnx_begin(im, GRAPH_BATCH_NORM, inputs, 5);
+    if (!node)
+        return onnx_no_memory(im);
+    node->epsilon = onnx_attribute_float(im, "epsilon", 1e-5f);
+    for (size_t i = 0; i < graph_elements(tensor_at(im, inputs[4])); i++)
+        if (!((double)tensor_at(im, inputs[4])->data[i] + (double)node->epsilon > 0))
+            return onnx_broken(im, "variance + epsilon is not above zero");
+    return onnx_finish(im, node, true);
+}
+

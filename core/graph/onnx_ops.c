@@ -1,0 +1,413 @@
+/* The operators of ONNX that are known here, one table of them, and how each becomes nodes of the graph. */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/graph/onnx_import.h"
+
+static const struct graph_tensor *tensor_at(const struct onnx_import *im, int i)
+{
+    return &im->graph->tensors[i];
+}
+
+/* A node of one activation input and no attributes worth a line. */
+static enum infomask_status import_simple(struct onnx_import *im, enum graph_op op)
+{
+    struct graph_node *node;
+    int x;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    if (status)
+        return status;
+    node = onnx_begin(im, op, &x, 1);
+    return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
+}
+
+static enum infomask_status reciprocal(struct onnx_import *im, int x, int *out)
+{
+    const struct graph_tensor t = *tensor_at(im, x);
+    size_t count = graph_elements(&t);
+    float *data;
+    enum infomask_status status = graph_new_constant(im->graph, t.rank, t.dims, out, &data, im->err);
+    if (status)
+        return status;
+    for (size_t i = 0; i < count; i++) {
+        data[i] = (float)(1 / (double)t.data[i]);
+        if (!isfinite(data[i]))
+            return onnx_broken(im, "it divides by zero");
+    }
+    return INFOMASK_OK;
+}
+
+static enum infomask_status import_global_average(struct onnx_import *im)
+{
+    return import_simple(im, GRAPH_GLOBAL_AVERAGE);
+}
+
+/* ---- Sums and factors ---------------------------------------------------------------------------------------------- */
+
+/* Numpy's broadcasting of a constant: to x's rank, with leading ones. */
+static enum infomask_status match_rank(struct onnx_import *im, int x, int *y)
+{
+    int rank = tensor_at(im, x)->rank;
+    struct graph_tensor t = *tensor_at(im, *y);
+    int64_t dims[GRAPH_MAX_RANK];
+    for (int i = 0; i < t.rank - rank; i++)
+        if (t.dims[i] != 1)
+            return onnx_unsupported(im, "the constant has more dimensions than the activation");
+    for (int i = 0; i < rank; i++) {
+        int from = i + t.rank - rank;
+        dims[i] = from < 0 ? 1 : t.dims[from];
+    }
+    return onnx_reshape_constant(im, *y, rank, dims, y);
+}
+
+/* The activation, or the larger constant, or what is not the gate [N, C, 1, 1], comes first. */
+static bool belongs_second(const struct onnx_import *im, int a, int b)
+{
+    const struct graph_tensor *x = tensor_at(im, a), *y = tensor_at(im, b);
+    if ((x->data != NULL) != (y->data != NULL))
+        return x->data != NULL;
+    if (x->data)
+        return graph_elements(x) < graph_elements(y) ||
+               (graph_elements(x) == graph_elements(y) && x->rank < y->rank);
+    return x->rank == 4 && y->rank == 4 && x->dims[2] == 1 && x->dims[3] == 1 && !graph_same_shape(x, y);
+}
+
+static enum infomask_status import_pair(struct onnx_import *im, enum graph_op op, int a, int b)
+{
+    int inputs[2] = {a, b};
+    struct graph_node *node;
+    enum infomask_status status = INFOMASK_OK;
+    if (belongs_second(im, a, b)) {
+        inputs[0] = b;
+        inputs[1] = a;
+    }
+    if (graph_is_constant(im->graph, inputs[1]))
+        status = match_rank(im, inputs[0], &inputs[1]);
+    if (status)
+        return status;
+    node = onnx_begin(im, op, inputs, 2);
+    return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
+}
+
+static enum infomask_status add_noise(struct onnx_import *im, int x, float sigma)
+{
+    struct graph_node *node;
+    if (!(sigma >= 0) || !isfinite(sigma))
+        return onnx_broken(im, "sigma is not a number from 0 on");
+    node = onnx_begin(im, GRAPH_NOISE, &x, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    node->sigma = sigma;
+    return onnx_finish(im, node, true);
+}
+
+/* x + normal numbers, and normal numbers times a constant: the portable way to write Gaussian noise. */
+static enum infomask_status random_pair(struct onnx_import *im, char op, int random)
+{
+    const struct onnx_value *value = im->inputs[random];
+    int other;
+    float factor;
+    enum infomask_status status;
+    if (op == '*') {
+        status = onnx_scalar_input(im, !random, &factor);
+        return status ? status : onnx_is_random(im, value->tensor, fabsf(factor) * value->sigma);
+    }
+    if (op != '+')
+        return onnx_unsupported(im, "random numbers are supported only as noise that is added");
+    status = onnx_tensor_input(im, !random, &other);
+    if (status)
+        return status;
+    if (!graph_same_shape(tensor_at(im, other), tensor_at(im, value->tensor)))
+        return onnx_unsupported(im, "noise of another shape than what it is added to is not supported");
+    return add_noise(im, other, value->sigma);
+}
+
+static enum infomask_status import_arithmetic(struct onnx_import *im, char op)
+{
+    int a, b;
+    enum infomask_status status;
+    if (onnx_import_int_pair(im, op, &status))
+        return status;
+    for (int i = 0; i < 2; i++)
+        if (onnx_has(im, i) && im->inputs[i]->kind == ONNX_RANDOM && onnx_has(im, !i))
+            return random_pair(im, op, i);
+    status = onnx_tensor_input(im, 0, &a);
+    if (!status)
+        status = op == '/' ? onnx_constant_input(im, 1, &b) : onnx_tensor_input(im, 1, &b);
+    if (!status && op == '/')
+        status = reciprocal(im, b, &b);
+    if (!status && op == '-')
+        status = onnx_scaled(im, b, -1, &b);
+    if (status)
+        return status;
+    return import_pair(im, op == '+' || op == '-' ? GRAPH_ADD : GRAPH_MUL, a, b);
+}
+
+static enum infomask_status import_add(struct onnx_import *im)
+{
+    return import_arithmetic(im, '+');
+}
+
+static enum infomask_status import_sub(struct onnx_import *im)
+{
+    return import_arithmetic(im, '-');
+}
+
+static enum infomask_status import_mul(struct onnx_import *im)
+{
+    return import_arithmetic(im, '*');
+}
+
+static enum infomask_status import_div(struct onnx_import *im)
+{
+    return import_arithmetic(im, '/');
+}
+
+/* ---- Activations and noise ----------------------------------------------------------------------------------------- */
+
+struct activation {
+    enum graph_activation kind;
+    float low, high, alpha, beta;
+};
+
+static enum infomask_status import_activation(struct onnx_import *im, struct activation activation)
+{
+    struct graph_node *node;
+    int x;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    if (status)
+        return status;
+    node = onnx_begin(im, GRAPH_ACTIVATION, &x, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    node->activation = activation.kind;
+    node->low = activation.low;
+    node->high = activation.high;
+    node->alpha = activation.alpha;
+    node->beta = activation.beta;
+    return onnx_finish(im, node, true);
+}
+
+static enum infomask_status import_relu(struct onnx_import *im)
+{
+    return import_activation(im, (struct activation){GRAPH_CLAMP, 0, INFINITY, 0, 0});
+}
+
+/* The bounds are attributes before opset 11, and inputs since. */
+static enum infomask_status import_clip(struct onnx_import *im)
+{
+    struct activation clip = {GRAPH_CLAMP, -FLT_MAX, FLT_MAX, 0, 0};
+    enum infomask_status status = INFOMASK_OK;
+    if (onnx_has(im, 1))
+        status = onnx_scalar_input(im, 1, &clip.low);
+    else
+        clip.low = onnx_attribute_float(im, "min", clip.low);
+    if (!status && onnx_has(im, 2))
+        status = onnx_scalar_input(im, 2, &clip.high);
+    else if (!status)
+        clip.high = onnx_attribute_float(im, "max", clip.high);
+    clip.low = clip.low <= -FLT_MAX ? -INFINITY : clip.low;
+    clip.high = clip.high >= FLT_MAX ? INFINITY : clip.high;
+    return status ? status : import_activation(im, clip);
+}
+
+static enum infomask_status import_sigmoid(struct onnx_import *im)
+{
+    return import_activation(im, (struct activation){GRAPH_SIGMOID, -INFINITY, INFINITY, 0, 0});
+}
+
+static enum infomask_status import_hard_sigmoid(struct onnx_import *im)
+{
+    return import_activation(im, (struct activation){GRAPH_HARD_SIGMOID, -INFINITY, INFINITY,
+                                                     onnx_attribute_float(im, "alpha", 0.2f),
+                                                     onnx_attribute_float(im, "beta", 0.5f)});
+}
+
+static enum infomask_status import_hard_swish(struct onnx_import *im)
+{
+    return import_activation(im, (struct activation){GRAPH_HARD_SWISH, -INFINITY, INFINITY, 0, 0});
+}
+
+static enum infomask_status import_leaky_relu(struct onnx_import *im)
+{
+    return import_activation(im, (struct activation){GRAPH_LEAKY_RELU, -INFINITY, INFINITY,
+                                                     onnx_attribute_float(im, "alpha", 0.01f), 0});
+}
+
+/* Before opset 13 the input counts as a matrix, of the dimensions before the axis and from it on. */
+static enum infomask_status import_softmax(struct onnx_import *im)
+{
+    int64_t axis = onnx_attribute_int(im, "axis", im->opset < 13 ? 1 : -1);
+    struct graph_node *node;
+    int x, rank;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    if (status)
+        return status;
+    rank = tensor_at(im, x)->rank;
+    axis += axis < 0 ? rank : 0;
+    if (axis < 0 || axis >= rank)
+        return onnx_broken(im, "its axis is wrong");
+    for (int i = (int)axis + 1; im->opset < 13 && i < rank; i++)
+        if (tensor_at(im, x)->dims[i] != 1)
+            return onnx_unsupported(im, "a softmax over several dimensions is not supported");
+    node = onnx_begin(im, GRAPH_SOFTMAX, &x, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    node->axis = (int)axis;
+    return onnx_finish(im, node, true);
+}
+
+static enum infomask_status import_dropout(struct onnx_import *im)
+{
+    float ratio = onnx_attribute_float(im, "ratio", 0.5f);
+    const struct onnx_ints *training = NULL;
+    struct graph_node *node;
+    int x;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    if (!status && onnx_has(im, 1))
+        status = onnx_scalar_input(im, 1, &ratio);
+    if (!status && onnx_has(im, 2))
+        status = onnx_ints_input(im, 2, &training);
+    if (status)
+        return status;
+    if (training && (training->count != 1 || training->item[0].value))
+        return onnx_unsupported(im, "the model was saved in training mode; save it for inference");
+    if (!(ratio >= 0 && ratio < 1))
+        return onnx_broken(im, "ratio is not from 0 to below 1");
+    node = onnx_begin(im, GRAPH_DROPOUT, &x, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    node->ratio = ratio;
+    return onnx_finish(im, node, true);
+}
+
+static enum infomask_status import_noise(struct onnx_import *im)
+{
+    int x;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    return status ? status : add_noise(im, x, onnx_attribute_float(im, "sigma", 1));
+}
+
+static enum infomask_status import_random(struct onnx_import *im)
+{
+    int x;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    if (status)
+        return status;
+    if (onnx_attribute_float(im, "mean", 0) != 0.0f)
+        return onnx_unsupported(im, "only noise of mean 0 is supported");
+    return onnx_is_random(im, x, fabsf(onnx_attribute_float(im, "scale", 1)));
+}
+
+/* ---- Constants and aliases ----------------------------------------------------------------------------------------- */
+
+static enum infomask_status constant_numbers(struct onnx_import *im, const Onnx__AttributeProto *a, bool list)
+{
+    bool floats = a->n_floats || a->has_f;
+    int64_t count = list ? (int64_t)(floats ? a->n_floats : a->n_ints) : 1;
+    struct onnx_ints ints = {.rank = list, .count = (int)count};
+    float *data;
+    int tensor;
+    enum infomask_status status;
+    if (floats) {
+        status = graph_new_constant(im->graph, list, &count, &tensor, &data, im->err);
+        if (status)
+            return status;
+        memcpy(data, list ? a->floats : &a->f, (size_t)count * sizeof *data);
+        for (int64_t i = 0; i < count; i++)
+            if (!isfinite(data[i]))
+                return onnx_broken(im, "it holds a value that is not finite");
+        return onnx_is_tensor(im, tensor);
+    }
+    if (count > ONNX_MAX_INTS)
+        return onnx_unsupported(im, "a list of %lld integers is too long", (long long)count);
+    for (int i = 0; i < (int)count; i++)
+        ints.item[i].value = list ? a->ints[i] : a->i;
+    return onnx_is_ints(im, &ints);
+}
+
+static enum infomask_status import_constant(struct onnx_import *im)
+{
+    const Onnx__AttributeProto *a = im->node->n_attribute == 1 ? im->node->attribute[0] : NULL;
+    struct onnx_value value = {0};
+    enum infomask_status status;
+    if (!a)
+        return onnx_broken(im, "it does not have one value");
+    if (!a->t)
+        return constant_numbers(im, a, a->n_ints || a->n_floats || strcmp(a->name, "value_ints") == 0);
+    status = onnx_read_value(im, a->t, &value);
+    if (!status)
+        status = value.kind == ONNX_INTS ? onnx_is_ints(im, value.ints) : onnx_is_tensor(im, value.tensor);
+    free(value.ints);
+    return status;
+}
+
+static enum infomask_status import_identity(struct onnx_import *im)
+{
+    const struct onnx_value *x = onnx_has(im, 0) ? im->inputs[0] : NULL;
+    if (!x)
+        return onnx_broken(im, "input 0 is missing");
+    if (x->kind == ONNX_INTS)
+        return onnx_is_ints(im, x->ints);
+    if (x->kind == ONNX_RANDOM)
+        return onnx_is_random(im, x->tensor, x->sigma);
+    return onnx_is_padded(im, x->tensor, x->pads);
+}
+
+#define WINDOW " auto_pad dilations kernel_shape pads strides "
+
+static const struct onnx_operator operators[] = {
+    {"Add", import_add, 2, 2, ""},
+    {"AveragePool", onnx_import_average_pool, 1, 1, WINDOW "ceil_mode count_include_pad "},
+    {"BatchNormalization", onnx_import_batch_norm, 5, 5, " epsilon momentum spatial training_mode "},
+    {"Cast", onnx_import_cast, 1, 1, " to saturate "},
+    {"Clip", import_clip, 1, 3, " min max "},
+    {"Concat", onnx_import_concat, 1, -1, " axis "},
+    {"Constant", import_constant, 0, 0, " value value_float value_floats value_int value_ints "},
+    {"Conv", onnx_import_conv, 2, 3, WINDOW "group "},
+    {"Div", import_div, 2, 2, ""},
+    {"Dropout", import_dropout, 1, 3, " ratio seed "},
+    {"Flatten", onnx_import_flatten, 1, 1, " axis "},
+    {"Gather", onnx_import_gather, 2, 2, " axis "},
+    {"Gemm", onnx_import_gemm, 2, 3, " alpha beta transA transB "},
+    {"GlobalAveragePool", import_global_average, 1, 1, ""},
+    {"HardSigmoid", import_hard_sigmoid, 1, 1, " alpha beta "},
+    {"HardSwish", import_hard_swish, 1, 1, ""},
+    {"Identity", import_identity, 1, 1, ""},
+    {"LeakyRelu", import_leaky_relu, 1, 1, " alpha "},
+    {"MatMul", onnx_import_matmul, 2, 2, ""},
+    {"MaxPool", onnx_import_max_pool, 1, 1, WINDOW "ceil_mode storage_order "},
+    {"Mul", import_mul, 2, 2, ""},
+    {"Pad", onnx_import_pad, 1, 4, " mode pads value "},
+    {"RandomNormalLike", import_random, 1, 1, " dtype mean scale seed "},
+    {"ReduceMean", onnx_import_reduce_mean, 1, 2, " axes keepdims noop_with_empty_axes "},
+    {"Relu", import_relu, 1, 1, ""},
+    {"Reshape", onnx_import_reshape, 2, 2, " allowzero "},
+    {"Shape", onnx_import_shape, 1, 1, " start end "},
+    {"Sigmoid", import_sigmoid, 1, 1, ""},
+    {"Slice", onnx_import_slice, 1, 5, " axes ends starts "},
+    {"Softmax", import_softmax, 1, 1, " axis "},
+    {"Squeeze", onnx_import_squeeze, 1, 2, " axes "},
+    {"Sub", import_sub, 2, 2, ""},
+    {"Transpose", onnx_import_transpose, 1, 1, " perm "},
+    {"Unsqueeze", onnx_import_unsqueeze, 1, 2, " axes "},
+};
+
+static const struct onnx_operator own_operators[] = {
+    {"GaussianNoise", import_noise, 1, 1, " sigma "},
+};
+
+const struct onnx_operator *onnx_find_operator(const char *domain, const char *name)
+{
+    bool own = strcmp(domain, "ai.infomask") == 0;
+    const struct onnx_operator *table = own ? own_operators : operators;
+    size_t count = own ? sizeof own_operators / sizeof *own_operators : sizeof operators / sizeof *operators;
+    if (!own && *domain && strcmp(domain, "ai.onnx") != 0)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}

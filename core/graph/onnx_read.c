@@ -1,0 +1,436 @@
+/* Reads an ONNX file: checks and unpacks its structure, finds the nodes that the output needs, and imports them in
+ * the file's order.
+ *
+ * Everything in the file is untrusted.  onnx_slim bounds the structure, an allocator with a budget bounds what
+ * protobuf-c makes of it, and graph->budget bounds the constants that are made from constants; shapes are checked by
+ * inference, names by lookup.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/graph/onnx_import.h"
+
+#define IN_PLACE_SIZE ((size_t)64 << 20)
+#define MIN_OPSET 7
+#define MAX_OPSET 22
+#define MIN_IR 3
+#define MAX_IR 10
+
+/* ---- protobuf-c, within a budget ----------------------------------------------------------------------------------- */
+
+struct budget {
+    size_t left;
+};
+
+static void *budget_alloc(void *data, size_t size)
+{
+    struct budget *budget = data;
+    if (size > budget->left)
+        return NULL;
+    budget->left -= size;
+    return malloc(size);
+}
+
+static void budget_free(void *data, void *block)
+{
+    (void)data;
+    free(block);
+}
+
+struct unpacked {
+    struct onnx_slim slim;
+    struct budget budget;
+    ProtobufCAllocator allocator;
+    Onnx__ModelProto *model;
+};
+
+static enum infomask_status unpack(struct unpacked *u, const void *data, size_t size, struct infomask_error *err)
+{
+    enum infomask_status status = onnx_slim_make(&u->slim, data, size, err);
+    if (status)
+        return status;
+    u->budget.left = IN_PLACE_SIZE + 4 * u->slim.size;
+    u->allocator = (ProtobufCAllocator){budget_alloc, budget_free, &u->budget};
+    u->model = onnx__model_proto__unpack(&u->allocator, u->slim.size, u->slim.data);
+    if (!u->model || !u->model->graph || u->model->graph->n_node == 0)
+        return error_set(err, INFOMASK_BAD_MODEL, "the file is not an ONNX model, or it is broken");
+    return INFOMASK_OK;
+}
+
+static void unpacked_fini(struct unpacked *u)
+{
+    if (u->model)
+        onnx__model_proto__free_unpacked(u->model, &u->allocator);
+    onnx_slim_fini(&u->slim);
+}
+
+static const char *text_of(const char *text)
+{
+    return text ? text : "";
+}
+
+static enum infomask_status check_versions(const Onnx__ModelProto *model, int *opset, struct infomask_error *err)
+{
+    int64_t version = 0;
+    if (model->ir_version < MIN_IR || model->ir_version > MAX_IR)
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "ONNX IR version %lld is not supported; %d to %d are",
+                         (long long)model->ir_version, MIN_IR, MAX_IR);
+    for (size_t i = 0; i < model->n_opset_import; i++) {
+        const char *domain = text_of(model->opset_import[i]->domain);
+        if (!*domain || strcmp(domain, "ai.onnx") == 0)
+            version = model->opset_import[i]->version;
+    }
+    if (version < MIN_OPSET || version > MAX_OPSET)
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "ONNX opset %lld is not supported; %d to %d are",
+                         (long long)version, MIN_OPSET, MAX_OPSET);
+    *opset = (int)version;
+    return INFOMASK_OK;
+}
+
+/* ---- What the output needs ----------------------------------------------------------------------------------------- */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void keep_text(void *text)
+{
+    (void)text; /* the message owns it */
+}
+
+static bool is_needed(void *names, const char *name)
+{
+    return tfind(name, &names, by_text) != NULL;
+}
+
+/* Nodes stand in topological order (ONNX demands it): one walk from the last to the first finds all. */
+static bool find_needed(const Onnx__GraphProto *file, const char *output, void **names, bool *needed)
+{
+    bool fine = tsearch(output, names, by_text) != NULL;
+    for (size_t i = file->n_node; fine && i-- > 0;) {
+        const Onnx__NodeProto *node = file->node[i];
+        for (size_t j = 0; j < node->n_output && !needed[i]; j++)
+            needed[i] = *node->output[j] && is_needed(*names, node->output[j]);
+        for (size_t j = 0; fine && needed[i] && j < node->n_input; j++)
+            fine = tsearch(node->input[j], names, by_text) != NULL;
+    }
+    return fine;
+}
+
+/* ---- The input and the weights ------------------------------------------------------------------------------------- */
+
+static enum infomask_status define(struct onnx_import *im, const char *name, struct onnx_value **value)
+{
+    bool taken;
+    *value = onnx_define(im, name, &taken);
+    if (*value)
+        return INFOMASK_OK;
+    return taken ? onnx_broken(im, "tensor '%s' is there twice", shown_name(name).text) : onnx_no_memory(im);
+}
+
+static enum infomask_status define_weights(struct onnx_import *im)
+{
+    for (size_t i = 0; i < im->file->n_initializer; i++) {
+        struct onnx_value *value;
+        enum infomask_status status = define(im, text_of(im->file->initializer[i]->name), &value);
+        if (status)
+            return status;
+        value->kind = ONNX_UNREAD;
+        value->proto = im->file->initializer[i];
+    }
+    return INFOMASK_OK;
+}
+
+static enum infomask_status input_shape(struct onnx_import *im, const Onnx__ValueInfoProto *info, int *rank,
+                                        int64_t *dims)
+{
+    const Onnx__TypeProto__Tensor *type = info->type ? info->type->tensor_type : NULL;
+    const struct shown_name name = shown_name(info->name);
+    if (!type || (type->elem_type != ONNX_FLOAT && type->elem_type != ONNX_FLOAT16 && type->elem_type != ONNX_DOUBLE &&
+                  type->elem_type != ONNX_BFLOAT16))
+        return onnx_unsupported(im, "the input '%s' is not a tensor of floats", name.text);
+    if (!type->shape || type->shape->n_dim < 2 || type->shape->n_dim > GRAPH_MAX_RANK)
+        return onnx_unsupported(im, "the input '%s' does not have a shape like [N, C, H, W]", name.text);
+    *rank = (int)type->shape->n_dim;
+    for (int i = 0; i < *rank; i++) {
+        int64_t d = type->shape->dim[i]->dim_value;
+        if (d > GRAPH_MAX_DIM)
+            return onnx_broken(im, "the input '%s' has a wrong shape", name.text);
+        dims[i] = d > 0 ? d : -1;
+    }
+    return INFOMASK_OK;
+}
+
+/* The one input that is no weight (files before IR 4 list the weights as inputs too) and that the output needs. */
+static enum infomask_status define_input(struct onnx_import *im, void *needed)
+{
+    for (size_t i = 0; i < im->file->n_input; i++) {
+        const char *name = text_of(im->file->input[i]->name);
+        struct onnx_value *value;
+        int64_t dims[GRAPH_MAX_RANK];
+        int rank = 0;
+        enum infomask_status status;
+        if (onnx_lookup(im, name) || !is_needed(needed, name))
+            continue;
+        if (im->graph->input != GRAPH_NONE)
+            return onnx_unsupported(im, "a model of more than one input is not supported ('%s')", shown_name(name).text);
+        status = input_shape(im, im->file->input[i], &rank, dims);
+        if (!status)
+            status = define(im, name, &value);
+        if (status)
+            return status;
+        im->batch = dims[0];
+        dims[0] = -1;
+        value->kind = ONNX_TENSOR;
+        value->tensor = im->graph->input = graph_add_tensor(im->graph, name, rank, dims, NULL, false);
+        if (value->tensor == GRAPH_NONE)
+            return onnx_no_memory(im);
+    }
+    return im->graph->input == GRAPH_NONE ? onnx_broken(im, "the output does not depend on an input") : INFOMASK_OK;
+}
+
+/* ---- Nodes --------------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status resolve_inputs(struct onnx_import *im)
+{
+    for (int i = 0; i < im->input_count; i++) {
+        const char *name = im->node->input[i];
+        struct onnx_value *value = *name ? onnx_lookup(im, name) : NULL;
+        enum infomask_status status = INFOMASK_OK;
+        if (*name && !value)
+            return onnx_broken(im, "tensor '%s' is missing, or made only behind it", shown_name(name).text);
+        if (value && value->kind == ONNX_UNREAD)
+            status = onnx_read_value(im, value->proto, value);
+        if (status)
+            return status;
+        im->inputs[i] = value;
+    }
+    return INFOMASK_OK;
+}
+
+/* An attribute that is not known could change what the operator does. */
+static enum infomask_status check_attributes(struct onnx_import *im, const struct onnx_operator *operator)
+{
+    for (size_t i = 0; i < im->node->n_attribute; i++) {
+        const Onnx__AttributeProto *a = im->node->attribute[i];
+        size_t length = strlen(text_of(a->name));
+        const char *at = length ? strstr(operator->attributes, a->name) : NULL;
+        while (at && !(at[-1] == ' ' && at[length] == ' '))
+            at = strstr(at + 1, a->name);
+        if (!at)
+            return onnx_unsupported(im, "attribute '%s' is not supported", shown_name(text_of(a->name)).text);
+        if (a->has_f && !isfinite(a->f) && !(isinf(a->f) && strcmp(im->node->op_type, "Clip") == 0))
+            return onnx_broken(im, "attribute '%s' is not finite", shown_name(a->name).text);
+    }
+    return INFOMASK_OK;
+}
+
+static enum infomask_status import_inputs(struct onnx_import *im, const struct onnx_operator *operator)
+{
+    enum infomask_status status = resolve_inputs(im);
+    return status ? status : operator->import(im);
+}
+
+static enum infomask_status import_node(struct onnx_import *im)
+{
+    const struct onnx_operator *operator = onnx_find_operator(text_of(im->node->domain), text_of(im->node->op_type));
+    size_t count = im->node->n_input;
+    enum infomask_status status;
+    if (!operator)
+        return error_set(im->err, INFOMASK_UNSUPPORTED_MODEL, "operator %s (node '%s') is not supported",
+                         shown_name(text_of(im->node->op_type)).text, shown_name(text_of(im->node->name)).text);
+    status = check_attributes(im, operator);
+    if (status)
+        return status;
+    if (count < (size_t)operator->min_inputs || count > (size_t)(operator->max_inputs < 0 ? INT32_MAX - 1 : operator->max_inputs))
+        return onnx_broken(im, "it has %zu inputs", count);
+    im->inputs = calloc(count + 1, sizeof *im->inputs);
+    im->input_count = (int)count;
+    status = im->inputs ? import_inputs(im, operator) : onnx_no_memory(im);
+    free(im->inputs);
+    im->inputs = NULL;
+    return status;
+}
+
+static enum infomask_status import_nodes(struct onnx_import *im, const bool *needed)
+{
+    enum infomask_status status = INFOMASK_OK;
+    for (size_t i = 0; !status && i < im->file->n_node; i++) {
+        im->node = im->file->node[i];
+        if (needed[i])
+            status = import_node(im);
+    }
+    im->node = NULL;
+    return status;
+}
+
+/* ---- The output ---------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status define_output(struct onnx_import *im, const char *name)
+{
+    struct onnx_value *value = onnx_lookup(im, name);
+    struct graph_tensor *tensor;
+    if (!value)
+        return onnx_broken(im, "there is no tensor '%s', which is the output", shown_name(name).text);
+    if (value->kind != ONNX_TENSOR || value->padded || graph_is_constant(im->graph, value->tensor) ||
+        value->tensor == im->graph->input)
+        return onnx_broken(im, "the output '%s' is not what a network computes", shown_name(name).text);
+    im->graph->outputs = calloc(1, sizeof *im->graph->outputs);
+    if (!im->graph->outputs)
+        return onnx_no_memory(im);
+    im->graph->outputs[0] = value->tensor;
+    im->graph->output_count = 1;
+    tensor = &im->graph->tensors[value->tensor];
+    if (!tensor->name || strcmp(tensor->name, name) != 0) { /* behind an Identity it has another name */
+        free(tensor->name);
+        tensor->name = strdup(name);
+    }
+    return tensor->name ? INFOMASK_OK : onnx_no_memory(im);
+}
+
+static enum infomask_status choose_output(const Onnx__GraphProto *file, const char *output, const char **chosen,
+                                          struct infomask_error *err)
+{
+    *chosen = output ? output : file->n_output ? file->output[0]->name : NULL;
+    if (!*chosen || !**chosen)
+        return error_set(err, INFOMASK_BAD_MODEL, "the model has no output");
+    return INFOMASK_OK;
+}
+
+static enum infomask_status import_needed(struct onnx_import *im, const char *output, bool *needed)
+{
+    void *names = NULL;
+    enum infomask_status status = find_needed(im->file, output, &names, needed) ? INFOMASK_OK : onnx_no_memory(im);
+    if (!status)
+        status = define_weights(im);
+    if (!status)
+        status = define_input(im, names);
+    if (!status)
+        status = import_nodes(im, needed);
+    if (!status)
+        status = define_output(im, output);
+    if (!status)
+        status = graph_fold_constants(im->graph, im->err);
+    if (!status)
+        status = graph_prune(im->graph, im->err);
+    tdestroy(names, keep_text);
+    onnx_forget(im);
+    return status;
+}
+
+static enum infomask_status import_file(struct graph *graph, const void *data, size_t size, const char *output,
+                                        struct infomask_error *err)
+{
+    struct unpacked u = {0};
+    struct onnx_import im = {.graph = graph, .slim = &u.slim, .err = err, .in_place = graph->mapping != NULL};
+    bool *needed = NULL;
+    enum infomask_status status = unpack(&u, data, size, err);
+    if (!status)
+        status = check_versions(u.model, &im.opset, err);
+    if (!status)
+        status = choose_output(u.model->graph, output, &output, err);
+    if (!status) {
+        im.file = u.model->graph;
+        graph->budget = ((size_t)1 << 22) + 2 * size;
+        needed = calloc(im.file->n_node, sizeof *needed);
+        status = needed ? import_needed(&im, output, needed) : onnx_no_memory(&im);
+    }
+    free(needed);
+    unpacked_fini(&u);
+    return status;
+}
+
+/* ---- Files --------------------------------------------------------------------------------------------------------- */
+
+enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, struct graph **graph,
+                                     struct infomask_error *err)
+{
+    enum infomask_status status;
+    *graph = graph_create();
+    if (!*graph)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    status = import_file(*graph, data, size, output, err);
+    if (status) {
+        graph_free(*graph);
+        *graph = NULL;
+    }
+    return status;
+}
+
+static enum infomask_status read_all(int fd, char *data, size_t size, struct infomask_error *err)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = read(fd, data + done, size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return error_set(err, INFOMASK_IO, "the model file cannot be read");
+        done += (size_t)n;
+    }
+    return INFOMASK_OK;
+}
+
+static enum infomask_status read_small(int fd, size_t size, const char *output, struct graph **graph,
+                                       struct infomask_error *err)
+{
+    char *data = malloc(size);
+    enum infomask_status status = data ? read_all(fd, data, size, err)
+                                       : error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    if (!status)
+        status = onnx_read_bytes(data, size, output, graph, err);
+    free(data);
+    return status;
+}
+
+static enum infomask_status read_mapped(int fd, size_t size, const char *output, struct graph **graph,
+                                        struct infomask_error *err)
+{
+    void *mapping = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    struct graph *made = mapping == MAP_FAILED ? NULL : graph_create();
+    enum infomask_status status;
+    if (!made) {
+        if (mapping != MAP_FAILED)
+            munmap(mapping, size);
+        return error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    }
+    made->mapping = mapping;
+    made->mapping_size = size;
+    status = import_file(made, mapping, size, output, err);
+    if (status) {
+        graph_free(made);
+        return status;
+    }
+    *graph = made;
+    return INFOMASK_OK;
+}
+
+enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
+{
+    enum infomask_status status;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *graph = NULL;
+    if (fd < 0)
+        return error_set(err, INFOMASK_IO, "the model file cannot be opened");
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        status = error_set(err, INFOMASK_IO, "the model file is not a regular file");
+    else if (st.st_size == 0)
+        status = error_set(err, INFOMASK_BAD_MODEL, "the model file is empty");
+    else if ((uint64_t)st.st_size > GRAPH_MAX_FILE)
+        status = error_set(err, INFOMASK_LIMIT, "the model file is larger than %llu MB", GRAPH_MAX_FILE >> 20);
+    else if ((size_t)st.st_size <= IN_PLACE_SIZE)
+        status = read_small(fd, (size_t)st.st_size, output, graph, err);
+    else
+        status = read_mapped(fd, (size_t)st.st_size, output, graph, err);
+    close(fd);
+    return status;
+}

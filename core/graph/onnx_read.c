@@ -112,17 +112,20 @@ static bool is_needed(void *names, const char *name)
 }
 
 /* Nodes stand in topological order (ONNX demands it): one walk from the last to the first finds all. */
-static bool find_needed(const Onnx__GraphProto *file, const char *output, void **names, bool *needed)
+static enum infomask_status find_needed(struct onnx_import *im, const char *output, void **names, bool *needed)
 {
-    bool fine = tsearch(output, names, by_text) != NULL;
-    for (size_t i = file->n_node; fine && i-- > 0;) {
-        const Onnx__NodeProto *node = file->node[i];
+    bool fine = tsearch(output, names, by_text) != NULL, found = false;
+    for (size_t i = im->file->n_node; fine && i-- > 0;) {
+        const Onnx__NodeProto *node = im->file->node[i];
         for (size_t j = 0; j < node->n_output && !needed[i]; j++)
             needed[i] = *node->output[j] && is_needed(*names, node->output[j]);
         for (size_t j = 0; fine && needed[i] && j < node->n_input; j++)
             fine = tsearch(node->input[j], names, by_text) != NULL;
+        found = found || needed[i];
     }
-    return fine;
+    if (fine && !found)
+        return onnx_broken(im, "no node of the model makes the output '%s'", shown_name(output).text);
+    return fine ? INFOMASK_OK : onnx_no_memory(im);
 }
 
 /* ---- The input and the weights ------------------------------------------------------------------------------------- */
@@ -308,7 +311,7 @@ static enum infomask_status choose_output(const Onnx__GraphProto *file, const ch
 static enum infomask_status import_needed(struct onnx_import *im, const char *output, bool *needed)
 {
     void *names = NULL;
-    enum infomask_status status = find_needed(im->file, output, &names, needed) ? INFOMASK_OK : onnx_no_memory(im);
+    enum infomask_status status = find_needed(im, output, &names, needed);
     if (!status)
         status = define_weights(im);
     if (!status)

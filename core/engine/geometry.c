@@ -1,0 +1,173 @@
+/* How a step's work is cut for the threads: a function of its shape and the kernels' tile only. */
+#include "core/engine/internal.h"
+
+#define PRODUCT_FLOPS_US 100e3 /* of a microsecond, about what one core does */
+#define DEPTHWISE_FLOPS_US 60e3
+#define ELEMENTS_US 4e3 /* of a pass over memory */
+#define CHUNK_US 0.4    /* claiming a chunk */
+#define LOOP_US 2.0     /* waking the others for a loop */
+#define MOST_CHUNKS 32
+#define STRIP_BYTES ((size_t)128 << 10) /* padded or gathered rows: they stay in the second cache */
+
+struct cut cut_make(int total, double unit_us, int most_chunks)
+{
+    double best = unit_us * total * 3;
+    struct cut cut = {total, total, total > 0};
+
+    if (unit_us * total < 2 * LOOP_US)
+        return cut;
+    for (int chunks = 2; chunks <= most_chunks && chunks <= total; chunks++) {
+        int size = (total + chunks - 1) / chunks, count = (total + size - 1) / size;
+        double time = LOOP_US;
+        for (int threads = 2; threads <= 8; threads *= 2)
+            time += ((count + threads - 1) / threads) * (size * unit_us + CHUNK_US);
+        if (time < best) {
+            best = time;
+            cut = (struct cut){total, size, count};
+        }
+    }
+    return cut;
+}
+
+static int at_least_one(size_t n) { return n < 1 ? 1 : n > INT32_MAX ? INT32_MAX : (int)n; }
+
+static void map_geometry(const struct graph_node *node, const struct plan *plan, struct step *s)
+{
+    const struct shape *x = &plan->values[s->x].shape, *y = &plan->values[s->y].shape;
+    bool window = node->op == GRAPH_CONV || node->op == GRAPH_MAX_POOL || node->op == GRAPH_AVERAGE_POOL;
+
+    s->c = x->rank > 1 ? (int)x->d[1] : 1;
+    s->out_c = y->rank > 1 ? (int)y->d[1] : 1;
+    s->h = shape_is_map(x) ? (int)x->d[2] : 1;
+    s->w = shape_is_map(x) ? (int)x->d[3] : 1;
+    s->out_h = shape_is_map(y) ? (int)y->d[2] : 1;
+    s->out_w = shape_is_map(y) ? (int)y->d[3] : 1;
+    s->rows = s->out_h * s->out_w;
+    if (window) {
+        (void)graph_window_output(&node->window, 0, s->h, &s->pad_top, &s->pad_bottom);
+        (void)graph_window_output(&node->window, 1, s->w, &s->pad_left, &s->pad_right);
+    }
+}
+
+/* Along panels where the weights outweigh the activations: then each thread reads its own part of them. */
+static void cut_product(const struct engine_model *model, const struct layer *layer, struct step *s, size_t rows,
+                        int row_unit)
+{
+    const struct kernel_weights *w = layer->weights;
+    size_t k = (size_t)w->segments * (size_t)w->segment_k, n = (size_t)w->n;
+    double flops;
+
+    s->by_panels = layer->groups == 1 && w->panels > 1 && k * n > rows * ((size_t)s->c + n);
+    s->unit = s->by_panels ? 1 : row_unit;
+    flops = 2.0 * (double)k * (double)layer->groups;
+    flops *= s->by_panels ? (double)rows * w->panel_columns : (double)row_unit * (double)n;
+    s->cut = cut_make(s->by_panels ? w->panels : at_least_one((rows + (size_t)row_unit - 1) / (size_t)row_unit),
+                      flops / PRODUCT_FLOPS_US, model->kernels->gemm_segments ? MOST_CHUNKS : 8);
+}
+
+static void cut_plain_product(const struct engine_model *model, const struct plan *plan, struct step *s)
+{
+    const struct layer *layer = &model->layers[s->node];
+    size_t rows = (size_t)s->rows * (s->tail ? (size_t)plan->n : 1);
+    struct kernel_gemm g = {.weights = layer->weights, .a_row = s->c, .c_row = s->out_c, .m = at_least_one(rows),
+                            .panel1 = layer->weights->panels};
+
+    cut_product(model, layer, s, rows, model->kernels->gemm_tile);
+    s->scratch = model->kernels->gemm_scratch(&g) * sizeof(float);
+}
+
+static int rows_under(const struct graph_window *w, int lines)
+{
+    return (lines - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1;
+}
+
+static void cut_convolution(const struct engine_model *model, struct step *s)
+{
+    const struct graph_window *w = &model->graph->nodes[s->node].window;
+    const struct layer *layer = &model->layers[s->node];
+    const struct kernel_weights *weights = layer->weights;
+    size_t line;
+
+    cut_product(model, layer, s, (size_t)s->rows, s->out_w);
+    s->unit = 1;
+    s->lines = s->by_panels ? s->out_h : s->cut.size;
+    if (layer->way == WAY_GATHER) {
+        line = (size_t)s->out_w * (size_t)weights->segments * (size_t)weights->segment_k * sizeof(float);
+        if (s->lines > at_least_one(STRIP_BYTES * 4 / line))
+            s->lines = at_least_one(STRIP_BYTES * 4 / line);
+        s->scratch = line * (size_t)s->lines;
+        return;
+    }
+    line = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)s->c * sizeof(float);
+    while (s->lines > 1 && line * (size_t)rows_under(w, s->lines) > STRIP_BYTES)
+        s->lines--;
+    s->scratch = line * (size_t)rows_under(w, s->lines);
+}
+
+/* Rows of a large map, channels of a small one. */
+static void cut_depthwise(const struct engine_model *model, struct step *s)
+{
+    const struct graph_window *w = &model->graph->nodes[s->node].window;
+    double flops = 2.0 * s->out_w * w->kernel_h * w->kernel_w;
+
+    s->by_panels = s->out_h < 14 && model->layers[s->node].multiplier == 1 && s->out_c >= 128;
+    s->unit = s->by_panels ? 16 : 1;
+    if (s->by_panels)
+        s->cut = cut_make((s->out_c + 15) / 16, flops * s->out_h * 16 / DEPTHWISE_FLOPS_US, MOST_CHUNKS);
+    else
+        s->cut = cut_make(s->out_h, flops * s->out_c / DEPTHWISE_FLOPS_US, MOST_CHUNKS);
+    s->lines = s->cut.size;
+    if (model->layers[s->node].multiplier > 1)
+        s->scratch = (size_t)rows_under(w, s->lines) * (size_t)s->w * (size_t)s->out_c * sizeof(float);
+}
+
+/* Passes over the elements: rows of the output, a channel block of an average, or whole items. */
+static void cut_pass(enum graph_op op, const struct value *x, const struct graph_node *node, struct step *s)
+{
+    double elements = (double)x->elements;
+
+    s->unit = 1;
+    switch (op) {
+    case GRAPH_MAX_POOL:
+    case GRAPH_AVERAGE_POOL:
+        elements = (double)s->rows * s->out_c * node->window.kernel_h * node->window.kernel_w;
+        s->cut = cut_make(s->out_h, elements / s->out_h / ELEMENTS_US, MOST_CHUNKS);
+        break;
+    case GRAPH_GLOBAL_AVERAGE:
+        s->unit = 16;
+        s->cut = cut_make((s->c + 15) / 16, elements / s->c * 16 / ELEMENTS_US, 8);
+        break;
+    case GRAPH_ADD:
+    case GRAPH_MUL:
+    case GRAPH_BATCH_NORM:
+    case GRAPH_ACTIVATION:
+        s->cut = cut_make(s->out_h, elements / s->out_h / ELEMENTS_US, MOST_CHUNKS);
+        break;
+    default:
+        s->cut = (struct cut){1, 1, 1};
+        break;
+    }
+}
+
+void step_geometry(const struct engine_model *model, const struct plan *plan, struct step *s)
+{
+    const struct graph_node *node = &model->graph->nodes[s->node];
+    const struct layer *layer = &model->layers[s->node];
+
+    map_geometry(node, plan, s);
+    switch (layer->way) {
+    case WAY_PRODUCT:
+        cut_plain_product(model, plan, s);
+        break;
+    case WAY_SEGMENTS:
+    case WAY_GATHER:
+        cut_convolution(model, s);
+        break;
+    case WAY_DEPTHWISE:
+        cut_depthwise(model, s);
+        break;
+    case WAY_OTHER:
+        cut_pass(node->op, &plan->values[s->x], node, s);
+        break;
+    }
+}

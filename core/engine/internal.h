@@ -1,0 +1,207 @@
+/* Private to the room: layers (what a node needs whatever the size of the picture), plans (shapes, places in memory and
+ * the cutting of the work, for one size), and areas (the memory in which a plan runs).
+ *
+ * Everything is planned for one item of the batch.  The nodes before the last one that reads a map form the trunk: it
+ * runs item by item, so that an item's activations stay in the caches, and its values live in a lane's local memory.
+ * The nodes behind form the tail: vectors, all items at once, in memory shared by the items, as are input, output and
+ * whatever stays readable.  Shapes have N = 1; a rank-4 tensor N, C, H, W is stored as H, W, C, others row-major.
+ */
+#ifndef INFOMASK_ENGINE_INTERNAL_H
+#define INFOMASK_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "core/engine/engine.h"
+
+/* ---- Shapes (shape.c) -------------------------------------------------------------------------------------------- */
+
+struct shape {
+    int rank;
+    int64_t d[GRAPH_MAX_RANK]; /* as the file orders them; d[0] is 1, one item */
+};
+
+static inline bool shape_is_map(const struct shape *s) { return s->rank == 4; }
+size_t shape_elements(const struct shape *shape);
+bool shape_same(const struct shape *a, const struct shape *b);
+/* Elements from one index to the next in memory, for each dimension as the file orders them. */
+void shape_strides(const struct shape *shape, size_t strides[GRAPH_MAX_RANK]);
+/* Shape of a node's output; shapes holds those of the inputs, by tensor.  A sentence that names the node if the size of
+ * the picture does not fit it. */
+enum infomask_status shape_of_node(const struct graph *graph, const struct graph_node *node, const struct shape *shapes,
+                                   struct shape *out, struct infomask_error *err);
+/* Shapes of all tensors behind an input of h x w; constants keep their own. */
+enum infomask_status shapes_infer(const struct engine_model *model, int h, int w, struct shape *shapes,
+                                  struct infomask_error *err);
+
+/* ---- Layers (layer.c) -------------------------------------------------------------------------------------------- */
+
+enum layer_way {
+    WAY_OTHER,     /* no weights of a matrix product */
+    WAY_PRODUCT,   /* one product over the pixels as they lie: 1x1 convolutions, LINEAR */
+    WAY_SEGMENTS,  /* a product a row of output over padded rows, each kernel row one segment */
+    WAY_GATHER,    /* the windows copied side by side, then a product: dilations, groups, tables without segments */
+    WAY_DEPTHWISE
+};
+
+struct layer {
+    enum layer_way way;
+    int groups;                     /* of the products */
+    struct kernel_weights *weights; /* [groups] */
+    float *filter, *bias;           /* depthwise: [kernel_h, kernel_w, c], [c] */
+    int multiplier;                 /* depthwise: outputs a channel */
+    float *scale, *shift;           /* BATCH_NORM: [c] */
+    float *constant;                /* ADD, MUL: the constant operand in storage order */
+    struct kernel_epilogue epilogue;
+    size_t bytes;
+};
+
+enum infomask_status layer_init(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
+                                struct infomask_error *err);
+void layer_fini(struct layer *layer);
+
+/* ---- Models (model.c, head.c) ------------------------------------------------------------------------------------ */
+
+struct engine_model {
+    struct graph *graph;
+    const struct kernel_table *kernels;
+    struct engine_options options;
+    struct engine_info info;
+    struct layer *layers; /* one a node */
+    int layer_count;
+    int first;            /* node that runs first: 1 behind a transposition of an NHWC input */
+    int input, output;    /* tensors */
+    int head, features;   /* node of the pooled head, tensor before the pooling; GRAPH_NONE */
+    int *taps;            /* tensors, info.tap_count */
+    bool *constant;       /* a tensor's data are the layers' (the graph's own are released) */
+    bool *noisy;          /* a tensor depends on the noise */
+    bool *kept;           /* a tensor that noisy passes start from */
+    float *head_w, *head_b;
+    int base_h, base_w;   /* the size that info is about */
+    pthread_mutex_t lock; /* guards the plans */
+    struct plan *plans;   /* most recent first */
+};
+
+/* The pooled head, if the network ends in one; puts the noise of head_dropout before it. */
+enum infomask_status head_find(struct engine_model *model, struct infomask_error *err);
+enum infomask_status head_copy(struct engine_model *model, struct infomask_error *err);
+/* What depends on noise, and the tensors to tap; shapes: at the base size. */
+enum infomask_status taps_find(struct engine_model *model, const struct shape *shapes, struct infomask_error *err);
+enum infomask_status noise_find(struct engine_model *model, struct infomask_error *err);
+
+static inline bool model_is_constant(const struct engine_model *model, int tensor)
+{
+    return model->constant[tensor];
+}
+
+/* ---- Plans (plan.c, place.c, cut.c) ------------------------------------------------------------------------------ */
+
+enum region { REGION_LOCAL, REGION_SHARED, REGION_OUTER };
+
+struct value { /* a tensor's place */
+    struct shape shape;
+    size_t elements; /* of one item */
+    int root;        /* the tensor whose memory it is; itself unless it is only seen differently */
+    bool used, shared;
+    int first, last; /* steps between which it lives */
+    enum region region;
+    size_t offset, stride; /* bytes; stride: from item to item, 0 in a lane or where all items share it */
+};
+
+/* Work along one axis: chunk i is the units [i * size, (i + 1) * size) below total. */
+struct cut {
+    int total, size, chunks;
+};
+/* The number of chunks is what would end soonest on 2, 4 and 8 threads, given the unit's time in microseconds. */
+struct cut cut_make(int total, double unit_us, int most_chunks);
+static inline void cut_range(const struct cut *cut, int chunk, int *first, int *last)
+{
+    *first = chunk * cut->size;
+    *last = *first + cut->size < cut->total ? *first + cut->size : cut->total;
+}
+
+struct step {
+    int node;
+    bool tail;
+    int x, y, z;           /* tensors: input, output, residual or second operand (GRAPH_NONE) */
+    int h, w, c;           /* of x, where it is a map */
+    int out_h, out_w, out_c;
+    int pad_top, pad_left, pad_bottom, pad_right;
+    int rows;              /* of a product, an item */
+    bool by_panels;        /* the cut is along panels or channels instead of rows */
+    int unit;              /* rows, panels or channels that a unit of the cut stands for */
+    int lines;             /* lines of output that are padded or gathered at once */
+    struct cut cut;
+    size_t scratch;        /* bytes a worker */
+};
+
+struct plan {
+    struct plan *next;
+    int references, n, h, w;
+    bool taps, noisy;
+    struct value *values; /* by tensor */
+    struct step *steps;
+    int step_count, trunk; /* steps of the trunk */
+    size_t shared_bytes, local_bytes, scratch_bytes;
+};
+
+/* The plan of a size, from the model's cache or new.  Give it back with plan_release. */
+enum infomask_status plan_get(struct engine_model *model, int n, int h, int w, bool taps, bool noisy,
+                              struct plan **plan, struct infomask_error *err);
+void plan_release(struct engine_model *model, struct plan *plan);
+/* Fills in a plan of which n, h, w, taps and noisy are set; plan_free on failure too. */
+enum infomask_status plan_create(const struct engine_model *model, struct plan *plan, struct infomask_error *err);
+void plan_free(struct plan *plan);
+/* Places the used values: offsets and the bytes of both regions. */
+bool place_values(struct plan *plan, int count); /* false: no memory */
+/* Geometry of a step: what shape.c found, in the terms of the kernels, and how it is cut. */
+void step_geometry(const struct engine_model *model, const struct plan *plan, struct step *step);
+
+/* ---- Running (run.c, run_conv.c, run_other.c, noise.c) ----------------------------------------------------------- */
+
+struct area { /* the memory that a plan runs in: shared values, lanes, scratch of the workers */
+    unsigned char *memory;
+    size_t bytes;
+    struct plan *plan;
+    int lanes;
+};
+
+struct run {
+    const struct engine_model *model;
+    const struct plan *plan, *outer;
+    unsigned char *shared, *outer_shared, *lanes, *scratch;
+    int lane_count;
+    struct pool *pool;
+    uint64_t seed; /* of noisy plans */
+    int first_sample;
+    bool poison; /* tests: what is dead is overwritten */
+};
+
+struct task { /* one step for one item; the tail's steps are for all of them */
+    const struct run *run;
+    const struct step *step;
+    int item;
+    unsigned char *lane;
+};
+
+/* Where a tensor's item lies. */
+float *task_value(const struct task *task, int tensor, int item);
+void run_plan(struct run *run);
+/* The kind of step says which loop over chunks it is. */
+void step_run(const struct task *task);
+void run_product(const struct task *task);
+void run_convolution(const struct task *task);
+void run_noise(const struct task *task);
+void run_other(const struct task *task);
+
+struct engine_session {
+    struct engine_model *model;
+    struct pool *pool;
+    struct area area, noisy;
+    bool poison, ran;
+};
+
+enum infomask_status area_prepare(struct area *area, struct engine_session *session, struct plan *plan, size_t others,
+                                  struct infomask_error *err);
+struct run area_run(const struct area *area, const struct engine_session *session);
+
+#endif

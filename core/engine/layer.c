@@ -1,0 +1,231 @@
+/* What a node needs whatever the size of the picture: weights packed for the table in use, constants in the order in
+ * which activations are stored. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/checked.h"
+#include "core/engine/internal.h"
+
+static enum infomask_status no_memory(struct infomask_error *err)
+{
+    return error_set(err, INFOMASK_MEMORY, "no memory for the network's weights");
+}
+
+static struct kernel_epilogue epilogue_of(const struct graph_node *node)
+{
+    switch (node->activation) {
+    case GRAPH_CLAMP:
+        return (struct kernel_epilogue){KERNEL_CLAMP, node->low, node->high};
+    case GRAPH_SIGMOID:
+        return (struct kernel_epilogue){.activation = KERNEL_SIGMOID};
+    case GRAPH_SILU:
+        return (struct kernel_epilogue){.activation = KERNEL_SILU};
+    case GRAPH_HARD_SIGMOID:
+        return (struct kernel_epilogue){KERNEL_HARD_SIGMOID, node->alpha, node->beta};
+    case GRAPH_HARD_SWISH:
+        return (struct kernel_epilogue){.activation = KERNEL_HARD_SWISH};
+    case GRAPH_LEAKY_RELU:
+        return (struct kernel_epilogue){KERNEL_LEAKY_RELU, node->alpha, 0};
+    case GRAPH_LINEAR_ACTIVATION:
+        break;
+    }
+    return (struct kernel_epilogue){KERNEL_CLAMP, -INFINITY, INFINITY};
+}
+
+static const float *data_of(const struct engine_model *model, const struct graph_node *node, int input)
+{
+    int tensor = graph_input(node, input);
+    return tensor < 0 ? NULL : model->graph->tensors[tensor].data;
+}
+
+/* dst [outer][inner] from src [inner][outer], `count` of them */
+static void transpose(float *dst, const float *src, size_t count, size_t inner, size_t outer)
+{
+    for (size_t m = 0; m < count; m++, dst += inner * outer, src += inner * outer)
+        for (size_t o = 0; o < outer; o++)
+            for (size_t i = 0; i < inner; i++)
+                dst[o * inner + i] = src[i * outer + o];
+}
+
+static float *copy(const float *src, size_t n)
+{
+    float *dst = src == NULL ? NULL : aligned_new(n * sizeof *dst);
+    if (dst != NULL)
+        memcpy(dst, src, n * sizeof *dst);
+    return dst;
+}
+
+/* filter [kernel_h, kernel_w, outputs] */
+static enum infomask_status depthwise_init(struct layer *layer, const struct engine_model *model,
+                                           const struct graph_node *node, struct infomask_error *err)
+{
+    const struct graph_tensor *w = &model->graph->tensors[node->inputs[1]];
+    size_t m = (size_t)w->dims[0], taps = (size_t)(node->window.kernel_h * node->window.kernel_w);
+    const float *bias = data_of(model, node, 2);
+
+    layer->multiplier = (int)(m / (size_t)node->window.groups);
+    layer->filter = aligned_new(taps * m * sizeof(float));
+    layer->bias = copy(bias, m);
+    if (layer->filter == NULL || (bias != NULL && layer->bias == NULL))
+        return no_memory(err);
+    transpose(layer->filter, w->data, 1, m, taps);
+    layer->bytes = (taps + 1) * m * sizeof(float);
+    return INFOMASK_OK;
+}
+
+static enum infomask_status pack_groups(struct layer *layer, const struct engine_model *model, const float *w,
+                                        const float *bias, int segments, int segment_k, int n,
+                                        struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    layer->weights = calloc((size_t)layer->groups, sizeof *layer->weights);
+    if (layer->weights == NULL)
+        return no_memory(err);
+    for (int g = 0; g < layer->groups && status == INFOMASK_OK; g++) {
+        size_t k = (size_t)segments * (size_t)segment_k;
+        status = model->kernels->pack(&layer->weights[g], KERNEL_F32, w + (size_t)g * (size_t)n * k,
+                                      bias == NULL ? NULL : bias + (size_t)g * (size_t)n, segments, segment_k, n, err);
+        layer->bytes += layer->weights[g].bytes;
+    }
+    return status;
+}
+
+static bool unpadded_unit(const struct graph_window *w)
+{
+    return w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1 && w->auto_pad == 0 &&
+           (w->pad_top | w->pad_left | w->pad_bottom | w->pad_right) == 0;
+}
+
+static enum infomask_status convolution_init(struct layer *layer, const struct engine_model *model,
+                                             const struct graph_node *node, struct infomask_error *err)
+{
+    const struct graph_tensor *w = &model->graph->tensors[node->inputs[1]];
+    const struct graph_window *window = &node->window;
+    size_t m = (size_t)w->dims[0], c = (size_t)w->dims[1], taps = (size_t)(window->kernel_h * window->kernel_w), count;
+    int segments = 1;
+    float *ordered;
+    enum infomask_status status;
+
+    if (window->groups > 1 && c == 1)
+        return layer->way = WAY_DEPTHWISE, depthwise_init(layer, model, node, err);
+    if (!checked_mul3(m, c, taps, &count) || count > INT32_MAX)
+        return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
+    layer->groups = window->groups;
+    layer->way = WAY_GATHER;
+    if (unpadded_unit(window))
+        layer->way = WAY_PRODUCT;
+    else if (window->groups == 1 && window->dilation_w == 1 && model->kernels->gemm_segments)
+        layer->way = WAY_SEGMENTS;
+    if (layer->way == WAY_SEGMENTS)
+        segments = window->kernel_h;
+    ordered = aligned_new(count * sizeof *ordered);
+    if (ordered == NULL)
+        return no_memory(err);
+    transpose(ordered, w->data, m, c, taps);
+    status = pack_groups(layer, model, ordered, data_of(model, node, 2), segments, (int)(taps * c) / segments,
+                         (int)m / layer->groups, err);
+    aligned_free(ordered);
+    return status;
+}
+
+/* y = x * scale + shift with scale = gamma / sqrt(variance + epsilon), in double */
+static enum infomask_status batch_norm_init(struct layer *layer, const struct engine_model *model,
+                                            const struct graph_node *node, struct infomask_error *err)
+{
+    const float *gamma = data_of(model, node, 1), *beta = data_of(model, node, 2), *mean = data_of(model, node, 3);
+    const float *variance = data_of(model, node, 4);
+    size_t c = (size_t)model->graph->tensors[node->inputs[1]].dims[0];
+
+    layer->scale = aligned_new(c * sizeof(float));
+    layer->shift = aligned_new(c * sizeof(float));
+    if (layer->scale == NULL || layer->shift == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < c; i++) {
+        double scale = (double)gamma[i] / sqrt((double)variance[i] + (double)node->epsilon);
+        layer->scale[i] = (float)scale;
+        layer->shift[i] = (float)((double)beta[i] - (double)mean[i] * scale);
+    }
+    layer->bytes = 2 * c * sizeof(float);
+    return INFOMASK_OK;
+}
+
+/* A constant operand, from the file's order into that of activations. */
+static enum infomask_status operand_init(struct layer *layer, const struct engine_model *model,
+                                         const struct graph_node *node, struct infomask_error *err)
+{
+    const struct graph_tensor *y = &model->graph->tensors[node->inputs[1]];
+    size_t n = 1;
+
+    if (y->data == NULL)
+        return INFOMASK_OK;
+    for (int i = 0; i < y->rank; i++)
+        n *= (size_t)y->dims[i];
+    if (y->rank > 0 && y->dims[0] != 1)
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "%s '%.60s' has a constant for each item of a batch",
+                         graph_op_name(node->op), node->name != NULL ? node->name : "");
+    layer->constant = copy(y->data, n);
+    if (layer->constant == NULL)
+        return no_memory(err);
+    if (y->rank == 4)
+        transpose(layer->constant, y->data, 1, (size_t)y->dims[1], (size_t)(y->dims[2] * y->dims[3]));
+    layer->bytes = n * sizeof(float);
+    return INFOMASK_OK;
+}
+
+static enum infomask_status refuse(const struct graph_node *node, const char *what, struct infomask_error *err)
+{
+    return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "%s '%.60s' %s", graph_op_name(node->op),
+                     node->name != NULL ? node->name : "", what);
+}
+
+enum infomask_status layer_init(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
+                                struct infomask_error *err)
+{
+    const struct graph_tensor *w = graph_input(node, 1) < 0 ? NULL : &model->graph->tensors[node->inputs[1]];
+
+    *layer = (struct layer){.groups = 1, .epilogue = epilogue_of(node)};
+    switch (node->op) {
+    case GRAPH_CONV:
+        return convolution_init(layer, model, node, err);
+    case GRAPH_LINEAR:
+        layer->way = WAY_PRODUCT;
+        return pack_groups(layer, model, w->data, data_of(model, node, 2), 1, (int)w->dims[1], (int)w->dims[0], err);
+    case GRAPH_BATCH_NORM:
+        return batch_norm_init(layer, model, node, err);
+    case GRAPH_ADD:
+    case GRAPH_MUL:
+        return operand_init(layer, model, node, err);
+    case GRAPH_MAX_POOL:
+    case GRAPH_AVERAGE_POOL:
+        if (node->window.dilation_h != 1 || node->window.dilation_w != 1)
+            return refuse(node, "has dilations", err);
+        break;
+    case GRAPH_TRANSPOSE:
+        if (node->permutation[0] != 0)
+            return refuse(node, "moves the batch", err);
+        break;
+    case GRAPH_SOFTMAX:
+    case GRAPH_CONCAT:
+        if (node->axis == 0)
+            return refuse(node, "works across the batch", err);
+        break;
+    default:
+        break;
+    }
+    return INFOMASK_OK;
+}
+
+void layer_fini(struct layer *layer)
+{
+    for (int g = 0; layer->weights != NULL && g < layer->groups; g++)
+        kernel_weights_fini(&layer->weights[g]);
+    free(layer->weights);
+    aligned_free(layer->filter);
+    aligned_free(layer->bias);
+    aligned_free(layer->scale);
+    aligned_free(layer->shift);
+    aligned_free(layer->constant);
+}

@@ -1,0 +1,223 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/base/arena.h"
+#include "core/engine/internal.h"
+
+#define DEFAULT_ARENA ((size_t)256 << 20)
+#define DEFAULT_PLANS 16
+
+/* A file whose pictures are N, H, W, C turns them first; the engine takes them that way anyway. */
+static void find_input(struct engine_model *model)
+{
+    const struct graph *graph = model->graph;
+    const struct graph_node *node = graph->nodes;
+    const struct graph_tensor *input = &graph->tensors[graph->input];
+    static const int to_nchw[4] = {0, 3, 1, 2};
+    int readers = 0;
+
+    model->input = graph->input;
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            readers += graph->nodes[i].inputs[j] == graph->input;
+    if (graph->node_count > 0 && node->op == GRAPH_TRANSPOSE && node->inputs[0] == graph->input && readers == 1 &&
+        input->rank == 4 && memcmp(node->permutation, to_nchw, sizeof to_nchw) == 0) {
+        model->input = node->output;
+        model->first = 1;
+    }
+}
+
+/* Channels, height and width that the file fixes; 0 for a free height or width. */
+static enum infomask_status read_input(struct engine_model *model, struct infomask_error *err)
+{
+    const struct graph_tensor *input = &model->graph->tensors[model->graph->input];
+    const int64_t *d = input->dims;
+    bool nhwc = model->first == 1;
+    int64_t c, h = 1, w = 1;
+
+    if (input->rank != 4 && input->rank != 2)
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the network's input has %d dimensions; 4 or 2 are wanted",
+                         input->rank);
+    c = d[nhwc ? 3 : 1];
+    if (input->rank == 4) {
+        h = d[nhwc ? 1 : 2];
+        w = d[nhwc ? 2 : 3];
+    }
+    if (c < 1 || c > 65536 || h > 65536 || w > 65536)
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the network's input has no fixed number of channels");
+    model->info.channels = (int)c;
+    model->info.height = h < 1 ? 0 : (int)h;
+    model->info.width = w < 1 ? 0 : (int)w;
+    return INFOMASK_OK;
+}
+
+static size_t output_elements(const struct engine_model *model, const struct shape *shapes)
+{
+    return shape_elements(&shapes[model->output]);
+}
+
+/* The size that the file fixes, or the first of the usual ones that fits; shapes is then filled for it. */
+static enum infomask_status find_base(struct engine_model *model, struct shape *shapes, struct infomask_error *err)
+{
+    static const int usual[] = {224, 32, 28, 64, 96, 128, 299, 384, 512};
+    enum infomask_status status = INFOMASK_OK;
+
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+        model->base_h = model->info.height > 0 ? model->info.height : usual[i];
+        model->base_w = model->info.width > 0 ? model->info.width : usual[i];
+        status = shapes_infer(model, model->base_h, model->base_w, shapes, err);
+        if (status == INFOMASK_OK || (model->info.height > 0 && model->info.width > 0))
+            break;
+    }
+    if (status == INFOMASK_ARGUMENT)
+        error_prefix(err, "the network's own size");
+    return status == INFOMASK_ARGUMENT ? INFOMASK_UNSUPPORTED_MODEL : status;
+}
+
+/* Does the network give the same outputs for a picture of another size? */
+static bool only_its_own_size(const struct engine_model *model, struct shape *shapes)
+{
+    return model->graph->tensors[model->input].rank != 4 ||
+           shapes_infer(model, 2 * model->base_h, 2 * model->base_w, shapes, NULL) != INFOMASK_OK ||
+           output_elements(model, shapes) != model->info.outputs;
+}
+
+static enum infomask_status examine_shapes(struct engine_model *model, struct shape *shapes,
+                                           struct infomask_error *err)
+{
+    struct engine_info *info = &model->info;
+    enum infomask_status status = find_base(model, shapes, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    info->outputs = output_elements(model, shapes);
+    info->stride = 1;
+    if (info->pooled_head && shapes[model->features].d[2] > 0) {
+        int64_t cells = shapes[model->features].d[2];
+        info->stride = (int)((model->base_h + cells / 2) / cells);
+        info->stride = info->stride < 1 ? 1 : info->stride;
+    }
+    info->strides_known = info->pooled_head;
+    status = taps_find(model, shapes, err);
+    if (status == INFOMASK_OK)
+        info->fixed_size = only_its_own_size(model, shapes);
+    return status;
+}
+
+static enum infomask_status examine(struct engine_model *model, struct infomask_error *err)
+{
+    struct shape *shapes;
+    enum infomask_status status;
+
+    find_input(model);
+    model->output = model->graph->outputs[0];
+    status = read_input(model, err);
+    if (status == INFOMASK_OK)
+        status = head_find(model, err);
+    if (status != INFOMASK_OK)
+        return status;
+    shapes = calloc((size_t)model->graph->tensor_count, sizeof *shapes);
+    model->constant = calloc((size_t)model->graph->tensor_count, sizeof *model->constant);
+    if (shapes == NULL || model->constant == NULL) {
+        free(shapes);
+        return error_set(err, INFOMASK_MEMORY, "no memory for the network");
+    }
+    for (int i = 0; i < model->graph->tensor_count; i++)
+        model->constant[i] = model->graph->tensors[i].data != NULL;
+    status = examine_shapes(model, shapes, err);
+    free(shapes);
+    if (status == INFOMASK_OK)
+        status = noise_find(model, err);
+    return status;
+}
+
+/* The layers hold their own copies now. */
+static void release_constants(struct graph *graph)
+{
+    for (int i = 0; i < graph->tensor_count; i++) {
+        struct graph_tensor *tensor = &graph->tensors[i];
+        if (tensor->owned)
+            free((void *)(uintptr_t)tensor->data);
+        tensor->data = NULL;
+        tensor->owned = false;
+    }
+    if (graph->mapping != NULL)
+        (void)munmap(graph->mapping, graph->mapping_size);
+    graph->mapping = NULL;
+}
+
+static enum infomask_status make_layers(struct engine_model *model, struct infomask_error *err)
+{
+    const struct graph *graph = model->graph;
+    enum infomask_status status = head_copy(model, err);
+
+    model->layers = calloc((size_t)graph->node_count + 1, sizeof *model->layers);
+    if (model->layers == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the network");
+    for (int i = 0; i < graph->node_count && status == INFOMASK_OK; i++) {
+        model->layer_count = i + 1;
+        status = layer_init(&model->layers[i], model, &graph->nodes[i], err);
+        model->info.weight_bytes += model->layers[i].bytes;
+    }
+    return status;
+}
+
+enum infomask_status engine_model_create(struct engine_model **out, struct graph *graph,
+                                         const struct engine_options *options, struct infomask_error *err)
+{
+    struct engine_model *model = calloc(1, sizeof *model);
+    enum infomask_status status;
+
+    if (model == NULL) {
+        graph_free(graph);
+        return error_set(err, INFOMASK_MEMORY, "no memory for the network");
+    }
+    (void)pthread_mutex_init(&model->lock, NULL);
+    model->graph = graph;
+    model->options = options != NULL ? *options : (struct engine_options){0};
+    if (model->options.arena_limit == 0)
+        model->options.arena_limit = DEFAULT_ARENA;
+    if (model->options.plans <= 0)
+        model->options.plans = DEFAULT_PLANS;
+    model->kernels = model->options.kernels != NULL ? model->options.kernels : kernels_best();
+    model->info.isa = model->kernels->name;
+    model->info.precision = model->options.precision;
+    status = model->options.precision == ENGINE_F32
+                 ? examine(model, err)
+                 : error_set(err, INFOMASK_UNSUPPORTED_MODEL, "only precision f32 is available");
+    if (status == INFOMASK_OK)
+        status = make_layers(model, err);
+    if (status != INFOMASK_OK) {
+        engine_model_free(model);
+        return status;
+    }
+    release_constants(graph);
+    *out = model;
+    return INFOMASK_OK;
+}
+
+void engine_model_free(struct engine_model *model)
+{
+    if (model == NULL)
+        return;
+    while (model->plans != NULL) {
+        struct plan *plan = model->plans;
+        model->plans = plan->next;
+        plan_free(plan);
+    }
+    for (int i = 0; i < model->layer_count; i++)
+        layer_fini(&model->layers[i]);
+    free(model->layers);
+    free(model->taps);
+    free(model->noisy);
+    free(model->kept);
+    free(model->constant);
+    aligned_free(model->head_w);
+    aligned_free(model->head_b);
+    graph_free(model->graph);
+    (void)pthread_mutex_destroy(&model->lock);
+    free(model);
+}
+
+const struct engine_info *engine_model_info(const struct engine_model *model) { return &model->info; }

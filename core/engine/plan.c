@@ -1,0 +1,230 @@
+/* A plan: the shapes of one size, which tensors are only another view of the same memory, how long each lives, and
+ * where it lies. */
+#include <stdlib.h>
+
+#include "core/base/checked.h"
+#include "core/engine/internal.h"
+
+static bool is_vector(const struct shape *s) { return s->rank < 2 || shape_elements(s) == (size_t)s->d[1]; }
+
+/* Does the node leave the memory of its input as it is? */
+static bool is_view(const struct graph_node *node, const struct plan *plan)
+{
+    const struct shape *x = &plan->values[node->inputs[0]].shape, *y = &plan->values[node->output].shape;
+
+    switch (node->op) {
+    case GRAPH_IDENTITY:
+        return true;
+    case GRAPH_DROPOUT:
+    case GRAPH_NOISE:
+        return !plan->noisy;
+    case GRAPH_RESHAPE:
+        return (is_vector(x) || !shape_is_map(x)) && (is_vector(y) || !shape_is_map(y));
+    default:
+        return false;
+    }
+}
+
+static bool is_active(const struct engine_model *model, const struct plan *plan, const struct graph_node *node)
+{
+    return !plan->noisy || model->noisy[node->output];
+}
+
+/* Steps of the active nodes that do something; the trunk ends behind the last that reads a map. */
+static void list_steps(const struct engine_model *model, struct plan *plan)
+{
+    const struct graph *graph = model->graph;
+
+    for (int i = model->first; i < graph->node_count; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        bool sums = node->op == GRAPH_ADD || node->op == GRAPH_MUL;
+        int z = graph_input(node, sums ? 1 : 3);
+        bool reads_map = false;
+
+        if (!is_active(model, plan, node) || is_view(node, plan))
+            continue;
+        if (!sums && node->op != GRAPH_CONV && node->op != GRAPH_LINEAR)
+            z = GRAPH_NONE;
+        plan->steps[plan->step_count++] = (struct step){.node = i, .x = node->inputs[0], .y = node->output, .z = z};
+        for (int j = 0; j < node->input_count; j++)
+            if (node->inputs[j] >= 0 && !model_is_constant(model, node->inputs[j]) &&
+                !is_vector(&plan->values[node->inputs[j]].shape))
+                reads_map = true;
+        if (reads_map)
+            plan->trunk = plan->step_count;
+    }
+    for (int i = plan->trunk; i < plan->step_count; i++)
+        plan->steps[i].tail = true;
+}
+
+/* All of the trunk is one moment for shared values, because its items may run in any order. */
+static int moment(const struct plan *plan, int step, bool shared)
+{
+    if (!shared)
+        return step;
+    return step < plan->trunk ? 0 : step - plan->trunk + 1;
+}
+
+static struct value *root_of(struct plan *plan, int tensor) { return &plan->values[plan->values[tensor].root]; }
+
+static void find_roots(const struct engine_model *model, struct plan *plan)
+{
+    const struct graph *graph = model->graph;
+
+    for (int i = 0; i < graph->tensor_count; i++)
+        plan->values[i].root = i;
+    for (int i = model->first; i < graph->node_count; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        if (is_active(model, plan, node) && is_view(node, plan))
+            plan->values[node->output].root = plan->values[node->inputs[0]].root;
+    }
+}
+
+static void touch(const struct engine_model *model, struct plan *plan, int tensor, bool tail)
+{
+    struct value *v;
+
+    if (tensor < 0 || model_is_constant(model, tensor))
+        return;
+    v = root_of(plan, tensor);
+    v->used = true;
+    v->shared = v->shared || tail;
+}
+
+static void share(const struct engine_model *model, struct plan *plan, int tensor, bool keep)
+{
+    struct value *v = root_of(plan, tensor);
+
+    touch(model, plan, tensor, true);
+    if (keep)
+        v->last = INT32_MAX;
+}
+
+/* What stays readable: output, taps, and what noisy passes start from. */
+static void share_results(const struct engine_model *model, struct plan *plan)
+{
+    share(model, plan, model->output, true);
+    if (plan->noisy)
+        return;
+    share(model, plan, model->input, false);
+    for (int i = 0; plan->taps && i < model->info.tap_count; i++)
+        share(model, plan, model->taps[i], true);
+    if (plan->taps && model->features >= 0)
+        share(model, plan, model->features, true);
+    for (int i = 0; plan->n == 1 && model->info.noise && i < model->graph->tensor_count; i++)
+        if (model->kept[i])
+            share(model, plan, i, true);
+}
+
+static void live(const struct engine_model *model, struct plan *plan, int tensor, int step)
+{
+    struct value *v;
+    int at;
+
+    if (tensor < 0 || model_is_constant(model, tensor))
+        return;
+    v = root_of(plan, tensor);
+    at = moment(plan, step, v->shared);
+    v->first = at < v->first ? at : v->first;
+    v->last = at > v->last ? at : v->last;
+}
+
+static void find_lifetimes(const struct engine_model *model, struct plan *plan)
+{
+    for (int i = 0; i < model->graph->tensor_count; i++) {
+        plan->values[i].first = INT32_MAX;
+        plan->values[i].last = -1;
+    }
+    for (int s = 0; s < plan->step_count; s++) {
+        const struct graph_node *node = &model->graph->nodes[plan->steps[s].node];
+        touch(model, plan, node->output, plan->steps[s].tail);
+        for (int j = 0; j < node->input_count; j++)
+            touch(model, plan, node->inputs[j], plan->steps[s].tail);
+    }
+    share_results(model, plan);
+    if (!plan->noisy)
+        live(model, plan, model->input, 0);
+    for (int s = 0; s < plan->step_count; s++) {
+        const struct graph_node *node = &model->graph->nodes[plan->steps[s].node];
+        live(model, plan, node->output, s);
+        for (int j = 0; j < node->input_count; j++)
+            live(model, plan, node->inputs[j], s);
+    }
+}
+
+/* Regions, and after placement the views of each root. */
+static bool place(const struct engine_model *model, struct plan *plan)
+{
+    int count = model->graph->tensor_count;
+
+    for (int i = 0; i < count; i++) {
+        struct value *v = &plan->values[i];
+        v->region = v->shared ? REGION_SHARED : REGION_LOCAL;
+        if (plan->noisy && v->root == i && !model->noisy[i])
+            v->region = REGION_OUTER;
+        v->stride = v->region == REGION_SHARED ? v->elements * sizeof(float) : 0;
+    }
+    if (!place_values(plan, count))
+        return false;
+    for (int i = 0; i < count; i++) {
+        const struct value *root = root_of(plan, i);
+        plan->values[i].region = root->region;
+        plan->values[i].offset = root->offset;
+        plan->values[i].stride = root->stride;
+        plan->values[i].used = root->used;
+    }
+    return true;
+}
+
+static enum infomask_status set_shapes(const struct engine_model *model, struct plan *plan, struct infomask_error *err)
+{
+    int count = model->graph->tensor_count;
+    struct shape *shapes = calloc((size_t)count, sizeof *shapes);
+    enum infomask_status status;
+
+    if (shapes == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
+    status = shapes_infer(model, plan->h, plan->w, shapes, err);
+    for (int i = 0; i < count && status == INFOMASK_OK; i++) {
+        size_t total;
+        plan->values[i].shape = shapes[i];
+        plan->values[i].elements = shape_elements(&shapes[i]);
+        if (!model_is_constant(model, i) && !checked_mul3(plan->values[i].elements, (size_t)plan->n, 64, &total))
+            status = error_set(err, INFOMASK_LIMIT, "a batch of %d is too large", plan->n);
+    }
+    free(shapes);
+    return status;
+}
+
+enum infomask_status plan_create(const struct engine_model *model, struct plan *plan, struct infomask_error *err)
+{
+    enum infomask_status status;
+
+    plan->values = calloc((size_t)model->graph->tensor_count + 1, sizeof *plan->values);
+    plan->steps = calloc((size_t)model->graph->node_count + 1, sizeof *plan->steps);
+    if (plan->values == NULL || plan->steps == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
+    status = set_shapes(model, plan, err);
+    if (status != INFOMASK_OK)
+        return status;
+    find_roots(model, plan);
+    list_steps(model, plan);
+    find_lifetimes(model, plan);
+    if (!place(model, plan))
+        return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
+    for (int i = 0; i < plan->step_count; i++) {
+        step_geometry(model, plan, &plan->steps[i]);
+        if (plan->steps[i].scratch > plan->scratch_bytes)
+            plan->scratch_bytes = plan->steps[i].scratch;
+    }
+    return INFOMASK_OK;
+}
+
+void plan_free(struct plan *plan)
+{
+    if (plan == NULL)
+        return;
+    free(plan->values);
+    free(plan->steps);
+    free(plan);
+}

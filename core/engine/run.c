@@ -1,0 +1,93 @@
+/* Runs a plan: the trunk item by item, the tail for all items at once. */
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/engine/internal.h"
+
+float *task_value(const struct task *task, int tensor, int item)
+{
+    const struct run *run = task->run;
+    const struct value *v = &run->plan->values[tensor];
+
+    switch (v->region) {
+    case REGION_LOCAL:
+        return (float *)(void *)(task->lane + v->offset);
+    case REGION_OUTER:
+        return (float *)(void *)(run->outer_shared + run->outer->values[tensor].offset);
+    case REGION_SHARED:
+        break;
+    }
+    return (float *)(void *)(run->shared + v->offset + (size_t)item * v->stride);
+}
+
+void step_run(const struct task *task)
+{
+    const struct graph_node *node = &task->run->model->graph->nodes[task->step->node];
+
+    if (node->op == GRAPH_DROPOUT || node->op == GRAPH_NOISE) {
+        run_noise(task);
+        return;
+    }
+    switch (task->run->model->layers[task->step->node].way) {
+    case WAY_PRODUCT:
+        run_product(task);
+        break;
+    case WAY_SEGMENTS:
+    case WAY_GATHER:
+    case WAY_DEPTHWISE:
+        run_convolution(task);
+        break;
+    case WAY_OTHER:
+        run_other(task);
+        break;
+    }
+}
+
+/* Tests only: what nobody may read any more turns into NaN. */
+static void poison_dead(const struct task *task, int step)
+{
+    const struct plan *plan = task->run->plan;
+
+    for (int i = 0; i < task->run->model->graph->tensor_count; i++) {
+        const struct value *v = &plan->values[i];
+        if (v->used && v->root == i && v->region == REGION_LOCAL && v->last == step)
+            memset(task_value(task, i, task->item), 0xff, v->elements * sizeof(float));
+    }
+}
+
+static void run_trunk(const struct run *run, int item, int lane)
+{
+    struct task task = {.run = run, .item = item, .lane = run->lanes + (size_t)lane * run->plan->local_bytes};
+
+    if (run->poison)
+        memset(task.lane, 0xff, run->plan->local_bytes);
+    for (int i = 0; i < run->plan->trunk; i++) {
+        task.step = &run->plan->steps[i];
+        step_run(&task);
+        if (run->poison)
+            poison_dead(&task, i);
+    }
+}
+
+static void item_body(void *context, int item, int worker) { run_trunk(context, item, worker); }
+
+static void run_all(void *context)
+{
+    struct run *run = context;
+    const struct plan *plan = run->plan;
+    int together = run->lane_count > 1 ? plan->n / run->lane_count * run->lane_count : 0;
+
+    if (plan->trunk > 0) {
+        pool_for(run->pool, together, item_body, run);
+        for (int item = together; item < plan->n; item++)
+            run_trunk(run, item, 0);
+    }
+    for (int i = plan->trunk; i < plan->step_count; i++) {
+        struct task task = {.run = run, .step = &plan->steps[i]};
+        bool at_once = run->model->layers[task.step->node].way == WAY_PRODUCT;
+        for (task.item = 0; task.item < (at_once ? 1 : plan->n); task.item++)
+            step_run(&task);
+    }
+}
+
+void run_plan(struct run *run) { pool_run(run->pool, run_all, run); }

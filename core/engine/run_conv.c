@@ -1,0 +1,287 @@
+/* Convolutions and matrix products, chunk by chunk.  All lines and rows are of one item. */
+#include <string.h>
+
+#include "core/engine/internal.h"
+
+static const struct layer *layer_of(const struct task *task) { return &task->run->model->layers[task->step->node]; }
+
+static const struct graph_window *window_of(const struct task *task)
+{
+    return &task->run->model->graph->nodes[task->step->node].window;
+}
+
+static float *scratch_of(const struct task *task, int worker)
+{
+    return (float *)(void *)(task->run->scratch + (size_t)worker * task->run->plan->scratch_bytes);
+}
+
+/* Output and residual of a product that starts at row `row` of the item's pixels. */
+static struct kernel_gemm product_at(const struct task *task, size_t row)
+{
+    const struct step *s = task->step;
+    const struct layer *layer = layer_of(task);
+    size_t at = row * (size_t)s->out_c;
+    struct kernel_gemm g = {.weights = layer->weights, .c = task_value(task, s->y, task->item) + at,
+                            .c_row = s->out_c, .panel1 = layer->weights->panels, .epilogue = layer->epilogue};
+
+    if (s->z >= 0) {
+        g.residual = task_value(task, s->z, task->item) + at;
+        g.residual_row = s->out_c;
+    }
+    return g;
+}
+
+static void shift(const void **p, size_t elements)
+{
+    if (*p != NULL)
+        *p = (const float *)*p + elements;
+}
+
+/* The product for every group: its slice of the channels of A (apart by a_step), of C and of the residual. */
+static void product_groups(const struct task *task, struct kernel_gemm g, size_t a_step)
+{
+    const struct layer *layer = layer_of(task);
+    size_t n = (size_t)layer->weights->n;
+
+    for (int i = 0; i < layer->groups; i++) {
+        g.weights = &layer->weights[i];
+        task->run->model->kernels->gemm(&g);
+        shift(&g.a, a_step);
+        shift(&g.residual, n);
+        g.c = (float *)g.c + n;
+    }
+}
+
+static void product_chunk(void *context, int chunk, int worker)
+{
+    const struct task *task = context;
+    const struct step *s = task->step;
+    const struct layer *layer = layer_of(task);
+    const struct value *x = &task->run->plan->values[s->x], *z = s->z < 0 ? NULL : &task->run->plan->values[s->z];
+    int rows = s->tail ? s->rows * task->run->plan->n : s->rows, first, last, row = 0;
+    struct kernel_gemm g;
+
+    cut_range(&s->cut, chunk, &first, &last);
+    if (!s->by_panels) {
+        row = first * s->unit;
+        rows = last * s->unit < rows ? last * s->unit : rows;
+    }
+    g = product_at(task, (size_t)row);
+    g.a_row = s->c;
+    if (s->tail && s->rows == 1) { /* items that share one vector have stride 0 */
+        g.a_row = (ptrdiff_t)(x->region == REGION_OUTER ? 0 : x->stride / sizeof(float));
+        if (z != NULL && z->region == REGION_OUTER)
+            g.residual_row = 0;
+        if (z != NULL && z->region == REGION_OUTER)
+            g.residual = task_value(task, s->z, 0);
+    }
+    g.a = task_value(task, s->x, task->item) + row * g.a_row;
+    g.m = rows - row;
+    g.scratch = scratch_of(task, worker);
+    if (s->by_panels) {
+        g.panel0 = first;
+        g.panel1 = last;
+    }
+    product_groups(task, g, (size_t)s->c / (size_t)layer->groups);
+}
+
+void run_product(const struct task *task)
+{
+    pool_for(task->run->pool, task->step->cut.chunks, product_chunk, (void *)(uintptr_t)task);
+}
+
+/* Input rows under `lines` rows of output from `line` on, with zeros where they lie outside the map. */
+static void pad_rows(const struct task *task, int line, int lines, float *to)
+{
+    const struct step *s = task->step;
+    const struct graph_window *w = window_of(task);
+    const float *x = task_value(task, s->x, task->item);
+    size_t left = (size_t)(s->pad_left * s->c), middle = (size_t)(s->w * s->c), right = (size_t)(s->pad_right * s->c);
+    int first = line * w->stride_h - s->pad_top;
+    int last = first + (lines - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1;
+
+    for (int y = first; y < last; y++, to += left + middle + right) {
+        if (y < 0 || y >= s->h) {
+            memset(to, 0, (left + middle + right) * sizeof *to);
+            continue;
+        }
+        memset(to, 0, left * sizeof *to);
+        memcpy(to + left, x + (size_t)y * middle, middle * sizeof *to);
+        memset(to + left + middle, 0, right * sizeof *to);
+    }
+}
+
+/* Panels that are done for all lines before the next: so that their weights stay in the second cache. */
+static int panel_group(const struct kernel_weights *w)
+{
+    size_t bytes = w->bytes / (size_t)w->panels + 1, group = ((size_t)384 << 10) / bytes;
+    return group < 1 ? 1 : group > (size_t)w->panels ? w->panels : (int)group;
+}
+
+/* The lines whose input rows begin at `rows`, `pitch` elements from row to row. */
+static void segment_lines(const struct task *task, int line, int lines, int panel0, int panel1, const float *rows,
+                          size_t pitch)
+{
+    const struct step *s = task->step;
+    const struct graph_window *w = window_of(task);
+    int group = panel_group(layer_of(task)->weights);
+
+    for (int p = panel0; p < panel1; p += group) {
+        for (int i = 0; i < lines; i++) {
+            struct kernel_gemm g = product_at(task, (size_t)(line + i) * (size_t)s->out_w);
+            g.a = rows + (size_t)(i * w->stride_h) * pitch;
+            g.a_row = w->stride_w * s->c;
+            g.a_segment = (ptrdiff_t)((size_t)w->dilation_h * pitch);
+            g.m = s->out_w;
+            g.panel0 = p;
+            g.panel1 = p + group < panel1 ? p + group : panel1;
+            task->run->model->kernels->gemm(&g);
+        }
+    }
+}
+
+static void segments_chunk(void *context, int chunk, int worker)
+{
+    const struct task *task = context;
+    const struct step *s = task->step;
+    const struct graph_window *w = window_of(task);
+    bool padded = (s->pad_top | s->pad_left | s->pad_bottom | s->pad_right) != 0;
+    size_t pitch = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)s->c;
+    int first = 0, last = s->out_h, panel0 = 0, panel1 = layer_of(task)->weights->panels;
+
+    if (s->by_panels)
+        cut_range(&s->cut, chunk, &panel0, &panel1);
+    else
+        cut_range(&s->cut, chunk, &first, &last);
+    for (int line = first; line < last; line += s->lines) {
+        int lines = last - line < s->lines ? last - line : s->lines;
+        const float *rows = task_value(task, s->x, task->item) + (size_t)(line * w->stride_h) * pitch;
+        if (padded) {
+            float *copy = scratch_of(task, worker);
+            pad_rows(task, line, lines, copy);
+            rows = copy;
+        }
+        segment_lines(task, line, lines, panel0, panel1, rows, pitch);
+    }
+}
+
+/* One window's elements of channels [c0, c0 + c): kernel rows, kernel columns, channels. */
+static float *gather_window(const struct task *task, int line, int column, size_t c0, size_t c, float *to)
+{
+    const struct step *s = task->step;
+    const struct graph_window *w = window_of(task);
+    const float *x = task_value(task, s->x, task->item) + c0;
+    int top = line * w->stride_h - s->pad_top, left = column * w->stride_w - s->pad_left;
+    bool run = c == (size_t)s->c && w->dilation_w == 1 && left >= 0 && left + w->kernel_w <= s->w;
+
+    for (int ky = 0; ky < w->kernel_h; ky++) {
+        int y = top + ky * w->dilation_h;
+        if (run && y >= 0 && y < s->h) {
+            memcpy(to, x + ((size_t)y * (size_t)s->w + (size_t)left) * c, (size_t)w->kernel_w * c * sizeof *to);
+            to += (size_t)w->kernel_w * c;
+            continue;
+        }
+        for (int kx = 0; kx < w->kernel_w; kx++, to += c) {
+            int at = left + kx * w->dilation_w;
+            if (y < 0 || y >= s->h || at < 0 || at >= s->w)
+                memset(to, 0, c * sizeof *to);
+            else
+                memcpy(to, x + ((size_t)y * (size_t)s->w + (size_t)at) * (size_t)s->c, c * sizeof *to);
+        }
+    }
+    return to;
+}
+
+static void gather_chunk(void *context, int chunk, int worker)
+{
+    const struct task *task = context;
+    const struct step *s = task->step;
+    const struct layer *layer = layer_of(task);
+    int first = 0, last = s->out_h, panel0 = 0, panel1 = layer->weights->panels;
+    size_t c = (size_t)(s->c / layer->groups);
+
+    if (s->by_panels)
+        cut_range(&s->cut, chunk, &panel0, &panel1);
+    else
+        cut_range(&s->cut, chunk, &first, &last);
+    for (int line = first; line < last; line += s->lines) {
+        int lines = last - line < s->lines ? last - line : s->lines;
+        for (int group = 0; group < layer->groups; group++) {
+            struct kernel_gemm g = product_at(task, (size_t)line * (size_t)s->out_w);
+            float *rows = scratch_of(task, worker), *to = rows;
+            for (int i = 0; i < lines * s->out_w; i++)
+                to = gather_window(task, line + i / s->out_w, i % s->out_w, (size_t)group * c, c, to);
+            g.weights = &layer->weights[group];
+            g.a = rows;
+            g.a_row = g.weights->segment_k;
+            g.m = lines * s->out_w;
+            g.panel0 = panel0;
+            g.panel1 = panel1;
+            g.c = (float *)g.c + group * g.weights->n;
+            shift(&g.residual, (size_t)(group * g.weights->n));
+            task->run->model->kernels->gemm(&g);
+        }
+    }
+}
+
+static struct kernel_depthwise depthwise_of(const struct task *task)
+{
+    const struct step *s = task->step;
+    const struct layer *layer = layer_of(task);
+    const struct graph_window *w = window_of(task);
+
+    return (struct kernel_depthwise){
+        .x = task_value(task, s->x, task->item), .h = s->h, .w = s->w, .c = s->out_c,
+        .y = task_value(task, s->y, task->item), .out_h = s->out_h, .out_w = s->out_w, .weights = layer->filter,
+        .bias = layer->bias, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .stride_h = w->stride_h,
+        .stride_w = w->stride_w, .dilation_h = w->dilation_h, .dilation_w = w->dilation_w, .pad_top = s->pad_top,
+        .pad_left = s->pad_left, .y1 = s->out_h, .c1 = s->out_c, .epilogue = layer->epilogue};
+}
+
+/* Several outputs a channel: the rows under a chunk with each channel repeated, as a map of their own. */
+static void repeat_channels(const struct task *task, int worker, struct kernel_depthwise *d)
+{
+    const struct step *s = task->step;
+    int first = d->y0 * d->stride_h - s->pad_top, times = layer_of(task)->multiplier;
+    int last = (d->y1 - 1) * d->stride_h - s->pad_top + (d->kernel_h - 1) * d->dilation_h + 1;
+    int top = first < 0 ? 0 : first, bottom = last > s->h ? s->h : last;
+    float *copy = scratch_of(task, worker), *to = copy;
+    const float *x = d->x + (size_t)top * (size_t)s->w * (size_t)s->c;
+
+    for (size_t i = 0; top < bottom && i < (size_t)(bottom - top) * (size_t)s->w * (size_t)s->c; i++)
+        for (int j = 0; j < times; j++)
+            *to++ = x[i];
+    d->x = copy;
+    d->h = bottom > top ? bottom - top : 0;
+    d->pad_top = top - first;
+    d->y = (float *)d->y + (size_t)d->y0 * (size_t)d->out_w * (size_t)d->c;
+    d->out_h = d->y1 - d->y0;
+    d->y1 = d->out_h;
+    d->y0 = 0;
+}
+
+static void depthwise_chunk(void *context, int chunk, int worker)
+{
+    const struct task *task = context;
+    const struct step *s = task->step;
+    struct kernel_depthwise d = depthwise_of(task);
+
+    if (s->by_panels) {
+        cut_range(&s->cut, chunk, &d.c0, &d.c1);
+        d.c0 *= s->unit;
+        d.c1 = d.c1 * s->unit < s->out_c ? d.c1 * s->unit : s->out_c;
+    } else {
+        cut_range(&s->cut, chunk, &d.y0, &d.y1);
+    }
+    if (layer_of(task)->multiplier > 1)
+        repeat_channels(task, worker, &d);
+    task->run->model->kernels->depthwise(&d);
+}
+
+void run_convolution(const struct task *task)
+{
+    enum layer_way way = layer_of(task)->way;
+    pool_body *body = way == WAY_DEPTHWISE ? depthwise_chunk : way == WAY_SEGMENTS ? segments_chunk : gather_chunk;
+
+    pool_for(task->run->pool, task->step->cut.chunks, body, (void *)(uintptr_t)task);
+}

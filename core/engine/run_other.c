@@ -1,0 +1,309 @@
+/* Everything that is no convolution or product.  The shapes that networks are full of have kernels; the rest walks
+ * through memory by strides. */
+#include <math.h>
+#include <string.h>
+
+#include "core/engine/internal.h"
+
+static const struct layer *layer_of(const struct task *task) { return &task->run->model->layers[task->step->node]; }
+
+static const struct graph_node *node_of(const struct task *task)
+{
+    return &task->run->model->graph->nodes[task->step->node];
+}
+
+static const struct shape *shape_of(const struct task *task, int tensor)
+{
+    return &task->run->plan->values[tensor].shape;
+}
+
+/* Counts through the dimensions in a given order and keeps offsets into up to two tensors. */
+struct walk {
+    int rank, index[GRAPH_MAX_RANK];
+    size_t size[GRAPH_MAX_RANK], a_step[GRAPH_MAX_RANK], b_step[GRAPH_MAX_RANK], a, b;
+};
+
+static void walk_next(struct walk *walk)
+{
+    for (int i = walk->rank - 1; i >= 0; i--) {
+        walk->a += walk->a_step[i];
+        walk->b += walk->b_step[i];
+        if (++walk->index[i] < (int)walk->size[i])
+            return;
+        walk->index[i] = 0;
+        walk->a -= walk->size[i] * walk->a_step[i];
+        walk->b -= walk->size[i] * walk->b_step[i];
+    }
+}
+
+/* The dimensions of a shape in the order in which they lie in memory, outermost first. */
+static void storage_order(const struct shape *s, int order[GRAPH_MAX_RANK])
+{
+    static const int map[4] = {0, 2, 3, 1};
+
+    for (int i = 0; i < s->rank; i++)
+        order[i] = shape_is_map(s) ? map[i] : i;
+}
+
+/* y in the order of the file's elements of x. */
+static void reshape(const struct task *task)
+{
+    const struct shape *shapes[2] = {shape_of(task, task->step->x), shape_of(task, task->step->y)};
+    const float *x = task_value(task, task->step->x, task->item);
+    float *y = task_value(task, task->step->y, task->item);
+    size_t count = shape_elements(shapes[0]);
+    struct walk walk[2] = {0};
+
+    for (int t = 0; t < 2; t++) {
+        walk[t].rank = shapes[t]->rank;
+        shape_strides(shapes[t], walk[t].a_step);
+        for (int i = 0; i < shapes[t]->rank; i++)
+            walk[t].size[i] = (size_t)shapes[t]->d[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        y[walk[1].a] = x[walk[0].a];
+        walk_next(&walk[0]);
+        walk_next(&walk[1]);
+    }
+}
+
+static void transpose(const struct task *task)
+{
+    const struct shape *xs = shape_of(task, task->step->x), *ys = shape_of(task, task->step->y);
+    const float *x = task_value(task, task->step->x, task->item);
+    float *y = task_value(task, task->step->y, task->item);
+    size_t x_strides[GRAPH_MAX_RANK] = {0}, count = shape_elements(ys);
+    struct walk walk = {.rank = ys->rank};
+
+    shape_strides(xs, x_strides);
+    shape_strides(ys, walk.b_step);
+    for (int i = 0; i < ys->rank; i++) {
+        walk.size[i] = (size_t)ys->d[i];
+        walk.a_step[i] = x_strides[node_of(task)->permutation[i]];
+    }
+    for (size_t i = 0; i < count; i++, walk_next(&walk))
+        y[walk.b] = x[walk.a];
+}
+
+/* Elements of one index of `axis` and of all dimensions that lie inside it in memory, and how often that occurs. */
+static void axis_blocks(const struct shape *s, int axis, size_t *inner, size_t *outer)
+{
+    int order[GRAPH_MAX_RANK] = {0};
+    bool inside = false;
+
+    *inner = *outer = 1;
+    storage_order(s, order);
+    for (int i = 0; i < s->rank; i++) {
+        if (order[i] == axis)
+            inside = true;
+        else if (inside)
+            *inner *= (size_t)s->d[order[i]];
+        else
+            *outer *= (size_t)s->d[order[i]];
+    }
+}
+
+static void concat(const struct task *task)
+{
+    const struct graph_node *node = node_of(task);
+    const struct shape *ys = shape_of(task, task->step->y);
+    float *y = task_value(task, task->step->y, task->item);
+    size_t inner, outer, at = 0, row;
+
+    axis_blocks(ys, node->axis, &inner, &outer);
+    row = inner * (size_t)ys->d[node->axis];
+    for (int i = 0; i < node->input_count; i++) {
+        const float *x = task_value(task, node->inputs[i], task->item);
+        size_t width = inner * (size_t)shape_of(task, node->inputs[i])->d[node->axis];
+        for (size_t j = 0; j < outer; j++)
+            memcpy(y + j * row + at, x + j * width, width * sizeof *y);
+        at += width;
+    }
+}
+
+/* n values, `step` elements apart. */
+static void softmax_strided(const float *x, float *y, size_t n, size_t step)
+{
+    double most = -INFINITY, sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, (double)x[i * step]);
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)x[i * step] - most);
+    for (size_t i = 0; i < n; i++)
+        y[i * step] = (float)(exp((double)x[i * step] - most) / sum);
+}
+
+static void softmax(const struct task *task)
+{
+    const struct shape *s = shape_of(task, task->step->x);
+    int axis = node_of(task)->axis < 0 ? node_of(task)->axis + s->rank : node_of(task)->axis;
+    const float *x = task_value(task, task->step->x, task->item);
+    float *y = task_value(task, task->step->y, task->item);
+    size_t inner, outer, n = (size_t)s->d[axis];
+
+    axis_blocks(s, axis, &inner, &outer);
+    if (inner == 1) {
+        task->run->model->kernels->softmax(x, y, outer, n);
+        return;
+    }
+    for (size_t o = 0; o < outer; o++)
+        for (size_t i = 0; i < inner; i++)
+            softmax_strided(x + o * n * inner + i, y + o * n * inner + i, n, inner);
+}
+
+/* y (op) x where y's dims are x's or 1, by strides. */
+static void combine_strided(const struct task *task, const float *a, const float *b, float *y, bool product)
+{
+    const struct shape *as = shape_of(task, task->step->x), *bs = shape_of(task, task->step->z);
+    size_t a_strides[GRAPH_MAX_RANK] = {0}, b_strides[GRAPH_MAX_RANK] = {0}, count = shape_elements(as);
+    int order[GRAPH_MAX_RANK] = {0};
+    struct walk walk = {.rank = as->rank};
+
+    storage_order(as, order);
+    shape_strides(as, a_strides);
+    shape_strides(bs, b_strides);
+    for (int i = 0; i < as->rank; i++) {
+        walk.size[i] = (size_t)as->d[order[i]];
+        walk.a_step[i] = a_strides[order[i]];
+        walk.b_step[i] = bs->d[order[i]] == 1 ? 0 : b_strides[order[i]];
+    }
+    for (size_t i = 0; i < count; i++, walk_next(&walk))
+        y[walk.a] = product ? a[walk.a] * b[walk.b] : a[walk.a] + b[walk.b];
+    task->run->model->kernels->activate(y, y, count, &layer_of(task)->epilogue);
+}
+
+/* Is the second operand one value a channel? */
+static bool per_channel(const struct shape *a, const struct shape *b)
+{
+    int64_t rest = 1;
+
+    for (int i = 0; i < b->rank; i++)
+        rest *= i == 1 ? 1 : b->d[i];
+    return a->rank > 1 && rest == 1 && b->d[1] == a->d[1] && (shape_is_map(a) || a->rank == 2);
+}
+
+/* Rows [y0, y1) of the output, `row` elements each. */
+static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
+{
+    const struct kernel_table *kernels = task->run->model->kernels;
+    const struct layer *layer = layer_of(task);
+    const struct step *s = task->step;
+    const struct shape *as = shape_of(task, s->x), *bs = shape_of(task, s->z);
+    const float *a = task_value(task, s->x, task->item);
+    const float *b = layer->constant != NULL ? layer->constant : task_value(task, s->z, task->item);
+    float *y = task_value(task, s->y, task->item);
+    bool product = node_of(task)->op == GRAPH_MUL;
+    size_t at = y0 * row, n = (y1 - y0) * row;
+
+    if (shape_same(as, bs) && product) {
+        kernels->mul(a + at, b + at, y + at, n);
+        if (layer->epilogue.activation != KERNEL_CLAMP || layer->epilogue.low > -INFINITY ||
+            layer->epilogue.high < INFINITY)
+            kernels->activate(y + at, y + at, n, &layer->epilogue);
+    } else if (shape_same(as, bs)) {
+        kernels->add(a + at, b + at, y + at, n, &layer->epilogue);
+    } else if (per_channel(as, bs)) {
+        kernels->scale_shift(a + at, product ? b : NULL, product ? NULL : b, y + at, n / (size_t)s->c, s->c,
+                             &layer->epilogue);
+    } else if (y0 == 0) {
+        combine_strided(task, a, b, y, product);
+    }
+}
+
+static struct kernel_pool pool_of(const struct task *task)
+{
+    const struct step *s = task->step;
+    const struct graph_window *w = &node_of(task)->window;
+
+    return (struct kernel_pool){
+        .x = task_value(task, s->x, task->item), .h = s->h, .w = s->w, .c = s->c,
+        .y = task_value(task, s->y, task->item), .out_h = s->out_h, .out_w = s->out_w, .kernel_h = w->kernel_h,
+        .kernel_w = w->kernel_w, .stride_h = w->stride_h, .stride_w = w->stride_w, .pad_top = s->pad_top,
+        .pad_left = s->pad_left, .pad_bottom = s->pad_bottom, .pad_right = s->pad_right,
+        .count_include_pad = w->count_include_pad};
+}
+
+static void pool_rows(const struct task *task, int first, int last)
+{
+    struct kernel_pool pool = pool_of(task);
+
+    pool.y0 = first;
+    pool.y1 = last;
+    if (node_of(task)->op == GRAPH_MAX_POOL)
+        task->run->model->kernels->max_pool(&pool);
+    else
+        task->run->model->kernels->average_pool(&pool);
+}
+
+static void global_average(const struct task *task, int first, int last)
+{
+    const struct step *s = task->step;
+    int c1 = last * s->unit < s->c ? last * s->unit : s->c;
+
+    task->run->model->kernels->global_average(task_value(task, s->x, task->item), (size_t)(s->h * s->w), s->c,
+                                              task_value(task, s->y, task->item), first * s->unit, c1);
+}
+
+/* BATCH_NORM and ACTIVATION on rows of the output. */
+static void pointwise(const struct task *task, size_t y0, size_t y1, size_t row)
+{
+    const struct kernel_table *kernels = task->run->model->kernels;
+    const struct layer *layer = layer_of(task);
+    const struct step *s = task->step;
+    const float *x = task_value(task, s->x, task->item) + y0 * row;
+    float *y = task_value(task, s->y, task->item) + y0 * row;
+    size_t n = (y1 - y0) * row;
+
+    if (node_of(task)->op == GRAPH_BATCH_NORM)
+        kernels->scale_shift(x, layer->scale, layer->shift, y, n / (size_t)s->c, s->c, &layer->epilogue);
+    else
+        kernels->activate(x, y, n, &layer->epilogue);
+}
+
+static void chunk_body(void *context, int chunk, int worker)
+{
+    const struct task *task = context;
+    const struct step *s = task->step;
+    size_t row = task->run->plan->values[s->y].elements / (size_t)s->out_h;
+    int first, last;
+
+    (void)worker;
+    cut_range(&s->cut, chunk, &first, &last);
+    switch (node_of(task)->op) {
+    case GRAPH_MAX_POOL:
+    case GRAPH_AVERAGE_POOL:
+        pool_rows(task, first, last);
+        break;
+    case GRAPH_GLOBAL_AVERAGE:
+        global_average(task, first, last);
+        break;
+    case GRAPH_ADD:
+    case GRAPH_MUL:
+        combine(task, (size_t)first, (size_t)last, row);
+        break;
+    case GRAPH_BATCH_NORM:
+    case GRAPH_ACTIVATION:
+        pointwise(task, (size_t)first, (size_t)last, row);
+        break;
+    case GRAPH_RESHAPE:
+        reshape(task);
+        break;
+    case GRAPH_TRANSPOSE:
+        transpose(task);
+        break;
+    case GRAPH_CONCAT:
+        concat(task);
+        break;
+    case GRAPH_SOFTMAX:
+        softmax(task);
+        break;
+    default: /* the others are views or have ways of their own */
+        break;
+    }
+}
+
+void run_other(const struct task *task)
+{
+    pool_for(task->run->pool, task->step->cut.chunks, chunk_body, (void *)(uintptr_t)task);
+}

@@ -134,6 +134,12 @@ void params_init(struct params *params);
 enum infomask_status params_set(struct params *params, unsigned group, const char *name, const char *value,
                                 struct infomask_error *err) __attribute__((warn_unused_result));
 
+/* What a value must be ("an integer from 1 to 10"), for sentences; returns its length, as snprintf. */
+int param_range_text(enum param_id id, char *text, size_t size);
+/* THRESHOLD: its rule and value (nats or a share).  FILL: the bytes of #rrggbb.  False: it is not one. */
+bool param_threshold(const char *text, enum infomask_threshold_rule *rule, double *value);
+bool param_color(const char *text, uint8_t color[3]);
+
 /* What the parameters mean for a model: priors counted, classes found, units converted to nats. */
 struct param_options {
     struct infomask_classify_options classify;

@@ -48,6 +48,9 @@ struct server_context {
     struct jobs *jobs;
     struct infomask_limits limits;  /* of photos; the deadline is set by each request */
     const char *_Atomic not_ready;  /* why requests are not taken now ("draining"); NULL: ready */
+    _Atomic bool draining;          /* answers end their connections */
+    _Atomic size_t body_bytes;      /* bodies held in memory now */
+    size_t body_memory;             /* and how many bytes may be */
 };
 
 /* Blocks the signals that server_run waits for, in this thread and all that it makes, ignores SIGPIPE, and sets the

@@ -155,7 +155,6 @@ bool jobs_overloaded(struct jobs *jobs, double deadline_ms, int *retry_after)
     wait = jobs->mean_ms * jobs->waiting / pool_threads(jobs->pool);
     full = jobs->waiting >= jobs->capacity;
     full = full || (jobs->waiting > 0 && view_clock_ms() + wait > deadline_ms);
-    jobs->refused += full;
     (void)pthread_mutex_unlock(&jobs->lock);
     *retry_after = (int)fmin(60, fmax(1, ceil(wait / 1000)));
     return full;

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/json_utf8.h"
+
 struct log {
     int fd;
     bool json;
@@ -67,25 +69,16 @@ static bool put(struct line *line, const char *text, size_t size)
     return true;
 }
 
-static size_t utf8_length(const unsigned char *p)
-{
-    size_t size = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
-
-    for (size_t i = 1; i < size; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return size;
-}
-
 /* A quoted string with everything escaped that could end it, break the line, or is not UTF-8. */
 static bool put_quoted(struct line *line, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     char escape[8];
+    size_t left = strlen(text);
     bool fits = put(line, "\"", 1);
 
-    while (fits && *p != '\0') {
-        size_t size = utf8_length(p);
+    while (fits && left > 0) {
+        size_t size = json_utf8_length(p, left);
         if (size == 0) {
             fits = put(line, "\\ufffd", 6);
             size = 1;
@@ -96,6 +89,7 @@ static bool put_quoted(struct line *line, const char *text)
             fits = put(line, (const char *)p, size);
         }
         p += size;
+        left -= size;
     }
     return fits && put(line, "\"", 1);
 }

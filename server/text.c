@@ -2,40 +2,17 @@
 
 #include <string.h>
 
-/* Bytes of the well-formed sequence at p; 0: there is none (RFC 3629 section 4). */
-static size_t sequence(const unsigned char *p, size_t size)
-{
-    static const struct {
-        unsigned char low, high, second_low, second_high;
-        unsigned char length;
-    } rows[] = {
-        {0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4},
-        {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-
-    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
-        if (*p < rows[row].low || *p > rows[row].high)
-            continue;
-        if (rows[row].length > size)
-            return 0;
-        if (rows[row].length > 1 && (p[1] < rows[row].second_low || p[1] > rows[row].second_high))
-            return 0;
-        for (size_t i = 2; i < rows[row].length; i++)
-            if ((p[i] & 0xc0) != 0x80)
-                return 0;
-        return rows[row].length;
-    }
-    return 0;
-}
+#include "server/json_utf8.h"
 
 bool text_is_utf8(const char *text, size_t size)
 {
+    const unsigned char *p = (const unsigned char *)text;
+
     while (size > 0) {
-        size_t length = sequence((const unsigned char *)text, size);
+        size_t length = *p == '\0' ? 0 : json_utf8_length(p, size);
         if (length == 0)
             return false;
-        text += length;
+        p += length;
         size -= length;
     }
     return true;

@@ -1,0 +1,385 @@
+#include "server/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "server/connections.h"
+#include "server/http.h"
+#include "server/jobs.h"
+#include "server/log.h"
+#include "server/metrics.h"
+#include "server/sockets.h"
+#include "server/views.h"
+
+#define TICK_MS 100
+#define ACCEPTS 64           /* at a time, so that the clock is looked at */
+#define SPARE_FDS 128        /* for models, logs and the library */
+#define TRIM_MS 10000        /* idle time after which memory goes back to the system */
+#define FRESH_MS 500         /* a drain waits this long for the first request of a connection that it accepted */
+
+struct server {
+    struct server_context context;
+    struct connections *connections;
+    struct http *http;
+    struct listener listeners[SOCKETS_MAX];
+    int listener_count;
+    int signals, spare; /* descriptors: of signals; kept to refuse with when there are no others */
+    bool paused;        /* accepting, for a tick: out of descriptors */
+    double busy_ms;     /* when there was last something to do */
+    bool trimmed;
+    FILE *announce;
+    char address[SOCKET_ADDRESS_SIZE + 16];
+    struct pool_task reload;
+    _Atomic bool reloading;
+};
+
+void server_block_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_ARENA_MAX, 2);
+    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+}
+
+/* ---- Making ------------------------------------------------------------------------------------------------------ */
+
+/* As many descriptors as the system lets us have; fewer connections if that is too few. */
+static int fit_connections(const struct config *config, struct log *log)
+{
+    struct rlimit limit;
+    int wanted = config->max_connections;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wanted;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur >= (rlim_t)wanted + SPARE_FDS)
+        return wanted;
+    log_message(log, LOG_WARNING, "only %llu descriptors are allowed: at most %lld connections instead of %d",
+                (unsigned long long)limit.rlim_cur, (long long)limit.rlim_cur - SPARE_FDS, wanted);
+    return limit.rlim_cur > SPARE_FDS ? (int)(limit.rlim_cur - SPARE_FDS) : 1;
+}
+
+static int open_signals(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static enum infomask_status create_rooms(struct server *server, struct infomask_error *err)
+{
+    struct server_context *context = &server->context;
+    const struct config *config = context->config;
+    struct connection_limits limits = {
+        .total = fit_connections(config, context->log),
+        .head_ms = 1000 * config->header_timeout,
+        .body_ms = 1000 * config->body_timeout,
+        .body_rate = 1024,
+        .reply_ms = 1000 * config->body_timeout,
+    };
+    enum infomask_status status = metrics_create(&context->metrics, err);
+
+    if (status == INFOMASK_OK)
+        status = jobs_create(&context->jobs, context->pool, config->queue, err);
+    if (status == INFOMASK_OK)
+        status = connections_create(&server->connections, &limits, context->metrics, err);
+    if (status == INFOMASK_OK)
+        status = http_create(context, server->connections, NULL, NULL, &server->http, err);
+    if (status == INFOMASK_OK)
+        status = sockets_open(config->listen, config->port, server->listeners, &server->listener_count, err);
+    return status;
+}
+
+static void set_limits(struct server_context *context)
+{
+    const struct config *config = context->config;
+
+    context->limits = infomask_default_limits();
+    context->limits.max_pixels = config->max_pixels;
+    context->limits.max_side = config->max_side;
+    context->limits.max_scans = config->max_scans;
+    context->limits.decoder_memory = config->decoder_memory;
+    context->body_memory = 16 * config->max_body;
+}
+
+enum infomask_status server_create(const struct server_parts *parts, struct server **out, struct infomask_error *err)
+{
+    struct server *server = calloc(1, sizeof *server);
+    enum infomask_status status;
+
+    if (server == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the server");
+    server->context.config = parts->config;
+    server->context.pool = parts->pool;
+    server->context.models = parts->models;
+    server->context.estimates = parts->estimates;
+    server->context.log = parts->log;
+    server->announce = parts->announce;
+    set_limits(&server->context);
+    server->signals = open_signals();
+    server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    status = server->signals < 0 ? error_set(err, INFOMASK_INTERNAL, "signals cannot be waited for") : INFOMASK_OK;
+    if (status == INFOMASK_OK)
+        status = create_rooms(server, err);
+    if (status != INFOMASK_OK) {
+        server_free(server);
+        return status;
+    }
+    (void)snprintf(server->address, sizeof server->address, "%s%s", server->listeners[0].local ? "" : "http://",
+                   server->listeners[0].address);
+    *out = server;
+    return INFOMASK_OK;
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL)
+        return;
+    sockets_close(server->listeners, server->listener_count);
+    http_free(server->http);
+    connections_free(server->connections);
+    jobs_free(server->context.jobs);
+    metrics_free(server->context.metrics);
+    if (server->signals >= 0)
+        (void)close(server->signals);
+    if (server->spare >= 0)
+        (void)close(server->spare);
+    free(server);
+}
+
+const char *server_address(const struct server *server) { return server->address; }
+
+/* ---- Accepting --------------------------------------------------------------------------------------------------- */
+
+static void refuse(struct server *server, int fd, enum admission admission)
+{
+    static const char answer[] =
+        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+        "Content-Type: application/problem+json\r\nContent-Length: 128\r\n\r\n"
+        "{\"type\":\"about:blank\",\"title\":\"Overloaded\",\"status\":503,\"detail\":\"too many connections; try again "
+        "in 1 s\",\"code\":\"overloaded\"} \n";
+
+    metrics_cut(server->context.metrics,
+                admission == ADMIT_NOT_TOTAL ? METRICS_CUT_CONNECTIONS : METRICS_CUT_ADDRESS);
+    connections_refuse(server->connections, fd, answer, sizeof answer - 1);
+}
+
+/* Out of descriptors: the spare one makes room to take one client and turn it away, then nothing is accepted for a
+ * tick, because the socket stays ready and the loop would spin. */
+static void shed(struct server *server, int listener)
+{
+    if (server->spare >= 0)
+        (void)close(server->spare);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        (void)close(fd);
+    server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    server->paused = true;
+    metrics_cut(server->context.metrics, METRICS_CUT_CONNECTIONS);
+    log_event(server->context.log, LOG_WARNING, true, "message",
+              &LOG_FIELD_TEXT("message", "out of file descriptors: a connection was turned away"), 1);
+}
+
+/* True while there may be more. */
+static bool accept_one(struct server *server, int listener)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    int fd = accept4(listener, (void *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    enum admission admission;
+
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            shed(server, listener);
+        return errno == EINTR || errno == ECONNABORTED;
+    }
+    admission = connections_admit(server->connections, fd, (void *)&address, false);
+    if (admission == ADMIT)
+        http_add(server->http, fd, (void *)&address, size);
+    else
+        refuse(server, fd, admission);
+    return true;
+}
+
+static void accept_some(struct server *server, int listener)
+{
+    for (int i = 0; i < ACCEPTS && accept_one(server, listener); i++)
+        ;
+}
+
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
+
+static void reload_models(struct pool_task *task)
+{
+    struct server *server = (struct server *)((char *)task - offsetof(struct server, reload));
+    struct models_changes changes;
+    struct infomask_error err;
+
+    if (models_reload(server->context.models, &changes, &err) != INFOMASK_OK)
+        log_message(server->context.log, LOG_ERROR, "the models were not read again: %s", err.text);
+    else
+        log_message(server->context.log, LOG_INFO, "models: %d added, %d changed, %d removed, %d unchanged, %d failed",
+                    changes.added, changes.changed, changes.removed, changes.unchanged, changes.failed);
+    atomic_store(&server->reloading, false);
+}
+
+static void reload(struct server *server)
+{
+    if (server->context.models == NULL || atomic_exchange(&server->reloading, true))
+        return;
+    server->reload = (struct pool_task){.run = reload_models};
+    pool_post(server->context.pool, &server->reload);
+}
+
+/* True when the process was asked to end. */
+static bool take_signals(struct server *server)
+{
+    struct signalfd_siginfo info;
+    bool end = false;
+
+    while (read(server->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            reload(server);
+        else
+            end = true;
+    }
+    return end;
+}
+
+/* Memory of a burst goes back to the system once nothing happens. */
+static void trim_when_idle(struct server *server)
+{
+    double now = view_clock_ms();
+
+    if (http_in_flight(server->http) > 0) {
+        server->busy_ms = now;
+        server->trimmed = false;
+    } else if (!server->trimmed && now - server->busy_ms > TRIM_MS) {
+        server->trimmed = true;
+        if (server->context.models != NULL)
+            models_trim(server->context.models);
+        (void)malloc_trim(0);
+    }
+}
+
+/* Waits for sockets and signals for at most a tick, then looks at the clock; true when asked to end. */
+static bool turn(struct server *server, bool accepting)
+{
+    struct pollfd wait[SOCKETS_MAX + 1];
+    int count = 0;
+
+    wait[count++] = (struct pollfd){.fd = server->signals, .events = POLLIN};
+    for (int i = 0; accepting && !server->paused && i < server->listener_count; i++)
+        wait[count++] = (struct pollfd){.fd = server->listeners[i].fd, .events = POLLIN};
+    server->paused = false;
+    (void)poll(wait, (nfds_t)count, TICK_MS);
+    for (int i = 1; i < count; i++)
+        if (wait[i].revents & POLLIN)
+            accept_some(server, wait[i].fd);
+    connections_reap(server->connections);
+    jobs_expire(server->context.jobs);
+    trim_when_idle(server);
+    return (wait[0].revents & POLLIN) && take_signals(server);
+}
+
+/* Whether an accepted request is still unanswered: running, or of a connection so new that it may not have come yet. */
+static bool unfinished(struct server *server, double since)
+{
+    struct connections_count count;
+    struct jobs_state state;
+
+    connections_count(server->connections, &count);
+    jobs_state(server->context.jobs, &state);
+    return count.busy > 0 || http_in_flight(server->http) > 0 || state.running + state.waiting > 0 ||
+           atomic_load(&server->reloading) || (count.fresh > 0 && view_clock_ms() - since < FRESH_MS);
+}
+
+/* Whatever still runs is waited for: the library aborts over a suspended connection.  A deadline ends it soon. */
+static void wait_for_jobs(struct server *server)
+{
+    struct jobs_state state;
+
+    do {
+        (void)poll(NULL, 0, 10);
+        jobs_expire(server->context.jobs);
+        jobs_state(server->context.jobs, &state);
+    } while (state.running + state.waiting > 0 || atomic_load(&server->reloading));
+}
+
+static int drain(struct server *server)
+{
+    const struct config *config = server->context.config;
+    double start = view_clock_ms(), grace = start + 1000 * config->drain_grace, closed;
+    double end = grace + 1000 * config->drain_timeout;
+
+    log_message(server->context.log, LOG_INFO, "draining");
+    atomic_store(&server->context.not_ready, "draining");
+    while (view_clock_ms() < grace)
+        if (turn(server, true))
+            return 1;
+    atomic_store(&server->context.draining, true);
+    for (int i = 0; i < server->listener_count; i++)
+        while (accept_one(server, server->listeners[i].fd))
+            ;
+    sockets_close(server->listeners, server->listener_count);
+    server->listener_count = 0;
+    closed = view_clock_ms();
+    while (unfinished(server, closed)) {
+        if (view_clock_ms() > end) {
+            log_message(server->context.log, LOG_WARNING, "%d requests were still running after %g s",
+                        http_in_flight(server->http), config->drain_timeout);
+            return 1;
+        }
+        if (turn(server, false))
+            return 1;
+    }
+    return 0;
+}
+
+static void announce(struct server *server)
+{
+    for (int i = 0; i < server->listener_count; i++) {
+        const struct listener *listener = &server->listeners[i];
+        if (server->announce != NULL)
+            (void)fprintf(server->announce, "listening on %s%s\n", listener->local ? "" : "http://", listener->address);
+        log_message(server->context.log, LOG_INFO, "listening on %s%s", listener->local ? "" : "http://",
+                    listener->address);
+    }
+    if (server->announce != NULL)
+        (void)fflush(server->announce);
+}
+
+int server_run(struct server *server)
+{
+    int code;
+
+    server->busy_ms = view_clock_ms();
+    announce(server);
+    while (!turn(server, true))
+        ;
+    code = drain(server);
+    atomic_store(&server->context.draining, true);
+    wait_for_jobs(server);
+    log_message(server->context.log, LOG_INFO, "ended");
+    return code;
+}

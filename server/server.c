@@ -314,19 +314,7 @@ static bool unfinished(struct server *server, double since)
            atomic_load(&server->reloading) || (count.fresh > 0 && view_clock_ms() - since < FRESH_MS);
 }
 
-/* Whatever still runs is waited for: the library aborts over a suspended connection.  A deadline ends it soon. */
-static void wait_for_jobs(struct server *server)
-{
-    struct jobs_state state;
-
-    do {
-        (void)poll(NULL, 0, 10);
-        jobs_expire(server->context.jobs);
-        jobs_state(server->context.jobs, &state);
-    } while (state.running + state.waiting > 0 || atomic_load(&server->reloading));
-}
-
-static int drain(struct server *server)
+static enum server_end drain(struct server *server)
 {
     const struct config *config = server->context.config;
     double start = view_clock_ms(), grace = start + 1000 * config->drain_grace, closed;
@@ -336,7 +324,7 @@ static int drain(struct server *server)
     atomic_store(&server->context.not_ready, "draining");
     while (view_clock_ms() < grace)
         if (turn(server, true))
-            return 1;
+            return SERVER_CUT;
     atomic_store(&server->context.draining, true);
     for (int i = 0; i < server->listener_count; i++)
         while (accept_one(server, server->listeners[i].fd))
@@ -348,12 +336,12 @@ static int drain(struct server *server)
         if (view_clock_ms() > end) {
             log_message(server->context.log, LOG_WARNING, "%d requests were still running after %g s",
                         http_in_flight(server->http), config->drain_timeout);
-            return 1;
+            return SERVER_CUT;
         }
         if (turn(server, false))
-            return 1;
+            return SERVER_CUT;
     }
-    return 0;
+    return SERVER_DRAINED;
 }
 
 static void announce(struct server *server)
@@ -369,17 +357,15 @@ static void announce(struct server *server)
         (void)fflush(server->announce);
 }
 
-int server_run(struct server *server)
+enum server_end server_run(struct server *server)
 {
-    int code;
+    enum server_end end;
 
     server->busy_ms = view_clock_ms();
     announce(server);
     while (!turn(server, true))
         ;
-    code = drain(server);
-    atomic_store(&server->context.draining, true);
-    wait_for_jobs(server);
-    log_message(server->context.log, LOG_INFO, "ended");
-    return code;
+    end = drain(server);
+    log_message(server->context.log, LOG_INFO, end == SERVER_DRAINED ? "drained" : "cut");
+    return end;
 }

@@ -3,11 +3,12 @@
  *     server_block_signals();                   before any thread is made
  *     pool_create, models_create, ...
  *     server_create(&parts, &server, &err);     binds the sockets: a busy port is an error that names it
- *     code = server_run(server);                returns after SIGTERM or SIGINT, drained
+ *     end = server_run(server);                 returns after SIGTERM or SIGINT
+ *     if (end == SERVER_CUT) _exit(1);          requests still run: nothing may be freed under them
  *     server_free(server);                      then the parts, in reverse
  *
  * SIGTERM, SIGINT: readiness false, after drain_grace no new connections, running requests finish (at most
- * drain_timeout), return 0; a second one returns at once.  SIGHUP: models and keys are read again.
+ * drain_timeout); a second one returns at once.  SIGHUP: models and keys are read again.
  */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
@@ -59,8 +60,11 @@ void server_block_signals(void);
 
 enum infomask_status server_create(const struct server_parts *parts, struct server **server, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* The exit code: 0 after a drain that ended in time, 1 otherwise. */
-int server_run(struct server *server);
+enum server_end {
+    SERVER_DRAINED, /* every accepted request was answered: exit code 0 */
+    SERVER_CUT      /* a second signal came, or the drain took too long: exit code 1, at once */
+};
+enum server_end server_run(struct server *server);
 void server_free(struct server *server); /* server_free(NULL) does nothing */
 
 /* "http://127.0.0.1:8080" of the first socket; the server's. */

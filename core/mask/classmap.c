@@ -5,15 +5,20 @@
 
 #define OTHERS 200 /* the published infoCAM looks for its contrast class among so many */
 
+#define COLUMNS 16 /* summed at a time, so that W is read along its rows */
+
 double mask_head_mean(const float *w, const float *b, int classes, int features, float *mean_w)
 {
     double sum_b = 0;
 
-    for (int j = 0; j < features; j++) {
-        double sum = 0;
+    for (int first = 0; first < features; first += COLUMNS) {
+        int count = features - first < COLUMNS ? features - first : COLUMNS;
+        double sum[COLUMNS] = {0};
         for (int c = 0; c < classes; c++)
-            sum += (double)w[(size_t)c * (size_t)features + (size_t)j];
-        mean_w[j] = (float)(sum / classes);
+            for (int j = 0; j < count; j++)
+                sum[j] += (double)w[(size_t)c * (size_t)features + (size_t)(first + j)];
+        for (int j = 0; j < count; j++)
+            mean_w[first + j] = (float)(sum[j] / classes);
     }
     for (int c = 0; c < classes; c++)
         sum_b += (double)b[c];

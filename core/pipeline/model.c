@@ -7,6 +7,7 @@
 #include "core/base/sha256.h"
 #include "core/graph/graph.h"
 #include "core/info/info.h"
+#include "core/mask/mask.h"
 #include "core/pipeline/pipeline.h"
 
 double pipeline_now(void)
@@ -84,6 +85,7 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     status = engine_model_create(&model->engine, graph, &options, err);
     if (status == INFOMASK_OK)
         model->network = engine_model_info(model->engine);
+    model->kernels = options.kernels != NULL ? options.kernels : kernels_best();
     return status;
 }
 
@@ -142,6 +144,21 @@ static enum infomask_status set_priors(struct infomask_model *model, const struc
     if (status == INFOMASK_OK)
         status = log_prior_new(inside, k, &model->log_logit_prior, err);
     return status;
+}
+
+/* What every class map of this head needs. */
+static enum infomask_status set_head_mean(struct infomask_model *model, struct infomask_error *err)
+{
+    const struct engine_info *net = model->network;
+
+    if (!net->pooled_head)
+        return INFOMASK_OK;
+    model->head_mean = malloc((size_t)net->features * sizeof *model->head_mean);
+    if (model->head_mean == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    model->head_mean_bias =
+        mask_head_mean(net->head_w, net->head_b, (int)net->outputs, net->features, model->head_mean);
+    return INFOMASK_OK;
 }
 
 static void set_info(struct infomask_model *model)
@@ -207,6 +224,8 @@ enum infomask_status infomask_model_load(const struct infomask_model_spec *spec,
         status = copy_spec(model, spec, err);
     if (status == INFOMASK_OK)
         status = set_priors(model, spec, err);
+    if (status == INFOMASK_OK)
+        status = set_head_mean(model, err);
     if (status != INFOMASK_OK) {
         infomask_model_free(model);
         return status;
@@ -223,6 +242,7 @@ void infomask_model_free(struct infomask_model *model)
     engine_model_free(model->engine);
     free(model->log_prior);
     free(model->log_logit_prior);
+    free(model->head_mean);
     free((void *)(uintptr_t)model->spec.mask_threshold);
     free(model);
 }

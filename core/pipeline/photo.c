@@ -86,6 +86,8 @@ static enum infomask_status decode(struct infomask_photo *photo, int numerator, 
     double start = pipeline_now();
     enum infomask_status status;
 
+    if (region != NULL && region->width == photo->info.width && region->height == photo->info.height)
+        region = NULL;
     picture_fini(picture);
     status = image_decode_scaled(photo->bytes, photo->size, &photo->limits, numerator, region, &picture->image, err);
     if (status == INFOMASK_OK && region != NULL) {

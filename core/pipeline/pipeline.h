@@ -40,6 +40,9 @@ struct infomask_model {
     double temperature;      /* 1: none.  Logits of cells must be divided by it as well */
     double *log_prior;       /* [classes] training prior */
     double *log_logit_prior; /* [classes] what is inside the logits */
+    const struct kernel_table *kernels;
+    float *head_mean;        /* [features] mean of the head's weights over the classes; NULL without a class map */
+    double head_mean_bias;   /* and of its biases */
 };
 
 struct infomask_session {

@@ -1,0 +1,348 @@
+/* Masks: what a request asks for, resolved against the model and its folder's settings; then chain, then paint. */
+#include "core/pipeline/mask.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVIDENCE 0.29 /* of log K: the largest window PMI below which nothing is masked */
+#define WINDOW 5
+#define MOST_ASPECT 4.0
+
+static const struct chain_preset presets[] = {
+    [INFOMASK_STANDARD] = {.centre = .45, .weight = {0, 1, .5}, .radius = {10, 10}},
+    [INFOMASK_MIDDLE] = {.centre = .45, .weight = {.5, 1, .4}, .radius = {16, 8}},
+    [INFOMASK_FAST] = {.centre = .5, .weight = {1, 1, .2}, .radius = {20, 10}},
+};
+static const double preset_scale[] = { /* of the model's own input side */
+    [INFOMASK_STANDARD] = 2, [INFOMASK_MIDDLE] = 10.0 / 7.0, [INFOMASK_FAST] = 1};
+
+struct infomask_mask_options infomask_default_mask_options(void)
+{
+    return (struct infomask_mask_options){.min_evidence = NAN};
+}
+
+void infomask_mask_fini(struct infomask_mask *mask)
+{
+    for (int i = 0; i < mask->map_count && mask->maps != NULL; i++)
+        free(mask->maps[i].cells);
+    if (mask->saliency != NULL) {
+        for (int i = 0; i < mask->saliency->count && mask->saliency->layers != NULL; i++)
+            mask_layer_fini(&mask->saliency->layers[i]);
+        free(mask->saliency->layers);
+        free(mask->saliency->values);
+    }
+    free(mask->saliency);
+    free(mask->maps);
+    free(mask->pixels);
+    free(mask->objects);
+    *mask = (struct infomask_mask){0};
+}
+
+enum infomask_status plan_expired(const struct infomask_photo *photo, struct infomask_error *err)
+{
+    const struct image_limits *limits = &photo->limits;
+
+    if (limits->expired == NULL || !limits->expired(limits->deadline_context))
+        return INFOMASK_OK;
+    return error_set(err, INFOMASK_DEADLINE, "the request's time was over before the mask was done");
+}
+
+enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err)
+{
+    const struct infomask_model *model = plan->session->model;
+    const double *log_t = plan->classification->log_prior;
+    size_t k = model->info.classes;
+    float *logits = malloc(k * sizeof *logits);
+    double *log_p = malloc(k * sizeof *log_p);
+    enum infomask_status status;
+
+    if (logits == NULL || log_p == NULL) {
+        status = error_set(err, INFOMASK_MEMORY, "no memory for the mask");
+    } else {
+        pipeline_logits(model, output, logits);
+        status = pipeline_posterior(model, logits, log_t, log_p, err);
+    }
+    for (int i = 0; i < plan->count && status == INFOMASK_OK; i++)
+        pmi[i] = log_p[plan->targets[i]] - log_t[plan->targets[i]];
+    free(logits);
+    free(log_p);
+    return status;
+}
+
+/* ---- The size of the pass ----------------------------------------------------------------------------------------- */
+
+static int multiple(double length, int stride, int least)
+{
+    int cells = (int)rint(length / stride);
+    return (cells > least ? cells : least) * stride;
+}
+
+/* The whole photo at its own aspect (squeezed to 4:1 beyond), area about side^2. */
+static void size_of_side(const struct infomask_model *model, const struct infomask_photo *photo, double side, int *h,
+                         int *w)
+{
+    double aspect = (double)photo->info.width / photo->info.height, r;
+
+    r = sqrt(fmin(fmax(aspect, 1 / MOST_ASPECT), MOST_ASPECT));
+    *h = multiple(side / r, model->info.stride, 2);
+    *w = multiple(side * r, model->info.stride, 2);
+}
+
+static double own_side(const struct infomask_model *model)
+{
+    return sqrt((double)model->spec.width * model->spec.height);
+}
+
+static void size_of_pass(struct mask_plan *plan, int *h, int *w)
+{
+    const struct infomask_model *model = plan->session->model;
+    const struct infomask_mask_options *options = plan->options;
+    int resolution = options->resolution != 0 ? options->resolution : model->spec.mask_resolution;
+
+    if (model->info.fixed_size) {
+        *h = model->spec.height;
+        *w = model->spec.width;
+    } else if (resolution < 0) {
+        *h = multiple(plan->photo->info.height, model->info.stride, 1);
+        *w = multiple(plan->photo->info.width, model->info.stride, 1);
+    } else {
+        size_of_side(model, plan->photo, resolution > 0 ? resolution : own_side(model) * preset_scale[options->quality],
+                     h, w);
+    }
+}
+
+/* The preset whose resolution is nearest to the pass: its numbers belong to how fine the cells are. */
+static enum infomask_quality nearest_preset(const struct mask_plan *plan)
+{
+    double scale = sqrt((double)plan->view.out_width * plan->view.out_height) / own_side(plan->session->model);
+
+    if (scale < sqrt(preset_scale[INFOMASK_MIDDLE]))
+        return INFOMASK_FAST;
+    return scale < sqrt(preset_scale[INFOMASK_MIDDLE] * 2) ? INFOMASK_MIDDLE : INFOMASK_STANDARD;
+}
+
+static bool side_fits(struct infomask_model *model, const struct infomask_photo *photo, int side)
+{
+    int h, w;
+    size_t bytes, limit = model->spec.arena_limit != 0 ? model->spec.arena_limit : (size_t)256 << 20;
+
+    size_of_side(model, photo, side, &h, &w);
+    bytes = engine_arena_bytes(model->engine, 1, h, w);
+    return bytes != 0 && bytes <= limit;
+}
+
+int infomask_largest_resolution(struct infomask_model *model, const struct infomask_photo *photo)
+{
+    int low = (int)own_side(model), high = 1 << 14;
+
+    if (model->info.fixed_size)
+        return low;
+    while (high - low > model->info.stride / 2) {
+        int middle = low + (high - low) / 2;
+        if (side_fits(model, photo, middle))
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static enum infomask_status check_resolution(const struct mask_plan *plan, struct infomask_error *err)
+{
+    struct infomask_model *model = plan->session->model;
+    int asked = plan->options->resolution, largest;
+    size_t bytes, limit = model->spec.arena_limit != 0 ? model->spec.arena_limit : (size_t)256 << 20;
+
+    if (asked != 0 && model->info.fixed_size)
+        return error_set(err, INFOMASK_ARGUMENT, "resolution cannot be chosen: this model takes only %d x %d",
+                         model->spec.width, model->spec.height);
+    if (asked == 0)
+        return INFOMASK_OK;
+    bytes = engine_arena_bytes(model->engine, 1, plan->view.out_height, plan->view.out_width);
+    if (bytes != 0 && bytes <= limit)
+        return INFOMASK_OK;
+    largest = infomask_largest_resolution(model, plan->photo);
+    return error_set(err, INFOMASK_ARGUMENT, "resolution %d x %d needs more than the %zu MiB of a worker: at most %d",
+                     plan->view.out_width, plan->view.out_height, limit >> 20, largest);
+}
+
+/* ---- Rules -------------------------------------------------------------------------------------------------------- */
+
+/* A model folder's rule, written as the parameter is. */
+static void folder_rule(const char *text, struct mask_plan *plan)
+{
+    static const struct {
+        const char *name;
+        enum infomask_threshold_rule rule;
+    } rules[] = {{"otsu", INFOMASK_THRESHOLD_OTSU},   {"max:", INFOMASK_THRESHOLD_MAX},
+                 {"nats:", INFOMASK_THRESHOLD_NATS},  {"share:", INFOMASK_THRESHOLD_SHARE},
+                 {"window", INFOMASK_THRESHOLD_WINDOW}};
+
+    for (size_t i = 0; text != NULL && i < sizeof rules / sizeof *rules; i++) {
+        size_t length = strlen(rules[i].name);
+        if (strncmp(text, rules[i].name, length) == 0) {
+            plan->rule = rules[i].rule;
+            plan->rule_value = strtod(text + length, NULL);
+        }
+    }
+}
+
+static enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_error *err)
+{
+    const struct infomask_mask_options *options = plan->options;
+    const struct infomask_model *model = plan->session->model;
+    double folder = model->spec.mask_min_evidence;
+
+    plan->rule = INFOMASK_THRESHOLD_AUTO;
+    if (options->threshold_given) {
+        plan->rule = options->threshold;
+        plan->rule_value = options->threshold_value;
+    } else {
+        folder_rule(model->spec.mask_threshold, plan);
+    }
+    if (plan->rule == INFOMASK_THRESHOLD_WINDOW && (!model->info.class_map || options->method == INFOMASK_OCCLUSION))
+        return error_set(err, INFOMASK_NO_CLASS_MAP, "threshold=window needs the class map of a pooled linear head");
+    plan->min_evidence = isnan(folder) || folder == 0 ? EVIDENCE * log((double)model->info.classes) : folder;
+    if (!isnan(options->min_evidence))
+        plan->min_evidence = options->min_evidence;
+    plan->window = (model->spec.mask_window > 0 ? model->spec.mask_window : WINDOW) | 1;
+    return INFOMASK_OK;
+}
+
+/* Strokes on a flat canvas larger than the training view, under the rule that is meant for them. */
+static enum infomask_status plan_strokes(struct mask_plan *plan, struct infomask_timing *timing,
+                                         struct infomask_error *err)
+{
+    const struct infomask_model_spec *spec = &plan->session->model->spec;
+    bool canvas = plan->view.out_width > spec->width || plan->view.out_height > spec->height;
+
+    plan->strokes = false;
+    if (plan->rule != INFOMASK_THRESHOLD_WINDOW || plan->options->no_refine || !canvas)
+        return INFOMASK_OK;
+    return paint_strokes(plan->photo, NULL, &plan->strokes, timing, err);
+}
+
+static enum infomask_status plan_targets(struct mask_plan *plan, struct infomask_error *err)
+{
+    const struct infomask_mask_options *options = plan->options;
+
+    plan->targets = options->target_count > 0 ? options->targets : plan->classification->order;
+    plan->count = options->target_count > 0 ? options->target_count : 1;
+    for (int i = 0; i < plan->count; i++)
+        if (plan->targets[i] < 0 || (size_t)plan->targets[i] >= plan->session->model->info.classes)
+            return error_set(err, INFOMASK_ARGUMENT, "target %d is none of the %zu classes", plan->targets[i],
+                             plan->session->model->info.classes);
+    return INFOMASK_OK;
+}
+
+enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *err)
+{
+    int h, w;
+
+    size_of_pass(plan, &h, &w);
+    plan->view = image_view_whole(plan->photo->info.width, plan->photo->info.height, w, h);
+    plan->view.filter = plan->session->model->filter;
+    return check_resolution(plan, err);
+}
+
+static enum infomask_status plan_init(struct mask_plan *plan, struct infomask_timing *timing,
+                                      struct infomask_error *err)
+{
+    const struct infomask_model *model = plan->session->model;
+    enum infomask_status status = plan_targets(plan, err);
+
+    if (status == INFOMASK_OK && !model->info.class_map && plan->options->method != INFOMASK_OCCLUSION)
+        status = error_set(err, INFOMASK_NO_CLASS_MAP,
+                           "this model has no pooled linear head, so no class map; method=occlusion works");
+    if (status == INFOMASK_OK)
+        status = plan_rules(plan, err);
+    if (status == INFOMASK_OK)
+        status = plan_view(plan, err);
+    if (status != INFOMASK_OK)
+        return status;
+    plan->preset = &presets[nearest_preset(plan)];
+    return plan_strokes(plan, timing, err);
+}
+
+/* ---- The whole ---------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status mask_init(struct infomask_mask *mask, const struct mask_plan *plan,
+                                      struct infomask_error *err)
+{
+    size_t count = (size_t)plan->count;
+
+    mask->width = plan->photo->info.width;
+    mask->height = plan->photo->info.height;
+    mask->method = plan->options->method;
+    mask->rule = plan->rule;
+    mask->maps = calloc(count, sizeof *mask->maps);
+    mask->saliency = calloc(1, sizeof *mask->saliency);
+    if (mask->saliency != NULL)
+        mask->saliency->layers = calloc(count, sizeof *mask->saliency->layers);
+    if (mask->maps == NULL || mask->saliency == NULL || mask->saliency->layers == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
+    mask->map_count = mask->saliency->count = plan->count;
+    for (int i = 0; i < plan->count; i++) {
+        int target = plan->targets[i];
+        mask->maps[i].target = target;
+        mask->maps[i].probability = exp(plan->classification->log_probability[target]);
+        mask->maps[i].pmi = plan->classification->pmi[target];
+    }
+    return INFOMASK_OK;
+}
+
+/* The maximum of the layers' saliencies; the layers' own are given back. */
+static enum infomask_status unite_saliencies(struct infomask_saliency *saliency, struct infomask_error *err)
+{
+    for (int i = 0; i < saliency->count; i++) {
+        struct mask_layer *layer = &saliency->layers[i];
+        if (layer->saliency == NULL)
+            continue;
+        if (saliency->values == NULL) {
+            saliency->values = layer->saliency;
+            saliency->h = layer->saliency_h;
+            saliency->w = layer->saliency_w;
+            layer->saliency = NULL;
+            continue;
+        }
+        for (size_t k = 0; k < (size_t)saliency->h * (size_t)saliency->w; k++)
+            saliency->values[k] = fmaxf(saliency->values[k], layer->saliency[k]);
+        free(layer->saliency);
+        layer->saliency = NULL;
+    }
+    if (saliency->values == NULL) { /* every target is empty */
+        saliency->h = saliency->w = 1;
+        saliency->values = calloc(1, sizeof(float));
+    }
+    return saliency->values != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the mask");
+}
+
+enum infomask_status infomask_mask(struct infomask_session *session, struct infomask_photo *photo,
+                                   const struct infomask_classification *classification,
+                                   const struct infomask_mask_options *options, struct infomask_mask *mask,
+                                   struct infomask_error *err)
+{
+    struct mask_plan plan = {
+        .session = session, .photo = photo, .classification = classification, .options = options};
+    enum infomask_status status;
+    double start;
+
+    *mask = (struct infomask_mask){0};
+    status = plan_init(&plan, &mask->timing, err);
+    if (status == INFOMASK_OK)
+        status = mask_init(mask, &plan, err);
+    if (status == INFOMASK_OK)
+        status = chain_run(&plan, mask->maps, mask->saliency->layers, &mask->timing, err);
+    start = pipeline_now();
+    if (status == INFOMASK_OK)
+        status = unite_saliencies(mask->saliency, err);
+    if (status == INFOMASK_OK) {
+        mask->threshold = mask->saliency->layers[0].threshold;
+        status = paint_mask(&plan, mask, err);
+    }
+    mask->timing.mask += pipeline_now() - start;
+    if (status != INFOMASK_OK)
+        infomask_mask_fini(mask);
+    return status;
+}

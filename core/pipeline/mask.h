@@ -1,0 +1,91 @@
+/* How a mask is made (docs/masks.md), in the order of the files: the plan of one request (mask.c), one chain a target
+ * at working size (chain.c, occlusion.c), and the photo's own pixels (paint.c).  Private to core/pipeline.
+ *
+ * Working size: the photo with its longest side at 224.  Nothing here grows with the photo but the mask's bytes.
+ */
+#ifndef INFOMASK_PIPELINE_MASK_H
+#define INFOMASK_PIPELINE_MASK_H
+
+#include "core/image/pixels.h"
+#include "core/mask/mask.h"
+#include "core/pipeline/pipeline.h"
+
+#define WORKING_SIDE 224
+
+/* What a quality preset fixes beside the resolution. */
+struct chain_preset {
+    double centre;        /* of the seeds' sigmoid */
+    double weight[3];     /* of the tensors at a quarter, half and the whole of the last stride; 0: left out */
+    int radius[2];        /* of the sharpening guided filters */
+};
+
+/* One request: what was asked for, resolved against the model. */
+struct mask_plan {
+    struct infomask_session *session;
+    struct infomask_photo *photo;
+    const struct infomask_classification *classification;
+    const struct infomask_mask_options *options;
+    const struct chain_preset *preset;
+    struct image_view view; /* of the pass that makes the map */
+    enum infomask_threshold_rule rule;
+    double rule_value;
+    double min_evidence; /* nats */
+    int window;          /* cells */
+    bool strokes;        /* a canvas of strokes on a flat background: window PMI averaged over each stroke */
+    const int *targets;
+    int count;
+};
+
+/* What a target's pixels are cut from: where `x` enlarged is at least `level` and the gate, if there is one, .5. */
+struct mask_layer {
+    bool empty;
+    int h, w;
+    float *x;    /* [h, w] */
+    float *gate; /* [h, w] or NULL */
+    double level;
+    double threshold;     /* to report, in the unit of the rule */
+    float *saliency;      /* [saliency_h, saliency_w] 0..1 */
+    int saliency_h, saliency_w;
+    bool strokes; /* cut by connected strokes of the photo, not by pixels */
+};
+
+/* The layers of all targets; kept with the mask for its pictures. */
+struct infomask_saliency {
+    int h, w;      /* of values */
+    float *values; /* [h, w] maximum over the targets, 0..1 */
+    struct mask_layer *layers;
+    int count;
+};
+
+/* The pass and every target's chain: fills maps[i] and layers[i] for i in [0, plan->count), which are zeroed. */
+enum infomask_status chain_run(const struct mask_plan *plan, struct infomask_map *maps, struct mask_layer *layers,
+                               struct infomask_timing *timing, struct infomask_error *err);
+void mask_layer_fini(struct mask_layer *layer);
+
+/* Occlusion (Zeiler and Fergus 2014) in nats: the PMI that is lost when a window is painted in the photo's mean colour,
+ * averaged over the windows that cover a cell; map [rows, columns] is malloc'ed, one a target. */
+enum infomask_status occlusion_maps(const struct mask_plan *plan, float **maps, int *rows, int *columns,
+                                    struct infomask_timing *timing, struct infomask_error *err);
+
+/* The whole photo resampled to h x w 8-bit RGB (bilinear with antialiasing), as floats in 0..1; rgb malloc'ed.  Made
+ * from the picture that the pass was made from. */
+enum infomask_status paint_guide(const struct mask_plan *plan, int h, int w, float **rgb,
+                                 struct infomask_timing *timing, struct infomask_error *err);
+/* Cuts mask->pixels from the layers, finds the objects and the shares. */
+enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
+/* Objects, area and share anew from mask->pixels. */
+enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_error *err);
+/* Is the photo strokes on a flat background?  Then marks [height, width] (may be NULL) is 255 on the strokes. */
+enum infomask_status paint_strokes(struct infomask_photo *photo, uint8_t *marks, bool *flat,
+                                   struct infomask_timing *timing, struct infomask_error *err);
+
+/* Only the view of the pass that makes the map. */
+enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *err);
+
+/* PMI of the targets from one row of network output under the prior asked about. */
+enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err);
+
+/* INFOMASK_DEADLINE if the photo's time is over. */
+enum infomask_status plan_expired(const struct infomask_photo *photo, struct infomask_error *err);
+
+#endif

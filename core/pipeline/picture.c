@@ -1,0 +1,188 @@
+/* A mask as a PNG of the photo's size: its pixels, its saliency, its map in nats, or all of it over the photo. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/image/overlay.h"
+#include "core/pipeline/mask.h"
+
+#define OPACITY 0.6
+#define TOP 65535.0
+
+void infomask_encoded_fini(struct infomask_encoded *encoded)
+{
+    free(encoded->data);
+    *encoded = (struct infomask_encoded){0};
+}
+
+bool infomask_colormap_known(const char *name) { return colormap_known(name); }
+
+/* A small map on its way to the photo's size: value = (v - offset) * factor. */
+struct scaled_map {
+    struct pixels_enlarge enlarge;
+    float *values, *row; /* values: owned, or NULL */
+    double offset, factor;
+    const struct infomask_mask *mask;
+    const struct overlay *overlay;
+};
+
+static void map_fini(struct scaled_map *map)
+{
+    pixels_enlarge_fini(&map->enlarge);
+    free(map->values);
+    free(map->row);
+}
+
+static enum infomask_status map_init(struct scaled_map *map, const struct infomask_mask *mask, const float *values,
+                                     int h, int w, struct infomask_error *err)
+{
+    map->mask = mask;
+    map->row = malloc((size_t)mask->width * sizeof *map->row);
+    if (map->row == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the picture");
+    return pixels_enlarge_init(&map->enlarge, values, h, w, mask->height, mask->width, err);
+}
+
+/* The targets' maps, the larger value of each cell, in the unit asked for. */
+static enum infomask_status cells_init(struct scaled_map *map, const struct infomask_mask *mask, double unit,
+                                       struct infomask_error *err)
+{
+    const struct infomask_map *first = &mask->maps[0];
+    size_t n = (size_t)first->rows * (size_t)first->columns;
+    double low = INFINITY, high = -INFINITY;
+
+    map->values = malloc(n * sizeof *map->values);
+    if (map->values == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the picture");
+    for (size_t u = 0; u < n; u++) {
+        double most = -INFINITY;
+        for (int i = 0; i < mask->map_count; i++)
+            most = fmax(most, mask->maps[i].cells[u] * unit);
+        map->values[u] = (float)most;
+        low = fmin(low, (double)map->values[u]);
+        high = fmax(high, (double)map->values[u]);
+    }
+    map->offset = low;
+    map->factor = high - low;
+    return map_init(map, mask, map->values, first->rows, first->columns, err);
+}
+
+static void mask_row(void *context, int y, uint8_t *row)
+{
+    const struct infomask_mask *mask = context;
+    memcpy(row, mask->pixels + (size_t)y * (size_t)mask->width, (size_t)mask->width);
+}
+
+/* 16 bits, big-endian. */
+static void map_row(void *context, int y, uint8_t *row)
+{
+    struct scaled_map *map = context;
+    float offset = (float)map->offset, factor = map->factor > 0 ? (float)(TOP / map->factor) : 0.0F;
+
+    pixels_enlarge_row(&map->enlarge, y, map->row);
+    for (int x = 0; x < map->mask->width; x++) {
+        float v = (map->row[x] - offset) * factor;
+        uint16_t value = (uint16_t)lrintf(fminf(fmaxf(v, 0), (float)TOP));
+        row[2 * x] = (uint8_t)(value >> 8);
+        row[2 * x + 1] = (uint8_t)(value & 0xff);
+    }
+}
+
+static void overlay_map_row(void *context, int y, uint8_t *row)
+{
+    struct scaled_map *map = context;
+    float factor = (float)(1 / fmax(map->offset + map->factor, 1e-12));
+
+    pixels_enlarge_row(&map->enlarge, y, map->row);
+    for (int x = 0; x < map->mask->width; x++)
+        map->row[x] *= factor;
+    overlay_row(map->overlay, y, map->row, row);
+}
+
+static enum infomask_status encode(const struct infomask_mask *mask, int channels, int bits,
+                                   const char *const *text, bool flat, image_row *row, void *context,
+                                   struct infomask_encoded *encoded, struct infomask_error *err)
+{
+    struct image_png png = {.width = mask->width, .height = mask->height, .channels = channels, .bits = bits,
+                            .text = text, .flat = flat};
+
+    encoded->content_type = "image/png";
+    return image_encode_png(&png, row, context, &encoded->data, &encoded->size, err);
+}
+
+static enum infomask_status encode_map(const struct infomask_mask *mask, double unit, struct infomask_encoded *encoded,
+                                       struct infomask_error *err)
+{
+    struct scaled_map map = {0};
+    char scale[40], offset[40];
+    const char *text[] = {"scale", scale, "offset", offset, "units", unit > 1.2 ? "bits" : "nats", NULL};
+    enum infomask_status status = cells_init(&map, mask, unit, err);
+
+    if (status == INFOMASK_OK) {
+        encoded->scale = map.factor / TOP;
+        encoded->offset = map.offset;
+        (void)snprintf(scale, sizeof scale, "%.9g", encoded->scale);
+        (void)snprintf(offset, sizeof offset, "%.9g", encoded->offset);
+        status = encode(mask, 1, 16, text, false, map_row, &map, encoded, err);
+    }
+    map_fini(&map);
+    return status;
+}
+
+static enum infomask_status encode_saliency(const struct infomask_mask *mask, struct infomask_encoded *encoded,
+                                            struct infomask_error *err)
+{
+    const struct infomask_saliency *saliency = mask->saliency;
+    struct scaled_map map = {.factor = 1};
+    enum infomask_status status = map_init(&map, mask, saliency->values, saliency->h, saliency->w, err);
+
+    if (status == INFOMASK_OK)
+        status = encode(mask, 1, 16, NULL, false, map_row, &map, encoded, err);
+    map_fini(&map);
+    return status;
+}
+
+static enum infomask_status encode_overlay(const struct infomask_mask *mask, struct infomask_photo *photo,
+                                           const struct infomask_picture_options *options,
+                                           struct infomask_encoded *encoded, struct infomask_error *err)
+{
+    const char *unit = options->unit > 1.2 ? "bits/cell" : "nats/cell";
+    struct scaled_map map = {0};
+    struct overlay overlay = {0};
+    const struct image *image;
+    enum infomask_status status = photo_image(photo, 8, &image, NULL, err);
+
+    if (status == INFOMASK_OK)
+        status = cells_init(&map, mask, options->unit, err);
+    if (status == INFOMASK_OK)
+        status = overlay_init(&overlay, image, mask->pixels, options->colormap, OPACITY,
+                              fmax(map.offset + map.factor, 0), unit, err);
+    if (status == INFOMASK_OK) {
+        map.overlay = &overlay;
+        status = encode(mask, 3, 8, NULL, false, overlay_map_row, &map, encoded, err);
+    }
+    overlay_fini(&overlay);
+    map_fini(&map);
+    return status;
+}
+
+enum infomask_status infomask_mask_png(const struct infomask_mask *mask, struct infomask_photo *photo,
+                                       const struct infomask_picture_options *options,
+                                       struct infomask_encoded *encoded, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_INTERNAL;
+
+    *encoded = (struct infomask_encoded){0};
+    switch (options->picture) {
+    case INFOMASK_PICTURE_MASK:
+        status = encode(mask, 1, 8, NULL, true, mask_row, (void *)(uintptr_t)mask, encoded, err);
+        break;
+    case INFOMASK_PICTURE_MAP: status = encode_map(mask, options->unit, encoded, err); break;
+    case INFOMASK_PICTURE_SALIENCY: status = encode_saliency(mask, encoded, err); break;
+    case INFOMASK_PICTURE_OVERLAY: status = encode_overlay(mask, photo, options, encoded, err); break;
+    }
+    if (status != INFOMASK_OK)
+        infomask_encoded_fini(encoded);
+    return status;
+}

@@ -1,0 +1,148 @@
+"""Black-box tests: each starts the real binary on a free port and speaks to it over sockets.
+
+INFOMASK_BIN names another binary (a sanitizer build); INFOMASK_SLOW=1 says that it is a slow one, and widens the times.
+"""
+import io
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+from wire import Connection, request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("INFOMASK_BIN", str(ROOT / "build" / "infomask"))
+SLOW = 5.0 if os.environ.get("INFOMASK_SLOW") else 1.0
+CLASSIFY = "/v1/classify"
+
+
+class Server:
+    """The daemon with some flags; its log lines and address."""
+
+    def __init__(self, *flags, env=None, stdout=subprocess.PIPE):
+        arguments = [BINARY, "serve", "--port", "0", *map(str, flags)]
+        self.process = subprocess.Popen(arguments, stdout=stdout, stderr=subprocess.PIPE, cwd=ROOT,
+                                        env={**os.environ, **(env or {})})
+        self.lines = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = self.url = None
+        deadline = time.monotonic() + 20 * SLOW
+        while self.port is None and self.process.poll() is None and time.monotonic() < deadline:
+            line = self.process.stdout.readline().decode()
+            found = re.fullmatch(r"listening on (http://\S+:(\d+))\n", line)
+            if found:
+                self.url, self.port = found.group(1), int(found.group(2))
+            elif not line:
+                break
+        if self.port is None:
+            self.process.wait(10)
+            raise RuntimeError("no address: " + "\n".join(self.lines[-20:]))
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(line.decode(errors="replace").rstrip("\n"))
+
+    def connect(self, timeout=10):
+        return Connection(self.port, timeout * SLOW)
+
+    def ask(self, method="GET", path="/livez", body=None, headers=(), timeout=20):
+        """One request on a connection of its own."""
+        with self.connect(timeout) as connection:
+            connection.send(request(method, path, body, headers))
+            return connection.response(head=method == "HEAD")
+
+    def raw(self, data, timeout=10):
+        with self.connect(timeout) as connection:
+            connection.send(data)
+            return connection.response()
+
+    def rss(self):
+        """Resident bytes."""
+        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def stop(self, timeout=30):
+        """SIGTERM; the exit code."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(timeout * SLOW)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self._reader.join(5)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+    def metric(self, name):
+        """The value of one line of /metrics; 0 if it is not there."""
+        for line in self.ask(path="/metrics").text.splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[-1])
+        return 0.0
+
+
+def sanitizer_report(lines):
+    return [line for line in lines if re.search(r"ERROR: (Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSan", line)]
+
+
+@pytest.fixture(scope="session")
+def make_server():
+    """Servers with flags of their own: make_server("--queue", 1)."""
+    started = []
+
+    def make(*flags, **options):
+        server = Server(*flags, **options)
+        started.append(server)
+        return server
+
+    yield make
+    for server in started:
+        server.stop()
+        assert not sanitizer_report(server.lines), "\n".join(server.lines[-60:])
+
+
+@pytest.fixture(scope="session")
+def server(make_server):
+    """The one that most tests share, with the default settings but short deadlines."""
+    return make_server("--header-timeout", 2 * SLOW, "--body-timeout", 4 * SLOW)
+
+
+def encode(image, form="PNG", **options):
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def png():
+    return encode(Image.linear_gradient("L").convert("RGB").resize((120, 80)))
+
+
+@pytest.fixture(scope="session")
+def jpeg():
+    return encode(Image.linear_gradient("L").convert("RGB").resize((120, 80)), "JPEG", quality=90)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

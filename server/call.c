@@ -377,6 +377,8 @@ static int choose_upload(struct call *call)
     if (request->upload_count == 0)
         return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
                              "the form has no image: send it as a file, or in a field named image");
+    if (request->upload_count == 1 && call->uploads[0].size == 0)
+        return reply_problem(&call->reply, request, VIEW_BAD_REQUEST, "the image in the form is empty");
     if (request->upload_count == 1 || (call->match.route->flags & ROUTE_PARTS))
         return 0;
     for (size_t k = 0; k < 2; k++) {

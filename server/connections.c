@@ -12,7 +12,7 @@
 
 #define LINGER_MS 2000
 #define LINGERING 64           /* sockets that linger at a time; more are closed at once */
-#define LINGER_READ (256 * 1024)
+#define LINGER_READ (4 * 1024 * 1024) /* at a time */
 #define FORGET_MS 10000
 #define RATE_AFTER_MS 5000
 
@@ -315,7 +315,7 @@ static void cut(struct connections *c, int fd, struct row *row)
 /* True when there is no more to wait for. */
 static bool read_empty(int fd)
 {
-    char bytes[16384];
+    char bytes[65536];
     size_t total = 0;
 
     while (total < LINGER_READ) {
@@ -340,9 +340,10 @@ static void reap_lingering(struct connections *c, double now)
     }
 }
 
-void connections_reap(struct connections *c)
+bool connections_reap(struct connections *c)
 {
     double now = view_clock_ms();
+    bool lingering;
 
     (void)pthread_mutex_lock(&c->lock);
     for (int fd = 0; fd < c->row_count; fd++) {
@@ -355,7 +356,9 @@ void connections_reap(struct connections *c)
             free_row(c, fd); /* the library gave it up without a notice */
     }
     reap_lingering(c, now);
+    lingering = c->lingering_count > 0;
     (void)pthread_mutex_unlock(&c->lock);
+    return lingering;
 }
 
 void connections_count(struct connections *c, struct connections_count *count)

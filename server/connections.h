@@ -55,8 +55,9 @@ void connections_closed(struct connections *connections, int fd);
 /* Refuses a socket that was not admitted: writes the answer, lingers, closes. */
 void connections_refuse(struct connections *connections, int fd, const char *answer, size_t size);
 
-/* Cuts who is late and reads lingering sockets empty; call it every 100 ms or so. */
-void connections_reap(struct connections *connections);
+/* Cuts who is late and reads lingering sockets empty; call it every 100 ms or so, and soon again if it returns true:
+ * somebody lingers, perhaps still sending. */
+bool connections_reap(struct connections *connections);
 
 struct connections_count {
     int open, fresh, busy; /* busy: from a request line to an answer's end */

@@ -15,6 +15,3 @@ static int missing(const struct request *request, struct reply *reply)
 
 MISSING(handle_page)
 MISSING(handle_openapi)
-MISSING(handle_mask)
-MISSING(handle_filter)
-MISSING(handle_analyze)

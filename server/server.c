@@ -21,6 +21,7 @@
 #include "server/views.h"
 
 #define TICK_MS 100
+#define LINGER_TICK_MS 5
 #define ACCEPTS 64           /* at a time, so that the clock is looked at */
 #define SPARE_FDS 128        /* for models, logs and the library */
 #define TRIM_MS 10000        /* idle time after which memory goes back to the system */
@@ -33,6 +34,7 @@ struct server {
     struct listener listeners[SOCKETS_MAX];
     int listener_count;
     int signals, spare; /* descriptors: of signals; kept to refuse with when there are no others */
+    bool lingering;     /* refused clients are still sending */
     bool paused;        /* accepting, for a tick: out of descriptors */
     double busy_ms;     /* when there was last something to do */
     bool trimmed;
@@ -292,11 +294,11 @@ static bool turn(struct server *server, bool accepting)
     for (int i = 0; accepting && !server->paused && i < server->listener_count; i++)
         wait[count++] = (struct pollfd){.fd = server->listeners[i].fd, .events = POLLIN};
     server->paused = false;
-    (void)poll(wait, (nfds_t)count, TICK_MS);
+    (void)poll(wait, (nfds_t)count, server->lingering ? LINGER_TICK_MS : TICK_MS);
     for (int i = 1; i < count; i++)
         if (wait[i].revents & POLLIN)
             accept_some(server, wait[i].fd);
-    connections_reap(server->connections);
+    server->lingering = connections_reap(server->connections);
     jobs_expire(server->context.jobs);
     trim_when_idle(server);
     return (wait[0].revents & POLLIN) && take_signals(server);

@@ -212,8 +212,21 @@ def test_classes_by_name(server, png):
     problem = is_problem(server.ask("POST", f"{CLASSIFY}?target=tabbi", png), 404, "no_such_class")
     assert "tabby" in problem["detail"]
     is_problem(server.ask("POST", f"{CLASSIFY}?target=1000", png), 404, "no_such_class")
+
+
+def test_ambiguous_class(make_server, png, tmp_path):
+    """Two classes of one name: the refusal lists both indices."""
+    source, folder = ROOT / "config/models/efficientnet-lite0", tmp_path / "twins"
+    folder.mkdir()
+    (folder / "model.onnx").symlink_to(source / "model.onnx")
+    (folder / "model.json").write_text((source / "model.json").read_text().replace("efficientnet-lite0", "twins", 1))
+    lines = (source / "labels.txt").read_text().splitlines()
+    lines[7] = lines[42] = "crane"
+    (folder / "labels.txt").write_text("\n".join(lines) + "\n")
+    server = make_server("--models-dir", tmp_path)
     problem = is_problem(server.ask("POST", f"{CLASSIFY}?target=crane", png), 400, "ambiguous_class")
-    assert re.search(r"\d+.*\d+", problem["detail"])
+    assert "7" in problem["detail"] and "42" in problem["detail"]
+    assert server.ask("POST", f"{CLASSIFY}?target=42", png).json["target"]["label"] == "crane"
 
 
 # ---- errors and methods --------------------------------------------------------------------------------------------------

@@ -1,9 +1,45 @@
 #include <stdio.h>
+#include <string.h>
 
+#include "cli/cli.h"
 #include "core/infomask.h"
 
-int main(void)
+static const struct command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+#define COMMAND(name, summary) {#name, summary, cmd_##name},
+    CLI_COMMANDS(COMMAND)
+#undef COMMAND
+};
+
+static void print_help(FILE *stream)
 {
-    (void)printf("infomask %s\n", INFOMASK_VERSION);
-    return 0;
+    (void)fprintf(stream, "Usage: infomask COMMAND [OPTION]...\n\n"
+                          "A photo in; class probabilities, mutual information, a mask of where the information is, and a\n"
+                          "filtered photo out.\n\nCommands:\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        (void)fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
+    (void)fprintf(stream, "\nEach has its own --help.  Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return CLI_DONE;
+    }
+    if (strcmp(name, "--version") == 0) {
+        (void)printf("infomask %s\n", INFOMASK_VERSION);
+        return CLI_DONE;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (name[0] != '\0')
+        (void)fprintf(stderr, "infomask: there is no command \"%s\"\n\n", name);
+    print_help(stderr);
+    return CLI_USAGE;
 }

@@ -333,4 +333,31 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
 enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
                                   float *output, struct infomask_error *err);
 
+/* ---- Threads, instruction sets, timing ------------------------------------------------------------------------------- */
+
+/* What a pool is to be started with (pool_create's `start`): each worker makes its numeric library's buffers. */
+void infomask_worker_start(void *context, int worker);
+
+/* The kernels that `name` means here ("ref", "blas", "avx2", "avx512"; NULL or "auto": the best of this processor);
+ * NULL for another word or a set that this processor or build does not have. */
+const char *infomask_isa(const char *name, struct infomask_error *err);
+
+/* Floating-point operations of one h x w item (a multiplication and an addition are two), of its convolutions and
+ * linear layers; read from the file anew. */
+enum infomask_status infomask_model_flops(const struct infomask_model_spec *spec, int height, int width, double *flops,
+                                          struct infomask_error *err);
+
+struct infomask_bench_options {
+    int width, height, batch;
+    double seconds; /* at least 3 runs are made */
+};
+struct infomask_bench_result {
+    int runs;
+    double min_ms, median_ms; /* of one run: the whole batch */
+    double peak_gflops;       /* of a product in the cache, in the session's precision, on all threads of its pool */
+};
+/* Times the network alone, on noise. */
+enum infomask_status infomask_bench(struct infomask_session *session, const struct infomask_bench_options *options,
+                                    struct infomask_bench_result *result, struct infomask_error *err);
+
 #endif

@@ -19,7 +19,6 @@
 #define CONFIG_SETTINGS(X)                                                                                             \
     X("server", STRING, listen, "127.0.0.1", 0, 255, "address to listen on")                                           \
     X("server", INT, port, 8080, 0, 65535, "port to listen on; 0 takes a free one")                                    \
-    X("server", INT, threads, 0, 0, 64, "compute threads; 0: as many as cores")                                        \
     X("server", INT, queue, 64, 1, 100000, "requests that may wait for a compute thread; more are answered 503")       \
     X("server", INT, max_connections, 1000, 1, 100000, "connections at a time; more are answered 503")                 \
     X("server", SIZE, max_body, 32 * 1024 * 1024, 1024, 2147483647, "bytes of a request's body")                       \
@@ -37,9 +36,10 @@
       "folder of the model folders; empty: config/models, or the installed one")                                       \
     X("models", STRING, model, "", 0, 4095,                                                                            \
       "default model: a name in models_dir or a folder's path; empty: efficientnet-lite0, else the first by name")     \
-    X("models", CHOICE, isa, "auto", "auto|ref|blas|avx2|avx512", 0, "kernels: auto is the best of this processor")    \
-    X("models", CHOICE, precision, "f32", "f32|bf16|int8|auto", 0, "arithmetic of the network")                        \
-    X("models", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory a worker")              \
+    X("compute", INT, threads, 0, 0, 64, "compute threads; 0: as many as cores")                                       \
+    X("compute", CHOICE, isa, "auto", "auto|ref|blas|avx2|avx512", 0, "kernels: auto is the best of this processor")   \
+    X("compute", CHOICE, precision, "f32", "f32|bf16|int8", 0, "arithmetic of the network")                            \
+    X("compute", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory a worker")             \
     X("state", STRING, state_dir, "", 0, 4095,                                                                         \
       "folder of what is kept; empty: $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or ~/.local/state/infomask")          \
     X("log", CHOICE, log_format, "json", "json|text", 0, "form of the log lines on standard error")                    \

@@ -379,6 +379,29 @@ static enum infomask_status read_directory(const struct models *models, struct s
     return status;
 }
 
+char *models_default_folder(const char *directory)
+{
+    char *found = file_join(directory, OWN_MODEL);
+    struct dirent **entries = NULL;
+    int count;
+
+    if (found == NULL || has_document(found))
+        return found;
+    free(found);
+    found = NULL;
+    count = scandir(directory, &entries, is_candidate, alphasort);
+    for (int i = 0; i < count; i++) {
+        char *path = found == NULL ? file_join(directory, entries[i]->d_name) : NULL;
+        if (path != NULL && has_document(path))
+            found = path;
+        else
+            free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return found;
+}
+
 static int compare_models(const void *a, const void *b)
 {
     return strcmp(model_name(*(struct model *const *)a), model_name(*(struct model *const *)b));

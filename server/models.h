@@ -93,6 +93,9 @@ enum infomask_status models_reload(struct models *models, struct models_changes 
 /* Frees the idle sessions' surplus memory of all models. */
 void models_trim(struct models *models);
 
+/* The folder of the default model: efficientnet-lite0, else the first that has a model.json; malloc'ed; NULL: none. */
+char *models_default_folder(const char *directory);
+
 /* The folder of a MODEL argument (a name under `directory`, or the path of a folder); malloc'ed, NULL without memory. */
 char *models_folder(const char *directory, const char *model);
 

@@ -38,7 +38,7 @@ static void layers_lie_over_each_other(void **state)
     char text[80];
     (void)state;
     fresh(&config);
-    assert_int_equal(read_text(&config, "[server]\nport = 1\nqueue=7 ; of file\n; note\n[models]\nisa = ref\n", NULL),
+    assert_int_equal(read_text(&config, "[server]\nport = 1\nqueue=7 ; of file\n; note\n[compute]\nisa = ref\n", NULL),
                      INFOMASK_OK);
     assert_int_equal(config_read_environment(&config, environment, NULL), INFOMASK_OK);
     assert_int_equal(config_set(&config, CONFIG_port, "3", CONFIG_FLAG, NULL), INFOMASK_OK);
@@ -76,8 +76,8 @@ static void a_bad_file_is_refused_by_line(void **state)
         {"[server]\nmax_body = 3G\n", "max_body must be an integer from 1024 to 2147483647"},
         {"[server]\nbody_timeout = inf\n", "body_timeout must be a number from 0.1 to 3600"},
         {"[server]\nbody_timeout = 1e9\n", "body_timeout must be a number"},
-        {"[models]\nisa = avx\n", "isa must be one of auto|ref|blas|avx2|avx512, not \"avx\""},
-        {"[models]\nisa = ref|blas\n", "isa must be one of"},
+        {"[compute]\nisa = avx\n", "isa must be one of auto|ref|blas|avx2|avx512, not \"avx\""},
+        {"[compute]\nisa = ref|blas\n", "isa must be one of"},
         {"[models]\nmodels_dir = \xFF\n", "models_dir must be UTF-8"},
         {"[server]\nport = 1\n  port = 2\n", "line 3: port is set a second time (first on line 2)"},
         {"[server\nport = 1\n", "line 1: neither [section] nor key = value"},

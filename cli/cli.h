@@ -1,0 +1,34 @@
+/* The command line: one file per command, and what they share.
+ *
+ * Exit codes: 0 done, 1 failed (a sentence on standard error says why), 2 wrong usage.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* X(name, summary): the commands, in the order of the help; each is cmd_NAME(argc, argv), argv[0] its own name. */
+#define CLI_COMMANDS(X)                                                     \
+    X(serve, "run the HTTP service")                                        \
+    X(classify, "class probabilities and information of photos, as JSON")   \
+    X(mask, "where the information about a class is: JSON or PNG")          \
+    X(filter, "photos with an object removed, or only it kept, verified")   \
+    X(models, "list the models and their classes")                          \
+    X(run, "put a raw tensor through a network")                            \
+    X(bench, "time a network")                                              \
+    X(config, "show the settings in force and where each is from")          \
+    X(healthcheck, "ask a running service whether it is ready")             \
+    X(version, "show the version, the instruction set and the libraries")
+
+#define CLI_DECLARE(name, summary) int cmd_##name(int argc, char **argv);
+CLI_COMMANDS(CLI_DECLARE)
+#undef CLI_DECLARE
+
+/* "infomask COMMAND: sentence" on standard error; returns CLI_FAILED. */
+int cli_fails(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, with a pointer to --help; returns CLI_USAGE. */
+int cli_misused(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "infomask: warning: sentence" on standard error; the shape of model_options.warn. */
+void cli_warns(void *unused, const char *sentence);
+
+#endif

@@ -1,0 +1,129 @@
+/* infomask filter: what /v1/filter answers, for files. */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/work.h"
+
+enum { FLAG_PRETTY = 300 };
+enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_JSON };
+
+static const struct cli_flag flags[] = {
+    {'o', "output-file", "FILE",
+     "write there: a PNG unless the name ends in .jpg, .jpeg or .json; a folder for several photos"},
+    {'q', "quiet", NULL, "say nothing about pictures on standard error"},
+    {FLAG_PRETTY, "pretty", NULL, "indent the JSON (as on a terminal)"},
+};
+
+static bool take(void *context, int letter, const char *value)
+{
+    struct output *output = context;
+    if (letter == 'o')
+        output->path = value;
+    else if (letter == 'q')
+        output->quiet = true;
+    else
+        output->pretty = true;
+    return true;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = text != NULL ? strlen(text) : 0, tail = strlen(end);
+    return length >= tail && strcasecmp(text + length - tail, end) == 0;
+}
+
+/* --format, else what the name of the file says, else PNG, as the service */
+static int format_of(const struct cli *cli, const struct output *output)
+{
+    const struct param_value *format = &cli->params.value[PARAM_ID_FILTER_FORMAT];
+    if (format->given)
+        return (int)format->integer;
+    if (ends_with(output->path, ".json"))
+        return FORMAT_JSON;
+    return ends_with(output->path, ".jpg") || ends_with(output->path, ".jpeg") ? FORMAT_JPEG : FORMAT_PNG;
+}
+
+static enum infomask_status write_picture(const struct work *work, const struct output *output, const struct shot *shot,
+                                          const struct infomask_filtered *filtered, struct infomask_error *err)
+{
+    double unit = view_units_factor(shot->head.units);
+    enum infomask_status status = output_picture(output, shot->path, &filtered->image, err);
+
+    for (int i = 0; status == INFOMASK_OK && i < filtered->row_count; i++) {
+        const struct infomask_verification *row = &filtered->rows[i];
+        output_tell(output, "%s: %s, %.2f -> %.2f %s, %.1f %% of the picture, rounds %d%s\n", shot->path,
+                    model_label(work->model, (size_t)row->target), unit * row->pmi_before, unit * row->pmi_after,
+                    view_units_name(shot->head.units), 100 * row->area, row->passes,
+                    row->complete ? "" : ", not complete");
+    }
+    return status;
+}
+
+static enum infomask_status write_view(const struct work *work, struct json_writer *writer, const struct shot *shot,
+                                       const struct infomask_filtered *filtered, struct infomask_error *err)
+{
+    struct infomask_picture_options options = {.picture = INFOMASK_PICTURE_MASK, .unit = 1};
+    struct infomask_encoded png = {0};
+    enum infomask_status status = infomask_mask_png(&filtered->mask, shot->photo, &options, &png, err);
+
+    (void)work;
+    if (status == INFOMASK_OK)
+        view_filter(writer, NULL, &shot->head, &shot->classification, filtered, &png);
+    infomask_encoded_fini(&png);
+    return status;
+}
+
+static enum infomask_status filter_photo(struct work *work, const struct output *output, const char *path,
+                                         struct json_writer *writer, void *context, struct infomask_error *err)
+{
+    struct infomask_filtered filtered = {0};
+    struct shot shot;
+    enum infomask_status status = shot_open(work, path, true, &shot, err);
+
+    (void)context;
+    if (status != INFOMASK_OK)
+        return status;
+    status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
+    if (status == INFOMASK_OK && output->extension != NULL)
+        status = write_picture(work, output, &shot, &filtered, err);
+    else if (status == INFOMASK_OK)
+        status = write_view(work, writer, &shot, &filtered, err);
+    infomask_filtered_fini(&filtered);
+    shot_close(&shot);
+    return status;
+}
+
+int cmd_filter(int argc, char **argv)
+{
+    static const char *const extensions[] = {"png", "jpg", NULL};
+    struct output output = {0};
+    const struct cli_spec spec = {
+        .usage = "filter [OPTION]... FILE... -o FILE",
+        .about = "Removes the target object from each photo, or keeps only it, and verifies with a second pass on the\n"
+                 "very bytes that are written how much information is left.  Without --target it is the best class.",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof *flags,
+        .params = TAKES_FILTER,
+        .sections = " models images compute ",
+        .take = take,
+        .context = &output,
+    };
+    struct cli cli;
+    struct work work;
+    int code = cli_open(&cli, &spec, argc, argv), format;
+
+    if (code >= 0)
+        return code;
+    format = format_of(&cli, &output);
+    output.extension = extensions[format];
+    code = cli.operand_count == 0 ? cli_misused(cli.command, "which photo?") : output_open(&output, &cli);
+    if (code < 0)
+        code = work_open(&work, &cli);
+    if (code < 0) {
+        work.options.filter.jpeg = format == FORMAT_JPEG;
+        code = work_files(&work, &output, filter_photo, NULL);
+        work_close(&work);
+    }
+    cli_close(&cli);
+    return code;
+}

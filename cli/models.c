@@ -1,0 +1,142 @@
+/* infomask models: what can be asked. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "cli/places.h"
+#include "cli/work.h"
+
+enum { FLAG_JSON = 300, FLAG_LABELS };
+
+struct listing {
+    bool json, labels;
+};
+
+static const struct cli_flag flags[] = {
+    {FLAG_JSON, "json", NULL, "print the JSON of /v1/models"},
+    {FLAG_LABELS, "labels", NULL, "print the classes of one model: index, label, aliases, with tabs between them"},
+};
+
+static bool take(void *context, int letter, const char *value)
+{
+    struct listing *listing = context;
+    (void)value;
+    if (letter == FLAG_JSON)
+        listing->json = true;
+    else
+        listing->labels = true;
+    return true;
+}
+
+static void print_model(const struct model *model, bool is_default)
+{
+    const struct infomask_model_info *info = model_info(model);
+
+    (void)printf("%s%s, version %s: %zu classes, %dx%d, %s, %s, %s%s\n", model_name(model), is_default ? " (default)" : "",
+                 model_version(model), info->classes, info->width, info->height, info->isa, info->precision,
+                 info->class_map ? "class maps" : "occlusion only", info->noise ? ", noise" : "");
+}
+
+static void print_labels(const struct model *model)
+{
+    for (size_t i = 0; i < model_classes(model); i++) {
+        size_t count;
+        const char *const *aliases = model_aliases(model, i, &count);
+        (void)printf("%zu\t%s", i, model_label(model, i));
+        for (size_t a = 0; a < count; a++)
+            (void)printf("\t%s", aliases[a]);
+        (void)putchar('\n');
+    }
+}
+
+static enum infomask_status show_one(const struct listing *listing, const struct model *model, bool is_default,
+                                     struct infomask_error *err)
+{
+    struct json_writer writer;
+
+    if (!listing->json && listing->labels)
+        print_labels(model);
+    else if (!listing->json)
+        print_model(model, is_default);
+    if (!listing->json)
+        return INFOMASK_OK;
+    json_writer_init(&writer, json_indent(false));
+    if (listing->labels)
+        view_labels(&writer, model);
+    else
+        view_model(&writer, NULL, model, is_default);
+    return write_json(&writer, NULL, err);
+}
+
+static enum infomask_status show_all(const struct listing *listing, struct models *models, struct infomask_error *err)
+{
+    struct model **list = NULL;
+    size_t count, chosen;
+    struct json_writer writer;
+    enum infomask_status status = models_list(models, &list, &count, &chosen, err);
+
+    if (status == INFOMASK_OK && listing->json) {
+        json_writer_init(&writer, json_indent(false));
+        view_models(&writer, list, count, chosen);
+        status = write_json(&writer, NULL, err);
+    } else if (status == INFOMASK_OK) {
+        for (size_t i = 0; i < count; i++)
+            print_model(list[i], i == chosen);
+    }
+    models_list_free(list, count);
+    return status;
+}
+
+static enum infomask_status list_models(const struct cli *cli, const struct listing *listing,
+                                        const struct model_options *options, struct infomask_error *err)
+{
+    char *directory = place_of_models(cli->config.models_dir);
+    struct models *models = NULL;
+    struct model *model = NULL;
+    enum infomask_status status;
+
+    if (cli->operand_count > 0 || listing->labels) {
+        status = work_model(&cli->config, cli->operand_count > 0 ? cli->operands[0] : NULL, options, &model, err);
+        if (status == INFOMASK_OK)
+            status = show_one(listing, model, cli->operand_count == 0, err);
+    } else {
+        status = directory != NULL ? models_create(directory, cli->config.model, options, &models, err)
+                                   : error_set(err, INFOMASK_MEMORY, "out of memory");
+        if (status == INFOMASK_OK)
+            status = show_all(listing, models, err);
+    }
+    model_release(model);
+    models_free(models);
+    free(directory);
+    return status;
+}
+
+int cmd_models(int argc, char **argv)
+{
+    struct listing listing = {0};
+    const struct cli_spec spec = {
+        .usage = "models [OPTION]... [MODEL]",
+        .about = "Lists the models that can be asked, or shows one of them.",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof *flags,
+        .sections = " models compute ",
+        .take = take,
+        .context = &listing,
+    };
+    struct cli cli;
+    struct model_options options;
+    struct infomask_error err;
+    int code = cli_open(&cli, &spec, argc, argv);
+
+    if (code >= 0)
+        return code;
+    if (cli.operand_count > 1)
+        code = cli_misused(cli.command, "one MODEL at a time");
+    else if (work_model_options(&cli.config, NULL, &options, &err) != INFOMASK_OK ||
+             list_models(&cli, &listing, &options, &err) != INFOMASK_OK)
+        code = cli_fails(cli.command, "%s", err.text);
+    else
+        code = CLI_DONE;
+    cli_close(&cli);
+    return code;
+}

@@ -1,0 +1,56 @@
+#include "cli/places.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The first of the paths, each relative to the binary's folder, that exists; malloc'ed; NULL: none. */
+static char *beside_binary(const char *const *paths, size_t count)
+{
+    char folder[PATH_MAX], *path = NULL;
+    ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    char *slash;
+
+    if (length <= 0)
+        return NULL;
+    folder[length] = '\0';
+    slash = strrchr(folder, '/');
+    if (slash == NULL)
+        return NULL;
+    *slash = '\0';
+    for (size_t i = 0; i < count; i++) {
+        if (asprintf(&path, "%s/%s", folder, paths[i]) < 0)
+            return NULL;
+        if (access(path, R_OK) == 0) {
+            char *clean = realpath(path, NULL);
+            free(path);
+            return clean;
+        }
+        free(path);
+    }
+    return NULL;
+}
+
+char *place_of_config(void)
+{
+    static const char *const paths[] = {"../config/infomask.ini", "../../config/infomask.ini",
+                                        "../etc/infomask/infomask.ini"};
+    return beside_binary(paths, sizeof paths / sizeof *paths);
+}
+
+char *place_of_models(const char *setting)
+{
+    static const char here[] = "config/models";
+    static const char *const paths[] = {"../config/models", "../../config/models", "../share/infomask/models"};
+    char *found;
+
+    if (setting[0] != '\0')
+        return strdup(setting);
+    if (access(here, R_OK) == 0)
+        return strdup(here);
+    found = beside_binary(paths, sizeof paths / sizeof *paths);
+    return found != NULL ? found : strdup(here);
+}

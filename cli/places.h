@@ -1,0 +1,14 @@
+/* Where things lie when nobody says: beside the binary, in its source tree or where `make install` put them. */
+#ifndef CLI_PLACES_H
+#define CLI_PLACES_H
+
+/* The settings' file: ../config/infomask.ini, ../../config/infomask.ini or ../etc/infomask/infomask.ini from the
+ * binary's folder; malloc'ed; NULL: none is there. */
+char *place_of_config(void);
+
+/* The folder of model folders: `setting` if it is not empty; else config/models here, ../config/models,
+ * ../../config/models or ../share/infomask/models from the binary's folder; the first of these if none is there.
+ * malloc'ed; NULL without memory. */
+char *place_of_models(const char *setting);
+
+#endif

@@ -1,0 +1,56 @@
+/* infomask version: what was built, with what, and what runs here. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/arguments.h"
+#include "cli/cli.h"
+#include "core/base/cpu.h"
+#include "core/infomask.h"
+
+#ifndef INFOMASK_LIBRARIES /* the Makefile asks pkg-config */
+#define INFOMASK_LIBRARIES "unknown"
+#endif
+
+static bool take(void *context, int letter, const char *value)
+{
+    (void)context;
+    (void)letter;
+    (void)value;
+    return true;
+}
+
+static void print_processor(void)
+{
+    const struct cpu_features *cpu = cpu_features();
+
+    (void)printf("processor: %d cores%s%s%s%s\n", cpu_count(), cpu->avx2_fma ? ", avx2" : "", cpu->avx512 ? ", avx512" : "",
+                 cpu->avx512_bf16 ? ", bf16" : "", cpu->avx512_vnni ? ", vnni" : "");
+}
+
+int cmd_version(int argc, char **argv)
+{
+    const struct cli_spec spec = {
+        .usage = "version [OPTION]...",
+        .about = "Prints the version, the instruction set in use, and the libraries that it was built with.",
+        .sections = " compute ",
+        .take = take,
+    };
+    struct infomask_error err;
+    struct cli cli;
+    const char *isa;
+    int code = cli_open(&cli, &spec, argc, argv);
+
+    if (code >= 0)
+        return code;
+    isa = infomask_isa(cli.config.isa, &err);
+    if (isa == NULL) {
+        code = cli_fails(cli.command, "%s", err.text);
+    } else {
+        (void)printf("infomask %s\nisa: %s\n", INFOMASK_VERSION, isa);
+        print_processor();
+        (void)printf("compiler: %s\nlibraries: %s\n", __VERSION__, INFOMASK_LIBRARIES);
+        code = CLI_DONE;
+    }
+    cli_close(&cli);
+    return code;
+}

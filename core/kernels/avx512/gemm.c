@@ -1,8 +1,9 @@
 /* Packing and the loops around the micro-kernels.
  *
- * Packed weights are panels of 32 columns one after the other, the last one as wide as it must be (8, 16, 24 or 32);
- * each is [segment][step][columns] of 32 bits: one f32, two bf16 or four s8 that meet in one sum.  After the panels
- * (U8) come the sums of each column's weights.
+ * Packed weights are panels of 32 columns one after the other.  The last one is as wide as it must be, 8 to 48 columns:
+ * one of 8 or 16 alone would do too little with each element of A, so it is part of the one before it.  A panel is
+ * [segment][step][columns] of 32 bits: one f32, two bf16 or four s8 that meet in one sum.  After the panels (U8) come
+ * the sums of each column's weights.
  */
 #include "core/kernels/avx512/gemm.h"
 
@@ -23,13 +24,29 @@ static ptrdiff_t steps_of(const struct kernel_weights *w)
 
 static int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+static int panels_of(int n)
+{
+    const int rest = n % PANEL;
+    return n / PANEL + (rest > PANEL_WIDE - PANEL || (rest > 0 && n < PANEL));
+}
+
+/* The columns of a panel, and what it is padded to. */
+static int panel_columns(const struct kernel_weights *w, int panel)
+{
+    return panel == w->panels - 1 ? w->n - panel * PANEL : PANEL;
+}
+
+static int panel_width(const struct kernel_weights *w, int panel) { return round_up(panel_columns(w, panel), 8); }
+
+static int panel_of(const struct kernel_weights *w, int n) { return n / PANEL < w->panels ? n / PANEL : w->panels - 1; }
+
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 /* One element of the packed weights: row k of segment s of column n. */
 static void put(struct kernel_weights *weights, int s, int k, int n, float value)
 {
-    const int per = per_step(weights->type), panel = n / PANEL, first = panel * PANEL;
-    const int width = round_up(weights->n - first < PANEL ? weights->n - first : PANEL, 8);
+    const int per = per_step(weights->type), panel = panel_of(weights, n), first = panel * PANEL;
+    const int width = panel_width(weights, panel);
     const size_t segment_steps = (size_t)((weights->segment_k + per - 1) / per);
     const size_t step = (size_t)s * segment_steps + (size_t)(k / per);
     char *at = (char *)weights->data +
@@ -54,14 +71,18 @@ static float column_scale(const float *column, size_t k)
     return largest > 0 ? largest / 127 : 1;
 }
 
+static int32_t *column_sums(const struct kernel_weights *w)
+{
+    return (int32_t *)w->data + round_up(w->n, PANEL) * steps_of(w);
+}
+
 /* Sums of the quantised weights of each column, from the packed form. */
 static void sum_columns(const struct kernel_weights *weights, int32_t *sums)
 {
     const ptrdiff_t steps = steps_of(weights);
 
     for (int n = 0; n < weights->n; n++) {
-        const int first = n / PANEL * PANEL;
-        const int width = round_up(weights->n - first < PANEL ? weights->n - first : PANEL, 8);
+        const int panel = panel_of(weights, n), first = panel * PANEL, width = panel_width(weights, panel);
         const int8_t *at = (const int8_t *)weights->data + 4 * (first * steps + n - first);
         for (ptrdiff_t k = 0; k < steps; k++, at += 4 * width)
             sums[n] += at[0] + at[1] + at[2] + at[3];
@@ -95,7 +116,7 @@ enum infomask_status avx512_pack(struct kernel_weights *weights, enum kernel_typ
     enum infomask_status status;
 
     *weights = (struct kernel_weights){.type = type, .segments = segments, .segment_k = segment_k, .n = n,
-                                       .panels = (n + PANEL - 1) / PANEL, .panel_columns = PANEL};
+                                       .panels = panels_of(n), .panel_columns = PANEL};
     /* the sum of K products of u8 and s8 must fit 32 bits */
     if (type == KERNEL_U8 && k_all > INT32_MAX / (255 * 127))
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "a layer of %zu inputs is too deep for int8", k_all);
@@ -115,7 +136,7 @@ enum infomask_status avx512_pack(struct kernel_weights *weights, enum kernel_typ
                 put(weights, s, k, column, *from++);
     }
     if (type == KERNEL_U8)
-        sum_columns(weights, (int32_t *)weights->data + round_up(n, PANEL) * steps_of(weights));
+        sum_columns(weights, column_sums(weights));
     return INFOMASK_OK;
 }
 
@@ -131,7 +152,7 @@ static tile_function *tiles_for(enum kernel_type type, int width)
 {
     tile_function *const *tiles =
         type == KERNEL_F32 ? avx512_tiles_f32 : type == KERNEL_BF16 ? avx512_tiles_bf16 : avx512_tiles_u8;
-    return tiles[(width - 1) / 8 & 3];
+    return tiles[(unsigned)(width - 1) / 8 % TILE_WIDTHS];
 }
 
 /* What all tiles of a call have in common. */
@@ -143,19 +164,7 @@ static struct tile tile_of(const struct kernel_gemm *g)
     return (struct tile){.a_row = g->a_row * element_size(w->type), .a_segment = g->a_segment * element_size(w->type),
                          .segments = w->segments, .steps = w->segment_k / per, .rest = w->segment_k % per,
                          .c_row = g->c_row * element_size(g->out), .residual_row = g->residual_row * element_size(g->out),
-                         .out = g->out, .epilogue = &g->epilogue, .out_scale = g->c_scale, .out_zero = g->c_zero};
-}
-
-/* U8: what the sums start from and what they are multiplied by. */
-static void quantised(const struct kernel_gemm *g, int first, int width, int32_t *constant, float *scale)
-{
-    const struct kernel_weights *w = g->weights;
-    const int32_t *sums = (const int32_t *)w->data + round_up(w->n, PANEL) * steps_of(w) + first;
-
-    for (int i = 0; i < width; i++) {
-        constant[i] = -g->a_zero * sums[i];
-        scale[i] = g->a_scale * w->scale[first + i];
-    }
+                         .a_scale = g->a_scale, .a_zero = g->a_zero, .out = g->out, .epilogue = &g->epilogue, .out_scale = g->c_scale, .out_zero = g->c_zero};
 }
 
 /* Rows [m0, m1) of one panel, in tiles of nearly equal height: a last tile of one or two rows would wait for the
@@ -163,21 +172,19 @@ static void quantised(const struct kernel_gemm *g, int first, int width, int32_t
 static void panel_rows(const struct kernel_gemm *g, struct tile *t, int panel, int m0, int m1)
 {
     const struct kernel_weights *w = g->weights;
-    const int first = panel * PANEL, columns = w->n - first < PANEL ? w->n - first : PANEL, width = round_up(columns, 8);
+    const int first = panel * PANEL, columns = panel_columns(w, panel), width = round_up(columns, 8);
+    const int highest = width > PANEL ? TILE_ROWS_WIDE : TILE_ROWS;
     tile_function *run = tiles_for(w->type, width);
-    _Alignas(64) int32_t constant[PANEL];
-    _Alignas(64) float scale[PANEL];
 
     if (w->type == KERNEL_U8) {
-        quantised(g, first, width, constant, scale);
-        t->constant = constant;
-        t->scale = scale;
+        t->column_sum = column_sums(w) + first;
+        t->scale = w->scale + first;
     }
     t->columns = columns;
     t->w = (const char *)w->data + 4 * first * steps_of(w);
     t->bias = w->bias + first;
     for (int m = m0, rows; m < m1; m += rows) {
-        const int tiles = (m1 - m + TILE_ROWS - 1) / TILE_ROWS;
+        const int tiles = (m1 - m + highest - 1) / highest;
         rows = (m1 - m + tiles - 1) / tiles;
         t->a = (const char *)g->a + m * t->a_row;
         t->c = (char *)g->c + m * t->c_row + first * element_size(g->out);

@@ -4,10 +4,9 @@
 
 #include "core/kernels/avx512/tile.h"
 
-/* The micro-kernels of one element type, by the vectors of a panel: 8, 16, 24 and 32 columns. */
-extern tile_function *const avx512_tiles_f32[4];
-extern tile_function *const avx512_tiles_bf16[4];
-extern tile_function *const avx512_tiles_u8[4];
+extern tile_function *const avx512_tiles_f32[TILE_WIDTHS];
+extern tile_function *const avx512_tiles_bf16[TILE_WIDTHS];
+extern tile_function *const avx512_tiles_u8[TILE_WIDTHS];
 
 void avx512_gemm(const struct kernel_gemm *gemm);
 size_t avx512_gemm_scratch(const struct kernel_gemm *gemm);

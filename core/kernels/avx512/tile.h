@@ -16,7 +16,8 @@
 #include "core/kernels/simd/activation.h"
 #include "core/kernels/simd/element.h"
 
-enum { TILE_ROWS = 14, PANEL = 32 };
+/* Rows of a tile, of a tile of more than 32 columns, columns of a panel but the last, and of that one at most. */
+enum { TILE_ROWS = 14, TILE_ROWS_WIDE = 9, PANEL = 32, PANEL_WIDE = 48 };
 
 struct tile {
     const char *a; /* strides of A, C and R in bytes */
@@ -26,8 +27,10 @@ struct tile {
     int rest;        /* elements of A in a segment's last step, if that is not whole; else 0 */
     const char *w;
     const float *bias;
-    const float *scale;      /* U8: of the products */
-    const int32_t *constant; /* U8: what the sums start from, -a_zero * (sum of the column's weights) */
+    const float *scale;        /* U8: of the columns */
+    const int32_t *column_sum; /* U8: of the column's weights */
+    float a_scale;             /* U8 */
+    int a_zero;
     char *c;
     ptrdiff_t c_row;
     const char *residual;
@@ -41,7 +44,7 @@ struct tile {
 
 /* The sums of a tile: whole vectors, then a half one. */
 struct sums {
-    __m512 full[TILE_ROWS][2];
+    __m512 full[TILE_ROWS][3];
     __m256 half[TILE_ROWS];
 };
 
@@ -78,7 +81,12 @@ INLINE const char *row_of(const char *a, int row, const struct strides *s)
     }
 }
 
-/* 32 bits of A in all lanes. */
+/* 32 bits of A, wherever they lie. */
+struct __attribute__((packed, aligned(1), may_alias)) word {
+    uint32_t bits;
+};
+
+/* Those bits in all lanes. */
 INLINE __m512 broadcast(const char *p)
 {
     float bits;
@@ -94,48 +102,84 @@ INLINE __m512 broadcast_rest(enum kernel_type type, const char *p, int rest)
     return _mm512_castsi512_ps(_mm512_set1_epi32((int)bits));
 }
 
-/* sum += a w, one instruction.  Not by intrinsics: gcc 12 then moves sums between registers, and spills some. */
+/* sum += a w, one instruction.  Not by intrinsics: gcc 12 then moves sums between registers, and spills some.  The
+ * second form of each reads 32 bits of A and broadcasts them on the way. */
 INLINE __m512 multiply(enum kernel_type type, __m512 sum, __m512 a, __m512 w)
 {
     if (type == KERNEL_F32)
-        __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+        __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(w), "v"(a));
     else if (type == KERNEL_BF16)
-        __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+        __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(w), "v"(a));
     else
         __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+    return sum;
+}
+
+INLINE __m512 multiply_from(enum kernel_type type, __m512 sum, const char *a, __m512 w)
+{
+    const struct word *word = (const struct word *)(const void *)a;
+
+    if (type == KERNEL_F32)
+        __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*word));
+    else
+        __asm__("vdpbf16ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*word));
     return sum;
 }
 
 INLINE __m256 multiply_half(enum kernel_type type, __m256 sum, __m256 a, __m256 w)
 {
     if (type == KERNEL_F32)
-        __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+        __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(w), "v"(a));
     else if (type == KERNEL_BF16)
-        __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
+        __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(w), "v"(a));
     else
         __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(w));
     return sum;
+}
+
+INLINE __m256 multiply_half_from(enum kernel_type type, __m256 sum, const char *a, __m256 w)
+{
+    const struct word *word = (const struct word *)(const void *)a;
+
+    if (type == KERNEL_F32)
+        __asm__("vfmadd231ps %2%{1to8%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*word));
+    else
+        __asm__("vdpbf16ps %2%{1to8%}, %1, %0" : "+v"(sum) : "v"(w), "m"(*word));
+    return sum;
+}
+
+/* One row of a step.  A broadcast of its own takes a third of a multiplication's time beside one vector of W and none
+ * beside two, so narrow tiles broadcast within the multiplication (U8 cannot: its first operand is the one in memory). */
+INLINE void step_row(enum kernel_type type, int full, int half, __m512 *sums, __m256 *sum_half, const char *a,
+                     const __m512 *whole, __m256 part, int rest)
+{
+    if (full < 2 && type != KERNEL_U8 && rest == 0) {
+        if (full)
+            sums[0] = multiply_from(type, sums[0], a, whole[0]);
+        if (half)
+            *sum_half = multiply_half_from(type, *sum_half, a, part);
+        return;
+    }
+    const __m512 x = rest ? broadcast_rest(type, a, rest) : broadcast(a);
+    UNROLL for (int v = 0; v < full; v++)
+        sums[v] = multiply(type, sums[v], x, whole[v]);
+    if (half)
+        *sum_half = multiply_half(type, *sum_half, _mm512_castps512_ps256(x), part);
 }
 
 /* One step of K: the row of W at w times the 32 bits at offset of each row of A.  rest: 0 for a whole step. */
 INLINE void step(enum kernel_type type, int rows, int full, int half, struct sums *sums, const char *a, int offset,
                  const struct strides *strides, const char *w, int rest)
 {
-    __m512 whole[2];
+    __m512 whole[3];
     __m256 part = _mm256_setzero_ps();
 
     UNROLL for (int v = 0; v < full; v++)
         whole[v] = _mm512_loadu_ps((const float *)(const void *)w + 16 * v);
     if (half)
         part = _mm256_loadu_ps((const float *)(const void *)w + 16 * full);
-    UNROLL for (int r = 0; r < rows; r++) {
-        const char *p = row_of(a, r, strides) + offset;
-        __m512 x = rest ? broadcast_rest(type, p, rest) : broadcast(p);
-        UNROLL for (int v = 0; v < full; v++)
-            sums->full[r][v] = multiply(type, sums->full[r][v], x, whole[v]);
-        if (half)
-            sums->half[r] = multiply_half(type, sums->half[r], _mm512_castps512_ps256(x), part);
-    }
+    UNROLL for (int r = 0; r < rows; r++)
+        step_row(type, full, half, sums->full[r], &sums->half[r], row_of(a, r, strides) + offset, whole, part, rest);
 }
 
 /* All steps of one segment; returns the weights of the next one. */
@@ -165,31 +209,47 @@ INLINE const char *segment(enum kernel_type type, int rows, int full, int half, 
     return w;
 }
 
+/* f32: the bias.  U8: what a_zero adds to every product, -a_zero * (sum of the column's weights). */
 INLINE struct sums sums_start(enum kernel_type type, int rows, int full, int half, const struct tile *t)
 {
-    const float *from = type == KERNEL_U8 ? (const float *)(const void *)t->constant : t->bias;
+    const __m512i zero = _mm512_set1_epi32(-t->a_zero);
     struct sums sums;
 
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int v = 0; v < full; v++)
-            sums.full[r][v] = _mm512_loadu_ps(from + 16 * v);
-        if (half)
-            sums.half[r] = _mm256_loadu_ps(from + 16 * full);
+    UNROLL for (int v = 0; v < full; v++) {
+        const __m512 start =
+            type == KERNEL_U8
+                ? _mm512_castsi512_ps(_mm512_mullo_epi32(_mm512_loadu_si512(t->column_sum + 16 * v), zero))
+                : _mm512_loadu_ps(t->bias + 16 * v);
+        UNROLL for (int r = 0; r < rows; r++)
+            sums.full[r][v] = start;
+    }
+    if (half) {
+        const __m256 start =
+            type == KERNEL_U8
+                ? _mm256_castsi256_ps(_mm256_mullo_epi32(_mm256_loadu_epi32(t->column_sum + 16 * full),
+                                                         _mm512_castsi512_si256(zero)))
+                : _mm256_loadu_ps(t->bias + 16 * full);
+        UNROLL for (int r = 0; r < rows; r++)
+            sums.half[r] = start;
     }
     return sums;
 }
 
-/* What the sums stand for: U8 sums are integers still. */
+/* U8: what the integer sums stand for. */
 INLINE void sums_scale(int rows, int full, int half, const struct tile *t, struct sums *sums)
 {
+    const __m512 a_scale = _mm512_set1_ps(t->a_scale);
+
     UNROLL for (int v = 0; v < full; v++) {
-        const __m512 scale = _mm512_loadu_ps(t->scale + 16 * v), bias = _mm512_loadu_ps(t->bias + 16 * v);
+        const __m512 scale = _mm512_mul_ps(a_scale, _mm512_loadu_ps(t->scale + 16 * v));
+        const __m512 bias = _mm512_loadu_ps(t->bias + 16 * v);
         UNROLL for (int r = 0; r < rows; r++)
             sums->full[r][v] =
                 _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_castps_si512(sums->full[r][v])), scale, bias);
     }
     if (half) {
-        const __m256 scale = _mm256_loadu_ps(t->scale + 16 * full), bias = _mm256_loadu_ps(t->bias + 16 * full);
+        const __m256 scale = _mm256_mul_ps(_mm512_castps512_ps256(a_scale), _mm256_loadu_ps(t->scale + 16 * full));
+        const __m256 bias = _mm256_loadu_ps(t->bias + 16 * full);
         UNROLL for (int r = 0; r < rows; r++)
             sums->half[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_castps_si256(sums->half[r])), scale, bias);
     }
@@ -199,17 +259,18 @@ INLINE void sums_scale(int rows, int full, int half, const struct tile *t, struc
 INLINE void store_clamped(int rows, int full, int half, const struct tile *t, const struct sums *sums)
 {
     const vec low = vec_set(t->epilogue->low), high = vec_set(t->epilogue->high);
-    const int vectors = full + half, last = t->columns - 16 * (vectors - 1);
-    const vmask masks[2] = {vectors > 1 ? 0xffff : mask_first(last), mask_first(last)};
+    const int vectors = full + half;
+    const vmask cut = mask_first(t->columns - 16 * (vectors - 1));
     const char *residual = t->residual;
     char *c = t->c;
 
     UNROLL for (int r = 0; r < rows; r++) {
         UNROLL for (int v = 0; v < vectors; v++) {
+            const vmask mask = v == vectors - 1 ? cut : mask_first(LANES);
             vec value = v < full ? sums->full[r][v] : _mm512_castps256_ps512(sums->half[r]);
             if (residual)
-                value = vec_add(value, vec_load_mask((const float *)(const void *)residual + 16 * v, masks[v]));
-            vec_store_mask((float *)(void *)c + 16 * v, vec_clamp(value, low, high), masks[v]);
+                value = vec_add(value, vec_load_mask((const float *)(const void *)residual + 16 * v, mask));
+            vec_store_mask((float *)(void *)c + 16 * v, vec_clamp(value, low, high), mask);
         }
         c += t->c_row;
         if (residual)
@@ -217,7 +278,7 @@ INLINE void store_clamped(int rows, int full, int half, const struct tile *t, co
     }
 }
 
-/* Every other epilogue, from sums that were put into memory: [rows][PANEL]. */
+/* Every other epilogue, from sums that were put into memory: [rows][PANEL_WIDE]. */
 static __attribute__((noinline)) void store_finished(int rows, const struct tile *t, const float *sums)
 {
     const ptrdiff_t size = element_size(t->out);
@@ -227,7 +288,7 @@ static __attribute__((noinline)) void store_finished(int rows, const struct tile
         const char *residual = t->residual ? t->residual + r * t->residual_row : NULL;
         for (int n = 0; n < t->columns; n += LANES) {
             const vmask mask = mask_first(t->columns - n < LANES ? t->columns - n : LANES);
-            vec value = vec_load(sums + r * PANEL + n);
+            vec value = vec_load(sums + r * PANEL_WIDE + n);
             if (residual)
                 value = vec_add(value, element_load(t->out, residual + n * size, mask, t->out_scale, t->out_zero));
             element_store(t->out, c + n * size, vec_activate(value, t->epilogue), mask, t->out_scale, t->out_zero);
@@ -239,9 +300,9 @@ INLINE void sums_put(int rows, int full, int half, const struct sums *sums, floa
 {
     UNROLL for (int r = 0; r < rows; r++) {
         UNROLL for (int v = 0; v < full; v++)
-            _mm512_store_ps(memory + r * PANEL + 16 * v, sums->full[r][v]);
+            _mm512_store_ps(memory + r * PANEL_WIDE + 16 * v, sums->full[r][v]);
         if (half)
-            _mm512_store_ps(memory + r * PANEL + 16 * full, _mm512_castps256_ps512(sums->half[r]));
+            _mm512_store_ps(memory + r * PANEL_WIDE + 16 * full, _mm512_castps256_ps512(sums->half[r]));
     }
 }
 
@@ -259,7 +320,7 @@ INLINE void tile(enum kernel_type type, int rows, int full, int half, const stru
     if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP) {
         store_clamped(rows, full, half, t, &sums);
     } else {
-        _Alignas(64) float memory[TILE_ROWS * PANEL];
+        _Alignas(64) float memory[TILE_ROWS * PANEL_WIDE];
         sums_put(rows, full, half, &sums, memory);
         store_finished(rows, t, memory);
     }
@@ -267,17 +328,39 @@ INLINE void tile(enum kernel_type type, int rows, int full, int half, const stru
 
 /* One function of a panel width, all heights: the body of each case is a kernel of its own. */
 #define TILE_CASE(rows, type, full, half) case rows: tile(type, rows, full, half, t); break;
-#define TILE_HEIGHTS(name, type, full, half)                                                          \
-    static __attribute__((noinline)) void name(const struct tile *t, int rows)                        \
-    {                                                                                                 \
-        switch (rows) {                                                                               \
-            TILE_CASE(1, type, full, half) TILE_CASE(2, type, full, half) TILE_CASE(3, type, full, half)   \
-            TILE_CASE(4, type, full, half) TILE_CASE(5, type, full, half) TILE_CASE(6, type, full, half)   \
-            TILE_CASE(7, type, full, half) TILE_CASE(8, type, full, half) TILE_CASE(9, type, full, half)   \
-            TILE_CASE(10, type, full, half) TILE_CASE(11, type, full, half) TILE_CASE(12, type, full, half) \
-            TILE_CASE(13, type, full, half) TILE_CASE(14, type, full, half)                           \
-        }                                                                                             \
+#define TILE_HEIGHTS_WIDE(name, type, full, half)                                                       \
+    static __attribute__((noinline)) void name(const struct tile *t, int rows)                          \
+    {                                                                                                   \
+        switch (rows) {                                                                                 \
+            TILE_CASE(1, type, full, half) TILE_CASE(2, type, full, half) TILE_CASE(3, type, full, half) \
+            TILE_CASE(4, type, full, half) TILE_CASE(5, type, full, half) TILE_CASE(6, type, full, half) \
+            TILE_CASE(7, type, full, half) TILE_CASE(8, type, full, half) TILE_CASE(9, type, full, half) \
+        }                                                                                               \
+    }
+#define TILE_HEIGHTS(name, type, full, half)                                                            \
+    static __attribute__((noinline)) void name(const struct tile *t, int rows)                          \
+    {                                                                                                   \
+        switch (rows) {                                                                                 \
+            TILE_CASE(1, type, full, half) TILE_CASE(2, type, full, half) TILE_CASE(3, type, full, half) \
+            TILE_CASE(4, type, full, half) TILE_CASE(5, type, full, half) TILE_CASE(6, type, full, half) \
+            TILE_CASE(7, type, full, half) TILE_CASE(8, type, full, half) TILE_CASE(9, type, full, half) \
+            TILE_CASE(10, type, full, half) TILE_CASE(11, type, full, half)                             \
+            TILE_CASE(12, type, full, half) TILE_CASE(13, type, full, half)                             \
+            TILE_CASE(14, type, full, half)                                                             \
+        }                                                                                               \
     }
 typedef void tile_function(const struct tile *t, int rows);
+
+/* All micro-kernels of one element type, by columns / 8 - 1. */
+enum { TILE_WIDTHS = 6 };
+#define TILE_TYPE(name, type)                                                                      \
+    TILE_HEIGHTS(name##_8, type, 0, 1)                                                             \
+    TILE_HEIGHTS(name##_16, type, 1, 0)                                                            \
+    TILE_HEIGHTS(name##_24, type, 1, 1)                                                            \
+    TILE_HEIGHTS(name##_32, type, 2, 0)                                                            \
+    TILE_HEIGHTS_WIDE(name##_40, type, 2, 1)                                                       \
+    TILE_HEIGHTS_WIDE(name##_48, type, 3, 0)                                                       \
+    tile_function *const avx512_##name[TILE_WIDTHS] = {name##_8,  name##_16, name##_24,             \
+                                                       name##_32, name##_40, name##_48};
 
 #endif

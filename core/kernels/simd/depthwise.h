@@ -219,12 +219,22 @@ INLINE void depthwise_rows(const struct depthwise_tiles *tiles, struct depthwise
     }
 }
 
-/* Channels go through all rows in groups, as many as let the rows of a kernel stay in the first-level cache. */
+/* Channels that go through all rows together: as many as let the rows of a kernel stay in the first-level cache, so
+ * that the taps are read seldom; all of them where the picture comes from beyond the second-level cache and is best read
+ * as it lies. */
+INLINE int depthwise_group(const struct kernel_depthwise *d)
+{
+    const ptrdiff_t channel = (ptrdiff_t)4 * d->kernel_h * (d->w + d->kernel_w), picture = (ptrdiff_t)4 * d->h * d->w * d->c;
+    const ptrdiff_t fit = (24 << 10) / channel / LANES * LANES;
+
+    if (picture > 1 << 20 || fit > d->c)
+        return d->c + LANES;
+    return fit < LANES ? LANES : (int)fit;
+}
+
 INLINE void depthwise_all(const struct depthwise_tiles *tiles, const struct kernel_depthwise *d)
 {
-    const ptrdiff_t channel = (ptrdiff_t)4 * d->kernel_h * (d->w + d->kernel_w);
-    const ptrdiff_t fit = (24 << 10) / channel / LANES * LANES;
-    const int group = fit < LANES ? LANES : fit > d->c ? d->c + LANES : (int)fit;
+    const int group = depthwise_group(d);
     struct depthwise_row row = {.d = d};
     const int whole = tiles == NULL ? d->c1 : d->c0 + (d->c1 - d->c0) / LANES * LANES;
 

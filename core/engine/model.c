@@ -57,15 +57,15 @@ static size_t output_elements(const struct engine_model *model, const struct sha
     return shape_elements(&shapes[model->output]);
 }
 
-/* The size that the file fixes, or the first of the usual ones that fits; shapes is then filled for it. */
+/* The size that the file fixes; where it leaves it open, 224 or else the first that fits.  Fills shapes for it. */
 static enum infomask_status find_base(struct engine_model *model, struct shape *shapes, struct infomask_error *err)
 {
-    static const int usual[] = {224, 32, 28, 64, 96, 128, 299, 384, 512};
     enum infomask_status status = INFOMASK_OK;
 
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-        model->base_h = model->info.height > 0 ? model->info.height : usual[i];
-        model->base_w = model->info.width > 0 ? model->info.width : usual[i];
+    for (int size = 0; size <= 1024; size++) {
+        int side = size == 0 ? 224 : size;
+        model->base_h = model->info.height > 0 ? model->info.height : side;
+        model->base_w = model->info.width > 0 ? model->info.width : side;
         status = shapes_infer(model, model->base_h, model->base_w, shapes, err);
         if (status == INFOMASK_OK || (model->info.height > 0 && model->info.width > 0))
             break;

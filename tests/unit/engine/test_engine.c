@@ -1,0 +1,703 @@
+/* Small networks of every operator, built by hand, against the oracle in double: on every table, for several sizes
+ * and batches, with and without threads, with dead memory overwritten. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/base/pool.h"
+#include "core/base/random.h"
+#include "core/engine/internal.h"
+#include "core/kernels/kernels.h"
+#include "engine/oracle.h"
+
+#define SEED 77
+
+static struct random_stream rng;
+
+/* ---- building ---------------------------------------------------------------------------------------------------- */
+
+struct net {
+    struct graph *graph;
+    int last; /* tensor */
+};
+
+static int constant(struct net *net, int rank, const int64_t *dims, double low, double high)
+{
+    size_t n = 1;
+    float *data;
+    int tensor;
+
+    for (int i = 0; i < rank; i++)
+        n *= (size_t)dims[i];
+    data = malloc(n * sizeof *data);
+    assert_non_null(data);
+    for (size_t i = 0; i < n; i++)
+        data[i] = (float)(low + (high - low) * random_unit(&rng));
+    tensor = graph_add_tensor(net->graph, NULL, rank, dims, data, true);
+    assert_true(tensor >= 0);
+    return tensor;
+}
+
+static int vector(struct net *net, int64_t n, double low, double high) { return constant(net, 1, &n, low, high); }
+
+static int activation(struct net *net, int rank)
+{
+    static const int64_t dims[GRAPH_MAX_RANK] = {-1, -1, -1, -1, -1, -1};
+    int tensor = graph_add_tensor(net->graph, NULL, rank, dims, NULL, false);
+    assert_true(tensor >= 0);
+    return tensor;
+}
+
+static struct net net_new(int channels, int rank)
+{
+    int64_t dims[4] = {-1, channels, -1, -1};
+    struct net net = {.graph = graph_create()};
+
+    assert_non_null(net.graph);
+    net.last = net.graph->input = graph_add_tensor(net.graph, "input", rank, dims, NULL, false);
+    return net;
+}
+
+static struct graph_node *node(struct net *net, enum graph_op op, const int *inputs, int count, int rank)
+{
+    int output = activation(net, rank), number = graph_add_node(net->graph, op, graph_op_name(op), inputs, count, output);
+    assert_true(number >= 0);
+    net->last = output;
+    return &net->graph->nodes[number];
+}
+
+static struct graph_node *unary(struct net *net, enum graph_op op) {
+    int x = net->last;
+    return node(net, op, &x, 1, net->graph->tensors[x].rank);
+}
+
+struct conv {
+    int c, m, k, stride, pad, groups, dilation, residual;
+    enum graph_activation activation;
+};
+
+static struct graph_node *conv(struct net *net, struct conv v)
+{
+    int groups = v.groups == 0 ? 1 : v.groups, dilation = v.dilation == 0 ? 1 : v.dilation;
+    int64_t dims[4] = {v.m, v.c / groups, v.k, v.k};
+    double scale = 1.7 / sqrt(v.c / groups * v.k * v.k);
+    int inputs[4] = {net->last, constant(net, 4, dims, -scale, scale), vector(net, v.m, -.5, .5), v.residual};
+    struct graph_node *n = node(net, GRAPH_CONV, inputs, v.residual > 0 ? 4 : 3, 4);
+
+    n->window.kernel_h = n->window.kernel_w = v.k;
+    n->window.stride_h = n->window.stride_w = v.stride == 0 ? 1 : v.stride;
+    n->window.dilation_h = n->window.dilation_w = dilation;
+    n->window.pad_top = n->window.pad_left = n->window.pad_bottom = n->window.pad_right = v.pad;
+    n->window.groups = groups;
+    n->activation = v.activation;
+    n->low = 0;
+    n->high = 6;
+    n->alpha = v.activation == GRAPH_LEAKY_RELU ? .1f : .2f;
+    n->beta = .5f;
+    return n;
+}
+
+static void pool_by(struct net *net, enum graph_op op, int k, int stride, int pad)
+{
+    struct graph_node *n = unary(net, op);
+    n->window.kernel_h = n->window.kernel_w = k;
+    n->window.stride_h = n->window.stride_w = stride;
+    n->window.pad_top = n->window.pad_left = n->window.pad_bottom = n->window.pad_right = pad;
+    n->window.ceil_mode = pad == 0;
+    n->window.count_include_pad = k == 2;
+}
+
+static void reshape_to(struct net *net, int rank, const int64_t *dims)
+{
+    int x = net->last;
+    (void)node(net, GRAPH_RESHAPE, &x, 1, rank);
+    for (int i = 0; i < rank; i++)
+        net->graph->tensors[net->last].dims[i] = dims[i];
+}
+
+static void linear(struct net *net, int k, int n)
+{
+    int64_t dims[2] = {n, k};
+    int inputs[3] = {net->last, constant(net, 2, dims, -1 / sqrt(k), 1 / sqrt(k)), vector(net, n, -1, 1)};
+    (void)node(net, GRAPH_LINEAR, inputs, 3, 2);
+}
+
+static void finish(struct net *net)
+{
+    net->graph->outputs = malloc(sizeof *net->graph->outputs);
+    assert_non_null(net->graph->outputs);
+    net->graph->outputs[0] = net->last;
+    net->graph->output_count = 1;
+}
+
+static void pooled_head(struct net *net, int c, int classes)
+{
+    int x = net->last;
+    (void)node(net, GRAPH_GLOBAL_AVERAGE, &x, 1, 2);
+    linear(net, c, classes);
+    finish(net);
+}
+
+/* ---- the networks ------------------------------------------------------------------------------------------------ */
+
+static struct net residual_net(void)
+{
+    struct net net = net_new(3, 4);
+    int before;
+
+    conv(&net, (struct conv){.c = 3, .m = 19, .k = 3, .stride = 2, .pad = 1, .activation = GRAPH_CLAMP});
+    before = net.last;
+    conv(&net, (struct conv){.c = 19, .m = 40, .k = 1, .activation = GRAPH_HARD_SWISH});
+    conv(&net, (struct conv){.c = 40, .m = 40, .k = 5, .pad = 2, .groups = 40, .activation = GRAPH_SILU});
+    conv(&net, (struct conv){.c = 40, .m = 19, .k = 1, .residual = before});
+    conv(&net, (struct conv){.c = 19, .m = 24, .k = 3, .pad = 1, .stride = 2, .activation = GRAPH_LEAKY_RELU});
+    conv(&net, (struct conv){.c = 24, .m = 33, .k = 1, .activation = GRAPH_CLAMP});
+    pooled_head(&net, 33, 10);
+    return net;
+}
+
+/* dilations, groups, several outputs a channel, strided 1x1, uneven pads, SAME */
+static struct net odd_convolutions(void)
+{
+    struct net net = net_new(4, 4);
+    struct graph_node *n;
+
+    conv(&net, (struct conv){.c = 4, .m = 12, .k = 3, .pad = 2, .dilation = 2, .activation = GRAPH_SIGMOID});
+    conv(&net, (struct conv){.c = 12, .m = 18, .k = 3, .pad = 1, .groups = 3});
+    conv(&net, (struct conv){.c = 18, .m = 36, .k = 3, .pad = 1, .groups = 18, .stride = 2});
+    conv(&net, (struct conv){.c = 36, .m = 17, .k = 1, .stride = 2, .activation = GRAPH_HARD_SIGMOID});
+    n = conv(&net, (struct conv){.c = 17, .m = 20, .k = 3, .pad = 0});
+    n->window.pad_bottom = 2;
+    n->window.pad_left = 1;
+    n->window.pad_right = 3;
+    n = conv(&net, (struct conv){.c = 20, .m = 20, .k = 4, .groups = 20, .stride = 1});
+    n->window.auto_pad = 1;
+    n = conv(&net, (struct conv){.c = 20, .m = 8, .k = 1, .groups = 4});
+    n = conv(&net, (struct conv){.c = 8, .m = 9, .k = 3, .stride = 2});
+    n->window.auto_pad = 2;
+    n->window.kernel_w = 3;
+    pooled_head(&net, 9, 5);
+    return net;
+}
+
+/* squeeze and excite, batch norm, pools, concat, constants that broadcast, a sum of maps */
+static struct net elementwise_net(void)
+{
+    struct net net = net_new(2, 4);
+    int x, squeezed, parts[3], bn[5], pair[2];
+    int64_t scalar[4] = {1, 1, 1, 1}, channel[4] = {1, 24, 1, 1};
+    struct graph_node *n;
+
+    conv(&net, (struct conv){.c = 2, .m = 12, .k = 3, .pad = 1});
+    x = net.last;
+    bn[0] = x;
+    bn[1] = vector(&net, 12, .5, 1.5);
+    bn[2] = vector(&net, 12, -1, 1);
+    bn[3] = vector(&net, 12, -1, 1);
+    bn[4] = vector(&net, 12, .1, 2);
+    n = node(&net, GRAPH_BATCH_NORM, bn, 5, 4);
+    n->epsilon = 1e-3f;
+    n->activation = GRAPH_SILU;
+    parts[0] = net.last;
+    pool_by(&net, GRAPH_MAX_POOL, 3, 1, 1);
+    parts[1] = net.last;
+    n = node(&net, GRAPH_CONCAT, parts, 2, 4);
+    n->axis = 1;
+    x = net.last;
+    (void)node(&net, GRAPH_GLOBAL_AVERAGE, &x, 1, 4);
+    conv(&net, (struct conv){.c = 24, .m = 6, .k = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 6, .m = 24, .k = 1, .activation = GRAPH_SIGMOID});
+    squeezed = net.last;
+    pair[0] = x;
+    pair[1] = squeezed;
+    (void)node(&net, GRAPH_MUL, pair, 2, 4);
+    pair[0] = net.last;
+    pair[1] = x;
+    n = node(&net, GRAPH_ADD, pair, 2, 4);
+    n->activation = GRAPH_CLAMP;
+    n->high = 6;
+    pool_by(&net, GRAPH_AVERAGE_POOL, 2, 2, 0);
+    pool_by(&net, GRAPH_AVERAGE_POOL, 3, 2, 1);
+    pair[0] = net.last;
+    pair[1] = constant(&net, 4, scalar, 1.5, 2);
+    (void)node(&net, GRAPH_MUL, pair, 2, 4);
+    pair[0] = net.last;
+    pair[1] = constant(&net, 4, channel, -1, 1);
+    (void)node(&net, GRAPH_ADD, pair, 2, 4);
+    n = unary(&net, GRAPH_ACTIVATION);
+    n->activation = GRAPH_HARD_SWISH;
+    n = unary(&net, GRAPH_SOFTMAX);
+    n->axis = 1;
+    pooled_head(&net, 24, 7);
+    n = unary(&net, GRAPH_SOFTMAX);
+    n->axis = 1;
+    net.graph->outputs[0] = net.last;
+    return net;
+}
+
+/* a flattened map, a channel shuffle through rank 5, softmax and concat along other axes; works at 8 x 8 only */
+static struct net shuffled_net(void)
+{
+    struct net net = net_new(6, 4);
+    int64_t five[5] = {-1, 2, 3, 8, 8}, four[4] = {-1, 6, 8, 8}, flat[2] = {-1, -1}, image[4] = {-1, 4, 4, 2};
+    int64_t weights[4] = {1, 6, 8, 8};
+    int pair[2];
+    struct graph_node *n;
+
+    reshape_to(&net, 5, five);
+    n = unary(&net, GRAPH_TRANSPOSE);
+    n->permutation[0] = 0;
+    n->permutation[1] = 2;
+    n->permutation[2] = 1;
+    n->permutation[3] = 3;
+    n->permutation[4] = 4;
+    reshape_to(&net, 4, four);
+    pair[0] = net.last;
+    pair[1] = constant(&net, 4, weights, -1, 1);
+    (void)node(&net, GRAPH_MUL, pair, 2, 4);
+    n = unary(&net, GRAPH_SOFTMAX);
+    n->axis = 2;
+    pair[0] = net.last;
+    n = node(&net, GRAPH_CONCAT, (int[2]){net.last, pair[0]}, 2, 4);
+    n->axis = 3;
+    (void)unary(&net, GRAPH_IDENTITY);
+    reshape_to(&net, 2, flat);
+    linear(&net, 6 * 8 * 16, 32);
+    reshape_to(&net, 4, image);
+    conv(&net, (struct conv){.c = 4, .m = 5, .k = 3, .pad = 1});
+    reshape_to(&net, 2, flat);
+    linear(&net, 40, 4);
+    finish(&net);
+    return net;
+}
+
+static struct net perceptron(void)
+{
+    struct net net = net_new(13, 2);
+    struct graph_node *n;
+
+    linear(&net, 13, 21);
+    n = &net.graph->nodes[net.graph->node_count - 1];
+    n->activation = GRAPH_CLAMP;
+    n->high = INFINITY;
+    linear(&net, 21, 4);
+    finish(&net);
+    return net;
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+static struct pool *pools[9];
+
+static float *random_input(size_t n)
+{
+    float *x = malloc(n * sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(random_unit(&rng) * 2 - 1);
+    return x;
+}
+
+static void to_nhwc(const float *x, float *to, size_t n, size_t c, size_t pixels)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < c; j++)
+            for (size_t p = 0; p < pixels; p++)
+                to[(i * pixels + p) * c + j] = x[(i * c + j) * pixels + p];
+}
+
+/* Runs x through the session. */
+static const float *run(struct engine_session *session, struct engine_model *model, const float *x, int n, int h, int w,
+                        bool taps)
+{
+    struct infomask_error err = {0};
+    float *input = NULL;
+
+    if (engine_prepare(session, n, h, w, taps, &input, &err) != INFOMASK_OK)
+        fail_msg("%s", err.text);
+    to_nhwc(x, input, (size_t)n, (size_t)engine_model_info(model)->channels, (size_t)(h * w));
+    assert_int_equal(engine_run(session, &err), INFOMASK_OK);
+    return engine_output(session);
+}
+
+static struct engine_model *model_of(struct net net, enum kernel_isa isa, struct engine_options options)
+{
+    struct engine_model *model = NULL;
+    struct infomask_error err = {0};
+
+    options.kernels = kernels_get(isa);
+    if (engine_model_create(&model, net.graph, &options, &err) != INFOMASK_OK)
+        fail_msg("%s", err.text);
+    return model;
+}
+
+typedef struct net build(void);
+
+/* rng is at the same place each time, so that the networks are the same. */
+static struct net build_at(build *make, uint64_t stream)
+{
+    rng = random_stream(SEED, stream);
+    return make();
+}
+
+static void check(build *make, enum kernel_isa isa, int n, int h, int w, int threads)
+{
+    struct net net = build_at(make, 1), same = build_at(make, 1);
+    int c = (int)net.graph->tensors[net.graph->input].dims[1];
+    float *x = random_input((size_t)(n * c * h * w));
+    struct oracle_tensor *want = oracle_run(same.graph, x, (size_t)n, (size_t)h, (size_t)w);
+    const struct oracle_tensor *out = &want[same.graph->outputs[0]];
+    struct engine_model *model = model_of(net, isa, (struct engine_options){0});
+    struct engine_session *session = NULL;
+    const float *got;
+
+    assert_int_equal(engine_session_create(&session, model, pools[threads], NULL), INFOMASK_OK);
+    session->poison = true;
+    got = run(session, model, x, n, h, w, false);
+    assert_int_equal(engine_model_info(model)->outputs * (size_t)n, oracle_count(out));
+    for (size_t i = 0; i < oracle_count(out); i++)
+        if (!(fabs((double)got[i] - out->v[i]) <= 2e-5 * (1 + fabs(out->v[i]))))
+            fail_msg("table %d, %d x %d x %d, %d threads, output %zu: %.8g, not %.8g", isa, n, h, w, threads, i,
+                     (double)got[i], out->v[i]);
+    engine_session_free(session);
+    engine_model_free(model);
+    oracle_free(same.graph, want);
+    graph_free(same.graph);
+    free(x);
+}
+
+static void check_everywhere(build *make, int h, int w)
+{
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        if (kernels_get((enum kernel_isa)isa) == NULL)
+            continue;
+        check(make, (enum kernel_isa)isa, 1, h, w, 0);
+        check(make, (enum kernel_isa)isa, 3, h, w, 2);
+    }
+}
+
+static void residual_network(void **state)
+{
+    (void)state;
+    check_everywhere(residual_net, 32, 32);
+    check_everywhere(residual_net, 57, 41);
+    check_everywhere(residual_net, 5, 9);
+}
+
+static void odd_convolutions_network(void **state)
+{
+    (void)state;
+    check_everywhere(odd_convolutions, 24, 24);
+    check_everywhere(odd_convolutions, 17, 30);
+}
+
+static void elementwise_network(void **state)
+{
+    (void)state;
+    check_everywhere(elementwise_net, 16, 16);
+    check_everywhere(elementwise_net, 13, 27);
+}
+
+static void shuffled_network(void **state)
+{
+    (void)state;
+    check_everywhere(shuffled_net, 8, 8);
+}
+
+static void perceptron_network(void **state)
+{
+    (void)state;
+    check_everywhere(perceptron, 1, 1);
+}
+
+/* The same bits for any number of threads, again and again. */
+static void threads_do_not_matter(void **state)
+{
+    static const int counts[] = {1, 2, 3, 8};
+    struct engine_model *model = model_of(build_at(residual_net, 1), kernels_best()->isa, (struct engine_options){0});
+    int n = 5, size = 40;
+    float *x = random_input((size_t)(n * 3 * size * size)), want[50];
+    (void)state;
+
+    for (int repeat = 0; repeat < 20; repeat++) {
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+            struct engine_session *session = NULL;
+            const float *got;
+            assert_int_equal(engine_session_create(&session, model, pools[counts[i]], NULL), INFOMASK_OK);
+            got = run(session, model, x, n, size, size, repeat % 2);
+            if (repeat == 0 && i == 0)
+                memcpy(want, got, sizeof want);
+            assert_memory_equal(got, want, sizeof want);
+            engine_session_free(session);
+        }
+    }
+    engine_model_free(model);
+    free(x);
+}
+
+/* The logit is the mean of the cells' logits; the head alone gives the network's bits. */
+static void taps_identity(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        struct engine_model *model;
+        const struct engine_info *info;
+        struct engine_session *session = NULL;
+        struct engine_tap features, sum;
+        float *x, *mean, z[10];
+        const float *out;
+        if (kernels_get((enum kernel_isa)isa) == NULL)
+            continue;
+        model = model_of(build_at(residual_net, 1), (enum kernel_isa)isa, (struct engine_options){0});
+        info = engine_model_info(model);
+        x = random_input(3 * 48 * 64);
+        assert_true(info->pooled_head && !info->softmax_output && !info->fixed_size && !info->noise);
+        assert_int_equal(info->features, 33);
+        assert_int_equal(info->stride, 4);
+        assert_int_equal(info->tap_count, 1);
+        assert_int_equal(engine_session_create(&session, model, pools[2], NULL), INFOMASK_OK);
+        session->poison = true;
+        out = run(session, model, x, 1, 48, 64, true);
+        features = engine_features(session);
+        sum = engine_residual(session, 0);
+        assert_true(features.n == 1 && features.h == 12 && features.w == 16 && features.c == 33);
+        assert_true(sum.h == 24 && sum.w == 32 && sum.c == 19 && isfinite(sum.data[24 * 32 * 19 - 1]));
+        assert_null(engine_residual(session, 1).data);
+        for (int k = 0; k < 10; k++) {
+            double mean_logit = 0;
+            for (int cell = 0; cell < 12 * 16; cell++)
+                for (int c = 0; c < 33; c++)
+                    mean_logit += (double)info->head_w[k * 33 + c] * (double)features.data[cell * 33 + c];
+            mean_logit = mean_logit / (12 * 16) + (double)info->head_b[k];
+            assert_true(fabs(mean_logit - (double)out[k]) < 1e-5);
+        }
+        mean = aligned_alloc(64, 256);
+        kernels_get((enum kernel_isa)isa)->global_average(features.data, 12 * 16, 33, mean, 0, 33);
+        engine_head(model, mean, z);
+        assert_memory_equal(z, out, sizeof z);
+        (void)run(session, model, x, 1, 48, 64, false);
+        assert_null(engine_features(session).data);
+        free(mean);
+        free(x);
+        engine_session_free(session);
+        engine_model_free(model);
+    }
+}
+
+/* Without sums: the last tensor of each resolution. */
+static void taps_of_a_plain_network(void **state)
+{
+    struct engine_model *model = model_of(build_at(odd_convolutions, 1), KERNEL_REF, (struct engine_options){0});
+    const struct engine_info *info = engine_model_info(model);
+    struct engine_session *session = NULL;
+    float *x = random_input(4 * 64 * 64);
+    bool seen[65 * 65] = {false};
+    (void)state;
+
+    assert_true(info->tap_count >= 4);
+    assert_int_equal(engine_session_create(&session, model, NULL, NULL), INFOMASK_OK);
+    (void)run(session, model, x, 1, 64, 64, true);
+    for (int i = 0; i < info->tap_count; i++) {
+        struct engine_tap tap = engine_residual(session, i);
+        assert_true(tap.h < 65 && tap.w < 65 && isfinite(tap.data[tap.h * tap.w * tap.c - 1]));
+        assert_false(seen[tap.h * 65 + tap.w]);
+        seen[tap.h * 65 + tap.w] = true;
+    }
+    engine_session_free(session);
+    engine_model_free(model);
+    free(x);
+}
+
+/* ---- noise ------------------------------------------------------------------------------------------------------- */
+
+static struct net dropout_net(void)
+{
+    struct net net = net_new(3, 4);
+    struct graph_node *n;
+    int before;
+
+    conv(&net, (struct conv){.c = 3, .m = 16, .k = 3, .stride = 2, .pad = 1, .activation = GRAPH_CLAMP});
+    before = net.last;
+    n = unary(&net, GRAPH_NOISE);
+    n->sigma = .3f;
+    conv(&net, (struct conv){.c = 16, .m = 16, .k = 3, .pad = 1, .residual = before});
+    n = unary(&net, GRAPH_DROPOUT);
+    n->ratio = .25f;
+    conv(&net, (struct conv){.c = 16, .m = 20, .k = 1});
+    pooled_head(&net, 20, 3);
+    return net;
+}
+
+/* Without a clamp behind the noise the network is linear in it: the passes' mean tends to the quiet answer. */
+static void noise_is_reproducible(void **state)
+{
+    enum { SAMPLES = 300 };
+    static float z[SAMPLES * 3], again[SAMPLES * 3];
+    struct engine_model *model = model_of(build_at(dropout_net, 1), kernels_best()->isa, (struct engine_options){0});
+    struct engine_session *session = NULL, *lone = NULL;
+    float *x = random_input(3 * 32 * 32), quiet[3];
+    (void)state;
+
+    assert_true(engine_model_info(model)->noise);
+    assert_int_equal(engine_session_create(&session, model, pools[3], NULL), INFOMASK_OK);
+    assert_int_equal(engine_session_create(&lone, model, NULL, NULL), INFOMASK_OK);
+    session->poison = true;
+    assert_int_equal(engine_noisy(session, 2, 1, z, NULL), INFOMASK_INTERNAL);
+    memcpy(quiet, run(session, model, x, 1, 32, 32, true), sizeof quiet);
+    assert_int_equal(engine_noisy(session, SAMPLES, 5, z, NULL), INFOMASK_OK);
+    (void)run(lone, model, x, 1, 32, 32, false);
+    assert_int_equal(engine_noisy(lone, SAMPLES, 5, again, NULL), INFOMASK_OK);
+    assert_memory_equal(z, again, sizeof z);
+    assert_memory_equal(engine_output(session), quiet, sizeof quiet);
+    assert_int_equal(engine_noisy(lone, 7, 5, again, NULL), INFOMASK_OK); /* a sample does not depend on the others */
+    assert_memory_equal(z, again, 7 * 3 * sizeof *z);
+    assert_int_equal(engine_noisy(lone, 7, 6, again, NULL), INFOMASK_OK);
+    assert_memory_not_equal(z, again, 7 * 3 * sizeof *z);
+    for (int k = 0; k < 3; k++) {
+        double mean = 0, square = 0;
+        for (int i = 0; i < SAMPLES; i++) {
+            mean += (double)z[i * 3 + k] / SAMPLES;
+            square += (double)z[i * 3 + k] * (double)z[i * 3 + k] / SAMPLES;
+        }
+        double deviation = sqrt(square - mean * mean);
+        assert_true(deviation > 1e-4);
+        assert_true(fabs(mean - (double)quiet[k]) < 5 * deviation / sqrt(SAMPLES));
+    }
+    engine_session_free(session);
+    engine_session_free(lone);
+    engine_model_free(model);
+    free(x);
+}
+
+/* head_dropout: passes differ, few fit at once under a small limit, and the bits stay. */
+static void head_dropout(void **state)
+{
+    static float z[64 * 10], tight[64 * 10];
+    struct engine_model *model[2];
+    float *x = NULL;
+    (void)state;
+
+    for (int i = 0; i < 2; i++) {
+        struct engine_options options = {.head_dropout = .4f};
+        struct engine_session *session = NULL;
+        model[i] = model_of(build_at(residual_net, 1), KERNEL_REF, options);
+        x = x == NULL ? random_input(3 * 32 * 32) : x;
+        assert_true(engine_model_info(model[i])->noise && engine_model_info(model[i])->pooled_head);
+        if (i == 1)
+            model[i]->options.arena_limit = engine_arena_bytes(model[i], 1, 32, 32) + 4096;
+        assert_int_equal(engine_session_create(&session, model[i], NULL, NULL), INFOMASK_OK);
+        (void)run(session, model[i], x, 1, 32, 32, false);
+        assert_int_equal(engine_noisy(session, 64, 9, i == 0 ? z : tight, NULL), INFOMASK_OK);
+        engine_session_free(session);
+    }
+    assert_memory_equal(z, tight, sizeof z);
+    assert_memory_not_equal(z, z + 10, 10 * sizeof *z);
+    engine_model_free(model[0]);
+    engine_model_free(model[1]);
+    free(x);
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
+
+static void sizes_are_refused_with_a_reason(void **state)
+{
+    struct engine_model *model = model_of(build_at(residual_net, 1), KERNEL_BLAS,
+                                          (struct engine_options){.arena_limit = 200000});
+    struct engine_model *fixed;
+    struct engine_session *session = NULL;
+    struct infomask_error err = {0};
+    struct net net = build_at(shuffled_net, 1);
+    float *input;
+    (void)state;
+
+    assert_int_equal(engine_session_create(&session, model, NULL, NULL), INFOMASK_OK);
+    assert_int_equal(engine_prepare(session, 1, 2000, 2000, false, &input, &err), INFOMASK_LIMIT);
+    assert_non_null(strstr(err.text, "fits"));
+    assert_int_equal(engine_prepare(session, 1, 32, 32, false, &input, &err), INFOMASK_OK);
+    assert_true(engine_session_bytes(session) <= 200000);
+    assert_int_equal(engine_prepare(session, 0, 32, 32, false, &input, &err), INFOMASK_ARGUMENT);
+    assert_int_equal(engine_noisy(session, 3, 1, input, &err), INFOMASK_NO_NOISE);
+    engine_session_free(session);
+    engine_model_free(model);
+
+    net.graph->tensors[net.graph->input].dims[2] = net.graph->tensors[net.graph->input].dims[3] = 8;
+    fixed = model_of(net, KERNEL_REF, (struct engine_options){0});
+    assert_true(engine_model_info(fixed)->fixed_size);
+    assert_int_equal(engine_arena_bytes(fixed, 1, 16, 16), 0);
+    assert_true(engine_arena_bytes(fixed, 1, 8, 8) > 0);
+    assert_int_equal(engine_session_create(&session, fixed, NULL, NULL), INFOMASK_OK);
+    assert_int_equal(engine_prepare(session, 1, 16, 16, false, &input, &err), INFOMASK_ARGUMENT);
+    assert_non_null(strstr(err.text, "8 x 8"));
+    engine_session_free(session);
+    engine_model_free(fixed);
+}
+
+/* More sizes than plans are kept: each still gives its own answer, and a trimmed session gets its memory again. */
+static void plans_come_and_go(void **state)
+{
+    struct engine_model *model = model_of(build_at(residual_net, 1), KERNEL_BLAS, (struct engine_options){.plans = 3});
+    struct engine_session *session[2] = {NULL, NULL};
+    float *x = random_input(3 * 64 * 64);
+    int kept = 0;
+    (void)state;
+
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(engine_session_create(&session[i], model, NULL, NULL), INFOMASK_OK);
+    for (int round = 0; round < 2; round++) {
+        for (int size = 20; size < 64; size += 4) {
+            float first[10];
+            memcpy(first, run(session[0], model, x, 1, size, size, false), sizeof first);
+            assert_memory_equal(run(session[1], model, x, 1, size, size, true), first, sizeof first);
+        }
+        engine_session_trim(session[0]);
+        assert_true(engine_session_bytes(session[0]) <= engine_session_bytes(session[1]));
+    }
+    for (const struct plan *plan = model->plans; plan != NULL; plan = plan->next)
+        kept++;
+    assert_true(kept <= 3);
+    for (int i = 0; i < 2; i++)
+        engine_session_free(session[i]);
+    engine_model_free(model);
+    free(x);
+}
+
+static struct net batch_softmax(void)
+{
+    struct net net = perceptron();
+    unary(&net, GRAPH_SOFTMAX)->axis = 0;
+    net.graph->outputs[0] = net.last;
+    return net;
+}
+
+static void what_mixes_a_batch_is_refused(void **state)
+{
+    struct engine_model *model = NULL;
+    struct infomask_error err = {0};
+    (void)state;
+    assert_int_equal(engine_model_create(&model, build_at(batch_softmax, 1).graph, NULL, &err),
+                     INFOMASK_UNSUPPORTED_MODEL);
+    assert_non_null(strstr(err.text, "batch"));
+    engine_model_free(NULL);
+    engine_session_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(residual_network),      cmocka_unit_test(odd_convolutions_network),
+        cmocka_unit_test(elementwise_network),   cmocka_unit_test(shuffled_network),
+        cmocka_unit_test(perceptron_network),    cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(taps_identity),         cmocka_unit_test(taps_of_a_plain_network),
+        cmocka_unit_test(noise_is_reproducible), cmocka_unit_test(head_dropout),
+        cmocka_unit_test(sizes_are_refused_with_a_reason), cmocka_unit_test(plans_come_and_go),
+        cmocka_unit_test(what_mixes_a_batch_is_refused)};
+    int failed;
+
+    kernels_warm_up();
+    for (int i = 1; i <= 8; i++)
+        (void)pool_create(&pools[i], i, NULL, NULL, NULL);
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    for (int i = 1; i <= 8; i++)
+        pool_free(pools[i]);
+    return failed;
+}

@@ -1,0 +1,151 @@
+/* The default network on the golden inputs, for every table: logits within 1e-4 of an independent engine's, and the
+ * same bits for any number of threads.  Needs the model file (`make model`); says so and skips without it, unless
+ * INFOMASK_TEST_MODEL=required.  INFOMASK_TEST_REPEATS: runs for each number of threads (default 5). */
+#include "test.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#include "core/base/pool.h"
+#include "core/engine/internal.h"
+#include "core/kernels/kernels.h"
+
+#define MODEL "config/models/efficientnet-lite0/model.onnx"
+#define GOLDEN "tests/data/golden/"
+#define SIDE 224
+#define INPUTS (3 * SIDE * SIDE)
+#define CLASSES 1000
+
+static const char *const photos[] = {"chelsea", "coffee", "rocket"};
+
+static struct engine_model *load(const struct kernel_table *table)
+{
+    struct engine_options options = {.kernels = table};
+    struct engine_model *model = NULL;
+    struct graph *graph = NULL;
+    struct infomask_error err = {0};
+
+    if (onnx_read(MODEL, NULL, &graph, &err) != INFOMASK_OK || graph_infer_shapes(graph, &err) != INFOMASK_OK ||
+        graph_fold_constants(graph, &err) != INFOMASK_OK || graph_fuse(graph, &err) != INFOMASK_OK ||
+        graph_prune(graph, &err) != INFOMASK_OK ||
+        engine_model_create(&model, graph, &options, &err) != INFOMASK_OK)
+        fail_msg("%s", err.text);
+    return model;
+}
+
+static float *read_floats(const char *photo, const char *what, size_t n)
+{
+    char path[256];
+    float *data = malloc(n * sizeof *data);
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, GOLDEN "%s.%s.f32", photo, what);
+    file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_non_null(data);
+    assert_int_equal(fread(data, sizeof *data, n, file), n);
+    (void)fclose(file);
+    return data;
+}
+
+static void put(const float *nchw, float *to)
+{
+    for (size_t c = 0; c < 3; c++)
+        for (size_t p = 0; p < SIDE * SIDE; p++)
+            to[p * 3 + c] = nchw[c * SIDE * SIDE + p];
+}
+
+static int need_model(void)
+{
+    const char *required = getenv("INFOMASK_TEST_MODEL");
+
+    if (access(MODEL, R_OK) == 0)
+        return 1;
+    if (required != NULL && strcmp(required, "required") == 0)
+        fail_msg("no " MODEL);
+    print_message("no " MODEL ": run `make model` first\n");
+    return 0;
+}
+
+static void golden_logits(void **state)
+{
+    (void)state;
+    if (!need_model())
+        skip();
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
+        struct engine_model *model;
+        struct engine_session *session = NULL;
+        float *input = NULL;
+        if (table == NULL)
+            continue;
+        model = load(table);
+        assert_int_equal(engine_session_create(&session, model, NULL, NULL), INFOMASK_OK);
+        session->poison = true;
+        assert_int_equal(engine_model_info(model)->outputs, CLASSES);
+        assert_true(engine_model_info(model)->pooled_head);
+        assert_int_equal(engine_model_info(model)->stride, 32);
+        assert_int_equal(engine_model_info(model)->tap_count, 9);
+        for (int i = 0; i < (isa == KERNEL_REF ? 1 : 3); i++) { /* the readable kernels take their time */
+            float *x = read_floats(photos[i], "input", INPUTS), *want = read_floats(photos[i], "logits", CLASSES);
+            double worst = 0;
+            assert_int_equal(engine_prepare(session, 1, SIDE, SIDE, i == 1, &input, NULL), INFOMASK_OK);
+            put(x, input);
+            assert_int_equal(engine_run(session, NULL), INFOMASK_OK);
+            for (int k = 0; k < CLASSES; k++)
+                worst = fmax(worst, fabs((double)engine_output(session)[k] - (double)want[k]));
+            print_message("%s, %s: largest difference %.2g\n", table->name, photos[i], worst);
+            assert_true(worst < 1e-4);
+            free(x);
+            free(want);
+        }
+        engine_session_free(session);
+        engine_model_free(model);
+    }
+}
+
+static void threads_do_not_matter(void **state)
+{
+    static const int counts[] = {1, 2, 3, 8};
+    const char *text = getenv("INFOMASK_TEST_REPEATS");
+    long repeats = text != NULL ? strtol(text, NULL, 10) : 5;
+    struct engine_model *model;
+    float *x[3], want[3 * CLASSES];
+    (void)state;
+
+    if (!need_model())
+        skip();
+    model = load(kernels_best());
+    for (int i = 0; i < 3; i++)
+        x[i] = read_floats(photos[i], "input", INPUTS);
+    for (int c = 0; c < 4; c++) {
+        struct pool *pool = NULL;
+        struct engine_session *session = NULL;
+        assert_int_equal(pool_create(&pool, counts[c], NULL, NULL, NULL), INFOMASK_OK);
+        assert_int_equal(engine_session_create(&session, model, pool, NULL), INFOMASK_OK);
+        for (long repeat = 0; repeat < repeats; repeat++) {
+            float *input = NULL;
+            int n = repeat % 4 == 3 ? 3 : 1; /* alone, and three at once */
+            size_t bytes = (size_t)n * CLASSES * sizeof *want;
+            assert_int_equal(engine_prepare(session, n, SIDE, SIDE, repeat % 2, &input, NULL), INFOMASK_OK);
+            for (int i = 0; i < n; i++)
+                put(x[i], input + i * INPUTS);
+            assert_int_equal(engine_run(session, NULL), INFOMASK_OK);
+            if (c == 0 && (repeat == 0 || repeat == 3))
+                memcpy(want, engine_output(session), bytes);
+            assert_memory_equal(engine_output(session), want, bytes);
+        }
+        engine_session_free(session);
+        pool_free(pool);
+    }
+    for (int i = 0; i < 3; i++)
+        free(x[i]);
+    engine_model_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(golden_logits), cmocka_unit_test(threads_do_not_matter)};
+    kernels_warm_up();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -129,12 +129,11 @@ static void print_wrapped(const char *text, int column)
     column = HELP_COLUMN;
     while (*text != '\0') {
         int word = (int)strcspn(text, " ");
-        if (column + word > HELP_WIDTH && column > HELP_COLUMN) {
+        if (column > HELP_COLUMN && column + 1 + word > HELP_WIDTH) {
             (void)printf("\n%*s", HELP_COLUMN, "");
             column = HELP_COLUMN;
         }
-        (void)printf("%.*s%s", word, text, text[word] != '\0' ? " " : "");
-        column += word + 1;
+        column += printf("%s%.*s", column > HELP_COLUMN ? " " : "", word, text);
         text += word + (text[word] != '\0');
     }
     (void)putchar('\n');
@@ -265,7 +264,8 @@ static enum infomask_status read_default_file(struct cli *cli, struct infomask_e
     return status;
 }
 
-static enum infomask_status read_settings(struct cli *cli, const struct given *given, struct infomask_error *err)
+static enum infomask_status read_settings(struct cli *cli, const struct given *given, bool thorough,
+                                          struct infomask_error *err)
 {
     const char *file = given->file != NULL ? given->file : getenv("INFOMASK_CONFIG");
     enum infomask_status status = config_init(&cli->config, err);
@@ -274,7 +274,7 @@ static enum infomask_status read_settings(struct cli *cli, const struct given *g
         return status;
     status = file != NULL && file[0] != '\0' ? read_file(cli, file, err) : read_default_file(cli, err);
     if (status == INFOMASK_OK)
-        status = config_read_environment(&cli->config, environ, err);
+        status = config_read_environment(&cli->config, environ, thorough ? cli_warns : NULL, NULL, err);
     for (int key = 0; key < CONFIG_COUNT && status == INFOMASK_OK; key++)
         if (given->settings[key] != NULL) {
             status = config_set(&cli->config, (enum config_key)key, given->settings[key], CONFIG_FLAG, err);
@@ -314,7 +314,7 @@ int cli_open(struct cli *cli, const struct cli_spec *spec, int argc, char **argv
     argv[0] = (char *)(uintptr_t)cli->command;
     cli->operands = argv + optind;
     cli->operand_count = argc - optind;
-    if (!spec->offline && read_settings(cli, &given, &err) != INFOMASK_OK)
+    if (!spec->offline && read_settings(cli, &given, spec->thorough, &err) != INFOMASK_OK)
         return err.status == INFOMASK_ARGUMENT ? cli_misused(cli->command, "%s", err.text)
                                                : cli_fails(cli->command, "%s", err.text);
     return -1;

@@ -25,6 +25,7 @@ struct cli_spec {
     unsigned params;              /* the group whose parameters are flags; 0: none */
     const char *sections;         /* sections of settings that are flags, with spaces around each; NULL: none */
     bool offline;                 /* no settings are read at all */
+    bool thorough;                /* variables INFOMASK_... that are no setting are warned about */
     /* Takes one of the command's own flags; false: wrong usage (and said so on standard error). */
     bool (*take)(void *context, int letter, const char *value);
     void *context;

@@ -5,7 +5,12 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+enum {
+    CLI_DONE = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_CUT = 256 /* failed, and threads still work: the process ends at once, nothing is freed under them */
+};
 
 /* X(name, summary): the commands, in the order of the help; each is cmd_NAME(argc, argv), argv[0] its own name. */
 #define CLI_COMMANDS(X)                                                     \

@@ -88,6 +88,7 @@ int cmd_config(int argc, char **argv)
                  "environment or a flag.  Later ones win in this order.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
+        .thorough = true,
         .sections = " server images models compute state log ",
         .take = take,
         .context = &shown,

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "core/infomask.h"
@@ -23,6 +24,13 @@ static void print_help(FILE *stream)
     (void)fprintf(stream, "\nEach has its own --help.  Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
 }
 
+static int end(int code)
+{
+    if (code == CLI_CUT)
+        _exit(CLI_FAILED);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -37,7 +45,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return end(commands[i].run(argc - 1, argv + 1));
     if (name[0] != '\0')
         (void)fprintf(stderr, "infomask: there is no command \"%s\"\n\n", name);
     print_help(stderr);

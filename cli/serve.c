@@ -45,13 +45,13 @@ static int run_server(const struct server_parts *parts, const char *command)
 {
     struct server *server = NULL;
     struct infomask_error err;
-    int code;
 
     if (server_create(parts, &server, &err) != INFOMASK_OK)
         return cli_fails(command, "%s", err.text);
-    code = server_run(server);
+    if (server_run(server) == SERVER_CUT)
+        return CLI_CUT;
     server_free(server);
-    return code;
+    return CLI_DONE;
 }
 
 static int serve(const struct config *config, const char *command)
@@ -69,6 +69,8 @@ static int serve(const struct config *config, const char *command)
     if (status == INFOMASK_OK)
         status = open_models(config, parts.pool, parts.log, &parts.models, &err);
     code = status == INFOMASK_OK ? run_server(&parts, command) : cli_fails(command, "%s", err.text);
+    if (code == CLI_CUT)
+        return code;
     models_free(parts.models);
     pool_free(parts.pool);
     log_free(parts.log);

@@ -371,6 +371,7 @@ static bool lower_name(const char *variable, size_t length, char *name, size_t r
 }
 
 enum infomask_status config_read_environment(struct config *config, char *const *environment,
+                                             void (*warn)(void *context, const char *sentence), void *context,
                                              struct infomask_error *err)
 {
     for (; environment != NULL && *environment != NULL; environment++) {
@@ -387,9 +388,14 @@ enum infomask_status config_read_environment(struct config *config, char *const 
                 continue;
             key = config_find(name);
         }
-        if (key == CONFIG_COUNT)
-            return error_set(err, INFOMASK_ARGUMENT, "environment: %.*s is no setting",
-                             equals - variable > 80 ? 80 : (int)(equals - variable), variable);
+        if (key == CONFIG_COUNT) {
+            char sentence[128];
+            (void)snprintf(sentence, sizeof sentence, "environment: %.*s is no setting",
+                           equals - variable > 80 ? 80 : (int)(equals - variable), variable);
+            if (warn != NULL)
+                warn(context, sentence);
+            continue;
+        }
         if (config_set(config, key, equals + 1, CONFIG_ENVIRONMENT, err) != INFOMASK_OK) {
             error_prefix(err, "environment: %.*s", (int)(equals - variable), variable);
             return INFOMASK_ARGUMENT;

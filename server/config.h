@@ -80,9 +80,11 @@ enum infomask_status config_read_file(struct config *config, const char *path, s
     __attribute__((warn_unused_result));
 enum infomask_status config_read_text(struct config *config, const char *text, size_t size, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* environment: "NAME=VALUE" strings, NULL at the end.  Of the variables INFOMASK_..., INFOMASK_CONFIG (the file) is the
- * caller's; any other that is no setting is an error. */
+/* environment: "NAME=VALUE" strings, NULL at the end.  INFOMASK_CONFIG (the file) is the caller's.  Any other variable
+ * INFOMASK_... that is no setting is told to warn (may be NULL) and no error: others may set some (Kubernetes does for
+ * a service called infomask). */
 enum infomask_status config_read_environment(struct config *config, char *const *environment,
+                                             void (*warn)(void *context, const char *sentence), void *context,
                                              struct infomask_error *err) __attribute__((warn_unused_result));
 enum infomask_status config_set(struct config *config, enum config_key key, const char *value,
                                 enum config_source source, struct infomask_error *err)

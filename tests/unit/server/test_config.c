@@ -40,7 +40,7 @@ static void layers_lie_over_each_other(void **state)
     fresh(&config);
     assert_int_equal(read_text(&config, "[server]\nport = 1\nqueue=7 ; of file\n; note\n[compute]\nisa = ref\n", NULL),
                      INFOMASK_OK);
-    assert_int_equal(config_read_environment(&config, environment, NULL), INFOMASK_OK);
+    assert_int_equal(config_read_environment(&config, environment, NULL, NULL, NULL), INFOMASK_OK);
     assert_int_equal(config_set(&config, CONFIG_port, "3", CONFIG_FLAG, NULL), INFOMASK_OK);
     assert_int_equal(config.port, 3);
     assert_int_equal(config.queue, 7);
@@ -111,15 +111,36 @@ static void a_long_line_is_refused_and_not_cut(void **state)
 
 static void a_bad_environment_is_refused_by_name(void **state)
 {
-    static char *const bad[] = {"INFOMASK_PROT=1", "INFOMASK_port=1", "INFOMASK_PORT=x", "INFOMASK_=1"};
+    static char *const bad[] = {"INFOMASK_PORT=x", "INFOMASK_PORT=", "INFOMASK_MAX_BODY=-1", "INFOMASK_ISA=mmx"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char *environment[] = {bad[i], NULL};
         struct config config;
         struct infomask_error err = {0};
         fresh(&config);
-        assert_int_equal(config_read_environment(&config, environment, &err), INFOMASK_ARGUMENT);
+        assert_int_equal(config_read_environment(&config, environment, NULL, NULL, &err), INFOMASK_ARGUMENT);
         assert_non_null(strstr(err.text, "environment: INFOMASK_"));
+        assert_int_equal(config.port, 8080);
+        config_fini(&config);
+    }
+}
+
+static void hear(void *context, const char *sentence)
+{
+    (void)snprintf(context, 200, "%s", sentence);
+}
+
+static void a_foreign_variable_is_told(void **state)
+{
+    static char *const foreign[] = {"INFOMASK_PROT=1", "INFOMASK_port=1", "INFOMASK_=1", "INFOMASK_PORT_8080_TCP=tcp://x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        char *environment[] = {foreign[i], NULL}, heard[200] = "";
+        struct config config;
+        fresh(&config);
+        assert_int_equal(config_read_environment(&config, environment, hear, heard, NULL), INFOMASK_OK);
+        assert_memory_equal(heard, "environment: INFOMASK_", 22);
+        assert_non_null(strstr(heard, " is no setting"));
         assert_int_equal(config.port, 8080);
         config_fini(&config);
     }
@@ -195,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_bad_file_is_refused_by_line),
         cmocka_unit_test(a_long_line_is_refused_and_not_cut),
         cmocka_unit_test(a_bad_environment_is_refused_by_name),
+        cmocka_unit_test(a_foreign_variable_is_told),
         cmocka_unit_test(names_are_found_with_dashes),
         cmocka_unit_test(the_template_means_the_defaults),
         cmocka_unit_test(the_shipped_file_is_the_template),

@@ -1,0 +1,212 @@
+/* From the photo's bytes to the numbers, with the real network: golden logits, priors, noise, batches. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/infomask.h"
+
+#define MODEL "config/models/efficientnet-lite0/model.onnx"
+#define CLASSES 1000
+
+static const char *const names[] = {"chelsea", "coffee", "rocket"};
+static const char *const photos[] = {"tests/data/photos/chelsea.png", "tests/data/photos/coffee.png",
+                                     "tests/data/photos/rocket.jpg"};
+
+struct fixture {
+    struct infomask_model *model;
+    struct infomask_session *session;
+    struct pool *pool;
+};
+
+static void *read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    char *bytes;
+
+    if (file == NULL)
+        fail_msg("%s is missing (make model fetches the network)", path);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    bytes = malloc(*size);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, *size, file), *size);
+    assert_int_equal(fclose(file), 0);
+    return bytes;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct infomask_model_spec spec = infomask_default_spec();
+    struct infomask_error err = {0};
+
+    spec.path = MODEL;
+    spec.labels = CLASSES;
+    spec.dropout = 0.2F;
+    for (int i = 0; i < 3; i++) {
+        spec.mean[i] = 127;
+        spec.std[i] = 128;
+    }
+    if (infomask_model_load(&spec, &f->model, &err) != INFOMASK_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(pool_create(&f->pool, 2, NULL, NULL, &err), INFOMASK_OK);
+    assert_int_equal(infomask_session_create(f->model, f->pool, &f->session, &err), INFOMASK_OK);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    infomask_session_free(f->session);
+    infomask_model_free(f->model);
+    pool_free(f->pool);
+    free(f);
+    return 0;
+}
+
+static void classify(struct fixture *f, int photo, const struct infomask_classify_options *options,
+                     struct infomask_classification *result)
+{
+    struct infomask_photo *opened;
+    struct infomask_error err = {0};
+    size_t size;
+    void *bytes = read_file(photos[photo], &size);
+
+    assert_int_equal(infomask_photo_open(bytes, size, NULL, &opened, &err), INFOMASK_OK);
+    if (infomask_classify(f->session, opened, options, result, &err) != INFOMASK_OK)
+        fail_msg("%s", err.text);
+    infomask_photo_close(opened);
+    free(bytes);
+}
+
+static void logits_are_the_golden_ones(void **state)
+{
+    struct infomask_classify_options options = {.samples = 0};
+
+    for (int p = 0; p < 3; p++) {
+        struct infomask_classification result;
+        char path[128];
+        size_t size;
+        (void)snprintf(path, sizeof path, "tests/data/golden/%s.logits.f32", names[p]);
+        float *golden = read_file(path, &size);
+        assert_int_equal(size, CLASSES * sizeof *golden);
+        classify(*state, p, &options, &result);
+        for (int i = 0; i < CLASSES; i++)
+            assert_true(fabsf(result.logits[i] - golden[i]) < 1e-4F);
+        infomask_classification_fini(&result);
+        free(golden);
+    }
+}
+
+static void numbers_belong_together(void **state)
+{
+    struct infomask_classify_options options = {.samples = 0};
+    struct infomask_classification r;
+    double sum = 0, kl = 0, entropy = 0;
+
+    classify(*state, 1, &options, &r);
+    assert_int_equal(r.order[0], 967);
+    assert_true(fabs(exp(r.log_probability[967]) - 0.951) < 0.01);
+    for (int i = 0; i < CLASSES; i++) {
+        double p = exp(r.log_probability[i]);
+        sum += p;
+        kl += p * r.pmi[i];
+        entropy -= p * r.log_probability[i];
+        assert_true(fabs(r.pmi[i] - r.log_probability[i] + r.log_prior[i]) < 1e-12);
+        if (i > 0)
+            assert_true(r.log_probability[r.order[i - 1]] >= r.log_probability[r.order[i]]);
+    }
+    assert_true(fabs(sum - 1) < 1e-9);
+    assert_true(fabs(kl - r.information) < 1e-9);
+    assert_true(fabs(entropy - r.entropy) < 1e-9);
+    assert_true(fabs(r.prior_entropy - log(CLASSES)) < 1e-9);
+    infomask_classification_fini(&r);
+}
+
+/* information.md A5: i_t(x;y) = i_s(x;y) - log sum_k t_k exp(i_s(x;k)) */
+static void a_given_prior_moves_the_pmi(void **state)
+{
+    double t[CLASSES], sum = 0, normal = 0;
+    struct infomask_classify_options options = {.samples = 0};
+    struct infomask_classification trained, given;
+
+    for (int i = 0; i < CLASSES; i++)
+        sum += t[i] = 1.0 + i % 7;
+    for (int i = 0; i < CLASSES; i++)
+        t[i] /= sum;
+    classify(*state, 0, &options, &trained);
+    options.prior.kind = INFOMASK_PRIOR_GIVEN;
+    options.prior.p = t;
+    classify(*state, 0, &options, &given);
+    for (int i = 0; i < CLASSES; i++)
+        normal += t[i] * exp(trained.pmi[i]);
+    for (int i = 0; i < CLASSES; i++)
+        assert_true(fabs(given.pmi[i] - (trained.pmi[i] - log(normal))) < 1e-9);
+    infomask_classification_fini(&trained);
+    infomask_classification_fini(&given);
+}
+
+static void noise_is_seeded_and_sandwiches(void **state)
+{
+    struct infomask_classify_options options = {.samples = 16, .seed = 5};
+    struct infomask_classification a, b;
+
+    classify(*state, 2, &options, &a);
+    classify(*state, 2, &options, &b);
+    assert_int_equal(a.samples, 16);
+    assert_memory_equal(a.noise_ls, b.noise_ls, CLASSES * sizeof(double));
+    assert_true(fabs(a.noise_information[1] - a.noise_information[0] - a.model_information) < 1e-12);
+    assert_true(a.model_information > 0 && a.model_information < log(16));
+    for (int i = 0; i < CLASSES; i++)
+        assert_true(a.noise_ls[i] >= a.noise_l1[i] - 1e-12);
+    infomask_classification_fini(&b);
+    options.seed = 6;
+    classify(*state, 2, &options, &b);
+    assert_memory_not_equal(a.noise_ls, b.noise_ls, CLASSES * sizeof(double));
+    infomask_classification_fini(&a);
+    infomask_classification_fini(&b);
+}
+
+static void a_batch_gives_what_single_passes_give(void **state)
+{
+    struct fixture *f = *state;
+    struct infomask_classify_options options = {.samples = 0};
+    struct infomask_classification alone, results[11];
+    struct infomask_photo *opened[11];
+    struct infomask_error errors[11], err = {0};
+    void *bytes[11];
+    size_t size;
+
+    for (int i = 0; i < 11; i++) { /* the tenth is cut short */
+        bytes[i] = read_file(photos[i % 3], &size);
+        assert_int_equal(infomask_photo_open(bytes[i], i == 9 ? size / 2 : size, NULL, &opened[i], &err), INFOMASK_OK);
+    }
+    assert_int_equal(infomask_classify_batch(f->session, opened, 11, &options, results, errors, &err), INFOMASK_OK);
+    for (int i = 0; i < 11; i++) {
+        if (i == 9) {
+            assert_int_equal(errors[i].status, INFOMASK_BAD_IMAGE);
+        } else {
+            assert_int_equal(errors[i].status, INFOMASK_OK);
+            classify(f, i % 3, &options, &alone);
+            for (int c = 0; c < CLASSES; c++)
+                assert_true(fabsf(alone.logits[c] - results[i].logits[c]) < 1e-5F);
+            infomask_classification_fini(&alone);
+        }
+        infomask_classification_fini(&results[i]);
+        infomask_photo_close(opened[i]);
+        free(bytes[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_are_the_golden_ones),     cmocka_unit_test(numbers_belong_together),
+        cmocka_unit_test(a_given_prior_moves_the_pmi),    cmocka_unit_test(noise_is_seeded_and_sandwiches),
+        cmocka_unit_test(a_batch_gives_what_single_passes_give),
+    };
+    return cmocka_run_group_tests_name("classify", tests, set_up, tear_down);
+}

@@ -241,6 +241,10 @@ enum view_problem view_problem_of(enum infomask_status status)
         return VIEW_DEADLINE_EXCEEDED;
     case INFOMASK_CANCELLED:
         return VIEW_NOT_READY;
+    case INFOMASK_STATE_FULL:
+        return VIEW_STATE_FULL;
+    case INFOMASK_NO_SUCH_ESTIMATE:
+        return VIEW_NO_SUCH_ESTIMATE;
     case INFOMASK_OK:
     case INFOMASK_INTERNAL:
     case INFOMASK_MEMORY:

@@ -27,7 +27,9 @@
     X(LIMIT, 12, "limit")                            \
     X(DEADLINE, 13, "deadline_exceeded")             \
     X(CANCELLED, 14, "cancelled")                    \
-    X(BAD_DATA, 15, "bad_data")
+    X(BAD_DATA, 15, "bad_data")                      \
+    X(STATE_FULL, 16, "state_full")                  \
+    X(NO_SUCH_ESTIMATE, 17, "no_such_estimate")
 
 enum infomask_status {
 #define INFOMASK_STATUS_ENUM(name, number, word) INFOMASK_##name = number,

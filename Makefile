@@ -85,7 +85,7 @@ $(LIB) $(SERVER_LIB):
 
 # the flags that one source file gets beside the common ones
 file_flags = $(if $(filter $(numeric),$(1)),$(flags_numeric)) \
-	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) $(if $(filter core/kernels/avx512/%,$(1)),$(flags_avx512))
+	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) $(if $(filter core/kernels/avx512/% %_avx512.c,$(1)),$(flags_avx512))
 
 $(B)/obj/%.o: %.c | $(generated)
 	@mkdir -p $(@D)

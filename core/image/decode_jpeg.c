@@ -182,7 +182,8 @@ static void finish(struct jpeg_reader *r)
 
     if (r->cinfo.output_scanline == r->cinfo.output_height)
         (void)jpeg_finish_decompress(&r->cinfo);
-    else if (memmem(r->source.next_input_byte, r->source.bytes_in_buffer, end, sizeof end) == NULL)
+    else if (!jpeg_input_complete(&r->cinfo) && r->cinfo.unread_marker != JPEG_EOI &&
+             memmem(r->source.next_input_byte, r->source.bytes_in_buffer, end, sizeof end) == NULL)
         truncated(r);
 }
 

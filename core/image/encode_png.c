@@ -82,7 +82,7 @@ static void write_icc(struct png_writer *w)
     const struct image_png *q = w->request;
     uLongf size = compressBound(q->icc_size);
     size_t total;
-    uint8_t *chunk;
+    uint8_t *chunk = NULL;
     int code;
 
     if (q->icc == NULL || q->icc_size == 0)

@@ -80,33 +80,14 @@ static void nearest(struct resample_axis *axis, int source, double begin, double
     }
 }
 
-/* The vector kernels compute two results at a time with as many taps for both; zero weights fill up the one that the
- * photo's edge cut short, to the left where there is nothing to the right.  No sum changes. */
-static void pair_up(struct resample_axis *axis, int source)
+static void pad(struct resample_axis *axis)
 {
-    for (int i = 0; i + 1 < axis->size; i += 2) {
-        int count = axis->count[i] > axis->count[i + 1] ? axis->count[i] : axis->count[i + 1];
-        for (int j = i; j < i + 2; j++) {
-            int32_t *weights = axis->weights + (size_t)j * (size_t)axis->taps;
-            int shift = axis->first[j] + count - source;
-            if (shift > 0) {
-                memmove(weights + shift, weights, (size_t)(count - shift) * sizeof *weights);
-                memset(weights, 0, (size_t)shift * sizeof *weights);
-                axis->first[j] -= shift;
-            }
-            axis->count[j] = count;
-        }
-    }
-}
+    size_t taps = (size_t)axis->taps, last = (size_t)axis->size - 1;
 
-static void split(struct resample_axis *axis)
-{
-    size_t n = (size_t)axis->size * (size_t)axis->taps;
-
-    for (size_t i = 0; i < n; i++) {
-        int16_t *group = axis->split + i / RESAMPLE_GROUP * (2 * RESAMPLE_GROUP) + i % RESAMPLE_GROUP;
-        group[0] = (int16_t)(axis->weights[i] & ((1 << RESAMPLE_LOW_BITS) - 1));
-        group[RESAMPLE_GROUP] = (int16_t)(axis->weights[i] >> RESAMPLE_LOW_BITS);
+    for (int j = axis->size; j < axis->padded; j++) {
+        axis->first[j] = axis->first[last];
+        axis->count[j] = axis->count[last];
+        memcpy(axis->weights + (size_t)j * taps, axis->weights + last * taps, taps * sizeof *axis->weights);
     }
 }
 
@@ -121,30 +102,35 @@ static void find_range(struct resample_axis *axis)
     }
 }
 
-static bool axis_allocate(struct resample_axis *axis)
+static bool axis_allocate(struct resample_axis *axis, const struct resample_kernels *with)
 {
-    size_t n = 0, bytes = 0;
+    size_t n = 0, bytes = 0, packed = 0;
 
-    if (!checked_mul((size_t)axis->size, (size_t)axis->taps, &n) || !checked_mul(n, sizeof *axis->weights, &bytes))
+    if (!checked_mul((size_t)axis->padded, (size_t)axis->taps, &n) || !checked_mul(n, sizeof *axis->weights, &bytes) ||
+        !checked_mul(n, with->packed_bytes, &packed))
         return false;
-    axis->first = calloc((size_t)axis->size, sizeof *axis->first);
-    axis->count = calloc((size_t)axis->size, sizeof *axis->count);
+    axis->first = calloc((size_t)axis->padded, sizeof *axis->first);
+    axis->count = calloc((size_t)axis->padded, sizeof *axis->count);
     axis->weights = calloc(n, sizeof *axis->weights);
-    axis->split = aligned_new(n * 2 * sizeof *axis->split);
-    return axis->first != NULL && axis->count != NULL && axis->weights != NULL && axis->split != NULL;
+    axis->packed = packed > 0 ? aligned_new(packed) : NULL;
+    return axis->first != NULL && axis->count != NULL && axis->weights != NULL && (packed == 0 || axis->packed != NULL);
 }
 
-enum infomask_status resample_axis_init(struct resample_axis *axis, enum image_filter filter, int source, double begin,
-                                        double length, int size, struct infomask_error *err)
+static int round_up(int n, int to) { return (n + to - 1) / to * to; }
+
+enum infomask_status resample_axis_init(struct resample_axis *axis, const struct resample_kernels *with,
+                                        enum image_filter filter, int source, double begin, double length, int size,
+                                        struct infomask_error *err)
 {
     double scale = length / size, support = filter == IMAGE_NEAREST ? 0 : kernels[filter].support;
     double *scratch;
     int taps = (int)ceil(support * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
 
-    *axis = (struct resample_axis){.size = size};
-    axis->taps = (taps + RESAMPLE_GROUP - 1) / RESAMPLE_GROUP * RESAMPLE_GROUP;
+    *axis = (struct resample_axis){.size = size,
+                                   .padded = round_up(size, RESAMPLE_GROUP),
+                                   .taps = round_up(taps, RESAMPLE_GROUP)};
     scratch = malloc((size_t)axis->taps * sizeof *scratch);
-    if (scratch == NULL || !axis_allocate(axis)) {
+    if (scratch == NULL || !axis_allocate(axis, with)) {
         free(scratch);
         resample_axis_fini(axis);
         return error_set(err, INFOMASK_MEMORY, "no memory to resample the photo");
@@ -155,9 +141,10 @@ enum infomask_status resample_axis_init(struct resample_axis *axis, enum image_f
         for (int i = 0; i < size; i++)
             weigh(axis, i, filter, source, begin, scale, scratch);
     free(scratch);
-    pair_up(axis, source);
-    split(axis);
+    pad(axis);
     find_range(axis);
+    if (with->pack != NULL)
+        with->pack(axis);
     return INFOMASK_OK;
 }
 
@@ -166,7 +153,7 @@ void resample_axis_fini(struct resample_axis *axis)
     free(axis->first);
     free(axis->count);
     free(axis->weights);
-    aligned_free(axis->split);
+    aligned_free(axis->packed);
     *axis = (struct resample_axis){0};
 }
 
@@ -179,7 +166,7 @@ static uint8_t clip8(int32_t sum)
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-void resample_horizontal_c(const uint8_t *row, const struct resample_axis *axis, uint8_t *out)
+static void horizontal_row(const uint8_t *row, const struct resample_axis *axis, uint8_t *out)
 {
     for (int i = 0; i < axis->size; i++, out += 3) {
         const uint8_t *p = row + (size_t)axis->first[i] * 3;
@@ -196,8 +183,15 @@ void resample_horizontal_c(const uint8_t *row, const struct resample_axis *axis,
     }
 }
 
-void resample_vertical_c(const uint8_t *rows, size_t stride, const struct resample_axis *axis, int y, uint8_t *out,
-                         size_t bytes)
+static void horizontal(const uint8_t *const rows[RESAMPLE_ROWS], const struct resample_axis *axis,
+                       uint8_t *const out[RESAMPLE_ROWS])
+{
+    for (int j = 0; j < RESAMPLE_ROWS; j++)
+        horizontal_row(rows[j], axis, out[j]);
+}
+
+static void vertical(const uint8_t *rows, size_t stride, const struct resample_axis *axis, int y, uint8_t *out,
+                     size_t bytes)
 {
     const uint8_t *first = rows + (size_t)(axis->first[y] - axis->begin) * stride;
     const int32_t *w = axis->weights + (size_t)y * (size_t)axis->taps;
@@ -216,14 +210,17 @@ void resample_vertical_c(const uint8_t *rows, size_t stride, const struct resamp
     }
 }
 
+const struct resample_kernels resample_portable = {.name = "c", .horizontal = horizontal, .vertical = vertical};
+
 const struct resample_kernels *resample_kernels(void)
 {
-    static const struct resample_kernels portable = {resample_horizontal_c, resample_vertical_c};
 #if defined(__x86_64__)
-    static const struct resample_kernels avx2 = {resample_horizontal_avx2, resample_vertical_avx2};
+    const struct cpu_features *cpu = cpu_features();
 
-    if (cpu_features()->avx2_fma)
-        return &avx2;
+    if (cpu->avx512 && cpu->avx512_vnni)
+        return &resample_avx512;
+    if (cpu->avx2_fma)
+        return &resample_avx2;
 #endif
-    return &portable;
+    return &resample_portable;
 }

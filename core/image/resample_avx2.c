@@ -2,10 +2,26 @@
 
 #include "core/image/resample.h"
 
-/* low + high * 2^15, rounded already, to int32 pixels */
+/* The multiply-add takes 16-bit numbers: w = high * 2^15 + low, low in [0, 2^15).  Packed: of four taps the low
+ * halves, then the high ones. */
+enum { LOW_BITS = 15, PACKED_GROUP = 2 * RESAMPLE_GROUP };
+
+static void pack(struct resample_axis *axis)
+{
+    int16_t *to = axis->packed;
+    const int32_t *w = axis->weights, *end = w + (size_t)axis->padded * (size_t)axis->taps;
+
+    for (; w < end; w += RESAMPLE_GROUP, to += PACKED_GROUP)
+        for (int i = 0; i < RESAMPLE_GROUP; i++) {
+            to[i] = (int16_t)(w[i] & ((1 << LOW_BITS) - 1));
+            to[RESAMPLE_GROUP + i] = (int16_t)(w[i] >> LOW_BITS);
+        }
+}
+
+/* low + high * 2^15, with the rounding in low already, to int32 pixels */
 static inline __m256i join(__m256i low, __m256i high)
 {
-    __m256i sum = _mm256_add_epi32(low, _mm256_slli_epi32(high, RESAMPLE_LOW_BITS));
+    __m256i sum = _mm256_add_epi32(low, _mm256_slli_epi32(high, LOW_BITS));
 
     return _mm256_srai_epi32(sum, RESAMPLE_BITS);
 }
@@ -16,46 +32,61 @@ static inline __m256i load2(const uint8_t *a, const uint8_t *b)
                                    _mm_loadu_si128((const __m128i *)b), 1);
 }
 
-/* Two results at a time, one in each half: of four RGB pixels, tap pairs become words (R R G G B B . .), which the
- * multiply-add sums per channel. */
-static inline void two_results(const uint8_t *a, const uint8_t *b, const int16_t *wa, const int16_t *wb, int taps,
-                               uint8_t *out)
+static inline __m256i pair_weights(const int16_t *w)
+{
+    int32_t pair;
+
+    __builtin_memcpy(&pair, w, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+
+/* One result of two rows, a row in each half: of four RGB pixels, pairs of taps become words (R R G G B B . .), which
+ * the multiply-add sums by channel. */
+static inline __m256i one_result(const uint8_t *a, const uint8_t *b, const int16_t *w, int count)
 {
     const __m256i pair0 = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
     const __m256i pair1 = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
     __m256i low = _mm256_set1_epi32(1 << (RESAMPLE_BITS - 1)), high = _mm256_setzero_si256();
-    __m256i bytes;
 
-    for (int k = 0; k < taps; k += RESAMPLE_GROUP, a += 12, b += 12, wa += 8, wb += 8) {
-        __m256i p = load2(a, b), w = load2((const uint8_t *)wa, (const uint8_t *)wb);
-        __m256i p0 = _mm256_shuffle_epi8(p, pair0), p1 = _mm256_shuffle_epi8(p, pair1);
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(p0, _mm256_shuffle_epi32(w, 0x00)));
-        high = _mm256_add_epi32(high, _mm256_madd_epi16(p0, _mm256_shuffle_epi32(w, 0xAA)));
-        low = _mm256_add_epi32(low, _mm256_madd_epi16(p1, _mm256_shuffle_epi32(w, 0x55)));
-        high = _mm256_add_epi32(high, _mm256_madd_epi16(p1, _mm256_shuffle_epi32(w, 0xFF)));
+    for (int k = 0; k < count; k += RESAMPLE_GROUP, a += 3 * RESAMPLE_GROUP, b += 3 * RESAMPLE_GROUP, w += PACKED_GROUP) {
+        __m256i p = load2(a, b), p0 = _mm256_shuffle_epi8(p, pair0), p1 = _mm256_shuffle_epi8(p, pair1);
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(p0, pair_weights(w)));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(p0, pair_weights(w + RESAMPLE_GROUP)));
+        low = _mm256_add_epi32(low, _mm256_madd_epi16(p1, pair_weights(w + 2)));
+        high = _mm256_add_epi32(high, _mm256_madd_epi16(p1, pair_weights(w + RESAMPLE_GROUP + 2)));
     }
-    bytes = join(low, high);
-    bytes = _mm256_packs_epi32(bytes, bytes);
-    bytes = _mm256_packus_epi16(bytes, bytes);
-    _mm_storeu_si32(out, _mm256_castsi256_si128(bytes)); /* the fourth byte is overwritten by the next */
-    _mm_storeu_si32(out + 3, _mm256_extracti128_si256(bytes, 1));
+    return join(low, high);
 }
 
-void resample_horizontal_avx2(const uint8_t *row, const struct resample_axis *axis, uint8_t *out)
+static void two_rows(const uint8_t *a, const uint8_t *b, const struct resample_axis *axis, uint8_t *out_a, uint8_t *out_b)
 {
-    size_t step = (size_t)axis->taps * 2;
-    const int16_t *w = axis->split;
-    int i = 0;
+    const __m256i close = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+    size_t step = (size_t)(axis->taps / RESAMPLE_GROUP) * PACKED_GROUP;
+    const int16_t *w = axis->packed;
 
-    for (; i + 1 < axis->size; i += 2, out += 6, w += 2 * step)
-        two_results(row + (size_t)axis->first[i] * 3, row + (size_t)axis->first[i + 1] * 3, w, w + step,
-                    axis->count[i], out);
-    if (i < axis->size) { /* an odd one: computed twice, the copy lies in the row's padding */
-        const uint8_t *p = row + (size_t)axis->first[i] * 3;
-        two_results(p, p, w, w, axis->count[i], out);
+    for (int i = 0; i < axis->size; i += 4, w += 4 * step) {
+        __m256i results[4], bytes;
+        size_t at = (size_t)i * 3;
+        for (int j = 0; j < 4; j++) {
+            size_t offset = (size_t)axis->first[i + j] * 3;
+            results[j] = one_result(a + offset, b + offset, w + (size_t)j * step, axis->count[i + j]);
+        }
+        bytes = _mm256_packus_epi16(_mm256_packs_epi32(results[0], results[1]),
+                                    _mm256_packs_epi32(results[2], results[3]));
+        bytes = _mm256_shuffle_epi8(bytes, close); /* the fourth byte of each pixel is nothing */
+        _mm_storeu_si128((__m128i *)(out_a + at), _mm256_castsi256_si128(bytes));
+        _mm_storeu_si128((__m128i *)(out_b + at), _mm256_extracti128_si256(bytes, 1));
     }
+}
+
+static void horizontal(const uint8_t *const rows[RESAMPLE_ROWS], const struct resample_axis *axis,
+                       uint8_t *const out[RESAMPLE_ROWS])
+{
+    for (int j = 0; j < RESAMPLE_ROWS; j += 2)
+        two_rows(rows[j], rows[j + 1], axis, out[j], out[j + 1]);
 }
 
 /* Rows a and b become words (a b a b ..), four vectors of eight pairs */
@@ -76,22 +107,14 @@ static inline void accumulate(const uint8_t *a, const uint8_t *b, __m256i low_we
     }
 }
 
-static inline __m256i pair_weights(const int16_t *w)
-{
-    int32_t pair;
-
-    __builtin_memcpy(&pair, w, sizeof pair);
-    return _mm256_set1_epi32(pair);
-}
-
-void resample_vertical_avx2(const uint8_t *rows, size_t stride, const struct resample_axis *axis, int y, uint8_t *out,
-                            size_t bytes)
+static void vertical(const uint8_t *rows, size_t stride, const struct resample_axis *axis, int y, uint8_t *out,
+                     size_t bytes)
 {
     const uint8_t *first = rows + (size_t)(axis->first[y] - axis->begin) * stride;
-    const int16_t *w = axis->split + (size_t)y * (size_t)axis->taps * 2;
+    const int16_t *w = (const int16_t *)axis->packed + (size_t)y * (size_t)axis->taps * 2;
     int count = axis->count[y];
 
-    for (size_t x = 0; x < bytes; x += RESAMPLE_BLOCK) {
+    for (size_t x = 0; x < bytes; x += sizeof(__m256i)) {
         const uint8_t *a = first + x;
         __m256i low[4], high[4], words0, words1;
         for (int i = 0; i < 4; i++) {
@@ -99,7 +122,7 @@ void resample_vertical_avx2(const uint8_t *rows, size_t stride, const struct res
             high[i] = _mm256_setzero_si256();
         }
         for (int k = 0; k < count; k += 2, a += 2 * stride) {
-            const int16_t *pair = w + k / RESAMPLE_GROUP * 8 + k % RESAMPLE_GROUP;
+            const int16_t *pair = w + k / RESAMPLE_GROUP * PACKED_GROUP + k % RESAMPLE_GROUP;
             const uint8_t *b = k + 1 < count ? a + stride : a; /* past the last: any row, its weight is 0 */
             accumulate(a, b, pair_weights(pair), pair_weights(pair + RESAMPLE_GROUP), low, high);
         }
@@ -108,3 +131,6 @@ void resample_vertical_avx2(const uint8_t *rows, size_t stride, const struct res
         _mm256_storeu_si256((__m256i *)(out + x), _mm256_packus_epi16(words0, words1));
     }
 }
+
+const struct resample_kernels resample_avx2 = {
+    .name = "avx2", .packed_bytes = 2 * sizeof(int16_t), .pack = pack, .horizontal = horizontal, .vertical = vertical};

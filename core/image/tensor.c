@@ -22,7 +22,7 @@ struct resampling {
     struct resample_axis x, y;
     size_t row_bytes, stride; /* of a result row: used, padded */
     uint8_t *middle;
-    uint8_t *scratch; /* [threads, scratch_bytes]: an RGB source row, then a result row */
+    uint8_t *scratch; /* [threads, scratch_bytes]: RGB source rows, then a result row */
     size_t scratch_bytes, source_bytes;
     uint8_t *out_bytes;  /* either these */
     float *out;          /* or these, by */
@@ -124,16 +124,17 @@ static enum infomask_status prepare(struct resampling *r, const struct image_vie
     size_t middle = 0, scratch = 0;
 
     r->kernels = resample_kernels();
-    status = resample_axis_init(&r->x, view->filter, r->image->width, view->left, view->width, view->out_width, err);
+    status = resample_axis_init(&r->x, r->kernels, view->filter, r->image->width, view->left, view->width,
+                                view->out_width, err);
     if (status == INFOMASK_OK)
-        status = resample_axis_init(&r->y, view->filter, r->image->height, view->top, view->height, view->out_height,
-                                    err);
+        status = resample_axis_init(&r->y, r->kernels, view->filter, r->image->height, view->top, view->height,
+                                    view->out_height, err);
     if (status != INFOMASK_OK)
         return status;
     r->row_bytes = (size_t)view->out_width * 3;
-    r->stride = padded(r->row_bytes + 4); /* the horizontal kernel stores up to 4 bytes beyond */
+    r->stride = padded((size_t)r->x.padded * 3 + 4);
     r->source_bytes = padded((size_t)r->image->width * 3 + RESAMPLE_OVERREAD);
-    r->scratch_bytes = arena_round(r->source_bytes + r->stride);
+    r->scratch_bytes = arena_round(r->source_bytes * RESAMPLE_ROWS + r->stride);
     if (checked_mul(r->stride, (size_t)(r->y.end - r->y.begin), &middle) &&
         checked_mul(r->scratch_bytes, (size_t)threads, &scratch)) {
         r->middle = aligned_new(middle);
@@ -165,21 +166,32 @@ static void over_white(const uint8_t *rgba, uint8_t *rgb, int begin, int end)
     }
 }
 
+/* Source rows y to y + RESAMPLE_ROWS - 1, those from `last` on being row last - 1 once more */
+static void horizontal_rows(const struct resampling *r, int y, int last, uint8_t *scratch)
+{
+    size_t row_bytes = (size_t)r->image->width * (size_t)r->image->channels;
+    const uint8_t *rows[RESAMPLE_ROWS];
+    uint8_t *out[RESAMPLE_ROWS];
+
+    for (int j = 0; j < RESAMPLE_ROWS; j++, scratch += r->source_bytes) {
+        int row = y + j < last ? y + j : last - 1;
+        rows[j] = r->image->pixels + (size_t)row * row_bytes;
+        out[j] = r->middle + r->stride * (size_t)(row - r->y.begin);
+        if (r->image->channels == 4) {
+            over_white(rows[j], scratch, r->x.begin, r->x.end);
+            rows[j] = scratch;
+        }
+    }
+    r->kernels->horizontal(rows, &r->x, out);
+}
+
 static void horizontal_chunk(void *context, int chunk, int worker)
 {
-    struct resampling *r = context;
+    const struct resampling *r = context;
     int y = r->y.begin + chunk * MIDDLE_CHUNK, last = y + MIDDLE_CHUNK < r->y.end ? y + MIDDLE_CHUNK : r->y.end;
-    uint8_t *scratch = r->scratch + r->scratch_bytes * (size_t)worker;
 
-    for (; y < last; y++) {
-        const uint8_t *row =
-            r->image->pixels + (size_t)y * (size_t)r->image->width * (size_t)r->image->channels;
-        if (r->image->channels == 4) {
-            over_white(row, scratch, r->x.begin, r->x.end);
-            row = scratch;
-        }
-        r->kernels->horizontal(row, &r->x, r->middle + r->stride * (size_t)(y - r->y.begin));
-    }
+    for (; y < last; y += RESAMPLE_ROWS)
+        horizontal_rows(r, y, last, r->scratch + r->scratch_bytes * (size_t)worker);
 }
 
 /* ITU-R 601, as Pillow rounds it */
@@ -220,7 +232,7 @@ static void vertical_chunk(void *context, int chunk, int worker)
 {
     struct resampling *r = context;
     int y = chunk * OUT_CHUNK, last = y + OUT_CHUNK < r->y.size ? y + OUT_CHUNK : r->y.size;
-    uint8_t *row = r->scratch + r->scratch_bytes * (size_t)worker + r->source_bytes;
+    uint8_t *row = r->scratch + r->scratch_bytes * (size_t)worker + r->source_bytes * RESAMPLE_ROWS;
     size_t n = r->normalise != NULL && r->normalise->color == IMAGE_GRAY ? r->row_bytes / 3 : r->row_bytes;
 
     for (; y < last; y++) {

@@ -37,6 +37,15 @@ bool bytes_append(struct bytes *bytes, const void *data, size_t size)
     return true;
 }
 
+uint8_t *bytes_take(struct bytes *bytes, size_t *size)
+{
+    uint8_t *data = bytes->data, *cut = bytes->size > 0 ? realloc(data, bytes->size) : NULL;
+
+    *size = bytes->size;
+    *bytes = (struct bytes){.ceiling = bytes->ceiling};
+    return cut != NULL ? cut : data;
+}
+
 void bytes_fini(struct bytes *bytes)
 {
     free(bytes->data);

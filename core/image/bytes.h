@@ -14,6 +14,8 @@ struct bytes {
 /* Room for `more` bytes behind data + size; false: no memory, or over the ceiling. */
 bool bytes_reserve(struct bytes *bytes, size_t more);
 bool bytes_append(struct bytes *bytes, const void *data, size_t size);
+/* Hands over the block, cut to its size; the caller frees it. */
+uint8_t *bytes_take(struct bytes *bytes, size_t *size);
 void bytes_fini(struct bytes *bytes);
 
 #endif

@@ -22,6 +22,7 @@ struct png_reader {
     struct decoding *d;
     enum infomask_status status;
     size_t offset, heap; /* bytes read; bytes that libpng holds */
+    bool starved;        /* it asked for more than it may have */
     uint8_t *rows;       /* stored rows that cannot go straight into the image */
 };
 
@@ -36,6 +37,9 @@ static void on_error(png_structp png, png_const_charp message)
     struct png_reader *r = png_get_error_ptr(png);
 
     (void)message;
+    if (r->starved)
+        fail(r, error_set(r->d->err, INFOMASK_TOO_MANY_PIXELS, "decoding this PNG needs more than the %zu KiB allowed",
+                          r->d->limits->decoder_memory >> 10));
     fail(r, error_set(r->d->err, INFOMASK_BAD_IMAGE, "the PNG's data is damaged"));
 }
 
@@ -62,9 +66,8 @@ static png_voidp on_malloc(png_structp png, png_alloc_size_t size)
     uint8_t *block;
     size_t total;
 
-    if (!checked_add(size, HEAP_HEADER, &total) || total > r->d->limits->decoder_memory - r->heap)
-        return NULL;
-    block = malloc(total);
+    r->starved = !checked_add(size, HEAP_HEADER, &total) || total > r->d->limits->decoder_memory - r->heap;
+    block = r->starved ? NULL : malloc(total);
     if (block == NULL)
         return NULL;
     memcpy(block, &total, sizeof total);

@@ -156,7 +156,6 @@ enum infomask_status image_encode_jpeg(int width, int height, int quality, const
         bytes_fini(&w.out);
         return status;
     }
-    *data = w.out.data;
-    *size = w.out.size;
+    *data = bytes_take(&w.out, size);
     return INFOMASK_OK;
 }

@@ -9,13 +9,15 @@
 #include "core/image/bytes.h"
 #include "core/image/image.h"
 
+enum { IDAT_BYTES = 64 << 10 };
+
 struct png_writer {
     png_structp png;
     png_infop info;
     jmp_buf escape;
     const struct image_png *request;
     struct bytes out;
-    uint8_t *row;
+    uint8_t *row, *icc;
     struct infomask_error *err;
     enum infomask_status status;
 };
@@ -60,6 +62,14 @@ static int color_type(int channels)
     return channels == 1 ? PNG_COLOR_TYPE_GRAY : channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_RGB_ALPHA;
 }
 
+/* Measured on photos of 12 megapixels: one fixed filter and runs only (Z_RLE) take two thirds of the time of zlib's
+ * level 1, and the file is smaller: what is left of a photo after a filter is noise, in which level 1 finds short matches
+ * that cost more than they save.  Averages suit photos; in masks most rows repeat the one above. */
+static int filter(const struct image_png *q)
+{
+    return q->flat ? PNG_FILTER_UP : q->bits == 16 ? PNG_FILTER_SUB : PNG_FILTER_AVG;
+}
+
 static void configure(struct png_writer *w)
 {
     const struct image_png *q = w->request;
@@ -71,8 +81,11 @@ static void configure(struct png_writer *w)
     png_set_write_fn(w->png, w, on_write, on_flush);
     png_set_IHDR(w->png, w->info, (png_uint_32)q->width, (png_uint_32)q->height, q->bits, color_type(q->channels),
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_compression_buffer_size(w->png, IDAT_BYTES);
     png_set_compression_level(w->png, 1);
-    png_set_filter(w->png, PNG_FILTER_TYPE_BASE, q->flat ? PNG_FILTER_UP : PNG_FILTER_SUB);
+    png_set_compression_mem_level(w->png, 9);
+    png_set_compression_strategy(w->png, Z_RLE);
+    png_set_filter(w->png, PNG_FILTER_TYPE_BASE, filter(q));
 }
 
 /* Not through png_set_iCCP: that one judges profiles, we copy them. */
@@ -82,18 +95,15 @@ static void write_icc(struct png_writer *w)
     const struct image_png *q = w->request;
     uLongf size = compressBound(q->icc_size);
     size_t total;
-    uint8_t *chunk = NULL;
-    int code;
 
     if (q->icc == NULL || q->icc_size == 0)
         return;
-    if (!checked_add(size, sizeof head, &total) || (chunk = malloc(total)) == NULL)
+    if (!checked_add(size, sizeof head, &total) || (w->icc = malloc(total)) == NULL)
         no_memory(w);
-    memcpy(chunk, head, sizeof head);
-    code = compress2(chunk + sizeof head, &size, q->icc, q->icc_size, 6);
-    if (code == Z_OK)
-        png_write_chunk(w->png, (png_const_bytep)"iCCP", chunk, size + sizeof head);
-    free(chunk);
+    memcpy(w->icc, head, sizeof head);
+    if (compress2(w->icc + sizeof head, &size, q->icc, q->icc_size, Z_BEST_SPEED) != Z_OK)
+        no_memory(w);
+    png_write_chunk(w->png, (png_const_bytep)"iCCP", w->icc, size + sizeof head);
 }
 
 static void write_text(struct png_writer *w)
@@ -156,11 +166,11 @@ enum infomask_status image_encode_png(const struct image_png *png, image_row *ro
     if (w.png != NULL)
         png_destroy_write_struct(&w.png, &w.info);
     free(w.row);
+    free(w.icc);
     if (status != INFOMASK_OK) {
         bytes_fini(&w.out);
         return status;
     }
-    *data = w.out.data;
-    *size = w.out.size;
+    *data = bytes_take(&w.out, size);
     return INFOMASK_OK;
 }

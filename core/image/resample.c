@@ -39,13 +39,18 @@ static double lanczos(double x) { return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x
 static const struct {
     double (*at)(double);
     double support;
-} kernels[] = {[IMAGE_BICUBIC] = {bicubic, 2.0}, [IMAGE_BILINEAR] = {bilinear, 1.0}, [IMAGE_LANCZOS] = {lanczos, 3.0}};
+} kernels[] = {[IMAGE_BICUBIC] = {bicubic, 2.0},
+               [IMAGE_BILINEAR] = {bilinear, 1.0},
+               [IMAGE_NEAREST] = {NULL, 0.0},
+               [IMAGE_LANCZOS] = {lanczos, 3.0}};
+
+double resample_support(enum image_filter filter) { return kernels[filter].support; }
 
 static int32_t fixed(double weight)
 {
     double scaled = weight * (1 << RESAMPLE_BITS);
 
-    return (int32_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+    return (int32_t)(scaled + copysign(0.5, scaled)); /* half away from zero */
 }
 
 /* Result i: the kernel around its centre, cut at the photo's edges and normalised.  scratch [axis->taps] */
@@ -53,14 +58,14 @@ static void weigh(struct resample_axis *axis, int i, enum image_filter filter, i
                   double *scratch)
 {
     double wide = scale < 1.0 ? 1.0 : scale, support = kernels[filter].support * wide;
-    double centre = begin + (i + 0.5) * scale, sum = 0;
+    double centre = begin + (i + 0.5) * scale, inverse = 1.0 / wide, sum = 0;
     int first = (int)(centre - support + 0.5), last = (int)(centre + support + 0.5);
     int32_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
 
     first = first < 0 ? 0 : first;
     last = last > source ? source : last;
     for (int k = 0; k < last - first; k++) {
-        scratch[k] = kernels[filter].at((k + first - centre + 0.5) * (1.0 / wide));
+        scratch[k] = kernels[filter].at((k + first - centre + 0.5) * inverse);
         sum += scratch[k];
     }
     for (int k = 0; k < last - first; k++)
@@ -122,7 +127,7 @@ enum infomask_status resample_axis_init(struct resample_axis *axis, const struct
                                         enum image_filter filter, int source, double begin, double length, int size,
                                         struct infomask_error *err)
 {
-    double scale = length / size, support = filter == IMAGE_NEAREST ? 0 : kernels[filter].support;
+    double scale = length / size, support = kernels[filter].support;
     double *scratch;
     int taps = (int)ceil(support * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
 

@@ -50,6 +50,9 @@ extern const struct resample_kernels resample_avx512; /* needs AVX-512 BW and VN
 /* The best of this processor. */
 const struct resample_kernels *resample_kernels(void);
 
+/* Half the kernel's width, in source pixels where it does not reduce. */
+double resample_support(enum image_filter filter);
+
 /* begin and begin + length within [0, source]: the view along this axis. */
 enum infomask_status resample_axis_init(struct resample_axis *axis, const struct resample_kernels *with,
                                         enum image_filter filter, int source, double begin, double length, int size,

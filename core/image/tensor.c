@@ -70,10 +70,12 @@ struct image_view image_view_scaled(const struct image_view *view, int numerator
     return scaled;
 }
 
-static void axis_region(double begin, double length, int out, int numerator, int side, int *first, int *size)
+/* What the taps reach: the filter's support in results, or in pixels of the scaled photo where it enlarges, and a pixel
+ * of that photo more for the rounding of both. */
+static void axis_region(double support, double begin, double length, int out, int numerator, int side, int *first,
+                        int *size)
 {
-    /* the widest kernel reaches 3 results, or 3 pixels of the scaled photo when it enlarges; and half a pixel */
-    double reach = 3.0 * fmax(length / out, 8.0 / numerator) + 8.0 / numerator;
+    double pixel = 8.0 / numerator, reach = support * fmax(length / out, pixel) + pixel;
     double low = fmax(floor(begin - reach), 0), high = fmin(ceil(begin + length + reach), side);
 
     *first = (int)low;
@@ -82,10 +84,12 @@ static void axis_region(double begin, double length, int out, int numerator, int
 
 struct image_region image_view_region(const struct image_info *info, const struct image_view *view, int numerator)
 {
+    double support = resample_support(view->filter);
     struct image_region region;
 
-    axis_region(view->left, view->width, view->out_width, numerator, info->width, &region.left, &region.width);
-    axis_region(view->top, view->height, view->out_height, numerator, info->height, &region.top, &region.height);
+    axis_region(support, view->left, view->width, view->out_width, numerator, info->width, &region.left, &region.width);
+    axis_region(support, view->top, view->height, view->out_height, numerator, info->height, &region.top,
+                &region.height);
     return region;
 }
 

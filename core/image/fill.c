@@ -103,7 +103,7 @@ static void store_blocks(struct fill *fill, int y, const struct block *line)
         uint32_t n = line[x].count;
         fill->hole[at] = n == 0;
         for (size_t c = 0; c < 3; c++)
-            fill->rgb[3 * at + c] = n == 0 ? 128 : (uint8_t)((line[x].sum[c] + n / 2) / n);
+            fill->rgb[3 * at + c] = (uint8_t)(n == 0 ? 128 : (line[x].sum[c] + n / 2) / n);
     }
 }
 
@@ -149,7 +149,7 @@ static void mean_color(struct fill *fill, const struct image *photo, const uint8
         count++;
     }
     for (size_t k = 0; k < 3; k++)
-        fill->flat[k] = count == 0 ? 128 : (uint8_t)((sum[k] + count / 2) / count);
+        fill->flat[k] = (uint8_t)(count == 0 ? 128 : (sum[k] + count / 2) / count);
 }
 
 static enum infomask_status fill_make(struct fill *fill, const struct image *photo, const uint8_t *mask,

@@ -1,0 +1,363 @@
+/* Pixels: resizing, the guided filter, dilation, fills, colour maps; against OpenCV's results (tests/data/mask) and by
+ * properties. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/base/random.h"
+#include "core/image/fill.h"
+#include "core/image/overlay.h"
+#include "core/image/pixels.h"
+
+static float *load(const char *path, size_t count)
+{
+    FILE *file = fopen(path, "rb");
+    float *data = malloc(count * sizeof *data);
+
+    assert_non_null(file);
+    assert_non_null(data);
+    assert_int_equal(fread(data, sizeof *data, count, file), count);
+    assert_int_equal(fgetc(file), EOF);
+    (void)fclose(file);
+    return data;
+}
+
+static void assert_close(const float *a, const float *b, size_t n, double tolerance)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)a[i] - (double)b[i]) <= tolerance))
+            fail_msg("element %zu: %.9g, not %.9g", i, (double)a[i], (double)b[i]);
+}
+
+#define GUIDED_H 30
+#define GUIDED_W 44
+#define GUIDED_N (GUIDED_H * GUIDED_W)
+
+static void guided_filter_and_resizing_as_opencv(void **state)
+{
+    size_t small = 13 * 17 * 3, large = 47 * 61 * 3;
+    float *data = load("tests/data/mask/guided.f32", (size_t)GUIDED_N * 6 + small + large);
+    const float *image = data, *p = data + 3 * GUIDED_N, *golden = p + GUIDED_N;
+    float *out = malloc(large * sizeof *out);
+    struct guided *guided;
+
+    (void)state;
+    assert_int_equal(guided_create(&guided, image, GUIDED_H, GUIDED_W, 5, NULL), INFOMASK_OK);
+    guided_filter(guided, p, 1e-3F, out);
+    assert_close(out, golden, GUIDED_N, 2e-6);
+    memcpy(out, p, GUIDED_N * sizeof *out);
+    guided_filter(guided, out, 1e-4F, out);
+    assert_close(out, golden + GUIDED_N, GUIDED_N, 1e-5);
+    guided_free(guided);
+    assert_int_equal(pixels_resize(image, GUIDED_H, GUIDED_W, 3, out, 13, 17, NULL), INFOMASK_OK);
+    assert_close(out, golden + 2 * GUIDED_N, small, 1e-6);
+    assert_int_equal(pixels_resize(image, GUIDED_H, GUIDED_W, 3, out, 47, 61, NULL), INFOMASK_OK);
+    assert_close(out, golden + 2 * GUIDED_N + small, large, 1e-6);
+    free(out);
+    free(data);
+}
+
+/* A constant comes out of the filter as it went in, also where the window is larger than the picture. */
+static void guided_filter_keeps_a_constant(void **state)
+{
+    float rgb[5 * 7 * 3], p[5 * 7];
+    struct random_stream random = random_stream(3, 0);
+    struct guided *guided;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rgb / sizeof *rgb; i++)
+        rgb[i] = (float)random_unit(&random);
+    for (size_t i = 0; i < 35; i++)
+        p[i] = 0.625F;
+    assert_int_equal(guided_create(&guided, rgb, 5, 7, 12, NULL), INFOMASK_OK);
+    guided_filter(guided, p, 1e-4F, p);
+    for (size_t i = 0; i < 35; i++)
+        assert_float_equal(p[i], 0.625F, 1e-5);
+    guided_free(guided);
+}
+
+static void rows_enlarge_as_the_whole_map(void **state)
+{
+    static const int sizes[][4] = {{1, 1, 5, 4}, {3, 1, 7, 9}, {1, 4, 3, 50}, {6, 5, 31, 64}, {9, 8, 4, 3}};
+    struct random_stream random = random_stream(5, 0);
+
+    (void)state;
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        int in_h = sizes[s][0], in_w = sizes[s][1], h = sizes[s][2], w = sizes[s][3];
+        float *in = malloc((size_t)(in_h * in_w) * sizeof *in), *out = malloc((size_t)(h * w) * sizeof *out);
+        float *row = malloc((size_t)w * sizeof *row);
+        struct pixels_enlarge enlarge;
+        for (int i = 0; i < in_h * in_w; i++)
+            in[i] = (float)random_unit(&random);
+        assert_int_equal(pixels_bilinear(in, in_h, in_w, 1, out, h, w, NULL), INFOMASK_OK);
+        assert_int_equal(pixels_enlarge_init(&enlarge, in, in_h, in_w, h, w, NULL), INFOMASK_OK);
+        for (int y = 0; y < h; y++) {
+            pixels_enlarge_row(&enlarge, y, row);
+            assert_close(row, out + (size_t)y * (size_t)w, (size_t)w, 1e-6);
+        }
+        pixels_enlarge_fini(&enlarge);
+        free(in);
+        free(out);
+        free(row);
+    }
+}
+
+static void area_keeps_the_mean(void **state)
+{
+    float in[11 * 7], out[4 * 3];
+    double before = 0, after = 0;
+
+    (void)state;
+    for (int i = 0; i < 77; i++) {
+        in[i] = (float)(i * 37 % 19);
+        before += (double)in[i] / 77;
+    }
+    assert_int_equal(pixels_area(in, 11, 7, 1, out, 4, 3, NULL), INFOMASK_OK);
+    for (int i = 0; i < 12; i++)
+        after += (double)out[i] / 12;
+    assert_float_equal(after, before, 1e-5);
+}
+
+static void lab_of_known_colours(void **state)
+{
+    const float rgb[] = {1, 1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0.02F, 0.02F, 0.02F};
+    const float expected[] = {100, 0, 0, 0, 0, 0, 53.24F, 80.09F, 67.2F, 32.3F, 79.19F, -107.86F, 1.398F, 0, 0};
+    float lab[15];
+
+    (void)state;
+    pixels_lab(rgb, 5, lab);
+    assert_close(lab, expected, 15, 0.02);
+}
+
+/* ---- Dilation ----------------------------------------------------------------------------------------------------- */
+
+static double nearest(const uint8_t *mask, int h, int w, int y, int x)
+{
+    double best = 1e9;
+
+    for (int i = 0; i < h; i++)
+        for (int j = 0; j < w; j++)
+            if (mask[i * w + j] != 0)
+                best = fmin(best, sqrt((double)((i - y) * (i - y) + (j - x) * (j - x))));
+    return best;
+}
+
+static void dilation_is_by_euclidean_distance(void **state)
+{
+    static const double cases[][2] = {{0, 0}, {1, 0}, {2.5, 0}, {3, 0}, {40, 0}, {0, 4}, {2, 3.5}};
+    struct random_stream random = random_stream(11, 0);
+
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        uint8_t mask[23 * 31], old[23 * 31];
+        double radius = cases[c][0], feather = cases[c][1];
+        for (size_t i = 0; i < sizeof mask; i++)
+            mask[i] = random_below(&random, 40) == 0 ? 1 : 0;
+        memcpy(old, mask, sizeof mask);
+        assert_int_equal(pixels_dilate(mask, 23, 31, radius, feather, NULL), INFOMASK_OK);
+        for (int y = 0; y < 23; y++)
+            for (int x = 0; x < 31; x++) {
+                double over = nearest(old, 23, 31, y, x) - radius;
+                double alpha = over <= 0 ? 255 : over >= feather ? 0 : 255 * (1 - over / feather);
+                assert_int_equal(mask[y * 31 + x], lrint(alpha));
+            }
+    }
+}
+
+/* ---- Fills -------------------------------------------------------------------------------------------------------- */
+
+#define TELEA_N (40 * 56)
+
+static void inpainting_is_near_opencv(void **state)
+{
+    float *data = load("tests/data/mask/telea.f32", TELEA_N * 7);
+    uint8_t rgb[TELEA_N * 3], hole[TELEA_N];
+    double error = 0;
+    size_t holes = 0;
+
+    (void)state;
+    for (size_t i = 0; i < TELEA_N * 3; i++)
+        rgb[i] = (uint8_t)data[i];
+    for (size_t i = 0; i < TELEA_N; i++) {
+        hole[i] = data[TELEA_N * 3 + i] > 0;
+        holes += hole[i];
+        memset(rgb + 3 * i, hole[i] != 0 ? 200 : rgb[3 * i], hole[i]); /* what lies in the hole must not matter */
+    }
+    assert_int_equal(fill_inpaint(rgb, hole, 40, 56, 4, NULL), INFOMASK_OK);
+    for (size_t i = 0; i < TELEA_N * 3; i++) {
+        double d = fabs((double)rgb[i] - (double)data[TELEA_N * 4 + i]);
+        if (hole[i / 3] == 0)
+            assert_true(d == 0);
+        error += d;
+    }
+    assert_true(holes > 100);
+    assert_true(error / (double)(3 * holes) < 3.0); /* OpenCV rounds up by half a grey level a step; we do not */
+    free(data);
+}
+
+static void photo_init(struct image *image, int w, int h, int channels, uint64_t seed)
+{
+    struct random_stream random = random_stream(seed, 0);
+
+    assert_int_equal(image_init(image, w, h, channels, NULL), INFOMASK_OK);
+    for (size_t i = 0; i < (size_t)w * (size_t)h * (size_t)channels; i++)
+        image->pixels[i] = (uint8_t)random_below(&random, 256);
+}
+
+static uint8_t *filled(const struct image *photo, const uint8_t *mask, enum fill_kind kind)
+{
+    static const uint8_t color[] = {1, 2, 3};
+    size_t w = (size_t)photo->width;
+    uint8_t *out = malloc(w * (size_t)photo->height * 3);
+    struct fill *fill;
+
+    assert_int_equal(fill_create(&fill, photo, mask, kind, color, NULL), INFOMASK_OK);
+    for (int y = 0; y < photo->height; y++)
+        fill_row(fill, y, out + (size_t)y * w * 3);
+    fill_free(fill);
+    return out;
+}
+
+/* Two photos that differ only under the mask are filled alike: nothing of the object comes through. */
+static void fills_leak_nothing(void **state)
+{
+    static const enum fill_kind kinds[] = {FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN, FILL_COLOR};
+    static const int sizes[][2] = {{61, 47}, {1300, 900}};
+    (void)state;
+    for (size_t k = 0; k < 2 * sizeof kinds / sizeof *kinds; k++) {
+        int w = sizes[k % 2][0], h = sizes[k % 2][1];
+        size_t n = (size_t)w * (size_t)h;
+        struct image a, b;
+        uint8_t *mask = calloc(n, 1), *fa, *fb;
+        photo_init(&a, w, h, 3, 1);
+        photo_init(&b, w, h, 3, 1);
+        for (int y = h / 4; y < h; y++)
+            for (int x = w / 5; x < w * 3 / 4; x++) {
+                size_t i = (size_t)y * (size_t)w + (size_t)x;
+                mask[i] = 255;
+                memset(b.pixels + 3 * i, 7, 3);
+            }
+        fa = filled(&a, mask, kinds[k / 2]);
+        fb = filled(&b, mask, kinds[k / 2]);
+        for (size_t i = 0; i < n; i++)
+            if (mask[i] != 0)
+                assert_memory_equal(fa + 3 * i, fb + 3 * i, 3);
+        free(fa);
+        free(fb);
+        free(mask);
+        image_fini(&a);
+        image_fini(&b);
+    }
+}
+
+/* A photo of one colour stays so under every fill, with holes at the edges, in corners, and everywhere. */
+static void fills_continue_a_flat_photo(void **state)
+{
+    static const enum fill_kind kinds[] = {FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN, FILL_PIXELATE};
+    (void)state;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (int hole = 0; hole < 4; hole++) {
+            struct image photo;
+            uint8_t mask[40 * 30], *out;
+            photo_init(&photo, 40, 30, 4, 1);
+            for (size_t i = 0; i < 40 * 30; i++)
+                memcpy(photo.pixels + 4 * i, (const uint8_t[]){90, 120, 200, 255}, 4);
+            for (int i = 0; i < 40 * 30; i++) {
+                int x = i % 40, y = i / 40;
+                mask[i] = hole == 0 ? x < 20 : hole == 1 ? y > 3 && x > 3 : hole == 2 ? x > 0 : i != 617;
+            }
+            out = filled(&photo, mask, kinds[k]);
+            for (size_t i = 0; i < 40 * 30; i++)
+                for (size_t c = 0; c < 3; c++)
+                    if (mask[i] != 0 && abs(out[3 * i + c] - photo.pixels[4 * i + c]) > 2)
+                        fail_msg("kind %d hole %d pixel %zu: %d", (int)kinds[k], hole, i, out[3 * i + c]);
+            free(out);
+            image_fini(&photo);
+        }
+}
+
+static void a_photo_all_masked_becomes_grey(void **state)
+{
+    static const enum fill_kind kinds[] = {FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN};
+    uint8_t mask[12 * 9];
+    (void)state;
+    memset(mask, 255, sizeof mask);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        struct image photo;
+        uint8_t *out;
+        photo_init(&photo, 12, 9, 3, 2);
+        out = filled(&photo, mask, kinds[k]);
+        for (size_t i = 0; i < 12 * 9 * 3; i++)
+            assert_int_equal(out[i], 128);
+        free(out);
+        image_fini(&photo);
+    }
+}
+
+/* ---- Pictures ----------------------------------------------------------------------------------------------------- */
+
+static void colour_maps_rise_in_lightness(void **state)
+{
+    static const char *const rising[] = {"viridis", "magma", "gray"};
+    uint8_t table[256][3];
+    float rgb[3], lab[3], before;
+
+    (void)state;
+    for (size_t m = 0; m < 3; m++) {
+        colormap_fill(rising[m], table);
+        before = -1;
+        for (int i = 0; i < 256; i += 5) {
+            for (int c = 0; c < 3; c++)
+                rgb[c] = (float)table[i][c] / 255;
+            pixels_lab(rgb, 1, lab);
+            assert_true(lab[0] > before);
+            before = lab[0];
+        }
+        assert_true(before > 85);
+    }
+    assert_true(colormap_known("turbo"));
+    assert_false(colormap_known("jet"));
+    assert_false(colormap_known(NULL));
+}
+
+static void overlay_draws_map_contour_and_legend(void **state)
+{
+    struct image photo;
+    struct overlay overlay;
+    uint8_t *mask = calloc(200 * 150, 1), row[200 * 3];
+    float value[200] = {0};
+    int white = 0;
+
+    (void)state;
+    photo_init(&photo, 200, 150, 3, 4);
+    memset(photo.pixels, 100, 200 * 150 * 3);
+    for (int y = 20; y < 60; y++)
+        memset(mask + y * 200 + 50, 255, 60);
+    assert_int_equal(overlay_init(&overlay, &photo, mask, "gray", 0.6, 3.2, "nats/cell", NULL), INFOMASK_OK);
+    value[150] = 1;
+    overlay_row(&overlay, 40, value, row);
+    assert_memory_equal(row + 3 * 50, ((uint8_t[]){255, 255, 255}), 3); /* the contour on the mask's edge */
+    assert_int_equal(row[3 * 150], 193);                                /* 100 + .6 (255 - 100) */
+    assert_int_equal(row[3 * 20], 80);                                  /* 100 - .2 * 100 */
+    assert_non_null(overlay.legend);
+    overlay_row(&overlay, 150 - overlay.legend_h / 2 - 6, value, row);
+    for (int x = 0; x < overlay.legend_w; x++)
+        white += row[3 * x] == 255;
+    assert_true(white > 5); /* strokes of the characters */
+    overlay_fini(&overlay);
+    image_fini(&photo);
+    free(mask);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(guided_filter_and_resizing_as_opencv), cmocka_unit_test(guided_filter_keeps_a_constant),
+        cmocka_unit_test(rows_enlarge_as_the_whole_map),        cmocka_unit_test(area_keeps_the_mean),
+        cmocka_unit_test(lab_of_known_colours),                 cmocka_unit_test(dilation_is_by_euclidean_distance),
+        cmocka_unit_test(inpainting_is_near_opencv),            cmocka_unit_test(fills_leak_nothing),
+        cmocka_unit_test(fills_continue_a_flat_photo),          cmocka_unit_test(a_photo_all_masked_becomes_grey),
+        cmocka_unit_test(colour_maps_rise_in_lightness),        cmocka_unit_test(overlay_draws_map_contour_and_legend),
+    };
+    return cmocka_run_group_tests_name("pixels", tests, NULL, NULL);
+}

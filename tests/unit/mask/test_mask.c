@@ -1,0 +1,402 @@
+/* Class maps, gate, graph, thresholds, regions: against NumPy's results (tests/data/mask) and by their identities. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/base/random.h"
+#include "core/mask/mask.h"
+
+static float *load(const char *path, size_t count)
+{
+    FILE *file = fopen(path, "rb");
+    float *data = malloc(count * sizeof *data);
+
+    assert_non_null(file);
+    assert_non_null(data);
+    assert_int_equal(fread(data, sizeof *data, count, file), count);
+    assert_int_equal(fgetc(file), EOF);
+    (void)fclose(file);
+    return data;
+}
+
+static void assert_close(const float *a, const float *b, size_t n, double tolerance)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)a[i] - (double)b[i]) <= tolerance))
+            fail_msg("element %zu: %.9g, not %.9g", i, (double)a[i], (double)b[i]);
+}
+
+#define H 4
+#define W 5
+#define N (H * W)
+#define D 24
+#define K 12
+#define TARGET 3
+
+struct maps {
+    float *data, *f, *w, *b, *t, *golden;
+    float mean_w[D], out[N];
+    struct mask_head head;
+};
+
+static void maps_open(struct maps *m)
+{
+    m->data = load("tests/data/mask/class_maps.f32", N * D + K * D + K + K + 6 * N);
+    m->f = m->data;
+    m->w = m->f + N * D;
+    m->b = m->w + K * D;
+    m->t = m->b + K;
+    m->golden = m->t + K;
+    m->head = (struct mask_head){.w = m->w, .b = m->b, .classes = K, .features = D, .scale = 1, .mean_w = m->mean_w};
+    m->head.mean_b = mask_head_mean(m->w, m->b, K, D, m->mean_w);
+}
+
+static void class_maps_as_defined(void **state)
+{
+    static const enum mask_method methods[] = {MASK_INFOCAM, MASK_CAM, MASK_GRADCAM_PP, MASK_LAYERCAM};
+    struct maps m;
+
+    (void)state;
+    maps_open(&m);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        assert_int_equal(mask_class_map(&m.head, methods[i], TARGET, 0, m.f, N, m.out, NULL), INFOMASK_OK);
+        assert_close(m.out, m.golden + i * N, N, 3e-6);
+    }
+    free(m.data);
+}
+
+static void window(struct maps *m, int k, const float *offset, const double *log_r, double smoothing)
+{
+    const int target = TARGET;
+    float *out = m->out;
+    struct mask_window options = {k, offset, log_r, smoothing};
+
+    assert_int_equal(mask_window_pmi(&m->head, kernels_get(KERNEL_REF), &options, m->f, H, W, &target, 1, &out, NULL),
+                     INFOMASK_OK);
+}
+
+static void window_pmi_as_defined(void **state)
+{
+    struct maps m;
+    float offset[K];
+
+    (void)state;
+    maps_open(&m);
+    window(&m, 3, NULL, NULL, 0);
+    assert_close(m.out, m.golden + 4 * N, N, 3e-6);
+    for (int c = 0; c < K; c++)
+        offset[c] = logf(m.t[c] * K);
+    window(&m, 3, offset, NULL, 0);
+    assert_close(m.out, m.golden + 5 * N, N, 3e-6);
+    free(m.data);
+}
+
+/* sum_y t_y exp(i(y)) = 1 in every window (A3), for any prior, logit prior, temperature and smoothing. */
+static void window_pmi_is_normalised(void **state)
+{
+    struct maps m;
+    int targets[K];
+    float offset[K], values[K][N], *out[K];
+    double log_r[K], total = 0;
+
+    (void)state;
+    maps_open(&m);
+    for (int c = 0; c < K; c++)
+        total += c + 1;
+    for (int c = 0; c < K; c++) {
+        log_r[c] = log((c + 1) / total);
+        offset[c] = (float)(log((double)m.t[c]) - log_r[c]);
+        targets[c] = c;
+        out[c] = values[c];
+    }
+    m.head.scale = 1 / 1.7;
+    for (int smooth = 0; smooth < 2; smooth++)
+        for (int k = 1; k <= 13; k += 6) { /* also wider than the map */
+            struct mask_window options = {k, offset, log_r, smooth == 1 ? 0.1 : 0};
+            assert_int_equal(mask_window_pmi(&m.head, kernels_get(KERNEL_BLAS), &options, m.f, H, W, targets, K, out,
+                                             NULL),
+                             INFOMASK_OK);
+            for (int u = 0; u < N; u++) {
+                double sum = 0;
+                for (int c = 0; c < K; c++)
+                    sum += (double)m.t[c] * exp((double)values[c][u]);
+                assert_float_equal(sum, 1, 1e-5);
+            }
+        }
+    free(m.data);
+}
+
+/* The mean of the cells is the PMI of the pass (F3), and a contrast's mean is that of the logits (F2). */
+static void cells_average_to_the_pmi(void **state)
+{
+    struct maps m;
+    double cells[N], mean = 0, contrast = 0, z[2] = {0};
+
+    (void)state;
+    maps_open(&m);
+    m.head.scale = 0.8;
+    mask_information(&m.head, TARGET, m.f, N, -2.5, cells);
+    assert_int_equal(mask_class_map(&m.head, MASK_INFOCAM_PLUS, TARGET, 7, m.f, N, m.out, NULL), INFOMASK_OK);
+    for (int u = 0; u < N; u++) {
+        mean += cells[u] / N;
+        contrast += (double)m.out[u] / N;
+        for (int j = 0; j < D; j++) {
+            z[0] += 0.8 * (double)m.w[TARGET * D + j] * (double)m.f[u * D + j] / N;
+            z[1] += 0.8 * (double)m.w[7 * D + j] * (double)m.f[u * D + j] / N;
+        }
+    }
+    assert_true(fabs(mean + 2.5) < 1e-12);
+    assert_true(fabs(contrast - (z[0] - z[1] + 0.8 * ((double)m.b[TARGET] - (double)m.b[7]))) < 1e-5);
+    free(m.data);
+}
+
+static void the_other_class_is_the_least_likely_of_the_best(void **state)
+{
+    float z[300];
+
+    (void)state;
+    for (int c = 0; c < 300; c++)
+        z[c] = (float)(c * 7 % 300); /* a permutation */
+    assert_float_equal(z[mask_other_class(z, 300, 5)], 100, 0);
+    assert_int_equal(mask_other_class(z, 2, 0), 1);
+    assert_int_equal(mask_other_class(z, 2, 1), 0);
+    assert_float_equal(z[mask_other_class(z, 300, mask_other_class(z, 300, 5))], 101, 0);
+}
+
+/* ---- The graph ---------------------------------------------------------------------------------------------------- */
+
+#define CELLS 48
+#define PARTS 24
+
+static void graph_and_its_solution_as_numpy(void **state)
+{
+    size_t n = CELLS;
+    float *data = load("tests/data/mask/graph.f32", n * (10 + 14 + 3 + 1 + PARTS + CELLS + 1));
+    const float *lab = data + n * PARTS, *seeds = lab + n * 3, *vectors = seeds + n;
+    const float *affinity = vectors + n * PARTS, *solution = affinity + n * n;
+    float *x = malloc(n * PARTS * sizeof *x), *a = calloc(n * n, sizeof *a), p[CELLS];
+    int steps;
+
+    (void)state;
+    assert_int_equal(mask_cells_part(data, CELLS, 10, 1, x, PARTS, 0, NULL), INFOMASK_OK);
+    assert_int_equal(mask_cells_part(data + n * 10, CELLS, 14, 0.5, x, PARTS, 10, NULL), INFOMASK_OK);
+    mask_cells_unit(x, CELLS, PARTS);
+    assert_close(x, vectors, n * PARTS, 2e-6);
+    mask_affinity(kernels_get(KERNEL_BLAS), x, CELLS, PARTS, lab, a);
+    for (size_t i = 0; i < n; i++)
+        assert_close(a + i * n + i, affinity + i * n + i, n - i, 5e-6);
+    assert_int_equal(mask_spread(a, CELLS, seeds, 0.45, p, &steps, NULL), INFOMASK_OK);
+    assert_close(p, solution, n, 2e-3);
+    assert_true(steps > 0 && steps < 60);
+    free(x);
+    free(a);
+    free(data);
+}
+
+/* Two separate groups of cells: each takes its own seeds' side. */
+static void seeds_do_not_cross_a_gap(void **state)
+{
+    float a[6 * 6] = {0}, p[6];
+    const float seeds[6] = {1, 0.5F, 0.5F, 0.5F, 0.5F, 0};
+
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        for (int j = i; j < 6; j++)
+            a[6 * i + j] = (i < 3) == (j < 3) ? 1.0F : 0.0F;
+    assert_int_equal(mask_spread(a, 6, seeds, 0.45, p, NULL, NULL), INFOMASK_OK);
+    for (int i = 0; i < 3; i++)
+        assert_true(p[i] > 0.9F && p[3 + i] < 0.1F);
+}
+
+/* ---- Values ------------------------------------------------------------------------------------------------------- */
+
+static void otsu_as_numpy(void **state)
+{
+    float *data = load("tests/data/mask/otsu.f32", 401);
+
+    (void)state;
+    assert_float_equal(mask_otsu(data, 400), data[400], 1e-7);
+    free(data);
+}
+
+static void sigmoids_are_sigmoids(void **state)
+{
+    float m[2001];
+
+    (void)state;
+    for (int i = 0; i <= 2000; i++)
+        m[i] = (float)(i - 1000) / 100;
+    mask_sigmoid(m, 2001, 15, 0.25F);
+    for (int i = 0; i <= 2000; i++) {
+        double x = (double)((float)(i - 1000) / 100), expected = 1 / (1 + exp(-15 * (x - 0.25)));
+        if (expected > 1e-35)
+            assert_true(fabs((double)m[i] - expected) <= (3e-7 + 2e-7 * fabs(15 * x)) * expected);
+    }
+    m[0] = -1;
+    m[1] = 4;
+    m[2] = 2;
+    mask_normalise(m, 3);
+    assert_true(m[0] == 0 && m[1] == 1 && m[2] == 0.5F);
+}
+
+static void gate_is_scaled_by_the_prior(void **state)
+{
+    const float win[4] = {-3, 0.25F, 0.5F, 9};
+    float gate[4];
+
+    (void)state;
+    mask_gate(win, 4, 1000, gate);
+    assert_true(gate[0] == 0 && gate[1] == 0.25F && gate[3] == 1);
+    mask_gate(win, 4, 2, gate); /* log(2) / 2 = 0.3466 */
+    assert_true(fabs((double)gate[1] - 0.25 / (log(2) / 2)) < 1e-6);
+    assert_true(gate[2] == 1);
+}
+
+static void share_takes_the_fewest_cells(void **state)
+{
+    const float m[6] = {-5, 4, 1, 3, 2, 0}, none[2] = {0, -1};
+    double t;
+
+    (void)state;
+    assert_int_equal(mask_share_threshold(m, 6, 0.7, &t, NULL), INFOMASK_OK);
+    assert_float_equal(t, 3, 0);
+    assert_int_equal(mask_share_threshold(m, 6, 0.71, &t, NULL), INFOMASK_OK);
+    assert_float_equal(t, 2, 0);
+    assert_int_equal(mask_share_threshold(m, 6, 1, &t, NULL), INFOMASK_OK);
+    assert_float_equal(t, 1, 0);
+    assert_int_equal(mask_share_threshold(none, 2, 0.5, &t, NULL), INFOMASK_OK);
+    assert_true(isinf(t));
+}
+
+/* ---- Regions ------------------------------------------------------------------------------------------------------ */
+
+#define RH 19
+#define RW 23
+
+static void value_row(void *context, int y, float *row) { memcpy(row, (float *)context + y * RW, RW * sizeof *row); }
+
+static size_t flood(const uint8_t *mask, uint8_t *seen, int y, int x, const float *value, double *sum)
+{
+    size_t pixels = 1;
+
+    if (y < 0 || x < 0 || y >= RH || x >= RW || mask[y * RW + x] == 0 || seen[y * RW + x] != 0)
+        return 0;
+    seen[y * RW + x] = 1;
+    *sum += (double)value[y * RW + x];
+    for (int dy = -1; dy <= 1; dy++)
+        for (int dx = -1; dx <= 1; dx++)
+            pixels += flood(mask, seen, y + dy, x + dx, value, sum);
+    return pixels;
+}
+
+static void check_regions(const uint8_t *mask, float *value)
+{
+    struct mask_regions found;
+    uint8_t seen[RH * RW] = {0};
+    size_t all = 0;
+    int count = 0;
+
+    assert_int_equal(mask_regions_find(mask, RH, RW, value_row, value, 1000, &found, NULL), INFOMASK_OK);
+    for (int i = 0; i < found.count; i++) {
+        const struct mask_region *r = &found.region[i];
+        double sum = 0;
+        assert_true(mask[r->peak_y * RW + r->peak_x] != 0);
+        assert_true(value[r->peak_y * RW + r->peak_x] == r->peak);
+        assert_int_equal(flood(mask, seen, r->peak_y, r->peak_x, value, &sum), r->pixels);
+        assert_float_equal(sum, r->signed_sum, 1e-4);
+        assert_true(r->x >= 0 && r->y >= 0 && r->x + r->width <= RW && r->y + r->height <= RH);
+        assert_true(i == 0 || r->pixels <= r[-1].pixels);
+        all += r->pixels;
+    }
+    for (int i = 0; i < RH * RW; i++)
+        count += mask[i] != 0;
+    assert_int_equal(all, count);
+    assert_int_equal(found.pixels, count);
+    mask_regions_fini(&found);
+}
+
+static void regions_as_by_flooding(void **state)
+{
+    struct random_stream random = random_stream(2, 0);
+    uint8_t mask[RH * RW];
+    float value[RH * RW];
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        uint32_t density = 1 + random_below(&random, 9);
+        for (int i = 0; i < RH * RW; i++) {
+            mask[i] = random_below(&random, 10) < density ? 255 : 0;
+            value[i] = (float)random_unit(&random) - 0.5F;
+        }
+        check_regions(mask, value);
+    }
+}
+
+static void regions_have_boxes_peaks_and_shares(void **state)
+{
+    uint8_t mask[RH * RW] = {0};
+    float value[RH * RW] = {0};
+    struct mask_regions found;
+
+    (void)state;
+    mask[2 * RW + 3] = mask[3 * RW + 4] = mask[4 * RW + 3] = 1; /* joined by corners */
+    mask[10 * RW + 22] = 1;
+    value[3 * RW + 4] = 2;
+    value[4 * RW + 3] = -7;
+    value[0] = 6;
+    assert_int_equal(mask_regions_find(mask, RH, RW, value_row, value, 1, &found, NULL), INFOMASK_OK);
+    assert_int_equal(found.count, 1); /* `most` keeps the largest */
+    assert_int_equal(found.pixels, 4);
+    assert_int_equal(found.region[0].x, 3);
+    assert_int_equal(found.region[0].y, 2);
+    assert_int_equal(found.region[0].width, 2);
+    assert_int_equal(found.region[0].height, 3);
+    assert_int_equal(found.region[0].peak_x, 4);
+    assert_int_equal(found.region[0].peak_y, 3);
+    assert_true(fabs(found.inside / found.total - 0.25) < 1e-9);
+    mask_regions_fini(&found);
+    memset(mask, 0, sizeof mask);
+    assert_int_equal(mask_regions_find(mask, RH, RW, NULL, NULL, 9, &found, NULL), INFOMASK_OK);
+    assert_int_equal(found.count, 0);
+    mask_regions_fini(&found);
+}
+
+static void strokes_are_taken_whole(void **state)
+{
+    uint8_t mask[RH * RW] = {0}, out[RH * RW];
+    float value[RH * RW];
+
+    (void)state;
+    for (int i = 0; i < RH * RW; i++)
+        value[i] = i % RW < 12 ? 1.0F : -1.0F;
+    for (int x = 5; x < 17; x++)
+        mask[4 * RW + x] = 1; /* 7 pixels at 1, 5 at -1: over 0 */
+    for (int x = 9; x < 20; x++)
+        mask[9 * RW + x] = 1; /* 3 at 1, 8 at -1 */
+    assert_int_equal(mask_strokes(mask, RH, RW, value_row, value, 0, out, NULL), INFOMASK_OK);
+    for (int i = 0; i < RH * RW; i++)
+        assert_int_equal(out[i], mask[i] != 0 && i / RW == 4 ? 255 : 0);
+    assert_int_equal(mask_strokes(mask, RH, RW, value_row, value, 0, mask, NULL), INFOMASK_OK);
+    assert_memory_equal(mask, out, sizeof out); /* in place */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(class_maps_as_defined),
+        cmocka_unit_test(window_pmi_as_defined),
+        cmocka_unit_test(window_pmi_is_normalised),
+        cmocka_unit_test(cells_average_to_the_pmi),
+        cmocka_unit_test(the_other_class_is_the_least_likely_of_the_best),
+        cmocka_unit_test(graph_and_its_solution_as_numpy),
+        cmocka_unit_test(seeds_do_not_cross_a_gap),
+        cmocka_unit_test(otsu_as_numpy),
+        cmocka_unit_test(sigmoids_are_sigmoids),
+        cmocka_unit_test(gate_is_scaled_by_the_prior),
+        cmocka_unit_test(share_takes_the_fewest_cells),
+        cmocka_unit_test(regions_as_by_flooding),
+        cmocka_unit_test(regions_have_boxes_peaks_and_shares),
+        cmocka_unit_test(strokes_are_taken_whole),
+    };
+    return cmocka_run_group_tests_name("mask", tests, NULL, NULL);
+}

@@ -1,4 +1,5 @@
 /* Computes what depends on constants only, once, and takes identities out of the graph. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,9 +121,12 @@ enum infomask_status graph_fold_node(struct graph *graph, int index, bool *folde
     status = graph_new_constant(graph, y->rank, y->dims, &made, &data, err);
     if (status)
         return status;
+    y = graph_output_tensor(graph, node); /* the tensors may have moved */
     fold_value(graph, node, data);
+    for (size_t i = 0; i < graph_elements(y); i++)
+        if (!isfinite(data[i]))
+            return graph_refuse(err, INFOMASK_BAD_MODEL, node, "its constants give values that are not finite");
     /* the node's own tensor becomes the constant; the new one gives its data away and is pruned later */
-    y = graph_output_tensor(graph, node);
     y->data = data;
     y->owned = true;
     graph->tensors[made].owned = false;

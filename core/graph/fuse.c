@@ -160,6 +160,7 @@ static enum infomask_status scale_weights(struct fusion *f, struct graph_node *p
     int bias = graph_input(product, 2), new_w, new_b;
     const float *old_b = bias == GRAPH_NONE ? NULL : tensor_at(f, bias)->data;
     float *wide, *narrow;
+    bool fine = true;
     enum infomask_status status = graph_new_constant(f->graph, w.rank, w.dims, &new_w, &wide, f->err);
     if (!status)
         status = graph_new_constant(f->graph, 1, w.dims, &new_b, &narrow, f->err);
@@ -168,12 +169,15 @@ static enum infomask_status scale_weights(struct fusion *f, struct graph_node *p
     for (size_t c = 0; c < channels; c++) {
         double factor, summand;
         affine_at(affine, c, &factor, &summand);
-        for (size_t i = c * each; i < (c + 1) * each; i++)
-            wide[i] = (float)((double)w.data[i] * factor);
         narrow[c] = (float)((old_b ? (double)old_b[c] : 0) * factor + summand);
-        if (!isfinite(narrow[c]) || !isfinite(factor))
-            return not_finite(f, affine->node);
+        fine = fine && isfinite(narrow[c]);
+        for (size_t i = c * each; i < (c + 1) * each; i++) {
+            wide[i] = (float)((double)w.data[i] * factor);
+            fine = fine && isfinite(wide[i]);
+        }
     }
+    if (!fine)
+        return not_finite(f, affine->node);
     product->inputs[1] = new_w;
     product->inputs[2] = new_b;
     return INFOMASK_OK;

@@ -132,8 +132,10 @@ enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *
 enum infomask_status onnx_write(const struct graph *graph, const char *path, struct infomask_error *err);
 
 /* Passes.  Each leaves a valid graph, or fails with a sentence and the graph unusable but freeable. */
+/* Output shapes in order; what depends on constants only gets its value on the way. */
 enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_error *err);
-/* Runs what depends on constants only; removes identities (Dropout and Noise stay: they are the model's noise). */
+/* Removes what depends on constants only (its value is a constant by then) and identities.  Dropout and Noise stay: they
+ * are the noise of the model. */
 enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_error *err);
 /* Conv or Linear + BatchNorm (or a constant factor or summand per channel) -> Conv or Linear, computed in double; then
  * the activation behind, and the Add of a residual of the output's shape (before the activation), join its epilogue:

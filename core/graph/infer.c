@@ -379,7 +379,10 @@ enum infomask_status graph_infer_node(struct graph *graph, int node, struct info
 enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_error *err)
 {
     for (int i = 0; i < graph->node_count; i++) {
+        bool folded;
         enum infomask_status status = graph_infer_node(graph, i, err);
+        if (!status) /* what behaves as a constant further on must be one by then */
+            status = graph_fold_node(graph, i, &folded, err);
         if (status)
             return status;
     }

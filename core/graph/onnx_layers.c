@@ -277,8 +277,11 @@ static enum infomask_status bias_vector(struct onnx_import *im, int tensor, int6
     if (count != 1 && count != (size_t)n)
         return onnx_unsupported(im, "a bias of %zu elements does not fit %lld outputs", count, (long long)n);
     status = graph_new_constant(im->graph, 1, &n, out, &data, im->err);
-    for (size_t i = 0; !status && i < (size_t)n; i++)
+    for (size_t i = 0; !status && i < (size_t)n; i++) {
         data[i] = factor * from[count == 1 ? 0 : i];
+        if (!isfinite(data[i]))
+            status = onnx_broken(im, "its bias is not finite");
+    }
     return status;
 }
 

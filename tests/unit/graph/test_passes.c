@@ -1,0 +1,314 @@
+/* The passes on graphs made by hand: what may be fused and what may not, exact folding, pruning, windows, and weights
+ * that stay in the mapped file. */
+#include "test.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#include "core/base/arena.h"
+#include "core/graph/graph.h"
+
+#define C 3 /* channels of every activation here */
+
+static float *numbers(size_t n, float first)
+{
+    float *data = aligned_new(n * sizeof *data);
+    assert_non_null(data);
+    for (size_t i = 0; i < n; i++)
+        data[i] = first + 0.37f * (float)(i % 11) - 0.01f * (float)i;
+    return data;
+}
+
+static struct graph *new_graph(void)
+{
+    static const int64_t dims[4] = {-1, C, -1, -1};
+    struct graph *graph = graph_create();
+    assert_non_null(graph);
+    graph->input = graph_add_tensor(graph, "x", 4, dims, NULL, false);
+    graph->outputs = calloc(4, sizeof *graph->outputs);
+    assert_non_null(graph->outputs);
+    return graph;
+}
+
+static int vector(struct graph *graph, float first)
+{
+    static const int64_t dims[1] = {C};
+    return graph_add_tensor(graph, NULL, 1, dims, numbers(C, first), true);
+}
+
+static int node(struct graph *graph, enum graph_op op, const char *name, const int *inputs, int count)
+{
+    int output = graph_add_tensor(graph, name, 0, NULL, NULL, false);
+    assert_int_not_equal(graph_add_node(graph, op, name, inputs, count, output), GRAPH_NONE);
+    return output;
+}
+
+/* A 1x1 convolution of C to C channels. */
+static int conv(struct graph *graph, const char *name, int x)
+{
+    static const int64_t dims[4] = {C, C, 1, 1};
+    int inputs[3] = {x, graph_add_tensor(graph, NULL, 4, dims, numbers(C * C, 1), true), vector(graph, 2)};
+    return node(graph, GRAPH_CONV, name, inputs, 3);
+}
+
+static int relu(struct graph *graph, const char *name, int x)
+{
+    int y = node(graph, GRAPH_ACTIVATION, name, &x, 1);
+    graph->nodes[graph->node_count - 1].activation = GRAPH_CLAMP;
+    graph->nodes[graph->node_count - 1].low = 0;
+    return y;
+}
+
+static int add(struct graph *graph, const char *name, int a, int b)
+{
+    const int inputs[2] = {a, b};
+    return node(graph, GRAPH_ADD, name, inputs, 2);
+}
+
+static void output(struct graph *graph, int tensor)
+{
+    graph->outputs[graph->output_count++] = tensor;
+}
+
+static void fuse(struct graph *graph)
+{
+    struct infomask_error err = {0};
+    if (graph_infer_shapes(graph, &err) || graph_fold_constants(graph, &err) || graph_fuse(graph, &err) ||
+        graph_prune(graph, &err) || graph_infer_shapes(graph, &err))
+        fail_msg("%s", err.text);
+}
+
+/* Every input was made before it is read. */
+static void assert_order(const struct graph *graph)
+{
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            if (graph->nodes[i].inputs[j] != GRAPH_NONE)
+                assert_true(graph_producer(graph, graph->nodes[i].inputs[j]) < i);
+}
+
+static void what_is_read_elsewhere_stays(void **state)
+{
+    struct graph *graph = new_graph();
+    int y = conv(graph, "conv", graph->input), z = relu(graph, "relu", y);
+    (void)state;
+    output(graph, z);
+    output(graph, y); /* the tensor between is wanted */
+    fuse(graph);
+    assert_int_equal(graph->node_count, 2);
+    graph_free(graph);
+
+    graph = new_graph();
+    y = conv(graph, "conv", graph->input);
+    z = relu(graph, "relu", y);
+    output(graph, add(graph, "sum", z, y)); /* two readers */
+    fuse(graph);
+    assert_int_equal(graph->node_count, 3);
+    assert_int_equal(graph->nodes[0].activation, GRAPH_LINEAR_ACTIVATION);
+    graph_free(graph);
+}
+
+static void a_residual_joins_the_later_convolution(void **state)
+{
+    struct graph *graph = new_graph();
+    int x = relu(graph, "relu", graph->input), a = conv(graph, "a", x), b = conv(graph, "b", x);
+    (void)state;
+    output(graph, relu(graph, "y", add(graph, "sum", a, b)));
+    fuse(graph);
+    assert_int_equal(graph->node_count, 3);
+    assert_string_equal(graph->nodes[2].name, "b");
+    assert_int_equal(graph_input(&graph->nodes[2], 3), graph->nodes[1].output);
+    assert_int_equal(graph->nodes[2].activation, GRAPH_CLAMP);
+    assert_string_equal(graph->tensors[graph->nodes[2].output].name, "y");
+    assert_order(graph);
+    graph_free(graph);
+}
+
+/* The other summand comes from a node behind the convolution that cannot take a residual: the convolution moves. */
+static void a_convolution_moves_to_where_its_residual_is_ready(void **state)
+{
+    struct graph *graph = new_graph();
+    int a = conv(graph, "a", graph->input), b = relu(graph, "b", graph->input);
+    (void)state;
+    output(graph, add(graph, "y", a, b));
+    fuse(graph);
+    assert_int_equal(graph->node_count, 2);
+    assert_int_equal(graph->nodes[1].op, GRAPH_CONV);
+    assert_int_equal(graph_input(&graph->nodes[1], 3), graph->nodes[0].output);
+    assert_order(graph);
+    graph_free(graph);
+}
+
+static void a_sum_of_one_tensor_with_itself_is_no_residual(void **state)
+{
+    struct graph *graph = new_graph();
+    int a = conv(graph, "a", graph->input);
+    (void)state;
+    output(graph, add(graph, "y", a, a));
+    fuse(graph);
+    assert_int_equal(graph->node_count, 2);
+    assert_int_equal(graph->nodes[1].op, GRAPH_ADD);
+    graph_free(graph);
+}
+
+/* The folded weights are the doubles, rounded once. */
+static void batch_norm_folds_exactly(void **state)
+{
+    struct graph *graph = new_graph();
+    int y = conv(graph, "conv", graph->input);
+    int inputs[5] = {y, vector(graph, 0.5f), vector(graph, -1), vector(graph, 3), vector(graph, 0.25f)};
+    float w[C * C], b[C], parts[4][C];
+    const struct graph_node *fused;
+    (void)state;
+    memcpy(w, graph->tensors[graph->nodes[0].inputs[1]].data, sizeof w);
+    memcpy(b, graph->tensors[graph->nodes[0].inputs[2]].data, sizeof b);
+    for (int i = 0; i < 4; i++)
+        memcpy(parts[i], graph->tensors[inputs[i + 1]].data, sizeof parts[i]);
+    output(graph, node(graph, GRAPH_BATCH_NORM, "norm", inputs, 5));
+    graph->nodes[1].epsilon = 1e-3f;
+    fuse(graph);
+    assert_int_equal(graph->node_count, 1);
+    fused = &graph->nodes[0];
+    for (int c = 0; c < C; c++) {
+        double s = (double)parts[0][c] / sqrt((double)parts[3][c] + (double)1e-3f);
+        float bias = (float)((double)b[c] * s + ((double)parts[1][c] - s * (double)parts[2][c]));
+        assert_memory_equal(&graph->tensors[fused->inputs[2]].data[c], &bias, sizeof bias);
+        for (int i = 0; i < C; i++) {
+            float weight = (float)((double)w[c * C + i] * s);
+            assert_memory_equal(&graph->tensors[fused->inputs[1]].data[c * C + i], &weight, sizeof weight);
+        }
+    }
+    graph_free(graph);
+}
+
+static void constants_fold_and_identities_go(void **state)
+{
+    struct graph *graph = new_graph();
+    const int64_t dims[4] = {1, C, 1, 1};
+    int a = graph_add_tensor(graph, NULL, 4, dims, numbers(C, 1), true);
+    int b = graph_add_tensor(graph, NULL, 4, dims, numbers(C, 2), true);
+    int sum = add(graph, "constant", a, b), x = graph->input;
+    int same = node(graph, GRAPH_IDENTITY, "same", &x, 1), y = add(graph, "inner", same, sum), z;
+    struct infomask_error err = {0};
+    float expected = graph->tensors[a].data[1] + graph->tensors[b].data[1];
+    (void)state;
+    z = node(graph, GRAPH_IDENTITY, "y", &y, 1);
+    output(graph, z);
+    assert_int_equal(graph_infer_shapes(graph, &err), INFOMASK_OK);
+    assert_int_equal(graph_fold_constants(graph, &err), INFOMASK_OK);
+    assert_int_equal(graph_prune(graph, &err), INFOMASK_OK);
+    assert_int_equal(graph->node_count, 1);
+    assert_int_equal(graph->nodes[0].inputs[0], graph->input);
+    assert_true(graph->tensors[graph->nodes[0].inputs[1]].data[1] == expected);
+    assert_string_equal(graph->tensors[graph->outputs[0]].name, "y");
+    assert_int_equal(graph->tensor_count, 3);
+    graph_free(graph);
+}
+
+static void copies_stay_within_the_budget(void **state)
+{
+    struct graph *graph = new_graph();
+    struct infomask_error err = {0};
+    (void)state;
+    output(graph, relu(graph, "y", node(graph, GRAPH_BATCH_NORM, "norm",
+                                        (int[5]){conv(graph, "conv", graph->input), vector(graph, 1), vector(graph, 1),
+                                                 vector(graph, 1), vector(graph, 1)}, 5)));
+    graph->budget = C * C + C - 1;
+    assert_int_equal(graph_infer_shapes(graph, &err), INFOMASK_OK);
+    assert_int_equal(graph_fuse(graph, &err), INFOMASK_LIMIT);
+    graph_free(graph);
+}
+
+static void windows_follow_the_formulas(void **state)
+{
+    struct graph_window w = {.kernel_h = 3, .kernel_w = 5, .stride_h = 2, .stride_w = 2, .dilation_h = 1,
+                             .dilation_w = 1, .pad_bottom = 1, .pad_left = 1, .pad_right = 2, .groups = 1};
+    int before, after;
+    (void)state;
+    assert_int_equal(graph_window_output(&w, 0, 224, &before, &after), 112);
+    assert_int_equal(before, 0);
+    assert_int_equal(after, 1);
+    assert_int_equal(graph_window_output(&w, 1, 224, &before, &after), 112);
+    assert_int_equal(graph_window_output(&w, 0, 1, NULL, NULL), 0);
+    w.auto_pad = 1;
+    for (int64_t n = 1; n < 40; n++) {
+        assert_int_equal(graph_window_output(&w, 0, n, &before, &after), (n + 1) / 2);
+        assert_true(after - before == 0 || after - before == 1);
+        assert_true(((n + 1) / 2 - 1) * 2 + 3 <= n + before + after);
+    }
+    w.auto_pad = 2;
+    graph_window_output(&w, 1, 8, &before, &after);
+    assert_int_equal(before, 2);
+    assert_int_equal(after, 1);
+    w.auto_pad = 0;
+    w.ceil_mode = true;
+    w.pad_bottom = 0;
+    assert_int_equal(graph_window_output(&w, 0, 6, NULL, NULL), 3);
+    w.kernel_h = 1; /* a third window would begin behind the input */
+    assert_int_equal(graph_window_output(&w, 0, 4, NULL, NULL), 2);
+}
+
+/* x [N, K] times a matrix, written with a name of the given length: it moves the weights in the file by bytes. */
+static void write_large(const char *path, int k, int n, const char *name)
+{
+    const int64_t in[4] = {-1, k, 1, 1}, dims[2] = {n, k};
+    struct graph *graph = new_graph();
+    struct infomask_error err = {0};
+    int inputs[2], pooled;
+    memcpy(graph->tensors[graph->input].dims, in, sizeof in);
+    pooled = node(graph, GRAPH_GLOBAL_AVERAGE, name, &graph->input, 1);
+    graph->tensors[pooled].rank = 2;
+    inputs[0] = pooled;
+    inputs[1] = graph_add_tensor(graph, "w", 2, dims, numbers((size_t)k * (size_t)n, 1), true);
+    output(graph, node(graph, GRAPH_LINEAR, "y", inputs, 2));
+    if (graph_infer_shapes(graph, &err) || onnx_write(graph, path, &err))
+        fail_msg("%s", err.text);
+    graph_free(graph);
+}
+
+static void weights_of_a_large_file_stay_in_it(void **state)
+{
+    enum { K = 4096, N = 4200 };
+    static const char *const names[] = {"p", "po", "poo", "pool"};
+    char path[] = "/tmp/infomask-large-XXXXXX";
+    int fd = mkstemp(path), in_place = 0;
+    float *expected = numbers((size_t)K * N, 1);
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < 4; i++) {
+        struct infomask_error err = {0};
+        struct graph *graph;
+        const struct graph_tensor *w;
+        write_large(path, K, N, names[i]);
+        if (onnx_read(path, NULL, &graph, &err))
+            fail_msg("%s", err.text);
+        assert_non_null(graph->mapping);
+        w = &graph->tensors[graph_find_tensor(graph, "w")];
+        assert_memory_equal(w->data, expected, (size_t)K * N * sizeof *expected);
+        in_place += !w->owned;
+        if (!w->owned)
+            assert_true((const char *)w->data > (char *)graph->mapping &&
+                        (const char *)w->data < (char *)graph->mapping + graph->mapping_size);
+        graph_free(graph);
+    }
+    unlink(path);
+    aligned_free(expected);
+    assert_int_not_equal(in_place, 0); /* where a name's length puts them on a multiple of four bytes */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_read_elsewhere_stays),
+        cmocka_unit_test(a_residual_joins_the_later_convolution),
+        cmocka_unit_test(a_convolution_moves_to_where_its_residual_is_ready),
+        cmocka_unit_test(a_sum_of_one_tensor_with_itself_is_no_residual),
+        cmocka_unit_test(batch_norm_folds_exactly),
+        cmocka_unit_test(constants_fold_and_identities_go),
+        cmocka_unit_test(copies_stay_within_the_budget),
+        cmocka_unit_test(windows_follow_the_formulas),
+        cmocka_unit_test(weights_of_a_large_file_stay_in_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -13,5 +13,4 @@ static int missing(const struct request *request, struct reply *reply)
         return missing(request, reply);                                                                    \
     }
 
-MISSING(handle_page)
 MISSING(handle_openapi)

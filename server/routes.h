@@ -25,6 +25,9 @@ enum route_flag {
 /* X(ID, METHODS, pattern, SCOPE, FLAGS, handler, PARAMETERS, summary).  {name} in a pattern matches one segment. */
 #define ROUTES(X)                                                                                                      \
     X(PAGE, METHOD_GET, "/", NONE, 0, handle_page, TAKES_NOTHING, "The web page")                                     \
+    X(PAGE_SCRIPT, METHOD_GET, "/app.js", NONE, 0, handle_page, TAKES_NOTHING, "Its script")                          \
+    X(PAGE_STYLE, METHOD_GET, "/style.css", NONE, 0, handle_page, TAKES_NOTHING, "Its style")                         \
+    X(PAGE_ICON, METHOD_GET, "/icon.svg", NONE, 0, handle_page, TAKES_NOTHING, "Its icon")                            \
     X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS, handle_classify,              \
       TAKES_CLASSIFY, "Class probabilities and information")                                                          \
     X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD, handle_mask, TAKES_MASK,                            \

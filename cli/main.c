@@ -1,4 +1,6 @@
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,6 +26,24 @@ static void print_help(FILE *stream)
     (void)fprintf(stream, "\nEach has its own --help.  Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
 }
 
+/* OpenBLAS makes threads as it is loaded, before main, and only the environment can tell it not to.  They would be a
+ * second pool beside ours, and take the signals that ours block. */
+static void hold_blas_to_one_thread(char **argv)
+{
+    static const char variable[] = "OPENBLAS_NUM_THREADS";
+    const char *threads = getenv(variable);
+    char self[PATH_MAX];
+    ssize_t length;
+
+    if (threads != NULL && strcmp(threads, "1") == 0)
+        return;
+    length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length <= 0 || setenv(variable, "1", 1) != 0)
+        return;
+    self[length] = '\0';
+    (void)execv(self, argv); /* where that cannot be, we go on as we are */
+}
+
 static int end(int code)
 {
     if (code == CLI_CUT)
@@ -35,6 +55,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
+    hold_blas_to_one_thread(argv);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
         return CLI_DONE;

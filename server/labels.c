@@ -208,11 +208,33 @@ static int edit_distance(const char *a, const char *b)
     return row[columns];
 }
 
-/* How far a name is from what was asked for: a name that contains it ("tabby cat" for "cat") is near. */
+/* The distance to the nearest of the name's words. */
+static int word_distance(const char *asked, const char *name)
+{
+    int least_so_far = INT_MAX;
+
+    while (*name != '\0') {
+        size_t length = strcspn(name, " ");
+        char word[LABELS_LONGEST + 1];
+        int distance;
+        memcpy(word, name, length);
+        word[length] = '\0';
+        distance = edit_distance(asked, word);
+        least_so_far = distance < least_so_far ? distance : least_so_far;
+        name += length + strspn(name + length, " ");
+    }
+    return least_so_far;
+}
+
+/* How far a name is from what was asked for: one of several words ("tabby cat" for "cat") counts as one edit more. */
 static int name_distance(const char *asked, const char *name)
 {
-    int distance = edit_distance(asked, name);
-    return asked[0] != '\0' && strcasestr(name, asked) != NULL && distance > 1 ? 1 : distance;
+    int whole = edit_distance(asked, name), word;
+
+    if (strchr(name, ' ') == NULL)
+        return asked[0] != '\0' && strcasestr(name, asked) != NULL && whole > 2 ? 2 : whole;
+    word = word_distance(asked, name) + 1;
+    return word < whole ? word : whole;
 }
 
 struct near {

@@ -34,8 +34,9 @@ package_cflags = $(shell pkg-config --cflags $(packages))
 package_libs = $(shell pkg-config --libs $(packages)) -lm
 
 # numeric code: vectorised by the compiler where a loop allows it; no fast-math, no contraction that differs by ISA
-numeric := core/kernels/% core/image/% core/mask/% core/train/% core/engine/%
-flags_numeric = $(if $(DEBUG)$(SAN),,-O3) -ffp-contract=off
+# (nobody reads the floating-point flags or errno: without these two a clamp keeps a loop from being vectorised)
+numeric := core/kernels/% core/image/% core/mask/% core/train/% core/engine/% core/pipeline/%
+flags_numeric = $(if $(DEBUG)$(SAN),,-O3) -ffp-contract=off -fno-trapping-math -fno-math-errno
 flags_avx2 := -mavx2 -mfma -mf16c
 flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16 -mfma -mf16c
 

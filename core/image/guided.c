@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/cpu.h"
 #include "core/base/checked.h"
 #include "core/image/pixels.h"
 
@@ -24,7 +25,7 @@ static void add_row(double *sum, const float *row, size_t n)
         sum[i] += (double)row[i];
 }
 
-static void slide_row(double *sum, const float *enter, const float *leave, size_t n)
+CPU_CLONES static void slide_row(double *sum, const float *enter, const float *leave, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         sum[i] += (double)enter[i] - (double)leave[i];
@@ -40,7 +41,7 @@ static void reflect_ends(double *line, int w, int radius)
     }
 }
 
-static void slide_columns(const double *line, int w, int radius, double scale, float *out)
+CPU_CLONES static void slide_columns(const double *line, int w, int radius, double scale, float *out)
 {
     size_t window = 4 * (2 * (size_t)radius + 1);
     double sum[4] = {0};
@@ -97,7 +98,7 @@ static void guided_centre(struct guided *g)
     }
 }
 
-static void guided_statistics(struct guided *g)
+CPU_CLONES static void guided_statistics(struct guided *g)
 {
     size_t n = (size_t)g->h * (size_t)g->w;
 
@@ -165,7 +166,7 @@ void guided_free(struct guided *g)
 
 /* box: mean p, mean p I -> a (three) and b.  The symmetric 3 x 3 system by L D L^T written out: the adjugate would be as
  * short, but its determinant cancels in float where the colours are nearly grey. */
-static void guided_solve(const struct guided *g, float eps)
+CPU_CLONES static void guided_solve(const struct guided *g, float eps)
 {
     size_t n = (size_t)g->h * (size_t)g->w * 4;
 
@@ -184,7 +185,7 @@ static void guided_solve(const struct guided *g, float eps)
     }
 }
 
-void guided_filter(struct guided *g, const float *p, float eps, float *out)
+CPU_CLONES void guided_filter(struct guided *g, const float *p, float eps, float *out)
 {
     size_t n = (size_t)g->h * (size_t)g->w;
 

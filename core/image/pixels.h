@@ -40,7 +40,8 @@ void pixels_enlarge_fini(struct pixels_enlarge *enlarge);
 
 /* ---- Colours ----------------------------------------------------------------------------------------------------- */
 
-/* n pixels of sRGB in 0..1 to CIE L*a*b* under D65, L in 0..100 (IEC 61966-2-1, CIE 15). */
+/* n pixels of sRGB in 0..1 to CIE L*a*b* under D65, L in 0..100 (IEC 61966-2-1, CIE 15); lab may
+ * be rgb. */
 void pixels_lab(const float *rgb, size_t n, float *lab);
 /* ITU-R BT.601 luma of 8-bit RGB, rounded. */
 static inline uint8_t pixels_luma(const uint8_t *rgb)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/base/cpu.h"
 #include "core/mask/exponential.h"
 #include "core/mask/mask.h"
 
@@ -11,7 +12,7 @@
 #define STRIP 64           /* rows of the Gram matrix at a time */
 
 /* Mean and 1 / (std + 1e-3) of each channel over the cells, moments [2, c]. */
-static void channel_moments(const float *t, int n, int c, double *moments)
+CPU_CLONES static void channel_moments(const float *t, int n, int c, double *moments)
 {
     double *mean = moments, *spread = moments + c;
 
@@ -61,7 +62,7 @@ enum infomask_status mask_cells_part(const float *t, int n, int c, double weight
     return INFOMASK_OK;
 }
 
-void mask_cells_unit(float *x, int n, int total)
+CPU_CLONES void mask_cells_unit(float *x, int n, int total)
 {
     for (int i = 0; i < n; i++) {
         float *row = x + (size_t)i * (size_t)total;
@@ -71,16 +72,17 @@ void mask_cells_unit(float *x, int n, int total)
     }
 }
 
-/* Gram row i to affinities, columns [i, n). */
-static void affinity_row(const float *lab, int n, int i, float *row)
+/* Gram row to affinities with cell i, columns [i, n); lab [3, n]. */
+CPU_CLONES static void affinity_row(const float *lab, int n, int i, float *row)
 {
     const float scale = -1.0F / (2.0F * COLOUR_SIGMA * COLOUR_SIGMA);
-    float l = lab[3 * i], a = lab[3 * i + 1], b = lab[3 * i + 2];
+    const float *lightness = lab, *green = lab + n, *blue = lab + 2 * (ptrdiff_t)n;
+    float l = lightness[i], a = green[i], b = blue[i];
 
     for (int j = i; j < n; j++) {
-        float dl = lab[3 * j] - l, da = lab[3 * j + 1] - a, db = lab[3 * j + 2] - b;
-        float g = row[j] > 0 ? row[j] * row[j] : 0.0F;
-        row[j] = g * g * exponential(scale * (dl * dl + da * da + db * db));
+        float dl = lightness[j] - l, da = green[j] - a, db = blue[j] - b;
+        float g = row[j] > 0.0F ? row[j] : 0.0F, square = g * g;
+        row[j] = square * square * exponential(scale * (dl * dl + da * da + db * db));
     }
 }
 

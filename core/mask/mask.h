@@ -24,6 +24,7 @@ struct mask_head {
     double scale;        /* 1 / temperature */
     const float *mean_w; /* [d] mean over the classes (mask_head_mean) */
     double mean_b;
+    const struct kernel_weights *packed; /* W and b for the table that mask_window_pmi is given */
 };
 /* mean_w[j] = mean_c w[c, j]; returns mean_c b[c].  Once a model. */
 double mask_head_mean(const float *w, const float *b, int classes, int features, float *mean_w);
@@ -72,7 +73,8 @@ enum infomask_status mask_cells_part(const float *t, int n, int c, double weight
 /* Each row of x [n, total] divided by its length. */
 void mask_cells_unit(float *x, int n, int total);
 
-/* A_ij = max(x_i . x_j, 0)^4 exp(-|lab_i - lab_j|^2 / (2 30^2)) for j >= i (the rest is left as it is); a [n, n]. */
+/* A_ij = max(x_i . x_j, 0)^4 exp(-|lab_i - lab_j|^2 / (2 30^2)) for j >= i (the rest is left as it is); lab [3, n],
+ * a [n, n]. */
 void mask_affinity(const struct kernel_table *kernels, const float *x, int n, int total, const float *lab, float *a);
 
 /* q = sigmoid(6 (s - centre)), k = (2 q - 1)^2, L = (0.01 / 0.99) d k / mean k, d = row sums of A; solves

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/cpu.h"
 #include "core/mask/mask.h"
 
 #define INERTIA 0.99 /* of the graph against the seeds */
@@ -24,7 +25,7 @@ struct system {
 };
 
 /* y = A x without the diagonal, A symmetric and given by its upper triangle: each element is read once. */
-static void product(const float *a, int n, const float *x, float *y)
+CPU_CLONES static void product(const float *a, int n, const float *x, float *y)
 {
     memset(y, 0, (size_t)n * sizeof *y);
     for (int i = 0; i < n; i++) {
@@ -55,7 +56,7 @@ static double dot(const float *a, const float *b, int n)
     return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
-static void row_sums(const float *a, int n, double *sums)
+CPU_CLONES static void row_sums(const float *a, int n, double *sums)
 {
     memset(sums, 0, (size_t)n * sizeof *sums);
     for (int i = 0; i < n; i++) {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/cpu.h"
 #include "core/mask/exponential.h"
 #include "core/mask/mask.h"
 
@@ -18,7 +19,7 @@ void mask_normalise(float *m, size_t n)
         m[i] = m[i] > 0 ? m[i] / most : 0.0F;
 }
 
-void mask_sigmoid(float *m, size_t n, float slope, float centre)
+CPU_CLONES void mask_sigmoid(float *m, size_t n, float slope, float centre)
 {
     for (size_t i = 0; i < n; i++)
         m[i] = 1.0F / (1.0F + exponential(-slope * (m[i] - centre)));

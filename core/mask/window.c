@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/cpu.h"
 #include "core/base/checked.h"
 #include "core/mask/exponential.h"
 #include "core/mask/mask.h"
@@ -21,7 +22,7 @@ static int reflect(int i, int n)
 }
 
 /* out[i] = mean over the k lines around i of in (`lines` lines of `size`, `stride` apart). */
-static void mean_lines(const float *in, float *out, int lines, size_t stride, size_t size, int k)
+CPU_CLONES static void mean_lines(const float *in, float *out, int lines, size_t stride, size_t size, int k)
 {
     float part = 1.0F / (float)k;
 
@@ -48,15 +49,15 @@ static void window_means(const float *f, int h, int w, int d, int k, float *rows
         mean_lines(rows + (size_t)y * line, out + (size_t)y * line, w, (size_t)d, (size_t)d, k);
 }
 
-/* z = scale (z + b) + offset, and log sum exp of it. */
-static double finish_row(const struct mask_head *head, const float *offset, float *z)
+/* z = scale z + offset, and log sum exp of it. */
+CPU_CLONES static double finish_row(const struct mask_head *head, const float *offset, float *z)
 {
     float scale = (float)head->scale, most = -FLT_MAX, part[LANES] = {0};
     int k = head->classes, i = 0;
     double sum = 0;
 
     for (int c = 0; c < k; c++)
-        z[c] = scale * (z[c] + head->b[c]) + (offset != NULL ? offset[c] : 0.0F);
+        z[c] = scale * z[c] + (offset != NULL ? offset[c] : 0.0F);
     for (int c = 0; c < k; c++)
         most = z[c] > most ? z[c] : most;
     for (; i + LANES <= k; i += LANES)
@@ -99,16 +100,28 @@ static int block_rows(int n, int classes)
     return rows < 1 ? 1 : rows < n ? rows : n;
 }
 
-static void window_rows(const struct mask_head *head, const struct kernel_table *kernels,
-                        const struct mask_window *window, const float *mean, int n, float *z, const int *targets,
-                        int count, float *const *out)
+/* What the head's product needs, for rows of means into z [rows, K]. */
+static struct kernel_gemm head_product(const struct mask_head *head, float *z)
 {
-    int rows = block_rows(n, head->classes), d = head->features, k = head->classes;
+    return (struct kernel_gemm){.weights = head->packed, .a_row = head->features, .c = z, .c_row = head->classes,
+                                .out = KERNEL_F32, .panel1 = head->packed->panels,
+                                .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY}};
+}
+
+static void window_rows(const struct mask_head *head, const struct kernel_table *kernels,
+                        const struct mask_window *window, const float *mean, int n, float *z, float *scratch,
+                        const int *targets, int count, float *const *out)
+{
+    int rows = block_rows(n, head->classes), k = head->classes;
     const float *offset = window->smoothing > 0 ? NULL : window->offset;
+    struct kernel_gemm product = head_product(head, z);
 
     for (int first = 0; first < n; first += rows) {
         int m = n - first < rows ? n - first : rows;
-        kernels->sgemm(false, true, m, k, d, 1, mean + (size_t)first * (size_t)d, d, head->w, d, 0, z, k);
+        product.a = mean + (size_t)first * (size_t)head->features;
+        product.m = m;
+        product.scratch = scratch;
+        kernels->gemm(&product);
         for (int i = 0; i < m; i++) {
             float *row = z + (size_t)i * (size_t)k;
             double lse = finish_row(head, offset, row);
@@ -124,23 +137,27 @@ enum infomask_status mask_window_pmi(const struct mask_head *head, const struct 
 {
     int n = h * w;
     size_t size, block;
-    float *mean = NULL, *rows = NULL, *z = NULL;
+    float *mean = NULL, *rows = NULL, *z = NULL, *scratch = NULL;
+    struct kernel_gemm largest = head_product(head, NULL);
     bool made = checked_mul3((size_t)n, (size_t)head->features, sizeof(float), &size) &&
                 checked_mul3((size_t)block_rows(n, head->classes), (size_t)head->classes, sizeof(float), &block);
 
+    largest.m = block_rows(n, head->classes);
     if (made) {
         mean = aligned_new(size);
         rows = aligned_new(size);
         z = aligned_new(block);
-        made = mean != NULL && rows != NULL && z != NULL;
+        scratch = aligned_new((kernels->gemm_scratch(&largest) + 1) * sizeof(float));
+        made = mean != NULL && rows != NULL && z != NULL && scratch != NULL;
     }
     if (made) {
         window_means(f, h, w, head->features, window->window, rows, mean);
-        window_rows(head, kernels, window, mean, n, z, targets, count, out);
+        window_rows(head, kernels, window, mean, n, z, scratch, targets, count, out);
     }
     aligned_free(mean);
     aligned_free(rows);
     aligned_free(z);
+    aligned_free(scratch);
     return made ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the window PMI");
 }
 
@@ -148,6 +165,8 @@ void mask_gate(const float *win, int n, int classes, float *gate)
 {
     float g = (float)fmin(1.0, log((double)classes) / 2);
 
-    for (int i = 0; i < n; i++)
-        gate[i] = fminf(fmaxf(win[i] / g, 0), 1);
+    for (int i = 0; i < n; i++) {
+        float v = win[i] / g;
+        gate[i] = v > 0 ? v < 1 ? v : 1.0F : 0.0F;
+    }
 }

@@ -73,7 +73,8 @@ static struct mask_head model_head(const struct infomask_model *model)
                               .features = net->features,
                               .scale = 1 / model->temperature,
                               .mean_w = model->head_mean,
-                              .mean_b = model->head_mean_bias};
+                              .mean_b = model->head_mean_bias,
+                              .packed = &model->head};
 }
 
 static enum infomask_status window_maps(struct chain *chain, const double *log_t, struct infomask_error *err)
@@ -248,7 +249,9 @@ static enum infomask_status link_cells(struct chain *chain, const float *x, int 
     if (status == INFOMASK_OK)
         status = pixels_resize(chain->rgb, chain->h, chain->w, 3, small, chain->grid_h, chain->grid_w, err);
     if (status == INFOMASK_OK) {
-        pixels_lab(small, (size_t)n, lab);
+        pixels_lab(small, (size_t)n, small);
+        for (size_t i = 0; i < (size_t)n * 3; i++)
+            lab[i % 3 * (size_t)n + i / 3] = small[i];
         mask_affinity(chain->plan->session->model->kernels, x, n, total, lab, chain->affinity);
     }
     free(small);
@@ -316,7 +319,7 @@ static enum infomask_status chain_guide(struct chain *chain, struct infomask_tim
 static void clip_unit(float *m, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        m[i] = fminf(fmaxf(m[i], 0), 1);
+        m[i] = m[i] > 0 ? m[i] < 1 ? m[i] : 1.0F : 0.0F;
 }
 
 /* Steps 6 to 8: u [h, w] becomes x; soft [h, w] becomes the saliency. */

@@ -147,7 +147,7 @@ static enum infomask_status set_priors(struct infomask_model *model, const struc
 }
 
 /* What every class map of this head needs. */
-static enum infomask_status set_head_mean(struct infomask_model *model, struct infomask_error *err)
+static enum infomask_status set_head(struct infomask_model *model, struct infomask_error *err)
 {
     const struct engine_info *net = model->network;
 
@@ -158,7 +158,8 @@ static enum infomask_status set_head_mean(struct infomask_model *model, struct i
         return error_set(err, INFOMASK_MEMORY, "no memory for the model");
     model->head_mean_bias =
         mask_head_mean(net->head_w, net->head_b, (int)net->outputs, net->features, model->head_mean);
-    return INFOMASK_OK;
+    return model->kernels->pack(&model->head, KERNEL_F32, net->head_w, net->head_b, 1, net->features,
+                                (int)net->outputs, err);
 }
 
 static void set_info(struct infomask_model *model)
@@ -225,7 +226,7 @@ enum infomask_status infomask_model_load(const struct infomask_model_spec *spec,
     if (status == INFOMASK_OK)
         status = set_priors(model, spec, err);
     if (status == INFOMASK_OK)
-        status = set_head_mean(model, err);
+        status = set_head(model, err);
     if (status != INFOMASK_OK) {
         infomask_model_free(model);
         return status;
@@ -243,6 +244,7 @@ void infomask_model_free(struct infomask_model *model)
     free(model->log_prior);
     free(model->log_logit_prior);
     free(model->head_mean);
+    kernel_weights_fini(&model->head);
     free((void *)(uintptr_t)model->spec.mask_threshold);
     free(model);
 }

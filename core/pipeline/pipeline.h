@@ -43,6 +43,7 @@ struct infomask_model {
     const struct kernel_table *kernels;
     float *head_mean;        /* [features] mean of the head's weights over the classes; NULL without a class map */
     double head_mean_bias;   /* and of its biases */
+    struct kernel_weights head; /* the head again, packed for the class maps; data NULL without one */
 };
 
 struct infomask_session {

@@ -37,9 +37,11 @@ struct maps {
     float *data, *f, *w, *b, *t, *golden;
     float mean_w[D], out[N];
     struct mask_head head;
+    const struct kernel_table *kernels;
+    struct kernel_weights packed;
 };
 
-static void maps_open(struct maps *m)
+static void maps_open(struct maps *m, enum kernel_isa isa)
 {
     m->data = load("tests/data/mask/class_maps.f32", N * D + K * D + K + K + 6 * N);
     m->f = m->data;
@@ -49,6 +51,15 @@ static void maps_open(struct maps *m)
     m->golden = m->t + K;
     m->head = (struct mask_head){.w = m->w, .b = m->b, .classes = K, .features = D, .scale = 1, .mean_w = m->mean_w};
     m->head.mean_b = mask_head_mean(m->w, m->b, K, D, m->mean_w);
+    m->kernels = kernels_get(isa);
+    assert_int_equal(m->kernels->pack(&m->packed, KERNEL_F32, m->w, m->b, 1, D, K, NULL), INFOMASK_OK);
+    m->head.packed = &m->packed;
+}
+
+static void maps_close(struct maps *m)
+{
+    kernel_weights_fini(&m->packed);
+    free(m->data);
 }
 
 static void class_maps_as_defined(void **state)
@@ -57,12 +68,12 @@ static void class_maps_as_defined(void **state)
     struct maps m;
 
     (void)state;
-    maps_open(&m);
+    maps_open(&m, KERNEL_REF);
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         assert_int_equal(mask_class_map(&m.head, methods[i], TARGET, 0, m.f, N, m.out, NULL), INFOMASK_OK);
         assert_close(m.out, m.golden + i * N, N, 3e-6);
     }
-    free(m.data);
+    maps_close(&m);
 }
 
 static void window(struct maps *m, int k, const float *offset, const double *log_r, double smoothing)
@@ -71,7 +82,7 @@ static void window(struct maps *m, int k, const float *offset, const double *log
     float *out = m->out;
     struct mask_window options = {k, offset, log_r, smoothing};
 
-    assert_int_equal(mask_window_pmi(&m->head, kernels_get(KERNEL_REF), &options, m->f, H, W, &target, 1, &out, NULL),
+    assert_int_equal(mask_window_pmi(&m->head, m->kernels, &options, m->f, H, W, &target, 1, &out, NULL),
                      INFOMASK_OK);
 }
 
@@ -81,14 +92,14 @@ static void window_pmi_as_defined(void **state)
     float offset[K];
 
     (void)state;
-    maps_open(&m);
+    maps_open(&m, KERNEL_REF);
     window(&m, 3, NULL, NULL, 0);
     assert_close(m.out, m.golden + 4 * N, N, 3e-6);
     for (int c = 0; c < K; c++)
         offset[c] = logf(m.t[c] * K);
     window(&m, 3, offset, NULL, 0);
     assert_close(m.out, m.golden + 5 * N, N, 3e-6);
-    free(m.data);
+    maps_close(&m);
 }
 
 /* sum_y t_y exp(i(y)) = 1 in every window (A3), for any prior, logit prior, temperature and smoothing. */
@@ -100,7 +111,7 @@ static void window_pmi_is_normalised(void **state)
     double log_r[K], total = 0;
 
     (void)state;
-    maps_open(&m);
+    maps_open(&m, KERNEL_BLAS);
     for (int c = 0; c < K; c++)
         total += c + 1;
     for (int c = 0; c < K; c++) {
@@ -113,8 +124,7 @@ static void window_pmi_is_normalised(void **state)
     for (int smooth = 0; smooth < 2; smooth++)
         for (int k = 1; k <= 13; k += 6) { /* also wider than the map */
             struct mask_window options = {k, offset, log_r, smooth == 1 ? 0.1 : 0};
-            assert_int_equal(mask_window_pmi(&m.head, kernels_get(KERNEL_BLAS), &options, m.f, H, W, targets, K, out,
-                                             NULL),
+            assert_int_equal(mask_window_pmi(&m.head, m.kernels, &options, m.f, H, W, targets, K, out, NULL),
                              INFOMASK_OK);
             for (int u = 0; u < N; u++) {
                 double sum = 0;
@@ -123,7 +133,7 @@ static void window_pmi_is_normalised(void **state)
                 assert_float_equal(sum, 1, 1e-5);
             }
         }
-    free(m.data);
+    maps_close(&m);
 }
 
 /* The mean of the cells is the PMI of the pass (F3), and a contrast's mean is that of the logits (F2). */
@@ -133,7 +143,7 @@ static void cells_average_to_the_pmi(void **state)
     double cells[N], mean = 0, contrast = 0, z[2] = {0};
 
     (void)state;
-    maps_open(&m);
+    maps_open(&m, KERNEL_BLAS);
     m.head.scale = 0.8;
     mask_information(&m.head, TARGET, m.f, N, -2.5, cells);
     assert_int_equal(mask_class_map(&m.head, MASK_INFOCAM_PLUS, TARGET, 7, m.f, N, m.out, NULL), INFOMASK_OK);
@@ -147,7 +157,7 @@ static void cells_average_to_the_pmi(void **state)
     }
     assert_true(fabs(mean + 2.5) < 1e-12);
     assert_true(fabs(contrast - (z[0] - z[1] + 0.8 * ((double)m.b[TARGET] - (double)m.b[7]))) < 1e-5);
-    free(m.data);
+    maps_close(&m);
 }
 
 static void the_other_class_is_the_least_likely_of_the_best(void **state)
@@ -174,7 +184,7 @@ static void graph_and_its_solution_as_numpy(void **state)
     float *data = load("tests/data/mask/graph.f32", n * (10 + 14 + 3 + 1 + PARTS + CELLS + 1));
     const float *lab = data + n * PARTS, *seeds = lab + n * 3, *vectors = seeds + n;
     const float *affinity = vectors + n * PARTS, *solution = affinity + n * n;
-    float *x = malloc(n * PARTS * sizeof *x), *a = calloc(n * n, sizeof *a), p[CELLS];
+    float *x = malloc(n * PARTS * sizeof *x), *a = calloc(n * n, sizeof *a), p[CELLS], planes[3 * CELLS];
     int steps;
 
     (void)state;
@@ -182,7 +192,9 @@ static void graph_and_its_solution_as_numpy(void **state)
     assert_int_equal(mask_cells_part(data + n * 10, CELLS, 14, 0.5, x, PARTS, 10, NULL), INFOMASK_OK);
     mask_cells_unit(x, CELLS, PARTS);
     assert_close(x, vectors, n * PARTS, 2e-6);
-    mask_affinity(kernels_get(KERNEL_BLAS), x, CELLS, PARTS, lab, a);
+    for (size_t i = 0; i < 3 * n; i++)
+        planes[i % 3 * n + i / 3] = lab[i];
+    mask_affinity(kernels_get(KERNEL_BLAS), x, CELLS, PARTS, planes, a);
     for (size_t i = 0; i < n; i++)
         assert_close(a + i * n + i, affinity + i * n + i, n - i, 5e-6);
     assert_int_equal(mask_spread(a, CELLS, seeds, 0.45, p, &steps, NULL), INFOMASK_OK);

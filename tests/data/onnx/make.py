@@ -197,11 +197,13 @@ def activations():
     net.flatten()
     net.save("silu")
 
-    for name in ("hard_swish_div", "hard_swish_last", "hard_swish_gate"):
+    for name in ("hard_swish_div", "hard_swish_last", "hard_swish_gate", "hard_gate_other"):
         net = Net(opset=11)
         y = net.conv(4, 5, 3)
         if name == "hard_swish_gate":  # x * HardSigmoid(x)
             net.node("Mul", net.then("HardSigmoid", alpha=1 / 6, beta=.5), y)
+        elif name == "hard_gate_other":  # no HardSwish: another slope
+            net.node("Mul", net.then("HardSigmoid", alpha=.25, beta=.5), y)
         else:
             net.then("Add", net.constant(np.float32(3)))
             net.then("Clip", net.constant(np.float32(0)), net.constant(np.float32(6)))

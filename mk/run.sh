@@ -1,0 +1,40 @@
+#!/bin/sh
+# run.sh BINARY HOST PORT PHOTO: serves in the foreground; once it listens, prints three lines to paste.
+set -eu
+binary=$1 host=$2 port=$3 photo=$4
+
+hints() {
+    while read -r line; do
+        echo "$line"
+        case $line in
+        "listening on "*)
+            url=${line#listening on }
+            echo
+            echo "the page: $url/          try, in another terminal:"
+            echo "  curl --data-binary @$photo '$url/v1/classify'"
+            echo "  curl --data-binary @$photo '$url/v1/mask?format=png&output=overlay' -o overlay.png"
+            echo "  curl --data-binary @$photo '$url/v1/filter' -o filtered.png"
+            echo
+            ;;
+        esac
+    done
+}
+
+# The service is this process's own child, so that ctrl-C and SIGTERM drain it and its exit code is ours.
+fifo=$(mktemp -u)
+mkfifo "$fifo"
+hints < "$fifo" &
+"$binary" serve --listen "$host" --port "$port" --log-format text > "$fifo" &
+child=$!
+rm -f "$fifo"
+trap 'kill -TERM "$child" 2>/dev/null' INT TERM
+code=0
+wait "$child" || code=$?
+while kill -0 "$child" 2>/dev/null; do # the wait was ended by a signal: the drain goes on
+    code=0
+    wait "$child" || code=$?
+done
+if [ "$code" -ne 0 ]; then
+    echo "not served (the sentence above says why); another port: make run PORT=9090" >&2
+fi
+exit "$code"

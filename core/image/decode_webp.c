@@ -5,6 +5,7 @@
 #include "core/base/checked.h"
 #include "core/image/decode.h"
 #include "core/image/orientation.h"
+#include "core/image/segments.h"
 
 enum { PORTION = 32 << 10 };
 
@@ -55,6 +56,9 @@ enum infomask_status decode_webp(struct decoding *d)
     enum infomask_status status;
     uint8_t *stored;
 
+    /* libwebp would make up what is missing at the end of lossy data */
+    if (bytes_le32(d->data + 4) > d->size - 8)
+        return error_set(d->err, INFOMASK_BAD_IMAGE, "the WebP is truncated");
     /* libwebp has no limit of its own; a lossless picture takes 4 bytes a pixel beside the output */
     if (pixels > d->limits->decoder_memory / 4)
         return error_set(d->err, INFOMASK_TOO_MANY_PIXELS, "decoding this WebP needs more than the %zu MiB allowed",

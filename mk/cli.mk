@@ -1,0 +1,7 @@
+# Tests of the command line, against the binary of the mode in force.
+
+.PHONY: test-cli
+test-cli: $(BIN) build/venv/.done model ## test the command line
+	$(Q)INFOMASK_BIN=$(abspath $(BIN)) $(VENV_PYTHON) -m pytest -q tests/cli
+
+test-all: test-cli

@@ -1,0 +1,50 @@
+"""Black-box tests of the command line: each starts the real binary.  INFOMASK_BIN names another one."""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("INFOMASK_BIN", str(ROOT / "build" / "infomask"))
+PHOTOS = ROOT / "tests" / "data" / "photos"
+MODEL = ROOT / "config" / "models" / "efficientnet-lite0"
+
+
+class Result:
+    def __init__(self, done):
+        self.code, self.out, self.raw = done.returncode, done.stdout.decode(errors="replace"), done.stdout
+        self.err = done.stderr.decode(errors="replace")
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def infomask(tmp_path):
+    """infomask(*arguments, env=..., cwd=..., stdin=...) -> Result, in a folder of its own and a clean environment."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("INFOMASK_")}
+
+    def run(*arguments, env=None, cwd=tmp_path, stdin=b"", timeout=120):
+        done = subprocess.run([BINARY, *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd,
+                              env={**clean, **(env or {})}, timeout=timeout)
+        return Result(done)
+
+    return run
+
+
+@pytest.fixture
+def coffee():
+    return PHOTOS / "coffee.png"
+
+
+@pytest.fixture
+def chelsea():
+    return PHOTOS / "chelsea.png"
+
+
+@pytest.fixture
+def rocket():
+    return PHOTOS / "rocket.jpg"

@@ -1,0 +1,132 @@
+"""Help, versions, exit codes, settings: what every command has in common."""
+import re
+
+import pytest
+
+COMMANDS = ["serve", "classify", "mask", "filter", "models", "run", "bench", "config", "healthcheck", "version"]
+
+
+def test_no_command_is_wrong_usage(infomask):
+    result = infomask()
+    assert result.code == 2 and result.out == "" and "Usage: infomask COMMAND" in result.err
+
+
+def test_an_unknown_command_is_named(infomask):
+    result = infomask("clasify")
+    assert result.code == 2 and 'there is no command "clasify"' in result.err
+
+
+def test_the_help_lists_every_command(infomask):
+    result = infomask("--help")
+    assert result.code == 0 and result.err == ""
+    assert [command for command in COMMANDS if not re.search(rf"^  {command} ", result.out, re.M)] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(infomask, command):
+    result = infomask(command, "--help")
+    assert result.code == 0 and result.err == ""
+    assert result.out.startswith(f"Usage: infomask {command}")
+    assert all(len(line) <= 110 and line == line.rstrip() for line in result.out.splitlines())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unknown_option_is_wrong_usage(infomask, command):
+    result = infomask(command, "--no-such-thing")
+    assert result.code == 2 and result.out == ""
+    assert "unrecognized option '--no-such-thing'" in result.err and f"infomask {command} --help" in result.err
+
+
+def test_version_tells_what_runs_here(infomask):
+    assert re.fullmatch(r"infomask \d+\.\d+\.\d+\n", infomask("--version").out)
+    result = infomask("version")
+    assert result.code == 0
+    for line in [r"infomask \d", r"isa: (ref|blas|avx2|avx512)\n", r"libraries: .*libmicrohttpd \d.*inih"]:
+        assert re.search("^" + line, result.out, re.M)
+
+
+@pytest.mark.parametrize("isa", ["ref", "blas"])
+def test_the_instruction_set_is_a_setting(infomask, isa):
+    assert f"isa: {isa}\n" in infomask("version", env={"INFOMASK_ISA": isa}).out
+    assert f"isa: {isa}\n" in infomask("version", "--isa", isa).out
+
+
+def test_an_unknown_instruction_set_is_refused(infomask):
+    result = infomask("version", "--isa", "mmx")
+    assert result.code == 2 and "isa must be one of auto|ref|blas|avx2|avx512, not \"mmx\"" in result.err
+
+
+# ---- Settings -----------------------------------------------------------------------------------------------------------
+
+
+def settings(result):
+    rows = re.findall(r"^(\w+) += (.*?) +; (.*)$", result.out, re.M)
+    return {name: (value.strip(), source) for name, value, source in rows}
+
+
+def test_settings_come_in_layers(infomask, tmp_path):
+    file = tmp_path / "my.ini"
+    file.write_text("[server]\nport = 1111\nqueue = 5\n[compute]\nthreads = 1\n")
+    result = infomask("config", "--config", file, "--threads=2", env={"INFOMASK_PORT": "2222", "INFOMASK_THREADS": "3"})
+    found = settings(result)
+    assert result.code == 0
+    assert found["queue"] == ("5", f"{file}:3")
+    assert found["port"] == ("2222", "INFOMASK_PORT")
+    assert found["threads"] == ("2", "--threads")
+    assert found["listen"] == ("127.0.0.1", "default")
+
+
+def test_the_file_may_be_named_by_the_environment(infomask, tmp_path):
+    (tmp_path / "my.ini").write_text("[server]\nport = 1111\n")
+    found = settings(infomask("config", env={"INFOMASK_CONFIG": "my.ini"}))
+    assert found["port"] == ("1111", "my.ini:2")
+
+
+def test_settings_as_json(infomask):
+    found = infomask("config", "--json", "--max_body=2M").json["settings"]
+    assert found["max_body"] == {"value": "2M", "from": "--max-body"}
+
+
+def test_dashes_and_underscores_are_the_same(infomask):
+    assert infomask("config", "--max-body=2M").out == infomask("config", "--max_body=2M").out
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("[server]\nprot = 1\n", 'line 2: "prot" is no setting'),
+    ("[server]\nport = x\n", "line 2: port must be an integer from 0 to 65535"),
+    ("port = 1\n", "line 1: port belongs under [server]"),
+    ("[server]\nwhat\n", "line 2: neither [section] nor key = value"),
+])
+def test_a_bad_file_is_refused_by_line(infomask, tmp_path, text, reason):
+    file = tmp_path / "bad.ini"
+    file.write_text(text)
+    for command in ["config", "serve"]:
+        result = infomask(command, "--config", file)
+        assert result.code == 2 and reason in result.err and "bad.ini" in result.err
+
+
+def test_a_missing_file_is_a_failure(infomask):
+    result = infomask("config", "--config", "nowhere.ini")
+    assert result.code == 1 and "nowhere.ini: cannot be read" in result.err
+
+
+def test_a_foreign_variable_is_told_by_config_only(infomask):
+    assert "environment: INFOMASK_PORT_80_TCP is no setting" in infomask("config", env={"INFOMASK_PORT_80_TCP": "x"}).err
+    assert infomask("version", env={"INFOMASK_PORT_80_TCP": "x"}).err == ""
+
+
+def test_the_template_is_a_settings_file(infomask, tmp_path):
+    template = infomask("config", "--template").out
+    file = tmp_path / "all.ini"
+    file.write_text(re.sub(r"^#(\w)", r"\1", template, flags=re.M))
+    result = infomask("config", "--config", file)
+    assert result.code == 0
+    assert all(source.startswith(str(file)) for _, source in settings(result).values())
+
+
+# ---- Healthcheck --------------------------------------------------------------------------------------------------------
+
+
+def test_healthcheck_fails_where_nobody_listens(infomask):
+    result = infomask("healthcheck", "--port", "1", "--timeout", "1")
+    assert result.code == 1 and "nobody answers on 127.0.0.1 port 1" in result.err

@@ -43,7 +43,7 @@ struct kernel_weights {
     enum kernel_type type;
     int segments, segment_k, n;
     int panels;        /* column groups; a gemm call may do any range of them */
-    int panel_columns; /* columns [p * panel_columns, (p + 1) * panel_columns) belong to panel p, all others to the last */
+    int panel_columns; /* panel p has columns [p * panel_columns, (p + 1) * panel_columns), the last one all up to n */
     void *data;        /* the table's own format, 64-byte aligned, owned */
     size_t bytes;
     float *bias;  /* [n rounded up], zero-filled; owned */

@@ -163,8 +163,9 @@ static struct tile tile_of(const struct kernel_gemm *g)
 
     return (struct tile){.a_row = g->a_row * element_size(w->type), .a_segment = g->a_segment * element_size(w->type),
                          .segments = w->segments, .steps = w->segment_k / per, .rest = w->segment_k % per,
-                         .c_row = g->c_row * element_size(g->out), .residual_row = g->residual_row * element_size(g->out),
-                         .a_scale = g->a_scale, .a_zero = g->a_zero, .out = g->out, .epilogue = &g->epilogue, .out_scale = g->c_scale, .out_zero = g->c_zero};
+                         .a_scale = g->a_scale, .a_zero = g->a_zero, .c_row = g->c_row * element_size(g->out),
+                         .residual_row = g->residual_row * element_size(g->out), .out = g->out,
+                         .epilogue = &g->epilogue, .out_scale = g->c_scale, .out_zero = g->c_zero};
 }
 
 /* Rows [m0, m1) of one panel, in tiles of nearly equal height: a last tile of one or two rows would wait for the
@@ -174,6 +175,7 @@ static void panel_rows(const struct kernel_gemm *g, struct tile *t, int panel, i
     const struct kernel_weights *w = g->weights;
     const int first = panel * PANEL, columns = panel_columns(w, panel), width = round_up(columns, 8);
     const int highest = width > PANEL ? TILE_ROWS_WIDE : TILE_ROWS;
+    const ptrdiff_t column = first * element_size(g->out);
     tile_function *run = tiles_for(w->type, width);
 
     if (w->type == KERNEL_U8) {
@@ -187,9 +189,8 @@ static void panel_rows(const struct kernel_gemm *g, struct tile *t, int panel, i
         const int tiles = (m1 - m + highest - 1) / highest;
         rows = (m1 - m + tiles - 1) / tiles;
         t->a = (const char *)g->a + m * t->a_row;
-        t->c = (char *)g->c + m * t->c_row + first * element_size(g->out);
-        t->residual = g->residual == NULL ? NULL
-                                          : (const char *)g->residual + m * t->residual_row + first * element_size(g->out);
+        t->c = (char *)g->c + m * t->c_row + column;
+        t->residual = g->residual == NULL ? NULL : (const char *)g->residual + m * t->residual_row + column;
         run(t, rows);
     }
 }

@@ -14,5 +14,6 @@ enum infomask_status avx512_pack(struct kernel_weights *weights, enum kernel_typ
                                  const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
 
 void avx512_depthwise(const struct kernel_depthwise *depthwise);
+void avx512_elementwise(struct kernel_table *table); /* fills the slots of elements and pooling */
 
 #endif

@@ -15,4 +15,5 @@ void kernels_avx512_fill(struct kernel_table *table)
     table->gemm = avx512_gemm;
     table->gemm_scratch = avx512_gemm_scratch;
     table->depthwise = avx512_depthwise;
+    avx512_elementwise(table);
 }

@@ -1,6 +1,6 @@
-/* The micro-kernel of the matrix products: one tile of C, `rows` (1 to 14) x 16 full + 8 half columns, held in registers
- * over the whole of K.  One template serves all element types, because a step takes 32 bits of each row of A (one f32,
- * two bf16, four u8) and only the instruction that multiplies differs.
+/* The micro-kernel of the matrix products: one tile of C, `rows` (1 to 14) x 16 full + 8 half columns, held in
+ * registers over the whole of K.  One template serves all element types, because a step takes 32 bits of each row of A
+ * (one f32, two bf16, four u8) and only the instruction that multiplies differs.
  *
  * A is read in place: 14 rows are reached from one pointer and seven odd multiples of the row stride, through the 1, 2,
  * 4 and 8 times of x86 addresses.  A panel of W is [segment][step][columns] of 32 bits, so that a step is one or two
@@ -148,8 +148,8 @@ INLINE __m256 multiply_half_from(enum kernel_type type, __m256 sum, const char *
     return sum;
 }
 
-/* One row of a step.  A broadcast of its own takes a third of a multiplication's time beside one vector of W and none
- * beside two, so narrow tiles broadcast within the multiplication (U8 cannot: its first operand is the one in memory). */
+/* One row of a step.  On Zen 4 a broadcast of its own takes a third of a multiplication's time beside one vector of W
+ * and none beside two, so narrow tiles broadcast within the multiplication (U8 cannot: there, that operand would be W). */
 INLINE void step_row(enum kernel_type type, int full, int half, __m512 *sums, __m256 *sum_half, const char *a,
                      const __m512 *whole, __m256 part, int rest)
 {

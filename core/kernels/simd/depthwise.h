@@ -120,8 +120,8 @@ struct depthwise_tiles {
                                                 name##_edge8, name##_edge7, name##_edge4, name##_edge1, \
                                                 name##_tail4, name##_tail1};
 
-/* The width of tile that covers a row with the least work: outputs, those written twice included, and about one output's
- * work for each start. */
+/* The width of tile that covers a row with the least work: its outputs, those written twice included, and about one
+ * output's work for each start. */
 INLINE int depthwise_outs(int out_w, bool tail)
 {
     static const int widths[] = {8, 7, 4, 1};
@@ -220,11 +220,12 @@ INLINE void depthwise_rows(const struct depthwise_tiles *tiles, struct depthwise
 }
 
 /* Channels that go through all rows together: as many as let the rows of a kernel stay in the first-level cache, so
- * that the taps are read seldom; all of them where the picture comes from beyond the second-level cache and is best read
- * as it lies. */
+ * that the taps are read seldom; all of them where the picture comes from beyond the second-level cache and is best
+ * read as it lies. */
 INLINE int depthwise_group(const struct kernel_depthwise *d)
 {
-    const ptrdiff_t channel = (ptrdiff_t)4 * d->kernel_h * (d->w + d->kernel_w), picture = (ptrdiff_t)4 * d->h * d->w * d->c;
+    const ptrdiff_t channel = (ptrdiff_t)4 * d->kernel_h * (d->w + d->kernel_w);
+    const ptrdiff_t picture = (ptrdiff_t)4 * d->h * d->w * d->c;
     const ptrdiff_t fit = (24 << 10) / channel / LANES * LANES;
 
     if (picture > 1 << 20 || fit > d->c)

@@ -1,0 +1,12 @@
+/* The kernels over elements and the pooling of AVX-512. */
+#include "core/kernels/avx512/vector.h"
+
+#include "core/kernels/avx512/gemm.h"
+#include "core/kernels/simd/elementwise.h"
+#include "core/kernels/simd/pool.h"
+
+void avx512_elementwise(struct kernel_table *table)
+{
+    simd_elementwise(table);
+    simd_pool(table);
+}

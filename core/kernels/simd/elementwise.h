@@ -1,0 +1,137 @@
+/* Kernels over rows of elements: conversions, sums, products, activations, softmax; for any instruction set whose
+ * vector.h came before.  simd_elementwise fills their slots. */
+#ifndef INFOMASK_KERNELS_SIMD_ELEMENTWISE_H
+#define INFOMASK_KERNELS_SIMD_ELEMENTWISE_H
+
+#include <math.h>
+
+#include "core/kernels/simd/activation.h"
+#include "core/kernels/simd/element.h"
+
+/* The lanes of the vector that starts at i, of n elements. */
+INLINE vmask mask_at(size_t i, size_t n) { return mask_first(n - i < LANES ? (int)(n - i) : LANES); }
+
+static void simd_to_bf16(const float *x, uint16_t *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        vec_store_bf16(y + i, vec_load_mask(x + i, mask), mask);
+    }
+}
+
+static void simd_from_bf16(const uint16_t *x, float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        vec_store_mask(y + i, vec_load_bf16(x + i, mask), mask);
+    }
+}
+
+static void simd_to_u8(const float *x, uint8_t *y, size_t n, float scale, int zero)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        element_store(KERNEL_U8, y + i, vec_load_mask(x + i, mask), mask, scale, zero);
+    }
+}
+
+/* The clamp on whole vectors is the common case and has no switch in its loop. */
+static void simd_activate(const float *x, float *y, size_t n, const struct kernel_epilogue *epilogue)
+{
+    const vec low = vec_set(epilogue->low), high = vec_set(epilogue->high);
+    size_t i = 0;
+
+    if (epilogue->activation == KERNEL_CLAMP)
+        for (; i + LANES <= n; i += LANES)
+            vec_store(y + i, vec_clamp(vec_load(x + i), low, high));
+    for (; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        vec_store_mask(y + i, vec_activate(vec_load_mask(x + i, mask), epilogue), mask);
+    }
+}
+
+static void simd_add(const float *a, const float *b, float *y, size_t n, const struct kernel_epilogue *epilogue)
+{
+    const vec low = vec_set(epilogue->low), high = vec_set(epilogue->high);
+    size_t i = 0;
+
+    if (epilogue->activation == KERNEL_CLAMP)
+        for (; i + LANES <= n; i += LANES)
+            vec_store(y + i, vec_clamp(vec_add(vec_load(a + i), vec_load(b + i)), low, high));
+    for (; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        const vec sum = vec_add(vec_load_mask(a + i, mask), vec_load_mask(b + i, mask));
+        vec_store_mask(y + i, vec_activate(sum, epilogue), mask);
+    }
+}
+
+static void simd_mul(const float *a, const float *b, float *y, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        vec_store(y + i, vec_mul(vec_load(a + i), vec_load(b + i)));
+    if (i < n) {
+        const vmask mask = mask_at(i, n);
+        vec_store_mask(y + i, vec_mul(vec_load_mask(a + i, mask), vec_load_mask(b + i, mask)), mask);
+    }
+}
+
+static void simd_scale_shift(const float *x, const float *scale, const float *shift, float *y, size_t pixels, int c,
+                             const struct kernel_epilogue *epilogue)
+{
+    const size_t channels = (size_t)c;
+
+    for (size_t p = 0; p < pixels; p++, x += channels, y += channels) {
+        for (size_t i = 0; i < channels; i += LANES) {
+            const vmask mask = mask_at(i, channels);
+            const vec s = scale == NULL ? vec_set(1) : vec_load_mask(scale + i, mask);
+            const vec t = shift == NULL ? vec_zero() : vec_load_mask(shift + i, mask);
+            const vec value = vec_fma(vec_load_mask(x + i, mask), s, t);
+            vec_store_mask(y + i, vec_activate(value, epilogue), mask);
+        }
+    }
+}
+
+/* The largest element goes first, so that no exponential is above 1. */
+static void simd_softmax_row(const float *x, float *y, size_t n)
+{
+    vec most = vec_set(-INFINITY), sum = vec_zero(), scale;
+
+    for (size_t i = 0; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        most = vec_max(most, vec_select(mask, vec_load_mask(x + i, mask), most));
+    }
+    most = vec_set(vec_largest(most));
+    for (size_t i = 0; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        const vec e = vec_exp(vec_sub(vec_load_mask(x + i, mask), most));
+        sum = vec_add(sum, vec_select(mask, e, vec_zero()));
+        vec_store_mask(y + i, e, mask);
+    }
+    scale = vec_set(1 / vec_sum(sum));
+    for (size_t i = 0; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        vec_store_mask(y + i, vec_mul(vec_load_mask(y + i, mask), scale), mask);
+    }
+}
+
+static void simd_softmax(const float *x, float *y, size_t rows, size_t n)
+{
+    for (size_t r = 0; r < rows; r++)
+        simd_softmax_row(x + r * n, y + r * n, n);
+}
+
+static void simd_elementwise(struct kernel_table *table)
+{
+    table->to_bf16 = simd_to_bf16;
+    table->from_bf16 = simd_from_bf16;
+    table->to_u8 = simd_to_u8;
+    table->activate = simd_activate;
+    table->add = simd_add;
+    table->mul = simd_mul;
+    table->scale_shift = simd_scale_shift;
+    table->softmax = simd_softmax;
+}
+
+#endif

@@ -58,16 +58,6 @@ bool text_percent_decode(char *text, bool plus)
     return text_is_utf8(text, (size_t)(out - text));
 }
 
-void text_trim(const char **text, size_t *size)
-{
-    while (*size > 0 && (**text == ' ' || **text == '\t')) {
-        (*text)++;
-        (*size)--;
-    }
-    while (*size > 0 && ((*text)[*size - 1] == ' ' || (*text)[*size - 1] == '\t'))
-        (*size)--;
-}
-
 bool text_digits(const char *text, size_t size, unsigned long long *value)
 {
     if (size == 0 || size > 18)

@@ -15,9 +15,6 @@ bool text_is_token(const char *text, size_t size);
  * for a '%' without two hex digits, for %00, and for a result that is not UTF-8. */
 bool text_percent_decode(char *text, bool plus);
 
-/* The value without spaces and tabs around it: moves *text and *size. */
-void text_trim(const char **text, size_t *size);
-
 /* A decimal number of digits only, at most 18 of them. */
 bool text_digits(const char *text, size_t size, unsigned long long *value);
 

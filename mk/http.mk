@@ -1,0 +1,8 @@
+# Black-box tests of the daemon: over sockets, against the binary of this mode (SAN=thread, SAN=address,undefined too).
+
+HTTP_TESTS ?= tests/http
+
+.PHONY: test-http
+test-http: $(BIN) $(MODEL) $(VENV)/.done ## black-box tests of the daemon, also with SAN=thread or SAN=address,undefined
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(if $(SAN),INFOMASK_SLOW=1) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/http/tsan.txt" \
+		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(HTTP_TESTS)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "server/connections.h"
@@ -44,14 +45,30 @@ struct server {
     _Atomic bool reloading;
 };
 
+static const int awaited[] = {SIGTERM, SIGINT, SIGHUP};
+
+/* A library (OpenBLAS) makes threads before main begins, which take these signals unblocked: they pass them on to the
+ * main thread, where signalfd reads them. */
+static void pass_on(int number)
+{
+    (void)syscall(SYS_tgkill, getpid(), getpid(), number);
+}
+
+static void awaited_set(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    for (size_t i = 0; i < sizeof awaited / sizeof awaited[0]; i++)
+        (void)sigaddset(set, awaited[i]);
+}
+
 void server_block_signals(void)
 {
+    const struct sigaction action = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
     sigset_t set;
 
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
+    awaited_set(&set);
+    for (size_t i = 0; i < sizeof awaited / sizeof awaited[0]; i++)
+        (void)sigaction(awaited[i], &action, NULL);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)mallopt(M_ARENA_MAX, 2);
@@ -81,10 +98,7 @@ static int open_signals(void)
 {
     sigset_t set;
 
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
+    awaited_set(&set);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -94,6 +108,7 @@ static enum infomask_status create_rooms(struct server *server, struct infomask_
     const struct config *config = context->config;
     struct connection_limits limits = {
         .total = fit_connections(config, context->log),
+        .per_address = config->max_connections_per_address,
         .head_ms = 1000 * config->header_timeout,
         .body_ms = 1000 * config->body_timeout,
         .body_rate = 1024,

@@ -64,6 +64,7 @@ enum server_end {
     SERVER_DRAINED, /* every accepted request was answered: exit code 0 */
     SERVER_CUT      /* a second signal came, or the drain took too long: exit code 1, at once */
 };
+/* On the main thread. */
 enum server_end server_run(struct server *server);
 void server_free(struct server *server); /* server_free(NULL) does nothing */
 

@@ -21,18 +21,20 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("INFOMASK_BIN", str(ROOT / "build" / "infomask"))
 SLOW = 5.0 if os.environ.get("INFOMASK_SLOW") else 1.0
 CLASSIFY = "/v1/classify"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("INFOMASK_")}
 
 
 class Server:
     """The daemon with some flags; its log lines and address."""
 
-    def __init__(self, *flags, env=None, stdout=subprocess.PIPE):
+    def __init__(self, *flags, env=None, stderr=subprocess.PIPE):
         arguments = [BINARY, "serve", "--port", "0", *map(str, flags)]
-        self.process = subprocess.Popen(arguments, stdout=stdout, stderr=subprocess.PIPE, cwd=ROOT,
-                                        env={**os.environ, **(env or {})})
+        self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT,
+                                        env={**ENVIRONMENT, **(env or {})})
         self.lines = []
         self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        if self.process.stderr:
+            self._reader.start()
         self.port = self.url = None
         deadline = time.monotonic() + 20 * SLOW
         while self.port is None and self.process.poll() is None and time.monotonic() < deadline:
@@ -78,18 +80,19 @@ class Server:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def stop(self, timeout=30):
-        """SIGTERM; the exit code."""
-        if self.process.poll() is None:
+    def stop(self, timeout=30, ask=True):
+        """SIGTERM (unless it was asked already); the exit code."""
+        if ask and self.process.poll() is None:
             self.signal(signal.SIGTERM)
         try:
             code = self.process.wait(timeout * SLOW)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
-        self._reader.join(5)
         self.process.stdout.close()
-        self.process.stderr.close()
+        if self.process.stderr:
+            self._reader.join(5)
+            self.process.stderr.close()
         return code
 
     def metric(self, name):

@@ -2,6 +2,8 @@
 
 HTTP_TESTS ?= tests/http
 
+test-all: test-http
+
 .PHONY: test-http
 test-http: $(BIN) $(MODEL) $(VENV)/.done ## black-box tests of the daemon, also with SAN=thread or SAN=address,undefined
 	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(if $(SAN),INFOMASK_SLOW=1) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/http/tsan.txt" \

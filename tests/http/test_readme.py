@@ -1,0 +1,72 @@
+"""The examples of the README against a real daemon: every ```console block, command by command.
+
+A line that begins with "$ " is a command; what follows is its output. "…" stands for anything; numbers may differ by a
+part in a thousand.
+"""
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from conftest import BINARY, ROOT
+
+README = (ROOT / "README.md").read_text()
+NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+
+
+def examples():
+    for block in re.findall(r"^```console\n(.*?)^```$", README, re.M | re.S):
+        for example in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            lines, taken = example.split("\n"), 1
+            while "\n".join(lines[:taken]).count("'") % 2:  # a quoted script goes on over several lines
+                taken += 1
+            yield "\n".join(lines[:taken]), "\n".join(lines[taken:])
+
+
+def pattern_of(expected):
+    """A regular expression in which every number of the text is a group."""
+    pieces = re.split(rf"({NUMBER})", expected)
+    return "".join(f"({NUMBER})" if i % 2 else re.escape(piece).replace("…", ".*?") for i, piece in enumerate(pieces))
+
+
+def check(output, expected):
+    expected = expected.strip()
+    found = re.fullmatch(pattern_of(expected), output.strip(), re.S)
+    assert found, f"expected:\n{expected}\nfound:\n{output}"
+    for want, have in zip(re.findall(NUMBER, expected), found.groups()):
+        assert float(have) == pytest.approx(float(want), rel=1e-3, abs=1e-5), f"{want} in the README, {have} now"
+
+
+EXAMPLES = list(examples())
+
+
+def test_there_are_examples():
+    assert len(EXAMPLES) >= 8
+
+
+@pytest.mark.parametrize("command, expected", EXAMPLES, ids=[command[:60] for command, _ in EXAMPLES])
+def test_example(server, command, expected):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("INFOMASK_")}
+    clean["PATH"] = f"{pathlib.Path(BINARY).parent}:{clean['PATH']}"
+    command = command.replace("localhost:8080", f"127.0.0.1:{server.port}")
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=clean, capture_output=True, text=True, timeout=120)
+    check(done.stdout + done.stderr, expected)
+
+
+def test_the_api_table_names_routes_that_are_there(server):
+    table = README[README.index("## Interface"):README.index("## Command line")]
+    for path in re.findall(r"`(?:GET )?(/[\w./]*)`", table):
+        assert server.ask("GET", path).status in (200, 501)
+    for path in re.findall(r"`POST (/[\w./]*)`", table):
+        assert server.ask("GET", path).status == 405
+
+
+def test_the_targets_that_it_names_are_there():
+    makefiles = [ROOT / "Makefile", *(ROOT / "mk").glob("*.mk")]
+    targets = {name for file in makefiles for line in re.findall(r"^([\w %.-]+):(?!=)", file.read_text(), re.M)
+               for name in line.split()}
+    for text in re.findall(r"`make ([^`]*)`", README):
+        for word in text.split():
+            assert "=" in word or word in targets, word

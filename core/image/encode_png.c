@@ -63,8 +63,8 @@ static int color_type(int channels)
 }
 
 /* Measured on photos of 12 megapixels: one fixed filter and runs only (Z_RLE) take two thirds of the time of zlib's
- * level 1, and the file is smaller: what is left of a photo after a filter is noise, in which level 1 finds short matches
- * that cost more than they save.  Averages suit photos; in masks most rows repeat the one above. */
+ * level 1, and the file is smaller: what a filter leaves of a photo is noise, in which level 1 finds short matches that
+ * cost more than they save.  Averages suit photos; in masks most rows repeat the one above. */
 static int filter(const struct image_png *q)
 {
     return q->flat ? PNG_FILTER_UP : q->bits == 16 ? PNG_FILTER_SUB : PNG_FILTER_AVG;

@@ -1,4 +1,4 @@
-/* The ICC profile as it lies in the file: JPEG APP2 (in up to 255 pieces), PNG iCCP (deflated), WebP ICCP.  It is copied,
+/* The ICC profile as it lies in the file: JPEG APP2 (up to 255 pieces), PNG iCCP (deflated), WebP ICCP.  It is copied,
  * never interpreted; only its colour space is looked at, for what we hand on is RGB (a CMYK profile would be a lie). */
 #include <stdlib.h>
 #include <string.h>

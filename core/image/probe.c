@@ -51,7 +51,8 @@ static enum infomask_status probe_jpeg(const void *data, size_t size, struct ima
     if (s.type > 0xC2 && s.type != 0xC9 && s.type != 0xCA)
         return error_set(err, INFOMASK_UNSUPPORTED_FORMAT, "lossless and hierarchical JPEG are not supported");
     if (s.data[5] != 1 && s.data[5] != 3 && s.data[5] != 4)
-        return error_set(err, INFOMASK_UNSUPPORTED_FORMAT, "a JPEG must have 1, 3 or 4 colours; this has %d", s.data[5]);
+        return error_set(err, INFOMASK_UNSUPPORTED_FORMAT, "a JPEG must have 1, 3 or 4 colours; this has %d",
+                         s.data[5]);
     info->stored_height = (int)bytes_be16(s.data + 1);
     info->stored_width = (int)bytes_be16(s.data + 3);
     return INFOMASK_OK;

@@ -50,8 +50,8 @@ static inline __m256i one_result(const uint8_t *a, const uint8_t *b, const int16
         _mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1));
     __m256i low = _mm256_set1_epi32(1 << (RESAMPLE_BITS - 1)), high = _mm256_setzero_si256();
 
-    for (int k = 0; k < count; k += RESAMPLE_GROUP, a += 3 * RESAMPLE_GROUP, b += 3 * RESAMPLE_GROUP, w += PACKED_GROUP) {
-        __m256i p = load2(a, b), p0 = _mm256_shuffle_epi8(p, pair0), p1 = _mm256_shuffle_epi8(p, pair1);
+    for (int k = 0; k < count; k += RESAMPLE_GROUP, w += PACKED_GROUP) {
+        __m256i p = load2(a + 3 * k, b + 3 * k), p0 = _mm256_shuffle_epi8(p, pair0), p1 = _mm256_shuffle_epi8(p, pair1);
         low = _mm256_add_epi32(low, _mm256_madd_epi16(p0, pair_weights(w)));
         high = _mm256_add_epi32(high, _mm256_madd_epi16(p0, pair_weights(w + RESAMPLE_GROUP)));
         low = _mm256_add_epi32(low, _mm256_madd_epi16(p1, pair_weights(w + 2)));
@@ -60,7 +60,8 @@ static inline __m256i one_result(const uint8_t *a, const uint8_t *b, const int16
     return join(low, high);
 }
 
-static void two_rows(const uint8_t *a, const uint8_t *b, const struct resample_axis *axis, uint8_t *out_a, uint8_t *out_b)
+static void two_rows(const uint8_t *a, const uint8_t *b, const struct resample_axis *axis, uint8_t *out_a,
+                     uint8_t *out_b)
 {
     const __m256i close = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));

@@ -278,8 +278,8 @@ static bool power_of_two(float x)
     return isnormal(x) && fabsf(frexpf(x, &exponent)) == 0.5F && isnormal(1 / x);
 }
 
-/* One mean and divisor a sample of a row, so that the loop over a row is one that the compiler vectorises.  A multiplication
- * by the reciprocal of a power of two gives the division's bits. */
+/* One mean and divisor a sample of a row, so that the compiler vectorises the loop over a row.  A multiplication by
+ * the reciprocal of a power of two gives the division's bits. */
 static enum infomask_status prepare_normalise(struct resampling *r, struct infomask_error *err)
 {
     const struct image_normalise *n = r->normalise;

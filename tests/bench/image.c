@@ -3,8 +3,8 @@
  *     image [SECONDS_PER_CASE [JPEG ...]]
  *
  * "bare" is libjpeg-turbo with its defaults to RGB in one buffer, at the scale named; "ours" is what a classification
- * does before the network: probe, decode what the centre crop needs, resample, normalise.  Times are of the processor, so
- * that other work on the machine disturbs less; all of it is one thread.  Without files: photos of
+ * does before the network: probe, decode what the centre crop needs, resample, normalise.  Times are of the
+ * processor, so that other work on the machine disturbs less; all of it is one thread.  Without files: photos of
  * 500 x 375 and 4000 x 3000 made from tests/data.
  */
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Any bytes as an image.  The property: the header's promise is kept (size, channels, orientation), every pixel that was
- * asked for can be read, a failure has its sentence and leaves nothing, and a cut-out equals the whole. */
+/* Any bytes as an image.  The property: the header's promise is kept (size, channels, orientation), every pixel can be
+ * read, a failure has its sentence and leaves nothing, and a cut-out equals the whole. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

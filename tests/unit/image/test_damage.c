@@ -1,4 +1,4 @@
-/* Broken files: cut at every byte, with bits turned over at every byte, and with memory running out at every allocation. */
+/* Broken files: cut at every byte, with bits turned over at every byte; and memory running out at every allocation. */
 #include "test.h"
 
 #include <limits.h>
@@ -6,10 +6,10 @@
 #include "core/image/image.h"
 #include "files.h"
 
-static const char *const names[] = {"420.jpg",          "progressive.jpg",    "cmyk.jpg",           "orientation6.jpg",
-                                    "arithmetic.jpg",   "palette4-trns.png",  "rgb8.png",           "gray16-interlaced.png",
-                                    "orientation6.png", "lossy.webp",         "lossless-alpha.webp", "orientation6.webp",
-                                    "icc.webp"};
+static const char *const names[] = {
+    "420.jpg",           "progressive.jpg",  "cmyk.jpg",   "orientation6.jpg",    "arithmetic.jpg",
+    "palette4-trns.png", "rgb8.png",         "gray16-interlaced.png", "orientation6.png",
+    "lossy.webp",        "lossless-alpha.webp", "orientation6.webp",  "icc.webp"};
 enum { NAMES = sizeof names / sizeof *names };
 
 static enum infomask_status decode(const uint8_t *data, size_t size, struct infomask_error *err)

@@ -122,6 +122,7 @@ static void check_view(const struct entry *e, struct file file)
     struct image_info info;
     struct image whole, part;
     float expected[12 * 9 * 3], got[12 * 9 * 3];
+    int numerator;
 
     assert_int_equal(image_probe(file.data, file.size, NULL, &info, NULL), INFOMASK_OK);
     for (int filter = IMAGE_BICUBIC; filter <= IMAGE_LANCZOS; filter++)
@@ -132,8 +133,9 @@ static void check_view(const struct entry *e, struct file file)
             view.filter = (enum image_filter)filter;
             assert_int_equal(
                 image_decode_view(file.data, file.size, NULL, &info, &view, &part, &scaled, NULL), INFOMASK_OK);
-            assert_int_equal(image_decode_scaled(file.data, file.size, NULL, image_view_scale(&info, &view), NULL, &whole,
-                                                 NULL), INFOMASK_OK);
+            numerator = image_view_scale(&info, &view);
+            assert_int_equal(image_decode_scaled(file.data, file.size, NULL, numerator, NULL, &whole, NULL),
+                             INFOMASK_OK);
             assert_int_equal(image_tensor(&whole, &scaled, &plain, NULL, expected, NULL), INFOMASK_OK);
             assert_int_equal(image_tensor(&part, &scaled, &plain, NULL, got, NULL), INFOMASK_OK);
             if (memcmp(expected, got, sizeof got) != 0)
@@ -151,7 +153,8 @@ static void a_view_needs_only_its_part(void **state)
 
 static void bad_regions_and_scales_are_refused(void **state)
 {
-    static const struct image_region outside[] = {{27, 0, 5, 5}, {0, 21, 5, 5}, {-9, 0, 9, 5}, {3, 3, 0, 1}, {3, 3, 1, -1}};
+    static const struct image_region outside[] = {
+        {27, 0, 5, 5}, {0, 21, 5, 5}, {-9, 0, 9, 5}, {3, 3, 0, 1}, {3, 3, 1, -1}};
     struct file jpeg = file_load("images", "420.jpg"), png = file_load("images", "rgb8.png");
     struct image image;
 

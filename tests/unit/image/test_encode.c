@@ -33,7 +33,10 @@ static void give_row(void *context, int y, uint8_t *row)
     memcpy(row, p->pixels + p->row_bytes * (size_t)y, p->row_bytes);
 }
 
-static uint32_t be32(const uint8_t *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
+static uint32_t be32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 
 /* The first chunk of that type, or NULL */
 static const uint8_t *find_chunk(const uint8_t *png, size_t size, const char *type, size_t *length)
@@ -133,7 +136,8 @@ static void bad_pngs_are_refused(void **state)
     static const struct image_png bad[] = {
         {.width = 0, .height = 1, .channels = 1, .bits = 8}, {.width = 1, .height = -1, .channels = 1, .bits = 8},
         {.width = 1, .height = 1, .channels = 2, .bits = 8}, {.width = 1, .height = 1, .channels = 3, .bits = 16},
-        {.width = 1, .height = 1, .channels = 1, .bits = 4}, {.width = 1, .height = 1, .channels = 1, .bits = 8, .text = nameless},
+        {.width = 1, .height = 1, .channels = 1, .bits = 4},
+        {.width = 1, .height = 1, .channels = 1, .bits = 8, .text = nameless},
     };
     struct infomask_error err;
     uint8_t *data;

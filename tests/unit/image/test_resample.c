@@ -46,8 +46,10 @@ static void passes(const struct resample_kernels *kernels, const struct image *i
     size_t row = (size_t)v->out_width * 3, stride;
     uint8_t *middle, *line;
 
-    assert_int_equal(resample_axis_init(&x, kernels, v->filter, image->width, v->left, v->width, v->out_width, NULL), 0);
-    assert_int_equal(resample_axis_init(&y, kernels, v->filter, image->height, v->top, v->height, v->out_height, NULL), 0);
+    assert_int_equal(resample_axis_init(&x, kernels, v->filter, image->width, v->left, v->width, v->out_width, NULL),
+                     INFOMASK_OK);
+    assert_int_equal(resample_axis_init(&y, kernels, v->filter, image->height, v->top, v->height, v->out_height, NULL),
+                     INFOMASK_OK);
     stride = ((size_t)x.padded * 3 + 4 + RESAMPLE_BLOCK - 1) / RESAMPLE_BLOCK * RESAMPLE_BLOCK;
     middle = malloc(stride * (size_t)(y.end - y.begin));
     line = malloc(stride);
@@ -149,8 +151,9 @@ static void the_same_size_is_the_same_picture(void **state)
 static void bad_views_are_refused(void **state)
 {
     static const struct image_view views[] = {
-        {-1, 0, 10, 10, 4, 4, IMAGE_BICUBIC},  {0, 0, 20.5, 10, 4, 4, IMAGE_BICUBIC}, {0, 0, 0, 10, 4, 4, IMAGE_BICUBIC},
-        {0, 0, 10, NAN, 4, 4, IMAGE_BICUBIC},  {NAN, 0, 10, 10, 4, 4, IMAGE_BICUBIC}, {0, 0, 10, 10, 0, 4, IMAGE_BICUBIC},
+        {-1, 0, 10, 10, 4, 4, IMAGE_BICUBIC},   {0, 0, 20.5, 10, 4, 4, IMAGE_BICUBIC},
+        {0, 0, 0, 10, 4, 4, IMAGE_BICUBIC},     {0, 0, 10, NAN, 4, 4, IMAGE_BICUBIC},
+        {NAN, 0, 10, 10, 4, 4, IMAGE_BICUBIC},  {0, 0, 10, 10, 0, 4, IMAGE_BICUBIC},
         {0, 0, 10, 10, 4, 1 << 20, IMAGE_BICUBIC},
     };
     struct image image = picture(20, 20, 2);

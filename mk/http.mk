@@ -8,3 +8,6 @@ test-all: test-http
 test-http: $(BIN) $(MODEL) $(VENV)/.done ## black-box tests of the daemon, also with SAN=thread or SAN=address,undefined
 	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(if $(SAN),INFOMASK_SLOW=1) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/http/tsan.txt" \
 		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(HTTP_TESTS)
+
+# the shapes of the replies are embedded as they are
+$(B)/obj/server/openapi.o: server/openapi_schemas.json

@@ -162,7 +162,7 @@ static int read_query(struct call *call)
 {
     struct infomask_error err;
 
-    if (call->match.route->id == ROUTE_ID_PAGE)
+    if (call->match.route->flags & ROUTE_PAGES)
         return 0;
     for (char *at = call->query; at != NULL && *at != '\0';) {
         char *name = at, *next = strchr(at, '&'), *value;
@@ -215,7 +215,7 @@ static int check_accept(struct call *call)
     static const char *const json[] = {"application/json"};
     const struct route *route = call->match.route;
 
-    if ((route->flags & (ROUTE_PRIORITY | ROUTE_V2)) || route->id == ROUTE_ID_PAGE || route->id == ROUTE_ID_MASK ||
+    if ((route->flags & (ROUTE_PRIORITY | ROUTE_V2 | ROUTE_PAGES)) || route->id == ROUTE_ID_MASK ||
         route->id == ROUTE_ID_FILTER || accept_best(call->request.accept, json, 1) == 0)
         return 0;
     return reply_problem(&call->reply, &call->request, VIEW_NOT_ACCEPTABLE, "this route answers application/json only");

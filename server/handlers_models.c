@@ -16,7 +16,8 @@ int handle_models(struct server_context *server, const struct request *request, 
     json_writer_init(&writer, 0);
     view_models(&writer, list, count, best);
     models_list_free(list, count);
-    return reply_json(reply, request, 200, &writer);
+    (void)reply_json(reply, request, 200, &writer);
+    return reply_tagged(reply, request);
 }
 
 static struct model *find_model(struct server_context *server, const struct request *request, struct reply *reply)
@@ -41,7 +42,8 @@ int handle_model(struct server_context *server, const struct request *request, s
     view_model(&writer, NULL, model, best != NULL && strcmp(model_name(best), model_name(model)) == 0);
     model_release(best);
     model_release(model);
-    return reply_json(reply, request, 200, &writer);
+    (void)reply_json(reply, request, 200, &writer);
+    return reply_tagged(reply, request);
 }
 
 int handle_labels(struct server_context *server, const struct request *request, struct reply *reply)
@@ -54,7 +56,8 @@ int handle_labels(struct server_context *server, const struct request *request, 
     json_writer_init(&writer, 0);
     view_labels(&writer, model);
     model_release(model);
-    return reply_json(reply, request, 200, &writer);
+    (void)reply_json(reply, request, 200, &writer);
+    return reply_tagged(reply, request);
 }
 
 int handle_reload(struct server_context *server, const struct request *request, struct reply *reply)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/sha256.h"
 #include "server/request.h"
 
 #define DETAIL_SIZE 1024
@@ -72,6 +73,40 @@ int reply_json(struct reply *reply, const struct request *request, int status, s
         return reply_take(reply, status, "application/json", text, size);
     json_writer_fini(writer);
     return reply_problem(reply, request, VIEW_INTERNAL, "the answer could not be written: %s", err.text);
+}
+
+bool etag_matches(const char *list, const char *tag)
+{
+    size_t size = strlen(tag);
+
+    for (const char *p = list; p != NULL && *p != '\0';) {
+        p += strspn(p, " \t,");
+        if (*p == '*')
+            return true;
+        if (strncmp(p, "W/", 2) == 0)
+            p += 2;
+        size_t length = *p == '"' ? strcspn(p + 1, "\"") + 2 : strcspn(p, ",");
+        if (length == size && strncmp(p, tag, size) == 0)
+            return true;
+        p += strnlen(p, length);
+    }
+    return false;
+}
+
+int reply_tagged(struct reply *reply, const struct request *request)
+{
+    char hash[SHA256_HEX], tag[24];
+
+    if (reply->status != 200)
+        return reply->status;
+    sha256_bytes(reply->data, reply->size, hash);
+    (void)snprintf(tag, sizeof tag, "\"%.16s\"", hash);
+    reply_header(reply, "ETag", "%s", tag);
+    reply_header(reply, "Cache-Control", "no-cache");
+    /* the bytes stay: a 304 has the length that the 200 would have had, and the library sends no body with it */
+    if (etag_matches(request->if_none_match, tag))
+        reply->status = 304;
+    return reply->status;
 }
 
 static bool is_v2(const struct request *request)

@@ -100,6 +100,12 @@ int reply_empty(struct reply *reply, int status);
 /* Takes the writer's text as application/json; 500 if the writer failed. */
 int reply_json(struct reply *reply, const struct request *request, int status, struct json_writer *writer);
 
+/* Gives a filled 200 reply an ETag of its bytes, and makes it 304 if the client has them already (RFC 9110 13.1.2).
+ * Returns the status. */
+int reply_tagged(struct reply *reply, const struct request *request);
+/* Whether an If-None-Match list (NULL: none) names the tag, quotes included; weak tags count. */
+bool etag_matches(const char *list, const char *tag);
+
 /* application/problem+json; `format` makes the detail: one sentence, with the limit.  Under /v2 {"error": "..."}. */
 int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

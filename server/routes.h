@@ -17,17 +17,18 @@ enum route_flag {
     ROUTE_BINARY = 16,    /* the body is the handler's own business */
     ROUTE_PRIORITY = 32,  /* answered whatever the load: health and metrics */
     ROUTE_ASYNC = 64,     /* Prefer: respond-async is honoured */
-    ROUTE_V2 = 128        /* errors in the form of protocol v2 */
+    ROUTE_V2 = 128,       /* errors in the form of protocol v2 */
+    ROUTE_PAGES = 256     /* files for browsers: whatever Accept and the query say */
 };
 
 #define UPLOADS (METHOD_POST | METHOD_PUT)
 
 /* X(ID, METHODS, pattern, SCOPE, FLAGS, handler, PARAMETERS, summary).  {name} in a pattern matches one segment. */
 #define ROUTES(X)                                                                                                      \
-    X(PAGE, METHOD_GET, "/", NONE, 0, handle_page, TAKES_NOTHING, "The web page")                                     \
-    X(PAGE_SCRIPT, METHOD_GET, "/app.js", NONE, 0, handle_page, TAKES_NOTHING, "Its script")                          \
-    X(PAGE_STYLE, METHOD_GET, "/style.css", NONE, 0, handle_page, TAKES_NOTHING, "Its style")                         \
-    X(PAGE_ICON, METHOD_GET, "/icon.svg", NONE, 0, handle_page, TAKES_NOTHING, "Its icon")                            \
+    X(PAGE, METHOD_GET, "/", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The web page")                           \
+    X(PAGE_SCRIPT, METHOD_GET, "/app.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its script")                \
+    X(PAGE_STYLE, METHOD_GET, "/style.css", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its style")               \
+    X(PAGE_ICON, METHOD_GET, "/icon.svg", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its icon")                  \
     X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS, handle_classify,              \
       TAKES_CLASSIFY, "Class probabilities and information")                                                          \
     X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD, handle_mask, TAKES_MASK,                            \

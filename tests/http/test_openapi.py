@@ -1,0 +1,97 @@
+"""/openapi.json is complete (every route and parameter that the service has) and true (replies are as it says)."""
+import re
+
+import jsonschema
+import pytest
+
+from conftest import CLASSIFY, ROOT
+from wire import form
+
+TABLE = (ROOT / "server/routes.h").read_text()
+PARAMETERS = (ROOT / "server/params.h").read_text()
+
+
+@pytest.fixture(scope="module")
+def document(server):
+    response = server.ask(path="/openapi.json")
+    assert response.status == 200 and response.get("Content-Type") == "application/json"
+    return response.json
+
+
+def validator(document, name):
+    return jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": document["components"]})
+
+
+def references(node):
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            yield from references(child)
+
+
+def test_every_reference_resolves(document):
+    for reference in set(references(document)):
+        node = document
+        for key in reference.removeprefix("#/").split("/"):
+            node = node[key]
+
+
+def test_every_route_is_described(document):
+    patterns = set(re.findall(r'X\([A-Z_0-9]+, \w[\w| ]*, "([^"]+)"', TABLE))
+    assert len(patterns) > 15 and patterns == set(document["paths"])
+    ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_parameter_is_described(document):
+    names = set(re.findall(r'X\([A-Z_]+, "(\w+)", [A-Z]+,', PARAMETERS))
+    described = {parameter["name"] for path in document["paths"].values() for operation in path.values()
+                 for parameter in operation["parameters"] if parameter.get("in") == "query"}
+    assert len(names) > 20 and described == names
+
+
+def test_defaults_and_limits_are_true(server, document, png):
+    """What the description says is allowed is, and what is one beyond is not."""
+    for parameter in document["paths"][CLASSIFY]["post"]["parameters"]:
+        schema, name = parameter.get("schema", {}), parameter.get("name")
+        if parameter.get("in") != "query" or schema.get("type") not in ("integer", "number"):
+            continue
+        if "default" in schema:
+            assert server.ask("POST", f"{CLASSIFY}?{name}={schema['default']}", png).status == 200
+        assert server.ask("POST", f"{CLASSIFY}?{name}={int(schema['maximum']) + 1}", png).status == 400
+        assert server.ask("POST", f"{CLASSIFY}?{name}={int(schema['minimum']) - 1}", png).status == 400
+
+
+def test_replies_are_as_described(server, document, png):
+    several, body = form([("a", "a.png", png), ("b", "b.txt", b"x")])
+    for name, response in {
+        "Classification": server.ask("POST", CLASSIFY + "?target=1&abstain_below=1", png),
+        "Classifications": server.ask("POST", CLASSIFY, body, several),
+        "MaskReply": server.ask("POST", "/v1/mask?quality=fast&output=saliency", png),
+        "FilterReply": server.ask("POST", "/v1/filter?quality=fast&format=json&max_passes=1", png),
+        "Analysis": server.ask("POST", "/v1/analyze?quality=fast&include=mask,overlay&target=3&target=4", png),
+        "Models": server.ask(path="/v1/models"),
+        "Labels": server.ask(path="/v1/models/efficientnet-lite0/labels"),
+        "Model": server.ask(path="/v1/models/efficientnet-lite0"),
+        "Status": server.ask(),
+    }.items():
+        assert response.status == 200, (name, response.text)
+        validator(document, name).validate(response.json)
+    validator(document, "Problem").validate(server.ask(path="/nope").json)
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/", "/v1/models", "/v1/models/efficientnet-lite0/labels"])
+def test_entity_tags(server, path):
+    """9110 13.1.2: If-None-Match; 8.6: the length in a 304 is that of the 200."""
+    first = server.ask(path=path)
+    tag = first.get("ETag")
+    assert re.fullmatch(r'"[0-9a-f]{16}"', tag)
+    for value in [tag, "W/" + tag, f'"x", {tag}', "*"]:
+        again = server.ask(path=path, headers=[("If-None-Match", value)])
+        assert again.status == 304 and again.body == b"" and again.get("ETag") == tag
+        assert again.get("Content-Length") in (None, first.get("Content-Length"))
+    for value in ['"x"', tag[:-1], tag.strip('"'), ""]:
+        assert server.ask(path=path, headers=[("If-None-Match", value)]).status == 200

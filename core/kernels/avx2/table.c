@@ -1,7 +1,9 @@
-/* AVX2 + FMA: which slots of the kernel table this set overrides. */
-#include "core/kernels/kernels.h"
+/* AVX2 + FMA: the slots that this set overrides. */
+#include "core/kernels/avx2/avx2.h"
 
 void kernels_avx2_fill(struct kernel_table *table)
 {
-    (void)table;
+    avx2_gemm(table);
+    avx2_depthwise(table);
+    avx2_elementwise(table);
 }

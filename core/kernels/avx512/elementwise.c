@@ -1,7 +1,6 @@
 /* The kernels over elements and the pooling of AVX-512. */
-#include "core/kernels/avx512/vector.h"
+#include "core/kernels/avx512/avx512.h"
 
-#include "core/kernels/avx512/gemm.h"
 #include "core/kernels/simd/elementwise.h"
 #include "core/kernels/simd/pool.h"
 

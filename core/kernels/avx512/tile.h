@@ -13,34 +13,11 @@
 #include <string.h>
 
 #include "core/kernels/avx512/vector.h"
-#include "core/kernels/simd/activation.h"
-#include "core/kernels/simd/element.h"
 
 /* Rows of a tile, of a tile of more than 32 columns, columns of a panel but the last, and of that one at most. */
 enum { TILE_ROWS = 14, TILE_ROWS_WIDE = 9, PANEL = 32, PANEL_WIDE = 48 };
 
-struct tile {
-    const char *a; /* strides of A, C and R in bytes */
-    ptrdiff_t a_row, a_segment;
-    int segments;
-    ptrdiff_t steps; /* whole steps of a segment */
-    int rest;        /* elements of A in a segment's last step, if that is not whole; else 0 */
-    const char *w;
-    const float *bias;
-    const float *scale;        /* U8: of the columns */
-    const int32_t *column_sum; /* U8: of the column's weights */
-    float a_scale;             /* U8 */
-    int a_zero;
-    char *c;
-    ptrdiff_t c_row;
-    const char *residual;
-    ptrdiff_t residual_row;
-    enum kernel_type out;
-    int columns; /* of this tile, the last vector may be cut */
-    const struct kernel_epilogue *epilogue;
-    float out_scale; /* U8 output (and residual): value = out_scale * (u8 - out_zero) */
-    int out_zero;
-};
+#include "core/kernels/simd/tile.h"
 
 /* The sums of a tile: whole vectors, then a half one. */
 struct sums {
@@ -81,12 +58,7 @@ INLINE const char *row_of(const char *a, int row, const struct strides *s)
     }
 }
 
-/* 32 bits of A, wherever they lie. */
-struct __attribute__((packed, aligned(1), may_alias)) word {
-    uint32_t bits;
-};
-
-/* Those bits in all lanes. */
+/* 32 bits of A in all lanes. */
 INLINE __m512 broadcast(const char *p)
 {
     float bits;
@@ -149,7 +121,7 @@ INLINE __m256 multiply_half_from(enum kernel_type type, __m256 sum, const char *
 }
 
 /* One row of a step.  On Zen 4 a broadcast of its own takes a third of a multiplication's time beside one vector of W
- * and none beside two, so narrow tiles broadcast within the multiplication (U8 cannot: there, that operand would be W). */
+ * and none beside two, so narrow tiles broadcast within the multiplication.  (U8 cannot: that operand would be W.) */
 INLINE void step_row(enum kernel_type type, int full, int half, __m512 *sums, __m256 *sum_half, const char *a,
                      const __m512 *whole, __m256 part, int rest)
 {
@@ -278,24 +250,6 @@ INLINE void store_clamped(int rows, int full, int half, const struct tile *t, co
     }
 }
 
-/* Every other epilogue, from sums that were put into memory: [rows][PANEL_WIDE]. */
-static __attribute__((noinline)) void store_finished(int rows, const struct tile *t, const float *sums)
-{
-    const ptrdiff_t size = element_size(t->out);
-
-    for (int r = 0; r < rows; r++) {
-        char *c = t->c + r * t->c_row;
-        const char *residual = t->residual ? t->residual + r * t->residual_row : NULL;
-        for (int n = 0; n < t->columns; n += LANES) {
-            const vmask mask = mask_first(t->columns - n < LANES ? t->columns - n : LANES);
-            vec value = vec_load(sums + r * PANEL_WIDE + n);
-            if (residual)
-                value = vec_add(value, element_load(t->out, residual + n * size, mask, t->out_scale, t->out_zero));
-            element_store(t->out, c + n * size, vec_activate(value, t->epilogue), mask, t->out_scale, t->out_zero);
-        }
-    }
-}
-
 INLINE void sums_put(int rows, int full, int half, const struct sums *sums, float *memory)
 {
     UNROLL for (int r = 0; r < rows; r++) {
@@ -349,7 +303,6 @@ INLINE void tile(enum kernel_type type, int rows, int full, int half, const stru
             TILE_CASE(14, type, full, half)                                                             \
         }                                                                                               \
     }
-typedef void tile_function(const struct tile *t, int rows);
 
 /* All micro-kernels of one element type, by columns / 8 - 1. */
 enum { TILE_WIDTHS = 6 };

@@ -61,14 +61,16 @@ INLINE void vec_store_bf16(uint16_t *p, vec v, vmask m)
     __mmask16 is_nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
     _mm256_mask_storeu_epi16(p, m, _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(is_nan, rounded, nan)));
 }
-/* u8 elements: widening, and clamp(round(v) + zero, 0, 255), v finite. */
+/* u8 elements: widening, and clamp(round(v) + zero, 0, 255). */
 INLINE vec vec_load_u8(const uint8_t *p, vmask m)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m, p)));
 }
 INLINE void vec_store_u8(uint8_t *p, vec v, int zero, vmask m)
 {
-    __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(zero));
+    /* what no integer holds would become the smallest one */
+    const vec near = vec_max(vec_set(-1024), vec_min(vec_set(1024), v));
+    __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(near), _mm512_set1_epi32(zero));
     _mm_mask_storeu_epi8(p, m, _mm512_cvtusepi32_epi8(_mm512_max_epi32(q, _mm512_setzero_si512())));
 }
 

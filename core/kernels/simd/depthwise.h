@@ -1,4 +1,5 @@
-/* Depthwise convolution on vectors of channels, for any instruction set whose vector.h came before.
+/* Depthwise convolution on vectors of channels, for any instruction set whose vector.h came before:
+ * simd_depthwise.
  *
  * Square kernels of 3, 5 and 7 with stride 1 or 2 and no dilation have kernels of their own: a tile of adjacent outputs
  * is held in registers, and each input pixel is loaded once and goes to all outputs that it touches.  Columns outside
@@ -249,6 +250,26 @@ INLINE void depthwise_all(const struct depthwise_tiles *tiles, const struct kern
         row.c1 = d->c1;
         depthwise_rows(tiles, &row, true);
     }
+}
+
+DEPTHWISE_TILES(depthwise_3_1, 3, 1)
+DEPTHWISE_TILES(depthwise_3_2, 3, 2)
+DEPTHWISE_TILES(depthwise_5_1, 5, 1)
+DEPTHWISE_TILES(depthwise_5_2, 5, 2)
+DEPTHWISE_TILES(depthwise_7_1, 7, 1)
+DEPTHWISE_TILES(depthwise_7_2, 7, 2)
+
+static void simd_depthwise(const struct kernel_depthwise *d)
+{
+    static const struct depthwise_tiles *const all[] = {&depthwise_3_1, &depthwise_3_2, &depthwise_5_1,
+                                                        &depthwise_5_2, &depthwise_7_1, &depthwise_7_2};
+    const struct depthwise_tiles *tiles = NULL;
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (d->kernel_h == all[i]->k && d->kernel_w == all[i]->k && d->stride_h == all[i]->stride &&
+            d->stride_w == all[i]->stride && d->dilation_h == 1 && d->dilation_w == 1)
+            tiles = all[i];
+    depthwise_all(tiles, d);
 }
 
 #endif

@@ -1,0 +1,201 @@
+/* The micro-kernel of the matrix products: one tile of C, `rows` x 8 vectors columns, held in registers over the whole
+ * of K; see core/kernels/avx512/tile.h, whose smaller brother this is.  Tiles are 6 rows by 16 columns, and 4 by 24 in a
+ * last panel.  A step of u8 is two elements, widened to 16 bits: multiplying u8 by s8 as AVX2 can (vpmaddubsw) would
+ * saturate. */
+#ifndef INFOMASK_KERNELS_AVX2_TILE_H
+#define INFOMASK_KERNELS_AVX2_TILE_H
+
+#include "core/kernels/avx2/vector.h"
+
+/* Rows of a tile, of a tile of more than 16 columns, columns of a panel but the last, and of that one at most. */
+enum { TILE_ROWS = 6, TILE_ROWS_WIDE = 4, PANEL = 16, PANEL_WIDE = 24 };
+
+#include "core/kernels/simd/tile.h"
+
+struct sums {
+    __m256 at[TILE_ROWS][3];
+};
+
+/* Odd multiples of the row stride of A. */
+struct strides {
+    ptrdiff_t x1, x3, x5;
+};
+
+INLINE struct strides strides_of(ptrdiff_t row)
+{
+    struct strides s = {row, 3 * row, 5 * row};
+    /* opaque to the compiler, which would otherwise keep a pointer for each row */
+    __asm__("" : "+r"(s.x1), "+r"(s.x3), "+r"(s.x5));
+    return s;
+}
+
+INLINE const char *row_of(const char *a, int row, const struct strides *s)
+{
+    switch (row) {
+    case 0: return a;
+    case 1: return a + s->x1;
+    case 2: return a + 2 * s->x1;
+    case 3: return a + s->x3;
+    case 4: return a + 4 * s->x1;
+    default: return a + s->x5;
+    }
+}
+
+/* What a step takes of a row of A, in all lanes; rest: elements, if fewer than a step has, else 0. */
+INLINE __m256 broadcast(enum kernel_type type, const char *p, int rest)
+{
+    if (type == KERNEL_F32) {
+        float one;
+        memcpy(&one, p, sizeof one);
+        return _mm256_set1_ps(one);
+    }
+    uint16_t two = 0;
+    memcpy(&two, p, rest ? 1 : 2);
+    return _mm256_castsi256_ps(_mm256_cvtepu8_epi16(_mm_set1_epi16((short)two)));
+}
+
+/* sum += a w; f32 in one instruction that is not an intrinsic: gcc 12 then moves sums between registers, and spills. */
+INLINE __m256 multiply(enum kernel_type type, __m256 sum, __m256 a, __m256 w)
+{
+    if (type == KERNEL_F32) {
+        __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(w));
+        return sum;
+    }
+    const __m256i product = _mm256_madd_epi16(_mm256_castps_si256(a), _mm256_castps_si256(w));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum), product));
+}
+
+INLINE void step(enum kernel_type type, int rows, int vectors, struct sums *sums, const char *a, int offset,
+                 const struct strides *strides, const char *w, int rest)
+{
+    __m256 weights[3];
+
+    UNROLL for (int v = 0; v < vectors; v++)
+        weights[v] = _mm256_loadu_ps((const float *)(const void *)w + 8 * v);
+    UNROLL for (int r = 0; r < rows; r++) {
+        const __m256 x = broadcast(type, row_of(a, r, strides) + offset, rest);
+        UNROLL for (int v = 0; v < vectors; v++)
+            sums->at[r][v] = multiply(type, sums->at[r][v], x, weights[v]);
+    }
+}
+
+/* All steps of one segment; returns the weights of the next one. */
+INLINE const char *segment(enum kernel_type type, int rows, int vectors, struct sums *sums, const struct tile *t,
+                           const char *a, const struct strides *strides, const char *w)
+{
+    const ptrdiff_t width = 32 * vectors;
+    const int bytes = type == KERNEL_F32 ? 4 : 2;
+    ptrdiff_t k = t->steps;
+
+    for (; k >= 4; k -= 4) {
+        UNROLL for (int u = 0; u < 4; u++)
+            step(type, rows, vectors, sums, a, bytes * u, strides, w + u * width, 0);
+        a += 4 * bytes;
+        w += 4 * width;
+    }
+    /* opaque, or the compiler writes out the up to three steps that are left one by one */
+    __asm__("" : "+r"(k));
+    for (; k > 0; k--) {
+        step(type, rows, vectors, sums, a, 0, strides, w, 0);
+        a += bytes;
+        w += width;
+    }
+    if (type != KERNEL_F32 && t->rest) {
+        step(type, rows, vectors, sums, a, 0, strides, w, t->rest);
+        w += width;
+    }
+    return w;
+}
+
+/* f32: the bias.  U8: what a_zero adds to every product, -a_zero * (sum of the column's weights). */
+INLINE struct sums sums_start(enum kernel_type type, int rows, int vectors, const struct tile *t)
+{
+    const __m256i zero = _mm256_set1_epi32(-t->a_zero);
+    struct sums sums;
+
+    UNROLL for (int v = 0; v < vectors; v++) {
+        __m256 start;
+        if (type == KERNEL_U8) {
+            const __m256i column = _mm256_loadu_si256((const __m256i *)(const void *)(t->column_sum + 8 * v));
+            start = _mm256_castsi256_ps(_mm256_mullo_epi32(column, zero));
+        } else {
+            start = _mm256_loadu_ps(t->bias + 8 * v);
+        }
+        UNROLL for (int r = 0; r < rows; r++)
+            sums.at[r][v] = start;
+    }
+    return sums;
+}
+
+/* U8: what the integer sums stand for. */
+INLINE void sums_scale(int rows, int vectors, const struct tile *t, struct sums *sums)
+{
+    UNROLL for (int v = 0; v < vectors; v++) {
+        const __m256 scale = _mm256_mul_ps(_mm256_set1_ps(t->a_scale), _mm256_loadu_ps(t->scale + 8 * v));
+        const __m256 bias = _mm256_loadu_ps(t->bias + 8 * v);
+        UNROLL for (int r = 0; r < rows; r++)
+            sums->at[r][v] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_castps_si256(sums->at[r][v])), scale, bias);
+    }
+}
+
+/* Residual, clamp and store of whole vectors of float32: the common case, straight from the registers. */
+INLINE void store_clamped(int rows, int vectors, const struct tile *t, const struct sums *sums)
+{
+    const vec low = vec_set(t->epilogue->low), high = vec_set(t->epilogue->high);
+    const char *residual = t->residual;
+    char *c = t->c;
+
+    UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            vec value = sums->at[r][v];
+            if (residual)
+                value = vec_add(value, vec_load((const float *)(const void *)residual + 8 * v));
+            vec_store((float *)(void *)c + 8 * v, vec_clamp(value, low, high));
+        }
+        c += t->c_row;
+        if (residual)
+            residual += t->residual_row;
+    }
+}
+
+INLINE void tile(enum kernel_type type, int rows, int vectors, const struct tile *t)
+{
+    const struct strides strides = strides_of(t->a_row);
+    struct sums sums = sums_start(type, rows, vectors, t);
+    const char *w = t->w, *a = t->a;
+
+    for (int s = 0; s < t->segments; s++, a += t->a_segment)
+        w = segment(type, rows, vectors, &sums, t, a, &strides, w);
+    if (type == KERNEL_U8)
+        sums_scale(rows, vectors, t, &sums);
+    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && t->columns == 8 * vectors) {
+        store_clamped(rows, vectors, t, &sums);
+    } else {
+        _Alignas(32) float memory[TILE_ROWS * PANEL_WIDE];
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < vectors; v++)
+                _mm256_store_ps(memory + r * PANEL_WIDE + 8 * v, sums.at[r][v]);
+        store_finished(rows, t, memory);
+    }
+}
+
+/* One function of a panel width, all heights: the body of each case is a kernel of its own. */
+#define TILE_CASE(rows, type, vectors) case rows: tile(type, rows, vectors, t); break;
+#define TILE_HEIGHTS_WIDE(name, type, vectors)                                                   \
+    static __attribute__((noinline)) void name(const struct tile *t, int rows)                   \
+    {                                                                                            \
+        switch (rows) {                                                                          \
+            TILE_CASE(1, type, vectors) TILE_CASE(2, type, vectors) TILE_CASE(3, type, vectors)  \
+            TILE_CASE(4, type, vectors)                                                          \
+        }                                                                                        \
+    }
+#define TILE_HEIGHTS(name, type, vectors)                                                        \
+    static __attribute__((noinline)) void name(const struct tile *t, int rows)                   \
+    {                                                                                            \
+        switch (rows) {                                                                          \
+            TILE_CASE(1, type, vectors) TILE_CASE(2, type, vectors) TILE_CASE(3, type, vectors)  \
+            TILE_CASE(4, type, vectors) TILE_CASE(5, type, vectors) TILE_CASE(6, type, vectors)  \
+        }                                                                                        \
+    }
+
+#endif

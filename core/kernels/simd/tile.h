@@ -1,0 +1,57 @@
+/* What the micro-kernels of the matrix products are told about a tile, and the epilogues that are no plain clamp; for
+ * any instruction set whose vector.h came before, and that has said how wide its panels are (PANEL_WIDE). */
+#ifndef INFOMASK_KERNELS_SIMD_TILE_H
+#define INFOMASK_KERNELS_SIMD_TILE_H
+
+#include "core/kernels/simd/activation.h"
+#include "core/kernels/simd/element.h"
+
+struct tile {
+    const char *a; /* strides of A, C and R in bytes */
+    ptrdiff_t a_row, a_segment;
+    int segments;
+    ptrdiff_t steps; /* whole steps of a segment */
+    int rest;        /* elements of A in a segment's last step, if that is not whole; else 0 */
+    const char *w;
+    const float *bias;
+    const float *scale;        /* U8: of the columns */
+    const int32_t *column_sum; /* U8: of the column's weights */
+    float a_scale;             /* U8 */
+    int a_zero;
+    char *c;
+    ptrdiff_t c_row;
+    const char *residual;
+    ptrdiff_t residual_row;
+    enum kernel_type out;
+    int columns; /* of this tile, the last vector may be cut */
+    const struct kernel_epilogue *epilogue;
+    float out_scale; /* U8 output (and residual): value = out_scale * (u8 - out_zero) */
+    int out_zero;
+};
+
+typedef void tile_function(const struct tile *t, int rows);
+
+/* 32 bits of A, wherever they lie. */
+struct __attribute__((packed, aligned(1), may_alias)) word {
+    uint32_t bits;
+};
+
+/* Every other epilogue, from sums that were put into memory: [rows][PANEL_WIDE]. */
+static __attribute__((noinline)) void store_finished(int rows, const struct tile *t, const float *sums)
+{
+    const ptrdiff_t size = element_size(t->out);
+
+    for (int r = 0; r < rows; r++) {
+        char *c = t->c + r * t->c_row;
+        const char *residual = t->residual ? t->residual + r * t->residual_row : NULL;
+        for (int n = 0; n < t->columns; n += LANES) {
+            const vmask mask = mask_first(t->columns - n < LANES ? t->columns - n : LANES);
+            vec value = vec_load(sums + r * PANEL_WIDE + n);
+            if (residual)
+                value = vec_add(value, element_load(t->out, residual + n * size, mask, t->out_scale, t->out_zero));
+            element_store(t->out, c + n * size, vec_activate(value, t->epilogue), mask, t->out_scale, t->out_zero);
+        }
+    }
+}
+
+#endif

@@ -89,7 +89,7 @@ int cmd_config(int argc, char **argv)
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .thorough = true,
-        .sections = " server images models compute state log ",
+        .sections = " server security images models compute state log ",
         .take = take,
         .context = &shown,
     };

@@ -63,7 +63,7 @@ static int serve(const struct config *config, const char *command)
 
     server_block_signals();
     status = log_create(&parts.log, STDERR_FILENO, strcmp(config->log_format, "json") == 0,
-                        log_level_of(config->log_level), 50, &err);
+                        log_level_of(config->log_level), config->log_rate, &err);
     if (status == INFOMASK_OK)
         status = work_pool(config, &parts.pool, &err);
     if (status == INFOMASK_OK)
@@ -83,7 +83,7 @@ int cmd_serve(int argc, char **argv)
         .usage = "serve [OPTION]...",
         .about = "Runs the HTTP service until SIGTERM or SIGINT, and prints \"listening on http://ADDRESS:PORT\" when it\n"
                  "takes requests.",
-        .sections = " server images models compute state log ",
+        .sections = " server security images models compute state log ",
         .take = take,
     };
     struct cli cli;

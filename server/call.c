@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <sys/random.h>
 
+#include "server/access.h"
 #include "server/jobs.h"
 #include "server/multipart.h"
 #include "server/text.h"
@@ -283,8 +284,10 @@ int call_head(struct call *call, const struct head *head)
     if (!keep_values(call, head))
         return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
     params_init(&call->request.params);
-    if ((status = read_target(call)) != 0 || (status = read_method(call, head->method)) != 0 ||
-        (status = find_route(call)) != 0 || (status = read_query(call)) != 0 || (status = check_accept(call)) != 0 ||
+    if ((status = read_target(call)) != 0 || (status = read_method(call, head->method)) != 0)
+        return status;
+    access_cors(call, head);
+    if ((status = find_route(call)) != 0 || (status = access_check(call, head)) != 0 || (status = read_query(call)) != 0 || (status = check_accept(call)) != 0 ||
         (status = read_timeout(call, head_get(head, "X-Request-Timeout"))) != 0 ||
         (status = check_body(call, head)) != 0 || (status = check_load(call)) != 0)
         return status;

@@ -13,6 +13,7 @@
 #define SERVER_CALL_H
 
 #include "server/border.h"
+#include "server/keys.h"
 #include "server/routes.h"
 
 struct call {
@@ -29,6 +30,8 @@ struct call {
     struct upload *uploads;
     char method[12];             /* as sent, cut to this length: for the log */
     char peer[64];               /* the client's address; "" for none */
+    uint64_t peer_hash;          /* of the address that limits count by; 0: none */
+    char key_name[KEY_NAME_SIZE];
 };
 
 /* target: copied.  NULL without memory. */

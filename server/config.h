@@ -27,9 +27,21 @@
     X("server", INT, max_parts, 64, 1, 10000, "parts of a multipart form")                                             \
     X("server", REAL, header_timeout, 10, 0.1, 3600, "seconds for a request's headers, and for an idle connection")    \
     X("server", REAL, body_timeout, 30, 0.1, 3600, "seconds for a request's body")                                     \
+    X("server", SIZE, body_rate, 1024, 0, 1073741824,                                                                  \
+      "bytes a second that a body must come with, after its first 5 seconds; 0: any")                                  \
     X("server", REAL, request_timeout, 30, 0.1, 3600, "seconds from a request's first byte to its answer")             \
     X("server", REAL, drain_timeout, 20, 0, 3600, "seconds that running requests have after SIGTERM")                  \
     X("server", REAL, drain_grace, 0, 0, 3600, "seconds that new requests are still taken after SIGTERM")              \
+    X("security", STRING, keys, "", 0, 4095,                                                                           \
+      "file of API keys, a line each: NAME SCOPES SHA256 (scopes: infer,estimates,admin); empty: no key is needed")    \
+    X("security", REAL, rate, 0, 0, 1000000,                                                                           \
+      "requests a second of one key, or of one address where there are no keys; more are answered 429; 0: any")        \
+    X("security", INT, rate_burst, 20, 1, 1000000, "requests of one client that may come at once")                     \
+    X("security", STRING, cors_origins, "", 0, 4095,                                                                   \
+      "origins whose pages may ask, with commas between them (https://example.org), or *; empty: none but our own")    \
+    X("security", STRING, tls_certificate, "", 0, 4095,                                                                \
+      "PEM file of a certificate and its chain: TCP addresses then speak TLS; read again on SIGHUP; empty: no TLS")    \
+    X("security", STRING, tls_key, "", 0, 4095, "PEM file of its key")                                                 \
     X("images", SIZE, max_pixels, 40000000, 64, 1000000000, "pixels of a photo")                                       \
     X("images", INT, max_side, 16384, 8, 65535, "longest side of a photo")                                             \
     X("images", INT, max_scans, 100, 1, 10000, "scans of a progressive JPEG")                                          \
@@ -45,7 +57,9 @@
     X("state", STRING, state_dir, "", 0, 4095,                                                                         \
       "folder of what is kept; empty: $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or ~/.local/state/infomask")          \
     X("log", CHOICE, log_format, "json", "json|text", 0, "form of the log lines on standard error")                    \
-    X("log", CHOICE, log_level, "info", "debug|info|warning|error", 0, "least level that is logged")
+    X("log", CHOICE, log_level, "info", "debug|info|warning|error", 0, "least level that is logged")                   \
+    X("log", INT, log_rate, 50, 0, 1000000,                                                                            \
+      "lines a second of refused and failed requests; more are dropped and counted; 0: any")
 
 #define CONFIG_C_STRING char *
 #define CONFIG_C_CHOICE char *

@@ -91,8 +91,7 @@ static uint64_t mix(uint64_t x)
     return x;
 }
 
-/* An IPv4 address, or the /64 of an IPv6 one (what one customer has); 0 for a local socket, which is not limited. */
-static uint64_t address_hash(const struct sockaddr *address)
+uint64_t connections_address(const struct sockaddr *address)
 {
     uint64_t hash = 0;
 
@@ -180,7 +179,7 @@ static void free_row(struct connections *c, int fd)
 
 enum admission connections_admit(struct connections *c, int fd, const struct sockaddr *peer, bool tls)
 {
-    uint64_t hash = c->limits.per_address > 0 ? address_hash(peer) : 0;
+    uint64_t hash = c->limits.per_address > 0 ? connections_address(peer) : 0;
     enum admission admission = ADMIT;
     double now = view_clock_ms();
 
@@ -266,7 +265,8 @@ void connections_closed(struct connections *c, int fd)
 
 void connections_refuse(struct connections *c, int fd, const char *answer, size_t size)
 {
-    (void)send(fd, answer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (size > 0)
+        (void)send(fd, answer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)shutdown(fd, SHUT_WR);
     (void)pthread_mutex_lock(&c->lock);
     start_lingering(c, fd);

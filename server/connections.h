@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "core/base/status.h"
@@ -58,6 +59,10 @@ void connections_refuse(struct connections *connections, int fd, const char *ans
 /* Cuts who is late and reads lingering sockets empty; call it every 100 ms or so, and soon again if it returns true:
  * somebody lingers, perhaps still sending. */
 bool connections_reap(struct connections *connections);
+
+/* What limits count by: a hash of an IPv4 address, or of the /64 of an IPv6 one (what one customer has); 0 for a local
+ * socket, which is not limited. */
+uint64_t connections_address(const struct sockaddr *address);
 
 struct connections_count {
     int open, fresh, busy; /* busy: from a request line to an answer's end */

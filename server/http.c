@@ -162,8 +162,10 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     exchange->fd = connection_fd(connection);
     exchange->call = call_create(http->context, target);
     peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (exchange->call != NULL && peer != NULL)
+    if (exchange->call != NULL && peer != NULL) {
         socket_peer_text(peer->client_addr, exchange->call->peer, sizeof exchange->call->peer);
+        exchange->call->peer_hash = connections_address(peer->client_addr);
+    }
     atomic_fetch_add(&http->in_flight, 1);
     metrics_in_flight(http->context->metrics, 1);
     connections_phase(http->connections, exchange->fd, CONNECTION_HEAD);

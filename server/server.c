@@ -14,13 +14,17 @@
 #include <unistd.h>
 
 #include "server/connections.h"
+#include "server/files.h"
 #include "server/http.h"
 #include "server/jobs.h"
+#include "server/keys.h"
 #include "server/log.h"
 #include "server/metrics.h"
+#include "server/rates.h"
 #include "server/sockets.h"
 #include "server/views.h"
 
+#define MAX_PEM (1024 * 1024)
 #define TICK_MS 100
 #define LINGER_TICK_MS 5
 #define ACCEPTS 64           /* at a time, so that the clock is looked at */
@@ -31,7 +35,7 @@
 struct server {
     struct server_context context;
     struct connections *connections;
-    struct http *http;
+    struct http *http, *tls, *retired; /* plain; TLS or NULL; TLS with an older certificate, until it is idle */
     struct listener listeners[SOCKETS_MAX];
     int listener_count;
     int signals, spare; /* descriptors: of signals; kept to refuse with when there are no others */
@@ -75,6 +79,19 @@ void server_block_signals(void)
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 }
 
+static const char *scheme(const struct listener *listener)
+{
+    return listener->local ? "" : listener->tls ? "https://" : "http://";
+}
+
+static int in_flight(const struct server *server)
+{
+    int count = http_in_flight(server->http);
+
+    count += server->tls != NULL ? http_in_flight(server->tls) : 0;
+    return count + (server->retired != NULL ? http_in_flight(server->retired) : 0);
+}
+
 /* ---- Making ------------------------------------------------------------------------------------------------------ */
 
 /* As many descriptors as the system lets us have; fewer connections if that is too few. */
@@ -102,6 +119,55 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* A new library instance with the certificate as it is now on disk. */
+static enum infomask_status create_tls(struct server *server, struct http **tls, struct infomask_error *err)
+{
+    const struct config *config = server->context.config;
+    char *certificate = NULL, *key = NULL;
+    size_t size;
+    enum infomask_status status = file_read(config->tls_certificate, MAX_PEM, &certificate, &size, err);
+
+    if (status != INFOMASK_OK)
+        error_prefix(err, "tls_certificate");
+    else if ((status = file_read(config->tls_key, MAX_PEM, &key, &size, err)) != INFOMASK_OK)
+        error_prefix(err, "tls_key");
+    if (status == INFOMASK_OK)
+        status = http_create(&server->context, server->connections, certificate, key, tls, err);
+    if (key != NULL)
+        explicit_bzero(key, size);
+    free(certificate);
+    free(key);
+    return status;
+}
+
+static enum infomask_status create_access(struct server_context *context, struct infomask_error *err)
+{
+    const struct config *config = context->config;
+    enum infomask_status status = keys_create(&context->keys, err);
+
+    if (status == INFOMASK_OK && *config->keys != '\0')
+        status = keys_read(context->keys, config->keys, err);
+    if (status == INFOMASK_OK && config->rate > 0)
+        status = rates_create(&context->rates, config->rate, config->rate_burst, err);
+    return status;
+}
+
+static enum infomask_status open_sockets(struct server *server, struct infomask_error *err)
+{
+    const struct config *config = server->context.config;
+    enum infomask_status status =
+        sockets_open(config->listen, config->port, server->listeners, &server->listener_count, err);
+
+    for (int i = 0; i < server->listener_count; i++) {
+        struct listener *listener = &server->listeners[i];
+        listener->tls = !listener->local && server->tls != NULL;
+        if (!listener->loopback && *config->keys == '\0')
+            log_message(server->context.log, LOG_WARNING, "%s can be reached from outside, and no API keys are configured",
+                        listener->address);
+    }
+    return status;
+}
+
 static enum infomask_status create_rooms(struct server *server, struct infomask_error *err)
 {
     struct server_context *context = &server->context;
@@ -111,7 +177,7 @@ static enum infomask_status create_rooms(struct server *server, struct infomask_
         .per_address = config->max_connections_per_address,
         .head_ms = 1000 * config->header_timeout,
         .body_ms = 1000 * config->body_timeout,
-        .body_rate = 1024,
+        .body_rate = (double)config->body_rate,
         .reply_ms = 1000 * config->body_timeout,
     };
     enum infomask_status status = metrics_create(&context->metrics, err);
@@ -122,8 +188,12 @@ static enum infomask_status create_rooms(struct server *server, struct infomask_
         status = connections_create(&server->connections, &limits, context->metrics, err);
     if (status == INFOMASK_OK)
         status = http_create(context, server->connections, NULL, NULL, &server->http, err);
+    if (status == INFOMASK_OK && *config->tls_certificate != '\0')
+        status = create_tls(server, &server->tls, err);
     if (status == INFOMASK_OK)
-        status = sockets_open(config->listen, config->port, server->listeners, &server->listener_count, err);
+        status = create_access(context, err);
+    if (status == INFOMASK_OK)
+        status = open_sockets(server, err);
     return status;
 }
 
@@ -162,7 +232,7 @@ enum infomask_status server_create(const struct server_parts *parts, struct serv
         server_free(server);
         return status;
     }
-    (void)snprintf(server->address, sizeof server->address, "%s%s", server->listeners[0].local ? "" : "http://",
+    (void)snprintf(server->address, sizeof server->address, "%s%s", scheme(&server->listeners[0]),
                    server->listeners[0].address);
     *out = server;
     return INFOMASK_OK;
@@ -174,9 +244,13 @@ void server_free(struct server *server)
         return;
     sockets_close(server->listeners, server->listener_count);
     http_free(server->http);
+    http_free(server->tls);
+    http_free(server->retired);
     connections_free(server->connections);
     jobs_free(server->context.jobs);
     metrics_free(server->context.metrics);
+    keys_free(server->context.keys);
+    rates_free(server->context.rates);
     if (server->signals >= 0)
         (void)close(server->signals);
     if (server->spare >= 0)
@@ -218,27 +292,29 @@ static void shed(struct server *server, int listener)
 }
 
 /* True while there may be more. */
-static bool accept_one(struct server *server, int listener)
+static bool accept_one(struct server *server, const struct listener *listener)
 {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
-    int fd = accept4(listener, (void *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(listener->fd, (void *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
     enum admission admission;
 
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            shed(server, listener);
+            shed(server, listener->fd);
         return errno == EINTR || errno == ECONNABORTED;
     }
-    admission = connections_admit(server->connections, fd, (void *)&address, false);
+    admission = connections_admit(server->connections, fd, (void *)&address, listener->tls);
     if (admission == ADMIT)
-        http_add(server->http, fd, (void *)&address, size);
+        http_add(listener->tls ? server->tls : server->http, fd, (void *)&address, size);
+    else if (listener->tls)
+        connections_refuse(server->connections, fd, NULL, 0); /* plain text would mean nothing to it */
     else
         refuse(server, fd, admission);
     return true;
 }
 
-static void accept_some(struct server *server, int listener)
+static void accept_some(struct server *server, const struct listener *listener)
 {
     for (int i = 0; i < ACCEPTS && accept_one(server, listener); i++)
         ;
@@ -246,12 +322,54 @@ static void accept_some(struct server *server, int listener)
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
+static void reload_keys(struct server_context *context)
+{
+    struct infomask_error err;
+
+    if (*context->config->keys == '\0')
+        return;
+    if (keys_read(context->keys, context->config->keys, &err) != INFOMASK_OK)
+        log_message(context->log, LOG_ERROR, "the keys were not read again: %s", err.text);
+    else
+        log_message(context->log, LOG_INFO, "keys read again");
+}
+
+/* New connections get a library instance with the new certificate; the old one ends when its requests have. */
+static void reload_tls(struct server *server)
+{
+    struct http *tls;
+    struct infomask_error err;
+
+    if (server->tls == NULL)
+        return;
+    if (server->retired != NULL) {
+        log_message(server->context.log, LOG_WARNING, "the certificate was not read again: the last change is still under way");
+        return;
+    }
+    if (create_tls(server, &tls, &err) != INFOMASK_OK) {
+        log_message(server->context.log, LOG_ERROR, "the certificate was not read again: %s", err.text);
+        return;
+    }
+    server->retired = server->tls;
+    server->tls = tls;
+    log_message(server->context.log, LOG_INFO, "certificate read again");
+}
+
+static void end_retired(struct server *server)
+{
+    if (server->retired == NULL || http_in_flight(server->retired) > 0)
+        return;
+    http_free(server->retired);
+    server->retired = NULL;
+}
+
 static void reload_models(struct pool_task *task)
 {
     struct server *server = (struct server *)((char *)task - offsetof(struct server, reload));
     struct models_changes changes;
     struct infomask_error err;
 
+    reload_keys(&server->context);
     if (models_reload(server->context.models, &changes, &err) != INFOMASK_OK)
         log_message(server->context.log, LOG_ERROR, "the models were not read again: %s", err.text);
     else
@@ -262,8 +380,9 @@ static void reload_models(struct pool_task *task)
 
 static void reload(struct server *server)
 {
-    if (server->context.models == NULL || atomic_exchange(&server->reloading, true))
+    if (atomic_exchange(&server->reloading, true))
         return;
+    reload_tls(server);
     server->reload = (struct pool_task){.run = reload_models};
     pool_post(server->context.pool, &server->reload);
 }
@@ -288,7 +407,7 @@ static void trim_when_idle(struct server *server)
 {
     double now = view_clock_ms();
 
-    if (http_in_flight(server->http) > 0) {
+    if (in_flight(server) > 0) {
         server->busy_ms = now;
         server->trimmed = false;
     } else if (!server->trimmed && now - server->busy_ms > TRIM_MS) {
@@ -312,9 +431,10 @@ static bool turn(struct server *server, bool accepting)
     (void)poll(wait, (nfds_t)count, server->lingering ? LINGER_TICK_MS : TICK_MS);
     for (int i = 1; i < count; i++)
         if (wait[i].revents & POLLIN)
-            accept_some(server, wait[i].fd);
+            accept_some(server, &server->listeners[i - 1]);
     server->lingering = connections_reap(server->connections);
     jobs_expire(server->context.jobs);
+    end_retired(server);
     trim_when_idle(server);
     return (wait[0].revents & POLLIN) && take_signals(server);
 }
@@ -327,7 +447,7 @@ static bool unfinished(struct server *server, double since)
 
     connections_count(server->connections, &count);
     jobs_state(server->context.jobs, &state);
-    return count.busy > 0 || http_in_flight(server->http) > 0 || state.running + state.waiting > 0 ||
+    return count.busy > 0 || in_flight(server) > 0 || state.running + state.waiting > 0 ||
            atomic_load(&server->reloading) || (count.fresh > 0 && view_clock_ms() - since < FRESH_MS);
 }
 
@@ -344,7 +464,7 @@ static enum server_end drain(struct server *server)
             return SERVER_CUT;
     atomic_store(&server->context.draining, true);
     for (int i = 0; i < server->listener_count; i++)
-        while (accept_one(server, server->listeners[i].fd))
+        while (accept_one(server, &server->listeners[i]))
             ;
     sockets_close(server->listeners, server->listener_count);
     server->listener_count = 0;
@@ -352,7 +472,7 @@ static enum server_end drain(struct server *server)
     while (unfinished(server, closed)) {
         if (view_clock_ms() > end) {
             log_message(server->context.log, LOG_WARNING, "%d requests were still running after %g s",
-                        http_in_flight(server->http), config->drain_timeout);
+                        in_flight(server), config->drain_timeout);
             return SERVER_CUT;
         }
         if (turn(server, false))
@@ -366,9 +486,8 @@ static void announce(struct server *server)
     for (int i = 0; i < server->listener_count; i++) {
         const struct listener *listener = &server->listeners[i];
         if (server->announce != NULL)
-            (void)fprintf(server->announce, "listening on %s%s\n", listener->local ? "" : "http://", listener->address);
-        log_message(server->context.log, LOG_INFO, "listening on %s%s", listener->local ? "" : "http://",
-                    listener->address);
+            (void)fprintf(server->announce, "listening on %s%s\n", scheme(listener), listener->address);
+        log_message(server->context.log, LOG_INFO, "listening on %s%s", scheme(listener), listener->address);
     }
     if (server->announce != NULL)
         (void)fflush(server->announce);

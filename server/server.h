@@ -25,6 +25,8 @@
 struct metrics;
 struct log;
 struct jobs;
+struct keys;
+struct rates;
 struct estimates;
 struct server;
 
@@ -47,6 +49,8 @@ struct server_context {
     struct log *log;
     struct metrics *metrics;
     struct jobs *jobs;
+    struct keys *keys;
+    struct rates *rates;            /* NULL: no limit */
     struct infomask_limits limits;  /* of photos; the deadline is set by each request */
     const char *_Atomic not_ready;  /* why requests are not taken now ("draining"); NULL: ready */
     _Atomic bool draining;          /* answers end their connections */

@@ -12,7 +12,7 @@
 
 struct listener {
     int fd;
-    bool local, loopback;
+    bool local, loopback, tls; /* tls: set by the caller, says how it is announced */
     char address[SOCKET_ADDRESS_SIZE]; /* "127.0.0.1:8080", "[::1]:8080", "unix:/run/infomask.sock" */
 };
 

@@ -39,7 +39,7 @@ class Server:
         deadline = time.monotonic() + 20 * SLOW
         while self.port is None and self.process.poll() is None and time.monotonic() < deadline:
             line = self.process.stdout.readline().decode()
-            found = re.fullmatch(r"listening on (http://\S+:(\d+))\n", line)
+            found = re.fullmatch(r"listening on (https?://\S+:(\d+))\n", line)
             if found:
                 self.url, self.port = found.group(1), int(found.group(2))
             elif not line:

@@ -1,0 +1,238 @@
+"""Who may ask: keys and scopes, rates, other origins, TLS, and the sockets that are listened on."""
+import hashlib
+import json
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from conftest import BINARY, CLASSIFY, ENVIRONMENT, ROOT, SLOW
+from wire import Connection, request
+
+
+def write_keys(path, **keys):
+    """name="scopes": the key of a name is KEY-name."""
+    lines = [f"{name} {scopes} {hashlib.sha256(b'KEY-' + name.encode()).hexdigest()}" for name, scopes in keys.items()]
+    path.write_text("# name scopes sha256\n\n" + "\n".join(lines) + "\n")
+
+
+def bearer(name):
+    return [("Authorization", f"Bearer KEY-{name}")]
+
+
+@pytest.fixture(scope="module")
+def keyed(make_server, tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    write_keys(path, alice="infer", bob="estimates", root="admin", eve="infer,estimates")
+    server = make_server("--keys", path)
+    server.keys = path
+    return server
+
+
+def test_without_keys_admin_is_closed(server):
+    response = server.ask("POST", "/v1/models/reload", b"")
+    assert response.status == 403 and response.code == "forbidden"
+
+
+@pytest.mark.parametrize("headers", [
+    [], [("Authorization", "Bearer nope")], [("Authorization", "Bearer ")], [("Authorization", "Basic S0VZLWFsaWNl")],
+    [("X-Api-Key", "nope")], [("X-Api-Key", "")], [("Authorization", "KEY-alice")], [("Authorization", "Bearer KEY-alice ")],
+    [("Authorization", "Bearer " + hashlib.sha256(b"KEY-alice").hexdigest())],
+])
+def test_unknown_keys(keyed, png, headers):
+    response = keyed.ask("POST", CLASSIFY, png, headers)
+    assert (response.status, response.code) == (401, "unauthorized") and response.get("WWW-Authenticate").startswith("Bearer")
+    assert "KEY-alice" not in response.text
+
+
+def test_scopes(keyed, png):
+    def status(name, method, path, body=None):
+        return keyed.ask(method, path, body, bearer(name)).status
+
+    assert status("alice", "POST", CLASSIFY, png) == 200
+    assert status("bob", "POST", CLASSIFY, png) == 403
+    assert status("eve", "POST", CLASSIFY, png) == 200
+    assert status("root", "POST", CLASSIFY, png) == 200
+    assert status("alice", "GET", "/v1/models") == 200
+    assert status("alice", "GET", "/v1/estimates") == 403
+    assert status("bob", "GET", "/v1/estimates") != 403
+    assert status("alice", "POST", "/v1/models/reload", b"") == 403
+    assert status("root", "POST", "/v1/models/reload", b"") == 200
+    assert keyed.ask("POST", CLASSIFY, png, [("X-Api-Key", "KEY-alice")]).status == 200
+    assert keyed.ask("POST", CLASSIFY, png, [("Authorization", "bearer KEY-alice")]).status == 200
+
+
+def test_open_routes_need_no_key(keyed):
+    for path in ["/livez", "/readyz", "/metrics", "/openapi.json", "/"]:
+        assert keyed.ask(path=path).status == 200
+
+
+def test_key_names_are_logged_and_keys_are_not(keyed, png):
+    keyed.ask("POST", CLASSIFY, png, [*bearer("alice"), ("X-Request-Id", "who-was-it")])
+    time.sleep(0.1 * SLOW)
+    line = next(json.loads(line) for line in keyed.lines if "who-was-it" in line)
+    assert line["key"] == "alice"
+    assert not any("KEY-" in line for line in keyed.lines)
+
+
+def test_keys_are_read_again(make_server, png, tmp_path):
+    path = tmp_path / "keys"
+    write_keys(path, alice="infer")
+    server = make_server("--keys", path)
+    write_keys(path, carol="infer")
+
+    def hang_up(word):
+        server.lines.clear()
+        server.signal(signal.SIGHUP)
+        deadline = time.monotonic() + 5 * SLOW
+        while not any(word in line for line in server.lines) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    assert server.ask("POST", CLASSIFY, png, bearer("alice")).status == 200
+    hang_up("keys read again")
+    assert server.ask("POST", CLASSIFY, png, bearer("alice")).status == 401
+    assert server.ask("POST", CLASSIFY, png, bearer("carol")).status == 200
+    path.write_text("broken\n")
+    hang_up("not read again")
+    assert server.ask("POST", CLASSIFY, png, bearer("carol")).status == 200
+
+
+@pytest.mark.parametrize("text,named", [("x", "line 1"), ("\na infer 1234", "line 2"), ("a cook " + "0" * 64, "scope"),
+                                        ("a infer " + "0" * 64 + " more", "line 1"), ("a infer " + "A" * 64, "lower-case")])
+def test_bad_files_of_keys(tmp_path, text, named):
+    path = tmp_path / "keys"
+    path.write_text(text)
+    done = subprocess.run([BINARY, "serve", "--port", "0", "--keys", path], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
+                          timeout=20 * SLOW)
+    assert done.returncode == 1 and named in done.stderr.decode()
+
+
+def test_rates(make_server, png):
+    server = make_server("--rate", 2, "--rate-burst", 3)
+    statuses = [server.ask("GET", "/v1/models").status for _ in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]
+    response = server.ask("POST", CLASSIFY, png)
+    assert response.code == "rate_limited" and int(response.get("Retry-After")) >= 1 and "2" in response.json["detail"]
+    assert server.ask(path="/livez").status == 200
+    time.sleep(0.6)
+    assert server.ask("POST", CLASSIFY, png).status == 200
+
+
+def test_other_origins(make_server, png):
+    server = make_server("--cors-origins", "https://a.example, https://b.example")
+    preflight = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "POST"),
+                 ("Access-Control-Request-Headers", "content-type")]
+    response = server.ask("OPTIONS", CLASSIFY, headers=preflight)
+    assert response.status == 204 and response.get("Access-Control-Allow-Origin") == "https://a.example"
+    assert "POST" in response.get("Access-Control-Allow-Methods") and response.get("Vary") == "Origin"
+    response = server.ask("POST", CLASSIFY, png, [("Origin", "https://b.example")])
+    assert response.get("Access-Control-Allow-Origin") == "https://b.example"
+    assert "Infomask-Pmi" in response.get("Access-Control-Expose-Headers")
+    for origin in ["https://c.example", "https://a.example.evil", "null", "https://a.exampl", "http://a.example"]:
+        response = server.ask("POST", CLASSIFY, png, [("Origin", origin)])
+        assert response.status == 200 and response.get("Access-Control-Allow-Origin") is None
+    assert server.ask("POST", CLASSIFY, b"x", [("Origin", "https://a.example")]).get("Access-Control-Allow-Origin")
+
+
+def test_no_other_origins_by_default(server, png):
+    assert server.ask("POST", CLASSIFY, png, [("Origin", "https://a.example")]).get("Access-Control-Allow-Origin") is None
+
+
+def test_page_is_confined(server):
+    response = server.ask(path="/")
+    assert "default-src 'none'" in response.get("Content-Security-Policy")
+    assert response.get("X-Content-Type-Options") == "nosniff"
+
+
+# ---- sockets -------------------------------------------------------------------------------------------------------------
+
+
+def certificate(folder, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-keyout", folder / "key.pem", "-out", folder / "cert.pem",
+                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+
+
+class Tls(Connection):
+    def __init__(self, port, timeout=20):
+        super().__init__(port, timeout)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.socket = context.wrap_socket(self.socket)
+
+    def name(self):
+        der = self.socket.getpeercert(binary_form=True)
+        return re.search(rb"[ab]\.example", der).group().decode()
+
+
+def test_tls(make_server, png, tmp_path):
+    certificate(tmp_path, "a.example")
+    server = make_server("--tls-certificate", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem")
+    assert server.url.startswith("https://")
+    with Tls(server.port) as connection:
+        connection.send(request("POST", CLASSIFY, png))
+        assert connection.response().status == 200 and connection.name() == "a.example"
+        certificate(tmp_path, "b.example")
+        server.signal(signal.SIGHUP)
+        deadline = time.monotonic() + 5 * SLOW
+        while not any("certificate read again" in line for line in server.lines) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    with Tls(server.port) as connection:
+        connection.send(request("POST", CLASSIFY, png))
+        assert connection.response().status == 200 and connection.name() == "b.example"
+    assert server.stop() == 0
+
+
+def test_tls_needs_a_pair(tmp_path):
+    certificate(tmp_path, "a.example")
+    for arguments in (["--tls-certificate", "/nope", "--tls-key", tmp_path / "key.pem"],
+                      ["--tls-certificate", tmp_path / "cert.pem"],
+                      ["--tls-certificate", tmp_path / "key.pem", "--tls-key", tmp_path / "cert.pem"]):
+        done = subprocess.run([BINARY, "serve", "--port", "0", *arguments], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
+                              timeout=20 * SLOW)
+        assert done.returncode == 1 and done.stderr
+
+
+def test_several_sockets(make_server, png, tmp_path):
+    path = tmp_path / "infomask.sock"
+    server = make_server("--listen", f"127.0.0.1,127.0.0.2:0,[::1]:0,unix:{path}")
+    time.sleep(0.2 * SLOW)
+    found = [line for line in server.lines if "listening on" in line]
+    assert len(found) == 4 and any("unix:" in line for line in found) and any("[::1]" in line for line in found)
+    port = int(re.search(r"\[::1\]:(\d+)", "\n".join(found)).group(1))
+    with Connection(port, host="::1") as connection:
+        connection.send(request("POST", CLASSIFY, png))
+        assert connection.response().status == 200
+    with socket.socket(socket.AF_UNIX) as raw:
+        raw.connect(str(path))
+        raw.settimeout(10 * SLOW)
+        raw.sendall(request("POST", CLASSIFY, png, [("Connection", "close")]))
+        data = b""
+        while piece := raw.recv(65536):
+            data += piece
+        assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert server.stop() == 0 and not path.exists()
+
+
+def test_local_socket_in_use(make_server, tmp_path):
+    """One that answers is not taken over; one that a killed process left behind is."""
+    path = tmp_path / "infomask.sock"
+    server = make_server("--listen", f"127.0.0.1 unix:{path}")
+    done = subprocess.run([BINARY, "serve", "--listen", f"unix:{path}"], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
+                          timeout=20 * SLOW)
+    assert done.returncode == 1 and "in use" in done.stderr.decode() and path.exists()
+    server.process.kill()
+    server.process.wait()
+    make_server("--listen", f"127.0.0.1 unix:{path}")
+    assert path.exists()
+
+
+@pytest.mark.parametrize("listen", ["", "nonsense.invalid", "127.0.0.1:99999", "[::1", "127.0.0.1:", "127.0.0.1:x", "unix:"])
+def test_bad_addresses(listen):
+    done = subprocess.run([BINARY, "serve", "--port", "0", "--listen", listen], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
+                          timeout=30 * SLOW)
+    assert done.returncode in (1, 2) and done.stderr

@@ -1,6 +1,7 @@
 """Every route, the forms of an upload, parameters, negotiation, and the shape of errors."""
 import json
 import re
+import time
 import subprocess
 
 import pytest
@@ -283,7 +284,11 @@ def test_request_id_is_made(server, given):
 
 def test_request_id_is_logged(server):
     server.ask(path="/nope", headers=[("X-Request-Id", "find-me-in-the-log")])
-    line = next(json.loads(line) for line in reversed(server.lines) if "find-me-in-the-log" in line)
+    deadline, found = time.monotonic() + 5, []
+    while not found and time.monotonic() < deadline:  # the line is written after the answer
+        found = [json.loads(line) for line in server.lines if "find-me-in-the-log" in line]
+        time.sleep(0.01)
+    line = found[-1]
     assert line["event"] == "request" and line["status"] == 404 and line["code"] == "no_such_route"
     assert line["method"] == "GET" and line["path"] == "/nope" and line["total_ms"] >= 0
 

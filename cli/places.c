@@ -1,10 +1,13 @@
 #include "cli/places.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The first of the paths, each relative to the binary's folder, that exists; malloc'ed; NULL: none. */
@@ -53,4 +56,48 @@ char *place_of_models(const char *setting)
         return strdup(here);
     found = beside_binary(paths, sizeof paths / sizeof *paths);
     return found != NULL ? found : strdup(here);
+}
+
+/* Makes the folder and those above it. */
+static bool make_folders(char *path)
+{
+    for (char *at = path + 1; *at != '\0'; at++) {
+        if (*at != '/')
+            continue;
+        *at = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+            return false;
+        *at = '/';
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value != NULL && value[0] == '/' ? value : NULL; /* only absolute paths are meant by these */
+}
+
+char *place_of_state(const char *setting)
+{
+    const char *systemd = variable("STATE_DIRECTORY"), *xdg = variable("XDG_STATE_HOME"), *home = variable("HOME");
+    char *path = NULL;
+    int length = 0;
+
+    if (setting[0] != '\0')
+        path = strdup(setting);
+    else if (systemd != NULL)
+        path = strndup(systemd, strcspn(systemd, ":")); /* systemd may name several */
+    else if (xdg != NULL)
+        length = asprintf(&path, "%s/infomask", xdg);
+    else if (home != NULL)
+        length = asprintf(&path, "%s/.local/state/infomask", home);
+    if (length < 0 || path == NULL)
+        return NULL;
+    if (!make_folders(path)) {
+        free(path);
+        return NULL;
+    }
+    return path;
 }

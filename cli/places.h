@@ -11,4 +11,8 @@ char *place_of_config(void);
  * malloc'ed; NULL without memory. */
 char *place_of_models(const char *setting);
 
+/* The folder of what is kept: `setting` if it is not empty; else $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or
+ * ~/.local/state/infomask; made if it is not there.  malloc'ed; NULL when there is no place, or none that can be made. */
+char *place_of_state(const char *setting);
+
 #endif

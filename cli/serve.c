@@ -10,6 +10,8 @@
 #include "cli/places.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
+#include "server/estimates.h"
+#include "server/files.h"
 #include "server/log.h"
 
 static bool take(void *context, int letter, const char *value)
@@ -41,6 +43,22 @@ static enum infomask_status open_models(const struct config *config, struct pool
     return status;
 }
 
+/* Without a place for state estimates are refused, and everything else works. */
+static void open_estimates(const struct config *config, struct log *log, struct estimates **estimates)
+{
+    const struct estimates_options options = {config->state_limit,
+                                              config->logits_limit > 0 ? config->logits_limit : UINT64_MAX};
+    char *folder = place_of_state(config->state_dir), *path = NULL;
+    struct infomask_error err;
+
+    if (folder == NULL || (path = file_join(folder, "estimates.db")) == NULL)
+        log_message(log, LOG_WARNING, "estimates are refused: the state folder cannot be made");
+    else if (estimates_open(path, &options, estimates, &err) != INFOMASK_OK)
+        log_message(log, LOG_WARNING, "estimates are refused: %s", err.text);
+    free(folder);
+    free(path);
+}
+
 static int run_server(const struct server_parts *parts, const char *command)
 {
     struct server *server = NULL;
@@ -68,11 +86,14 @@ static int serve(const struct config *config, const char *command)
         status = work_pool(config, &parts.pool, &err);
     if (status == INFOMASK_OK)
         status = open_models(config, parts.pool, parts.log, &parts.models, &err);
+    if (status == INFOMASK_OK)
+        open_estimates(config, parts.log, &parts.estimates);
     code = status == INFOMASK_OK ? run_server(&parts, command) : cli_fails(command, "%s", err.text);
     if (code == CLI_CUT)
         return code;
     models_free(parts.models);
     pool_free(parts.pool);
+    estimates_close(parts.estimates);
     log_free(parts.log);
     return code;
 }

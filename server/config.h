@@ -56,6 +56,9 @@
     X("compute", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory a worker")             \
     X("state", STRING, state_dir, "", 0, 4095,                                                                         \
       "folder of what is kept; empty: $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or ~/.local/state/infomask")          \
+    X("state", SIZE, state_limit, 1024 * 1024 * 1024, 1048576, 1099511627776, "bytes of the estimates' file")           \
+    X("state", SIZE, logits_limit, 64 * 1024 * 1024, 0, 1099511627776,                                                 \
+      "bytes of logits that each estimate keeps, from which other priors are recomputed")                              \
     X("log", CHOICE, log_format, "json", "json|text", 0, "form of the log lines on standard error")                    \
     X("log", CHOICE, log_level, "info", "debug|info|warning|error", 0, "least level that is logged")                   \
     X("log", INT, log_rate, 50, 0, 1000000,                                                                            \

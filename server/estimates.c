@@ -7,6 +7,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "server/models.h"
+
 #define VERSION 1
 #define DEFAULT_BYTES ((uint64_t)1 << 30)
 #define DEFAULT_LOGITS ((uint64_t)64 << 20)
@@ -93,6 +95,25 @@ void estimate_info_fini(struct estimate_info *info)
     free(info->labels);
     free((void *)(uintptr_t)info->label);
     *info = (struct estimate_info){0};
+}
+
+enum infomask_status estimate_info_of_model(struct estimate_info *info, const struct model *model,
+                                            const struct infomask_prior *prior, struct infomask_error *err)
+{
+    size_t classes = model_classes(model), size = 1, used = 0;
+
+    (void)snprintf(info->model, sizeof info->model, "%s", model_name(model));
+    (void)snprintf(info->version, sizeof info->version, "%s", model_version(model));
+    (void)snprintf(info->sha256, sizeof info->sha256, "%s", model_info(model)->sha256);
+    for (size_t y = 0; y < classes; y++)
+        size += strlen(model_label(model, y)) + 1;
+    info->labels = malloc(size);
+    if (info->labels == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the labels");
+    info->labels[0] = '\0';
+    for (size_t y = 0; y < classes; y++)
+        used += (size_t)snprintf(info->labels + used, size - used, "%s%s", y > 0 ? "\n" : "", model_label(model, y));
+    return infomask_estimate_spec_of(model_core(model), prior, &info->spec, err);
 }
 
 const char *estimate_label(const struct estimate_info *info, size_t label, char text[24])

@@ -46,6 +46,10 @@ struct estimate_info {
     int64_t created;                  /* Unix time */
 };
 void estimate_info_fini(struct estimate_info *info);
+/* Fills model, version, sha256, spec and labels. */
+struct model;
+enum infomask_status estimate_info_of_model(struct estimate_info *info, const struct model *model,
+                                            const struct infomask_prior *prior, struct infomask_error *err);
 /* The name of a class, its number in digits where there are none; text: storage for those. */
 const char *estimate_label(const struct estimate_info *info, size_t label, char text[24]);
 
@@ -94,8 +98,14 @@ enum infomask_status estimates_read(struct estimates *estimates, const char *id,
     __attribute__((warn_unused_result));
 void estimate_state_fini(struct estimate_state *state);
 
-/* Computes the limits of all samples there are and caches them.  About 2 microseconds a sample; other calls go on. */
-enum infomask_status estimates_update_limits(struct estimates *estimates, const char *id, struct infomask_error *err)
+/* Whoever computes limits behind a reply claims that first: one at a time. */
+bool estimates_claim_limits(struct estimates *estimates);
+void estimates_release_limits(struct estimates *estimates);
+
+/* Computes the limits of all samples there are and caches them.  About 2 microseconds a sample; other calls go on.
+ * limits: filled where they could be computed, even if there is no room to cache them (STATE_FULL). */
+enum infomask_status estimates_update_limits(struct estimates *estimates, const char *id,
+                                             struct infomask_limits_of_estimate *limits, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* Whether the cached limits are behind: at once for few samples, after a growth by a tenth for many. */
 bool estimate_limits_due(const struct estimate_state *state);

@@ -2,6 +2,7 @@
 #include "server/estimates_store.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,6 +141,16 @@ bool estimate_limits_due(const struct estimate_state *state)
     return samples > seen && (samples <= ESTIMATE_LIMITS_AT_ONCE || samples - seen > seen / 10);
 }
 
+bool estimates_claim_limits(struct estimates *estimates)
+{
+    return !atomic_exchange(&estimates->limiting, true);
+}
+
+void estimates_release_limits(struct estimates *estimates)
+{
+    atomic_store(&estimates->limiting, false);
+}
+
 /* ---- Limits -------------------------------------------------------------------------------------------------------- */
 
 /* All points of an estimate; malloc'ed. */
@@ -190,16 +201,17 @@ static enum infomask_status write_limits(struct estimates *estimates, int64_t ke
     return status;
 }
 
-enum infomask_status estimates_update_limits(struct estimates *estimates, const char *id, struct infomask_error *err)
+enum infomask_status estimates_update_limits(struct estimates *estimates, const char *id,
+                                             struct infomask_limits_of_estimate *limits, struct infomask_error *err)
 {
     struct store_connection own;
     struct estimate_info info = {0};
-    struct infomask_limits_of_estimate limits;
     struct infomask_point *points = NULL;
     size_t count = 0;
     int64_t key = 0;
     enum infomask_status status = estimates_connect(estimates, &own, err);
 
+    *limits = (struct infomask_limits_of_estimate){0};
     if (status != INFOMASK_OK)
         return status;
     status = store_begin_read(&own, err);
@@ -211,10 +223,10 @@ enum infomask_status estimates_update_limits(struct estimates *estimates, const 
     }
     store_disconnect(&own);
     if (status == INFOMASK_OK)
-        status = infomask_estimate_limits(points, count, info.spec.classes, 0.975, &limits, err);
+        status = infomask_estimate_limits(points, count, info.spec.classes, 0.975, limits, err);
     free(points);
     estimate_info_fini(&info);
-    return status == INFOMASK_OK ? write_limits(estimates, key, &limits, err) : status;
+    return status == INFOMASK_OK ? write_limits(estimates, key, limits, err) : status;
 }
 
 /* ---- Every sample -------------------------------------------------------------------------------------------------- */

@@ -54,6 +54,7 @@ struct estimates {
     struct estimates_options options;
     struct store_connection write, read;
     pthread_mutex_t write_lock, read_lock;
+    _Atomic bool limiting; /* somebody computes limits behind a reply */
 };
 
 /* A connection of the caller's own, for what takes long. */

@@ -2,13 +2,16 @@
 
 INFOMASK_BIN names another binary (a sanitizer build); INFOMASK_SLOW=1 says that it is a slow one, and widens the times.
 """
+import atexit
 import io
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -18,6 +21,8 @@ from PIL import Image
 from wire import Connection, request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+STATE = tempfile.mkdtemp(prefix="infomask-state-")  # not the one of whoever runs the tests
+atexit.register(shutil.rmtree, STATE, ignore_errors=True)
 BINARY = os.environ.get("INFOMASK_BIN", str(ROOT / "build" / "infomask"))
 SLOW = 5.0 if os.environ.get("INFOMASK_SLOW") else 1.0
 CLASSIFY = "/v1/classify"
@@ -30,7 +35,7 @@ class Server:
     def __init__(self, *flags, env=None, stderr=subprocess.PIPE):
         arguments = [BINARY, "serve", "--port", "0", *map(str, flags)]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT,
-                                        env={**ENVIRONMENT, **(env or {})})
+                                        env={**ENVIRONMENT, "STATE_DIRECTORY": STATE, **(env or {})})
         self.lines = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         if self.process.stderr:

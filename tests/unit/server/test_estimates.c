@@ -170,7 +170,7 @@ static void limits_are_cached(void **state)
     char id[ESTIMATE_ID_SIZE];
     create(estimates, "", NULL, id);
     must_add(estimates, id, 0, 60, 60);
-    assert_int_equal(estimates_update_limits(estimates, id, NULL), INFOMASK_OK);
+    assert_int_equal(estimates_update_limits(estimates, id, &limits, NULL), INFOMASK_OK);
     assert_int_equal(estimates_read(estimates, id, 0, &s, NULL), INFOMASK_OK);
     assert_int_equal(infomask_estimate_create(&spec, &sums, NULL), INFOMASK_OK);
     for (uint64_t i = 0; i < 60; i++) {
@@ -396,6 +396,7 @@ static void threads_may_post_at_once(void **state)
     struct estimates *estimates = open_store(place->path, 0, 0);
     struct estimate_state s;
     char id[ESTIMATE_ID_SIZE];
+    struct infomask_limits_of_estimate limits;
     struct poster posters[3];
     pthread_t threads[3];
     create(estimates, "", NULL, id);
@@ -406,7 +407,7 @@ static void threads_may_post_at_once(void **state)
     for (int i = 0; i < 20; i++) {
         assert_int_equal(estimates_read(estimates, id, 3, &s, NULL), INFOMASK_OK);
         estimate_state_fini(&s);
-        assert_int_equal(estimates_update_limits(estimates, id, NULL), INFOMASK_OK);
+        assert_int_equal(estimates_update_limits(estimates, id, &limits, NULL), INFOMASK_OK);
     }
     for (int i = 0; i < 3; i++) {
         void *result;

@@ -1,0 +1,23 @@
+/* Estimates as JSON (api.md section 2.4), for the service and the command line. */
+#ifndef SERVER_VIEWS_ESTIMATES_H
+#define SERVER_VIEWS_ESTIMATES_H
+
+#include "server/estimates.h"
+#include "server/views.h"
+
+/* GET /v1/estimates/{id}.  request_id may be NULL (left out). */
+void view_estimate(struct json_writer *writer, const char *key, const struct estimate_state *state,
+                   enum view_units units, const char *request_id);
+
+/* One row of the list: id, name, model, prior, samples, created. */
+void view_estimate_row(struct json_writer *writer, const char *key, const struct estimate_info *info);
+
+/* The members that say what the numbers mean in words; also printed by the command line. */
+typedef void view_warning(void *context, const char *sentence);
+void view_estimate_warnings(const struct estimate_state *state, enum view_units units, view_warning *say, void *context);
+
+/* {"samples", "difference", "standard_error", "interval": [lower, upper], "p_value", "confidence", "verdict"} */
+void view_comparison(struct json_writer *writer, const char *key, const struct infomask_comparison *comparison,
+                     enum view_units units);
+
+#endif

@@ -1,0 +1,204 @@
+"""Estimates over HTTP: what api 2.4 promises, against what /v1/classify answers for the same photos."""
+import io
+import json
+import math
+import signal
+
+import numpy
+import pytest
+from PIL import Image
+
+from conftest import encode
+
+BASE = "/v1/estimates"
+JSON = [("Content-Type", "application/json")]
+
+
+def photo(seed):
+    """A noise picture: no object, but every network says something about it."""
+    pixels = numpy.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=numpy.uint8)
+    return encode(Image.fromarray(pixels).resize((120, 96)))
+
+
+def form(parts):
+    """[(field, file name, bytes)] as multipart/form-data."""
+    out = io.BytesIO()
+    for field, name, data in parts:
+        out.write(f'--x\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode())
+        out.write(data + b"\r\n")
+    out.write(b"--x--\r\n")
+    return out.getvalue(), [("Content-Type", "multipart/form-data; boundary=x")]
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def service(make_server, state):
+    return make_server("--state-dir", state)
+
+
+def create(server, **members):
+    response = server.ask("POST", BASE, json.dumps(members).encode(), JSON)
+    assert response.status == 201, response.text
+    return json.loads(response.text)["id"]
+
+
+def post(server, estimate, parts, query=""):
+    body, headers = form(parts)
+    return server.ask("POST", f"{BASE}/{estimate}/samples{query}", body, headers, timeout=60)
+
+
+def read(server, estimate, query=""):
+    response = server.ask(path=f"{BASE}/{estimate}{query}")
+    assert response.status == 200, response.text
+    return json.loads(response.text)
+
+
+def test_an_estimate_is_what_the_photos_say(service):
+    estimate = create(service, name="noise")
+    photos, labels = [photo(i) for i in range(6)], [0, 1, 2, 0, 1, 2]
+    response = post(service, estimate, [(str(y), f"{i}.png", p) for i, (y, p) in enumerate(zip(labels, photos))])
+    assert response.status == 201, response.text
+    reply = json.loads(response.text)
+    assert (reply["accepted"], reply["rejected"], reply["samples"]) == (6, [], 6)
+    log_q, pmi, information = [], [], []
+    for y, p in zip(labels, photos):
+        answer = json.loads(service.ask("POST", f"/v1/classify?target={y}", p).text)
+        log_q.append(answer["target"]["log_probability"])
+        pmi.append(answer["target"]["pmi"])
+        information.append(answer["information"])
+    state = read(service, estimate)
+    entropy = math.log(3)
+    value = state["mutual_information"]
+    assert state["samples"] == value["limit_samples"] == 6
+    assert state["label_entropy"] == pytest.approx(entropy, abs=1e-9)
+    assert value["estimate"] == pytest.approx(entropy + sum(log_q) / 6, abs=1e-9)
+    assert state["calibration"]["log_loss"] == pytest.approx(-sum(log_q) / 6, abs=1e-9)
+    assert state["plug_in"] == pytest.approx(sum(information) / 6, abs=1e-9)
+    assert state["overconfidence"] == pytest.approx(state["plug_in"] - value["estimate"], abs=1e-9)
+    assert max(value["lower_limit"], value["lower_limit_t"]) < value["estimate"]
+    for row in state["classes"]:
+        assert row["mean_pmi"] == pytest.approx((pmi[row["index"]] + pmi[row["index"] + 3]) / 2, abs=1e-9)
+    assert sum(row["information"] for row in state["classes"]) / 3 == pytest.approx(value["estimate"], abs=1e-9)
+    assert state["suspect_threshold"] == pytest.approx(-math.log(6)) and state["expected_suspects"] == pytest.approx(1)
+    assert state["suspects"] == sorted(state["suspects"], key=lambda s: s["pmi"])
+    assert all(s["pmi"] <= state["suspect_threshold"] for s in state["suspects"])
+    assert any("few" in w for w in state["warnings"])
+    bits = read(service, estimate, "?units=bits")
+    assert bits["mutual_information"]["lower_limit"] == pytest.approx(value["lower_limit"] / math.log(2))
+    assert bits["label_entropy"] == pytest.approx(math.log2(3)) and bits["accuracy"] == state["accuracy"]
+    uniform = read(service, estimate, "?prior=uniform")  # from the kept logits, in half precision
+    assert uniform["mutual_information"]["estimate"] == pytest.approx(value["estimate"], abs=0.02)
+
+
+def test_a_sample_counts_once(service):
+    estimate = create(service)
+    assert post(service, estimate, [("3", "a.png", photo(1))]).status == 201
+    again = post(service, estimate, [("3", "a.png", photo(1))])
+    assert again.status == 200 and json.loads(again.text)["samples"] == 1
+    path = f"{BASE}/{estimate}/samples?label=4"
+    assert service.ask("POST", path + "&sample=b", photo(2)).status == 201
+    assert service.ask("PUT", path + "&sample=b", photo(3)).status == 200
+    assert service.ask("POST", path, photo(2)).status == 201  # without an id: by its bytes
+    assert service.ask("POST", path, photo(2)).status == 200
+    assert read(service, estimate)["samples"] == 3
+
+
+def test_bad_photos_spoil_only_themselves(service):
+    estimate = create(service)
+    response = post(service, estimate, [("1", "good.png", photo(4)), ("1", "bad.png", b"no photo"),
+                                        ("no such class", "c.png", photo(5)), ("1", "cut.png", photo(6)[:900])])
+    reply = json.loads(response.text)
+    assert response.status == 201 and reply["accepted"] == 1 and reply["samples"] == 1
+    assert {r["sample"]: r["code"] for r in reply["rejected"]} == {
+        "bad.png": "unsupported_format", "c.png": "no_such_class", "cut.png": "bad_image"}
+
+
+@pytest.mark.parametrize("query, body, status, code", [
+    ("", b"", 400, "bad_request"),
+    ("?label=nothing+like+it", None, 404, "no_such_class"),
+    ("?label=1", b"no photo at all", 415, "unsupported_format"),
+    ("", None, 400, "bad_parameter"),
+    ("?top_k=3&label=1", None, 400, "bad_parameter"),
+])
+def test_a_lone_bad_sample_is_refused(service, query, body, status, code):
+    estimate = create(service)
+    response = service.ask("POST", f"{BASE}/{estimate}/samples{query}", photo(7) if body is None else body)
+    assert (response.status, json.loads(response.text)["code"]) == (status, code), response.text
+
+
+@pytest.mark.parametrize("body, status, code, named", [
+    (b"", 400, "bad_request", ""),
+    (b"[]", 400, "bad_request", "object"),
+    (b'{"modle": "x"}', 400, "bad_parameter", "modle"),
+    (b'{"model": "x"}', 404, "no_such_model", "x"),
+    (b'{"model": 3}', 400, "bad_parameter", "model"),
+    (b'{"prior": "mine"}', 400, "bad_parameter", "prior"),
+    (b'{"prior": [1, 2]}', 400, "bad_parameter", "numbers"),
+    (b'{"name": 7}', 400, "bad_parameter", "name"),
+])
+def test_what_cannot_be_created_is_named(service, body, status, code, named):
+    response = service.ask("POST", BASE, body, JSON)
+    problem = json.loads(response.text)
+    assert (response.status, problem["code"]) == (status, code) and named in problem["detail"]
+
+
+def test_a_prior_of_ones_own(service):
+    classes = json.loads(service.ask(path="/v1/models").text)["models"][0]["classes"]
+    estimate = create(service, prior=[1.0 + k % 3 for k in range(classes)])
+    assert post(service, estimate, [("1", "a.png", photo(8))]).status == 201
+    state = read(service, estimate)
+    query = ",".join(str(1.0 + k % 3) for k in range(classes))
+    answer = json.loads(service.ask("POST", f"/v1/classify?target=1&prior={query}", photo(8)).text)
+    assert state["prior"] == "given"
+    assert state["classes"][0]["mean_pmi"] == pytest.approx(answer["target"]["pmi"], abs=1e-9)
+
+
+def test_list_and_delete(service):
+    estimate = create(service, name="to go")
+    rows = json.loads(service.ask(path=BASE).text)["estimates"]
+    assert [r["name"] for r in rows if r["id"] == estimate] == ["to go"]
+    assert service.ask("DELETE", f"{BASE}/{estimate}").status == 204
+    for method in "GET", "DELETE":
+        response = service.ask(method, f"{BASE}/{estimate}")
+        assert response.status == 404 and json.loads(response.text)["code"] == "no_such_estimate"
+
+
+def test_samples_survive_a_kill_and_a_restart(make_server, tmp_path):
+    server = make_server("--state-dir", tmp_path)
+    estimate = create(server)
+    for i in range(5):
+        assert post(server, estimate, [(str(i % 2), f"{i}.png", photo(i))]).status == 201
+    before = read(server, estimate)
+    server.signal(signal.SIGKILL)
+    server.process.wait()
+    after = read(make_server("--state-dir", tmp_path), estimate)
+    before.pop("request_id"), after.pop("request_id")
+    assert before == after and after["samples"] == 5
+
+
+def test_without_a_place_for_state_the_rest_works(make_server, tmp_path):
+    place = tmp_path / "file"
+    place.write_text("not a folder")
+    server = make_server("--state-dir", place)
+    response = server.ask("POST", BASE, b"{}", JSON)
+    assert response.status == 503 and json.loads(response.text)["code"] == "no_state"
+    assert server.ask("POST", "/v1/classify", photo(1)).status == 200
+
+
+def test_a_full_state_is_507(make_server, tmp_path):
+    server = make_server("--state-dir", tmp_path, "--state-limit", "1M")
+    estimate = create(server)
+    status, count = 201, 0
+    while status == 201 and count < 3000:
+        parts = [("1", f"{count + i}.png", photo(count + i)) for i in range(32)]
+        response = post(server, estimate, parts)
+        status, count = response.status, count + 32 * (response.status == 201)
+    assert status == 507 and json.loads(response.text)["code"] == "state_full"
+    assert read(server, estimate)["samples"] == count
+    assert server.ask("POST", "/v1/classify", photo(1)).status == 200
+    assert server.ask("DELETE", f"{BASE}/{estimate}").status == 204
+    assert post(server, create(server), [("1", "a.png", photo(1))]).status == 201

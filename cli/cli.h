@@ -18,6 +18,7 @@ enum {
     X(classify, "class probabilities and information of photos, as JSON")   \
     X(mask, "where the information about a class is: JSON or PNG")          \
     X(filter, "photos with an object removed, or only it kept, verified")   \
+    X(evaluate, "score masks: against truths, and by the model")            \
     X(models, "list the models and their classes")                          \
     X(run, "put a raw tensor through a network")                            \
     X(bench, "time a network")                                              \

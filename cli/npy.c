@@ -79,19 +79,63 @@ static enum infomask_status parse_shape(const char *at, struct npy *npy, struct 
     }
 }
 
-static enum infomask_status parse_header(char *header, struct npy *npy, struct infomask_error *err)
-{
-    const char *type = value_of(header, "'descr'"), *order = value_of(header, "'fortran_order'");
+/* How the elements of a file are stored. */
+struct storage {
+    const char *name; /* as NumPy writes it */
+    size_t bytes;
+    float (*value)(const void *element);
+};
 
-    if (type == NULL || strncmp(type, "'<f4'", 5) != 0)
+#define STORAGE(name, type)                         \
+    static float value_##name(const void *element)  \
+    {                                               \
+        type v;                                     \
+        memcpy(&v, element, sizeof v);              \
+        return (float)v;                            \
+    }
+STORAGE(f4, float)
+STORAGE(f8, double)
+STORAGE(u1, uint8_t)
+STORAGE(i1, int8_t)
+STORAGE(u2, uint16_t)
+STORAGE(i2, int16_t)
+STORAGE(u4, uint32_t)
+STORAGE(i4, int32_t)
+STORAGE(i8, int64_t)
+#undef STORAGE
+
+static const struct storage storages[] = {
+    {"'<f4'", 4, value_f4}, {"'<f8'", 8, value_f8}, {"'|b1'", 1, value_u1}, {"'|u1'", 1, value_u1},
+    {"'|i1'", 1, value_i1}, {"'<u2'", 2, value_u2}, {"'<i2'", 2, value_i2}, {"'<u4'", 4, value_u4},
+    {"'<i4'", 4, value_i4}, {"'<i8'", 8, value_i8},
+};
+
+static const struct storage *find_storage(const char *type)
+{
+    for (size_t i = 0; type != NULL && i < sizeof storages / sizeof *storages; i++)
+        if (strncmp(type, storages[i].name, strlen(storages[i].name)) == 0)
+            return &storages[i];
+    return NULL;
+}
+
+static enum infomask_status parse_header(char *header, bool any, const struct storage **storage, struct npy *npy,
+                                         struct infomask_error *err)
+{
+    const char *order = value_of(header, "'fortran_order'");
+
+    *storage = find_storage(value_of(header, "'descr'"));
+    if (!any && *storage != &storages[0])
         return bad(err, "its type is not '<f4' (numpy: x.astype(\"float32\"))");
+    if (*storage == NULL)
+        return bad(err, "its type is no real number of at most 8 bytes (numpy: x.astype(\"float32\"))");
     if (order == NULL || strncmp(order, "False", 5) != 0)
         return bad(err, "it is in Fortran order (numpy: np.ascontiguousarray(x))");
     return parse_shape(value_of(header, "'shape'"), npy, err);
 }
 
-enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
+static enum infomask_status parse(const void *bytes, size_t size, bool any, struct npy *npy, struct infomask_error *err)
 {
+    const struct storage *storage = NULL;
     size_t start = 0, length = 0;
     enum infomask_status status = find_header(bytes, size, &start, &length, err);
     char *header;
@@ -104,19 +148,30 @@ enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, 
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     memcpy(header, (const char *)bytes + start, length);
     header[length] = '\0';
-    status = parse_header(header, npy, err);
+    status = parse_header(header, any, &storage, npy, err);
     free(header);
     if (status != INFOMASK_OK)
         return status;
     start += length;
-    if (size - start != npy->count * sizeof(float))
+    if (size - start != npy->count * storage->bytes)
         return error_set(err, INFOMASK_BAD_DATA, "its shape asks for %zu bytes of data, but there are %zu",
-                         npy->count * sizeof(float), size - start);
+                         npy->count * storage->bytes, size - start);
     npy->data = malloc(npy->count > 0 ? npy->count * sizeof(float) : 1);
     if (npy->data == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
-    memcpy(npy->data, (const char *)bytes + start, npy->count * sizeof(float));
+    for (size_t i = 0; i < npy->count; i++)
+        npy->data[i] = storage->value((const char *)bytes + start + i * storage->bytes);
     return INFOMASK_OK;
+}
+
+enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
+{
+    return parse(bytes, size, false, npy, err);
+}
+
+enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
+{
+    return parse(bytes, size, true, npy, err);
 }
 
 enum infomask_status npy_read(const char *path, struct npy *npy, struct infomask_error *err)

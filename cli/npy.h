@@ -1,4 +1,5 @@
-/* NumPy's .npy files (format 1.0 to 3.0) of little-endian float32 in C order: raw tensors for `infomask run`. */
+/* NumPy's .npy files (format 1.0 to 3.0) of little-endian float32 in C order: raw tensors for `infomask run`, and maps
+ * of any real type for `infomask evaluate`. */
 #ifndef CLI_NPY_H
 #define CLI_NPY_H
 
@@ -20,6 +21,9 @@ enum infomask_status npy_read(const char *path, struct npy *npy, struct infomask
     __attribute__((warn_unused_result));
 /* The same from memory. */
 enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The same from any real type (float, integer, bool; little-endian), as float32: somebody's maps. */
+enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));
 enum infomask_status npy_write(const char *path, const struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));

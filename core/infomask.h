@@ -326,7 +326,7 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
                                      const struct infomask_mask *mask_in, struct infomask_filtered *filtered,
                                      struct infomask_error *err);
 
-/* ---- Estimates: the mutual information of a labelled data set (docs/information.md) -------------------------------- */
+/* ---- Estimates: the mutual information of a labelled data set (docs/information.md) ------------------------------ */
 
 /* How logits become a posterior: the prior asked about, the one inside the logits, and label smoothing. */
 struct infomask_estimate_spec {
@@ -462,14 +462,48 @@ bool infomask_task_find(const char *name, struct infomask_task *task);
 /* Sample i of a seed: x [dimensions], the exact log p(y|x) [classes]; returns the label. */
 uint32_t infomask_task_sample(const struct infomask_task *task, uint64_t seed, uint64_t i, float *x, float *log_p);
 
-/* ---- Raw tensors (infomask run, bench, protocol v2) ---------------------------------------------------------------- */
+/* ---- Evaluating masks -------------------------------------------------------------------------------------------- */
+
+#define INFOMASK_BOX_LEVELS 100
+
+/* Scores of one photo's mask, all at the working size (longest side 224). */
+struct infomask_mask_score {
+    double pixel_ap;  /* average precision of the saliency's ranking of the pixels */
+    double iou;       /* of mask and truth */
+    bool pointing;    /* the most salient pixel lies on the truth */
+    float box_iou[INFOMASK_BOX_LEVELS]; /* box of the largest region over level / 100 of the maximum, and the truth's */
+    /* Faithfulness, by the model; NAN unless asked for.  Areas under curves over 20 steps, in nats of PMI: */
+    double deletion;  /* the most salient pixels go first; low is good */
+    double insertion; /* they come first, into the photo blurred to a tenth of its side; high is good */
+    double road;      /* PMI without the least salient fifth less PMI without the most salient fifth; high is good */
+    double drop;      /* max(0, p - p') / p, p' of the photo weighted by the saliency */
+    bool increase;    /* p' > p */
+};
+
+/* saliency [h, w] (any size, any range), mask [height, width] of the photo or NULL (then Otsu of the saliency), truth
+ * [truth_h, truth_w], not 0 on the object. */
+enum infomask_status infomask_score_mask(const struct infomask_photo *photo, const float *saliency, int h, int w,
+                                         const uint8_t *mask, const uint8_t *truth, int truth_h, int truth_w,
+                                         struct infomask_mask_score *score, struct infomask_error *err);
+/* Fills the second half of the score; about 45 passes. */
+enum infomask_status infomask_score_faithfulness(struct infomask_session *session, struct infomask_photo *photo,
+                                                 const struct infomask_classification *classification, int target,
+                                                 const float *saliency, int h, int w,
+                                                 struct infomask_mask_score *score, struct infomask_error *err);
+/* The saliency of a mask at its working size; borrowed from the mask. */
+const float *infomask_mask_saliency(const struct infomask_mask *mask, int *h, int *w);
+/* A grey picture (PNG, JPEG, WebP; luma of 8 bits) as floats in 0..1, malloc'ed: somebody's map, or a truth. */
+enum infomask_status infomask_read_map(const void *bytes, size_t size, float **map, int *h, int *w,
+                                       struct infomask_error *err);
+
+/* ---- Raw tensors (infomask run, bench, protocol v2) -------------------------------------------------------------- */
 
 /* n images of h x w in the model's own input layout (spec.nhwc, else NCHW), float32, normalised by the caller.
  * output [n, classes]: the network's own output, no temperature. */
 enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
                                   float *output, struct infomask_error *err);
 
-/* ---- Threads, instruction sets, timing ------------------------------------------------------------------------------- */
+/* ---- Threads, instruction sets, timing --------------------------------------------------------------------------- */
 
 /* What a pool is to be started with (pool_create's `start`): each worker makes its numeric library's buffers. */
 void infomask_worker_start(void *context, int worker);

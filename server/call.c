@@ -229,9 +229,11 @@ static int check_body(struct call *call, const struct head *head)
     bool wanted = route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY);
 
     call->body_limit = !wanted ? NO_BODY_LIMIT : route->flags & ROUTE_JSON ? JSON_BODY_LIMIT : call->server->config->max_body;
-    if (wanted && call->framing.length < 0 && !call->framing.chunked)
+    if (wanted && call->framing.length < 0 && !call->framing.chunked) {
+        call->reply.close = true; /* a folded or misspelt framing field may hide a body that would be read as a request */
         return reply_problem(&call->reply, &call->request, VIEW_LENGTH_REQUIRED,
                              "this route needs a body with a Content-Length or chunks");
+    }
     if (call->framing.length > 0 && (uint64_t)call->framing.length > call->body_limit)
         return reply_problem(&call->reply, &call->request, VIEW_BODY_TOO_LARGE,
                              "the body has %lld bytes; at most %zu are taken", (long long)call->framing.length,

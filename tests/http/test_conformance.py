@@ -170,7 +170,7 @@ case("CL of 2^63", BODY + b"Content-Length: 9223372036854775808\r\n\r\nhello", (
 case("CL over the limit", BODY + b"Content-Length: 33554433\r\n\r\n", 413, CLOSE,
      "9110 15.5.14: the server MAY terminate the request, or close the connection to prevent the client from continuing")
 case("CL with leading zeros", BODY + b"Content-Length: 0000000005\r\n\r\nhello", 415, KEEP, "9110 8.6: Content-Length = 1*DIGIT")
-case("no length", BODY + END, 411, KEEP,
+case("no length", BODY + END, 411, CLOSE,
      "9110 15.5.12: the server refuses to accept the request without a defined Content-Length")
 case("GET with a body", G + b"Content-Length: 5\r\n\r\nhello", 200, KEEP,
      "9110 9.3.1: content received in a GET request has no generally defined semantics: it is read and not used")

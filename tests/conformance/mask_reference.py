@@ -89,3 +89,104 @@ def guided(image, p, r, eps):
     a = np.linalg.solve(S + eps * np.eye(3), cov[..., None])[..., 0]
     b = mp - (a * mI).sum(-1)
     return (box(a) * I).sum(-1) + box(b)
+
+
+# ---- The whole chain on a photo, with the network in onnxruntime -------------------------------------------------------
+
+PRESETS = {  # side of the pass, centre of the seeds, weights of the tensors at strides 8, 16 and 32, radii
+    "standard": (448, .45, {16: 1, 32: .5}, (10, 10)),
+    "middle": (320, .45, {8: .5, 16: 1, 32: .4}, (16, 8)),
+    "fast": (224, .5, {8: 1, 16: 1, 32: .2}, (20, 10)),
+}
+
+
+def bilinear(m, h, w):
+    import cv2
+    return cv2.resize(np.ascontiguousarray(m, np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
+
+
+def to_grid(t, h, w):
+    """[H, W, C] -> [h, w, C]: bilinear if it grows, else the mean over each cell's area."""
+    import cv2
+    kind = cv2.INTER_LINEAR if t.shape[0] < h else cv2.INTER_AREA
+    return np.stack([cv2.resize(np.ascontiguousarray(t[..., c]), (w, h), interpolation=kind)
+                     for c in range(t.shape[-1])], -1)
+
+
+def positive(m):
+    return np.maximum(m, 0) / max(float(m.max()), 1e-6)
+
+
+class Network:
+    """A convolutional classifier with a pooled linear head, at any size of picture, with its inner tensors."""
+
+    def __init__(self, path):
+        import onnx
+        import onnxruntime
+        model = onnx.load(path)
+        graph = model.graph
+        shape = graph.input[0].type.tensor_type.shape.dim
+        shape[2].dim_param, shape[3].dim_param = "height", "width"
+        del graph.value_info[:]
+        constants = {c.name: onnx.numpy_helper.to_array(c) for c in graph.initializer}
+        head = [node for node in graph.node if node.op_type == "Gemm"][-1]
+        pool = [node for node in graph.node if node.op_type == "GlobalAveragePool"][-1]
+        self.W, self.b = (constants[name].astype(np.float32) for name in head.input[1:3])
+        names = [pool.input[0]] + [node.output[0] for node in graph.node if node.op_type == "Add"]
+        for name in names:
+            graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        self.input, self.names = graph.input[0].name, names
+
+    def __call__(self, photo, h, w):
+        """The features [h/32, w/32, d] and every residual sum, for the whole PIL photo at h x w."""
+        from PIL import Image
+        x = (np.asarray(photo.resize((w, h), Image.BICUBIC), np.float32) - 127) / 128
+        features, *sums = self.session.run(self.names, {self.input: x.transpose(2, 0, 1)[None].copy()})
+        return features[0].transpose(1, 2, 0), [s[0].transpose(1, 2, 0) for s in sums]
+
+
+def pass_size(photo, side):
+    aspect = np.sqrt(np.clip(photo.width / photo.height, 1 / 4, 4))
+    return tuple(max(2, int(np.rint(length / 32))) * 32 for length in (side / aspect, side * aspect))
+
+
+def chosen(sums, features, weights):
+    """The last sum of each channel count at strides 8 and 16, and the last one at 32: [(tensor, weight)]."""
+    found = []
+    for stride in (8, 16, 32):
+        k = 32 // stride
+        at = [s for s in sums if s.shape[:2] == (k * features.shape[0], k * features.shape[1])]
+        last = {s.shape[2]: s for s in at} if stride < 32 else {0: at[-1]}
+        found += [(s, weights[stride]) for s in last.values()] if stride in weights else []
+    return found
+
+
+def chain(network, photo, target, quality="standard"):
+    """saliency, x and gate at longest side 224, or None where the largest window PMI is under 0.29 log K."""
+    import cv2
+    from PIL import Image
+    side, centre, weights, radii = PRESETS[quality]
+    W, b, K = network.W, network.b, len(network.b)
+    f, sums = network(photo, *pass_size(photo, side))
+    win = window_pmi(f, W, b, target, 5)
+    if win.max() < .29 * np.log(K):
+        return None
+    scale = 224 / max(photo.size)
+    w, h = (max(1, int(np.rint(length * scale))) for length in photo.size)
+    gh, gw = 2 * f.shape[0], 2 * f.shape[1]
+    gate = np.clip(win / min(1, np.log(K) / 2), 0, 1)
+    seeds = bilinear(positive(np.maximum(infocam(f, W, b, target), 0) * gate), gh, gw)
+    guide = np.asarray(photo.resize((w, h), Image.BILINEAR), np.float32) / 255
+    lab = cv2.cvtColor(cv2.resize(guide, (gw, gh), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    tensors = chosen(sums, f, weights)
+    x = cells([to_grid(t, gh, gw) for t, _ in tensors], [weight for _, weight in tensors])
+    u = bilinear(spread(affinity(x, lab), seeds.ravel(), centre).reshape(gh, gw), h, w)
+    soft = positive(guided(guide, u, 10, 1e-3))
+    sharp = sigmoid(15 * (u - 1.1 * otsu(soft)))
+    for r in radii:
+        sharp = np.clip(guided(guide, sharp, r, 1e-4), 0, 1)
+    gate = bilinear(gate, h, w)
+    return (soft + sharp) / 2 * gate, sharp, gate

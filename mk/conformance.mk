@@ -1,0 +1,19 @@
+# The mask chain against OpenCV, NumPy and onnxruntime; masks scored on composites; the contact sheet.
+
+CONFORMANCE := build/conformance
+CONFORMANCE_VENV := $(CONFORMANCE)/venv
+CONFORMANCE_PYTHON := $(CONFORMANCE_VENV)/bin/python
+
+$(CONFORMANCE_VENV)/.done: tests/conformance/requirements.txt
+	@$(PYTHON) -m venv $(CONFORMANCE_VENV)
+	@$(CONFORMANCE_VENV)/bin/pip install -q --disable-pip-version-check -r tests/conformance/requirements.txt
+	@touch $@
+
+$(B)/steps: tests/conformance/steps.c $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB) $(package_libs)
+
+.PHONY: conformance
+conformance: $(BIN) $(B)/steps $(CONFORMANCE_VENV)/.done model ## compare masks with OpenCV, NumPy and onnxruntime, step by step and whole
+	$(Q)INFOMASK_STEPS=$(abspath $(B)/steps) INFOMASK_BIN=$(abspath $(BIN)) \
+		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance

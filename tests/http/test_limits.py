@@ -124,7 +124,8 @@ def test_full_queue_is_503_with_retry_after(make_server, png):
     connections = hold(server, 12, png)
     responses = [connection.response() for connection in connections]
     statuses = sorted(response.status for response in responses)
-    assert set(statuses) == {200, 503} and statuses.count(200) >= 3
+    # the two that the queue holds; a third only if the worker takes one before the others arrive
+    assert set(statuses) == {200, 503} and statuses.count(200) >= 2
     refused = next(response for response in responses if response.status == 503)
     assert refused.code == "overloaded" and int(refused.get("Retry-After")) >= 1
     assert "2" in refused.json["detail"]

@@ -19,6 +19,7 @@ enum {
     X(mask, "where the information about a class is: JSON or PNG")          \
     X(filter, "photos with an object removed, or only it kept, verified")   \
     X(evaluate, "score masks: against truths, and by the model")            \
+    X(estimate, "mutual information of labelled photos and their classes")  \
     X(models, "list the models and their classes")                          \
     X(run, "put a raw tensor through a network")                            \
     X(bench, "time a network")                                              \

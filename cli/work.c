@@ -108,7 +108,7 @@ void work_close(struct work *work)
 
 /* ---- One photo -------------------------------------------------------------------------------------------------------- */
 
-static struct infomask_limits photo_limits(const struct config *config)
+struct infomask_limits work_photo_limits(const struct config *config)
 {
     struct infomask_limits limits = infomask_default_limits();
 
@@ -122,7 +122,7 @@ static struct infomask_limits photo_limits(const struct config *config)
 enum infomask_status shot_open(struct work *work, const char *path, bool whole, struct shot *shot,
                                struct infomask_error *err)
 {
-    struct infomask_limits limits = photo_limits(&work->cli->config);
+    struct infomask_limits limits = work_photo_limits(&work->cli->config);
     enum infomask_status status;
     size_t size = 0;
 

@@ -30,6 +30,8 @@ enum infomask_status work_pool(const struct config *config, struct pool **pool, 
 /* The model of a MODEL argument (NULL: the setting `model`, or the default one), loaded. */
 enum infomask_status work_model(const struct config *config, const char *name, const struct model_options *options,
                                 struct model **model, struct infomask_error *err);
+/* The limits of photos in the settings. */
+struct infomask_limits work_photo_limits(const struct config *config);
 
 /* ---- One photo -------------------------------------------------------------------------------------------------------- */
 

@@ -77,6 +77,10 @@ struct estimate_item {
 /* All of them in one transaction; on failure none.  *samples: how many the estimate has then. */
 enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items, size_t count,
                                    uint64_t *samples, struct infomask_error *err) __attribute__((warn_unused_result));
+/* known[i]: whether the estimate has the sample `samples[i]`. */
+enum infomask_status estimates_known(struct estimates *estimates, const char *id, const char *const *samples, size_t count,
+                                     bool *known, struct infomask_error *err) __attribute__((warn_unused_result));
+
 struct estimate_suspect {
     char *sample;
     uint32_t label, predicted;

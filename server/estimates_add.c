@@ -46,6 +46,34 @@ enum infomask_status estimates_insert(struct store_connection *connection, int64
     return status;
 }
 
+static enum infomask_status find_samples(struct store_connection *own, const char *id, const char *const *samples,
+                                         size_t count, bool *known, struct infomask_error *err)
+{
+    struct estimate_info info = {0};
+    int64_t key = 0;
+    enum infomask_status status = estimates_find_in(own, id, &key, &info, err);
+
+    estimate_info_fini(&info);
+    for (size_t i = 0; status == INFOMASK_OK && i < count; i++)
+        status = find_sample(own, key, samples[i], &known[i], err);
+    return status;
+}
+
+enum infomask_status estimates_known(struct estimates *estimates, const char *id, const char *const *samples, size_t count,
+                                     bool *known, struct infomask_error *err)
+{
+    struct store_connection own;
+    enum infomask_status status = estimates_connect(estimates, &own, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    status = store_begin_read(&own, err);
+    if (status == INFOMASK_OK)
+        status = store_end(&own, find_samples(&own, id, samples, count, known, err), err);
+    store_disconnect(&own);
+    return status;
+}
+
 static enum infomask_status keep_logits(struct store_connection *connection, int64_t sample, const void *half, size_t size,
                                         struct infomask_error *err)
 {

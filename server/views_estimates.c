@@ -231,14 +231,10 @@ static void put_suspects(struct json_writer *writer, const struct estimate_state
     json_put_double_or_null(writer, "expected_suspects", n > 0 ? n * exp(state->suspect_threshold) : NAN);
 }
 
-void view_estimate(struct json_writer *writer, const char *key, const struct estimate_state *state,
-                   enum view_units units, const char *request_id)
+void view_estimate_members(struct json_writer *writer, const struct estimate_state *state, enum view_units units)
 {
     double factor = view_units_factor(units);
 
-    json_object_open(writer, key);
-    if (request_id != NULL)
-        json_put_string(writer, "request_id", request_id);
     json_put_string(writer, "id", state->info.id);
     json_put_string(writer, "name", state->info.name[0] != '\0' ? state->info.name : NULL);
     put_model(writer, &state->info);
@@ -255,6 +251,15 @@ void view_estimate(struct json_writer *writer, const char *key, const struct est
     json_array_open(writer, "warnings");
     view_estimate_warnings(state, units, put_warning, writer);
     json_array_close(writer);
+}
+
+void view_estimate(struct json_writer *writer, const char *key, const struct estimate_state *state,
+                   enum view_units units, const char *request_id)
+{
+    json_object_open(writer, key);
+    if (request_id != NULL)
+        json_put_string(writer, "request_id", request_id);
+    view_estimate_members(writer, state, units);
     json_object_close(writer);
 }
 

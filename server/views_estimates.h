@@ -9,6 +9,9 @@
 void view_estimate(struct json_writer *writer, const char *key, const struct estimate_state *state,
                    enum view_units units, const char *request_id);
 
+/* The same members into an object that the caller opened and may add to. */
+void view_estimate_members(struct json_writer *writer, const struct estimate_state *state, enum view_units units);
+
 /* One row of the list: id, name, model, prior, samples, created. */
 void view_estimate_row(struct json_writer *writer, const char *key, const struct estimate_info *info);
 

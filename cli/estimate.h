@@ -1,0 +1,61 @@
+/* What the files of `infomask estimate` share. */
+#ifndef CLI_ESTIMATE_H
+#define CLI_ESTIMATE_H
+
+#include "cli/arguments.h"
+#include "server/estimates.h"
+#include "server/views_estimates.h"
+
+struct estimate_options {
+    const char *images, *list, *task;         /* where the samples come from; one of them, or merge or compare */
+    const char *store, *name, *report;        /* NULL: the default ones; no report */
+    bool merge, compare, json, fresh, quiet;
+    unsigned shard_index, shard_count;        /* count 0: all */
+    uint64_t n, seed;                         /* of a task */
+    size_t suspects;
+};
+
+/* A photo that was left out. */
+struct rejected_photo {
+    char *sample, *detail;
+    const char *code;
+};
+
+/* What a run found, for the output. */
+struct estimate_run {
+    const struct cli *cli;
+    const struct estimate_options *options;
+    enum view_units units;
+    struct estimates *estimates;      /* the store that holds it; NULL: none (a task) */
+    char *folder;                     /* where the suspects' photos lie; NULL: not at hand */
+    struct estimate_state state;
+    double truth;                     /* of a task, nats; NAN: unknown */
+    uint64_t added, known;            /* in this run; known: were there before */
+    struct rejected_photo *rejected;  /* owned */
+    size_t rejected_count;
+    char temporary[64];               /* a store that goes with the run; "": none */
+};
+void estimate_run_fini(struct estimate_run *run);
+
+/* Each fills the run and returns an exit code; what failed was said on standard error. */
+int estimate_photos(struct estimate_run *run, const char *model);
+int estimate_task(struct estimate_run *run);
+int estimate_merge(struct estimate_run *run);
+/* Prints by itself. */
+int estimate_compare(struct estimate_run *run);
+
+/* The store of --store, else the one of the state folder; writable. */
+enum infomask_status estimate_open_store(struct estimate_run *run, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* Opens what an operand names: FILE (of one estimate), FILE#NAME, or the NAME or id of one in the default store. */
+enum infomask_status estimate_open_operand(struct estimate_run *run, const char *operand, struct estimates **estimates,
+                                           char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* Computes the limits and reads the whole. */
+enum infomask_status estimate_finish(struct estimate_run *run, const char *id, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* JSON or a page of text on standard output; returns an exit code. */
+int estimate_print(const struct estimate_run *run);
+
+#endif

@@ -1,0 +1,66 @@
+#include "cli/progress.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "server/views.h"
+
+#define BAR 24
+#define EVERY_MS 200
+
+void progress_start(struct progress *progress, size_t total, bool quiet)
+{
+    *progress = (struct progress){.total = total, .started_ms = view_clock_ms()};
+    progress->shown = !quiet && isatty(STDERR_FILENO);
+    (void)pthread_mutex_init(&progress->lock, NULL);
+}
+
+static void draw(struct progress *p)
+{
+    double seconds = (view_clock_ms() - p->started_ms) / 1e3, rate = seconds > 0 ? (double)p->done / seconds : 0;
+    double share = p->total > 0 ? (double)p->done / (double)p->total : 1;
+    long left = rate > 0 ? (long)((double)(p->total - p->done) / rate) : 0;
+    int full = (int)(share * BAR);
+
+    (void)fprintf(stderr, "\r\033[K%.*s%.*s %zu/%zu  %.1f photos/s  %ld:%02ld:%02ld left", full,
+                  "########################", BAR - full, "------------------------", p->done, p->total, rate,
+                  left / 3600, left / 60 % 60, left % 60);
+    if (p->bad > 0)
+        (void)fprintf(stderr, "  %zu bad", p->bad);
+    p->drawn_ms = view_clock_ms();
+}
+
+void progress_add(struct progress *progress, size_t done, size_t bad)
+{
+    (void)pthread_mutex_lock(&progress->lock);
+    progress->done += done;
+    progress->bad += bad;
+    if (progress->shown && view_clock_ms() - progress->drawn_ms >= EVERY_MS)
+        draw(progress);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_say(struct progress *progress, const char *format, ...)
+{
+    va_list args;
+
+    (void)pthread_mutex_lock(&progress->lock);
+    if (progress->shown)
+        (void)fputs("\r\033[K", stderr);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    if (progress->shown)
+        draw(progress);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_end(struct progress *progress)
+{
+    if (progress->shown) {
+        draw(progress);
+        (void)fputc('\n', stderr);
+    }
+    (void)pthread_mutex_destroy(&progress->lock);
+}

@@ -1,0 +1,205 @@
+"""infomask estimate: folders, lists, shards, merges, comparisons and tasks, against what infomask classify says."""
+import json
+import math
+import os
+import pty
+import shutil
+import statistics
+import subprocess
+
+import numpy
+import pytest
+from PIL import Image
+
+from conftest import BINARY, MODEL
+
+CLASSES = {"tabby": 3, "espresso": 2, "7": 2, "missile": 3}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """One subfolder a class, of noise pictures: no object, but the network says something about each."""
+    root, seed = tmp_path_factory.mktemp("photos"), 0
+    for label, count in CLASSES.items():
+        (root / label / "deep").mkdir(parents=True)
+        for i in range(count):
+            pixels = numpy.random.default_rng(seed).integers(0, 256, (24, 30, 3), dtype=numpy.uint8)
+            picture = Image.fromarray(pixels).resize((90, 72))
+            picture.save(root / label / ("deep" if i == 0 else "") / f"{i}.png")
+            seed += 1
+    (root / ".hidden").mkdir()
+    (root / ".hidden" / "x.png").write_text("not looked at")
+    return root
+
+
+@pytest.fixture
+def estimate(infomask, tmp_path):
+    def run(*arguments, code=0, **keywords):
+        done = infomask("estimate", *arguments, "--json", env={"STATE_DIRECTORY": str(tmp_path / "state")}, **keywords)
+        assert done.code == code, done.err
+        return done.json if code == 0 else done.err
+
+    return run
+
+
+def numbers(report):
+    """A report without what a second run may say otherwise."""
+    return {key: value for key, value in report.items() if key not in ("id", "name", "added", "known", "rejected")}
+
+
+def test_a_folder_is_what_its_photos_say(infomask, estimate, photos):
+    report = estimate("--images", photos)
+    assert report["added"] == report["samples"] == 10 and report["known"] == 0 and report["rejected"] == []
+    log_q, rows = [], {}
+    for label in CLASSES:
+        for path in sorted((photos / label).rglob("*.png")):
+            answer = infomask("classify", "--target", label, path).json
+            log_q.append(answer["target"]["log_probability"])
+            rows.setdefault(label, []).append(answer["target"]["pmi"])
+    entropy = -sum(n / 10 * math.log(n / 10) for n in CLASSES.values())
+    assert report["label_entropy"] == pytest.approx(entropy, abs=1e-9)
+    assert report["mutual_information"]["estimate"] == pytest.approx(entropy + sum(log_q) / 10, abs=1e-9)
+    for row in report["classes"]:
+        label = str(row["index"]) if row["index"] == 7 else row["label"]
+        assert row["samples"] == CLASSES[label] and row["mean_pmi"] == pytest.approx(statistics.mean(rows[label]), abs=1e-9)
+
+
+def test_a_run_that_was_stopped_goes_on(estimate, photos, tmp_path):
+    whole = estimate("--images", photos, "--store", "whole.db")
+    half = tmp_path / "half"
+    shutil.copytree(photos, half)
+    shutil.move(half / "tabby", tmp_path / "aside")
+    assert estimate("--images", half, "--store", "half.db")["samples"] == 7
+    shutil.move(tmp_path / "aside", half / "tabby")
+    rest = estimate("--images", half, "--store", "half.db")
+    assert (rest["added"], rest["known"]) == (3, 7) and numbers(rest) == numbers(whole)
+    again = estimate("--images", half, "--store", "half.db")
+    assert (again["added"], again["known"]) == (0, 10) and numbers(again) == numbers(whole)
+    assert estimate("--images", half, "--store", "half.db", "--fresh")["added"] == 10
+
+
+def test_killed_and_run_again(estimate, photos, tmp_path):
+    arguments = [BINARY, "estimate", "--images", str(photos), "--store", "killed.db", "--threads", "1"]
+    for delay in 0.02, 0.1, 0.2:
+        try:
+            subprocess.run(arguments, cwd=tmp_path, capture_output=True, timeout=delay)
+        except subprocess.TimeoutExpired:  # which killed it
+            pass
+    assert numbers(estimate("--images", photos, "--store", "killed.db")) == numbers(estimate("--images", photos))
+
+
+def test_threads_change_nothing(estimate, photos):
+    reports = [estimate("--images", photos, "--store", f"{n}.db", "--threads", n) for n in (1, 2)]
+    assert numbers(reports[0]) == numbers(reports[1])
+
+
+def test_shards_add_up_exactly(estimate, photos):
+    whole = estimate("--images", photos)
+    parts = [estimate("--images", photos, "--store", f"{i}.db", "--shard", f"{i}/3") for i in range(3)]
+    assert sum(part["samples"] for part in parts) == 10 and max(part["samples"] for part in parts) < 10
+    merged = estimate("--merge", "0.db", "1.db", "2.db")
+    assert numbers(merged) == numbers(whole)
+    assert numbers(estimate("--merge", "2.db", "0.db", "1.db", "--store", "all.db", "--name", "sum")) == numbers(whole)
+    assert numbers(estimate("--merge", "all.db#sum")) == numbers(whole)
+    assert "is in both" in estimate("--merge", "0.db", "1.db", "0.db", code=1)
+    assert "has 1 estimate" not in estimate("--merge", "none.db", code=1)
+
+
+def test_a_list_is_a_folder_in_other_words(estimate, photos, tmp_path):
+    lines = [f"{path.relative_to(photos)}\t{label}\tmore" for label in CLASSES
+             for path in sorted((photos / label).rglob("*.png"))]
+    (photos / "list.tsv").write_text("# photos\n\n" + "\r\n".join(lines) + "\n")
+    assert numbers(estimate("--list", photos / "list.tsv")) == numbers(estimate("--images", photos))
+
+
+@pytest.mark.parametrize("text, named", [
+    ("a.png tabby\n", "line 1"), ("# only\n", "no photos"), ("a.png\ttabby\nb.png\tnothing like it\n", "line 2")])
+def test_a_bad_list_is_named(estimate, tmp_path, text, named):
+    (tmp_path / "bad.tsv").write_text(text)
+    assert named in estimate("--list", "bad.tsv", code=1)
+
+
+def test_bad_photos_are_named_and_left_out(infomask, photos, tmp_path):
+    bad = tmp_path / "bad"
+    shutil.copytree(photos, bad)
+    (bad / "tabby" / "no.txt").write_text("no photo")
+    (bad / "missile" / "cut.png").write_bytes((photos / "tabby" / "1.png").read_bytes()[:600])
+    (bad / "missile" / "gone.png").symlink_to("nowhere")
+    done = infomask("estimate", "--images", bad, "--store", "x.db", "--json")
+    assert done.code == 0 and done.json["samples"] == 10
+    assert {r["sample"]: r["code"] for r in done.json["rejected"]} == {
+        "tabby/no.txt": "unsupported_format", "missile/cut.png": "bad_image", "missile/gone.png": "bad_request"}
+    assert all(name in done.err for name in ("no.txt", "cut.png", "gone.png"))
+
+
+def test_a_folder_that_no_class_names(estimate, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "odd")
+    (tmp_path / "odd" / "no such thing").mkdir()
+    assert "no such thing" in estimate("--images", tmp_path / "odd", code=1)
+    (tmp_path / "empty").mkdir()
+    assert "no photos" in estimate("--images", tmp_path / "empty", code=1)
+    assert "nowhere" in estimate("--images", "nowhere", code=1)
+
+
+def test_two_models_on_the_same_photos(infomask, estimate, photos, tmp_path):
+    cold = tmp_path / "cold"
+    shutil.copytree(MODEL, cold, copy_function=lambda a, b: os.symlink(os.path.realpath(a), b))
+    document = json.loads((MODEL / "model.json").read_text())
+    (cold / "model.json").unlink()
+    (cold / "model.json").write_text(json.dumps({**document, "name": "cold", "temperature": 2.0}))
+    estimate("--images", photos, "--store", "a.db", MODEL)
+    estimate("--images", photos, "--store", "b.db", cold)
+    differences = []
+    for label in CLASSES:
+        for path in sorted((photos / label).rglob("*.png")):
+            a, b = (infomask("classify", "--model", m, "--target", label, path).json["target"] for m in (MODEL, cold))
+            differences.append(a["pmi"] - b["pmi"])
+    comparison = estimate("--compare", "a.db", "b.db")
+    mean, error = statistics.mean(differences), statistics.stdev(differences) / math.sqrt(10)
+    assert comparison["samples"] == 10 and comparison["difference"] == pytest.approx(mean, abs=1e-9)
+    assert comparison["standard_error"] == pytest.approx(error, abs=1e-9)
+    t = 2.2621571628  # 97.5 % of Student's t with 9 degrees of freedom
+    assert comparison["interval"] == [pytest.approx(mean - t * error, abs=1e-8), pytest.approx(mean + t * error, abs=1e-8)]
+
+
+@pytest.mark.parametrize("task, truth", [("ref-bal-d2", 1.3003), ("ref-imb-d1", 1.0224), ("erase5-imb-e0.4", 0.8939)])
+def test_tasks_of_known_information(estimate, task, truth):
+    report = estimate("--task", task, "--n", 20000, "--seed", 5)
+    value = report["mutual_information"]
+    assert report["truth"] == pytest.approx(truth, abs=1e-4)
+    assert abs(value["estimate"] - truth) < 3 * value["standard_error"] and value["lower_limit"] < truth
+    assert report == estimate("--task", task, "--n", 20000, "--seed", 5)
+    assert report != estimate("--task", task, "--n", 20000, "--seed", 6)
+    bits = estimate("--task", task, "--n", 20000, "--seed", 5, "--units", "bits")
+    assert bits["truth"] == pytest.approx(report["truth"] / math.log(2))
+
+
+def test_the_page_of_text(infomask, photos):
+    done = infomask("estimate", "--images", photos, "--store", "x.db")
+    assert done.code == 0 and "mutual information" in done.out and "few" in done.out and done.err == ""
+
+
+def test_a_bar_on_a_terminal(photos, tmp_path):
+    ours, theirs = pty.openpty()
+    done = subprocess.run([BINARY, "estimate", "--images", photos, "--store", "x.db"], stdout=subprocess.PIPE,
+                          stderr=theirs, cwd=tmp_path, timeout=60)
+    os.close(theirs)
+    text = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert done.returncode == 0 and "10/10" in text and "photos/s" in text and "left" in text
+
+
+@pytest.mark.parametrize("arguments", [
+    (), ("--images", "a", "--list", "b"), ("--task", "ref-bal-d2", "--n", "0"), ("--compare", "a"), ("--merge",),
+    ("--images", "a", "--shard", "3/3"), ("--images", "a", "--shard", "x"), ("--images", "a", "m", "n")])
+def test_wrong_usage(infomask, arguments):
+    assert infomask("estimate", *arguments).code == 2
+
+
+def test_another_prior_is_another_estimate(estimate, photos):
+    first = estimate("--images", photos)
+    second = estimate("--images", photos, "--prior", "uniform")
+    assert first["id"] != second["id"] and second["added"] == 10
+    prior = ",".join(str(1 + k % 2) for k in range(1000))
+    estimate("--images", photos, "--prior", prior, "--name", "odd")
+    assert "another prior" in estimate("--images", photos, "--name", "odd", code=1)

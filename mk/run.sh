@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh BINARY HOST PORT PHOTO: serves in the foreground; once it listens, prints three lines to paste.
+# run.sh BINARY HOST PORT PHOTO [MODEL]: serves in the foreground; once it listens, prints three lines to paste.
 set -eu
-binary=$1 host=$2 port=$3 photo=$4
+binary=$1 host=$2 port=$3 photo=$4 model=${5-}
 
 hints() {
     while read -r line; do
@@ -24,7 +24,7 @@ hints() {
 fifo=$(mktemp -u)
 mkfifo "$fifo"
 hints < "$fifo" &
-"$binary" serve --listen "$host" --port "$port" --log-format text > "$fifo" &
+"$binary" serve --listen "$host" --port "$port" ${model:+--model "$model"} --log-format text > "$fifo" &
 child=$!
 rm -f "$fifo"
 trap 'kill -TERM "$child" 2>/dev/null' INT TERM

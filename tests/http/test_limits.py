@@ -358,5 +358,5 @@ def test_reload_on_hangup(make_server, png):
     deadline = time.monotonic() + 5 * SLOW
     while not any("unchanged" in line for line in server.lines) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert any("1 unchanged" in line for line in server.lines)
+    assert any("2 unchanged" in line for line in server.lines)
     assert server.ask("POST", CLASSIFY, png).status == 200

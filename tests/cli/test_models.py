@@ -9,10 +9,13 @@ from conftest import MODEL, ROOT
 
 
 def test_models_are_listed(infomask):
-    assert infomask("models").out.startswith("efficientnet-lite0 (default), version 1: 1000 classes, 224x224, ")
+    digits, photos = infomask("models").out.splitlines()
+    assert digits.startswith("digits, version 1: 10 classes, 28x28, ")
+    assert photos.startswith("efficientnet-lite0 (default), version 1: 1000 classes, 224x224, ")
     answer = infomask("models", "--json").json
     assert answer["default"] == "efficientnet-lite0"
-    model = answer["models"][0]
+    assert answer["models"][0]["document"]["training"]["seed"] == 1
+    model = answer["models"][1]
     assert model["classes"] == 1000 and model["methods"][0] == "infocam" and model["isa"] and model["default"]
     assert model["document"]["licence"] == "Apache-2.0"
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from conftest import PHOTOS
+
 
 def picture(data):
     return Image.open(io.BytesIO(data))
@@ -191,3 +193,12 @@ def test_the_name_says_jpeg(infomask, coffee, tmp_path):
 
 def test_a_picture_may_go_into_a_pipe(infomask, coffee):
     assert picture(infomask("filter", "--quality=fast", "--fill=mean", coffee).raw).size == (600, 400)
+
+
+def test_digits_are_read(infomask):
+    """The model that the project comes with; "7" is an index, "label:7" the digit."""
+    digits = PHOTOS.parent / "digits"
+    answer = infomask("classify", "--model", "digits", "--target", "label:7", *(digits / f"{d}.png" for d in range(10)))
+    results = answer.json["results"]
+    assert [result["predictions"][0]["label"] for result in results] == [str(d) for d in range(10)]
+    assert all(result["target"]["label"] == "7" for result in results) and results[7]["target"]["pmi"] > 2

@@ -13,6 +13,7 @@
 #include "server/estimates.h"
 #include "server/files.h"
 #include "server/log.h"
+#include "server/traffic.h"
 
 static bool take(void *context, int letter, const char *value)
 {
@@ -43,20 +44,23 @@ static enum infomask_status open_models(const struct config *config, struct pool
     return status;
 }
 
-/* Without a place for state estimates are refused, and everything else works. */
-static void open_estimates(const struct config *config, struct log *log, struct estimates **estimates)
+/* Without a place for state estimates are refused, the traffic is kept in memory, and everything else works. */
+static enum infomask_status open_state(const struct config *config, struct server_parts *parts, struct infomask_error *fatal)
 {
     const struct estimates_options options = {config->state_limit,
                                               config->logits_limit > 0 ? config->logits_limit : UINT64_MAX};
     char *folder = place_of_state(config->state_dir), *path = NULL;
     struct infomask_error err;
+    enum infomask_status status;
 
     if (folder == NULL || (path = file_join(folder, "estimates.db")) == NULL)
-        log_message(log, LOG_WARNING, "estimates are refused: the state folder cannot be made");
-    else if (estimates_open(path, &options, estimates, &err) != INFOMASK_OK)
-        log_message(log, LOG_WARNING, "estimates are refused: %s", err.text);
+        log_message(parts->log, LOG_WARNING, "estimates are refused: the state folder cannot be made");
+    else if (estimates_open(path, &options, &parts->estimates, &err) != INFOMASK_OK)
+        log_message(parts->log, LOG_WARNING, "estimates are refused: %s", err.text);
+    status = traffic_create(parts->estimates != NULL ? folder : NULL, parts->pool, &parts->traffic, fatal);
     free(folder);
     free(path);
+    return status;
 }
 
 static int run_server(const struct server_parts *parts, const char *command)
@@ -87,12 +91,13 @@ static int serve(const struct config *config, const char *command)
     if (status == INFOMASK_OK)
         status = open_models(config, parts.pool, parts.log, &parts.models, &err);
     if (status == INFOMASK_OK)
-        open_estimates(config, parts.log, &parts.estimates);
+        status = open_state(config, &parts, &err);
     code = status == INFOMASK_OK ? run_server(&parts, command) : cli_fails(command, "%s", err.text);
     if (code == CLI_CUT)
         return code;
     models_free(parts.models);
     pool_free(parts.pool);
+    traffic_free(parts.traffic);
     estimates_close(parts.estimates);
     log_free(parts.log);
     return code;

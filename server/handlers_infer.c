@@ -36,6 +36,7 @@ static int classify_one(struct infer *infer)
     const struct infomask_photo_info *info = infomask_photo_info(infer->photo);
     struct view_head head = infer_head(infer, info, NULL);
     note_result(infer, &result);
+    infer_note_traffic(infer, &result);
     infer_note(infer, info, 1);
     json_writer_init(&writer, 0);
     view_classify(&writer, NULL, &head, &result, &view);
@@ -110,6 +111,7 @@ static void write_entry(struct infer *infer, struct batch *batch, int i, struct 
     }
     struct view_head head = infer_head(infer, infomask_photo_info(batch->photos[k]), file);
     view_classify(writer, NULL, &head, &batch->results[k], &view);
+    infer_note_traffic(infer, &batch->results[k]);
     infer_add_timing(infer->reply, &batch->results[k].timing);
     infer->reply->images++;
 }

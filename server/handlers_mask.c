@@ -45,6 +45,7 @@ static int work_begin(struct work *work, struct server_context *server, const st
     if (infomask_classify(work->infer.session, work->infer.photo, &work->infer.options.classify, &work->classification,
                           &err) != INFOMASK_OK)
         return infer_error(&work->infer, &err);
+    infer_note_traffic(&work->infer, &work->classification);
     infer_add_timing(reply, &work->classification.timing);
     return 0;
 }

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "server/traffic.h"
+
 static int refuse_parameter(struct infer *infer, enum param_failure failure, const struct infomask_error *err)
 {
     static const enum view_problem problem[] = {
@@ -79,6 +81,12 @@ void infer_note(struct infer *infer, const struct infomask_photo_info *image, in
     infer->reply->images = images;
     infer->reply->image_width = image->width;
     infer->reply->image_height = image->height;
+}
+
+void infer_note_traffic(const struct infer *infer, const struct infomask_classification *result)
+{
+    if (infer->options.classify.prior.kind == INFOMASK_PRIOR_TRAIN)
+        traffic_add(infer->server->traffic, infer->model, result);
 }
 
 void infer_add_timing(struct reply *reply, const struct infomask_timing *timing)

@@ -25,6 +25,8 @@ void infer_end(struct infer *infer);
 struct view_head infer_head(const struct infer *infer, const struct infomask_photo_info *image, const char *file);
 /* For the log and the metrics. */
 void infer_note(struct infer *infer, const struct infomask_photo_info *image, int images);
+/* Counts it as traffic of the model, unless the request has a prior of its own. */
+void infer_note_traffic(const struct infer *infer, const struct infomask_classification *result);
 void infer_add_timing(struct reply *reply, const struct infomask_timing *timing);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "server/jobs.h"
 #include "server/routes.h"
+#include "server/traffic.h"
 
 #define ROWS (ROUTE_COUNT + 1) /* the last: no route */
 #define BUCKETS 16
@@ -266,6 +267,39 @@ static void put_queue(FILE *out, struct server_context *server)
     single(out, "jobs_refused_total", "counter", "Jobs refused by a full queue.", (double)state.refused);
 }
 
+static void put_traffic_of(FILE *out, const char *name, const struct model *model, double value)
+{
+    if (isfinite(value))
+        (void)fprintf(out, "infomask_traffic_%s{model=\"%s\"} %.9g\n", name, model_name(model), value);
+}
+
+static void put_traffic(FILE *out, struct server_context *server)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } rows[] = {{"traffic_photos_total", "counter", "Photos classified under the model's own prior."},
+                {"traffic_information_nats", "gauge", "Mean information of the last photos, of the model's belief."},
+                {"traffic_z", "gauge", "That mean against the labelled baseline, in standard errors."}};
+    struct infomask_error ignored;
+    struct model **list;
+    size_t count, first;
+
+    if (server->traffic == NULL || models_list(server->models, &list, &count, &first, &ignored) != INFOMASK_OK)
+        return;
+    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+        head(out, rows[row].name, rows[row].type, rows[row].help);
+        for (size_t i = 0; i < count; i++) {
+            struct traffic_state s;
+            if (traffic_read(server->traffic, list[i], false, &s, &ignored) != INFOMASK_OK)
+                continue;
+            put_traffic_of(out, rows[row].name + strlen("traffic_"), list[i],
+                           row == 0 ? (double)s.total : row == 1 ? s.information : s.z);
+            traffic_state_fini(&s);
+        }
+    }
+    models_list_free(list, count);
+}
+
 static void put_process(FILE *out, struct metrics *metrics)
 {
     char text[128] = "";
@@ -300,6 +334,7 @@ char *metrics_text(struct metrics *metrics, struct server_context *server, size_
     put_rejections(out, metrics);
     put_histograms(out, metrics);
     put_queue(out, server);
+    put_traffic(out, server);
     single(out, "connections", "gauge", "Open connections.", atomic_load(&metrics->connections));
     single(out, "in_flight", "gauge", "Requests being read, computed or answered.", atomic_load(&metrics->in_flight));
     single(out, "images_total", "counter", "Images that were looked at.", (double)atomic_load(&metrics->images));

@@ -92,6 +92,8 @@ enum param_type {
     X(INCLUDE, "include", LIST, 0, 0, "mask|overlay|saliency|image", "", TAKES_ANALYZE,                               \
       "pictures in the reply, with commas between them")                                                              \
     X(LABEL, "label", CLASS, 1, 255, "", "", TAKES_SAMPLES, "class of the uploaded photo")                            \
+    X(BASELINE, "baseline", TEXT, 1, 255, "", "", TAKES_INFORMATION,                                                  \
+      "estimate (id or name) of labelled photos that the traffic is compared with; by default the largest")           \
     X(SAMPLE, "sample", TEXT, 1, 255, "", "", TAKES_SAMPLES, "the sample's id; a repeated one is not counted again")
 
 enum param_id {

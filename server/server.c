@@ -220,6 +220,7 @@ enum infomask_status server_create(const struct server_parts *parts, struct serv
     server->context.pool = parts->pool;
     server->context.models = parts->models;
     server->context.estimates = parts->estimates;
+    server->context.traffic = parts->traffic;
     server->context.log = parts->log;
     server->announce = parts->announce;
     set_limits(&server->context);

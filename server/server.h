@@ -28,6 +28,7 @@ struct jobs;
 struct keys;
 struct rates;
 struct estimates;
+struct traffic;
 struct server;
 
 /* What the caller owns and lends; everything must outlive the server. */
@@ -36,6 +37,7 @@ struct server_parts {
     struct pool *pool;
     struct models *models;
     struct estimates *estimates; /* NULL: state can't be kept */
+    struct traffic *traffic;
     struct log *log;
     FILE *announce;              /* where "listening on http://ADDRESS:PORT" goes; NULL: nowhere */
 };
@@ -46,6 +48,7 @@ struct server_context {
     struct pool *pool;
     struct models *models;
     struct estimates *estimates;
+    struct traffic *traffic;
     struct log *log;
     struct metrics *metrics;
     struct jobs *jobs;

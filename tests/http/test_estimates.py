@@ -4,6 +4,7 @@ import json
 import math
 import signal
 
+import jsonschema
 import numpy
 import pytest
 from PIL import Image
@@ -94,6 +95,40 @@ def test_an_estimate_is_what_the_photos_say(service):
     assert uniform["mutual_information"]["estimate"] == pytest.approx(value["estimate"], abs=0.02)
 
 
+FIELDS = {
+    "request_id", "id", "name", "model", "units", "prior", "samples", "logits_kept", "accuracy", "label_entropy",
+    "mutual_information", "plug_in", "overconfidence", "mean_entropy", "calibrated", "calibration", "classes", "suspects",
+    "suspects_in_all", "suspect_threshold", "expected_suspects", "warnings"}
+VALUE = {
+    "estimate", "standard_error", "lower_limit", "confidence", "method", "limit_samples", "lower_limit_t",
+    "lower_limit_bernstein", "fraction_of_label_entropy", "fano", "confusion", "stratified", "stratified_standard_error"}
+
+
+def test_every_field_is_there_from_no_sample_on(service):
+    document = json.loads(service.ask(path="/openapi.json").text)
+    estimate = create(service)
+    for count in (0, 1, 12):
+        if count:
+            post(service, estimate, [(str(i % 2), f"{i}.png", photo(i)) for i in range(count)])
+        state = read(service, estimate)
+        jsonschema.validate(state, {"$ref": "#/components/schemas/Estimate", "components": document["components"]})
+        assert set(state) == FIELDS and set(state["mutual_information"]) == VALUE
+        assert set(state["calibrated"]) == {"temperature", "at_edge", "estimate"}
+        assert set(state["calibration"]) == {"ece", "log_loss", "brier", "reliability"}
+        assert state["samples"] == state["logits_kept"] == sum(row["samples"] for row in state["classes"]) == count
+        assert sum(row["samples"] for row in state["calibration"]["reliability"]) == count
+    missing = {key for key in VALUE if state["mutual_information"][key] is None}
+    assert missing == {"stratified", "stratified_standard_error"}  # of a population with classes that were not seen
+    assert (state["mutual_information"]["confidence"], state["mutual_information"]["method"]) == (0.975, "betting")
+    for row in state["classes"]:
+        assert set(row) == {"index", "label", "samples", "mean_pmi", "information", "accuracy"}
+    for row in state["suspects"]:
+        assert set(row) == {"sample", "label", "pmi", "predicted"}
+    assert state["accuracy"] == pytest.approx(sum(r["samples"] * r["accuracy"] for r in state["classes"]) / 12)
+    assert state["mutual_information"]["fraction_of_label_entropy"] == pytest.approx(
+        state["mutual_information"]["estimate"] / state["label_entropy"])
+
+
 def test_a_sample_counts_once(service):
     estimate = create(service)
     assert post(service, estimate, [("3", "a.png", photo(1))]).status == 201
@@ -147,7 +182,8 @@ def test_what_cannot_be_created_is_named(service, body, status, code, named):
 
 
 def test_a_prior_of_ones_own(service):
-    classes = json.loads(service.ask(path="/v1/models").text)["models"][0]["classes"]
+    models = json.loads(service.ask(path="/v1/models").text)
+    classes = next(m["classes"] for m in models["models"] if m["name"] == models["default"])
     estimate = create(service, prior=[1.0 + k % 3 for k in range(classes)])
     assert post(service, estimate, [("1", "a.png", photo(8))]).status == 201
     state = read(service, estimate)
@@ -202,3 +238,69 @@ def test_a_full_state_is_507(make_server, tmp_path):
     assert server.ask("POST", "/v1/classify", photo(1)).status == 200
     assert server.ask("DELETE", f"{BASE}/{estimate}").status == 204
     assert post(server, create(server), [("1", "a.png", photo(1))]).status == 201
+
+
+# ---- Traffic ----------------------------------------------------------------------------------------------------------
+
+
+def traffic(server, query=""):
+    name = json.loads(server.ask(path="/v1/models").text)["default"]
+    response = server.ask(path=f"/v1/models/{name}/information{query}")
+    assert response.status == 200, response.text
+    return json.loads(response.text)
+
+
+def classify_noise(server, seeds, query=""):
+    """Each one's information."""
+    return [json.loads(server.ask("POST", "/v1/classify" + query, photo(i)).text)["information"] for i in seeds]
+
+
+def test_traffic_is_a_window_of_information(make_server, tmp_path):
+    server = make_server("--state-dir", tmp_path)
+    empty = traffic(server)
+    assert (empty["total"], empty["window"], empty["information"], empty["alarm"]) == (0, 0, None, None)
+    values = classify_noise(server, range(40))
+    classify_noise(server, range(5), "?prior=uniform&units=bits")  # under a prior of its own: not counted
+    state = traffic(server)
+    assert state["total"] == state["window"] == 40 and state["baseline"] is None and state["z"] is None
+    assert state["information"] == pytest.approx(numpy.mean(values), abs=1e-9)
+    assert state["deviation"] == pytest.approx(numpy.std(values, ddof=1), abs=1e-9)
+    assert state["standard_error"] == pytest.approx(numpy.std(values, ddof=1) / 40 ** 0.5, abs=1e-9)
+    shift = state["prior_shift"]
+    assert shift["samples"] == 40 and shift["degrees_of_freedom"] == 999 and 0 <= shift["p_value"] <= 1
+    for row in shift["classes"]:
+        assert row["ratio"] == pytest.approx(row["mean_probability"] / row["prior"])
+        assert 0 <= row["fitted"] <= 1
+    assert traffic(server, "?units=bits")["information"] == pytest.approx(state["information"] / math.log(2))
+
+    estimate = create(server)  # of the same photos: the labels do not matter to the plug-in
+    assert post(server, estimate, [(str(i % 3), f"{i}.png", photo(i)) for i in range(35)]).status == 201
+    state = traffic(server)
+    base = state["baseline"]
+    assert base["estimate"] == estimate and base["samples"] == 35
+    assert base["plug_in"] == pytest.approx(numpy.mean(values[:35]), abs=1e-9)
+    error = base["deviation"] * math.sqrt(1 / 40 + 1 / 35)
+    assert state["z"] == pytest.approx((state["information"] - base["plug_in"]) / error) and state["alarm"] is False
+    metrics = server.ask(path="/metrics").text
+    assert "infomask_traffic_photos_total{" in metrics and "infomask_traffic_z{" in metrics
+
+    grey = encode(Image.new("RGB", (96, 96), (128, 128, 128)))  # drift: nothing but grey
+    for _ in range(200):
+        assert server.ask("POST", "/v1/classify", grey).status == 200
+    drifted = traffic(server)
+    assert abs(drifted["z"]) > 4 and drifted["alarm"] is True and drifted["prior_shift"]["chi2"] > 0
+
+    server.stop()
+    after = traffic(make_server("--state-dir", tmp_path))
+    drifted.pop("request_id"), after.pop("request_id")
+    assert after == drifted  # a restart goes on where it was
+
+
+def test_a_baseline_must_fit(service):
+    name = json.loads(service.ask(path="/v1/models").text)["default"]
+    small = create(service)
+    for query, status, code in (("nothing", 404, "no_such_estimate"), (small, 400, "bad_parameter")):
+        response = service.ask(path=f"/v1/models/{name}/information?baseline={query}")
+        assert (response.status, json.loads(response.text)["code"]) == (status, code)
+    response = service.ask(path="/v1/models/none/information")
+    assert response.status == 404 and json.loads(response.text)["code"] == "no_such_model"

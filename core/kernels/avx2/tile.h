@@ -54,15 +54,15 @@ INLINE __m256 broadcast(enum kernel_type type, const char *p, int rest)
     return _mm256_castsi256_ps(_mm256_cvtepu8_epi16(_mm_set1_epi16((short)two)));
 }
 
-/* sum += a w; f32 in one instruction that is not an intrinsic: gcc 12 then moves sums between registers, and spills. */
+/* sum += a w; not by intrinsics, see vec_accumulate.  (All 16 registers are in use.) */
 INLINE __m256 multiply(enum kernel_type type, __m256 sum, __m256 a, __m256 w)
 {
-    if (type == KERNEL_F32) {
-        __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(w));
-        return sum;
-    }
-    const __m256i product = _mm256_madd_epi16(_mm256_castps_si256(a), _mm256_castps_si256(w));
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum), product));
+    __m256 product;
+
+    if (type == KERNEL_F32)
+        return vec_accumulate(sum, a, w);
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(a), "x"(w));
+    return sum;
 }
 
 INLINE void step(enum kernel_type type, int rows, int vectors, struct sums *sums, const char *a, int offset,

@@ -15,7 +15,7 @@
 #include "core/kernels/avx512/vector.h"
 
 /* Rows of a tile, of a tile of more than 32 columns, columns of a panel but the last, and of that one at most. */
-enum { TILE_ROWS = 14, TILE_ROWS_WIDE = 9, PANEL = 32, PANEL_WIDE = 48 };
+enum { TILE_ROWS = 14, TILE_ROWS_WIDE = 8, PANEL = 32, PANEL_WIDE = 48 };
 
 #include "core/kernels/simd/tile.h"
 
@@ -69,9 +69,8 @@ INLINE __m512 broadcast(const char *p)
 /* The last elements of a segment, with zeros above them. */
 INLINE __m512 broadcast_rest(enum kernel_type type, const char *p, int rest)
 {
-    uint32_t bits = 0;
-    memcpy(&bits, p, type == KERNEL_BF16 ? 2 : (size_t)rest);
-    return _mm512_castsi512_ps(_mm512_set1_epi32((int)bits));
+    const __mmask16 bytes = type == KERNEL_BF16 ? 3 : mask_first(rest);
+    return _mm512_castsi512_ps(_mm512_broadcastd_epi32(_mm_maskz_loadu_epi8(bytes, p)));
 }
 
 /* sum += a w, one instruction.  Not by intrinsics: gcc 12 then moves sums between registers, and spills some.  The
@@ -288,7 +287,7 @@ INLINE void tile(enum kernel_type type, int rows, int full, int half, const stru
         switch (rows) {                                                                                 \
             TILE_CASE(1, type, full, half) TILE_CASE(2, type, full, half) TILE_CASE(3, type, full, half) \
             TILE_CASE(4, type, full, half) TILE_CASE(5, type, full, half) TILE_CASE(6, type, full, half) \
-            TILE_CASE(7, type, full, half) TILE_CASE(8, type, full, half) TILE_CASE(9, type, full, half) \
+            TILE_CASE(7, type, full, half) TILE_CASE(8, type, full, half)                               \
         }                                                                                               \
     }
 #define TILE_HEIGHTS(name, type, full, half)                                                            \

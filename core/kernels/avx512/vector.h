@@ -30,6 +30,13 @@ INLINE vec vec_sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
 INLINE vec vec_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 INLINE vec vec_div(vec a, vec b) { return _mm512_div_ps(a, b); }
 INLINE vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+/* sum += a b, in the register of the sum: where many sums are held in registers, gcc 12 moves and spills them if it is
+ * free to choose which operand is overwritten. */
+INLINE vec vec_accumulate(vec sum, vec a, vec b)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+}
 /* c - a b */
 INLINE vec vec_fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
 /* the second operand where either is a NaN */

@@ -69,7 +69,7 @@ INLINE void depthwise_taps(int k, int stride, int outs, bool edge, bool tail, co
         const vec in = tail ? vec_load_mask(x + at, mask) : vec_load(x + at);
         UNROLL for (int kx = 0; kx < k; kx++)
             if (j >= kx && (j - kx) % stride == 0 && (j - kx) / stride < outs)
-                sum[(j - kx) / stride] = vec_fma(in, weight[kx], sum[(j - kx) / stride]);
+                sum[(j - kx) / stride] = vec_accumulate(sum[(j - kx) / stride], in, weight[kx]);
     }
 }
 

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Looks through compiled kernels for vector registers that are saved to and restored from the stack inside a loop that
+# multiplies: such a kernel gives the right numbers at two thirds of its speed.
+#
+#     tests/bench/spills.sh OBJECT...
+#
+# A loop is what a backward jump spans inside one function, without another backward jump's span in it.
+set -eu
+status=0
+for object in "$@"; do
+    objdump -d --no-show-raw-insn "$object" | awk -v object="$object" '
+        function close_function(  i, j, inner, moves, multiplies) {
+            for (i = 1; i <= jumps; i++) {
+                inner = 1
+                for (j = 1; j <= jumps; j++)
+                    if (j != i && from[j] >= from[i] && to[j] <= to[i] && (from[j] > from[i] || to[j] < to[i]))
+                        inner = 0
+                if (!inner)
+                    continue
+                moves = multiplies = 0
+                for (j = from[i]; j <= to[i]; j++) {
+                    if (text[j] ~ /^v(fmadd|fnmadd|dpbf16|pdpbusd|pmaddwd)/)
+                        multiplies++
+                    if (text[j] ~ /^vmov[a-z0-9]* +%[yz]mm[0-9]+,.*\(%r[sb]p/)
+                        moves++
+                }
+                loops += multiplies >= 4
+                if (multiplies >= 4 && moves) {
+                    printf "%s: %s: %d vector moves to or from the stack in a loop of %d multiplications\n",
+                           object, name, moves, multiplies
+                    found = 1
+                }
+            }
+        }
+        /^[0-9a-f]+ <.*>:$/ {
+            close_function()
+            name = $2
+            count = jumps = 0
+            delete at
+            next
+        }
+        /^ *[0-9a-f]+:/ {
+            address = $1
+            sub(":", "", address)
+            at[address] = ++count
+            line = $0
+            sub(/^[^:]*:[ \t]*/, "", line)
+            text[count] = line
+            # only targets that were seen already, so only backward jumps
+            if (line ~ /^j/ && ($3 in at)) {
+                from[++jumps] = at[$3]
+                to[jumps] = count
+            }
+        }
+        END {
+            close_function()
+            if (!loops) {
+                printf "%s: no loop that multiplies was found\n", object
+                found = 1
+            }
+            exit found
+        }' || status=1
+done
+[ $status = 0 ] && echo "spills: none in the loops of $# objects"
+exit $status

@@ -9,3 +9,19 @@ $(B)/coverage: tests/bench/coverage.c $(LIB)
 .PHONY: coverage
 coverage: $(B)/coverage ## how often the lower limits on the information hold, over all tasks (about 5 minutes); RUNS=
 	$(Q)$(B)/coverage $(RUNS)
+
+N ?= 1000
+
+.PHONY: kill9
+kill9: $(BIN) $(MODEL) $(VENV)/.done ## kill -9 the daemon N times while samples are posted: none may be lost or doubled
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) PYTHONPATH=tests/http $(VENV_PYTHON) tests/http/kill9.py --kills $(N)
+
+$(B)/million: tests/bench/million.c $(SERVER_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(SERVER_LIB) $(LIB) $(package_libs)
+
+SAMPLES ?= 1000000
+
+.PHONY: million
+million: $(B)/million $(BIN) $(MODEL) $(VENV)/.done ## time GET of an estimate with a million samples; SAMPLES=
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(VENV_PYTHON) tests/bench/million.py $< --samples $(SAMPLES)

@@ -3,12 +3,15 @@ import io
 import json
 import math
 import signal
+import subprocess
 
 import jsonschema
 import numpy
 import pytest
 from PIL import Image
 
+import conftest
+import kill9
 from conftest import encode
 
 BASE = "/v1/estimates"
@@ -285,7 +288,7 @@ def test_traffic_is_a_window_of_information(make_server, tmp_path):
     assert "infomask_traffic_photos_total{" in metrics and "infomask_traffic_z{" in metrics
 
     grey = encode(Image.new("RGB", (96, 96), (128, 128, 128)))  # drift: nothing but grey
-    for _ in range(200):
+    for _ in range(60):
         assert server.ask("POST", "/v1/classify", grey).status == 200
     drifted = traffic(server)
     assert abs(drifted["z"]) > 4 and drifted["alarm"] is True and drifted["prior_shift"]["chi2"] > 0
@@ -304,3 +307,33 @@ def test_a_baseline_must_fit(service):
         assert (response.status, json.loads(response.text)["code"]) == (status, code)
     response = service.ask(path="/v1/models/none/information")
     assert response.status == 404 and json.loads(response.text)["code"] == "no_such_model"
+
+
+def test_killed_at_any_moment():
+    acknowledged, _ = kill9.run(12, seed=3)  # make kill9 does a thousand
+    assert acknowledged > 12
+
+
+def test_a_full_disk_is_507(make_server, monkeypatch, tmp_path):
+    disk, script = tmp_path / "disk", tmp_path / "serve"
+    disk.mkdir()
+    script.write_text(f'#!/bin/sh\nmount -t tmpfs -o size=1m tmpfs {disk} || exit 77\nexec {conftest.BINARY} "$@"\n')
+    script.chmod(0o755)
+    confined = tmp_path / "confined"  # a file system of its own, where that is allowed
+    confined.write_text(f'#!/bin/sh\nexec unshare -rm {script} "$@"\n')
+    confined.chmod(0o755)
+    if subprocess.run([confined, "version"], capture_output=True).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    monkeypatch.setattr(conftest, "BINARY", str(confined))
+    server = make_server("--state-dir", disk)
+    estimate = create(server)
+    status, count = 201, 0
+    while status == 201 and count < 2000:
+        response = post(server, estimate, [("1", f"{count + i}.png", photo(i)) for i in range(16)])
+        status, count = response.status, count + 16 * (response.status == 201)
+    assert 0 < count and status == 507 and json.loads(response.text)["code"] == "state_full", response.text
+    assert read(server, estimate)["samples"] == count  # nothing of the refused ones
+    assert server.ask("POST", "/v1/classify", photo(1)).status == 200
+    response = post(server, estimate, [("1", "0.png", photo(0))])
+    assert response.status in (200, 507)
+    assert read(server, estimate)["samples"] == count

@@ -6,12 +6,11 @@
 #define ELEMENTS_US 4e3 /* of a pass over memory */
 #define CHUNK_US 0.4    /* claiming a chunk */
 #define LOOP_US 2.0     /* waking the others for a loop */
-#define MOST_CHUNKS 32
 #define STRIP_BYTES ((size_t)128 << 10) /* padded or gathered rows: they stay in the second cache */
 
-struct cut cut_make(int total, double unit_us, int most_chunks)
+struct cut cut_make(int total, double unit_us, double chunk_us, int most_chunks)
 {
-    double best = unit_us * total * 3;
+    double best = (unit_us * total + chunk_us) * 3;
     struct cut cut = {total, total, total > 0};
 
     if (unit_us * total < 2 * LOOP_US)
@@ -20,7 +19,7 @@ struct cut cut_make(int total, double unit_us, int most_chunks)
         int size = (total + chunks - 1) / chunks, count = (total + size - 1) / size;
         double time = LOOP_US;
         for (int threads = 2; threads <= 8; threads *= 2)
-            time += ((count + threads - 1) / threads) * (size * unit_us + CHUNK_US);
+            time += ((count + threads - 1) / threads) * (size * unit_us + chunk_us + CHUNK_US);
         if (time < best) {
             best = time;
             cut = (struct cut){total, size, count};
@@ -62,7 +61,7 @@ static void cut_product(const struct engine_model *model, const struct layer *la
     flops = 2.0 * (double)k * (double)layer->groups;
     flops *= s->by_panels ? (double)rows * w->panel_columns : (double)row_unit * (double)n;
     s->cut = cut_make(s->by_panels ? w->panels : at_least_one((rows + (size_t)row_unit - 1) / (size_t)row_unit),
-                      flops / PRODUCT_FLOPS_US, model->kernels->gemm_segments ? MOST_CHUNKS : 8);
+                      flops / PRODUCT_FLOPS_US, 0, model->kernels->gemm_segments ? MOST_CHUNKS : 8);
 }
 
 static void cut_plain_product(const struct engine_model *model, const struct plan *plan, struct step *s)
@@ -76,7 +75,7 @@ static void cut_plain_product(const struct engine_model *model, const struct pla
     s->scratch = model->kernels->gemm_scratch(&g) * sizeof(float);
 }
 
-static int rows_under(const struct graph_window *w, int lines)
+int lines_under(const struct graph_window *w, int lines)
 {
     return (lines - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1;
 }
@@ -99,9 +98,19 @@ static void cut_convolution(const struct engine_model *model, struct step *s)
         return;
     }
     line = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)s->c * sizeof(float);
-    while (s->lines > 1 && line * (size_t)rows_under(w, s->lines) > STRIP_BYTES)
+    while (s->lines > 1 && line * (size_t)lines_under(w, s->lines) > STRIP_BYTES)
         s->lines--;
-    s->scratch = line * (size_t)rows_under(w, s->lines);
+    s->scratch = line * (size_t)lines_under(w, s->lines);
+}
+
+double step_line_us(const struct engine_model *model, const struct step *s)
+{
+    const struct layer *layer = &model->layers[s->node];
+    const struct graph_window *w = &model->graph->nodes[s->node].window;
+
+    if (layer->way == WAY_DEPTHWISE)
+        return 2.0 * s->out_w * s->out_c * w->kernel_h * w->kernel_w / DEPTHWISE_FLOPS_US;
+    return 2.0 * s->out_w * layer->weights->segments * layer->weights->segment_k * s->out_c / PRODUCT_FLOPS_US;
 }
 
 /* Rows of a large map, channels of a small one. */
@@ -113,12 +122,12 @@ static void cut_depthwise(const struct engine_model *model, struct step *s)
     s->by_panels = s->out_h < 14 && model->layers[s->node].multiplier == 1 && s->out_c >= 128;
     s->unit = s->by_panels ? 16 : 1;
     if (s->by_panels)
-        s->cut = cut_make((s->out_c + 15) / 16, flops * s->out_h * 16 / DEPTHWISE_FLOPS_US, MOST_CHUNKS);
+        s->cut = cut_make((s->out_c + 15) / 16, flops * s->out_h * 16 / DEPTHWISE_FLOPS_US, 0, MOST_CHUNKS);
     else
-        s->cut = cut_make(s->out_h, flops * s->out_c / DEPTHWISE_FLOPS_US, MOST_CHUNKS);
+        s->cut = cut_make(s->out_h, flops * s->out_c / DEPTHWISE_FLOPS_US, 0, MOST_CHUNKS);
     s->lines = s->cut.size;
     if (model->layers[s->node].multiplier > 1)
-        s->scratch = (size_t)rows_under(w, s->lines) * (size_t)s->w * (size_t)s->out_c * sizeof(float);
+        s->scratch = (size_t)lines_under(w, s->lines) * (size_t)s->w * (size_t)s->out_c * sizeof(float);
 }
 
 /* Passes over the elements: rows of the output, a channel block of an average, or whole items. */
@@ -131,17 +140,17 @@ static void cut_pass(enum graph_op op, const struct value *x, const struct graph
     case GRAPH_MAX_POOL:
     case GRAPH_AVERAGE_POOL:
         elements = (double)s->rows * s->out_c * node->window.kernel_h * node->window.kernel_w;
-        s->cut = cut_make(s->out_h, elements / s->out_h / ELEMENTS_US, MOST_CHUNKS);
+        s->cut = cut_make(s->out_h, elements / s->out_h / ELEMENTS_US, 0, MOST_CHUNKS);
         break;
     case GRAPH_GLOBAL_AVERAGE:
         s->unit = 16;
-        s->cut = cut_make((s->c + 15) / 16, elements / s->c * 16 / ELEMENTS_US, 8);
+        s->cut = cut_make((s->c + 15) / 16, elements / s->c * 16 / ELEMENTS_US, 0, 8);
         break;
     case GRAPH_ADD:
     case GRAPH_MUL:
     case GRAPH_BATCH_NORM:
     case GRAPH_ACTIVATION:
-        s->cut = cut_make(s->out_h, elements / s->out_h / ELEMENTS_US, MOST_CHUNKS);
+        s->cut = cut_make(s->out_h, elements / s->out_h / ELEMENTS_US, 0, MOST_CHUNKS);
         break;
     default:
         s->cut = (struct cut){1, 1, 1};

@@ -95,7 +95,12 @@ static inline bool model_is_constant(const struct engine_model *model, int tenso
 
 /* ---- Plans (plan.c, place.c, cut.c) ------------------------------------------------------------------------------ */
 
-enum region { REGION_LOCAL, REGION_SHARED, REGION_OUTER };
+enum region {
+    REGION_LOCAL,  /* of a lane */
+    REGION_SHARED, /* by the items, and with who asked for the run */
+    REGION_OUTER,  /* noisy plans: where the plan of the quiet run has it */
+    REGION_LINES   /* inside a group of steps: a few lines at a time in a worker's scratch */
+};
 
 struct value { /* a tensor's place */
     struct shape shape;
@@ -104,6 +109,8 @@ struct value { /* a tensor's place */
     bool used, shared;
     int first, last; /* steps between which it lives */
     enum region region;
+    int readers;           /* inputs of steps */
+    int window;            /* REGION_LINES: which of the group's windows */
     size_t offset, stride; /* bytes; stride: from item to item, 0 in a lane or where all items share it */
 };
 
@@ -111,8 +118,10 @@ struct value { /* a tensor's place */
 struct cut {
     int total, size, chunks;
 };
-/* The number of chunks is what would end soonest on 2, 4 and 8 threads, given the unit's time in microseconds. */
-struct cut cut_make(int total, double unit_us, int most_chunks);
+/* The number of chunks is what would end soonest on 2, 4 and 8 threads, given the microseconds that a unit takes and
+ * those that every chunk takes besides. */
+struct cut cut_make(int total, double unit_us, double chunk_us, int most_chunks);
+#define MOST_CHUNKS 32
 static inline void cut_range(const struct cut *cut, int chunk, int *first, int *last)
 {
     *first = chunk * cut->size;
@@ -121,6 +130,7 @@ static inline void cut_range(const struct cut *cut, int chunk, int *first, int *
 
 struct step {
     int node;
+    int members;           /* steps of the group that begins here, 1 alone (group.c) */
     bool tail;
     int x, y, z;           /* tensors: input, output, residual or second operand (GRAPH_NONE) */
     int h, w, c;           /* of x, where it is a map */
@@ -132,6 +142,9 @@ struct step {
     int lines;             /* lines of output that are padded or gathered at once */
     struct cut cut;
     size_t scratch;        /* bytes a worker */
+    size_t scratch_at;     /* bytes: where this step's part begins in a worker's scratch */
+    int group_lines;       /* of a group's leader: lines of output that its steps make before the next ones */
+    size_t window_at;      /* inside a group: where the lines of y begin in a worker's scratch */
 };
 
 struct plan {
@@ -155,8 +168,15 @@ void plan_free(struct plan *plan);
 bool place_values(struct plan *plan, int count); /* false: no memory */
 /* Geometry of a step: what shape.c found, in the terms of the kernels, and how it is cut. */
 void step_geometry(const struct engine_model *model, const struct plan *plan, struct step *step);
+/* Microseconds that a line of a convolution's output takes one core, and lines of its input under `lines` of output. */
+double step_line_us(const struct engine_model *model, const struct step *step);
+int lines_under(const struct graph_window *window, int lines);
+/* Marks the groups among the steps, and the values inside them (group.c); after the values' sharing is known. */
+void groups_find(const struct engine_model *model, struct plan *plan);
+/* The geometry of a group from that of its members. */
+void group_geometry(const struct engine_model *model, struct step *leader);
 
-/* ---- Running (run.c, run_conv.c, run_other.c, noise.c) ----------------------------------------------------------- */
+/* ---- Running (run.c, run_conv.c, run_group.c, run_other.c, noise.c) ---------------------------------------------- */
 
 struct area { /* the memory that a plan runs in: shared values, lanes, scratch of the workers */
     unsigned char *memory;
@@ -176,21 +196,32 @@ struct run {
     bool poison; /* tests: what is dead is overwritten */
 };
 
+struct lines { /* lines [first, end) of a map */
+    float *data;
+    int first, end;
+};
+
 struct task { /* one step for one item; the tail's steps are for all of them */
     const struct run *run;
     const struct step *step;
     int item;
     unsigned char *lane;
+    const struct lines *lines; /* of REGION_LINES values, by window */
 };
 
-/* Where a tensor's item lies. */
+/* Where a tensor's item lies; line `line` of the task's item. */
 float *task_value(const struct task *task, int tensor, int item);
+float *task_line(const struct task *task, int tensor, int line);
+unsigned char *task_scratch(const struct task *task, int worker);
 void run_plan(struct run *run);
 /* The kind of step says which loop over chunks it is. */
 void step_run(const struct task *task);
 void run_product(const struct task *task);
 void run_convolution(const struct task *task);
+void run_group(const struct task *task);
 void run_noise(const struct task *task);
+/* A convolution's lines [first, last) of output, for groups. */
+void step_lines(const struct task *task, int first, int last, int worker);
 void run_other(const struct task *task);
 
 struct engine_session {

@@ -2,6 +2,7 @@
  * where it lies. */
 #include <stdlib.h>
 
+#include "core/base/arena.h"
 #include "core/base/checked.h"
 #include "core/engine/internal.h"
 
@@ -116,39 +117,54 @@ static void share_results(const struct engine_model *model, struct plan *plan)
             share(model, plan, i, true);
 }
 
-static void live(const struct engine_model *model, struct plan *plan, int tensor, int step)
+static void find_sharing(const struct engine_model *model, struct plan *plan)
+{
+    for (int i = 0; i < model->graph->tensor_count; i++)
+        plan->values[i].last = -1;
+    for (int s = 0; s < plan->step_count; s++) {
+        const struct graph_node *node = &model->graph->nodes[plan->steps[s].node];
+        touch(model, plan, node->output, plan->steps[s].tail);
+        for (int j = 0; j < node->input_count; j++) {
+            touch(model, plan, node->inputs[j], plan->steps[s].tail);
+            if (node->inputs[j] >= 0)
+                root_of(plan, node->inputs[j])->readers++;
+        }
+    }
+    share_results(model, plan);
+}
+
+/* The value is read or written from step `first` to step `last`. */
+static void live(const struct engine_model *model, struct plan *plan, int tensor, int first, int last)
 {
     struct value *v;
-    int at;
 
     if (tensor < 0 || model_is_constant(model, tensor))
         return;
     v = root_of(plan, tensor);
-    at = moment(plan, step, v->shared);
-    v->first = at < v->first ? at : v->first;
-    v->last = at > v->last ? at : v->last;
+    first = moment(plan, first, v->shared);
+    last = moment(plan, last, v->shared);
+    v->first = first < v->first ? first : v->first;
+    v->last = last > v->last ? last : v->last;
 }
 
+/* The steps of a group are one moment: what one of them reads, the others must leave alone. */
 static void find_lifetimes(const struct engine_model *model, struct plan *plan)
 {
-    for (int i = 0; i < model->graph->tensor_count; i++) {
+    int first = 0, last = -1;
+
+    for (int i = 0; i < model->graph->tensor_count; i++)
         plan->values[i].first = INT32_MAX;
-        plan->values[i].last = -1;
-    }
-    for (int s = 0; s < plan->step_count; s++) {
-        const struct graph_node *node = &model->graph->nodes[plan->steps[s].node];
-        touch(model, plan, node->output, plan->steps[s].tail);
-        for (int j = 0; j < node->input_count; j++)
-            touch(model, plan, node->inputs[j], plan->steps[s].tail);
-    }
-    share_results(model, plan);
     if (!plan->noisy)
-        live(model, plan, model->input, 0);
+        live(model, plan, model->input, 0, 0);
     for (int s = 0; s < plan->step_count; s++) {
         const struct graph_node *node = &model->graph->nodes[plan->steps[s].node];
-        live(model, plan, node->output, s);
+        if (s > last) {
+            first = s;
+            last = s + plan->steps[s].members - 1;
+        }
+        live(model, plan, node->output, first, last);
         for (int j = 0; j < node->input_count; j++)
-            live(model, plan, node->inputs[j], s);
+            live(model, plan, node->inputs[j], first, last);
     }
 }
 
@@ -159,6 +175,8 @@ static bool place(const struct engine_model *model, struct plan *plan)
 
     for (int i = 0; i < count; i++) {
         struct value *v = &plan->values[i];
+        if (v->region == REGION_LINES)
+            continue;
         v->region = v->shared ? REGION_SHARED : REGION_LOCAL;
         if (plan->noisy && v->root == i && !model->noisy[i])
             v->region = REGION_OUTER;
@@ -209,13 +227,18 @@ enum infomask_status plan_create(const struct engine_model *model, struct plan *
         return status;
     find_roots(model, plan);
     list_steps(model, plan);
+    find_sharing(model, plan);
+    groups_find(model, plan);
     find_lifetimes(model, plan);
     if (!place(model, plan))
         return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
-    for (int i = 0; i < plan->step_count; i++) {
+    for (int i = 0; i < plan->step_count; i++)
         step_geometry(model, plan, &plan->steps[i]);
+    for (int i = 0; i < plan->step_count; i += plan->steps[i].members) {
+        if (plan->steps[i].members > 1)
+            group_geometry(model, &plan->steps[i]);
         if (plan->steps[i].scratch > plan->scratch_bytes)
-            plan->scratch_bytes = plan->steps[i].scratch;
+            plan->scratch_bytes = arena_round(plan->steps[i].scratch);
     }
     return INFOMASK_OK;
 }

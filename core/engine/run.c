@@ -15,15 +15,35 @@ float *task_value(const struct task *task, int tensor, int item)
     case REGION_OUTER:
         return (float *)(void *)(run->outer_shared + run->outer->values[tensor].offset);
     case REGION_SHARED:
+    case REGION_LINES: /* task_line */
         break;
     }
     return (float *)(void *)(run->shared + v->offset + (size_t)item * v->stride);
+}
+
+float *task_line(const struct task *task, int tensor, int line)
+{
+    const struct value *v = &task->run->plan->values[tensor];
+    size_t elements = (size_t)(v->shape.d[1] * v->shape.d[3]);
+
+    if (v->region == REGION_LINES)
+        return task->lines[v->window].data + (size_t)(line - task->lines[v->window].first) * elements;
+    return task_value(task, tensor, task->item) + (size_t)line * elements;
+}
+
+unsigned char *task_scratch(const struct task *task, int worker)
+{
+    return task->run->scratch + (size_t)worker * task->run->plan->scratch_bytes + task->step->scratch_at;
 }
 
 void step_run(const struct task *task)
 {
     const struct graph_node *node = &task->run->model->graph->nodes[task->step->node];
 
+    if (task->step->members > 1) {
+        run_group(task);
+        return;
+    }
     if (node->op == GRAPH_DROPOUT || node->op == GRAPH_NOISE) {
         run_noise(task);
         return;
@@ -44,13 +64,13 @@ void step_run(const struct task *task)
 }
 
 /* Tests only: what nobody may read any more turns into NaN. */
-static void poison_dead(const struct task *task, int step)
+static void poison_dead(const struct task *task, int first, int last)
 {
     const struct plan *plan = task->run->plan;
 
     for (int i = 0; i < task->run->model->graph->tensor_count; i++) {
         const struct value *v = &plan->values[i];
-        if (v->used && v->root == i && v->region == REGION_LOCAL && v->last == step)
+        if (v->used && v->root == i && v->region == REGION_LOCAL && v->last >= first && v->last <= last)
             memset(task_value(task, i, task->item), 0xff, v->elements * sizeof(float));
     }
 }
@@ -61,11 +81,11 @@ static void run_trunk(const struct run *run, int item, int lane)
 
     if (run->poison)
         memset(task.lane, 0xff, run->plan->local_bytes);
-    for (int i = 0; i < run->plan->trunk; i++) {
+    for (int i = 0; i < run->plan->trunk; i += task.step->members) {
         task.step = &run->plan->steps[i];
         step_run(&task);
         if (run->poison)
-            poison_dead(&task, i);
+            poison_dead(&task, i, i + task.step->members - 1);
     }
 }
 

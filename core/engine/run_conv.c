@@ -10,25 +10,22 @@ static const struct graph_window *window_of(const struct task *task)
     return &task->run->model->graph->nodes[task->step->node].window;
 }
 
-static float *scratch_of(const struct task *task, int worker)
+static float *scratch_of(const struct task *task, int worker) { return (float *)(void *)task_scratch(task, worker); }
+
+static struct kernel_gemm product_into(const struct task *task, float *c, const float *residual)
 {
-    return (float *)(void *)(task->run->scratch + (size_t)worker * task->run->plan->scratch_bytes);
+    const struct layer *layer = layer_of(task);
+
+    return (struct kernel_gemm){.weights = layer->weights, .c = c, .c_row = task->step->out_c, .residual = residual,
+                                .residual_row = task->step->out_c, .panel1 = layer->weights->panels,
+                                .epilogue = layer->epilogue};
 }
 
-/* Output and residual of a product that starts at row `row` of the item's pixels. */
-static struct kernel_gemm product_at(const struct task *task, size_t row)
+/* Output and residual of a product from line `line` of a map on. */
+static struct kernel_gemm product_at_line(const struct task *task, int line)
 {
     const struct step *s = task->step;
-    const struct layer *layer = layer_of(task);
-    size_t at = row * (size_t)s->out_c;
-    struct kernel_gemm g = {.weights = layer->weights, .c = task_value(task, s->y, task->item) + at,
-                            .c_row = s->out_c, .panel1 = layer->weights->panels, .epilogue = layer->epilogue};
-
-    if (s->z >= 0) {
-        g.residual = task_value(task, s->z, task->item) + at;
-        g.residual_row = s->out_c;
-    }
-    return g;
+    return product_into(task, task_line(task, s->y, line), s->z < 0 ? NULL : task_line(task, s->z, line));
 }
 
 static void shift(const void **p, size_t elements)
@@ -66,7 +63,8 @@ static void product_chunk(void *context, int chunk, int worker)
         row = first * s->unit;
         rows = last * s->unit < rows ? last * s->unit : rows;
     }
-    g = product_at(task, (size_t)row);
+    g = product_into(task, task_value(task, s->y, task->item) + (size_t)row * (size_t)s->out_c,
+                     z == NULL ? NULL : task_value(task, s->z, task->item) + (size_t)row * (size_t)s->out_c);
     g.a_row = s->c;
     if (s->tail && s->rows == 1) { /* items that share one vector have stride 0 */
         g.a_row = (ptrdiff_t)(x->region == REGION_OUTER ? 0 : x->stride / sizeof(float));
@@ -83,6 +81,18 @@ static void product_chunk(void *context, int chunk, int worker)
         g.panel1 = last;
     }
     product_groups(task, g, (size_t)s->c / (size_t)layer->groups);
+}
+
+static void product_lines(const struct task *task, int first, int last, int worker)
+{
+    const struct step *s = task->step;
+    struct kernel_gemm g = product_at_line(task, first);
+
+    g.a = task_line(task, s->x, first);
+    g.a_row = s->c;
+    g.m = (last - first) * s->out_w;
+    g.scratch = scratch_of(task, worker);
+    task->run->model->kernels->gemm(&g);
 }
 
 void run_product(const struct task *task)
@@ -128,7 +138,7 @@ static void segment_lines(const struct task *task, int line, int lines, int pane
 
     for (int p = panel0; p < panel1; p += group) {
         for (int i = 0; i < lines; i++) {
-            struct kernel_gemm g = product_at(task, (size_t)(line + i) * (size_t)s->out_w);
+            struct kernel_gemm g = product_at_line(task, line + i);
             g.a = rows + (size_t)(i * w->stride_h) * pitch;
             g.a_row = w->stride_w * s->c;
             g.a_segment = (ptrdiff_t)((size_t)w->dilation_h * pitch);
@@ -140,19 +150,13 @@ static void segment_lines(const struct task *task, int line, int lines, int pane
     }
 }
 
-static void segments_chunk(void *context, int chunk, int worker)
+static void segments_part(const struct task *task, int first, int last, int panel0, int panel1, int worker)
 {
-    const struct task *task = context;
     const struct step *s = task->step;
     const struct graph_window *w = window_of(task);
     bool padded = (s->pad_top | s->pad_left | s->pad_bottom | s->pad_right) != 0;
     size_t pitch = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)s->c;
-    int first = 0, last = s->out_h, panel0 = 0, panel1 = layer_of(task)->weights->panels;
 
-    if (s->by_panels)
-        cut_range(&s->cut, chunk, &panel0, &panel1);
-    else
-        cut_range(&s->cut, chunk, &first, &last);
     for (int line = first; line < last; line += s->lines) {
         int lines = last - line < s->lines ? last - line : s->lines;
         const float *rows = task_value(task, s->x, task->item) + (size_t)(line * w->stride_h) * pitch;
@@ -192,22 +196,16 @@ static float *gather_window(const struct task *task, int line, int column, size_
     return to;
 }
 
-static void gather_chunk(void *context, int chunk, int worker)
+static void gather_part(const struct task *task, int first, int last, int panel0, int panel1, int worker)
 {
-    const struct task *task = context;
     const struct step *s = task->step;
     const struct layer *layer = layer_of(task);
-    int first = 0, last = s->out_h, panel0 = 0, panel1 = layer->weights->panels;
     size_t c = (size_t)(s->c / layer->groups);
 
-    if (s->by_panels)
-        cut_range(&s->cut, chunk, &panel0, &panel1);
-    else
-        cut_range(&s->cut, chunk, &first, &last);
     for (int line = first; line < last; line += s->lines) {
         int lines = last - line < s->lines ? last - line : s->lines;
         for (int group = 0; group < layer->groups; group++) {
-            struct kernel_gemm g = product_at(task, (size_t)line * (size_t)s->out_w);
+            struct kernel_gemm g = product_at_line(task, line);
             float *rows = scratch_of(task, worker), *to = rows;
             for (int i = 0; i < lines * s->out_w; i++)
                 to = gather_window(task, line + i / s->out_w, i % s->out_w, (size_t)group * c, c, to);
@@ -224,6 +222,26 @@ static void gather_chunk(void *context, int chunk, int worker)
     }
 }
 
+static void convolution_part(const struct task *task, int first, int last, int panel0, int panel1, int worker)
+{
+    if (layer_of(task)->way == WAY_SEGMENTS)
+        segments_part(task, first, last, panel0, panel1, worker);
+    else
+        gather_part(task, first, last, panel0, panel1, worker);
+}
+
+static void convolution_chunk(void *context, int chunk, int worker)
+{
+    const struct task *task = context;
+    int first = 0, last = task->step->out_h, panel0 = 0, panel1 = layer_of(task)->weights->panels;
+
+    if (task->step->by_panels)
+        cut_range(&task->step->cut, chunk, &panel0, &panel1);
+    else
+        cut_range(&task->step->cut, chunk, &first, &last);
+    convolution_part(task, first, last, panel0, panel1, worker);
+}
+
 static struct kernel_depthwise depthwise_of(const struct task *task)
 {
     const struct step *s = task->step;
@@ -231,8 +249,7 @@ static struct kernel_depthwise depthwise_of(const struct task *task)
     const struct graph_window *w = window_of(task);
 
     return (struct kernel_depthwise){
-        .x = task_value(task, s->x, task->item), .h = s->h, .w = s->w, .c = s->out_c,
-        .y = task_value(task, s->y, task->item), .out_h = s->out_h, .out_w = s->out_w, .weights = layer->filter,
+        .h = s->h, .w = s->w, .c = s->out_c, .out_h = s->out_h, .out_w = s->out_w, .weights = layer->filter,
         .bias = layer->bias, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .stride_h = w->stride_h,
         .stride_w = w->stride_w, .dilation_h = w->dilation_h, .dilation_w = w->dilation_w, .pad_top = s->pad_top,
         .pad_left = s->pad_left, .y1 = s->out_h, .c1 = s->out_c, .epilogue = layer->epilogue};
@@ -266,6 +283,8 @@ static void depthwise_chunk(void *context, int chunk, int worker)
     const struct step *s = task->step;
     struct kernel_depthwise d = depthwise_of(task);
 
+    d.x = task_value(task, s->x, task->item);
+    d.y = task_value(task, s->y, task->item);
     if (s->by_panels) {
         cut_range(&s->cut, chunk, &d.c0, &d.c1);
         d.c0 *= s->unit;
@@ -278,10 +297,41 @@ static void depthwise_chunk(void *context, int chunk, int worker)
     task->run->model->kernels->depthwise(&d);
 }
 
+/* The input rows under lines [first, last) as a map of their own: top and bottom pads are then what falls outside. */
+static void depthwise_lines(const struct task *task, int first, int last)
+{
+    const struct step *s = task->step;
+    struct kernel_depthwise d = depthwise_of(task);
+    int top = first * d.stride_h - s->pad_top, bottom;
+
+    bottom = top + (last - first - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
+    d.pad_top = top < 0 ? -top : 0;
+    top = top < 0 ? 0 : top > s->h ? s->h : top;
+    d.h = bottom > s->h ? s->h - top : bottom > top ? bottom - top : 0;
+    d.x = task_line(task, s->x, top);
+    d.y = task_line(task, s->y, first);
+    d.out_h = d.y1 = last - first;
+    task->run->model->kernels->depthwise(&d);
+}
+
+void step_lines(const struct task *task, int first, int last, int worker)
+{
+    switch (layer_of(task)->way) {
+    case WAY_PRODUCT:
+        product_lines(task, first, last, worker);
+        break;
+    case WAY_DEPTHWISE:
+        depthwise_lines(task, first, last);
+        break;
+    default:
+        convolution_part(task, first, last, 0, layer_of(task)->weights->panels, worker);
+        break;
+    }
+}
+
 void run_convolution(const struct task *task)
 {
-    enum layer_way way = layer_of(task)->way;
-    pool_body *body = way == WAY_DEPTHWISE ? depthwise_chunk : way == WAY_SEGMENTS ? segments_chunk : gather_chunk;
+    pool_body *body = layer_of(task)->way == WAY_DEPTHWISE ? depthwise_chunk : convolution_chunk;
 
     pool_for(task->run->pool, task->step->cut.chunks, body, (void *)(uintptr_t)task);
 }

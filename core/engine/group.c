@@ -1,0 +1,84 @@
+/* Which steps run together.  On large maps the expansion of an inverted residual block is made a few lines at a time,
+ * just before the depthwise convolution that reads it, and the projection follows at once: what lies between them never
+ * leaves the second cache, and has no place in the arena. */
+#include "core/base/arena.h"
+#include "core/engine/internal.h"
+
+#define GROUP_SIDE 56 /* maps at least as high: smaller ones stay in the caches anyway */
+#define WINDOW_BYTES ((size_t)384 << 10) /* of expanded lines: they stay in the second cache */
+
+static const struct layer *layer_at(const struct engine_model *model, const struct plan *plan, int step)
+{
+    return &model->layers[plan->steps[step].node];
+}
+
+/* Does only the next step read what this one makes, and that as its main input? */
+static bool leads_to_next(const struct plan *plan, int step)
+{
+    const struct step *s = &plan->steps[step];
+    const struct value *y = &plan->values[s->y];
+
+    return step + 1 < plan->trunk && plan->steps[step + 1].x == s->y && y->readers == 1 && !y->shared &&
+           y->root == s->y && shape_is_map(&y->shape);
+}
+
+static bool is_product(const struct layer *layer) { return layer->way == WAY_PRODUCT && layer->groups == 1; }
+
+static bool is_expansion(const struct layer *layer) { return is_product(layer) || layer->way == WAY_SEGMENTS; }
+
+/* Window 0 holds what the depthwise convolution reads, window 1 what it makes. */
+static void join(const struct engine_model *model, struct plan *plan, int leader, int members)
+{
+    for (int i = leader; i + 1 < leader + members; i++) {
+        struct value *inside = &plan->values[plan->steps[i].y];
+        inside->region = REGION_LINES;
+        inside->window = layer_at(model, plan, i)->way == WAY_DEPTHWISE;
+    }
+    plan->steps[leader].members = members;
+}
+
+/* A table whose products' last bit depends on how they are cut keeps every step whole. */
+void groups_find(const struct engine_model *model, struct plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++)
+        plan->steps[i].members = 1;
+    for (int i = 1; model->kernels->gemm_segments && i < plan->trunk; i++) {
+        const struct layer *layer = layer_at(model, plan, i);
+        if (layer->way != WAY_DEPTHWISE || layer->multiplier != 1 || !leads_to_next(plan, i - 1) ||
+            !is_expansion(layer_at(model, plan, i - 1)) ||
+            plan->values[plan->steps[i].x].shape.d[2] < GROUP_SIDE)
+            continue;
+        join(model, plan, i - 1, leads_to_next(plan, i) && is_product(layer_at(model, plan, i + 1)) ? 3 : 2);
+    }
+}
+
+/* ---- geometry ---------------------------------------------------------------------------------------------------- */
+
+static size_t line_bytes(const struct step *s) { return (size_t)s->out_w * (size_t)s->out_c * sizeof(float); }
+
+/* Chunks are lines of the depthwise convolution's output; each pays for the lines of expansion that the one before it
+ * has made as well.  Inside a chunk, as many lines at once as the window can hold. */
+void group_geometry(const struct engine_model *model, struct step *leader)
+{
+    struct step *depthwise = leader + 1, *last = leader + leader->members - 1;
+    const struct graph_window *w = &model->graph->nodes[depthwise->node].window;
+    double expand_us = step_line_us(model, leader), line_us = step_line_us(model, depthwise);
+    int overlap = lines_under(w, 1) - w->stride_h, parts;
+
+    if (last > depthwise)
+        line_us += step_line_us(model, last);
+    line_us += expand_us * w->stride_h;
+    leader->cut = cut_make(depthwise->out_h, line_us, overlap > 0 ? overlap * expand_us : 0, MOST_CHUNKS);
+    leader->group_lines = leader->cut.size;
+    while (leader->group_lines > 1 && line_bytes(leader) * (size_t)lines_under(w, leader->group_lines) > WINDOW_BYTES)
+        leader->group_lines--;
+    parts = (leader->cut.size + leader->group_lines - 1) / leader->group_lines;
+    leader->group_lines = (leader->cut.size + parts - 1) / parts;
+    leader->window_at = arena_round(leader->scratch);
+    depthwise->window_at = leader->window_at +
+                           arena_round(line_bytes(leader) * (size_t)lines_under(w, leader->group_lines));
+    last->scratch_at = depthwise->window_at;
+    if (last > depthwise)
+        last->scratch_at += arena_round(line_bytes(depthwise) * (size_t)leader->group_lines);
+    leader->scratch = last->scratch_at + arena_round(last > depthwise ? last->scratch : 0);
+}

@@ -1,0 +1,99 @@
+/* Where a network's time goes: each step's least time on one thread and its GFLOP/s.
+ *
+ *     engine_layers MODEL ISA SIZE [RUNS]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/engine/internal.h"
+
+static double now_us(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static struct engine_model *load(const char *path, const char *isa, struct infomask_error *err)
+{
+    struct engine_options options = {.arena_limit = (size_t)4 << 30};
+    struct engine_model *model = NULL;
+    struct graph *graph = NULL;
+
+    if (kernels_named(isa, &options.kernels, err) == INFOMASK_OK && onnx_read(path, NULL, &graph, err) == INFOMASK_OK &&
+        graph_infer_shapes(graph, err) == INFOMASK_OK && graph_fold_constants(graph, err) == INFOMASK_OK &&
+        graph_fuse(graph, err) == INFOMASK_OK && graph_prune(graph, err) == INFOMASK_OK)
+        (void)engine_model_create(&model, graph, &options, err);
+    else
+        graph_free(graph);
+    return model;
+}
+
+static double flops(const struct engine_model *model, const struct step *s)
+{
+    const struct layer *layer = &model->layers[s->node];
+    const struct graph_window *w = &model->graph->nodes[s->node].window;
+
+    if (layer->way == WAY_DEPTHWISE)
+        return 2.0 * s->rows * s->out_c * w->kernel_h * w->kernel_w;
+    if (layer->way == WAY_OTHER)
+        return (double)s->h * s->w * s->c;
+    return 2.0 * s->rows * layer->weights->segments * layer->weights->segment_k * layer->weights->n * layer->groups;
+}
+
+static void measure(struct engine_session *session, int runs)
+{
+    const struct engine_model *model = session->model;
+    const struct plan *plan = session->area.plan;
+    struct run run = area_run(&session->area, session);
+    double *least = calloc((size_t)plan->step_count, sizeof *least), total = 0, all = 0;
+
+    for (int r = 0; least != NULL && r < runs; r++) {
+        for (int i = 0; i < plan->step_count; i++) {
+            struct task task = {.run = &run, .step = &plan->steps[i], .lane = run.lanes};
+            double start = now_us(), time;
+            step_run(&task);
+            time = now_us() - start;
+            least[i] = r == 0 || time < least[i] ? time : least[i];
+        }
+    }
+    for (int i = 0; least != NULL && i < plan->step_count; i++) {
+        const struct step *s = &plan->steps[i];
+        double f = flops(model, s);
+        printf("%3d %-14s way %d %4d x %4d x %4d -> %4d x %4d x %4d chunks %2d%s %8.1f us %6.1f GF/s\n", i,
+               graph_op_name(model->graph->nodes[s->node].op), (int)model->layers[s->node].way, s->h, s->w, s->c,
+               s->out_h, s->out_w, s->out_c, s->cut.chunks, s->by_panels ? " panels" : "       ", least[i],
+               f / least[i] / 1e3);
+        total += least[i];
+        all += f;
+    }
+    printf("sum of least times %.1f us, %.1f GF/s\n", total, all / total / 1e3);
+    free(least);
+}
+
+int main(int argc, char **argv)
+{
+    struct infomask_error err = {0};
+    struct engine_model *model;
+    struct engine_session *session = NULL;
+    float *input;
+    int side;
+
+    if (argc < 4)
+        return 2;
+    kernels_warm_up();
+    side = (int)strtol(argv[3], NULL, 10);
+    model = load(argv[1], argv[2], &err);
+    if (model == NULL || engine_session_create(&session, model, NULL, &err) != INFOMASK_OK ||
+        engine_prepare(session, 1, side, side, false, &input, &err) != INFOMASK_OK) {
+        (void)fprintf(stderr, "engine_layers: %s\n", err.text);
+        return 1;
+    }
+    for (size_t i = 0; i < (size_t)side * (size_t)side * (size_t)engine_model_info(model)->channels; i++)
+        input[i] = (float)(i % 255) / 128 - 1;
+    measure(session, argc > 4 ? (int)strtol(argv[4], NULL, 10) : 100);
+    engine_session_free(session);
+    engine_model_free(model);
+    return 0;
+}

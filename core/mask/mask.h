@@ -105,6 +105,7 @@ struct mask_region {
     float peak;
     double sum;    /* of the positive values */
     double signed_sum; /* of all values */
+    double sum_x, sum_y; /* of the pixels' columns and rows */
 };
 struct mask_regions {
     struct mask_region *region; /* by falling number of pixels, ties by position; owned */
@@ -121,9 +122,18 @@ enum infomask_status mask_regions_find(const uint8_t *mask, int h, int w, mask_v
                                        int most, struct mask_regions *regions, struct infomask_error *err);
 void mask_regions_fini(struct mask_regions *regions);
 
-/* Canvases with strokes: every 8-connected region of strokes [h, w] (not 0) whose mean value is over `threshold` is set
- * to 255 in out [h, w], all else to 0.  out may be strokes. */
-enum infomask_status mask_strokes(const uint8_t *strokes, int h, int w, mask_value_row *value, void *context,
-                                  double threshold, uint8_t *out, struct infomask_error *err);
+/* Canvases with strokes: an 8-connected region of MASK_STROKE pixels is set to 255 in out [h, w] if its value is over
+ * `threshold`, and so are the MASK_RIM pixels beside it; all else is 0.  A region that fits the view has the value of the
+ * window that is centred on it, a larger one the mean over its pixels.  out may be strokes. */
+enum { MASK_RIM = 1, MASK_STROKE = 255 };
+struct mask_stroke_values {
+    mask_value_row *row;
+    double (*centre)(void *context, double y, double x); /* value at a place; NULL: means only */
+    void *context;
+    int view_h, view_w;
+    double threshold;
+};
+enum infomask_status mask_strokes(const uint8_t *strokes, int h, int w, const struct mask_stroke_values *values,
+                                  uint8_t *out, struct infomask_error *err);
 
 #endif

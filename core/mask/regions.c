@@ -6,6 +6,8 @@
 
 #include "core/mask/mask.h"
 
+#define RIM_SWEEPS 4
+
 struct run {
     int from, to; /* columns [from, to) */
     int label;
@@ -47,6 +49,8 @@ static void merge(struct mask_region *a, const struct mask_region *b)
     a->pixels += b->pixels;
     a->sum += b->sum;
     a->signed_sum += b->signed_sum;
+    a->sum_x += b->sum_x;
+    a->sum_y += b->sum_y;
     if (b->peak > a->peak || (b->peak == a->peak && earlier)) {
         a->peak = b->peak;
         a->peak_x = b->peak_x;
@@ -79,6 +83,8 @@ static struct mask_region run_region(const struct run *run, int y, const float *
     r.peak_x = run->from;
     r.peak_y = y;
     r.peak = value[run->from];
+    r.sum_x = r.width * (run->from + run->to - 1) / 2.0;
+    r.sum_y = (double)r.width * y;
     for (int x = run->from; x < run->to; x++) {
         r.sum += value[x] > 0 ? (double)value[x] : 0;
         r.signed_sum += (double)value[x];
@@ -267,39 +273,97 @@ static bool remember(struct labels *labels, const struct finder *f)
     return true;
 }
 
-static void paint_strokes(struct finder *f, const struct labels *labels, const uint8_t *strokes, int h,
-                          double threshold, uint8_t *out)
+/* The pixels of strokes themselves, without those at their rim. */
+static void core_row(const uint8_t *strokes, int w, uint8_t *row)
+{
+    for (int x = 0; x < w; x++)
+        row[x] = strokes[x] == MASK_STROKE ? 255 : 0;
+}
+
+static double stroke_value(const struct mask_stroke_values *values, const struct mask_region *r)
+{
+    double n = (double)r->pixels;
+
+    if (values->centre == NULL || r->width > values->view_w || r->height > values->view_h)
+        return r->signed_sum / n;
+    return values->centre(values->context, r->sum_y / n, r->sum_x / n);
+}
+
+enum { TAKEN = 255, LEFT = 254, RIM = MASK_RIM };
+
+static void judge_strokes(struct finder *f, const struct labels *labels, const uint8_t *strokes, int h,
+                          const struct mask_stroke_values *values, uint8_t *row, uint8_t *out)
 {
     size_t at = 0, width = (size_t)(unsigned)f->w;
 
     for (int y = 0; y < h; y++) {
-        uint8_t *row = out + (size_t)y * width;
-        int count = cut_runs(strokes + (size_t)y * width, f->w, f->here);
-        memset(row, 0, width);
+        const uint8_t *in = strokes + (size_t)y * width;
+        uint8_t *to = out + (size_t)y * width;
+        int count;
+        core_row(in, f->w, row);
+        count = cut_runs(row, f->w, f->here);
+        for (size_t x = 0; x < width; x++)
+            to[x] = in[x] == RIM ? RIM : 0;
         for (int i = 0; i < count; i++) {
             const struct mask_region *r = &f->node[find_root(f, labels->label[at++])].region;
-            if (r->signed_sum > threshold * (double)r->pixels)
-                memset(row + f->here[i].from, 255, (size_t)(f->here[i].to - f->here[i].from));
+            int verdict = stroke_value(values, r) > values->threshold ? TAKEN : LEFT;
+            memset(to + f->here[i].from, verdict, (size_t)(f->here[i].to - f->here[i].from));
         }
     }
 }
 
-enum infomask_status mask_strokes(const uint8_t *strokes, int h, int w, mask_value_row *value, void *context,
-                                  double threshold, uint8_t *out, struct infomask_error *err)
+/* A rim pixel goes with a neighbour whose fate is known: those before it, or (backwards) after it in reading order. */
+static bool settle_rim(uint8_t *out, int h, int w, int step)
+{
+    bool changed = false;
+
+    for (int i = 0; i < h * w; i++) {
+        int at = step > 0 ? i : h * w - 1 - i, y = at / w, x = at % w;
+        if (out[at] != RIM)
+            continue;
+        for (int k = 0; k < 4 && out[at] == RIM; k++) {
+            int ny = k < 3 ? y - step : y, nx = k < 3 ? x + k - 1 : x - step;
+            if (ny >= 0 && ny < h && nx >= 0 && nx < w && out[ny * w + nx] > RIM)
+                out[at] = out[ny * w + nx];
+        }
+        changed = changed || out[at] != RIM;
+    }
+    return changed;
+}
+
+static void settle(uint8_t *out, int h, int w)
+{
+    bool changed = true;
+
+    for (int sweep = 0; sweep < RIM_SWEEPS && changed; sweep++) {
+        changed = settle_rim(out, h, w, 1);
+        changed = settle_rim(out, h, w, -1) || changed;
+    }
+    for (size_t i = 0; i < (size_t)h * (size_t)w; i++)
+        out[i] = out[i] == TAKEN ? 255 : 0;
+}
+
+enum infomask_status mask_strokes(const uint8_t *strokes, int h, int w, const struct mask_stroke_values *values,
+                                  uint8_t *out, struct infomask_error *err)
 {
     struct finder f;
     struct labels labels = {0};
-    float *values = calloc((size_t)w, sizeof *values);
-    bool fine = finder_init(&f, w) && values != NULL;
+    float *row_values = calloc((size_t)w, sizeof *row_values);
+    uint8_t *row = malloc((size_t)w);
+    bool fine = finder_init(&f, w) && row_values != NULL && row != NULL;
 
     for (int y = 0; fine && y < h; y++) {
-        value(context, y, values);
-        fine = find_row(&f, strokes + (size_t)y * (size_t)w, y, values) && remember(&labels, &f);
+        values->row(values->context, y, row_values);
+        core_row(strokes + (size_t)y * (size_t)w, w, row);
+        fine = find_row(&f, row, y, row_values) && remember(&labels, &f);
     }
-    if (fine)
-        paint_strokes(&f, &labels, strokes, h, threshold, out);
+    if (fine) {
+        judge_strokes(&f, &labels, strokes, h, values, row, out);
+        settle(out, h, w);
+    }
     free(labels.label);
     finder_fini(&f);
-    free(values);
+    free(row_values);
+    free(row);
     return fine ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the strokes of the mask");
 }

@@ -75,7 +75,8 @@ enum infomask_status paint_guide(const struct mask_plan *plan, int h, int w, flo
 enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
 /* Objects, area and share anew from mask->pixels. */
 enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_error *err);
-/* Is the photo strokes on a flat background?  Then marks [height, width] (may be NULL) is 255 on the strokes. */
+/* Is the photo strokes on a flat background?  Then marks [height, width] (may be NULL) is MASK_STROKE on the
+ * strokes and MASK_RIM on fainter pixels. */
 enum infomask_status paint_strokes(struct infomask_photo *photo, uint8_t *marks, bool *flat,
                                    struct infomask_timing *timing, struct infomask_error *err);
 

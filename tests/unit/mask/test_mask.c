@@ -373,23 +373,72 @@ static void regions_have_boxes_peaks_and_shares(void **state)
     mask_regions_fini(&found);
 }
 
+static double left_half(void *context, double y, double x)
+{
+    (void)context;
+    return x < 12 && y < RH ? 1 : -1;
+}
+
 static void strokes_are_taken_whole(void **state)
 {
     uint8_t mask[RH * RW] = {0}, out[RH * RW];
     float value[RH * RW];
+    struct mask_stroke_values values = {.row = value_row, .context = value};
 
     (void)state;
     for (int i = 0; i < RH * RW; i++)
         value[i] = i % RW < 12 ? 1.0F : -1.0F;
     for (int x = 5; x < 17; x++)
-        mask[4 * RW + x] = 1; /* 7 pixels at 1, 5 at -1: over 0 */
+        mask[4 * RW + x] = MASK_STROKE; /* 7 pixels at 1, 5 at -1: over 0 */
     for (int x = 9; x < 20; x++)
-        mask[9 * RW + x] = 1; /* 3 at 1, 8 at -1 */
-    assert_int_equal(mask_strokes(mask, RH, RW, value_row, value, 0, out, NULL), INFOMASK_OK);
+        mask[9 * RW + x] = MASK_STROKE; /* 3 at 1, 8 at -1 */
+    assert_int_equal(mask_strokes(mask, RH, RW, &values, out, NULL), INFOMASK_OK);
     for (int i = 0; i < RH * RW; i++)
         assert_int_equal(out[i], mask[i] != 0 && i / RW == 4 ? 255 : 0);
-    assert_int_equal(mask_strokes(mask, RH, RW, value_row, value, 0, mask, NULL), INFOMASK_OK);
+    assert_int_equal(mask_strokes(mask, RH, RW, &values, mask, NULL), INFOMASK_OK);
     assert_memory_equal(mask, out, sizeof out); /* in place */
+}
+
+/* A stroke within the view is judged at its centre, whatever the mean; a larger one by the mean. */
+static void small_strokes_are_judged_at_their_centre(void **state)
+{
+    uint8_t mask[RH * RW] = {0}, out[RH * RW];
+    float value[RH * RW];
+    struct mask_stroke_values values = {
+        .row = value_row, .centre = left_half, .context = value, .view_h = 3, .view_w = 6};
+
+    (void)state;
+    for (int i = 0; i < RH * RW; i++)
+        value[i] = -1;
+    for (int x = 4; x < 9; x++)
+        mask[4 * RW + x] = MASK_STROKE; /* centre in the left half */
+    for (int x = 2; x < 9; x++)
+        mask[9 * RW + x] = MASK_STROKE; /* too wide */
+    for (int x = 16; x < 20; x++)
+        mask[6 * RW + x] = MASK_STROKE; /* in the right half */
+    assert_int_equal(mask_strokes(mask, RH, RW, &values, out, NULL), INFOMASK_OK);
+    for (int i = 0; i < RH * RW; i++)
+        assert_int_equal(out[i], mask[i] != 0 && i / RW == 4 ? 255 : 0);
+}
+
+/* Rim pixels go with the stroke that they touch, round corners too; those that touch none are left. */
+static void rims_go_with_their_stroke(void **state)
+{
+    uint8_t mask[RH * RW] = {0}, out[RH * RW];
+    float value[RH * RW];
+    struct mask_stroke_values values = {.row = value_row, .context = value};
+
+    (void)state;
+    for (int i = 0; i < RH * RW; i++)
+        value[i] = i % RW < 12 ? 1.0F : -1.0F;
+    for (int y = 2; y < 9; y++)
+        for (int x = 3; x < 9; x++)
+            mask[y * RW + x] = mask[y * RW + x + 12] = MASK_RIM;
+    mask[5 * RW + 5] = mask[5 * RW + 17] = MASK_STROKE;
+    mask[12 * RW + 3] = MASK_RIM;
+    assert_int_equal(mask_strokes(mask, RH, RW, &values, out, NULL), INFOMASK_OK);
+    for (int i = 0; i < RH * RW; i++)
+        assert_int_equal(out[i], mask[i] != 0 && i % RW < 12 && i / RW < 9 ? 255 : 0);
 }
 
 int main(void)
@@ -409,6 +458,8 @@ int main(void)
         cmocka_unit_test(regions_as_by_flooding),
         cmocka_unit_test(regions_have_boxes_peaks_and_shares),
         cmocka_unit_test(strokes_are_taken_whole),
+        cmocka_unit_test(small_strokes_are_judged_at_their_centre),
+        cmocka_unit_test(rims_go_with_their_stroke),
     };
     return cmocka_run_group_tests_name("mask", tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ struct infomask_model_spec {
 
     /* The folder's own mask settings; 0 or NULL: the built-in ones. */
     const char *mask_threshold; /* as the parameter `threshold` */
-    int mask_resolution;
+    int mask_resolution;        /* side of the square with the pass's area; -1: native, if memory allows */
     double mask_min_evidence; /* nats; NAN or 0: 0.29 log K */
     int mask_window;          /* cells of the window PMI: 0: 5 */
 };

@@ -14,6 +14,6 @@ $(B)/steps: tests/conformance/steps.c $(LIB)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB) $(package_libs)
 
 .PHONY: conformance
-conformance: $(BIN) $(B)/steps $(CONFORMANCE_VENV)/.done model ## compare masks with OpenCV, NumPy and onnxruntime, step by step and whole
-	$(Q)INFOMASK_STEPS=$(abspath $(B)/steps) INFOMASK_BIN=$(abspath $(BIN)) \
+conformance: $(BIN) $(B)/steps $(CONFORMANCE_VENV)/.done model ## compare masks with OpenCV, NumPy and onnxruntime, step by step and whole; MNIST=DIR: digits too
+	$(Q)INFOMASK_STEPS=$(abspath $(B)/steps) INFOMASK_BIN=$(abspath $(BIN)) MNIST=$(MNIST) \
 		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance

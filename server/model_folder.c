@@ -390,7 +390,10 @@ static void read_mask(struct reader *reader, struct infomask_model_spec *spec, c
     struct reader mask = read_object(reader, "mask", "mask.");
 
     read_string(&mask, "threshold", &spec->mask_threshold);
-    read_integer(&mask, "resolution", 32, 16384, &spec->mask_resolution);
+    if (json_string(member(&mask, "resolution")) != NULL && strcmp(json_string(member(&mask, "resolution")), "native") == 0)
+        spec->mask_resolution = -1;
+    else
+        read_integer(&mask, "resolution", 32, 16384, &spec->mask_resolution);
     read_number(&mask, "min_evidence", 0, 1000, &spec->mask_min_evidence);
     read_integer(&mask, "window", 1, 1000, &spec->mask_window);
     warn_of_unknown(&mask, "|threshold|resolution|min_evidence|window|", name, warn, context);

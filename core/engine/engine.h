@@ -58,8 +58,8 @@ struct engine_info {
 };
 const struct engine_info *engine_model_info(const struct engine_model *model);
 
-/* Bytes of arena that a run at (n, h, w) needs; 0 if it does not fit the network. */
-size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w);
+/* Bytes of arena that a run at (n, h, w) needs, with the taps kept or without; 0 if it does not fit the network. */
+size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w, bool taps);
 
 enum infomask_status engine_session_create(struct engine_session **session, struct engine_model *model,
                                            struct pool *pool, struct infomask_error *err);

@@ -50,7 +50,7 @@ static enum infomask_status too_large(const struct engine_session *session, cons
     int side = plan->h > plan->w ? plan->h : plan->w;
 
     /* memory grows with the area: the largest multiple of the stride that surely fits */
-    while (side > 1 && engine_arena_bytes(session->model, plan->n, side, side) > limit)
+    while (side > 1 && engine_arena_bytes(session->model, plan->n, side, side, plan->taps) > limit)
         side = side > 16 ? side - side / 16 : side - 1;
     return error_set(err, INFOMASK_LIMIT,
                      "a run of %d x %d x %d needs %zu MiB, more than the %zu MiB that a session may use; %d x %d fits",
@@ -179,13 +179,13 @@ void engine_head(const struct engine_model *model, const float *mean, float *z)
     model->kernels->gemm(&g);
 }
 
-size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w)
+size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w, bool taps)
 {
     struct plan *plan = NULL;
     size_t bytes = 0;
 
     if (n < 1 || h < 1 || w < 1 || (model->info.fixed_size && (h != model->base_h || w != model->base_w)) ||
-        plan_get(model, n, h, w, false, false, &plan, NULL) != INFOMASK_OK)
+        plan_get(model, n, h, w, taps, false, &plan, NULL) != INFOMASK_OK)
         return 0;
     if (!area_bytes(plan, 1, 1, &bytes))
         bytes = SIZE_MAX;
@@ -196,7 +196,7 @@ size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w)
 void engine_session_trim(struct engine_session *session)
 {
     struct engine_model *model = session->model;
-    size_t own = engine_arena_bytes(model, 1, model->base_h, model->base_w);
+    size_t own = engine_arena_bytes(model, 1, model->base_h, model->base_w, false);
 
     area_fini(&session->noisy, model);
     session->ran = false;

@@ -122,18 +122,21 @@ enum infomask_status mask_regions_find(const uint8_t *mask, int h, int w, mask_v
                                        int most, struct mask_regions *regions, struct infomask_error *err);
 void mask_regions_fini(struct mask_regions *regions);
 
-/* Canvases with strokes: an 8-connected region of MASK_STROKE pixels is set to 255 in out [h, w] if its value is over
- * `threshold`, and so are the MASK_RIM pixels beside it; all else is 0.  A region that fits the view has the value of the
- * window that is centred on it, a larger one the mean over its pixels.  out may be strokes. */
+/* Canvases: strokes are the 8-connected regions of MASK_STROKE pixels; fainter pixels beside them, MASK_RIM, go with
+ * them when they are painted. */
 enum { MASK_RIM = 1, MASK_STROKE = 255 };
-struct mask_stroke_values {
-    mask_value_row *row;
-    double (*centre)(void *context, double y, double x); /* value at a place; NULL: means only */
-    void *context;
-    int view_h, view_w;
-    double threshold;
+struct mask_strokes {
+    struct mask_region *region; /* by their first pixels in reading order; owned */
+    int count;
+    int *stroke; /* [runs] which one each run of pixels belongs to, in reading order; owned */
+    size_t runs;
 };
-enum infomask_status mask_strokes(const uint8_t *strokes, int h, int w, const struct mask_stroke_values *values,
-                                  uint8_t *out, struct infomask_error *err);
+enum infomask_status mask_strokes_find(const uint8_t *marks, int h, int w, mask_value_row *value, void *context,
+                                       struct mask_strokes *strokes, struct infomask_error *err);
+void mask_strokes_fini(struct mask_strokes *strokes);
+/* out [h, w] is 255 on every stroke that is taken and on its rim, else 0.  marks: those that the strokes were found in;
+ * out may be marks. */
+enum infomask_status mask_strokes_paint(const struct mask_strokes *strokes, const uint8_t *marks, int h, int w,
+                                        const bool *taken, uint8_t *out, struct infomask_error *err);
 
 #endif

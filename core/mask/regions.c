@@ -250,67 +250,91 @@ void mask_regions_fini(struct mask_regions *regions)
     *regions = (struct mask_regions){0};
 }
 
-/* Remembers the label that each run had when it was found, in reading order. */
-struct labels {
-    int *label;
-    size_t count, capacity;
-};
+/* ---- Strokes ------------------------------------------------------------------------------------------------------- */
 
-static bool remember(struct labels *labels, const struct finder *f)
+/* The pixels of strokes themselves, without those at their rim. */
+static void core_row(const uint8_t *marks, int w, uint8_t *row)
 {
-    size_t need = labels->count + (size_t)f->here_count;
+    for (int x = 0; x < w; x++)
+        row[x] = marks[x] == MASK_STROKE ? 255 : 0;
+}
 
-    if (need > labels->capacity) {
+/* Remembers the label that each run had when it was found, in reading order. */
+static bool remember(struct mask_strokes *strokes, size_t *capacity, const struct finder *f)
+{
+    size_t need = strokes->runs + (size_t)f->here_count;
+
+    if (need > *capacity) {
         size_t more = need * 2 + 64;
-        int *bigger = realloc(labels->label, more * sizeof *bigger);
+        int *bigger = realloc(strokes->stroke, more * sizeof *bigger);
         if (bigger == NULL)
             return false;
-        labels->label = bigger;
-        labels->capacity = more;
+        strokes->stroke = bigger;
+        *capacity = more;
     }
     for (int i = 0; i < f->here_count; i++)
-        labels->label[labels->count++] = f->here[i].label;
+        strokes->stroke[strokes->runs++] = f->here[i].label;
     return true;
 }
 
-/* The pixels of strokes themselves, without those at their rim. */
-static void core_row(const uint8_t *strokes, int w, uint8_t *row)
+/* Labels become the numbers of strokes: the roots in the order of their labels, which is that of first pixels. */
+static bool number_strokes(struct finder *f, struct mask_strokes *strokes)
 {
-    for (int x = 0; x < w; x++)
-        row[x] = strokes[x] == MASK_STROKE ? 255 : 0;
+    int *number = malloc(((size_t)f->count + 1) * sizeof *number);
+
+    strokes->region = malloc(((size_t)f->count + 1) * sizeof *strokes->region);
+    if (number == NULL || strokes->region == NULL) {
+        free(number);
+        return false;
+    }
+    for (int i = 0; i < f->count; i++)
+        if (f->node[i].parent == i) {
+            number[i] = strokes->count;
+            strokes->region[strokes->count++] = f->node[i].region;
+        }
+    for (size_t i = 0; i < strokes->runs; i++)
+        strokes->stroke[i] = number[find_root(f, strokes->stroke[i])];
+    free(number);
+    return true;
 }
 
-static double stroke_value(const struct mask_stroke_values *values, const struct mask_region *r)
+static enum infomask_status no_memory(struct infomask_error *err)
 {
-    double n = (double)r->pixels;
+    return error_set(err, INFOMASK_MEMORY, "no memory for the strokes of the mask");
+}
 
-    if (values->centre == NULL || r->width > values->view_w || r->height > values->view_h)
-        return r->signed_sum / n;
-    return values->centre(values->context, r->sum_y / n, r->sum_x / n);
+enum infomask_status mask_strokes_find(const uint8_t *marks, int h, int w, mask_value_row *value, void *context,
+                                       struct mask_strokes *strokes, struct infomask_error *err)
+{
+    struct finder f;
+    size_t capacity = 0;
+    float *values = calloc((size_t)w, sizeof *values);
+    uint8_t *row = malloc((size_t)w);
+    bool fine = finder_init(&f, w) && values != NULL && row != NULL;
+
+    *strokes = (struct mask_strokes){0};
+    for (int y = 0; fine && y < h; y++) {
+        value(context, y, values);
+        core_row(marks + (size_t)y * (size_t)w, w, row);
+        fine = find_row(&f, row, y, values) && remember(strokes, &capacity, &f);
+    }
+    fine = fine && number_strokes(&f, strokes);
+    finder_fini(&f);
+    free(values);
+    free(row);
+    if (!fine)
+        mask_strokes_fini(strokes);
+    return fine ? INFOMASK_OK : no_memory(err);
+}
+
+void mask_strokes_fini(struct mask_strokes *strokes)
+{
+    free(strokes->region);
+    free(strokes->stroke);
+    *strokes = (struct mask_strokes){0};
 }
 
 enum { TAKEN = 255, LEFT = 254, RIM = MASK_RIM };
-
-static void judge_strokes(struct finder *f, const struct labels *labels, const uint8_t *strokes, int h,
-                          const struct mask_stroke_values *values, uint8_t *row, uint8_t *out)
-{
-    size_t at = 0, width = (size_t)(unsigned)f->w;
-
-    for (int y = 0; y < h; y++) {
-        const uint8_t *in = strokes + (size_t)y * width;
-        uint8_t *to = out + (size_t)y * width;
-        int count;
-        core_row(in, f->w, row);
-        count = cut_runs(row, f->w, f->here);
-        for (size_t x = 0; x < width; x++)
-            to[x] = in[x] == RIM ? RIM : 0;
-        for (int i = 0; i < count; i++) {
-            const struct mask_region *r = &f->node[find_root(f, labels->label[at++])].region;
-            int verdict = stroke_value(values, r) > values->threshold ? TAKEN : LEFT;
-            memset(to + f->here[i].from, verdict, (size_t)(f->here[i].to - f->here[i].from));
-        }
-    }
-}
 
 /* A rim pixel goes with a neighbour whose fate is known: those before it, or (backwards) after it in reading order. */
 static bool settle_rim(uint8_t *out, int h, int w, int step)
@@ -343,27 +367,31 @@ static void settle(uint8_t *out, int h, int w)
         out[i] = out[i] == TAKEN ? 255 : 0;
 }
 
-enum infomask_status mask_strokes(const uint8_t *strokes, int h, int w, const struct mask_stroke_values *values,
-                                  uint8_t *out, struct infomask_error *err)
+enum infomask_status mask_strokes_paint(const struct mask_strokes *strokes, const uint8_t *marks, int h, int w,
+                                        const bool *taken, uint8_t *out, struct infomask_error *err)
 {
-    struct finder f;
-    struct labels labels = {0};
-    float *row_values = calloc((size_t)w, sizeof *row_values);
+    size_t at = 0;
+    struct run *runs = malloc(((size_t)w / 2 + 1) * sizeof *runs);
     uint8_t *row = malloc((size_t)w);
-    bool fine = finder_init(&f, w) && row_values != NULL && row != NULL;
 
-    for (int y = 0; fine && y < h; y++) {
-        values->row(values->context, y, row_values);
-        core_row(strokes + (size_t)y * (size_t)w, w, row);
-        fine = find_row(&f, row, y, row_values) && remember(&labels, &f);
+    for (int y = 0; y < h && runs != NULL && row != NULL; y++) {
+        const uint8_t *in = marks + (size_t)y * (size_t)w;
+        uint8_t *to = out + (size_t)y * (size_t)w;
+        int count;
+        core_row(in, w, row);
+        count = cut_runs(row, w, runs);
+        for (int x = 0; x < w; x++)
+            to[x] = in[x] == MASK_RIM ? RIM : 0;
+        for (int i = 0; i < count; i++)
+            memset(to + runs[i].from, taken[strokes->stroke[at++]] ? TAKEN : LEFT, (size_t)(runs[i].to - runs[i].from));
     }
-    if (fine) {
-        judge_strokes(&f, &labels, strokes, h, values, row, out);
+    if (runs != NULL && row != NULL)
         settle(out, h, w);
-    }
-    free(labels.label);
-    finder_fini(&f);
-    free(row_values);
     free(row);
-    return fine ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the strokes of the mask");
+    if (runs == NULL || row == NULL) {
+        free(runs);
+        return no_memory(err);
+    }
+    free(runs);
+    return INFOMASK_OK;
 }

@@ -122,14 +122,21 @@ static enum infomask_quality nearest_preset(const struct mask_plan *plan)
     return scale < sqrt(preset_scale[INFOMASK_MIDDLE] * 2) ? INFOMASK_MIDDLE : INFOMASK_STANDARD;
 }
 
+/* May the pass be of that size?  (0 bytes: the engine has no plan of it and will say why.) */
+static bool pass_fits(struct infomask_model *model, int h, int w)
+{
+    size_t bytes = engine_arena_bytes(model->engine, 1, h, w, true);
+    size_t limit = model->spec.arena_limit != 0 ? model->spec.arena_limit : (size_t)256 << 20;
+
+    return bytes != 0 && bytes <= limit - limit / 16; /* every worker's scratch is not in the bytes */
+}
+
 static bool side_fits(struct infomask_model *model, const struct infomask_photo *photo, int side)
 {
     int h, w;
-    size_t bytes, limit = model->spec.arena_limit != 0 ? model->spec.arena_limit : (size_t)256 << 20;
 
     size_of_side(model, photo, side, &h, &w);
-    bytes = engine_arena_bytes(model->engine, 1, h, w);
-    return bytes != 0 && bytes <= limit;
+    return pass_fits(model, h, w);
 }
 
 int infomask_largest_resolution(struct infomask_model *model, const struct infomask_photo *photo)
@@ -152,15 +159,12 @@ static enum infomask_status check_resolution(const struct mask_plan *plan, struc
 {
     struct infomask_model *model = plan->session->model;
     int asked = plan->options->resolution, largest;
-    size_t bytes, limit = model->spec.arena_limit != 0 ? model->spec.arena_limit : (size_t)256 << 20;
+    size_t limit = model->spec.arena_limit != 0 ? model->spec.arena_limit : (size_t)256 << 20;
 
     if (asked != 0 && model->info.fixed_size)
         return error_set(err, INFOMASK_ARGUMENT, "resolution cannot be chosen: this model takes only %d x %d",
                          model->spec.width, model->spec.height);
-    if (asked == 0)
-        return INFOMASK_OK;
-    bytes = engine_arena_bytes(model->engine, 1, plan->view.out_height, plan->view.out_width);
-    if (bytes != 0 && bytes <= limit)
+    if (asked == 0 || pass_fits(model, plan->view.out_height, plan->view.out_width))
         return INFOMASK_OK;
     largest = infomask_largest_resolution(model, plan->photo);
     return error_set(err, INFOMASK_ARGUMENT, "resolution %d x %d needs more than the %zu MiB of a worker: at most %d",
@@ -220,7 +224,7 @@ static enum infomask_status plan_strokes(struct mask_plan *plan, struct infomask
     plan->strokes = false;
     if (plan->rule != INFOMASK_THRESHOLD_WINDOW || plan->options->no_refine || !canvas)
         return INFOMASK_OK;
-    return paint_strokes(plan->photo, NULL, &plan->strokes, timing, err);
+    return strokes_mark(plan->photo, NULL, &plan->strokes, timing, err);
 }
 
 static enum infomask_status plan_targets(struct mask_plan *plan, struct infomask_error *err)
@@ -238,9 +242,13 @@ static enum infomask_status plan_targets(struct mask_plan *plan, struct infomask
 
 enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *err)
 {
+    struct infomask_model *model = plan->session->model;
     int h, w;
 
     size_of_pass(plan, &h, &w);
+    if (plan->options->resolution == 0 && model->spec.mask_resolution != 0 && !model->info.fixed_size &&
+        !pass_fits(model, h, w)) /* the folder's wish, as far as it goes */
+        size_of_side(model, plan->photo, infomask_largest_resolution(model, plan->photo), &h, &w);
     plan->view = image_view_whole(plan->photo->info.width, plan->photo->info.height, w, h);
     plan->view.filter = plan->session->model->filter;
     return check_resolution(plan, err);

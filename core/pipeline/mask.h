@@ -1,5 +1,5 @@
 /* How a mask is made (docs/masks.md), in the order of the files: the plan of one request (mask.c), one chain a target
- * at working size (chain.c, occlusion.c), and the photo's own pixels (paint.c).  Private to core/pipeline.
+ * at working size (chain.c, occlusion.c), and the photo's own pixels (paint.c; strokes.c for canvases).  Private to core/pipeline.
  *
  * Working size: the photo with its longest side at 224.  Nothing here grows with the photo but the mask's bytes.
  */
@@ -75,10 +75,12 @@ enum infomask_status paint_guide(const struct mask_plan *plan, int h, int w, flo
 enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
 /* Objects, area and share anew from mask->pixels. */
 enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_error *err);
-/* Is the photo strokes on a flat background?  Then marks [height, width] (may be NULL) is MASK_STROKE on the
- * strokes and MASK_RIM on fainter pixels. */
-enum infomask_status paint_strokes(struct infomask_photo *photo, uint8_t *marks, bool *flat,
-                                   struct infomask_timing *timing, struct infomask_error *err);
+/* Is the photo strokes on a flat background?  Then marks [height, width] (may be NULL) is MASK_STROKE on the strokes
+ * and MASK_RIM on fainter pixels. */
+enum infomask_status strokes_mark(struct infomask_photo *photo, uint8_t *marks, bool *flat,
+                                  struct infomask_timing *timing, struct infomask_error *err);
+/* Cuts mask->pixels of a canvas: the strokes of each target, whole.  Runs the network. */
+enum infomask_status strokes_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
 
 /* Only the view of the pass that makes the map. */
 enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *err);

@@ -8,13 +8,6 @@
 #include "core/pipeline/mask.h"
 
 #define MOST_OBJECTS 256
-#define LEVELS 256
-#define FLAT_SHARE 0.4      /* of the pixels near the commonest grey: a flat background */
-#define FLAT_SPREAD 12      /* grey levels */
-#define FLAT_MOST 0.95      /* of the background's pixels: their distance from it is its noise */
-#define STROKES_LEAST 0.002 /* of all pixels: as many are strokes */
-#define STROKE_LEVELS 48    /* from the background's grey to a stroke's, at most */
-#define RIM_LEVELS 16       /* to its rim's, on a background that is not quite flat */
 
 static enum infomask_status no_memory(struct infomask_error *err)
 {
@@ -97,62 +90,6 @@ static enum infomask_status paint_layer(const struct mask_layer *layer, struct i
         }
     }
     layer_rows_fini(&rows);
-    return status;
-}
-
-static void enlarged_row(void *context, int y, float *row) { pixels_enlarge_row(context, y, row); }
-
-/* The enlarged map at a place between pixels. */
-static double enlarged_at(void *context, double y, double x)
-{
-    const struct pixels_enlarge *e = context;
-    double v = fmin(fmax((y + 0.5) * e->in_h / e->h - 0.5, 0), e->in_h - 1);
-    double u = fmin(fmax((x + 0.5) * e->in_w / e->w - 0.5, 0), e->in_w - 1);
-    int top = (int)v, left = (int)u, below = top + 1 < e->in_h ? top + 1 : top, right = left + 1 < e->in_w ? left + 1 : left;
-    const float *up = e->map + (size_t)top * (size_t)e->in_w, *down = e->map + (size_t)below * (size_t)e->in_w;
-    double above = up[left] + (up[right] - up[left]) * (u - left);
-
-    return above + (down[left] + (down[right] - down[left]) * (u - left) - above) * (v - top);
-}
-
-static enum infomask_status paint_stroke_layer(const struct mask_plan *plan, const struct mask_layer *layer,
-                                               const uint8_t *marks, uint8_t *scratch, struct infomask_mask *mask,
-                                               struct infomask_error *err)
-{
-    const struct infomask_model_spec *spec = &plan->session->model->spec;
-    struct pixels_enlarge enlarge;
-    struct mask_stroke_values values = {.row = enlarged_row, .centre = enlarged_at, .context = &enlarge};
-    size_t n = (size_t)mask->width * (size_t)mask->height;
-    enum infomask_status status =
-        pixels_enlarge_init(&enlarge, layer->x, layer->h, layer->w, mask->height, mask->width, err);
-
-    if (status != INFOMASK_OK)
-        return status;
-    values.view_h = (int)((int64_t)spec->height * mask->height / plan->view.out_height);
-    values.view_w = (int)((int64_t)spec->width * mask->width / plan->view.out_width);
-    values.threshold = layer->level;
-    status = mask_strokes(marks, mask->height, mask->width, &values, scratch, err);
-    for (size_t i = 0; i < n && status == INFOMASK_OK; i++)
-        mask->pixels[i] |= scratch[i];
-    pixels_enlarge_fini(&enlarge);
-    return status;
-}
-
-static enum infomask_status paint_stroke_layers(const struct mask_plan *plan, struct infomask_mask *mask,
-                                                struct infomask_error *err)
-{
-    size_t n = (size_t)mask->width * (size_t)mask->height;
-    uint8_t *marks = malloc(n), *scratch = malloc(n);
-    bool flat;
-    enum infomask_status status = marks == NULL || scratch == NULL ? no_memory(err) : INFOMASK_OK;
-
-    if (status == INFOMASK_OK)
-        status = paint_strokes(plan->photo, marks, &flat, &mask->timing, err);
-    for (int i = 0; i < plan->count && status == INFOMASK_OK; i++)
-        if (!mask->saliency->layers[i].empty)
-            status = paint_stroke_layer(plan, &mask->saliency->layers[i], marks, scratch, mask, err);
-    free(marks);
-    free(scratch);
     return status;
 }
 
@@ -274,64 +211,11 @@ enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_ma
     if (mask->pixels == NULL)
         return no_memory(err);
     if (plan->strokes)
-        status = paint_stroke_layers(plan, mask, err);
+        status = strokes_paint(plan, mask, err);
     for (int i = 0; i < plan->count && status == INFOMASK_OK && !plan->strokes; i++)
         if (!mask->saliency->layers[i].empty)
             status = paint_layer(&mask->saliency->layers[i], mask, err);
     if (status == INFOMASK_OK)
         status = plan_expired(plan->photo, err);
     return status == INFOMASK_OK ? paint_measure(mask, err) : status;
-}
-
-/* ---- Canvases ----------------------------------------------------------------------------------------------------- */
-
-/* The greys of a canvas: its background, and how far from it strokes and their rims begin. */
-struct greys {
-    int ground, stroke, rim;
-    double flat; /* share of the pixels within FLAT_SPREAD of the background */
-};
-
-static struct greys look_at_greys(const struct image *image, size_t n)
-{
-    size_t count[LEVELS] = {0}, away[LEVELS] = {0}, near = 0, sum = 0;
-    struct greys g = {0};
-    int noise = 0, contrast = LEVELS - 1;
-
-    for (size_t i = 0; i < n; i++)
-        count[pixels_luma(image->pixels + i * (size_t)image->channels)]++;
-    for (int v = 1; v < LEVELS; v++)
-        g.ground = count[v] > count[g.ground] ? v : g.ground;
-    for (int v = 0; v < LEVELS; v++)
-        away[abs(v - g.ground)] += count[v];
-    for (int d = 0; d <= FLAT_SPREAD; d++)
-        near += away[d];
-    for (; (double)(sum + away[noise]) < FLAT_MOST * (double)near; noise++)
-        sum += away[noise];
-    for (sum = 0; contrast > 0 && (double)(sum + away[contrast]) < STROKES_LEAST * (double)n; contrast--)
-        sum += away[contrast];
-    g.flat = (double)near / (double)n;
-    g.rim = noise == 0 ? 1 : noise * 3 > RIM_LEVELS ? noise * 3 : RIM_LEVELS; /* JPEG rings around strokes */
-    g.stroke = contrast / 2 < STROKE_LEVELS ? contrast / 2 : STROKE_LEVELS;
-    g.stroke = g.stroke > g.rim ? g.stroke : g.rim;
-    return g;
-}
-
-enum infomask_status paint_strokes(struct infomask_photo *photo, uint8_t *marks, bool *flat,
-                                   struct infomask_timing *timing, struct infomask_error *err)
-{
-    const struct image *image;
-    struct greys greys;
-    size_t n;
-    enum infomask_status status = photo_image(photo, 8, &image, timing, err);
-
-    if (status != INFOMASK_OK)
-        return status;
-    n = (size_t)image->width * (size_t)image->height;
-    greys = look_at_greys(image, n);
-    *flat = greys.flat >= FLAT_SHARE;
-    for (size_t i = 0; i < n && marks != NULL; i++) {
-        int away = abs(pixels_luma(image->pixels + i * (size_t)image->channels) - greys.ground);
-        marks[i] = away >= greys.stroke ? MASK_STROKE : away >= greys.rim ? MASK_RIM : 0;
-    }
-    return INFOMASK_OK;
 }

@@ -584,7 +584,7 @@ static void head_dropout(void **state)
         x = x == NULL ? random_input(3 * 32 * 32) : x;
         assert_true(engine_model_info(model[i])->noise && engine_model_info(model[i])->pooled_head);
         if (i == 1)
-            model[i]->options.arena_limit = engine_arena_bytes(model[i], 1, 32, 32) + 4096;
+            model[i]->options.arena_limit = engine_arena_bytes(model[i], 1, 32, 32, false) + 4096;
         assert_int_equal(engine_session_create(&session, model[i], NULL, NULL), INFOMASK_OK);
         (void)run(session, model[i], x, 1, 32, 32, false);
         assert_int_equal(engine_noisy(session, 64, 9, i == 0 ? z : tight, NULL), INFOMASK_OK);
@@ -623,8 +623,8 @@ static void sizes_are_refused_with_a_reason(void **state)
     net.graph->tensors[net.graph->input].dims[2] = net.graph->tensors[net.graph->input].dims[3] = 8;
     fixed = model_of(net, KERNEL_REF, (struct engine_options){0});
     assert_true(engine_model_info(fixed)->fixed_size);
-    assert_int_equal(engine_arena_bytes(fixed, 1, 16, 16), 0);
-    assert_true(engine_arena_bytes(fixed, 1, 8, 8) > 0);
+    assert_int_equal(engine_arena_bytes(fixed, 1, 16, 16, false), 0);
+    assert_true(engine_arena_bytes(fixed, 1, 8, 8, false) > 0);
     assert_int_equal(engine_session_create(&session, fixed, NULL, NULL), INFOMASK_OK);
     assert_int_equal(engine_prepare(session, 1, 16, 16, false, &input, &err), INFOMASK_ARGUMENT);
     assert_non_null(strstr(err.text, "8 x 8"));

@@ -373,72 +373,57 @@ static void regions_have_boxes_peaks_and_shares(void **state)
     mask_regions_fini(&found);
 }
 
-static double left_half(void *context, double y, double x)
+static void strokes_are_found_and_taken_whole(void **state)
 {
-    (void)context;
-    return x < 12 && y < RH ? 1 : -1;
-}
-
-static void strokes_are_taken_whole(void **state)
-{
+    static const bool taken[] = {false, true};
     uint8_t mask[RH * RW] = {0}, out[RH * RW];
     float value[RH * RW];
-    struct mask_stroke_values values = {.row = value_row, .context = value};
+    struct mask_strokes found;
 
     (void)state;
     for (int i = 0; i < RH * RW; i++)
         value[i] = i % RW < 12 ? 1.0F : -1.0F;
     for (int x = 5; x < 17; x++)
-        mask[4 * RW + x] = MASK_STROKE; /* 7 pixels at 1, 5 at -1: over 0 */
+        mask[4 * RW + x] = MASK_STROKE;
     for (int x = 9; x < 20; x++)
-        mask[9 * RW + x] = MASK_STROKE; /* 3 at 1, 8 at -1 */
-    assert_int_equal(mask_strokes(mask, RH, RW, &values, out, NULL), INFOMASK_OK);
+        mask[(9 + (x > 14)) * RW + x] = MASK_STROKE; /* goes on one row below, by a corner */
+    assert_int_equal(mask_strokes_find(mask, RH, RW, value_row, value, &found, NULL), INFOMASK_OK);
+    assert_int_equal(found.count, 2);
+    assert_int_equal(found.runs, 3);
+    assert_float_equal(found.region[0].signed_sum, 7 - 5, 1e-9);
+    assert_float_equal(found.region[0].sum_x / 12, 10.5, 1e-9);
+    assert_float_equal(found.region[0].sum_y / 12, 4, 1e-9);
+    assert_int_equal(found.region[1].y, 9);
+    assert_int_equal(found.region[1].height, 2);
+    assert_float_equal(found.region[1].sum_y, 9 * 6 + 10 * 5, 1e-9);
+    assert_int_equal(mask_strokes_paint(&found, mask, RH, RW, taken, out, NULL), INFOMASK_OK);
     for (int i = 0; i < RH * RW; i++)
-        assert_int_equal(out[i], mask[i] != 0 && i / RW == 4 ? 255 : 0);
-    assert_int_equal(mask_strokes(mask, RH, RW, &values, mask, NULL), INFOMASK_OK);
+        assert_int_equal(out[i], mask[i] != 0 && i / RW >= 9 ? 255 : 0);
+    assert_int_equal(mask_strokes_paint(&found, mask, RH, RW, taken, mask, NULL), INFOMASK_OK);
     assert_memory_equal(mask, out, sizeof out); /* in place */
-}
-
-/* A stroke within the view is judged at its centre, whatever the mean; a larger one by the mean. */
-static void small_strokes_are_judged_at_their_centre(void **state)
-{
-    uint8_t mask[RH * RW] = {0}, out[RH * RW];
-    float value[RH * RW];
-    struct mask_stroke_values values = {
-        .row = value_row, .centre = left_half, .context = value, .view_h = 3, .view_w = 6};
-
-    (void)state;
-    for (int i = 0; i < RH * RW; i++)
-        value[i] = -1;
-    for (int x = 4; x < 9; x++)
-        mask[4 * RW + x] = MASK_STROKE; /* centre in the left half */
-    for (int x = 2; x < 9; x++)
-        mask[9 * RW + x] = MASK_STROKE; /* too wide */
-    for (int x = 16; x < 20; x++)
-        mask[6 * RW + x] = MASK_STROKE; /* in the right half */
-    assert_int_equal(mask_strokes(mask, RH, RW, &values, out, NULL), INFOMASK_OK);
-    for (int i = 0; i < RH * RW; i++)
-        assert_int_equal(out[i], mask[i] != 0 && i / RW == 4 ? 255 : 0);
+    mask_strokes_fini(&found);
 }
 
 /* Rim pixels go with the stroke that they touch, round corners too; those that touch none are left. */
 static void rims_go_with_their_stroke(void **state)
 {
+    static const bool taken[] = {true, false};
     uint8_t mask[RH * RW] = {0}, out[RH * RW];
-    float value[RH * RW];
-    struct mask_stroke_values values = {.row = value_row, .context = value};
+    float value[RH * RW] = {0};
+    struct mask_strokes found;
 
     (void)state;
-    for (int i = 0; i < RH * RW; i++)
-        value[i] = i % RW < 12 ? 1.0F : -1.0F;
     for (int y = 2; y < 9; y++)
         for (int x = 3; x < 9; x++)
             mask[y * RW + x] = mask[y * RW + x + 12] = MASK_RIM;
     mask[5 * RW + 5] = mask[5 * RW + 17] = MASK_STROKE;
     mask[12 * RW + 3] = MASK_RIM;
-    assert_int_equal(mask_strokes(mask, RH, RW, &values, out, NULL), INFOMASK_OK);
+    assert_int_equal(mask_strokes_find(mask, RH, RW, value_row, value, &found, NULL), INFOMASK_OK);
+    assert_int_equal(found.count, 2);
+    assert_int_equal(mask_strokes_paint(&found, mask, RH, RW, taken, out, NULL), INFOMASK_OK);
     for (int i = 0; i < RH * RW; i++)
         assert_int_equal(out[i], mask[i] != 0 && i % RW < 12 && i / RW < 9 ? 255 : 0);
+    mask_strokes_fini(&found);
 }
 
 int main(void)
@@ -457,8 +442,7 @@ int main(void)
         cmocka_unit_test(share_takes_the_fewest_cells),
         cmocka_unit_test(regions_as_by_flooding),
         cmocka_unit_test(regions_have_boxes_peaks_and_shares),
-        cmocka_unit_test(strokes_are_taken_whole),
-        cmocka_unit_test(small_strokes_are_judged_at_their_centre),
+        cmocka_unit_test(strokes_are_found_and_taken_whole),
         cmocka_unit_test(rims_go_with_their_stroke),
     };
     return cmocka_run_group_tests_name("mask", tests, NULL, NULL);

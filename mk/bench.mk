@@ -1,12 +1,21 @@
+# Benches of the engine.  They never pass or fail: they print figures beside a peer's in the same run.
+
 ENGINE_BENCH := $(B)/engine_bench
 BENCH_VENV := build/bench-venv
 
-$(ENGINE_BENCH): tests/bench/engine_bench.c $(LIB)
+$(B)/engine_bench $(B)/engine_layers: $(B)/%: tests/bench/%.c $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB) $(package_libs)
-$(B)/engine_layers: tests/bench/engine_layers.c $(LIB)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB) $(package_libs)
+
+$(BENCH_VENV)/.done: tests/bench/requirements.txt
+	@$(PYTHON) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install -q --disable-pip-version-check -r tests/bench/requirements.txt
+	@touch $@
+
+.PHONY: bench-engines
+bench-engines: model $(ENGINE_BENCH) $(BENCH_VENV)/.done ## our engine beside onnxruntime and OpenVINO; CASES=f32-1,bf16-2 SECONDS=12
+	$(Q)$(BENCH_VENV)/bin/python tests/bench/engines.py $(ENGINE_BENCH) $(MODEL) \
+		$(if $(CASES),--cases $(CASES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-layers
 bench-layers: model $(B)/engine_layers ## each layer's time and GFLOP/s on one thread; ISA=avx512 SIZE=224

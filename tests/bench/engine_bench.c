@@ -1,6 +1,6 @@
 /* Runs a model file and tells how long: the half of tests/bench/engines.py that is ours.
  *
- *     engine_bench MODEL ISA THREADS BATCH SIZE [INPUT [OUTPUT]]
+ *     engine_bench MODEL ISA PRECISION THREADS BATCH SIZE [INPUT [OUTPUT]]
  *
  * INPUT is raw float32 in the file's N, C, H, W order (default: a fixed pattern), OUTPUT gets the raw outputs.  Each
  * line on stdin is a number of runs; each is answered by the microseconds of those runs on one line.  The first line
@@ -17,6 +17,7 @@ struct bench {
     struct engine_session *session;
     struct pool *pool;
     int batch, size;
+    long runs;
     float *input;
 };
 
@@ -41,9 +42,13 @@ static long rss_kib(void)
     return kib;
 }
 
-static enum infomask_status load(struct bench *b, const char *path, const char *isa, struct infomask_error *err)
+static enum infomask_status load(struct bench *b, const char *path, const char *isa, const char *precision,
+                                 struct infomask_error *err)
 {
-    struct engine_options options = {.arena_limit = (size_t)4 << 30};
+    struct engine_options options = {.arena_limit = (size_t)4 << 30,
+                                     .precision = strcmp(precision, "bf16") == 0   ? ENGINE_BF16
+                                                  : strcmp(precision, "int8") == 0 ? ENGINE_INT8
+                                                                                   : ENGINE_F32};
     struct graph *graph = NULL;
     enum infomask_status status = kernels_named(isa, &options.kernels, err);
 
@@ -99,17 +104,25 @@ static void write_output(const struct bench *b, const char *path)
     (void)fclose(file);
 }
 
+/* On a thread of the pool, as a request runs. */
+static void timed_runs(void *context)
+{
+    struct bench *b = context;
+
+    for (long i = 0; i < b->runs; i++) {
+        double start = now_us();
+        (void)engine_run(b->session, NULL);
+        printf("%.1f%c", now_us() - start, i + 1 == b->runs ? '\n' : ' ');
+    }
+}
+
 static void serve(struct bench *b)
 {
     char line[64];
 
     while (fgets(line, sizeof line, stdin) != NULL) {
-        long runs = strtol(line, NULL, 10);
-        for (long i = 0; i < runs; i++) {
-            double start = now_us();
-            (void)engine_run(b->session, NULL);
-            printf("%.1f%c", now_us() - start, i + 1 == runs ? '\n' : ' ');
-        }
+        b->runs = strtol(line, NULL, 10);
+        pool_run(b->pool, timed_runs, b);
         (void)fflush(stdout);
     }
 }
@@ -120,29 +133,29 @@ int main(int argc, char **argv)
     struct infomask_error err = {0};
     double start = now_us(), loaded;
 
-    if (argc < 6) {
-        (void)fprintf(stderr, "usage: engine_bench MODEL ISA THREADS BATCH SIZE [INPUT [OUTPUT]]\n");
+    if (argc < 7) {
+        (void)fprintf(stderr, "usage: engine_bench MODEL ISA PRECISION THREADS BATCH SIZE [INPUT [OUTPUT]]\n");
         return 2;
     }
-    b.batch = (int)strtol(argv[4], NULL, 10);
-    b.size = (int)strtol(argv[5], NULL, 10);
+    b.batch = (int)strtol(argv[5], NULL, 10);
+    b.size = (int)strtol(argv[6], NULL, 10);
     kernels_warm_up();
-    if (load(&b, argv[1], argv[2], &err) != INFOMASK_OK ||
-        pool_create(&b.pool, (int)strtol(argv[3], NULL, 10), NULL, NULL, &err) != INFOMASK_OK ||
+    if (load(&b, argv[1], argv[2], argv[3], &err) != INFOMASK_OK ||
+        pool_create(&b.pool, (int)strtol(argv[4], NULL, 10), NULL, NULL, &err) != INFOMASK_OK ||
         engine_session_create(&b.session, b.model, b.pool, &err) != INFOMASK_OK ||
         engine_prepare(b.session, b.batch, b.size, b.size, false, &b.input, &err) != INFOMASK_OK) {
         (void)fprintf(stderr, "engine_bench: %s\n", err.text);
         return 1;
     }
     loaded = now_us();
-    if (fill(&b, argc > 6 ? argv[6] : NULL) != 0)
+    if (fill(&b, argc > 7 ? argv[7] : NULL) != 0)
         return 1;
     (void)engine_run(b.session, NULL);
+    if (argc > 8)
+        write_output(&b, argv[8]);
     printf("load %.2f arena %zu rss %ld outputs %zu\n", (loaded - start) / 1e3, engine_session_bytes(b.session),
            rss_kib(), engine_model_info(b.model)->outputs);
     (void)fflush(stdout);
-    if (argc > 7)
-        write_output(&b, argv[7]);
     serve(&b);
     engine_session_free(b.session);
     engine_model_free(b.model);

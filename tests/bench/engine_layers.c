@@ -50,7 +50,7 @@ static void measure(struct engine_session *session, int runs)
     double *least = calloc((size_t)plan->step_count, sizeof *least), total = 0, all = 0;
 
     for (int r = 0; least != NULL && r < runs; r++) {
-        for (int i = 0; i < plan->step_count; i++) {
+        for (int i = 0; i < plan->step_count; i += plan->steps[i].members) {
             struct task task = {.run = &run, .step = &plan->steps[i], .lane = run.lanes};
             double start = now_us(), time;
             step_run(&task);
@@ -58,13 +58,15 @@ static void measure(struct engine_session *session, int runs)
             least[i] = r == 0 || time < least[i] ? time : least[i];
         }
     }
-    for (int i = 0; least != NULL && i < plan->step_count; i++) {
-        const struct step *s = &plan->steps[i];
-        double f = flops(model, s);
-        printf("%3d %-14s way %d %4d x %4d x %4d -> %4d x %4d x %4d chunks %2d%s %8.1f us %6.1f GF/s\n", i,
-               graph_op_name(model->graph->nodes[s->node].op), (int)model->layers[s->node].way, s->h, s->w, s->c,
-               s->out_h, s->out_w, s->out_c, s->cut.chunks, s->by_panels ? " panels" : "       ", least[i],
-               f / least[i] / 1e3);
+    for (int i = 0; least != NULL && i < plan->step_count; i += plan->steps[i].members) {
+        const struct step *s = &plan->steps[i], *last = s + s->members - 1;
+        double f = 0;
+        for (int j = 0; j < s->members; j++)
+            f += flops(model, s + j);
+        printf("%3d + %d %-14s way %d %4d x %4d x %4d -> %4d x %4d x %4d chunks %2d%s %8.1f us %6.1f GF/s\n", i,
+               s->members - 1, graph_op_name(model->graph->nodes[s->node].op), (int)model->layers[s->node].way, s->h,
+               s->w, s->c, last->out_h, last->out_w, last->out_c, s->cut.chunks, s->by_panels ? " panels" : "       ",
+               least[i], f / least[i] / 1e3);
         total += least[i];
         all += f;
     }

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Our engine beside onnxruntime and OpenVINO: the same network, input, threads and machine, run by run in turn.
+
+    engines.py BENCH MODEL [--cases NAME,...] [--seconds S] [--json FILE]
+
+BENCH is the program built from engine_bench.c, MODEL the ONNX file.  The peers are read from the Python that runs this
+(`make bench-engines` makes a folder with them).  A round is some runs of each engine, after a pause that lets the
+others' spinning threads go to sleep; min and median are over all runs, ratios are peer / ours (above 1: we are faster).
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+PAUSE = 0.02
+CASES = {  # name: ours (isa, precision), threads, batch, size, peers
+    "f32-1": ("avx512", "f32", 1, 1, 224, ("onnxruntime", "openvino f32")),
+    "f32-2": ("avx512", "f32", 2, 1, 224, ("onnxruntime", "openvino f32")),
+    "f32-1-batch8": ("avx512", "f32", 1, 8, 224, ("onnxruntime",)),
+    "f32-2-batch8": ("avx512", "f32", 2, 8, 224, ("onnxruntime",)),
+    "f32-1-448": ("avx512", "f32", 1, 1, 448, ("onnxruntime",)),
+    "bf16-1": ("avx512", "bf16", 1, 1, 224, ("onnxruntime", "openvino bf16")),
+    "bf16-2": ("avx512", "bf16", 2, 1, 224, ("onnxruntime", "openvino bf16")),
+    "avx2-1": ("avx2", "f32", 1, 1, 224, ("onnxruntime",)),
+    "blas-1": ("blas", "f32", 1, 1, 224, ("onnxruntime",)),
+}
+
+
+def rss_mb():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+
+
+class Ours:
+    def __init__(self, bench, model, isa, precision, threads, x):
+        self.folder = tempfile.TemporaryDirectory()
+        paths = [os.path.join(self.folder.name, name) for name in ("x.f32", "y.f32")]
+        x.tofile(paths[0])
+        self.process = subprocess.Popen([bench, model, isa, precision, str(threads), str(len(x)), str(x.shape[2]), *paths],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        words = self.process.stdout.readline().split()
+        if not words:
+            raise RuntimeError(f"{isa} {precision} is not to be had here")
+        self.load_ms, self.memory_mb = float(words[1]), int(words[5]) / 1024
+        self.output = np.fromfile(paths[1], np.float32)
+
+    def runs(self, count):
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return [float(v) / 1e3 for v in self.process.stdout.readline().split()]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Peer:
+    """Timed inside this process; `call` runs it once and returns the output."""
+    def runs(self, count):
+        times = []
+        for _ in range(count):
+            start = time.perf_counter()
+            self.call()
+            times.append((time.perf_counter() - start) * 1e3)
+        return times
+
+    def close(self):
+        pass
+
+
+class OnnxRuntime(Peer):
+    def __init__(self, model, threads, x):
+        import onnxruntime
+        before, start = rss_mb(), time.perf_counter()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        feed = {session.get_inputs()[0].name: x}
+        self.load_ms = (time.perf_counter() - start) * 1e3
+        self.call = lambda: session.run(None, feed)[0]
+        self.output = self.call().ravel()
+        self.memory_mb = rss_mb() - before
+
+
+class OpenVino(Peer):
+    def __init__(self, model, threads, x, precision):
+        import openvino
+        before, start = rss_mb(), time.perf_counter()
+        network = openvino.Core().read_model(model)
+        network.reshape(list(x.shape))
+        compiled = openvino.Core().compile_model(network, "CPU", {
+            "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
+        request = compiled.create_infer_request()
+        self.load_ms = (time.perf_counter() - start) * 1e3
+        self.call = lambda: request.infer({0: x})[0]
+        self.output = np.asarray(self.call()).ravel()
+        self.memory_mb = rss_mb() - before
+
+
+def peer(name, model, threads, x):
+    return OnnxRuntime(model, threads, x) if name == "onnxruntime" else OpenVino(model, threads, x, name.split()[1])
+
+
+def run_case(bench, model, case, seconds):
+    isa, precision, threads, batch, size, peers = case
+    x = np.random.default_rng(0).uniform(-1, 1, (batch, 3, size, size)).astype(np.float32)
+    engines = {"ours": Ours(bench, model, isa, precision, threads, x)}
+    for name in peers:
+        engines[name] = peer(name, model, threads, x)
+    reference = engines["onnxruntime"].output
+    times = {name: [] for name in engines}
+    count = {name: 1 for name in engines}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for name, engine in engines.items():
+            time.sleep(PAUSE)
+            times[name] += engine.runs(count[name])
+            count[name] = max(1, min(20, int(100 / min(times[name]))))  # about 0.1 s a turn
+    rows = {}
+    for name, engine in engines.items():
+        low, middle = min(times[name]), statistics.median(times[name])
+        rows[name] = {"min_ms": low, "median_ms": middle, "load_ms": engine.load_ms, "memory_mb": engine.memory_mb,
+                      "runs": len(times[name]), "max_difference": float(np.abs(engine.output - reference).max())}
+        engine.close()
+    for row in rows.values():
+        row["ratio_min"], row["ratio_median"] = (row[k] / rows["ours"][k] for k in ("min_ms", "median_ms"))
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bench")
+    parser.add_argument("model")
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--json")
+    arguments = parser.parse_args()
+    results = {}
+    print(f"{'case':14}{'engine':16}{'min ms':>8}{'median':>8}{'ratio':>7}{'of med':>7}{'load ms':>9}{'MB':>7}{'max diff':>10}")
+    for name in arguments.cases.split(","):
+        try:
+            rows = run_case(arguments.bench, arguments.model, CASES[name], arguments.seconds)
+        except (RuntimeError, ImportError) as error:
+            print(f"{name:14}left out: {error}")
+            continue
+        results[name] = rows
+        for engine, r in rows.items():
+            print(f"{name:14}{engine:16}{r['min_ms']:8.2f}{r['median_ms']:8.2f}{r['ratio_min']:7.2f}{r['ratio_median']:7.2f}"
+                  f"{r['load_ms']:9.1f}{r['memory_mb']:7.1f}{r['max_difference']:10.1e}", flush=True)
+    if arguments.json:
+        with open(arguments.json, "w") as file:
+            json.dump(results, file, indent=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

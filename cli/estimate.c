@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "server/report.h"
 
 enum { FLAG_IMAGES = 300, FLAG_LIST, FLAG_MERGE, FLAG_COMPARE, FLAG_TASK, FLAG_N, FLAG_SEED, FLAG_STORE, FLAG_NAME, FLAG_FRESH,
-       FLAG_SHARD, FLAG_SUSPECTS, FLAG_JSON, FLAG_QUIET };
+       FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "FOLDER", "photos, one subfolder a class (its label, an alias or its index)"},
@@ -26,6 +27,7 @@ static const struct cli_flag flags[] = {
     {FLAG_FRESH, "fresh", NULL, "forget an estimate of that name first, instead of going on with it"},
     {FLAG_SHARD, "shard", "I/N", "only the I-th of N disjoint parts of the photos (I from 0)"},
     {FLAG_SUSPECTS, "suspects", "N", "rows of suspects (0 to 100000); default 50"},
+    {FLAG_REPORT, "report", "FOLDER", "also write a page with plots there, index.html"},
     {FLAG_JSON, "json", NULL, "print one JSON object"},
     {FLAG_QUIET, "quiet", NULL, "no progress bar"},
 };
@@ -90,6 +92,9 @@ static bool take(void *context, int letter, const char *value)
     case FLAG_STORE:
         o->store = value;
         return true;
+    case FLAG_REPORT:
+        o->report = value;
+        return true;
     case FLAG_MERGE:
         return (o->merge = true);
     case FLAG_COMPARE:
@@ -116,6 +121,8 @@ static int check(const struct estimate_options *o, const struct cli *cli)
         return cli_misused(cli->command, "one of --images, --list, --task, --merge, --compare is needed");
     if (o->compare && cli->operand_count != 2)
         return cli_misused(cli->command, "--compare takes two estimates");
+    if (o->report != NULL && (o->compare || o->task != NULL))
+        return cli_misused(cli->command, "--report is of stored samples: with --images, --list or --merge");
     if (o->merge && cli->operand_count < 1)
         return cli_misused(cli->command, "--merge takes the estimates to add up");
     if (o->task != NULL && cli->operand_count > 0)
@@ -225,6 +232,20 @@ void estimate_run_fini(struct estimate_run *run)
     free(run->folder);
 }
 
+static int write_report(const struct estimate_run *run)
+{
+    struct report_samples samples = {0};
+    struct infomask_error err;
+    enum infomask_status status = estimates_rows(run->estimates, run->state.info.id, report_row, &samples, &err);
+
+    if (status == INFOMASK_OK && samples.full)
+        status = error_set(&err, INFOMASK_MEMORY, "no memory for the report");
+    if (status == INFOMASK_OK)
+        status = report_write(run->options->report, &run->state, &samples, run->folder, run->units, &err);
+    report_samples_fini(&samples);
+    return status == INFOMASK_OK ? CLI_DONE : cli_fails(run->cli->command, "%s", err.text);
+}
+
 static int run_estimate(const struct cli *cli, const struct estimate_options *o)
 {
     struct estimate_run run = {.cli = cli, .options = o, .truth = NAN,
@@ -241,6 +262,8 @@ static int run_estimate(const struct cli *cli, const struct estimate_options *o)
         code = estimate_photos(&run, cli->operand_count > 0 ? cli->operands[0] : NULL);
     if (code == CLI_DONE && !o->compare)
         code = estimate_print(&run);
+    if (code == CLI_DONE && o->report != NULL)
+        code = write_report(&run);
     estimate_run_fini(&run);
     return code;
 }

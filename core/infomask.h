@@ -268,6 +268,9 @@ enum infomask_status infomask_mask_png(const struct infomask_mask *mask, struct 
                                        const struct infomask_picture_options *options,
                                        struct infomask_encoded *encoded, struct infomask_error *err);
 bool infomask_colormap_known(const char *name);
+/* A JPEG of the photo whose longest side is `side` (or the photo's own, if that is smaller), for pages that list many. */
+enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, struct infomask_encoded *encoded,
+                                        struct infomask_error *err);
 
 /* ---- Filtering --------------------------------------------------------------------------------------------------- */
 

@@ -1,11 +1,15 @@
 """infomask estimate: folders, lists, shards, merges, comparisons and tasks, against what infomask classify says."""
+import base64
+import io
 import json
 import math
 import os
 import pty
+import re
 import shutil
 import statistics
 import subprocess
+from xml.etree import ElementTree
 
 import numpy
 import pytest
@@ -203,3 +207,29 @@ def test_another_prior_is_another_estimate(estimate, photos):
     prior = ",".join(str(1 + k % 2) for k in range(1000))
     estimate("--images", photos, "--prior", prior, "--name", "odd")
     assert "another prior" in estimate("--images", photos, "--name", "odd", code=1)
+
+
+def test_a_report_is_one_page_with_everything_inside(infomask, coffee, chelsea, rocket, tmp_path):
+    for label, name, photo in (("espresso", "a.png", coffee), ("tabby", "b.png", chelsea), ("missile", "c.jpg", rocket),
+                               ("missile", "<b>&.png", coffee)):  # the last under a wrong label
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(photo, tmp_path / "photos" / label / name)
+    done = infomask("estimate", "--images", "photos", "--store", "x.db", "--json", "--report", "page")
+    assert done.code == 0, done.err
+    text = (tmp_path / "page" / "index.html").read_text()
+    plots = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", text, re.S)]
+    assert [plot.find("title").text for plot in plots] == [
+        "What each photo says about its label", "Reliability", "Information by class", "Risk and coverage of abstaining"]
+    assert len(plots[2].findall("rect")) == 3 and len(plots[1].findall("circle")) == len(
+        done.json["calibration"]["reliability"])
+    assert f"{done.json['mutual_information']['estimate']:.4f}" in text
+    assert [s["sample"] for s in done.json["suspects"]] == ["missile/<b>&.png"]
+    assert "missile/&lt;b&gt;&amp;.png" in text and "<b>" not in text
+    pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', text)
+    assert [max(Image.open(io.BytesIO(base64.b64decode(p))).size) for p in pictures] == [128]
+    assert not re.search(r"<script|https?://|@import|url\(", text)  # nothing from elsewhere
+    merged = infomask("estimate", "--merge", "x.db", "--report", "merged")  # the photos are not at hand then
+    assert merged.code == 0 and "<img" not in (tmp_path / "merged" / "index.html").read_text()
+    (tmp_path / "file").write_text("")
+    assert infomask("estimate", "--merge", "x.db", "--report", "file").code == 1
+    assert infomask("estimate", "--task", "ref-bal-d2", "--report", "page").code == 2

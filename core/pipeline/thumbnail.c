@@ -1,0 +1,54 @@
+/* A small JPEG of a photo, for pages that list many. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/pipeline/pipeline.h"
+
+#define QUALITY 80
+
+struct rows {
+    const uint8_t *pixels;
+    size_t stride;
+};
+
+static void copy_row(void *context, int y, uint8_t *row)
+{
+    const struct rows *rows = context;
+
+    memcpy(row, rows->pixels + (size_t)y * rows->stride, rows->stride);
+}
+
+/* The longest side becomes `side`; never larger than the photo. */
+static struct image_view view_of(const struct infomask_photo_info *info, int side)
+{
+    int longest = info->width > info->height ? info->width : info->height;
+    double scale = longest > side ? (double)side / longest : 1;
+    int width = (int)(info->width * scale + 0.5), height = (int)(info->height * scale + 0.5);
+
+    return image_view_whole(info->width, info->height, width > 0 ? width : 1, height > 0 ? height : 1);
+}
+
+enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, struct infomask_encoded *encoded,
+                                        struct infomask_error *err)
+{
+    struct image_view view = view_of(&photo->info, side), scaled;
+    struct rows rows = {.stride = (size_t)view.out_width * 3};
+    struct image image = {0};
+    uint8_t *pixels = malloc(rows.stride * (size_t)view.out_height);
+    enum infomask_status status;
+
+    *encoded = (struct infomask_encoded){.content_type = "image/jpeg"};
+    if (pixels == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a small picture");
+    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, &image, &scaled, err);
+    if (status == INFOMASK_OK) {
+        status = image_resample(&image, &scaled, pixels, err);
+        image_fini(&image);
+    }
+    rows.pixels = pixels;
+    if (status == INFOMASK_OK)
+        status = image_encode_jpeg(view.out_width, view.out_height, QUALITY, NULL, 0, copy_row, &rows, &encoded->data,
+                                   &encoded->size, err);
+    free(pixels);
+    return status;
+}

@@ -533,4 +533,23 @@ struct infomask_bench_result {
 enum infomask_status infomask_bench(struct infomask_session *session, const struct infomask_bench_options *options,
                                     struct infomask_bench_result *result, struct infomask_error *err);
 
+/* The map of the pass that classified: infoCAM, [rows, columns] nats per cell whose mean is the target's PMI. */
+struct infomask_cells {
+    int target, rows, columns;
+    double *values; /* owned */
+};
+void infomask_cells_fini(struct infomask_cells *cells);
+
+/* infomask_run's tensors, classified: results [n], and with cells [n] (may be NULL) the maps of `target` (-1: each
+ * item's best class).  options->samples must be 0.  INFOMASK_NO_CLASS_MAP if there are no maps to give. */
+enum infomask_status infomask_classify_tensor(struct infomask_session *session, const float *input, int n, int h, int w,
+                                              const struct infomask_classify_options *options, int target,
+                                              struct infomask_classification *results, struct infomask_cells *cells,
+                                              struct infomask_error *err);
+/* The same for a photo, seen as infomask_classify sees it. */
+enum infomask_status infomask_classify_cells(struct infomask_session *session, struct infomask_photo *photo,
+                                             const struct infomask_classify_options *options, int target,
+                                             struct infomask_classification *result, struct infomask_cells *cells,
+                                             struct infomask_error *err);
+
 #endif

@@ -64,7 +64,7 @@ static enum infomask_status no_memory(struct infomask_error *err)
 
 /* ---- The pass and the class maps ---------------------------------------------------------------------------------- */
 
-static struct mask_head model_head(const struct infomask_model *model)
+struct mask_head pipeline_head(const struct infomask_model *model)
 {
     const struct engine_info *net = model->network;
     return (struct mask_head){.w = net->head_w,
@@ -500,7 +500,7 @@ static bool chain_init(struct chain *chain, const struct mask_plan *plan)
     int longest = photo->width > photo->height ? photo->width : photo->height;
     double scale = (double)WORKING_SIDE / longest;
 
-    *chain = (struct chain){.plan = plan, .head = model_head(plan->session->model)};
+    *chain = (struct chain){.plan = plan, .head = pipeline_head(plan->session->model)};
     chain->h = (int)fmax(1, rint(photo->height * scale));
     chain->w = (int)fmax(1, rint(photo->width * scale));
     chain->window = calloc((size_t)plan->count, sizeof *chain->window);

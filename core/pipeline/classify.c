@@ -137,8 +137,8 @@ static enum infomask_status rank(struct infomask_classification *result, struct 
     return INFOMASK_OK;
 }
 
-static enum infomask_status result_init(struct infomask_classification *result, size_t k, int samples,
-                                        struct infomask_error *err)
+enum infomask_status pipeline_result_init(struct infomask_classification *result, size_t k, int samples,
+                                          struct infomask_error *err)
 {
     *result = (struct infomask_classification){.classes = k};
     result->log_probability = malloc(k * sizeof(double));
@@ -170,10 +170,9 @@ void infomask_classification_fini(struct infomask_classification *result)
     *result = (struct infomask_classification){0};
 }
 
-/* From one row of the network's output to every number of the result but the noise. */
-static enum infomask_status interpret(const struct infomask_model *model, const float *output,
-                                      const struct infomask_prior *prior, struct infomask_classification *result,
-                                      struct infomask_error *err)
+enum infomask_status pipeline_interpret(const struct infomask_model *model, const float *output,
+                                        const struct infomask_prior *prior, struct infomask_classification *result,
+                                        struct infomask_error *err)
 {
     size_t k = result->classes;
     double start = pipeline_now();
@@ -243,11 +242,11 @@ enum infomask_status infomask_classify(struct infomask_session *session, struct 
 
     if (options->samples > 0 && !model->info.noise)
         return error_set(err, INFOMASK_NO_NOISE, "this model has no noise layer or dropout, so samples must be 0");
-    status = result_init(result, model->info.classes, options->samples, err);
+    status = pipeline_result_init(result, model->info.classes, options->samples, err);
     if (status == INFOMASK_OK)
         status = pipeline_pass(session, photo, &view, false, &result->timing, err);
     if (status == INFOMASK_OK)
-        status = interpret(model, engine_output(session->engine), &options->prior, result, err);
+        status = pipeline_interpret(model, engine_output(session->engine), &options->prior, result, err);
     if (status == INFOMASK_OK && options->samples > 0)
         status = add_noise(session, options, result, err);
     if (status != INFOMASK_OK)
@@ -261,7 +260,7 @@ static void group_item(struct infomask_session *session, struct infomask_photo *
 {
     const struct infomask_model *model = session->model;
     struct image_view view = pipeline_view(model, photo->info.width, photo->info.height);
-    enum infomask_status status = result_init(result, model->info.classes, 0, err);
+    enum infomask_status status = pipeline_result_init(result, model->info.classes, 0, err);
 
     if (status == INFOMASK_OK)
         status = pipeline_tensor(session, photo, &view, input, &result->timing, err);
@@ -294,7 +293,7 @@ static enum infomask_status classify_group(struct infomask_session *session, str
         results[i].timing.network = (pipeline_now() - start) / count;
         if (errors[i].status == INFOMASK_OK)
             errors[i].status =
-                interpret(model, engine_output(session->engine) + (size_t)i * k, prior, &results[i], &errors[i]);
+                pipeline_interpret(model, engine_output(session->engine) + (size_t)i * k, prior, &results[i], &errors[i]);
         if (errors[i].status != INFOMASK_OK)
             infomask_classification_fini(&results[i]);
     }
@@ -322,34 +321,5 @@ enum infomask_status infomask_classify_batch(struct infomask_session *session, s
                                 &options->prior, results + first, errors + first, err);
     for (int i = 0; i < count && status != INFOMASK_OK; i++)
         infomask_classification_fini(&results[i]);
-    return status;
-}
-
-/* NCHW as most files have it, to the engine's NHWC. */
-static void to_nhwc(const float *nchw, int n, size_t c, size_t pixels, float *nhwc)
-{
-    for (int i = 0; i < n; i++, nchw += c * pixels, nhwc += c * pixels)
-        for (size_t p = 0; p < pixels; p++)
-            for (size_t j = 0; j < c; j++)
-                nhwc[p * c + j] = nchw[j * pixels + p];
-}
-
-enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
-                                  float *output, struct infomask_error *err)
-{
-    const struct infomask_model *model = session->model;
-    size_t pixels = (size_t)h * (size_t)w, channels = (size_t)model->info.channels;
-    float *own;
-    enum infomask_status status = engine_prepare(session->engine, n, h, w, false, &own, err);
-
-    if (status != INFOMASK_OK)
-        return status;
-    if (model->spec.nhwc)
-        memcpy(own, input, (size_t)n * pixels * channels * sizeof *own);
-    else
-        to_nhwc(input, n, channels, pixels, own);
-    status = engine_run(session->engine, err);
-    if (status == INFOMASK_OK)
-        memcpy(output, engine_output(session->engine), (size_t)n * model->info.classes * sizeof *output);
     return status;
 }

@@ -6,6 +6,7 @@
 #include "core/engine/engine.h"
 #include "core/image/image.h"
 #include "core/infomask.h"
+#include "core/mask/mask.h"
 
 struct photo_picture {
     struct image image; /* pixels NULL: not decoded */
@@ -80,5 +81,16 @@ void pipeline_logits(const struct infomask_model *model, const float *output, fl
  * logits to log_t.  INFOMASK_INTERNAL if a logit is not finite. */
 enum infomask_status pipeline_posterior(const struct infomask_model *model, const float *logits, const double *log_t,
                                         double *log_p, struct infomask_error *err);
+
+/* The arrays of a result for k classes; samples > 0: those of the noise as well. */
+enum infomask_status pipeline_result_init(struct infomask_classification *result, size_t k, int samples,
+                                          struct infomask_error *err);
+/* One row of the network's output to every number of the result but the noise. */
+enum infomask_status pipeline_interpret(const struct infomask_model *model, const float *output,
+                                        const struct infomask_prior *prior, struct infomask_classification *result,
+                                        struct infomask_error *err);
+
+/* The pooled linear head, as the class maps want it; borrowed from the model. */
+struct mask_head pipeline_head(const struct infomask_model *model);
 
 #endif

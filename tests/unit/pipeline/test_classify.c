@@ -201,12 +201,59 @@ static void a_batch_gives_what_single_passes_give(void **state)
     }
 }
 
+static double mean_of(const struct infomask_cells *cells)
+{
+    double sum = 0;
+
+    for (int i = 0; i < cells->rows * cells->columns; i++)
+        sum += cells->values[i];
+    return sum / (cells->rows * cells->columns);
+}
+
+/* F3: the cells' mean is the PMI, for the photo and for two copies of the golden input tensor */
+static void cells_average_to_the_pmi(void **state)
+{
+    struct fixture *f = *state;
+    struct infomask_classify_options options = {.samples = 0};
+    struct infomask_classification photo, pair[2];
+    struct infomask_cells cells, maps[2];
+    struct infomask_photo *opened;
+    struct infomask_error err = {0};
+    size_t size, item;
+    void *bytes = read_file(photos[0], &size);
+    float *golden = read_file("tests/data/golden/chelsea.input.f32", &item), *twice = malloc(2 * item);
+
+    assert_int_equal(infomask_photo_open(bytes, size, NULL, &opened, &err), INFOMASK_OK);
+    assert_int_equal(infomask_classify_cells(f->session, opened, &options, -1, &photo, &cells, &err), INFOMASK_OK);
+    assert_int_equal(cells.rows * cells.columns, 49);
+    assert_int_equal(cells.target, photo.order[0]);
+    assert_true(fabs(mean_of(&cells) - photo.pmi[cells.target]) < 1e-4);
+    memcpy(twice, golden, item);
+    memcpy((char *)twice + item, golden, item);
+    assert_int_equal(infomask_classify_tensor(f->session, twice, 2, 224, 224, &options, 285, pair, maps, &err),
+                     INFOMASK_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(maps[i].target, 285);
+        assert_true(fabs(mean_of(&maps[i]) - pair[i].pmi[285]) < 1e-4);
+        for (int c = 0; c < CLASSES; c++)
+            assert_true(fabsf(pair[i].logits[c] - photo.logits[c]) < 1e-4F);
+        infomask_classification_fini(&pair[i]);
+        infomask_cells_fini(&maps[i]);
+    }
+    infomask_classification_fini(&photo);
+    infomask_cells_fini(&cells);
+    infomask_photo_close(opened);
+    free(bytes);
+    free(golden);
+    free(twice);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_the_golden_ones),     cmocka_unit_test(numbers_belong_together),
         cmocka_unit_test(a_given_prior_moves_the_pmi),    cmocka_unit_test(noise_is_seeded_and_sandwiches),
-        cmocka_unit_test(a_batch_gives_what_single_passes_give),
+        cmocka_unit_test(a_batch_gives_what_single_passes_give), cmocka_unit_test(cells_average_to_the_pmi),
     };
     return cmocka_run_group_tests_name("classify", tests, set_up, tear_down);
 }

@@ -1,0 +1,160 @@
+/* What the network sees and says of it, without a mask in between: raw tensors in (protocol v2, infomask run), and the
+ * cells of the very pass that classified. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mask/mask.h"
+#include "core/pipeline/pipeline.h"
+
+/* infoCAM of item i of the pass: its mean is the PMI of the classification. */
+static enum infomask_status cells_of(struct infomask_session *session, int i, int target,
+                                     const struct infomask_classification *result, struct infomask_cells *cells,
+                                     struct infomask_error *err)
+{
+    struct engine_tap f = engine_features(session->engine);
+    struct mask_head head = pipeline_head(session->model);
+    int n = f.h * f.w, class = target >= 0 ? target : result->order[0];
+
+    cells->target = class;
+    cells->rows = f.h;
+    cells->columns = f.w;
+    cells->values = malloc((size_t)n * sizeof *cells->values);
+    if (cells->values == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the map");
+    mask_information(&head, class, f.data + (size_t)i * (size_t)n * (size_t)f.c, n, result->pmi[class], cells->values);
+    return INFOMASK_OK;
+}
+
+void infomask_cells_fini(struct infomask_cells *cells)
+{
+    free(cells->values);
+    *cells = (struct infomask_cells){0};
+}
+
+static void forget(struct infomask_classification *results, struct infomask_cells *cells, int n)
+{
+    for (int i = 0; i < n; i++) {
+        infomask_classification_fini(&results[i]);
+        if (cells != NULL)
+            infomask_cells_fini(&cells[i]);
+    }
+}
+
+/* Runs what is in the network's input, and reads every item's numbers. */
+static enum infomask_status run_and_read(struct infomask_session *session, int n,
+                                         const struct infomask_classify_options *options, int target,
+                                         struct infomask_classification *results, struct infomask_cells *cells,
+                                         struct infomask_error *err)
+{
+    const struct infomask_model *model = session->model;
+    double start = pipeline_now(), network;
+    enum infomask_status status = engine_run(session->engine, err);
+
+    network = pipeline_now() - start;
+    for (int i = 0; i < n && status == INFOMASK_OK; i++) {
+        status = pipeline_result_init(&results[i], model->info.classes, 0, err);
+        if (status == INFOMASK_OK)
+            status = pipeline_interpret(model, engine_output(session->engine) + (size_t)i * model->info.classes,
+                                        &options->prior, &results[i], err);
+        if (status == INFOMASK_OK && cells != NULL)
+            status = cells_of(session, i, target, &results[i], &cells[i], err);
+        if (status == INFOMASK_OK)
+            results[i].timing.network = network / n;
+    }
+    return status;
+}
+
+static enum infomask_status check_map(const struct infomask_model *model, const struct infomask_cells *cells,
+                                      struct infomask_error *err)
+{
+    if (cells != NULL && !model->info.class_map)
+        return error_set(err, INFOMASK_NO_CLASS_MAP, "this model has no pooled linear head, so it has no class map");
+    return INFOMASK_OK;
+}
+
+enum infomask_status infomask_classify_cells(struct infomask_session *session, struct infomask_photo *photo,
+                                             const struct infomask_classify_options *options, int target,
+                                             struct infomask_classification *result, struct infomask_cells *cells,
+                                             struct infomask_error *err)
+{
+    const struct infomask_model *model = session->model;
+    struct image_view view = pipeline_view(model, photo->info.width, photo->info.height);
+    struct infomask_timing timing = {0};
+    float *input;
+    enum infomask_status status = check_map(model, cells, err);
+
+    *result = (struct infomask_classification){0};
+    if (cells != NULL)
+        *cells = (struct infomask_cells){0};
+    if (status == INFOMASK_OK)
+        status = engine_prepare(session->engine, 1, view.out_height, view.out_width, cells != NULL, &input, err);
+    if (status == INFOMASK_OK)
+        status = pipeline_tensor(session, photo, &view, input, &timing, err);
+    if (status == INFOMASK_OK)
+        status = run_and_read(session, 1, options, target, result, cells, err);
+    result->timing.decode = timing.decode;
+    result->timing.preprocess = timing.preprocess;
+    if (status != INFOMASK_OK)
+        forget(result, cells, 1);
+    return status;
+}
+
+/* NCHW as most files have it, to the engine's NHWC. */
+static void to_nhwc(const float *nchw, int n, size_t c, size_t pixels, float *nhwc)
+{
+    for (int i = 0; i < n; i++, nchw += c * pixels, nhwc += c * pixels)
+        for (size_t p = 0; p < pixels; p++)
+            for (size_t j = 0; j < c; j++)
+                nhwc[p * c + j] = nchw[j * pixels + p];
+}
+
+/* The caller's tensor, in the model file's own layout, into the network's input. */
+static enum infomask_status take_tensor(struct infomask_session *session, const float *input, int n, int h, int w,
+                                        bool taps, struct infomask_error *err)
+{
+    const struct infomask_model *model = session->model;
+    size_t pixels = (size_t)h * (size_t)w, channels = (size_t)model->info.channels;
+    float *own;
+    enum infomask_status status = engine_prepare(session->engine, n, h, w, taps, &own, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    if (model->spec.nhwc)
+        memcpy(own, input, (size_t)n * pixels * channels * sizeof *own);
+    else
+        to_nhwc(input, n, channels, pixels, own);
+    return INFOMASK_OK;
+}
+
+enum infomask_status infomask_classify_tensor(struct infomask_session *session, const float *input, int n, int h, int w,
+                                              const struct infomask_classify_options *options, int target,
+                                              struct infomask_classification *results, struct infomask_cells *cells,
+                                              struct infomask_error *err)
+{
+    enum infomask_status status = check_map(session->model, cells, err);
+
+    for (int i = 0; i < n; i++) {
+        results[i] = (struct infomask_classification){0};
+        if (cells != NULL)
+            cells[i] = (struct infomask_cells){0};
+    }
+    if (status == INFOMASK_OK)
+        status = take_tensor(session, input, n, h, w, cells != NULL, err);
+    if (status == INFOMASK_OK)
+        status = run_and_read(session, n, options, target, results, cells, err);
+    if (status != INFOMASK_OK)
+        forget(results, cells, n);
+    return status;
+}
+
+enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
+                                  float *output, struct infomask_error *err)
+{
+    enum infomask_status status = take_tensor(session, input, n, h, w, false, err);
+
+    if (status == INFOMASK_OK)
+        status = engine_run(session->engine, err);
+    if (status == INFOMASK_OK)
+        memcpy(output, engine_output(session->engine), (size_t)n * session->model->info.classes * sizeof *output);
+    return status;
+}

@@ -42,7 +42,7 @@ void groups_find(const struct engine_model *model, struct plan *plan)
 {
     for (int i = 0; i < plan->step_count; i++)
         plan->steps[i].members = 1;
-    for (int i = 1; model->kernels->gemm_segments && i < plan->trunk; i++) {
+    for (int i = 1; model->kernels->gemm_segments && !model->apart && i < plan->trunk; i++) {
         const struct layer *layer = layer_at(model, plan, i);
         if (layer->way != WAY_DEPTHWISE || layer->multiplier != 1 || !leads_to_next(plan, i - 1) ||
             !is_expansion(layer_at(model, plan, i - 1)) ||

@@ -77,6 +77,7 @@ struct engine_model {
     bool *kept;           /* a tensor that noisy passes start from */
     float *head_w, *head_b;
     int base_h, base_w;   /* the size that info is about */
+    bool apart;           /* tests: every step of a plan runs alone */
     pthread_mutex_t lock; /* guards the plans */
     struct plan *plans;   /* most recent first */
 };

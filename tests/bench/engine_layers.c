@@ -1,6 +1,8 @@
 /* Where a network's time goes: each step's least time on one thread and its GFLOP/s.
  *
- *     engine_layers MODEL ISA SIZE [RUNS]
+ *     engine_layers MODEL ISA SIZE [RUNS [apart]]
+ *
+ * apart: steps that would run together run alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,6 +89,8 @@ int main(int argc, char **argv)
     kernels_warm_up();
     side = (int)strtol(argv[3], NULL, 10);
     model = load(argv[1], argv[2], &err);
+    if (model != NULL)
+        model->apart = argc > 5;
     if (model == NULL || engine_session_create(&session, model, NULL, &err) != INFOMASK_OK ||
         engine_prepare(session, 1, side, side, false, &input, &err) != INFOMASK_OK) {
         (void)fprintf(stderr, "engine_layers: %s\n", err.text);

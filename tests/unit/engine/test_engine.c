@@ -156,6 +156,29 @@ static struct net residual_net(void)
     return net;
 }
 
+/* Blocks whose steps run together on large maps: behind a full convolution, with a residual, with no projection. */
+static struct net blocks_net(void)
+{
+    struct net net = net_new(3, 4);
+    int before;
+
+    conv(&net, (struct conv){.c = 3, .m = 20, .k = 3, .pad = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 20, .m = 20, .k = 3, .pad = 1, .groups = 20, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 20, .m = 9, .k = 1});
+    before = net.last;
+    conv(&net, (struct conv){.c = 9, .m = 30, .k = 1, .activation = GRAPH_SILU});
+    conv(&net, (struct conv){.c = 30, .m = 30, .k = 5, .pad = 2, .groups = 30});
+    conv(&net, (struct conv){.c = 30, .m = 9, .k = 1, .residual = before});
+    conv(&net, (struct conv){.c = 9, .m = 40, .k = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 40, .m = 40, .k = 3, .stride = 2, .pad = 1, .groups = 40});
+    conv(&net, (struct conv){.c = 40, .m = 16, .k = 1});
+    conv(&net, (struct conv){.c = 16, .m = 33, .k = 1});
+    conv(&net, (struct conv){.c = 33, .m = 33, .k = 7, .stride = 2, .pad = 3, .dilation = 2, .groups = 33});
+    unary(&net, GRAPH_ACTIVATION)->activation = GRAPH_SIGMOID;
+    pooled_head(&net, 33, 6);
+    return net;
+}
+
 /* dilations, groups, several outputs a channel, strided 1x1, uneven pads, SAME */
 static struct net odd_convolutions(void)
 {
@@ -382,6 +405,45 @@ static void residual_network(void **state)
     check_everywhere(residual_net, 32, 32);
     check_everywhere(residual_net, 57, 41);
     check_everywhere(residual_net, 5, 9);
+}
+
+static void blocks_network(void **state)
+{
+    (void)state;
+    check_everywhere(blocks_net, 113, 20);
+    check_everywhere(blocks_net, 56, 57);
+}
+
+/* Steps that run together give the bits that they give one after the other, for any number of threads. */
+static void groups_do_not_matter(void **state)
+{
+    static const int counts[] = {1, 2, 3, 8};
+    struct engine_model *apart = model_of(build_at(blocks_net, 1), kernels_best()->isa, (struct engine_options){0});
+    struct engine_model *together = model_of(build_at(blocks_net, 1), kernels_best()->isa, (struct engine_options){0});
+    struct engine_session *alone = NULL;
+    int n = 3, h = 130, w = 61;
+    float *x = random_input((size_t)(n * 3 * h * w));
+    const float *want;
+    (void)state;
+
+    apart->apart = true;
+    assert_int_equal(engine_session_create(&alone, apart, NULL, NULL), INFOMASK_OK);
+    want = run(alone, apart, x, n, h, w, false);
+    for (int repeat = 0; repeat < 12; repeat++) {
+        struct engine_session *session = NULL;
+        const float *got;
+        assert_int_equal(engine_session_create(&session, together, pools[counts[repeat % 4]], NULL), INFOMASK_OK);
+        session->poison = true;
+        got = run(session, together, x, n, h, w, repeat % 3 == 2);
+        assert_int_equal(session->area.plan->steps[0].members, together->kernels->gemm_segments ? 3 : 1);
+        assert_int_equal(alone->area.plan->steps[0].members, 1);
+        assert_memory_equal(got, want, (size_t)n * 6 * sizeof *got);
+        engine_session_free(session);
+    }
+    engine_session_free(alone);
+    engine_model_free(apart);
+    engine_model_free(together);
+    free(x);
 }
 
 static void odd_convolutions_network(void **state)
@@ -685,6 +747,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(residual_network),      cmocka_unit_test(odd_convolutions_network),
+        cmocka_unit_test(blocks_network),        cmocka_unit_test(groups_do_not_matter),
         cmocka_unit_test(elementwise_network),   cmocka_unit_test(shuffled_network),
         cmocka_unit_test(perceptron_network),    cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(taps_identity),         cmocka_unit_test(taps_of_a_plain_network),

@@ -337,3 +337,17 @@ def test_a_full_disk_is_507(make_server, monkeypatch, tmp_path):
     response = post(server, estimate, [("1", "0.png", photo(0))])
     assert response.status in (200, 507)
     assert read(server, estimate)["samples"] == count
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:-1], lambda b: b + b"x", lambda b: b"\xff" * len(b),
+                                    lambda b: b[:-8] + b"\xff" * 8])
+def test_a_damaged_window_is_a_new_one(make_server, tmp_path, damage):
+    server = make_server("--state-dir", tmp_path)
+    classify_noise(server, range(3))
+    server.stop()
+    (file,) = tmp_path.glob("traffic-*.bin")
+    file.write_bytes(damage(file.read_bytes()))
+    server = make_server("--state-dir", tmp_path)
+    assert traffic(server)["total"] == 0
+    classify_noise(server, range(2))
+    assert traffic(server)["total"] == 2

@@ -107,6 +107,13 @@ class Server:
                 return float(line.split()[-1])
         return 0.0
 
+    def metric_reaches(self, name, least):
+        """The value once it is at least that: an answer is counted when it is sent whole, after the client has it."""
+        deadline = time.monotonic() + 10 * SLOW
+        while (value := self.metric(name)) < least and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return value
+
 
 def sanitizer_report(lines):
     return [line for line in lines if re.search(r"ERROR: (Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSan", line)]

@@ -38,6 +38,17 @@ static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_ESTIMATE] = {200, "application/json", "Estimate"},
     [ROUTE_ID_ESTIMATE_DELETE] = {204, "", ""},
     [ROUTE_ID_SAMPLES] = {201, "application/json", "SamplesReply"},
+    [ROUTE_ID_V2] = {200, "application/json", "V2Server"},
+    [ROUTE_ID_V2_LIVE] = {200, "application/json", "V2Live"},
+    [ROUTE_ID_V2_READY] = {200, "application/json", "V2Ready"},
+    [ROUTE_ID_V2_MODEL] = {200, "application/json", "V2Model"},
+    [ROUTE_ID_V2_MODEL_VERSION] = {200, "application/json", "V2Model"},
+    [ROUTE_ID_V2_MODEL_READY] = {200, "application/json", "V2Ready"},
+    [ROUTE_ID_V2_VERSION_READY] = {200, "application/json", "V2Ready"},
+    [ROUTE_ID_V2_INFER] = {200, "application/json application/octet-stream", "V2Inference"},
+    [ROUTE_ID_V2_VERSION_INFER] = {200, "application/json application/octet-stream", "V2Inference"},
+    [ROUTE_ID_V2_INDEX] = {200, "application/json", "V2Index"},
+    [ROUTE_ID_V2_LOAD] = {200, "", ""},
     [ROUTE_ID_LIVEZ] = {200, "application/json", "Status"},
     [ROUTE_ID_READYZ] = {200, "application/json", "Status"},
     [ROUTE_ID_METRICS] = {200, "text/plain", ""},
@@ -242,15 +253,20 @@ static void put_body(struct json_writer *w, const struct route *route)
 {
     static const char *const raw[] = {"image/jpeg", "image/png", "image/webp", "application/octet-stream"};
 
-    if (!(route->flags & (ROUTE_UPLOAD | ROUTE_JSON)))
+    if (!(route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
         return;
     json_object_open(w, "requestBody");
     json_put_bool(w, "required", true);
     json_object_open(w, "content");
-    if (route->flags & ROUTE_JSON) {
+    if (!(route->flags & ROUTE_UPLOAD)) {
+        const char *schema = route->flags & ROUTE_JSON ? "EstimateRequest" : "V2Request";
         json_object_open(w, "application/json");
-        put_reference(w, "schema", "schemas", "EstimateRequest", 15);
+        put_reference(w, "schema", "schemas", schema, strlen(schema));
         json_object_close(w);
+        if (route->flags & ROUTE_BINARY) { /* JSON in front, tensors behind it */
+            json_object_open(w, "application/octet-stream");
+            json_object_close(w);
+        }
     } else {
         for (size_t i = 0; i < sizeof raw / sizeof raw[0]; i++) {
             json_object_open(w, raw[i]);
@@ -357,7 +373,10 @@ static void put_responses(struct json_writer *w, const struct route *route)
             continue;
         last = status;
         (void)snprintf(key, sizeof key, "%d", status);
-        put_reference(w, key, "responses", "Problem", 7);
+        if (route->flags & ROUTE_V2)
+            put_reference(w, key, "responses", "V2Error", 7);
+        else
+            put_reference(w, key, "responses", "Problem", 7);
     }
     json_object_close(w);
 }
@@ -409,7 +428,7 @@ static void put_path(struct json_writer *w, const struct route *first)
     } methods[] = {{METHOD_GET, "get"}, {METHOD_POST, "post"}, {METHOD_PUT, "put"}, {METHOD_DELETE, "delete"}};
 
     json_object_open(w, first->pattern);
-    for (int i = first->id; i < ROUTE_COUNT; i++) {
+    for (int i = (int)first->id; i < ROUTE_COUNT; i++) {
         const struct route *route = route_info((enum route_id)i);
         if (strcmp(route->pattern, first->pattern) != 0)
             continue;
@@ -460,6 +479,18 @@ static void put_security_schemes(struct json_writer *w)
     json_object_close(w);
 }
 
+static void put_refusal(struct json_writer *w, const char *name, const char *type)
+{
+    json_object_open(w, name);
+    json_put_string(w, "description", "what was wrong, and the limit");
+    json_object_open(w, "content");
+    json_object_open(w, type);
+    put_reference(w, "schema", "schemas", name, strlen(name));
+    json_object_close(w);
+    json_object_close(w);
+    json_object_close(w);
+}
+
 static void put_components(struct json_writer *w, const struct json *schemas)
 {
     json_object_open(w, "components");
@@ -469,14 +500,8 @@ static void put_components(struct json_writer *w, const struct json *schemas)
     put_header_parameter(w, "Timeout", "X-Request-Timeout", "seconds after which the answer is of no use", "number", NULL);
     json_object_close(w);
     json_object_open(w, "responses");
-    json_object_open(w, "Problem");
-    json_put_string(w, "description", "what was wrong, and the limit");
-    json_object_open(w, "content");
-    json_object_open(w, "application/problem+json");
-    put_reference(w, "schema", "schemas", "Problem", 7);
-    json_object_close(w);
-    json_object_close(w);
-    json_object_close(w);
+    put_refusal(w, "Problem", "application/problem+json");
+    put_refusal(w, "V2Error", "application/json");
     json_object_close(w);
     put_security_schemes(w);
     json_put_node(w, "schemas", schemas);

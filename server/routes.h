@@ -55,6 +55,28 @@ enum route_flag {
     X(SAMPLES, UPLOADS, "/v1/estimates/{id}/samples", ESTIMATES,                                                      \
       ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_ASYNC, handle_samples, TAKES_SAMPLES,                            \
       "Adds labelled photos to an estimate")                                                                          \
+    X(V2, METHOD_GET, "/v2", NONE, ROUTE_V2, handle_v2_server, TAKES_NOTHING, "Open Inference Protocol v2: the server") \
+    X(V2_LIVE, METHOD_GET, "/v2/health/live", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_live, TAKES_NOTHING,         \
+      "Is the process alive")                                                                                         \
+    X(V2_READY, METHOD_GET, "/v2/health/ready", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_ready, TAKES_NOTHING,      \
+      "Does it take requests")                                                                                        \
+    X(V2_MODEL, METHOD_GET, "/v2/models/{name}", INFER, ROUTE_V2, handle_v2_model, TAKES_NOTHING,                     \
+      "A model's tensors")                                                                                            \
+    X(V2_MODEL_VERSION, METHOD_GET, "/v2/models/{name}/versions/{version}", INFER, ROUTE_V2, handle_v2_model,         \
+      TAKES_NOTHING, "A model's tensors")                                                                             \
+    X(V2_MODEL_READY, METHOD_GET, "/v2/models/{name}/ready", INFER, ROUTE_V2, handle_v2_model_ready, TAKES_NOTHING,   \
+      "Can the model be asked")                                                                                       \
+    X(V2_VERSION_READY, METHOD_GET, "/v2/models/{name}/versions/{version}/ready", INFER, ROUTE_V2,                    \
+      handle_v2_model_ready, TAKES_NOTHING, "Can the model be asked")                                                 \
+    X(V2_INFER, METHOD_POST, "/v2/models/{name}/infer", INFER, ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer,  \
+      TAKES_NOTHING, "Tensors in, tensors out: JSON, or with the binary tensor extension")                            \
+    X(V2_VERSION_INFER, METHOD_POST, "/v2/models/{name}/versions/{version}/infer", INFER,                             \
+      ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer, TAKES_NOTHING,                                            \
+      "Tensors in, tensors out: JSON, or with the binary tensor extension")                                           \
+    X(V2_INDEX, METHOD_POST, "/v2/repository/index", ADMIN, ROUTE_V2, handle_v2_index, TAKES_NOTHING,                 \
+      "The models that there are")                                                                                    \
+    X(V2_LOAD, METHOD_POST, "/v2/repository/models/{name}/load", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_load,         \
+      TAKES_NOTHING, "Looks at the model folders again; the model must then be there")                                \
     X(LIVEZ, METHOD_GET, "/livez", NONE, ROUTE_PRIORITY, handle_livez, TAKES_NOTHING, "Is the process alive")         \
     X(READYZ, METHOD_GET, "/readyz", NONE, ROUTE_PRIORITY, handle_readyz, TAKES_NOTHING, "Does it take requests")     \
     X(METRICS, METHOD_GET, "/metrics", NONE, ROUTE_PRIORITY, handle_metrics, TAKES_NOTHING, "Prometheus metrics")     \

@@ -17,3 +17,7 @@ $(B)/steps: tests/conformance/steps.c $(LIB)
 conformance: $(BIN) $(B)/steps $(CONFORMANCE_VENV)/.done model ## compare masks with OpenCV, NumPy and onnxruntime, step by step and whole; MNIST=DIR: digits too
 	$(Q)INFOMASK_STEPS=$(abspath $(B)/steps) INFOMASK_BIN=$(abspath $(BIN)) MNIST=$(MNIST) \
 		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance
+
+.PHONY: gallery
+gallery: $(BIN) $(CONFORMANCE_VENV)/.done model ## photo, map, mask, overlay and filtered photo of twelve photos in build/gallery.jpg; PHOTOS=
+	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/gallery.py $(BIN) build/gallery.jpg $(PHOTOS)

@@ -122,6 +122,10 @@ enum infomask_status mask_regions_find(const uint8_t *mask, int h, int w, mask_v
                                        int most, struct mask_regions *regions, struct infomask_error *err);
 void mask_regions_fini(struct mask_regions *regions);
 
+/* Specks of fewer than `least` pixels leave the mask [h, w] (0 or 255), then holes of fewer are filled; the largest
+ * region always stays.  In place. */
+enum infomask_status mask_tidy(uint8_t *mask, int h, int w, size_t least, struct infomask_error *err);
+
 /* Canvases: strokes are the 8-connected regions of MASK_STROKE pixels; fainter pixels beside them, MASK_RIM, go with
  * them when they are painted. */
 enum { MASK_RIM = 1, MASK_STROKE = 255 };

@@ -252,11 +252,11 @@ void mask_regions_fini(struct mask_regions *regions)
 
 /* ---- Strokes ------------------------------------------------------------------------------------------------------- */
 
-/* The pixels of strokes themselves, without those at their rim. */
-static void core_row(const uint8_t *marks, int w, uint8_t *row)
+/* The pixels of one value. */
+static void select_row(const uint8_t *marks, int w, uint8_t value, uint8_t *row)
 {
     for (int x = 0; x < w; x++)
-        row[x] = marks[x] == MASK_STROKE ? 255 : 0;
+        row[x] = marks[x] == value ? 255 : 0;
 }
 
 /* Remembers the label that each run had when it was found, in reading order. */
@@ -303,8 +303,9 @@ static enum infomask_status no_memory(struct infomask_error *err)
     return error_set(err, INFOMASK_MEMORY, "no memory for the strokes of the mask");
 }
 
-enum infomask_status mask_strokes_find(const uint8_t *marks, int h, int w, mask_value_row *value, void *context,
-                                       struct mask_strokes *strokes, struct infomask_error *err)
+/* The regions of the pixels of one value. */
+static enum infomask_status find_all(const uint8_t *marks, int h, int w, uint8_t pixel, mask_value_row *value,
+                                     void *context, struct mask_strokes *strokes, struct infomask_error *err)
 {
     struct finder f;
     size_t capacity = 0;
@@ -314,8 +315,9 @@ enum infomask_status mask_strokes_find(const uint8_t *marks, int h, int w, mask_
 
     *strokes = (struct mask_strokes){0};
     for (int y = 0; fine && y < h; y++) {
-        value(context, y, values);
-        core_row(marks + (size_t)y * (size_t)w, w, row);
+        if (value != NULL)
+            value(context, y, values);
+        select_row(marks + (size_t)y * (size_t)w, w, pixel, row);
         fine = find_row(&f, row, y, values) && remember(strokes, &capacity, &f);
     }
     fine = fine && number_strokes(&f, strokes);
@@ -325,6 +327,12 @@ enum infomask_status mask_strokes_find(const uint8_t *marks, int h, int w, mask_
     if (!fine)
         mask_strokes_fini(strokes);
     return fine ? INFOMASK_OK : no_memory(err);
+}
+
+enum infomask_status mask_strokes_find(const uint8_t *marks, int h, int w, mask_value_row *value, void *context,
+                                       struct mask_strokes *strokes, struct infomask_error *err)
+{
+    return find_all(marks, h, w, MASK_STROKE, value, context, strokes, err);
 }
 
 void mask_strokes_fini(struct mask_strokes *strokes)
@@ -378,7 +386,7 @@ enum infomask_status mask_strokes_paint(const struct mask_strokes *strokes, cons
         const uint8_t *in = marks + (size_t)y * (size_t)w;
         uint8_t *to = out + (size_t)y * (size_t)w;
         int count;
-        core_row(in, w, row);
+        select_row(in, w, MASK_STROKE, row);
         count = cut_runs(row, w, runs);
         for (int x = 0; x < w; x++)
             to[x] = in[x] == MASK_RIM ? RIM : 0;
@@ -394,4 +402,42 @@ enum infomask_status mask_strokes_paint(const struct mask_strokes *strokes, cons
     }
     free(runs);
     return INFOMASK_OK;
+}
+
+/* ---- Specks -------------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status drop_small(uint8_t *mask, int h, int w, uint8_t pixel, size_t least,
+                                       struct infomask_error *err)
+{
+    struct mask_strokes all;
+    struct run *runs = malloc(((size_t)w / 2 + 1) * sizeof *runs);
+    uint8_t *row = malloc((size_t)w);
+    size_t at = 0, largest = 0;
+    enum infomask_status status =
+        runs == NULL || row == NULL ? no_memory(err) : find_all(mask, h, w, pixel, NULL, NULL, &all, err);
+
+    for (int i = 0; status == INFOMASK_OK && i < all.count; i++)
+        largest = all.region[i].pixels > largest ? all.region[i].pixels : largest;
+    least = least < largest ? least : largest;
+    for (int y = 0; status == INFOMASK_OK && y < h; y++) {
+        uint8_t *to = mask + (size_t)y * (size_t)w;
+        int count;
+        select_row(to, w, pixel, row);
+        count = cut_runs(row, w, runs);
+        for (int i = 0; i < count; i++)
+            if (all.region[all.stroke[at++]].pixels < least)
+                memset(to + runs[i].from, 255 - pixel, (size_t)(runs[i].to - runs[i].from));
+    }
+    if (status == INFOMASK_OK)
+        mask_strokes_fini(&all);
+    free(row);
+    free(runs);
+    return status;
+}
+
+enum infomask_status mask_tidy(uint8_t *mask, int h, int w, size_t least, struct infomask_error *err)
+{
+    enum infomask_status status = drop_small(mask, h, w, 255, least, err);
+
+    return status == INFOMASK_OK ? drop_small(mask, h, w, 0, least, err) : status;
 }

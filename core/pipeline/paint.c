@@ -8,6 +8,14 @@
 #include "core/pipeline/mask.h"
 
 #define MOST_OBJECTS 256
+#define SPECK 10000 /* a region of less than that part of the photo is noise of the sharpening */
+
+/* The chain's own cut may be tidied; a rule that names a level of the saliency, or the bare map, is taken at its word. */
+static bool may_tidy(const struct mask_plan *plan)
+{
+    return !plan->strokes && !plan->options->no_refine && plan->rule != INFOMASK_THRESHOLD_OTSU &&
+           plan->rule != INFOMASK_THRESHOLD_MAX;
+}
 
 static enum infomask_status no_memory(struct infomask_error *err)
 {
@@ -215,6 +223,8 @@ enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_ma
     for (int i = 0; i < plan->count && status == INFOMASK_OK && !plan->strokes; i++)
         if (!mask->saliency->layers[i].empty)
             status = paint_layer(&mask->saliency->layers[i], mask, err);
+    if (status == INFOMASK_OK && may_tidy(plan))
+        status = mask_tidy(mask->pixels, mask->height, mask->width, n / SPECK, err);
     if (status == INFOMASK_OK)
         status = plan_expired(plan->photo, err);
     return status == INFOMASK_OK ? paint_measure(mask, err) : status;

@@ -129,6 +129,17 @@ def picture(path, output, target, quality):
     return np.asarray(Image.open(io.BytesIO(done.stdout)))
 
 
+def tidied(mask):
+    """Without specks and pinholes of less than 1/10,000 of the photo; the largest region stays."""
+    for value in (True, False):
+        labels, _ = ndimage.label(mask == value, np.ones((3, 3)))
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        small = (sizes < min(mask.size // 10000, sizes.max()))[labels] & (labels > 0)
+        mask = np.where(small, not value, mask)
+    return mask
+
+
 CASES = [("chelsea.png", 281), ("chelsea.png", 285), ("coffee.png", 967), ("coffee.png", 504), ("rocket.jpg", 657)]
 
 
@@ -142,7 +153,7 @@ def test_chain_is_the_references(network, tmp_path, name, target, quality):
     got = picture(tmp_path / "photo.png", "saliency", target, quality) / 65535
     difference = np.abs(got - ref.bilinear(saliency, h, w))
     mask = picture(tmp_path / "photo.png", "mask", target, quality) > 0
-    want = (ref.bilinear(x, h, w) >= .5) & (ref.bilinear(gate, h, w) >= .5)
+    want = tidied((ref.bilinear(x, h, w) >= .5) & (ref.bilinear(gate, h, w) >= .5))
     iou = (mask & want).sum() / (mask | want).sum()
     print(f"{name} {target} {quality}: saliency within {difference.max():.4f}, mean {difference.mean():.5f}; "
           f"masks overlap {iou:.4f}")

@@ -426,6 +426,31 @@ static void rims_go_with_their_stroke(void **state)
     mask_strokes_fini(&found);
 }
 
+static void specks_and_pinholes_go(void **state)
+{
+    uint8_t mask[RH * RW] = {0}, want[RH * RW];
+
+    (void)state;
+    for (int y = 3; y < 12; y++)
+        memset(mask + y * RW + 4, 255, 10);
+    memcpy(want, mask, sizeof want);
+    mask[RW + 18] = mask[2 * RW + 19] = 255;           /* a speck of two */
+    mask[6 * RW + 6] = mask[7 * RW + 7] = 0;           /* a hole of two */
+    for (int x = 16; x < 19; x++)
+        mask[9 * RW + x] = want[9 * RW + x] = 255;     /* as many as asked: stays */
+    for (int y = 8; y < 11; y++)
+        mask[y * RW + 9] = want[y * RW + 9] = 0;
+    assert_int_equal(mask_tidy(mask, RH, RW, 3, NULL), INFOMASK_OK);
+    assert_memory_equal(mask, want, sizeof mask);
+    memset(mask, 0, sizeof mask);
+    mask[5 * RW + 5] = 255; /* the largest that there is */
+    assert_int_equal(mask_tidy(mask, RH, RW, 3, NULL), INFOMASK_OK);
+    assert_int_equal(mask[5 * RW + 5], 255);
+    memset(mask, 0, sizeof mask);
+    assert_int_equal(mask_tidy(mask, RH, RW, 3, NULL), INFOMASK_OK);
+    assert_int_equal(mask[5 * RW + 5], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +469,7 @@ int main(void)
         cmocka_unit_test(regions_have_boxes_peaks_and_shares),
         cmocka_unit_test(strokes_are_found_and_taken_whole),
         cmocka_unit_test(rims_go_with_their_stroke),
+        cmocka_unit_test(specks_and_pinholes_go),
     };
     return cmocka_run_group_tests_name("mask", tests, NULL, NULL);
 }

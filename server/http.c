@@ -251,6 +251,28 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return exchange->suspended ? send_reply(exchange, false) : on_complete(exchange);
 }
 
+/* For the model that looked at an image, or failed to. */
+static void count_model(struct exchange *exchange, double total_ms)
+{
+    const struct reply *reply = &exchange->call->reply;
+    const struct infomask_timing *t = &reply->timing;
+    struct model *model = NULL;
+
+    if (reply->model[0] != '\0' && (reply->images > 0 || reply->status >= 400))
+        model = models_get(exchange->http->context->models, reply->model, NULL);
+    if (model == NULL)
+        return;
+    statistics_count(model_statistics(model),
+                     &(struct statistics_request){.success = reply->status < 400,
+                                                  .images = reply->images,
+                                                  .total_ms = total_ms,
+                                                  .queue_ms = reply->queue_ms,
+                                                  .input_ms = t->decode + t->preprocess,
+                                                  .infer_ms = t->network + t->information + t->map + t->mask,
+                                                  .output_ms = t->fill + t->encode});
+    model_release(model);
+}
+
 static void log_request(struct exchange *exchange, bool sent)
 {
     const struct call *call = exchange->call;
@@ -286,6 +308,7 @@ static void log_request(struct exchange *exchange, bool sent)
               (int)(sizeof fields / sizeof fields[0]));
     metrics_request(exchange->http->context->metrics, &call->request, reply, call->received,
                     sent ? exchange->reply_size : 0, total);
+    count_model(exchange, total);
 }
 
 static void on_end(void *context, struct MHD_Connection *connection, void **request,

@@ -22,6 +22,7 @@ struct model {
     struct model_folder folder;
     struct infomask_model *core;
     struct pool *pool;
+    struct statistics statistics;
     pthread_mutex_t lock; /* of what follows */
     struct infomask_session **idle;
     int idle_count, idle_room;
@@ -125,6 +126,11 @@ const struct json *model_document(const struct model *model)
 const struct infomask_model_spec *model_spec(const struct model *model)
 {
     return &model->folder.spec;
+}
+
+struct statistics *model_statistics(struct model *model)
+{
+    return &model->statistics;
 }
 
 /* ---- Classes ---------------------------------------------------------------------------------------------------------- */
@@ -587,6 +593,43 @@ enum infomask_status models_reload(struct models *models, struct models_changes 
     }
     (void)pthread_mutex_unlock(&models->reload);
     return status;
+}
+
+/* Takes it from the shelf, whose order and default stay; NULL: err says why it stays. */
+static struct model *shelf_take(struct shelf *shelf, const char *name, struct infomask_error *err)
+{
+    struct model *model = shelf_find(shelf, name);
+    size_t at = 0;
+
+    if (model == NULL) {
+        (void)error_set(err, INFOMASK_ARGUMENT, "no model is named \"%.63s\"", name);
+        return NULL;
+    }
+    while (shelf->models[at] != model)
+        at++;
+    if (at == shelf->chosen) {
+        (void)error_set(err, INFOMASK_ARGUMENT, "%.63s is the default model: it cannot be unloaded", name);
+        return NULL;
+    }
+    shelf->count--;
+    shelf->chosen -= at < shelf->chosen;
+    memmove(shelf->models + at, shelf->models + at + 1, (shelf->count - at) * sizeof *shelf->models);
+    return model;
+}
+
+enum infomask_status models_unload(struct models *models, const char *name, struct infomask_error *err)
+{
+    struct model *model;
+
+    (void)pthread_mutex_lock(&models->reload);
+    (void)pthread_mutex_lock(&models->lock);
+    model = shelf_take(&models->shelf, name, err);
+    (void)pthread_mutex_unlock(&models->lock);
+    (void)pthread_mutex_unlock(&models->reload);
+    if (model == NULL)
+        return INFOMASK_ARGUMENT;
+    model_release(model);
+    return INFOMASK_OK;
 }
 
 void models_trim(struct models *models)

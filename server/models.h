@@ -13,6 +13,7 @@
 
 #include "core/infomask.h"
 #include "server/json.h"
+#include "server/statistics.h"
 
 struct model_options {
     const char *isa;    /* as infomask_model_spec.isa; NULL or "auto": the best */
@@ -37,6 +38,7 @@ struct infomask_model *model_core(const struct model *model);
 const struct infomask_model_info *model_info(const struct model *model);
 const struct json *model_document(const struct model *model); /* model.json as it was read, unknown keys included */
 const struct infomask_model_spec *model_spec(const struct model *model);
+struct statistics *model_statistics(struct model *model); /* from zero at each load */
 
 /* ---- Classes ------------------------------------------------------------------------------------------------------- */
 
@@ -89,6 +91,11 @@ struct models_changes {
 /* Looks at the folders again: a folder is loaded anew if model.json, labels or the network's file has another size or
  * time.  What fails to load keeps its old version, and is warned about.  `changes` may be NULL. */
 enum infomask_status models_reload(struct models *models, struct models_changes *changes, struct infomask_error *err);
+
+/* Takes the model out of the catalogue until the folders are looked at again; requests that hold it end as they began.
+ * ARGUMENT: there is none of that name, or it is the default model, which the service cannot be without. */
+enum infomask_status models_unload(struct models *models, const char *name, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Frees the idle sessions' surplus memory of all models. */
 void models_trim(struct models *models);

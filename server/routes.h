@@ -60,6 +60,8 @@ enum route_flag {
       "Is the process alive")                                                                                         \
     X(V2_READY, METHOD_GET, "/v2/health/ready", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_ready, TAKES_NOTHING,      \
       "Does it take requests")                                                                                        \
+    X(V2_STATISTICS, METHOD_GET, "/v2/models/stats", INFER, ROUTE_V2, handle_v2_statistics, TAKES_NOTHING,            \
+      "What the models have done since they were loaded")                                                             \
     X(V2_MODEL, METHOD_GET, "/v2/models/{name}", INFER, ROUTE_V2, handle_v2_model, TAKES_NOTHING,                     \
       "A model's tensors")                                                                                            \
     X(V2_MODEL_VERSION, METHOD_GET, "/v2/models/{name}/versions/{version}", INFER, ROUTE_V2, handle_v2_model,         \
@@ -68,6 +70,10 @@ enum route_flag {
       "Can the model be asked")                                                                                       \
     X(V2_VERSION_READY, METHOD_GET, "/v2/models/{name}/versions/{version}/ready", INFER, ROUTE_V2,                    \
       handle_v2_model_ready, TAKES_NOTHING, "Can the model be asked")                                                 \
+    X(V2_MODEL_STATISTICS, METHOD_GET, "/v2/models/{name}/stats", INFER, ROUTE_V2, handle_v2_model_statistics,        \
+      TAKES_NOTHING, "What the model has done since it was loaded")                                                   \
+    X(V2_VERSION_STATISTICS, METHOD_GET, "/v2/models/{name}/versions/{version}/stats", INFER, ROUTE_V2,               \
+      handle_v2_model_statistics, TAKES_NOTHING, "What the model has done since it was loaded")                       \
     X(V2_INFER, METHOD_POST, "/v2/models/{name}/infer", INFER, ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer,  \
       TAKES_NOTHING, "Tensors in, tensors out: JSON, or with the binary tensor extension")                            \
     X(V2_VERSION_INFER, METHOD_POST, "/v2/models/{name}/versions/{version}/infer", INFER,                             \
@@ -77,6 +83,8 @@ enum route_flag {
       "The models that there are")                                                                                    \
     X(V2_LOAD, METHOD_POST, "/v2/repository/models/{name}/load", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_load,         \
       TAKES_NOTHING, "Looks at the model folders again; the model must then be there")                                \
+    X(V2_UNLOAD, METHOD_POST, "/v2/repository/models/{name}/unload", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_unload,   \
+      TAKES_NOTHING, "Takes a model out of service until the folders are looked at again")                            \
     X(LIVEZ, METHOD_GET, "/livez", NONE, ROUTE_PRIORITY, handle_livez, TAKES_NOTHING, "Is the process alive")         \
     X(READYZ, METHOD_GET, "/readyz", NONE, ROUTE_PRIORITY, handle_readyz, TAKES_NOTHING, "Does it take requests")     \
     X(METRICS, METHOD_GET, "/metrics", NONE, ROUTE_PRIORITY, handle_metrics, TAKES_NOTHING, "Prometheus metrics")     \

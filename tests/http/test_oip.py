@@ -1,13 +1,15 @@
 """Open Inference Protocol v2: what KServe's and Triton's clients send and expect, byte by byte."""
 import base64
 import json
+import shutil
 import struct
+import time
 
 import jsonschema
 import numpy as np
 import pytest
 
-from conftest import CLASSIFY, ROOT
+from conftest import CLASSIFY, ROOT, SLOW
 from test_access import bearer, write_keys
 
 MODEL = "/v2/models/efficientnet-lite0"
@@ -223,3 +225,56 @@ def test_repository(make_server, tmp_path):
     assert load.status == 200
     assert server.ask("POST", "/v2/repository/models/nope/load", b"{}", bearer("root")).status == 404
     assert server.ask("POST", "/v2/repository/index", b"{}", bearer("alice")).status == 403
+    assert server.ask("POST", "/v2/repository/models/efficientnet-lite0/unload", b"", bearer("root")).json.keys() == {"error"}
+
+
+def test_unload_until_loaded(make_server, tmp_path):
+    keys = tmp_path / "keys"
+    write_keys(keys, root="admin,infer")
+    shutil.copytree(ROOT / "config/models/digits", tmp_path / "models/one")
+    shutil.copytree(ROOT / "config/models/digits", tmp_path / "models/two")
+    for name in ("one", "two"):
+        path = tmp_path / "models" / name / "model.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "name": name}))
+    server = make_server("--keys", keys, "--models-dir", tmp_path / "models", "--model", "one")
+
+    def ready(name):
+        return server.ask(path=f"/v2/models/{name}/ready", headers=bearer("root")).status
+
+    def repository(name, what):
+        return server.ask("POST", f"/v2/repository/models/{name}/{what}", b"{}", bearer("root"))
+
+    assert (ready("one"), ready("two")) == (200, 200)
+    assert repository("two", "unload").status == 200
+    assert (ready("one"), ready("two")) == (200, 404)
+    assert repository("two", "unload").status == 404
+    refused = repository("one", "unload")
+    assert refused.status == 400 and "default" in refused.json["error"]
+    assert repository("two", "load").status == 200
+    assert (ready("one"), ready("two")) == (200, 200)
+
+
+def test_statistics(server):
+    def statistics():
+        return server.ask(path=MODEL + "/stats").json["model_stats"][0]
+
+    before = statistics()
+    assert server.ask("POST", CLASSIFY, PHOTO).status == 200
+    assert infer(server, {"inputs": [fp32(np.zeros((2, 3, 224, 224)), parameters={"binary_data_size": 2 * 3 * 224 * 224 * 4})]},
+                 bytes(2 * 3 * 224 * 224 * 4)).status == 200
+    assert server.ask("POST", CLASSIFY, PHOTO[:9000]).status == 422
+    deadline = time.monotonic() + 10 * SLOW
+    after = before
+    while (after["inference_stats"]["fail"] == before["inference_stats"]["fail"] or
+           after["execution_count"] < before["execution_count"] + 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+        after = statistics()
+    assert after["inference_count"] - before["inference_count"] == 3
+    assert after["execution_count"] - before["execution_count"] == 2
+    spans, old = after["inference_stats"], before["inference_stats"]
+    assert spans["success"]["count"] == after["execution_count"] and spans["fail"]["count"] == old["fail"]["count"] + 1
+    grown = {name: span["ns"] - old[name]["ns"] for name, span in spans.items()}
+    assert 0 < grown["compute_infer"] < grown["success"]
+    assert server.ask(path="/v2/models/stats").json["model_stats"][0]["name"]
+    assert server.ask(path="/v2/models/nope/stats").status == 404

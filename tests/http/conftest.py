@@ -25,8 +25,19 @@ STATE = tempfile.mkdtemp(prefix="infomask-state-")  # not the one of whoever run
 atexit.register(shutil.rmtree, STATE, ignore_errors=True)
 BINARY = os.environ.get("INFOMASK_BIN", str(ROOT / "build" / "infomask"))
 SLOW = 5.0 if os.environ.get("INFOMASK_SLOW") else 1.0
+PATIENCE = 60 * SLOW  # what must happen is waited for this long: a busy machine makes a test slow, not red
 CLASSIFY = "/v1/classify"
+PATIENT = ("--header-timeout", 300, "--body-timeout", 300, "--request-timeout", 300, "--body-rate", 0)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("INFOMASK_")}
+
+
+def until(condition, seconds=PATIENCE):
+    """Waits for what must become true; its value."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
 
 
 class Server:
@@ -41,7 +52,7 @@ class Server:
         if self.process.stderr:
             self._reader.start()
         self.port = self.url = None
-        deadline = time.monotonic() + 20 * SLOW
+        deadline = time.monotonic() + PATIENCE
         while self.port is None and self.process.poll() is None and time.monotonic() < deadline:
             line = self.process.stdout.readline().decode()
             found = re.fullmatch(r"listening on (https?://\S+:(\d+))\n", line)
@@ -57,16 +68,16 @@ class Server:
         for line in self.process.stderr:
             self.lines.append(line.decode(errors="replace").rstrip("\n"))
 
-    def connect(self, timeout=10):
-        return Connection(self.port, timeout * SLOW)
+    def connect(self, timeout=PATIENCE):
+        return Connection(self.port, timeout)
 
-    def ask(self, method="GET", path="/livez", body=None, headers=(), timeout=20):
+    def ask(self, method="GET", path="/livez", body=None, headers=(), timeout=PATIENCE):
         """One request on a connection of its own."""
         with self.connect(timeout) as connection:
             connection.send(request(method, path, body, headers))
             return connection.response(head=method == "HEAD")
 
-    def raw(self, data, timeout=10):
+    def raw(self, data, timeout=PATIENCE):
         with self.connect(timeout) as connection:
             connection.send(data)
             return connection.response()
@@ -85,12 +96,21 @@ class Server:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def stop(self, timeout=30, ask=True):
+    def cpu(self):
+        """Seconds of processor time: unlike those of the clock, about the same on a busy machine."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def logged(self, word):
+        """The first line of the log with that word in it: written a moment after what it tells of."""
+        return until(lambda: next((line for line in list(self.lines) if word in line), None))
+
+    def stop(self, timeout=PATIENCE, ask=True):
         """SIGTERM (unless it was asked already); the exit code."""
         if ask and self.process.poll() is None:
             self.signal(signal.SIGTERM)
         try:
-            code = self.process.wait(timeout * SLOW)
+            code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
@@ -109,10 +129,7 @@ class Server:
 
     def metric_reaches(self, name, least):
         """The value once it is at least that: an answer is counted when it is sent whole, after the client has it."""
-        deadline = time.monotonic() + 10 * SLOW
-        while (value := self.metric(name)) < least and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return value
+        return until(lambda: (value := self.metric(name)) >= least and value)
 
 
 def sanitizer_report(lines):
@@ -137,8 +154,8 @@ def make_server():
 
 @pytest.fixture(scope="session")
 def server(make_server):
-    """The one that most tests share, with the default settings but short deadlines."""
-    return make_server("--header-timeout", 2 * SLOW, "--body-timeout", 4 * SLOW)
+    """The one that most tests share.  Its deadlines are long: a test that is held up must not be cut."""
+    return make_server(*PATIENT)
 
 
 def encode(image, form="PNG", **options):

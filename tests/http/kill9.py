@@ -17,7 +17,7 @@ import time
 import numpy
 from PIL import Image
 
-from conftest import Server, encode
+from conftest import Server, encode, until
 from wire import Closed, form
 
 POSTERS = 2
@@ -75,7 +75,10 @@ def round_of(folder, posters, rng):
     threads = [threading.Thread(target=posters.run, args=(server, i, rng.random())) for i in range(POSTERS)]
     for thread in threads:
         thread.start()
-    time.sleep(rng.uniform(0, 0.25))
+    if rng.random() < 0.8:  # else perhaps before the first answer
+        known = len(posters.acknowledged)
+        until(lambda: len(posters.acknowledged) > known)
+    time.sleep(rng.uniform(0, 0.2))
     server.signal(signal.SIGKILL)
     server.process.wait()
     for thread in threads:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, CLASSIFY, ENVIRONMENT, ROOT, SLOW
+from conftest import BINARY, CLASSIFY, ENVIRONMENT, PATIENCE, ROOT, until
 from wire import Connection, request
 
 
@@ -73,10 +73,8 @@ def test_open_routes_need_no_key(keyed):
 
 def test_key_names_are_logged_and_keys_are_not(keyed, png):
     keyed.ask("POST", CLASSIFY, png, [*bearer("alice"), ("X-Request-Id", "who-was-it")])
-    time.sleep(0.1 * SLOW)
-    line = next(json.loads(line) for line in keyed.lines if "who-was-it" in line)
-    assert line["key"] == "alice"
-    assert not any("KEY-" in line for line in keyed.lines)
+    assert json.loads(keyed.logged("who-was-it"))["key"] == "alice"
+    assert not any("KEY-" in line for line in list(keyed.lines))
 
 
 def test_keys_are_read_again(make_server, png, tmp_path):
@@ -88,9 +86,7 @@ def test_keys_are_read_again(make_server, png, tmp_path):
     def hang_up(word):
         server.lines.clear()
         server.signal(signal.SIGHUP)
-        deadline = time.monotonic() + 5 * SLOW
-        while not any(word in line for line in server.lines) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        server.logged(word)
 
     assert server.ask("POST", CLASSIFY, png, bearer("alice")).status == 200
     hang_up("keys read again")
@@ -107,19 +103,18 @@ def test_bad_files_of_keys(tmp_path, text, named):
     path = tmp_path / "keys"
     path.write_text(text)
     done = subprocess.run([BINARY, "serve", "--port", "0", "--keys", path], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
-                          timeout=20 * SLOW)
+                          timeout=PATIENCE)
     assert done.returncode == 1 and named in done.stderr.decode()
 
 
 def test_rates(make_server, png):
-    server = make_server("--rate", 2, "--rate-burst", 3)
+    server = make_server("--rate", 0.1, "--rate-burst", 3)  # a token every 10 s
     statuses = [server.ask("GET", "/v1/models").status for _ in range(5)]
     assert statuses == [200, 200, 200, 429, 429]
     response = server.ask("POST", CLASSIFY, png)
-    assert response.code == "rate_limited" and int(response.get("Retry-After")) >= 1 and "2" in response.json["detail"]
+    assert response.code == "rate_limited" and int(response.get("Retry-After")) >= 1 and "0.1" in response.json["detail"]
     assert server.ask(path="/livez").status == 200
-    time.sleep(0.6)
-    assert server.ask("POST", CLASSIFY, png).status == 200
+    assert until(lambda: server.ask("POST", CLASSIFY, png).status == 200)
 
 
 def test_other_origins(make_server, png):
@@ -158,7 +153,7 @@ def certificate(folder, name):
 
 
 class Tls(Connection):
-    def __init__(self, port, timeout=20):
+    def __init__(self, port, timeout=PATIENCE):
         super().__init__(port, timeout)
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -178,9 +173,7 @@ def test_tls(make_server, png, tmp_path):
         assert connection.response().status == 200 and connection.name() == "a.example"
         certificate(tmp_path, "b.example")
         server.signal(signal.SIGHUP)
-        deadline = time.monotonic() + 5 * SLOW
-        while not any("certificate read again" in line for line in server.lines) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        server.logged("certificate read again")
     with Tls(server.port) as connection:
         connection.send(request("POST", CLASSIFY, png))
         assert connection.response().status == 200 and connection.name() == "b.example"
@@ -193,23 +186,22 @@ def test_tls_needs_a_pair(tmp_path):
                       ["--tls-certificate", tmp_path / "cert.pem"],
                       ["--tls-certificate", tmp_path / "key.pem", "--tls-key", tmp_path / "cert.pem"]):
         done = subprocess.run([BINARY, "serve", "--port", "0", *arguments], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
-                              timeout=20 * SLOW)
+                              timeout=PATIENCE)
         assert done.returncode == 1 and done.stderr
 
 
 def test_several_sockets(make_server, png, tmp_path):
     path = tmp_path / "infomask.sock"
     server = make_server("--listen", f"127.0.0.1,127.0.0.2:0,[::1]:0,unix:{path}")
-    time.sleep(0.2 * SLOW)
-    found = [line for line in server.lines if "listening on" in line]
-    assert len(found) == 4 and any("unix:" in line for line in found) and any("[::1]" in line for line in found)
+    found = until(lambda: len(lines := [line for line in list(server.lines) if "listening on" in line]) == 4 and lines)
+    assert any("unix:" in line for line in found) and any("[::1]" in line for line in found)
     port = int(re.search(r"\[::1\]:(\d+)", "\n".join(found)).group(1))
     with Connection(port, host="::1") as connection:
         connection.send(request("POST", CLASSIFY, png))
         assert connection.response().status == 200
     with socket.socket(socket.AF_UNIX) as raw:
         raw.connect(str(path))
-        raw.settimeout(10 * SLOW)
+        raw.settimeout(PATIENCE)
         raw.sendall(request("POST", CLASSIFY, png, [("Connection", "close")]))
         data = b""
         while piece := raw.recv(65536):
@@ -223,7 +215,7 @@ def test_local_socket_in_use(make_server, tmp_path):
     path = tmp_path / "infomask.sock"
     server = make_server("--listen", f"127.0.0.1 unix:{path}")
     done = subprocess.run([BINARY, "serve", "--listen", f"unix:{path}"], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
-                          timeout=20 * SLOW)
+                          timeout=PATIENCE)
     assert done.returncode == 1 and "in use" in done.stderr.decode() and path.exists()
     server.process.kill()
     server.process.wait()
@@ -234,5 +226,5 @@ def test_local_socket_in_use(make_server, tmp_path):
 @pytest.mark.parametrize("listen", ["", "nonsense.invalid", "127.0.0.1:99999", "[::1", "127.0.0.1:", "127.0.0.1:x", "unix:"])
 def test_bad_addresses(listen):
     done = subprocess.run([BINARY, "serve", "--port", "0", "--listen", listen], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
-                          timeout=30 * SLOW)
+                          timeout=PATIENCE)
     assert done.returncode in (1, 2) and done.stderr

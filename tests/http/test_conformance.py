@@ -239,7 +239,7 @@ EXCEPTIONS = {
 def test_case(server, request, data, statuses, ends, sentence):
     name = request.node.callspec.id
     instead, reason = EXCEPTIONS.get(name, (None, None))
-    with server.connect(8) as connection:
+    with server.connect() as connection:
         connection.send(data)
         for status in statuses:
             wanted = status if isinstance(status, tuple) else (status,)

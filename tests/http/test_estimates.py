@@ -52,7 +52,7 @@ def create(server, **members):
 
 def post(server, estimate, parts, query=""):
     body, headers = form(parts)
-    return server.ask("POST", f"{BASE}/{estimate}/samples{query}", body, headers, timeout=60)
+    return server.ask("POST", f"{BASE}/{estimate}/samples{query}", body, headers)
 
 
 def read(server, estimate, query=""):

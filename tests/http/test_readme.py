@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from conftest import BINARY, ROOT
+from conftest import BINARY, PATIENCE, ROOT
 
 README = (ROOT / "README.md").read_text()
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
@@ -51,7 +51,7 @@ def test_example(server, command, expected):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("INFOMASK_")}
     clean["PATH"] = f"{pathlib.Path(BINARY).parent}:{clean['PATH']}"
     command = command.replace("localhost:8080", f"127.0.0.1:{server.port}")
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=clean, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=clean, capture_output=True, text=True, timeout=2 * PATIENCE)
     check(done.stdout + done.stderr, expected)
 
 

@@ -37,7 +37,7 @@ class Response:
 
 
 class Connection:
-    def __init__(self, port, timeout=10, host="127.0.0.1"):
+    def __init__(self, port, timeout=60, host="127.0.0.1"):
         self.socket = socket.create_connection((host, port), timeout)
         self.buffer = b""
 
@@ -88,7 +88,7 @@ class Connection:
         response.body, self.buffer = self.buffer[: int(length)], self.buffer[int(length):]
         return response
 
-    def closed(self, timeout=3):
+    def closed(self, timeout=60):
         """Whether the server closes the connection within the time, sending nothing more."""
         self.socket.settimeout(timeout)
         try:

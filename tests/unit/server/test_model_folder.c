@@ -1,11 +1,8 @@
 #include "test.h"
 
-#include <ftw.h>
 #include <math.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "server/files.h"
+#include "scratch.h"
 #include "server/labels.h"
 #include "server/model_folder.h"
 
@@ -139,34 +136,15 @@ static void a_model_without_labels_counts(void **state)
 
 static void put(const char *folder, const char *name, const char *text)
 {
-    char *path = file_join(folder, name);
-    assert_int_equal(file_write(path, text, strlen(text), NULL), INFOMASK_OK);
-    free(path);
+    scratch_put(folder, name, text, strlen(text));
 }
 
 static int make_folder(void **state)
 {
-    char *folder = strdup("/tmp/infomask-test-XXXXXX");
-    if (folder == NULL || mkdtemp(folder) == NULL)
+    if (scratch_make(state) != 0)
         return -1;
-    put(folder, "labels.txt", "cat\ndog\nbird\n");
-    *state = folder;
+    put(*state, "labels.txt", "cat\ndog\nbird\n");
     return 0;
-}
-
-static int unlink_one(const char *path, const struct stat *stat, int type, struct FTW *walk)
-{
-    (void)stat;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static int remove_folder(void **state)
-{
-    int result = nftw(*state, unlink_one, 8, FTW_DEPTH | FTW_PHYS);
-    free(*state);
-    return result;
 }
 
 struct heard {
@@ -334,12 +312,12 @@ int main(void)
         cmocka_unit_test(an_overlong_name_is_no_class),
         cmocka_unit_test(bad_label_files_are_refused_by_line),
         cmocka_unit_test(a_model_without_labels_counts),
-        cmocka_unit_test_setup_teardown(a_whole_document_is_read, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(defaults_fill_a_short_document, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(bad_documents_are_refused_by_key, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(int8_must_be_there, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(a_prior_may_lie_in_a_file, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(a_stamp_tells_of_changes, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_whole_document_is_read, make_folder, scratch_remove),
+        cmocka_unit_test_setup_teardown(defaults_fill_a_short_document, make_folder, scratch_remove),
+        cmocka_unit_test_setup_teardown(bad_documents_are_refused_by_key, make_folder, scratch_remove),
+        cmocka_unit_test_setup_teardown(int8_must_be_there, make_folder, scratch_remove),
+        cmocka_unit_test_setup_teardown(a_prior_may_lie_in_a_file, make_folder, scratch_remove),
+        cmocka_unit_test_setup_teardown(a_stamp_tells_of_changes, make_folder, scratch_remove),
     };
     return cmocka_run_group_tests_name("model folders", tests, NULL, NULL);
 }

@@ -35,13 +35,13 @@ package_libs = $(shell pkg-config --libs $(packages)) -lm
 
 # numeric code: vectorised by the compiler where a loop allows it; no fast-math, no contraction that differs by ISA
 # (nobody reads the floating-point flags or errno: without these two a clamp keeps a loop from being vectorised)
-numeric := core/kernels/% core/image/% core/mask/% core/train/% core/engine/% core/pipeline/%
+numeric := core/kernels/% core/image/% core/mask/% core/train/% core/engine/% core/quant/% core/pipeline/%
 flags_numeric = $(if $(DEBUG)$(SAN),,-O3) -ffp-contract=off -fno-trapping-math -fno-math-errno
 flags_avx2 := -mavx2 -mfma -mf16c
 flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16 -mfma -mf16c
 
 core_sources := $(wildcard core/base/*.c core/image/*.c core/graph/*.c core/kernels/*.c core/kernels/ref/*.c \
-	core/kernels/blas/*.c core/engine/*.c core/info/*.c core/mask/*.c core/train/*.c core/pipeline/*.c)
+	core/kernels/blas/*.c core/engine/*.c core/quant/*.c core/info/*.c core/mask/*.c core/train/*.c core/pipeline/*.c)
 ifeq ($(ARCH),x86_64)
 core_sources += $(wildcard core/kernels/avx2/*.c core/kernels/avx512/*.c)
 else

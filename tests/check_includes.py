@@ -18,15 +18,16 @@ ROOMS = {  # room of core: rooms whose headers it may include, beside its own
     "kernels": {"base"},
     "info": {"base"},
     "engine": {"base", "graph", "kernels"},
+    "quant": {"base", "graph", "kernels", "engine"},
     "mask": {"base", "info", "kernels"},
     "train": {"base", "image", "graph", "kernels", "info"},
-    "pipeline": {"base", "image", "graph", "kernels", "info", "engine", "mask", "train"},
+    "pipeline": {"base", "image", "graph", "kernels", "info", "engine", "quant", "mask", "train"},
 }
 FACES = {"core/infomask.h", "core/infomask_train.h"}
 LIBRARIES = {  # system header: where it may be included
     r"microhttpd\.h": r"server/http[^/]*\.[ch]$",
     r"(cjson/)?cJSON\.h": r"server/json[^/]*\.[ch]$",
-    r"cblas\.h|openblas.*": r"core/kernels/blas/",
+    r"cblas\.h|f77blas\.h|openblas.*": r"core/kernels/blas/",
     r"jpeglib\.h|jerror\.h|turbojpeg\.h|png\.h|webp/.*|libdeflate\.h": r"core/image/",
     r"zlib\.h": r"core/image/|core/train/data",
     r"protobuf-c/.*|.*\.pb-c\.h": r"core/graph/",

@@ -67,7 +67,7 @@ struct kernel_gemm {
     struct kernel_epilogue epilogue;
     float a_scale; /* U8: value = a_scale * (u8 - a_zero) */
     int a_zero;
-    float c_scale; /* U8 output */
+    float c_scale; /* U8 output: as to_u8 */
     int c_zero;
     float *scratch; /* kernel_table.gemm_scratch elements, or NULL if that is 0 */
 };
@@ -84,7 +84,7 @@ struct kernel_depthwise {
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     int y0, y1, c0, c1;
     struct kernel_epilogue epilogue;
-    float y_scale; /* U8: y = clamp(round(value / y_scale) + y_zero, 0, 255) */
+    float y_scale; /* U8: as to_u8 */
     int y_zero;
 };
 
@@ -111,12 +111,15 @@ struct kernel_table {
      * bias may be NULL.  Free with kernel_weights_fini. */
     enum infomask_status (*pack)(struct kernel_weights *weights, enum kernel_type type, const float *w,
                                  const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
+    /* The same for weights that are quantised already: w [n][segments * segment_k] times scale [n]; type U8. */
+    enum infomask_status (*pack_s8)(struct kernel_weights *weights, const int8_t *w, const float *scale,
+                                    const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
     void (*gemm)(const struct kernel_gemm *gemm);
     size_t (*gemm_scratch)(const struct kernel_gemm *gemm); /* floats that a call needs */
     /* y = bf16(x), to nearest even */
     void (*to_bf16)(const float *x, uint16_t *y, size_t n);
     void (*from_bf16)(const uint16_t *x, float *y, size_t n);
-    /* y = clamp(round(x / scale) + zero, 0, 255), to nearest even */
+    /* y = clamp(round(x (1 / scale)) + zero, 0, 255), to nearest even, 1 / scale in float32 */
     void (*to_u8)(const float *x, uint8_t *y, size_t n, float scale, int zero);
 
     void (*depthwise)(const struct kernel_depthwise *depthwise);
@@ -150,6 +153,10 @@ void kernel_weights_fini(struct kernel_weights *weights);
 
 /* Holds OpenBLAS to one thread and makes the calling thread's work buffer; each worker calls it once at start. */
 void kernels_warm_up(void);
+
+/* a [n, n], symmetric (the lower triangle is read), becomes the inverse of its Cholesky factor L, a = L L': a lower
+ * triangle, with what was above left there.  False, and a of no use, where it is not positive definite. */
+bool kernels_inverse_cholesky(double *a, int n);
 
 /* For the tables: each file fills in its slots, and is called on processors that have the set. */
 void kernels_ref_fill(struct kernel_table *table);

@@ -28,7 +28,7 @@ static inline uint16_t number_to_bf16(float x)
 
 static inline uint8_t number_to_u8(float x, float scale, int zero)
 {
-    float q = nearbyintf(x / scale) + (float)zero;
+    float q = nearbyintf(x * (1 / scale)) + (float)zero;
     return (uint8_t)(q < 0 ? 0 : q > 255 ? 255 : q);
 }
 

@@ -126,9 +126,14 @@ INLINE void vec_store_u8(uint8_t *p, vec v, int zero, vmask m)
     const vec near = vec_max(vec_set(-1024), vec_min(vec_set(1024), v));
     const __m256i q = _mm256_add_epi32(_mm256_cvtps_epi32(near), _mm256_set1_epi32(zero));
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    const __m128i bytes = _mm_packus_epi16(words, words);
     uint8_t lanes[2 * LANES];
 
-    _mm_storeu_si128((__m128i *)(void *)lanes, _mm_packus_epi16(words, words));
+    if (mask_lanes(m) == LANES) {
+        _mm_storel_epi64((__m128i *)(void *)p, bytes);
+        return;
+    }
+    _mm_storeu_si128((__m128i *)(void *)lanes, bytes);
     memcpy(p, lanes, mask_lanes(m));
 }
 

@@ -126,6 +126,7 @@ void kernels_blas_fill(struct kernel_table *table)
     table->gemm_tile = 16;
     table->gemm_segments = false;
     table->pack = blas_pack;
+    table->pack_s8 = blas_pack_s8;
     table->gemm = blas_gemm;
     table->gemm_scratch = blas_gemm_scratch;
     table->depthwise = blas_depthwise;

@@ -49,6 +49,16 @@ enum infomask_status blas_pack(struct kernel_weights *weights, enum kernel_type 
     return INFOMASK_OK;
 }
 
+enum infomask_status blas_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
+                                  const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+{
+    (void)w;
+    (void)scale;
+    (void)bias;
+    *weights = (struct kernel_weights){.segments = segments, .segment_k = segment_k, .n = n};
+    return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the blas kernels compute in float32 only");
+}
+
 /* OpenBLAS wants rows that do not overlap. */
 static bool in_place(const struct kernel_gemm *g) { return g->m == 1 || g->a_row >= g->weights->segment_k; }
 

@@ -10,7 +10,7 @@
 
 #define PANEL 16
 
-/* Fills everything but data; U8 scales map the largest weight of a column to 127. */
+/* Fills everything but data; U8 scales map the largest weight of a column to 127 (1 without w). */
 static enum infomask_status pack_frame(struct kernel_weights *weights, enum kernel_type type, const float *w,
                                        const float *bias, size_t k, int n, struct infomask_error *err)
 {
@@ -32,7 +32,7 @@ static enum infomask_status pack_frame(struct kernel_weights *weights, enum kern
         memcpy(weights->bias, bias, (size_t)n * 4);
     for (size_t j = 0; weights->scale != NULL && j < columns; j++) {
         float largest = 0;
-        for (size_t i = 0; j < (size_t)n && i < k; i++)
+        for (size_t i = 0; w != NULL && j < (size_t)n && i < k; i++)
             largest = fmaxf(largest, fabsf(w[j * k + i]));
         weights->scale[j] = largest > 0 ? largest / 127 : 1;
     }
@@ -56,6 +56,22 @@ enum infomask_status ref_pack(struct kernel_weights *weights, enum kernel_type t
         ((uint16_t *)weights->data)[i] = number_to_bf16(w[i]);
     for (size_t i = 0; type == KERNEL_U8 && i < (size_t)n * k; i++)
         ((int8_t *)weights->data)[i] = (int8_t)nearbyintf(w[i] / weights->scale[i / k]);
+    return INFOMASK_OK;
+}
+
+enum infomask_status ref_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale, const float *bias,
+                                 int segments, int segment_k, int n, struct infomask_error *err)
+{
+    size_t k = (size_t)segments * (size_t)segment_k;
+    enum infomask_status status;
+
+    *weights = (struct kernel_weights){.type = KERNEL_U8, .segments = segments, .segment_k = segment_k, .n = n,
+                                       .panels = (n + PANEL - 1) / PANEL, .panel_columns = PANEL};
+    status = pack_frame(weights, KERNEL_U8, NULL, bias, k, n, err);
+    if (status != INFOMASK_OK)
+        return status;
+    memcpy(weights->data, w, (size_t)n * k);
+    memcpy(weights->scale, scale, (size_t)n * sizeof *scale);
     return INFOMASK_OK;
 }
 

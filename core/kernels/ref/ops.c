@@ -171,6 +171,7 @@ void kernels_ref_fill(struct kernel_table *table)
                                    .gemm_tile = 1,
                                    .gemm_segments = true,
                                    .pack = ref_pack,
+                                   .pack_s8 = ref_pack_s8,
                                    .gemm = ref_gemm,
                                    .gemm_scratch = ref_gemm_scratch,
                                    .to_bf16 = to_bf16,

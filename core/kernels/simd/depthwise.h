@@ -30,8 +30,17 @@ struct depthwise_row {
 static __attribute__((noinline)) void depthwise_finish(const struct kernel_depthwise *d, const float *sums, int outs,
                                                        char *y, vmask mask)
 {
+    const vec low = vec_set(d->epilogue.low), high = vec_set(d->epilogue.high);
+    const vec inverse = vec_set(d->out == KERNEL_U8 ? 1 / d->y_scale : 1);
+
+    if (d->out == KERNEL_U8 && d->epilogue.activation == KERNEL_CLAMP) {
+        for (int o = 0; o < outs; o++, y += d->c)
+            vec_store_u8((uint8_t *)y, vec_mul(vec_clamp(vec_load(sums + o * LANES), low, high), inverse), d->y_zero,
+                         mask);
+        return;
+    }
     for (int o = 0; o < outs; o++, y += d->c * element_size(d->out))
-        element_store(d->out, y, vec_activate(vec_load(sums + o * LANES), &d->epilogue), mask, d->y_scale, d->y_zero);
+        element_store(d->out, y, vec_activate(vec_load(sums + o * LANES), &d->epilogue), mask, inverse, d->y_zero);
 }
 
 INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *d, const vec *sum, char *y, vmask mask)

@@ -16,15 +16,15 @@ INLINE vec element_load(enum kernel_type type, const void *p, vmask mask, float 
     return vec_mul(vec_sub(vec_load_u8(p, mask), vec_set((float)zero)), vec_set(scale));
 }
 
-/* U8: clamp(round(v / scale) + zero, 0, 255). */
-INLINE void element_store(enum kernel_type type, void *p, vec v, vmask mask, float scale, int zero)
+/* U8: clamp(round(v inverse) + zero, 0, 255). */
+INLINE void element_store(enum kernel_type type, void *p, vec v, vmask mask, vec inverse, int zero)
 {
     if (type == KERNEL_F32)
         vec_store_mask(p, v, mask);
     else if (type == KERNEL_BF16)
         vec_store_bf16(p, v, mask);
     else
-        vec_store_u8(p, vec_div(v, vec_set(scale)), zero, mask);
+        vec_store_u8(p, vec_mul(v, inverse), zero, mask);
 }
 
 #endif

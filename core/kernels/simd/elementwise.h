@@ -29,10 +29,13 @@ static void simd_from_bf16(const uint16_t *x, float *y, size_t n)
 
 static void simd_to_u8(const float *x, uint8_t *y, size_t n, float scale, int zero)
 {
-    for (size_t i = 0; i < n; i += LANES) {
-        const vmask mask = mask_at(i, n);
-        element_store(KERNEL_U8, y + i, vec_load_mask(x + i, mask), mask, scale, zero);
-    }
+    const vec inverse = vec_set(1 / scale);
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        vec_store_u8(y + i, vec_mul(vec_load(x + i), inverse), zero, mask_first(LANES));
+    if (i < n)
+        vec_store_u8(y + i, vec_mul(vec_load_mask(x + i, mask_at(i, n)), inverse), zero, mask_at(i, n));
 }
 
 /* The clamp on whole vectors is the common case and has no switch in its loop. */

@@ -76,7 +76,13 @@ static void put(enum kernel_type type, char *bits, int at, float value)
     }
 }
 
-static void pack_column(const struct kernel_weights *weights, int n, const float *from)
+/* The weights of a column, as float32 or (U8 only) quantised already. */
+struct column {
+    const float *f32;
+    const int8_t *s8;
+};
+
+static void pack_column(const struct kernel_weights *weights, int n, struct column from)
 {
     const int panel = panel_of(weights, n), first = panel * PANEL, per = step_elements(weights->type);
     const ptrdiff_t line = 4 * panel_width(weights, panel);
@@ -85,9 +91,9 @@ static void pack_column(const struct kernel_weights *weights, int n, const float
 
     for (int s = 0; s < weights->segments; s++, to += segment_steps(weights) * line) {
         for (int k = 0; k < weights->segment_k; k++) {
-            float value = *from++;
+            float value = from.s8 != NULL ? (float)*from.s8++ : *from.f32++;
             if (weights->type == KERNEL_U8) {
-                value = rintf(value / weights->scale[n]);
+                value = from.s8 != NULL ? value : rintf(value / weights->scale[n]);
                 sum += (int32_t)value;
             }
             put(weights->type, to + k / per * line, k % per, value);
@@ -117,8 +123,9 @@ static enum infomask_status allocate(struct kernel_weights *weights, struct info
     return INFOMASK_OK;
 }
 
-static enum infomask_status simd_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                                      const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+/* Everything but the columns. */
+static enum infomask_status pack_frame(struct kernel_weights *weights, enum kernel_type type, const float *bias,
+                                       int segments, int segment_k, int n, struct infomask_error *err)
 {
     const size_t k_all = (size_t)segments * (size_t)segment_k;
     enum infomask_status status;
@@ -129,19 +136,40 @@ static enum infomask_status simd_pack(struct kernel_weights *weights, enum kerne
     if (type == KERNEL_U8 && k_all > INT32_MAX / (255 * 127))
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "a layer of %zu inputs is too deep for int8", k_all);
     status = allocate(weights, err);
-    if (status != INFOMASK_OK) {
+    if (status != INFOMASK_OK)
         kernel_weights_fini(weights);
-        return status;
-    }
-    if (bias != NULL)
+    else if (bias != NULL)
         memcpy(weights->bias, bias, (size_t)n * sizeof *bias);
-    for (int column = 0; column < n; column++) {
+    return status;
+}
+
+static enum infomask_status simd_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
+                                      const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+{
+    const size_t k_all = (size_t)segments * (size_t)segment_k;
+    enum infomask_status status = pack_frame(weights, type, bias, segments, segment_k, n, err);
+
+    for (int column = 0; column < n && status == INFOMASK_OK; column++) {
         const float *from = w + (size_t)column * k_all;
         if (type == KERNEL_U8)
             weights->scale[column] = column_scale(from, k_all);
-        pack_column(weights, column, from);
+        pack_column(weights, column, (struct column){.f32 = from});
     }
-    return INFOMASK_OK;
+    return status;
+}
+
+static enum infomask_status simd_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
+                                         const float *bias, int segments, int segment_k, int n,
+                                         struct infomask_error *err)
+{
+    const size_t k_all = (size_t)segments * (size_t)segment_k;
+    enum infomask_status status = pack_frame(weights, KERNEL_U8, bias, segments, segment_k, n, err);
+
+    for (int column = 0; column < n && status == INFOMASK_OK; column++) {
+        weights->scale[column] = scale[column];
+        pack_column(weights, column, (struct column){.s8 = w + (size_t)column * k_all});
+    }
+    return status;
 }
 
 /* ---- loops ------------------------------------------------------------------------------------------------------- */
@@ -224,6 +252,7 @@ static void simd_gemm_fill(struct kernel_table *table)
     table->gemm_tile = TILE_ROWS;
     table->gemm_segments = true;
     table->pack = simd_pack;
+    table->pack_s8 = simd_pack_s8;
     table->gemm = simd_gemm;
     table->gemm_scratch = simd_gemm_scratch;
 }

@@ -40,6 +40,7 @@ struct __attribute__((packed, aligned(1), may_alias)) word {
 static __attribute__((noinline)) void store_finished(int rows, const struct tile *t, const float *sums)
 {
     const ptrdiff_t size = element_size(t->out);
+    const vec inverse = vec_set(t->out == KERNEL_U8 ? 1 / t->out_scale : 1);
 
     for (int r = 0; r < rows; r++) {
         char *c = t->c + r * t->c_row;
@@ -49,7 +50,7 @@ static __attribute__((noinline)) void store_finished(int rows, const struct tile
             vec value = vec_load(sums + r * PANEL_WIDE + n);
             if (residual)
                 value = vec_add(value, element_load(t->out, residual + n * size, mask, t->out_scale, t->out_zero));
-            element_store(t->out, c + n * size, vec_activate(value, t->epilogue), mask, t->out_scale, t->out_zero);
+            element_store(t->out, c + n * size, vec_activate(value, t->epilogue), mask, inverse, t->out_zero);
         }
     }
 }

@@ -125,6 +125,26 @@ static void onto_grid(float *w, size_t n, size_t k)
         w[i] = i % k == 0 ? 127 / 64.0f : nearbyintf(w[i] * 63) / 64;
 }
 
+/* The same weights handed over as the integers that they are. */
+static enum infomask_status pack_grid(struct gemm_case *t, size_t k, struct infomask_error *err)
+{
+    size_t count = (size_t)t->n * k;
+    int8_t *w = aligned_new(count);
+    float *scale = aligned_new((size_t)t->n * sizeof *scale);
+    enum infomask_status status;
+
+    assert_non_null(w);
+    assert_non_null(scale);
+    for (size_t i = 0; i < count; i++)
+        w[i] = (int8_t)(t->w[i] * 64);
+    for (int j = 0; j < t->n; j++)
+        scale[j] = 1 / 64.0f;
+    status = t->table->pack_s8(&t->weights, w, scale, t->bias ? t->b : NULL, t->segments, t->segment_k, t->n, err);
+    aligned_free(w);
+    aligned_free(scale);
+    return status;
+}
+
 static void setup(struct gemm_case *t)
 {
     size_t k = (size_t)t->segments * (size_t)t->segment_k;
@@ -138,8 +158,11 @@ static void setup(struct gemm_case *t)
     t->a = random_block_of(t->type, t->a_size);
     t->r = random_block_of(t->out, t->c_size > (size_t)(t->residual_row * t->m) ? t->c_size
                                                                                 : (size_t)(t->residual_row * t->m));
-    assert_int_equal(t->table->pack(&t->weights, t->type, t->w, t->bias ? t->b : NULL, t->segments, t->segment_k, t->n,
-                                    &err), INFOMASK_OK);
+    if (t->type == KERNEL_U8 && random_below(&rng, 2) == 0)
+        assert_int_equal(pack_grid(t, k, &err), INFOMASK_OK);
+    else
+        assert_int_equal(t->table->pack(&t->weights, t->type, t->w, t->bias ? t->b : NULL, t->segments, t->segment_k,
+                                        t->n, &err), INFOMASK_OK);
     assert_int_equal((t->weights.panels - 1) * t->weights.panel_columns < t->n, 1);
     call = call_of(t);
     t->scratch = aligned_new(t->table->gemm_scratch(&call) * 4);
@@ -348,6 +371,36 @@ static void sgemm_matches(void **state)
     }
 }
 
+/* With L^-1 from a: L^-1 a L^-T is the identity; what is not positive definite is refused. */
+static void inverse_cholesky_inverts(void **state)
+{
+    enum { N = 37 };
+    double b[N * N], a[N * N], l[N * N];
+    (void)state;
+    rng = random_stream(SEED, 7);
+    for (int i = 0; i < N * N; i++)
+        b[i] = random_unit(&rng) - 0.5;
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) {
+            double sum = i == j ? 0.1 : 0;
+            for (int k = 0; k < N; k++)
+                sum += b[i * N + k] * b[j * N + k];
+            a[i * N + j] = sum;
+            l[i * N + j] = j <= i ? sum : NAN; /* not to be read */
+        }
+    assert_true(kernels_inverse_cholesky(l, N));
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j <= i; j++) {
+            double sum = 0;
+            for (int p = 0; p <= i; p++)
+                for (int q = 0; q <= j; q++)
+                    sum += l[i * N + p] * a[p * N + q] * l[j * N + q];
+            assert_true(fabs(sum - (i == j)) < 1e-9);
+        }
+    a[0] = -1;
+    assert_false(kernels_inverse_cholesky(a, N));
+}
+
 static void names_are_checked(void **state)
 {
     const struct kernel_table *table = NULL;
@@ -366,6 +419,7 @@ static void names_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_checked), cmocka_unit_test(sgemm_matches),
+                                       cmocka_unit_test(inverse_cholesky_inverts),
                                        cmocka_unit_test(every_table_and_type)};
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

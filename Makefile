@@ -14,7 +14,7 @@ PYTHON ?= python3
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 
-MACHINE := $(shell $(CC) -dumpmachine)
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 ARCH := $(firstword $(subst -, ,$(MACHINE)))
 comma := ,
 

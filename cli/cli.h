@@ -20,6 +20,7 @@ enum {
     X(filter, "photos with an object removed, or only it kept, verified")   \
     X(evaluate, "score masks: against truths, and by the model")            \
     X(estimate, "mutual information of labelled photos and their classes")  \
+    X(train, "teach a network classes of one's own, and measure it")        \
     X(models, "list the models and their classes")                          \
     X(run, "put a raw tensor through a network")                            \
     X(bench, "time a network")                                              \

@@ -55,9 +55,13 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 
 /* ---- Folders ------------------------------------------------------------------------------------------------------- */
 
+/* The class that a subfolder's name means. */
+typedef enum infomask_status find_class(void *context, const char *name, int *label, struct infomask_error *err);
+
 struct walk {
     struct photo_list *list;
-    const struct model *model;
+    find_class *find;
+    void *context;
     size_t root; /* bytes of the folder's path, with the slash */
 };
 
@@ -109,21 +113,20 @@ static enum infomask_status walk_root(struct walk *walk, const char *folder, con
     if (path == NULL)
         return no_memory(err);
     if (stat(path, &at) == 0 && S_ISDIR(at.st_mode)) {
-        if (model_find_class(walk->model, name, &label, err) == MODEL_CLASS_FOUND) {
+        status = walk->find(walk->context, name, &label, err);
+        if (status == INFOMASK_OK)
             status = walk_class(walk, path, label, 1, err);
-        } else {
-            status = INFOMASK_ARGUMENT;
+        else
             error_prefix(err, "folder %.100s", path);
-        }
     }
     free(path);
     return status;
 }
 
-enum infomask_status photo_list_folder(struct photo_list *list, const struct model *model, const char *folder,
-                                       struct infomask_error *err)
+static enum infomask_status walk_folder(struct photo_list *list, find_class *find, void *context, const char *folder,
+                                        struct infomask_error *err)
 {
-    struct walk walk = {list, model, 0};
+    struct walk walk = {list, find, context, 0};
     char *root = strdup(folder);
     size_t length = strlen(folder);
     struct dirent **entries;
@@ -149,6 +152,54 @@ enum infomask_status photo_list_folder(struct photo_list *list, const struct mod
         status = error_set(err, INFOMASK_ARGUMENT, "%.200s: no photos; one subfolder a class is expected", root);
     free(root);
     return status;
+}
+
+static enum infomask_status find_in_model(void *context, const char *name, int *label, struct infomask_error *err)
+{
+    return model_find_class(context, name, label, err) == MODEL_CLASS_FOUND ? INFOMASK_OK : INFOMASK_ARGUMENT;
+}
+
+enum infomask_status photo_list_folder(struct photo_list *list, const struct model *model, const char *folder,
+                                       struct infomask_error *err)
+{
+    return walk_folder(list, find_in_model, (void *)(uintptr_t)model, folder, err);
+}
+
+static enum infomask_status find_in_names(void *context, const char *name, int *label, struct infomask_error *err)
+{
+    struct class_names *names = context;
+    char **more;
+
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->names[i], name) == 0) {
+            *label = (int)i;
+            return INFOMASK_OK;
+        }
+    if (names->fixed)
+        return error_set(err, INFOMASK_ARGUMENT, "no class is named \"%.80s\"", name);
+    more = reallocarray(names->names, names->count + 1, sizeof *more);
+    if (more == NULL)
+        return no_memory(err);
+    names->names = more;
+    names->names[names->count] = strdup(name);
+    if (names->names[names->count] == NULL)
+        return no_memory(err);
+    *label = (int)names->count++;
+    return INFOMASK_OK;
+}
+
+enum infomask_status photo_list_classes(struct photo_list *list, struct class_names *names, const char *folder,
+                                        struct infomask_error *err)
+{
+    return walk_folder(list, find_in_names, names, folder, err);
+}
+
+void class_names_fini(struct class_names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->names[i]);
+    free(names->names);
+    *names = (struct class_names){0};
 }
 
 /* ---- Lists --------------------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #ifndef CLI_PHOTO_LIST_H
 #define CLI_PHOTO_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/base/status.h"
@@ -22,6 +23,16 @@ struct photo_list {
  * In the order of the names.  A subfolder that no class names is an error that names it. */
 enum infomask_status photo_list_folder(struct photo_list *list, const struct model *model, const char *folder,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
+/* The same for classes that are new: each subfolder is one, numbered in the order of the names.  With names->fixed only
+ * those that are there already. */
+struct class_names {
+    char **names;
+    size_t count;
+    bool fixed;
+};
+enum infomask_status photo_list_classes(struct photo_list *list, struct class_names *names, const char *folder,
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
+void class_names_fini(struct class_names *names);
 /* Lines of PATH<tab>CLASS; a relative path counts from the list's own folder; empty lines and #... are left out. */
 enum infomask_status photo_list_file(struct photo_list *list, const struct model *model, const char *file,
                                      struct infomask_error *err) __attribute__((warn_unused_result));

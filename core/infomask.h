@@ -99,6 +99,7 @@ struct infomask_model_info {
     int width, height, channels;
     int stride;       /* input pixels per map cell */
     bool class_map;   /* pooled linear head: infocam and its kin work; else only occlusion */
+    size_t features;  /* inputs of that head; 0: there is none */
     bool noise;       /* samples can be asked for */
     bool fixed_size;
     char sha256[65];  /* of the model file */
@@ -505,6 +506,19 @@ enum infomask_status infomask_read_map(const void *bytes, size_t size, float **m
  * output [n, classes]: the network's own output, no temperature. */
 enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
                                   float *output, struct infomask_error *err);
+
+/* ---- Features (infomask train) ------------------------------------------------------------------------------------ */
+
+/* How a photo is looked at: its centred square of `crop` of the shorter side (0: the model's own view), or its mirror
+ * image. */
+struct infomask_look {
+    double crop;
+    bool mirrored;
+};
+/* What the pooled linear head sees: the mean over the map's cells, features [infomask_model_info.features].
+ * INFOMASK_NO_CLASS_MAP for a model without such a head. */
+enum infomask_status infomask_features(struct infomask_session *session, struct infomask_photo *photo,
+                                       const struct infomask_look *look, float *features, struct infomask_error *err);
 
 /* ---- Threads, instruction sets, timing --------------------------------------------------------------------------- */
 

@@ -13,6 +13,50 @@
 #include "core/base/pool.h"
 #include "core/base/status.h"
 
+/* ---- Heads: a linear layer on the features of a frozen network ----------------------------------------------------- */
+
+/* n photos, V views of each (view 0 is what classification sees; the others are augmentation). */
+struct infomask_head_data {
+    size_t photos, views, features, classes;
+    const float *x;          /* [photos][views][features] */
+    const uint32_t *labels;  /* [photos], each class at least twice */
+    const uint32_t *groups;  /* [photos] photos of one group fall into the same fold; NULL: each is its own */
+};
+
+/* W, b maximise the mean log-softmax of the labels less l2 / 2 |W|^2 (features scaled to mean square 1), L2 and
+ * temperature by cross-fit; the temperature is in W and b. */
+struct infomask_head {
+    size_t features, classes;
+    float *w, *b;          /* [classes][features], [classes]; owned, as the rest */
+    double *prior;         /* [classes] label frequencies: what is inside the logits, unless pc_softmax (then uniform) */
+    double l2;             /* INFINITY: the prior alone; the features told nothing */
+    double temperature;
+    int folds;
+    /* [photos][classes]: each photo's logits from a head whose weights, L2 and temperature were all fitted without the
+     * photo's fold: held out. */
+    float *held_out;
+};
+void infomask_head_fini(struct infomask_head *head);
+
+/* pc_softmax: the logits are those of PC-softmax (arXiv 1911.10688).  Its optimum is that of log-softmax less the log
+ * prior in b, because b is not penalised. */
+enum infomask_status infomask_fit_head(const struct infomask_head_data *data, bool pc_softmax, uint64_t seed,
+                                       struct pool *pool, struct infomask_head *head, struct infomask_error *err);
+/* logits [classes] of one photo's features. */
+void infomask_head_logits(const struct infomask_head *head, const float *features, float *logits);
+
+/* The network of an ONNX file (of its output `output`; NULL: its first) with this head in place of its own, as ONNX with
+ * BatchNorm folded. */
+enum infomask_status infomask_write_head(const char *network, const char *output, const struct infomask_head *head,
+                                         const char *path, struct infomask_error *err);
+
+/* Near copies (another size, another compression): groups[i] is the first photo whose features' cosine with photo i's,
+ * both less their mean over the photos, is at least `cosine`.  x [photos][stride], of which `features` count. */
+enum infomask_status infomask_find_copies(const float *x, size_t photos, size_t features, size_t stride, double cosine,
+                                          struct pool *pool, uint32_t *groups, struct infomask_error *err);
+
+/* ---- Networks from scratch ----------------------------------------------------------------------------------------- */
+
 /* A labelled set of 8-bit pictures in a pair of IDX files (the MNIST format; gzip'ed ones are fine). */
 struct infomask_idx {
     const char *images, *labels;

@@ -22,6 +22,7 @@ enum param_group {
     TAKES_SAMPLES = 16,      /* POST /v1/estimates/{id}/samples */
     TAKES_ESTIMATE = 32,     /* GET /v1/estimates/{id} */
     TAKES_INFORMATION = 64,  /* GET /v1/models/{name}/information */
+    TAKES_TRAIN = 128,       /* infomask train */
     TAKES_INFER = TAKES_CLASSIFY | TAKES_MASK | TAKES_FILTER | TAKES_ANALYZE,
     TAKES_MAPS = TAKES_MASK | TAKES_FILTER | TAKES_ANALYZE,
     TAKES_TARGETS = TAKES_MAPS
@@ -51,7 +52,7 @@ enum param_type {
     X(TARGET, "target", CLASS, 1, 255, "", "", TAKES_INFER,                                                           \
       "class by index, label or alias (label:2019 for a label made of digits); several times for masks of several "   \
       "classes; by default the best class")                                                                           \
-    X(UNITS, "units", CHOICE, 0, 0, "nats|bits", "nats", TAKES_INFER | TAKES_ESTIMATE | TAKES_INFORMATION,            \
+    X(UNITS, "units", CHOICE, 0, 0, "nats|bits", "nats", TAKES_INFER | TAKES_ESTIMATE | TAKES_INFORMATION | TAKES_TRAIN, \
       "unit of every information, entropy and log-probability")                                                       \
     X(PRIOR, "prior", PRIOR, 0, 0, "", "train", TAKES_INFER | TAKES_ESTIMATE,                                         \
       "class prior: train (the model's), uniform, or one positive number a class with commas between them")           \

@@ -174,6 +174,7 @@ static void set_info(struct infomask_model *model)
     info->channels = net->channels;
     info->stride = net->stride;
     info->class_map = net->pooled_head;
+    info->features = net->pooled_head ? (size_t)net->features : 0;
     info->noise = net->noise;
     info->fixed_size = net->fixed_size;
     info->isa = net->isa;

@@ -1,0 +1,82 @@
+/* What the files of `infomask train` share. */
+#ifndef CLI_TRAIN_H
+#define CLI_TRAIN_H
+
+#include "cli/arguments.h"
+#include "cli/estimate.h"
+#include "cli/photo_list.h"
+#include "core/infomask_train.h"
+#include "server/json.h"
+#include "server/models.h"
+
+#define TRAIN_VIEWS 6 /* of a photo at most */
+
+struct train_options {
+    const char *images, *held_out, *backbone; /* a head: folders of photos, the network whose features it sees */
+    const char *name;                         /* of the model folder, or its path */
+    const char *augment;
+    bool pc_softmax, shuffle_labels, replace, no_cache, json, quiet;
+    uint64_t seed;
+    const char *command;                      /* the words of the command line */
+};
+
+/* Photos as the network's features.  Those that are kept have the places 0 to count - 1 of every array. */
+struct train_photos {
+    struct photo_list list;
+    float *x;                /* [count][views][features]; owned, as the rest */
+    uint32_t *labels;
+    char (*sha)[65];         /* of the file's bytes */
+    size_t views, features;
+    struct rejected_photo *rejected; /* in the order of the list; code: "duplicate" among them */
+    size_t rejected_count, duplicates, from_cache;
+};
+
+/* The looks of --augment: "flip", "crop", "flip,crop"; NULL: the photo alone.  False for another word. */
+bool train_looks(const char *augment, struct infomask_look looks[TRAIN_VIEWS], size_t *count);
+
+/* Reads every photo of the list through the network, in parallel, what the cache has from there; leaves bad ones and the
+ * second of two alike out, says so on standard error, and moves the others together.  The list is the photos' then. */
+enum infomask_status train_photos_read(struct train_photos *photos, const struct cli *cli,
+                                       const struct train_options *options, struct model *backbone, struct pool *pool,
+                                       const struct infomask_look *looks, size_t views, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void train_photos_fini(struct train_photos *photos);
+/* Leaves photo i (still in its place) out, with a reason. */
+void train_photos_reject(struct train_photos *photos, size_t i, const char *code, const char *detail, bool quiet);
+/* Moves what is not marked to the front. */
+void train_photos_keep(struct train_photos *photos, const bool *out);
+
+/* What held-out logits say: the report, its limits and the suspects of an estimate.  logits [n][classes] of a model whose
+ * logits hold the prior `logit_prior` (NULL: uniform). */
+enum infomask_status train_measure(struct estimate_state *state, const struct train_photos *photos, const float *logits,
+                                   const struct class_names *names, const double *prior, const double *logit_prior,
+                                   size_t suspects, struct infomask_error *err);
+
+/* ---- The model folder -------------------------------------------------------------------------------------------------- */
+
+/* A folder that takes its name when it is whole. */
+struct train_folder {
+    char *path, *part; /* what it will be, what it is until then; owned */
+    const char *name;  /* in path */
+    bool replace;
+};
+/* name: of a folder below the setting models_dir, or a path.  Fails if it is there, unless `replace`. */
+enum infomask_status train_folder_open(struct train_folder *folder, const struct cli *cli, const char *name, bool replace,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
+/* The path of a file in it; malloc'ed. */
+char *train_folder_file(const struct train_folder *folder, const char *name);
+enum infomask_status train_folder_text(const struct train_folder *folder, const char *name, const char *text, size_t size,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status train_folder_json(const struct train_folder *folder, const char *name, struct json_writer *writer,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
+/* labels.txt, and prior.txt of the natural prior. */
+enum infomask_status train_folder_classes(const struct train_folder *folder, const struct class_names *names,
+                                          const double *prior, struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status train_folder_finish(struct train_folder *folder, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void train_folder_close(struct train_folder *folder); /* removes what is not finished */
+
+/* Each does its kind of training and returns an exit code; what failed was said on standard error. */
+int train_head(const struct cli *cli, const struct train_options *options);
+
+#endif

@@ -4,6 +4,7 @@
 
 #include "cli/arguments.h"
 #include "cli/cli.h"
+#include "cli/work.h"
 #include "core/base/cpu.h"
 #include "core/infomask.h"
 
@@ -27,11 +28,20 @@ static void print_processor(void)
                  cpu->avx512_bf16 ? ", bf16" : "", cpu->avx512_vnni ? ", vnni" : "");
 }
 
+static void print_precisions(const struct config *config)
+{
+    (void)printf("precision: %s (here:", infomask_precision_name(work_precision(config)));
+    for (int i = 0; i < INFOMASK_PRECISIONS; i++)
+        if (infomask_precision_check((enum infomask_precision)i, config->isa, NULL) == INFOMASK_OK)
+            (void)printf(" %s", infomask_precision_name((enum infomask_precision)i));
+    (void)printf(")\n");
+}
+
 int cmd_version(int argc, char **argv)
 {
     const struct cli_spec spec = {
         .usage = "version [OPTION]...",
-        .about = "Prints the version, the instruction set in use, and the libraries that it was built with.",
+        .about = "Prints the version, the instruction set and precision in use, and the libraries that it was built with.",
         .sections = " compute ",
         .take = take,
     };
@@ -43,10 +53,11 @@ int cmd_version(int argc, char **argv)
     if (code >= 0)
         return code;
     isa = infomask_isa(cli.config.isa, &err);
-    if (isa == NULL) {
+    if (isa == NULL || infomask_precision_check(work_precision(&cli.config), isa, &err) != INFOMASK_OK) {
         code = cli_fails(cli.command, "%s", err.text);
     } else {
         (void)printf("infomask %s\nisa: %s\n", INFOMASK_VERSION, isa);
+        print_precisions(&cli.config);
         print_processor();
         (void)printf("compiler: %s\nlibraries: %s\n", __VERSION__, INFOMASK_LIBRARIES);
         code = CLI_DONE;

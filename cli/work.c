@@ -22,19 +22,24 @@ enum infomask_status work_pool(const struct config *config, struct pool **pool, 
     return pool_create(pool, threads < POOL_MAX_THREADS ? threads : POOL_MAX_THREADS, infomask_worker_start, NULL, err);
 }
 
+enum infomask_precision work_precision(const struct config *config)
+{
+    enum infomask_precision precision = INFOMASK_F32;
+
+    while (precision != INFOMASK_AUTO && strcmp(config->precision, infomask_precision_name(precision)) != 0)
+        precision = (enum infomask_precision)(precision + 1);
+    return precision;
+}
+
 enum infomask_status work_model_options(const struct config *config, struct pool *pool, struct model_options *options,
                                         struct infomask_error *err)
 {
-    static const char *const precisions[] = {"f32", "bf16", "int8"};
-
     *options = (struct model_options){
         .isa = config->isa, .arena_limit = config->arena, .pool = pool, .warn = cli_warns, .precision = INFOMASK_F32};
     if (strcmp(config->isa, "auto") != 0 && infomask_isa(config->isa, err) == NULL)
         return INFOMASK_ARGUMENT;
-    for (int i = 0; i < 3; i++)
-        if (strcmp(config->precision, precisions[i]) == 0)
-            options->precision = (enum infomask_precision)i;
-    return INFOMASK_OK;
+    options->precision = work_precision(config);
+    return infomask_precision_check(options->precision, config->isa, err);
 }
 
 enum infomask_status work_model(const struct config *config, const char *name, const struct model_options *options,

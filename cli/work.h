@@ -22,7 +22,10 @@ struct work {
 int work_open(struct work *work, struct cli *cli) __attribute__((warn_unused_result));
 void work_close(struct work *work);
 
-/* Settings to what models_create takes; needs a pool (may be NULL). */
+/* The setting `precision`, one of its words. */
+enum infomask_precision work_precision(const struct config *config);
+/* Settings to what models_create takes; needs a pool (may be NULL).  ARGUMENT for kernels or a precision that is not
+ * here. */
 enum infomask_status work_model_options(const struct config *config, struct pool *pool, struct model_options *options,
                                         struct infomask_error *err);
 /* The pool of the setting `threads`. */

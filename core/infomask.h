@@ -53,7 +53,9 @@ void infomask_photo_whole(struct infomask_photo *photo);
 
 /* ---- Models ------------------------------------------------------------------------------------------------------ */
 
-enum infomask_precision { INFOMASK_F32, INFOMASK_BF16, INFOMASK_INT8 };
+/* AUTO: who reads a model's folder chooses by what it records; a spec never holds it. */
+enum infomask_precision { INFOMASK_F32, INFOMASK_BF16, INFOMASK_INT8, INFOMASK_AUTO };
+#define INFOMASK_PRECISIONS 3
 enum infomask_color { INFOMASK_RGB, INFOMASK_BGR, INFOMASK_GRAY };
 enum infomask_fit { INFOMASK_CROP, INFOMASK_SQUASH };
 
@@ -528,6 +530,11 @@ void infomask_worker_start(void *context, int worker);
 /* The kernels that `name` means here ("ref", "blas", "avx2", "avx512"; NULL or "auto": the best of this processor);
  * NULL for another word or a set that this processor or build does not have. */
 const char *infomask_isa(const char *name, struct infomask_error *err);
+/* "f32", "bf16", "int8", "auto". */
+const char *infomask_precision_name(enum infomask_precision precision);
+/* Do these kernels have the precision?  (isa: as above; AUTO: always.)  INFOMASK_ARGUMENT with a sentence if not. */
+enum infomask_status infomask_precision_check(enum infomask_precision precision, const char *isa,
+                                              struct infomask_error *err);
 
 /* Floating-point operations of one h x w item (a multiplication and an addition are two), of its convolutions and
  * linear layers; read from the file anew. */

@@ -400,28 +400,61 @@ static void read_mask(struct reader *reader, struct infomask_model_spec *spec, c
     reader->status = mask.status;
 }
 
-/* The network's file: the one of the precision asked for. */
-static void read_network(struct reader *reader, struct model_folder *folder, enum infomask_precision precision)
+#define AUTO_AGREEMENT 0.99
+
+/* What the folder records of a precision: its share of photos with the best class of f32, and its file if it has one. */
+struct precision_record {
+    double agreement;
+    const char *file;
+};
+
+static struct precision_record read_precision(struct reader *precisions, const char *name, const char *prefix)
 {
+    struct reader object = read_object(precisions, name, prefix);
+    struct precision_record record = {0};
+
+    read_number(&object, "agreement", 0, 1, &record.agreement);
+    read_string(&object, "file", &record.file);
+    precisions->status = object.status;
+    return record;
+}
+
+static enum infomask_precision choose_precision(const char *isa, const struct precision_record *bf16,
+                                                const struct precision_record *int8)
+{
+    if (int8->file != NULL && int8->agreement >= AUTO_AGREEMENT &&
+        infomask_precision_check(INFOMASK_INT8, isa, NULL) == INFOMASK_OK)
+        return INFOMASK_INT8;
+    if (bf16->agreement >= AUTO_AGREEMENT && infomask_precision_check(INFOMASK_BF16, isa, NULL) == INFOMASK_OK)
+        return INFOMASK_BF16;
+    return INFOMASK_F32;
+}
+
+/* The network's file: the one of the precision asked for. */
+static void read_network(struct reader *reader, struct model_folder *folder, enum infomask_precision precision,
+                         const char *isa)
+{
+    struct reader precisions = read_object(reader, "precisions", "precisions.");
+    struct precision_record bf16 = read_precision(&precisions, "bf16", "precisions.bf16.");
+    struct precision_record int8 = read_precision(&precisions, "int8", "precisions.int8.");
     const char *file = "model.onnx";
 
+    reader->status = precisions.status;
     read_string(reader, "file", &file);
+    if (precision == INFOMASK_AUTO)
+        precision = choose_precision(isa, &bf16, &int8);
     folder->spec.precision = precision;
     if (precision == INFOMASK_INT8) {
-        struct reader precisions = read_object(reader, "precisions", "precisions.");
-        struct reader int8 = read_object(&precisions, "int8", "precisions.int8.");
-        file = NULL;
-        read_string(&int8, "file", &file);
+        file = int8.file;
         if (file == NULL)
-            reader_fails(&int8, "file", "is missing: this model has no int8 version");
-        reader->status = int8.status;
+            reader_fails(reader, "precisions.int8.file", "is missing: this model has no int8 version");
     }
     folder->network_path = own_file(reader, folder->path, "file", file);
     folder->spec.path = folder->network_path;
 }
 
 static enum infomask_status read_document(struct model_folder *folder, enum infomask_precision precision,
-                                          model_warn *warn, void *context, struct infomask_error *err)
+                                          const char *isa, model_warn *warn, void *context, struct infomask_error *err)
 {
     struct reader reader = {folder->document, "", err, INFOMASK_OK};
 
@@ -431,7 +464,7 @@ static enum infomask_status read_document(struct model_folder *folder, enum info
     read_string(&reader, "name", &folder->name);
     check_model_name(&reader, folder->name);
     read_string(&reader, "version", &folder->version);
-    read_network(&reader, folder, precision);
+    read_network(&reader, folder, precision, isa);
     read_labels(&reader, folder);
     read_input(&reader, &folder->spec, folder->name, warn, context);
     read_training_prior(&reader, folder);
@@ -462,8 +495,9 @@ static enum infomask_status parse_document(struct model_folder *folder, struct i
     return status;
 }
 
-enum infomask_status model_folder_read(const char *path, enum infomask_precision precision, model_warn *warn,
-                                       void *context, struct model_folder *folder, struct infomask_error *err)
+enum infomask_status model_folder_read(const char *path, enum infomask_precision precision, const char *isa,
+                                       model_warn *warn, void *context, struct model_folder *folder,
+                                       struct infomask_error *err)
 {
     enum infomask_status status;
 
@@ -472,7 +506,7 @@ enum infomask_status model_folder_read(const char *path, enum infomask_precision
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     status = parse_document(folder, err);
     if (status == INFOMASK_OK)
-        status = read_document(folder, precision, warn, context, err);
+        status = read_document(folder, precision, isa, warn, context, err);
     if (status == INFOMASK_OK)
         folder->stamp = model_folder_stamp(folder);
     else

@@ -74,8 +74,8 @@ enum infomask_status model_load(const char *folder, const struct model_options *
     made->pool = options->pool;
     made->idle_room = pool_threads(options->pool);
     made->idle = calloc((size_t)made->idle_room, sizeof *made->idle);
-    status = made->idle != NULL ? model_folder_read(folder, options->precision, options->warn, options->warn_context,
-                                                    &made->folder, err)
+    status = made->idle != NULL ? model_folder_read(folder, options->precision, options->isa, options->warn,
+                                                    options->warn_context, &made->folder, err)
                                 : no_memory(err);
     if (status == INFOMASK_OK)
         status = load_network(made, options, err);

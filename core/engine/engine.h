@@ -19,7 +19,15 @@
 #include "core/graph/graph.h"
 #include "core/kernels/kernels.h"
 
-enum engine_precision { ENGINE_F32, ENGINE_BF16, ENGINE_INT8 };
+/* BF16: convolutions and products take bf16 weights and inputs and sum in float32; depthwise convolutions, residual
+ * sums, grouped and dilated convolutions and the last product (the head) stay float32. */
+enum engine_precision { ENGINE_F32, ENGINE_BF16, ENGINE_INT8, ENGINE_PRECISIONS };
+
+/* "f32", "bf16", "int8" */
+const char *engine_precision_name(enum engine_precision precision);
+/* Does the table have the kernels of a precision?  If not, INFOMASK_ARGUMENT with a sentence. */
+enum infomask_status engine_precision_check(enum engine_precision precision, const struct kernel_table *kernels,
+                                            struct infomask_error *err);
 
 struct engine_options {
     const struct kernel_table *kernels; /* NULL: the best of this processor */

@@ -48,6 +48,22 @@ static void map_geometry(const struct graph_node *node, const struct plan *plan,
     }
 }
 
+/* Does the step multiply another type than its input is kept in? */
+static bool narrows(const struct engine_model *model, const struct plan *plan, const struct step *s)
+{
+    return plan->values[s->x].type != model->layers[s->node].type;
+}
+
+/* The input is made whole, as the product reads it, before the loop: where every chunk reads all of it. */
+static void stage(const struct engine_model *model, struct plan *plan, struct step *s, size_t elements)
+{
+    int value = model->graph->tensor_count + (int)(s - plan->steps);
+
+    plan->values[value].type = model->layers[s->node].type;
+    plan->values[value].elements = elements;
+    s->staged = value;
+}
+
 /* Along panels where the weights outweigh the activations: then each thread reads its own part of them. */
 static void cut_product(const struct engine_model *model, const struct layer *layer, struct step *s, size_t rows,
                         int row_unit)
@@ -64,7 +80,18 @@ static void cut_product(const struct engine_model *model, const struct layer *la
                       flops / PRODUCT_FLOPS_US, 0, model->kernels->gemm_segments ? MOST_CHUNKS : 8);
 }
 
-static void cut_plain_product(const struct engine_model *model, const struct plan *plan, struct step *s)
+/* Rows of A that are narrowed at once. */
+static void narrow_rows(const struct layer *layer, struct step *s, size_t rows, int tile)
+{
+    size_t row = (size_t)s->c * kernel_type_bytes(layer->type), fit = STRIP_BYTES / row / (size_t)tile * (size_t)tile;
+    size_t chunk = (size_t)s->cut.size * (size_t)s->unit;
+
+    chunk = chunk < rows ? chunk : rows;
+    s->lines = at_least_one(fit < chunk ? fit : chunk);
+    s->scratch = row * (size_t)s->lines;
+}
+
+static void cut_plain_product(const struct engine_model *model, struct plan *plan, struct step *s)
 {
     const struct layer *layer = &model->layers[s->node];
     size_t rows = (size_t)s->rows * (s->tail ? (size_t)plan->n : 1);
@@ -73,6 +100,12 @@ static void cut_plain_product(const struct engine_model *model, const struct pla
 
     cut_product(model, layer, s, rows, model->kernels->gemm_tile);
     s->scratch = model->kernels->gemm_scratch(&g) * sizeof(float);
+    if (!narrows(model, plan, s))
+        return;
+    if (s->by_panels || s->tail)
+        stage(model, plan, s, (size_t)s->rows * (size_t)s->c);
+    else
+        narrow_rows(layer, s, rows, model->kernels->gemm_tile);
 }
 
 int lines_under(const struct graph_window *w, int lines)
@@ -80,27 +113,49 @@ int lines_under(const struct graph_window *w, int lines)
     return (lines - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1;
 }
 
-static void cut_convolution(const struct engine_model *model, struct step *s)
+/* As many lines of output at once, up to `lines`, as leave their input in the second cache. */
+void step_strips(const struct engine_model *model, const struct plan *plan, struct step *s, int lines)
 {
     const struct graph_window *w = &model->graph->nodes[s->node].window;
     const struct layer *layer = &model->layers[s->node];
-    const struct kernel_weights *weights = layer->weights;
-    size_t line;
+    size_t line = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)s->c * kernel_type_bytes(layer->type);
 
-    cut_product(model, layer, s, (size_t)s->rows, s->out_w);
-    s->unit = 1;
-    s->lines = s->by_panels ? s->out_h : s->cut.size;
-    if (layer->way == WAY_GATHER) {
-        line = (size_t)s->out_w * (size_t)weights->segments * (size_t)weights->segment_k * sizeof(float);
-        if (s->lines > at_least_one(STRIP_BYTES * 4 / line))
-            s->lines = at_least_one(STRIP_BYTES * 4 / line);
-        s->scratch = line * (size_t)s->lines;
+    s->lines = lines;
+    s->scratch = 0;
+    if (!narrows(model, plan, s) && !step_pads(s))
         return;
-    }
-    line = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)s->c * sizeof(float);
     while (s->lines > 1 && line * (size_t)lines_under(w, s->lines) > STRIP_BYTES)
         s->lines--;
     s->scratch = line * (size_t)lines_under(w, s->lines);
+}
+
+static void gather_strips(const struct layer *layer, struct step *s, int lines)
+{
+    const struct kernel_weights *weights = layer->weights;
+    size_t line = (size_t)s->out_w * (size_t)weights->segments * (size_t)weights->segment_k * sizeof(float);
+    int most = at_least_one(STRIP_BYTES * 4 / line);
+
+    s->lines = lines > most ? most : lines;
+    s->scratch = line * (size_t)s->lines;
+}
+
+static void cut_convolution(const struct engine_model *model, struct plan *plan, struct step *s)
+{
+    const struct graph_window *w = &model->graph->nodes[s->node].window;
+    const struct layer *layer = &model->layers[s->node];
+
+    cut_product(model, layer, s, (size_t)s->rows, s->out_w);
+    s->unit = 1;
+    if (layer->way == WAY_GATHER) {
+        gather_strips(layer, s, s->by_panels ? s->out_h : s->cut.size);
+    } else if (!s->by_panels) {
+        step_strips(model, plan, s, s->cut.size);
+    } else {
+        s->lines = s->out_h;
+        if (narrows(model, plan, s) || step_pads(s))
+            stage(model, plan, s,
+                  (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)s->c * (size_t)lines_under(w, s->out_h));
+    }
 }
 
 double step_line_us(const struct engine_model *model, const struct step *s)
@@ -158,11 +213,13 @@ static void cut_pass(enum graph_op op, const struct value *x, const struct graph
     }
 }
 
-void step_geometry(const struct engine_model *model, const struct plan *plan, struct step *s)
+void step_geometry(const struct engine_model *model, struct plan *plan, int step)
 {
+    struct step *s = &plan->steps[step];
     const struct graph_node *node = &model->graph->nodes[s->node];
     const struct layer *layer = &model->layers[s->node];
 
+    s->staged = GRAPH_NONE;
     map_geometry(node, plan, s);
     switch (layer->way) {
     case WAY_PRODUCT:
@@ -170,7 +227,7 @@ void step_geometry(const struct engine_model *model, const struct plan *plan, st
         break;
     case WAY_SEGMENTS:
     case WAY_GATHER:
-        cut_convolution(model, s);
+        cut_convolution(model, plan, s);
         break;
     case WAY_DEPTHWISE:
         cut_depthwise(model, s);

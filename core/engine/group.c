@@ -54,11 +54,26 @@ void groups_find(const struct engine_model *model, struct plan *plan)
 
 /* ---- geometry ---------------------------------------------------------------------------------------------------- */
 
-static size_t line_bytes(const struct step *s) { return (size_t)s->out_w * (size_t)s->out_c * sizeof(float); }
+static size_t line_bytes(const struct plan *plan, const struct step *s)
+{
+    return (size_t)s->out_w * (size_t)s->out_c * kernel_type_bytes(plan->values[s->y].type);
+}
+
+/* Scratch of a product for `lines` lines of its input, if they are of another type than it takes. */
+static size_t narrow_bytes(const struct engine_model *model, const struct plan *plan, const struct step *s, int lines)
+{
+    enum kernel_type type = model->layers[s->node].type;
+
+    if (model->layers[s->node].way != WAY_PRODUCT || plan->values[s->x].type == type)
+        return 0;
+    return (size_t)lines * (size_t)s->w * (size_t)s->c * kernel_type_bytes(type);
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Chunks are lines of the depthwise convolution's output; each pays for the lines of expansion that the one before it
  * has made as well.  Inside a chunk, as many lines at once as the window can hold. */
-void group_geometry(const struct engine_model *model, struct step *leader)
+void group_geometry(const struct engine_model *model, const struct plan *plan, struct step *leader)
 {
     struct step *depthwise = leader + 1, *last = leader + leader->members - 1;
     const struct graph_window *w = &model->graph->nodes[depthwise->node].window;
@@ -70,15 +85,25 @@ void group_geometry(const struct engine_model *model, struct step *leader)
     line_us += expand_us * w->stride_h;
     leader->cut = cut_make(depthwise->out_h, line_us, overlap > 0 ? overlap * expand_us : 0, MOST_CHUNKS);
     leader->group_lines = leader->cut.size;
-    while (leader->group_lines > 1 && line_bytes(leader) * (size_t)lines_under(w, leader->group_lines) > WINDOW_BYTES)
+    while (leader->group_lines > 1 &&
+           line_bytes(plan, leader) * (size_t)lines_under(w, leader->group_lines) > WINDOW_BYTES)
         leader->group_lines--;
     parts = (leader->cut.size + leader->group_lines - 1) / leader->group_lines;
     leader->group_lines = (leader->cut.size + parts - 1) / parts;
+    for (int i = 0; i < leader->members; i++)
+        leader[i].staged = GRAPH_NONE;
+    if (model->layers[leader->node].way == WAY_SEGMENTS)
+        step_strips(model, plan, leader, lines_under(w, leader->group_lines));
+    else
+        leader->scratch =
+            larger(leader->scratch, narrow_bytes(model, plan, leader, lines_under(w, leader->group_lines)));
     leader->window_at = arena_round(leader->scratch);
     depthwise->window_at = leader->window_at +
-                           arena_round(line_bytes(leader) * (size_t)lines_under(w, leader->group_lines));
+                           arena_round(line_bytes(plan, leader) * (size_t)lines_under(w, leader->group_lines));
     last->scratch_at = depthwise->window_at;
-    if (last > depthwise)
-        last->scratch_at += arena_round(line_bytes(depthwise) * (size_t)leader->group_lines);
+    if (last > depthwise) {
+        last->scratch_at += arena_round(line_bytes(plan, depthwise) * (size_t)leader->group_lines);
+        last->scratch = larger(last->scratch, narrow_bytes(model, plan, last, leader->group_lines));
+    }
     leader->scratch = last->scratch_at + arena_round(last > depthwise ? last->scratch : 0);
 }

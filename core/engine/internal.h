@@ -45,6 +45,7 @@ enum layer_way {
 
 struct layer {
     enum layer_way way;
+    enum kernel_type type;          /* of the products' weights, and of what they multiply */
     int groups;                     /* of the products */
     struct kernel_weights *weights; /* [groups] */
     float *filter, *bias;           /* depthwise: [kernel_h, kernel_w, c], [c] */
@@ -103,9 +104,10 @@ enum region {
     REGION_LINES   /* inside a group of steps: a few lines at a time in a worker's scratch */
 };
 
-struct value { /* a tensor's place */
+struct value { /* a tensor's place; behind those of the tensors, one for each step's staged input */
     struct shape shape;
     size_t elements; /* of one item */
+    enum kernel_type type; /* BF16 where every reader would narrow it anyway (type.c) */
     int root;        /* the tensor whose memory it is; itself unless it is only seen differently */
     bool used, shared;
     int first, last; /* steps between which it lives */
@@ -140,7 +142,8 @@ struct step {
     int rows;              /* of a product, an item */
     bool by_panels;        /* the cut is along panels or channels instead of rows */
     int unit;              /* rows, panels or channels that a unit of the cut stands for */
-    int lines;             /* lines of output that are padded or gathered at once */
+    int lines;             /* lines of output that are padded or gathered at once; a product's rows that are narrowed */
+    int staged;            /* value: the input as the product reads it, made before the loop; GRAPH_NONE */
     struct cut cut;
     size_t scratch;        /* bytes a worker */
     size_t scratch_at;     /* bytes: where this step's part begins in a worker's scratch */
@@ -165,17 +168,24 @@ void plan_release(struct engine_model *model, struct plan *plan);
 /* Fills in a plan of which n, h, w, taps and noisy are set; plan_free on failure too. */
 enum infomask_status plan_create(const struct engine_model *model, struct plan *plan, struct infomask_error *err);
 void plan_free(struct plan *plan);
+/* The types in which values are kept; after the groups. */
+void types_find(const struct engine_model *model, struct plan *plan);
 /* Places the used values: offsets and the bytes of both regions. */
 bool place_values(struct plan *plan, int count); /* false: no memory */
 /* Geometry of a step: what shape.c found, in the terms of the kernels, and how it is cut. */
-void step_geometry(const struct engine_model *model, const struct plan *plan, struct step *step);
+void step_geometry(const struct engine_model *model, struct plan *plan, int step);
+static inline bool step_pads(const struct step *s)
+{
+    return (s->pad_top | s->pad_left | s->pad_bottom | s->pad_right) != 0;
+}
 /* Microseconds that a line of a convolution's output takes one core, and lines of its input under `lines` of output. */
 double step_line_us(const struct engine_model *model, const struct step *step);
 int lines_under(const struct graph_window *window, int lines);
+void step_strips(const struct engine_model *model, const struct plan *plan, struct step *step, int lines);
 /* Marks the groups among the steps, and the values inside them (group.c); after the values' sharing is known. */
 void groups_find(const struct engine_model *model, struct plan *plan);
 /* The geometry of a group from that of its members. */
-void group_geometry(const struct engine_model *model, struct step *leader);
+void group_geometry(const struct engine_model *model, const struct plan *plan, struct step *leader);
 
 /* ---- Running (run.c, run_conv.c, run_group.c, run_other.c, noise.c) ---------------------------------------------- */
 
@@ -198,7 +208,7 @@ struct run {
 };
 
 struct lines { /* lines [first, end) of a map */
-    float *data;
+    void *data;
     int first, end;
 };
 
@@ -210,9 +220,9 @@ struct task { /* one step for one item; the tail's steps are for all of them */
     const struct lines *lines; /* of REGION_LINES values, by window */
 };
 
-/* Where a tensor's item lies; line `line` of the task's item. */
-float *task_value(const struct task *task, int tensor, int item);
-float *task_line(const struct task *task, int tensor, int line);
+/* Where a tensor's item lies; line `line` of the task's item.  Elements of the value's type. */
+void *task_value(const struct task *task, int tensor, int item);
+void *task_line(const struct task *task, int tensor, int line);
 unsigned char *task_scratch(const struct task *task, int worker);
 void run_plan(struct run *run);
 /* The kind of step says which loop over chunks it is. */

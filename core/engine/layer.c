@@ -75,6 +75,19 @@ static enum infomask_status depthwise_init(struct layer *layer, const struct eng
     return INFOMASK_OK;
 }
 
+/* The head stays float32, so that maps and logits agree; so do the ways that copy windows. */
+static enum kernel_type type_of(const struct engine_model *model, const struct layer *layer, int node)
+{
+    const struct graph *graph = model->graph;
+    int last = graph->node_count - 1;
+
+    while (last > node && graph->nodes[last].op != GRAPH_CONV && graph->nodes[last].op != GRAPH_LINEAR)
+        last--;
+    if (node == last || layer->groups != 1 || layer->way == WAY_GATHER)
+        return KERNEL_F32;
+    return model->options.precision == ENGINE_BF16 ? KERNEL_BF16 : KERNEL_F32;
+}
+
 static enum infomask_status pack_groups(struct layer *layer, const struct engine_model *model, const float *w,
                                         const float *bias, int segments, int segment_k, int n,
                                         struct infomask_error *err)
@@ -86,7 +99,7 @@ static enum infomask_status pack_groups(struct layer *layer, const struct engine
         return no_memory(err);
     for (int g = 0; g < layer->groups && status == INFOMASK_OK; g++) {
         size_t k = (size_t)segments * (size_t)segment_k;
-        status = model->kernels->pack(&layer->weights[g], KERNEL_F32, w + (size_t)g * (size_t)n * k,
+        status = model->kernels->pack(&layer->weights[g], layer->type, w + (size_t)g * (size_t)n * k,
                                       bias == NULL ? NULL : bias + (size_t)g * (size_t)n, segments, segment_k, n, err);
         layer->bytes += layer->weights[g].bytes;
     }
@@ -121,6 +134,7 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
         layer->way = WAY_SEGMENTS;
     if (layer->way == WAY_SEGMENTS)
         segments = window->kernel_h;
+    layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
     ordered = aligned_new(count * sizeof *ordered);
     if (ordered == NULL)
         return no_memory(err);
@@ -192,6 +206,7 @@ enum infomask_status layer_init(struct layer *layer, const struct engine_model *
         return convolution_init(layer, model, node, err);
     case GRAPH_LINEAR:
         layer->way = WAY_PRODUCT;
+        layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
         return pack_groups(layer, model, w->data, data_of(model, node, 2), 1, (int)w->dims[1], (int)w->dims[0], err);
     case GRAPH_BATCH_NORM:
         return batch_norm_init(layer, model, node, err);

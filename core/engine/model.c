@@ -183,9 +183,9 @@ enum infomask_status engine_model_create(struct engine_model **out, struct graph
     model->kernels = model->options.kernels != NULL ? model->options.kernels : kernels_best();
     model->info.isa = model->kernels->name;
     model->info.precision = model->options.precision;
-    status = model->options.precision == ENGINE_F32
-                 ? examine(model, err)
-                 : error_set(err, INFOMASK_UNSUPPORTED_MODEL, "only precision f32 is available");
+    status = engine_precision_check(model->options.precision, model->kernels, err);
+    if (status == INFOMASK_OK)
+        status = examine(model, err);
     if (status == INFOMASK_OK)
         status = make_layers(model, err);
     if (status != INFOMASK_OK) {

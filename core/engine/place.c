@@ -52,7 +52,7 @@ static size_t place_region(struct plan *plan, int count, enum region region, str
     for (int i = 0; i < count; i++) {
         struct value *v = &plan->values[i];
         if (v->used && v->root == i && v->region == region)
-            blocks[n++] = (struct block){v, arena_round(v->elements * sizeof(float) * items)};
+            blocks[n++] = (struct block){v, arena_round(v->elements * kernel_type_bytes(v->type) * items)};
     }
     qsort(blocks, (size_t)n, sizeof *blocks, larger_first);
     for (int i = 0; i < n; i++) {

@@ -168,19 +168,33 @@ static void find_lifetimes(const struct engine_model *model, struct plan *plan)
     }
 }
 
+/* Staged inputs live during their step alone, for the items that it is for. */
+static void add_staged(const struct engine_model *model, struct plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        struct value *v = &plan->values[model->graph->tensor_count + i];
+        v->root = model->graph->tensor_count + i;
+        if (plan->steps[i].staged < 0)
+            continue;
+        v->used = true;
+        v->shared = plan->steps[i].tail;
+        v->first = v->last = moment(plan, i, v->shared);
+    }
+}
+
 /* Regions, and after placement the views of each root. */
 static bool place(const struct engine_model *model, struct plan *plan)
 {
-    int count = model->graph->tensor_count;
+    int tensors = model->graph->tensor_count, count = tensors + plan->step_count;
 
     for (int i = 0; i < count; i++) {
         struct value *v = &plan->values[i];
         if (v->region == REGION_LINES)
             continue;
         v->region = v->shared ? REGION_SHARED : REGION_LOCAL;
-        if (plan->noisy && v->root == i && !model->noisy[i])
+        if (plan->noisy && v->root == i && i < tensors && !model->noisy[i])
             v->region = REGION_OUTER;
-        v->stride = v->region == REGION_SHARED ? v->elements * sizeof(float) : 0;
+        v->stride = v->region == REGION_SHARED ? v->elements * kernel_type_bytes(v->type) : 0;
     }
     if (!place_values(plan, count))
         return false;
@@ -218,7 +232,8 @@ enum infomask_status plan_create(const struct engine_model *model, struct plan *
 {
     enum infomask_status status;
 
-    plan->values = calloc((size_t)model->graph->tensor_count + 1, sizeof *plan->values);
+    plan->values = calloc((size_t)model->graph->tensor_count + (size_t)model->graph->node_count + 1,
+                          sizeof *plan->values);
     plan->steps = calloc((size_t)model->graph->node_count + 1, sizeof *plan->steps);
     if (plan->values == NULL || plan->steps == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
@@ -229,17 +244,19 @@ enum infomask_status plan_create(const struct engine_model *model, struct plan *
     list_steps(model, plan);
     find_sharing(model, plan);
     groups_find(model, plan);
-    find_lifetimes(model, plan);
-    if (!place(model, plan))
-        return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
+    types_find(model, plan);
     for (int i = 0; i < plan->step_count; i++)
-        step_geometry(model, plan, &plan->steps[i]);
+        step_geometry(model, plan, i);
     for (int i = 0; i < plan->step_count; i += plan->steps[i].members) {
         if (plan->steps[i].members > 1)
-            group_geometry(model, &plan->steps[i]);
+            group_geometry(model, plan, &plan->steps[i]);
         if (plan->steps[i].scratch > plan->scratch_bytes)
             plan->scratch_bytes = arena_round(plan->steps[i].scratch);
     }
+    find_lifetimes(model, plan);
+    add_staged(model, plan);
+    if (!place(model, plan))
+        return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
     return INFOMASK_OK;
 }
 

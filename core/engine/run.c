@@ -4,31 +4,31 @@
 #include "core/base/arena.h"
 #include "core/engine/internal.h"
 
-float *task_value(const struct task *task, int tensor, int item)
+void *task_value(const struct task *task, int tensor, int item)
 {
     const struct run *run = task->run;
     const struct value *v = &run->plan->values[tensor];
 
     switch (v->region) {
     case REGION_LOCAL:
-        return (float *)(void *)(task->lane + v->offset);
+        return task->lane + v->offset;
     case REGION_OUTER:
-        return (float *)(void *)(run->outer_shared + run->outer->values[tensor].offset);
+        return run->outer_shared + run->outer->values[tensor].offset;
     case REGION_SHARED:
     case REGION_LINES: /* task_line */
         break;
     }
-    return (float *)(void *)(run->shared + v->offset + (size_t)item * v->stride);
+    return run->shared + v->offset + (size_t)item * v->stride;
 }
 
-float *task_line(const struct task *task, int tensor, int line)
+void *task_line(const struct task *task, int tensor, int line)
 {
     const struct value *v = &task->run->plan->values[tensor];
-    size_t elements = (size_t)(v->shape.d[1] * v->shape.d[3]);
+    size_t bytes = (size_t)(v->shape.d[1] * v->shape.d[3]) * kernel_type_bytes(v->type);
 
     if (v->region == REGION_LINES)
-        return task->lines[v->window].data + (size_t)(line - task->lines[v->window].first) * elements;
-    return task_value(task, tensor, task->item) + (size_t)line * elements;
+        return (char *)task->lines[v->window].data + (size_t)(line - task->lines[v->window].first) * bytes;
+    return (char *)task_value(task, tensor, task->item) + (size_t)line * bytes;
 }
 
 unsigned char *task_scratch(const struct task *task, int worker)
@@ -71,7 +71,7 @@ static void poison_dead(const struct task *task, int first, int last)
     for (int i = 0; i < task->run->model->graph->tensor_count; i++) {
         const struct value *v = &plan->values[i];
         if (v->used && v->root == i && v->region == REGION_LOCAL && v->last >= first && v->last <= last)
-            memset(task_value(task, i, task->item), 0xff, v->elements * sizeof(float));
+            memset(task_value(task, i, task->item), 0xff, v->elements * kernel_type_bytes(v->type));
     }
 }
 

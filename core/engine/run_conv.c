@@ -12,13 +12,73 @@ static const struct graph_window *window_of(const struct task *task)
 
 static float *scratch_of(const struct task *task, int worker) { return (float *)(void *)task_scratch(task, worker); }
 
-static struct kernel_gemm product_into(const struct task *task, float *c, const float *residual)
+static enum kernel_type type_of(const struct task *task, int tensor) { return task->run->plan->values[tensor].type; }
+
+static const void *offset(const void *p, enum kernel_type type, size_t elements)
+{
+    return p == NULL ? NULL : (const char *)p + elements * kernel_type_bytes(type);
+}
+
+/* ---- Inputs in the type that the weights have -------------------------------------------------------------------- */
+
+static void narrow(const struct task *task, const void *from, void *to, size_t elements)
+{
+    enum kernel_type type = layer_of(task)->type;
+
+    if (type_of(task, task->step->x) == type)
+        memcpy(to, from, elements * kernel_type_bytes(type));
+    else if (type == KERNEL_BF16)
+        task->run->model->kernels->to_bf16(from, to, elements);
+}
+
+/* Input rows under `lines` rows of output from `line` on, with zeros where they lie outside the map. */
+static void pad_rows(const struct task *task, int line, int lines, void *rows)
+{
+    const struct step *s = task->step;
+    const struct graph_window *w = window_of(task);
+    const char *x = task_value(task, s->x, task->item);
+    size_t from_size = kernel_type_bytes(type_of(task, s->x)), size = kernel_type_bytes(layer_of(task)->type);
+    size_t left = (size_t)(s->pad_left * s->c), middle = (size_t)(s->w * s->c), right = (size_t)(s->pad_right * s->c);
+    int first = line * w->stride_h - s->pad_top;
+    int last = first + (lines - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1;
+    char *to = rows;
+
+    for (int y = first; y < last; y++, to += (left + middle + right) * size) {
+        if (y < 0 || y >= s->h) {
+            memset(to, 0, (left + middle + right) * size);
+            continue;
+        }
+        memset(to, 0, left * size);
+        narrow(task, x + (size_t)y * middle * from_size, to + left * size, middle);
+        memset(to + (left + middle) * size, 0, right * size);
+    }
+}
+
+/* The whole input of every item that the step is for. */
+static void stage(const struct task *task)
+{
+    const struct step *s = task->step;
+    const struct value *x = &task->run->plan->values[s->x];
+    int items = s->tail && x->region != REGION_OUTER ? task->run->plan->n : 1;
+
+    if (layer_of(task)->way == WAY_SEGMENTS) {
+        pad_rows(task, 0, s->out_h, task_value(task, s->staged, task->item));
+        return;
+    }
+    for (int i = 0; i < items; i++)
+        narrow(task, task_value(task, s->x, task->item + i), task_value(task, s->staged, task->item + i),
+               x->elements);
+}
+
+/* ---- Products ---------------------------------------------------------------------------------------------------- */
+
+static struct kernel_gemm product_into(const struct task *task, void *c, const void *residual)
 {
     const struct layer *layer = layer_of(task);
 
     return (struct kernel_gemm){.weights = layer->weights, .c = c, .c_row = task->step->out_c, .residual = residual,
-                                .residual_row = task->step->out_c, .panel1 = layer->weights->panels,
-                                .epilogue = layer->epilogue};
+                                .residual_row = task->step->out_c, .out = type_of(task, task->step->y),
+                                .panel1 = layer->weights->panels, .epilogue = layer->epilogue};
 }
 
 /* Output and residual of a product from line `line` of a map on. */
@@ -26,12 +86,6 @@ static struct kernel_gemm product_at_line(const struct task *task, int line)
 {
     const struct step *s = task->step;
     return product_into(task, task_line(task, s->y, line), s->z < 0 ? NULL : task_line(task, s->z, line));
-}
-
-static void shift(const void **p, size_t elements)
-{
-    if (*p != NULL)
-        *p = (const float *)*p + elements;
 }
 
 /* The product for every group: its slice of the channels of A (apart by a_step), of C and of the residual. */
@@ -43,9 +97,41 @@ static void product_groups(const struct task *task, struct kernel_gemm g, size_t
     for (int i = 0; i < layer->groups; i++) {
         g.weights = &layer->weights[i];
         task->run->model->kernels->gemm(&g);
-        shift(&g.a, a_step);
-        shift(&g.residual, n);
-        g.c = (float *)g.c + n;
+        g.a = offset(g.a, layer->type, a_step);
+        g.residual = offset(g.residual, g.out, n);
+        g.c = (char *)g.c + n * kernel_type_bytes(g.out);
+    }
+}
+
+/* Rows [0, g.m) of A, which are of another type than the weights: some at a time. */
+static void product_narrowed(const struct task *task, struct kernel_gemm g, int worker)
+{
+    const struct step *s = task->step;
+    int rows = g.m;
+    const void *a = g.a;
+
+    g.a = scratch_of(task, worker);
+    for (int row = 0; row < rows; row += g.m) {
+        g.m = rows - row < s->lines ? rows - row : s->lines;
+        narrow(task, offset(a, type_of(task, s->x), (size_t)row * (size_t)s->c), scratch_of(task, worker),
+               (size_t)g.m * (size_t)s->c);
+        task->run->model->kernels->gemm(&g);
+        g.residual = offset(g.residual, g.out, (size_t)(g.m * g.residual_row));
+        g.c = (char *)g.c + (size_t)(g.m * g.c_row) * kernel_type_bytes(g.out);
+    }
+}
+
+/* Strides of a tail's vectors: items that share one have stride 0. */
+static void tail_strides(const struct task *task, struct kernel_gemm *g, int x)
+{
+    const struct plan *plan = task->run->plan;
+    const struct value *v = &plan->values[x], *z = task->step->z < 0 ? NULL : &plan->values[task->step->z];
+
+    g->a_row = (ptrdiff_t)(plan->values[task->step->x].region == REGION_OUTER ? 0
+                                                                              : v->stride / kernel_type_bytes(v->type));
+    if (z != NULL && z->region == REGION_OUTER) {
+        g->residual_row = 0;
+        g->residual = task_value(task, task->step->z, 0);
     }
 }
 
@@ -54,8 +140,8 @@ static void product_chunk(void *context, int chunk, int worker)
     const struct task *task = context;
     const struct step *s = task->step;
     const struct layer *layer = layer_of(task);
-    const struct value *x = &task->run->plan->values[s->x], *z = s->z < 0 ? NULL : &task->run->plan->values[s->z];
     int rows = s->tail ? s->rows * task->run->plan->n : s->rows, first, last, row = 0;
+    int x = s->staged < 0 ? s->x : s->staged;
     struct kernel_gemm g;
 
     cut_range(&s->cut, chunk, &first, &last);
@@ -63,24 +149,23 @@ static void product_chunk(void *context, int chunk, int worker)
         row = first * s->unit;
         rows = last * s->unit < rows ? last * s->unit : rows;
     }
-    g = product_into(task, task_value(task, s->y, task->item) + (size_t)row * (size_t)s->out_c,
-                     z == NULL ? NULL : task_value(task, s->z, task->item) + (size_t)row * (size_t)s->out_c);
+    g = product_into(task, task_value(task, s->y, task->item), s->z < 0 ? NULL : task_value(task, s->z, task->item));
+    g.c = (char *)g.c + (size_t)row * (size_t)s->out_c * kernel_type_bytes(g.out);
+    g.residual = offset(g.residual, g.out, (size_t)row * (size_t)s->out_c);
     g.a_row = s->c;
-    if (s->tail && s->rows == 1) { /* items that share one vector have stride 0 */
-        g.a_row = (ptrdiff_t)(x->region == REGION_OUTER ? 0 : x->stride / sizeof(float));
-        if (z != NULL && z->region == REGION_OUTER)
-            g.residual_row = 0;
-        if (z != NULL && z->region == REGION_OUTER)
-            g.residual = task_value(task, s->z, 0);
-    }
-    g.a = task_value(task, s->x, task->item) + row * g.a_row;
+    if (s->tail && s->rows == 1)
+        tail_strides(task, &g, x);
+    g.a = offset(task_value(task, x, task->item), type_of(task, x), (size_t)(row * g.a_row));
     g.m = rows - row;
     g.scratch = scratch_of(task, worker);
     if (s->by_panels) {
         g.panel0 = first;
         g.panel1 = last;
     }
-    product_groups(task, g, (size_t)s->c / (size_t)layer->groups);
+    if (type_of(task, x) == layer->type)
+        product_groups(task, g, (size_t)s->c / (size_t)layer->groups);
+    else
+        product_narrowed(task, g, worker);
 }
 
 static void product_lines(const struct task *task, int first, int last, int worker)
@@ -91,35 +176,22 @@ static void product_lines(const struct task *task, int first, int last, int work
     g.a = task_line(task, s->x, first);
     g.a_row = s->c;
     g.m = (last - first) * s->out_w;
+    if (type_of(task, s->x) != layer_of(task)->type) {
+        narrow(task, g.a, scratch_of(task, worker), (size_t)g.m * (size_t)s->c);
+        g.a = scratch_of(task, worker);
+    }
     g.scratch = scratch_of(task, worker);
     task->run->model->kernels->gemm(&g);
 }
 
 void run_product(const struct task *task)
 {
+    if (task->step->staged >= 0)
+        stage(task);
     pool_for(task->run->pool, task->step->cut.chunks, product_chunk, (void *)(uintptr_t)task);
 }
 
-/* Input rows under `lines` rows of output from `line` on, with zeros where they lie outside the map. */
-static void pad_rows(const struct task *task, int line, int lines, float *to)
-{
-    const struct step *s = task->step;
-    const struct graph_window *w = window_of(task);
-    const float *x = task_value(task, s->x, task->item);
-    size_t left = (size_t)(s->pad_left * s->c), middle = (size_t)(s->w * s->c), right = (size_t)(s->pad_right * s->c);
-    int first = line * w->stride_h - s->pad_top;
-    int last = first + (lines - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1;
-
-    for (int y = first; y < last; y++, to += left + middle + right) {
-        if (y < 0 || y >= s->h) {
-            memset(to, 0, (left + middle + right) * sizeof *to);
-            continue;
-        }
-        memset(to, 0, left * sizeof *to);
-        memcpy(to + left, x + (size_t)y * middle, middle * sizeof *to);
-        memset(to + left + middle, 0, right * sizeof *to);
-    }
-}
+/* ---- Convolutions ------------------------------------------------------------------------------------------------ */
 
 /* Panels that are done for all lines before the next: so that their weights stay in the second cache. */
 static int panel_group(const struct kernel_weights *w)
@@ -129,17 +201,18 @@ static int panel_group(const struct kernel_weights *w)
 }
 
 /* The lines whose input rows begin at `rows`, `pitch` elements from row to row. */
-static void segment_lines(const struct task *task, int line, int lines, int panel0, int panel1, const float *rows,
+static void segment_lines(const struct task *task, int line, int lines, int panel0, int panel1, const void *rows,
                           size_t pitch)
 {
     const struct step *s = task->step;
+    const struct layer *layer = layer_of(task);
     const struct graph_window *w = window_of(task);
-    int group = panel_group(layer_of(task)->weights);
+    int group = panel_group(layer->weights);
 
     for (int p = panel0; p < panel1; p += group) {
         for (int i = 0; i < lines; i++) {
             struct kernel_gemm g = product_at_line(task, line + i);
-            g.a = rows + (size_t)(i * w->stride_h) * pitch;
+            g.a = offset(rows, layer->type, (size_t)(i * w->stride_h) * pitch);
             g.a_row = w->stride_w * s->c;
             g.a_segment = (ptrdiff_t)((size_t)w->dilation_h * pitch);
             g.m = s->out_w;
@@ -153,18 +226,19 @@ static void segment_lines(const struct task *task, int line, int lines, int pane
 static void segments_part(const struct task *task, int first, int last, int panel0, int panel1, int worker)
 {
     const struct step *s = task->step;
+    const struct layer *layer = layer_of(task);
     const struct graph_window *w = window_of(task);
-    bool padded = (s->pad_top | s->pad_left | s->pad_bottom | s->pad_right) != 0;
+    int x = s->staged < 0 ? s->x : s->staged;
+    bool copies = s->staged < 0 && (step_pads(s) || type_of(task, x) != layer->type);
     size_t pitch = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)s->c;
 
     for (int line = first; line < last; line += s->lines) {
         int lines = last - line < s->lines ? last - line : s->lines;
-        const float *rows = task_value(task, s->x, task->item) + (size_t)(line * w->stride_h) * pitch;
-        if (padded) {
-            float *copy = scratch_of(task, worker);
-            pad_rows(task, line, lines, copy);
-            rows = copy;
-        }
+        const void *rows = scratch_of(task, worker);
+        if (copies)
+            pad_rows(task, line, lines, scratch_of(task, worker));
+        else
+            rows = offset(task_value(task, x, task->item), layer->type, (size_t)(line * w->stride_h) * pitch);
         segment_lines(task, line, lines, panel0, panel1, rows, pitch);
     }
 }
@@ -174,7 +248,7 @@ static float *gather_window(const struct task *task, int line, int column, size_
 {
     const struct step *s = task->step;
     const struct graph_window *w = window_of(task);
-    const float *x = task_value(task, s->x, task->item) + c0;
+    const float *x = (const float *)task_value(task, s->x, task->item) + c0;
     int top = line * w->stride_h - s->pad_top, left = column * w->stride_w - s->pad_left;
     bool run = c == (size_t)s->c && w->dilation_w == 1 && left >= 0 && left + w->kernel_w <= s->w;
 
@@ -216,7 +290,7 @@ static void gather_part(const struct task *task, int first, int last, int panel0
             g.panel0 = panel0;
             g.panel1 = panel1;
             g.c = (float *)g.c + group * g.weights->n;
-            shift(&g.residual, (size_t)(group * g.weights->n));
+            g.residual = offset(g.residual, KERNEL_F32, (size_t)(group * g.weights->n));
             task->run->model->kernels->gemm(&g);
         }
     }
@@ -251,7 +325,7 @@ static struct kernel_depthwise depthwise_of(const struct task *task)
     return (struct kernel_depthwise){
         .h = s->h, .w = s->w, .c = s->out_c, .out_h = s->out_h, .out_w = s->out_w, .weights = layer->filter,
         .bias = layer->bias, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .stride_h = w->stride_h,
-        .stride_w = w->stride_w, .dilation_h = w->dilation_h, .dilation_w = w->dilation_w, .pad_top = s->pad_top,
+        .stride_w = w->stride_w, .out = type_of(task, s->y), .dilation_h = w->dilation_h, .dilation_w = w->dilation_w, .pad_top = s->pad_top,
         .pad_left = s->pad_left, .y1 = s->out_h, .c1 = s->out_c, .epilogue = layer->epilogue};
 }
 
@@ -333,5 +407,7 @@ void run_convolution(const struct task *task)
 {
     pool_body *body = layer_of(task)->way == WAY_DEPTHWISE ? depthwise_chunk : convolution_chunk;
 
+    if (task->step->staged >= 0)
+        stage(task);
     pool_for(task->run->pool, task->step->cut.chunks, body, (void *)(uintptr_t)task);
 }

@@ -9,10 +9,9 @@ struct group_run {
     struct lines expanded[POOL_MAX_THREADS];
 };
 
-static float *window_of(const struct task *task, const struct step *step, int worker)
+static void *window_of(const struct task *task, const struct step *step, int worker)
 {
-    unsigned char *scratch = task->run->scratch + (size_t)worker * task->run->plan->scratch_bytes;
-    return (float *)(void *)(scratch + step->window_at);
+    return task->run->scratch + (size_t)worker * task->run->plan->scratch_bytes + step->window_at;
 }
 
 /* Lines of the expansion that the depthwise convolution reads for lines [first, last) of its output. */
@@ -30,14 +29,15 @@ static void lines_needed(const struct task *task, int first, int last, int *from
 /* Moves what is there already to the front of the window and makes the rest. */
 static void expand(struct task task, struct lines *lines, int first, int last, int worker)
 {
-    size_t elements = (size_t)task.step->out_w * (size_t)task.step->out_c;
+    size_t bytes = (size_t)task.step->out_w * (size_t)task.step->out_c *
+                   kernel_type_bytes(task.run->plan->values[task.step->y].type);
     int from, end, kept;
 
     lines_needed(&task, first, last, &from, &end);
     kept = from >= lines->first && from < lines->end ? lines->end - from : 0;
     lines->data = window_of(&task, task.step, worker);
-    memmove(lines->data, lines->data + (size_t)(kept > 0 ? from - lines->first : 0) * elements,
-            (size_t)kept * elements * sizeof(float));
+    memmove(lines->data, (char *)lines->data + (size_t)(kept > 0 ? from - lines->first : 0) * bytes,
+            (size_t)kept * bytes);
     lines->first = from;
     lines->end = end;
     task.lines = lines;

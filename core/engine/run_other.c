@@ -251,8 +251,8 @@ static void pointwise(const struct task *task, size_t y0, size_t y1, size_t row)
     const struct kernel_table *kernels = task->run->model->kernels;
     const struct layer *layer = layer_of(task);
     const struct step *s = task->step;
-    const float *x = task_value(task, s->x, task->item) + y0 * row;
-    float *y = task_value(task, s->y, task->item) + y0 * row;
+    const float *x = (const float *)task_value(task, s->x, task->item) + y0 * row;
+    float *y = (float *)task_value(task, s->y, task->item) + y0 * row;
     size_t n = (y1 - y0) * row;
 
     if (node_of(task)->op == GRAPH_BATCH_NORM)

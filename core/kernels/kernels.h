@@ -24,6 +24,11 @@ enum kernel_isa { KERNEL_REF, KERNEL_BLAS, KERNEL_AVX2, KERNEL_AVX512, KERNEL_IS
 /* Element types of activations and packed weights.  BF16 and U8 need kernels->types to have their bit. */
 enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_U8 };
 
+static inline size_t kernel_type_bytes(enum kernel_type type)
+{
+    return type == KERNEL_F32 ? 4 : type == KERNEL_BF16 ? 2 : 1;
+}
+
 enum kernel_activation {
     KERNEL_CLAMP, /* min(max(x, low), high); low = -INFINITY, high = INFINITY: none */
     KERNEL_SIGMOID,

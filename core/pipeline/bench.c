@@ -27,6 +27,24 @@ const char *infomask_isa(const char *name, struct infomask_error *err)
     return table->name;
 }
 
+const char *infomask_precision_name(enum infomask_precision precision)
+{
+    return precision == INFOMASK_AUTO ? "auto" : engine_precision_name((enum engine_precision)precision);
+}
+
+enum infomask_status infomask_precision_check(enum infomask_precision precision, const char *isa,
+                                              struct infomask_error *err)
+{
+    const struct kernel_table *table = kernels_best();
+    enum infomask_status status = INFOMASK_OK;
+
+    if (isa != NULL && strcmp(isa, "auto") != 0)
+        status = kernels_named(isa, &table, err);
+    if (status == INFOMASK_OK && precision != INFOMASK_AUTO)
+        status = engine_precision_check((enum engine_precision)precision, table, err);
+    return status;
+}
+
 /* ---- Work in a network ------------------------------------------------------------------------------------------------ */
 
 static double elements(const struct graph_tensor *tensor)
@@ -129,11 +147,6 @@ struct peak {
     unsigned char *memory; /* per chunk: A, C, scratch */
 };
 
-static size_t element_bytes(enum kernel_type type)
-{
-    return type == KERNEL_F32 ? 4 : type == KERNEL_BF16 ? 2 : 1;
-}
-
 static struct kernel_gemm peak_gemm(const struct peak *peak, int chunk)
 {
     size_t one = peak->a_bytes + peak->c_bytes + peak->scratch_bytes;
@@ -194,7 +207,7 @@ static enum infomask_status measure_peak(const struct infomask_model *model, str
         status = peak.table->pack(&peak.weights, type, w, NULL, 1, PEAK_K, PEAK_N, err);
     if (status == INFOMASK_OK) {
         peak.rows = peak.table->gemm_tile * (96 / peak.table->gemm_tile + 1);
-        peak.a_bytes = arena_round((size_t)peak.rows * PEAK_K * element_bytes(type) + ARENA_ALIGN);
+        peak.a_bytes = arena_round((size_t)peak.rows * PEAK_K * kernel_type_bytes(type) + ARENA_ALIGN);
         peak.c_bytes = arena_round((size_t)peak.rows * PEAK_N * sizeof(float));
         gemm = peak_gemm(&peak, 0);
         peak.scratch_bytes = arena_round(peak.table->gemm_scratch(&gemm) * sizeof(float));

@@ -74,6 +74,8 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     struct graph *graph = NULL;
     enum infomask_status status = INFOMASK_OK;
 
+    if (spec->precision == INFOMASK_AUTO)
+        return error_set(err, INFOMASK_ARGUMENT, "precision auto is chosen by who reads the model's folder");
     if (spec->isa != NULL)
         status = kernels_named(spec->isa, &options.kernels, err);
     if (status == INFOMASK_OK)
@@ -164,7 +166,6 @@ static enum infomask_status set_head(struct infomask_model *model, struct infoma
 
 static void set_info(struct infomask_model *model)
 {
-    static const char *const precisions[] = {"f32", "bf16", "int8"};
     const struct engine_info *net = model->network;
     struct infomask_model_info *info = &model->info;
 
@@ -178,7 +179,7 @@ static void set_info(struct infomask_model *model)
     info->noise = net->noise;
     info->fixed_size = net->fixed_size;
     info->isa = net->isa;
-    info->precision = precisions[net->precision];
+    info->precision = engine_precision_name(net->precision);
     info->weight_bytes = net->weight_bytes;
     info->prior_entropy = info_entropy(model->log_prior, net->outputs);
 }

@@ -41,7 +41,7 @@ def test_version_tells_what_runs_here(infomask):
     assert re.fullmatch(r"infomask \d+\.\d+\.\d+\n", infomask("--version").out)
     result = infomask("version")
     assert result.code == 0
-    for line in [r"infomask \d", r"isa: (ref|blas|avx2|avx512)\n", r"libraries: .*libmicrohttpd \d.*inih"]:
+    for line in [r"infomask \d", r"isa: (ref|blas|avx2|avx512)\n", r"precision: f32 \(here: f32.*\)\n", r"libraries: .*libmicrohttpd \d.*inih"]:
         assert re.search("^" + line, result.out, re.M)
 
 
@@ -49,6 +49,19 @@ def test_version_tells_what_runs_here(infomask):
 def test_the_instruction_set_is_a_setting(infomask, isa):
     assert f"isa: {isa}\n" in infomask("version", env={"INFOMASK_ISA": isa}).out
     assert f"isa: {isa}\n" in infomask("version", "--isa", isa).out
+
+
+def test_the_precision_is_a_setting(infomask):
+    assert "precision: auto (here: f32)\n" in infomask("version", "--isa=blas", env={"INFOMASK_PRECISION": "auto"}).out
+    assert "precision: bf16 (here: f32 bf16" in infomask("version", "--isa=ref", "--precision=bf16").out
+
+
+def test_a_precision_without_kernels_is_refused(infomask, coffee):
+    for command in [["version"], ["classify", coffee], ["bench", "efficientnet-lite0"], ["serve", "--port=0"]]:
+        result = infomask(*command, "--isa=blas", "--precision=bf16")
+        assert result.code in (1, 2) and result.out == ""
+        assert "precision bf16 needs a processor with avx512_bf16" in result.err
+    assert infomask("version", "--precision=f16").code == 2
 
 
 def test_an_unknown_instruction_set_is_refused(infomask):

@@ -363,14 +363,23 @@ static struct net build_at(build *make, uint64_t stream)
     return make();
 }
 
-static void check(build *make, enum kernel_isa isa, int n, int h, int w, int threads)
+static bool has_precision(enum engine_precision precision, enum kernel_isa isa)
+{
+    return kernels_get(isa) != NULL && engine_precision_check(precision, kernels_get(isa), NULL) == INFOMASK_OK;
+}
+
+/* bf16: inputs and weights of each product are rounded by up to 2^-9; what that does to these outputs in all, with
+ * some room. */
+static double tolerance(enum engine_precision precision) { return precision == ENGINE_F32 ? 2e-5 : 2e-2; }
+
+static void check(build *make, enum kernel_isa isa, enum engine_precision precision, int n, int h, int w, int threads)
 {
     struct net net = build_at(make, 1), same = build_at(make, 1);
     int c = (int)net.graph->tensors[net.graph->input].dims[1];
     float *x = random_input((size_t)(n * c * h * w));
     struct oracle_tensor *want = oracle_run(same.graph, x, (size_t)n, (size_t)h, (size_t)w);
     const struct oracle_tensor *out = &want[same.graph->outputs[0]];
-    struct engine_model *model = model_of(net, isa, (struct engine_options){0});
+    struct engine_model *model = model_of(net, isa, (struct engine_options){.precision = precision});
     struct engine_session *session = NULL;
     const float *got;
 
@@ -379,8 +388,8 @@ static void check(build *make, enum kernel_isa isa, int n, int h, int w, int thr
     got = run(session, model, x, n, h, w, false);
     assert_int_equal(engine_model_info(model)->outputs * (size_t)n, oracle_count(out));
     for (size_t i = 0; i < oracle_count(out); i++)
-        if (!(fabs((double)got[i] - out->v[i]) <= 2e-5 * (1 + fabs(out->v[i]))))
-            fail_msg("table %d, %d x %d x %d, %d threads, output %zu: %.8g, not %.8g", isa, n, h, w, threads, i,
+        if (!(fabs((double)got[i] - out->v[i]) <= tolerance(precision) * (1 + fabs(out->v[i]))))
+            fail_msg("table %d, precision %d, %d x %d x %d, %d threads, output %zu: %.8g, not %.8g", isa, precision, n, h, w, threads, i,
                      (double)got[i], out->v[i]);
     engine_session_free(session);
     engine_model_free(model);
@@ -392,10 +401,12 @@ static void check(build *make, enum kernel_isa isa, int n, int h, int w, int thr
 static void check_everywhere(build *make, int h, int w)
 {
     for (int isa = 0; isa < KERNEL_ISAS; isa++) {
-        if (kernels_get((enum kernel_isa)isa) == NULL)
-            continue;
-        check(make, (enum kernel_isa)isa, 1, h, w, 0);
-        check(make, (enum kernel_isa)isa, 3, h, w, 2);
+        for (int p = 0; p < ENGINE_PRECISIONS; p++) {
+            if (!has_precision((enum engine_precision)p, (enum kernel_isa)isa))
+                continue;
+            check(make, (enum kernel_isa)isa, (enum engine_precision)p, 1, h, w, 0);
+            check(make, (enum kernel_isa)isa, (enum engine_precision)p, 3, h, w, 2);
+        }
     }
 }
 
@@ -415,16 +426,16 @@ static void blocks_network(void **state)
 }
 
 /* Steps that run together give the bits that they give one after the other, for any number of threads. */
-static void groups_do_not_matter(void **state)
+static void groups_at(enum engine_precision precision)
 {
     static const int counts[] = {1, 2, 3, 8};
-    struct engine_model *apart = model_of(build_at(blocks_net, 1), kernels_best()->isa, (struct engine_options){0});
-    struct engine_model *together = model_of(build_at(blocks_net, 1), kernels_best()->isa, (struct engine_options){0});
+    struct engine_options options = {.precision = precision};
+    struct engine_model *apart = model_of(build_at(blocks_net, 1), kernels_best()->isa, options);
+    struct engine_model *together = model_of(build_at(blocks_net, 1), kernels_best()->isa, options);
     struct engine_session *alone = NULL;
     int n = 3, h = 130, w = 61;
     float *x = random_input((size_t)(n * 3 * h * w));
     const float *want;
-    (void)state;
 
     apart->apart = true;
     assert_int_equal(engine_session_create(&alone, apart, NULL, NULL), INFOMASK_OK);
@@ -444,6 +455,14 @@ static void groups_do_not_matter(void **state)
     engine_model_free(apart);
     engine_model_free(together);
     free(x);
+}
+
+static void groups_do_not_matter(void **state)
+{
+    (void)state;
+    for (int p = 0; p < ENGINE_PRECISIONS; p++)
+        if (has_precision((enum engine_precision)p, kernels_best()->isa))
+            groups_at((enum engine_precision)p);
 }
 
 static void odd_convolutions_network(void **state)
@@ -473,13 +492,13 @@ static void perceptron_network(void **state)
 }
 
 /* The same bits for any number of threads, again and again. */
-static void threads_do_not_matter(void **state)
+static void threads_at(enum engine_precision precision)
 {
     static const int counts[] = {1, 2, 3, 8};
-    struct engine_model *model = model_of(build_at(residual_net, 1), kernels_best()->isa, (struct engine_options){0});
+    struct engine_options options = {.precision = precision};
+    struct engine_model *model = model_of(build_at(residual_net, 1), kernels_best()->isa, options);
     int n = 5, size = 40;
     float *x = random_input((size_t)(n * 3 * size * size)), want[50];
-    (void)state;
 
     for (int repeat = 0; repeat < 20; repeat++) {
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -495,6 +514,14 @@ static void threads_do_not_matter(void **state)
     }
     engine_model_free(model);
     free(x);
+}
+
+static void threads_do_not_matter(void **state)
+{
+    (void)state;
+    for (int p = 0; p < ENGINE_PRECISIONS; p++)
+        if (has_precision((enum engine_precision)p, kernels_best()->isa))
+            threads_at((enum engine_precision)p);
 }
 
 /* The logit is the mean of the cells' logits; the head alone gives the network's bits. */

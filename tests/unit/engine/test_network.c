@@ -1,5 +1,5 @@
-/* The default network on the golden inputs, for every table: logits within 1e-4 of an independent engine's, and the
- * same bits for any number of threads.  Needs the model file (`make model`); says so and skips without it, unless
+/* The default network on the golden inputs, for every table and precision: logits near those of an independent engine,
+ * and the same bits for any number of threads.  Needs the model file (`make model`); says so and skips without it, unless
  * INFOMASK_TEST_MODEL=required.  INFOMASK_TEST_REPEATS: runs for each number of threads (default 5). */
 #include "test.h"
 
@@ -18,9 +18,9 @@
 
 static const char *const photos[] = {"chelsea", "coffee", "rocket"};
 
-static struct engine_model *load(const struct kernel_table *table)
+static struct engine_model *load(const struct kernel_table *table, enum engine_precision precision)
 {
-    struct engine_options options = {.kernels = table};
+    struct engine_options options = {.kernels = table, .precision = precision};
     struct engine_model *model = NULL;
     struct graph *graph = NULL;
     struct infomask_error err = {0};
@@ -67,6 +67,55 @@ static int need_model(void)
     return 0;
 }
 
+/* What a precision may differ from the golden logits (whose spread is about 1.5). */
+static double tolerance(enum engine_precision precision) { return precision == ENGINE_F32 ? 1e-4 : 0.15; }
+
+static int best_class(const float *logits)
+{
+    int best = 0;
+    for (int k = 1; k < CLASSES; k++)
+        best = logits[k] > logits[best] ? k : best;
+    return best;
+}
+
+static void check_photo(struct engine_session *session, const char *photo, bool taps)
+{
+    enum engine_precision precision = session->model->options.precision;
+    float *x = read_floats(photo, "input", INPUTS), *want = read_floats(photo, "logits", CLASSES), *input = NULL;
+    const float *got;
+    double worst = 0;
+
+    assert_int_equal(engine_prepare(session, 1, SIDE, SIDE, taps, &input, NULL), INFOMASK_OK);
+    put(x, input);
+    assert_int_equal(engine_run(session, NULL), INFOMASK_OK);
+    got = engine_output(session);
+    for (int k = 0; k < CLASSES; k++)
+        worst = fmax(worst, fabs((double)got[k] - (double)want[k]));
+    print_message("%s %s, %s: largest difference %.2g\n", session->model->kernels->name,
+                  engine_precision_name(precision), photo, worst);
+    assert_true(worst < tolerance(precision));
+    assert_int_equal(best_class(got), best_class(want));
+    free(x);
+    free(want);
+}
+
+static void check_logits(const struct kernel_table *table, enum engine_precision precision)
+{
+    struct engine_model *model = load(table, precision);
+    struct engine_session *session = NULL;
+
+    assert_int_equal(engine_session_create(&session, model, NULL, NULL), INFOMASK_OK);
+    session->poison = true;
+    assert_int_equal(engine_model_info(model)->outputs, CLASSES);
+    assert_true(engine_model_info(model)->pooled_head);
+    assert_int_equal(engine_model_info(model)->stride, 32);
+    assert_int_equal(engine_model_info(model)->tap_count, 9);
+    for (int i = 0; i < (table->isa == KERNEL_REF ? 1 : 3); i++) /* the readable kernels take their time */
+        check_photo(session, photos[i], i == 1);
+    engine_session_free(session);
+    engine_model_free(model);
+}
+
 static void golden_logits(void **state)
 {
     (void)state;
@@ -74,73 +123,63 @@ static void golden_logits(void **state)
         skip();
     for (int isa = 0; isa < KERNEL_ISAS; isa++) {
         const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
-        struct engine_model *model;
-        struct engine_session *session = NULL;
-        float *input = NULL;
-        if (table == NULL)
-            continue;
-        model = load(table);
-        assert_int_equal(engine_session_create(&session, model, NULL, NULL), INFOMASK_OK);
-        session->poison = true;
-        assert_int_equal(engine_model_info(model)->outputs, CLASSES);
-        assert_true(engine_model_info(model)->pooled_head);
-        assert_int_equal(engine_model_info(model)->stride, 32);
-        assert_int_equal(engine_model_info(model)->tap_count, 9);
-        for (int i = 0; i < (isa == KERNEL_REF ? 1 : 3); i++) { /* the readable kernels take their time */
-            float *x = read_floats(photos[i], "input", INPUTS), *want = read_floats(photos[i], "logits", CLASSES);
-            double worst = 0;
-            assert_int_equal(engine_prepare(session, 1, SIDE, SIDE, i == 1, &input, NULL), INFOMASK_OK);
-            put(x, input);
-            assert_int_equal(engine_run(session, NULL), INFOMASK_OK);
-            for (int k = 0; k < CLASSES; k++)
-                worst = fmax(worst, fabs((double)engine_output(session)[k] - (double)want[k]));
-            print_message("%s, %s: largest difference %.2g\n", table->name, photos[i], worst);
-            assert_true(worst < 1e-4);
-            free(x);
-            free(want);
-        }
-        engine_session_free(session);
-        engine_model_free(model);
+        for (int p = 0; table != NULL && p < ENGINE_PRECISIONS; p++)
+            if (engine_precision_check((enum engine_precision)p, table, NULL) == INFOMASK_OK)
+                check_logits(table, (enum engine_precision)p);
     }
 }
 
-static void threads_do_not_matter(void **state)
+/* Alone, and every fourth time three at once. */
+static void check_bits(struct engine_session *session, float *const *x, long repeats, float *want, bool first)
+{
+    for (long repeat = 0; repeat < repeats; repeat++) {
+        float *input = NULL;
+        int n = repeat % 4 == 3 ? 3 : 1;
+        size_t bytes = (size_t)n * CLASSES * sizeof *want;
+        assert_int_equal(engine_prepare(session, n, SIDE, SIDE, repeat % 2, &input, NULL), INFOMASK_OK);
+        for (int i = 0; i < n; i++)
+            put(x[i], input + i * INPUTS);
+        assert_int_equal(engine_run(session, NULL), INFOMASK_OK);
+        if (first && (repeat == 0 || repeat == 3))
+            memcpy(want, engine_output(session), bytes);
+        assert_memory_equal(engine_output(session), want, bytes);
+    }
+}
+
+static void check_threads(enum engine_precision precision, float *const *x, long repeats)
 {
     static const int counts[] = {1, 2, 3, 8};
-    const char *text = getenv("INFOMASK_TEST_REPEATS");
-    long repeats = text != NULL ? strtol(text, NULL, 10) : 5;
-    struct engine_model *model;
-    float *x[3], want[3 * CLASSES];
-    (void)state;
+    struct engine_model *model = load(kernels_best(), precision);
+    float want[3 * CLASSES];
 
-    if (!need_model())
-        skip();
-    model = load(kernels_best());
-    for (int i = 0; i < 3; i++)
-        x[i] = read_floats(photos[i], "input", INPUTS);
     for (int c = 0; c < 4; c++) {
         struct pool *pool = NULL;
         struct engine_session *session = NULL;
         assert_int_equal(pool_create(&pool, counts[c], NULL, NULL, NULL), INFOMASK_OK);
         assert_int_equal(engine_session_create(&session, model, pool, NULL), INFOMASK_OK);
-        for (long repeat = 0; repeat < repeats; repeat++) {
-            float *input = NULL;
-            int n = repeat % 4 == 3 ? 3 : 1; /* alone, and three at once */
-            size_t bytes = (size_t)n * CLASSES * sizeof *want;
-            assert_int_equal(engine_prepare(session, n, SIDE, SIDE, repeat % 2, &input, NULL), INFOMASK_OK);
-            for (int i = 0; i < n; i++)
-                put(x[i], input + i * INPUTS);
-            assert_int_equal(engine_run(session, NULL), INFOMASK_OK);
-            if (c == 0 && (repeat == 0 || repeat == 3))
-                memcpy(want, engine_output(session), bytes);
-            assert_memory_equal(engine_output(session), want, bytes);
-        }
+        check_bits(session, x, repeats, want, c == 0);
         engine_session_free(session);
         pool_free(pool);
     }
+    engine_model_free(model);
+}
+
+static void threads_do_not_matter(void **state)
+{
+    const char *text = getenv("INFOMASK_TEST_REPEATS");
+    long repeats = text != NULL ? strtol(text, NULL, 10) : 5;
+    float *x[3];
+    (void)state;
+
+    if (!need_model())
+        skip();
+    for (int i = 0; i < 3; i++)
+        x[i] = read_floats(photos[i], "input", INPUTS);
+    for (int p = 0; p < ENGINE_PRECISIONS; p++)
+        if (engine_precision_check((enum engine_precision)p, kernels_best(), NULL) == INFOMASK_OK)
+            check_threads((enum engine_precision)p, x, repeats);
     for (int i = 0; i < 3; i++)
         free(x[i]);
-    engine_model_free(model);
 }
 
 int main(void)

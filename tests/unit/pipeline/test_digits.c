@@ -25,7 +25,7 @@ static int set_up(void **state)
     struct infomask_error err = {0};
 
     assert_non_null(f);
-    if (model_folder_read(FOLDER, INFOMASK_F32, no_warning, NULL, &f->folder, &err) != INFOMASK_OK ||
+    if (model_folder_read(FOLDER, INFOMASK_F32, NULL, no_warning, NULL, &f->folder, &err) != INFOMASK_OK ||
         infomask_model_load(&f->folder.spec, &f->model, &err) != INFOMASK_OK)
         fail_msg("%s", err.text);
     assert_int_equal(infomask_session_create(f->model, NULL, &f->session, &err), INFOMASK_OK);

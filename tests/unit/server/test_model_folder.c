@@ -163,7 +163,7 @@ static enum infomask_status read_folder(const char *folder, const char *document
                                         struct model_folder *result, struct heard *heard, struct infomask_error *err)
 {
     put(folder, "model.json", document);
-    return model_folder_read(folder, precision, heard != NULL ? hear : NULL, heard, result, err);
+    return model_folder_read(folder, precision, NULL, heard != NULL ? hear : NULL, heard, result, err);
 }
 
 static void a_whole_document_is_read(void **state)
@@ -279,6 +279,28 @@ static void int8_must_be_there(void **state)
     assert_non_null(strstr(err.text, "\"precisions.int8.file\" is missing: this model has no int8 version"));
 }
 
+/* The fastest precision that is here and recorded as good enough. */
+static void auto_takes_what_is_recorded(void **state)
+{
+    static const char *const documents[] = {"{\"name\":\"m\"}", "{\"name\":\"m\",\"precisions\":{\"bf16\":{\"agreement\":0.98}}}",
+                                            "{\"name\":\"m\",\"precisions\":{\"bf16\":{\"agreement\":0.99}}}"};
+    bool here = infomask_precision_check(INFOMASK_BF16, NULL, NULL) == INFOMASK_OK;
+    struct model_folder folder;
+    struct infomask_error err = {0};
+
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(read_folder(*state, documents[i], INFOMASK_AUTO, &folder, NULL, NULL), INFOMASK_OK);
+        assert_int_equal(folder.spec.precision, i == 2 && here ? INFOMASK_BF16 : INFOMASK_F32);
+        model_folder_fini(&folder);
+        assert_int_equal(model_folder_read(*state, INFOMASK_AUTO, "blas", NULL, NULL, &folder, NULL), INFOMASK_OK);
+        assert_int_equal(folder.spec.precision, INFOMASK_F32);
+        model_folder_fini(&folder);
+    }
+    assert_int_equal(read_folder(*state, "{\"name\":\"m\",\"precisions\":{\"bf16\":{\"agreement\":99}}}", INFOMASK_F32,
+                                 &folder, NULL, &err), INFOMASK_BAD_MODEL);
+    assert_non_null(strstr(err.text, "\"precisions.bf16.agreement\" must be 0 to 1, not 99"));
+}
+
 static void a_prior_may_lie_in_a_file(void **state)
 {
     struct model_folder folder;
@@ -316,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(defaults_fill_a_short_document, make_folder, scratch_remove),
         cmocka_unit_test_setup_teardown(bad_documents_are_refused_by_key, make_folder, scratch_remove),
         cmocka_unit_test_setup_teardown(int8_must_be_there, make_folder, scratch_remove),
+        cmocka_unit_test_setup_teardown(auto_takes_what_is_recorded, make_folder, scratch_remove),
         cmocka_unit_test_setup_teardown(a_prior_may_lie_in_a_file, make_folder, scratch_remove),
         cmocka_unit_test_setup_teardown(a_stamp_tells_of_changes, make_folder, scratch_remove),
     };

@@ -1,0 +1,64 @@
+/* Precisions, and the types in which a plan keeps its values. */
+#include "core/engine/internal.h"
+
+const char *engine_precision_name(enum engine_precision precision)
+{
+    static const char *const names[ENGINE_PRECISIONS] = {"f32", "bf16", "int8"};
+    return names[precision];
+}
+
+enum infomask_status engine_precision_check(enum engine_precision precision, const struct kernel_table *kernels,
+                                            struct infomask_error *err)
+{
+    if (kernels == NULL)
+        kernels = kernels_best();
+    if (precision == ENGINE_BF16 && (kernels->types & 1u << KERNEL_BF16) == 0)
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "precision bf16 needs a processor with avx512_bf16 and the kernels avx512; these are %s",
+                         kernels->name);
+    if (precision == ENGINE_INT8)
+        return error_set(err, INFOMASK_ARGUMENT, "precision int8 is not available");
+    return INFOMASK_OK;
+}
+
+/* Products whose inputs are read in any type: what the kernels multiply is made in the run, if it is not there. */
+static bool is_product(const struct layer *layer)
+{
+    return (layer->way == WAY_PRODUCT || layer->way == WAY_SEGMENTS) && layer->groups == 1;
+}
+
+static bool writes_any_type(const struct layer *layer)
+{
+    return is_product(layer) || (layer->way == WAY_DEPTHWISE && layer->multiplier == 1);
+}
+
+/* The type that all readers of a value would narrow it to; F32 if they differ, or one takes it as it is. */
+static enum kernel_type type_read(const struct engine_model *model, const struct plan *plan, int tensor)
+{
+    enum kernel_type type = KERNEL_F32;
+    int readers = 0;
+
+    for (int i = 0; i < plan->step_count; i++) {
+        const struct step *s = &plan->steps[i];
+        const struct layer *layer = &model->layers[s->node];
+        if (s->x != tensor)
+            continue;
+        if (!is_product(layer) || s->z == tensor || (readers > 0 && layer->type != type))
+            return KERNEL_F32;
+        type = layer->type;
+        readers++;
+    }
+    return readers == plan->values[tensor].readers ? type : KERNEL_F32;
+}
+
+/* Narrowing where a value is written gives the same bits as narrowing it where it is read. */
+void types_find(const struct engine_model *model, struct plan *plan)
+{
+    for (int i = 0; i < plan->trunk; i++) {
+        const struct step *s = &plan->steps[i];
+        struct value *y = &plan->values[s->y];
+        if (y->root == s->y && !y->shared && shape_is_map(&y->shape) && s->z < 0 &&
+            writes_any_type(&model->layers[s->node]))
+            y->type = type_read(model, plan, s->y);
+    }
+}

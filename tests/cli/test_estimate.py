@@ -184,7 +184,10 @@ def test_the_page_of_text(infomask, photos):
 
 
 def test_a_bar_on_a_terminal(photos, tmp_path):
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:  # a bare chroot
+        pytest.skip(f"no pseudo terminals here: {error}")
     done = subprocess.run([BINARY, "estimate", "--images", photos, "--store", "x.db"], stdout=subprocess.PIPE,
                           stderr=theirs, cwd=tmp_path, timeout=60)
     os.close(theirs)

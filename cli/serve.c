@@ -10,9 +10,11 @@
 #include "cli/places.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
+#include "server/confine.h"
 #include "server/estimates.h"
 #include "server/files.h"
 #include "server/log.h"
+#include "server/sockets.h"
 #include "server/traffic.h"
 
 static bool take(void *context, int letter, const char *value)
@@ -45,61 +47,134 @@ static enum infomask_status open_models(const struct config *config, struct pool
 }
 
 /* Without a place for state estimates are refused, the traffic is kept in memory, and everything else works. */
-static enum infomask_status open_state(const struct config *config, struct server_parts *parts, struct infomask_error *fatal)
+static enum infomask_status open_state(const struct config *config, const char *folder, struct log *log,
+                                       struct server_parts *parts, struct infomask_error *fatal)
 {
     const struct estimates_options options = {config->state_limit,
                                               config->logits_limit > 0 ? config->logits_limit : UINT64_MAX};
-    char *folder = place_of_state(config->state_dir), *path = NULL;
+    char *path = folder != NULL ? file_join(folder, "estimates.db") : NULL;
     struct infomask_error err;
-    enum infomask_status status;
 
-    if (folder == NULL || (path = file_join(folder, "estimates.db")) == NULL)
-        log_message(parts->log, LOG_WARNING, "estimates are refused: the state folder cannot be made");
+    if (path == NULL)
+        log_message(log, LOG_WARNING, "estimates are refused: the state folder cannot be made");
     else if (estimates_open(path, &options, &parts->estimates, &err) != INFOMASK_OK)
-        log_message(parts->log, LOG_WARNING, "estimates are refused: %s", err.text);
-    status = traffic_create(parts->estimates != NULL ? folder : NULL, parts->pool, &parts->traffic, fatal);
-    free(folder);
+        log_message(log, LOG_WARNING, "estimates are refused: %s", err.text);
     free(path);
+    return traffic_create(parts->estimates != NULL ? folder : NULL, parts->pool, &parts->traffic, fatal);
+}
+
+/* ---- Confinement ------------------------------------------------------------------------------------------------------ */
+
+/* What is read again on SIGHUP, what is written, and the names that the sockets leave behind. */
+static void confine_to_files(const struct config *config, const struct server *server, const char *state,
+                             struct confined *confined)
+{
+    enum { FIXED = 6 };
+    char *models = place_of_models(config->models_dir);
+    struct confine_path paths[FIXED + SOCKETS_MAX] = {
+        {models, CONFINE_READ},
+        {strchr(config->model, '/') != NULL ? config->model : NULL, CONFINE_READ},
+        {state, CONFINE_WRITE},
+        {config->keys, CONFINE_BESIDE},
+        {config->tls_certificate, CONFINE_BESIDE},
+        {config->tls_key, CONFINE_BESIDE},
+    };
+    size_t count = FIXED;
+
+    for (int i = 0; server_local_name(server, i) != NULL; i++)
+        paths[count++] = (struct confine_path){server_local_name(server, i), CONFINE_UNLINK};
+    confine_files(paths, count, confined);
+    free(models);
+}
+
+static enum infomask_status confine_early(const struct config *config, const struct server *server, const char *state,
+                                          struct log *log, struct confined *confined, struct infomask_error *err)
+{
+    *confined = (struct confined){0};
+    if (*config->user != '\0' && confine_user(config->user, state, err) != INFOMASK_OK)
+        return err->status;
+    if (geteuid() == 0)
+        log_message(log, LOG_WARNING, "running as root; --user NAME becomes another user once the sockets are open");
+    if (config->confine)
+        confine_to_files(config, server, state, confined);
+    return INFOMASK_OK;
+}
+
+static void confine_late(const struct config *config, struct log *log, struct confined *confined)
+{
+    char text[CONFINED_TEXT];
+
+    if (!config->confine) {
+        log_message(log, LOG_WARNING, "not confined: confine = false");
+        return;
+    }
+    confine_calls(confined);
+    confined_text(confined, text);
+    log_message(log, confined->calls && confined->landlock > 0 ? LOG_INFO : LOG_WARNING, "confined: %s", text);
+}
+
+/* ---- Serving ---------------------------------------------------------------------------------------------------------- */
+
+/* All that serve makes, in the order in which it is made. */
+struct service {
+    const struct config *config;
+    struct log *log;
+    struct server *server;
+    char *state;
+    struct confined confined;
+    struct server_parts parts;
+};
+
+static enum infomask_status start(struct service *service, struct infomask_error *err)
+{
+    const struct config *config = service->config;
+    struct server_parts *parts = &service->parts;
+    enum infomask_status status = server_create(config, service->log, &service->server, err);
+
+    service->state = place_of_state(config->state_dir);
+    if (status == INFOMASK_OK)
+        status = confine_early(config, service->server, service->state, service->log, &service->confined, err);
+    if (status == INFOMASK_OK)
+        status = work_pool(config, &parts->pool, err);
+    if (status == INFOMASK_OK)
+        status = open_models(config, parts->pool, service->log, &parts->models, err);
+    if (status == INFOMASK_OK)
+        status = open_state(config, service->state, service->log, parts, err);
+    if (status == INFOMASK_OK)
+        status = server_start(service->server, parts, err);
+    if (status == INFOMASK_OK)
+        confine_late(config, service->log, &service->confined);
     return status;
 }
 
-static int run_server(const struct server_parts *parts, const char *command)
+static void end(struct service *service)
 {
-    struct server *server = NULL;
-    struct infomask_error err;
-
-    if (server_create(parts, &server, &err) != INFOMASK_OK)
-        return cli_fails(command, "%s", err.text);
-    if (server_run(server) == SERVER_CUT)
-        return CLI_CUT;
-    server_free(server);
-    return CLI_DONE;
+    server_free(service->server);
+    models_free(service->parts.models);
+    pool_free(service->parts.pool);
+    traffic_free(service->parts.traffic);
+    estimates_close(service->parts.estimates);
+    free(service->state);
+    log_free(service->log);
 }
 
 static int serve(const struct config *config, const char *command)
 {
-    struct server_parts parts = {.config = config, .announce = stdout};
+    struct service service = {.config = config};
     struct infomask_error err;
     enum infomask_status status;
-    int code;
+    int code = CLI_DONE;
 
     server_block_signals();
-    status = log_create(&parts.log, STDERR_FILENO, strcmp(config->log_format, "json") == 0,
+    status = log_create(&service.log, STDERR_FILENO, strcmp(config->log_format, "json") == 0,
                         log_level_of(config->log_level), config->log_rate, &err);
     if (status == INFOMASK_OK)
-        status = work_pool(config, &parts.pool, &err);
-    if (status == INFOMASK_OK)
-        status = open_models(config, parts.pool, parts.log, &parts.models, &err);
-    if (status == INFOMASK_OK)
-        status = open_state(config, &parts, &err);
-    code = status == INFOMASK_OK ? run_server(&parts, command) : cli_fails(command, "%s", err.text);
-    if (code == CLI_CUT)
-        return code;
-    models_free(parts.models);
-    pool_free(parts.pool);
-    traffic_free(parts.traffic);
-    estimates_close(parts.estimates);
-    log_free(parts.log);
+        status = start(&service, &err);
+    if (status != INFOMASK_OK)
+        code = cli_fails(command, "%s", err.text);
+    else if (server_run(service.server, stdout) == SERVER_CUT)
+        return CLI_CUT; /* requests still run: nothing may be freed under them */
+    end(&service);
     return code;
 }
 

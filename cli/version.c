@@ -7,6 +7,7 @@
 #include "cli/work.h"
 #include "core/base/cpu.h"
 #include "core/infomask.h"
+#include "server/confine.h"
 
 #ifndef INFOMASK_LIBRARIES /* the Makefile asks pkg-config */
 #define INFOMASK_LIBRARIES "unknown"
@@ -37,11 +38,22 @@ static void print_precisions(const struct config *config)
     (void)printf(")\n");
 }
 
+static void print_confinement(void)
+{
+    struct confined available;
+    char text[CONFINED_TEXT];
+
+    confine_available(&available);
+    confined_text(&available, text);
+    (void)printf("confinement here: %s\n", text);
+}
+
 int cmd_version(int argc, char **argv)
 {
     const struct cli_spec spec = {
         .usage = "version [OPTION]...",
-        .about = "Prints the version, the instruction set and precision in use, and the libraries that it was built with.",
+        .about = "Prints the version, the instruction set and precision in use, what the kernel has for the service to confine\n"
+                 "itself with, and the libraries that it was built with.",
         .sections = " compute ",
         .take = take,
     };
@@ -59,6 +71,7 @@ int cmd_version(int argc, char **argv)
         (void)printf("infomask %s\nisa: %s\n", INFOMASK_VERSION, isa);
         print_precisions(&cli.config);
         print_processor();
+        print_confinement();
         (void)printf("compiler: %s\nlibraries: %s\n", __VERSION__, INFOMASK_LIBRARIES);
         code = CLI_DONE;
     }

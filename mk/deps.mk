@@ -2,7 +2,7 @@
 
 DEBIAN_PACKAGES := gcc libc6-dev make pkg-config ca-certificates curl python3 python3-venv python3-pip \
 	libmicrohttpd-dev libcjson-dev libopenblas-dev libjpeg-dev libpng-dev zlib1g-dev libwebp-dev libprotobuf-c-dev \
-	protobuf-c-compiler libcmocka-dev nettle-dev libsqlite3-dev libinih-dev
+	protobuf-c-compiler libcmocka-dev nettle-dev libsqlite3-dev libinih-dev libseccomp-dev
 VENV := build/venv
 VENV_PYTHON := $(VENV)/bin/python
 

@@ -32,6 +32,11 @@
     X("server", REAL, request_timeout, 30, 0.1, 3600, "seconds from a request's first byte to its answer")             \
     X("server", REAL, drain_timeout, 20, 0, 3600, "seconds that running requests have after SIGTERM")                  \
     X("server", REAL, drain_grace, 0, 0, 3600, "seconds that new requests are still taken after SIGTERM")              \
+    X("server", REAL, stuck_after, 10, 0, 3600,                                                                        \
+      "seconds past its deadline after which a request that still runs makes /readyz answer 503; 0: never")            \
+    X("security", BOOL, confine, true, 0, 0,                                                                           \
+      "give up after the start what is not needed: new privileges, files, system calls (seccomp, Landlock)")           \
+    X("security", STRING, user, "", 0, 255, "user to become after the start, when it is root that starts; empty: stay")  \
     X("security", STRING, keys, "", 0, 4095,                                                                           \
       "file of API keys, a line each: NAME SCOPES SHA256 (scopes: infer,estimates,admin); empty: no key is needed")    \
     X("security", REAL, rate, 0, 0, 1000000,                                                                           \
@@ -61,8 +66,10 @@
       "bytes of logits that each estimate keeps, from which other priors are recomputed")                              \
     X("log", CHOICE, log_format, "json", "json|text", 0, "form of the log lines on standard error")                    \
     X("log", CHOICE, log_level, "info", "debug|info|warning|error", 0, "least level that is logged")                   \
+    X("log", REAL, slow_ms, 5000, 0, 3600000,                                                                          \
+      "milliseconds after which an answered request is logged as slow_request, a warning; 0: never")                   \
     X("log", INT, log_rate, 50, 0, 1000000,                                                                            \
-      "lines a second of refused and failed requests; more are dropped and counted; 0: any")
+      "lines a second of refused, failed and cheap requests; more are dropped and counted; 0: any")
 
 #define CONFIG_C_STRING char *
 #define CONFIG_C_CHOICE char *

@@ -280,7 +280,9 @@ static void log_request(struct exchange *exchange, bool sent)
     const struct infomask_timing *t = &reply->timing;
     bool refused = reply->status >= 400, probe = call->match.route != NULL && (call->match.route->flags & ROUTE_PRIORITY);
     double total = view_clock_ms() - call->request.started_ms;
-    enum log_level level = reply->status >= 500 ? LOG_WARNING : probe ? LOG_DEBUG : LOG_INFO;
+    double slow_ms = exchange->http->context->config->slow_ms;
+    bool slow = slow_ms > 0 && total > slow_ms, cheap = call->match.route == NULL || !(call->match.route->flags & ROUTE_JOB);
+    enum log_level level = reply->status >= 500 || slow ? LOG_WARNING : probe ? LOG_DEBUG : LOG_INFO;
     const struct log_field fields[] = {
         LOG_FIELD_TEXT("request_id", call->request.id),
         LOG_FIELD_TEXT("client", call->peer[0] != '\0' ? call->peer : NULL),
@@ -304,7 +306,8 @@ static void log_request(struct exchange *exchange, bool sent)
         LOG_FIELD_TEXT("sent", sent ? NULL : "cut"),
     };
 
-    log_event(exchange->http->context->log, level, refused || !sent, "request", fields,
+    log_event(exchange->http->context->log, level, refused || !sent || cheap,
+              slow ? "slow_request" : "request", fields,
               (int)(sizeof fields / sizeof fields[0]));
     metrics_request(exchange->http->context->metrics, &call->request, reply, call->received,
                     sent ? exchange->reply_size : 0, total);

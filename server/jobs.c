@@ -18,7 +18,8 @@ struct jobs {
     struct job *first, **last;
     int waiting, running, capacity;
     double mean_ms;
-    double started[POOL_MAX_THREADS]; /* when each running job began; 0: free slot */
+    double started[POOL_MAX_THREADS];  /* when each running job began; 0: free slot */
+    double deadline[POOL_MAX_THREADS]; /* and should have ended */
     size_t done, late, gone, refused;
 };
 
@@ -57,13 +58,14 @@ static struct job *take_first(struct jobs *jobs)
     return job;
 }
 
-static int start_slot(struct jobs *jobs, double now)
+static int start_slot(struct jobs *jobs, double now, double deadline)
 {
     int slot = 0;
 
     while (slot < POOL_MAX_THREADS - 1 && jobs->started[slot] != 0)
         slot++;
     jobs->started[slot] = now;
+    jobs->deadline[slot] = deadline;
     jobs->running++;
     return slot;
 }
@@ -103,7 +105,7 @@ static void run_one(struct pool_task *task)
     (void)pthread_mutex_lock(&jobs->lock);
     job = take_first(jobs);
     if (job != NULL) /* counted as running before the lock is left: a drain must never see it in neither place */
-        slot = start_slot(jobs, now);
+        slot = start_slot(jobs, now, job->deadline_ms);
     (void)pthread_mutex_unlock(&jobs->lock);
     if (job == NULL)
         return;
@@ -192,14 +194,17 @@ void jobs_expire(struct jobs *jobs)
 
 void jobs_state(struct jobs *jobs, struct jobs_state *state)
 {
-    double now = view_clock_ms(), oldest = now;
+    double now = view_clock_ms(), oldest = now, due = now;
 
     (void)pthread_mutex_lock(&jobs->lock);
-    for (int i = 0; i < POOL_MAX_THREADS; i++)
-        if (jobs->started[i] != 0 && jobs->started[i] < oldest)
-            oldest = jobs->started[i];
+    for (int i = 0; i < POOL_MAX_THREADS; i++) {
+        if (jobs->started[i] == 0)
+            continue;
+        oldest = fmin(oldest, jobs->started[i]);
+        due = fmin(due, jobs->deadline[i]);
+    }
     *state = (struct jobs_state){.waiting = jobs->waiting, .running = jobs->running, .capacity = jobs->capacity,
-                                 .mean_ms = jobs->mean_ms, .oldest_ms = now - oldest, .done = jobs->done,
+                                 .mean_ms = jobs->mean_ms, .oldest_ms = now - oldest, .overdue_ms = now - due, .done = jobs->done,
                                  .late = jobs->late, .gone = jobs->gone, .refused = jobs->refused};
     (void)pthread_mutex_unlock(&jobs->lock);
 }

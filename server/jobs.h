@@ -49,6 +49,7 @@ struct jobs_state {
     int waiting, running, capacity;
     double mean_ms;        /* moving average of a job's time */
     double oldest_ms;      /* how long the longest running job runs; 0: none */
+    double overdue_ms;     /* for how long the deadline of one that runs has been over; 0: all are in time */
     size_t done, late, gone, refused;
 };
 void jobs_state(struct jobs *jobs, struct jobs_state *state);

@@ -20,6 +20,7 @@
 #include "server/keys.h"
 #include "server/log.h"
 #include "server/metrics.h"
+#include "server/notify.h"
 #include "server/rates.h"
 #include "server/sockets.h"
 #include "server/views.h"
@@ -43,8 +44,7 @@ struct server {
     bool paused;        /* accepting, for a tick: out of descriptors */
     double busy_ms;     /* when there was last something to do */
     bool trimmed;
-    FILE *announce;
-    char address[SOCKET_ADDRESS_SIZE + 16];
+    struct notify notify;
     struct pool_task reload;
     _Atomic bool reloading;
 };
@@ -160,7 +160,7 @@ static enum infomask_status open_sockets(struct server *server, struct infomask_
 
     for (int i = 0; i < server->listener_count; i++) {
         struct listener *listener = &server->listeners[i];
-        listener->tls = !listener->local && server->tls != NULL;
+        listener->tls = !listener->local && *config->tls_certificate != '\0';
         if (!listener->loopback && *config->keys == '\0')
             log_message(server->context.log, LOG_WARNING, "%s can be reached from outside, and no API keys are configured",
                         listener->address);
@@ -168,33 +168,18 @@ static enum infomask_status open_sockets(struct server *server, struct infomask_
     return status;
 }
 
-static enum infomask_status create_rooms(struct server *server, struct infomask_error *err)
+static struct connection_limits limits_of(const struct server *server)
 {
-    struct server_context *context = &server->context;
-    const struct config *config = context->config;
-    struct connection_limits limits = {
-        .total = fit_connections(config, context->log),
+    const struct config *config = server->context.config;
+
+    return (struct connection_limits){
+        .total = fit_connections(config, server->context.log),
         .per_address = config->max_connections_per_address,
         .head_ms = 1000 * config->header_timeout,
         .body_ms = 1000 * config->body_timeout,
         .body_rate = (double)config->body_rate,
         .reply_ms = 1000 * config->body_timeout,
     };
-    enum infomask_status status = metrics_create(&context->metrics, err);
-
-    if (status == INFOMASK_OK)
-        status = jobs_create(&context->jobs, context->pool, config->queue, err);
-    if (status == INFOMASK_OK)
-        status = connections_create(&server->connections, &limits, context->metrics, err);
-    if (status == INFOMASK_OK)
-        status = http_create(context, server->connections, NULL, NULL, &server->http, err);
-    if (status == INFOMASK_OK && *config->tls_certificate != '\0')
-        status = create_tls(server, &server->tls, err);
-    if (status == INFOMASK_OK)
-        status = create_access(context, err);
-    if (status == INFOMASK_OK)
-        status = open_sockets(server, err);
-    return status;
 }
 
 static void set_limits(struct server_context *context)
@@ -209,34 +194,54 @@ static void set_limits(struct server_context *context)
     context->body_memory = 16 * config->max_body;
 }
 
-enum infomask_status server_create(const struct server_parts *parts, struct server **out, struct infomask_error *err)
+enum infomask_status server_create(const struct config *config, struct log *log, struct server **out,
+                                   struct infomask_error *err)
 {
     struct server *server = calloc(1, sizeof *server);
-    enum infomask_status status;
+    enum infomask_status status = INFOMASK_OK;
 
     if (server == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the server");
-    server->context.config = parts->config;
-    server->context.pool = parts->pool;
-    server->context.models = parts->models;
-    server->context.estimates = parts->estimates;
-    server->context.traffic = parts->traffic;
-    server->context.log = parts->log;
-    server->announce = parts->announce;
+    server->context.config = config;
+    server->context.log = log;
     set_limits(&server->context);
+    notify_open(&server->notify);
     server->signals = open_signals();
     server->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    status = server->signals < 0 ? error_set(err, INFOMASK_INTERNAL, "signals cannot be waited for") : INFOMASK_OK;
+    if (server->signals < 0)
+        status = error_set(err, INFOMASK_INTERNAL, "signals cannot be waited for");
     if (status == INFOMASK_OK)
-        status = create_rooms(server, err);
+        status = metrics_create(&server->context.metrics, err);
+    if (status == INFOMASK_OK)
+        status = create_access(&server->context, err);
+    if (status == INFOMASK_OK)
+        status = open_sockets(server, err);
     if (status != INFOMASK_OK) {
         server_free(server);
         return status;
     }
-    (void)snprintf(server->address, sizeof server->address, "%s%s", scheme(&server->listeners[0]),
-                   server->listeners[0].address);
     *out = server;
     return INFOMASK_OK;
+}
+
+enum infomask_status server_start(struct server *server, const struct server_parts *parts, struct infomask_error *err)
+{
+    struct server_context *context = &server->context;
+    struct connection_limits limits = limits_of(server);
+    enum infomask_status status;
+
+    context->pool = parts->pool;
+    context->models = parts->models;
+    context->estimates = parts->estimates;
+    context->traffic = parts->traffic;
+    status = jobs_create(&context->jobs, context->pool, context->config->queue, err);
+    if (status == INFOMASK_OK)
+        status = connections_create(&server->connections, &limits, context->metrics, err);
+    if (status == INFOMASK_OK)
+        status = http_create(context, server->connections, NULL, NULL, &server->http, err);
+    if (status == INFOMASK_OK && *context->config->tls_certificate != '\0')
+        status = create_tls(server, &server->tls, err);
+    return status;
 }
 
 void server_free(struct server *server)
@@ -252,6 +257,7 @@ void server_free(struct server *server)
     metrics_free(server->context.metrics);
     keys_free(server->context.keys);
     rates_free(server->context.rates);
+    notify_close(&server->notify);
     if (server->signals >= 0)
         (void)close(server->signals);
     if (server->spare >= 0)
@@ -259,7 +265,13 @@ void server_free(struct server *server)
     free(server);
 }
 
-const char *server_address(const struct server *server) { return server->address; }
+const char *server_local_name(const struct server *server, int i)
+{
+    for (int k = 0; k < server->listener_count; k++)
+        if (server->listeners[k].local && i-- == 0)
+            return server->listeners[k].address + strlen("unix:");
+    return NULL;
+}
 
 /* ---- Accepting --------------------------------------------------------------------------------------------------- */
 
@@ -419,6 +431,31 @@ static void trim_when_idle(struct server *server)
     }
 }
 
+/* A job looks at its deadline at every step: one that runs on far beyond it never will.  Balancers then look elsewhere,
+ * and a service manager that watches hears nothing more and starts the service again. */
+static void watch_workers(struct server *server)
+{
+    static const char stuck[] = "a worker is stuck";
+    double limit = 1000 * server->context.config->stuck_after;
+    const char *reason = atomic_load(&server->context.not_ready);
+    struct jobs_state state;
+
+    jobs_state(server->context.jobs, &state);
+    if (limit > 0 && state.overdue_ms > limit) {
+        if (reason == NULL) {
+            atomic_store(&server->context.not_ready, stuck);
+            log_message(server->context.log, LOG_ERROR, "a worker is stuck: its request ended %.1f s ago",
+                        state.overdue_ms / 1000);
+        }
+        return;
+    }
+    if (reason == stuck) {
+        atomic_store(&server->context.not_ready, NULL);
+        log_message(server->context.log, LOG_WARNING, "the worker that was stuck is free again");
+    }
+    notify_alive(&server->notify, view_clock_ms());
+}
+
 /* Waits for sockets and signals for at most a tick, then looks at the clock; true when asked to end. */
 static bool turn(struct server *server, bool accepting)
 {
@@ -437,6 +474,7 @@ static bool turn(struct server *server, bool accepting)
     jobs_expire(server->context.jobs);
     end_retired(server);
     trim_when_idle(server);
+    watch_workers(server);
     return (wait[0].revents & POLLIN) && take_signals(server);
 }
 
@@ -460,6 +498,7 @@ static enum server_end drain(struct server *server)
 
     log_message(server->context.log, LOG_INFO, "draining");
     atomic_store(&server->context.not_ready, "draining");
+    notify_send(&server->notify, "STOPPING=1\nSTATUS=draining");
     while (view_clock_ms() < grace)
         if (turn(server, true))
             return SERVER_CUT;
@@ -482,24 +521,25 @@ static enum server_end drain(struct server *server)
     return SERVER_DRAINED;
 }
 
-static void announce(struct server *server)
+static void announce(struct server *server, FILE *out)
 {
     for (int i = 0; i < server->listener_count; i++) {
         const struct listener *listener = &server->listeners[i];
-        if (server->announce != NULL)
-            (void)fprintf(server->announce, "listening on %s%s\n", scheme(listener), listener->address);
+        if (out != NULL)
+            (void)fprintf(out, "listening on %s%s\n", scheme(listener), listener->address);
         log_message(server->context.log, LOG_INFO, "listening on %s%s", scheme(listener), listener->address);
     }
-    if (server->announce != NULL)
-        (void)fflush(server->announce);
+    if (out != NULL)
+        (void)fflush(out);
+    notify_send(&server->notify, "READY=1\nSTATUS=taking requests");
 }
 
-enum server_end server_run(struct server *server)
+enum server_end server_run(struct server *server, FILE *out)
 {
     enum server_end end;
 
     server->busy_ms = view_clock_ms();
-    announce(server);
+    announce(server, out);
     while (!turn(server, true))
         ;
     end = drain(server);

@@ -36,6 +36,7 @@ LIBRARIES = {  # system header: where it may be included
     r"ini\.h": r"server/config",
     r"immintrin\.h|arm_neon\.h|x86intrin\.h": r"core/kernels/|core/image/",
     r"gnutls/.*": r"server/http",
+    r"seccomp\.h|linux/landlock\.h": r"server/confine",
 }
 NO_HTTP = re.compile(r"server/(handlers|views)|^cli/")
 BANNED = re.compile(r"\b(alloca|gets|strcpy|strcat|sprintf|strtok|atoi|atof|system|popen)\s*\(")

@@ -132,6 +132,17 @@ class Server:
         return until(lambda: (value := self.metric(name)) >= least and value)
 
 
+def said(server, pattern):
+    """The first log line that matches, once it is there."""
+    deadline = time.monotonic() + 10 * SLOW
+    while time.monotonic() < deadline:
+        for line in list(server.lines):
+            if re.search(pattern, line):
+                return line
+        time.sleep(0.02)
+    raise AssertionError(f"never said {pattern}: " + "\n".join(server.lines[-10:]))
+
+
 def sanitizer_report(lines):
     return [line for line in lines if re.search(r"ERROR: (Address|Leak)Sanitizer|runtime error:|WARNING: ThreadSan", line)]
 

@@ -35,9 +35,9 @@ static const char *const allowed[] = {
     "getrusage", "getrlimit", "ugetrlimit", "sysinfo", "uname"};
 
 /* The leak check stops and reads its own process from a child. */
-static const char *const sanitizer[] = {"clone", "ptrace", "wait4", "prctl", "prlimit64", "mmap", "mmap2", "mprotect", "personality",
-                                        "sched_setaffinity", "process_vm_readv", "kill", "tgkill", "tkill", "getppid", "pipe",
-                                        "arch_prctl", "socketpair"};
+static const char *const sanitizer[] = {"getdents", "clone", "ptrace", "wait4", "prctl", "prlimit64", "mmap", "mmap2",
+                                        "mprotect", "personality", "sched_setaffinity", "process_vm_readv", "kill",
+                                        "tgkill", "tkill", "getppid", "pipe", "arch_prctl", "socketpair"};
 
 static int allow_all(scmp_filter_ctx filter, const char *const *names, size_t count)
 {

@@ -31,6 +31,7 @@ struct exchange {
     struct call *call; /* NULL: there was no memory for it */
     int fd;
     bool headed, suspended, queued; /* head seen; job submitted; answer given to the library */
+    _Atomic bool handed_back;       /* the job has filled the reply: whoever reads true sees all of it */
     size_t reply_size;
 };
 
@@ -90,7 +91,10 @@ static enum MHD_Result send_reply(struct exchange *exchange, bool early)
 
 static void finish_job(struct exchange *exchange)
 {
-    MHD_resume_connection(exchange->connection);
+    struct MHD_Connection *connection = exchange->connection; /* once it is handed back, it is not ours to read */
+
+    atomic_store(&exchange->handed_back, true);
+    MHD_resume_connection(connection);
 }
 
 static void run_job(struct job *job)
@@ -248,7 +252,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return on_head(exchange, method, version);
     if (*size > 0)
         return on_body(exchange, data, size);
-    return exchange->suspended ? send_reply(exchange, false) : on_complete(exchange);
+    if (!exchange->suspended)
+        return on_complete(exchange);
+    return atomic_load(&exchange->handed_back) ? send_reply(exchange, false) : MHD_YES;
 }
 
 /* For the model that looked at an image, or failed to. */

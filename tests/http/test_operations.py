@@ -123,8 +123,8 @@ def test_floods_of_cheap_requests_do_not_flood_the_log(make_server):
 
 
 def test_what_is_counted(make_server, png):
-    server = make_server("--threads", 1)
-    assert server.ask("POST", "/v1/filter", png).status == 200
+    server = make_server("--threads", 1, "--request-timeout", 300)
+    assert server.ask("POST", "/v1/filter?quality=fast", png, timeout=300).status == 200
     assert server.metric_reaches("infomask_images_total", 1) == 1
     assert server.metric("infomask_pmi_nats_count") == 1
     assert server.metric("infomask_residual_pmi_nats_count") == 1

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define BACKLOG 4096
+#define UNSENT (128 * 1024) /* of an answer that the system may hold for a client that does not read: it would hold 4 MiB */
 
 void socket_peer_text(const struct sockaddr *address, char *text, size_t size)
 {
@@ -103,7 +105,7 @@ static enum infomask_status open_tcp(const char *host, const char *port, struct 
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found;
-    int one = 1;
+    int one = 1, unsent = UNSENT;
 
     if (getaddrinfo(host, port, &hints, &found) != 0)
         return error_set(err, INFOMASK_ARGUMENT, "\"%.100s\" is no address to listen on", host);
@@ -113,6 +115,7 @@ static enum infomask_status open_tcp(const char *host, const char *port, struct 
     freeaddrinfo(found);
     if (!bound)
         return fail(err, host, port);
+    (void)setsockopt(listener->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent); /* connections inherit it */
     name_listener(listener);
     return INFOMASK_OK;
 }

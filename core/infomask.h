@@ -255,6 +255,7 @@ struct infomask_picture_options {
     enum infomask_picture picture;
     const char *colormap; /* "viridis", "magma", "turbo", "gray"; NULL: viridis */
     double unit;          /* 1: nats, 1 / ln 2: bits (scale and offset of MAP, the legend of OVERLAY) */
+    double opacity;       /* 0..1, of OVERLAY's colours where the map is largest; a third of it where the map is 0 */
 };
 
 /* An encoded picture; data is malloc'ed. */

@@ -18,6 +18,15 @@ conformance: $(BIN) $(B)/steps $(CONFORMANCE_VENV)/.done model ## compare masks 
 	$(Q)INFOMASK_STEPS=$(abspath $(B)/steps) INFOMASK_BIN=$(abspath $(BIN)) MNIST=$(MNIST) \
 		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance
 
+COMPOSITES := $(CONFORMANCE)/composites
+
+$(COMPOSITES)/.done: tests/conformance/make_composites.py mk/composites.sh | $(BIN) $(CONFORMANCE_VENV)/.done model
+	$(Q)sh mk/composites.sh $(BIN) $(CONFORMANCE_PYTHON) $(COMPOSITES)
+
+.PHONY: scores
+scores: $(BIN) $(COMPOSITES)/.done ## masks scored on composites of stamps (161 MB, fetched) and photos: the table of docs/masks.md; FAITHFUL=1
+	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/scores.py $(BIN) $(COMPOSITES) $(if $(FAITHFUL),--faithful)
+
 .PHONY: gallery
 gallery: $(BIN) $(CONFORMANCE_VENV)/.done model ## photo, map, mask, overlay and filtered photo of twelve photos in build/gallery.jpg; PHOTOS=
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/gallery.py $(BIN) build/gallery.jpg $(PHOTOS)

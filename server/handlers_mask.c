@@ -99,6 +99,7 @@ static int encode(struct work *work, const struct infomask_mask *mask, enum info
     const struct infomask_picture_options options = {
         .picture = picture,
         .colormap = work->infer.request->params.value[PARAM_ID_COLORMAP].text,
+        .opacity = work->infer.request->params.value[PARAM_ID_OPACITY].number,
         .unit = view_units_factor(work->infer.options.bits ? VIEW_BITS : VIEW_NATS),
     };
     struct infomask_error err;

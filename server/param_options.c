@@ -113,6 +113,10 @@ static void set_mask(struct param_options *options, const struct params *params)
     mask->quality = qualities[v[PARAM_ID_QUALITY].integer];
     if (v[PARAM_ID_RESOLUTION].given)
         mask->resolution = (int)v[PARAM_ID_RESOLUTION].integer;
+    if (v[PARAM_ID_OCCLUSION_WINDOW].given)
+        mask->occlusion_window = (int)v[PARAM_ID_OCCLUSION_WINDOW].integer;
+    if (v[PARAM_ID_OCCLUSION_STRIDE].given)
+        mask->occlusion_stride = (int)v[PARAM_ID_OCCLUSION_STRIDE].integer;
     mask->no_refine = v[PARAM_ID_REFINE].integer == 0;
     mask->threshold_given = v[PARAM_ID_THRESHOLD].given;
     (void)param_threshold(v[PARAM_ID_THRESHOLD].text, &mask->threshold, &mask->threshold_value);

@@ -65,8 +65,12 @@ enum param_type {
       "preset of the mask: size of the pass and of its grid")                                                         \
     X(RESOLUTION, "resolution", RESOLUTION, 32, 16384, "", "", TAKES_MAPS,                                            \
       "native (the photo's own pixels), or the side of the square that has the pass's area")                          \
-    X(METHOD, "method", CHOICE, 0, 0, "infocam|cam|infocam+|gradcam++|layercam|occlusion", "infocam", TAKES_MAPS,     \
+    X(METHOD, "method", CHOICE, 0, 0, "infocam|cam|infocam+|gradcam++|layercam|occlusion", "infocam", TAKES_MAPS,      \
       "how the map is made")                                                                                          \
+    X(OCCLUSION_WINDOW, "occlusion_window", INTEGER, 1, 16384, "", "", TAKES_MAPS,                                     \
+      "side, in pixels of the pass, of the window that occlusion paints; by default a quarter of the shorter side")    \
+    X(OCCLUSION_STRIDE, "occlusion_stride", INTEGER, 1, 16384, "", "", TAKES_MAPS,                                     \
+      "pixels from one window of occlusion to the next; by default an eighth of the shorter side")                     \
     X(REFINE, "refine", BOOL, 0, 0, "", "true", TAKES_MAPS, "the whole chain (true) or the bare map (false)")         \
     X(THRESHOLD, "threshold", THRESHOLD, 0, 1000, "", "auto", TAKES_MAPS,                                             \
       "rule of the mask: auto, otsu, max:SHARE, nats:VALUE, bits:VALUE, share:SHARE or window")                       \
@@ -74,7 +78,9 @@ enum param_type {
       "largest window PMI, in units, under which there is nothing to mask; by default 0.29 log K nats")               \
     X(OUTPUT, "output", CHOICE, 0, 0, "mask|map|saliency|overlay", "mask", TAKES_MASK, "which picture")               \
     X(COLORMAP, "colormap", CHOICE, 0, 0, "viridis|magma|turbo|gray", "viridis", TAKES_MASK | TAKES_ANALYZE,          \
-      "colours of the overlay")                                                                                       \
+      "colours of the overlay")                                                                                        \
+    X(OPACITY, "opacity", NUMBER, 0, 1, "", "0.6", TAKES_MASK | TAKES_ANALYZE,                                         \
+      "of the overlay's colours where the map is largest; a third of it where the map is 0")                           \
     X(MASK_FORMAT, "format", CHOICE, 0, 0, "json|png", "", TAKES_MASK, "form of the reply; by default as Accept says")\
     X(FILTER_FORMAT, "format", CHOICE, 0, 0, "png|jpeg|json", "", TAKES_FILTER,                                       \
       "form of the reply; by default as Accept says")                                                                 \

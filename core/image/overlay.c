@@ -55,7 +55,7 @@ static bool make_legend(struct overlay *o, double most, const char *unit)
     int shorter = o->photo->width < o->photo->height ? o->photo->width : o->photo->height;
     int scale = shorter / 375 > 1 ? shorter / 375 : 1, cell = (GLYPH_W + 1) * scale, bar = BAR_GLYPHS * cell;
 
-    (void)snprintf(label, sizeof label, "%.*f %s", most < 10 ? 1 : 0, most, unit);
+    (void)snprintf(label, sizeof label, "%.*f%s", most < 10 ? 1 : 0, most, unit);
     o->legend_w = cell * (3 + (int)strlen(label)) + bar;
     o->legend_h = (GLYPH_H + 6) * scale;
     if (shorter < LEGEND_LEAST || o->legend_w > o->photo->width)

@@ -21,7 +21,7 @@ struct overlay {
     uint8_t table[256][3];
     double opacity; /* of the map where it is largest, 0..1; a third of it where it is 0 */
     int line;       /* half the width of the contour, pixels */
-    /* the legend, in the lower left corner: a bar from 0 to `most` with its unit */
+    /* the legend, in the lower left corner: a bar from 0 to `most`, then `unit` as it is */
     int legend_w, legend_h;
     uint8_t *legend; /* [legend_h, legend_w, 3] or NULL where the photo is too small */
 };

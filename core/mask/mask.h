@@ -78,8 +78,8 @@ void mask_cells_unit(float *x, int n, int total);
 void mask_affinity(const struct kernel_table *kernels, const float *x, int n, int total, const float *lab, float *a);
 
 /* q = sigmoid(6 (s - centre)), k = (2 q - 1)^2, L = (0.01 / 0.99) d k / mean k, d = row sums of A; solves
- * (diag(d + L) - A) p = L q by conjugate gradients and scales p to 0..1.  a: the upper triangle.  *steps (may be NULL):
- * iterations. */
+ * (diag(d + L) - A) p = L q by conjugate gradients and scales p to 0..1; seeds that are all alike are
+ * p themselves.  a: the upper triangle.  *steps (may be NULL): iterations. */
 enum infomask_status mask_spread(const float *a, int n, const float *seeds, double centre, float *p, int *steps,
                                  struct infomask_error *err);
 

@@ -132,6 +132,14 @@ static int conjugate_gradients(struct system *s, float *p)
     return step;
 }
 
+static bool all_alike(const float *v, int n)
+{
+    for (int i = 1; i < n; i++)
+        if (fabsf(v[i] - v[0]) > 1e-5F)
+            return false;
+    return true;
+}
+
 static void stretch(float *p, int n)
 {
     float low = p[0], high = p[0];
@@ -164,7 +172,10 @@ enum infomask_status mask_spread(const float *a, int n, const float *seeds, doub
         int taken = conjugate_gradients(&s, p);
         if (steps != NULL)
             *steps = taken;
-        stretch(p, n);
+        if (all_alike(seeds, n)) /* nothing to tell apart: stretching would make a picture of the rounding */
+            memcpy(p, seeds, size * sizeof *p);
+        else
+            stretch(p, n);
     }
     free(block);
     free(sums);

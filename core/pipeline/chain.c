@@ -322,6 +322,18 @@ static void clip_unit(float *m, size_t n)
         m[i] = m[i] > 0 ? m[i] < 1 ? m[i] : 1.0F : 0.0F;
 }
 
+/* Everywhere the same: there is no valley for Otsu to cut in. */
+static bool is_flat(const float *u, size_t n)
+{
+    float low = u[0], high = u[0];
+
+    for (size_t i = 1; i < n; i++) {
+        low = u[i] < low ? u[i] : low;
+        high = u[i] > high ? u[i] : high;
+    }
+    return high - low < 1e-4F;
+}
+
 /* Steps 6 to 8: u [h, w] becomes x; soft [h, w] becomes the saliency. */
 static void sharpen(const struct chain *chain, float *u, float *soft, struct mask_layer *layer)
 {
@@ -329,7 +341,7 @@ static void sharpen(const struct chain *chain, float *u, float *soft, struct mas
 
     guided_filter(chain->soft, u, SOFT_EPS, soft);
     mask_normalise(soft, n);
-    layer->threshold = OTSU_FACTOR * mask_otsu(soft, n);
+    layer->threshold = is_flat(u, n) ? 0.5 : OTSU_FACTOR * mask_otsu(soft, n);
     mask_sigmoid(u, n, SHARP_SLOPE, (float)layer->threshold);
     for (int i = 0; i < 2; i++) {
         guided_filter(chain->sharp[i], u, SHARP_EPS, u);
@@ -455,7 +467,8 @@ static void cut_refined(const struct chain *chain, double level, struct mask_lay
     if (plan->rule != INFOMASK_THRESHOLD_OTSU && plan->rule != INFOMASK_THRESHOLD_MAX)
         return;
     memcpy(layer->x, layer->saliency, n * sizeof(float));
-    mask_normalise(layer->x, n);
+    if (plan->rule == INFOMASK_THRESHOLD_MAX)
+        mask_normalise(layer->x, n);
     layer->threshold = plan->rule == INFOMASK_THRESHOLD_MAX ? plan->rule_value : mask_otsu(layer->x, n);
     layer->level = layer->threshold;
     free(layer->gate); /* it is in the saliency */

@@ -79,25 +79,27 @@ static enum infomask_status layer_rows_init(struct layer_rows *rows, const struc
     return status;
 }
 
-static enum infomask_status paint_layer(const struct mask_layer *layer, struct infomask_mask *mask,
+/* One target's own mask, pixels [h, w]. */
+static enum infomask_status paint_layer(const struct mask_layer *layer, bool tidy, uint8_t *pixels, int h, int w,
                                         struct infomask_error *err)
 {
     struct layer_rows rows = {0};
-    size_t w = (size_t)mask->width;
     float level = (float)layer->level;
-    enum infomask_status status = layer_rows_init(&rows, layer, mask->height, mask->width, err);
+    enum infomask_status status = layer_rows_init(&rows, layer, h, w, err);
 
-    for (int y = 0; y < mask->height && status == INFOMASK_OK; y++) {
-        uint8_t *out = mask->pixels + (size_t)y * w;
+    for (int y = 0; y < h && status == INFOMASK_OK; y++) {
+        uint8_t *out = pixels + (size_t)y * (size_t)w;
         pixels_enlarge_row(&rows.x, y, rows.x_row);
         if (layer->gate != NULL)
             pixels_enlarge_row(&rows.gate, y, rows.gate_row);
-        for (size_t x = 0; x < w; x++) {
+        for (int x = 0; x < w; x++) {
             bool set = rows.x_row[x] >= level && (layer->gate == NULL || rows.gate_row[x] >= 0.5F);
-            out[x] = set ? 255 : out[x];
+            out[x] = set ? 255 : 0;
         }
     }
     layer_rows_fini(&rows);
+    if (status == INFOMASK_OK && tidy)
+        status = mask_tidy(pixels, h, w, (size_t)h * (size_t)w / SPECK, err);
     return status;
 }
 
@@ -208,23 +210,37 @@ enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_e
     return status;
 }
 
+/* The union of the targets' masks; each is what it would be alone. */
+static enum infomask_status paint_layers(const struct mask_plan *plan, struct infomask_mask *mask, size_t n,
+                                         struct infomask_error *err)
+{
+    uint8_t *alone = plan->count > 1 ? malloc(n) : mask->pixels;
+    enum infomask_status status = alone == NULL ? no_memory(err) : INFOMASK_OK;
+
+    for (int i = 0; i < plan->count && status == INFOMASK_OK; i++) {
+        const struct mask_layer *layer = &mask->saliency->layers[i];
+        if (layer->empty)
+            continue;
+        status = paint_layer(layer, may_tidy(plan), alone, mask->height, mask->width, err);
+        for (size_t k = 0; k < n && alone != mask->pixels && status == INFOMASK_OK; k++)
+            mask->pixels[k] |= alone[k];
+    }
+    if (alone != mask->pixels)
+        free(alone);
+    return status;
+}
+
 enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err)
 {
     size_t n;
-    enum infomask_status status = INFOMASK_OK;
+    enum infomask_status status;
 
     if (!checked_mul((size_t)mask->width, (size_t)mask->height, &n))
         return no_memory(err);
     mask->pixels = calloc(n, 1);
     if (mask->pixels == NULL)
         return no_memory(err);
-    if (plan->strokes)
-        status = strokes_paint(plan, mask, err);
-    for (int i = 0; i < plan->count && status == INFOMASK_OK && !plan->strokes; i++)
-        if (!mask->saliency->layers[i].empty)
-            status = paint_layer(&mask->saliency->layers[i], mask, err);
-    if (status == INFOMASK_OK && may_tidy(plan))
-        status = mask_tidy(mask->pixels, mask->height, mask->width, n / SPECK, err);
+    status = plan->strokes ? strokes_paint(plan, mask, err) : paint_layers(plan, mask, n, err);
     if (status == INFOMASK_OK)
         status = plan_expired(plan->photo, err);
     return status == INFOMASK_OK ? paint_measure(mask, err) : status;

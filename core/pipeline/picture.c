@@ -7,7 +7,6 @@
 #include "core/image/overlay.h"
 #include "core/pipeline/mask.h"
 
-#define OPACITY 0.6
 #define TOP 65535.0
 
 void infomask_encoded_fini(struct infomask_encoded *encoded)
@@ -111,13 +110,22 @@ static enum infomask_status encode(const struct infomask_mask *mask, int channel
     return image_encode_png(&png, row, context, &encoded->data, &encoded->size, err);
 }
 
+/* infoCAM's cells are nats, and so is what occlusion takes away; the others have no unit. */
+static bool cells_are_nats(const struct infomask_mask *mask)
+{
+    return mask->method == INFOMASK_INFOCAM || mask->method == INFOMASK_INFOCAM_PLUS ||
+           mask->method == INFOMASK_OCCLUSION;
+}
+
 static enum infomask_status encode_map(const struct infomask_mask *mask, double unit, struct infomask_encoded *encoded,
                                        struct infomask_error *err)
 {
     struct scaled_map map = {0};
     char scale[40], offset[40];
-    const char *text[] = {"scale", scale, "offset", offset, "units", unit > 1.2 ? "bits" : "nats", NULL};
-    enum infomask_status status = cells_init(&map, mask, unit, err);
+    const char *text[] = {"scale", scale, "offset", offset, "units", NULL, NULL};
+    enum infomask_status status = cells_init(&map, mask, cells_are_nats(mask) ? unit : 1, err);
+
+    text[5] = !cells_are_nats(mask) ? "1" : unit > 1.2 ? "bits" : "nats";
 
     if (status == INFOMASK_OK) {
         encoded->scale = map.factor / TOP;
@@ -147,16 +155,17 @@ static enum infomask_status encode_overlay(const struct infomask_mask *mask, str
                                            const struct infomask_picture_options *options,
                                            struct infomask_encoded *encoded, struct infomask_error *err)
 {
-    const char *unit = options->unit > 1.2 ? "bits/cell" : "nats/cell";
+    bool nats = cells_are_nats(mask);
+    const char *unit = !nats ? "" : options->unit > 1.2 ? " bits/cell" : " nats/cell";
     struct scaled_map map = {0};
     struct overlay overlay = {0};
     const struct image *image;
     enum infomask_status status = photo_image(photo, 8, &image, NULL, err);
 
     if (status == INFOMASK_OK)
-        status = cells_init(&map, mask, options->unit, err);
+        status = cells_init(&map, mask, nats ? options->unit : 1, err);
     if (status == INFOMASK_OK)
-        status = overlay_init(&overlay, image, mask->pixels, options->colormap, OPACITY,
+        status = overlay_init(&overlay, image, mask->pixels, options->colormap, options->opacity,
                               fmax(map.offset + map.factor, 0), unit, err);
     if (status == INFOMASK_OK) {
         map.overlay = &overlay;

@@ -220,6 +220,18 @@ static void seeds_do_not_cross_a_gap(void **state)
         assert_true(p[i] > 0.9F && p[3 + i] < 0.1F);
 }
 
+static void seeds_that_are_all_alike_stay(void **state)
+{
+    float a[6 * 6], p[6];
+    const float seeds[6] = {1, 1, 1, 1, 1, 1};
+
+    (void)state;
+    for (int i = 0; i < 36; i++)
+        a[i] = 1.0F / (float)(i + 1);
+    assert_int_equal(mask_spread(a, 6, seeds, 0.45, p, NULL, NULL), INFOMASK_OK);
+    assert_memory_equal(p, seeds, sizeof p);
+}
+
 /* ---- Values ------------------------------------------------------------------------------------------------------- */
 
 static void otsu_as_numpy(void **state)
@@ -461,6 +473,7 @@ int main(void)
         cmocka_unit_test(the_other_class_is_the_least_likely_of_the_best),
         cmocka_unit_test(graph_and_its_solution_as_numpy),
         cmocka_unit_test(seeds_do_not_cross_a_gap),
+        cmocka_unit_test(seeds_that_are_all_alike_stay),
         cmocka_unit_test(otsu_as_numpy),
         cmocka_unit_test(sigmoids_are_sigmoids),
         cmocka_unit_test(gate_is_scaled_by_the_prior),

@@ -29,9 +29,28 @@ const char *engine_precision_name(enum engine_precision precision);
 enum infomask_status engine_precision_check(enum engine_precision precision, const struct kernel_table *kernels,
                                             struct infomask_error *err);
 
+/* A layer of u8 x s8 (core/quant makes them): the activations that it reads are x_scale (u8 - x_zero), its weights
+ * scale[n] w[n, k], k as activations are stored: kernel rows, kernel columns, channels. */
+struct engine_int8_layer {
+    const char *tensor; /* the output of its node, by which it is known */
+    bool bf16;          /* kept in bf16 (f32 where there is none); then nothing below is there */
+    int n, k;
+    float x_scale;
+    int x_zero;
+    const int8_t *w;
+    const float *scale, *bias;
+};
+
+struct engine_int8 {
+    const struct engine_int8_layer *layers;
+    int count;
+};
+
 struct engine_options {
     const struct kernel_table *kernels; /* NULL: the best of this processor */
     enum engine_precision precision;
+    const struct engine_int8 *int8; /* ENGINE_INT8: layers that it does not name stay f32.  Needed during creation only */
+    bool apart; /* no steps run together: for engine_run_watched and tests */
     size_t arena_limit; /* bytes a session may use; 0: 256 MiB */
     int plans;          /* kept at most; 0: 16 */
     float head_dropout; /* > 0: noise put before the final LINEAR when noise is asked for (model.json "dropout") */
@@ -93,6 +112,29 @@ struct engine_tap {
 struct engine_tap engine_features(const struct engine_session *session);
 /* Residual sums in network order, i in [0, tap_count); where a network has none, the last tensor of each resolution. */
 struct engine_tap engine_residual(const struct engine_session *session, int i);
+
+/* ---- Looking on (calibration) ------------------------------------------------------------------------------------- */
+
+/* Can this layer run in u8 x s8: a convolution in one group, not dilated along its rows, that is not too deep? */
+bool engine_can_int8(const struct graph *graph, const struct graph_node *node);
+
+/* A convolution of the trunk that is about to run, as a product C[rows, n] = A[rows, k] W'. */
+struct engine_layer {
+    const char *tensor; /* its output */
+    int rows, n, k;
+    const float *x;     /* its input as it lies, `elements` of them; NULL if that is not float32 */
+    size_t elements;
+    const float *residual; /* [rows, n], what is added before the activation; NULL if nothing is */
+    const void *task;      /* the engine's */
+};
+/* Rows [first, first + count) of A into a [count, k]; x must be there. */
+void engine_layer_rows(const struct engine_layer *layer, int first, int count, float *a);
+
+/* Runs what was prepared (one picture, a model that runs its steps apart) and calls `watch` before each such layer;
+ * when that returns false the run ends there, and there is no output. */
+typedef bool engine_watch(void *context, const struct engine_layer *layer);
+enum infomask_status engine_run_watched(struct engine_session *session, engine_watch *watch, void *context,
+                                        struct infomask_error *err);
 
 /* The head alone on the features' mean: z[outputs] = W mean + b, float32 in, the same bits as the network's. */
 void engine_head(const struct engine_model *model, const float *mean, float *z);

@@ -48,6 +48,8 @@ struct layer {
     enum kernel_type type;          /* of the products' weights, and of what they multiply */
     int groups;                     /* of the products */
     struct kernel_weights *weights; /* [groups] */
+    float x_scale;                  /* U8: of what the product reads */
+    int x_zero;
     float *filter, *bias;           /* depthwise: [kernel_h, kernel_w, c], [c] */
     int multiplier;                 /* depthwise: outputs a channel */
     float *scale, *shift;           /* BATCH_NORM: [c] */
@@ -59,6 +61,15 @@ struct layer {
 enum infomask_status layer_init(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
                                 struct infomask_error *err);
 void layer_fini(struct layer *layer);
+/* The graph's last convolution or product: the head, which stays float32. */
+bool layer_is_last(const struct graph *graph, int node);
+
+/* ---- int8 (int8.c) ----------------------------------------------------------------------------------------------- */
+
+/* What the model's int8 weights say about the layer with this output; NULL: nothing. */
+const struct engine_int8_layer *int8_find(const struct engine_model *model, const char *tensor);
+/* Do all of them belong to layers that can take them? */
+enum infomask_status int8_check(const struct engine_model *model, struct infomask_error *err);
 
 /* ---- Models (model.c, head.c) ------------------------------------------------------------------------------------ */
 
@@ -107,7 +118,9 @@ enum region {
 struct value { /* a tensor's place; behind those of the tensors, one for each step's staged input */
     struct shape shape;
     size_t elements; /* of one item */
-    enum kernel_type type; /* BF16 where every reader would narrow it anyway (type.c) */
+    enum kernel_type type; /* BF16 or U8 where every reader would narrow it anyway (type.c) */
+    float scale;           /* U8 */
+    int zero;
     int root;        /* the tensor whose memory it is; itself unless it is only seen differently */
     bool used, shared;
     int first, last; /* steps between which it lives */
@@ -205,6 +218,9 @@ struct run {
     uint64_t seed; /* of noisy plans */
     int first_sample;
     bool poison; /* tests: what is dead is overwritten */
+    engine_watch *watch; /* NULL: nobody looks on */
+    void *watch_context;
+    bool stopped;        /* by the watch */
 };
 
 struct lines { /* lines [first, end) of a map */
@@ -234,6 +250,10 @@ void run_noise(const struct task *task);
 /* A convolution's lines [first, last) of output, for groups. */
 void step_lines(const struct task *task, int first, int last, int worker);
 void run_other(const struct task *task);
+/* One window's elements of channels [c0, c0 + c): kernel rows, kernel columns, channels.  Returns the end of `to`. */
+float *gather_window(const struct task *task, int line, int column, size_t c0, size_t c, float *to);
+/* Tells who looks on of the step; false: the run ends here. */
+bool watch_step(const struct task *task);
 
 struct engine_session {
     struct engine_model *model;

@@ -75,17 +75,43 @@ static enum infomask_status depthwise_init(struct layer *layer, const struct eng
     return INFOMASK_OK;
 }
 
-/* The head stays float32, so that maps and logits agree; so do the ways that copy windows. */
-static enum kernel_type type_of(const struct engine_model *model, const struct layer *layer, int node)
+bool layer_is_last(const struct graph *graph, int node)
 {
-    const struct graph *graph = model->graph;
     int last = graph->node_count - 1;
 
     while (last > node && graph->nodes[last].op != GRAPH_CONV && graph->nodes[last].op != GRAPH_LINEAR)
         last--;
-    if (node == last || layer->groups != 1 || layer->way == WAY_GATHER)
+    return node == last;
+}
+
+/* The head stays float32, so that maps and logits agree; so do the ways that copy windows. */
+static enum kernel_type type_of(const struct engine_model *model, const struct layer *layer, int node)
+{
+    const struct engine_int8_layer *int8 = int8_find(model, model->graph->tensors[model->graph->nodes[node].output].name);
+    bool bf16 = model->options.precision == ENGINE_BF16 || (int8 != NULL && int8->bf16);
+
+    if (layer_is_last(model->graph, node) || layer->groups != 1 || layer->way == WAY_GATHER)
         return KERNEL_F32;
-    return model->options.precision == ENGINE_BF16 ? KERNEL_BF16 : KERNEL_F32;
+    if (bf16)
+        return (model->kernels->types & 1u << KERNEL_BF16) != 0 ? KERNEL_BF16 : KERNEL_F32;
+    return int8 != NULL ? KERNEL_U8 : KERNEL_F32;
+}
+
+static enum infomask_status pack_int8(struct layer *layer, const struct engine_model *model,
+                                      const struct graph_node *node, int segments, struct infomask_error *err)
+{
+    const struct engine_int8_layer *int8 = int8_find(model, model->graph->tensors[node->output].name);
+    enum infomask_status status;
+
+    layer->weights = calloc(1, sizeof *layer->weights);
+    if (layer->weights == NULL)
+        return no_memory(err);
+    layer->x_scale = int8->x_scale;
+    layer->x_zero = int8->x_zero;
+    status = model->kernels->pack_s8(layer->weights, int8->w, int8->scale, int8->bias, segments, int8->k / segments,
+                                     int8->n, err);
+    layer->bytes = layer->weights->bytes;
+    return status;
 }
 
 static enum infomask_status pack_groups(struct layer *layer, const struct engine_model *model, const float *w,
@@ -135,6 +161,8 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     if (layer->way == WAY_SEGMENTS)
         segments = window->kernel_h;
     layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
+    if (layer->type == KERNEL_U8)
+        return pack_int8(layer, model, node, segments, err);
     ordered = aligned_new(count * sizeof *ordered);
     if (ordered == NULL)
         return no_memory(err);

@@ -181,13 +181,17 @@ enum infomask_status engine_model_create(struct engine_model **out, struct graph
     if (model->options.plans <= 0)
         model->options.plans = DEFAULT_PLANS;
     model->kernels = model->options.kernels != NULL ? model->options.kernels : kernels_best();
+    model->apart = model->options.apart;
     model->info.isa = model->kernels->name;
     model->info.precision = model->options.precision;
     status = engine_precision_check(model->options.precision, model->kernels, err);
     if (status == INFOMASK_OK)
         status = examine(model, err);
     if (status == INFOMASK_OK)
+        status = int8_check(model, err);
+    if (status == INFOMASK_OK)
         status = make_layers(model, err);
+    model->options.int8 = NULL; /* the layers have what they need */
     if (status != INFOMASK_OK) {
         engine_model_free(model);
         return status;

@@ -75,7 +75,7 @@ static void poison_dead(const struct task *task, int first, int last)
     }
 }
 
-static void run_trunk(const struct run *run, int item, int lane)
+static void run_trunk(struct run *run, int item, int lane)
 {
     struct task task = {.run = run, .item = item, .lane = run->lanes + (size_t)lane * run->plan->local_bytes};
 
@@ -83,6 +83,10 @@ static void run_trunk(const struct run *run, int item, int lane)
         memset(task.lane, 0xff, run->plan->local_bytes);
     for (int i = 0; i < run->plan->trunk; i += task.step->members) {
         task.step = &run->plan->steps[i];
+        if (run->watch != NULL && !watch_step(&task)) {
+            run->stopped = true;
+            return;
+        }
         step_run(&task);
         if (run->poison)
             poison_dead(&task, i, i + task.step->members - 1);
@@ -102,7 +106,7 @@ static void run_all(void *context)
         for (int item = together; item < plan->n; item++)
             run_trunk(run, item, 0);
     }
-    for (int i = plan->trunk; i < plan->step_count; i++) {
+    for (int i = plan->trunk; i < plan->step_count && !run->stopped; i++) {
         struct task task = {.run = run, .step = &plan->steps[i]};
         bool at_once = run->model->layers[task.step->node].way == WAY_PRODUCT;
         for (task.item = 0; task.item < (at_once ? 1 : plan->n); task.item++)

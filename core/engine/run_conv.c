@@ -29,6 +29,8 @@ static void narrow(const struct task *task, const void *from, void *to, size_t e
         memcpy(to, from, elements * kernel_type_bytes(type));
     else if (type == KERNEL_BF16)
         task->run->model->kernels->to_bf16(from, to, elements);
+    else if (type == KERNEL_U8)
+        task->run->model->kernels->to_u8(from, to, elements, layer_of(task)->x_scale, layer_of(task)->x_zero);
 }
 
 /* Input rows under `lines` rows of output from `line` on, with zeros where they lie outside the map. */
@@ -41,16 +43,17 @@ static void pad_rows(const struct task *task, int line, int lines, void *rows)
     size_t left = (size_t)(s->pad_left * s->c), middle = (size_t)(s->w * s->c), right = (size_t)(s->pad_right * s->c);
     int first = line * w->stride_h - s->pad_top;
     int last = first + (lines - 1) * w->stride_h + (w->kernel_h - 1) * w->dilation_h + 1;
+    int zero = layer_of(task)->x_zero; /* 0 but for U8, whose elements are bytes */
     char *to = rows;
 
     for (int y = first; y < last; y++, to += (left + middle + right) * size) {
         if (y < 0 || y >= s->h) {
-            memset(to, 0, (left + middle + right) * size);
+            memset(to, zero, (left + middle + right) * size);
             continue;
         }
-        memset(to, 0, left * size);
+        memset(to, zero, left * size);
         narrow(task, x + (size_t)y * middle * from_size, to + left * size, middle);
-        memset(to + (left + middle) * size, 0, right * size);
+        memset(to + (left + middle) * size, zero, right * size);
     }
 }
 
@@ -75,10 +78,13 @@ static void stage(const struct task *task)
 static struct kernel_gemm product_into(const struct task *task, void *c, const void *residual)
 {
     const struct layer *layer = layer_of(task);
+    const struct value *y = &task->run->plan->values[task->step->y];
 
     return (struct kernel_gemm){.weights = layer->weights, .c = c, .c_row = task->step->out_c, .residual = residual,
                                 .residual_row = task->step->out_c, .out = type_of(task, task->step->y),
-                                .panel1 = layer->weights->panels, .epilogue = layer->epilogue};
+                                .panel1 = layer->weights->panels, .epilogue = layer->epilogue,
+                                .a_scale = layer->x_scale, .a_zero = layer->x_zero, .c_scale = y->scale,
+                                .c_zero = y->zero};
 }
 
 /* Output and residual of a product from line `line` of a map on. */
@@ -243,8 +249,7 @@ static void segments_part(const struct task *task, int first, int last, int pane
     }
 }
 
-/* One window's elements of channels [c0, c0 + c): kernel rows, kernel columns, channels. */
-static float *gather_window(const struct task *task, int line, int column, size_t c0, size_t c, float *to)
+float *gather_window(const struct task *task, int line, int column, size_t c0, size_t c, float *to)
 {
     const struct step *s = task->step;
     const struct graph_window *w = window_of(task);
@@ -325,7 +330,8 @@ static struct kernel_depthwise depthwise_of(const struct task *task)
     return (struct kernel_depthwise){
         .h = s->h, .w = s->w, .c = s->out_c, .out_h = s->out_h, .out_w = s->out_w, .weights = layer->filter,
         .bias = layer->bias, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .stride_h = w->stride_h,
-        .stride_w = w->stride_w, .out = type_of(task, s->y), .dilation_h = w->dilation_h, .dilation_w = w->dilation_w, .pad_top = s->pad_top,
+        .stride_w = w->stride_w, .out = type_of(task, s->y), .y_scale = task->run->plan->values[s->y].scale,
+        .y_zero = task->run->plan->values[s->y].zero, .dilation_h = w->dilation_h, .dilation_w = w->dilation_w, .pad_top = s->pad_top,
         .pad_left = s->pad_left, .y1 = s->out_h, .c1 = s->out_c, .epilogue = layer->epilogue};
 }
 

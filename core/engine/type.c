@@ -16,8 +16,10 @@ enum infomask_status engine_precision_check(enum engine_precision precision, con
         return error_set(err, INFOMASK_ARGUMENT,
                          "precision bf16 needs a processor with avx512_bf16 and the kernels avx512; these are %s",
                          kernels->name);
-    if (precision == ENGINE_INT8)
-        return error_set(err, INFOMASK_ARGUMENT, "precision int8 is not available");
+    if (precision == ENGINE_INT8 && (kernels->types & 1u << KERNEL_U8) == 0)
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "precision int8 needs a processor with avx2 or avx512_vnni and their kernels; these are %s",
+                         kernels->name);
     return INFOMASK_OK;
 }
 
@@ -32,10 +34,10 @@ static bool writes_any_type(const struct layer *layer)
     return is_product(layer) || (layer->way == WAY_DEPTHWISE && layer->multiplier == 1);
 }
 
-/* The type that all readers of a value would narrow it to; F32 if they differ, or one takes it as it is. */
-static enum kernel_type type_read(const struct engine_model *model, const struct plan *plan, int tensor)
+/* The layer whose type all readers of a value would narrow it to; NULL if they differ, or one takes it as it is. */
+static const struct layer *type_read(const struct engine_model *model, const struct plan *plan, int tensor)
 {
-    enum kernel_type type = KERNEL_F32;
+    const struct layer *first = NULL;
     int readers = 0;
 
     for (int i = 0; i < plan->step_count; i++) {
@@ -43,12 +45,15 @@ static enum kernel_type type_read(const struct engine_model *model, const struct
         const struct layer *layer = &model->layers[s->node];
         if (s->x != tensor)
             continue;
-        if (!is_product(layer) || s->z == tensor || (readers > 0 && layer->type != type))
-            return KERNEL_F32;
-        type = layer->type;
+        if (!is_product(layer) || s->z == tensor)
+            return NULL;
+        if (first != NULL && (layer->type != first->type || layer->x_scale != first->x_scale ||
+                              layer->x_zero != first->x_zero))
+            return NULL;
+        first = layer;
         readers++;
     }
-    return readers == plan->values[tensor].readers ? type : KERNEL_F32;
+    return readers == plan->values[tensor].readers ? first : NULL;
 }
 
 /* Narrowing where a value is written gives the same bits as narrowing it where it is read. */
@@ -58,7 +63,11 @@ void types_find(const struct engine_model *model, struct plan *plan)
         const struct step *s = &plan->steps[i];
         struct value *y = &plan->values[s->y];
         if (y->root == s->y && !y->shared && shape_is_map(&y->shape) && s->z < 0 &&
-            writes_any_type(&model->layers[s->node]))
-            y->type = type_read(model, plan, s->y);
+            writes_any_type(&model->layers[s->node])) {
+            const struct layer *reader = type_read(model, plan, s->y);
+            y->type = reader != NULL ? reader->type : KERNEL_F32;
+            y->scale = reader != NULL ? reader->x_scale : 0;
+            y->zero = reader != NULL ? reader->x_zero : 0;
+        }
     }
 }

@@ -1,5 +1,5 @@
 /* Small networks of every operator, built by hand, against the oracle in double: on every table, for several sizes
- * and batches, with and without threads, with dead memory overwritten. */
+ * and batches, with and without threads, with dead memory overwritten.  (int8 needs weights: tests/unit/quant.) */
 #include "test.h"
 
 #include <math.h>
@@ -401,7 +401,7 @@ static void check(build *make, enum kernel_isa isa, enum engine_precision precis
 static void check_everywhere(build *make, int h, int w)
 {
     for (int isa = 0; isa < KERNEL_ISAS; isa++) {
-        for (int p = 0; p < ENGINE_PRECISIONS; p++) {
+        for (int p = 0; p < ENGINE_INT8; p++) {
             if (!has_precision((enum engine_precision)p, (enum kernel_isa)isa))
                 continue;
             check(make, (enum kernel_isa)isa, (enum engine_precision)p, 1, h, w, 0);
@@ -460,7 +460,7 @@ static void groups_at(enum engine_precision precision)
 static void groups_do_not_matter(void **state)
 {
     (void)state;
-    for (int p = 0; p < ENGINE_PRECISIONS; p++)
+    for (int p = 0; p < ENGINE_INT8; p++)
         if (has_precision((enum engine_precision)p, kernels_best()->isa))
             groups_at((enum engine_precision)p);
 }
@@ -519,7 +519,7 @@ static void threads_at(enum engine_precision precision)
 static void threads_do_not_matter(void **state)
 {
     (void)state;
-    for (int p = 0; p < ENGINE_PRECISIONS; p++)
+    for (int p = 0; p < ENGINE_INT8; p++)
         if (has_precision((enum engine_precision)p, kernels_best()->isa))
             threads_at((enum engine_precision)p);
 }

@@ -123,7 +123,7 @@ static void golden_logits(void **state)
         skip();
     for (int isa = 0; isa < KERNEL_ISAS; isa++) {
         const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
-        for (int p = 0; table != NULL && p < ENGINE_PRECISIONS; p++)
+        for (int p = 0; table != NULL && p < ENGINE_INT8; p++)
             if (engine_precision_check((enum engine_precision)p, table, NULL) == INFOMASK_OK)
                 check_logits(table, (enum engine_precision)p);
     }
@@ -175,7 +175,7 @@ static void threads_do_not_matter(void **state)
         skip();
     for (int i = 0; i < 3; i++)
         x[i] = read_floats(photos[i], "input", INPUTS);
-    for (int p = 0; p < ENGINE_PRECISIONS; p++)
+    for (int p = 0; p < ENGINE_INT8; p++)
         if (engine_precision_check((enum engine_precision)p, kernels_best(), NULL) == INFOMASK_OK)
             check_threads((enum engine_precision)p, x, repeats);
     for (int i = 0; i < 3; i++)

@@ -61,8 +61,8 @@ enum infomask_status work_model(const struct config *config, const char *name, c
                            directory);
     else
         status = error_set(err, INFOMASK_MEMORY, "out of memory");
-    if (status != INFOMASK_OK && name[0] != '\0')
-        error_prefix(err, "model %.60s", name);
+    if (status != INFOMASK_OK && (folder != NULL || name[0] != '\0'))
+        error_prefix(err, "model %.60s", file_name(folder != NULL ? folder : name));
     free(directory);
     free(folder);
     return status;
@@ -171,7 +171,7 @@ static bool is_folder(const char *path)
 /* the file's name without folders; *length without the extension */
 static const char *stem(const char *path, size_t *length)
 {
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path, *dot = strrchr(name, '.');
+    const char *name = file_name(path), *dot = strrchr(name, '.');
     *length = dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name);
     return name;
 }

@@ -161,3 +161,9 @@ enum infomask_status file_write(const char *path, const void *data, size_t size,
     free(temporary);
     return done ? INFOMASK_OK : write_fails(err);
 }
+
+const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}

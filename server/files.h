@@ -19,4 +19,7 @@ enum infomask_status file_write(const char *path, const void *data, size_t size,
 /* folder/name, malloc'ed; NULL without memory. */
 char *file_join(const char *folder, const char *name);
 
+/* The last part of a path, borrowed from it: sentences for users hold no path of the machine. */
+const char *file_name(const char *path);
+
 #endif

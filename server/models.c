@@ -56,6 +56,11 @@ static enum infomask_status load_network(struct model *model, const struct model
     folder->spec.arena_limit = options->arena_limit;
     status = infomask_model_load(&folder->spec, &model->core, err);
     folder->spec.isa = NULL; /* the caller's string */
+    if (status == INFOMASK_IO && access(folder->spec.path, F_OK) != 0)
+        return error_set(err, INFOMASK_IO, "its %.60s is not there; make model fetches that of " OWN_MODEL,
+                         file_name(folder->spec.path));
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.60s", file_name(folder->spec.path));
     if (status == INFOMASK_OK && folder->labels.count == 0)
         status = labels_number(infomask_model_info(model->core)->classes, &folder->labels, err);
     return status;
@@ -296,17 +301,10 @@ struct reading {
     struct infomask_error reason; /* why the folder that is meant as the default could not be loaded */
 };
 
-/* The last part of a path: sentences for users hold no path of the machine. */
-static const char *folder_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 static bool is_meant(const struct models *models, const char *path)
 {
     return models->chosen[0] == '\0' || strcmp(models->chosen, path) == 0 ||
-           strcmp(models->chosen, folder_name(path)) == 0;
+           strcmp(models->chosen, file_name(path)) == 0;
 }
 
 /* The model of a folder: the one that is in force if its files are as they were, else a new one; if that fails, the one
@@ -325,7 +323,7 @@ static struct model *load_or_keep(const struct models *models, const char *path,
         return model;
     }
     reading->changes.failed++;
-    warn(models, "model folder %.80s: %s%s", folder_name(path), err.text,
+    warn(models, "model folder %.80s: %s%s", file_name(path), err.text,
          old != NULL ? "; its former version stays" : "");
     if (is_meant(models, path))
         reading->reason = err;
@@ -341,7 +339,7 @@ static enum infomask_status shelf_add(const struct models *models, struct shelf 
 
     if (other != NULL) {
         if (memcmp(&other->folder.stamp, &model->folder.stamp, sizeof other->folder.stamp) != 0)
-            warn(models, "model folder %.80s: the name \"%s\" is taken by another folder", folder_name(model->folder.path),
+            warn(models, "model folder %.80s: the name \"%s\" is taken by another folder", file_name(model->folder.path),
                  model_name(model));
         model_release(model); /* or the same folder by another path */
         return INFOMASK_OK;

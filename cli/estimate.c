@@ -11,17 +11,21 @@
 #include "cli/cli.h"
 #include "server/report.h"
 
-enum { FLAG_IMAGES = 300, FLAG_LIST, FLAG_MERGE, FLAG_COMPARE, FLAG_TASK, FLAG_N, FLAG_SEED, FLAG_STORE, FLAG_NAME, FLAG_FRESH,
+enum { FLAG_IMAGES = 300, FLAG_LIST, FLAG_DATA, FLAG_LABELS, FLAG_MERGE, FLAG_COMPARE, FLAG_TASK,
+       FLAG_EXACT, FLAG_N, FLAG_SEED, FLAG_STORE, FLAG_NAME, FLAG_FRESH,
        FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "FOLDER", "photos, one subfolder a class (its label, an alias or its index)"},
     {FLAG_LIST, "list", "FILE", "photos from lines of PATH<tab>CLASS; - is standard input"},
+    {FLAG_DATA, "data", "FILE", "no photos but a table of features: CSV or .npy [n, d]"},
+    {FLAG_LABELS, "labels", "FILE|COLUMN", "its labels: .npy [n], CSV of one column, or a column of the table"},
     {FLAG_MERGE, "merge", NULL, "add the estimates A, B, ... up; their samples must differ"},
     {FLAG_COMPARE, "compare", NULL, "does A or B inform more on the samples that both have"},
-    {FLAG_TASK, "task", "NAME", "a synthetic task of known information, with its exact posterior"},
+    {FLAG_TASK, "task", "NAME", "a table drawn from a synthetic task of known information"},
+    {FLAG_EXACT, "exact", NULL, "of the task, its exact posterior only"},
     {FLAG_N, "n", "N", "samples of the task; default 10000"},
-    {FLAG_SEED, "seed", "N", "seed of the task; default 0"},
+    {FLAG_SEED, "seed", "N", "seed of the task, and of the folds of a table; default 0"},
     {FLAG_STORE, "store", "FILE", "keep the samples there; default estimates.db in the state folder"},
     {FLAG_NAME, "name", "NAME", "the estimate's name in the store; default from the data's place, model and prior"},
     {FLAG_FRESH, "fresh", NULL, "forget an estimate of that name first, instead of going on with it"},
@@ -86,6 +90,12 @@ static bool take(void *context, int letter, const char *value)
     case FLAG_LIST:
         o->list = value;
         return true;
+    case FLAG_DATA:
+        o->data = value;
+        return true;
+    case FLAG_LABELS:
+        o->labels = value;
+        return true;
     case FLAG_TASK:
         o->task = value;
         return true;
@@ -99,6 +109,8 @@ static bool take(void *context, int letter, const char *value)
         return (o->merge = true);
     case FLAG_COMPARE:
         return (o->compare = true);
+    case FLAG_EXACT:
+        return (o->exact = true);
     case FLAG_FRESH:
         return (o->fresh = true);
     case FLAG_JSON:
@@ -115,100 +127,25 @@ static bool take(void *context, int letter, const char *value)
 
 static int check(const struct estimate_options *o, const struct cli *cli)
 {
-    int sources = (o->images != NULL) + (o->list != NULL) + (o->task != NULL) + o->merge + o->compare;
+    int sources = (o->images != NULL) + (o->list != NULL) + (o->data != NULL) + (o->task != NULL) + o->merge + o->compare;
 
     if (sources != 1)
-        return cli_misused(cli->command, "one of --images, --list, --task, --merge, --compare is needed");
+        return cli_misused(cli->command, "one of --images, --list, --data, --task, --merge, --compare is needed");
+    if ((o->data != NULL) != (o->labels != NULL))
+        return cli_misused(cli->command, "--data and --labels go together");
+    if (o->exact && o->task == NULL)
+        return cli_misused(cli->command, "--exact is of a --task");
     if (o->compare && cli->operand_count != 2)
         return cli_misused(cli->command, "--compare takes two estimates");
     if (o->report != NULL && (o->compare || o->task != NULL))
-        return cli_misused(cli->command, "--report is of stored samples: with --images, --list or --merge");
+        return cli_misused(cli->command, "--report is of samples: with --images, --list, --data or --merge");
     if (o->merge && cli->operand_count < 1)
         return cli_misused(cli->command, "--merge takes the estimates to add up");
-    if (o->task != NULL && cli->operand_count > 0)
-        return cli_misused(cli->command, "--task takes no MODEL");
+    if ((o->task != NULL || o->data != NULL) && cli->operand_count > 0)
+        return cli_misused(cli->command, "--task and --data take no MODEL");
     if ((o->images != NULL || o->list != NULL) && cli->operand_count > 1)
         return cli_misused(cli->command, "one MODEL at a time");
     return -1;
-}
-
-/* ---- Tasks --------------------------------------------------------------------------------------------------------- */
-
-/* A prior of positive numbers, as a spec owns it. */
-static enum infomask_status task_spec(const struct infomask_task *task, struct infomask_estimate_spec *spec,
-                                      struct infomask_error *err)
-{
-    size_t bytes = task->classes * sizeof *spec->prior;
-
-    *spec = (struct infomask_estimate_spec){.classes = task->classes, .prior = malloc(bytes), .logit_prior = malloc(bytes)};
-    if (spec->prior == NULL || spec->logit_prior == NULL)
-        return error_set(err, INFOMASK_MEMORY, "out of memory");
-    memcpy(spec->prior, task->prior, bytes);
-    memcpy(spec->logit_prior, task->prior, bytes);
-    return INFOMASK_OK;
-}
-
-static enum infomask_status add_task(const struct estimate_options *o, const struct infomask_task *task,
-                                     struct infomask_estimate *sums, struct infomask_point *points,
-                                     struct infomask_error *err)
-{
-    float x[INFOMASK_TASK_MAX], log_p[INFOMASK_TASK_MAX];
-    enum infomask_status status = INFOMASK_OK;
-    char id[24];
-
-    for (uint64_t i = 0; status == INFOMASK_OK && i < o->n; i++) {
-        uint32_t label = infomask_task_sample(task, o->seed, i, x, log_p);
-        struct infomask_sample s;
-        (void)snprintf(id, sizeof id, "%llu", (unsigned long long)i);
-        status = infomask_estimate_add(sums, log_p, label, id, &s, err);
-        points[i] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted};
-    }
-    return status;
-}
-
-static enum infomask_status run_task(struct estimate_run *run, const struct infomask_task *task, struct infomask_error *err)
-{
-    struct estimate_state *state = &run->state;
-    struct infomask_estimate *sums = NULL;
-    struct infomask_point *points = calloc((size_t)run->options->n, sizeof *points);
-    enum infomask_status status = task_spec(task, &state->info.spec, err);
-
-    if (points == NULL)
-        status = error_set(err, INFOMASK_MEMORY, "no memory for so many samples");
-    if (status == INFOMASK_OK)
-        status = infomask_estimate_create(&state->info.spec, &sums, err);
-    if (status == INFOMASK_OK)
-        status = add_task(run->options, task, sums, points, err);
-    if (status == INFOMASK_OK)
-        status = infomask_estimate_report(sums, &state->report, err);
-    if (status == INFOMASK_OK)
-        status = infomask_estimate_limits(points, (size_t)run->options->n, task->classes, 0.975, &state->limits, err);
-    infomask_estimate_free(sums);
-    free(points);
-    return status;
-}
-
-int estimate_task(struct estimate_run *run)
-{
-    struct estimate_state *state = &run->state;
-    struct infomask_task task;
-    struct infomask_error err;
-
-    if (!infomask_task_find(run->options->task, &task)) {
-        (void)cli_fails(run->cli->command, "there is no task \"%.60s\"; these are:", run->options->task);
-        for (size_t i = 0; infomask_task_name(i) != NULL; i++)
-            (void)fprintf(stderr, "  %s\n", infomask_task_name(i));
-        return CLI_FAILED;
-    }
-    (void)snprintf(state->info.name, sizeof state->info.name, "%s", task.name);
-    (void)snprintf(state->info.model, sizeof state->info.model, "exact posterior");
-    (void)snprintf(state->info.prior, sizeof state->info.prior, "given");
-    run->truth = task.information;
-    if (run_task(run, &task, &err) != INFOMASK_OK)
-        return cli_fails(run->cli->command, "%s", err.text);
-    state->info.samples = run->options->n;
-    state->suspect_threshold = -log((double)run->options->n);
-    return CLI_DONE;
 }
 
 /* ---- The command --------------------------------------------------------------------------------------------------- */
@@ -248,7 +185,7 @@ static int write_report(const struct estimate_run *run)
 
 static int run_estimate(const struct cli *cli, const struct estimate_options *o)
 {
-    struct estimate_run run = {.cli = cli, .options = o, .truth = NAN,
+    struct estimate_run run = {.cli = cli, .options = o, .truth = NAN, .exact = {NAN, NAN, NAN},
                                .units = cli->params.value[PARAM_ID_UNITS].integer == 1 ? VIEW_BITS : VIEW_NATS};
     int code;
 
@@ -258,6 +195,8 @@ static int run_estimate(const struct cli *cli, const struct estimate_options *o)
         code = estimate_merge(&run);
     else if (o->task != NULL)
         code = estimate_task(&run);
+    else if (o->data != NULL)
+        code = estimate_data(&run);
     else
         code = estimate_photos(&run, cli->operand_count > 0 ? cli->operands[0] : NULL);
     if (code == CLI_DONE && !o->compare)
@@ -274,10 +213,12 @@ int cmd_estimate(int argc, char **argv)
     const struct cli_spec spec = {
         .usage = "estimate [OPTION]... (--images FOLDER | --list FILE) [MODEL]\n"
                  "       infomask estimate [OPTION]... (--merge | --compare) ESTIMATE...\n"
+                 "       infomask estimate [OPTION]... --data FILE --labels FILE|COLUMN\n"
                  "       infomask estimate [OPTION]... --task NAME",
         .about = "Estimates the mutual information I(X;Y) between photos and their classes through a model: a lower bound\n"
-                 "as long as the model was not trained on them.  A run that was stopped goes on where it was.  An ESTIMATE\n"
-                 "is a store's FILE, FILE#NAME, or the name or id of one in the state folder.",
+                 "as long as the model was not trained on them.  A run that was stopped goes on where it was.  Of a table,\n"
+                 "classifiers are trained and cross-fitted for the purpose.  An ESTIMATE is a store's FILE, FILE#NAME, or\n"
+                 "the name or id of one in the state folder.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .params = TAKES_ESTIMATE,

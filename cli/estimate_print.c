@@ -34,6 +34,19 @@ static void print_suspects(const struct estimate_run *run)
         (void)printf("  and %llu more\n", (unsigned long long)state->suspects_in_all - 10);
 }
 
+static void print_table(const struct estimate_run *run)
+{
+    if (run->table.folds == 0)
+        return;
+    (void)printf("%-22s %zu columns, %d folds; held out, each part alone and its weight in the pool:\n", "table", run->columns,
+                 run->table.folds);
+    for (int m = 0; m < run->table.part_count; m++) {
+        const struct infomask_table_part *part = &run->table.parts[m];
+        (void)printf("  %-20s %.6g %s, weight %.2f\n", part->name, part->information * view_units_factor(run->units),
+                     view_units_name(run->units), part->weight);
+    }
+}
+
 static void print_text(const struct estimate_run *run)
 {
     const struct estimate_state *state = &run->state;
@@ -46,19 +59,57 @@ static void print_text(const struct estimate_run *run)
     print_value(run, "  label entropy", r->label_entropy);
     if (isfinite(run->truth))
         print_value(run, "  truth", run->truth);
+    print_value(run, "  of the exact posterior", run->exact.estimate);
     print_value(run, "plug-in", r->plug_in);
     print_value(run, "  over-confidence", r->overconfidence);
     (void)printf("%-22s %.4g\n", "temperature", r->temperature);
     print_value(run, "  estimate with it", r->calibrated_estimate);
     (void)printf("%-22s ece %.4g, brier %.4g\n", "calibration", r->ece, r->brier);
+    print_table(run);
     print_suspects(run);
     view_estimate_warnings(state, run->units, print_warning, NULL);
+}
+
+static void put_table(struct json_writer *writer, const struct estimate_run *run)
+{
+    double factor = view_units_factor(run->units);
+
+    if (run->table.folds == 0)
+        return;
+    json_object_open(writer, "table");
+    json_put_uint(writer, "columns", run->columns);
+    json_put_uint(writer, "folds", (uint64_t)run->table.folds);
+    json_array_open(writer, "parts");
+    for (int m = 0; m < run->table.part_count; m++) {
+        json_object_open(writer, NULL);
+        json_put_string(writer, "name", run->table.parts[m].name);
+        json_put_double(writer, "weight", run->table.parts[m].weight);
+        json_put_double(writer, "estimate", run->table.parts[m].information * factor);
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+    json_object_close(writer);
+}
+
+static void put_exact(struct json_writer *writer, const struct estimate_run *run)
+{
+    double factor = view_units_factor(run->units);
+
+    if (!isfinite(run->exact.estimate))
+        return;
+    json_object_open(writer, "exact_posterior");
+    json_put_double(writer, "estimate", run->exact.estimate * factor);
+    json_put_double_or_null(writer, "standard_error", run->exact.standard_error * factor);
+    json_put_double_or_null(writer, "lower_limit", run->exact.lower_limit * factor);
+    json_object_close(writer);
 }
 
 static void put_run(struct json_writer *writer, const struct estimate_run *run)
 {
     if (isfinite(run->truth))
         json_put_double(writer, "truth", run->truth * view_units_factor(run->units));
+    put_exact(writer, run);
+    put_table(writer, run);
     if (run->folder == NULL)
         return;
     json_put_uint(writer, "added", run->added);

@@ -142,13 +142,13 @@ enum infomask_status estimate_finish(struct estimate_run *run, const char *id, s
 /* ---- Merging ------------------------------------------------------------------------------------------------------- */
 
 /* Without --store the sum is printed and forgotten. */
-static enum infomask_status open_target(struct estimate_run *run, struct infomask_error *err)
+enum infomask_status estimate_open_target(struct estimate_run *run, struct infomask_error *err)
 {
     int file;
 
     if (run->options->store != NULL)
         return estimate_open_store(run, err);
-    (void)snprintf(run->temporary, sizeof run->temporary, "/tmp/infomask-merge-XXXXXX");
+    (void)snprintf(run->temporary, sizeof run->temporary, "/tmp/infomask-estimate-XXXXXX");
     file = mkstemp(run->temporary);
     if (file < 0) {
         run->temporary[0] = '\0';
@@ -158,11 +158,9 @@ static enum infomask_status open_target(struct estimate_run *run, struct infomas
     return open_path(run, run->temporary, &run->estimates, err);
 }
 
-static enum infomask_status create_like(struct estimate_run *run, struct estimates *first, const char *first_id,
-                                        char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
+enum infomask_status estimate_free_name(struct estimate_run *run, const char *name, struct infomask_error *err)
 {
-    const char *name = run->options->name != NULL ? run->options->name : "merged";
-    struct estimate_info info = {0}, old = {0};
+    struct estimate_info old = {0};
     enum infomask_status status = estimates_find(run->estimates, name, &old, err);
 
     if (status == INFOMASK_OK && !run->options->fresh)
@@ -173,6 +171,16 @@ static enum infomask_status create_like(struct estimate_run *run, struct estimat
     else if (status == INFOMASK_NO_SUCH_ESTIMATE)
         status = INFOMASK_OK;
     estimate_info_fini(&old);
+    return status;
+}
+
+static enum infomask_status create_like(struct estimate_run *run, struct estimates *first, const char *first_id,
+                                        char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
+{
+    const char *name = run->options->name != NULL ? run->options->name : "merged";
+    struct estimate_info info = {0};
+    enum infomask_status status = estimate_free_name(run, name, err);
+
     if (status == INFOMASK_OK)
         status = estimates_find(first, first_id, &info, err);
     if (status == INFOMASK_OK) {
@@ -207,7 +215,7 @@ int estimate_merge(struct estimate_run *run)
 {
     struct infomask_error err;
     char id[ESTIMATE_ID_SIZE] = "";
-    enum infomask_status status = open_target(run, &err);
+    enum infomask_status status = estimate_open_target(run, &err);
 
     for (int i = 0; status == INFOMASK_OK && i < run->cli->operand_count; i++) {
         status = merge_one(run, run->cli->operands[i], i == 0, id, &err);

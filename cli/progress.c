@@ -11,7 +11,7 @@
 
 void progress_start(struct progress *progress, size_t total, bool quiet)
 {
-    *progress = (struct progress){.total = total, .started_ms = view_clock_ms()};
+    *progress = (struct progress){.total = total, .unit = "photos", .started_ms = view_clock_ms()};
     progress->shown = !quiet && isatty(STDERR_FILENO);
     (void)pthread_mutex_init(&progress->lock, NULL);
 }
@@ -23,8 +23,8 @@ static void draw(struct progress *p)
     long left = rate > 0 ? (long)((double)(p->total - p->done) / rate) : 0;
     int full = (int)(share * BAR);
 
-    (void)fprintf(stderr, "\r\033[K%.*s%.*s %zu/%zu  %.1f photos/s  %ld:%02ld:%02ld left", full,
-                  "########################", BAR - full, "------------------------", p->done, p->total, rate,
+    (void)fprintf(stderr, "\r\033[K%.*s%.*s %zu/%zu  %.1f %s/s  %ld:%02ld:%02ld left", full,
+                  "########################", BAR - full, "------------------------", p->done, p->total, rate, p->unit,
                   left / 3600, left / 60 % 60, left % 60);
     if (p->bad > 0)
         (void)fprintf(stderr, "  %zu bad", p->bad);
@@ -36,6 +36,16 @@ void progress_add(struct progress *progress, size_t done, size_t bad)
     (void)pthread_mutex_lock(&progress->lock);
     progress->done += done;
     progress->bad += bad;
+    if (progress->shown && view_clock_ms() - progress->drawn_ms >= EVERY_MS)
+        draw(progress);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_set(struct progress *progress, size_t done, size_t total)
+{
+    (void)pthread_mutex_lock(&progress->lock);
+    progress->total = total;
+    progress->done = done > progress->done ? done : progress->done;
     if (progress->shown && view_clock_ms() - progress->drawn_ms >= EVERY_MS)
         draw(progress);
     (void)pthread_mutex_unlock(&progress->lock);

@@ -9,13 +9,15 @@
 struct progress {
     pthread_mutex_t lock;
     size_t total, done, bad;
+    const char *unit; /* "photos" unless it is set after the start */
     double started_ms, drawn_ms;
     bool shown; /* false: standard error is no terminal, nothing is drawn */
 };
 
 void progress_start(struct progress *progress, size_t total, bool quiet);
-/* From any thread. */
+/* From any thread; the second for work whose size is not known at the start. */
 void progress_add(struct progress *progress, size_t done, size_t bad);
+void progress_set(struct progress *progress, size_t done, size_t total);
 /* Makes room for a sentence on standard error, under the same lock. */
 void progress_say(struct progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void progress_end(struct progress *progress);

@@ -115,4 +115,43 @@ enum infomask_status infomask_train(const struct infomask_train_options *options
                                     const struct infomask_train_watch *watch, struct infomask_trained *trained,
                                     struct infomask_error *err);
 
+/* ---- Tables: I(X;Y) of labelled features --------------------------------------------------------------------------- */
+
+/* rows x columns features, labels < classes.  Borrowed.  Rows must be independent of each other. */
+struct infomask_table {
+    size_t rows, columns;
+    int classes;
+    const float *x; /* [rows][columns], finite */
+    const uint32_t *labels;
+};
+
+struct infomask_table_options {
+    uint64_t seed;
+    const char *isa; /* kernels; NULL: the best of this processor */
+    /* after each of the `total` fits; false stops there (INFOMASK_CANCELLED).  From any thread.  May be NULL. */
+    bool (*progress)(void *context, int done, int total);
+    void *context;
+};
+
+#define INFOMASK_TABLE_PARTS 3
+
+struct infomask_table_part {
+    const char *name;    /* "linear", "quadratic", "network" */
+    double weight;       /* in the pool, mean over the folds */
+    double information;  /* H(labels) less the cross-entropy of this part alone */
+};
+
+struct infomask_table_result {
+    float *log_q; /* [rows][classes] log q(y | x of the row) by models that have not seen the row's label; malloc'ed */
+    int folds, part_count;
+    struct infomask_table_part parts[INFOMASK_TABLE_PARTS];
+};
+void infomask_table_result_fini(struct infomask_table_result *result);
+
+/* Cross-fitted classifiers and their log-linear pool (docs/information.md, "Tables").  H(labels) less the mean of
+ * -log q(label) is then a lower bound on I(X;Y) in expectation.  At least 20 rows and 2 classes. */
+enum infomask_status infomask_table_estimate(const struct infomask_table *table,
+                                             const struct infomask_table_options *options, struct pool *pool,
+                                             struct infomask_table_result *result, struct infomask_error *err);
+
 #endif

@@ -25,3 +25,14 @@ SAMPLES ?= 1000000
 .PHONY: million
 million: $(B)/million $(BIN) $(MODEL) $(VENV)/.done ## time GET of an estimate with a million samples; SAMPLES=
 	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(VENV_PYTHON) tests/bench/million.py $< --samples $(SAMPLES)
+
+$(B)/tasks: tests/bench/tasks.c $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB) $(package_libs)
+
+SEEDS ?= 3
+SEED ?= 1
+
+.PHONY: tasks
+tasks: $(B)/tasks ## the information of labelled tables against known values: RMSE, bias, limits (about 15 minutes); SEEDS=, SEED=
+	$(Q)$(B)/tasks --seeds $(SEEDS) --first $(SEED)

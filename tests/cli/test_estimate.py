@@ -1,5 +1,6 @@
 """infomask estimate: folders, lists, shards, merges, comparisons and tasks, against what infomask classify says."""
 import base64
+import csv
 import io
 import json
 import math
@@ -167,15 +168,88 @@ def test_two_models_on_the_same_photos(infomask, estimate, photos, tmp_path):
 
 
 @pytest.mark.parametrize("task, truth", [("ref-bal-d2", 1.3003), ("ref-imb-d1", 1.0224), ("erase5-imb-e0.4", 0.8939)])
-def test_tasks_of_known_information(estimate, task, truth):
-    report = estimate("--task", task, "--n", 20000, "--seed", 5)
+def test_exact_posteriors_of_tasks(estimate, task, truth):
+    report = estimate("--task", task, "--exact", "--n", 20000, "--seed", 5)
     value = report["mutual_information"]
-    assert report["truth"] == pytest.approx(truth, abs=1e-4)
+    assert report["truth"] == pytest.approx(truth, abs=1e-4) and "table" not in report
     assert abs(value["estimate"] - truth) < 3 * value["standard_error"] and value["lower_limit"] < truth
-    assert report == estimate("--task", task, "--n", 20000, "--seed", 5)
-    assert report != estimate("--task", task, "--n", 20000, "--seed", 6)
-    bits = estimate("--task", task, "--n", 20000, "--seed", 5, "--units", "bits")
+    assert report == estimate("--task", task, "--exact", "--n", 20000, "--seed", 5)
+    assert report != estimate("--task", task, "--exact", "--n", 20000, "--seed", 6)
+    bits = estimate("--task", task, "--exact", "--n", 20000, "--seed", 5, "--units", "bits")
     assert bits["truth"] == pytest.approx(report["truth"] / math.log(2))
+
+
+def test_a_task_is_estimated_beside_its_exact_posterior(estimate):
+    task = ("--task", "ref-imb-d2", "--n", 500, "--seed", 2)
+    report = estimate(*task)
+    exact, value = report["exact_posterior"], report["mutual_information"]
+    assert exact["estimate"] == estimate(*task, "--exact")["mutual_information"]["estimate"]
+    assert abs(value["estimate"] - exact["estimate"]) < 0.1 and value["lower_limit"] < report["truth"]
+    assert report["samples"] == 500 and report["table"]["columns"] == 2 and report["table"]["folds"] == 10
+    assert [part["name"] for part in report["table"]["parts"]] == ["network", "quadratic", "linear"]
+    again = estimate(*task, "--threads", 1)
+    assert again["mutual_information"] == value and again["table"] == report["table"]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table of 400 rows, as CSV with a header (numbers, text, labels) and as arrays."""
+    random = numpy.random.default_rng(1)
+    names = ["cat", "dog", 'the "wolf", big']
+    y = random.integers(3, size=400)
+    x = (random.standard_normal((400, 2)) + 2 * numpy.eye(3)[y][:, :2]).astype(numpy.float32)
+    with open(tmp_path / "table.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["width", "height", "kind", "colour"])
+        for (a, b), label in zip(x, y):
+            writer.writerow([repr(float(a)), repr(float(b)), names[label], "red" if label == 0 else "blue"])
+    numpy.save(tmp_path / "x.npy", x)
+    numpy.save(tmp_path / "y.npy", y)
+    (tmp_path / "y.csv").write_text("kind\n" + "".join(f"k{label}\n" for label in y))
+    return x, y, names
+
+
+def test_tables(estimate, table):
+    x, y, names = table
+    arrays = estimate("--data", "x.npy", "--labels", "y.npy")
+    assert arrays["samples"] == 400 and [row["label"] for row in arrays["classes"]] == ["0", "1", "2"]
+    assert [row["samples"] for row in arrays["classes"]] == numpy.bincount(y).tolist()
+    frequencies = numpy.bincount(y) / 400
+    assert arrays["label_entropy"] == pytest.approx(-(frequencies * numpy.log(frequencies)).sum(), abs=1e-12)
+    other = estimate("--data", "x.npy", "--labels", "y.csv")
+    assert other["mutual_information"] == arrays["mutual_information"] and other["classes"][2]["label"] == "k2"
+    # a column of text tells the first class from the others, all that it can
+    whole = estimate("--data", "table.csv", "--labels", "kind")
+    assert [row["label"] for row in whole["classes"]] == names and whole["table"]["columns"] == 4
+    assert whole["mutual_information"]["lower_limit"] > arrays["mutual_information"]["estimate"]
+    assert whole["mutual_information"] == estimate("--data", "table.csv", "--labels", "2")["mutual_information"]
+    assert estimate("--data", "x.npy", "--labels", "y.npy", "--seed", 1)["mutual_information"] != arrays["mutual_information"]
+
+
+def test_tables_are_kept_compared_and_reported(infomask, estimate, table, tmp_path):
+    estimate("--data", "x.npy", "--labels", "y.npy", "--store", "s.db", "--name", "two")
+    estimate("--data", "table.csv", "--labels", "kind", "--store", "s.db", "--name", "three", "--report", "page")
+    assert (tmp_path / "page" / "index.html").read_text().count("<svg") == 4
+    comparison = estimate("--compare", "s.db#three", "s.db#two")
+    assert comparison["samples"] == 400 and comparison["interval"][0] > 0
+    again = ("--data", "x.npy", "--labels", "y.npy", "--store", "s.db", "--name", "two")
+    assert "--fresh" in estimate(*again, code=1)
+    assert estimate(*again, "--fresh")["samples"] == 400
+
+
+def test_shuffled_labels_inform_of_nothing(estimate, table, tmp_path):
+    numpy.save(tmp_path / "shuffled.npy", numpy.random.default_rng(5).permutation(table[1]))
+    assert estimate("--data", "x.npy", "--labels", "shuffled.npy")["mutual_information"]["lower_limit"] <= 0
+
+
+@pytest.mark.parametrize("text, labels, sentence", [
+    ("a,b\n1,2\n3\n", "b", "line 3 has 1 columns"), ("a,b\n1,\n" * 30, "a", "is empty"), ("", "a", "nothing in it"),
+    ("a,b\n" + "1,x\n" * 30, "b", "1 different"), ('a,b\n"1,2\n', "b", "quotation mark"),
+    ("a,b\n" + "1,x\n2,y\n" * 9, "b", "20 to"), ("a,b\n" + "1,x\n2,y\n" * 30, "c", "c: cannot be read"),
+    ("a,b\n" + "".join(f"t{i},{i % 2}\n" for i in range(300)), "b", "300 different texts")])
+def test_bad_tables(estimate, tmp_path, text, labels, sentence):
+    (tmp_path / "bad.csv").write_text(text)
+    assert sentence in estimate("--data", "bad.csv", "--labels", labels, code=1)
 
 
 def test_the_page_of_text(infomask, photos):
@@ -198,7 +272,8 @@ def test_a_bar_on_a_terminal(photos, tmp_path):
 
 @pytest.mark.parametrize("arguments", [
     (), ("--images", "a", "--list", "b"), ("--task", "ref-bal-d2", "--n", "0"), ("--compare", "a"), ("--merge",),
-    ("--images", "a", "--shard", "3/3"), ("--images", "a", "--shard", "x"), ("--images", "a", "m", "n")])
+    ("--images", "a", "--shard", "3/3"), ("--images", "a", "--shard", "x"), ("--images", "a", "m", "n"),
+    ("--data", "a"), ("--labels", "a"), ("--data", "a", "--labels", "b", "m"), ("--images", "a", "--exact")])
 def test_wrong_usage(infomask, arguments):
     assert infomask("estimate", *arguments).code == 2
 

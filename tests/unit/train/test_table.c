@@ -1,0 +1,255 @@
+/* The cross-fitted estimate of a table: a label has no say in what is said of its own fold; the same bits for any
+ * number of threads; known values; what is refused. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/base/random.h"
+#include "core/info/info.h"
+#include "core/info/tasks.h"
+#include "core/infomask_train.h"
+#include "core/train/fit.h"
+#include "core/train/table.h"
+
+#define ROWS 120
+#define MOST 10 /* columns, classes */
+
+struct rows {
+    float x[ROWS * MOST];
+    uint32_t labels[ROWS];
+    struct infomask_table table;
+};
+
+static void draw(struct rows *rows, const char *name, uint64_t seed)
+{
+    struct info_task task = info_task_at(info_task_find(name));
+
+    for (size_t i = 0; i < ROWS; i++)
+        rows->labels[i] = info_task_sample(&task, seed, i, rows->x + i * task.dimensions);
+    rows->table = (struct infomask_table){ROWS, task.dimensions, (int)task.classes, rows->x, rows->labels};
+}
+
+static struct infomask_table_result estimate(const struct infomask_table *table, uint64_t seed, struct pool *pool)
+{
+    const struct infomask_table_options options = {.seed = seed};
+    struct infomask_table_result result;
+    struct infomask_error err;
+
+    if (infomask_table_estimate(table, &options, pool, &result, &err) != INFOMASK_OK)
+        fail_msg("%s", err.text);
+    return result;
+}
+
+static double information(const struct infomask_table *table, const float *log_q)
+{
+    double count[MOST] = {0}, sum = 0;
+
+    for (size_t i = 0; i < table->rows; i++)
+        count[table->labels[i]]++;
+    for (size_t i = 0; i < table->rows; i++)
+        sum += (double)log_q[i * (size_t)table->classes + table->labels[i]] -
+               log(count[table->labels[i]] / (double)table->rows);
+    return sum / (double)table->rows;
+}
+
+/* Every label of a fold is turned: what is said of its rows must stay the same bits, and of no other fold's. */
+static void test_no_label_of_a_fold_is_seen(void **state)
+{
+    struct rows rows;
+    struct infomask_table_result before, after;
+    int order[ROWS], k, width;
+    size_t fold;
+
+    (void)state;
+    draw(&rows, "ref-imb-d2", 1);
+    before = estimate(&rows.table, 3, NULL);
+    train_shuffle(ROWS, 3, UINT64_MAX, order);
+    fold = ROWS / (size_t)before.folds;
+    width = k = rows.table.classes;
+    for (size_t i = 2 * fold; i < 3 * fold; i++)
+        rows.labels[order[i]] = (rows.labels[order[i]] + 1) % (uint32_t)k;
+    after = estimate(&rows.table, 3, NULL);
+    for (size_t i = 0; i < ROWS; i++) {
+        int same = memcmp(before.log_q + order[i] * width, after.log_q + order[i] * width, (size_t)width * sizeof(float)) == 0;
+        assert_int_equal(same, i >= 2 * fold && i < 3 * fold);
+    }
+    infomask_table_result_fini(&before);
+    infomask_table_result_fini(&after);
+}
+
+static void test_threads_and_seeds(void **state)
+{
+    struct rows rows;
+    struct pool *pool = NULL;
+    struct infomask_table_result one, three, other;
+    size_t bytes;
+
+    (void)state;
+    draw(&rows, "erase5-imb-e0.4", 1);
+    assert_int_equal(pool_create(&pool, 3, NULL, NULL, NULL), INFOMASK_OK);
+    one = estimate(&rows.table, 1, NULL);
+    three = estimate(&rows.table, 1, pool);
+    other = estimate(&rows.table, 2, pool);
+    bytes = ROWS * (size_t)rows.table.classes * sizeof(float);
+    assert_memory_equal(one.log_q, three.log_q, bytes);
+    assert_memory_equal(one.parts, three.parts, sizeof one.parts);
+    assert_int_not_equal(memcmp(one.log_q, other.log_q, bytes), 0);
+    infomask_table_result_fini(&one);
+    infomask_table_result_fini(&three);
+    infomask_table_result_fini(&other);
+    pool_free(pool);
+}
+
+/* Every row is a distribution that a task of ROWS rows can give, near the truth, and on independent labels near 0. */
+static void test_known_information(void **state)
+{
+    static const char *const names[] = {"ref-bal-d1", "ref-imb-d10", "zero-bal-d10"};
+    struct rows rows;
+
+    (void)state;
+    for (size_t t = 0; t < sizeof names / sizeof *names; t++) {
+        struct info_task task = info_task_at(info_task_find(names[t]));
+        struct infomask_table_result result;
+        double got, truth = info_task_truth(&task);
+        draw(&rows, names[t], 5);
+        result = estimate(&rows.table, 5, NULL);
+        got = information(&rows.table, result.log_q);
+        assert_true(fabs(got - truth) < 0.2);
+        for (size_t i = 0; i < ROWS; i++) {
+            double sum = 0;
+            for (int y = 0; y < rows.table.classes; y++) {
+                double log_q = (double)result.log_q[i * (size_t)rows.table.classes + (size_t)y];
+                assert_true(log_q <= 1e-6 && log_q > -log(2.0 * ROWS * ROWS)); /* the guard: q >= pi / rows */
+                sum += exp(log_q);
+            }
+            assert_true(fabs(sum - 1) < 1e-5);
+        }
+        infomask_table_result_fini(&result);
+    }
+}
+
+/* Columns may be far from each other in scale, heavy-tailed, constant or codes. */
+static void test_odd_columns(void **state)
+{
+    struct rows rows;
+    struct random_stream random = random_stream(3, 3);
+    struct infomask_table_result result;
+
+    (void)state;
+    rows.table = (struct infomask_table){ROWS, 3, 2, rows.x, rows.labels};
+    for (size_t i = 0; i < ROWS; i++) {
+        rows.labels[i] = random_below(&random, 2);
+        rows.x[3 * i] = 1e30f;
+        rows.x[3 * i + 1] = (float)(1e-20 * (random_normal(&random) + 2 * rows.labels[i]));
+        rows.x[3 * i + 2] = i == 17 ? 3e38f : (float)random_below(&random, 7);
+    }
+    result = estimate(&rows.table, 1, NULL);
+    assert_true(information(&rows.table, result.log_q) > 0.15); /* of 0.33 */
+    infomask_table_result_fini(&result);
+    for (size_t i = 0; i < 3 * ROWS; i++)
+        rows.x[i] = 7;
+    result = estimate(&rows.table, 1, NULL);
+    assert_int_equal(result.part_count, 0);
+    assert_true(fabs(information(&rows.table, result.log_q)) < 0.05); /* the prior */
+    infomask_table_result_fini(&result);
+}
+
+static void refuse(const struct infomask_table *table, const char *what)
+{
+    const struct infomask_table_options options = {0};
+    struct infomask_table_result result;
+    struct infomask_error err;
+
+    assert_int_equal(infomask_table_estimate(table, &options, NULL, &result, &err), INFOMASK_BAD_DATA);
+    assert_non_null(strstr(err.text, what));
+    assert_null(result.log_q);
+}
+
+static void test_refusals(void **state)
+{
+    struct rows rows;
+    struct infomask_table table;
+
+    (void)state;
+    draw(&rows, "ref-bal-d2", 1);
+    table = rows.table;
+    table.rows = 19;
+    refuse(&table, "20 to");
+    table = rows.table;
+    table.columns = 0;
+    refuse(&table, "columns");
+    table = rows.table;
+    table.classes = 1;
+    refuse(&table, "classes");
+    table.classes = 2;
+    refuse(&table, "label");
+    rows.x[31] = NAN;
+    refuse(&rows.table, "row 15, column 1");
+}
+
+static bool stop(void *context, int done, int total)
+{
+    int *calls = context;
+
+    assert_true(done <= total);
+    return ++*calls < 3;
+}
+
+static void test_a_stop(void **state)
+{
+    struct rows rows;
+    int calls = 0;
+    const struct infomask_table_options options = {.progress = stop, .context = &calls};
+    struct infomask_table_result result;
+    struct infomask_error err;
+
+    (void)state;
+    draw(&rows, "ref-bal-d2", 1);
+    assert_int_equal(infomask_table_estimate(&rows.table, &options, NULL, &result, &err), INFOMASK_CANCELLED);
+    assert_int_equal(calls, 3);
+    assert_null(result.log_q);
+}
+
+/* The pool's loss at its weights is least: no single weight can be moved to a lower one; and it ignores a part of noise. */
+static void test_pool(void **state)
+{
+    enum { N = 400, K = 3, PARTS = 2 };
+    static float scores[N * PARTS * K];
+    int labels[N];
+    double log_prior[K], weights[PARTS], loss[5] = {0};
+    struct random_stream random = random_stream(1, 1);
+
+    (void)state;
+    for (int y = 0; y < K; y++)
+        log_prior[y] = -log(K);
+    for (int i = 0; i < N; i++) {
+        labels[i] = (int)random_below(&random, K);
+        for (int j = 0; j < PARTS * K; j++)
+            scores[i * PARTS * K + j] = (float)random_normal(&random) + (j == labels[i] ? 1.5f : 0);
+    }
+    assert_int_equal(table_pool_fit(scores, labels, N, PARTS, K, log_prior, weights, NULL), INFOMASK_OK);
+    assert_true(weights[0] > 0.8 && weights[0] < 2.2 && weights[1] >= 0 && weights[1] < 0.3);
+    for (int trial = 0; trial < 5; trial++) {
+        double w[PARTS] = {weights[0] + (trial == 1 ? 0.3 : trial == 2 ? -0.3 : 0),
+                           weights[1] + (trial == 3 ? 0.3 : trial == 4 ? -0.3 : 0)};
+        for (int i = 0; i < N; i++) {
+            double log_q[K];
+            table_pool_row(scores + i * PARTS * K, PARTS, K, log_prior, w, log_q);
+            assert_true(fabs(info_log_sum_exp(log_q, K)) < 1e-12);
+            loss[trial] -= log_q[labels[i]];
+        }
+        assert_true(trial == 0 || loss[trial] > loss[0] || (trial == 4 && weights[1] <= 0)); /* a weight is not negative */
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_label_of_a_fold_is_seen), cmocka_unit_test(test_threads_and_seeds),
+        cmocka_unit_test(test_known_information),          cmocka_unit_test(test_odd_columns),
+        cmocka_unit_test(test_refusals),                   cmocka_unit_test(test_a_stop),
+        cmocka_unit_test(test_pool),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -55,8 +55,20 @@ float *table_path_grow(struct table_path *path)
     return states + path->size * (size_t)path->count++;
 }
 
+static void end_side(struct table_path *path, int side, int patience)
+{
+    int best = 0;
+
+    if (path->peaked[side])
+        return;
+    path->ended[side] = path->count;
+    for (int i = 1; i < path->count; i++)
+        best = path->loss[side][i] < path->loss[side][best] ? i : best;
+    path->peaked[side] = patience > 0 && path->count - best > patience;
+}
+
 enum infomask_status table_judge(const struct table_fit *fit, const struct table_part *part, struct table_path *path,
-                                 struct infomask_error *err)
+                                 int patience, struct infomask_error *err)
 {
     const struct table_data *data = fit->data;
     const float *state = path->states + path->size * (size_t)(path->count - 1);
@@ -73,6 +85,7 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
             loss += table_normalise(logits, data->labels + i, rows, data->classes);
         }
         path->loss[side][path->count - 1] = loss;
+        end_side(path, side, patience);
     }
     free(logits);
     return INFOMASK_OK;
@@ -126,8 +139,16 @@ static void fit_one(void *context, int chunk, int worker)
 
 /* ---- What is said of a fold ---------------------------------------------------------------------------------------- */
 
-/* The state with which the fits without `fold` do best on the other folds.  A path that ended early stays at its end. */
-static int choose_state(const struct estimate *e, int part, int fold)
+/* The state that the fits without (fold, other) are at when `step` is asked for: a path that ended stays at its end. */
+static int state_at(const struct estimate *e, int part, int fold, int other, int step)
+{
+    int ended = e->paths[part][pair_of(e->data.folds, fold, other)].ended[other > fold];
+
+    return step < ended ? step : ended - 1;
+}
+
+/* The step at which the fits without `fold` do best on the other folds. */
+static int choose_step(const struct estimate *e, int part, int fold)
 {
     double least = INFINITY;
     int best = 0;
@@ -136,12 +157,12 @@ static int choose_state(const struct estimate *e, int part, int fold)
         double loss = 0;
         bool beyond = true;
         for (int other = 0; other < e->data.folds; other++) {
-            const struct table_path *path;
+            int state;
             if (other == fold)
                 continue;
-            path = &e->paths[part][pair_of(e->data.folds, fold, other)];
-            loss += path->loss[other > fold][s < path->count ? s : path->count - 1];
-            beyond = beyond && s >= path->count;
+            state = state_at(e, part, fold, other, s);
+            loss += e->paths[part][pair_of(e->data.folds, fold, other)].loss[other > fold][state];
+            beyond = beyond && state < s;
         }
         if (!beyond && loss < least) {
             least = loss;
@@ -154,7 +175,7 @@ static int choose_state(const struct estimate *e, int part, int fold)
 /* One fold's work: scores are PMIs s_m = log q_m - log pi, [row][part][K]. */
 struct fold_work {
     const struct estimate *e;
-    int fold, state[INFOMASK_TABLE_PARTS];
+    int fold, step_of[INFOMASK_TABLE_PARTS];
     size_t step;             /* every step-th row of the others goes into the weights */
     size_t other_count;
     float *own, *others;     /* scores of the fold's rows, by the mean of its fits; of the others' rows, held out */
@@ -170,7 +191,7 @@ static size_t add_scores(const struct fold_work *w, int m, int other, size_t fir
     const struct estimate *e = w->e;
     const struct table_matrix *matrix = e->matrices[m];
     const struct table_path *path = &e->paths[m][pair_of(e->data.folds, w->fold, other)];
-    const float *state = path->states + path->size * (size_t)(w->state[m] < path->count ? w->state[m] : path->count - 1);
+    const float *state = path->states + path->size * (size_t)state_at(e, m, w->fold, other, w->step_of[m]);
     size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k, count = 0;
 
     for (size_t i = first; i < end; i += TABLE_BLOCK) {
@@ -266,7 +287,7 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
         status = error_set(err, INFOMASK_MEMORY, "no memory for the pool of %zu rows", e->data.n);
     if (status == INFOMASK_OK) {
         for (int m = 0; m < e->part_count; m++)
-            w.state[m] = choose_state(e, m, fold);
+            w.step_of[m] = choose_step(e, m, fold);
         set_prior(&w);
         fill_scores(&w);
         status = table_pool_fit(w.others, w.other_labels, w.other_count, e->part_count, e->data.classes, w.log_prior,

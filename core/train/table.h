@@ -8,6 +8,7 @@
 #ifndef INFOMASK_TRAIN_TABLE_H
 #define INFOMASK_TRAIN_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,8 @@ struct table_path {
     size_t size;   /* floats of a state */
     float *states; /* [count][size]; malloc'ed */
     double loss[2][TABLE_MOST_STATES]; /* sum of -log q over the rows of the one fold, of the other */
+    bool peaked[2];                    /* the one fold, the other, has nothing to gain any more */
+    int ended[2];                      /* states until then, which are those that count where that fold judges */
 };
 void table_path_fini(struct table_path *path);
 /* Room for one more state; NULL when there is no memory. */
@@ -81,9 +84,10 @@ struct table_part {
                    size_t rows, float *logits);
 };
 
-/* For the parts: the losses of the newest state on both folds. */
+/* For the parts: the losses of the newest state on both folds.  patience: a fold that has not gained by so many states
+ * has peaked; 0: never.  Each fold for itself, so that its labels do not end what the other one judges. */
 enum infomask_status table_judge(const struct table_fit *fit, const struct table_part *part, struct table_path *path,
-                                 struct infomask_error *err);
+                                 int patience, struct infomask_error *err);
 
 /* log softmax of rows of logits, in place; the return value is the sum of -log q(label) (labels NULL: 0). */
 double table_normalise(float *logits, const int *labels, size_t rows, int classes);

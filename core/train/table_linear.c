@@ -106,7 +106,7 @@ static enum infomask_status follow_path(struct regression *r, double *w, struct 
             return error_set(err, INFOMASK_MEMORY, "no memory for the linear model");
         for (size_t j = 0; j < r->weights; j++)
             state[j] = (float)w[j];
-        status = table_judge(r->fit, &linear, path, err);
+        status = table_judge(r->fit, &linear, path, 0, err);
         if (status != INFOMASK_OK)
             return status;
     }

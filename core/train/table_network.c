@@ -13,7 +13,7 @@
 
 #define HIDDEN 64
 #define SPEC "linear:64,relu,linear:64,relu"
-#define PATIENCE 6 /* states without a gain on either fold that end a path */
+#define PATIENCE 6 /* epochs without a gain on both folds that end a path */
 
 /* Where the parameters of the three layers lie in a state: weights [out][in], then biases [out], layer after layer. */
 struct shape {
@@ -148,32 +148,19 @@ static void run_epoch(struct training *t, int epoch)
 
 static const struct table_part network = {"network", table_network_fit, table_network_logits};
 
-/* True when neither fold has gained for a while. */
-static bool has_peaked(const struct table_path *path)
-{
-    for (int side = 0; side < 2; side++) {
-        int best = 0;
-        for (int i = 1; i < path->count; i++)
-            best = path->loss[side][i] < path->loss[side][best] ? i : best;
-        if (path->count - best <= PATIENCE)
-            return false;
-    }
-    return true;
-}
-
 static enum infomask_status follow_path(struct training *t, int epochs, struct table_path *path, struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
 
     average(t, 1);
-    for (int epoch = 0; status == INFOMASK_OK && epoch <= epochs && !has_peaked(path); epoch++) {
+    for (int epoch = 0; status == INFOMASK_OK && epoch <= epochs && !(path->peaked[0] && path->peaked[1]); epoch++) {
         float *state = table_path_grow(path);
         if (state == NULL)
             return error_set(err, INFOMASK_MEMORY, "no memory for the network");
         if (epoch > 0)
             run_epoch(t, epoch);
         memcpy(state, t->mean, path->size * sizeof *state);
-        status = table_judge(t->fit, &network, path, err);
+        status = table_judge(t->fit, &network, path, PATIENCE, err);
     }
     return status;
 }

@@ -18,5 +18,5 @@ bench-engines: model $(ENGINE_BENCH) $(BENCH_VENV)/.done ## our engine beside on
 		$(if $(CASES),--cases $(CASES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-layers
-bench-layers: model $(B)/engine_layers ## each layer's time and GFLOP/s on one thread; ISA=avx512 SIZE=224 APART=1
-	$(Q)$(B)/engine_layers $(MODEL) $(or $(ISA),avx512) $(or $(SIZE),224) 300 $(APART)
+bench-layers: model $(B)/engine_layers ## each layer's time and GFLOP/s on one thread; ISA=avx512 PRECISION=f32 SIZE=224 APART=1
+	$(Q)$(B)/engine_layers $(MODEL) $(or $(ISA),avx512) $(or $(PRECISION),f32) $(or $(SIZE),224) 300 $(APART)

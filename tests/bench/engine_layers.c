@@ -1,11 +1,12 @@
 /* Where a network's time goes: each step's least time on one thread and its GFLOP/s.
  *
- *     engine_layers MODEL ISA SIZE [RUNS [apart]]
+ *     engine_layers MODEL ISA PRECISION SIZE [RUNS [apart]]
  *
  * apart: steps that would run together run alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/engine/internal.h"
@@ -17,11 +18,15 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-static struct engine_model *load(const char *path, const char *isa, struct infomask_error *err)
+static struct engine_model *load(const char *path, const char *isa, const char *precision, struct infomask_error *err)
 {
     struct engine_options options = {.arena_limit = (size_t)4 << 30};
     struct engine_model *model = NULL;
     struct graph *graph = NULL;
+
+    for (int p = 0; p < ENGINE_PRECISIONS; p++)
+        if (strcmp(precision, engine_precision_name((enum engine_precision)p)) == 0)
+            options.precision = (enum engine_precision)p;
 
     if (kernels_named(isa, &options.kernels, err) == INFOMASK_OK && onnx_read(path, NULL, &graph, err) == INFOMASK_OK &&
         graph_infer_shapes(graph, err) == INFOMASK_OK && graph_fold_constants(graph, err) == INFOMASK_OK &&
@@ -84,13 +89,13 @@ int main(int argc, char **argv)
     float *input;
     int side;
 
-    if (argc < 4)
+    if (argc < 5)
         return 2;
     kernels_warm_up();
-    side = (int)strtol(argv[3], NULL, 10);
-    model = load(argv[1], argv[2], &err);
+    side = (int)strtol(argv[4], NULL, 10);
+    model = load(argv[1], argv[2], argv[3], &err);
     if (model != NULL)
-        model->apart = argc > 5;
+        model->apart = argc > 6;
     if (model == NULL || engine_session_create(&session, model, NULL, &err) != INFOMASK_OK ||
         engine_prepare(session, 1, side, side, false, &input, &err) != INFOMASK_OK) {
         (void)fprintf(stderr, "engine_layers: %s\n", err.text);
@@ -98,7 +103,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < (size_t)side * (size_t)side * (size_t)engine_model_info(model)->channels; i++)
         input[i] = (float)(i % 255) / 128 - 1;
-    measure(session, argc > 4 ? (int)strtol(argv[4], NULL, 10) : 100);
+    measure(session, argc > 5 ? (int)strtol(argv[5], NULL, 10) : 100);
     engine_session_free(session);
     engine_model_free(model);
     return 0;

@@ -6,6 +6,10 @@
 
 void avx512_elementwise(struct kernel_table *table)
 {
+    void (*to_bf16)(const float *, uint16_t *, size_t) = table->to_bf16;
+
     simd_elementwise(table);
+    if ((table->types & 1u << KERNEL_BF16) == 0)
+        table->to_bf16 = to_bf16;
     simd_pool(table);
 }

@@ -226,6 +226,24 @@ INLINE void sums_scale(int rows, int full, int half, const struct tile *t, struc
     }
 }
 
+/* Clamp and store of float32 sums as bf16. */
+INLINE void store_narrowed(int rows, int full, int half, const struct tile *t, const struct sums *sums)
+{
+    const vec low = vec_set(t->epilogue->low), high = vec_set(t->epilogue->high);
+    const int vectors = full + half;
+    const vmask cut = mask_first(t->columns - 16 * (vectors - 1));
+    char *c = t->c;
+
+    UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL for (int v = 0; v < vectors; v++) {
+            const vec value = v < full ? sums->full[r][v] : _mm512_castps256_ps512(sums->half[r]);
+            vec_store_bf16((uint16_t *)(void *)c + 16 * v, vec_clamp(value, low, high),
+                           v == vectors - 1 ? cut : mask_first(LANES));
+        }
+        c += t->c_row;
+    }
+}
+
 /* Residual, clamp and store of float32 sums: the common case, straight from the registers. */
 INLINE void store_clamped(int rows, int full, int half, const struct tile *t, const struct sums *sums)
 {
@@ -272,6 +290,9 @@ INLINE void tile(enum kernel_type type, int rows, int full, int half, const stru
         sums_scale(rows, full, half, t, &sums);
     if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP) {
         store_clamped(rows, full, half, t, &sums);
+    } else if (type == KERNEL_BF16 && t->out == KERNEL_BF16 && t->epilogue->activation == KERNEL_CLAMP &&
+               t->residual == NULL) {
+        store_narrowed(rows, full, half, t, &sums);
     } else {
         _Alignas(64) float memory[TILE_ROWS * PANEL_WIDE];
         sums_put(rows, full, half, &sums, memory);

@@ -55,18 +55,15 @@ INLINE vec vec_select(vmask m, vec a, vec b) { return _mm512_mask_blend_ps(m, b,
 INLINE float vec_sum(vec a) { return _mm512_reduce_add_ps(a); }
 INLINE float vec_largest(vec a) { return _mm512_reduce_max_ps(a); }
 
-/* bf16 elements: widening, and narrowing to nearest even with integer arithmetic (any AVX-512 processor has it). */
+/* bf16 elements: widening, and narrowing to nearest even, which only processors with BF16 have (what is below the
+ * smallest normal number becomes 0). */
 INLINE vec vec_load_bf16(const uint16_t *p, vmask m)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, p)), 16));
 }
 INLINE void vec_store_bf16(uint16_t *p, vec v, vmask m)
 {
-    __m512i bits = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
-    __m512i nan = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
-    __mmask16 is_nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    _mm256_mask_storeu_epi16(p, m, _mm512_cvtepi32_epi16(_mm512_mask_blend_epi32(is_nan, rounded, nan)));
+    _mm256_mask_storeu_epi16(p, m, (__m256i)_mm512_cvtneps_pbh(v));
 }
 /* u8 elements: widening, and clamp(round(v) + zero, 0, 255). */
 INLINE vec vec_load_u8(const uint8_t *p, vmask m)

@@ -54,6 +54,11 @@ INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *
             else
                 vec_store(to, vec_clamp(sum[o], low, high));
         }
+    } else if (d->out == KERNEL_BF16 && d->epilogue.activation == KERNEL_CLAMP) {
+        const vec low = vec_set(d->epilogue.low), high = vec_set(d->epilogue.high);
+        uint16_t *to = (uint16_t *)(void *)y;
+        UNROLL for (int o = 0; o < outs; o++, to += d->c)
+            vec_store_bf16(to, vec_clamp(sum[o], low, high), mask);
     } else {
         float memory[DEPTHWISE_OUTS * LANES];
         UNROLL for (int o = 0; o < outs; o++)

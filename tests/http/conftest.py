@@ -25,7 +25,7 @@ STATE = tempfile.mkdtemp(prefix="infomask-state-")  # not the one of whoever run
 atexit.register(shutil.rmtree, STATE, ignore_errors=True)
 BINARY = os.environ.get("INFOMASK_BIN", str(ROOT / "build" / "infomask"))
 SLOW = 5.0 if os.environ.get("INFOMASK_SLOW") else 1.0
-PATIENCE = 60 * SLOW  # what must happen is waited for this long: a busy machine makes a test slow, not red
+PATIENCE = 180 * SLOW  # what must happen is waited for this long: a busy machine makes a test slow, not red
 CLASSIFY = "/v1/classify"
 PATIENT = ("--header-timeout", 300, "--body-timeout", 300, "--request-timeout", 300, "--body-rate", 0)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("INFOMASK_")}

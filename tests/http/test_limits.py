@@ -9,8 +9,9 @@ import threading
 import time
 
 import pytest
+from PIL import Image
 
-from conftest import CLASSIFY, PATIENCE, PATIENT, SLOW, until
+from conftest import CLASSIFY, PATIENCE, PATIENT, SLOW, encode, until
 from wire import Closed, Connection, request
 
 # ---- slow clients --------------------------------------------------------------------------------------------------------
@@ -110,10 +111,11 @@ def hold(server, count, body, path="/v1/filter"):
     return connections
 
 
-def busy(make_server, png, *flags):
-    """A server whose only worker has something to do for seconds, and the connection that waits for it."""
+def busy(make_server, *flags):
+    """A server whose only worker has something to do for a while, and the connection that waits for it."""
     server = make_server("--threads", 1, *PATIENT, *flags)
-    (connection,) = hold(server, 1, png, "/v1/mask?method=occlusion")
+    large = encode(Image.linear_gradient("L").convert("RGB").resize((6000, 6000)), compress_level=1)
+    (connection,) = hold(server, 1, large, "/v1/mask")
     until(lambda: server.metric("infomask_jobs_running") == 1)
     return server, connection
 
@@ -130,7 +132,7 @@ def unanswered(connection):
 
 def test_full_queue_is_503_with_retry_after(make_server, png):
     """While the worker works the queue takes what it holds; the others are told at once, and probes are served."""
-    server, working = busy(make_server, png, "--queue", 2)
+    server, working = busy(make_server, "--queue", 2)
     waiting = hold(server, 2, png)
     until(lambda: server.metric("infomask_queue_waiting") == 2)
     for refused in [connection.response() for connection in hold(server, 6, png)]:
@@ -143,7 +145,7 @@ def test_full_queue_is_503_with_retry_after(make_server, png):
 
 
 def test_clients_that_left_cost_nothing(make_server, png):
-    server, working = busy(make_server, png, "--queue", 64)
+    server, working = busy(make_server, "--queue", 64)
     connections = hold(server, 20, png)
     until(lambda: server.metric("infomask_queue_waiting") == 20)
     for connection in connections:
@@ -262,7 +264,7 @@ def test_closed_standard_error(make_server, png):
 
 
 def test_drain_answers_what_was_accepted(make_server, png):
-    server, working = busy(make_server, png, "--drain-timeout", 300)
+    server, working = busy(make_server, "--drain-timeout", 300)
     connections = [working, *hold(server, 5, png)]
     until(lambda: server.metric("infomask_queue_waiting") == 5)
     server.signal(signal.SIGTERM)
@@ -302,7 +304,7 @@ def test_drain_ends(make_server):
 
 
 def test_second_signal_ends_at_once(make_server, png):
-    server, working = busy(make_server, png, "--drain-timeout", 1000)
+    server, working = busy(make_server, "--drain-timeout", 1000)
     server.signal(signal.SIGTERM)
     server.logged("draining")
     server.signal(signal.SIGTERM)

@@ -58,6 +58,21 @@ char *place_of_models(const char *setting)
     return found != NULL ? found : strdup(here);
 }
 
+char *place_of_data(const char *name)
+{
+    char *here, path[64], up[64];
+    const char *paths[] = {path, up};
+
+    if (asprintf(&here, "build/data/%.32s", name) < 0)
+        return NULL;
+    if (access(here, R_OK) == 0)
+        return here;
+    free(here);
+    (void)snprintf(path, sizeof path, "data/%.32s", name);
+    (void)snprintf(up, sizeof up, "../data/%.32s", name);
+    return beside_binary(paths, 2);
+}
+
 /* Makes the folder and those above it. */
 static bool make_folders(char *path)
 {

@@ -11,6 +11,10 @@ char *place_of_config(void);
  * malloc'ed; NULL without memory. */
 char *place_of_models(const char *setting);
 
+/* The data set `name` that `make data` fetched: build/data/NAME here, or data/NAME or ../data/NAME from the binary's folder;
+ * malloc'ed; NULL: it is not there. */
+char *place_of_data(const char *name);
+
 /* The folder of what is kept: `setting` if it is not empty; else $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or
  * ~/.local/state/infomask; made if it is not there.  malloc'ed; NULL when there is no place, or none that can be made. */
 char *place_of_state(const char *setting);

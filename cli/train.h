@@ -15,6 +15,12 @@ struct train_options {
     const char *images, *held_out, *backbone; /* a head: folders of photos, the network whose features it sees */
     const char *name;                         /* of the model folder, or its path */
     const char *augment;
+    const char *arch, *data;                  /* a network from scratch: its layers, what it learns from */
+    struct infomask_train_options network;    /* its numbers; other members are filled later */
+    int size;                                 /* side of photos as the network sees them */
+    bool gray, resume;
+    double held_out_share;
+    const char *checkpoint, *log, *report;
     bool pc_softmax, shuffle_labels, replace, no_cache, json, quiet;
     uint64_t seed;
     const char *command;                      /* the words of the command line */
@@ -46,11 +52,18 @@ void train_photos_reject(struct train_photos *photos, size_t i, const char *code
 /* Moves what is not marked to the front. */
 void train_photos_keep(struct train_photos *photos, const bool *out);
 
-/* What held-out logits say: the report, its limits and the suspects of an estimate.  logits [n][classes] of a model whose
- * logits hold the prior `logit_prior` (NULL: uniform). */
-enum infomask_status train_measure(struct estimate_state *state, const struct train_photos *photos, const float *logits,
-                                   const struct class_names *names, const double *prior, const double *logit_prior,
-                                   size_t suspects, struct infomask_error *err);
+/* What held-out logits say: the report, its limits and the suspects of an estimate. */
+struct train_measured {
+    const struct train_photos *photos; /* ids and labels */
+    const float *logits;               /* [photos][classes] */
+    const struct class_names *names;
+    const double *prior, *logit_prior; /* [classes]; logit_prior NULL: uniform */
+};
+enum infomask_status train_measure(struct estimate_state *state, const struct train_measured *measured, size_t suspects,
+                                   struct infomask_error *err);
+/* A few numbers of it, as an object; the whole of it as text. */
+void train_put_summary(struct json_writer *writer, const char *key, const struct estimate_state *state);
+int train_print_state(const struct cli *cli, const struct estimate_state *state, enum view_units units);
 
 /* ---- The model folder -------------------------------------------------------------------------------------------------- */
 
@@ -78,5 +91,19 @@ void train_folder_close(struct train_folder *folder); /* removes what is not fin
 
 /* Each does its kind of training and returns an exit code; what failed was said on standard error. */
 int train_head(const struct cli *cli, const struct train_options *options);
+int train_network(const struct cli *cli, const struct train_options *options);
+
+/* ---- Data for networks from scratch ------------------------------------------------------------------------------------ */
+
+struct train_set {
+    struct infomask_pictures train, held_out;
+    struct class_names names;
+    bool canvas; /* IDX files: small drawings, not photos */
+};
+/* --data: "mnist", "fashion", a folder with the four IDX files of such a set, "IMAGES,LABELS" (IDX files), or folders of
+ * photos; what has no held-out part of its own (nor --held-out) is split. */
+enum infomask_status train_set_read(struct train_set *set, const struct cli *cli, const struct train_options *options,
+                                    struct pool *pool, struct infomask_error *err) __attribute__((warn_unused_result));
+void train_set_fini(struct train_set *set);
 
 #endif

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,31 @@ static void remove_folder(const char *path)
     if (folder != NULL)
         (void)closedir(folder);
     (void)rmdir(path);
+}
+
+/* What runs that were killed have left: .NAME.part-PID of processes that are no more. */
+static void remove_leftovers(const struct train_folder *folder)
+{
+    char *parent = strndup(folder->path, (size_t)(folder->name - folder->path)), prefix[96];
+    DIR *entries = parent != NULL ? opendir(parent[0] != '\0' ? parent : ".") : NULL;
+    int length = snprintf(prefix, sizeof prefix, ".%.63s.part-", folder->name);
+
+    for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
+        char *end, *path;
+        long process;
+        if (strncmp(entry->d_name, prefix, (size_t)length) != 0)
+            continue;
+        process = strtol(entry->d_name + length, &end, 10);
+        if (*end != '\0' || process <= 0 || kill((pid_t)process, 0) == 0 || errno != ESRCH)
+            continue;
+        path = file_join(parent[0] != '\0' ? parent : ".", entry->d_name);
+        if (path != NULL)
+            remove_folder(path);
+        free(path);
+    }
+    if (entries != NULL)
+        (void)closedir(entries);
+    free(parent);
 }
 
 /* As model.json's "name" has to be. */
@@ -66,6 +92,7 @@ enum infomask_status train_folder_open(struct train_folder *folder, const struct
     if (lstat(folder->path, &at) == 0 && (!replace || !is_model_folder(folder->path)))
         return error_set(err, INFOMASK_ARGUMENT, "%.150s is there already%s", folder->path,
                          replace ? ", and is no model folder" : "; --replace makes it anew");
+    remove_leftovers(folder);
     if (asprintf(&folder->part, "%.*s.%s.part-%ld", (int)(folder->name - folder->path), folder->path, folder->name,
                  (long)getpid()) < 0) {
         folder->part = NULL;

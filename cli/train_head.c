@@ -181,11 +181,11 @@ static enum infomask_status fit(struct teaching *t, struct infomask_error *err)
 
 static enum infomask_status measure(struct teaching *t, struct infomask_error *err)
 {
-    const double *inside = t->options->pc_softmax ? NULL : t->head.prior;
+    struct train_measured m = {.photos = &t->photos, .logits = t->head.held_out, .names = &t->names,
+                               .prior = t->head.prior, .logit_prior = t->options->pc_softmax ? NULL : t->head.prior};
     size_t n = t->held_out.list.count, k = t->names.count;
     float *logits;
-    enum infomask_status status =
-        train_measure(&t->report, &t->photos, t->head.held_out, &t->names, t->head.prior, inside, SUSPECTS, err);
+    enum infomask_status status = train_measure(&t->report, &m, SUSPECTS, err);
 
     if (status != INFOMASK_OK || n == 0)
         return status;
@@ -194,7 +194,9 @@ static enum infomask_status measure(struct teaching *t, struct infomask_error *e
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     for (size_t i = 0; i < n; i++)
         infomask_head_logits(&t->head, t->held_out.x + i * t->head.features, logits + i * k);
-    status = train_measure(&t->held_out_report, &t->held_out, logits, &t->names, t->head.prior, inside, SUSPECTS, err);
+    m.photos = &t->held_out;
+    m.logits = logits;
+    status = train_measure(&t->held_out_report, &m, SUSPECTS, err);
     free(logits);
     return status;
 }
@@ -205,22 +207,6 @@ static void put_copy(struct json_writer *w, const struct json *from, const char 
 {
     if (json_get(from, key) != NULL)
         json_put_node(w, key, json_get(from, key));
-}
-
-static void put_summary(struct json_writer *w, const char *key, const struct estimate_state *state)
-{
-    const struct infomask_report *r = &state->report;
-
-    json_object_open(w, key);
-    json_put_uint(w, "samples", r->samples);
-    json_put_double_or_null(w, "information", r->estimate);
-    json_put_double_or_null(w, "standard_error", r->standard_error);
-    json_put_double_or_null(w, "lower_limit", state->limits.betting);
-    json_put_double_or_null(w, "label_entropy", r->label_entropy);
-    json_put_double_or_null(w, "accuracy", r->accuracy);
-    json_put_double_or_null(w, "ece", r->ece);
-    json_put_double_or_null(w, "log_loss", r->log_loss);
-    json_object_close(w);
 }
 
 static void put_training(struct json_writer *w, const struct teaching *t)
@@ -240,9 +226,9 @@ static void put_training(struct json_writer *w, const struct teaching *t)
     json_put_double_or_null(w, "l2", t->head.l2); /* null: the features told nothing, the head is the prior */
     json_put_double(w, "temperature", t->head.temperature); /* is in the weights */
     json_put_bool(w, "shuffled_labels", o->shuffle_labels);
-    put_summary(w, "cross_fit", &t->report);
+    train_put_summary(w, "cross_fit", &t->report);
     if (t->held_out.list.count > 0)
-        put_summary(w, "held_out", &t->held_out_report);
+        train_put_summary(w, "held_out", &t->held_out_report);
     json_object_close(w);
 }
 
@@ -347,14 +333,6 @@ static enum infomask_status write_folder(struct teaching *t, struct infomask_err
 
 /* ---- Telling ------------------------------------------------------------------------------------------------------- */
 
-static int print_state(const struct teaching *t, const struct estimate_state *state, enum view_units units)
-{
-    const struct estimate_options options = {.suspects = SUSPECTS};
-    struct estimate_run run = {.cli = t->cli, .options = &options, .units = units, .state = *state, .truth = NAN};
-
-    return estimate_print(&run); /* borrows the state */
-}
-
 static int print_text(const struct teaching *t, enum view_units units)
 {
     const struct train_photos *p = &t->photos;
@@ -365,10 +343,10 @@ static int print_text(const struct teaching *t, enum view_units units)
                  p->list.count + p->rejected_count, p->rejected_count - p->duplicates, p->duplicates, t->near);
     (void)printf("%-22s L2 %g, temperature %.3g\n", "head", t->head.l2, t->head.temperature);
     (void)printf("\nHeld out by %d-fold cross-fit:\n", t->head.folds);
-    (void)print_state(t, &t->report, units);
+    (void)train_print_state(t->cli, &t->report, units);
     if (t->held_out.list.count > 0) {
         (void)printf("\nHeld out, %s:\n", t->options->held_out);
-        (void)print_state(t, &t->held_out_report, units);
+        (void)train_print_state(t->cli, &t->held_out_report, units);
     }
     (void)printf("\nTry: infomask classify --model %s PHOTO\n",
                  strchr(t->options->name, '/') != NULL ? t->folder.path : t->folder.name);

@@ -83,7 +83,7 @@ static void cut_suspects(struct estimate_state *state, size_t most)
 static enum infomask_status measure(struct estimate_state *state, const struct train_photos *photos, const float *logits,
                                     struct infomask_error *err)
 {
-    size_t n = photos->list.count;
+    size_t n = photos->list.count; /* at least 1 */
     struct infomask_estimate *sums = NULL;
     struct infomask_point *points = calloc(n + 1, sizeof *points);
     enum infomask_status status = infomask_estimate_create(&state->info.spec, &sums, err);
@@ -102,27 +102,51 @@ static enum infomask_status measure(struct estimate_state *state, const struct t
     return status;
 }
 
-enum infomask_status train_measure(struct estimate_state *state, const struct train_photos *photos, const float *logits,
-                                   const struct class_names *names, const double *prior, const double *logit_prior,
-                                   size_t suspects, struct infomask_error *err)
+enum infomask_status train_measure(struct estimate_state *state, const struct train_measured *m, size_t suspects,
+                                   struct infomask_error *err)
 {
     struct infomask_estimate_spec *spec = &state->info.spec;
+    size_t n = m->photos->list.count;
     enum infomask_status status;
 
-    *state = (struct estimate_state){.suspect_threshold = -log((double)photos->list.count)};
-    spec->classes = names->count;
-    state->info.samples = photos->list.count;
+    *state = (struct estimate_state){.suspect_threshold = -log((double)n)};
+    spec->classes = m->names->count;
+    state->info.samples = n;
     (void)snprintf(state->info.prior, sizeof state->info.prior, "train");
-    status = copy_prior(prior, names->count, &spec->prior, err);
+    status = copy_prior(m->prior, spec->classes, &spec->prior, err);
     if (status == INFOMASK_OK)
-        status = copy_prior(logit_prior, names->count, &spec->logit_prior, err);
+        status = copy_prior(m->logit_prior, spec->classes, &spec->logit_prior, err);
     if (status == INFOMASK_OK)
-        status = copy_names(&state->info, names, err);
+        status = copy_names(&state->info, m->names, err);
     if (status == INFOMASK_OK)
-        status = measure(state, photos, logits, err);
+        status = measure(state, m->photos, m->logits, err);
     if (status == INFOMASK_OK)
         cut_suspects(state, suspects);
     else
         estimate_state_fini(state);
     return status;
+}
+
+void train_put_summary(struct json_writer *w, const char *key, const struct estimate_state *state)
+{
+    const struct infomask_report *r = &state->report;
+
+    json_object_open(w, key);
+    json_put_uint(w, "samples", r->samples);
+    json_put_double_or_null(w, "information", r->estimate);
+    json_put_double_or_null(w, "standard_error", r->standard_error);
+    json_put_double_or_null(w, "lower_limit", state->limits.betting);
+    json_put_double_or_null(w, "label_entropy", r->label_entropy);
+    json_put_double_or_null(w, "accuracy", r->accuracy);
+    json_put_double_or_null(w, "ece", r->ece);
+    json_put_double_or_null(w, "log_loss", r->log_loss);
+    json_object_close(w);
+}
+
+int train_print_state(const struct cli *cli, const struct estimate_state *state, enum view_units units)
+{
+    const struct estimate_options options = {0};
+    struct estimate_run run = {.cli = cli, .options = &options, .units = units, .state = *state, .truth = NAN};
+
+    return estimate_print(&run); /* borrows the state */
 }

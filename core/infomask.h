@@ -523,6 +523,11 @@ struct infomask_look {
 enum infomask_status infomask_features(struct infomask_session *session, struct infomask_photo *photo,
                                        const struct infomask_look *look, float *features, struct infomask_error *err);
 
+/* The photo's centred square at width x height, as a model of that input sees it: 8-bit RGB, or luma if `gray`;
+ * pixels [height][width][3 or 1]. */
+enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int width, int height, bool gray, uint8_t *pixels,
+                                           struct infomask_error *err);
+
 /* ---- Threads, instruction sets, timing --------------------------------------------------------------------------- */
 
 /* What a pool is to be started with (pool_create's `start`): each worker makes its numeric library's buffers. */

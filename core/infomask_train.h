@@ -57,14 +57,23 @@ enum infomask_status infomask_find_copies(const float *x, size_t photos, size_t 
 
 /* ---- Networks from scratch ----------------------------------------------------------------------------------------- */
 
-/* A labelled set of 8-bit pictures in a pair of IDX files (the MNIST format; gzip'ed ones are fine). */
-struct infomask_idx {
-    const char *images, *labels;
+/* A labelled set of 8-bit pictures. */
+struct infomask_pictures {
+    int count, classes, height, width, channels;
+    uint8_t *pixels; /* [count][height][width][channels]; owned, as the labels */
+    int *labels;     /* [count] */
 };
+/* From a pair of IDX files (the MNIST format; gzip'ed ones are fine). */
+enum infomask_status infomask_pictures_read(const char *images, const char *labels, struct infomask_pictures *pictures,
+                                            struct infomask_error *err);
+/* Moves a share of every class, drawn by the seed, into `held_out`. */
+enum infomask_status infomask_pictures_split(struct infomask_pictures *pictures, double share, uint64_t seed,
+                                             struct infomask_pictures *held_out, struct infomask_error *err);
+void infomask_pictures_fini(struct infomask_pictures *pictures);
 
 struct infomask_train_options {
     const char *arch;            /* layers, as "conv3x3:32,bn,relu,conv3x3:64/2,bn,relu,gap" (docs/training.md) */
-    struct infomask_idx train, held_out;
+    const struct infomask_pictures *train, *held_out; /* of one size; borrowed */
     float mean, std;             /* of 0..255 values; default 0, 255 */
     int epochs, batch;           /* default 10, 128 */
     bool sgd;                    /* SGD with momentum; else AdamW */
@@ -78,8 +87,9 @@ struct infomask_train_options {
     bool shuffle_labels;         /* a control: the labels are permuted, nothing can be learnt */
     uint64_t seed;
     const char *isa;             /* kernels; NULL: the best of this processor */
-    const char *checkpoint;      /* written after every epoch; NULL: none */
-    bool resume;                 /* go on from the checkpoint, with the bits of an uninterrupted run */
+    const char *checkpoint;      /* written after every epoch, whole or not at all; NULL: none */
+    bool resume;                 /* go on from the checkpoint, with the bits of an uninterrupted run; it must be of the
+                                  * same options, kernels and data */
     const char *output;          /* ONNX file to write; NULL: none */
     bool keep_norms;             /* export BatchNorm as it is; else folded */
 };
@@ -98,6 +108,8 @@ struct infomask_train_epoch {
 struct infomask_train_watch {
     /* after every epoch; false stops the training there (INFOMASK_CANCELLED).  May be NULL. */
     bool (*epoch)(void *context, const struct infomask_train_epoch *epoch);
+    /* before the first epoch of a resumed run: the epochs that there were already.  May be NULL. */
+    void (*resumed)(void *context, const struct infomask_train_epoch *epochs, int count);
     /* now and then inside one: how much of it is done.  May be NULL. */
     void (*progress)(void *context, int epoch, double share);
     void *context;
@@ -106,7 +118,9 @@ struct infomask_train_watch {
 struct infomask_trained {
     int classes, height, width, channels;
     size_t parameters;
-    double *prior; /* [classes] label frequencies of the training data; owned */
+    double *prior; /* [classes] label frequencies of the training data, half a sample added to each; owned */
+    float *held_out; /* [held out][classes] log q(y|x) under the prior, smoothing undone; owned */
+    int *held_out_labels; /* [held out] as they were used (shuffled, if that was asked for); owned */
     struct infomask_train_epoch last;
 };
 void infomask_trained_fini(struct infomask_trained *trained);

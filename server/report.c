@@ -141,7 +141,7 @@ static void plot_reliability(const struct report *r)
 {
     const struct infomask_report *report = &r->state->report;
     const double ends[] = {0, 1};
-    struct plot plot = {r->out, 0, 1, 0, 1};
+    struct plot plot = {.out = r->out, .x1 = 1, .y1 = 1};
 
     plot_open(&plot, "Reliability", "confidence", "accuracy");
     plot_line(&plot, ends, ends, 2, "ideal");

@@ -69,7 +69,11 @@ void plot_open(struct plot *p, const char *title, const char *x, const char *y)
         p->x1 = p->x0 + 1;
     if (!(p->y1 > p->y0))
         p->y1 = p->y0 + 1;
-    (void)fprintf(p->out, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\">\n<title>", WIDTH, HEIGHT);
+    (void)fprintf(p->out, "%s viewBox=\"0 0 %d %d\" role=\"img\">\n",
+                  p->style == NULL ? "<figure><svg" : "<svg xmlns=\"http://www.w3.org/2000/svg\"", WIDTH, HEIGHT);
+    if (p->style != NULL)
+        (void)fprintf(p->out, "<style>%s</style>\n", p->style);
+    (void)fputs("<title>", p->out);
     html_text(p->out, title);
     (void)fprintf(p->out, "</title><text class=\"title\" x=\"%d\" y=\"18\">", LEFT);
     html_text(p->out, title);
@@ -86,7 +90,7 @@ void plot_open(struct plot *p, const char *title, const char *x, const char *y)
 
 void plot_close(struct plot *p)
 {
-    (void)fputs("</svg></figure>\n", p->out);
+    (void)fputs(p->style == NULL ? "</svg></figure>\n" : "</svg>\n", p->out);
 }
 
 void plot_bar(const struct plot *p, double left, double right, double height, const char *class)

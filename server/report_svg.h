@@ -8,6 +8,7 @@
 struct plot {
     FILE *out;
     double x0, x1, y0, y1; /* what the axes span */
+    const char *style;     /* of a figure that is a file of its own; NULL: it is part of a page */
 };
 
 /* Opens the figure: axes with about five ticks each, titles of the figure and of both axes. */

@@ -1,4 +1,4 @@
-/* A small JPEG of a photo, for pages that list many. */
+/* Small pictures of a photo: a JPEG for pages that list many, pixels for networks that learn from them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,5 +50,29 @@ enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, 
         status = image_encode_jpeg(view.out_width, view.out_height, QUALITY, NULL, 0, copy_row, &rows, &encoded->data,
                                    &encoded->size, err);
     free(pixels);
+    return status;
+}
+
+enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int width, int height, bool gray, uint8_t *pixels,
+                                           struct infomask_error *err)
+{
+    const struct image_normalise plain = {.color = gray ? IMAGE_GRAY : IMAGE_RGB, .std = {1, 1, 1}};
+    struct image_view view = image_view_crop(photo->info.width, photo->info.height, 1, width, height), scaled;
+    size_t count = (size_t)width * (size_t)height * (gray ? 1 : 3);
+    float *values = malloc(count * sizeof *values);
+    struct image image = {0};
+    enum infomask_status status;
+
+    if (values == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a small picture");
+    view.filter = IMAGE_BICUBIC;
+    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, &image, &scaled, err);
+    if (status == INFOMASK_OK) {
+        status = image_tensor(&image, &scaled, &plain, NULL, values, err);
+        image_fini(&image);
+    }
+    for (size_t i = 0; i < count && status == INFOMASK_OK; i++)
+        pixels[i] = (uint8_t)values[i];
+    free(values);
     return status;
 }

@@ -1,4 +1,5 @@
-/* A checkpoint: a header, then every parameter with its moments and every running statistic, in layer order. */
+/* A checkpoint: a header, the epochs so far, then every parameter with its moments and every running statistic, in layer
+ * order. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,10 +9,11 @@
 
 struct header {
     char magic[8];
-    uint64_t parameters, epoch, step, seed;
+    char run[72]; /* SHA-256 in hex and zeros */
+    uint64_t parameters, epoch, step;
 };
 
-static const char magic[8] = "IMTRAIN1";
+static const char magic[8] = "IMTRAIN2";
 
 typedef size_t transfer(void *block, size_t size, size_t count, FILE *file);
 
@@ -40,10 +42,11 @@ static bool transfer_all(const struct train_net *net, FILE *file, transfer *move
     return ok;
 }
 
-enum infomask_status train_checkpoint_write(const struct train_net *net, const char *path, uint64_t epoch,
-                                            uint64_t step, struct infomask_error *err)
+enum infomask_status train_checkpoint_write(const struct train_net *net, const char *path,
+                                            const struct train_progress *progress, struct infomask_error *err)
 {
-    struct header header = {.parameters = train_net_parameters(net), .epoch = epoch, .step = step, .seed = net->seed};
+    struct header header = {.parameters = train_net_parameters(net), .epoch = progress->epoch, .step = progress->step};
+    size_t epochs = (size_t)progress->epoch;
     char side[4096];
     FILE *file;
     bool ok;
@@ -54,8 +57,10 @@ enum infomask_status train_checkpoint_write(const struct train_net *net, const c
     if (file == NULL)
         return error_set(err, INFOMASK_IO, "the checkpoint cannot be written: %s", strerror(errno));
     memcpy(header.magic, magic, sizeof magic);
-    ok = fwrite(&header, sizeof header, 1, file) == 1 && transfer_all(net, file, put) && fflush(file) == 0 &&
-         fsync(fileno(file)) == 0;
+    memcpy(header.run, progress->run, sizeof progress->run);
+    ok = fwrite(&header, sizeof header, 1, file) == 1 &&
+         fwrite(progress->history, sizeof *progress->history, epochs, file) == epochs && transfer_all(net, file, put) &&
+         fflush(file) == 0 && fsync(fileno(file)) == 0;
     ok = fclose(file) == 0 && ok;
     if (!ok || rename(side, path) != 0) {
         int why = errno;
@@ -65,25 +70,27 @@ enum infomask_status train_checkpoint_write(const struct train_net *net, const c
     return INFOMASK_OK;
 }
 
-enum infomask_status train_checkpoint_read(struct train_net *net, const char *path, uint64_t *epoch, uint64_t *step,
+enum infomask_status train_checkpoint_read(struct train_net *net, const char *path, struct train_progress *progress,
                                            struct infomask_error *err)
 {
     struct header header;
+    size_t epochs;
     FILE *file = fopen(path, "rb");
     bool ok;
 
     if (file == NULL)
         return error_set(err, INFOMASK_IO, "there is no checkpoint to resume from");
     ok = fread(&header, sizeof header, 1, file) == 1 && memcmp(header.magic, magic, sizeof magic) == 0;
-    if (!ok || header.parameters != train_net_parameters(net) || header.seed != net->seed) {
+    if (!ok || header.parameters != train_net_parameters(net) || memcmp(header.run, progress->run, sizeof progress->run) != 0) {
         (void)fclose(file);
-        return error_set(err, INFOMASK_BAD_DATA, "the checkpoint is of another network or seed");
+        return error_set(err, INFOMASK_BAD_DATA, "the checkpoint is of a run with other options, data or kernels");
     }
-    ok = transfer_all(net, file, get);
+    epochs = (size_t)header.epoch; /* at most the run's: the run is the same */
+    ok = fread(progress->history, sizeof *progress->history, epochs, file) == epochs && transfer_all(net, file, get);
     (void)fclose(file);
     if (!ok)
         return error_set(err, INFOMASK_BAD_DATA, "the checkpoint is truncated");
-    *epoch = header.epoch;
-    *step = header.step;
+    progress->epoch = header.epoch;
+    progress->step = header.step;
     return INFOMASK_OK;
 }

@@ -11,11 +11,11 @@
 
 #define IDX_LIMIT ((size_t)1 << 31)
 
-void train_data_free(struct train_data *data)
+void infomask_pictures_fini(struct infomask_pictures *pictures)
 {
-    free(data->pixels);
-    free(data->labels);
-    *data = (struct train_data){0};
+    free(pictures->pixels);
+    free(pictures->labels);
+    *pictures = (struct infomask_pictures){0};
 }
 
 /* An IDX file of unsigned bytes: 0 0 8 rank, then the dimensions as big-endian 32-bit, then the bytes. */
@@ -67,46 +67,133 @@ static enum infomask_status idx_read(const char *path, struct idx *idx, struct i
     return status;
 }
 
-static enum infomask_status take_labels(const struct idx *idx, struct train_data *data, struct infomask_error *err)
+static enum infomask_status take_labels(const struct idx *idx, struct infomask_pictures *pictures,
+                                        struct infomask_error *err)
 {
-    if (idx->rank != 1 || idx->count != (size_t)data->count)
-        return error_set(err, INFOMASK_BAD_DATA, "there are %d images, but %zu labels", data->count, idx->count);
-    data->labels = malloc(idx->count * sizeof *data->labels);
-    if (data->labels == NULL)
+    if (idx->rank != 1 || idx->count != (size_t)pictures->count)
+        return error_set(err, INFOMASK_BAD_DATA, "there are %d images, but %zu labels", pictures->count, idx->count);
+    pictures->labels = malloc(idx->count * sizeof *pictures->labels);
+    if (pictures->labels == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the labels");
     for (size_t i = 0; i < idx->count; i++) {
-        data->labels[i] = idx->bytes[i];
-        if (idx->bytes[i] >= data->classes)
-            data->classes = idx->bytes[i] + 1;
+        pictures->labels[i] = idx->bytes[i];
+        if (idx->bytes[i] >= pictures->classes)
+            pictures->classes = idx->bytes[i] + 1;
     }
     return INFOMASK_OK;
 }
 
-enum infomask_status train_data_idx(const char *images, const char *labels, struct train_data *data,
-                                    struct infomask_error *err)
+enum infomask_status infomask_pictures_read(const char *images, const char *labels, struct infomask_pictures *pictures,
+                                            struct infomask_error *err)
 {
-    struct idx pictures, names = {0};
-    enum infomask_status status = idx_read(images, &pictures, err);
+    struct idx pixels, names = {0};
+    enum infomask_status status = idx_read(images, &pixels, err);
 
-    *data = (struct train_data){0};
-    if (status == INFOMASK_OK && (pictures.rank < 3 || pictures.dims[1] > 4096 || pictures.dims[2] > 4096))
+    *pictures = (struct infomask_pictures){0};
+    if (status != INFOMASK_OK)
+        return status;
+    pictures->pixels = pixels.bytes;
+    if (pixels.rank < 3 || pixels.dims[1] > 4096 || pixels.dims[2] > 4096)
         status = error_set(err, INFOMASK_BAD_DATA, "images have 3 or 4 dimensions and sides of at most 4096");
     if (status == INFOMASK_OK) {
-        data->count = (int)pictures.dims[0];
-        data->shape = (struct train_shape){(int)pictures.dims[1], (int)pictures.dims[2],
-                                           pictures.rank == 4 ? (int)pictures.dims[3] : 1};
-        data->pixels = pictures.bytes;
+        pictures->count = (int)pixels.dims[0];
+        pictures->height = (int)pixels.dims[1];
+        pictures->width = (int)pixels.dims[2];
+        pictures->channels = pixels.rank == 4 ? (int)pixels.dims[3] : 1;
         status = idx_read(labels, &names, err);
     }
     if (status == INFOMASK_OK)
-        status = take_labels(&names, data, err);
+        status = take_labels(&names, pictures, err);
     free(names.bytes);
-    if (status != INFOMASK_OK) {
-        if (data->pixels == NULL)
-            free(pictures.bytes);
-        train_data_free(data);
-    }
+    if (status != INFOMASK_OK)
+        infomask_pictures_fini(pictures);
     return status;
+}
+
+/* ---- Splitting ---------------------------------------------------------------------------------------------------- */
+
+static size_t picture_bytes(const struct infomask_pictures *p)
+{
+    return (size_t)p->height * (size_t)p->width * (size_t)p->channels;
+}
+
+/* out[i]: the first of each class in a drawn order, as many as its share. */
+static void mark(const struct infomask_pictures *p, double share, const int *order, int *left, bool *out)
+{
+    for (int i = 0; i < p->count; i++)
+        left[p->labels[i]]++;
+    for (int k = 0; k < p->classes; k++)
+        left[k] = (int)(share * left[k] + 0.5);
+    for (int i = 0; i < p->count; i++)
+        out[order[i]] = left[p->labels[order[i]]]-- > 0;
+}
+
+/* What is marked goes to the end of `held_out`, the rest moves together; both in their old order. */
+static void part(struct infomask_pictures *p, struct infomask_pictures *held_out, const bool *out)
+{
+    size_t item = picture_bytes(p);
+    int kept = 0;
+
+    for (int i = 0; i < p->count; i++) {
+        struct infomask_pictures *to = out[i] ? held_out : p;
+        int at = out[i] ? held_out->count++ : kept++;
+        memmove(to->pixels + (size_t)at * item, p->pixels + (size_t)i * item, item);
+        to->labels[at] = p->labels[i];
+    }
+    p->count = kept;
+}
+
+enum infomask_status infomask_pictures_split(struct infomask_pictures *pictures, double share, uint64_t seed,
+                                             struct infomask_pictures *held_out, struct infomask_error *err)
+{
+    size_t n = (size_t)pictures->count;
+    int *order = malloc((n + 1) * sizeof *order), *left = calloc((size_t)pictures->classes + 1, sizeof *left);
+    bool *out = calloc(n + 1, sizeof *out);
+    size_t most = (size_t)(share * (double)n) + (size_t)pictures->classes + 1;
+    enum infomask_status status = INFOMASK_OK;
+
+    *held_out = *pictures;
+    held_out->count = 0;
+    held_out->pixels = malloc(most * picture_bytes(pictures));
+    held_out->labels = malloc(most * sizeof *held_out->labels);
+    if (order == NULL || left == NULL || out == NULL || held_out->pixels == NULL || held_out->labels == NULL) {
+        status = error_set(err, INFOMASK_MEMORY, "no memory to split %zu pictures", n);
+        infomask_pictures_fini(held_out);
+    } else {
+        train_shuffle(pictures->count, seed, UINT64_C(0xfffffffe), order);
+        mark(pictures, share, order, left, out);
+        part(pictures, held_out, out);
+    }
+    free(order);
+    free(left);
+    free(out);
+    return status;
+}
+
+/* ---- What the loop sees ------------------------------------------------------------------------------------------- */
+
+enum infomask_status train_data_of(const struct infomask_pictures *pictures, struct train_data *data,
+                                   struct infomask_error *err)
+{
+    size_t n = (size_t)pictures->count;
+
+    *data = (struct train_data){.count = pictures->count,
+                                .classes = pictures->classes,
+                                .shape = {pictures->height, pictures->width, pictures->channels},
+                                .pixels = pictures->pixels};
+    if (pictures->count < 1)
+        return error_set(err, INFOMASK_ARGUMENT, "there are no pictures");
+    data->labels = malloc(n * sizeof *data->labels);
+    if (data->labels == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the labels");
+    memcpy(data->labels, pictures->labels, n * sizeof *data->labels);
+    return INFOMASK_OK;
+}
+
+void train_data_free(struct train_data *data)
+{
+    free(data->labels);
+    *data = (struct train_data){0};
 }
 
 /* The inverse map of a rotation and scaling about the centre, then a shift: output pixel -> input position. */

@@ -2,6 +2,8 @@
 #ifndef INFOMASK_TRAIN_FIT_H
 #define INFOMASK_TRAIN_FIT_H
 
+#include "core/base/sha256.h"
+#include "core/infomask_train.h"
 #include "core/train/net.h"
 
 /* ---- Loss: log-softmax (cross-entropy) or PC-softmax (arXiv 1911.10688) -------------------------------------------- */
@@ -37,16 +39,16 @@ void train_update(struct train_net *net, const struct train_rule *rule, uint64_t
 
 /* ---- Data ------------------------------------------------------------------------------------------------------------ */
 
+/* The caller's pixels, and labels of our own (they may be shuffled). */
 struct train_data {
     int count, classes;
     struct train_shape shape;
-    uint8_t *pixels; /* [count][h][w][c]; owned */
-    int *labels;     /* [count]; owned */
+    const uint8_t *pixels; /* [count][h][w][c]; borrowed */
+    int *labels;           /* [count]; owned */
 };
+enum infomask_status train_data_of(const struct infomask_pictures *pictures, struct train_data *data,
+                                   struct infomask_error *err);
 void train_data_free(struct train_data *data);
-/* A pair of IDX files (the MNIST format), plain or gzip'ed: images (3 dimensions, or 4 with channels last), labels. */
-enum infomask_status train_data_idx(const char *images, const char *labels, struct train_data *data,
-                                    struct infomask_error *err);
 
 struct train_augment {
     int shift;        /* up to so many pixels each way */
@@ -63,9 +65,14 @@ void train_shuffle(int count, uint64_t seed, uint64_t epoch, int *order);
 /* ---- Checkpoints ----------------------------------------------------------------------------------------------------- */
 
 /* Everything that a resumed run needs to go on with the same bits; written to a side file and renamed. */
-enum infomask_status train_checkpoint_write(const struct train_net *net, const char *path, uint64_t epoch,
-                                            uint64_t step, struct infomask_error *err);
-enum infomask_status train_checkpoint_read(struct train_net *net, const char *path, uint64_t *epoch, uint64_t *step,
+struct train_progress {
+    char run[SHA256_HEX];                 /* of everything that the bits depend on: another run is not gone on with */
+    uint64_t epoch, step;                 /* done */
+    struct infomask_train_epoch *history; /* [epochs of the run], of which `epoch` are there; owned by the loop */
+};
+enum infomask_status train_checkpoint_write(const struct train_net *net, const char *path,
+                                            const struct train_progress *progress, struct infomask_error *err);
+enum infomask_status train_checkpoint_read(struct train_net *net, const char *path, struct train_progress *progress,
                                            struct infomask_error *err);
 
 /* ---- Export ---------------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* The training loop: batches in an order that the seed gives, an update each, and after every epoch the information
  * on training and held-out data (information = H(labels) - cross-entropy, a lower bound on I(X;Y) when held out). */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,7 @@ struct loop {
     double *log_prior; /* [classes] of the training labels */
     int *order, *labels;
     double *row; /* [classes] scratch of the evaluation */
+    struct train_progress done;
 };
 
 struct infomask_train_options infomask_default_train_options(void)
@@ -30,6 +32,8 @@ struct infomask_train_options infomask_default_train_options(void)
 void infomask_trained_fini(struct infomask_trained *trained)
 {
     free(trained->prior);
+    free(trained->held_out);
+    free(trained->held_out_labels);
     *trained = (struct infomask_trained){0};
 }
 
@@ -92,21 +96,18 @@ static void shuffle_labels(struct train_data *data, uint64_t seed, int *order)
 static enum infomask_status read_data(struct loop *loop, struct infomask_error *err)
 {
     const struct infomask_train_options *o = loop->options;
-    enum infomask_status status = train_data_idx(o->train.images, o->train.labels, &loop->train, err);
+    enum infomask_status status = train_data_of(o->train, &loop->train, err);
 
-    if (status != INFOMASK_OK) {
-        error_prefix(err, "training data");
-        return status;
-    }
-    status = train_data_idx(o->held_out.images, o->held_out.labels, &loop->held_out, err);
+    if (status == INFOMASK_OK)
+        status = train_data_of(o->held_out, &loop->held_out, err);
     if (status != INFOMASK_OK)
-        error_prefix(err, "held-out data");
-    else if (memcmp(&loop->train.shape, &loop->held_out.shape, sizeof loop->train.shape) != 0)
-        status = error_set(err, INFOMASK_BAD_DATA, "training and held-out pictures differ in size");
-    else if (loop->held_out.classes > loop->train.classes)
-        status = error_set(err, INFOMASK_BAD_DATA, "the held-out data has class %d, the training data only 0 to %d",
-                           loop->held_out.classes - 1, loop->train.classes - 1);
-    return status;
+        return status;
+    if (memcmp(&loop->train.shape, &loop->held_out.shape, sizeof loop->train.shape) != 0)
+        return error_set(err, INFOMASK_BAD_DATA, "training and held-out pictures differ in size");
+    if (loop->held_out.classes > loop->train.classes)
+        return error_set(err, INFOMASK_BAD_DATA, "the held-out data has class %d, the training data only 0 to %d",
+                         loop->held_out.classes - 1, loop->train.classes - 1);
+    return INFOMASK_OK;
 }
 
 /* Frequencies of the training labels, half a sample added to each class so that none is 0. */
@@ -120,6 +121,38 @@ static void set_prior(struct loop *loop)
         loop->log_prior[loop->train.labels[i]] += 1;
     for (int i = 0; i < k; i++)
         loop->log_prior[i] = log(loop->log_prior[i] / (loop->train.count + 0.5 * k));
+}
+
+static void digest(const struct infomask_pictures *pictures, char hex[SHA256_HEX])
+{
+    size_t bytes = (size_t)pictures->count * (size_t)pictures->height * (size_t)pictures->width * (size_t)pictures->channels;
+    char both[2][SHA256_HEX];
+
+    sha256_bytes(pictures->pixels, bytes, both[0]);
+    sha256_bytes(pictures->labels, (size_t)pictures->count * sizeof *pictures->labels, both[1]);
+    sha256_bytes(both, sizeof both, hex);
+}
+
+/* Everything that the bits of the run depend on. */
+static enum infomask_status name_run(struct loop *loop, const char *kernels, struct infomask_error *err)
+{
+    const struct infomask_train_options *o = loop->options;
+    const struct train_rule *r = &loop->rule;
+    char data[2][SHA256_HEX], *text;
+    int length;
+
+    digest(o->train, data[0]);
+    digest(o->held_out, data[1]);
+    length = asprintf(&text, "%s %d %d %d %d %a %a %a %a %d %a %d %a %a %d %d %llu %a %a %s %s %s", o->arch, o->epochs,
+                      o->batch, (int)r->optimiser, (int)r->schedule, r->rate, r->momentum, r->weight_decay,
+                      o->label_smoothing, o->pc_softmax, o->augment_rotate, o->augment_shift, o->augment_scale,
+                      r->epsilon, o->augment_flip, o->shuffle_labels, (unsigned long long)o->seed, (double)o->mean,
+                      (double)o->std, kernels, data[0], data[1]);
+    if (length < 0)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the training loop");
+    sha256_bytes(text, (size_t)length, loop->done.run);
+    free(text);
+    return INFOMASK_OK;
 }
 
 static enum infomask_status set_up(struct loop *loop, struct pool *pool, struct infomask_error *err)
@@ -142,8 +175,13 @@ static enum infomask_status set_up(struct loop *loop, struct pool *pool, struct 
     loop->labels = malloc((size_t)o->batch * sizeof(int));
     loop->log_prior = malloc((size_t)loop->train.classes * sizeof(double));
     loop->row = malloc((size_t)loop->train.classes * sizeof(double));
-    if (loop->order == NULL || loop->labels == NULL || loop->log_prior == NULL || loop->row == NULL)
+    loop->done.history = calloc((size_t)o->epochs, sizeof *loop->done.history);
+    if (loop->order == NULL || loop->labels == NULL || loop->log_prior == NULL || loop->row == NULL ||
+        loop->done.history == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the training loop");
+    status = name_run(loop, kernels->name, err);
+    if (status != INFOMASK_OK)
+        return status;
     if (o->shuffle_labels) {
         shuffle_labels(&loop->train, o->seed, loop->order);
         shuffle_labels(&loop->held_out, o->seed + 1, loop->order);
@@ -162,6 +200,7 @@ static void tear_down(struct loop *loop)
     free(loop->labels);
     free(loop->log_prior);
     free(loop->row);
+    free(loop->done.history);
 }
 
 /* ---- batches ------------------------------------------------------------------------------------------------------ */
@@ -208,15 +247,21 @@ struct evaluation {
     double entropy;
 };
 
-/* log q(y|x) of a row under the training prior, with smoothing undone and the objective's prior inside the logits. */
+/* log q(y|x) of a row under the training prior, with smoothing undone and the objective's prior inside the logits.  What
+ * smoothing is undone of is 0 for every class below eps / K, however little below: a thousandth of the prior keeps one such
+ * label from outweighing all others.  It is still a posterior, so the information is still a lower bound. */
 static void posterior(const struct loop *loop, const float *logits)
 {
-    int k = loop->train.classes;
+    size_t k = (size_t)loop->train.classes;
     const double *inside = loop->options->pc_softmax ? NULL : loop->log_prior;
 
-    info_log_posterior(logits, inside, loop->log_prior, (size_t)k, loop->row);
-    if (loop->options->label_smoothing > 0)
-        info_unsmooth(loop->row, loop->options->label_smoothing, (size_t)k, loop->row);
+    info_log_posterior(logits, inside, loop->log_prior, k, loop->row);
+    if (!(loop->options->label_smoothing > 0))
+        return;
+    info_unsmooth(loop->row, loop->options->label_smoothing, k, loop->row);
+    info_pmi(loop->row, loop->log_prior, k, loop->row);
+    for (size_t i = 0; i < k; i++)
+        loop->row[i] = info_guarded_pmi(loop->row[i], 1e-3) + loop->log_prior[i];
 }
 
 static void evaluate_rows(const struct loop *loop, const float *logits, int n, const double *log_f,
@@ -330,37 +375,68 @@ static enum infomask_status report_epoch(struct loop *loop, struct infomask_trai
     return INFOMASK_OK;
 }
 
+/* One epoch, its report and its checkpoint. */
+static enum infomask_status do_epoch(struct loop *loop, struct infomask_train_epoch *report, struct infomask_error *err)
+{
+    const struct infomask_train_options *o = loop->options;
+    struct train_progress *done = &loop->done;
+    uint64_t steps = steps_per_epoch(loop);
+    double start = seconds_now();
+    enum infomask_status status;
+
+    *report = (struct infomask_train_epoch){.epoch = (int)done->epoch + 1, .epochs = o->epochs};
+    report->loss = run_epoch(loop, done->epoch);
+    report->seconds = seconds_now() - start;
+    report->images_per_second = loop->train.count / report->seconds;
+    report->rate = train_rate(&loop->rule, (done->epoch + 1) * steps - 1, steps * (uint64_t)o->epochs);
+    status = report_epoch(loop, report, err);
+    if (status == INFOMASK_OK && !isfinite(report->loss))
+        status = error_set(err, INFOMASK_BAD_DATA, "the loss is not finite any more: a smaller rate helps");
+    if (status != INFOMASK_OK)
+        return status;
+    done->history[done->epoch++] = *report;
+    done->step = done->epoch * steps;
+    return o->checkpoint != NULL ? train_checkpoint_write(loop->net, o->checkpoint, done, err) : INFOMASK_OK;
+}
+
 static enum infomask_status train_epochs(struct loop *loop, struct infomask_train_epoch *report,
                                          struct infomask_error *err)
 {
     const struct infomask_train_options *o = loop->options;
-    uint64_t epoch = 0, step = 0;
+    const struct infomask_train_watch *watch = loop->watch;
+    struct train_progress *done = &loop->done;
     enum infomask_status status = INFOMASK_OK;
 
-    if (o->resume && o->checkpoint != NULL)
-        status = train_checkpoint_read(loop->net, o->checkpoint, &epoch, &step, err);
-    for (; epoch < (uint64_t)o->epochs && status == INFOMASK_OK; epoch++) {
-        double start = seconds_now();
-        *report = (struct infomask_train_epoch){.epoch = (int)epoch + 1, .epochs = o->epochs};
-        report->loss = run_epoch(loop, epoch);
-        report->seconds = seconds_now() - start;
-        report->images_per_second = loop->train.count / report->seconds;
-        step = (epoch + 1) * steps_per_epoch(loop);
-        report->rate = train_rate(&loop->rule, step - 1, steps_per_epoch(loop) * (uint64_t)o->epochs);
-        status = report_epoch(loop, report, err);
-        if (status == INFOMASK_OK && !isfinite(report->loss))
-            status = error_set(err, INFOMASK_BAD_DATA, "the loss is not finite any more: a smaller rate helps");
-        if (status == INFOMASK_OK && o->checkpoint != NULL)
-            status = train_checkpoint_write(loop->net, o->checkpoint, epoch + 1, step, err);
-        if (status == INFOMASK_OK && loop->watch != NULL && loop->watch->epoch != NULL &&
-            !loop->watch->epoch(loop->watch->context, report))
+    if (o->resume && o->checkpoint != NULL) {
+        status = train_checkpoint_read(loop->net, o->checkpoint, done, err);
+        if (status == INFOMASK_OK && watch != NULL && watch->resumed != NULL)
+            watch->resumed(watch->context, done->history, (int)done->epoch);
+    }
+    while (done->epoch < (uint64_t)o->epochs && status == INFOMASK_OK) {
+        status = do_epoch(loop, report, err);
+        if (status == INFOMASK_OK && watch != NULL && watch->epoch != NULL && !watch->epoch(watch->context, report))
             status = error_set(err, INFOMASK_CANCELLED, "stopped after epoch %d", report->epoch);
     }
-    if (status == INFOMASK_OK && report->epoch == 0) { /* resumed at its end */
-        *report = (struct infomask_train_epoch){.epoch = o->epochs, .epochs = o->epochs};
-        status = report_epoch(loop, report, err);
-    }
+    if (status == INFOMASK_OK)
+        *report = done->history[o->epochs - 1];
     return status;
+}
+
+static void hold_out(struct loop *loop, float *log_q)
+{
+    int k = loop->train.classes, batch = loop->net->batch, count = loop->held_out.count;
+
+    for (int first = 0; first < count; first += batch) {
+        struct fill fill = {loop, &loop->held_out, NULL, first, count - first < batch ? count - first : batch, 0, false};
+        struct train_pass pass = {loop->net, fill.count, false, 0};
+        fill_batch(&fill);
+        const float *logits = train_forward(&pass);
+        for (int i = 0; i < fill.count; i++) {
+            posterior(loop, logits + (size_t)i * (size_t)k);
+            for (int j = 0; j < k; j++)
+                *log_q++ = (float)loop->row[j];
+        }
+    }
 }
 
 static enum infomask_status hand_out(struct loop *loop, struct infomask_trained *trained, struct infomask_error *err)
@@ -373,10 +449,14 @@ static enum infomask_status hand_out(struct loop *loop, struct infomask_trained 
     trained->channels = loop->train.shape.c;
     trained->parameters = train_net_parameters(loop->net);
     trained->prior = malloc(k * sizeof *trained->prior);
-    if (trained->prior == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the prior");
+    trained->held_out = malloc((size_t)loop->held_out.count * k * sizeof *trained->held_out);
+    trained->held_out_labels = malloc((size_t)loop->held_out.count * sizeof *trained->held_out_labels);
+    if (trained->prior == NULL || trained->held_out == NULL || trained->held_out_labels == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the results");
     for (size_t i = 0; i < k; i++)
         trained->prior[i] = exp(loop->log_prior[i]);
+    memcpy(trained->held_out_labels, loop->held_out.labels, (size_t)loop->held_out.count * sizeof(int));
+    hold_out(loop, trained->held_out);
     if (loop->options->output == NULL)
         return INFOMASK_OK;
     return train_export(loop->net, loop->options->output, !loop->options->keep_norms, err);

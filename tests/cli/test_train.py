@@ -196,7 +196,7 @@ def test_a_model_is_not_overwritten_unawares(train, photos, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, code, reason", [
-    ([], 2, "--images is needed"),
+    ([], 2, "one of --images"),
     (["--images", "PHOTOS"], 2, "--name is needed"),
     (["--images", "PHOTOS", "--name", "m", "--augment", "spin"], 2, '"spin" is not a value'),
     (["--images", "PHOTOS", "--name", "m", "--objective", "mse"], 2, '"mse" is not a value'),

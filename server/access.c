@@ -31,7 +31,8 @@ static const char *presented_key(const struct head *head)
 static unsigned needed_scope(const struct route *route)
 {
     static const unsigned needed[] = {
-        [SCOPE_NONE] = 0, [SCOPE_INFER] = KEY_INFER, [SCOPE_ESTIMATES] = KEY_ESTIMATES, [SCOPE_ADMIN] = KEY_ADMIN};
+        [SCOPE_NONE] = 0, [SCOPE_INFER] = KEY_INFER, [SCOPE_ESTIMATES] = KEY_ESTIMATES, [SCOPE_ADMIN] = KEY_ADMIN,
+        [SCOPE_ANY] = KEY_INFER | KEY_ESTIMATES};
     return needed[route->scope];
 }
 

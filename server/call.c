@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "server/access.h"
+#include "server/cache.h"
 #include "server/jobs.h"
 #include "server/multipart.h"
 #include "server/text.h"
@@ -36,7 +37,7 @@ struct call *call_create(struct server_context *server, const char *target)
     return call;
 }
 
-static void drop_body(struct call *call)
+void call_drop_body(struct call *call)
 {
     atomic_fetch_sub(&call->server->body_bytes, call->body_capacity);
     free(call->body);
@@ -48,12 +49,40 @@ void call_free(struct call *call)
 {
     if (call == NULL)
         return;
-    drop_body(call);
+    call_drop_body(call);
     reply_fini(&call->reply);
     free(call->uploads);
     free(call->values);
     free(call->target);
     free(call);
+}
+
+struct call *call_detach(struct call *call)
+{
+    struct call *taken = malloc(sizeof *taken);
+    char *path = strdup(call->request.path), *trace = NULL;
+
+    if (taken == NULL || path == NULL ||
+        (call->request.traceparent != NULL && (trace = strdup(call->request.traceparent)) == NULL)) {
+        free(taken);
+        free(path);
+        return NULL;
+    }
+    *taken = *call;
+    reply_init(&taken->reply);
+    for (int i = 0; i < REQUEST_CAPTURES; i++)
+        if (call->request.capture[i] != NULL)
+            taken->request.capture[i] = taken->match.storage + (call->request.capture[i] - call->match.storage);
+    if (call->request.client != NULL)
+        taken->request.client = taken->key_name;
+    call->target = path;
+    call->values = trace;
+    call->request.path = path;
+    call->request.traceparent = trace;
+    call->query = call->body = NULL;
+    call->uploads = NULL;
+    call->body_size = call->body_capacity = 0;
+    return taken;
 }
 
 /* ---- Head -------------------------------------------------------------------------------------------------------- */
@@ -109,9 +138,32 @@ static bool keep_values(struct call *call, const struct head *head)
     return at != NULL;
 }
 
+/* Whether a Prefer header (RFC 7240) has a preference of that name. */
+static bool prefers(const char *prefer, const char *name)
+{
+    size_t length = strlen(name);
+
+    while (prefer != NULL && *prefer != '\0') {
+        prefer += strspn(prefer, " \t,");
+        if (strncasecmp(prefer, name, length) == 0 && strchr(" \t,;", prefer[length]) != NULL) /* or its end */
+            return true;
+        prefer += strcspn(prefer, ",");
+    }
+    return false;
+}
+
+/* Work that nobody waits for on a connection may take longer. */
+static void set_async(struct call *call)
+{
+    call->request.async = (call->match.route->flags & ROUTE_ASYNC) && prefers(call->request.prefer, "respond-async");
+    if (call->request.async)
+        call->request.deadline_ms = call->request.started_ms + 1000 * call->server->config->async_timeout;
+}
+
 static int read_timeout(struct call *call, const char *text)
 {
-    double limit = call->server->config->request_timeout, seconds;
+    const struct config *config = call->server->config;
+    double limit = call->request.async ? config->async_timeout : config->request_timeout, seconds;
     char *end;
 
     if (text == NULL)
@@ -289,8 +341,11 @@ int call_head(struct call *call, const struct head *head)
     if ((status = read_target(call)) != 0 || (status = read_method(call, head->method)) != 0)
         return status;
     access_cors(call, head);
-    if ((status = find_route(call)) != 0 || (status = access_check(call, head)) != 0 || (status = read_query(call)) != 0 || (status = check_accept(call)) != 0 ||
-        (status = read_timeout(call, head_get(head, "X-Request-Timeout"))) != 0 ||
+    if ((status = find_route(call)) != 0 || (status = access_check(call, head)) != 0 ||
+        (status = read_query(call)) != 0 || (status = check_accept(call)) != 0)
+        return status;
+    set_async(call);
+    if ((status = read_timeout(call, head_get(head, "X-Request-Timeout"))) != 0 ||
         (status = check_body(call, head)) != 0 || (status = check_load(call)) != 0)
         return status;
     return 0;
@@ -332,14 +387,14 @@ int call_body(struct call *call, const char *data, size_t size)
     if (call->reply.status != 0)
         return call->reply.status;
     if (call->received > call->body_limit) {
-        drop_body(call);
+        call_drop_body(call);
         return reply_problem(&call->reply, &call->request, VIEW_BODY_TOO_LARGE,
                              "the body is over %zu bytes, which is the most that is taken", call->body_limit);
     }
     if (!(call->match.route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
         return 0;
     if (!reserve(call, call->body_size + size)) {
-        drop_body(call);
+        call_drop_body(call);
         return overloaded(call, 1);
     }
     memcpy(call->body + call->body_size, data, size);
@@ -464,5 +519,5 @@ int call_handle(struct call *call)
     if (request_expired(&call->request))
         return reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
                              "the request's time was over before it was answered");
-    return call->match.route->handler(call->server, &call->request, &call->reply);
+    return cache_handle(call->server, &call->request, &call->reply);
 }

@@ -44,6 +44,11 @@ int call_head(struct call *call, const struct head *head);
 int call_body(struct call *call, const char *data, size_t size);
 int call_complete(struct call *call);
 int call_handle(struct call *call);
+/* Frees the body once nothing looks at it any more. */
+void call_drop_body(struct call *call);
+/* Takes the request with its body out of a call, so that it outlives its connection: the call is left with what its reply
+ * and its log line need.  NULL without memory; the call is then as it was. */
+struct call *call_detach(struct call *call);
 /* Fills the 503 of a full queue. */
 int call_overloaded(struct call *call);
 

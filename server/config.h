@@ -30,6 +30,13 @@
     X("server", SIZE, body_rate, 1024, 0, 1073741824,                                                                  \
       "bytes a second that a body must come with, after its first 5 seconds; 0: any")                                  \
     X("server", REAL, request_timeout, 30, 0.1, 3600, "seconds from a request's first byte to its answer")             \
+    X("server", SIZE, cache, 0, 0, 68719476736,                                                                        \
+      "bytes of answers that are kept for the same photo with the same parameters; 0: none")                           \
+    X("server", INT, async_jobs, 64, 1, 100000,                                                                        \
+      "jobs of Prefer: respond-async, finished ones too; more are answered 503")                                       \
+    X("server", SIZE, async_memory, 256 * 1024 * 1024, 1024, 68719476736, "bytes of their uploads and results")         \
+    X("server", REAL, async_timeout, 600, 0.1, 86400, "seconds from a job's request to its end")                       \
+    X("server", REAL, async_keep, 600, 0.1, 86400, "seconds that its result is kept")                                  \
     X("server", REAL, drain_timeout, 20, 0, 3600, "seconds that running requests have after SIGTERM")                  \
     X("server", REAL, drain_grace, 0, 0, 3600, "seconds that new requests are still taken after SIGTERM")              \
     X("server", REAL, stuck_after, 10, 0, 3600,                                                                        \

@@ -46,6 +46,7 @@ static int work_begin(struct work *work, struct server_context *server, const st
                           &err) != INFOMASK_OK)
         return infer_error(&work->infer, &err);
     infer_note_traffic(&work->infer, &work->classification);
+    request_progress(request, 1, 4); /* masking, filling and verifying come next, and take longer */
     infer_add_timing(reply, &work->classification.timing);
     return 0;
 }

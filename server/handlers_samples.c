@@ -143,15 +143,17 @@ static int classify_some(struct samples *s, struct arrival *const *some, int cou
 static int classify_all(struct samples *s)
 {
     struct arrival *some[BATCH];
-    int count = 0, status = 0;
+    int count = 0, done = 0, status = 0;
 
     for (size_t i = 0; status == 0 && i < s->count; i++) {
         if (s->arrivals[i].photo != NULL)
             some[count++] = &s->arrivals[i];
-        if (count == BATCH) {
-            status = classify_some(s, some, count);
-            count = 0;
-        }
+        if (count < BATCH)
+            continue;
+        status = classify_some(s, some, count);
+        done += count;
+        count = 0;
+        request_progress(s->request, done, (int)s->count);
     }
     return status == 0 && count > 0 ? classify_some(s, some, count) : status;
 }

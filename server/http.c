@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/async.h"
 #include "server/call.h"
 #include "server/jobs.h"
 #include "server/log.h"
@@ -229,9 +230,12 @@ static enum MHD_Result on_complete(struct exchange *exchange)
 
     if (call->reply.status != 0 || call_complete(call) != 0)
         return send_reply(exchange, false);
-    if (call->match.route->flags & ROUTE_JOB)
+    if (call->request.async)
+        (void)async_submit(exchange->http->context->async, call);
+    else if (call->match.route->flags & ROUTE_JOB)
         return submit(exchange);
-    (void)call_handle(call);
+    else
+        (void)call_handle(call);
     return send_reply(exchange, false);
 }
 
@@ -297,6 +301,7 @@ static void log_request(struct exchange *exchange, bool sent)
         LOG_FIELD_TEXT("path", call->request.path),
         LOG_FIELD_INTEGER("status", reply->status),
         LOG_FIELD_TEXT("code", reply->code),
+        LOG_FIELD_TEXT("cache", reply->cached ? "hit" : NULL),
         LOG_FIELD_TEXT("model", reply->model[0] != '\0' ? reply->model : NULL),
         LOG_FIELD_INTEGER("bytes_in", call->received),
         LOG_FIELD_INTEGER("bytes_out", exchange->reply_size),

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/async.h"
+#include "server/cache.h"
 #include "server/jobs.h"
 #include "server/routes.h"
 #include "server/traffic.h"
@@ -113,21 +115,28 @@ static void count_phases(struct metrics *metrics, const struct reply *reply)
             observe(&metrics->phase[i], seconds_edges, ms[i] / 1000);
 }
 
+static void count_work(struct metrics *metrics, const struct reply *reply)
+{
+    atomic_fetch_add_explicit(&metrics->images, (uint64_t)reply->images, memory_order_relaxed);
+    observe(&metrics->pmi, nats_edges, reply->pmi);
+    observe(&metrics->residual, nats_edges, reply->residual);
+    count_phases(metrics, reply);
+    if (reply->code != NULL)
+        count_problem(metrics, reply->code);
+}
+
+void metrics_job(struct metrics *metrics, const struct reply *reply) { count_work(metrics, reply); }
+
 void metrics_request(struct metrics *metrics, const struct request *request, const struct reply *reply,
                      uint64_t bytes_in, uint64_t bytes_out, double total_ms)
 {
     size_t row = request->route == NULL ? ROUTE_COUNT : (size_t)request->route->id;
 
     atomic_fetch_add_explicit(&metrics->requests[row][status_index(reply->status)], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&metrics->images, (uint64_t)reply->images, memory_order_relaxed);
     atomic_fetch_add_explicit(&metrics->bytes_in, bytes_in, memory_order_relaxed);
     atomic_fetch_add_explicit(&metrics->bytes_out, bytes_out, memory_order_relaxed);
     observe(&metrics->total[row], seconds_edges, total_ms / 1000);
-    observe(&metrics->pmi, nats_edges, reply->pmi);
-    observe(&metrics->residual, nats_edges, reply->residual);
-    count_phases(metrics, reply);
-    if (reply->code != NULL)
-        count_problem(metrics, reply->code);
+    count_work(metrics, reply);
 }
 
 void metrics_cut(struct metrics *metrics, enum metrics_cut cut)
@@ -300,6 +309,29 @@ static void put_traffic(FILE *out, struct server_context *server)
     models_list_free(list, count);
 }
 
+static void put_async(FILE *out, struct server_context *server)
+{
+    struct async_count count;
+
+    async_count(server->async, &count);
+    head(out, "async_jobs", "gauge", "Jobs of Prefer: respond-async.");
+    for (int i = 0; i < ASYNC_STATES; i++)
+        (void)fprintf(out, "infomask_async_jobs{state=\"%s\"} %zu\n", async_state_name((enum async_state)i), count.jobs[i]);
+    single(out, "async_bytes", "gauge", "Their uploads and results.", (double)count.bytes);
+}
+
+static void put_cache(FILE *out, struct metrics *metrics, struct server_context *server)
+{
+    struct cache_state state = {0};
+
+    if (server->cache != NULL)
+        cache_state(server->cache, &state);
+    single(out, "cache_hits_total", "counter", "Answers from the result cache.", (double)atomic_load(&metrics->cache[1]));
+    single(out, "cache_misses_total", "counter", "Answers not in it.", (double)atomic_load(&metrics->cache[0]));
+    single(out, "cache_entries", "gauge", "Answers in it.", (double)state.entries);
+    single(out, "cache_bytes", "gauge", "Their size.", (double)state.bytes);
+}
+
 static void put_process(FILE *out, struct metrics *metrics)
 {
     char text[128] = "";
@@ -340,8 +372,8 @@ char *metrics_text(struct metrics *metrics, struct server_context *server, size_
     single(out, "images_total", "counter", "Images that were looked at.", (double)atomic_load(&metrics->images));
     single(out, "received_bytes_total", "counter", "Bytes of bodies.", (double)atomic_load(&metrics->bytes_in));
     single(out, "sent_bytes_total", "counter", "Bytes of answers.", (double)atomic_load(&metrics->bytes_out));
-    single(out, "cache_hits_total", "counter", "Answers from the result cache.", (double)atomic_load(&metrics->cache[1]));
-    single(out, "cache_misses_total", "counter", "Answers not in it.", (double)atomic_load(&metrics->cache[0]));
+    put_async(out, server);
+    put_cache(out, metrics, server);
     put_process(out, metrics);
     if (fclose(out) != 0) {
         free(text);

@@ -37,6 +37,8 @@ void metrics_free(struct metrics *metrics);
 /* One finished request; request->route NULL: no route.  total_ms from the first byte to the last. */
 void metrics_request(struct metrics *metrics, const struct request *request, const struct reply *reply,
                      uint64_t bytes_in, uint64_t bytes_out, double total_ms);
+/* A finished job (server/async.h): its work; its request was counted when it was accepted. */
+void metrics_job(struct metrics *metrics, const struct reply *reply);
 void metrics_cut(struct metrics *metrics, enum metrics_cut cut);
 void metrics_connections(struct metrics *metrics, int change); /* +1, -1 */
 void metrics_in_flight(struct metrics *metrics, int change);

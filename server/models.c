@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/pool.h"
@@ -19,6 +21,7 @@
 
 struct model {
     atomic_int references;
+    uint64_t serial;
     struct model_folder folder;
     struct infomask_model *core;
     struct pool *pool;
@@ -75,6 +78,8 @@ enum infomask_status model_load(const char *folder, const struct model_options *
     if (made == NULL)
         return no_memory(err);
     atomic_init(&made->references, 1);
+    if (getrandom(&made->serial, sizeof made->serial, 0) != (ssize_t)sizeof made->serial)
+        made->serial = (uint64_t)(uintptr_t)made ^ (uint64_t)time(NULL) << 32;
     (void)pthread_mutex_init(&made->lock, NULL);
     made->pool = options->pool;
     made->idle_room = pool_threads(options->pool);
@@ -106,6 +111,11 @@ void model_release(struct model *model)
 const char *model_name(const struct model *model)
 {
     return model->folder.name;
+}
+
+uint64_t model_serial(const struct model *model)
+{
+    return model->serial;
 }
 
 const char *model_version(const struct model *model)

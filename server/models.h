@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/infomask.h"
 #include "server/json.h"
@@ -34,6 +35,7 @@ void model_release(struct model *model);       /* the last one frees it; NULL do
 
 const char *model_name(const struct model *model);
 const char *model_version(const struct model *model);
+uint64_t model_serial(const struct model *model); /* random, of this loading: no other model has it */
 struct infomask_model *model_core(const struct model *model);
 const struct infomask_model_info *model_info(const struct model *model);
 const struct json *model_document(const struct model *model); /* model.json as it was read, unknown keys included */

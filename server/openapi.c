@@ -38,6 +38,9 @@ static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_ESTIMATE] = {200, "application/json", "Estimate"},
     [ROUTE_ID_ESTIMATE_DELETE] = {204, "", ""},
     [ROUTE_ID_SAMPLES] = {201, "application/json", "SamplesReply"},
+    [ROUTE_ID_JOB] = {200, "application/json", "Job"},
+    [ROUTE_ID_JOB_DELETE] = {204, "", ""},
+    [ROUTE_ID_JOB_RESULT] = {200, "application/json image/png image/jpeg", "FilterReply SamplesReply"},
     [ROUTE_ID_V2] = {200, "application/json", "V2Server"},
     [ROUTE_ID_V2_LIVE] = {200, "application/json", "V2Live"},
     [ROUTE_ID_V2_READY] = {200, "application/json", "V2Ready"},
@@ -223,6 +226,8 @@ static void put_parameters(struct json_writer *w, const struct route *route)
     put_reference(w, NULL, "parameters", "RequestId", 9);
     if (route->flags & ROUTE_JOB)
         put_reference(w, NULL, "parameters", "Timeout", 7);
+    if (route->flags & ROUTE_ASYNC)
+        put_reference(w, NULL, "parameters", "Prefer", 6);
     json_array_close(w);
 }
 
@@ -344,15 +349,15 @@ static bool can_answer(const struct route *route, int status)
     case 413:
         return true;
     case 415:
-        return body;
+        return body || route->id == ROUTE_ID_JOB_RESULT;
     case 422:
-        return upload;
+        return upload || route->id == ROUTE_ID_JOB_RESULT;
     case 503:
         return (route->flags & ROUTE_JOB) || route->id == ROUTE_ID_READYZ;
     case 504:
-        return route->flags & ROUTE_JOB;
+        return (route->flags & ROUTE_JOB) || route->id == ROUTE_ID_JOB_RESULT;
     case 507:
-        return route->scope == SCOPE_ESTIMATES;
+        return route->scope == SCOPE_ESTIMATES || route->id == ROUTE_ID_JOB_RESULT;
     default:
         return false;
     }
@@ -369,7 +374,14 @@ static void put_responses(struct json_writer *w, const struct route *route)
     put_success(w, key, route->summary, answer);
     if (route->id == ROUTE_ID_SAMPLES)
         put_success(w, "200", "every sample was known already", answer);
-    if ((route->methods & METHOD_GET) && !(route->flags & (ROUTE_PRIORITY | ROUTE_JOB)))
+    if (route->flags & ROUTE_ASYNC)
+        put_success(w, "202", "Prefer: respond-async was heeded; Location is that of the job",
+                    &(struct answer){202, "application/json", "JobAccepted"});
+    if (route->id == ROUTE_ID_JOB_RESULT) {
+        put_success(w, "201", "the result of samples that were added", &(struct answer){201, "application/json", "SamplesReply"});
+        put_success(w, "202", "it is not finished", &(struct answer){202, "application/json", "Job"});
+    }
+    if ((route->methods & METHOD_GET) && !(route->flags & (ROUTE_PRIORITY | ROUTE_JOB)) && route->scope != SCOPE_ANY)
         put_success(w, "304", "the client has it already", &(struct answer){304, "", ""});
     for (int i = 0; i < VIEW_PROBLEM_COUNT; i++) { /* the table is in the order of the statuses */
         int status = view_problem_status((enum view_problem)i);
@@ -502,6 +514,8 @@ static void put_components(struct json_writer *w, const struct json *schemas)
     put_header_parameter(w, "RequestId", "X-Request-Id", "taken over into the answer and the log", "string",
                          "^[A-Za-z0-9._-]{1,128}$");
     put_header_parameter(w, "Timeout", "X-Request-Timeout", "seconds after which the answer is of no use", "number", NULL);
+    put_header_parameter(w, "Prefer", "Prefer", "respond-async: answer 202 at once, and the result under /v1/jobs", "string",
+                         "^respond-async$");
     json_object_close(w);
     json_object_open(w, "responses");
     put_refusal(w, "Problem", "application/problem+json");

@@ -13,7 +13,16 @@
 bool request_expired(void *context)
 {
     const struct request *request = context;
-    return view_clock_ms() > request->deadline_ms;
+    return view_clock_ms() > request->deadline_ms ||
+           (request->watch != NULL && atomic_load_explicit(&request->watch->cancelled, memory_order_relaxed));
+}
+
+void request_progress(const struct request *request, int done, int total)
+{
+    if (request->watch == NULL)
+        return;
+    atomic_store(&request->watch->total, total);
+    atomic_store(&request->watch->done, done);
 }
 
 void reply_init(struct reply *reply)

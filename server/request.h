@@ -9,6 +9,7 @@
 #ifndef SERVER_REQUEST_H
 #define SERVER_REQUEST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,12 @@ struct upload {
 
 struct route;
 
+/* Shared between a job that runs and those who ask for it (server/async.h). */
+struct request_watch {
+    _Atomic bool cancelled; /* its answer is not wanted any more */
+    _Atomic int done, total; /* steps */
+};
+
 struct request {
     const struct route *route;
     enum method method;
@@ -58,10 +65,14 @@ struct request {
     double started_ms;                      /* view_clock_ms() at the first byte of the request */
     double queue_ms;                        /* time spent in the queue */
     double deadline_ms;                     /* view_clock_ms() at which the answer is void */
+    bool async;                             /* Prefer: respond-async, and the route honours it */
+    struct request_watch *watch;            /* NULL: nobody watches */
 };
 
-/* True once the deadline has passed; the shape of infomask_limits.expired. */
+/* True once the deadline has passed, or nobody wants the answer; the shape of infomask_limits.expired. */
 bool request_expired(void *request);
+/* How far a handler is, for those who watch. */
+void request_progress(const struct request *request, int done, int total);
 
 /* ---- Replies ----------------------------------------------------------------------------------------------------- */
 

@@ -77,6 +77,6 @@ void route_allow(unsigned methods, char text[ROUTE_ALLOW_SIZE])
 
 const char *scope_name(enum scope scope)
 {
-    static const char *const name[] = {"none", "infer", "estimates", "admin"};
+    static const char *const name[] = {"none", "infer", "estimates", "admin", "infer or estimates"};
     return name[scope];
 }

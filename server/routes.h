@@ -7,7 +7,7 @@
 
 typedef int route_handler(struct server_context *server, const struct request *request, struct reply *reply);
 
-enum scope { SCOPE_NONE, SCOPE_INFER, SCOPE_ESTIMATES, SCOPE_ADMIN };
+enum scope { SCOPE_NONE, SCOPE_INFER, SCOPE_ESTIMATES, SCOPE_ADMIN, SCOPE_ANY }; /* ANY: any key's */
 
 enum route_flag {
     ROUTE_JOB = 1,        /* runs on a compute thread, through the queue; else on an HTTP thread */
@@ -18,7 +18,8 @@ enum route_flag {
     ROUTE_PRIORITY = 32,  /* answered whatever the load: health and metrics */
     ROUTE_ASYNC = 64,     /* Prefer: respond-async is honoured */
     ROUTE_V2 = 128,       /* errors in the form of protocol v2 */
-    ROUTE_PAGES = 256     /* files for browsers: whatever Accept and the query say */
+    ROUTE_PAGES = 256,    /* files for browsers: whatever Accept and the query say */
+    ROUTE_CACHE = 512     /* its answers may be kept */
 };
 
 #define UPLOADS (METHOD_POST | METHOD_PUT)
@@ -29,13 +30,14 @@ enum route_flag {
     X(PAGE_SCRIPT, METHOD_GET, "/app.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its script")                \
     X(PAGE_STYLE, METHOD_GET, "/style.css", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its style")               \
     X(PAGE_ICON, METHOD_GET, "/icon.svg", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its icon")                  \
-    X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS, handle_classify,              \
-      TAKES_CLASSIFY, "Class probabilities and information")                                                          \
-    X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD, handle_mask, TAKES_MASK,                            \
+    X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_CACHE,                 \
+      handle_classify, TAKES_CLASSIFY, "Class probabilities and information")                                                          \
+    X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE, handle_mask, TAKES_MASK,              \
       "Where the information about the target class is")                                                              \
-    X(FILTER, UPLOADS, "/v1/filter", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC, handle_filter, TAKES_FILTER,      \
+    X(FILTER, UPLOADS, "/v1/filter", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE, handle_filter,      \
+      TAKES_FILTER,                                                                                                   \
       "The photo with the target object removed, or only it kept, verified")                                          \
-    X(ANALYZE, UPLOADS, "/v1/analyze", INFER, ROUTE_JOB | ROUTE_UPLOAD, handle_analyze, TAKES_ANALYZE,                \
+    X(ANALYZE, UPLOADS, "/v1/analyze", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE, handle_analyze, TAKES_ANALYZE,  \
       "Classification and mask in one reply")                                                                         \
     X(MODELS, METHOD_GET, "/v1/models", INFER, 0, handle_models, TAKES_NOTHING, "The models that can be asked")       \
     X(RELOAD, METHOD_POST, "/v1/models/reload", ADMIN, ROUTE_JOB, handle_reload, TAKES_NOTHING,                       \
@@ -55,6 +57,12 @@ enum route_flag {
     X(SAMPLES, UPLOADS, "/v1/estimates/{id}/samples", ESTIMATES,                                                      \
       ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_ASYNC, handle_samples, TAKES_SAMPLES,                            \
       "Adds labelled photos to an estimate")                                                                          \
+    X(JOB, METHOD_GET, "/v1/jobs/{id}", ANY, 0, handle_job, TAKES_NOTHING,                                             \
+      "What became of a request with Prefer: respond-async")                                                          \
+    X(JOB_DELETE, METHOD_DELETE, "/v1/jobs/{id}", ANY, 0, handle_job_delete, TAKES_NOTHING,                           \
+      "Cancels and forgets it")                                                                                       \
+    X(JOB_RESULT, METHOD_GET, "/v1/jobs/{id}/result", ANY, 0, handle_job_result, TAKES_NOTHING,                       \
+      "What it was answered, as it would have been at once; 202 while it is not finished")                            \
     X(V2, METHOD_GET, "/v2", NONE, ROUTE_V2, handle_v2_server, TAKES_NOTHING, "Open Inference Protocol v2: the server") \
     X(V2_LIVE, METHOD_GET, "/v2/health/live", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_live, TAKES_NOTHING,         \
       "Is the process alive")                                                                                         \

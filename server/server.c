@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "server/async.h"
+#include "server/cache.h"
 #include "server/connections.h"
 #include "server/files.h"
 #include "server/http.h"
@@ -236,6 +238,10 @@ enum infomask_status server_start(struct server *server, const struct server_par
     context->traffic = parts->traffic;
     status = jobs_create(&context->jobs, context->pool, context->config->queue, err);
     if (status == INFOMASK_OK)
+        status = async_create(&context->async, context, err);
+    if (status == INFOMASK_OK && context->config->cache > 0)
+        status = cache_create(&context->cache, context->config->cache, err);
+    if (status == INFOMASK_OK)
         status = connections_create(&server->connections, &limits, context->metrics, err);
     if (status == INFOMASK_OK)
         status = http_create(context, server->connections, NULL, NULL, &server->http, err);
@@ -253,10 +259,12 @@ void server_free(struct server *server)
     http_free(server->tls);
     http_free(server->retired);
     connections_free(server->connections);
+    async_free(server->context.async);
     jobs_free(server->context.jobs);
     metrics_free(server->context.metrics);
     keys_free(server->context.keys);
     rates_free(server->context.rates);
+    cache_free(server->context.cache);
     notify_close(&server->notify);
     if (server->signals >= 0)
         (void)close(server->signals);
@@ -472,6 +480,7 @@ static bool turn(struct server *server, bool accepting)
             accept_some(server, &server->listeners[i - 1]);
     server->lingering = connections_reap(server->connections);
     jobs_expire(server->context.jobs);
+    async_expire(server->context.async);
     end_retired(server);
     trim_when_idle(server);
     watch_workers(server);

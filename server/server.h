@@ -30,6 +30,8 @@ struct log;
 struct jobs;
 struct keys;
 struct rates;
+struct async;
+struct cache;
 struct estimates;
 struct traffic;
 struct server;
@@ -54,6 +56,8 @@ struct server_context {
     struct jobs *jobs;
     struct keys *keys;
     struct rates *rates;            /* NULL: no limit */
+    struct async *async;
+    struct cache *cache;            /* NULL: no answers are kept */
     struct infomask_limits limits;  /* of photos; the deadline is set by each request */
     const char *_Atomic not_ready;  /* why requests are not taken now ("draining"); NULL: ready */
     _Atomic bool draining;          /* answers end their connections */

@@ -27,7 +27,7 @@ static const struct cli_flag flags[] = {
                                       "shift=PIXELS, rotate=DEGREES, scale=SHARE"},
     {FLAG_SEED, "seed", "N", "of everything drawn; default 0"},
     {FLAG_SHUFFLE, "shuffle-labels", NULL, "a control: deal the labels anew; nothing can be learnt then"},
-    {FLAG_DATA, "data", "DATA", "from scratch: mnist, fashion, a folder of photos or of IDX files, or IMAGES,LABELS"},
+    {FLAG_DATA, "data", "DATA", "from scratch: mnist, fashion, task:NAME, a folder of photos or of IDX files, or IMAGES,LABELS"},
     {FLAG_ARCH, "arch", "LAYERS", "its layers (docs/training.md), e.g. conv3x3:32,bn,relu,max2/2,gap,dropout:0.2"},
     {FLAG_SIZE, "size", "PIXELS", "side of photos as it sees them; default 32"},
     {FLAG_GRAY, "gray", NULL, "it sees photos without colour"},

@@ -98,9 +98,11 @@ int train_network(const struct cli *cli, const struct train_options *options);
 struct train_set {
     struct infomask_pictures train, held_out;
     struct class_names names;
-    bool canvas; /* IDX files: small drawings, not photos */
+    float mean, std; /* of the bytes, as the network wants them normalised */
+    bool canvas;     /* IDX files: small drawings, not photos */
+    double truth;    /* I(X;Y) where it is known, nats; else NAN */
 };
-/* --data: "mnist", "fashion", a folder with the four IDX files of such a set, "IMAGES,LABELS" (IDX files), or folders of
+/* --data: "mnist", "fashion", "task:NAME" (a synthetic task of known information, its numbers as bytes), a folder with the four IDX files of such a set, "IMAGES,LABELS" (IDX files), or folders of
  * photos; what has no held-out part of its own (nor --held-out) is split. */
 enum infomask_status train_set_read(struct train_set *set, const struct cli *cli, const struct train_options *options,
                                     struct pool *pool, struct infomask_error *err) __attribute__((warn_unused_result));

@@ -171,6 +171,8 @@ static enum infomask_status learn(struct run *run, struct infomask_error *err)
     network.arch = o->arch;
     network.train = &run->set.train;
     network.held_out = &run->set.held_out;
+    network.mean = run->set.mean;
+    network.std = run->set.std;
     network.pc_softmax = o->pc_softmax;
     network.shuffle_labels = o->shuffle_labels;
     network.seed = o->seed;
@@ -230,7 +232,7 @@ static void put_input(struct json_writer *w, const struct run *run)
     for (int i = 0; i < 2; i++) {
         json_array_open(w, i == 0 ? "mean" : "std");
         for (int c = 0; c < t->channels; c++)
-            json_put_double(w, NULL, (double)(i == 0 ? run->options->network.mean : run->options->network.std));
+            json_put_double(w, NULL, (double)(i == 0 ? run->set.mean : run->set.std));
         json_array_close(w);
     }
     json_object_close(w);
@@ -290,6 +292,8 @@ static void put_report(struct json_writer *w, const struct run *run, enum view_u
     json_put_string(w, "model", run->folder.name);
     json_put_int(w, "samples", run->set.train.count);
     json_put_uint(w, "parameters", run->trained.parameters);
+    if (isfinite(run->set.truth))
+        json_put_double(w, "truth", run->set.truth * view_units_factor(units));
     json_array_open(w, "epochs"); /* nats */
     for (size_t i = 0; i < run->epochs; i++)
         put_epoch(w, NULL, &run->history[i]);
@@ -313,7 +317,8 @@ static enum infomask_status write_folder(struct run *run, struct infomask_error 
     if (status == INFOMASK_OK)
         status = write_model_json(run, err);
     if (status == INFOMASK_OK && run->options->report != NULL)
-        status = report_training(run->options->report, run->folder.name, run->history, run->epochs, run->units, err);
+        status = report_training(run->options->report, run->folder.name, run->history, run->epochs, run->set.truth,
+                                 run->units, err);
     if (status == INFOMASK_OK)
         status = train_folder_finish(&run->folder, err);
     return status;
@@ -327,6 +332,9 @@ static int print(const struct run *run)
     if (!run->options->json) {
         (void)printf("\n%-22s %s, %d classes, %zu parameters%s\n", "model", run->folder.path, run->trained.classes,
                      run->trained.parameters, run->options->shuffle_labels ? "; LABELS SHUFFLED" : "");
+        if (isfinite(run->set.truth))
+            (void)printf("%-22s %.6g %s\n", "true information", run->set.truth * view_units_factor(run->units),
+                         view_units_name(run->units));
         return train_print_state(run->cli, &run->state, run->units);
     }
     json_writer_init(&w, json_indent(false));

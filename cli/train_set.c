@@ -1,5 +1,6 @@
 /* infomask train --data: what networks from scratch learn from. */
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,48 @@ static enum infomask_status read_known(struct train_set *set, const char *name, 
     return status == INFOMASK_OK ? name_classes(set, clothes, err) : status;
 }
 
+/* ---- Tasks --------------------------------------------------------------------------------------------------------- */
+
+#define TASK_TRAIN 20000
+#define TASK_HELD_OUT 10000
+#define TASK_ZERO 128
+#define TASK_SCALE 12 /* bytes a unit: a twelfth of the noise's deviation costs less than 0.001 nats */
+
+static enum infomask_status draw_task(const struct infomask_task *task, uint64_t seed, int count,
+                                      struct infomask_pictures *pictures, struct infomask_error *err)
+{
+    float x[INFOMASK_TASK_MAX], log_p[INFOMASK_TASK_MAX];
+    size_t d = task->dimensions;
+
+    *pictures = (struct infomask_pictures){.count = count, .classes = (int)task->classes, .height = 1, .width = (int)d,
+                                           .channels = 1, .pixels = malloc((size_t)count * d),
+                                           .labels = malloc((size_t)count * sizeof(int))};
+    if (pictures->pixels == NULL || pictures->labels == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    for (size_t i = 0; i < (size_t)count; i++) {
+        pictures->labels[i] = (int)infomask_task_sample(task, seed, i, x, log_p);
+        for (size_t j = 0; j < d; j++)
+            pictures->pixels[i * d + j] = (uint8_t)fmin(fmax((double)x[j] * TASK_SCALE + TASK_ZERO + 0.5, 0), 255);
+    }
+    return INFOMASK_OK;
+}
+
+static enum infomask_status read_task(struct train_set *set, const char *name, uint64_t seed, struct infomask_error *err)
+{
+    struct infomask_task task;
+    enum infomask_status status;
+
+    if (!infomask_task_find(name, &task))
+        return error_set(err, INFOMASK_ARGUMENT, "there is no task \"%.60s\"; infomask estimate --task ? lists them", name);
+    set->truth = task.information;
+    set->mean = TASK_ZERO;
+    set->std = TASK_SCALE;
+    status = draw_task(&task, 2 * seed, TASK_TRAIN, &set->train, err);
+    if (status == INFOMASK_OK)
+        status = draw_task(&task, 2 * seed + 1, TASK_HELD_OUT, &set->held_out, err);
+    return status == INFOMASK_OK ? name_classes(set, false, err) : status;
+}
+
 /* ---- Folders of photos --------------------------------------------------------------------------------------------- */
 
 struct shrinking {
@@ -232,7 +275,9 @@ enum infomask_status train_set_read(struct train_set *set, const struct cli *cli
 {
     enum infomask_status status = INFOMASK_OK;
 
-    *set = (struct train_set){0};
+    *set = (struct train_set){.std = 255, .truth = NAN};
+    if (strncmp(o->data, "task:", 5) == 0)
+        return read_task(set, o->data + 5, o->seed, err);
     if (strcmp(o->data, "mnist") == 0 || strcmp(o->data, "fashion") == 0)
         return read_known(set, o->data, err);
     if (is_folder(o->data) && read_idx_folder(set, o->data, &status, err))

@@ -11,17 +11,18 @@
 
 static const char style[] =
     "body{font:15px/1.5 system-ui,sans-serif;max-width:1040px;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
-    ".plots{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;flex:1 1 460px}svg{width:100%;height:auto}"
+    ".plots{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;flex:1 1 460px;max-width:512px}svg{width:100%;height:auto}"
     "table{border-collapse:collapse}td,th{padding:.15em .8em;text-align:right;font-variant-numeric:tabular-nums}";
 static const char plot_style[] =
     "text{font-family:system-ui,sans-serif}.grid{stroke:#ddd}.tick{font-size:10px;fill:#666}.axis{font-size:12px;fill:#555}"
-    ".title{font-size:13px;font-weight:600;fill:#555}.train,.held,.ideal{fill:none;stroke-width:2}.train{stroke:#e0912f}"
-    ".held{stroke:#31688e}.ideal{stroke:#999;stroke-dasharray:4 3}.dot{fill:#31688e}";
+    ".title{font-size:13px;font-weight:600;fill:#555}.train,.held,.ideal,.truth{fill:none;stroke-width:2}.train{stroke:#e0912f}"
+    ".held{stroke:#31688e}.ideal{stroke:#999;stroke-dasharray:6 4}.truth{stroke:#b5367a;stroke-dasharray:2 3}.dot{fill:#31688e}";
 
 struct run {
     const char *title;
     const struct infomask_train_epoch *epochs;
     size_t count;
+    double truth;  /* nats; NAN: unknown */
     double factor; /* nats to the units */
     const char *units;
     double *x, *y; /* [count] */
@@ -32,7 +33,6 @@ typedef double value_of(const struct infomask_train_epoch *e);
 static double epoch_of(const struct infomask_train_epoch *e) { return e->epoch; }
 static double train_information(const struct infomask_train_epoch *e) { return e->train_information; }
 static double held_information(const struct infomask_train_epoch *e) { return e->held_out_information; }
-static double entropy_of(const struct infomask_train_epoch *e) { return e->label_entropy; }
 static double train_accuracy(const struct infomask_train_epoch *e) { return e->train_accuracy; }
 static double held_accuracy(const struct infomask_train_epoch *e) { return e->held_out_accuracy; }
 static double log_softmax(const struct infomask_train_epoch *e) { return -e->loss; }
@@ -56,19 +56,37 @@ static void line(const struct run *r, const struct plot *plot, value_of *x, doub
     plot_line(plot, r->x, r->y, r->count, class);
 }
 
-static void plot_information(const struct run *r, FILE *out, const char *own)
+/* The axis of information: from 0, or what lies below, to a little over H(Y). */
+static void span(const struct run *r, double low, struct plot *plot)
 {
-    double low = fmin(least(r, held_information), least(r, train_information)), high = -INFINITY;
-    struct plot plot = {.out = out, .x0 = 0, .x1 = (double)r->epochs[0].epochs, .style = own};
-    char axis[48];
+    double high = 0;
 
     for (size_t i = 0; i < r->count; i++)
         high = fmax(high, r->epochs[i].label_entropy);
-    plot.y0 = fmax(fmin(low - 0.05 * (high - low), high), -high) * r->factor;
-    plot.y1 = (high + 0.05 * (high - low)) * r->factor;
-    (void)snprintf(axis, sizeof axis, "%s", r->units);
-    plot_open(&plot, "I(X;Y): held out (blue), training (orange), H(Y) (dashed)", "epoch", axis);
-    line(r, &plot, epoch_of, 1, entropy_of, r->factor, "ideal");
+    plot->y0 = fmax(fmin(low, 0), -high) * r->factor;
+    plot->y1 = 1.05 * high * r->factor;
+}
+
+/* Across the plot. */
+static void put_level(const struct plot *plot, double y, const char *class)
+{
+    const double x[] = {plot->x0, plot->x1}, ys[] = {y, y};
+
+    if (isfinite(y))
+        plot_line(plot, x, ys, 2, class);
+}
+
+static void plot_information(const struct run *r, FILE *out, const char *own)
+{
+    struct plot plot = {.out = out, .x0 = 0, .x1 = (double)r->epochs[0].epochs, .style = own};
+    char axis[32];
+
+    span(r, fmin(least(r, held_information), least(r, train_information)), &plot);
+    (void)snprintf(axis, sizeof axis, "I(X;Y), %s", r->units);
+    plot_open(&plot, isfinite(r->truth) ? "Held out (blue), training (orange), truth (dots), H(Y)"
+                                        : "Held out (blue), training (orange), H(Y) (dashed)", "epoch", axis);
+    put_level(&plot, r->epochs[0].label_entropy * r->factor, "ideal");
+    put_level(&plot, r->truth * r->factor, "truth");
     line(r, &plot, epoch_of, 1, train_information, r->factor, "train");
     line(r, &plot, epoch_of, 1, held_information, r->factor, "held");
     plot_close(&plot);
@@ -87,22 +105,18 @@ static void plot_accuracy(const struct run *r, FILE *out, const char *own)
 
 static void plot_softmax(const struct run *r, FILE *out, const char *own)
 {
-    double low = least(r, log_softmax), y = least(r, held_information), high = -INFINITY;
-    struct plot plot = {.out = out, .x0 = low * r->factor, .x1 = 0, .style = own};
+    struct plot plot = {.out = out, .x0 = INFINITY, .x1 = -INFINITY, .style = own};
     char axis[80];
 
     for (size_t i = 0; i < r->count; i++) {
-        high = fmax(high, r->epochs[i].label_entropy);
-        plot.x1 = fmax(plot.x1, log_softmax(&r->epochs[i]) * r->factor); /* PC-softmax goes above 0 */
+        plot.x0 = fmin(plot.x0, log_softmax(&r->epochs[i]) * r->factor);
+        plot.x1 = fmax(plot.x1, log_softmax(&r->epochs[i]) * r->factor);
     }
-    plot.y0 = fmax(fmin(y - 0.05 * (high - y), high), -high) * r->factor;
-    plot.y1 = (high + 0.05 * (high - y)) * r->factor;
+    span(r, least(r, held_information), &plot);
     (void)snprintf(axis, sizeof axis, "held-out I(X;Y), %s", r->units);
     plot_open(&plot, "As log-softmax rises, so does the information held out", "mean log-softmax in training", axis);
-    r->x[0] = plot.x0;
-    r->y[0] = r->y[1] = high * r->factor;
-    r->x[1] = plot.x1;
-    plot_line(&plot, r->x, r->y, 2, "ideal");
+    put_level(&plot, r->epochs[0].label_entropy * r->factor, "ideal");
+    put_level(&plot, r->truth * r->factor, "truth");
     line(r, &plot, log_softmax, r->factor, held_information, r->factor, "held");
     for (size_t i = 0; i < r->count; i++)
         plot_dot(&plot, log_softmax(&r->epochs[i]) * r->factor, held_information(&r->epochs[i]) * r->factor, 3, "dot");
@@ -165,9 +179,10 @@ static enum infomask_status put_file(const struct run *r, const char *folder, co
 }
 
 enum infomask_status report_training(const char *folder, const char *title, const struct infomask_train_epoch *epochs,
-                                     size_t count, enum view_units units, struct infomask_error *err)
+                                     size_t count, double truth, enum view_units units,
+                                     struct infomask_error *err)
 {
-    struct run run = {.title = title, .epochs = epochs, .count = count, .factor = view_units_factor(units),
+    struct run run = {.title = title, .epochs = epochs, .count = count, .truth = truth, .factor = view_units_factor(units),
                       .units = view_units_name(units), .x = malloc((count + 2) * sizeof(double)),
                       .y = malloc((count + 2) * sizeof(double))};
     enum infomask_status status = INFOMASK_OK;

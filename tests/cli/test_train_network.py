@@ -163,7 +163,19 @@ def test_a_pair_of_idx_files_is_split(train, data, tmp_path):
     assert result.json["samples"] == 1350 and result.json["held_out"]["samples"] == 150
 
 
+def test_a_task_of_known_information_bounds_what_is_learnt(train, tmp_path):
+    result = train("--data", "task:ref-imb-d2", "--arch", "linear:32,relu", "--epochs", 4, "--batch", 256, "--rate", 0.01, "--name",
+                   "m", "--json", "--report", tmp_path / "page")
+    report = result.json
+    information = report["held_out"]["mutual_information"]
+    assert report["truth"] == pytest.approx(1.2393, abs=1e-3)
+    assert report["truth"] - 0.15 < information["estimate"] < report["truth"] + 4 * information["standard_error"]
+    assert information["lower_limit"] < report["truth"]
+    assert 'class="truth"' in (tmp_path / "page" / "information.svg").read_text()
+
+
 @pytest.mark.parametrize("arguments, code, reason", [
+    (["--data", "task:nothing", "--name", "m"], 1, 'no task "nothing"'),
     (["--data", "DATA", "--name", "m", "--arch", "conv3x3:8,swish"], 1, 'layer 2, "swish"'),
     (["--data", "DATA", "--name", "m", "--epochs", "0"], 2, '"0" is not a value'),
     (["--data", "DATA", "--name", "m", "--augment", "crop"], 2, '"crop" is not a value of --augment here'),

@@ -1,0 +1,133 @@
+"""Files that must be refused: each with its status and words of its sentence."""
+import numpy as np
+from onnx import TensorProto, helper
+
+from net import HERE, Net
+
+REFUSALS = []
+
+
+def refuse(name, status, words, net=None, model=None, change=None, data=None):
+    """A file that is refused with that status, by a sentence that holds those words."""
+    model = model or (net.model() if net else None)
+    if change:
+        change(model)
+    (HERE / f"bad_{name}.onnx").write_bytes(data if data is not None else model.SerializeToString())
+    REFUSALS.append(f"bad_{name} {status} {words}")
+
+
+def small():
+    net = Net()
+    net.conv(4, 5, 3)
+    net.then("Relu")
+    net.then("GlobalAveragePool")
+    net.flatten()
+    net.linear(5, 3)
+    return net
+
+
+def refusals():
+    bad, unsupported, limit = "bad_model", "unsupported_model", "limit"
+
+    def initializer(model, i, **fields):
+        for key, value in fields.items():
+            if key == "dims":
+                del model.graph.initializer[i].dims[:]
+                model.graph.initializer[i].dims.extend(value)
+            else:
+                setattr(model.graph.initializer[i], key, value)
+
+    def attribute(model, node, name, ints):
+        for a in model.graph.node[node].attribute:
+            if a.name == name:
+                del a.ints[:]
+                a.ints.extend(ints)
+
+    net = small()
+    net.then("Loop")
+    refuse("operator", unsupported, "operator Loop (node 'Loop_", net)
+    net = small()
+    net.node("Relu", net.x, domain="com.example")
+    refuse("domain", unsupported, "operator Relu", net)
+    net = small()
+    net.then("LogSoftmax", axis=1)
+    refuse("log_softmax", unsupported, "operator LogSoftmax", net)
+    net = small()
+    net.then("Relu", mood=3)
+    refuse("attribute", unsupported, "attribute 'mood'", net)
+    refuse("opset_old", unsupported, "opset 6", small(), change=lambda m: setattr(m.opset_import[0], "version", 6))
+    refuse("opset_new", unsupported, "opset 99", small(), change=lambda m: setattr(m.opset_import[0], "version", 99))
+    refuse("ir", unsupported, "IR version 99", small(), change=lambda m: setattr(m, "ir_version", 99))
+    refuse("no_output", bad, "no output", small(), change=lambda m: m.graph.ClearField("output"))
+    net = Net()
+    net.then("Add", "relu2")
+    net.then("Relu")
+    refuse("cycle", bad, "missing, or made only behind it", net)
+    refuse("missing_weights", bad, "is missing", small(), change=lambda m: m.graph.initializer.pop(0))
+    refuse("twice", bad, "twice", small(),
+           change=lambda m: m.graph.node[1].output.__setitem__(0, m.graph.node[0].output[0]) or
+           m.graph.node[2].input.__setitem__(0, m.graph.node[0].output[0]))
+    refuse("weights_twice", bad, "there twice", small(), change=lambda m: m.graph.initializer.append(m.graph.initializer[0]))
+    refuse("dims_negative", bad, "wrong shape", small(), change=lambda m: initializer(m, 0, dims=[-5, 4, 3, 3]))
+    refuse("dims_overflow", bad, "wrong shape", small(),
+           change=lambda m: initializer(m, 0, dims=[1 << 30, 1 << 30, 1 << 30, 16]))
+    refuse("dims_rank", unsupported, "dimensions", small(), change=lambda m: initializer(m, 0, dims=[1] * 9))
+    refuse("data_short", bad, "not what its shape says", small(),
+           change=lambda m: initializer(m, 0, raw_data=m.graph.initializer[0].raw_data[:-4]))
+    refuse("data_none", bad, "0 elements", small(), change=lambda m: m.graph.initializer[0].ClearField("raw_data"))
+    refuse("data_type", unsupported, "data type 8", small(), change=lambda m: initializer(m, 0, data_type=8))
+    refuse("external", unsupported, "another file", small(), change=lambda m: initializer(m, 0, data_location=1))
+    refuse("not_finite", bad, "not finite", small(),
+           change=lambda m: initializer(m, 0, raw_data=b"\0\0\xc0\x7f" + m.graph.initializer[0].raw_data[4:]))
+    refuse("weights_rank", bad, "four dimensions", small(), change=lambda m: initializer(m, 0, dims=[180]))
+    refuse("channels", bad, "do not fit weights", small(), change=lambda m: initializer(m, 0, dims=[5, 3, 3, 4]))
+    net = Net()
+    net.conv(4, 5, 3, strides=[0, 1])
+    refuse("stride", bad, "strides", net)
+    net = Net()
+    net.conv(4, 5, 3, pads=[-1, 0, 0, 0])
+    refuse("pads", bad, "pads", net)
+    net = Net()
+    net.conv(4, 4, 3, dilations=[1 << 40, 1])
+    refuse("dilation", bad, "dilations", net)
+    net = Net()
+    net.conv(4, 4, 10)
+    refuse("too_large", bad, "does not fit an input of 9", net)
+    net = Net()
+    net.then("Add", "y")
+    model = net.model()
+    model.graph.input.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4, 9, 11]))
+    refuse("two_inputs", unsupported, "more than one input", model=model)
+    net = Net()
+    net.then("Transpose", perm=[1, 0, 2, 3])
+    refuse("batch_moved", unsupported, "batch dimension", net)
+    net = Net()
+    net.then("Reshape", net.ints(-1, 11))
+    refuse("batch_merged", unsupported, "batch dimension", net)
+    net = Net()
+    net.flatten()
+    net.linear(7, 3)
+    refuse("linear", bad, "do not fit weights", net)
+    net = Net()
+    net.then("Dropout", net.constant(np.float32(.5)), net.constant(np.bool_(True)))
+    refuse("training", unsupported, "training mode", net)
+    net = Net()
+    net.then("Pad", net.ints(0, 0, 1, 1, 0, 0, 1, 1))
+    net.then("Relu")
+    refuse("pad", unsupported, "Pad", net)
+    net = Net()
+    net.then("Div", net.constant(np.float32(0)))
+    refuse("zero", bad, "divides by zero", net)
+    net = Net()  # 4 MB of constants from a file of 4 KB, doubled at each step
+    c = net.weights(1, 1 << 10)
+    for _ in range(20):
+        c = net.node("Concat", c, c, axis=1)
+    net.node("Flatten", "x")
+    net.node("Add", net.x, c)
+    refuse("bomb", limit, "beyond what the size of its file allows", net)
+    net = Net()
+    net.then("Constant")
+    net.then("Relu")
+    refuse("constant_output", bad, "", net, change=lambda m: m.graph.node[0].input.pop())
+    refuse("text", bad, "not an ONNX model", data=b"<!DOCTYPE html><html><body>404</body></html>\n")
+    refuse("cut", bad, "not an ONNX model", data=small().model().SerializeToString()[:-700])

@@ -13,6 +13,9 @@
 /* `size` bytes, 64-byte aligned, uninitialised; NULL if there is no memory (or size overflows).  Free with aligned_free. */
 void *aligned_new(size_t size) __attribute__((warn_unused_result));
 void aligned_free(void *block);
+/* The same for blocks of megabytes: on a 2 MiB boundary, and the system is asked for pages of that size, so that walking
+ * through the block needs few translations of addresses. */
+void *aligned_new_large(size_t size) __attribute__((warn_unused_result));
 
 struct arena {
     unsigned char *base;

@@ -55,12 +55,16 @@ struct layer {
     float *scale, *shift;           /* BATCH_NORM: [c] */
     float *constant;                /* ADD, MUL: the constant operand in storage order */
     struct kernel_epilogue epilogue;
-    size_t bytes;
+    size_t bytes;                   /* of weights, filter or constants */
+    bool moved;                     /* filter is the model's */
 };
 
 enum infomask_status layer_init(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
                                 struct infomask_error *err);
 void layer_fini(struct layer *layer);
+/* Bytes of what a run reads most of; moves it to `to`, 64-byte aligned, which the caller keeps as long as the layer. */
+size_t layer_room(const struct layer *layer);
+void layer_move(struct layer *layer, unsigned char *to);
 /* The graph's last convolution or product: the head, which stays float32. */
 bool layer_is_last(const struct graph *graph, int node);
 
@@ -79,6 +83,7 @@ struct engine_model {
     struct engine_options options;
     struct engine_info info;
     struct layer *layers; /* one a node */
+    unsigned char *weights; /* all the layers', side by side */
     int layer_count;
     int first;            /* node that runs first: 1 behind a transposition of an NHWC input */
     int input, output;    /* tensors */

@@ -71,7 +71,7 @@ static enum infomask_status depthwise_init(struct layer *layer, const struct eng
     if (layer->filter == NULL || (bias != NULL && layer->bias == NULL))
         return no_memory(err);
     transpose(layer->filter, w->data, 1, m, taps);
-    layer->bytes = (taps + 1) * m * sizeof(float);
+    layer->bytes = taps * m * sizeof(float);
     return INFOMASK_OK;
 }
 
@@ -266,9 +266,39 @@ void layer_fini(struct layer *layer)
     for (int g = 0; layer->weights != NULL && g < layer->groups; g++)
         kernel_weights_fini(&layer->weights[g]);
     free(layer->weights);
-    aligned_free(layer->filter);
+    if (!layer->moved)
+        aligned_free(layer->filter);
     aligned_free(layer->bias);
     aligned_free(layer->scale);
     aligned_free(layer->shift);
     aligned_free(layer->constant);
+}
+
+static size_t filter_bytes(const struct layer *layer)
+{
+    return layer->filter == NULL ? 0 : layer->bytes;
+}
+
+size_t layer_room(const struct layer *layer)
+{
+    size_t bytes = arena_round(filter_bytes(layer));
+
+    for (int g = 0; layer->weights != NULL && g < layer->groups; g++)
+        bytes += arena_round(layer->weights[g].bytes);
+    return bytes;
+}
+
+void layer_move(struct layer *layer, unsigned char *to)
+{
+    if (layer->filter != NULL) {
+        memcpy(to, layer->filter, filter_bytes(layer));
+        aligned_free(layer->filter);
+        layer->filter = (float *)(void *)to;
+        layer->moved = true;
+        to += arena_round(filter_bytes(layer));
+    }
+    for (int g = 0; layer->weights != NULL && g < layer->groups; g++) {
+        kernel_weights_move(&layer->weights[g], to);
+        to += arena_round(layer->weights[g].bytes);
+    }
 }

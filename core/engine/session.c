@@ -72,7 +72,7 @@ enum infomask_status area_prepare(struct area *area, struct engine_session *sess
     if (bytes > area->bytes) {
         aligned_free(area->memory);
         area->bytes = 0;
-        area->memory = aligned_new(bytes);
+        area->memory = aligned_new_large(bytes);
         if (area->memory == NULL)
             return error_set(err, INFOMASK_MEMORY, "no memory for a run of %d x %d", plan->w, plan->h);
         area->bytes = bytes;

@@ -66,8 +66,18 @@ void kernel_weights_fini(struct kernel_weights *weights)
 {
     if (weights == NULL)
         return;
-    aligned_free(weights->data);
+    if (!weights->moved)
+        aligned_free(weights->data);
     aligned_free(weights->bias);
     aligned_free(weights->scale);
     *weights = (struct kernel_weights){0};
+}
+
+void kernel_weights_move(struct kernel_weights *weights, void *to)
+{
+    memcpy(to, weights->data, weights->bytes);
+    if (!weights->moved)
+        aligned_free(weights->data);
+    weights->data = to;
+    weights->moved = true;
 }

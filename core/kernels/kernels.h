@@ -49,8 +49,9 @@ struct kernel_weights {
     int segments, segment_k, n;
     int panels;        /* column groups; a gemm call may do any range of them */
     int panel_columns; /* panel p has columns [p * panel_columns, (p + 1) * panel_columns), the last one all up to n */
-    void *data;        /* the table's own format, 64-byte aligned, owned */
+    void *data;        /* the table's own format, 64-byte aligned, owned unless kernel_weights_move was called */
     size_t bytes;
+    bool moved;
     float *bias;  /* [n rounded up], zero-filled; owned */
     float *scale; /* U8: per output column; else NULL */
 };
@@ -155,6 +156,8 @@ const struct kernel_table *kernels_best(void);
 enum infomask_status kernels_named(const char *name, const struct kernel_table **table, struct infomask_error *err);
 
 void kernel_weights_fini(struct kernel_weights *weights);
+/* Moves the data (weights->bytes) to `to`, 64-byte aligned, which the caller keeps as long as the weights. */
+void kernel_weights_move(struct kernel_weights *weights, void *to);
 
 /* Holds OpenBLAS to one thread and makes the calling thread's work buffer; each worker calls it once at start. */
 void kernels_warm_up(void);

@@ -51,6 +51,7 @@ static void arena_hands_out_aligned_blocks(void **state)
     assert_ptr_equal(arena_take(&arena, 100), a);
     arena_fini(&arena);
     assert_null(aligned_new(SIZE_MAX - 3));
+    assert_null(aligned_new_large(SIZE_MAX - 3));
 }
 
 /* FIPS 180-4 example */

@@ -16,8 +16,10 @@ static int reflect(int i, int n)
     return i < n ? i : period - 1 - i;
 }
 
-/* A row of column sums with its reflected ends (w + 2 radius pixels of four doubles). */
-size_t pixels_box_scratch(int w, int radius) { return ((size_t)w + 2 * (size_t)radius) * 4; }
+/* A row of column sums with its reflected ends: w + 2 radius pixels of four doubles, and one that is read in vain. */
+static size_t line_size(int w, int radius) { return ((size_t)w + 2 * (size_t)radius + 1) * 4; }
+
+size_t pixels_box_scratch(int w, int radius) { return 2 * line_size(w, radius); }
 
 static void add_row(double *sum, const float *row, size_t n)
 {
@@ -25,10 +27,10 @@ static void add_row(double *sum, const float *row, size_t n)
         sum[i] += (double)row[i];
 }
 
-CPU_CLONES static void slide_row(double *sum, const float *enter, const float *leave, size_t n)
+CPU_CLONES static void slide_row(const double *from, const float *enter, const float *leave, size_t n, double *sum)
 {
     for (size_t i = 0; i < n; i++)
-        sum[i] += (double)enter[i] - (double)leave[i];
+        sum[i] = from[i] + ((double)enter[i] - (double)leave[i]);
 }
 
 static void reflect_ends(double *line, int w, int radius)
@@ -41,34 +43,63 @@ static void reflect_ends(double *line, int w, int radius)
     }
 }
 
-CPU_CLONES static void slide_columns(const double *line, int w, int radius, double scale, float *out)
+typedef double four_doubles __attribute__((vector_size(32)));
+typedef float four_floats __attribute__((vector_size(16)));
+
+/* A line's window sum: its mean out, and one pixel on. */
+static inline void slide(four_doubles *sum, const double *line, size_t window, double scale, float *out)
+{
+    four_doubles enter, leave, factor = {scale, scale, scale, scale};
+    four_floats mean = __builtin_convertvector(*sum * factor, four_floats);
+
+    memcpy(out, &mean, sizeof mean);
+    memcpy(&enter, line + window, sizeof enter);
+    memcpy(&leave, line, sizeof leave);
+    *sum += enter - leave;
+}
+
+/* Two lines at once: each sum waits for the one before it, so that one line leaves half of the processor idle.  Both may
+ * be the same.  (The last step reads a pixel behind the window: there is one.) */
+CPU_CLONES static void slide_columns(const double *line, const double *next, int w, int radius, double scale,
+                                     float *out, float *out_next)
 {
     size_t window = 4 * (2 * (size_t)radius + 1);
-    double sum[4] = {0};
+    four_doubles sum = {0}, sum_next = {0}, value;
 
-    for (size_t i = 0; i < window; i++)
-        sum[i % 4] += line[i];
-    for (int x = 0; x < w - 1; x++, out += 4, line += 4)
-        for (int c = 0; c < 4; c++) {
-            out[c] = (float)(sum[c] * scale);
-            sum[c] += line[window + (size_t)c] - line[c];
-        }
-    for (int c = 0; c < 4; c++)
-        out[c] = (float)(sum[c] * scale);
+    for (size_t i = 0; i < window; i += 4) {
+        memcpy(&value, line + i, sizeof value);
+        sum += value;
+        memcpy(&value, next + i, sizeof value);
+        sum_next += value;
+    }
+    for (size_t x = 0; x < 4 * (size_t)w; x += 4) {
+        slide(&sum, line + x, window, scale, out + x);
+        slide(&sum_next, next + x, window, scale, out_next + x);
+    }
 }
+
+static const float *reflected_row(const float *in, int y, int h, size_t row) { return in + (size_t)reflect(y, h) * row; }
 
 void pixels_box4(const float *in, int h, int w, int radius, float *out, double *scratch)
 {
-    size_t row = 4 * (size_t)w;
-    double *sum = scratch + 4 * (size_t)radius, side = 2.0 * radius + 1.0;
+    size_t row = 4 * (size_t)w, end = 4 * (size_t)radius;
+    double *line = scratch, *next = scratch + line_size(w, radius), side = 2.0 * radius + 1.0;
 
-    memset(sum, 0, row * sizeof(double));
+    memset(scratch, 0, pixels_box_scratch(w, radius) * sizeof(double));
     for (int k = -radius; k <= radius; k++)
-        add_row(sum, in + (size_t)reflect(k, h) * row, row);
-    for (int y = 0; y < h; y++) {
-        reflect_ends(scratch, w, radius);
-        slide_columns(scratch, w, radius, 1.0 / (side * side), out + (size_t)y * row);
-        slide_row(sum, in + (size_t)reflect(y + radius + 1, h) * row, in + (size_t)reflect(y - radius, h) * row, row);
+        add_row(line + end, reflected_row(in, k, h, row), row);
+    for (int y = 0; y < h; y += 2) {
+        float *to = out + (size_t)y * row;
+        slide_row(line + end, reflected_row(in, y + radius + 1, h, row), reflected_row(in, y - radius, h, row), row,
+                  next + end);
+        reflect_ends(line, w, radius);
+        reflect_ends(next, w, radius);
+        if (y + 1 < h)
+            slide_columns(line, next, w, radius, 1.0 / (side * side), to, to + row);
+        else
+            slide_columns(line, line, w, radius, 1.0 / (side * side), to, to);
+        slide_row(next + end, reflected_row(in, y + radius + 2, h, row), reflected_row(in, y + 1 - radius, h, row), row,
+                  line + end);
     }
 }
 

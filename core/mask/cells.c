@@ -34,11 +34,30 @@ CPU_CLONES static void channel_moments(const float *t, int n, int c, double *mom
 
 static double length_of(const float *v, int n)
 {
-    double part[4] = {0};
+    double part[4] = {0}, sum = 0;
+    int i = 0;
 
-    for (int i = 0; i < n; i++)
-        part[i & 3] += (double)v[i] * (double)v[i];
-    return sqrt((part[0] + part[1]) + (part[2] + part[3]));
+    for (; i + 4 <= n; i += 4)
+        for (int l = 0; l < 4; l++)
+            part[l] += (double)v[i + l] * (double)v[i + l];
+    for (; i < n; i++)
+        sum += (double)v[i] * (double)v[i];
+    return sqrt((part[0] + part[1]) + (part[2] + part[3]) + sum);
+}
+
+/* Cells [n, c] standardised, each `length` long, into rows of `total`. */
+CPU_CLONES static void standardise(const float *t, int n, int c, const double *moments, double length, float *x,
+                                   int total)
+{
+    for (int i = 0; i < n; i++) {
+        float *row = x + (size_t)i * (size_t)total, factor;
+        const float *v = t + (size_t)i * (size_t)c;
+        for (int j = 0; j < c; j++)
+            row[j] = (float)(((double)v[j] - moments[j]) * moments[c + j]);
+        factor = (float)(length / (length_of(row, c) + LEAST_LENGTH));
+        for (int j = 0; j < c; j++)
+            row[j] *= factor;
+    }
 }
 
 enum infomask_status mask_cells_part(const float *t, int n, int c, double weight, float *x, int total, int at,
@@ -49,15 +68,7 @@ enum infomask_status mask_cells_part(const float *t, int n, int c, double weight
     if (moments == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the graph of cells");
     channel_moments(t, n, c, moments);
-    for (int i = 0; i < n; i++) {
-        float *row = x + (size_t)i * (size_t)total + at;
-        const float *v = t + (size_t)i * (size_t)c;
-        for (int j = 0; j < c; j++)
-            row[j] = (float)(((double)v[j] - moments[j]) * moments[c + j]);
-        float factor = (float)(sqrt(weight) / (length_of(row, c) + LEAST_LENGTH));
-        for (int j = 0; j < c; j++)
-            row[j] *= factor;
-    }
+    standardise(t, n, c, moments, sqrt(weight), x + at, total);
     free(moments);
     return INFOMASK_OK;
 }

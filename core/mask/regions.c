@@ -82,9 +82,11 @@ static struct mask_region run_region(const struct run *run, int y, const float *
     r.pixels = (size_t)r.width;
     r.peak_x = run->from;
     r.peak_y = y;
-    r.peak = value[run->from];
     r.sum_x = r.width * (run->from + run->to - 1) / 2.0;
     r.sum_y = (double)r.width * y;
+    if (value == NULL)
+        return r;
+    r.peak = value[run->from];
     for (int x = run->from; x < run->to; x++) {
         r.sum += value[x] > 0 ? (double)value[x] : 0;
         r.signed_sum += (double)value[x];
@@ -128,6 +130,21 @@ static bool place_run(struct finder *f, struct run *run, int y, const float *val
     return true;
 }
 
+/* The first column at or after x that is set; w without one. */
+static int next_set(const uint8_t *row, int x, int w)
+{
+    uint64_t eight;
+
+    for (; x + 8 <= w; x += 8) {
+        memcpy(&eight, row + x, sizeof eight);
+        if (eight != 0)
+            break;
+    }
+    while (x < w && row[x] == 0)
+        x++;
+    return x;
+}
+
 static int cut_runs(const uint8_t *row, int w, struct run *runs)
 {
     int count = 0;
@@ -135,8 +152,7 @@ static int cut_runs(const uint8_t *row, int w, struct run *runs)
     for (int x = 0; x < w;) {
         const uint8_t *end;
         int from;
-        while (x < w && row[x] == 0)
-            x++;
+        x = next_set(row, x, w);
         if (x == w)
             break;
         from = x;
@@ -309,9 +325,9 @@ static enum infomask_status find_all(const uint8_t *marks, int h, int w, uint8_t
 {
     struct finder f;
     size_t capacity = 0;
-    float *values = calloc((size_t)w, sizeof *values);
+    float *values = value != NULL ? malloc((size_t)w * sizeof *values) : NULL;
     uint8_t *row = malloc((size_t)w);
-    bool fine = finder_init(&f, w) && values != NULL && row != NULL;
+    bool fine = finder_init(&f, w) && (values != NULL || value == NULL) && row != NULL;
 
     *strokes = (struct mask_strokes){0};
     for (int y = 0; fine && y < h; y++) {
@@ -413,13 +429,16 @@ static enum infomask_status drop_small(uint8_t *mask, int h, int w, uint8_t pixe
     struct run *runs = malloc(((size_t)w / 2 + 1) * sizeof *runs);
     uint8_t *row = malloc((size_t)w);
     size_t at = 0, largest = 0;
+    bool any = false;
     enum infomask_status status =
         runs == NULL || row == NULL ? no_memory(err) : find_all(mask, h, w, pixel, NULL, NULL, &all, err);
 
     for (int i = 0; status == INFOMASK_OK && i < all.count; i++)
         largest = all.region[i].pixels > largest ? all.region[i].pixels : largest;
     least = least < largest ? least : largest;
-    for (int y = 0; status == INFOMASK_OK && y < h; y++) {
+    for (int i = 0; status == INFOMASK_OK && i < all.count; i++)
+        any = any || all.region[i].pixels < least;
+    for (int y = 0; any && y < h; y++) {
         uint8_t *to = mask + (size_t)y * (size_t)w;
         int count;
         select_row(to, w, pixel, row);

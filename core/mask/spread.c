@@ -49,11 +49,15 @@ CPU_CLONES static void product(const float *a, int n, const float *x, float *y)
 
 static double dot(const float *a, const float *b, int n)
 {
-    double part[4] = {0};
+    double part[4] = {0}, sum = 0;
+    int i = 0;
 
-    for (int i = 0; i < n; i++)
-        part[i & 3] += (double)a[i] * (double)b[i];
-    return (part[0] + part[1]) + (part[2] + part[3]);
+    for (; i + 4 <= n; i += 4)
+        for (int l = 0; l < 4; l++)
+            part[l] += (double)a[i + l] * (double)b[i + l];
+    for (; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return (part[0] + part[1]) + (part[2] + part[3]) + sum;
 }
 
 CPU_CLONES static void row_sums(const float *a, int n, double *sums)
@@ -61,12 +65,18 @@ CPU_CLONES static void row_sums(const float *a, int n, double *sums)
     memset(sums, 0, (size_t)n * sizeof *sums);
     for (int i = 0; i < n; i++) {
         const float *row = a + (size_t)i * (size_t)n;
-        double part[4] = {0};
-        for (int j = i + 1; j < n; j++) {
-            part[j & 3] += (double)row[j];
+        double part[4] = {0}, sum = (double)row[i];
+        int j = i + 1;
+        for (; j + 4 <= n; j += 4)
+            for (int l = 0; l < 4; l++) {
+                part[l] += (double)row[j + l];
+                sums[j + l] += (double)row[j + l];
+            }
+        for (; j < n; j++) {
+            sum += (double)row[j];
             sums[j] += (double)row[j];
         }
-        sums[i] += (part[0] + part[1]) + (part[2] + part[3]) + (double)row[i];
+        sums[i] += (part[0] + part[1]) + (part[2] + part[3]) + sum;
     }
 }
 

@@ -109,12 +109,13 @@ static enum infomask_status class_maps(struct chain *chain, const float *logits,
     enum infomask_status status = INFOMASK_OK;
 
     for (int i = 0; i < plan->count && status == INFOMASK_OK; i++) {
-        int target = plan->targets[i], n = chain->rows * chain->columns;
+        int target = plan->targets[i], n = chain->rows * chain->columns, other = target;
         chain->map[i] = floats((size_t)n);
         if (chain->map[i] == NULL)
             return no_memory(err);
-        status = mask_class_map(&chain->head, methods[plan->options->method], target,
-                                mask_other_class(logits, chain->head.classes, target), chain->features.data, n,
+        if (plan->options->method == INFOMASK_INFOCAM_PLUS)
+            other = mask_other_class(logits, chain->head.classes, target);
+        status = mask_class_map(&chain->head, methods[plan->options->method], target, other, chain->features.data, n,
                                 chain->map[i], err);
     }
     return status;

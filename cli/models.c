@@ -1,9 +1,11 @@
 /* infomask models: what can be asked. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/places.h"
+#include "cli/quantize.h"
 #include "cli/work.h"
 
 enum { FLAG_JSON = 300, FLAG_LABELS };
@@ -116,7 +118,7 @@ int cmd_models(int argc, char **argv)
     struct listing listing = {0};
     const struct cli_spec spec = {
         .usage = "models [OPTION]... [MODEL]",
-        .about = "Lists the models that can be asked, or shows one of them.",
+        .about = "Lists the models that can be asked, or shows one of them.  `infomask models quantize` makes int8 weights.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " models compute ",
@@ -126,7 +128,11 @@ int cmd_models(int argc, char **argv)
     struct cli cli;
     struct model_options options;
     struct infomask_error err;
-    int code = cli_open(&cli, &spec, argc, argv);
+    int code;
+
+    if (argc > 1 && strcmp(argv[1], "quantize") == 0)
+        return models_quantize(argc - 1, argv + 1);
+    code = cli_open(&cli, &spec, argc, argv);
 
     if (code >= 0)
         return code;

@@ -154,6 +154,16 @@ static enum infomask_status walk_folder(struct photo_list *list, find_class *fin
     return status;
 }
 
+enum infomask_status photo_list_all(struct photo_list *list, const char *folder, struct infomask_error *err)
+{
+    struct walk walk = {.list = list};
+    enum infomask_status status = walk_class(&walk, folder, 0, 1, err);
+
+    if (status == INFOMASK_OK && list->count == 0)
+        status = error_set(err, INFOMASK_ARGUMENT, "%.200s: no photos", folder);
+    return status;
+}
+
 static enum infomask_status find_in_model(void *context, const char *name, int *label, struct infomask_error *err)
 {
     return model_find_class(context, name, label, err) == MODEL_CLASS_FOUND ? INFOMASK_OK : INFOMASK_ARGUMENT;

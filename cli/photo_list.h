@@ -33,6 +33,9 @@ struct class_names {
 enum infomask_status photo_list_classes(struct photo_list *list, struct class_names *names, const char *folder,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 void class_names_fini(struct class_names *names);
+/* Every file under the folder, at any depth, whatever it shows. */
+enum infomask_status photo_list_all(struct photo_list *list, const char *folder, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Lines of PATH<tab>CLASS; a relative path counts from the list's own folder; empty lines and #... are left out. */
 enum infomask_status photo_list_file(struct photo_list *list, const struct model *model, const char *file,
                                      struct infomask_error *err) __attribute__((warn_unused_result));

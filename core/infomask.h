@@ -83,6 +83,7 @@ struct infomask_model_spec {
     float dropout;             /* noise before the head when samples are asked for; 0: none */
     const char *isa;           /* "ref", "blas", "avx2", "avx512"; NULL: the best of this processor */
     enum infomask_precision precision;
+    const char *int8_path;     /* INFOMASK_INT8: the file of its weights (infomask_quantize) */
     size_t arena_limit;        /* bytes per session; 0: 256 MiB */
 
     /* The folder's own mask settings; 0 or NULL: the built-in ones. */

@@ -168,4 +168,40 @@ enum infomask_status infomask_table_estimate(const struct infomask_table *table,
                                              const struct infomask_table_options *options, struct pool *pool,
                                              struct infomask_table_result *result, struct infomask_error *err);
 
+/* ---- int8: a network's weights quantised on photos ----------------------------------------------------------------- */
+
+struct infomask_quantize_options {
+    const struct infomask_model_spec *model; /* the precision in it does not matter */
+    const char *output; /* file of weights to write; NULL: none */
+    size_t photos;
+    /* Photo i's bytes, malloc'ed; called by any thread.  A photo that cannot be read is left out. */
+    enum infomask_status (*read)(void *context, size_t i, char **bytes, size_t *size, struct infomask_error *err);
+    const struct infomask_limits *limits; /* of photos; NULL: the default ones */
+    int crops;    /* to calibrate on; 0: 96 */
+    int held_out; /* to measure on; 0: 500 */
+    uint64_t seed;
+    const char *const *keep; /* layers to keep in bf16: names of their outputs, or shell patterns of them */
+    int keep_count;
+    bool nearest; /* plain rounding instead of the recipe, to compare it with */
+    /* Before each layer and each step of the measurement, from the calling thread; may be NULL. */
+    void (*progress)(void *context, const char *what, int done, int of);
+    void *context;
+};
+
+/* A crop is a random square of 0.4 to 1 times the photo's shorter side (of the photo's own shape where the model squashes
+ * it); each photo's first one is what classification sees. */
+struct infomask_quantized {
+    int layers, kept;
+    size_t photos, left_out, held_out_photos; /* calibrated on, unreadable, measured on */
+    int crops, held_out;
+    bool apart;                   /* the photos measured on were not calibrated on: there are at least 8 */
+    double agreement;             /* share of crops with the best class of float32 */
+    double log_probability_error; /* nats, root mean square over float32's 5 best classes */
+    double sure, sure_agreement;  /* share of crops whose best class has half of the probability, and theirs (else NAN) */
+};
+
+/* The same photos, options and kernels give the same file for any number of threads. */
+enum infomask_status infomask_quantize(const struct infomask_quantize_options *options, struct pool *pool,
+                                       struct infomask_quantized *result, struct infomask_error *err);
+
 #endif

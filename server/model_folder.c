@@ -430,7 +430,7 @@ static enum infomask_precision choose_precision(const char *isa, const struct pr
     return INFOMASK_F32;
 }
 
-/* The network's file: the one of the precision asked for. */
+/* The network's file, and that of its quantised weights if the precision asks for them. */
 static void read_network(struct reader *reader, struct model_folder *folder, enum infomask_precision precision,
                          const char *isa)
 {
@@ -445,9 +445,10 @@ static void read_network(struct reader *reader, struct model_folder *folder, enu
         precision = choose_precision(isa, &bf16, &int8);
     folder->spec.precision = precision;
     if (precision == INFOMASK_INT8) {
-        file = int8.file;
-        if (file == NULL)
+        if (int8.file == NULL)
             reader_fails(reader, "precisions.int8.file", "is missing: this model has no int8 version");
+        folder->int8_path = own_file(reader, folder->path, "precisions.int8.file", int8.file);
+        folder->spec.int8_path = folder->int8_path;
     }
     folder->network_path = own_file(reader, folder->path, "file", file);
     folder->spec.path = folder->network_path;
@@ -521,6 +522,7 @@ void model_folder_fini(struct model_folder *folder)
     free(folder->path);
     free(folder->network_path);
     free(folder->labels_path);
+    free(folder->int8_path);
     free(folder->prior);
     free(folder->logit_prior);
     *folder = (struct model_folder){0};
@@ -529,7 +531,7 @@ void model_folder_fini(struct model_folder *folder)
 struct model_stamp model_folder_stamp(const struct model_folder *folder)
 {
     char *document = file_join(folder->path, "model.json");
-    const char *files[MODEL_FOLDER_FILES] = {document, folder->network_path, folder->labels_path};
+    const char *files[MODEL_FOLDER_FILES] = {document, folder->network_path, folder->labels_path, folder->int8_path};
     struct model_stamp stamp = {0};
     struct stat at;
 

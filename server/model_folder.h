@@ -8,7 +8,7 @@
 #include "server/json.h"
 #include "server/labels.h"
 
-#define MODEL_FOLDER_FILES 3
+#define MODEL_FOLDER_FILES 4
 
 /* What tells that a folder's files were changed. */
 struct model_stamp {
@@ -21,7 +21,7 @@ struct model_folder {
     const char *name, *version;      /* the document's */
     struct json *document;           /* model.json, unknown keys included */
     struct labels labels;            /* count 0: the folder has none */
-    char *network_path, *labels_path;
+    char *network_path, *labels_path, *int8_path; /* int8_path: where the precision wants it */
     double *prior, *logit_prior;     /* [labels.count]; NULL: not given as numbers */
     struct infomask_model_spec spec; /* its pointers belong to this struct */
     struct model_stamp stamp;

@@ -118,6 +118,11 @@ uint64_t model_serial(const struct model *model)
     return model->serial;
 }
 
+const char *model_folder_path(const struct model *model)
+{
+    return model->folder.path;
+}
+
 const char *model_version(const struct model *model)
 {
     return model->folder.version;

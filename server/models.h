@@ -34,6 +34,7 @@ struct model *model_hold(struct model *model); /* one more reference; returns th
 void model_release(struct model *model);       /* the last one frees it; NULL does nothing */
 
 const char *model_name(const struct model *model);
+const char *model_folder_path(const struct model *model); /* where it was read from */
 const char *model_version(const struct model *model);
 uint64_t model_serial(const struct model *model); /* random, of this loading: no other model has it */
 struct infomask_model *model_core(const struct model *model);

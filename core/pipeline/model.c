@@ -9,6 +9,7 @@
 #include "core/info/info.h"
 #include "core/mask/mask.h"
 #include "core/pipeline/pipeline.h"
+#include "core/quant/quant.h"
 
 double pipeline_now(void)
 {
@@ -48,9 +49,8 @@ static enum infomask_status filter_named(const char *name, enum image_filter *fi
     return error_set(err, INFOMASK_BAD_MODEL, "resize \"%.40s\" is none of bicubic, bilinear, nearest, lanczos", name);
 }
 
-/* The network from its file, through every pass. */
-static enum infomask_status read_network(const struct infomask_model_spec *spec, struct graph **graph,
-                                         struct infomask_error *err)
+enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, struct graph **graph,
+                                    struct infomask_error *err)
 {
     enum infomask_status status = onnx_read(spec->path, spec->output, graph, err);
 
@@ -65,12 +65,25 @@ static enum infomask_status read_network(const struct infomask_model_spec *spec,
     return status;
 }
 
+/* The quantised weights, if the precision wants them. */
+static enum infomask_status read_int8(const struct infomask_model *model, const struct infomask_model_spec *spec,
+                                      struct quant **quant, struct infomask_error *err)
+{
+    if (spec->precision != INFOMASK_INT8)
+        return INFOMASK_OK;
+    if (spec->int8_path == NULL)
+        return error_set(err, INFOMASK_BAD_MODEL, "this model has no int8 weights: infomask models quantize makes them");
+    return quant_read(spec->int8_path, model->info.sha256, quant, err);
+}
+
+/* int8: the quantised weights, if somebody has them; else they are read where they are needed. */
 static enum infomask_status load_network(struct infomask_model *model, const struct infomask_model_spec *spec,
-                                         struct infomask_error *err)
+                                         const struct quant *int8, struct infomask_error *err)
 {
     struct engine_options options = {.precision = (enum engine_precision)spec->precision,
                                      .arena_limit = spec->arena_limit,
                                      .head_dropout = spec->dropout};
+    struct quant *quant = NULL;
     struct graph *graph = NULL;
     enum infomask_status status = INFOMASK_OK;
 
@@ -79,12 +92,18 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     if (spec->isa != NULL)
         status = kernels_named(spec->isa, &options.kernels, err);
     if (status == INFOMASK_OK)
-        status = read_network(spec, &graph, err);
+        status = int8 != NULL ? INFOMASK_OK : read_int8(model, spec, &quant, err);
+    if (status == INFOMASK_OK)
+        status = pipeline_graph(spec, &graph, err);
     if (status != INFOMASK_OK) {
         graph_free(graph);
+        quant_free(quant);
         return status;
     }
+    int8 = int8 != NULL ? int8 : quant;
+    options.int8 = int8 != NULL ? &int8->int8 : NULL;
     status = engine_model_create(&model->engine, graph, &options, err);
+    quant_free(quant);
     if (status == INFOMASK_OK)
         model->network = engine_model_info(model->engine);
     model->kernels = options.kernels != NULL ? options.kernels : kernels_best();
@@ -193,7 +212,7 @@ static enum infomask_status copy_spec(struct infomask_model *model, const struct
     struct infomask_model_spec *own = &model->spec;
 
     *own = *spec;
-    own->path = own->output = own->resize = own->isa = own->mask_threshold = NULL;
+    own->path = own->output = own->resize = own->isa = own->mask_threshold = own->int8_path = NULL;
     own->prior = own->logit_prior = NULL;
     if (spec->mask_threshold != NULL) {
         own->mask_threshold = strdup(spec->mask_threshold);
@@ -208,8 +227,8 @@ static enum infomask_status copy_spec(struct infomask_model *model, const struct
     return INFOMASK_OK;
 }
 
-enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **out,
-                                         struct infomask_error *err)
+static enum infomask_status load(const struct infomask_model_spec *spec, const struct quant *int8,
+                                 struct infomask_model **out, struct infomask_error *err)
 {
     struct infomask_model *model = calloc(1, sizeof *model);
     enum infomask_status status;
@@ -220,7 +239,7 @@ enum infomask_status infomask_model_load(const struct infomask_model_spec *spec,
     if (status == INFOMASK_OK)
         status = sha256_file(spec->path, model->info.sha256, err);
     if (status == INFOMASK_OK)
-        status = load_network(model, spec, err);
+        status = load_network(model, spec, int8, err);
     if (status == INFOMASK_OK)
         status = check_network(model->network, spec, err);
     if (status == INFOMASK_OK)
@@ -236,6 +255,21 @@ enum infomask_status infomask_model_load(const struct infomask_model_spec *spec,
     set_info(model);
     *out = model;
     return INFOMASK_OK;
+}
+
+enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **model,
+                                         struct infomask_error *err)
+{
+    return load(spec, NULL, model, err);
+}
+
+enum infomask_status pipeline_load_int8(const struct infomask_model_spec *spec, const struct quant *int8,
+                                        struct infomask_model **model, struct infomask_error *err)
+{
+    struct infomask_model_spec own = *spec;
+
+    own.precision = INFOMASK_INT8;
+    return load(&own, int8, model, err);
 }
 
 void infomask_model_free(struct infomask_model *model)

@@ -56,6 +56,15 @@ struct infomask_session {
 /* Milliseconds of the monotonic clock. */
 double pipeline_now(void);
 
+/* The network from its file, through every pass; on failure it may be there, to be freed. */
+enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, struct graph **graph,
+                                    struct infomask_error *err);
+
+/* The model with quantised weights that are in no file yet. */
+struct quant;
+enum infomask_status pipeline_load_int8(const struct infomask_model_spec *spec, const struct quant *int8,
+                                        struct infomask_model **model, struct infomask_error *err);
+
 /* What classification sees of a photo of that size, as the model folder says (crop or squash). */
 struct image_view pipeline_view(const struct infomask_model *model, int width, int height);
 

@@ -37,7 +37,7 @@ struct quant_options {
     const float *pictures; /* [count, h, w, channels], as the network takes them */
     int count, h, w;
     float input_low, input_high; /* range of the network's input; equal: as seen in the pictures */
-    const char *const *keep; /* layers (names of their outputs) to keep in bf16 */
+    const char *const *keep; /* layers to keep in bf16: names of their outputs, or shell patterns of them */
     int keep_count;
     bool nearest; /* plain rounding and the biases as they are: what the method is compared with */
     struct pool *pool;

@@ -1,4 +1,5 @@
 /* The whole recipe, layer by layer. */
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,9 +96,9 @@ static enum infomask_status check_kept(const struct quant_options *options, cons
     for (int i = 0; i < options->keep_count; i++) {
         bool found = false;
         for (int j = 0; j < sites->count; j++)
-            found = found || strcmp(options->keep[i], sites->list[j].tensor) == 0;
+            found = found || fnmatch(options->keep[i], sites->list[j].tensor, 0) == 0;
         if (!found)
-            return error_set(err, INFOMASK_ARGUMENT, "no layer that can be quantised has the output '%.80s'",
+            return error_set(err, INFOMASK_ARGUMENT, "no layer that can be quantised has an output like '%.80s'",
                              options->keep[i]);
     }
     return INFOMASK_OK;

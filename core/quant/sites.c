@@ -1,4 +1,5 @@
 /* Which layers can be quantised, and what the graph alone says about them. */
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static bool is_input(const struct graph *graph, int tensor)
 static bool is_kept(const struct quant_options *options, const char *tensor)
 {
     for (int i = 0; i < options->keep_count; i++)
-        if (strcmp(options->keep[i], tensor) == 0)
+        if (fnmatch(options->keep[i], tensor, 0) == 0)
             return true;
     return false;
 }

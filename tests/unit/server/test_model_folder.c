@@ -174,7 +174,7 @@ static void a_whole_document_is_read(void **state)
         "\"mean\":[1],\"std\":[2,3,4],\"layout\":\"NHWC\",\"gamma\":2},\"prior\":[1,2,1],\"logit_prior\":\"uniform\","
         "\"objective\":\"pc-softmax\",\"dropout\":0.5,\"label_smoothing\":0.1,\"temperature\":2,\"output\":\"y\","
         "\"output_kind\":\"probabilities\",\"mask\":{\"threshold\":\"nats:1.0\",\"resolution\":64,"
-        "\"min_evidence\":0.5,\"window\":3},\"precisions\":{\"int8\":{\"file\":\"q.onnx\",\"agreement\":0.99}},"
+        "\"min_evidence\":0.5,\"window\":3},\"precisions\":{\"int8\":{\"file\":\"q.int8\",\"agreement\":0.99}},"
         "\"licence\":\"CC0-1.0\",\"source\":\"here\",\"mine\":{\"a\":1}}";
     struct model_folder folder;
     struct heard heard = {0};
@@ -206,7 +206,8 @@ static void a_whole_document_is_read(void **state)
     assert_int_equal(json_count(json_get(folder.document, "mine")), 1);
     model_folder_fini(&folder);
     assert_int_equal(read_folder(*state, document, INFOMASK_INT8, &folder, NULL, NULL), INFOMASK_OK);
-    assert_non_null(strstr(folder.spec.path, "/q.onnx"));
+    assert_non_null(strstr(folder.spec.path, "/net.onnx"));
+    assert_non_null(strstr(folder.spec.int8_path, "/q.int8"));
     model_folder_fini(&folder);
 }
 

@@ -170,6 +170,29 @@ static void noise_is_seeded_and_sandwiches(void **state)
     infomask_classification_fini(&b);
 }
 
+/* E2: E L_1 <= E L_2 <= ... over the noise.  E L_1 is the same for every S, so what must rise is the mean of L_S - L_1,
+ * here over seeds and labels; it grows like 1 - 1 / S. */
+static void noise_bounds_rise_with_the_passes(void **state)
+{
+    static const int passes[] = {1, 2, 4, 16};
+    double before = -1, gap = 0;
+
+    for (size_t p = 0; p < sizeof passes / sizeof *passes; p++) {
+        gap = 0;
+        for (uint64_t seed = 0; seed < 6; seed++) {
+            struct infomask_classify_options options = {.samples = passes[p], .seed = seed};
+            struct infomask_classification result;
+            classify(*state, 1, &options, &result);
+            for (int i = 0; i < CLASSES; i++)
+                gap += (result.noise_ls[i] - result.noise_l1[i]) / CLASSES / 6;
+            infomask_classification_fini(&result);
+        }
+        assert_true(gap >= 0 && gap > 1.1 * before);
+        before = gap;
+    }
+    assert_true(gap > 1e-3);
+}
+
 static void a_batch_gives_what_single_passes_give(void **state)
 {
     struct fixture *f = *state;
@@ -253,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_the_golden_ones),     cmocka_unit_test(numbers_belong_together),
         cmocka_unit_test(a_given_prior_moves_the_pmi),    cmocka_unit_test(noise_is_seeded_and_sandwiches),
+        cmocka_unit_test(noise_bounds_rise_with_the_passes),
         cmocka_unit_test(a_batch_gives_what_single_passes_give), cmocka_unit_test(cells_average_to_the_pmi),
     };
     return cmocka_run_group_tests_name("classify", tests, set_up, tear_down);

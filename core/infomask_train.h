@@ -141,16 +141,17 @@ struct infomask_table {
 
 struct infomask_table_options {
     uint64_t seed;
+    int folds;       /* 3 to 10; 0: by the number of rows */
     const char *isa; /* kernels; NULL: the best of this processor */
     /* after each of the `total` fits; false stops there (INFOMASK_CANCELLED).  From any thread.  May be NULL. */
     bool (*progress)(void *context, int done, int total);
     void *context;
 };
 
-#define INFOMASK_TABLE_PARTS 3
+#define INFOMASK_TABLE_PARTS 4
 
 struct infomask_table_part {
-    const char *name;    /* "linear", "quadratic", "network" */
+    const char *name;    /* "network", "trees", "quadratic", "linear" */
     double weight;       /* in the pool, mean over the folds */
     double information;  /* H(labels) less the cross-entropy of this part alone */
 };

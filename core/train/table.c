@@ -16,6 +16,7 @@
 
 static const struct table_part linear = {"linear", table_linear_fit, table_linear_logits};
 static const struct table_part quadratic = {"quadratic", table_linear_fit, table_linear_logits};
+static const struct table_part trees = {"trees", table_trees_fit, table_trees_logits};
 static const struct table_part network = {"network", table_network_fit, table_network_logits};
 
 struct estimate {
@@ -71,7 +72,6 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
                                  int patience, struct infomask_error *err)
 {
     const struct table_data *data = fit->data;
-    const float *state = path->states + path->size * (size_t)(path->count - 1);
     float *logits = malloc(TABLE_BLOCK * (size_t)data->classes * sizeof *logits);
 
     if (logits == NULL)
@@ -81,7 +81,7 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
         double loss = 0;
         for (size_t i = data->start[fit->fold[side]]; i < end; i += TABLE_BLOCK) {
             size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
-            part->logits(data, fit->matrix, state, fit->matrix->x + i * fit->matrix->width, rows, logits);
+            part->logits(data, fit->matrix, path, path->count - 1, fit->matrix->x + i * fit->matrix->width, rows, logits);
             loss += table_normalise(logits, data->labels + i, rows, data->classes);
         }
         path->loss[side][path->count - 1] = loss;
@@ -191,12 +191,12 @@ static size_t add_scores(const struct fold_work *w, int m, int other, size_t fir
     const struct estimate *e = w->e;
     const struct table_matrix *matrix = e->matrices[m];
     const struct table_path *path = &e->paths[m][pair_of(e->data.folds, w->fold, other)];
-    const float *state = path->states + path->size * (size_t)state_at(e, m, w->fold, other, w->step_of[m]);
+    int state = state_at(e, m, w->fold, other, w->step_of[m]);
     size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k, count = 0;
 
     for (size_t i = first; i < end; i += TABLE_BLOCK) {
         size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
-        e->parts[m]->logits(&e->data, matrix, state, matrix->x + i * matrix->width, rows, w->logits);
+        e->parts[m]->logits(&e->data, matrix, path, state, matrix->x + i * matrix->width, rows, w->logits);
         (void)table_normalise(w->logits, NULL, rows, e->data.classes);
         for (size_t r = 0; r < rows; r++) {
             float *out = scores + count * row + (size_t)m * k;
@@ -388,8 +388,12 @@ static enum infomask_status set_up(struct estimate *e, const struct infomask_tab
 {
     enum infomask_status status = check(table, err);
 
-    e->data = (struct table_data){.n = table->rows, .classes = table->classes, .folds = folds_for(table->rows),
+    e->data = (struct table_data){.n = table->rows, .classes = table->classes, .folds = e->options->folds,
                                   .kernels = kernels_best(), .seed = e->options->seed};
+    if (e->data.folds == 0)
+        e->data.folds = folds_for(table->rows);
+    if (status == INFOMASK_OK && (e->data.folds < 3 || e->data.folds > TABLE_MOST_FOLDS))
+        return error_set(err, INFOMASK_ARGUMENT, "there are 3 to %d folds, not %d", TABLE_MOST_FOLDS, e->data.folds);
     e->pairs = e->data.folds * (e->data.folds - 1) / 2;
     if (status == INFOMASK_OK && e->options->isa != NULL)
         status = kernels_named(e->options->isa, &e->data.kernels, err);
@@ -402,6 +406,8 @@ static enum infomask_status set_up(struct estimate *e, const struct infomask_tab
     if (status != INFOMASK_OK)
         return status;
     add_part(e, &network, &e->plain);
+    if (table_trees_fit_in(&e->data, &e->plain))
+        add_part(e, &trees, &e->plain);
     add_part(e, &quadratic, &e->squares);
     add_part(e, &linear, &e->plain);
     e->result->log_q = malloc(table->rows * (size_t)table->classes * sizeof *e->result->log_q);

@@ -68,20 +68,26 @@ struct table_fit {
 
 /* Multinomial logistic regression, L2 penalty on the weights. */
 enum infomask_status table_linear_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
-/* Logits [rows][K] of any number of rows under a state. */
-void table_linear_logits(const struct table_data *data, const struct table_matrix *matrix, const float *state,
-                         const float *x, size_t rows, float *logits);
+/* Logits [rows][K] of any number of rows in the state number `step`. */
+void table_linear_logits(const struct table_data *data, const struct table_matrix *matrix,
+                         const struct table_path *path, int step, const float *x, size_t rows, float *logits);
 
 /* A network of two hidden layers, AdamW at a constant rate, states that are running means of its weights. */
 enum infomask_status table_network_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
-void table_network_logits(const struct table_data *data, const struct table_matrix *matrix, const float *state,
-                          const float *x, size_t rows, float *logits);
+void table_network_logits(const struct table_data *data, const struct table_matrix *matrix,
+                          const struct table_path *path, int step, const float *x, size_t rows, float *logits);
+
+/* Boosted trees; not for very wide tables of many classes. */
+bool table_trees_fit_in(const struct table_data *data, const struct table_matrix *matrix);
+enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
+void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
+                        int step, const float *x, size_t rows, float *logits);
 
 struct table_part {
     const char *name;
     enum infomask_status (*fit)(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
-    void (*logits)(const struct table_data *data, const struct table_matrix *matrix, const float *state, const float *x,
-                   size_t rows, float *logits);
+    void (*logits)(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
+                   int step, const float *x, size_t rows, float *logits);
 };
 
 /* For the parts: the losses of the newest state on both folds.  patience: a fold that has not gained by so many states

@@ -18,8 +18,8 @@ struct regression {
     float *state, *slope, *logits; /* [K][width + 1] twice, [TABLE_BLOCK][K] */
 };
 
-void table_linear_logits(const struct table_data *data, const struct table_matrix *matrix, const float *state,
-                         const float *x, size_t rows, float *logits)
+static void logits_of(const struct table_data *data, const struct table_matrix *matrix, const float *state, const float *x,
+                      size_t rows, float *logits)
 {
     size_t k = (size_t)data->classes, width = matrix->width;
 
@@ -30,6 +30,12 @@ void table_linear_logits(const struct table_data *data, const struct table_matri
                          logits, data->classes);
 }
 
+void table_linear_logits(const struct table_data *data, const struct table_matrix *matrix,
+                         const struct table_path *path, int step, const float *x, size_t rows, float *logits)
+{
+    logits_of(data, matrix, path->states + path->size * (size_t)step, x, rows, logits);
+}
+
 /* Adds a block's loss and its gradient. */
 static double add_block(struct regression *r, size_t first, size_t rows)
 {
@@ -38,7 +44,7 @@ static double add_block(struct regression *r, size_t first, size_t rows)
     const float *x = r->fit->matrix->x + first * width;
     double loss;
 
-    table_linear_logits(data, r->fit->matrix, r->state, x, rows, r->logits);
+    logits_of(data, r->fit->matrix, r->state, x, rows, r->logits);
     loss = table_normalise(r->logits, data->labels + first, rows, data->classes);
     for (size_t i = 0; i < rows; i++)
         for (size_t y = 0; y < k; y++) {

@@ -43,12 +43,12 @@ static void forward_layer(const struct table_data *data, const struct shape *sha
         y[i] = y[i] > 0 ? y[i] : 0;
 }
 
-void table_network_logits(const struct table_data *data, const struct table_matrix *matrix, const float *state,
-                          const float *x, size_t rows, float *logits)
+void table_network_logits(const struct table_data *data, const struct table_matrix *matrix,
+                          const struct table_path *path, int step, const float *x, size_t rows, float *logits)
 {
     enum { STRIP = 64 };
     struct shape shape = shape_of(data, matrix);
-    const float *second = state + layer_size(&shape, 0), *third = second + layer_size(&shape, 1);
+    const float *state = path->states + path->size * (size_t)step, *second = state + layer_size(&shape, 0), *third = second + layer_size(&shape, 1);
     float a[STRIP * HIDDEN], b[STRIP * HIDDEN];
 
     for (size_t i = 0; i < rows; i += STRIP) {

@@ -31,7 +31,7 @@ static void draw(struct rows *rows, const char *name, uint64_t seed)
 
 static struct infomask_table_result estimate(const struct infomask_table *table, uint64_t seed, struct pool *pool)
 {
-    const struct infomask_table_options options = {.seed = seed};
+    const struct infomask_table_options options = {.seed = seed, .folds = 4};
     struct infomask_table_result result;
     struct infomask_error err;
 
@@ -168,8 +168,11 @@ static void refuse(const struct infomask_table *table, const char *what)
 
 static void test_refusals(void **state)
 {
+    const struct infomask_table_options few = {.folds = 2};
     struct rows rows;
     struct infomask_table table;
+    struct infomask_table_result result;
+    struct infomask_error err;
 
     (void)state;
     draw(&rows, "ref-bal-d2", 1);
@@ -186,6 +189,9 @@ static void test_refusals(void **state)
     refuse(&table, "label");
     rows.x[31] = NAN;
     refuse(&rows.table, "row 15, column 1");
+    rows.x[31] = 0;
+    assert_int_equal(infomask_table_estimate(&rows.table, &few, NULL, &result, &err), INFOMASK_ARGUMENT);
+    assert_non_null(strstr(err.text, "3 to 10 folds"));
 }
 
 static bool stop(void *context, int done, int total)
@@ -200,7 +206,7 @@ static void test_a_stop(void **state)
 {
     struct rows rows;
     int calls = 0;
-    const struct infomask_table_options options = {.progress = stop, .context = &calls};
+    const struct infomask_table_options options = {.folds = 3, .progress = stop, .context = &calls};
     struct infomask_table_result result;
     struct infomask_error err;
 

@@ -1,0 +1,349 @@
+/* The trees part: gradient boosting of the cross-entropy (Friedman 2001; second order as Chen and Guestrin 2016), with
+ * trees of DEPTH levels whose leaves hold a number for each class.  Columns are cut into BINS by their quantiles, so
+ * that a split is found in a histogram of the gradients.
+ *
+ * A state is what ROUNDS trees add to the one before; the first one is the log prior. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/checked.h"
+#include "core/base/random.h"
+#include "core/train/table.h"
+
+#define DEPTH 4
+#define SPLITS ((1 << DEPTH) - 1)
+#define LEAVES (1 << DEPTH)
+#define BINS 64
+#define ROUNDS 4        /* trees of a state */
+#define STATES 60
+#define PATIENCE 6      /* states without a gain on both folds that end a path */
+#define RATE 0.1f
+#define PENALTY 1.0f    /* added to a leaf's curvature */
+#define LEAST 1.0f      /* curvature, summed over the classes, on each side of a split */
+#define SHARE 0.7       /* of the rows that a tree is made from */
+#define SAMPLE 4096     /* rows that the quantiles are taken from */
+#define MOST_CELLS 10000 /* columns times classes */
+
+bool table_trees_fit_in(const struct table_data *data, const struct table_matrix *matrix)
+{
+    return matrix->width > 0 && matrix->width * (size_t)data->classes <= MOST_CELLS;
+}
+
+/* A tree as it lies in a state: row x goes right at a split where x[column] > border; heap order. */
+struct tree {
+    float column[SPLITS], border[SPLITS];
+    /* then float leaf[LEAVES][K] */
+};
+#define TREE_FLOATS (sizeof(struct tree) / sizeof(float))
+
+static size_t tree_size(size_t k)
+{
+    return TREE_FLOATS + LEAVES * k;
+}
+
+static int leaf_of(const struct tree *tree, const float *x)
+{
+    int at = 0;
+
+    for (int level = 0; level < DEPTH; level++)
+        at = 2 * at + 1 + (x[(size_t)tree->column[at]] > tree->border[at]);
+    return at - SPLITS;
+}
+
+void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
+                        int step, const float *x, size_t rows, float *logits)
+{
+    size_t k = (size_t)data->classes;
+
+    for (size_t i = 0; i < rows; i++)
+        memcpy(logits + i * k, path->states, k * sizeof *logits);
+    for (int t = 0; t < step * ROUNDS; t++) {
+        const float *state = path->states + path->size * (size_t)(1 + t / ROUNDS);
+        const float *tree = state + tree_size(k) * (size_t)(t % ROUNDS);
+        for (size_t i = 0; i < rows; i++) {
+            const float *leaf = tree + TREE_FLOATS +
+                                (size_t)leaf_of((const struct tree *)tree, x + i * matrix->width) * k;
+            for (size_t y = 0; y < k; y++)
+                logits[i * k + y] += leaf[y];
+        }
+    }
+}
+
+/* ---- Growing ------------------------------------------------------------------------------------------------------- */
+
+struct forest {
+    const struct table_fit *fit;
+    size_t k, width, count;  /* count: training rows */
+    uint8_t *bins;           /* [count][width] */
+    float *borders;          /* [width][BINS - 1], rising; bin b: border[b - 1] < x <= border[b] */
+    int *labels, *node;      /* [count]; node: of the tree that is being grown, within its level */
+    float *f, *g;            /* [count][K] logits; [count][2 K] gradient and curvature of each class */
+    bool *used;              /* [count] by the tree that is being grown */
+    float *cells;            /* [nodes of a level][width][BINS][2 K] */
+    float *sides;            /* [2][2 K] scratch */
+    uint64_t round;
+};
+
+static int by_value(const void *left, const void *right)
+{
+    float a = *(const float *)left, b = *(const float *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* Borders between distinct values at the quantiles of a sample; those that are not needed are infinite. */
+static void find_borders(const struct table_matrix *matrix, size_t j, float *sample, float *borders)
+{
+    size_t count = matrix->n < SAMPLE ? matrix->n : SAMPLE, used = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sample[i] = matrix->x[i * matrix->n / count * matrix->width + j];
+    qsort(sample, count, sizeof *sample, by_value);
+    for (size_t b = 1; b < BINS; b++) {
+        size_t at = b * count / BINS;
+        while (at < count && at > 0 && sample[at] <= sample[at - 1])
+            at++;
+        if (at == 0 || at >= count || (used > 0 && sample[at - 1] <= borders[used - 1]))
+            continue;
+        borders[used++] = 0.5f * sample[at - 1] + 0.5f * sample[at];
+    }
+    while (used < BINS - 1)
+        borders[used++] = INFINITY;
+}
+
+static uint8_t bin_of(const float *borders, float x)
+{
+    uint8_t bin = 0;
+
+    for (uint8_t step = BINS / 2; step > 0; step /= 2)
+        if (x > borders[bin + step - 1])
+            bin = (uint8_t)(bin + step);
+    return bin;
+}
+
+static void add_row(struct forest *forest, size_t row, float *counts)
+{
+    const float *x = forest->fit->matrix->x + row * forest->width;
+
+    for (size_t j = 0; j < forest->width; j++)
+        forest->bins[forest->count * forest->width + j] = bin_of(forest->borders + j * (BINS - 1), x[j]);
+    forest->labels[forest->count] = forest->fit->data->labels[row];
+    counts[forest->fit->data->labels[row]] += 1;
+    forest->count++;
+}
+
+/* The rows outside both folds, and the log prior of their labels, which is the first state. */
+static void take_rows(struct forest *forest, float *prior)
+{
+    const struct table_data *data = forest->fit->data;
+
+    for (size_t y = 0; y < forest->k; y++)
+        prior[y] = 0.5f;
+    for (int f = 0; f < data->folds; f++)
+        for (size_t i = data->start[f]; f != forest->fit->fold[0] && f != forest->fit->fold[1] && i < data->start[f + 1]; i++)
+            add_row(forest, i, prior);
+    for (size_t y = 0; y < forest->k; y++)
+        prior[y] = logf(prior[y] / ((float)forest->count + 0.5f * (float)forest->k));
+    for (size_t i = 0; i < forest->count; i++)
+        memcpy(forest->f + i * forest->k, prior, forest->k * sizeof *prior);
+}
+
+/* g = q - 1[label], h = q (1 - q) */
+static void set_gradients(struct forest *forest)
+{
+    struct random_stream random = random_stream(forest->fit->data->seed ^ forest->fit->stream, forest->round);
+    size_t k = forest->k;
+
+    for (size_t i = 0; i < forest->count; i++) {
+        float *g = forest->g + i * 2 * k, *h = g + k;
+        memcpy(g, forest->f + i * k, k * sizeof *g);
+        (void)table_normalise(g, NULL, 1, (int)k);
+        for (size_t y = 0; y < k; y++) {
+            float q = expf(g[y]);
+            g[y] = q - (forest->labels[i] == (int)y ? 1 : 0);
+            h[y] = fmaxf(q * (1 - q), 1e-6f);
+        }
+        forest->node[i] = 0;
+        forest->used[i] = random_unit(&random) < SHARE;
+    }
+}
+
+static void fill_cells(struct forest *forest, int nodes)
+{
+    size_t pair = 2 * forest->k, node_size = forest->width * BINS * pair;
+
+    memset(forest->cells, 0, (size_t)nodes * node_size * sizeof *forest->cells);
+    for (size_t i = 0; i < forest->count; i++) {
+        const float *g = forest->g + i * pair;
+        float *node = forest->cells + (size_t)forest->node[i] * node_size;
+        if (!forest->used[i])
+            continue;
+        for (size_t j = 0; j < forest->width; j++) {
+            float *cell = node + (j * BINS + forest->bins[i * forest->width + j]) * pair;
+            for (size_t y = 0; y < pair; y++)
+                cell[y] += g[y];
+        }
+    }
+}
+
+/* sum_k G_k^2 / (H_k + penalty); *curvature: sum_k H_k */
+static float score(const float *g, size_t k, float *curvature)
+{
+    float sum = 0;
+
+    *curvature = 0;
+    for (size_t y = 0; y < k; y++) {
+        sum += g[y] * g[y] / (g[k + y] + PENALTY);
+        *curvature += g[k + y];
+    }
+    return sum;
+}
+
+/* The best border of a column in one node's cells: raises *best, and sets *border, if it beats it. */
+static bool try_column(const struct forest *forest, const float *cells, float *best, int *border)
+{
+    size_t pair = 2 * forest->k;
+    float *left = forest->sides, *right = left + pair, whole, here, h_left, h_right;
+    bool found = false;
+
+    memset(left, 0, 2 * pair * sizeof *left);
+    for (size_t c = 0; c < BINS * pair; c++)
+        right[c % pair] += cells[c];
+    whole = score(right, forest->k, &h_right);
+    for (int b = 0; b + 1 < BINS; b++) {
+        for (size_t y = 0; y < pair; y++) {
+            left[y] += cells[(size_t)b * pair + y];
+            right[y] -= cells[(size_t)b * pair + y];
+        }
+        here = score(left, forest->k, &h_left);
+        here += score(right, forest->k, &h_right) - whole;
+        if (h_left >= LEAST && h_right >= LEAST && here > *best) {
+            *best = here;
+            *border = b;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* Splits every node of a level; a node that no split helps sends all its rows to the left. */
+static void split_level(struct forest *forest, int level, struct tree *tree)
+{
+    size_t node_size = forest->width * BINS * 2 * forest->k;
+    int nodes = 1 << level, border[1 << (DEPTH - 1)];
+    size_t column[1 << (DEPTH - 1)];
+
+    fill_cells(forest, nodes);
+    for (int n = 0; n < nodes; n++) {
+        float best = 1e-6f;
+        column[n] = 0;
+        border[n] = BINS;
+        for (size_t j = 0; j < forest->width; j++)
+            if (try_column(forest, forest->cells + (size_t)n * node_size + j * BINS * 2 * forest->k, &best, &border[n]))
+                column[n] = j;
+        tree->column[nodes - 1 + n] = (float)column[n];
+        tree->border[nodes - 1 + n] =
+            border[n] < BINS ? forest->borders[column[n] * (BINS - 1) + (size_t)border[n]] : INFINITY;
+    }
+    for (size_t i = 0; i < forest->count; i++) {
+        int n = forest->node[i];
+        forest->node[i] = 2 * n + (forest->bins[i * forest->width + column[n]] > border[n]);
+    }
+}
+
+static void grow_tree(struct forest *forest, float *state)
+{
+    struct tree *tree = (struct tree *)state;
+    float *leaf = state + TREE_FLOATS, *sums = forest->cells; /* [LEAVES][2 K]: free again */
+    size_t k = forest->k;
+
+    set_gradients(forest);
+    for (int level = 0; level < DEPTH; level++)
+        split_level(forest, level, tree);
+    memset(sums, 0, LEAVES * 2 * k * sizeof *sums);
+    for (size_t i = 0; i < forest->count; i++)
+        for (size_t y = 0; forest->used[i] && y < 2 * k; y++)
+            sums[(size_t)forest->node[i] * 2 * k + y] += forest->g[i * 2 * k + y];
+    for (size_t l = 0; l < LEAVES; l++)
+        for (size_t y = 0; y < k; y++)
+            leaf[l * k + y] = -RATE * sums[l * 2 * k + y] / (sums[l * 2 * k + k + y] + PENALTY);
+    for (size_t i = 0; i < forest->count; i++)
+        for (size_t y = 0; y < k; y++)
+            forest->f[i * k + y] += leaf[(size_t)forest->node[i] * k + y];
+    forest->round++;
+}
+
+/* ---- The part ------------------------------------------------------------------------------------------------------ */
+
+static const struct table_part trees = {"trees", table_trees_fit, table_trees_logits};
+
+static enum infomask_status follow_path(struct forest *forest, struct table_path *path, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    for (int s = 0; status == INFOMASK_OK && s < STATES && !(path->peaked[0] && path->peaked[1]); s++) {
+        float *state = table_path_grow(path);
+        if (state == NULL)
+            return error_set(err, INFOMASK_MEMORY, "no memory for the trees");
+        if (s == 0)
+            take_rows(forest, state);
+        for (int r = 0; s > 0 && r < ROUNDS; r++)
+            grow_tree(forest, state + tree_size(forest->k) * (size_t)r);
+        status = table_judge(forest->fit, &trees, path, PATIENCE, err);
+    }
+    return status;
+}
+
+static enum infomask_status forest_init(struct forest *forest, struct infomask_error *err)
+{
+    size_t n = forest->fit->data->n, k = forest->k, width = forest->width, nodes = (size_t)1 << (DEPTH - 1), rows, binned;
+    float *sample = malloc(SAMPLE * sizeof *sample);
+    bool fits = checked_mul3(n, 2 * k, sizeof(float), &rows) && checked_mul(n, width, &binned);
+
+    forest->bins = fits ? malloc(binned) : NULL;
+    forest->borders = calloc(width, (BINS - 1) * sizeof(float));
+    forest->labels = malloc(n * sizeof(int));
+    forest->node = malloc(n * sizeof(int));
+    forest->used = malloc(n * sizeof(bool));
+    forest->f = fits ? malloc(rows / 2) : NULL;
+    forest->g = fits ? malloc(rows) : NULL;
+    forest->cells = calloc(nodes * width, BINS * 2 * k * sizeof(float));
+    forest->sides = malloc(4 * k * sizeof(float));
+    if (sample == NULL || forest->bins == NULL || forest->borders == NULL || forest->labels == NULL ||
+        forest->node == NULL || forest->used == NULL || forest->f == NULL || forest->g == NULL || forest->cells == NULL ||
+        forest->sides == NULL) {
+        free(sample);
+        return error_set(err, INFOMASK_MEMORY, "no memory for the trees of %zu rows", n);
+    }
+    for (size_t j = 0; j < width; j++)
+        find_borders(forest->fit->matrix, j, sample, forest->borders + j * (BINS - 1));
+    free(sample);
+    return INFOMASK_OK;
+}
+
+static void forest_fini(struct forest *forest)
+{
+    free(forest->bins);
+    free(forest->borders);
+    free(forest->labels);
+    free(forest->node);
+    free(forest->used);
+    free(forest->f);
+    free(forest->g);
+    free(forest->cells);
+    free(forest->sides);
+}
+
+enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
+{
+    struct forest forest = {.fit = fit, .k = (size_t)fit->data->classes, .width = fit->matrix->width};
+    enum infomask_status status;
+
+    path->size = ROUNDS * tree_size(forest.k);
+    status = forest_init(&forest, err);
+    if (status == INFOMASK_OK)
+        status = follow_path(&forest, path, err);
+    forest_fini(&forest);
+    return status;
+}

@@ -19,3 +19,20 @@ slow-clients: $(load_needs) ## a thousand slow connections beside a good client
 .PHONY: connections
 connections: $(load_needs) ## 64 to 4,000 connections in lock-step
 	$(Q)$(load_python) tests/load/connections.py
+
+FAIL_ALLOC := $(B)/load/fail_alloc.so
+$(FAIL_ALLOC): tests/load/fail_alloc.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fPIE -fsanitize=%,$(CFLAGS_ALL)) -fPIC -shared -o $@ $<
+
+.PHONY: allocations
+allocations: $(load_needs) $(FAIL_ALLOC) ## every allocation of every kind of request fails once
+	$(Q)INFOMASK_FAIL_LIBRARY=$(CURDIR)/$(FAIL_ALLOC) $(load_python) tests/load/allocations.py
+
+.PHONY: drains
+drains: $(load_needs) ## 50 SIGTERM drains and 100 kill -9 under load
+	$(Q)$(load_python) tests/load/drains.py
+
+.PHONY: mutants
+mutants: $(load_needs) ## 20,000 broken JPEG, PNG and WebP over HTTP; CASES=20000
+	$(Q)$(load_python) tests/load/mutants.py --cases $(or $(CASES),20000)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "server/async.h"
@@ -357,9 +358,12 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 static void on_message(void *context, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 static void on_message(void *context, const char *format, va_list args)
 {
+    static const char starved[] = "Error allocating memory";
     struct http *http = context;
     char text[256];
 
+    if (strncmp(format, starved, sizeof starved - 1) == 0) /* the library would try to wait again at once, and spin */
+        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     (void)vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\n")] = '\0';
     log_event(http->context->log, LOG_DEBUG, true, "http", &LOG_FIELD_TEXT("message", text), 1);

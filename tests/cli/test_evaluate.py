@@ -47,7 +47,7 @@ def test_a_map_that_is_wrong_everywhere_has_none(infomask, folders):
 @pytest.mark.parametrize("kind", ["float32", "float64", "int16"])
 def test_average_precision_is_that_of_its_definition(infomask, folders, kind):
     values = np.random.default_rng(3).permutation(H * W).reshape(H, W)
-    values = (values * .5 + folders.truth * 9000).astype(kind)
+    values = (values * .5 + folders.truth * 9000.).astype(kind)
     values = np.arange(H * W).reshape(H, W)[::-1] // 2 * 1. + values if kind == "float64" else values
     got = infomask(*folders(values), "--quick", "--json").json["mean"]["pixel_ap"]
     if kind == "int16":  # has ties: between the best and the worst order of the tied

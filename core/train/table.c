@@ -56,10 +56,11 @@ float *table_path_grow(struct table_path *path)
     return states + path->size * (size_t)path->count++;
 }
 
-static void end_side(struct table_path *path, int side, int patience)
+void table_judged(struct table_path *path, int side, double loss, int patience)
 {
     int best = 0;
 
+    path->loss[side][path->count - 1] = loss;
     if (path->peaked[side])
         return;
     path->ended[side] = path->count;
@@ -84,8 +85,7 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
             part->logits(data, fit->matrix, path, path->count - 1, fit->matrix->x + i * fit->matrix->width, rows, logits);
             loss += table_normalise(logits, data->labels + i, rows, data->classes);
         }
-        path->loss[side][path->count - 1] = loss;
-        end_side(path, side, patience);
+        table_judged(path, side, loss, patience);
     }
     free(logits);
     return INFOMASK_OK;

@@ -94,9 +94,14 @@ struct table_part {
  * has peaked; 0: never.  Each fold for itself, so that its labels do not end what the other one judges. */
 enum infomask_status table_judge(const struct table_fit *fit, const struct table_part *part, struct table_path *path,
                                  int patience, struct infomask_error *err);
+/* The same where the part knows the loss on fold[side]. */
+void table_judged(struct table_path *path, int side, double loss, int patience);
 
 /* log softmax of rows of logits, in place; the return value is the sum of -log q(label) (labels NULL: 0). */
 double table_normalise(float *logits, const int *labels, size_t rows, int classes);
+
+/* Logits [rows][K] become q - 1[label], the gradient of the loss, whose sum is returned (a q below 1e-30 counts as that). */
+double table_residuals(const struct table_data *data, float *logits, const int *labels, size_t rows);
 
 /* Log-linear pool: q_y prop. to pi_y exp(sum_m w_m s_my), where s_m = log q_m - log pi is part m's PMI.  Fits w >= 0 by
  * the cross-entropy of rows [rows][parts][K]. */

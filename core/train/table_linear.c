@@ -45,13 +45,10 @@ static double add_block(struct regression *r, size_t first, size_t rows)
     double loss;
 
     logits_of(data, r->fit->matrix, r->state, x, rows, r->logits);
-    loss = table_normalise(r->logits, data->labels + first, rows, data->classes);
+    loss = table_residuals(data, r->logits, data->labels + first, rows);
     for (size_t i = 0; i < rows; i++)
-        for (size_t y = 0; y < k; y++) {
-            float *slope = &r->logits[i * k + y];
-            *slope = expf(*slope) - (data->labels[first + i] == (int)y ? 1 : 0);
-            r->slope[y * (width + 1) + width] += *slope;
-        }
+        for (size_t y = 0; y < k; y++)
+            r->slope[y * (width + 1) + width] += r->logits[i * k + y];
     data->kernels->sgemm(true, false, data->classes, (int)width, (int)rows, 1, r->logits, data->classes, x, (int)width, 1,
                          r->slope, (int)width + 1);
     return loss;

@@ -30,6 +30,20 @@ double table_normalise(float *logits, const int *labels, size_t rows, int classe
     return loss;
 }
 
+double table_residuals(const struct table_data *data, float *logits, const int *labels, size_t rows)
+{
+    size_t k = (size_t)data->classes;
+    double loss = 0;
+
+    data->kernels->softmax(logits, logits, rows, k);
+    for (size_t i = 0; i < rows; i++) {
+        float *q = &logits[i * k + (size_t)labels[i]];
+        loss -= log(fmax((double)*q, 1e-30));
+        *q -= 1;
+    }
+    return loss;
+}
+
 void table_pool_row(const float *scores, int parts, int classes, const double *log_prior, const double *weights,
                     double *log_q)
 {

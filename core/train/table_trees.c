@@ -51,16 +51,12 @@ static int leaf_of(const struct tree *tree, const float *x)
     return at - SPLITS;
 }
 
-void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
-                        int step, const float *x, size_t rows, float *logits)
+/* Adds what a state's trees say of rows x to their logits. */
+static void add_state(const struct table_matrix *matrix, size_t k, const float *state, const float *x, size_t rows,
+                      float *logits)
 {
-    size_t k = (size_t)data->classes;
-
-    for (size_t i = 0; i < rows; i++)
-        memcpy(logits + i * k, path->states, k * sizeof *logits);
-    for (int t = 0; t < step * ROUNDS; t++) {
-        const float *state = path->states + path->size * (size_t)(1 + t / ROUNDS);
-        const float *tree = state + tree_size(k) * (size_t)(t % ROUNDS);
+    for (size_t t = 0; t < ROUNDS; t++) {
+        const float *tree = state + tree_size(k) * t;
         for (size_t i = 0; i < rows; i++) {
             const float *leaf = tree + TREE_FLOATS +
                                 (size_t)leaf_of((const struct tree *)tree, x + i * matrix->width) * k;
@@ -68,6 +64,17 @@ void table_trees_logits(const struct table_data *data, const struct table_matrix
                 logits[i * k + y] += leaf[y];
         }
     }
+}
+
+void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
+                        int step, const float *x, size_t rows, float *logits)
+{
+    size_t k = (size_t)data->classes;
+
+    for (size_t i = 0; i < rows; i++)
+        memcpy(logits + i * k, path->states, k * sizeof *logits);
+    for (int s = 1; s <= step; s++)
+        add_state(matrix, k, path->states + path->size * (size_t)s, x, rows, logits);
 }
 
 /* ---- Growing ------------------------------------------------------------------------------------------------------- */
@@ -82,6 +89,7 @@ struct forest {
     bool *used;              /* [count] by the tree that is being grown */
     float *cells;            /* [nodes of a level][width][BINS][2 K] */
     float *sides;            /* [2][2 K] scratch */
+    float *held;             /* [rows of both folds][K] their logits so far */
     uint64_t round;
 };
 
@@ -158,12 +166,9 @@ static void set_gradients(struct forest *forest)
     for (size_t i = 0; i < forest->count; i++) {
         float *g = forest->g + i * 2 * k, *h = g + k;
         memcpy(g, forest->f + i * k, k * sizeof *g);
-        (void)table_normalise(g, NULL, 1, (int)k);
-        for (size_t y = 0; y < k; y++) {
-            float q = expf(g[y]);
-            g[y] = q - (forest->labels[i] == (int)y ? 1 : 0);
-            h[y] = fmaxf(q * (1 - q), 1e-6f);
-        }
+        (void)table_residuals(forest->fit->data, g, forest->labels + i, 1);
+        for (size_t y = 0; y < k; y++)
+            h[y] = fmaxf(fabsf(g[y]) * (1 - fabsf(g[y])), 1e-6f); /* |q - 1[label]| is q or 1 - q */
         forest->node[i] = 0;
         forest->used[i] = random_unit(&random) < SHARE;
     }
@@ -276,13 +281,31 @@ static void grow_tree(struct forest *forest, float *state)
 
 /* ---- The part ------------------------------------------------------------------------------------------------------ */
 
-static const struct table_part trees = {"trees", table_trees_fit, table_trees_logits};
+/* The losses of both folds: their logits grow with the states. */
+static void judge(struct forest *forest, struct table_path *path, const float *state)
+{
+    const struct table_data *data = forest->fit->data;
+    const struct table_matrix *matrix = forest->fit->matrix;
+    float *held = forest->held, *row = forest->sides;
+
+    for (int side = 0; side < 2; side++) {
+        size_t first = data->start[forest->fit->fold[side]], rows = data->start[forest->fit->fold[side] + 1] - first;
+        double loss = 0;
+        if (path->count > 1)
+            add_state(matrix, forest->k, state, matrix->x + first * matrix->width, rows, held);
+        for (size_t i = 0; i < rows; i++, held += forest->k) {
+            if (path->count == 1)
+                memcpy(held, state, forest->k * sizeof *held);
+            memcpy(row, held, forest->k * sizeof *row);
+            loss += table_normalise(row, data->labels + first + i, 1, data->classes);
+        }
+        table_judged(path, side, loss, PATIENCE);
+    }
+}
 
 static enum infomask_status follow_path(struct forest *forest, struct table_path *path, struct infomask_error *err)
 {
-    enum infomask_status status = INFOMASK_OK;
-
-    for (int s = 0; status == INFOMASK_OK && s < STATES && !(path->peaked[0] && path->peaked[1]); s++) {
+    for (int s = 0; s < STATES && !(path->peaked[0] && path->peaked[1]); s++) {
         float *state = table_path_grow(path);
         if (state == NULL)
             return error_set(err, INFOMASK_MEMORY, "no memory for the trees");
@@ -290,9 +313,9 @@ static enum infomask_status follow_path(struct forest *forest, struct table_path
             take_rows(forest, state);
         for (int r = 0; s > 0 && r < ROUNDS; r++)
             grow_tree(forest, state + tree_size(forest->k) * (size_t)r);
-        status = table_judge(forest->fit, &trees, path, PATIENCE, err);
+        judge(forest, path, state);
     }
-    return status;
+    return INFOMASK_OK;
 }
 
 static enum infomask_status forest_init(struct forest *forest, struct infomask_error *err)
@@ -310,9 +333,10 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     forest->g = fits ? malloc(rows) : NULL;
     forest->cells = calloc(nodes * width, BINS * 2 * k * sizeof(float));
     forest->sides = malloc(4 * k * sizeof(float));
+    forest->held = fits ? malloc(rows / 2) : NULL;
     if (sample == NULL || forest->bins == NULL || forest->borders == NULL || forest->labels == NULL ||
         forest->node == NULL || forest->used == NULL || forest->f == NULL || forest->g == NULL || forest->cells == NULL ||
-        forest->sides == NULL) {
+        forest->sides == NULL || forest->held == NULL) {
         free(sample);
         return error_set(err, INFOMASK_MEMORY, "no memory for the trees of %zu rows", n);
     }
@@ -333,6 +357,7 @@ static void forest_fini(struct forest *forest)
     free(forest->g);
     free(forest->cells);
     free(forest->sides);
+    free(forest->held);
 }
 
 enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)

@@ -36,10 +36,12 @@ CPU_CLONES static void slide_row(const double *from, const float *enter, const f
 static void reflect_ends(double *line, int w, int radius)
 {
     double *first = line + 4 * (size_t)radius;
+    bool once = radius <= w;
 
     for (int k = 1; k <= radius; k++) {
-        memcpy(first - 4 * (ptrdiff_t)k, first + 4 * (ptrdiff_t)reflect(-k, w), 4 * sizeof(double));
-        memcpy(first + 4 * (ptrdiff_t)(w - 1 + k), first + 4 * (ptrdiff_t)reflect(w - 1 + k, w), 4 * sizeof(double));
+        int left = once ? k - 1 : reflect(-k, w), right = once ? w - k : reflect(w - 1 + k, w);
+        memcpy(first - 4 * (ptrdiff_t)k, first + 4 * (ptrdiff_t)left, 4 * sizeof(double));
+        memcpy(first + 4 * (ptrdiff_t)(w - 1 + k), first + 4 * (ptrdiff_t)right, 4 * sizeof(double));
     }
 }
 

@@ -22,28 +22,41 @@ static void mix(const float *a, const float *b, float share, float *out, size_t 
         out[i] = a[i] + share * (b[i] - a[i]);
 }
 
+/* Several channels; `taps` knows the columns, row [in_w, c] is scratch. */
+static void bilinear_channels(const struct pixels_enlarge *taps, int c, float *row, float *out)
+{
+    size_t line = (size_t)taps->in_w * (size_t)c;
+
+    for (int y = 0; y < taps->h; y++) {
+        float share;
+        int at;
+        bilinear_tap(y, taps->h, taps->in_h, &at, &share);
+        const float *a = taps->map + (size_t)at * line;
+        mix(a, taps->in_h > 1 ? a + line : a, share, row, line);
+        for (int x = 0; x < taps->w; x++, out += c) {
+            const float *p = row + (size_t)taps->left[x] * (size_t)c;
+            mix(p, taps->in_w > 1 ? p + c : p, taps->share[x], out, (size_t)c);
+        }
+    }
+}
+
 enum infomask_status pixels_bilinear(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
                                      struct infomask_error *err)
 {
-    size_t line = (size_t)in_w * (size_t)c, size;
-    float *row;
+    struct pixels_enlarge taps;
+    size_t size;
+    float *row = checked_mul3((size_t)in_w, (size_t)c, sizeof(float), &size) ? malloc(size) : NULL;
+    enum infomask_status status = row != NULL ? pixels_enlarge_init(&taps, in, in_h, in_w, h, w, err)
+                                              : error_set(err, INFOMASK_MEMORY, "no memory to resize a map");
 
-    if (!checked_mul3(line + (size_t)c, 1, sizeof(float), &size) || (row = malloc(size)) == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory to resize a map");
-    for (int y = 0; y < h; y++) {
-        float *o = out + (size_t)y * (size_t)w * (size_t)c, share;
-        int at;
-        bilinear_tap(y, h, in_h, &at, &share);
-        const float *a = in + (size_t)at * line;
-        mix(a, in_h > 1 ? a + line : a, share, row, line);
-        for (int x = 0; x < w; x++) {
-            bilinear_tap(x, w, in_w, &at, &share);
-            const float *p = row + (size_t)at * (size_t)c;
-            mix(p, in_w > 1 ? p + c : p, share, o + (size_t)x * (size_t)c, (size_t)c);
-        }
-    }
+    if (status == INFOMASK_OK && c > 1)
+        bilinear_channels(&taps, c, row, out);
+    for (int y = 0; status == INFOMASK_OK && c == 1 && y < h; y++)
+        pixels_enlarge_row(&taps, y, out + (size_t)y * (size_t)w);
+    if (status == INFOMASK_OK)
+        pixels_enlarge_fini(&taps);
     free(row);
-    return INFOMASK_OK;
+    return status;
 }
 
 /* out += weight * in */

@@ -90,12 +90,13 @@ static enum infomask_status paint_layer(const struct mask_layer *layer, bool tid
     for (int y = 0; y < h && status == INFOMASK_OK; y++) {
         uint8_t *out = pixels + (size_t)y * (size_t)w;
         pixels_enlarge_row(&rows.x, y, rows.x_row);
-        if (layer->gate != NULL)
-            pixels_enlarge_row(&rows.gate, y, rows.gate_row);
-        for (int x = 0; x < w; x++) {
-            bool set = rows.x_row[x] >= level && (layer->gate == NULL || rows.gate_row[x] >= 0.5F);
-            out[x] = set ? 255 : 0;
-        }
+        for (int x = 0; x < w; x++)
+            out[x] = rows.x_row[x] >= level ? 255 : 0;
+        if (layer->gate == NULL || memchr(out, 255, (size_t)w) == NULL)
+            continue;
+        pixels_enlarge_row(&rows.gate, y, rows.gate_row);
+        for (int x = 0; x < w; x++)
+            out[x] = rows.gate_row[x] >= 0.5F ? out[x] : 0;
     }
     layer_rows_fini(&rows);
     if (status == INFOMASK_OK && tidy)

@@ -128,8 +128,9 @@ def canvas(rng, items, photos, _):
 
 def seen(folder):
     """The stems in which the network finds the target."""
-    reply = subprocess.run([INFOMASK, "evaluate", "masks", "--images", folder / "images", "--masks", folder / "masks",
-                            "--targets", folder / "targets.tsv", "--json"], capture_output=True, text=True, check=True)
+    reply = subprocess.run([INFOMASK, "evaluate", "masks", "--quick", "--json", "--images", folder / "images",
+                            "--masks", folder / "masks", "--targets", folder / "targets.tsv"],
+                           capture_output=True, text=True, check=True)
     return {row["file"][:3] for row in json.loads(reply.stdout)["photos"] if row["largest_window_pmi"] >= 3}
 
 

@@ -146,7 +146,8 @@ void train_put_summary(struct json_writer *w, const char *key, const struct esti
 int train_print_state(const struct cli *cli, const struct estimate_state *state, enum view_units units)
 {
     const struct estimate_options options = {0};
-    struct estimate_run run = {.cli = cli, .options = &options, .units = units, .state = *state, .truth = NAN};
+    struct estimate_run run = {.cli = cli, .options = &options, .units = units, .state = *state, .truth = NAN,
+                               .exact = {NAN, NAN, NAN}};
 
     return estimate_print(&run); /* borrows the state */
 }

@@ -1,4 +1,4 @@
-/* Convolution and linear layers: y = A W' + b, where A holds one row of K inputs per output pixel (im2col).
+/* Convolutions: y = A W' + b, where A holds one row of K inputs per output pixel (im2col).
  * dW = dY' A, db = column sums of dY, dA = dY W, and dx is dA scattered back (col2im). */
 #include <string.h>
 
@@ -24,11 +24,10 @@ static size_t row_length(const struct train_layer *layer)
     return (size_t)layer->kernel_h * (size_t)layer->kernel_w * (size_t)layer->in.c;
 }
 
-/* A linear layer, or a 1x1 convolution of stride 1, reads its input as it lies. */
+/* A 1x1 convolution of stride 1 reads its input as it lies. */
 static bool in_place(const struct train_layer *layer)
 {
-    return layer->kind == TRAIN_LINEAR ||
-           (layer->kernel_h == 1 && layer->kernel_w == 1 && layer->stride == 1 && layer->pad_h == 0 && layer->pad_w == 0);
+    return layer->kernel_h == 1 && layer->kernel_w == 1 && layer->stride == 1 && layer->pad_h == 0 && layer->pad_w == 0;
 }
 
 size_t train_conv_scratch(const struct train_layer *layer)

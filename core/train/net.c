@@ -18,7 +18,7 @@ const struct train_layer_kind train_layer_kinds[TRAIN_KINDS] = {
     [TRAIN_MAX_POOL] = {"max", train_max_pool_forward, train_max_pool_backward},
     [TRAIN_AVERAGE_POOL] = {"avg", train_average_pool_forward, train_average_pool_backward},
     [TRAIN_GLOBAL_AVERAGE] = {"gap", train_average_pool_forward, train_average_pool_backward},
-    [TRAIN_LINEAR] = {"linear", train_conv_forward, train_conv_backward},
+    [TRAIN_LINEAR] = {"linear", train_linear_forward, train_linear_backward},
 };
 
 void train_range(int n, int chunk, int *first, int *end)
@@ -38,7 +38,7 @@ static float *floats_new(size_t count)
     return block;
 }
 
-static bool param_init(struct train_param *param, size_t count, bool decay)
+static bool param_init(struct train_param *param, size_t count, bool decay, bool partial)
 {
     param->count = count;
     param->decay = decay;
@@ -46,9 +46,9 @@ static bool param_init(struct train_param *param, size_t count, bool decay)
     param->gradient = floats_new(count);
     param->moment1 = floats_new(count);
     param->moment2 = floats_new(count);
-    param->partial = floats_new(count * TRAIN_CHUNKS);
+    param->partial = partial ? floats_new(count * TRAIN_CHUNKS) : NULL;
     return param->value != NULL && param->gradient != NULL && param->moment1 != NULL && param->moment2 != NULL &&
-           param->partial != NULL;
+           (!partial || param->partial != NULL);
 }
 
 static void param_fini(struct train_param *param)
@@ -74,6 +74,7 @@ static bool layer_params(struct train_layer *layer, uint64_t seed, int index, bo
 {
     size_t window = (size_t)layer->kernel_h * (size_t)layer->kernel_w, c_in = (size_t)layer->in.c;
     size_t c_out = (size_t)layer->out.c, fan_in = 0, count = 0;
+    bool partial;
 
     switch (layer->kind) {
     case TRAIN_CONV:
@@ -86,7 +87,7 @@ static bool layer_params(struct train_layer *layer, uint64_t seed, int index, bo
         count = window * c_in;
         break;
     case TRAIN_BATCH_NORM:
-        if (!param_init(&layer->weights, c_in, false) || !param_init(&layer->bias, c_in, false))
+        if (!param_init(&layer->weights, c_in, false, true) || !param_init(&layer->bias, c_in, false, true))
             return false;
         for (size_t i = 0; i < c_in; i++)
             layer->weights.value[i] = 1;
@@ -102,7 +103,8 @@ static bool layer_params(struct train_layer *layer, uint64_t seed, int index, bo
     default:
         return true;
     }
-    if (!param_init(&layer->weights, count, true) || !param_init(&layer->bias, c_out, false))
+    partial = layer->kind != TRAIN_LINEAR;
+    if (!param_init(&layer->weights, count, true, partial) || !param_init(&layer->bias, c_out, false, partial))
         return false;
     param_draw(&layer->weights, fan_in, last ? 1.0 : 2.0, seed, (uint64_t)index);
     return true;

@@ -43,7 +43,7 @@ static inline size_t train_elements(struct train_shape s) { return (size_t)s.h *
 /* A parameter tensor with its gradient and the optimiser's state. */
 struct train_param {
     float *value, *gradient, *moment1, *moment2; /* [count] each */
-    float *partial;                              /* [TRAIN_CHUNKS][count] */
+    float *partial;                              /* [TRAIN_CHUNKS][count]; NULL for LINEAR */
     size_t count;
     bool decay; /* weight decay applies (matrices, not biases or norms) */
 };
@@ -110,8 +110,7 @@ struct train_layer_kind {
 };
 extern const struct train_layer_kind train_layer_kinds[TRAIN_KINDS];
 
-/* CONV, and LINEAR, which is a convolution whose window is the whole input */
-train_layer_pass train_conv_forward, train_conv_backward;
+train_layer_pass train_conv_forward, train_conv_backward, train_linear_forward, train_linear_backward;
 train_layer_pass train_depthwise_forward, train_depthwise_backward;
 train_layer_pass train_norm_forward, train_norm_backward;
 train_layer_pass train_activation_forward, train_activation_backward;

@@ -20,19 +20,20 @@ double train_rate(const struct train_rule *rule, uint64_t step, uint64_t steps)
 }
 
 /* v = m v + g; w -= rate (g + m v) (Nesterov), and w shrinks by rate * decay */
-static void sgd(struct train_param *param, const struct train_rule *rule, float rate)
+static void sgd(const struct train_param *param, size_t first, size_t end, const struct train_rule *rule, float rate)
 {
     float momentum = (float)rule->momentum, shrink = param->decay ? 1 - rate * (float)rule->weight_decay : 1;
     float *w = param->value, *v = param->moment1;
 
-    for (size_t i = 0; i < param->count; i++) {
+    for (size_t i = first; i < end; i++) {
         float g = param->gradient[i];
         v[i] = momentum * v[i] + g;
         w[i] = shrink * w[i] - rate * (g + momentum * v[i]);
     }
 }
 
-static void adamw(struct train_param *param, const struct train_rule *rule, float rate, uint64_t step)
+static void adamw(const struct train_param *param, size_t first, size_t end, const struct train_rule *rule, float rate,
+                  uint64_t step)
 {
     float b1 = (float)rule->beta1, b2 = (float)rule->beta2, epsilon = (float)rule->epsilon;
     float shrink = param->decay ? 1 - rate * (float)rule->weight_decay : 1;
@@ -40,7 +41,7 @@ static void adamw(struct train_param *param, const struct train_rule *rule, floa
     float unbias2 = (float)(1 / (1 - pow(rule->beta2, (double)step + 1)));
     float *w = param->value, *m = param->moment1, *v = param->moment2;
 
-    for (size_t i = 0; i < param->count; i++) {
+    for (size_t i = first; i < end; i++) {
         float g = param->gradient[i];
         m[i] = b1 * m[i] + (1 - b1) * g;
         v[i] = b2 * v[i] + (1 - b2) * g * g;
@@ -48,17 +49,35 @@ static void adamw(struct train_param *param, const struct train_rule *rule, floa
     }
 }
 
-void train_update(struct train_net *net, const struct train_rule *rule, uint64_t step, uint64_t steps)
-{
-    float rate = (float)train_rate(rule, step, steps);
+struct update {
+    struct train_net *net;
+    const struct train_rule *rule;
+    float rate;
+    uint64_t step;
+};
 
-    for (int i = 0; i < net->layer_count; i++) {
-        struct train_param *params[] = {&net->layers[i].weights, &net->layers[i].bias};
+/* The chunk's share of every parameter. */
+static void update_chunk(void *context, int chunk, int worker)
+{
+    const struct update *update = context;
+
+    (void)worker;
+    for (int i = 0; i < update->net->layer_count; i++) {
+        const struct train_param *params[] = {&update->net->layers[i].weights, &update->net->layers[i].bias};
         for (int j = 0; j < 2; j++) {
-            if (rule->optimiser == TRAIN_SGD)
-                sgd(params[j], rule, rate);
+            size_t first = params[j]->count * (size_t)chunk / TRAIN_CHUNKS;
+            size_t end = params[j]->count * ((size_t)chunk + 1) / TRAIN_CHUNKS;
+            if (update->rule->optimiser == TRAIN_SGD)
+                sgd(params[j], first, end, update->rule, update->rate);
             else
-                adamw(params[j], rule, rate, step);
+                adamw(params[j], first, end, update->rule, update->rate, update->step);
         }
     }
+}
+
+void train_update(struct train_net *net, const struct train_rule *rule, uint64_t step, uint64_t steps)
+{
+    struct update update = {net, rule, (float)train_rate(rule, step, steps), step};
+
+    pool_for(net->pool, TRAIN_CHUNKS, update_chunk, &update);
 }

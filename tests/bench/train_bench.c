@@ -1,7 +1,7 @@
 /* Training for benches and for comparisons with PyTorch (train_torch.py), on pictures of noise.
  *
- *   train_bench speed ARCH H W C BATCH THREADS SECONDS    images a second, and a second of processor time, of the
- *                                                         fastest of at least 5 steps
+ *   train_bench speed ARCH H W C BATCH THREADS SECONDS    images a second of the fastest of at least 5 steps, and a
+ *                                                         second of processor time of all
  *   train_bench gradients ARCH H W C BATCH FILE           float32: input, labels, logits, loss, then of every layer with
  *                                                         parameters weights, bias and their gradients
  */
@@ -49,18 +49,18 @@ static double pass(struct train_net *net, const int *labels, uint64_t step)
 static void speed(struct train_net *net, const int *labels, double seconds)
 {
     const struct train_rule rule = {.optimiser = TRAIN_SGD, .rate = 1e-4, .momentum = 0.9};
-    double start = now(CLOCK_MONOTONIC), best = 1e9, cpu = 1e9;
+    double start = now(CLOCK_MONOTONIC), best = 1e9, used = now(CLOCK_PROCESS_CPUTIME_ID);
+    uint64_t step = 0;
 
-    for (uint64_t step = 0; step < 5 || now(CLOCK_MONOTONIC) - start < seconds; step++) {
-        double wall = now(CLOCK_MONOTONIC), used = now(CLOCK_PROCESS_CPUTIME_ID);
+    while (step < 5 || now(CLOCK_MONOTONIC) - start < seconds) {
+        double wall = now(CLOCK_MONOTONIC);
         (void)pass(net, labels, step);
-        train_update(net, &rule, step, 1000000);
+        train_update(net, &rule, step++, 1000000);
         wall = now(CLOCK_MONOTONIC) - wall;
-        used = now(CLOCK_PROCESS_CPUTIME_ID) - used;
         best = wall < best ? wall : best;
-        cpu = used < cpu ? used : cpu;
     }
-    (void)printf("%.1f %.1f\n", net->batch / best, net->batch / cpu);
+    used = now(CLOCK_PROCESS_CPUTIME_ID) - used;
+    (void)printf("%.1f %.1f\n", net->batch / best, net->batch * (double)step / used);
 }
 
 static int gradients(struct train_net *net, struct train_shape shape, const int *labels, const char *path)

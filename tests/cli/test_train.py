@@ -175,6 +175,7 @@ def test_augmented_views_are_learnt_from_but_not_measured_on(train, photos, tmp_
 def test_a_page_of_text_says_what_was_found(train, photos):
     result = train("--images", photos, "--backbone", DIGITS, "--name", "m")
     assert result.code == 0 and "80 of 80 (0 bad" in result.out and "lower limit, 97.5 %" in result.out
+    assert "exact posterior" not in result.out
     assert "infomask classify --model m PHOTO" in result.out
 
 

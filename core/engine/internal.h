@@ -57,6 +57,8 @@ struct layer {
     struct kernel_epilogue epilogue;
     size_t bytes;                   /* of weights, filter or constants */
     bool moved;                     /* filter is the model's */
+    const unsigned char *ahead;     /* the filters between this product and the next one */
+    size_t ahead_bytes;
 };
 
 enum infomask_status layer_init(struct layer *layer, const struct engine_model *model, const struct graph_node *node,

@@ -168,6 +168,11 @@ static void product_chunk(void *context, int chunk, int worker)
         g.panel0 = first;
         g.panel1 = last;
     }
+    if (layer->ahead != NULL) {
+        size_t from = layer->ahead_bytes * (size_t)chunk / (size_t)s->cut.chunks;
+        g.ahead = layer->ahead + from;
+        g.ahead_bytes = layer->ahead_bytes * (size_t)(chunk + 1) / (size_t)s->cut.chunks - from;
+    }
     if (type_of(task, x) == layer->type)
         product_groups(task, g, (size_t)s->c / (size_t)layer->groups);
     else

@@ -76,6 +76,8 @@ struct kernel_gemm {
     float c_scale; /* U8 output: as to_u8 */
     int c_zero;
     float *scratch; /* kernel_table.gemm_scratch elements, or NULL if that is 0 */
+    const void *ahead;  /* what will be read next, to be brought near meanwhile: only a hint; may be NULL */
+    size_t ahead_bytes;
 };
 
 /* One image's depthwise convolution, output rows [y0, y1), channels [c0, c1) (c0 a multiple of 16). */

@@ -193,9 +193,35 @@ static struct tile tile_of(const struct kernel_gemm *g)
                          .epilogue = &g->epilogue, .out_scale = g->c_scale, .out_zero = g->c_zero};
 }
 
+/* What a tile brings near of what will be read next. */
+struct ahead {
+    const char *at, *end;
+    ptrdiff_t step; /* bytes a tile */
+};
+
+static struct ahead ahead_of(const struct kernel_gemm *g)
+{
+    const ptrdiff_t tiles = (ptrdiff_t)((g->m + TILE_ROWS - 1) / TILE_ROWS) * (g->panel1 - g->panel0);
+    struct ahead ahead = {g->ahead, g->ahead, 0};
+
+    if (g->ahead != NULL && tiles > 0) {
+        ahead.end = ahead.at + g->ahead_bytes;
+        ahead.step = ((ptrdiff_t)g->ahead_bytes / tiles + 64) / 64 * 64;
+    }
+    return ahead;
+}
+
+static void ahead_fetch(struct ahead *ahead)
+{
+    const char *stop = ahead->end - ahead->at < ahead->step ? ahead->end : ahead->at + ahead->step;
+
+    for (; ahead->at < stop; ahead->at += 64)
+        _mm_prefetch(ahead->at, _MM_HINT_T1);
+}
+
 /* Rows [m0, m1) of one panel, in tiles of nearly equal height: a last tile of one or two rows would wait for the
  * multiplier's latency. */
-static void panel_rows(const struct kernel_gemm *g, struct tile *t, int panel, int m0, int m1)
+static void panel_rows(const struct kernel_gemm *g, struct tile *t, struct ahead *ahead, int panel, int m0, int m1)
 {
     const struct kernel_weights *w = g->weights;
     const int first = panel * PANEL, columns = panel_columns(w, panel), width = round_up(columns, 8);
@@ -217,6 +243,7 @@ static void panel_rows(const struct kernel_gemm *g, struct tile *t, int panel, i
         t->c = (char *)g->c + m * t->c_row + column;
         t->residual = g->residual == NULL ? NULL : (const char *)g->residual + m * t->residual_row + column;
         run(t, rows);
+        ahead_fetch(ahead);
     }
 }
 
@@ -239,11 +266,12 @@ static void simd_gemm(const struct kernel_gemm *gemm)
 {
     const int block = block_rows(gemm);
     struct tile t = tile_of(gemm);
+    struct ahead ahead = ahead_of(gemm);
 
     for (int m = 0; m < gemm->m; m += block) {
         const int end = gemm->m - m < block ? gemm->m : m + block;
         for (int panel = gemm->panel0; panel < gemm->panel1; panel++)
-            panel_rows(gemm, &t, panel, m, end);
+            panel_rows(gemm, &t, &ahead, panel, m, end);
     }
 }
 

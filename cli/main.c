@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,16 @@ static void hold_blas_to_one_thread(char **argv)
     (void)execv(self, argv); /* where that cannot be, we go on as we are */
 }
 
+/* A standard descriptor that is closed would become that of the next file or client that is opened: what is written to
+ * standard error would then go there. */
+static bool hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
+}
+
 static int end(int code)
 {
     if (code == CLI_CUT)
@@ -55,6 +67,8 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
+    if (!hold_standard_descriptors())
+        return CLI_FAILED;
     hold_blas_to_one_thread(argv);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);

@@ -1,6 +1,7 @@
 #include "server/log.h"
 
 #include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ struct log {
     bool json;
     enum log_level least;
     double rate;
-    pthread_mutex_t lock; /* guards the bucket */
+    pthread_mutex_t lock; /* guards the bucket, and writing */
     double tokens, filled; /* lines that may go now; when it was last filled, seconds */
     uint64_t dropped;
 };
@@ -133,6 +134,18 @@ static void put_start(struct line *line, bool json, enum log_level level, const 
     (void)put(line, text, (size_t)size);
 }
 
+/* A full disk, a closed pipe or one that nobody reads must not stop the service: the line is lost.  A line is less than
+ * PIPE_BUF, so that a pipe that can be written to takes it whole. */
+static void send_line(struct log *log, const struct line *line)
+{
+    struct pollfd ready = {.fd = log->fd, .events = POLLOUT};
+
+    (void)pthread_mutex_lock(&log->lock);
+    if (poll(&ready, 1, 0) == 0 || write(log->fd, line->text, line->size) < 0)
+        log->dropped++;
+    (void)pthread_mutex_unlock(&log->lock);
+}
+
 static void write_line(struct log *log, enum log_level level, const char *event, const struct log_field *fields,
                        int count)
 {
@@ -143,15 +156,13 @@ static void write_line(struct log *log, enum log_level level, const char *event,
         put_field(&line, log->json, &fields[i]);
     line.limit = LOG_LINE;
     (void)put(&line, log->json ? "}\n" : "\n", log->json ? 2 : 1);
-    /* A full disk or a closed pipe must not stop the service: the line is lost. */
-    ssize_t ignored = write(log->fd, line.text, line.size);
-    (void)ignored;
+    send_line(log, &line);
 }
 
 /* ---- Rate -------------------------------------------------------------------------------------------------------- */
 
-/* Whether a line may go; *missed: how many were dropped before it. */
-static bool take_token(struct log *log, uint64_t *missed)
+/* Whether a line may go; else it is counted as dropped. */
+static bool take_token(struct log *log)
 {
     struct timespec now;
     double seconds;
@@ -163,28 +174,32 @@ static bool take_token(struct log *log, uint64_t *missed)
     log->tokens = fmin(2 * log->rate, log->tokens + (seconds - log->filled) * log->rate);
     log->filled = seconds;
     go = log->tokens >= 1;
-    if (go) {
+    if (go)
         log->tokens -= 1;
-        *missed = log->dropped;
-        log->dropped = 0;
-    } else {
+    else
         log->dropped++;
-    }
     (void)pthread_mutex_unlock(&log->lock);
     return go;
+}
+
+/* How many were dropped since it was last asked. */
+static uint64_t take_dropped(struct log *log)
+{
+    (void)pthread_mutex_lock(&log->lock);
+    uint64_t dropped = log->dropped;
+    log->dropped = 0;
+    (void)pthread_mutex_unlock(&log->lock);
+    return dropped;
 }
 
 void log_event(struct log *log, enum log_level level, bool limited, const char *event, const struct log_field *fields,
                int count)
 {
-    uint64_t missed = 0;
-
-    if (log == NULL || level < log->least)
+    if (log == NULL || level < log->least || (limited && log->rate > 0 && !take_token(log)))
         return;
-    if (limited && log->rate > 0 && !take_token(log, &missed))
-        return;
-    if (missed > 0)
-        write_line(log, LOG_WARNING, "lines_dropped", &LOG_FIELD_INTEGER("lines", missed), 1);
+    uint64_t dropped = take_dropped(log);
+    if (dropped > 0)
+        write_line(log, LOG_WARNING, "lines_dropped", &LOG_FIELD_INTEGER("lines", dropped), 1);
     write_line(log, level, event, fields, count);
 }
 

@@ -207,7 +207,7 @@ static enum infomask_status first_hole(struct filter *f, struct infomask_error *
     if (status != INFOMASK_OK || f->options->keep)
         return status;
     area = set_share(f->hole, f->pixels);
-    for (int tries = 0; status == INFOMASK_OK && area > f->options->max_area && tries < 8 && most > 0; tries++) {
+    for (int tries = 0; status == INFOMASK_OK && area > f->options->max_area && tries < 8; tries++) {
         most = tries == 7 ? 0 : most * f->options->max_area / area * 0.97;
         status = trim_mask(f, most, err);
         if (status == INFOMASK_OK)

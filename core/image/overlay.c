@@ -91,20 +91,41 @@ void overlay_fini(struct overlay *overlay)
     *overlay = (struct overlay){0};
 }
 
-static bool masked(const struct overlay *o, int x, int y)
+/* Rows of the mask around one of the photo's: itself, and one and two lines' width above and below. */
+struct mask_rows {
+    const uint8_t *here, *above[2], *below[2];
+    bool flat; /* all alike: no edge near */
+};
+
+static const uint8_t *mask_row(const struct overlay *o, int y)
 {
-    x = x < 0 ? 0 : x < o->photo->width ? x : o->photo->width - 1;
-    y = y < 0 ? 0 : y < o->photo->height ? y : o->photo->height - 1;
-    return o->mask[(size_t)y * (size_t)o->photo->width + (size_t)x] != 0;
+    int last = o->photo->height - 1;
+    return o->mask + (size_t)(y < 0 ? 0 : y < last ? y : last) * (size_t)o->photo->width;
 }
 
-/* Does the mask's edge pass within `reach` of the pixel? */
-static bool edge_near(const struct overlay *o, int x, int y, int reach)
+static struct mask_rows mask_rows(const struct overlay *o, int y)
 {
-    bool here = masked(o, x, y);
+    struct mask_rows rows = {.here = mask_row(o, y)};
+    size_t w = (size_t)o->photo->width;
 
-    return masked(o, x - reach, y) != here || masked(o, x + reach, y) != here || masked(o, x, y - reach) != here ||
-           masked(o, x, y + reach) != here;
+    rows.flat = memcmp(rows.here, rows.here + 1, w - 1) == 0;
+    for (int i = 0; i < 2; i++) {
+        rows.above[i] = mask_row(o, y - (i + 1) * o->line);
+        rows.below[i] = mask_row(o, y + (i + 1) * o->line);
+        rows.flat = rows.flat && memcmp(rows.above[i], rows.here, w) == 0 && memcmp(rows.below[i], rows.here, w) == 0;
+    }
+    return rows;
+}
+
+/* Does the mask's edge pass within `i` + 1 lines' width of the pixel? */
+static bool edge_near(const struct overlay *o, const struct mask_rows *rows, int x, int i)
+{
+    int reach = (i + 1) * o->line, last = o->photo->width - 1;
+    bool here = rows->here[x] != 0;
+
+    return (rows->here[x > reach ? x - reach : 0] != 0) != here ||
+           (rows->here[x + reach < last ? x + reach : last] != 0) != here || (rows->above[i][x] != 0) != here ||
+           (rows->below[i][x] != 0) != here;
 }
 
 static void draw_pixel(const struct overlay *o, const uint8_t *p, float value, uint8_t *rgb)
@@ -133,13 +154,16 @@ void overlay_row(const struct overlay *o, int y, const float *value, uint8_t *rg
 {
     size_t w = (size_t)o->photo->width, c = (size_t)o->photo->channels;
     const uint8_t *row = o->photo->pixels + (size_t)y * w * c;
+    struct mask_rows rows = mask_rows(o, y);
 
     for (int x = 0; x < o->photo->width; x++) {
         uint8_t *out = rgb + 3 * (size_t)x;
         draw_pixel(o, row + (size_t)x * c, value[x], out);
-        if (edge_near(o, x, y, o->line))
+        if (rows.flat)
+            continue;
+        if (edge_near(o, &rows, x, 0))
             memset(out, 255, 3);
-        else if (edge_near(o, x, y, 2 * o->line))
+        else if (edge_near(o, &rows, x, 1))
             memset(out, 0, 3);
     }
     draw_legend_row(o, y, rgb);

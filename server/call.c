@@ -152,11 +152,13 @@ static bool prefers(const char *prefer, const char *name)
     return false;
 }
 
-/* Work that nobody waits for on a connection may take longer. */
+/* Work that nobody waits for on a connection may take longer, and so may the loading of models. */
 static void set_async(struct call *call)
 {
-    call->request.async = (call->match.route->flags & ROUTE_ASYNC) && prefers(call->request.prefer, "respond-async");
-    if (call->request.async)
+    const struct route *route = call->match.route;
+
+    call->request.async = (route->flags & ROUTE_ASYNC) && prefers(call->request.prefer, "respond-async");
+    if (call->request.async || route->scope == SCOPE_ADMIN)
         call->request.deadline_ms = call->request.started_ms + 1000 * call->server->config->async_timeout;
 }
 

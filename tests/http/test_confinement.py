@@ -3,15 +3,17 @@ each thing that is taken away."""
 import json
 import os
 import pathlib
+import platform
 import pwd
 import re
 import shutil
 import signal
 import subprocess
-import time
+import sys
 
 import pytest
 
+import conftest
 from conftest import BINARY, CLASSIFY, ENVIRONMENT, ROOT, SLOW, said
 
 VERSION = subprocess.run([BINARY, "version"], capture_output=True, text=True, env=ENVIRONMENT).stdout
@@ -100,6 +102,36 @@ def test_state_is_kept(make_server, png, tmp_path):
     assert server.ask("POST", path + "/samples?label=0", png).status == 201
     assert server.ask(path=path).json["samples"] == 1
     assert server.ask("DELETE", path).status == 204
+
+
+OLD_KERNEL = """#!{python}
+# Makes landlock_create_ruleset and seccomp "not there" (ENOSYS), as on an old kernel, and becomes the server.
+import ctypes, os, struct, sys
+def statement(code, yes, no, value): return struct.pack("HBBI", code, yes, no, value)
+program = b"".join([statement(0x20, 0, 0, 0), statement(0x15, 2, 0, 444), statement(0x15, 1, 0, 317),
+                    statement(0x06, 0, 0, 0x7FFF0000), statement(0x06, 0, 0, 0x00050000 | 38)])
+code = ctypes.create_string_buffer(program, len(program))
+filter = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter, 0, 0) == 0, os.strerror(ctypes.get_errno())
+os.execv("{binary}", ["{binary}", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of the calls are those of x86-64")
+def test_what_the_kernel_lacks_is_left_out(make_server, monkeypatch, tmp_path, png):
+    """One warning says so, and everything else works."""
+    script = tmp_path / "serve"
+    script.write_text(OLD_KERNEL.format(python=sys.executable, binary=BINARY))
+    script.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(conftest, "BINARY", str(script))
+        server = make_server("--state-dir", tmp_path / "state")
+    line = json.loads(said(server, "confined: "))
+    assert line["level"] == "warning" and "no seccomp here" in line["message"] and "no Landlock here" in line["message"]
+    assert sum("confined: " in line for line in server.lines) == 1
+    assert server.ask("POST", CLASSIFY, png).status == 200
+    assert server.ask("POST", "/v1/estimates", b"{}").status == 201
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give it up")

@@ -185,6 +185,8 @@ static enum infomask_status find_in_names(void *context, const char *name, int *
             *label = (int)i;
             return INFOMASK_OK;
         }
+    if (strpbrk(name, "\t\r\n") != NULL)
+        return error_set(err, INFOMASK_ARGUMENT, "a class's name has neither tabs nor line ends");
     if (names->fixed)
         return error_set(err, INFOMASK_ARGUMENT, "no class is named \"%.80s\"", name);
     more = reallocarray(names->names, names->count + 1, sizeof *more);

@@ -157,13 +157,30 @@ enum infomask_status train_folder_classes(const struct train_folder *folder, con
     return status;
 }
 
+/* What cannot be served is not handed over. */
+static enum infomask_status try_to_load(const struct train_folder *folder, struct infomask_error *err)
+{
+    const struct model_options options = {0};
+    struct model *model = NULL;
+    enum infomask_status status = model_load(folder->part, &options, &model, err);
+
+    if (status == INFOMASK_OK)
+        model_release(model);
+    else
+        error_prefix(err, "the model that was made cannot be served");
+    return status;
+}
+
 /* An old folder steps aside first: there is no moment at which a half of each is served. */
 enum infomask_status train_folder_finish(struct train_folder *folder, struct infomask_error *err)
 {
     char *aside = NULL;
     struct stat at;
     bool old = folder->replace && lstat(folder->path, &at) == 0, fine = true;
+    enum infomask_status status = try_to_load(folder, err);
 
+    if (status != INFOMASK_OK)
+        return status;
     if (old && asprintf(&aside, "%s.old", folder->part) < 0)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     if (old)

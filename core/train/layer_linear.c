@@ -6,7 +6,7 @@
 
 #include "core/train/net.h"
 
-#define COLUMNS 64 /* of a chunk at least: fewer would spend more on arranging the operands than on the product */
+#define COLUMNS 128 /* of a chunk at least: fewer would spend more on arranging the operands than on the product */
 
 struct linear_pass {
     struct train_layer *layer;

@@ -172,6 +172,17 @@ def test_augmented_views_are_learnt_from_but_not_measured_on(train, photos, tmp_
     assert json.loads((tmp_path / "models" / "m" / "model.json").read_text())["training"]["views"] == 6
 
 
+def test_labels_that_could_not_be_served_are_refused(train, photos, tmp_path):
+    for name, reason in ((b"a\tb", "neither tabs nor line ends"), (b"\xff", "cannot be served")):
+        folder = tmp_path / "photos"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(photos, folder)
+        os.rename(os.fsencode(folder) + b"/mug", os.fsencode(folder) + b"/" + name)
+        result = train("--images", folder, "--backbone", DIGITS, "--name", "m")
+        assert result.code == 1 and reason in result.err, result.err
+        assert os.listdir(tmp_path / "models") == []
+
+
 def test_a_page_of_text_says_what_was_found(train, photos):
     result = train("--images", photos, "--backbone", DIGITS, "--name", "m")
     assert result.code == 0 and "80 of 80 (0 bad" in result.out and "lower limit, 97.5 %" in result.out

@@ -78,7 +78,7 @@ static void put_head(const struct report *r)
                   "\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
                   "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Information: ");
     html_text(r->out, name);
-    (void)fprintf(r->out, "</title>\n<style>%s</style></head><body>\n<h1>How much the photos say about their class</h1>\n<p>",
+    (void)fprintf(r->out, "</title>\n<style>%s</style></head><body>\n<h1>How much the samples say about their class</h1>\n<p>",
                   style);
     html_text(r->out, name);
     (void)fprintf(r->out, "<br>%llu samples, model ", (unsigned long long)report->samples);
@@ -129,7 +129,7 @@ static void plot_histogram(const struct report *r)
     for (int i = 0; i < BINS; i++)
         plot.y1 = fmax(plot.y1, counts[i]);
     (void)snprintf(axis, sizeof axis, "PMI of the label, %s", r->units);
-    plot_open(&plot, "What each photo says about its label", axis, "samples");
+    plot_open(&plot, "What each sample says about its label", axis, "samples");
     for (int i = 0; i < BINS; i++)
         if (counts[i] > 0)
             plot_bar(&plot, plot.x0 + i * width, plot.x0 + (i + 1) * width, counts[i],
@@ -161,7 +161,7 @@ static int by_information(const void *a, const void *b)
     return x->correct - y->correct; /* of equals the wrong ones first: never flattering */
 }
 
-/* Answering only the most informative share of the photos: how many of those answers are wrong? */
+/* Answering only the most informative share of the samples: how many of those answers are wrong? */
 static void plot_risk(const struct report *r)
 {
     struct report_samples *s = r->samples;

@@ -57,7 +57,7 @@ static void warn_of_value(const struct speaker *s)
     if (r->estimate < 0)
         say(s, "the estimate is negative: on these samples the model is worse than its prior alone");
     else if (l->samples > 0 && l->betting <= 0 && r->classes_seen > 1)
-        say(s, "the lower limit is not above 0: these samples do not show that the photos carry the label");
+        say(s, "the lower limit is not above 0: these samples do not show that the inputs carry the label");
     if (r->fraction > 0.98 && r->samples >= 30)
         say(s, "the estimate is nearly the whole label entropy; on samples that the model was trained on it means nothing");
     if (l->samples > 0 && l->samples < r->samples)

@@ -297,7 +297,7 @@ def test_a_report_is_one_page_with_everything_inside(infomask, coffee, chelsea, 
     text = (tmp_path / "page" / "index.html").read_text()
     plots = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", text, re.S)]
     assert [plot.find("title").text for plot in plots] == [
-        "What each photo says about its label", "Reliability", "Information by class", "Risk and coverage of abstaining"]
+        "What each sample says about its label", "Reliability", "Information by class", "Risk and coverage of abstaining"]
     assert len(plots[2].findall("rect")) == 3 and len(plots[1].findall("circle")) == len(
         done.json["calibration"]["reliability"])
     assert f"{done.json['mutual_information']['estimate']:.4f}" in text

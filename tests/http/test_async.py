@@ -177,18 +177,21 @@ def test_their_bytes_are_bounded(make_server, png):
 
 def test_a_running_one_can_be_seen_and_cancelled(held, png):
     server = held()
-    running, waiting = submit(server, server.samples, png), submit(server, FILTER, png)
-    deadline = time.monotonic() + 30 * SLOW
-    while server.ask(path=running).json["status"] != "running" and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert server.ask(path=running).json["status"] == "running"
-    assert server.ask(path=waiting).json["status"] == "waiting"
-    response = server.ask(path=running + "/result")
+    for _ in range(5):  # the lock holds a job up for 10 s: on a machine slower than that, again
+        begun = time.monotonic()
+        running, waiting = submit(server, server.samples, png), submit(server, FILTER, png)
+        while server.ask(path=running).json["status"] == "waiting" and time.monotonic() - begun < 8:
+            time.sleep(0.02)
+        response = server.ask(path=running + "/result")
+        states = [server.ask(path=running).json["status"], server.ask(path=waiting).json["status"]]
+        assert server.ask("DELETE", waiting).status == 204 and server.ask("DELETE", running).status == 204
+        if time.monotonic() - begun < 8:
+            break
+    assert states == ["running", "waiting"]
     assert response.status == 202 and response.get("Retry-After") == "1" and response.json["status"] == "running"
-    assert server.ask("DELETE", waiting).status == 204 and server.ask("DELETE", running).status == 204
     assert server.ask(path=running).status == 404 and server.ask(path=waiting).status == 404
     server.let_go()
-    assert server.metric_reaches("infomask_jobs_gone_total", 1) == 1
+    assert server.metric_reaches("infomask_jobs_gone_total", 1) >= 1
     assert server.ask("POST", FILTER, png).status == 200
 
 

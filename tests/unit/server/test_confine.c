@@ -76,8 +76,12 @@ static int in_child(int (*probe)(const struct folders *f), const struct folders 
 static int confine_to(const struct folders *f, bool calls, struct confined *confined)
 {
     const struct confine_path paths[] = {{f->models, CONFINE_READ}, {f->state, CONFINE_WRITE}, {NULL, CONFINE_READ}};
+    struct confined available;
 
+    confine_available(&available);
     confine_files(paths, 3, confined);
+    if (calls && !available.calls)
+        return NOT_HERE;
     if (calls)
         confine_calls(confined);
     return confined->no_new_privileges && (!calls || confined->calls) ? HELD : UNUSABLE;
@@ -163,9 +167,10 @@ static bool can_exec(void)
 static int probe_exec(const struct folders *f)
 {
     struct confined confined;
+    int code = confine_to(f, true, &confined);
 
-    if (confine_to(f, true, &confined) != HELD)
-        return UNUSABLE;
+    if (code != HELD)
+        return code;
     return can_exec() ? ESCAPED : 3; /* not 0, which is what true would say */
 }
 
@@ -174,8 +179,10 @@ static int probe_calls(const struct folders *f)
     struct confined confined;
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    if (page == MAP_FAILED || confine_to(f, true, &confined) != HELD)
-        return UNUSABLE;
+    int code = confine_to(f, true, &confined);
+
+    if (page == MAP_FAILED || code != HELD)
+        return code != HELD ? code : UNUSABLE;
     if (can_socket())
         return ESCAPED;
     if (CONFINE_SANITIZED)
@@ -208,9 +215,11 @@ static int probe_threads(const struct folders *f)
     struct confined confined;
     pthread_t threads[2];
 
+    int code = UNUSABLE;
+
     (void)pthread_mutex_lock(&early.lock);
-    if (pthread_create(&threads[0], NULL, early_thread, &early) != 0 || confine_to(f, true, &confined) != HELD)
-        return UNUSABLE;
+    if (pthread_create(&threads[0], NULL, early_thread, &early) != 0 || (code = confine_to(f, true, &confined)) != HELD)
+        return code;
     (void)pthread_mutex_unlock(&early.lock);
     if (pthread_join(threads[0], NULL) != 0 || pthread_create(&threads[1], NULL, early_thread, &late) != 0 ||
         pthread_join(threads[1], NULL) != 0)

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "core/engine/engine.h"
+#include "core/quant/quant.h"
 
 struct bench {
     struct engine_model *model;
@@ -42,6 +43,17 @@ static long rss_kib(void)
     return kib;
 }
 
+/* The weights that `make quantize` leaves beside the network: model.int8 for model.onnx. */
+static enum infomask_status read_int8(const char *path, struct quant **quant, struct infomask_error *err)
+{
+    const char *end = strrchr(path, '.');
+    int length = end != NULL ? (int)(end - path) : (int)strlen(path);
+    char file[4096];
+
+    (void)snprintf(file, sizeof file, "%.*s.int8", length, path);
+    return quant_read(file, NULL, quant, err);
+}
+
 static enum infomask_status load(struct bench *b, const char *path, const char *isa, const char *precision,
                                  struct infomask_error *err)
 {
@@ -50,6 +62,7 @@ static enum infomask_status load(struct bench *b, const char *path, const char *
                                                   : strcmp(precision, "int8") == 0 ? ENGINE_INT8
                                                                                    : ENGINE_F32};
     struct graph *graph = NULL;
+    struct quant *quant = NULL;
     enum infomask_status status = kernels_named(isa, &options.kernels, err);
 
     if (status == INFOMASK_OK)
@@ -66,7 +79,16 @@ static enum infomask_status load(struct bench *b, const char *path, const char *
         graph_free(graph);
         return status;
     }
-    return engine_model_create(&b->model, graph, &options, err);
+    if (options.precision == ENGINE_INT8)
+        status = read_int8(path, &quant, err);
+    if (status != INFOMASK_OK) {
+        graph_free(graph);
+        return status;
+    }
+    options.int8 = quant != NULL ? &quant->int8 : NULL;
+    status = engine_model_create(&b->model, graph, &options, err);
+    quant_free(quant);
+    return status;
 }
 
 /* NCHW floats of a file, or a pattern, into the engine's input. */

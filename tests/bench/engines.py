@@ -27,6 +27,8 @@ CASES = {  # name: ours (isa, precision), threads, batch, size, peers
     "f32-1-448": ("avx512", "f32", 1, 1, 448, ("onnxruntime",)),
     "bf16-1": ("avx512", "bf16", 1, 1, 224, ("onnxruntime", "openvino bf16")),
     "bf16-2": ("avx512", "bf16", 2, 1, 224, ("onnxruntime", "openvino bf16")),
+    "int8-1": ("avx512", "int8", 1, 1, 224, ("onnxruntime",)),  # after `make quantize`
+    "int8-2": ("avx512", "int8", 2, 1, 224, ("onnxruntime",)),
     "avx2-1": ("avx2", "f32", 1, 1, 224, ("onnxruntime",)),
     "blas-1": ("blas", "f32", 1, 1, 224, ("onnxruntime",)),
 }

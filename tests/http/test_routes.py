@@ -19,7 +19,7 @@ def is_problem(response, status, code):
     assert problem["status"] == status and problem["code"] == code
     assert problem["request_id"] == response.get("X-Request-Id")
     assert problem["title"] and problem["type"].endswith(code) and len(problem["detail"]) > 5
-    assert "/work" not in response.text and "MHD" not in response.text
+    assert str(ROOT) not in response.text and "MHD" not in response.text
     return problem
 
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,45 +122,57 @@ static bool write_in_place(const char *path, const void *data, size_t size)
     return done;
 }
 
-/* mkostemp's 0600 becomes what a plain open would have given */
-static mode_t plain_mode(void)
+/* A new file with a name of its own beside `path`, with the mode of any new file; *name is malloc'ed. */
+static int open_beside(const char *path, char **name)
 {
-    mode_t mask = umask(0);
-    (void)umask(mask);
-    return 0666 & ~mask;
+    uint32_t random;
+    int fd = -1;
+
+    *name = NULL;
+    for (int i = 0; i < 100 && fd < 0; i++) {
+        free(*name);
+        *name = NULL;
+        if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random ||
+            asprintf(name, "%s.%08x", path, (unsigned)random) < 0) {
+            *name = NULL;
+            return -1;
+        }
+        fd = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            return -1;
+    }
+    return fd;
 }
 
-static bool write_beside(char *temporary, const char *path, const void *data, size_t size)
+static bool write_beside(const char *path, const void *data, size_t size)
 {
-    int fd = mkostemp(temporary, O_CLOEXEC), code;
-    bool done;
+    char *temporary;
+    int fd = open_beside(path, &temporary), code;
+    bool done = fd >= 0 && write_all(fd, data, size);
 
-    if (fd < 0)
-        return false;
-    done = write_all(fd, data, size) && fchmod(fd, plain_mode()) == 0;
-    done = close(fd) == 0 && done;
-    done = done && rename(temporary, path) == 0;
     code = errno;
-    if (!done)
+    if (fd >= 0 && close(fd) != 0 && done) {
+        code = errno;
+        done = false;
+    }
+    if (done && rename(temporary, path) != 0) {
+        code = errno;
+        done = false;
+    }
+    if (fd >= 0 && !done)
         (void)unlink(temporary);
+    free(temporary);
     errno = code;
     return done;
 }
 
 enum infomask_status file_write(const char *path, const void *data, size_t size, struct infomask_error *err)
 {
-    char *temporary = NULL;
-    bool done;
-
     if (strcmp(path, "-") == 0)
         return write_all(STDOUT_FILENO, data, size) ? INFOMASK_OK : write_fails(err);
     if (is_special(path))
         return write_in_place(path, data, size) ? INFOMASK_OK : write_fails(err);
-    if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
-        return error_set(err, INFOMASK_MEMORY, "out of memory");
-    done = write_beside(temporary, path, data, size);
-    free(temporary);
-    return done ? INFOMASK_OK : write_fails(err);
+    return write_beside(path, data, size) ? INFOMASK_OK : write_fails(err);
 }
 
 const char *file_name(const char *path)

@@ -78,7 +78,8 @@ struct infomask_train_options {
     int epochs, batch;           /* default 10, 128 */
     bool sgd;                    /* SGD with momentum; else AdamW */
     const char *schedule;        /* "constant", "cosine" (default), "one-cycle" */
-    double rate, momentum, weight_decay; /* 0: 0.1 for SGD and 0.002 for AdamW; 0.9; 5e-4 and 0.01 */
+    double rate;                 /* 0: 0.1 for SGD, 0.002 for AdamW */
+    double momentum, weight_decay; /* negative (default): 0.9; 5e-4 for SGD and 0.01 for AdamW */
     bool pc_softmax;             /* PC-softmax with the training frequencies as prior; else log-softmax */
     double label_smoothing;
     int augment_shift;           /* pixels */

@@ -26,7 +26,8 @@ struct loop {
 
 struct infomask_train_options infomask_default_train_options(void)
 {
-    return (struct infomask_train_options){.std = 255, .epochs = 10, .batch = 128, .schedule = "cosine"};
+    return (struct infomask_train_options){
+        .std = 255, .epochs = 10, .batch = 128, .schedule = "cosine", .momentum = -1, .weight_decay = -1};
 }
 
 void infomask_trained_fini(struct infomask_trained *trained)
@@ -61,11 +62,11 @@ static enum infomask_status read_rule(const struct infomask_train_options *o, st
     *rule = (struct train_rule){.optimiser = o->sgd ? TRAIN_SGD : TRAIN_ADAMW,
                                 .schedule = (enum train_schedule)schedule,
                                 .rate = o->rate > 0 ? o->rate : o->sgd ? 0.1 : 0.002,
-                                .momentum = o->momentum > 0 ? o->momentum : 0.9,
+                                .momentum = o->momentum >= 0 ? o->momentum : 0.9,
                                 .beta1 = 0.9,
                                 .beta2 = 0.99,
                                 .epsilon = 1e-8,
-                                .weight_decay = o->weight_decay > 0 ? o->weight_decay : o->sgd ? 5e-4 : 0.01};
+                                .weight_decay = o->weight_decay >= 0 ? o->weight_decay : o->sgd ? 5e-4 : 0.01};
     return INFOMASK_OK;
 }
 

@@ -118,6 +118,7 @@ enum infomask_status infomask_find_copies(const float *x, size_t photos, size_t 
                        .blocks = calloc((size_t)blocks + 1, sizeof *s.blocks)};
     bool fine = unit != NULL && s.blocks != NULL && scratch_init(&s, threads);
 
+    kernels_warm_up(); /* products on one thread each, with a pool or without */
     for (size_t i = 0; i < photos; i++)
         groups[i] = (uint32_t)i;
     if (fine)

@@ -258,6 +258,7 @@ enum infomask_status infomask_fit_head(const struct infomask_head_data *data, bo
     *head = (struct infomask_head){0};
     if (c == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the head");
+    kernels_warm_up(); /* products on one thread each, with a pool or without */
     status = head_rows_init(&c->rows, data, seed, err);
     if (status == INFOMASK_OK)
         status = head_init(head, data, err);

@@ -470,6 +470,7 @@ enum infomask_status infomask_train(const struct infomask_train_options *options
     struct loop loop = {.options = options, .watch = watch};
     enum infomask_status status = set_up(&loop, pool, err);
 
+    kernels_warm_up(); /* products on one thread each, with a pool or without */
     *trained = (struct infomask_trained){0};
     if (status == INFOMASK_OK)
         status = train_epochs(&loop, &trained->last, err);

@@ -21,7 +21,7 @@ $(fuzz_server)/libserver.a: $(fuzz_server_objects)
 	$(Q)$(AR) rcs $@ $^
 $(patsubst %,$(fuzz_server)/fuzz_%,$(FUZZ_SERVER)): $(fuzz_server)/fuzz_%: $(fuzz_server)/obj/tests/fuzz/fuzz_%.o $(fuzz_server)/libserver.a
 	$(Q)clang -pthread -fsanitize=fuzzer,address,undefined -o $@ $^ $(package_libs)
--include $(wildcard $(fuzz_server)/obj/*/*.d $(fuzz_server)/obj/*/*/*.d)
+-include $(wildcard $(addprefix $(fuzz_server)/obj/,*/*.d */*/*.d */*/*/*.d))
 
 .PHONY: $(addprefix fuzz-,$(FUZZ_SERVER))
 fuzz-handler: ## fuzz the whole daemon over a local socket for MINUTES=5 (needs clang)

@@ -279,7 +279,7 @@ static bool too_slow(const struct connections *c, const struct row *row, double 
 {
     double since = now - row->since_ms;
 
-    if (row->phase == CONNECTION_WORK || row->cut)
+    if (row->phase == CONNECTION_WORK || row->phase == CONNECTION_DONE || row->cut)
         return false;
     if (now > row->deadline_ms)
         return true;
@@ -359,6 +359,15 @@ bool connections_reap(struct connections *c)
     lingering = c->lingering_count > 0;
     (void)pthread_mutex_unlock(&c->lock);
     return lingering;
+}
+
+void connections_nudge(struct connections *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    for (int fd = 0; fd < c->row_count; fd++)
+        if (c->rows[fd].phase == CONNECTION_DONE)
+            (void)shutdown(fd, SHUT_RD); /* an event on the socket; the answer still goes out, then it ends */
+    (void)pthread_mutex_unlock(&c->lock);
 }
 
 void connections_count(struct connections *c, struct connections_count *count)

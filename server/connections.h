@@ -43,6 +43,7 @@ enum connection_phase {
     CONNECTION_HEAD,   /* a request line came */
     CONNECTION_BODY,
     CONNECTION_WORK,   /* computing: the job has the deadline */
+    CONNECTION_DONE,   /* the answer is there: the library has still to take it */
     CONNECTION_REPLY
 };
 void connections_phase(struct connections *connections, int fd, enum connection_phase phase);
@@ -63,6 +64,9 @@ bool connections_reap(struct connections *connections);
 /* What limits count by: a hash of an IPv4 address, or of the /64 of an IPv6 one (what one customer has); 0 for a local
  * socket, which is not limited. */
 uint64_t connections_address(const struct sockaddr *address);
+
+/* Makes the library look at those whose answer is there: it forgets to, where it had no memory when it was told. */
+void connections_nudge(struct connections *connections);
 
 struct connections_count {
     int open, fresh, busy; /* busy: from a request line to an answer's end */

@@ -23,6 +23,7 @@ struct http {
     struct connections *connections;
     struct MHD_Daemon *daemon;
     _Atomic int in_flight;
+    _Atomic bool starved;
 };
 
 /* One call on its connection. */
@@ -95,6 +96,7 @@ static void finish_job(struct exchange *exchange)
 {
     struct MHD_Connection *connection = exchange->connection; /* once it is handed back, it is not ours to read */
 
+    connections_phase(exchange->http->connections, exchange->fd, CONNECTION_DONE);
     atomic_store(&exchange->handed_back, true);
     MHD_resume_connection(connection);
 }
@@ -362,8 +364,10 @@ static void on_message(void *context, const char *format, va_list args)
     struct http *http = context;
     char text[256];
 
-    if (strncmp(format, starved, sizeof starved - 1) == 0) /* the library would try to wait again at once, and spin */
+    if (strncmp(format, starved, sizeof starved - 1) == 0) { /* the library would try to wait again at once, and spin */
         (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        atomic_store(&http->starved, true);
+    }
     (void)vsnprintf(text, sizeof text, format, args);
     text[strcspn(text, "\n")] = '\0';
     log_event(http->context->log, LOG_DEBUG, true, "http", &LOG_FIELD_TEXT("message", text), 1);
@@ -434,3 +438,5 @@ void http_add(struct http *http, int fd, const struct sockaddr *address, socklen
 }
 
 int http_in_flight(const struct http *http) { return atomic_load(&http->in_flight); }
+
+bool http_starved(struct http *http) { return http != NULL && atomic_exchange(&http->starved, false); }

@@ -27,5 +27,7 @@ void http_add(struct http *http, int fd, const struct sockaddr *address, socklen
 
 /* Calls between their request line and their answer's end. */
 int http_in_flight(const struct http *http);
+/* Whether the library had no memory since it was asked last (NULL: no). */
+bool http_starved(struct http *http);
 
 #endif

@@ -478,6 +478,8 @@ static bool turn(struct server *server, bool accepting)
     for (int i = 1; i < count; i++)
         if (wait[i].revents & POLLIN)
             accept_some(server, &server->listeners[i - 1]);
+    if (http_starved(server->http) || http_starved(server->tls))
+        connections_nudge(server->connections);
     server->lingering = connections_reap(server->connections);
     jobs_expire(server->context.jobs);
     async_expire(server->context.async);

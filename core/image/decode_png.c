@@ -23,6 +23,7 @@ struct png_reader {
     enum infomask_status status;
     size_t offset, heap; /* bytes read; bytes that libpng holds */
     bool starved;        /* it asked for more than it may have */
+    bool refused;        /* the system had no more */
     uint8_t *rows;       /* stored rows that cannot go straight into the image */
 };
 
@@ -40,6 +41,8 @@ static void on_error(png_structp png, png_const_charp message)
     if (r->starved)
         fail(r, error_set(r->d->err, INFOMASK_TOO_MANY_PIXELS, "decoding this PNG needs more than the %zu KiB allowed",
                           r->d->limits->decoder_memory >> 10));
+    if (r->refused)
+        fail(r, error_set(r->d->err, INFOMASK_MEMORY, "no memory to decode the PNG"));
     fail(r, error_set(r->d->err, INFOMASK_BAD_IMAGE, "the PNG's data is damaged"));
 }
 
@@ -68,6 +71,7 @@ static png_voidp on_malloc(png_structp png, png_alloc_size_t size)
 
     r->starved = !checked_add(size, HEAP_HEADER, &total) || total > r->d->limits->decoder_memory - r->heap;
     block = r->starved ? NULL : malloc(total);
+    r->refused = !r->starved && block == NULL;
     if (block == NULL)
         return NULL;
     memcpy(block, &total, sizeof total);

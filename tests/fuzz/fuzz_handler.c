@@ -77,10 +77,10 @@ static void settings(const char *folder)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static char folder[] = "/tmp/infomask-fuzz-XXXXXX";
-    struct server_parts parts = {0};
-    struct model_options options = {.precision = INFOMASK_F32};
-    struct server *server;
-    struct log *log;
+    static struct server_parts parts; /* these live as long as the process: nothing of them is a leak */
+    static struct server *server;
+    static struct log *log;
+    struct model_options options = {.precision = INFOMASK_F32, .isa = getenv("INFOMASK_ISA")};
     char path[200];
     pthread_t thread;
 
@@ -202,7 +202,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)close(fd);
     free(all);
     answer[kept] = '\0';
-    require(memmem(answer, kept, "\"code\":\"internal\"", 17) == NULL, "no answer is an internal error");
+    if (memmem(answer, kept, "\"code\":\"internal\"", 17) != NULL)
+        require(0, answer);
     require(kept == 0 || memcmp(answer, "HTTP/1.1 ", 9) == 0, "an answer is HTTP");
     return 0;
 }

@@ -81,10 +81,12 @@ def requests():
 
 def ask(server, data):
     """The status; None when the connection ended without an answer."""
-    with server.connect() as connection:
+    with server.connect(20) as connection:
         try:
             connection.send(data)
             return connection.response().status
+        except TimeoutError:
+            return "never answered"
         except (Closed, OSError):
             return None
 

@@ -20,3 +20,15 @@ bench-engines: model $(ENGINE_BENCH) $(BENCH_VENV)/.done ## our engine beside on
 .PHONY: bench-layers
 bench-layers: model $(B)/engine_layers ## each layer's time and GFLOP/s on one thread; ISA=avx512 PRECISION=f32 SIZE=224 APART=1
 	$(Q)$(B)/engine_layers $(MODEL) $(or $(ISA),avx512) $(or $(PRECISION),f32) $(or $(SIZE),224) 300 $(APART)
+
+PEERS_VENV := build/peers-venv
+$(PEERS_VENV)/.done: tests/bench/peers.txt
+	@$(PYTHON) -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/pip install -q --disable-pip-version-check -r tests/bench/peers.txt
+	@touch $@
+
+.PHONY: bench-http
+bench-http: $(BIN) $(MODEL) $(VENV)/.done $(PEERS_VENV)/.done ## requests/s over HTTP beside FastAPI + onnxruntime and OpenVINO (needs wrk); SECONDS=4
+	$(Q)$(VENV_PYTHON) tests/load/photos.py build/load/photos
+	$(Q)$(VENV_PYTHON) tests/bench/http.py --infomask $(BIN) --peers $(PEERS_VENV) --model $(MODEL) --photos build/load/photos \
+		--seconds $(or $(SECONDS),4)

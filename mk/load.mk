@@ -36,3 +36,7 @@ drains: $(load_needs) ## 50 SIGTERM drains and 100 kill -9 under load
 .PHONY: mutants
 mutants: $(load_needs) ## 20,000 broken JPEG, PNG and WebP over HTTP; CASES=20000
 	$(Q)$(load_python) tests/load/mutants.py --cases $(or $(CASES),20000)
+
+.PHONY: soak
+soak: $(load_needs) ## good and bad traffic for 20 minutes or HOURS=: memory, descriptors, threads
+	$(Q)$(load_python) tests/load/soak.py --minutes $(if $(HOURS),$$(( $(HOURS) * 60 )),$(or $(SOAK_MINUTES),20))

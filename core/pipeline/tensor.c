@@ -1,5 +1,6 @@
 /* What the network sees and says of it, without a mask in between: raw tensors in (protocol v2, infomask run), and the
  * cells of the very pass that classified. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +127,17 @@ static enum infomask_status take_tensor(struct infomask_session *session, const 
     return INFOMASK_OK;
 }
 
+/* Photos cannot make a sound network overflow, numbers of the caller's own can: that is then his input's fault. */
+static enum infomask_status blame(const struct infomask_session *session, int n, struct infomask_error *err)
+{
+    const float *output = engine_output(session->engine);
+
+    for (size_t i = 0; i < (size_t)n * session->model->info.classes; i++)
+        if (!isfinite(output[i]))
+            return error_set(err, INFOMASK_BAD_DATA, "the network overflows on this input: its output is not finite");
+    return INFOMASK_INTERNAL;
+}
+
 enum infomask_status infomask_classify_tensor(struct infomask_session *session, const float *input, int n, int h, int w,
                                               const struct infomask_classify_options *options, int target,
                                               struct infomask_classification *results, struct infomask_cells *cells,
@@ -142,6 +154,8 @@ enum infomask_status infomask_classify_tensor(struct infomask_session *session, 
         status = take_tensor(session, input, n, h, w, cells != NULL, err);
     if (status == INFOMASK_OK)
         status = run_and_read(session, n, options, target, results, cells, err);
+    if (status == INFOMASK_INTERNAL)
+        status = blame(session, n, err);
     if (status != INFOMASK_OK)
         forget(results, cells, n);
     return status;

@@ -179,6 +179,7 @@ static size_t talk(int fd, const char *bytes, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char last[] = "\r\n\r\nGET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    static const char internal[] = "HTTP/1.1 500 Internal Server Error\r\n"; /* no echo can hold the line's end */
     size_t made_size, kept;
     char *made, *all;
     int fd;
@@ -202,7 +203,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)close(fd);
     free(all);
     answer[kept] = '\0';
-    if (memmem(answer, kept, "\"code\":\"internal\"", 17) != NULL)
+    if (memmem(answer, kept, internal, sizeof internal - 1) != NULL)
         require(0, answer);
     require(kept == 0 || memcmp(answer, "HTTP/1.1 ", 9) == 0, "an answer is HTTP");
     return 0;

@@ -278,3 +278,11 @@ def test_statistics(server):
     assert 0 < grown["compute_infer"] < grown["success"]
     assert server.ask(path="/v2/models/stats").json["model_stats"][0]["name"]
     assert server.ask(path="/v2/models/nope/stats").status == 404
+
+
+def test_an_input_that_the_network_overflows_on(server):
+    """Found by the fuzzer of the daemon: no internal error, the numbers are the client's."""
+    x = np.full((1, 1, 28, 28), -3e38, np.float32)
+    header = {"inputs": [fp32(x, parameters={"binary_data_size": x.nbytes})]}
+    response = infer(server, header, x.tobytes(), path="/v2/models/digits/infer")
+    assert response.status == 400 and "overflows" in response.json["error"]

@@ -12,6 +12,7 @@
 #include "core/train/fit.h"
 
 #define MOST_PAIRS (TABLE_MOST_FOLDS * (TABLE_MOST_FOLDS - 1) / 2)
+#define MOST_WEIGHTS 20000   /* of the quadratic part: beyond, the linear one and the network do without it */
 #define MOST_POOL_ROWS 50000 /* that the weights of a fold's pool are fitted to */
 
 static const struct table_part linear = {"linear", table_linear_fit, table_linear_logits};
@@ -348,10 +349,14 @@ static enum infomask_status check(const struct infomask_table *table, struct inf
     return INFOMASK_OK;
 }
 
-/* More folds leave more rows to learn from, which counts while rows are few. */
-static int folds_for(size_t rows)
+/* More folds leave more rows to learn from, which counts while rows are few; but the fits grow with their square. */
+static int folds_for(const struct infomask_table *table)
 {
-    return rows < 3000 ? 10 : rows < 30000 ? 6 : 4;
+    double work = (double)table->rows * (double)table->columns * table->classes;
+
+    if (table->rows < 3000 && work <= 1e6)
+        return 10;
+    return table->rows < 30000 && work <= 1e7 ? 6 : 4;
 }
 
 static enum infomask_status set_folds(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
@@ -391,7 +396,7 @@ static enum infomask_status set_up(struct estimate *e, const struct infomask_tab
     e->data = (struct table_data){.n = table->rows, .classes = table->classes, .folds = e->options->folds,
                                   .kernels = kernels_best(), .seed = e->options->seed};
     if (e->data.folds == 0)
-        e->data.folds = folds_for(table->rows);
+        e->data.folds = folds_for(table);
     if (status == INFOMASK_OK && (e->data.folds < 3 || e->data.folds > TABLE_MOST_FOLDS))
         return error_set(err, INFOMASK_ARGUMENT, "there are 3 to %d folds, not %d", TABLE_MOST_FOLDS, e->data.folds);
     e->pairs = e->data.folds * (e->data.folds - 1) / 2;
@@ -408,7 +413,8 @@ static enum infomask_status set_up(struct estimate *e, const struct infomask_tab
     add_part(e, &network, &e->plain);
     if (table_trees_fit_in(&e->data, &e->plain))
         add_part(e, &trees, &e->plain);
-    add_part(e, &quadratic, &e->squares);
+    if (e->squares.width * (size_t)table->classes <= MOST_WEIGHTS)
+        add_part(e, &quadratic, &e->squares);
     add_part(e, &linear, &e->plain);
     e->result->log_q = malloc(table->rows * (size_t)table->classes * sizeof *e->result->log_q);
     return e->result->log_q == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows) : INFOMASK_OK;

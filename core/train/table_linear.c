@@ -95,7 +95,7 @@ static const struct table_part linear = {"linear", table_linear_fit, table_linea
 static enum infomask_status follow_path(struct regression *r, double *w, struct table_path *path,
                                         struct infomask_error *err)
 {
-    const struct minimize_options options = {.max_steps = 100, .tolerance = 1e-4};
+    const struct minimize_options options = {.max_steps = 60, .tolerance = 1e-4};
     struct minimize_result result;
 
     for (int i = 0; i < VARIANCES; i++) {

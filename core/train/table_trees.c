@@ -24,6 +24,7 @@
 #define SHARE 0.7       /* of the rows that a tree is made from */
 #define SAMPLE 4096     /* rows that the quantiles are taken from */
 #define MOST_CELLS 10000 /* columns times classes */
+#define COLUMNS 24      /* that a tree chooses from, drawn anew for each */
 
 bool table_trees_fit_in(const struct table_data *data, const struct table_matrix *matrix)
 {
@@ -82,12 +83,14 @@ void table_trees_logits(const struct table_data *data, const struct table_matrix
 struct forest {
     const struct table_fit *fit;
     size_t k, width, count;  /* count: training rows */
+    size_t drawn;            /* columns that a tree chooses from */
+    uint32_t *columns;       /* [width] a permutation whose first `drawn` they are */
     uint8_t *bins;           /* [count][width] */
     float *borders;          /* [width][BINS - 1], rising; bin b: border[b - 1] < x <= border[b] */
     int *labels, *node;      /* [count]; node: of the tree that is being grown, within its level */
     float *f, *g;            /* [count][K] logits; [count][2 K] gradient and curvature of each class */
     bool *used;              /* [count] by the tree that is being grown */
-    float *cells;            /* [nodes of a level][width][BINS][2 K] */
+    float *cells;            /* [nodes of a level][drawn][BINS][2 K] */
     float *sides;            /* [2][2 K] scratch */
     float *held;             /* [rows of both folds][K] their logits so far */
     uint64_t round;
@@ -172,11 +175,17 @@ static void set_gradients(struct forest *forest)
         forest->node[i] = 0;
         forest->used[i] = random_unit(&random) < SHARE;
     }
+    for (size_t j = 0; forest->drawn < forest->width && j < forest->drawn; j++) {
+        size_t other = j + random_below(&random, (uint32_t)(forest->width - j));
+        uint32_t column = forest->columns[j];
+        forest->columns[j] = forest->columns[other];
+        forest->columns[other] = column;
+    }
 }
 
 static void fill_cells(struct forest *forest, int nodes)
 {
-    size_t pair = 2 * forest->k, node_size = forest->width * BINS * pair;
+    size_t pair = 2 * forest->k, node_size = forest->drawn * BINS * pair;
 
     memset(forest->cells, 0, (size_t)nodes * node_size * sizeof *forest->cells);
     for (size_t i = 0; i < forest->count; i++) {
@@ -184,8 +193,8 @@ static void fill_cells(struct forest *forest, int nodes)
         float *node = forest->cells + (size_t)forest->node[i] * node_size;
         if (!forest->used[i])
             continue;
-        for (size_t j = 0; j < forest->width; j++) {
-            float *cell = node + (j * BINS + forest->bins[i * forest->width + j]) * pair;
+        for (size_t j = 0; j < forest->drawn; j++) {
+            float *cell = node + (j * BINS + forest->bins[i * forest->width + forest->columns[j]]) * pair;
             for (size_t y = 0; y < pair; y++)
                 cell[y] += g[y];
         }
@@ -235,7 +244,7 @@ static bool try_column(const struct forest *forest, const float *cells, float *b
 /* Splits every node of a level; a node that no split helps sends all its rows to the left. */
 static void split_level(struct forest *forest, int level, struct tree *tree)
 {
-    size_t node_size = forest->width * BINS * 2 * forest->k;
+    size_t node_size = forest->drawn * BINS * 2 * forest->k;
     int nodes = 1 << level, border[1 << (DEPTH - 1)];
     size_t column[1 << (DEPTH - 1)];
 
@@ -244,9 +253,9 @@ static void split_level(struct forest *forest, int level, struct tree *tree)
         float best = 1e-6f;
         column[n] = 0;
         border[n] = BINS;
-        for (size_t j = 0; j < forest->width; j++)
+        for (size_t j = 0; j < forest->drawn; j++)
             if (try_column(forest, forest->cells + (size_t)n * node_size + j * BINS * 2 * forest->k, &best, &border[n]))
-                column[n] = j;
+                column[n] = forest->columns[j];
         tree->column[nodes - 1 + n] = (float)column[n];
         tree->border[nodes - 1 + n] =
             border[n] < BINS ? forest->borders[column[n] * (BINS - 1) + (size_t)border[n]] : INFINITY;
@@ -324,6 +333,8 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     float *sample = malloc(SAMPLE * sizeof *sample);
     bool fits = checked_mul3(n, 2 * k, sizeof(float), &rows) && checked_mul(n, width, &binned);
 
+    forest->drawn = width < COLUMNS ? width : COLUMNS;
+    forest->columns = malloc(width * sizeof(uint32_t));
     forest->bins = fits ? malloc(binned) : NULL;
     forest->borders = calloc(width, (BINS - 1) * sizeof(float));
     forest->labels = malloc(n * sizeof(int));
@@ -331,23 +342,26 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     forest->used = malloc(n * sizeof(bool));
     forest->f = fits ? malloc(rows / 2) : NULL;
     forest->g = fits ? malloc(rows) : NULL;
-    forest->cells = calloc(nodes * width, BINS * 2 * k * sizeof(float));
+    forest->cells = calloc(nodes * forest->drawn, BINS * 2 * k * sizeof(float));
     forest->sides = malloc(4 * k * sizeof(float));
     forest->held = fits ? malloc(rows / 2) : NULL;
-    if (sample == NULL || forest->bins == NULL || forest->borders == NULL || forest->labels == NULL ||
+    if (sample == NULL || forest->columns == NULL || forest->bins == NULL || forest->borders == NULL || forest->labels == NULL ||
         forest->node == NULL || forest->used == NULL || forest->f == NULL || forest->g == NULL || forest->cells == NULL ||
         forest->sides == NULL || forest->held == NULL) {
         free(sample);
         return error_set(err, INFOMASK_MEMORY, "no memory for the trees of %zu rows", n);
     }
-    for (size_t j = 0; j < width; j++)
+    for (size_t j = 0; j < width; j++) {
+        forest->columns[j] = (uint32_t)j;
         find_borders(forest->fit->matrix, j, sample, forest->borders + j * (BINS - 1));
+    }
     free(sample);
     return INFOMASK_OK;
 }
 
 static void forest_fini(struct forest *forest)
 {
+    free(forest->columns);
     free(forest->bins);
     free(forest->borders);
     free(forest->labels);

@@ -11,7 +11,7 @@
 #include "core/train/fit.h"
 #include "core/train/table.h"
 
-#define ROWS 120
+#define ROWS 90
 #define MOST 10 /* columns, classes */
 
 struct rows {
@@ -31,7 +31,7 @@ static void draw(struct rows *rows, const char *name, uint64_t seed)
 
 static struct infomask_table_result estimate(const struct infomask_table *table, uint64_t seed, struct pool *pool)
 {
-    const struct infomask_table_options options = {.seed = seed, .folds = 4};
+    const struct infomask_table_options options = {.seed = seed, .folds = 3};
     struct infomask_table_result result;
     struct infomask_error err;
 
@@ -66,13 +66,12 @@ static void test_no_label_of_a_fold_is_seen(void **state)
     train_shuffle(ROWS, 3, UINT64_MAX, order);
     fold = ROWS / (size_t)before.folds;
     width = k = rows.table.classes;
-    for (size_t i = 2 * fold; i < 3 * fold; i++)
+    for (size_t i = fold; i < 2 * fold; i++)
         rows.labels[order[i]] = (rows.labels[order[i]] + 1) % (uint32_t)k;
     after = estimate(&rows.table, 3, NULL);
     for (size_t i = 0; i < ROWS; i++) {
         int same = memcmp(before.log_q + order[i] * width, after.log_q + order[i] * width, (size_t)width * sizeof(float)) == 0;
-if (same != (i >= 2 * fold && i < 3 * fold)) printf("row %zu same %d\n", i, same);
-        assert_int_equal(same, i >= 2 * fold && i < 3 * fold);
+        assert_int_equal(same, i >= fold && i < 2 * fold);
     }
     infomask_table_result_fini(&before);
     infomask_table_result_fini(&after);

@@ -53,6 +53,7 @@ struct engine_options {
     bool apart; /* no steps run together: for engine_run_watched and tests */
     size_t arena_limit; /* bytes a session may use; 0: 256 MiB */
     int plans;          /* kept at most; 0: 16 */
+    bool direct;        /* dense 3x3 convolutions as they stand: no Winograd transforms (whose rounding is larger) */
     float head_dropout; /* > 0: noise put before the final LINEAR when noise is asked for (model.json "dropout") */
 };
 

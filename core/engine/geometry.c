@@ -229,6 +229,9 @@ void step_geometry(const struct engine_model *model, struct plan *plan, int step
     case WAY_GATHER:
         cut_convolution(model, plan, s);
         break;
+    case WAY_WINOGRAD:
+        winograd_geometry(model, s);
+        break;
     case WAY_DEPTHWISE:
         cut_depthwise(model, s);
         break;

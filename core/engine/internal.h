@@ -40,6 +40,7 @@ enum layer_way {
     WAY_PRODUCT,   /* one product over the pixels as they lie: 1x1 convolutions, LINEAR */
     WAY_SEGMENTS,  /* a product a row of output over padded rows, each kernel row one segment */
     WAY_GATHER,    /* the windows copied side by side, then a product: dilations, groups, tables without segments */
+    WAY_WINOGRAD,  /* tiles transformed, products, tiles transformed back: dense 3x3 of stride 1 (winograd.c) */
     WAY_DEPTHWISE
 };
 
@@ -47,7 +48,9 @@ struct layer {
     enum layer_way way;
     enum kernel_type type;          /* of the products' weights, and of what they multiply */
     int groups;                     /* of the products */
-    struct kernel_weights *weights; /* [groups] */
+    struct kernel_weights *weights; /* [packs] */
+    int packs;                      /* groups, or elements of a transformed tile */
+    int tile;                       /* WAY_WINOGRAD: its m */
     float x_scale;                  /* U8: of what the product reads */
     int x_zero;
     float *filter, *bias;           /* depthwise: [kernel_h, kernel_w, c], [c] */
@@ -207,6 +210,13 @@ void groups_find(const struct engine_model *model, struct plan *plan);
 /* The geometry of a group from that of its members. */
 void group_geometry(const struct engine_model *model, const struct plan *plan, struct step *leader);
 
+/* Winograd's convolutions (winograd.c): is it one's turn, weights [m][c][3][3] to packed ones, geometry, run. */
+bool winograd_wins(const struct engine_model *model, const struct layer *layer, const struct graph_window *window,
+                   size_t m, size_t c);
+enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const float *w,
+                                   const float *bias, int m, int c, struct infomask_error *err);
+void winograd_geometry(const struct engine_model *model, struct step *step);
+
 /* ---- Running (run.c, run_conv.c, run_group.c, run_other.c, noise.c) ---------------------------------------------- */
 
 struct area { /* the memory that a plan runs in: shared values, lanes, scratch of the workers */
@@ -254,6 +264,7 @@ void run_product(const struct task *task);
 void run_convolution(const struct task *task);
 void run_group(const struct task *task);
 void run_noise(const struct task *task);
+void run_winograd(const struct task *task);
 /* A convolution's lines [first, last) of output, for groups. */
 void step_lines(const struct task *task, int first, int last, int worker);
 void run_other(const struct task *task);

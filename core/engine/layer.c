@@ -103,6 +103,7 @@ static enum infomask_status pack_int8(struct layer *layer, const struct engine_m
     const struct engine_int8_layer *int8 = int8_find(model, model->graph->tensors[node->output].name);
     enum infomask_status status;
 
+    layer->packs = 1;
     layer->weights = calloc(1, sizeof *layer->weights);
     if (layer->weights == NULL)
         return no_memory(err);
@@ -120,6 +121,7 @@ static enum infomask_status pack_groups(struct layer *layer, const struct engine
 {
     enum infomask_status status = INFOMASK_OK;
 
+    layer->packs = layer->groups;
     layer->weights = calloc((size_t)layer->groups, sizeof *layer->weights);
     if (layer->weights == NULL)
         return no_memory(err);
@@ -163,6 +165,8 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
     if (layer->type == KERNEL_U8)
         return pack_int8(layer, model, node, segments, err);
+    if (winograd_wins(model, layer, window, m, c))
+        return winograd_pack(layer, model, w->data, data_of(model, node, 2), (int)m, (int)c, err);
     ordered = aligned_new(count * sizeof *ordered);
     if (ordered == NULL)
         return no_memory(err);
@@ -263,7 +267,7 @@ enum infomask_status layer_init(struct layer *layer, const struct engine_model *
 
 void layer_fini(struct layer *layer)
 {
-    for (int g = 0; layer->weights != NULL && g < layer->groups; g++)
+    for (int g = 0; layer->weights != NULL && g < layer->packs; g++)
         kernel_weights_fini(&layer->weights[g]);
     free(layer->weights);
     if (!layer->moved)
@@ -283,7 +287,7 @@ size_t layer_room(const struct layer *layer)
 {
     size_t bytes = arena_round(filter_bytes(layer));
 
-    for (int g = 0; layer->weights != NULL && g < layer->groups; g++)
+    for (int g = 0; layer->weights != NULL && g < layer->packs; g++)
         bytes += arena_round(layer->weights[g].bytes);
     return bytes;
 }
@@ -297,7 +301,7 @@ void layer_move(struct layer *layer, unsigned char *to)
         layer->moved = true;
         to += arena_round(filter_bytes(layer));
     }
-    for (int g = 0; layer->weights != NULL && g < layer->groups; g++) {
+    for (int g = 0; layer->weights != NULL && g < layer->packs; g++) {
         kernel_weights_move(&layer->weights[g], to);
         to += arena_round(layer->weights[g].bytes);
     }

@@ -57,6 +57,9 @@ void step_run(const struct task *task)
     case WAY_DEPTHWISE:
         run_convolution(task);
         break;
+    case WAY_WINOGRAD:
+        run_winograd(task);
+        break;
     case WAY_OTHER:
         run_other(task);
         break;

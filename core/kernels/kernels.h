@@ -108,6 +108,24 @@ struct kernel_pool {
     int y0, y1;
 };
 
+/* Winograd's convolution F(m x m, 3 x 3) of stride 1: y = A^T [(G g G^T) . (B^T d B)] A for tiles of m x m outputs with
+ * the matrices of Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015); m is 2 or 4.  The dot is
+ * (m + 2)^2 matrix products over the channels, between the two transforms: element i = (m + 2) row + column of all tiles
+ * times element i of all filters.  Tile t has its outputs at row m (t / across), column m (t % across), with
+ * across = ceil(out_w / m); tiles [first, first + count) are done. */
+struct kernel_winograd {
+    int m, first, count;
+    const float *x; /* [h, w, c] */
+    int h, w, c, pad_top, pad_left;
+    float *v;              /* input transform writes: [(m + 2)^2, count, c] */
+    const float *products; /* output transform reads: [(m + 2)^2, count, n], channels [n0, n1) */
+    float *y;              /* [out_h, out_w, n] */
+    const float *residual; /* as y, or NULL */
+    const float *bias;     /* [n] or NULL */
+    int out_h, out_w, n, n0, n1;
+    struct kernel_epilogue epilogue;
+};
+
 struct kernel_table {
     enum kernel_isa isa;
     const char *name; /* "ref", "blas", "avx2", "avx512" */
@@ -131,6 +149,8 @@ struct kernel_table {
     void (*to_u8)(const float *x, uint8_t *y, size_t n, float scale, int zero);
 
     void (*depthwise)(const struct kernel_depthwise *depthwise);
+    void (*winograd_input)(const struct kernel_winograd *winograd);
+    void (*winograd_output)(const struct kernel_winograd *winograd);
     void (*max_pool)(const struct kernel_pool *pool);
     void (*average_pool)(const struct kernel_pool *pool);
     /* y[c] = mean over the pixels of x[pixels, c], channels [c0, c1); summed in pixel order */

@@ -6,6 +6,7 @@
 
 void avx2_gemm(struct kernel_table *table);
 void avx2_depthwise(struct kernel_table *table);
+void avx2_winograd(struct kernel_table *table);
 void avx2_elementwise(struct kernel_table *table); /* conversions and pooling too */
 
 #endif

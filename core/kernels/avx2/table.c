@@ -5,5 +5,6 @@ void kernels_avx2_fill(struct kernel_table *table)
 {
     avx2_gemm(table);
     avx2_depthwise(table);
+    avx2_winograd(table);
     avx2_elementwise(table);
 }

@@ -10,6 +10,7 @@ extern tile_function *const avx512_tiles_u8[TILE_WIDTHS];
 
 void avx512_gemm(struct kernel_table *table);
 void avx512_depthwise(struct kernel_table *table);
+void avx512_winograd(struct kernel_table *table);
 void avx512_elementwise(struct kernel_table *table); /* conversions and pooling too */
 
 #endif

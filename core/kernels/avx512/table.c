@@ -11,5 +11,6 @@ void kernels_avx512_fill(struct kernel_table *table)
         table->types |= 1u << KERNEL_U8;
     avx512_gemm(table);
     avx512_depthwise(table);
+    avx512_winograd(table);
     avx512_elementwise(table);
 }

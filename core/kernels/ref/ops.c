@@ -178,6 +178,8 @@ void kernels_ref_fill(struct kernel_table *table)
                                    .from_bf16 = from_bf16,
                                    .to_u8 = to_u8,
                                    .depthwise = depthwise,
+                                   .winograd_input = ref_winograd_input,
+                                   .winograd_output = ref_winograd_output,
                                    .max_pool = max_pool,
                                    .average_pool = average_pool,
                                    .global_average = global_average,

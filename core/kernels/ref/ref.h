@@ -10,6 +10,8 @@ enum infomask_status ref_pack_s8(struct kernel_weights *weights, const int8_t *w
                                  int segments, int segment_k, int n, struct infomask_error *err);
 void ref_gemm(const struct kernel_gemm *gemm);
 size_t ref_gemm_scratch(const struct kernel_gemm *gemm);
+void ref_winograd_input(const struct kernel_winograd *winograd);
+void ref_winograd_output(const struct kernel_winograd *winograd);
 void ref_sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
                const float *b, int ldb, float beta, float *c, int ldc);
 

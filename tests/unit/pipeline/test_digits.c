@@ -91,7 +91,7 @@ static void it_is_small_and_has_class_maps(void **state)
     assert_int_equal(info->classes, 10);
     assert_int_equal(info->channels, 1);
     assert_true(info->class_map && info->noise && !info->fixed_size);
-    assert_true(info->weight_bytes < 500000);
+    assert_true(info->weight_bytes < 2000000); /* as packed: transformed 3 x 3 filters are four times their size */
     assert_true(fabs(info->prior_entropy - 2.3012) < 1e-3);
     assert_string_equal(f->folder.labels.names[7], "7");
 }

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 
 #include "cli/cli.h"
 #include "core/infomask.h"
+
+#define MOST_HEAP_BLOCK (256 * 1024) /* what is larger goes back to the system as soon as it is freed */
 
 static const struct command {
     const char *name, *summary;
@@ -70,6 +73,7 @@ int main(int argc, char **argv)
     if (!hold_standard_descriptors())
         return CLI_FAILED;
     hold_blas_to_one_thread(argv);
+    (void)mallopt(M_MMAP_THRESHOLD, MOST_HEAP_BLOCK);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
         return CLI_DONE;

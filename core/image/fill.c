@@ -11,6 +11,7 @@
 #define COPY_PIXELS 1000000
 #define MARGIN 16
 #define INPAINT_RADIUS 4
+#define REDUCED_RADIUS 3 /* on a reduced copy: more of the photo than the other on the photo itself */
 #define DIFFUSE_SIGMA (1.0 / 96.0) /* of the photo's longest side */
 #define BLUR_SIGMA (1.0 / 12.0)
 #define BLOCKS 24 /* PIXELATE: along the longest side */
@@ -171,7 +172,8 @@ static enum infomask_status fill_make(struct fill *fill, const struct image *pho
     if (status != INFOMASK_OK)
         return status;
     if (kind == FILL_INPAINT)
-        return fill_inpaint(fill->rgb, fill->hole, fill->h, fill->w, INPAINT_RADIUS, err);
+        return fill_inpaint(fill->rgb, fill->hole, fill->h, fill->w,
+                            fill->w < fill->width ? REDUCED_RADIUS : INPAINT_RADIUS, err);
     scale = (double)fill->w / fill->width;
     return fill_spread(fill->rgb, fill->hole, fill->h, fill->w,
                        longest * scale * (kind == FILL_BLUR ? BLUR_SIGMA : DIFFUSE_SIGMA), err);

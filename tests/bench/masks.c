@@ -1,6 +1,6 @@
 /* Runs what a mask is made of, once for every line that asks: the half of tests/bench/masks.py that is ours.
  *
- *     masks MODEL PHOTO
+ *     masks MODEL PHOTO [PRECISION]
  *
  * Each line on stdin is the name of a case; each is answered by "PROCESSOR_MS WALL_MS" on one line.  One thread.
  *   network SIZE      the network alone: a side, or HEIGHTxWIDTH
@@ -62,12 +62,18 @@ static char *read_file(const char *path, size_t *size)
     return bytes;
 }
 
-static enum infomask_status load(struct bench *b, const char *model, struct infomask_error *err)
+static enum infomask_precision precision(const char *name)
+{
+    return strcmp(name, "bf16") == 0 ? INFOMASK_BF16 : strcmp(name, "int8") == 0 ? INFOMASK_INT8 : INFOMASK_F32;
+}
+
+static enum infomask_status load(struct bench *b, const char *model, const char *name, struct infomask_error *err)
 {
     struct infomask_model_spec spec = infomask_default_spec();
     enum infomask_status status;
 
     spec.path = model;
+    spec.precision = precision(name);
     for (int i = 0; i < 3; i++) {
         spec.mean[i] = 127;
         spec.std[i] = 128;
@@ -221,11 +227,11 @@ int main(int argc, char **argv)
     struct infomask_error err = {0};
     enum infomask_status status;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: masks MODEL PHOTO\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: masks MODEL PHOTO [PRECISION]\n");
         return 2;
     }
-    status = load(&b, argv[1], &err);
+    status = load(&b, argv[1], argc > 3 ? argv[3] : "f32", &err);
     if (status == INFOMASK_OK)
         status = open_photo(&b, argv[2], &err);
     if (status == INFOMASK_OK)

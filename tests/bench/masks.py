@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """How long a mask takes, in turn with its peers: the network alone, and pytorch-grad-cam from JPEG to overlay PNG.
 
-    masks.py BENCH INFOMASK MODEL PHOTOS [--rounds N] [--json FILE]
+    masks.py BENCH INFOMASK MODEL PHOTOS [--rounds N] [--precision P] [--json FILE]
 
 BENCH is the program built from masks.c; PHOTOS a folder with coffee.png, from which JPEGs of 500 x 375 and 4000 x 3000
 are made.  One thread each; the figures are minima over the rounds, of processor time and of wall time.  Without
-pytorch-grad-cam (`make bench-masks PEERS=1` fetches it: 3 GB) ours are timed alone.
+pytorch-grad-cam (`make bench-masks PEERS=1` fetches it: 6 GB) ours are timed alone.
 """
 import argparse
 import io
@@ -28,8 +28,9 @@ CASES = ["network 224", "network 448", "mask fast", "mask middle", "mask standar
 
 
 class Ours:
-    def __init__(self, bench, model, photo):
-        self.process = subprocess.Popen([bench, model, photo], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, bench, model, photo, precision):
+        self.process = subprocess.Popen([bench, model, photo, precision], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
 
     def run(self, case):
         """Milliseconds of the processor and of the wall."""
@@ -60,7 +61,7 @@ class GradCam:
         top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
         crop = self.cv2.resize(image[top:top + side, left:left + side], (224, 224), interpolation=self.cv2.INTER_AREA)
         x = self.torch.from_numpy(((crop.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None].copy())
-        cam = self.cam(input_tensor=x)[0]
+        cam = self.cam(input_tensor=x, targets=None)[0]
         whole = np.zeros(image.shape[:2], np.float32)
         whole[top:top + side, left:left + side] = self.cv2.resize(cam, (side, side))
         picture = self.show(image.astype(np.float32) / 255, whole, use_rgb=True)
@@ -94,15 +95,18 @@ def make_photos(photos, folder):
 
 def filtered(infomask, photo):
     """The command line from the file to the PNG: milliseconds of processor and wall, and the largest MB."""
+    most = 0
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen([infomask, "filter", "-q", "--threads", "1", "-o", folder + "/out.png", photo])
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = status
-        assert status == 0 and Image.open(folder + "/out.png").size == (4000, 3000)
+        while process.poll() is None:  # ru_maxrss would begin with that of this program
+            for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                most = max(most, int(line.split()[1])) if line.startswith("VmHWM") else most
+            time.sleep(.005)
+        assert process.returncode == 0 and Image.open(folder + "/out.png").size == (4000, 3000)
     wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return processor * 1e3, wall * 1e3, usage.ru_maxrss / 1024
+    return processor * 1e3, wall * 1e3, most / 1024
 
 
 def least(rows):
@@ -114,12 +118,13 @@ def main():
     for name in ("bench", "infomask", "model", "photos"):
         parser.add_argument(name)
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--precision", default="f32", choices=["f32", "bf16"])
     parser.add_argument("--json")
     a = parser.parse_args()
     sys.path.insert(0, str(pathlib.Path(__file__).parent))
     with tempfile.TemporaryDirectory() as folder:
         small, large = make_photos(a.photos, folder)
-        ours, other, rows = Ours(a.bench, a.model, small), peer(a.model, small), {}
+        ours, other, rows = Ours(a.bench, a.model, small, a.precision), peer(a.model, small), {}
         for _ in range(a.rounds):
             for case in CASES:
                 rows.setdefault(case, []).append(ours.run(case))

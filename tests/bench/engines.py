@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our engine beside onnxruntime and OpenVINO: the same network, input, threads and machine, run by run in turn.
 
-    engines.py BENCH MODEL [--cases NAME,...] [--seconds S] [--json FILE]
+    engines.py BENCH MODEL [--resnet50 MODEL] [--cases NAME,...] [--seconds S] [--json FILE] [--markdown]
 
 BENCH is the program built from engine_bench.c, MODEL the ONNX file.  The peers are read from the Python that runs this
 (`make bench-engines` makes a folder with them).  A round is some runs of each engine, after a pause that lets the
@@ -31,6 +31,7 @@ CASES = {  # name: ours (isa, precision), threads, batch, size, peers
     "int8-2": ("avx512", "int8", 2, 1, 224, ("onnxruntime",)),
     "avx2-1": ("avx2", "f32", 1, 1, 224, ("onnxruntime",)),
     "blas-1": ("blas", "f32", 1, 1, 224, ("onnxruntime",)),
+    "resnet50-1": ("avx512", "f32", 1, 1, 224, ("onnxruntime",)),  # of make_resnet50.py
 }
 
 
@@ -135,6 +136,20 @@ def run_case(bench, model, case, seconds):
     return rows
 
 
+def markdown(results):
+    """The README's table: least times, and the peer's as a multiple of ours."""
+    yield "| network, precision, ISA | threads | batch | size | ours, ms | onnxruntime f32, ms | ratio | OpenVINO, ms | ratio |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for name, rows in results.items():
+        isa, precision, threads, batch, size, peers = CASES[name]
+        network = "ResNet-50" if name.startswith("resnet50") else "EfficientNet-Lite0"
+        cells = [f"{network}, {precision}, {isa}", str(threads), str(batch), str(size), f"{rows['ours']['min_ms']:.2f}"]
+        for peer_name in ("onnxruntime", next((p for p in peers if p.startswith("openvino")), None)):
+            row = rows.get(peer_name)
+            cells += [f"{row['min_ms']:.2f}", f"{row['ratio_min']:.2f}"] if row else ["", ""]
+        yield "| " + " | ".join(cells) + " |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bench")
@@ -142,12 +157,17 @@ def main():
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--json")
+    parser.add_argument("--resnet50", help="without it, its cases are left out")
+    parser.add_argument("--markdown", action="store_true", help="at the end, the table of the README")
     arguments = parser.parse_args()
     results = {}
     print(f"{'case':14}{'engine':16}{'min ms':>8}{'median':>8}{'ratio':>7}{'of med':>7}{'load ms':>9}{'MB':>7}{'max diff':>10}")
     for name in arguments.cases.split(","):
+        model = arguments.resnet50 if name.startswith("resnet50") else arguments.model
+        if model is None:
+            continue
         try:
-            rows = run_case(arguments.bench, arguments.model, CASES[name], arguments.seconds)
+            rows = run_case(arguments.bench, model, CASES[name], arguments.seconds)
         except (RuntimeError, ImportError) as error:
             print(f"{name:14}left out: {error}")
             continue
@@ -155,6 +175,8 @@ def main():
         for engine, r in rows.items():
             print(f"{name:14}{engine:16}{r['min_ms']:8.2f}{r['median_ms']:8.2f}{r['ratio_min']:7.2f}{r['ratio_median']:7.2f}"
                   f"{r['load_ms']:9.1f}{r['memory_mb']:7.1f}{r['max_difference']:10.1e}", flush=True)
+    if arguments.markdown:
+        print("\n" + "\n".join(markdown(results)))
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump(results, file, indent=1)

@@ -17,8 +17,16 @@ static const char magic[8] = "IMTRAIN2";
 
 typedef size_t transfer(void *block, size_t size, size_t count, FILE *file);
 
-static size_t put(void *block, size_t size, size_t count, FILE *file) { return fwrite(block, size, count, file); }
-static size_t get(void *block, size_t size, size_t count, FILE *file) { return fread(block, size, count, file); }
+/* layers without parameters have no block */
+static size_t put(void *block, size_t size, size_t count, FILE *file)
+{
+    return count > 0 ? fwrite(block, size, count, file) : 0;
+}
+
+static size_t get(void *block, size_t size, size_t count, FILE *file)
+{
+    return count > 0 ? fread(block, size, count, file) : 0;
+}
 
 /* The one list of what a checkpoint holds, for both directions. */
 static bool transfer_all(const struct train_net *net, FILE *file, transfer *move)

@@ -196,6 +196,7 @@ def idx(path):
 
 def torch_accuracy(arch, epochs, seed, train, held_out):
     """Our recipe: He's initial weights, Nesterov momentum, a cosine from 0.05 to 0, batches of 128."""
+    torch.set_num_threads(1)  # more would wait for each other on a busy machine
     torch.manual_seed(seed)
     net = network(arch, 28, 28, 1)
     weighted = [module for module in net if isinstance(module, (nn.Conv2d, nn.Linear))]

@@ -37,7 +37,7 @@ struct quantizing {
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "DIR", "photos, at any depth: those of DIR/sub too"},
-    {FLAG_KEEP, "keep-bf16", "LAYERS", "layers to keep in bf16: outputs or shell patterns, with commas between them"},
+    {FLAG_KEEP, "keep-bf16", "LAYERS", "layers to keep in bf16: outputs or patterns, with commas in between; \"\": none"},
     {FLAG_CROPS, "crops", "N", "crops of photos to calibrate on (default 96)"},
     {FLAG_HELD_OUT, "held-out", "N", "crops of other photos to measure on (default 500)"},
     {FLAG_SEED, "seed", "N", "of the crops (default 0)"},
@@ -67,7 +67,7 @@ static bool take_kept(struct quantizing *q, const char *value)
         bool last = *end == '\0';
         *end = '\0';
         if (q->kept_count == MOST_KEPT || *at == '\0') {
-            (void)fprintf(stderr, "infomask models quantize: --keep-bf16 takes 1 to %d names with commas between them\n",
+            (void)fprintf(stderr, "infomask models quantize: --keep-bf16 takes 1 to %d names with commas in between\n",
                           MOST_KEPT);
             return false;
         }
@@ -163,6 +163,17 @@ static enum infomask_status report(const struct quantizing *q, struct infomask_e
     return write_json(&writer, NULL, err);
 }
 
+/* Without --keep-bf16, what the model's folder says: "quantize": {"keep_bf16": "LAYERS"}. */
+static enum infomask_status keep_of_folder(struct quantizing *q, const struct model *model, struct infomask_error *err)
+{
+    const char *layers = json_string(json_get(json_get(model_document(model), "quantize"), "keep_bf16"));
+
+    if (q->keep == NULL && layers != NULL && !take_kept(q, layers))
+        return error_set(err, INFOMASK_BAD_MODEL,
+                         "model.json: \"quantize.keep_bf16\" must be names with commas between them");
+    return INFOMASK_OK;
+}
+
 /* New weights take the old ones' place only when they are whole, and the record follows: in between, the record is of
  * the old ones. */
 static enum infomask_status quantize_model(struct quantizing *q, struct model *model, struct pool *pool,
@@ -204,6 +215,8 @@ static enum infomask_status quantize(struct quantizing *q, struct infomask_error
     if (status == INFOMASK_OK)
         status = infomask_precision_check(INFOMASK_INT8, q->config->isa, err);
     if (status == INFOMASK_OK)
+        status = keep_of_folder(q, model, err);
+    if (status == INFOMASK_OK)
         status = quantize_model(q, model, pool, err);
     if (status == INFOMASK_OK)
         status = report(q, err);
@@ -217,8 +230,8 @@ int models_quantize(int argc, char **argv)
     struct quantizing q = {0};
     const struct cli_spec spec = {
         .usage = "models quantize [OPTION]... --images DIR [MODEL]",
-        .about = "Makes int8 weights for a model: quantises it layer by layer on crops of the photos, measures on crops of\n"
-                 "other photos how well it agrees with float32, and records both in the model's folder.  The kernels\n"
+        .about = "Makes int8 weights for a model: quantises it layer by layer on crops of the photos, measures on crops\n"
+                 "of other photos how well it agrees with float32, and records both in the model's folder.  The kernels\n"
                  "(--isa) have little say in the weights; any that have int8 run them.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,

@@ -78,6 +78,20 @@ def test_dry_run_changes_nothing(infomask, folder):
     assert not (folder / "digits" / "model.int8").exists()
 
 
+def test_the_folder_may_say_what_to_keep(infomask, folder):
+    if not has_int8(infomask):
+        pytest.skip("no int8 kernels here")
+    file = folder / "digits" / "model.json"
+    document = json.loads(file.read_text())
+    kept = []
+    for word, more in ("*", []), ("*", ["--keep-bf16", ""]), ("a,,b", []):
+        file.write_text(json.dumps({**document, "quantize": {"keep_bf16": word}}))
+        done = quantize(infomask, folder, "--dry-run", "--json", "--nearest", *more)
+        kept.append(done.json["calibration"]["kept_bf16"] if done.code == 0 else done.err)
+        assert "unknown key" not in done.err
+    assert kept[0] > 0 and kept[1] == 0 and "quantize.keep_bf16" in kept[2]
+
+
 def test_damaged_weights_are_refused(infomask, folder):
     if not has_int8(infomask):
         pytest.skip("no int8 kernels here")

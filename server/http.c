@@ -397,12 +397,14 @@ enum infomask_status http_create(struct server_context *context, struct connecti
         return error_set(err, INFOMASK_MEMORY, "no memory for the HTTP server");
     http->context = context;
     http->connections = connections;
-    const struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)certificate},
+    const struct MHD_OptionItem options[] = {
+#if MHD_VERSION >= 0x00097701 /* older ones know one level; newer ones would mend a malformed request line */
+        {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
+#endif
+        {certificate != NULL ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *)(uintptr_t)certificate},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
         {MHD_OPTION_END, 0, NULL},
     };
-    const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     if (certificate != NULL)
         flags |= MHD_USE_TLS;
     http->daemon = MHD_start_daemon(
@@ -411,7 +413,7 @@ enum infomask_status http_create(struct server_context *context, struct connecti
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_end, http,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_THREAD_STACK_SIZE, (size_t)512 * 1024,
-        MHD_OPTION_ARRAY, certificate != NULL ? tls : none, MHD_OPTION_END);
+        MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (http->daemon == NULL) {
         free(http);
         return error_set(err, INFOMASK_INTERNAL,

@@ -40,7 +40,7 @@ def test_without_keys_admin_is_closed(server):
 
 @pytest.mark.parametrize("headers", [
     [], [("Authorization", "Bearer nope")], [("Authorization", "Bearer ")], [("Authorization", "Basic S0VZLWFsaWNl")],
-    [("X-Api-Key", "nope")], [("X-Api-Key", "")], [("Authorization", "KEY-alice")], [("Authorization", "Bearer KEY-alice ")],
+    [("X-Api-Key", "nope")], [("X-Api-Key", "")], [("Authorization", "KEY-alice")], [("Authorization", "Bearer KEY-alice x")],
     [("Authorization", "Bearer " + hashlib.sha256(b"KEY-alice").hexdigest())],
 ])
 def test_unknown_keys(keyed, png, headers):

@@ -15,9 +15,10 @@ $(B)/steps: tests/conformance/steps.c $(LIB)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB) $(package_libs)
 
 .PHONY: conformance
-conformance: $(BIN) $(B)/steps $(CONFORMANCE_VENV)/.done model ## compare masks with OpenCV, NumPy and onnxruntime, step by step and whole; MNIST=DIR (after make data: build/data/mnist): digits too
+conformance: $(BIN) $(B)/steps $(CONFORMANCE_VENV)/.done model ## compare masks with OpenCV, NumPy and onnxruntime, step by step and whole, and score them; MNIST=DIR (after make data: build/data/mnist): digits too
 	$(Q)INFOMASK_STEPS=$(abspath $(B)/steps) INFOMASK_BIN=$(abspath $(BIN)) MNIST=$(MNIST) \
 		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance
+	@$(MAKE) --no-print-directory scores
 
 .PHONY: canvases
 canvases: $(BIN) $(CONFORMANCE_VENV)/.done data ## "filter out all digits 0" on 60 canvases of nine digits (and of sixteen, and large ones), scored

@@ -176,10 +176,24 @@ static size_t talk(int fd, const char *bytes, size_t size)
     return kept;
 }
 
+/* Looks at one answer; where the next begins, NULL: there is none that can be told from this one's body. */
+static const char *check_answer(const char *at)
+{
+    const char *end = strstr(at, "\r\n\r\n"), *length = strstr(at, "\r\nContent-Length: ");
+
+    if (strncmp(at, "HTTP/1.1 ", 9) != 0 || end == NULL)
+        return NULL;
+    if (strncmp(at + 9, "500", 3) == 0)
+        require(0, at);
+    if (strncmp(end + 4, "HTTP/1.1 ", 9) == 0 || length == NULL || length > end) /* of HEAD, 100, 204 */
+        return end + 4;
+    size_t size = strtoul(length + 18, NULL, 10), left = strlen(end + 4);
+    return size <= left ? end + 4 + size : NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char last[] = "\r\n\r\nGET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    static const char internal[] = "HTTP/1.1 500 Internal Server Error\r\n"; /* no echo can hold the line's end */
     size_t made_size, kept;
     char *made, *all;
     int fd;
@@ -203,8 +217,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)close(fd);
     free(all);
     answer[kept] = '\0';
-    if (memmem(answer, kept, internal, sizeof internal - 1) != NULL)
-        require(0, answer);
+    for (const char *at = answer; at != NULL;)
+        at = check_answer(at);
     require(kept == 0 || memcmp(answer, "HTTP/1.1 ", 9) == 0, "an answer is HTTP");
     return 0;
 }

@@ -1,6 +1,6 @@
 """Requests a second over HTTP: ours beside FastAPI around onnxruntime (2 workers) and around OpenVINO, in one run.
 
-    python tests/bench/http.py --infomask build/infomask --peers build/peers-venv --model model.onnx [--seconds 4]
+    python tests/bench/http_peers.py --infomask build/infomask --peers build/peers-venv --model model.onnx [--seconds 4]
 
 wrk posts 50 JPEGs of 500 x 375 pixels on 1, 8 and 64 kept connections.  The services take turns, several rounds, each
 stopped while the others run; the best round counts.  Also printed: p50 and p99 of that round, resident memory

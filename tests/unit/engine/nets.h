@@ -1,0 +1,310 @@
+/* Small networks of every operator, built by hand. */
+#ifndef TESTS_UNIT_ENGINE_NETS_H
+#define TESTS_UNIT_ENGINE_NETS_H
+
+#include "test.h"
+
+#include <math.h>
+
+#include "core/base/random.h"
+#include "core/graph/graph.h"
+
+#define SEED 77
+
+static struct random_stream rng;
+
+/* ---- building ---------------------------------------------------------------------------------------------------- */
+
+struct net {
+    struct graph *graph;
+    int last; /* tensor */
+};
+
+static int constant(struct net *net, int rank, const int64_t *dims, double low, double high)
+{
+    size_t n = 1;
+    float *data;
+    int tensor;
+
+    for (int i = 0; i < rank; i++)
+        n *= (size_t)dims[i];
+    data = malloc(n * sizeof *data);
+    assert_non_null(data);
+    for (size_t i = 0; i < n; i++)
+        data[i] = (float)(low + (high - low) * random_unit(&rng));
+    tensor = graph_add_tensor(net->graph, NULL, rank, dims, data, true);
+    assert_true(tensor >= 0);
+    return tensor;
+}
+
+static int vector(struct net *net, int64_t n, double low, double high) { return constant(net, 1, &n, low, high); }
+
+static int activation(struct net *net, int rank)
+{
+    static const int64_t dims[GRAPH_MAX_RANK] = {-1, -1, -1, -1, -1, -1};
+    int tensor = graph_add_tensor(net->graph, NULL, rank, dims, NULL, false);
+    assert_true(tensor >= 0);
+    return tensor;
+}
+
+static struct net net_new(int channels, int rank)
+{
+    int64_t dims[4] = {-1, channels, -1, -1};
+    struct net net = {.graph = graph_create()};
+
+    assert_non_null(net.graph);
+    net.last = net.graph->input = graph_add_tensor(net.graph, "input", rank, dims, NULL, false);
+    return net;
+}
+
+static struct graph_node *node(struct net *net, enum graph_op op, const int *inputs, int count, int rank)
+{
+    int output = activation(net, rank), number = graph_add_node(net->graph, op, graph_op_name(op), inputs, count, output);
+    assert_true(number >= 0);
+    net->last = output;
+    return &net->graph->nodes[number];
+}
+
+static struct graph_node *unary(struct net *net, enum graph_op op) {
+    int x = net->last;
+    return node(net, op, &x, 1, net->graph->tensors[x].rank);
+}
+
+struct conv {
+    int c, m, k, stride, pad, groups, dilation, residual;
+    enum graph_activation activation;
+};
+
+static struct graph_node *conv(struct net *net, struct conv v)
+{
+    int groups = v.groups == 0 ? 1 : v.groups, dilation = v.dilation == 0 ? 1 : v.dilation;
+    int64_t dims[4] = {v.m, v.c / groups, v.k, v.k};
+    double scale = 1.7 / sqrt(v.c / groups * v.k * v.k);
+    int inputs[4] = {net->last, constant(net, 4, dims, -scale, scale), vector(net, v.m, -.5, .5), v.residual};
+    struct graph_node *n = node(net, GRAPH_CONV, inputs, v.residual > 0 ? 4 : 3, 4);
+
+    n->window.kernel_h = n->window.kernel_w = v.k;
+    n->window.stride_h = n->window.stride_w = v.stride == 0 ? 1 : v.stride;
+    n->window.dilation_h = n->window.dilation_w = dilation;
+    n->window.pad_top = n->window.pad_left = n->window.pad_bottom = n->window.pad_right = v.pad;
+    n->window.groups = groups;
+    n->activation = v.activation;
+    n->low = 0;
+    n->high = 6;
+    n->alpha = v.activation == GRAPH_LEAKY_RELU ? .1f : .2f;
+    n->beta = .5f;
+    return n;
+}
+
+static void pool_by(struct net *net, enum graph_op op, int k, int stride, int pad)
+{
+    struct graph_node *n = unary(net, op);
+    n->window.kernel_h = n->window.kernel_w = k;
+    n->window.stride_h = n->window.stride_w = stride;
+    n->window.pad_top = n->window.pad_left = n->window.pad_bottom = n->window.pad_right = pad;
+    n->window.ceil_mode = pad == 0;
+    n->window.count_include_pad = k == 2;
+}
+
+static void reshape_to(struct net *net, int rank, const int64_t *dims)
+{
+    int x = net->last;
+    (void)node(net, GRAPH_RESHAPE, &x, 1, rank);
+    for (int i = 0; i < rank; i++)
+        net->graph->tensors[net->last].dims[i] = dims[i];
+}
+
+static void linear(struct net *net, int k, int n)
+{
+    int64_t dims[2] = {n, k};
+    int inputs[3] = {net->last, constant(net, 2, dims, -1 / sqrt(k), 1 / sqrt(k)), vector(net, n, -1, 1)};
+    (void)node(net, GRAPH_LINEAR, inputs, 3, 2);
+}
+
+static void finish(struct net *net)
+{
+    net->graph->outputs = malloc(sizeof *net->graph->outputs);
+    assert_non_null(net->graph->outputs);
+    net->graph->outputs[0] = net->last;
+    net->graph->output_count = 1;
+}
+
+static void pooled_head(struct net *net, int c, int classes)
+{
+    int x = net->last;
+    (void)node(net, GRAPH_GLOBAL_AVERAGE, &x, 1, 2);
+    linear(net, c, classes);
+    finish(net);
+}
+
+/* ---- the networks ------------------------------------------------------------------------------------------------ */
+
+static struct net residual_net(void)
+{
+    struct net net = net_new(3, 4);
+    int before;
+
+    conv(&net, (struct conv){.c = 3, .m = 19, .k = 3, .stride = 2, .pad = 1, .activation = GRAPH_CLAMP});
+    before = net.last;
+    conv(&net, (struct conv){.c = 19, .m = 40, .k = 1, .activation = GRAPH_HARD_SWISH});
+    conv(&net, (struct conv){.c = 40, .m = 40, .k = 5, .pad = 2, .groups = 40, .activation = GRAPH_SILU});
+    conv(&net, (struct conv){.c = 40, .m = 19, .k = 1, .residual = before});
+    conv(&net, (struct conv){.c = 19, .m = 24, .k = 3, .pad = 1, .stride = 2, .activation = GRAPH_LEAKY_RELU});
+    conv(&net, (struct conv){.c = 24, .m = 33, .k = 1, .activation = GRAPH_CLAMP});
+    pooled_head(&net, 33, 10);
+    return net;
+}
+
+/* Blocks whose steps run together on large maps: behind a full convolution, with a residual, with no projection. */
+static struct net blocks_net(void)
+{
+    struct net net = net_new(3, 4);
+    int before;
+
+    conv(&net, (struct conv){.c = 3, .m = 20, .k = 3, .pad = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 20, .m = 20, .k = 3, .pad = 1, .groups = 20, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 20, .m = 9, .k = 1});
+    before = net.last;
+    conv(&net, (struct conv){.c = 9, .m = 30, .k = 1, .activation = GRAPH_SILU});
+    conv(&net, (struct conv){.c = 30, .m = 30, .k = 5, .pad = 2, .groups = 30});
+    conv(&net, (struct conv){.c = 30, .m = 9, .k = 1, .residual = before});
+    conv(&net, (struct conv){.c = 9, .m = 40, .k = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 40, .m = 40, .k = 3, .stride = 2, .pad = 1, .groups = 40});
+    conv(&net, (struct conv){.c = 40, .m = 16, .k = 1});
+    conv(&net, (struct conv){.c = 16, .m = 33, .k = 1});
+    conv(&net, (struct conv){.c = 33, .m = 33, .k = 7, .stride = 2, .pad = 3, .dilation = 2, .groups = 33});
+    unary(&net, GRAPH_ACTIVATION)->activation = GRAPH_SIGMOID;
+    pooled_head(&net, 33, 6);
+    return net;
+}
+
+/* dilations, groups, several outputs a channel, strided 1x1, uneven pads, SAME */
+static struct net odd_convolutions(void)
+{
+    struct net net = net_new(4, 4);
+    struct graph_node *n;
+
+    conv(&net, (struct conv){.c = 4, .m = 12, .k = 3, .pad = 2, .dilation = 2, .activation = GRAPH_SIGMOID});
+    conv(&net, (struct conv){.c = 12, .m = 18, .k = 3, .pad = 1, .groups = 3});
+    conv(&net, (struct conv){.c = 18, .m = 36, .k = 3, .pad = 1, .groups = 18, .stride = 2});
+    conv(&net, (struct conv){.c = 36, .m = 17, .k = 1, .stride = 2, .activation = GRAPH_HARD_SIGMOID});
+    n = conv(&net, (struct conv){.c = 17, .m = 20, .k = 3, .pad = 0});
+    n->window.pad_bottom = 2;
+    n->window.pad_left = 1;
+    n->window.pad_right = 3;
+    n = conv(&net, (struct conv){.c = 20, .m = 20, .k = 4, .groups = 20, .stride = 1});
+    n->window.auto_pad = 1;
+    n = conv(&net, (struct conv){.c = 20, .m = 8, .k = 1, .groups = 4});
+    n = conv(&net, (struct conv){.c = 8, .m = 9, .k = 3, .stride = 2});
+    n->window.auto_pad = 2;
+    n->window.kernel_w = 3;
+    pooled_head(&net, 9, 5);
+    return net;
+}
+
+/* squeeze and excite, batch norm, pools, concat, constants that broadcast, a sum of maps */
+static struct net elementwise_net(void)
+{
+    struct net net = net_new(2, 4);
+    int x, squeezed, parts[3], bn[5], pair[2];
+    int64_t scalar[4] = {1, 1, 1, 1}, channel[4] = {1, 24, 1, 1};
+    struct graph_node *n;
+
+    conv(&net, (struct conv){.c = 2, .m = 12, .k = 3, .pad = 1});
+    x = net.last;
+    bn[0] = x;
+    bn[1] = vector(&net, 12, .5, 1.5);
+    bn[2] = vector(&net, 12, -1, 1);
+    bn[3] = vector(&net, 12, -1, 1);
+    bn[4] = vector(&net, 12, .1, 2);
+    n = node(&net, GRAPH_BATCH_NORM, bn, 5, 4);
+    n->epsilon = 1e-3f;
+    n->activation = GRAPH_SILU;
+    parts[0] = net.last;
+    pool_by(&net, GRAPH_MAX_POOL, 3, 1, 1);
+    parts[1] = net.last;
+    n = node(&net, GRAPH_CONCAT, parts, 2, 4);
+    n->axis = 1;
+    x = net.last;
+    (void)node(&net, GRAPH_GLOBAL_AVERAGE, &x, 1, 4);
+    conv(&net, (struct conv){.c = 24, .m = 6, .k = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 6, .m = 24, .k = 1, .activation = GRAPH_SIGMOID});
+    squeezed = net.last;
+    pair[0] = x;
+    pair[1] = squeezed;
+    (void)node(&net, GRAPH_MUL, pair, 2, 4);
+    pair[0] = net.last;
+    pair[1] = x;
+    n = node(&net, GRAPH_ADD, pair, 2, 4);
+    n->activation = GRAPH_CLAMP;
+    n->high = 6;
+    pool_by(&net, GRAPH_AVERAGE_POOL, 2, 2, 0);
+    pool_by(&net, GRAPH_AVERAGE_POOL, 3, 2, 1);
+    pair[0] = net.last;
+    pair[1] = constant(&net, 4, scalar, 1.5, 2);
+    (void)node(&net, GRAPH_MUL, pair, 2, 4);
+    pair[0] = net.last;
+    pair[1] = constant(&net, 4, channel, -1, 1);
+    (void)node(&net, GRAPH_ADD, pair, 2, 4);
+    n = unary(&net, GRAPH_ACTIVATION);
+    n->activation = GRAPH_HARD_SWISH;
+    n = unary(&net, GRAPH_SOFTMAX);
+    n->axis = 1;
+    pooled_head(&net, 24, 7);
+    n = unary(&net, GRAPH_SOFTMAX);
+    n->axis = 1;
+    net.graph->outputs[0] = net.last;
+    return net;
+}
+
+/* a flattened map, a channel shuffle through rank 5, softmax and concat along other axes; works at 8 x 8 only */
+static struct net shuffled_net(void)
+{
+    struct net net = net_new(6, 4);
+    int64_t five[5] = {-1, 2, 3, 8, 8}, four[4] = {-1, 6, 8, 8}, flat[2] = {-1, -1}, image[4] = {-1, 4, 4, 2};
+    int64_t weights[4] = {1, 6, 8, 8};
+    int pair[2];
+    struct graph_node *n;
+
+    reshape_to(&net, 5, five);
+    n = unary(&net, GRAPH_TRANSPOSE);
+    n->permutation[0] = 0;
+    n->permutation[1] = 2;
+    n->permutation[2] = 1;
+    n->permutation[3] = 3;
+    n->permutation[4] = 4;
+    reshape_to(&net, 4, four);
+    pair[0] = net.last;
+    pair[1] = constant(&net, 4, weights, -1, 1);
+    (void)node(&net, GRAPH_MUL, pair, 2, 4);
+    n = unary(&net, GRAPH_SOFTMAX);
+    n->axis = 2;
+    pair[0] = net.last;
+    n = node(&net, GRAPH_CONCAT, (int[2]){net.last, pair[0]}, 2, 4);
+    n->axis = 3;
+    (void)unary(&net, GRAPH_IDENTITY);
+    reshape_to(&net, 2, flat);
+    linear(&net, 6 * 8 * 16, 32);
+    reshape_to(&net, 4, image);
+    conv(&net, (struct conv){.c = 4, .m = 5, .k = 3, .pad = 1});
+    reshape_to(&net, 2, flat);
+    linear(&net, 40, 4);
+    finish(&net);
+    return net;
+}
+
+static struct net perceptron(void)
+{
+    struct net net = net_new(13, 2);
+    struct graph_node *n;
+
+    linear(&net, 13, 21);
+    n = &net.graph->nodes[net.graph->node_count - 1];
+    n->activation = GRAPH_CLAMP;
+    n->high = INFINITY;
+    linear(&net, 21, 4);
+    finish(&net);
+    return net;
+}
+
+#endif

@@ -256,7 +256,7 @@ static void put_training(struct json_writer *w, const struct run *run)
 
 static enum infomask_status write_model_json(const struct run *run, struct infomask_error *err)
 {
-    bool pc = run->options->pc_softmax;
+    bool pc = run->options->pc_softmax, smooth = run->options->network.label_smoothing > 0;
     struct json_writer w;
     enum infomask_status status;
 
@@ -268,9 +268,9 @@ static enum infomask_status write_model_json(const struct run *run, struct infom
     json_put_string(&w, "labels", "labels.txt");
     put_input(&w, run);
     json_put_string(&w, "prior", "prior.txt");
-    json_put_string(&w, "logit_prior", pc ? "uniform" : "prior.txt");
+    json_put_string(&w, "logit_prior", pc && !smooth ? "uniform" : "prior.txt");
     json_put_string(&w, "objective", pc ? "pc-softmax" : "softmax");
-    if (run->options->network.label_smoothing > 0)
+    if (smooth)
         json_put_double(&w, "label_smoothing", run->options->network.label_smoothing);
     if (run->set.canvas) { /* of several drawings each is a mask of its own, at its own size */
         json_object_open(&w, "mask");

@@ -91,7 +91,8 @@ struct infomask_train_options {
     const char *checkpoint;      /* written after every epoch, whole or not at all; NULL: none */
     bool resume;                 /* go on from the checkpoint, with the bits of an uninterrupted run; it must be of the
                                   * same options, kernels and data */
-    const char *output;          /* ONNX file to write; NULL: none */
+    const char *output;          /* ONNX file to write; NULL: none.  Inside its logits is the training prior; with
+                                  * pc_softmax and no label_smoothing the uniform one */
     bool keep_norms;             /* export BatchNorm as it is; else folded */
 };
 struct infomask_train_options infomask_default_train_options(void);

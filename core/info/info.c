@@ -105,20 +105,21 @@ double info_kl(const double *log_q, const double *log_t, size_t k)
     return fmax(sum, 0);
 }
 
+double info_unsmoothed(double q, double eps, size_t k)
+{
+    double least = eps / (double)k;
+
+    return fmax(q - least, INFO_UNSMOOTH_RESOLUTION * (q + least) / 2) / (1 - eps);
+}
+
 void info_unsmooth(const double *log_q, double eps, size_t k, double *log_p)
 {
-    const double floor_p = 1e-300;
     double sum = 0;
 
-    if (!(eps > 0)) { /* what lies below the range of exp is kept */
-        for (size_t y = 0; y < k; y++)
-            log_p[y] = log_q[y];
-        return;
-    }
     for (size_t y = 0; y < k; y++) {
-        log_p[y] = fmax((exp(log_q[y]) - eps / (double)k) / (1 - eps), floor_p);
+        log_p[y] = eps > 0 ? info_unsmoothed(exp(log_q[y]), eps, k) : log_q[y]; /* below the range of exp: kept */
         sum += log_p[y];
     }
-    for (size_t y = 0; y < k; y++)
-        log_p[y] = log_p[y] > floor_p ? log(log_p[y] / sum) : log(floor_p);
+    for (size_t y = 0; y < k && eps > 0; y++)
+        log_p[y] = log(log_p[y] / sum);
 }

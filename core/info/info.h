@@ -42,9 +42,17 @@ double info_entropy(const double *log_q, size_t k);
 /* KL(q || t) = sum q (log q - log t), in [0, -log min t] (B2). */
 double info_kl(const double *log_q, const double *log_t, size_t k);
 
-/* Inverts label smoothing of eps, 0 <= eps < 1: q = (1 - eps) p + eps / K -> p, clipped at 0 and renormalised; in
- * logarithms (a class that is clipped gets log(1e-300)).  log_p may be log_q; eps 0 copies. */
+/* Inverts label smoothing of eps, 0 <= eps < 1: q = (1 - eps) p + eps / K -> p, renormalised; in logarithms.  Near the
+ * floor eps / K a network errs to both sides, so q below it does not say p = 0 but "p is below what this network can
+ * tell": there p is INFO_UNSMOOTH_RESOLUTION (q + eps / K) / 2, which joins on without a step, keeps the order of the
+ * classes, and lets no log p fall below log(INFO_UNSMOOTH_RESOLUTION eps / 2 K) - 0.01.  log_p may be log_q; eps 0
+ * copies. */
 void info_unsmooth(const double *log_q, double eps, size_t k, double *log_p);
+
+/* Share of eps / K by which q must exceed it to count as more than nothing. */
+#define INFO_UNSMOOTH_RESOLUTION 0.01
+/* The p of one class before renormalisation, 0 < eps < 1. */
+double info_unsmoothed(double q, double eps, size_t k);
 
 /* Noisy passes (docs/information.md section 3): log_q [s][k] under the target prior, s >= 1. */
 struct info_noise {

@@ -7,6 +7,7 @@
 #include "core/base/arena.h"
 #include "core/base/cpu.h"
 #include "core/base/checked.h"
+#include "core/info/info.h"
 #include "core/mask/exponential.h"
 #include "core/mask/mask.h"
 
@@ -70,19 +71,19 @@ CPU_CLONES static double finish_row(const struct mask_head *head, const float *o
     return (double)most + log(sum);
 }
 
-/* log p_y from the raw logits of a network trained with label smoothing: (q - eps / K) / (1 - eps), clipped at 0, then
- * each class times exp(offset), renormalised (the order of info_unsmooth and the change of prior). */
+/* log p_y from the raw logits of a network trained with label smoothing: smoothing inverted, then each class times
+ * exp(offset), renormalised. */
 static double unsmoothed(const float *z, double lse, const struct mask_window *window, int k, int y)
 {
-    double least = window->smoothing / k, total = 0, mine = 0;
+    double total = 0, mine = 0;
 
     for (int c = 0; c < k; c++) {
-        double p = fmax(exp((double)z[c] - lse) - least, 0);
+        double p = info_unsmoothed(exp((double)z[c] - lse), window->smoothing, (size_t)k);
         p *= window->offset != NULL ? exp((double)window->offset[c]) : 1.0;
         total += p;
         mine = c == y ? p : mine;
     }
-    return log(fmax(mine / total, 1e-300));
+    return log(mine / total);
 }
 
 /* i = log p_y - log t_y, and log t_y = offset_y + log r_y. */

@@ -248,21 +248,14 @@ struct evaluation {
     double entropy;
 };
 
-/* log q(y|x) of a row under the training prior, with smoothing undone and the objective's prior inside the logits.  What
- * smoothing is undone of is 0 for every class below eps / K, however little below: a thousandth of the prior keeps one such
- * label from outweighing all others.  It is still a posterior, so the information is still a lower bound. */
+/* log q(y|x) of a row under the training prior, with smoothing undone and the objective's prior inside the logits. */
 static void posterior(const struct loop *loop, const float *logits)
 {
     size_t k = (size_t)loop->train.classes;
     const double *inside = loop->options->pc_softmax ? NULL : loop->log_prior;
 
     info_log_posterior(logits, inside, loop->log_prior, k, loop->row);
-    if (!(loop->options->label_smoothing > 0))
-        return;
     info_unsmooth(loop->row, loop->options->label_smoothing, k, loop->row);
-    info_pmi(loop->row, loop->log_prior, k, loop->row);
-    for (size_t i = 0; i < k; i++)
-        loop->row[i] = info_guarded_pmi(loop->row[i], 1e-3) + loop->log_prior[i];
 }
 
 static void evaluate_rows(const struct loop *loop, const float *logits, int n, const double *log_f,
@@ -440,6 +433,16 @@ static void hold_out(struct loop *loop, float *log_q)
     }
 }
 
+/* PC-softmax with smoothing smooths the posterior under the training prior: for the smoothing to be invertible from the
+ * logits alone, that prior goes into them. */
+static void put_prior_into_logits(struct loop *loop)
+{
+    struct train_param *bias = &loop->net->layers[loop->net->layer_count - 1].bias;
+
+    for (size_t i = 0; i < bias->count; i++)
+        bias->value[i] += (float)loop->log_prior[i];
+}
+
 static enum infomask_status hand_out(struct loop *loop, struct infomask_trained *trained, struct infomask_error *err)
 {
     size_t k = (size_t)loop->train.classes;
@@ -460,6 +463,8 @@ static enum infomask_status hand_out(struct loop *loop, struct infomask_trained 
     hold_out(loop, trained->held_out);
     if (loop->options->output == NULL)
         return INFOMASK_OK;
+    if (loop->options->pc_softmax && loop->options->label_smoothing > 0)
+        put_prior_into_logits(loop);
     return train_export(loop->net, loop->options->output, !loop->options->keep_norms, err);
 }
 

@@ -137,6 +137,28 @@ def test_label_smoothing_and_pc_softmax_are_undone(train, data, tmp_path, infoma
     assert all(answer["label"] == "1" and answer["probability"] > 0.9 for answer in answers.values()), answers
 
 
+@pytest.mark.parametrize("objective", ["softmax", "pc-softmax"])
+def test_smoothing_is_undone_alike_in_training_and_in_service(train, places, tmp_path, infomask, objective):
+    """Unbalanced, so that it matters under which prior the smoothing is undone."""
+    random = np.random.default_rng(2)
+    for part, counts in (("train", (900, 150, 50)), ("t10k", (240, 60, 30))):
+        labels = np.repeat(np.arange(3), counts).astype(np.uint8)
+        pictures = np.stack([drawing(k, random) for k in labels])
+        idx(tmp_path / f"{part}-labels-idx1-ubyte", labels)
+        idx(tmp_path / f"{part}-images-idx3-ubyte", pictures)
+    for i, (label, picture) in enumerate(zip(labels, pictures)):
+        (tmp_path / "photos" / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "photos" / str(label) / f"{i}.png")
+    trained = train("--data", tmp_path, "--arch", "conv3x3:8,bn,relu,gap", "--epochs", 3, "--batch", 32, "--name", "m", "--json",
+                    "--label-smoothing", 0.2, "--objective", objective)
+    assert trained.code == 0, trained.err
+    served = infomask("estimate", *places, "--images", tmp_path / "photos", tmp_path / "models" / "m", "--json")
+    assert served.code == 0, served.err
+    for member in ("estimate", "standard_error"):
+        assert abs(trained.json["held_out"]["mutual_information"][member] - served.json["mutual_information"][member]) < 1e-4
+    assert abs(trained.json["held_out"]["plug_in"] - served.json["plug_in"]) < 1e-4
+
+
 def test_shuffled_labels_teach_nothing(train, data):
     result = train("--data", data, "--arch", "linear:16,relu", "--epochs", 3, "--name", "m", "--shuffle-labels", "--json")
     assert result.json["held_out"]["mutual_information"]["lower_limit"] <= 0

@@ -68,7 +68,7 @@ def report(z, y, ids, prior, logit_prior, smoothing):
     lt, lr = np.log(prior), np.log(logit_prior)
     d = log_softmax(z)
     if smoothing > 0:
-        p = np.maximum((np.exp(d) - smoothing / k) / (1 - smoothing), 1e-300)
+        p = np.maximum(np.exp(d) - smoothing / k, 0.01 * (np.exp(d) + smoothing / k) / 2)
         d = np.log(p / p.sum(1, keepdims=True))
     lq = log_softmax(d + lt - lr)
     q, r = np.exp(lq), np.arange(n)

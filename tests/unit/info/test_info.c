@@ -177,30 +177,59 @@ static void uniform_and_null_are_the_same(void **state)
 static void label_smoothing_is_inverted(void **state)
 {
     struct random_stream random = random_stream(1, 6);
+    int exact = 0;
     (void)state;
     for (int i = 0; i < ROWS; i++) {
         struct row row;
-        double smoothed[K], back[K], eps = 0.2 * random_unit(&random);
+        double smoothed[K], back[K], eps = 0.2 * random_unit(&random), least = 1, error;
         random_row(&random, &row);
+        for (int y = 0; y < K; y++)
+            least = fmin(least, exp(row.log_q[y]));
+        /* a class of less than the resolution counts as half of that, which takes as much from the others */
+        error = least > 1.3 * INFO_UNSMOOTH_RESOLUTION * eps / K ? 1e-14 : 1.3 * INFO_UNSMOOTH_RESOLUTION * eps;
+        exact += error < 1e-13;
         for (int y = 0; y < K; y++)
             smoothed[y] = log((1 - eps) * exp(row.log_q[y]) + eps / K);
         info_unsmooth(smoothed, eps, K, back);
         for (int y = 0; y < K; y++)
-            assert_true(fabs(exp(back[y]) - exp(row.log_q[y])) < 1e-14);
+            assert_true(fabs(exp(back[y]) - exp(row.log_q[y])) < error);
         info_unsmooth(row.log_q, 0, K, back);
         assert_memory_equal(back, row.log_q, sizeof back);
     }
+    assert_true(exact > ROWS / 2);
 }
 
-static void a_clipped_class_keeps_a_finite_logarithm(void **state)
+/* Below eps / K no p gives such a q: the answer is what the network can tell, not that the class is impossible. */
+static void below_the_floor_of_smoothing_there_is_a_limit(void **state)
 {
-    /* 0.01 lies under the floor 0.1 / 2: no p gives it, so the class is ruled out */
-    const double q[2] = {log(0.99), log(0.01)};
-    double p[2];
+    const double eps = 0.1, least = log(INFO_UNSMOOTH_RESOLUTION * eps / (2 * K)) - 0.01;
     (void)state;
-    info_unsmooth(q, 0.1, 2, p);
-    assert_near(p[0], 0);
-    assert_near(p[1], log(1e-300));
+    for (double low = 0; low > -1000; low = low * 2 - 1) {
+        double log_q[K] = {0, low - 9, low - 8, low - 7, low - 6, low - 5}, log_p[K], sum = 0;
+        info_log_softmax(log_q, K, log_q);
+        info_unsmooth(log_q, eps, K, log_p);
+        for (int y = 0; y < K; y++) {
+            assert_true(log_p[y] > least && log_p[y] <= 0);
+            assert_true(y < 2 || log_p[y] >= log_p[y - 1]);     /* the order stays, as far as there are digits for it */
+            assert_true(y < 2 || low < -20 || log_p[y] > log_p[y - 1]);
+            sum += exp(log_p[y]);
+        }
+        assert_near(sum, 1);
+    }
+}
+
+static void what_smoothing_is_undone_of_rises_without_a_step(void **state)
+{
+    const double eps = 0.3, end = 2 * eps / K, step = end / 20000;
+    double last = info_unsmoothed(0, eps, K);
+    (void)state;
+    assert_true(last > 0);
+    for (double q = step; q < end; q += step) {
+        double p = info_unsmoothed(q, eps, K);
+        assert_true(p > last && p < last + 1.001 * step / (1 - eps));
+        last = p;
+    }
+    assert_near(info_unsmoothed(end, eps, K), (end - eps / K) / (1 - eps));
 }
 
 /* Checks E1 ... E10 on one datum of s passes. */
@@ -381,7 +410,8 @@ int main(void)
         cmocka_unit_test(the_guard_bounds_the_pmi_c6),
         cmocka_unit_test(uniform_and_null_are_the_same),
         cmocka_unit_test(label_smoothing_is_inverted),
-        cmocka_unit_test(a_clipped_class_keeps_a_finite_logarithm),
+        cmocka_unit_test(below_the_floor_of_smoothing_there_is_a_limit),
+        cmocka_unit_test(what_smoothing_is_undone_of_rises_without_a_step),
         cmocka_unit_test(noise_identities_e1_to_e10),
         cmocka_unit_test(equal_passes_have_no_spread),
         cmocka_unit_test(extremes_stay_finite),

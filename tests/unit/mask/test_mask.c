@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "core/base/random.h"
+#include "core/info/info.h"
 #include "core/mask/mask.h"
 
 static float *load(const char *path, size_t count)
@@ -133,6 +134,32 @@ static void window_pmi_is_normalised(void **state)
                 assert_float_equal(sum, 1, 1e-5);
             }
         }
+    maps_close(&m);
+}
+
+/* A window of one cell: smoothing is undone as it is for a whole photo, here of a network so sure that most classes lie
+ * below the floor. */
+static void window_pmi_undoes_smoothing(void **state)
+{
+    struct maps m;
+    double log_p[K];
+
+    (void)state;
+    maps_open(&m, KERNEL_REF);
+    m.head.scale = 30;
+    window(&m, 1, NULL, NULL, 0.1);
+    for (int u = 0; u < N; u++) {
+        for (int c = 0; c < K; c++) {
+            log_p[c] = (double)m.b[c];
+            for (int j = 0; j < D; j++)
+                log_p[c] += (double)m.w[c * D + j] * (double)m.f[u * D + j];
+            log_p[c] *= 30;
+        }
+        info_log_softmax(log_p, K, log_p);
+        info_unsmooth(log_p, 0.1, K, log_p);
+        assert_float_equal(m.out[u], log_p[TARGET] + log(K), 1e-3);
+        assert_true(m.out[u] > log(INFO_UNSMOOTH_RESOLUTION * 0.1 / 2) - 0.01);
+    }
     maps_close(&m);
 }
 
@@ -469,6 +496,7 @@ int main(void)
         cmocka_unit_test(class_maps_as_defined),
         cmocka_unit_test(window_pmi_as_defined),
         cmocka_unit_test(window_pmi_is_normalised),
+        cmocka_unit_test(window_pmi_undoes_smoothing),
         cmocka_unit_test(cells_average_to_the_pmi),
         cmocka_unit_test(the_other_class_is_the_least_likely_of_the_best),
         cmocka_unit_test(graph_and_its_solution_as_numpy),

@@ -44,7 +44,7 @@ flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512
 core_sources := $(wildcard core/base/*.c core/image/*.c core/graph/*.c core/kernels/*.c core/kernels/ref/*.c \
 	core/kernels/blas/*.c core/engine/*.c core/quant/*.c core/info/*.c core/mask/*.c core/train/*.c core/pipeline/*.c)
 ifeq ($(ARCH),x86_64)
-core_sources += $(wildcard core/kernels/avx2/*.c core/kernels/avx512/*.c)
+core_sources += $(wildcard core/kernels/avx2/*.c core/kernels/avx512/*.c core/kernels/amx/*.c)
 else
 core_sources := $(filter-out %_avx2.c %_avx512.c,$(core_sources))
 endif
@@ -87,7 +87,8 @@ $(LIB) $(SERVER_LIB):
 
 # the flags that one source file gets beside the common ones
 file_flags = $(if $(filter $(numeric),$(1)),$(flags_numeric)) \
-	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) $(if $(filter core/kernels/avx512/% %_avx512.c,$(1)),$(flags_avx512))
+	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) \
+	$(if $(filter core/kernels/avx512/% core/kernels/amx/% %_avx512.c,$(1)),$(flags_avx512))
 
 $(B)/obj/%.o: %.c | $(generated)
 	@mkdir -p $(@D)

@@ -25,8 +25,8 @@ static void print_processor(void)
 {
     const struct cpu_features *cpu = cpu_features();
 
-    (void)printf("processor: %d cores%s%s%s%s\n", cpu_count(), cpu->avx2_fma ? ", avx2" : "", cpu->avx512 ? ", avx512" : "",
-                 cpu->avx512_bf16 ? ", bf16" : "", cpu->avx512_vnni ? ", vnni" : "");
+    (void)printf("processor: %d cores%s%s%s%s%s\n", cpu_count(), cpu->avx2_fma ? ", avx2" : "", cpu->avx512 ? ", avx512" : "",
+                 cpu->avx512_bf16 ? ", bf16" : "", cpu->avx512_vnni ? ", vnni" : "", cpu->amx ? ", amx" : "");
 }
 
 static void print_precisions(const struct config *config)

@@ -3,9 +3,31 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static struct cpu_features features;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+#if defined(__x86_64__)
+#define ARCH_REQ_XCOMP_PERM 0x1023 /* of <asm/prctl.h>, Linux 5.16 */
+#define TILE_DATA 18               /* the state component, Intel's manual volume 1, 13.1 */
+
+/* Tiles are 8 KiB of registers in every thread: the system wants to be asked, once a process. */
+static bool amx_granted(void)
+{
+    unsigned a = 0, b, c, d = 0, low = 0, high;
+
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & bit_AMX_BF16) == 0 || (d & bit_AMX_TILE) == 0 ||
+        (d & bit_AMX_INT8) == 0)
+        return false;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low >> 17 & 3) == 3 && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0;
+}
+#endif
 
 static void detect(void)
 {
@@ -17,6 +39,7 @@ static void detect(void)
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
     features.avx512_vnni = features.avx512 && __builtin_cpu_supports("avx512vnni");
+    features.amx = features.avx512_bf16 && features.avx512_vnni && amx_granted();
 #endif
 }
 

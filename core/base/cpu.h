@@ -9,6 +9,8 @@ struct cpu_features {
     bool avx512;      /* F, BW, DQ and VL */
     bool avx512_bf16; /* dot products of bf16 pairs */
     bool avx512_vnni; /* dot products of u8 x s8 quadruples */
+    bool amx;         /* tiles, their products of bf16 and of 8 bits, beside avx512_bf16 and avx512_vnni; and the system
+                         lets this process use them */
 };
 
 /* Thread-safe; the same answer for the life of the process. */

@@ -98,14 +98,14 @@ static void cut_plain_product(const struct engine_model *model, struct plan *pla
     struct kernel_gemm g = {.weights = layer->weights, .a_row = s->c, .c_row = s->out_c, .m = at_least_one(rows),
                             .panel1 = layer->weights->panels};
 
-    cut_product(model, layer, s, rows, model->kernels->gemm_tile);
+    cut_product(model, layer, s, rows, model->kernels->gemm_tile[layer->type]);
     s->scratch = model->kernels->gemm_scratch(&g) * sizeof(float);
     if (!narrows(model, plan, s))
         return;
     if (s->by_panels || s->tail)
         stage(model, plan, s, (size_t)s->rows * (size_t)s->c);
     else
-        narrow_rows(layer, s, rows, model->kernels->gemm_tile);
+        narrow_rows(layer, s, rows, model->kernels->gemm_tile[layer->type]);
 }
 
 int lines_under(const struct graph_window *w, int lines)

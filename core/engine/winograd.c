@@ -103,7 +103,7 @@ void winograd_geometry(const struct engine_model *model, struct step *s)
 {
     const struct layer *layer = &model->layers[s->node];
     const struct kernel_weights *w = layer->weights;
-    int tiles = tiles_of(layer, s), unit = model->kernels->gemm_tile;
+    int tiles = tiles_of(layer, s), unit = model->kernels->gemm_tile[layer->type];
     double elements = layer->packs, c = s->c, n = s->out_c;
     size_t tile_bytes = (size_t)layer->packs * (size_t)(s->c + s->out_c) * sizeof(float);
     double transform_us = 12 * elements / TRANSFORM_FLOPS_US, product_us = 2 * elements * c / PRODUCT_FLOPS_US;

@@ -5,7 +5,7 @@
  * up to one vector beyond a tensor's last element (aligned_new and arena_take leave room), and never allocate.
  * Thread rule: every kernel may run in any number of threads at once on disjoint outputs.
  *
- * Each instruction set has one table, filled in the order ref, blas, avx2, avx512 up to its own: a slot that a set does
+ * Each instruction set has one table, filled in the order ref, blas, avx2, avx512, amx up to its own: a slot that a set does
  * not have is that of the set before it, and no slot is NULL (ref/: the readable oracle).
  * Determinism: for one table, the result of a kernel is a function of its inputs only, not of how the caller cut the
  * work into ranges.  (blas: to rounding only, OpenBLAS chooses its inner kernel by size; so callers cut by shape.)
@@ -19,10 +19,10 @@
 
 #include "core/base/status.h"
 
-enum kernel_isa { KERNEL_REF, KERNEL_BLAS, KERNEL_AVX2, KERNEL_AVX512, KERNEL_ISAS };
+enum kernel_isa { KERNEL_REF, KERNEL_BLAS, KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX, KERNEL_ISAS };
 
 /* Element types of activations and packed weights.  BF16 and U8 need kernels->types to have their bit. */
-enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_U8 };
+enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_U8, KERNEL_TYPES };
 
 static inline size_t kernel_type_bytes(enum kernel_type type)
 {
@@ -128,9 +128,9 @@ struct kernel_winograd {
 
 struct kernel_table {
     enum kernel_isa isa;
-    const char *name; /* "ref", "blas", "avx2", "avx512" */
+    const char *name; /* "ref", "blas", "avx2", "avx512", "amx" */
     unsigned types;   /* bit (1 << kernel_type) for each type that gemm takes */
-    int gemm_tile;    /* rows that gemm makes at once: work cut at multiples of it wastes nothing */
+    int gemm_tile[KERNEL_TYPES]; /* rows that gemm makes at once: work cut at multiples of it wastes nothing */
     bool gemm_segments; /* several segments run in place; false: a caller does better to gather A into one run */
 
     /* w is [n][segments * segment_k] (an ONNX Gemm's transposed B; a convolution's weights with the channels last).
@@ -174,7 +174,7 @@ struct kernel_table {
 const struct kernel_table *kernels_get(enum kernel_isa isa);
 /* The best table of this processor. */
 const struct kernel_table *kernels_best(void);
-/* "ref", "blas", "avx2" or "avx512"; INFOMASK_ARGUMENT for another word or a set that is not here. */
+/* "ref", "blas", "avx2", "avx512" or "amx"; INFOMASK_ARGUMENT for another word or a set that is not here. */
 enum infomask_status kernels_named(const char *name, const struct kernel_table **table, struct infomask_error *err);
 
 void kernel_weights_fini(struct kernel_weights *weights);
@@ -193,5 +193,6 @@ void kernels_ref_fill(struct kernel_table *table);
 void kernels_blas_fill(struct kernel_table *table);
 void kernels_avx2_fill(struct kernel_table *table);
 void kernels_avx512_fill(struct kernel_table *table);
+void kernels_amx_fill(struct kernel_table *table);
 
 #endif

@@ -206,7 +206,7 @@ static enum infomask_status measure_peak(const struct infomask_model *model, str
     if (status == INFOMASK_OK)
         status = peak.table->pack(&peak.weights, type, w, NULL, 1, PEAK_K, PEAK_N, err);
     if (status == INFOMASK_OK) {
-        peak.rows = peak.table->gemm_tile * (96 / peak.table->gemm_tile + 1);
+        peak.rows = peak.table->gemm_tile[type] * (96 / peak.table->gemm_tile[type] + 1);
         peak.a_bytes = arena_round((size_t)peak.rows * PEAK_K * kernel_type_bytes(type) + ARENA_ALIGN);
         peak.c_bytes = arena_round((size_t)peak.rows * PEAK_N * sizeof(float));
         gemm = peak_gemm(&peak, 0);

@@ -1,6 +1,6 @@
 /* Speed of the compute kernels, and what share of this core's peak that is.
  *
- *     kernels [ref|blas|avx2|avx512]     (default: the best of this processor)
+ *     kernels [ref|blas|avx2|avx512|amx]     (default: the best of this processor)
  *
  * One thread, CPU time; each figure is the minimum over short runs, taken in turn with those it is compared with.  The
  * peak is a loop of multiply-adds on registers, measured again beside each shape, so that a processor that changes its
@@ -41,7 +41,7 @@ static double peak_loop(enum kernel_isa isa)
 {
     const int n = 20000;
 
-    if (isa == KERNEL_AVX512) {
+    if (isa == KERNEL_AVX512 || isa == KERNEL_AMX) {
         __asm__ volatile("vpxord %%zmm12, %%zmm12, %%zmm12\n\tvpxord %%zmm13, %%zmm13, %%zmm13" ::: USED);
         for (int i = 0; i < n; i++)
             __asm__ volatile(TWELVE(FMA_512)::: USED);

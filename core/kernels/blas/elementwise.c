@@ -123,7 +123,7 @@ void blas_softmax(const float *x, float *y, size_t rows, size_t n)
 void kernels_blas_fill(struct kernel_table *table)
 {
     table->types = 1u << KERNEL_F32;
-    table->gemm_tile = 16;
+    table->gemm_tile[KERNEL_F32] = 16;
     table->gemm_segments = false;
     table->pack = blas_pack;
     table->pack_s8 = blas_pack_s8;

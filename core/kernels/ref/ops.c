@@ -168,7 +168,7 @@ void kernels_ref_fill(struct kernel_table *table)
     *table = (struct kernel_table){.isa = KERNEL_REF,
                                    .name = "ref",
                                    .types = 1u << KERNEL_F32 | 1u << KERNEL_BF16 | 1u << KERNEL_U8,
-                                   .gemm_tile = 1,
+                                   .gemm_tile = {1, 1, 1},
                                    .gemm_segments = true,
                                    .pack = ref_pack,
                                    .pack_s8 = ref_pack_s8,

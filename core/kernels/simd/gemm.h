@@ -4,18 +4,19 @@
  *
  * Packed weights are panels of PANEL columns one after the other.  The last one is as wide as it must be, up to
  * PANEL_WIDE: a narrow one alone would do too little with each element of A, so it is part of the one before it.  A
- * panel is [segment][step][columns] of 32 bits: one f32, two bf16, four s8 or two s16 that meet in one sum.  After the
- * panels (U8) come the sums of each column's weights.
+ * panel is [segment][step][columns] of 32 bits: one f32, two bf16, four s8 or two s16 that meet in one sum.
  */
 #ifndef INFOMASK_KERNELS_SIMD_GEMM_H
 #define INFOMASK_KERNELS_SIMD_GEMM_H
 
-#include <math.h>
-#include <string.h>
+static int panels_of(int n)
+{
+    const int rest = n % PANEL;
+    return n / PANEL + (rest > PANEL_WIDE - PANEL || (rest > 0 && n < PANEL));
+}
 
-#include "core/base/arena.h"
-#include "core/base/checked.h"
-#include "core/kernels/number.h"
+#include "core/kernels/simd/ahead.h"
+#include "core/kernels/simd/pack.h"
 
 /* Steps of one segment, and of all. */
 static ptrdiff_t segment_steps(const struct kernel_weights *w)
@@ -25,14 +26,6 @@ static ptrdiff_t segment_steps(const struct kernel_weights *w)
 }
 
 static ptrdiff_t steps_of(const struct kernel_weights *w) { return w->segments * segment_steps(w); }
-
-static int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
-
-static int panels_of(int n)
-{
-    const int rest = n % PANEL;
-    return n / PANEL + (rest > PANEL_WIDE - PANEL || (rest > 0 && n < PANEL));
-}
 
 static int panel_of(const struct kernel_weights *w, int n) { return n / PANEL < w->panels ? n / PANEL : w->panels - 1; }
 
@@ -49,38 +42,10 @@ static int32_t *column_sums(const struct kernel_weights *w)
     return (int32_t *)w->data + round_up(w->n, PANEL) * steps_of(w);
 }
 
-/* ---- packing ----------------------------------------------------------------------------------------------------- */
-
-static float column_scale(const float *column, size_t k)
+static bool packed_words(const struct kernel_weights *weights, size_t *words)
 {
-    float largest = 0;
-    for (size_t i = 0; i < k; i++)
-        largest = fmaxf(largest, fabsf(column[i]));
-    return largest > 0 ? largest / 127 : 1;
+    return checked_mul((size_t)round_up(weights->n, PANEL), (size_t)steps_of(weights), words);
 }
-
-/* Element `at` of the 32 bits of a step. */
-static void put(enum kernel_type type, char *bits, int at, float value)
-{
-    if (type == KERNEL_F32) {
-        memcpy(bits, &value, sizeof value);
-    } else if (type == KERNEL_BF16) {
-        const uint16_t narrow = number_to_bf16(value);
-        memcpy(bits + 2 * at, &narrow, sizeof narrow);
-    } else if (step_elements(type) == 4) {
-        const int8_t q = (int8_t)value;
-        memcpy(bits + at, &q, sizeof q);
-    } else {
-        const int16_t q = (int16_t)value;
-        memcpy(bits + 2 * at, &q, sizeof q);
-    }
-}
-
-/* The weights of a column, as float32 or (U8 only) quantised already. */
-struct column {
-    const float *f32;
-    const int8_t *s8;
-};
 
 static void pack_column(const struct kernel_weights *weights, int n, struct column from)
 {
@@ -91,85 +56,14 @@ static void pack_column(const struct kernel_weights *weights, int n, struct colu
 
     for (int s = 0; s < weights->segments; s++, to += segment_steps(weights) * line) {
         for (int k = 0; k < weights->segment_k; k++) {
-            float value = from.s8 != NULL ? (float)*from.s8++ : *from.f32++;
-            if (weights->type == KERNEL_U8) {
-                value = from.s8 != NULL ? value : rintf(value / weights->scale[n]);
-                sum += (int32_t)value;
-            }
+            const float value = column_next(&from, weights, n);
             put(weights->type, to + k / per * line, k % per, value);
+            if (weights->type == KERNEL_U8)
+                sum += (int32_t)value;
         }
     }
     if (weights->type == KERNEL_U8)
         column_sums(weights)[n] = sum;
-}
-
-static enum infomask_status allocate(struct kernel_weights *weights, struct infomask_error *err)
-{
-    const size_t columns = (size_t)round_up(weights->n, PANEL);
-    size_t words, bytes;
-
-    if (!checked_mul(columns, (size_t)steps_of(weights) + 1, &words) || !checked_mul(words, 4, &bytes))
-        return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
-    weights->data = aligned_new(bytes);
-    weights->bias = aligned_new(columns * sizeof(float));
-    weights->scale = weights->type == KERNEL_U8 ? aligned_new(columns * sizeof(float)) : NULL;
-    weights->bytes = bytes;
-    if (weights->data == NULL || weights->bias == NULL || (weights->type == KERNEL_U8 && weights->scale == NULL))
-        return error_set(err, INFOMASK_MEMORY, "no memory for a layer's weights");
-    memset(weights->data, 0, bytes);
-    memset(weights->bias, 0, columns * sizeof(float));
-    if (weights->scale != NULL)
-        memset(weights->scale, 0, columns * sizeof(float));
-    return INFOMASK_OK;
-}
-
-/* Everything but the columns. */
-static enum infomask_status pack_frame(struct kernel_weights *weights, enum kernel_type type, const float *bias,
-                                       int segments, int segment_k, int n, struct infomask_error *err)
-{
-    const size_t k_all = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status;
-
-    *weights = (struct kernel_weights){.type = type, .segments = segments, .segment_k = segment_k, .n = n,
-                                       .panels = panels_of(n), .panel_columns = PANEL};
-    /* the sum of K products of u8 and s8 must fit 32 bits */
-    if (type == KERNEL_U8 && k_all > INT32_MAX / (255 * 127))
-        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "a layer of %zu inputs is too deep for int8", k_all);
-    status = allocate(weights, err);
-    if (status != INFOMASK_OK)
-        kernel_weights_fini(weights);
-    else if (bias != NULL)
-        memcpy(weights->bias, bias, (size_t)n * sizeof *bias);
-    return status;
-}
-
-static enum infomask_status simd_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                                      const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
-{
-    const size_t k_all = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status = pack_frame(weights, type, bias, segments, segment_k, n, err);
-
-    for (int column = 0; column < n && status == INFOMASK_OK; column++) {
-        const float *from = w + (size_t)column * k_all;
-        if (type == KERNEL_U8)
-            weights->scale[column] = column_scale(from, k_all);
-        pack_column(weights, column, (struct column){.f32 = from});
-    }
-    return status;
-}
-
-static enum infomask_status simd_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
-                                         const float *bias, int segments, int segment_k, int n,
-                                         struct infomask_error *err)
-{
-    const size_t k_all = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status = pack_frame(weights, KERNEL_U8, bias, segments, segment_k, n, err);
-
-    for (int column = 0; column < n && status == INFOMASK_OK; column++) {
-        weights->scale[column] = scale[column];
-        pack_column(weights, column, (struct column){.s8 = w + (size_t)column * k_all});
-    }
-    return status;
 }
 
 /* ---- loops ------------------------------------------------------------------------------------------------------- */
@@ -191,32 +85,6 @@ static struct tile tile_of(const struct kernel_gemm *g)
                          .a_scale = g->a_scale, .a_zero = g->a_zero, .c_row = g->c_row * element_size(g->out),
                          .residual_row = g->residual_row * element_size(g->out), .out = g->out,
                          .epilogue = &g->epilogue, .out_scale = g->c_scale, .out_zero = g->c_zero};
-}
-
-/* What a tile brings near of what will be read next. */
-struct ahead {
-    const char *at, *end;
-    ptrdiff_t step; /* bytes a tile */
-};
-
-static struct ahead ahead_of(const struct kernel_gemm *g)
-{
-    const ptrdiff_t tiles = (ptrdiff_t)((g->m + TILE_ROWS - 1) / TILE_ROWS) * (g->panel1 - g->panel0);
-    struct ahead ahead = {g->ahead, g->ahead, 0};
-
-    if (g->ahead != NULL && tiles > 0) {
-        ahead.end = ahead.at + g->ahead_bytes;
-        ahead.step = ((ptrdiff_t)g->ahead_bytes / tiles + 64) / 64 * 64;
-    }
-    return ahead;
-}
-
-static void ahead_fetch(struct ahead *ahead)
-{
-    const char *stop = ahead->end - ahead->at < ahead->step ? ahead->end : ahead->at + ahead->step;
-
-    for (; ahead->at < stop; ahead->at += 64)
-        _mm_prefetch(ahead->at, _MM_HINT_T1);
 }
 
 /* Rows [m0, m1) of one panel, in tiles of nearly equal height: a last tile of one or two rows would wait for the
@@ -266,7 +134,7 @@ static void simd_gemm(const struct kernel_gemm *gemm)
 {
     const int block = block_rows(gemm);
     struct tile t = tile_of(gemm);
-    struct ahead ahead = ahead_of(gemm);
+    struct ahead ahead = ahead_of(gemm, TILE_ROWS);
 
     for (int m = 0; m < gemm->m; m += block) {
         const int end = gemm->m - m < block ? gemm->m : m + block;
@@ -277,7 +145,8 @@ static void simd_gemm(const struct kernel_gemm *gemm)
 
 static void simd_gemm_fill(struct kernel_table *table)
 {
-    table->gemm_tile = TILE_ROWS;
+    for (int type = 0; type < KERNEL_TYPES; type++)
+        table->gemm_tile[type] = TILE_ROWS;
     table->gemm_segments = true;
     table->pack = simd_pack;
     table->pack_s8 = simd_pack_s8;

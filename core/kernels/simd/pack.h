@@ -1,0 +1,132 @@
+/* Packing the weights of a matrix product, for any layout of panels.  Who includes this has told
+ *     PANEL                  columns of a panel but the last, and panels_of(n)
+ *     step_elements(type)    elements of K in 32 bits of packed weights
+ * and tells
+ *     packed_words(w, words) the size of all panels in 32-bit words; false where that is no number
+ *     pack_column(w, n, from)  puts the elements of column n where they belong
+ * After the panels (U8) come the sums of each column's weights.
+ */
+#ifndef INFOMASK_KERNELS_SIMD_PACK_H
+#define INFOMASK_KERNELS_SIMD_PACK_H
+
+#include <math.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/base/checked.h"
+#include "core/kernels/number.h"
+
+static int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+static float column_scale(const float *column, size_t k)
+{
+    float largest = 0;
+    for (size_t i = 0; i < k; i++)
+        largest = fmaxf(largest, fabsf(column[i]));
+    return largest > 0 ? largest / 127 : 1;
+}
+
+/* Element `at` of the 32 bits of a step. */
+static void put(enum kernel_type type, char *bits, int at, float value)
+{
+    if (type == KERNEL_F32) {
+        memcpy(bits, &value, sizeof value);
+    } else if (type == KERNEL_BF16) {
+        const uint16_t narrow = number_to_bf16(value);
+        memcpy(bits + 2 * at, &narrow, sizeof narrow);
+    } else if (step_elements(type) == 4) {
+        const int8_t q = (int8_t)value;
+        memcpy(bits + at, &q, sizeof q);
+    } else {
+        const int16_t q = (int16_t)value;
+        memcpy(bits + 2 * at, &q, sizeof q);
+    }
+}
+
+/* The weights of a column, as float32 or (U8 only) quantised already. */
+struct column {
+    const float *f32;
+    const int8_t *s8;
+};
+
+static bool packed_words(const struct kernel_weights *weights, size_t *words);
+static void pack_column(const struct kernel_weights *weights, int n, struct column from);
+
+/* The next weight of column n. */
+static float column_next(struct column *from, const struct kernel_weights *weights, int n)
+{
+    if (from->s8 != NULL)
+        return (float)*from->s8++;
+    return weights->type == KERNEL_U8 ? rintf(*from->f32++ / weights->scale[n]) : *from->f32++;
+}
+
+static enum infomask_status allocate(struct kernel_weights *weights, struct infomask_error *err)
+{
+    const size_t columns = (size_t)round_up(weights->n, PANEL);
+    size_t words, bytes;
+
+    if (!packed_words(weights, &words) || !checked_add(words, columns, &words) || !checked_mul(words, 4, &bytes))
+        return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
+    weights->data = aligned_new(bytes);
+    weights->bias = aligned_new(columns * sizeof(float));
+    weights->scale = weights->type == KERNEL_U8 ? aligned_new(columns * sizeof(float)) : NULL;
+    weights->bytes = bytes;
+    if (weights->data == NULL || weights->bias == NULL || (weights->type == KERNEL_U8 && weights->scale == NULL))
+        return error_set(err, INFOMASK_MEMORY, "no memory for a layer's weights");
+    memset(weights->data, 0, bytes);
+    memset(weights->bias, 0, columns * sizeof(float));
+    if (weights->scale != NULL)
+        memset(weights->scale, 0, columns * sizeof(float));
+    return INFOMASK_OK;
+}
+
+/* Everything but the columns. */
+static enum infomask_status pack_frame(struct kernel_weights *weights, enum kernel_type type, const float *bias,
+                                       int segments, int segment_k, int n, struct infomask_error *err)
+{
+    const size_t k_all = (size_t)segments * (size_t)segment_k;
+    enum infomask_status status;
+
+    *weights = (struct kernel_weights){.type = type, .segments = segments, .segment_k = segment_k, .n = n,
+                                       .panels = panels_of(n), .panel_columns = PANEL};
+    /* the sum of K products of u8 and s8 must fit 32 bits */
+    if (type == KERNEL_U8 && k_all > INT32_MAX / (255 * 127))
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "a layer of %zu inputs is too deep for int8", k_all);
+    status = allocate(weights, err);
+    if (status != INFOMASK_OK)
+        kernel_weights_fini(weights);
+    else if (bias != NULL)
+        memcpy(weights->bias, bias, (size_t)n * sizeof *bias);
+    return status;
+}
+
+static enum infomask_status simd_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
+                                      const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+{
+    const size_t k_all = (size_t)segments * (size_t)segment_k;
+    enum infomask_status status = pack_frame(weights, type, bias, segments, segment_k, n, err);
+
+    for (int column = 0; column < n && status == INFOMASK_OK; column++) {
+        const float *from = w + (size_t)column * k_all;
+        if (type == KERNEL_U8)
+            weights->scale[column] = column_scale(from, k_all);
+        pack_column(weights, column, (struct column){.f32 = from});
+    }
+    return status;
+}
+
+static enum infomask_status simd_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
+                                         const float *bias, int segments, int segment_k, int n,
+                                         struct infomask_error *err)
+{
+    const size_t k_all = (size_t)segments * (size_t)segment_k;
+    enum infomask_status status = pack_frame(weights, KERNEL_U8, bias, segments, segment_k, n, err);
+
+    for (int column = 0; column < n && status == INFOMASK_OK; column++) {
+        weights->scale[column] = scale[column];
+        pack_column(weights, column, (struct column){.s8 = w + (size_t)column * k_all});
+    }
+    return status;
+}
+
+#endif

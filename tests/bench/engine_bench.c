@@ -4,7 +4,7 @@
  *
  * INPUT is raw float32 in the file's N, C, H, W order (default: a fixed pattern), OUTPUT gets the raw outputs.  Each
  * line on stdin is a number of runs; each is answered by the microseconds of those runs on one line.  The first line
- * printed is "load MILLISECONDS arena BYTES rss KIBIBYTES outputs COUNT". */
+ * printed is "load MILLISECONDS arena BYTES rss KIBIBYTES outputs COUNT isa KERNELS". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "core/quant/quant.h"
 
 struct bench {
+    const char *isa; /* of the kernels in use */
     struct engine_model *model;
     struct engine_session *session;
     struct pool *pool;
@@ -63,8 +64,13 @@ static enum infomask_status load(struct bench *b, const char *path, const char *
                                                                                    : ENGINE_F32};
     struct graph *graph = NULL;
     struct quant *quant = NULL;
-    enum infomask_status status = kernels_named(isa, &options.kernels, err);
+    enum infomask_status status = INFOMASK_OK;
 
+    if (strcmp(isa, "auto") == 0)
+        options.kernels = kernels_best();
+    else
+        status = kernels_named(isa, &options.kernels, err);
+    b->isa = status == INFOMASK_OK ? options.kernels->name : "";
     if (status == INFOMASK_OK)
         status = onnx_read(path, NULL, &graph, err);
     if (status == INFOMASK_OK)
@@ -175,8 +181,8 @@ int main(int argc, char **argv)
     (void)engine_run(b.session, NULL);
     if (argc > 8)
         write_output(&b, argv[8]);
-    printf("load %.2f arena %zu rss %ld outputs %zu\n", (loaded - start) / 1e3, engine_session_bytes(b.session),
-           rss_kib(), engine_model_info(b.model)->outputs);
+    printf("load %.2f arena %zu rss %ld outputs %zu isa %s\n", (loaded - start) / 1e3, engine_session_bytes(b.session),
+           rss_kib(), engine_model_info(b.model)->outputs, b.isa);
     (void)fflush(stdout);
     serve(&b);
     engine_session_free(b.session);

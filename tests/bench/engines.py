@@ -20,18 +20,18 @@ import numpy as np
 
 PAUSE = 0.02
 CASES = {  # name: ours (isa, precision), threads, batch, size, peers
-    "f32-1": ("avx512", "f32", 1, 1, 224, ("onnxruntime", "openvino f32")),
-    "f32-2": ("avx512", "f32", 2, 1, 224, ("onnxruntime", "openvino f32")),
-    "f32-1-batch8": ("avx512", "f32", 1, 8, 224, ("onnxruntime",)),
-    "f32-2-batch8": ("avx512", "f32", 2, 8, 224, ("onnxruntime",)),
-    "f32-1-448": ("avx512", "f32", 1, 1, 448, ("onnxruntime",)),
-    "bf16-1": ("avx512", "bf16", 1, 1, 224, ("onnxruntime", "openvino bf16")),
-    "bf16-2": ("avx512", "bf16", 2, 1, 224, ("onnxruntime", "openvino bf16")),
-    "int8-1": ("avx512", "int8", 1, 1, 224, ("onnxruntime",)),  # after `make quantize`
-    "int8-2": ("avx512", "int8", 2, 1, 224, ("onnxruntime",)),
+    "f32-1": ("auto", "f32", 1, 1, 224, ("onnxruntime", "openvino f32")),
+    "f32-2": ("auto", "f32", 2, 1, 224, ("onnxruntime", "openvino f32")),
+    "f32-1-batch8": ("auto", "f32", 1, 8, 224, ("onnxruntime",)),
+    "f32-2-batch8": ("auto", "f32", 2, 8, 224, ("onnxruntime",)),
+    "f32-1-448": ("auto", "f32", 1, 1, 448, ("onnxruntime",)),
+    "bf16-1": ("auto", "bf16", 1, 1, 224, ("onnxruntime", "openvino bf16")),
+    "bf16-2": ("auto", "bf16", 2, 1, 224, ("onnxruntime", "openvino bf16")),
+    "int8-1": ("auto", "int8", 1, 1, 224, ("onnxruntime",)),  # after `make quantize`
+    "int8-2": ("auto", "int8", 2, 1, 224, ("onnxruntime",)),
     "avx2-1": ("avx2", "f32", 1, 1, 224, ("onnxruntime",)),
     "blas-1": ("blas", "f32", 1, 1, 224, ("onnxruntime",)),
-    "resnet50-1": ("avx512", "f32", 1, 1, 224, ("onnxruntime",)),  # of make_resnet50.py
+    "resnet50-1": ("auto", "f32", 1, 1, 224, ("onnxruntime",)),  # of make_resnet50.py
 }
 
 
@@ -50,7 +50,7 @@ class Ours:
         words = self.process.stdout.readline().split()
         if not words:
             raise RuntimeError(f"{isa} {precision} is not to be had here")
-        self.load_ms, self.memory_mb = float(words[1]), int(words[5]) / 1024
+        self.load_ms, self.memory_mb, self.isa = float(words[1]), int(words[5]) / 1024, words[-1]
         self.output = np.fromfile(paths[1], np.float32)
 
     def runs(self, count):
@@ -111,7 +111,7 @@ def peer(name, model, threads, x):
 
 
 def run_case(bench, model, case, seconds):
-    isa, precision, threads, batch, size, peers = case
+    isa, precision, threads, batch, size, peers = case  # isa auto: the best of this processor
     x = np.random.default_rng(0).uniform(-1, 1, (batch, 3, size, size)).astype(np.float32)
     engines = {"ours": Ours(bench, model, isa, precision, threads, x)}
     for name in peers:
@@ -131,6 +131,7 @@ def run_case(bench, model, case, seconds):
         rows[name] = {"min_ms": low, "median_ms": middle, "load_ms": engine.load_ms, "memory_mb": engine.memory_mb,
                       "runs": len(times[name]), "max_difference": float(np.abs(engine.output - reference).max())}
         engine.close()
+    rows["ours"]["isa"] = engines["ours"].isa
     for row in rows.values():
         row["ratio_min"], row["ratio_median"] = (row[k] / rows["ours"][k] for k in ("min_ms", "median_ms"))
     return rows
@@ -141,9 +142,9 @@ def markdown(results):
     yield "| network, precision, ISA | threads | batch | size | ours, ms | onnxruntime f32, ms | ratio | OpenVINO, ms | ratio |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for name, rows in results.items():
-        isa, precision, threads, batch, size, peers = CASES[name]
+        _, precision, threads, batch, size, peers = CASES[name]
         network = "ResNet-50" if name.startswith("resnet50") else "EfficientNet-Lite0"
-        cells = [f"{network}, {precision}, {isa}", str(threads), str(batch), str(size), f"{rows['ours']['min_ms']:.2f}"]
+        cells = [f"{network}, {precision}, {rows['ours']['isa']}", str(threads), str(batch), str(size), f"{rows['ours']['min_ms']:.2f}"]
         for peer_name in ("onnxruntime", next((p for p in peers if p.startswith("openvino")), None)):
             row = rows.get(peer_name)
             cells += [f"{row['min_ms']:.2f}", f"{row['ratio_min']:.2f}"] if row else ["", ""]

@@ -14,6 +14,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 #if defined(__x86_64__)
 #define ARCH_REQ_XCOMP_PERM 0x1023 /* of <asm/prctl.h>, Linux 5.16 */
+#define AMX_BITS (1u << 22 | 1u << 24 | 1u << 25) /* of leaf 7, EDX: products of bf16, tiles, products of 8 bits */
 #define TILE_DATA 18               /* the state component, Intel's manual volume 1, 13.1 */
 
 /* Tiles are 8 KiB of registers in every thread: the system wants to be asked, once a process. */
@@ -21,8 +22,7 @@ static bool amx_granted(void)
 {
     unsigned a = 0, b, c, d = 0, low = 0, high;
 
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & bit_AMX_BF16) == 0 || (d & bit_AMX_TILE) == 0 ||
-        (d & bit_AMX_INT8) == 0)
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & AMX_BITS) != AMX_BITS)
         return false;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (low >> 17 & 3) == 3 && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0;

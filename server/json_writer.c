@@ -217,20 +217,6 @@ void json_put_uint(struct json_writer *writer, const char *key, uint64_t value)
     put_text(writer, key, text, (size_t)snprintf(text, sizeof text, "%" PRIu64, value));
 }
 
-/* Any decimal of up to 15 digits survives a normal double, and %g drops the zeros at its end: 15 digits are the shortest
- * if they read back; else 16, else 17, which always do.  Subnormal doubles may need fewer than 15. */
-int json_double_text(double finite, char text[JSON_DOUBLE_TEXT])
-{
-    int digits = fpclassify(finite) == FP_SUBNORMAL ? 1 : 15, length = 0;
-    double back;
-
-    do {
-        length = snprintf(text, JSON_DOUBLE_TEXT, "%.*g", digits, finite);
-        back = strtod(text, NULL);
-    } while (digits++ < 17 && (back < finite || back > finite));
-    return length;
-}
-
 void json_put_double(struct json_writer *writer, const char *key, double value)
 {
     char text[JSON_DOUBLE_TEXT];

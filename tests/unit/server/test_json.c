@@ -316,6 +316,19 @@ static void check_shortest(double value)
     }
 }
 
+/* the text is that of the C library at the fewest digits that read back */
+static void check_as_printed(double value)
+{
+    char text[JSON_DOUBLE_TEXT], printed[JSON_DOUBLE_TEXT];
+    int digits = 15;
+
+    do
+        (void)snprintf(printed, sizeof printed, "%.*g", digits, value);
+    while (digits++ < 17 && (strtod(printed, NULL) < value || strtod(printed, NULL) > value));
+    (void)json_double_text(value, text);
+    assert_string_equal(text, printed);
+}
+
 static void doubles_are_short_and_exact(void **state)
 {
     struct random_stream stream = random_stream(7, 0);
@@ -331,7 +344,17 @@ static void doubles_are_short_and_exact(void **state)
     assert_string_equal(text, "1000");
     (void)json_double_text(0.1 + 0.2, text);
     assert_string_equal(text, "0.30000000000000004");
+    for (int i = -40; i <= 60; i++) /* about powers of two, where doubles become denser, and of ten, where digits are added */
+        for (int k = 0; k < 2; k++) {
+            double value = k == 0 ? ldexp(1, i) : pow(10, i / 2);
+            check_as_printed(nextafter(value, 0));
+            check_as_printed(value);
+            check_as_printed(nextafter(-value, -INFINITY));
+        }
     for (int i = 0; i < 20000; i++) {
+        check_as_printed(ldexp(random_unit(&stream), (int)random_u32(&stream) % 64));
+        check_as_printed((double)(random_u32(&stream) >> 8) / 256 + 1e8); /* halves between two texts */
+        check_as_printed(round(1e6 * random_unit(&stream)) / 1000);
         double value = from_bits((uint64_t)random_u32(&stream) << 32 | random_u32(&stream));
         if (isfinite(value))
             check_shortest(value);

@@ -14,8 +14,10 @@ static struct norm norm_of(const double *z, const double *log_w, size_t k)
     struct norm norm = {-DBL_MAX, 0};
     double sum = 0;
 
-    for (size_t y = 0; y < k; y++)
-        norm.top = fmax(norm.top, z[y] + (log_w != NULL ? log_w[y] : 0));
+    for (size_t y = 0; y < k; y++) {
+        double term = z[y] + (log_w != NULL ? log_w[y] : 0);
+        norm.top = term > norm.top ? term : norm.top;
+    }
     for (size_t y = 0; y < k; y++)
         sum += exp((z[y] - norm.top) + (log_w != NULL ? log_w[y] : 0));
     norm.log_sum = log(sum);
@@ -49,7 +51,7 @@ void info_log_posterior(const float *z, const double *log_r, const double *log_t
     float top = -FLT_MAX;
 
     for (size_t y = 0; y < k; y++)
-        top = fmaxf(top, z[y]);
+        top = z[y] > top ? z[y] : top;
     for (size_t y = 0; y < k; y++)
         log_p[y] = ((double)z[y] - (double)top) + (log_t != NULL ? log_t[y] : 0) - (log_r != NULL ? log_r[y] : 0);
     info_log_softmax(log_p, k, log_p);
@@ -103,6 +105,19 @@ double info_kl(const double *log_q, const double *log_t, size_t k)
     for (size_t y = 0; y < k; y++)
         sum += exp(log_q[y]) * (log_q[y] - (log_t != NULL ? log_t[y] : uniform));
     return fmax(sum, 0);
+}
+
+void info_kl_entropy(const double *log_q, const double *log_t, size_t k, double *kl, double *entropy)
+{
+    double uniform = -log((double)k), sum = 0, minus = 0;
+
+    for (size_t y = 0; y < k; y++) {
+        double q = exp(log_q[y]);
+        sum += q * (log_q[y] - (log_t != NULL ? log_t[y] : uniform));
+        minus -= q * log_q[y];
+    }
+    *kl = fmax(sum, 0);
+    *entropy = fmax(minus, 0);
 }
 
 double info_unsmoothed(double q, double eps, size_t k)

@@ -42,6 +42,9 @@ double info_entropy(const double *log_q, size_t k);
 /* KL(q || t) = sum q (log q - log t), in [0, -log min t] (B2). */
 double info_kl(const double *log_q, const double *log_t, size_t k);
 
+/* Both of these at once, the same bits; half of their exponentials. */
+void info_kl_entropy(const double *log_q, const double *log_t, size_t k, double *kl, double *entropy);
+
 /* Inverts label smoothing of eps, 0 <= eps < 1: q = (1 - eps) p + eps / K -> p, renormalised; in logarithms.  Near the
  * floor eps / K a network errs to both sides, so q below it does not say p = 0 but "p is below what this network can
  * tell": there p is INFO_UNSMOOTH_RESOLUTION (q + eps / K) / 2, which joins on without a step, keeps the order of the

@@ -109,31 +109,57 @@ enum infomask_status pipeline_posterior(const struct infomask_model *model, cons
 }
 
 struct ranked {
-    double key;
+    uint64_t key; /* rises as the double falls */
     int index;
 };
 
-static int by_falling_key(const void *a, const void *b)
+static uint64_t falling_key(double x)
 {
-    const struct ranked *x = a, *y = b;
+    uint64_t bits;
 
-    if (x->key != y->key)
-        return x->key < y->key ? 1 : -1;
-    return x->index - y->index;
+    x += 0.0; /* one zero */
+    memcpy(&bits, &x, sizeof bits);
+    return bits >> 63 ? bits : ~bits & INT64_MAX;
 }
 
+/* Stable by one byte of the keys; counts: how many keys have each value of it. */
+static void by_byte(const struct ranked *from, size_t k, int shift, const uint32_t counts[256], struct ranked *to)
+{
+    uint32_t place[256], sum = 0;
+
+    for (int b = 0; b < 256; b++) {
+        place[b] = sum;
+        sum += counts[b];
+    }
+    for (size_t i = 0; i < k; i++)
+        to[place[from[i].key >> shift & 255]++] = from[i];
+}
+
+/* By radix: for a thousand classes a fraction of the time of qsort. */
 static enum infomask_status rank(struct infomask_classification *result, struct infomask_error *err)
 {
-    struct ranked *ranked = malloc(result->classes * sizeof *ranked);
+    size_t k = result->classes;
+    struct ranked *both = malloc(2 * k * sizeof *both), *ranked = both, *spare = both + k;
+    uint32_t counts[8][256] = {0};
 
-    if (ranked == NULL)
+    if (both == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the result");
-    for (size_t i = 0; i < result->classes; i++)
-        ranked[i] = (struct ranked){result->log_probability[i], (int)i};
-    qsort(ranked, result->classes, sizeof *ranked, by_falling_key);
-    for (size_t i = 0; i < result->classes; i++)
+    for (size_t i = 0; i < k; i++) {
+        ranked[i] = (struct ranked){falling_key(result->log_probability[i]), (int)i};
+        for (int b = 0; b < 8; b++)
+            counts[b][ranked[i].key >> 8 * b & 255]++;
+    }
+    for (int b = 0; b < 8; b++) {
+        struct ranked *sorted = spare;
+        if (counts[b][ranked[0].key >> 8 * b & 255] == k) /* all the same */
+            continue;
+        by_byte(ranked, k, 8 * b, counts[b], sorted);
+        spare = ranked;
+        ranked = sorted;
+    }
+    for (size_t i = 0; i < k; i++)
         result->order[i] = ranked[i].index;
-    free(ranked);
+    free(both);
     return INFOMASK_OK;
 }
 
@@ -184,9 +210,9 @@ enum infomask_status pipeline_interpret(const struct infomask_model *model, cons
     if (status != INFOMASK_OK)
         return status;
     info_pmi(result->log_probability, result->log_prior, k, result->pmi);
-    result->information = info_kl(result->log_probability, result->log_prior, k);
-    result->entropy = info_entropy(result->log_probability, k);
-    result->prior_entropy = info_entropy(result->log_prior, k);
+    info_kl_entropy(result->log_probability, result->log_prior, k, &result->information, &result->entropy);
+    result->prior_entropy =
+        prior->kind == INFOMASK_PRIOR_TRAIN ? model->info.prior_entropy : info_entropy(result->log_prior, k);
     status = rank(result, err);
     result->timing.information += pipeline_now() - start;
     return status;

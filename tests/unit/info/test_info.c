@@ -117,7 +117,7 @@ static void information_identities_b1_b2_b3(void **state)
     (void)state;
     for (int i = 0; i < ROWS; i++) {
         struct row row;
-        double kl, h, cross = 0, mean_pmi = 0, least = 0;
+        double kl, h, both[2], cross = 0, mean_pmi = 0, least = 0;
         random_row(&random, &row);
         kl = info_kl(row.log_q, row.log_t, K);
         h = info_entropy(row.log_q, K);
@@ -130,6 +130,8 @@ static void information_identities_b1_b2_b3(void **state)
         assert_true(kl >= 0 && kl <= -least + 1e-12);            /* B2 */
         assert_near(kl, mean_pmi);                               /* B3 */
         assert_near(info_kl(row.log_q, NULL, K), log(K) - h);
+        info_kl_entropy(row.log_q, row.log_t, K, &both[0], &both[1]);
+        assert_memory_equal(both, ((double[]){kl, h}), sizeof both);
     }
 }
 

@@ -90,6 +90,7 @@ struct call *call_detach(struct call *call)
 static void set_id(struct request *request, const char *given)
 {
     static const char marks[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    static const char hex[] = "0123456789abcdef";
     unsigned char random[12];
     size_t size = given == NULL ? 0 : strlen(given);
 
@@ -99,8 +100,11 @@ static void set_id(struct request *request, const char *given)
     }
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         memset(random, 0, sizeof random);
-    for (size_t i = 0; i < sizeof random; i++)
-        (void)snprintf(request->id + 2 * i, 3, "%02x", random[i]);
+    for (size_t i = 0; i < sizeof random; i++) {
+        request->id[2 * i] = hex[random[i] >> 4];
+        request->id[2 * i + 1] = hex[random[i] & 15];
+    }
+    request->id[2 * sizeof random] = '\0';
 }
 
 /* Copies a header's value behind what *values holds already. */

@@ -32,6 +32,8 @@
 #define LINGER_TICK_MS 5
 #define ACCEPTS 64           /* at a time, so that the clock is looked at */
 #define SPARE_FDS 128        /* for models, logs and the library */
+#define MOST_HEAP_BLOCK (2 << 20) /* a photo as the network sees it is below: its pages stay from request to request, ... */
+#define MOST_HEAP_TOP (8 << 20)   /* ... as do those at the heap's end; each that comes anew costs a fault */
 #define TRIM_MS 10000        /* idle time after which memory goes back to the system */
 #define FRESH_MS 500         /* a drain waits this long for the first request of a connection that it accepted */
 
@@ -78,7 +80,8 @@ void server_block_signals(void)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)mallopt(M_ARENA_MAX, 2);
-    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    (void)mallopt(M_MMAP_THRESHOLD, MOST_HEAP_BLOCK);
+    (void)mallopt(M_TRIM_THRESHOLD, MOST_HEAP_TOP);
 }
 
 static const char *scheme(const struct listener *listener)
@@ -247,6 +250,7 @@ enum infomask_status server_start(struct server *server, const struct server_par
         status = http_create(context, server->connections, NULL, NULL, &server->http, err);
     if (status == INFOMASK_OK && *context->config->tls_certificate != '\0')
         status = create_tls(server, &server->tls, err);
+    (void)malloc_trim(0); /* what the reading of the models left */
     return status;
 }
 

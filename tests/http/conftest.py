@@ -101,9 +101,13 @@ class Server:
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def logged(self, word):
-        """The first line of the log with that word in it: written a moment after what it tells of."""
-        return until(lambda: next((line for line in list(self.lines) if word in line), None))
+    def logged(self, word, ask=lambda: None):
+        """The first line of the log with that word in it: written a moment after what it tells of.  ask: asks for what
+        it tells of, again and again, where the line may be dropped because other tests have just filled the log."""
+        def look():
+            ask()
+            return next((line for line in list(self.lines) if word in line), None)
+        return until(look)
 
     def stop(self, timeout=PATIENCE, ask=True):
         """SIGTERM (unless it was asked already); the exit code."""

@@ -282,8 +282,8 @@ def test_request_id_is_made(server, given):
 
 
 def test_request_id_is_logged(server):
-    server.ask(path="/nope", headers=[("X-Request-Id", "find-me-in-the-log")])
-    line = json.loads(server.logged("find-me-in-the-log"))
+    line = json.loads(server.logged("find-me-in-the-log", lambda: server.ask(
+        path="/nope", headers=[("X-Request-Id", "find-me-in-the-log")])))
     assert line["event"] == "request" and line["status"] == 404 and line["code"] == "no_such_route"
     assert line["method"] == "GET" and line["path"] == "/nope" and line["total_ms"] >= 0
 

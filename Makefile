@@ -114,7 +114,7 @@ $(B)/tests/%: tests/unit/%.c $(unit_support) $(LIB) $(SERVER_LIB)
 
 .PHONY: unit
 unit: $(unit_tests) ## build and run the unit tests only
-	$(Q)for t in $(unit_tests); do echo "== $$t"; $$t || exit 1; done
+	$(Q)for t in $(unit_tests); do echo "== $$t"; $(EMULATOR) $$t || exit 1; done
 
 .PHONY: includes
 includes: ## check who includes whom (the layers of the code)

@@ -1,6 +1,6 @@
 .PHONY: test-network
 test-network: model $(B)/tests/engine/test_network ## the default network against golden logits, for every ISA and thread count
-	$(Q)INFOMASK_TEST_MODEL=required $(B)/tests/engine/test_network
+	$(Q)INFOMASK_TEST_MODEL=required $(EMULATOR) $(B)/tests/engine/test_network
 test-all: test-network
 
 .PHONY: test-threads

@@ -124,14 +124,15 @@ static void concat(const struct task *task)
 /* n values, `step` elements apart. */
 static void softmax_strided(const float *x, float *y, size_t n, size_t step)
 {
-    double most = -INFINITY, sum = 0;
+    float most = -INFINITY; /* no double: gcc 12 fails to vectorise a maximum that widens, on arm64 */
+    double sum = 0;
 
     for (size_t i = 0; i < n; i++)
-        most = fmax(most, (double)x[i * step]);
+        most = fmaxf(most, x[i * step]);
     for (size_t i = 0; i < n; i++)
-        sum += exp((double)x[i * step] - most);
+        sum += exp((double)x[i * step] - (double)most);
     for (size_t i = 0; i < n; i++)
-        y[i * step] = (float)(exp((double)x[i * step] - most) / sum);
+        y[i * step] = (float)(exp((double)x[i * step] - (double)most) / sum);
 }
 
 static void softmax(const struct task *task)

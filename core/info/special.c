@@ -5,6 +5,7 @@
 
 #define MAX_TERMS 10000 /* of a continued fraction or series; a few hundred are used */
 #define TINY 1e-300
+#define STIRLING 32
 
 /* One step of the modified Lentz algorithm for a_1/(1 + a_2/(1 + ...)): f *= d * c. */
 struct lentz {
@@ -25,11 +26,30 @@ static double lentz_step(struct lentz *l, double a, double b)
     return fabs(factor - 1);
 }
 
+/* lgamma(x) less its main part (DLMF 5.11.1), for x >= STIRLING */
+static double stirling_rest(double x)
+{
+    double y = 1 / (x * x);
+    return (1.0 / 12 - y * (1.0 / 360 - y * (1.0 / 1260 - y / 1680))) / x;
+}
+
+/* log B(a, b).  With a large one, logarithms of gamma functions in the millions would leave few digits of their
+ * difference. */
+static double log_beta(double a, double b)
+{
+    double small = fmin(a, b), large = fmax(a, b), sum = a + b;
+
+    if (large < STIRLING)
+        return lgamma(a) + lgamma(b) - lgamma(sum);
+    return lgamma(small) - ((large - 0.5) * log1p(small / large) + small * log(sum) - small + stirling_rest(sum) -
+                            stirling_rest(large));
+}
+
 /* Regularised incomplete beta function I_x(a, b) (NIST DLMF 8.17.22), for x < (a + 1) / (a + b + 2) */
 static double beta_fraction(double x, double a, double b)
 {
     struct lentz l = {1, 0, 1}; /* 1 + d_1/(1 + d_2/(1 + ...)) */
-    double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a;
+    double front = exp(a * log(x) + b * log1p(-x) - log_beta(a, b)) / a;
 
     if (x <= 0)
         return 0;

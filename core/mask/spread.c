@@ -166,7 +166,7 @@ enum infomask_status mask_spread(const float *a, int n, const float *seeds, doub
                                  struct infomask_error *err)
 {
     size_t size = (size_t)n;
-    float *block = malloc(7 * size * sizeof *block);
+    float *block = calloc(7 * size, sizeof *block);
     double *sums = malloc(size * sizeof *sums);
     bool made = block != NULL && sums != NULL;
 

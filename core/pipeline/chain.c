@@ -126,6 +126,7 @@ static enum infomask_status report_map(const struct chain *chain, int i, double 
                                        struct infomask_error *err)
 {
     int n = chain->rows * chain->columns;
+    float largest = NAN;
 
     map->cells = malloc((size_t)n * sizeof *map->cells);
     if (map->cells == NULL)
@@ -141,9 +142,9 @@ static enum infomask_status report_map(const struct chain *chain, int i, double 
             map->cells[u] = (double)chain->map[i][u];
     for (int u = 0; u < n; u++)
         map->mean += map->cells[u] / n;
-    map->largest_window_pmi = NAN;
     for (int u = 0; chain->window[i] != NULL && u < n; u++)
-        map->largest_window_pmi = fmax(map->largest_window_pmi, (double)chain->window[i][u]);
+        largest = fmaxf(largest, chain->window[i][u]);
+    map->largest_window_pmi = (double)largest;
     return INFOMASK_OK;
 }
 

@@ -25,8 +25,10 @@ static double row_loss(float *z, const double *bias, uint32_t label, size_t k, d
 {
     double high = -INFINITY, sum = 0, loss;
 
-    for (size_t i = 0; i < k; i++)
-        high = fmax(high, (double)z[i] + bias[i]);
+    for (size_t i = 0; i < k; i++) { /* no fmax: gcc 12 fails to vectorise it with the sum that widens, on arm64 */
+        double v = (double)z[i] + bias[i];
+        high = v > high ? v : high;
+    }
     for (size_t i = 0; i < k; i++)
         sum += exp((double)z[i] + bias[i] - high);
     loss = high + log(sum) - (double)z[label] - bias[label];
@@ -132,14 +134,15 @@ static enum infomask_status look_at_left_out(struct head_path *path, struct fit 
                                 (int)f, 0, z, (int)k);
         path->loss[strength][fold] = 0;
         for (size_t i = 0; i < m; i++, z += k) {
-            double sum = 0, high = -INFINITY;
+            float high = -INFINITY;
+            double sum = 0;
             for (size_t j = 0; j < k; j++) {
                 z[j] = (float)((double)z[j] + bias[j]);
-                high = fmax(high, (double)z[j]);
+                high = fmaxf(high, z[j]);
             }
             for (size_t j = 0; j < k; j++)
-                sum += exp((double)z[j] - high);
-            path->loss[strength][fold] += high + log(sum) - (double)z[rows->labels[begin + i]];
+                sum += exp((double)z[j] - (double)high);
+            path->loss[strength][fold] += (double)high + log(sum) - (double)z[rows->labels[begin + i]];
         }
     }
     return INFOMASK_OK;

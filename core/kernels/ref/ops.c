@@ -153,13 +153,14 @@ static void activate(const float *x, float *y, size_t n, const struct kernel_epi
 static void softmax(const float *x, float *y, size_t rows, size_t n)
 {
     for (size_t r = 0; r < rows; r++, x += n, y += n) {
-        double most = -INFINITY, sum = 0;
+        float most = -INFINITY; /* no double: gcc 12 fails to vectorise a maximum that widens, on arm64 */
+        double sum = 0;
         for (size_t i = 0; i < n; i++)
-            most = fmax(most, (double)x[i]);
+            most = fmaxf(most, x[i]);
         for (size_t i = 0; i < n; i++)
-            sum += exp((double)x[i] - most);
+            sum += exp((double)x[i] - (double)most);
         for (size_t i = 0; i < n; i++)
-            y[i] = (float)(exp((double)x[i] - most) / sum);
+            y[i] = (float)(exp((double)x[i] - (double)most) / sum);
     }
 }
 

@@ -117,6 +117,8 @@ static int probe_links(const struct folders *f)
         return UNUSABLE;
     if (confine_to(f, false, &confined) != HELD || !opens(before, "a", O_RDONLY))
         return confined.landlock == 0 ? NOT_HERE : UNUSABLE;
+    if (confined.landlock == 0)
+        return NOT_HERE;
     if (symlink("/etc", after) == 0) /* making links is not ours to do either */
         return ESCAPED;
     return HELD;

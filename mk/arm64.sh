@@ -1,6 +1,6 @@
 #!/bin/sh
-# arm64.sh ROOT PACKAGE...: what the arm64 build links and runs with, unpacked into ROOT: the named Debian packages and all
-# that they depend on.  apt keeps its books below ROOT, so the machine's own packages stay as they are.
+# arm64.sh ROOT PACKAGE...: what the arm64 build links and runs with, unpacked into ROOT: the named Debian packages and
+# all that they depend on.  apt keeps its books below ROOT, so the machine's own packages stay as they are.
 set -eu
 root=$1
 shift
@@ -29,3 +29,4 @@ find "$root" -type l -lname '/*' | while read -r link; do
     ln -sfr "$root$(readlink "$link")" "$link"
 done
 rm -rf "$apt"
+touch "$root/.done"

@@ -1,6 +1,7 @@
 /* The default network on the golden inputs, for every table and precision: logits near those of an independent engine,
- * and the same bits for any number of threads.  Needs the model file (`make model`); says so and skips without it, unless
- * INFOMASK_TEST_MODEL=required.  INFOMASK_TEST_REPEATS: runs for each number of threads (default 5; 4 to have one of them a batch). */
+ * and the same bits for any number of threads.  Needs the model file (`make model`); says so and skips without it,
+ * unless INFOMASK_TEST_MODEL=required.  INFOMASK_TEST_REPEATS: runs for each number of threads (default 5; every fourth
+ * one is a batch). */
 #include "test.h"
 
 #include <math.h>

@@ -53,7 +53,10 @@ static void compare(const struct kernel_table *table, const char *what, const fl
         assert_true(got[n + i] >= POISON && *(got - 1 - i) >= POISON);
 }
 
-static double clamped(double v, const struct kernel_epilogue *e) { return fmin(fmax(v, (double)e->low), (double)e->high); }
+static double clamped(double v, const struct kernel_epilogue *e)
+{
+    return fmin(fmax(v, (double)e->low), (double)e->high);
+}
 
 /* ---- depthwise --------------------------------------------------------------------------------------------------- */
 
@@ -88,7 +91,8 @@ static double depthwise_at(const struct kernel_depthwise *d, int y, int x, int c
             int row = y * d->stride_h - d->pad_top + i * d->dilation_h;
             int column = x * d->stride_w - d->pad_left + j * d->dilation_w;
             if (row >= 0 && row < d->h && column >= 0 && column < d->w)
-                sum += (double)d->x[(row * d->w + column) * d->c + c] * (double)d->weights[(i * d->kernel_w + j) * d->c + c];
+                sum += (double)d->x[(row * d->w + column) * d->c + c] *
+                       (double)d->weights[(i * d->kernel_w + j) * d->c + c];
         }
     return clamped(sum, &d->epilogue);
 }

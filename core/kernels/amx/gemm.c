@@ -9,6 +9,7 @@
 /* By hand: the compiler's own tile loads do not say that they read memory. */
 #define TILE_LOAD(tile, p, stride) \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(p), "r"((ptrdiff_t)(stride)) : "memory")
+#define PANELS_FIRST_BYTES (256 << 10)
 #define TILE_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile ::: "memory")
 #define TILE_STORE(tile, p, stride) \
     __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(p), "r"((ptrdiff_t)(stride)) : "memory")
@@ -122,8 +123,8 @@ static void stage(const struct kernel_gemm *g, const char *a, int rows, ptrdiff_
                 _mm512_maskz_loadu_epi8(mask, a + r * g->a_row * size + s * g->a_segment * size));
 }
 
-/* Rows [m, m + b->rows) of all panels; the staged rows are there. */
-static void block_panels(const struct kernel_gemm *g, struct block *b, struct ahead *ahead, int m)
+/* Rows [m, m + b->rows) of panels [panel0, panel1). */
+static void block_panels(const struct kernel_gemm *g, struct block *b, struct ahead *ahead, int m, int panel0, int panel1)
 {
     const struct kernel_weights *w = g->weights;
     const ptrdiff_t size = element_size(g->out), panel_bytes = (ptrdiff_t)b->walk->parts * b->walk->steps * 2 * TILE_BYTES;
@@ -132,7 +133,7 @@ static void block_panels(const struct kernel_gemm *g, struct block *b, struct ah
                      .out_scale = g->c_scale, .out_zero = g->c_zero};
     _Alignas(64) float sums[BLOCK_ROWS * PANEL_WIDE];
 
-    for (int panel = g->panel0; panel < g->panel1; panel++) {
+    for (int panel = panel0; panel < panel1; panel++) {
         const ptrdiff_t column = (ptrdiff_t)panel * PANEL;
         t.columns = w->n - (int)column < PANEL ? w->n - (int)column : PANEL;
         t.bias = w->bias + column;
@@ -149,30 +150,47 @@ static void block_panels(const struct kernel_gemm *g, struct block *b, struct ah
     }
 }
 
-/* Blocks of nearly equal height: a last one of few rows would take its panels as long as a full one. */
+/* The block that begins at row m, its rows staged and the tiles configured for it.  Blocks are of nearly equal height: a
+ * last one of few rows would take its panels as long as a full one. */
+static void block_begin(const struct kernel_gemm *g, struct block *b, int m, char *staged)
+{
+    const int left = g->m - m, blocks = (left + BLOCK_ROWS - 1) / BLOCK_ROWS, rows = (left + blocks - 1) / blocks;
+
+    b->a = (const char *)g->a + m * g->a_row * element_size(g->weights->type);
+    if (b->walk->staged) {
+        stage(g, b->a, rows, b->a_row, staged);
+        b->a = staged;
+    }
+    if (rows != b->rows)
+        tiles_configure(b->walk, rows);
+    b->rows = rows;
+}
+
+/* Weights that a second-level cache shares with nothing else are read once, for all rows of a panel; smaller ones stay
+ * there while A and C are walked once. */
+static bool panels_first(const struct kernel_gemm *g, const struct amx_walk *walk)
+{
+    const ptrdiff_t panel = (ptrdiff_t)walk->parts * walk->steps * 2 * TILE_BYTES;
+
+    return !walk->staged && g->m > BLOCK_ROWS && panel * (g->panel1 - g->panel0) > PANELS_FIRST_BYTES;
+}
+
 static void multiply(const struct kernel_gemm *g)
 {
     const struct amx_walk walk = amx_walk_of(g->weights);
     const ptrdiff_t size = element_size(g->weights->type), staged_row = (ptrdiff_t)walk.steps * TILE_ROW_BYTES;
+    const int panels = panels_first(g, &walk) ? 1 : g->panel1 - g->panel0;
     struct ahead ahead = ahead_of(g, BLOCK_ROWS);
     struct block b = {.walk = &walk, .a_row = walk.staged ? staged_row : g->a_row * size, .a_part = g->a_segment * size};
     _Alignas(64) char staged[BLOCK_ROWS * AMX_STAGED_BYTES];
-    int configured = 0;
 
     if (walk.staged)
         memset(staged, 0, (size_t)(BLOCK_ROWS * staged_row));
-    for (int m = 0; m < g->m; m += b.rows) {
-        const int blocks = (g->m - m + BLOCK_ROWS - 1) / BLOCK_ROWS;
-        b.rows = (g->m - m + blocks - 1) / blocks;
-        b.a = (const char *)g->a + m * g->a_row * size;
-        if (walk.staged) {
-            stage(g, b.a, b.rows, staged_row, staged);
-            b.a = staged;
+    for (int panel = g->panel0; panel < g->panel1; panel += panels) {
+        for (int m = 0; m < g->m; m += b.rows) {
+            block_begin(g, &b, m, staged);
+            block_panels(g, &b, &ahead, m, panel, panel + panels);
         }
-        if (b.rows != configured)
-            tiles_configure(&walk, b.rows);
-        configured = b.rows;
-        block_panels(g, &b, &ahead, m);
     }
     __asm__ volatile("tilerelease");
 }

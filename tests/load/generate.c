@@ -304,8 +304,10 @@ static void run(struct load *load)
         start_due(load, now);
         turn(load, 1);
     }
-    if (load->rate > 0)
+    if (load->rate > 0) {
+        start_due(load, end); /* what became due during the last turn */
         load->unsent = (size_t)(load->rate * load->seconds) > load->due ? (size_t)(load->rate * load->seconds) - load->due : 0;
+    }
     while (load->out > 0 && now_s() < end + GRACE_S)
         turn(load, 10);
     for (int i = 0; i < load->connections; i++)

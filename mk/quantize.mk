@@ -14,3 +14,7 @@ quantize: $(BIN) $(MODEL) $(QUANTIZE_PHOTOS)/.done ## make the default model's i
 .PHONY: quantize-check
 quantize-check: $(BIN) $(MODEL) $(QUANTIZE_PHOTOS)/.done ## measure what int8 changes on 500 random crops, without keeping anything
 	$(Q)$(PYTHON) tests/bench/quantize.py $(QUANTIZE) $(QUANTIZE_FLAGS)
+
+.PHONY: agreement
+agreement: $(BIN) $(VENV)/.done $(QUANTIZE_PHOTOS)/.done ## which best class stays: bf16, int8 (made before), unseen changes
+	$(Q)$(VENV_PYTHON) tests/bench/agreement.py $(BIN) $(QUANTIZE_PHOTOS)

@@ -2,7 +2,6 @@
  * small numbers with 17 digits, and only from a tree. */
 #include "server/json.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,16 +204,27 @@ void json_put_bool(struct json_writer *writer, const char *key, bool value)
         put_text(writer, key, "false", 5);
 }
 
+/* by hand: snprintf takes several times as long, and lists of classes are full of these */
+static void put_whole(struct json_writer *writer, const char *key, bool minus, uint64_t magnitude)
+{
+    char text[24], *end = text + sizeof text, *at = end;
+
+    do
+        *--at = (char)('0' + magnitude % 10);
+    while ((magnitude /= 10) > 0);
+    if (minus)
+        *--at = '-';
+    put_text(writer, key, at, (size_t)(end - at));
+}
+
 void json_put_int(struct json_writer *writer, const char *key, int64_t value)
 {
-    char text[24];
-    put_text(writer, key, text, (size_t)snprintf(text, sizeof text, "%" PRId64, value));
+    put_whole(writer, key, value < 0, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void json_put_uint(struct json_writer *writer, const char *key, uint64_t value)
 {
-    char text[24];
-    put_text(writer, key, text, (size_t)snprintf(text, sizeof text, "%" PRIu64, value));
+    put_whole(writer, key, false, value);
 }
 
 void json_put_double(struct json_writer *writer, const char *key, double value)

@@ -204,7 +204,8 @@ static void write_sample(struct json_writer *writer)
     json_put_double(writer, "d", 0.1);
     json_array_open(writer, "rows");
     json_array_open(writer, NULL);
-    json_put_int(writer, NULL, -1);
+    json_put_int(writer, NULL, INT64_MIN);
+    json_put_int(writer, NULL, 0);
     json_put_uint(writer, NULL, UINT64_MAX);
     json_array_close(writer);
     json_array_open(writer, NULL);
@@ -227,7 +228,7 @@ static void writes_one_line_or_indented(void **state)
     json_writer_init(&writer, 0);
     write_sample(&writer);
     text = written(&writer);
-    assert_string_equal(text, "{\"s\":\"q\\\"\\\\\\n\\u0001\xC3\xA9\xEF\xBF\xBDz\x7F\",\"d\":0.1,\"rows\":[[-1,"
+    assert_string_equal(text, "{\"s\":\"q\\\"\\\\\\n\\u0001\xC3\xA9\xEF\xBF\xBDz\x7F\",\"d\":0.1,\"rows\":[[-9223372036854775808,0,"
                               "18446744073709551615],[]],\"b\":false,\"nothing\":null,\"nan\":null,"
                               "\"p\":\"AP9wYWQ=\",\"empty\":{}}\n");
     assert_int_equal(parse(text, strlen(text), NULL), INFOMASK_OK);
@@ -236,7 +237,7 @@ static void writes_one_line_or_indented(void **state)
     write_sample(&writer);
     text = written(&writer);
     assert_non_null(strstr(text, "{\n  \"s\": "));
-    assert_non_null(strstr(text, "  \"rows\": [\n    [-1, 18446744073709551615],\n    []\n  ],\n"));
+    assert_non_null(strstr(text, "  \"rows\": [\n    [-9223372036854775808, 0, 18446744073709551615],\n    []\n  ],\n"));
     assert_int_equal(parse(text, strlen(text), NULL), INFOMASK_OK);
     free(text);
 }

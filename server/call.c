@@ -191,6 +191,7 @@ static int read_method(struct call *call, const char *method)
     } methods[] = {
         {"GET", METHOD_GET},       {"HEAD", METHOD_HEAD},       {"POST", METHOD_POST}, {"PUT", METHOD_PUT},
         {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS}, {"PATCH", 0},          {"TRACE", 0},
+        {"QUERY", 0},
     };
 
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {

@@ -244,6 +244,7 @@ def test_unknown_routes(server, path):
     ("/v1/models", "POST", "GET, HEAD, OPTIONS"), ("/livez", "PUT", "GET, HEAD, OPTIONS"),
     ("/v1/models/reload", "GET", "POST, OPTIONS"), ("/v1/estimates", "PUT", "GET, HEAD, POST, OPTIONS"),
     ("/v1/classify", "PATCH", "POST, PUT, OPTIONS"), ("/livez", "TRACE", "GET, HEAD, OPTIONS"),
+    ("/livez", "QUERY", "GET, HEAD, OPTIONS"),
 ])
 def test_wrong_method(server, path, method, allow):
     response = server.ask(method, path, b"" if method in ("POST", "PUT", "PATCH") else None)

@@ -83,15 +83,15 @@ static enum infomask_status parse_shape(const char *at, struct npy *npy, struct 
 struct storage {
     const char *name; /* as NumPy writes it */
     size_t bytes;
-    float (*value)(const void *element);
+    double (*value)(const void *element);
 };
 
 #define STORAGE(name, type)                         \
-    static float value_##name(const void *element)  \
+    static double value_##name(const void *element) \
     {                                               \
         type v;                                     \
         memcpy(&v, element, sizeof v);              \
-        return (float)v;                            \
+        return (double)v;                           \
     }
 STORAGE(f4, float)
 STORAGE(f8, double)
@@ -101,13 +101,14 @@ STORAGE(u2, uint16_t)
 STORAGE(i2, int16_t)
 STORAGE(u4, uint32_t)
 STORAGE(i4, int32_t)
+STORAGE(u8, uint64_t)
 STORAGE(i8, int64_t)
 #undef STORAGE
 
 static const struct storage storages[] = {
     {"'<f4'", 4, value_f4}, {"'<f8'", 8, value_f8}, {"'|b1'", 1, value_u1}, {"'|u1'", 1, value_u1},
     {"'|i1'", 1, value_i1}, {"'<u2'", 2, value_u2}, {"'<i2'", 2, value_i2}, {"'<u4'", 4, value_u4},
-    {"'<i4'", 4, value_i4}, {"'<i8'", 8, value_i8},
+    {"'<i4'", 4, value_i4}, {"'<u8'", 8, value_u8}, {"'<i8'", 8, value_i8},
 };
 
 static const struct storage *find_storage(const char *type)
@@ -133,9 +134,11 @@ static enum infomask_status parse_header(char *header, bool any, const struct st
     return parse_shape(value_of(header, "'shape'"), npy, err);
 }
 
-static enum infomask_status parse(const void *bytes, size_t size, bool any, struct npy *npy, struct infomask_error *err)
+/* The header, and where the elements begin. */
+static enum infomask_status parse_shape_of(const void *bytes, size_t size, bool any, struct npy *npy,
+                                           const struct storage **storage, const char **elements,
+                                           struct infomask_error *err)
 {
-    const struct storage *storage = NULL;
     size_t start = 0, length = 0;
     enum infomask_status status = find_header(bytes, size, &start, &length, err);
     char *header;
@@ -148,19 +151,49 @@ static enum infomask_status parse(const void *bytes, size_t size, bool any, stru
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     memcpy(header, (const char *)bytes + start, length);
     header[length] = '\0';
-    status = parse_header(header, any, &storage, npy, err);
+    status = parse_header(header, any, storage, npy, err);
     free(header);
     if (status != INFOMASK_OK)
         return status;
     start += length;
-    if (size - start != npy->count * storage->bytes)
+    if (size - start != npy->count * (*storage)->bytes)
         return error_set(err, INFOMASK_BAD_DATA, "its shape asks for %zu bytes of data, but there are %zu",
-                         npy->count * storage->bytes, size - start);
+                         npy->count * (*storage)->bytes, size - start);
+    *elements = (const char *)bytes + start;
+    return INFOMASK_OK;
+}
+
+static enum infomask_status parse(const void *bytes, size_t size, bool any, struct npy *npy, struct infomask_error *err)
+{
+    const struct storage *storage = NULL;
+    const char *elements = NULL;
+    enum infomask_status status = parse_shape_of(bytes, size, any, npy, &storage, &elements, err);
+
+    if (status != INFOMASK_OK)
+        return status;
     npy->data = malloc(npy->count > 0 ? npy->count * sizeof(float) : 1);
     if (npy->data == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     for (size_t i = 0; i < npy->count; i++)
-        npy->data[i] = storage->value((const char *)bytes + start + i * storage->bytes);
+        npy->data[i] = (float)storage->value(elements + i * storage->bytes);
+    return INFOMASK_OK;
+}
+
+enum infomask_status npy_parse_doubles(const void *bytes, size_t size, struct npy *npy, double **values,
+                                       struct infomask_error *err)
+{
+    const struct storage *storage = NULL;
+    const char *elements = NULL;
+    enum infomask_status status = parse_shape_of(bytes, size, true, npy, &storage, &elements, err);
+
+    *values = NULL;
+    if (status != INFOMASK_OK)
+        return status;
+    *values = malloc(npy->count > 0 ? npy->count * sizeof(double) : 1);
+    if (*values == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    for (size_t i = 0; i < npy->count; i++)
+        (*values)[i] = storage->value(elements + i * storage->bytes);
     return INFOMASK_OK;
 }
 

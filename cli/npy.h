@@ -25,6 +25,9 @@ enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, 
 /* The same from any real type (float, integer, bool; little-endian), as float32: somebody's maps. */
 enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* The same as double, into values [npy->count] (malloc'ed); npy->data stays NULL. */
+enum infomask_status npy_parse_doubles(const void *bytes, size_t size, struct npy *npy, double **values,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
 enum infomask_status npy_write(const char *path, const struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void npy_fini(struct npy *npy);

@@ -14,6 +14,7 @@
 #define MOST_BYTES ((size_t)4 << 30)
 #define MOST_TEXTS 256 /* different texts in a column of features */
 #define MOST_CLASSES 65536
+#define SAMPLE 2048 /* rows that a column's spread is taken from */
 
 static bool ends_with(const char *path, const char *end)
 {
@@ -176,7 +177,7 @@ static enum infomask_status look_at(const struct csv *csv, size_t j, struct sour
         if (cell[0] == '\0')
             return error_set(err, INFOMASK_BAD_DATA, "row %zu, column \"%.60s\" is empty: fill it, or leave the row out", i,
                              csv->header != NULL ? csv->header[j] : number);
-        if (csv_number(cell, &value) && fabs(value) <= 3e38)
+        if (csv_number(cell, &value))
             numbers++;
         else
             row = i;
@@ -195,7 +196,7 @@ static enum infomask_status look_at(const struct csv *csv, size_t j, struct sour
     return status;
 }
 
-static void fill_row(const struct csv *csv, const struct source *sources, size_t i, float *x)
+static void fill_row(const struct csv *csv, const struct source *sources, size_t i, double *x)
 {
     for (size_t j = 0; j < csv->columns; j++) {
         double value = 0;
@@ -205,13 +206,13 @@ static void fill_row(const struct csv *csv, const struct source *sources, size_t
             *x++ = sources[j].place[i] == t ? 1 : 0;
         if (sources[j].texts == 0) {
             (void)csv_number(csv->cells[i * csv->columns + j], &value);
-            *x++ = (float)value;
+            *x++ = value;
         }
     }
 }
 
-/* label_column: csv->columns if there is none */
-static enum infomask_status take_columns(const struct csv *csv, size_t label_column, struct table_file *table,
+/* label_column: csv->columns if there is none.  x [rows][columns]: malloc'ed. */
+static enum infomask_status take_columns(const struct csv *csv, size_t label_column, struct table_file *table, double **x,
                                          struct infomask_error *err)
 {
     struct source *sources = calloc(csv->columns, sizeof *sources);
@@ -228,11 +229,11 @@ static enum infomask_status take_columns(const struct csv *csv, size_t label_col
         if (!sources[j].label)
             table->columns += sources[j].texts > 0 ? sources[j].texts : 1;
     }
-    if (status == INFOMASK_OK && (!checked_mul3(table->rows, table->columns, sizeof(float), &cells) ||
-                                  (table->x = malloc(cells + 1)) == NULL))
+    if (status == INFOMASK_OK && (!checked_mul3(table->rows, table->columns, sizeof **x, &cells) ||
+                                  (*x = malloc(cells + 1)) == NULL))
         status = error_set(err, INFOMASK_MEMORY, "no memory for the table");
     for (size_t i = 0; status == INFOMASK_OK && i < csv->rows; i++)
-        fill_row(csv, sources, i, table->x + i * table->columns);
+        fill_row(csv, sources, i, *x + i * table->columns);
     for (size_t j = 0; j < csv->columns; j++)
         free(sources[j].place);
     free(sources);
@@ -297,41 +298,105 @@ static enum infomask_status read_label_file(const char *path, struct table_file 
     return status;
 }
 
-static enum infomask_status take_npy(struct npy *npy, struct table_file *table, struct infomask_error *err)
+static enum infomask_status take_npy(const char *path, struct table_file *table, double **x, struct infomask_error *err)
 {
-    if (npy->rank != 1 && npy->rank != 2)
-        return error_set(err, INFOMASK_BAD_DATA, "a table has two dimensions, rows and columns, not %d", npy->rank);
-    table->rows = npy->dims[0];
-    table->columns = npy->rank == 2 ? npy->dims[1] : 1;
-    table->x = npy->data;
-    npy->data = NULL;
+    struct npy npy = {0};
+    char *bytes = NULL;
+    size_t size = 0;
+    enum infomask_status status = file_read(path, MOST_BYTES, &bytes, &size, err);
+
+    if (status == INFOMASK_OK)
+        status = npy_parse_doubles(bytes, size, &npy, x, err);
+    free(bytes);
+    if (status == INFOMASK_OK && npy.rank != 1 && npy.rank != 2)
+        status = error_set(err, INFOMASK_BAD_DATA, "a table has two dimensions, rows and columns, not %d", npy.rank);
+    table->rows = npy.dims[0];
+    table->columns = npy.rank == 2 ? npy.dims[1] : 1;
+    return status;
+}
+
+/* x - centre, times 2^-exponent */
+struct rescaling {
+    double centre;
+    int exponent;
+};
+
+static int by_size(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* None (0, 0) for a column that float32 holds as it is.  One that lies far from 0 for its width (times, identifiers) or
+ * beyond float32's range is moved to 0 and to the size of 1: no estimate depends on a column's unit or origin.  The
+ * median and the deciles, so that a few far values do not count. */
+static struct rescaling rescaling_of(const double *x, size_t rows, size_t columns)
+{
+    double sample[SAMPLE], low = x[0], high = x[0], error = 0, spread;
+    size_t count = rows < SAMPLE ? rows : SAMPLE;
+
+    for (size_t i = 0; i < rows; i++) {
+        double v = x[i * columns];
+        low = fmin(low, v);
+        high = fmax(high, v);
+        error = fmax(error, fabs(v - (double)(float)v));
+    }
+    for (size_t i = 0; i < count; i++)
+        sample[i] = x[i * rows / count * columns];
+    qsort(sample, count, sizeof *sample, by_size);
+    spread = sample[count - 1 - count / 10] - sample[count / 10];
+    spread = spread > 0 ? spread : high - low;
+    if (!(spread > 0) || !isfinite(high - low) || (error <= 1e-6 * spread && high - low < 1e30 && spread > 1e-30))
+        return (struct rescaling){0, 0};
+    return (struct rescaling){sample[count / 2], ilogb(spread)};
+}
+
+/* float32, each column in a unit and with an origin of its own where that is needed. */
+static enum infomask_status narrow(const double *x, struct table_file *table, struct infomask_error *err)
+{
+    size_t bytes, columns = table->columns;
+
+    if (!checked_mul3(table->rows, columns, sizeof *table->x, &bytes) || (table->x = malloc(bytes + 1)) == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the table");
+    for (size_t j = 0; j < columns && table->rows > 0; j++) {
+        struct rescaling r = rescaling_of(x + j, table->rows, columns);
+        for (size_t i = 0; i < table->rows; i++)
+            table->x[i * columns + j] = (float)ldexp(x[i * columns + j] - r.centre, -r.exponent);
+    }
     return INFOMASK_OK;
 }
 
 /* The table but for its labels; those as well if they are a column of it. */
-static enum infomask_status read_data(const char *path, const char *labels, struct table_file *table,
-                                      struct infomask_error *err)
+static enum infomask_status read_columns(const char *path, const char *labels, struct table_file *table, double **x,
+                                         struct infomask_error *err)
 {
     struct csv csv = {0};
-    struct npy npy = {0};
     enum infomask_status status;
     size_t column;
 
-    if (ends_with(path, ".npy")) {
-        status = read_npy(path, &npy, err);
-        if (status == INFOMASK_OK)
-            status = take_npy(&npy, table, err);
-        npy_fini(&npy);
-        return status;
-    }
+    if (ends_with(path, ".npy"))
+        return take_npy(path, table, x, err);
     status = read_csv(path, &csv, err);
     if (status == INFOMASK_OK) {
         column = find_column(&csv, labels);
-        status = take_columns(&csv, column, table, err);
+        status = take_columns(&csv, column, table, x, err);
         if (status == INFOMASK_OK && column < csv.columns)
             status = label_cells(csv.cells + column, csv.rows, csv.columns, table, err);
     }
     csv_fini(&csv);
+    return status;
+}
+
+static enum infomask_status read_data(const char *path, const char *labels, struct table_file *table,
+                                      struct infomask_error *err)
+{
+    double *x = NULL;
+    enum infomask_status status = read_columns(path, labels, table, &x, err);
+
+    if (status == INFOMASK_OK)
+        status = narrow(x, table, err);
+    free(x);
     return status;
 }
 

@@ -107,6 +107,7 @@ struct infomask_train_epoch {
     double rate, seconds, images_per_second;
 };
 
+/* Called one at a time, from a thread of the pool. */
 struct infomask_train_watch {
     /* after every epoch; false stops the training there (INFOMASK_CANCELLED).  May be NULL. */
     bool (*epoch)(void *context, const struct infomask_train_epoch *epoch);

@@ -1,7 +1,9 @@
 /* Convolutions: y = A W' + b, where A holds one row of K inputs per output pixel (im2col).
  * dW = dY' A, db = column sums of dY, dA = dY W, and dx is dA scattered back (col2im). */
+#include <math.h>
 #include <string.h>
 
+#include "core/base/cpu.h"
 #include "core/train/net.h"
 
 #define GROUP_ROWS 512 /* output pixels per matrix product: enough for the product, and A stays in the cache */
@@ -9,7 +11,24 @@
 struct conv_pass {
     struct train_layer *layer;
     const struct train_pass *pass;
+    const struct train_layer *activation; /* fused: the layer behind it; or NULL */
+    struct kernel_weights packed;         /* forward */
 };
+
+static struct conv_pass pass_of(struct train_layer *layer, const struct train_pass *pass, int index)
+{
+    bool last = index == pass->net->layer_count - 1;
+    return (struct conv_pass){layer, pass, !last && layer[1].fused ? &layer[1] : NULL, {0}};
+}
+
+static struct kernel_epilogue epilogue_of(const struct train_layer *activation)
+{
+    if (activation == NULL)
+        return (struct kernel_epilogue){KERNEL_CLAMP, -INFINITY, INFINITY};
+    if (isinf(activation->low))
+        return (struct kernel_epilogue){KERNEL_LEAKY_RELU, activation->slope, 0};
+    return (struct kernel_epilogue){KERNEL_CLAMP, activation->low, activation->high};
+}
 
 static int out_pixels(const struct train_layer *layer) { return layer->out.h * layer->out.w; }
 
@@ -67,6 +86,7 @@ static void im2col(const struct train_layer *layer, const float *x, float *a)
             }
 }
 
+CPU_CLONES
 static void col2im(const struct train_layer *layer, const float *a, float *dx)
 {
     size_t c = (size_t)layer->in.c, run = (size_t)layer->kernel_w * c;
@@ -102,19 +122,22 @@ static void forward_chunk(void *context, int chunk, int worker)
     const struct conv_pass *conv = context;
     const struct train_layer *layer = conv->layer;
     struct train_net *net = conv->pass->net;
-    int first, end, group = group_images(layer), k = (int)row_length(layer), n = layer->out.c;
+    int first, end, group = group_images(layer);
+    struct kernel_gemm product = {.weights = &conv->packed, .a_row = (ptrdiff_t)row_length(layer), .c_row = layer->out.c,
+                                  .out = KERNEL_F32, .panel1 = conv->packed.panels,
+                                  .epilogue = epilogue_of(conv->activation)};
 
     train_range(conv->pass->n, chunk, &first, &end);
     for (int i = first; i < end; i += group) {
-        int count = end - i < group ? end - i : group, m = count * out_pixels(layer);
-        const float *a = rows_of(layer, i, count, net->scratch[worker]);
-        float *y = layer->y + (size_t)i * train_elements(layer->out);
-        for (int row = 0; row < m; row++)
-            memcpy(y + (size_t)row * (size_t)n, layer->bias.value, (size_t)n * sizeof *y);
-        net->kernels->sgemm(false, true, m, n, k, 1, a, k, layer->weights.value, k, 1, y, n);
+        int count = end - i < group ? end - i : group;
+        product.m = count * out_pixels(layer);
+        product.a = rows_of(layer, i, count, net->scratch[worker]);
+        product.c = layer->y + (size_t)i * train_elements(layer->out);
+        net->kernels->gemm(&product);
     }
 }
 
+CPU_CLONES
 static void bias_gradient(const float *dy, int m, int n, float *db)
 {
     for (int row = 0; row < m; row++, dy += n)
@@ -127,8 +150,11 @@ static void backward_group(const struct conv_pass *conv, int chunk, int first, i
     const struct train_layer *layer = conv->layer;
     const struct kernel_table *kernels = conv->pass->net->kernels;
     int k = (int)row_length(layer), n = layer->out.c, m = count * out_pixels(layer);
-    size_t item = train_elements(layer->in);
-    const float *a = rows_of(layer, first, count, scratch), *dy = layer->dy + (size_t)first * train_elements(layer->out);
+    size_t item = train_elements(layer->in), at = (size_t)first * train_elements(layer->out);
+
+    if (conv->activation != NULL)
+        train_activation_gradient(conv->activation, at, at + (size_t)count * train_elements(layer->out));
+    const float *a = rows_of(layer, first, count, scratch), *dy = layer->dy + at;
     float *dw = layer->weights.partial + (size_t)chunk * layer->weights.count;
 
     kernels->sgemm(true, false, n, k, m, 1, dy, n, a, k, 1, dw, k);
@@ -159,17 +185,21 @@ static void backward_chunk(void *context, int chunk, int worker)
 
 void train_conv_forward(struct train_layer *layer, const struct train_pass *pass, int index)
 {
-    struct conv_pass conv = {layer, pass};
+    struct conv_pass conv = pass_of(layer, pass, index);
+    const struct kernel_table *kernels = pass->net->kernels;
 
-    (void)index;
-    pool_for(pass->net->pool, TRAIN_CHUNKS, forward_chunk, &conv);
+    if (kernels->pack(&conv.packed, KERNEL_F32, layer->weights.value, layer->bias.value, 1, (int)row_length(layer),
+                      layer->out.c, NULL) == INFOMASK_OK)
+        pool_for(pass->net->pool, TRAIN_CHUNKS, forward_chunk, &conv);
+    else
+        pass->net->failed = true;
+    kernel_weights_fini(&conv.packed);
 }
 
 void train_conv_backward(struct train_layer *layer, const struct train_pass *pass, int index)
 {
-    struct conv_pass conv = {layer, pass};
+    struct conv_pass conv = pass_of(layer, pass, index);
 
-    (void)index;
     pool_for(pass->net->pool, TRAIN_CHUNKS, backward_chunk, &conv);
     train_reduce(pass, &layer->weights);
     train_reduce(pass, &layer->bias);

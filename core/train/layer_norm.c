@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/cpu.h"
 #include "core/train/net.h"
 
 struct norm_pass {
@@ -13,6 +14,7 @@ struct norm_pass {
 static size_t pixels_of(const struct train_layer *layer) { return (size_t)layer->in.h * (size_t)layer->in.w; }
 
 /* sums[0][c] = sum of x, sums[1][c] = sum of x^2 about the running mean (which keeps the digits) */
+CPU_CLONES
 static void moments_chunk(void *context, int chunk, int worker)
 {
     const struct norm_pass *norm = context;
@@ -70,6 +72,7 @@ static void running_statistics(struct train_layer *layer)
     }
 }
 
+CPU_CLONES
 static void forward_chunk(void *context, int chunk, int worker)
 {
     const struct norm_pass *norm = context;
@@ -100,6 +103,7 @@ void train_norm_forward(struct train_layer *layer, const struct train_pass *pass
 }
 
 /* sums[0][c] = sum of dy, sums[1][c] = sum of dy xhat */
+CPU_CLONES
 static void gradient_sums_chunk(void *context, int chunk, int worker)
 {
     const struct norm_pass *norm = context;
@@ -121,6 +125,7 @@ static void gradient_sums_chunk(void *context, int chunk, int worker)
 }
 
 /* dx = scale / sigma (dy - mean(dy) - xhat mean(dy xhat)); the two means are 0 when the statistics were constants */
+CPU_CLONES
 static void backward_chunk(void *context, int chunk, int worker)
 {
     const struct norm_pass *norm = context;

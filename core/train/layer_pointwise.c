@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/cpu.h"
 #include "core/base/random.h"
 #include "core/train/net.h"
 
@@ -30,6 +31,7 @@ static void run(struct train_layer *layer, const struct train_pass *pass, int in
     pool_for(pass->net->pool, TRAIN_CHUNKS, body, &point);
 }
 
+CPU_CLONES
 static void activation_chunk(void *context, int chunk, int worker)
 {
     const struct point_pass *point = context;
@@ -50,16 +52,12 @@ static void activation_chunk(void *context, int chunk, int worker)
     }
 }
 
-static void activation_back_chunk(void *context, int chunk, int worker)
+CPU_CLONES
+void train_activation_gradient(const struct train_layer *layer, size_t first, size_t end)
 {
-    const struct point_pass *point = context;
-    const struct train_layer *layer = point->layer;
     const float *y = layer->y;
     float low = layer->low, high = layer->high, slope = layer->slope, *dy = layer->dy;
-    size_t first, end;
 
-    (void)worker;
-    elements_of(point, chunk, &first, &end);
     if (isinf(low)) {
         for (size_t i = first; i < end; i++)
             dy[i] = y[i] > 0 ? dy[i] : slope * dy[i];
@@ -69,14 +67,26 @@ static void activation_back_chunk(void *context, int chunk, int worker)
         dy[i] = y[i] > low && y[i] < high ? dy[i] : 0;
 }
 
+static void activation_back_chunk(void *context, int chunk, int worker)
+{
+    const struct point_pass *point = context;
+    size_t first, end;
+
+    (void)worker;
+    elements_of(point, chunk, &first, &end);
+    train_activation_gradient(point->layer, first, end);
+}
+
 void train_activation_forward(struct train_layer *layer, const struct train_pass *pass, int index)
 {
-    run(layer, pass, index, activation_chunk);
+    if (!layer->fused)
+        run(layer, pass, index, activation_chunk);
 }
 
 void train_activation_backward(struct train_layer *layer, const struct train_pass *pass, int index)
 {
-    run(layer, pass, index, activation_back_chunk);
+    if (!layer->fused)
+        run(layer, pass, index, activation_back_chunk);
 }
 
 /* Four elements' worth of random bits a block: element e uses word e % 4 of block e / 4. */

@@ -386,6 +386,8 @@ static enum infomask_status do_epoch(struct loop *loop, struct infomask_train_ep
     status = report_epoch(loop, report, err);
     if (status == INFOMASK_OK && !isfinite(report->loss))
         status = error_set(err, INFOMASK_BAD_DATA, "the loss is not finite any more: a smaller rate helps");
+    if (status == INFOMASK_OK && loop->net->failed)
+        status = error_set(err, INFOMASK_MEMORY, "no memory for a layer's packed weights");
     if (status != INFOMASK_OK)
         return status;
     done->history[done->epoch++] = *report;
@@ -461,6 +463,8 @@ static enum infomask_status hand_out(struct loop *loop, struct infomask_trained 
         trained->prior[i] = exp(loop->log_prior[i]);
     memcpy(trained->held_out_labels, loop->held_out.labels, (size_t)loop->held_out.count * sizeof(int));
     hold_out(loop, trained->held_out);
+    if (loop->net->failed)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a layer's packed weights");
     if (loop->options->output == NULL)
         return INFOMASK_OK;
     if (loop->options->pc_softmax && loop->options->label_smoothing > 0)
@@ -468,9 +472,9 @@ static enum infomask_status hand_out(struct loop *loop, struct infomask_trained 
     return train_export(loop->net, loop->options->output, !loop->options->keep_norms, err);
 }
 
-enum infomask_status infomask_train(const struct infomask_train_options *options, struct pool *pool,
-                                    const struct infomask_train_watch *watch, struct infomask_trained *trained,
-                                    struct infomask_error *err)
+static enum infomask_status train(const struct infomask_train_options *options, struct pool *pool,
+                                  const struct infomask_train_watch *watch, struct infomask_trained *trained,
+                                  struct infomask_error *err)
 {
     struct loop loop = {.options = options, .watch = watch};
     enum infomask_status status = set_up(&loop, pool, err);
@@ -485,4 +489,30 @@ enum infomask_status infomask_train(const struct infomask_train_options *options
     if (status != INFOMASK_OK)
         infomask_trained_fini(trained);
     return status;
+}
+
+struct call {
+    const struct infomask_train_options *options;
+    struct pool *pool;
+    const struct infomask_train_watch *watch;
+    struct infomask_trained *trained;
+    struct infomask_error *err;
+    enum infomask_status status;
+};
+
+static void run_call(void *context)
+{
+    struct call *call = context;
+    call->status = train(call->options, call->pool, call->watch, call->trained, call->err);
+}
+
+/* All of it on a worker: from any other thread each of the many short loops of a step would be handed over anew. */
+enum infomask_status infomask_train(const struct infomask_train_options *options, struct pool *pool,
+                                    const struct infomask_train_watch *watch, struct infomask_trained *trained,
+                                    struct infomask_error *err)
+{
+    struct call call = {options, pool, watch, trained, err, INFOMASK_OK};
+
+    pool_run(pool, run_call, &call);
+    return call.status;
 }

@@ -1,3 +1,4 @@
+#include "core/base/cpu.h"
 #include "core/train/net.h"
 
 #include <math.h>
@@ -318,6 +319,7 @@ static enum infomask_status add_item(struct train_net *net, const char *item, st
     if (!read_item(item, layer))
         return error_set(err, INFOMASK_ARGUMENT, "layer %d, \"%.40s\", is not understood or does not fit %d x %d x %d",
                          net->layer_count + 1, item, layer->in.h, layer->in.w, layer->in.c);
+    layer->fused = layer->kind == TRAIN_ACTIVATION && net->layer_count > 0 && layer[-1].kind == TRAIN_CONV;
     net->layer_count++;
     return INFOMASK_OK;
 }
@@ -431,6 +433,7 @@ struct reduce {
     struct train_param *param;
 };
 
+CPU_CLONES
 static void reduce_block(void *context, int chunk, int worker)
 {
     struct train_param *param = ((struct reduce *)context)->param;

@@ -62,6 +62,7 @@ struct train_layer {
     float *x, *dx;                          /* the input's buffers, [B, in]; dx NULL for the first layer */
     float *y, *dy;                          /* the output's; for layers in place the same as the input's */
     bool owns_output;
+    bool fused; /* ACTIVATION: the convolution before it does it as well, while the pixels are in the cache */
 };
 
 struct train_net {
@@ -76,6 +77,7 @@ struct train_net {
     size_t scratch_floats;
     int workers;
     uint64_t seed;
+    bool failed; /* a pass had no memory: what the network holds since then means nothing */
 };
 
 /* One pass over the first n items of the input. */
@@ -124,6 +126,9 @@ void train_range(int n, int chunk, int *first, int *end);
 
 /* gradient = sum of the partials in order. */
 void train_reduce(const struct train_pass *pass, struct train_param *param);
+
+/* dy of elements [first, end) of an ACTIVATION: from behind it to before it. */
+void train_activation_gradient(const struct train_layer *layer, size_t first, size_t end);
 
 /* Floats of scratch that a layer's passes need per worker. */
 size_t train_conv_scratch(const struct train_layer *layer);

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "core/base/cpu.h"
 #include "core/train/fit.h"
 
 double train_rate(const struct train_rule *rule, uint64_t step, uint64_t steps)
@@ -20,6 +21,7 @@ double train_rate(const struct train_rule *rule, uint64_t step, uint64_t steps)
 }
 
 /* v = m v + g; w -= rate (g + m v) (Nesterov), and w shrinks by rate * decay */
+CPU_CLONES
 static void sgd(const struct train_param *param, size_t first, size_t end, const struct train_rule *rule, float rate)
 {
     float momentum = (float)rule->momentum, shrink = param->decay ? 1 - rate * (float)rule->weight_decay : 1;
@@ -32,6 +34,7 @@ static void sgd(const struct train_param *param, size_t first, size_t end, const
     }
 }
 
+CPU_CLONES
 static void adamw(const struct train_param *param, size_t first, size_t end, const struct train_rule *rule, float rate,
                   uint64_t step)
 {

@@ -63,6 +63,19 @@ static void speed(struct train_net *net, const int *labels, double seconds)
     (void)printf("%.1f %.1f\n", net->batch / best, net->batch * (double)step / used);
 }
 
+struct timed {
+    struct train_net *net;
+    const int *labels;
+    double seconds;
+};
+
+/* On a worker, as infomask_train does */
+static void run_timed(void *context)
+{
+    const struct timed *timed = context;
+    speed(timed->net, timed->labels, timed->seconds);
+}
+
 static int gradients(struct train_net *net, struct train_shape shape, const int *labels, const char *path)
 {
     FILE *file = fopen(path, "wb");
@@ -108,7 +121,7 @@ int main(int argc, char **argv)
         fill(net, shape, labels);
         status = 0;
         if (argc > 8)
-            speed(net, labels, strtod(argv[8], NULL));
+            pool_run(pool, run_timed, &(struct timed){net, labels, strtod(argv[8], NULL)});
         else
             status = gradients(net, shape, labels, argv[7]);
     } else {

@@ -226,6 +226,22 @@ def test_tables(estimate, table):
     assert estimate("--data", "x.npy", "--labels", "y.npy", "--seed", 1)["mutual_information"] != arrays["mutual_information"]
 
 
+@pytest.mark.parametrize("unit, origin", [(1, 1.7e9), (1e-60, 0), (1e200, 0), (1e-9, 1)])
+def test_a_columns_unit_and_origin_do_not_matter(estimate, table, tmp_path, unit, origin):
+    """Times in seconds, very small and very large units: float32 alone would not hold them."""
+    x, y, _ = table
+    far = x.astype(numpy.float64) * [unit, 1] + [origin, -3e7]
+    far[:5] = [[0, 1e9]] * 5  # nor must a few values that are far from all others matter
+    near = x.astype(numpy.float64)
+    near[:5] = [[-1e30, 1e30] if origin > 1 else [0, 1e30]] * 5
+    numpy.save(tmp_path / "far.npy", far)
+    numpy.save(tmp_path / "near.npy", near)
+    (tmp_path / "far.csv").write_text("".join(f"{a!r},{b!r}\n" for a, b in far.tolist()))
+    near, far = (estimate("--data", name, "--labels", "y.npy")["mutual_information"]["estimate"]
+                 for name in ("near.npy", "far.npy" if origin else "far.csv"))
+    assert near > 0.3 and abs(near - far) < 0.02
+
+
 def test_tables_are_kept_compared_and_reported(infomask, estimate, table, tmp_path):
     estimate("--data", "x.npy", "--labels", "y.npy", "--store", "s.db", "--name", "two")
     estimate("--data", "table.csv", "--labels", "kind", "--store", "s.db", "--name", "three", "--report", "page")

@@ -81,7 +81,7 @@ static void open_photos(struct labelling *l, struct chunk *chunk, const struct l
         if (photos[i].sample[0] == '\0' || strlen(photos[i].sample) > ESTIMATE_SAMPLE_MAX)
             status = error_set(&err, INFOMASK_ARGUMENT, "its name has more than %d bytes", ESTIMATE_SAMPLE_MAX);
         if (status == INFOMASK_OK)
-            status = file_read(photos[i].path, l->run->cli->config.max_body, &bytes, &size, &err);
+            status = photo_read(&photos[i], l->run->cli->config.max_body, &bytes, &size, &err);
         if (status == INFOMASK_OK)
             status = infomask_photo_open(bytes, size, &l->limits, &chunk->photos[chunk->count], &err);
         if (status != INFOMASK_OK) {

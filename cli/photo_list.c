@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "server/files.h"
+#include "server/json_utf8.h"
 
 #define MAX_DEPTH 32
 #define MAX_LIST ((size_t)1 << 32)
@@ -51,6 +52,16 @@ static int visible(const struct dirent *entry)
 static int by_bytes(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name); /* not by locale: the order is the same everywhere */
+}
+
+enum infomask_status photo_read(const struct labelled_photo *photo, size_t limit, char **bytes, size_t *size,
+                                struct infomask_error *err)
+{
+    struct stat at;
+
+    if (stat(photo->path, &at) == 0 && !S_ISREG(at.st_mode))
+        return error_set(err, INFOMASK_IO, "no file, but a pipe, socket or device");
+    return file_read(photo->path, limit, bytes, size, err);
 }
 
 /* ---- Folders ------------------------------------------------------------------------------------------------------- */
@@ -175,6 +186,19 @@ enum infomask_status photo_list_folder(struct photo_list *list, const struct mod
     return walk_folder(list, find_in_model, (void *)(uintptr_t)model, folder, err);
 }
 
+/* As a line of labels.txt has to be. */
+static bool servable(const char *name)
+{
+    const unsigned char *text = (const unsigned char *)name;
+
+    for (size_t at = 0, length = strlen(name), step; at < length; at += step) {
+        step = json_utf8_length(text + at, length - at);
+        if (step == 0 || text[at] < 0x20 || text[at] == 0x7F)
+            return false;
+    }
+    return true;
+}
+
 static enum infomask_status find_in_names(void *context, const char *name, int *label, struct infomask_error *err)
 {
     struct class_names *names = context;
@@ -185,8 +209,8 @@ static enum infomask_status find_in_names(void *context, const char *name, int *
             *label = (int)i;
             return INFOMASK_OK;
         }
-    if (strpbrk(name, "\t\r\n") != NULL)
-        return error_set(err, INFOMASK_ARGUMENT, "a class's name has neither tabs nor line ends");
+    if (!servable(name))
+        return error_set(err, INFOMASK_ARGUMENT, "a class's name is UTF-8 without tabs, line ends and other control characters");
     if (names->fixed)
         return error_set(err, INFOMASK_ARGUMENT, "no class is named \"%.80s\"", name);
     more = reallocarray(names->names, names->count + 1, sizeof *more);

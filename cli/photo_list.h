@@ -41,6 +41,9 @@ enum infomask_status photo_list_file(struct photo_list *list, const struct model
                                      struct infomask_error *err) __attribute__((warn_unused_result));
 /* Leaves the photos whose sample's hash is `index` modulo `count`: disjoint parts, whatever the order. */
 void photo_list_shard(struct photo_list *list, unsigned index, unsigned count);
+/* The bytes of a photo's file (malloc'ed).  A pipe or device that lies in a folder is refused: opening it would wait. */
+enum infomask_status photo_read(const struct labelled_photo *photo, size_t limit, char **bytes, size_t *size,
+                                struct infomask_error *err) __attribute__((warn_unused_result));
 void photo_list_fini(struct photo_list *list);
 
 #endif

@@ -117,7 +117,7 @@ static bool take(void *context, int letter, const char *value)
 static enum infomask_status read_photo(void *context, size_t i, char **bytes, size_t *size, struct infomask_error *err)
 {
     const struct quantizing *q = context;
-    return file_read(q->list.photos[i].path, MOST_BYTES, bytes, size, err);
+    return photo_read(&q->list.photos[i], MOST_BYTES, bytes, size, err);
 }
 
 /* On a terminal only: one line that is drawn over. */

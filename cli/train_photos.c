@@ -104,7 +104,7 @@ static void read_one(void *context, int index, int worker)
     char *bytes = NULL;
     struct infomask_error *err = &r->errors[i];
 
-    err->status = file_read(photos->list.photos[i].path, r->cli->config.max_body, &bytes, &size, err);
+    err->status = photo_read(&photos->list.photos[i], r->cli->config.max_body, &bytes, &size, err);
     if (err->status == INFOMASK_OK) {
         sha256_bytes(bytes, size, photos->sha[i]);
         err->status = see(r, i, bytes, size, worker, err);

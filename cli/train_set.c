@@ -187,7 +187,7 @@ static void shrink_one(void *context, int i, int worker)
     size_t size;
 
     (void)worker;
-    err->status = file_read(s->list->photos[i].path, s->cli->config.max_body, &bytes, &size, err);
+    err->status = photo_read(&s->list->photos[i], s->cli->config.max_body, &bytes, &size, err);
     if (err->status == INFOMASK_OK)
         err->status = infomask_photo_open(bytes, size, &s->limits, &photo, err);
     if (err->status == INFOMASK_OK)

@@ -94,6 +94,11 @@ def test_bad_and_twofold_photos_are_named_and_skipped(train, photos, tmp_path):
     folder = shutil.copytree(photos, tmp_path / "photos")
     (folder / "mug" / "broken.png").write_bytes((photos / "mug" / "00.png").read_bytes()[:5000])
     (folder / "mug" / "notes.txt").write_text("these are mugs")
+    os.mkfifo(folder / "mug" / "pipe.png")  # opening it would wait for ever
+    (folder / "mug" / "nowhere.png").symlink_to("gone.png")
+    with Image.open(folder / "mug" / "04.png") as picture:
+        picture.save(folder / "mug" / "moves.webp", save_all=True, append_images=[picture.rotate(90)])
+        picture.resize((1, 500)).save(folder / "mug" / "thin.png")
     shutil.copy(folder / "mug" / "01.png", folder / "mug" / "again.png")
     Image.open(folder / "mug" / "02.png").save(folder / "mug" / "other.png", compress_level=1)  # the same pixels
     shutil.copy(folder / "mug" / "03.png", folder / "umbrella" / "03-too.png")
@@ -101,7 +106,9 @@ def test_bad_and_twofold_photos_are_named_and_skipped(train, photos, tmp_path):
     assert result.code == 0, result.err
     rejected = {row["sample"]: row for row in result.json["rejected"]}
     assert {name: row["code"] for name, row in rejected.items()} == {
-        "mug/broken.png": "bad_image", "mug/notes.txt": "unsupported_format", "mug/again.png": "duplicate",
+        "mug/broken.png": "bad_image", "mug/notes.txt": "unsupported_format", "mug/pipe.png": "io",
+        "mug/nowhere.png": "io", "mug/moves.webp": "unsupported_format", "mug/thin.png": "bad_image",
+        "mug/again.png": "duplicate",
         "mug/other.png": "duplicate", "mug/03.png": "contradiction", "umbrella/03-too.png": "contradiction"}
     assert "the same photo as mug/01.png" in rejected["mug/again.png"]["detail"]
     assert "another label" in rejected["mug/03.png"]["detail"]
@@ -173,7 +180,7 @@ def test_augmented_views_are_learnt_from_but_not_measured_on(train, photos, tmp_
 
 
 def test_labels_that_could_not_be_served_are_refused(train, photos, tmp_path):
-    for name, reason in ((b"a\tb", "neither tabs nor line ends"), (b"\xff", "cannot be served")):
+    for name, reason in ((b"a\tb", "without tabs"), (b"\xff", "is UTF-8"), (b"a\x7f", "control characters")):
         folder = tmp_path / "photos"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(photos, folder)

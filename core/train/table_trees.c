@@ -1,5 +1,5 @@
 /* The trees part: gradient boosting of the cross-entropy (Friedman 2001; second order as Chen and Guestrin 2016), with
- * trees of DEPTH levels whose leaves hold a number for each class.  Columns are cut into BINS by their quantiles, so
+ * trees of DEPTH levels whose leaves hold a number for each class.  Columns are cut into bins by their quantiles, so
  * that a split is found in a histogram of the gradients.
  *
  * A state is what ROUNDS trees add to the one before; the first one is the log prior. */
@@ -14,7 +14,10 @@
 #define DEPTH 4
 #define SPLITS ((1 << DEPTH) - 1)
 #define LEAVES (1 << DEPTH)
-#define BINS 64
+#define LEAST_BINS 64
+#define BINS 256          /* at most: a sharp border costs what lies in its bin */
+#define ROWS_PER_BIN 32
+#define MOST_HISTOGRAM 500000 /* floats of a level's histograms beyond which there are fewer bins: the second cache */
 #define ROUNDS 4        /* trees of a state */
 #define STATES 60
 #define PATIENCE 6      /* states without a gain on both folds that end a path */
@@ -84,13 +87,14 @@ struct forest {
     const struct table_fit *fit;
     size_t k, width, count;  /* count: training rows */
     size_t drawn;            /* columns that a tree chooses from */
+    size_t bin_count;        /* a power of two */
     uint32_t *columns;       /* [width] a permutation whose first `drawn` they are */
     uint8_t *bins;           /* [count][width] */
-    float *borders;          /* [width][BINS - 1], rising; bin b: border[b - 1] < x <= border[b] */
+    float *borders;          /* [width][bin_count - 1], rising; bin b: border[b - 1] < x <= border[b] */
     int *labels, *node;      /* [count]; node: of the tree that is being grown, within its level */
     float *f, *g;            /* [count][K] logits; [count][2 K] gradient and curvature of each class */
     bool *used;              /* [count] by the tree that is being grown */
-    float *cells;            /* [nodes of a level][drawn][BINS][2 K] */
+    float *cells;            /* [nodes of a level][drawn][bin_count][2 K] */
     float *sides;            /* [2][2 K] scratch */
     float *held;             /* [rows of both folds][K] their logits so far */
     uint64_t round;
@@ -104,33 +108,33 @@ static int by_value(const void *left, const void *right)
 }
 
 /* Borders between distinct values at the quantiles of a sample; those that are not needed are infinite. */
-static void find_borders(const struct table_matrix *matrix, size_t j, float *sample, float *borders)
+static void find_borders(const struct table_matrix *matrix, size_t j, size_t bins, float *sample, float *borders)
 {
     size_t count = matrix->n < SAMPLE ? matrix->n : SAMPLE, used = 0;
 
     for (size_t i = 0; i < count; i++)
         sample[i] = matrix->x[i * matrix->n / count * matrix->width + j];
     qsort(sample, count, sizeof *sample, by_value);
-    for (size_t b = 1; b < BINS; b++) {
-        size_t at = b * count / BINS;
+    for (size_t b = 1; b < bins; b++) {
+        size_t at = b * count / bins;
         while (at < count && at > 0 && sample[at] <= sample[at - 1])
             at++;
         if (at == 0 || at >= count || (used > 0 && sample[at - 1] <= borders[used - 1]))
             continue;
         borders[used++] = 0.5f * sample[at - 1] + 0.5f * sample[at];
     }
-    while (used < BINS - 1)
+    while (used < bins - 1)
         borders[used++] = INFINITY;
 }
 
-static uint8_t bin_of(const float *borders, float x)
+static uint8_t bin_of(const float *borders, size_t bins, float x)
 {
-    uint8_t bin = 0;
+    size_t bin = 0;
 
-    for (uint8_t step = BINS / 2; step > 0; step /= 2)
+    for (size_t step = bins / 2; step > 0; step /= 2)
         if (x > borders[bin + step - 1])
-            bin = (uint8_t)(bin + step);
-    return bin;
+            bin += step;
+    return (uint8_t)bin;
 }
 
 static void add_row(struct forest *forest, size_t row, float *counts)
@@ -138,7 +142,7 @@ static void add_row(struct forest *forest, size_t row, float *counts)
     const float *x = forest->fit->matrix->x + row * forest->width;
 
     for (size_t j = 0; j < forest->width; j++)
-        forest->bins[forest->count * forest->width + j] = bin_of(forest->borders + j * (BINS - 1), x[j]);
+        forest->bins[forest->count * forest->width + j] = bin_of(forest->borders + j * (forest->bin_count - 1), forest->bin_count, x[j]);
     forest->labels[forest->count] = forest->fit->data->labels[row];
     counts[forest->fit->data->labels[row]] += 1;
     forest->count++;
@@ -185,7 +189,7 @@ static void set_gradients(struct forest *forest)
 
 static void fill_cells(struct forest *forest, int nodes)
 {
-    size_t pair = 2 * forest->k, node_size = forest->drawn * BINS * pair;
+    size_t pair = 2 * forest->k, node_size = forest->drawn * forest->bin_count * pair;
 
     memset(forest->cells, 0, (size_t)nodes * node_size * sizeof *forest->cells);
     for (size_t i = 0; i < forest->count; i++) {
@@ -194,7 +198,7 @@ static void fill_cells(struct forest *forest, int nodes)
         if (!forest->used[i])
             continue;
         for (size_t j = 0; j < forest->drawn; j++) {
-            float *cell = node + (j * BINS + forest->bins[i * forest->width + forest->columns[j]]) * pair;
+            float *cell = node + (j * forest->bin_count + forest->bins[i * forest->width + forest->columns[j]]) * pair;
             for (size_t y = 0; y < pair; y++)
                 cell[y] += g[y];
         }
@@ -222,10 +226,11 @@ static bool try_column(const struct forest *forest, const float *cells, float *b
     bool found = false;
 
     memset(left, 0, 2 * pair * sizeof *left);
-    for (size_t c = 0; c < BINS * pair; c++)
-        right[c % pair] += cells[c];
+    for (size_t b = 0; b < forest->bin_count; b++)
+        for (size_t y = 0; y < pair; y++)
+            right[y] += cells[b * pair + y];
     whole = score(right, forest->k, &h_right);
-    for (int b = 0; b + 1 < BINS; b++) {
+    for (int b = 0; b + 1 < (int)forest->bin_count; b++) {
         for (size_t y = 0; y < pair; y++) {
             left[y] += cells[(size_t)b * pair + y];
             right[y] -= cells[(size_t)b * pair + y];
@@ -244,7 +249,7 @@ static bool try_column(const struct forest *forest, const float *cells, float *b
 /* Splits every node of a level; a node that no split helps sends all its rows to the left. */
 static void split_level(struct forest *forest, int level, struct tree *tree)
 {
-    size_t node_size = forest->drawn * BINS * 2 * forest->k;
+    size_t bins = forest->bin_count, column_size = bins * 2 * forest->k, node_size = forest->drawn * column_size;
     int nodes = 1 << level, border[1 << (DEPTH - 1)];
     size_t column[1 << (DEPTH - 1)];
 
@@ -252,13 +257,13 @@ static void split_level(struct forest *forest, int level, struct tree *tree)
     for (int n = 0; n < nodes; n++) {
         float best = 1e-6f;
         column[n] = 0;
-        border[n] = BINS;
+        border[n] = (int)bins;
         for (size_t j = 0; j < forest->drawn; j++)
-            if (try_column(forest, forest->cells + (size_t)n * node_size + j * BINS * 2 * forest->k, &best, &border[n]))
+            if (try_column(forest, forest->cells + (size_t)n * node_size + j * column_size, &best, &border[n]))
                 column[n] = forest->columns[j];
         tree->column[nodes - 1 + n] = (float)column[n];
         tree->border[nodes - 1 + n] =
-            border[n] < BINS ? forest->borders[column[n] * (BINS - 1) + (size_t)border[n]] : INFINITY;
+            border[n] < (int)bins ? forest->borders[column[n] * (bins - 1) + (size_t)border[n]] : INFINITY;
     }
     for (size_t i = 0; i < forest->count; i++) {
         int n = forest->node[i];
@@ -334,15 +339,19 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     bool fits = checked_mul3(n, 2 * k, sizeof(float), &rows) && checked_mul(n, width, &binned);
 
     forest->drawn = width < COLUMNS ? width : COLUMNS;
+    forest->bin_count = BINS;
+    while (forest->bin_count > LEAST_BINS && (forest->bin_count * ROWS_PER_BIN > n ||
+                                              nodes * forest->drawn * forest->bin_count * 2 * k > MOST_HISTOGRAM))
+        forest->bin_count /= 2;
     forest->columns = malloc(width * sizeof(uint32_t));
     forest->bins = fits ? malloc(binned) : NULL;
-    forest->borders = calloc(width, (BINS - 1) * sizeof(float));
+    forest->borders = calloc(width, (forest->bin_count - 1) * sizeof(float));
     forest->labels = malloc(n * sizeof(int));
     forest->node = malloc(n * sizeof(int));
     forest->used = malloc(n * sizeof(bool));
     forest->f = fits ? malloc(rows / 2) : NULL;
     forest->g = fits ? malloc(rows) : NULL;
-    forest->cells = calloc(nodes * forest->drawn, BINS * 2 * k * sizeof(float));
+    forest->cells = calloc(nodes * forest->drawn, forest->bin_count * 2 * k * sizeof(float));
     forest->sides = malloc(4 * k * sizeof(float));
     forest->held = fits ? malloc(rows / 2) : NULL;
     if (sample == NULL || forest->columns == NULL || forest->bins == NULL || forest->borders == NULL || forest->labels == NULL ||
@@ -353,7 +362,7 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     }
     for (size_t j = 0; j < width; j++) {
         forest->columns[j] = (uint32_t)j;
-        find_borders(forest->fit->matrix, j, sample, forest->borders + j * (BINS - 1));
+        find_borders(forest->fit->matrix, j, forest->bin_count, sample, forest->borders + j * (forest->bin_count - 1));
     }
     free(sample);
     return INFOMASK_OK;

@@ -157,7 +157,7 @@ static void window_pmi_undoes_smoothing(void **state)
         }
         info_log_softmax(log_p, K, log_p);
         info_unsmooth(log_p, 0.1, K, log_p);
-        assert_float_equal(m.out[u], log_p[TARGET] + log(K), 1e-3);
+        assert_float_equal(m.out[u], (float)(log_p[TARGET] + log(K)), 1e-3);
         assert_true(m.out[u] > log(INFO_UNSMOOTH_RESOLUTION * 0.1 / 2) - 0.01);
     }
     maps_close(&m);

@@ -128,6 +128,34 @@ static void test_known_information(void **state)
     }
 }
 
+/* Ten stripes with sharp borders, one label in ten wrong: more rows must find the borders more exactly. */
+static void test_sharp_borders(void **state)
+{
+    enum { MANY = 8192 };
+    const double truth = log(2) + 0.1 * log(0.1) + 0.9 * log(0.9);
+    struct random_stream random = random_stream(12, 0);
+    float *x = malloc(MANY * sizeof *x);
+    uint32_t *labels = malloc(MANY * sizeof *labels);
+    const struct infomask_table table = {MANY, 1, 2, x, labels};
+    struct infomask_table_result result;
+    double got;
+
+    (void)state;
+    assert_true(x != NULL && labels != NULL);
+    for (size_t i = 0; i < MANY; i++) {
+        double at = random_unit(&random);
+        x[i] = (float)at;
+        labels[i] = (uint32_t)(10 * at) % 2 ^ (random_unit(&random) < 0.1);
+    }
+    result = estimate(&table, 5, NULL);
+    got = information(&table, result.log_q);
+    if (!(fabs(got - truth) < 0.03))
+        fail_msg("%.4f, not %.4f", got, truth);
+    infomask_table_result_fini(&result);
+    free(x);
+    free(labels);
+}
+
 /* Columns may be far from each other in scale, heavy-tailed, constant or codes. */
 static void test_odd_columns(void **state)
 {
@@ -254,7 +282,7 @@ int main(void)
         cmocka_unit_test(test_no_label_of_a_fold_is_seen), cmocka_unit_test(test_threads_and_seeds),
         cmocka_unit_test(test_known_information),          cmocka_unit_test(test_odd_columns),
         cmocka_unit_test(test_refusals),                   cmocka_unit_test(test_a_stop),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool),                       cmocka_unit_test(test_sharp_borders),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

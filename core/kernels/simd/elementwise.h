@@ -119,8 +119,38 @@ static void simd_softmax_row(const float *x, float *y, size_t n)
     }
 }
 
+/* Up to LANES rows of fewer elements than that, a lane for each row: one row alone would leave lanes idle, and would wait
+ * for its largest element and its sum. */
+static void simd_softmax_short(const float *x, float *y, size_t rows, size_t n)
+{
+    _Alignas(64) float columns[LANES][LANES];
+    vec most = vec_set(-INFINITY), sum = vec_zero(), scale;
+
+    for (size_t i = 0; i < n; i++) {
+        for (size_t r = 0; r < LANES; r++)
+            columns[i][r] = r < rows ? x[r * n + i] : 0;
+        most = vec_max(most, vec_load(columns[i]));
+    }
+    for (size_t i = 0; i < n; i++) {
+        const vec e = vec_exp(vec_sub(vec_load(columns[i]), most));
+        sum = vec_add(sum, e);
+        vec_store(columns[i], e);
+    }
+    scale = vec_div(vec_set(1), sum);
+    for (size_t i = 0; i < n; i++)
+        vec_store(columns[i], vec_mul(vec_load(columns[i]), scale));
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < n; i++)
+            y[r * n + i] = columns[i][r];
+}
+
 static void simd_softmax(const float *x, float *y, size_t rows, size_t n)
 {
+    if (n < LANES) {
+        for (size_t r = 0; r < rows; r += LANES)
+            simd_softmax_short(x + r * n, y + r * n, rows - r < LANES ? rows - r : LANES, n);
+        return;
+    }
     for (size_t r = 0; r < rows; r++)
         simd_softmax_row(x + r * n, y + r * n, n);
 }

@@ -215,6 +215,33 @@ static void elements_match(void **state)
     }
 }
 
+/* Short rows are done many at a time: any number of them, the same bits as one by one. */
+static void softmax_rows_match(void **state)
+{
+    const struct kernel_table *ref = kernels_get(KERNEL_REF), *table;
+
+    (void)state;
+    rng = random_stream(SEED, 31);
+    for (int t = 0; (table = vector_table(t)) != NULL; t++) {
+        for (int n = 1; n <= 19; n++) {
+            const size_t rows = (size_t)(1 + below(40)), count = rows * (size_t)n;
+            float *x = random_floats(count, 20), *y = guarded(count), *right = guarded(count), *one = guarded((size_t)n);
+            table->softmax(x, y, rows, (size_t)n);
+            ref->softmax(x, right, rows, (size_t)n);
+            close_to(y, right, count, 1e-6, "softmax of rows");
+            guards_hold(y, count);
+            for (size_t r = 0; r < rows; r++) {
+                table->softmax(x + r * (size_t)n, one, 1, (size_t)n);
+                assert_memory_equal(one, y + r * (size_t)n, (size_t)n * sizeof *one);
+            }
+            aligned_free(x);
+            guarded_free(y);
+            guarded_free(right);
+            guarded_free(one);
+        }
+    }
+}
+
 static void softmax_is_finite(void **state)
 {
     const struct kernel_table *table;
@@ -424,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exponentials_are_accurate), cmocka_unit_test(activations_at_the_ends),
         cmocka_unit_test(elements_match),            cmocka_unit_test(softmax_is_finite),
+        cmocka_unit_test(softmax_rows_match),
         cmocka_unit_test(conversions_match),         cmocka_unit_test(pools_match),
         cmocka_unit_test(depthwise_matches),
     };

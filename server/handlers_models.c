@@ -33,31 +33,44 @@ static struct model *find_model(struct server_context *server, const struct requ
 int handle_model(struct server_context *server, const struct request *request, struct reply *reply)
 {
     struct model *model = find_model(server, request, reply), *best;
+    struct infomask_error err;
     struct json_writer writer;
+    struct kept *text;
+    bool is_best;
 
     if (model == NULL)
         return reply->status;
     best = models_get(server->models, NULL, NULL);
-    json_writer_init(&writer, 0);
-    view_model(&writer, NULL, model, best != NULL && strcmp(model_name(best), model_name(model)) == 0);
+    is_best = best != NULL && strcmp(model_name(best), model_name(model)) == 0;
     model_release(best);
+    struct kept_slot *slot = model_text(model, is_best ? MODEL_DESCRIPTION_DEFAULT : MODEL_DESCRIPTION);
+    text = kept_get(slot);
+    if (text == NULL) {
+        json_writer_init(&writer, 0);
+        view_model(&writer, NULL, model, is_best);
+        text = kept_write(slot, &writer, &err);
+    }
     model_release(model);
-    (void)reply_json(reply, request, 200, &writer);
-    return reply_tagged(reply, request);
+    return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
 }
 
 int handle_labels(struct server_context *server, const struct request *request, struct reply *reply)
 {
     struct model *model = find_model(server, request, reply);
+    struct infomask_error err;
     struct json_writer writer;
+    struct kept *text;
 
     if (model == NULL)
         return reply->status;
-    json_writer_init(&writer, 0);
-    view_labels(&writer, model);
+    text = kept_get(model_text(model, MODEL_LABELS));
+    if (text == NULL) {
+        json_writer_init(&writer, 0);
+        view_labels(&writer, model);
+        text = kept_write(model_text(model, MODEL_LABELS), &writer, &err);
+    }
     model_release(model);
-    (void)reply_json(reply, request, 200, &writer);
-    return reply_tagged(reply, request);
+    return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
 }
 
 int handle_reload(struct server_context *server, const struct request *request, struct reply *reply)

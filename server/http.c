@@ -57,10 +57,19 @@ static void add_headers(struct MHD_Response *response, const struct exchange *ex
         (void)MHD_add_response_header(response, "Connection", "close");
 }
 
+static void release_kept(void *kept) { kept_release(kept); }
+
 static struct MHD_Response *make_response(struct reply *reply)
 {
     struct MHD_Response *response;
 
+    if (reply->kept != NULL) {
+        response = MHD_create_response_from_buffer_with_free_callback_cls(
+            reply->size, reply->kept->data, release_kept, reply->kept);
+        if (response != NULL)
+            reply->kept = NULL;
+        return response;
+    }
     if (reply->owned == NULL) /* a literal: it outlives the response */
         return MHD_create_response_from_buffer(reply->size, (void *)(uintptr_t)reply->data, MHD_RESPMEM_PERSISTENT);
     response = MHD_create_response_from_buffer(reply->size, reply->owned, MHD_RESPMEM_MUST_FREE);

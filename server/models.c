@@ -26,6 +26,7 @@ struct model {
     struct infomask_model *core;
     struct pool *pool;
     struct statistics statistics;
+    struct kept_slot texts[MODEL_TEXTS];
     pthread_mutex_t lock; /* of what follows */
     struct infomask_session **idle;
     int idle_count, idle_room;
@@ -42,6 +43,8 @@ static void model_free(struct model *model)
 {
     for (int i = 0; i < model->idle_count; i++)
         infomask_session_free(model->idle[i]);
+    for (int i = 0; i < MODEL_TEXTS; i++)
+        kept_fini(&model->texts[i]);
     free(model->idle);
     infomask_model_free(model->core);
     model_folder_fini(&model->folder);
@@ -151,6 +154,11 @@ const struct infomask_model_spec *model_spec(const struct model *model)
 struct statistics *model_statistics(struct model *model)
 {
     return &model->statistics;
+}
+
+struct kept_slot *model_text(struct model *model, enum model_text text)
+{
+    return &model->texts[text];
 }
 
 /* ---- Classes ---------------------------------------------------------------------------------------------------------- */

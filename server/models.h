@@ -14,6 +14,7 @@
 
 #include "core/infomask.h"
 #include "server/json.h"
+#include "server/kept.h"
 #include "server/statistics.h"
 
 struct model_options {
@@ -42,6 +43,10 @@ const struct infomask_model_info *model_info(const struct model *model);
 const struct json *model_document(const struct model *model); /* model.json as it was read, unknown keys included */
 const struct infomask_model_spec *model_spec(const struct model *model);
 struct statistics *model_statistics(struct model *model); /* from zero at each load */
+
+/* What is said of a model from its loading to its end; empty until somebody writes it. */
+enum model_text { MODEL_LABELS, MODEL_DESCRIPTION, MODEL_DESCRIPTION_DEFAULT, MODEL_TEXTS };
+struct kept_slot *model_text(struct model *model, enum model_text text);
 
 /* ---- Classes ------------------------------------------------------------------------------------------------------- */
 

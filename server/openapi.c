@@ -463,18 +463,17 @@ static bool is_first(int id)
     return true;
 }
 
+/* What the service refuses if it is wrong has a type of its own; other values are taken as text, and passed over. */
 static void put_header_parameter(struct json_writer *w, const char *key, const char *name, const char *description,
-                                 const char *type, const char *pattern)
+                                 bool number)
 {
     json_object_open(w, key);
     json_put_string(w, "name", name);
     json_put_string(w, "in", "header");
     json_put_string(w, "description", description);
     json_object_open(w, "schema");
-    json_put_string(w, "type", type);
-    if (pattern != NULL)
-        json_put_string(w, "pattern", pattern);
-    else
+    json_put_string(w, "type", number ? "number" : "string");
+    if (number)
         json_put_double(w, "minimum", 0.001);
     json_object_close(w);
     json_object_close(w);
@@ -511,11 +510,11 @@ static void put_components(struct json_writer *w, const struct json *schemas)
 {
     json_object_open(w, "components");
     json_object_open(w, "parameters");
-    put_header_parameter(w, "RequestId", "X-Request-Id", "taken over into the answer and the log", "string",
-                         "^[A-Za-z0-9._-]{1,128}$");
-    put_header_parameter(w, "Timeout", "X-Request-Timeout", "seconds after which the answer is of no use", "number", NULL);
-    put_header_parameter(w, "Prefer", "Prefer", "respond-async: answer 202 at once, and the result under /v1/jobs", "string",
-                         "^respond-async$");
+    put_header_parameter(w, "RequestId", "X-Request-Id", "taken over into the answer and the log if it is 1 to 128 of "
+                         "A-Za-z0-9._-; else one is made", false);
+    put_header_parameter(w, "Timeout", "X-Request-Timeout", "seconds after which the answer is of no use", true);
+    put_header_parameter(w, "Prefer", "Prefer", "respond-async: answer 202 at once, and the result under /v1/jobs; other "
+                         "preferences are passed over", false);
     json_object_close(w);
     json_object_open(w, "responses");
     put_refusal(w, "Problem", "application/problem+json");
@@ -545,19 +544,26 @@ static void put_document(struct json_writer *w, const struct json *schemas)
     json_object_close(w);
 }
 
-int handle_openapi(struct server_context *server, const struct request *request, struct reply *reply)
+static struct kept *write_document(struct kept_slot *slot, struct infomask_error *err)
 {
     size_t size = (size_t)(openapi_schemas_end - openapi_schemas_begin);
-    struct infomask_error err;
     struct json *schemas;
     struct json_writer writer;
 
-    (void)server;
-    if (json_parse(openapi_schemas_begin, size, NULL, &schemas, &err) != INFOMASK_OK)
-        return reply_error(reply, request, &err);
+    if (json_parse(openapi_schemas_begin, size, NULL, &schemas, err) != INFOMASK_OK)
+        return NULL;
     json_writer_init(&writer, 0);
     put_document(&writer, schemas);
     json_free(schemas);
-    (void)reply_json(reply, request, 200, &writer);
-    return reply_tagged(reply, request);
+    return kept_write(slot, &writer, err);
+}
+
+int handle_openapi(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct infomask_error err;
+    struct kept *text = kept_get(&server->interface);
+
+    if (text == NULL)
+        text = write_document(&server->interface, &err);
+    return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/base/sha256.h"
 #include "server/request.h"
 
 #define DETAIL_SIZE 1024
@@ -35,13 +34,16 @@ void reply_fini(struct reply *reply)
     for (int i = 0; i < reply->header_count; i++)
         free(reply->headers[i].value);
     free(reply->owned);
+    kept_release(reply->kept);
     reply_init(reply);
 }
 
 static void set_body(struct reply *reply, int status, const char *content_type, const char *data, size_t size)
 {
     free(reply->owned);
+    kept_release(reply->kept);
     reply->owned = NULL;
+    reply->kept = NULL;
     reply->status = status;
     reply->content_type = content_type;
     reply->data = data;
@@ -102,20 +104,31 @@ bool etag_matches(const char *list, const char *tag)
     return false;
 }
 
-int reply_tagged(struct reply *reply, const struct request *request)
+static int add_tag(struct reply *reply, const struct request *request, const char *tag)
 {
-    char hash[SHA256_HEX], tag[24];
-
-    if (reply->status != 200)
-        return reply->status;
-    sha256_bytes(reply->data, reply->size, hash);
-    (void)snprintf(tag, sizeof tag, "\"%.16s\"", hash);
     reply_header(reply, "ETag", "%s", tag);
     reply_header(reply, "Cache-Control", "no-cache");
     /* the bytes stay: a 304 has the length that the 200 would have had, and the library sends no body with it */
     if (etag_matches(request->if_none_match, tag))
         reply->status = 304;
     return reply->status;
+}
+
+int reply_tagged(struct reply *reply, const struct request *request)
+{
+    char tag[ENTITY_TAG_SIZE];
+
+    if (reply->status != 200)
+        return reply->status;
+    entity_tag(reply->data, reply->size, tag);
+    return add_tag(reply, request, tag);
+}
+
+int reply_kept(struct reply *reply, const struct request *request, const char *content_type, struct kept *kept)
+{
+    set_body(reply, 200, content_type, kept->data, kept->size);
+    reply->kept = kept;
+    return add_tag(reply, request, kept->tag);
 }
 
 static bool is_v2(const struct request *request)

@@ -16,6 +16,7 @@
 
 #include "core/infomask.h"
 #include "server/json.h"
+#include "server/kept.h"
 #include "server/params.h"
 #include "server/views.h"
 
@@ -89,6 +90,7 @@ struct reply {
     const char *data;
     size_t size;
     char *owned;              /* freed with the reply: `data`, if it was malloc'ed */
+    struct kept *kept;        /* released with the reply: what `data` is of, if it is kept */
     struct reply_header headers[REPLY_MAX_HEADERS];
     int header_count;
     const char *code;         /* of a problem, for the log and the metrics; NULL: none */
@@ -110,6 +112,9 @@ int reply_static(struct reply *reply, int status, const char *content_type, cons
 int reply_empty(struct reply *reply, int status);
 /* Takes the writer's text as application/json; 500 if the writer failed. */
 int reply_json(struct reply *reply, const struct request *request, int status, struct json_writer *writer);
+
+/* 200 with a kept document (whose reference is taken) and its tag, or 304 as reply_tagged. */
+int reply_kept(struct reply *reply, const struct request *request, const char *content_type, struct kept *kept);
 
 /* Gives a filled 200 reply an ETag of its bytes, and makes it 304 if the client has them already (RFC 9110 13.1.2).
  * Returns the status. */

@@ -269,6 +269,7 @@ void server_free(struct server *server)
     keys_free(server->context.keys);
     rates_free(server->context.rates);
     cache_free(server->context.cache);
+    kept_fini(&server->context.interface);
     notify_close(&server->notify);
     if (server->signals >= 0)
         (void)close(server->signals);

@@ -23,6 +23,7 @@
 #include "core/base/pool.h"
 #include "core/base/status.h"
 #include "server/config.h"
+#include "server/kept.h"
 #include "server/models.h"
 
 struct metrics;
@@ -63,6 +64,7 @@ struct server_context {
     _Atomic bool draining;          /* answers end their connections */
     _Atomic size_t body_bytes;      /* bodies held in memory now */
     size_t body_memory;             /* and how many bytes may be */
+    struct kept_slot interface;     /* /openapi.json */
 };
 
 /* Blocks the signals that server_run waits for, in this thread and all that it makes, ignores SIGPIPE, and sets the

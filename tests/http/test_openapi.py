@@ -1,11 +1,14 @@
 """/openapi.json is complete (every route and parameter that the service has) and true (replies are as it says)."""
+import json
 import re
+import shutil
+import signal
 
 import jsonschema
 import pytest
 
 from conftest import CLASSIFY, ROOT
-from wire import form
+from wire import form, request
 
 TABLE = (ROOT / "server/routes.h").read_text()
 PARAMETERS = (ROOT / "server/params.h").read_text()
@@ -95,3 +98,58 @@ def test_entity_tags(server, path):
         assert again.get("Content-Length") in (None, first.get("Content-Length"))
     for value in ['"x"', tag[:-1], tag.strip('"'), ""]:
         assert server.ask(path=path, headers=[("If-None-Match", value)]).status == 200
+
+
+LABELS = "/v1/models/efficientnet-lite0/labels"
+
+
+def reload(server, sign):
+    server.signal(signal.SIGHUP)
+    assert sign in server.logged(sign)
+
+
+def model_folder(parent, source, name=None):
+    """A copy whose labels and description can be changed; the network is a link."""
+    document = json.loads((source / "model.json").read_text())
+    folder = parent / (name or document["name"])
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.onnx"))
+    (folder / "model.onnx").symlink_to(source / "model.onnx")
+    if name:
+        (folder / "model.json").write_text(json.dumps({**document, "name": name}))
+    return folder
+
+
+def test_labels_follow_a_reload(make_server, tmp_path):
+    """They are written once a loading; who still reads the former ones gets them whole."""
+    folder = model_folder(tmp_path, ROOT / "config/models/efficientnet-lite0")
+    server = make_server("--models-dir", tmp_path)
+    old, again = server.ask(path=LABELS), server.ask(path=LABELS)
+    assert old.body == again.body and old.get("ETag") == again.get("ETag")
+    head = server.ask("HEAD", LABELS)
+    assert head.get("Content-Length") == str(len(old.body)) and head.get("ETag") == old.get("ETag")
+    with server.connect() as slow:
+        slow.send(request("GET", LABELS) * 200)  # more than the system buffers
+        lines = (folder / "labels.txt").read_text().splitlines()
+        (folder / "labels.txt").write_text("\n".join(["a renamed class", *lines[1:]]) + "\n")
+        reload(server, "1 changed")
+        new = server.ask(path=LABELS, headers=[("If-None-Match", old.get("ETag"))])
+        assert new.status == 200 and new.json["labels"][0]["label"] == "a renamed class"
+        assert new.json["labels"][1:] == old.json["labels"][1:] and new.get("ETag") != old.get("ETag")
+        assert server.ask(path=LABELS, headers=[("If-None-Match", new.get("ETag"))]).status == 304
+        found = [slow.response() for _ in range(200)]
+    for response in found:
+        assert response.body == (old if response.get("ETag") == old.get("ETag") else new).body
+    assert found[0].body == old.body and found[-1].body == new.body
+
+
+def test_description_follows_the_default(make_server, tmp_path):
+    """The model stays loaded, but another one becomes the default."""
+    model_folder(tmp_path, ROOT / "config/models/digits")
+    server = make_server("--models-dir", tmp_path)
+    old = server.ask(path="/v1/models/digits")
+    assert old.json["default"] and server.ask(path="/v1/models/digits").body == old.body
+    model_folder(tmp_path, ROOT / "config/models/digits", "alpha")
+    reload(server, "1 added")
+    new = server.ask(path="/v1/models/digits", headers=[("If-None-Match", old.get("ETag"))])
+    assert new.status == 200 and new.json == {**old.json, "default": False}
+    assert server.ask(path="/v1/models/alpha").json["default"]

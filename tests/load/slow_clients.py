@@ -74,10 +74,14 @@ class Crowd:
                 self.epoll.register(slow.socket, select.EPOLLIN)
 
     def drip(self, now):
-        for fd, slow in list(self.alive.items()):
+        for slow in self.alive.values():
             if slow.kind != "reader":
                 slow.say(b"x")
-            elif now > slow.deadline + 0.5:  # from now on it reads what there is
+
+    def wake(self, now):
+        """Half a second after its deadline a reader reads what there is: it can't see its end before."""
+        for fd, slow in self.alive.items():
+            if slow.kind == "reader" and now > slow.deadline + 0.5:
                 slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
                 self.epoll.register(slow.socket, select.EPOLLIN)
                 slow.deadline += 1000
@@ -90,6 +94,7 @@ class Crowd:
             if now - dripped > 0.5:
                 self.drip(now)
                 dripped = now
+            self.wake(now)
             if not self.stop.is_set():
                 last = now + BODY + 3
             for fd, _ in self.epoll.poll(0.05):

@@ -118,6 +118,9 @@ static enum infomask_status take_tensor(struct infomask_session *session, const 
     float *own;
     enum infomask_status status = engine_prepare(session->engine, n, h, w, taps, &own, err);
 
+    if (status == INFOMASK_ARGUMENT)
+        error_prefix(err, "the input has H x W = %d x %d, the model is made for %d x %d", h, w, model->info.height,
+                     model->info.width);
     if (status != INFOMASK_OK)
         return status;
     if (model->spec.nhwc)

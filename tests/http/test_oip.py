@@ -181,6 +181,7 @@ X = [[[[0.0] * 8] * 8] * 3]
     ({"inputs": [{"name": "x", "shape": [1 << 20] * 4, "datatype": "FP32", "data": X}]}, (), 400, "2^30"),
     ({"inputs": [{"name": "x", "shape": [65, 1, 1, 1], "datatype": "FP32", "data": []}]}, (), 400, "64"),
     ({"inputs": [fp32(np.zeros((1, 3, 8, 8)))]}, (), 400, "binary_data_size"),
+    ({"inputs": [fp32(np.zeros((1, 3, 8, 9)), data=[0] * 216)]}, (), 400, "8 x 9, the model is made for 224 x 224"),
     ({"inputs": [fp32(np.zeros((1, 3, 8, 8)), parameters={"binary_data_size": 4})]}, (b"abcd",), 400, "768 bytes"),
     ({"inputs": [fp32(np.zeros((1, 1, 1, 1)), parameters={"binary_data_size": 4})]}, (b"\0\0\x80\x7f",), 400, "finite"),
     ({"inputs": [image(parameters={"binary_data_size": 4})]}, (b"\x09\0\0\0",), 400, "past the end"),

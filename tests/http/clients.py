@@ -131,13 +131,15 @@ def test_promtool_has_no_complaint(server):
 
 
 def test_schemathesis_finds_nothing(make_server, tmp_path):
-    """Requests made from the description, sound and broken: every answer is one that the description knows."""
+    """Requests made from the description, sound and broken: every answer is one that the description knows.
+    (One worker: its threads upset the parser of Python 3.11.)"""
     server = make_server("--state-dir", tmp_path, "--model", "digits", "--log-level", "error")
     done = subprocess.run([f"{BIN}/schemathesis", "run", f"{server.url}/openapi.json", "--max-examples",
-                           os.environ.get("EXAMPLES", "15"), "--seed", "1", "--workers", "2", "--request-timeout", "60",
+                           os.environ.get("EXAMPLES", "15"), "--seed", "1", "--workers", "1", "--request-timeout", "60",
                            "--continue-on-failure", "--no-color", "--exclude-checks", "positive_data_acceptance",
                            "--suppress-health-check", "all"],
-                          capture_output=True, text=True, cwd=tmp_path)
+                          capture_output=True, text=True, cwd=tmp_path,
+                          env={**os.environ, "SCHEMATHESIS_HOOKS": "clients_hooks", "PYTHONPATH": str(ROOT / "tests/http")})
     (ROOT / "build/schemathesis.log").write_text(done.stdout + done.stderr)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert server.ask("POST", CLASSIFY, PHOTO).status == 200

@@ -16,9 +16,13 @@ RESNET50 := build/resnet50.onnx
 $(RESNET50): tests/bench/make_resnet50.py $(BENCH_VENV)/.done
 	@$(BENCH_VENV)/bin/python $< $@
 
+QDQ := build/qdq.onnx
+$(QDQ): tests/bench/make_qdq.py $(BENCH_VENV)/.done $(MODEL)
+	@$(BENCH_VENV)/bin/python $< $(MODEL) $@ 2>&1 | grep -v pre-processing || [ -f $@ ]
+
 .PHONY: bench-engines
-bench-engines: model $(ENGINE_BENCH) $(RESNET50) ## our engine beside onnxruntime and OpenVINO, ends in the README's table; CASES=f32-1,bf16-2 SECONDS=12
-	$(Q)$(BENCH_VENV)/bin/python tests/bench/engines.py $(ENGINE_BENCH) $(MODEL) --resnet50 $(RESNET50) --markdown \
+bench-engines: model $(ENGINE_BENCH) $(RESNET50) $(QDQ) ## our engine beside onnxruntime and OpenVINO, ends in the README's table; CASES=f32-1,bf16-2 SECONDS=12
+	$(Q)$(BENCH_VENV)/bin/python tests/bench/engines.py $(ENGINE_BENCH) $(MODEL) --resnet50 $(RESNET50) --qdq $(QDQ) --markdown \
 		$(if $(CASES),--cases $(CASES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-layers

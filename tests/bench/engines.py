@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our engine beside onnxruntime and OpenVINO: the same network, input, threads and machine, run by run in turn.
 
-    engines.py BENCH MODEL [--resnet50 MODEL] [--cases NAME,...] [--seconds S] [--json FILE] [--markdown]
+    engines.py BENCH MODEL [--resnet50 MODEL] [--qdq MODEL] [--cases NAME,...] [--seconds S] [--json FILE] [--markdown]
 
 BENCH is the program built from engine_bench.c, MODEL the ONNX file.  The peers are read from the Python that runs this
 (`make bench-engines` makes a folder with them).  A round is some runs of each engine, after a pause that lets the
@@ -27,8 +27,8 @@ CASES = {  # name: ours (isa, precision), threads, batch, size, peers
     "f32-1-448": ("auto", "f32", 1, 1, 448, ("onnxruntime",)),
     "bf16-1": ("auto", "bf16", 1, 1, 224, ("onnxruntime", "openvino bf16")),
     "bf16-2": ("auto", "bf16", 2, 1, 224, ("onnxruntime", "openvino bf16")),
-    "int8-1": ("auto", "int8", 1, 1, 224, ("onnxruntime",)),  # after `make quantize`
-    "int8-2": ("auto", "int8", 2, 1, 224, ("onnxruntime",)),
+    "int8-1": ("auto", "int8", 1, 1, 224, ("onnxruntime", "onnxruntime int8")),  # after `make quantize`
+    "int8-2": ("auto", "int8", 2, 1, 224, ("onnxruntime", "onnxruntime int8")),
     "avx2-1": ("avx2", "f32", 1, 1, 224, ("onnxruntime",)),
     "blas-1": ("blas", "f32", 1, 1, 224, ("onnxruntime",)),
     "resnet50-1": ("auto", "f32", 1, 1, 224, ("onnxruntime",)),  # of make_resnet50.py
@@ -106,16 +106,19 @@ class OpenVino(Peer):
         self.memory_mb = rss_mb() - before
 
 
-def peer(name, model, threads, x):
-    return OnnxRuntime(model, threads, x) if name == "onnxruntime" else OpenVino(model, threads, x, name.split()[1])
+def peer(name, models, threads, x):
+    if name.startswith("onnxruntime"):
+        return OnnxRuntime(models[name], threads, x)
+    return OpenVino(models["onnxruntime"], threads, x, name.split()[1])
 
 
-def run_case(bench, model, case, seconds):
+def run_case(bench, models, case, seconds):
     isa, precision, threads, batch, size, peers = case  # isa auto: the best of this processor
     x = np.random.default_rng(0).uniform(-1, 1, (batch, 3, size, size)).astype(np.float32)
-    engines = {"ours": Ours(bench, model, isa, precision, threads, x)}
+    engines = {"ours": Ours(bench, models["onnxruntime"], isa, precision, threads, x)}
     for name in peers:
-        engines[name] = peer(name, model, threads, x)
+        if models.get(name, True):
+            engines[name] = peer(name, models, threads, x)
     reference = engines["onnxruntime"].output
     times = {name: [] for name in engines}
     count = {name: 1 for name in engines}
@@ -139,13 +142,14 @@ def run_case(bench, model, case, seconds):
 
 def markdown(results):
     """The README's table: least times, and the peer's as a multiple of ours."""
-    yield "| network, precision, ISA | threads | batch | size | ours, ms | onnxruntime f32, ms | ratio | OpenVINO, ms | ratio |"
+    yield ("| network, precision, ISA | threads | batch | size | ours, ms | onnxruntime f32, ms | ratio | "
+           "OpenVINO (int8: onnxruntime int8), ms | ratio |")
     yield "|---|---|---|---|---|---|---|---|---|"
     for name, rows in results.items():
         _, precision, threads, batch, size, peers = CASES[name]
         network = "ResNet-50" if name.startswith("resnet50") else "EfficientNet-Lite0"
         cells = [f"{network}, {precision}, {rows['ours']['isa']}", str(threads), str(batch), str(size), f"{rows['ours']['min_ms']:.2f}"]
-        for peer_name in ("onnxruntime", next((p for p in peers if p.startswith("openvino")), None)):
+        for peer_name in ("onnxruntime", peers[1] if len(peers) > 1 else None):
             row = rows.get(peer_name)
             cells += [f"{row['min_ms']:.2f}", f"{row['ratio_min']:.2f}"] if row else ["", ""]
         yield "| " + " | ".join(cells) + " |"
@@ -159,6 +163,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--json")
     parser.add_argument("--resnet50", help="without it, its cases are left out")
+    parser.add_argument("--qdq", help="onnxruntime's own int8 of MODEL, of make_qdq.py")
     parser.add_argument("--markdown", action="store_true", help="at the end, the table of the README")
     arguments = parser.parse_args()
     results = {}
@@ -168,7 +173,8 @@ def main():
         if model is None:
             continue
         try:
-            rows = run_case(arguments.bench, model, CASES[name], arguments.seconds)
+            models = {"onnxruntime": model, "onnxruntime int8": arguments.qdq}
+            rows = run_case(arguments.bench, models, CASES[name], arguments.seconds)
         except (RuntimeError, ImportError) as error:
             print(f"{name:14}left out: {error}")
             continue

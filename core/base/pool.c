@@ -1,7 +1,10 @@
-/* One slot per worker holds the loop that this worker has open.  A slot's ticket is generation << 32 | chunks << 16 |
- * next; a helper reads the ticket, then body and context, and claims chunk `next` by compare-and-swap: if the ticket
+/* One slot per worker holds the loop that this worker has open.  A slot's ticket is generation << 32 | back << 16 |
+ * front; a helper reads the ticket, then body, context and chunks, and claims a chunk by compare-and-swap: if the ticket
  * is still the same, so was the loop, because a new generation is published only when the old one's last chunk is
- * done.  Loops of more than 65,535 chunks are run in groups. */
+ * done.  Loops of more than 65,535 chunks are run in groups.
+ *
+ * Who opened the loop takes the front half first, helpers the back half, each in rising order, then what is left of the
+ * other's: so from loop to loop a core mostly finds what it reads in its own cache, where it wrote it. */
 #include "core/base/pool.h"
 
 #include <pthread.h>
@@ -19,6 +22,7 @@ struct slot {
     _Alignas(64) _Atomic uint64_t ticket;
     _Atomic(pool_body *) body;
     _Atomic(void *) context;
+    _Atomic uint32_t chunks;
     _Alignas(64) _Atomic uint32_t done;
 };
 
@@ -58,24 +62,29 @@ static inline void relax(void)
 #endif
 }
 
+/* Where the back half begins. */
+static uint32_t half_of(uint32_t chunks) { return (chunks + 1) / 2; }
+
 /* Claims and runs chunks of the slot's loop until none is left; true if it ran any. */
-static bool slot_work(struct slot *slot, int worker)
+static bool slot_work(struct slot *slot, int worker, bool owner)
 {
     bool any = false;
 
     for (;;) {
         uint64_t ticket = atomic_load_explicit(&slot->ticket, memory_order_acquire);
-        uint32_t next = (uint32_t)(ticket & MAX_CHUNKS), chunks = (uint32_t)(ticket >> 16 & MAX_CHUNKS);
+        uint32_t front = (uint32_t)(ticket & MAX_CHUNKS), back = (uint32_t)(ticket >> 16 & MAX_CHUNKS);
+        uint32_t chunks = atomic_load_explicit(&slot->chunks, memory_order_relaxed);
         pool_body *body = atomic_load_explicit(&slot->body, memory_order_relaxed);
         void *context = atomic_load_explicit(&slot->context, memory_order_relaxed);
+        bool in_front = front < half_of(chunks), in_back = back < chunks, take_front = in_front && (owner || !in_back);
 
-        if (next >= chunks)
+        if (!in_front && !in_back)
             return any;
-        if (!atomic_compare_exchange_weak_explicit(&slot->ticket, &ticket, ticket + 1, memory_order_acq_rel,
-                                                   memory_order_relaxed))
+        if (!atomic_compare_exchange_weak_explicit(&slot->ticket, &ticket, ticket + (take_front ? 1 : 1 << 16),
+                                                   memory_order_acq_rel, memory_order_relaxed))
             continue;
         self.inside = true;
-        body(context, (int)next, worker);
+        body(context, (int)(take_front ? front : back), worker);
         self.inside = false;
         atomic_fetch_add_explicit(&slot->done, 1, memory_order_release);
         any = true;
@@ -88,7 +97,7 @@ static bool help(struct pool *pool, int index)
 
     while (open != 0) {
         int bit = __builtin_ctzll(open);
-        if (slot_work(&pool->slot[bit], index))
+        if (slot_work(&pool->slot[bit], index, false))
             return true;
         open &= open - 1;
     }
@@ -263,8 +272,10 @@ static void loop_open(struct pool *pool, struct slot *slot, int chunks, pool_bod
 
     atomic_store_explicit(&slot->body, body, memory_order_relaxed);
     atomic_store_explicit(&slot->context, context, memory_order_relaxed);
+    atomic_store_explicit(&slot->chunks, (uint32_t)chunks, memory_order_relaxed);
     atomic_store_explicit(&slot->done, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->ticket, generation << 32 | (uint64_t)chunks << 16, memory_order_release);
+    atomic_store_explicit(&slot->ticket, generation << 32 | (uint64_t)half_of((uint32_t)chunks) << 16,
+                          memory_order_release);
     atomic_fetch_or(&pool->open, UINT64_C(1) << self.index);
     wake_sleepers(pool);
 }
@@ -274,7 +285,7 @@ static void loop_run(struct pool *pool, int chunks, pool_body *body, void *conte
     struct slot *slot = &pool->slot[self.index];
 
     loop_open(pool, slot, chunks, body, context);
-    (void)slot_work(slot, self.index);
+    (void)slot_work(slot, self.index, true);
     atomic_fetch_and(&pool->open, ~(UINT64_C(1) << self.index));
     for (int spins = 0; atomic_load_explicit(&slot->done, memory_order_acquire) < (uint32_t)chunks; spins++) {
         if (spins < WAIT_SPINS)

@@ -39,4 +39,4 @@ mutants: $(load_needs) ## 20,000 broken JPEG, PNG and WebP over HTTP; CASES=2000
 
 .PHONY: soak
 soak: $(load_needs) ## good and bad traffic for 20 minutes or HOURS=: memory, descriptors, threads
-	$(Q)$(load_python) tests/load/soak.py --minutes $(if $(HOURS),$$(( $(HOURS) * 60 )),$(or $(SOAK_MINUTES),20))
+	$(Q)$(load_python) tests/load/soak.py --minutes $(if $(HOURS),$$(awk 'BEGIN { print $(HOURS) * 60 }'),$(or $(SOAK_MINUTES),20))

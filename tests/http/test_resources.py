@@ -1,7 +1,7 @@
 """What happens when something that is always there is not: standard error, room on a disk, descriptors, a steady clock."""
+import contextlib
 import fcntl
 import json
-import contextlib
 import os
 import pathlib
 import select

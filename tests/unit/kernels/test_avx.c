@@ -9,10 +9,9 @@
 #include "core/base/random.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/number.h"
+#include "kernels/guarded.h"
 
 #define SEED 417u
-#define GUARD 64 /* floats before and behind an output, which no kernel may touch */
-#define POISON 1.0e30f
 #define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
 
 static struct random_stream rng;
@@ -33,24 +32,6 @@ static float *random_floats(size_t n, float scale)
         x[i] = (float)(random_unit(&rng) * 2 - 1) * scale;
     return x;
 }
-
-static float *guarded(size_t n)
-{
-    float *x = aligned_new((n + 2 * GUARD) * sizeof *x);
-    assert_non_null(x);
-    for (size_t i = 0; i < n + 2 * GUARD; i++)
-        x[i] = POISON;
-    return x + GUARD;
-}
-
-static void guards_hold(const float *x, size_t n)
-{
-    for (size_t i = 0; i < GUARD; i++)
-        if (x[i - GUARD] != POISON || x[n + i] != POISON)
-            fail_msg("written outside: %zu of %zu", i, n);
-}
-
-static void guarded_free(float *x) { aligned_free(x - GUARD); }
 
 static void close_to(const float *a, const float *b, size_t n, double tolerance, const char *what)
 {

@@ -4,13 +4,11 @@
 
 #include <math.h>
 
-#include "core/base/arena.h"
 #include "core/base/random.h"
 #include "core/kernels/kernels.h"
+#include "kernels/guarded.h"
 
 #define SEED 1985u
-#define GUARD 64
-#define POISON 1.0e30f
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
 static struct random_stream rng;
@@ -24,24 +22,13 @@ static int any_channels(void)
     return channels[between(0, largest - 1)];
 }
 
-static float *poisoned(size_t n)
-{
-    float *x = aligned_new((n + 2 * GUARD) * sizeof *x);
-    assert_non_null(x);
-    for (size_t i = 0; i < n + 2 * GUARD; i++)
-        x[i] = POISON;
-    return x + GUARD;
-}
-
 static float *random_floats(size_t n, double most)
 {
-    float *x = poisoned(n);
+    float *x = guarded(n);
     for (size_t i = 0; i < n; i++)
         x[i] = (float)((2 * random_unit(&rng) - 1) * most);
     return x;
 }
-
-static void release(const float *x) { aligned_free((void *)(uintptr_t)(x - GUARD)); }
 
 static void compare(const struct kernel_table *table, const char *what, const float *got, const double *want, size_t n,
                     double tolerance)
@@ -49,8 +36,7 @@ static void compare(const struct kernel_table *table, const char *what, const fl
     for (size_t i = 0; i < n; i++)
         if (!(fabs((double)got[i] - want[i]) <= tolerance * (1 + fabs(want[i]))))
             fail_msg("%s, %s: element %zu of %zu is %.9g, not %.9g", table->name, what, i, n, (double)got[i], want[i]);
-    for (size_t i = 0; i < GUARD; i++)
-        assert_true(got[n + i] >= POISON && *(got - 1 - i) >= POISON);
+    guards_hold(got, n);
 }
 
 static double clamped(double v, const struct kernel_epilogue *e)
@@ -113,18 +99,18 @@ static void one_depthwise(void)
         want[i] = depthwise_at(&d, (int)i / d.c / d.out_w, (int)i / d.c % d.out_w, (int)i % d.c);
     for (int isa = 0; isa < KERNEL_ISAS; isa++) {
         const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
-        float *y = poisoned(n);
+        float *y = guarded(n);
         d.y = y;
         if (table != NULL) {
             table->depthwise(&d);
             compare(table, "depthwise", y, want, n, 1e-5);
         }
-        release(y);
+        guarded_free(y);
     }
     free(want);
-    release(x);
-    release(bias);
-    release(w);
+    guarded_free(x);
+    guarded_free(bias);
+    guarded_free(w);
 }
 
 static void depthwise_is_the_convolution(void **state)
@@ -206,7 +192,7 @@ static void multiply(const struct kernel_winograd *w, const float *g, float *pro
 static void run_winograd(const struct kernel_table *table, struct kernel_winograd w, const float *g, const double *want)
 {
     size_t elements = (size_t)((w.m + 2) * (w.m + 2) * w.count), n = (size_t)(w.out_h * w.out_w * w.n);
-    float *v = poisoned(elements * (size_t)w.c), *products = poisoned(elements * (size_t)w.n), *y = poisoned(n);
+    float *v = guarded(elements * (size_t)w.c), *products = guarded(elements * (size_t)w.n), *y = guarded(n);
 
     w.v = v;
     table->winograd_input(&w);
@@ -215,9 +201,9 @@ static void run_winograd(const struct kernel_table *table, struct kernel_winogra
     w.y = y;
     table->winograd_output(&w);
     compare(table, w.m == 2 ? "F(2x2)" : "F(4x4)", y, want, n, 3e-5);
-    release(v);
-    release(products);
-    release(y);
+    guarded_free(v);
+    guarded_free(products);
+    guarded_free(y);
 }
 
 static void one_winograd(void)
@@ -238,10 +224,10 @@ static void one_winograd(void)
         if (kernels_get((enum kernel_isa)isa) != NULL)
             run_winograd(kernels_get((enum kernel_isa)isa), w, g, want);
     free(want);
-    release(x);
-    release(bias);
-    release(g);
-    release(residual);
+    guarded_free(x);
+    guarded_free(bias);
+    guarded_free(g);
+    guarded_free(residual);
 }
 
 static void winograd_is_the_convolution(void **state)

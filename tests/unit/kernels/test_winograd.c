@@ -4,36 +4,23 @@
 
 #include <math.h>
 
-#include "core/base/arena.h"
 #include "core/base/random.h"
 #include "core/kernels/kernels.h"
+#include "kernels/guarded.h"
 
 #define SEED 2015u
-#define GUARD 64
-#define POISON 1.0e30f
 
 static struct random_stream rng;
 
 static int between(int low, int high) { return low + (int)random_below(&rng, (uint32_t)(high - low + 1)); }
 
-static float *poisoned(size_t n)
-{
-    float *x = aligned_new((n + 2 * GUARD) * sizeof *x);
-    assert_non_null(x);
-    for (size_t i = 0; i < n + 2 * GUARD; i++)
-        x[i] = POISON;
-    return x + GUARD;
-}
-
 static float *random_floats(size_t n)
 {
-    float *x = poisoned(n);
+    float *x = guarded(n);
     for (size_t i = 0; i < n; i++)
         x[i] = (float)(2 * random_unit(&rng) - 1);
     return x;
 }
-
-static void release(const float *x) { aligned_free((void *)(uintptr_t)(x - GUARD)); }
 
 /* The same values, and nothing written around them. */
 static void same(const float *a, const float *b, size_t n, double tolerance, const char *what)
@@ -41,8 +28,7 @@ static void same(const float *a, const float *b, size_t n, double tolerance, con
     for (size_t i = 0; i < n; i++)
         if (!(fabs((double)a[i] - (double)b[i]) <= tolerance * (1 + fabs((double)b[i]))))
             fail_msg("%s: element %zu of %zu is %.9g, not %.9g", what, i, n, (double)a[i], (double)b[i]);
-    for (size_t i = 0; i < GUARD; i++)
-        assert_true(a[n + i] >= POISON && *(a - 1 - i) >= POISON);
+    guards_hold(a, n);
 }
 
 static struct kernel_winograd random_shape(void)
@@ -69,7 +55,7 @@ static struct kernel_winograd random_shape(void)
 static void input_matches(const struct kernel_table *table, struct kernel_winograd w)
 {
     size_t n = (size_t)((w.m + 2) * (w.m + 2)) * (size_t)w.count * (size_t)w.c;
-    float *got = poisoned(n), *want = poisoned(n);
+    float *got = guarded(n), *want = guarded(n);
 
     w.x = random_floats((size_t)(w.h * w.w * w.c));
     w.v = want;
@@ -77,9 +63,9 @@ static void input_matches(const struct kernel_table *table, struct kernel_winogr
     w.v = got;
     table->winograd_input(&w);
     same(got, want, n, 1e-5, "input transform");
-    release(w.x);
-    release(got);
-    release(want);
+    guarded_free(w.x);
+    guarded_free(got);
+    guarded_free(want);
 }
 
 /* Channels in two parts, as chunks cut them. */
@@ -87,7 +73,7 @@ static void output_matches(const struct kernel_table *table, struct kernel_winog
 {
     size_t elements = (size_t)((w.m + 2) * (w.m + 2)) * (size_t)w.count * (size_t)w.n;
     size_t n = (size_t)(w.out_h * w.out_w) * (size_t)w.n;
-    float *got = poisoned(n), *want = poisoned(n);
+    float *got = guarded(n), *want = guarded(n);
 
     w.products = random_floats(elements);
     w.bias = between(0, 1) ? random_floats((size_t)w.n) : NULL;
@@ -101,13 +87,13 @@ static void output_matches(const struct kernel_table *table, struct kernel_winog
     w.n1 = w.n;
     table->winograd_output(&w);
     same(got, want, n, 2e-5, "output transform");
-    release(w.products);
+    guarded_free(w.products);
     if (w.bias != NULL)
-        release(w.bias);
+        guarded_free(w.bias);
     if (w.residual != NULL)
-        release(w.residual);
-    release(got);
-    release(want);
+        guarded_free(w.residual);
+    guarded_free(got);
+    guarded_free(want);
 }
 
 static void transforms_match(void **state)

@@ -98,15 +98,6 @@ double info_entropy(const double *log_q, size_t k)
     return fmax(sum, 0);
 }
 
-double info_kl(const double *log_q, const double *log_t, size_t k)
-{
-    double uniform = -log((double)k), sum = 0;
-
-    for (size_t y = 0; y < k; y++)
-        sum += exp(log_q[y]) * (log_q[y] - (log_t != NULL ? log_t[y] : uniform));
-    return fmax(sum, 0);
-}
-
 void info_kl_entropy(const double *log_q, const double *log_t, size_t k, double *kl, double *entropy)
 {
     double uniform = -log((double)k), sum = 0, minus = 0;
@@ -118,6 +109,14 @@ void info_kl_entropy(const double *log_q, const double *log_t, size_t k, double 
     }
     *kl = fmax(sum, 0);
     *entropy = fmax(minus, 0);
+}
+
+double info_kl(const double *log_q, const double *log_t, size_t k)
+{
+    double kl, entropy;
+
+    info_kl_entropy(log_q, log_t, k, &kl, &entropy);
+    return kl;
 }
 
 double info_unsmoothed(double q, double eps, size_t k)

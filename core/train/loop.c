@@ -369,6 +369,13 @@ static enum infomask_status report_epoch(struct loop *loop, struct infomask_trai
     return INFOMASK_OK;
 }
 
+static enum infomask_status check_passes(const struct loop *loop, struct infomask_error *err)
+{
+    if (loop->net->failed)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a layer's packed weights");
+    return INFOMASK_OK;
+}
+
 /* One epoch, its report and its checkpoint. */
 static enum infomask_status do_epoch(struct loop *loop, struct infomask_train_epoch *report, struct infomask_error *err)
 {
@@ -384,10 +391,10 @@ static enum infomask_status do_epoch(struct loop *loop, struct infomask_train_ep
     report->images_per_second = loop->train.count / report->seconds;
     report->rate = train_rate(&loop->rule, (done->epoch + 1) * steps - 1, steps * (uint64_t)o->epochs);
     status = report_epoch(loop, report, err);
+    if (status == INFOMASK_OK)
+        status = check_passes(loop, err);
     if (status == INFOMASK_OK && !isfinite(report->loss))
         status = error_set(err, INFOMASK_BAD_DATA, "the loss is not finite any more: a smaller rate helps");
-    if (status == INFOMASK_OK && loop->net->failed)
-        status = error_set(err, INFOMASK_MEMORY, "no memory for a layer's packed weights");
     if (status != INFOMASK_OK)
         return status;
     done->history[done->epoch++] = *report;
@@ -448,6 +455,7 @@ static void put_prior_into_logits(struct loop *loop)
 static enum infomask_status hand_out(struct loop *loop, struct infomask_trained *trained, struct infomask_error *err)
 {
     size_t k = (size_t)loop->train.classes;
+    enum infomask_status status;
 
     trained->classes = loop->train.classes;
     trained->height = loop->train.shape.h;
@@ -463,10 +471,9 @@ static enum infomask_status hand_out(struct loop *loop, struct infomask_trained 
         trained->prior[i] = exp(loop->log_prior[i]);
     memcpy(trained->held_out_labels, loop->held_out.labels, (size_t)loop->held_out.count * sizeof(int));
     hold_out(loop, trained->held_out);
-    if (loop->net->failed)
-        return error_set(err, INFOMASK_MEMORY, "no memory for a layer's packed weights");
-    if (loop->options->output == NULL)
-        return INFOMASK_OK;
+    status = check_passes(loop, err);
+    if (status != INFOMASK_OK || loop->options->output == NULL)
+        return status;
     if (loop->options->pc_softmax && loop->options->label_smoothing > 0)
         put_prior_into_logits(loop);
     return train_export(loop->net, loop->options->output, !loop->options->keep_norms, err);

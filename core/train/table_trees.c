@@ -140,9 +140,11 @@ static uint8_t bin_of(const float *borders, size_t bins, float x)
 static void add_row(struct forest *forest, size_t row, float *counts)
 {
     const float *x = forest->fit->matrix->x + row * forest->width;
+    uint8_t *bins = forest->bins + forest->count * forest->width;
+    size_t count = forest->bin_count;
 
     for (size_t j = 0; j < forest->width; j++)
-        forest->bins[forest->count * forest->width + j] = bin_of(forest->borders + j * (forest->bin_count - 1), forest->bin_count, x[j]);
+        bins[j] = bin_of(forest->borders + j * (count - 1), count, x[j]);
     forest->labels[forest->count] = forest->fit->data->labels[row];
     counts[forest->fit->data->labels[row]] += 1;
     forest->count++;

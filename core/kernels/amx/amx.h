@@ -51,11 +51,16 @@ static inline struct amx_walk amx_walk_of(const struct kernel_weights *w)
 
 static inline int amx_panel_tiles(const struct kernel_weights *w, int panel) { return w->n - panel * PANEL > 16 ? 2 : 1; }
 
+/* Bytes from one panel to the next. */
+static inline ptrdiff_t amx_panel_bytes(const struct amx_walk *walk)
+{
+    return (ptrdiff_t)walk->parts * walk->steps * 2 * TILE_BYTES;
+}
+
 /* The sums of each column's weights (U8), behind the panels. */
 static inline int32_t *amx_column_sums(const struct kernel_weights *w, const struct amx_walk *walk)
 {
-    const size_t tiles = (size_t)panels_of(w->n) * 2 * (size_t)walk->parts * (size_t)walk->steps;
-    return (int32_t *)(void *)((char *)w->data + tiles * TILE_BYTES);
+    return (int32_t *)(void *)((char *)w->data + panels_of(w->n) * amx_panel_bytes(walk));
 }
 
 /* Products that tiles are for; AVX-512 takes the others: float32, and windows of many rows of next to nothing. */

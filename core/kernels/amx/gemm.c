@@ -9,7 +9,6 @@
 /* By hand: the compiler's own tile loads do not say that they read memory. */
 #define TILE_LOAD(tile, p, stride) \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(p), "r"((ptrdiff_t)(stride)) : "memory")
-#define PANELS_FIRST_BYTES (256 << 10)
 #define TILE_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile ::: "memory")
 #define TILE_STORE(tile, p, stride) \
     __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(p), "r"((ptrdiff_t)(stride)) : "memory")
@@ -127,7 +126,7 @@ static void stage(const struct kernel_gemm *g, const char *a, int rows, ptrdiff_
 static void block_panels(const struct kernel_gemm *g, struct block *b, struct ahead *ahead, int m, int panel0, int panel1)
 {
     const struct kernel_weights *w = g->weights;
-    const ptrdiff_t size = element_size(g->out), panel_bytes = (ptrdiff_t)b->walk->parts * b->walk->steps * 2 * TILE_BYTES;
+    const ptrdiff_t size = element_size(g->out), panel_bytes = amx_panel_bytes(b->walk);
     struct tile t = {.a_scale = g->a_scale, .a_zero = g->a_zero, .c_row = g->c_row * size,
                      .residual_row = g->residual_row * size, .out = g->out, .epilogue = &g->epilogue,
                      .out_scale = g->c_scale, .out_zero = g->c_zero};
@@ -166,13 +165,14 @@ static void block_begin(const struct kernel_gemm *g, struct block *b, int m, cha
     b->rows = rows;
 }
 
+#define PANELS_FIRST_BYTES (256 << 10)
+
 /* Weights that a second-level cache shares with nothing else are read once, for all rows of a panel; smaller ones stay
  * there while A and C are walked once. */
 static bool panels_first(const struct kernel_gemm *g, const struct amx_walk *walk)
 {
-    const ptrdiff_t panel = (ptrdiff_t)walk->parts * walk->steps * 2 * TILE_BYTES;
-
-    return !walk->staged && g->m > BLOCK_ROWS && panel * (g->panel1 - g->panel0) > PANELS_FIRST_BYTES;
+    return !walk->staged && g->m > BLOCK_ROWS &&
+           amx_panel_bytes(walk) * (g->panel1 - g->panel0) > PANELS_FIRST_BYTES;
 }
 
 static void multiply(const struct kernel_gemm *g)

@@ -32,7 +32,7 @@ static void pack_column(const struct kernel_weights *weights, int n, struct colu
     const struct amx_walk walk = amx_walk_of(weights);
     const int panel = n / PANEL, tiles = amx_panel_tiles(weights, panel);
     const size_t part_bytes = (size_t)walk.steps * (size_t)tiles * TILE_BYTES;
-    char *tile = (char *)weights->data + (size_t)panel * (size_t)walk.parts * (size_t)walk.steps * 2 * TILE_BYTES;
+    char *tile = (char *)weights->data + panel * amx_panel_bytes(&walk);
     int32_t sum = 0;
 
     tile += n % PANEL / 16 * TILE_BYTES + n % 16 * 4;

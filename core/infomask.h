@@ -28,7 +28,8 @@ struct infomask_limits {
     int min_side;          /* 8 */
     int max_scans;         /* of a progressive JPEG: 100 */
     size_t decoder_memory; /* 256 MiB */
-    bool (*expired)(void *context); /* polled during long work; true ends it with INFOMASK_DEADLINE.  May be NULL */
+    /* polled during long work, perhaps by two threads at a time; true ends it with INFOMASK_DEADLINE.  May be NULL */
+    bool (*expired)(void *context);
     void *deadline_context;
 };
 struct infomask_limits infomask_default_limits(void);

@@ -33,9 +33,9 @@ void image_fini(struct image *image)
     *image = (struct image){0};
 }
 
-enum infomask_status decode_deadline(const struct decoding *d)
+enum infomask_status decode_deadline(struct infomask_error *err)
 {
-    return error_set(d->err, INFOMASK_DEADLINE, "the time for this request ended while the image was decoded");
+    return error_set(err, INFOMASK_DEADLINE, "the time for this request ended while the image was decoded");
 }
 
 static int scaled(int side, int numerator) { return (side * numerator + 7) / 8; } /* as libjpeg rounds: up */
@@ -57,13 +57,14 @@ static struct image_region scale_region(const struct image_region *region, int n
 
 static enum infomask_status decode(const void *data, size_t size, const struct image_limits *limits,
                                    const struct image_info *info, int numerator, const struct image_region *region,
-                                   struct image *image, struct infomask_error *err)
+                                   struct pool *pool, struct image *image, struct infomask_error *err)
 {
     enum infomask_status (*const decoders[])(struct decoding *) = {
         [IMAGE_JPEG] = decode_jpeg, [IMAGE_PNG] = decode_png, [IMAGE_WEBP] = decode_webp};
     int width = scaled(info->width, numerator), height = scaled(info->height, numerator);
     struct image_region needed = {0, 0, width, height};
-    struct decoding d = {data, size, limits, info, numerator, {0}, 0, 0, image, err};
+    struct decoding d = {.data = data, .size = size, .limits = limits, .info = info, .numerator = numerator,
+                         .pool = pool, .image = image, .err = err};
     enum infomask_status status;
 
     if (region != NULL) {
@@ -86,8 +87,8 @@ static enum infomask_status decode(const void *data, size_t size, const struct i
 }
 
 enum infomask_status image_decode_scaled(const void *data, size_t size, const struct image_limits *limits,
-                                         int numerator, const struct image_region *region, struct image *image,
-                                         struct infomask_error *err)
+                                         int numerator, const struct image_region *region, struct pool *pool,
+                                         struct image *image, struct infomask_error *err)
 {
     struct image_info info;
     enum infomask_status status;
@@ -101,11 +102,11 @@ enum infomask_status image_decode_scaled(const void *data, size_t size, const st
     if (numerator < 1 || numerator > 8 || (info.format != IMAGE_JPEG && numerator != 8))
         return error_set(err, INFOMASK_ARGUMENT, "a %s image cannot be decoded at %d/8 of its size",
                          image_format_name(info.format), numerator);
-    return decode(data, size, limits, &info, numerator, region, image, err);
+    return decode(data, size, limits, &info, numerator, region, pool, image, err);
 }
 
 enum infomask_status image_decode(const void *data, size_t size, const struct image_limits *limits,
                                   struct image *image, struct infomask_error *err)
 {
-    return image_decode_scaled(data, size, limits, 8, NULL, image, err);
+    return image_decode_scaled(data, size, limits, 8, NULL, NULL, image, err);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/pool.h"
 #include "core/image/image.h"
 
 /* One decoding.  The image is allocated, in the viewer's orientation and at the final scale; a decoder fills it. */
@@ -17,6 +18,7 @@ struct decoding {
     int numerator;                /* JPEG: of 8 */
     struct image_region needed;   /* in stored, scaled pixels; the rest may stay undefined */
     int stored_width, stored_height; /* scaled */
+    struct pool *pool;               /* or NULL */
     struct image *image;
     struct infomask_error *err;
 };
@@ -29,7 +31,7 @@ static inline bool decode_expired(const struct decoding *d)
 {
     return d->limits->expired != NULL && d->limits->expired(d->limits->deadline_context);
 }
-enum infomask_status decode_deadline(const struct decoding *d); /* INFOMASK_DEADLINE with its sentence */
+enum infomask_status decode_deadline(struct infomask_error *err); /* INFOMASK_DEADLINE with its sentence */
 
 /* Rows can be written where they end up. */
 static inline bool decode_in_place(const struct decoding *d) { return d->info->orientation == 1; }

@@ -127,7 +127,7 @@ static int read_header(struct png_reader *r)
 static void read_row(struct png_reader *r, uint8_t *row)
 {
     if (decode_expired(r->d))
-        fail(r, decode_deadline(r->d));
+        fail(r, decode_deadline(r->d->err));
     png_read_row(r->png, row, NULL);
 }
 

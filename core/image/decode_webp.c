@@ -16,7 +16,7 @@ static enum infomask_status feed(struct decoding *d, WebPIDecoder *decoder)
     while (given < d->size) {
         VP8StatusCode code;
         if (decode_expired(d))
-            return decode_deadline(d);
+            return decode_deadline(d->err);
         given = d->size - given < PORTION ? d->size : given + PORTION;
         code = WebPIUpdate(decoder, d->data, given);
         if (code == VP8_STATUS_OK)

@@ -22,7 +22,8 @@ struct image_limits {
     int min_side;          /* 8 */
     int max_scans;         /* of a progressive JPEG: 100 */
     size_t decoder_memory; /* bytes that a decoder may take beside the output: 256 MiB */
-    /* called now and then while decoding with `deadline_context`; true stops it (INFOMASK_DEADLINE).  May be NULL. */
+    /* called now and then while decoding with `deadline_context` (by two threads at a time where a pool is given); true
+     * stops it (INFOMASK_DEADLINE).  May be NULL. */
     bool (*expired)(void *context);
     void *deadline_context;
 };
@@ -51,13 +52,15 @@ enum infomask_status image_probe(const void *data, size_t size, const struct ima
 enum infomask_status image_decode(const void *data, size_t size, const struct image_limits *limits,
                                   struct image *image, struct infomask_error *err);
 /* A JPEG at numerator/8 of its size by the decoder's scaled DCT (1..8); other formats only at 8.  With a region (in
- * pixels of the unscaled, oriented photo) only what it needs need be decoded; pixels outside are then undefined. */
+ * pixels of the unscaled, oriented photo) only what it needs need be decoded; pixels outside are then undefined.  An
+ * idle thread of the pool (may be NULL) decodes the lower part of a baseline JPEG meanwhile; the pixels are the same. */
+struct pool;
 struct image_region {
     int left, top, width, height;
 };
 enum infomask_status image_decode_scaled(const void *data, size_t size, const struct image_limits *limits,
-                                         int numerator, const struct image_region *region, struct image *image,
-                                         struct infomask_error *err);
+                                         int numerator, const struct image_region *region, struct pool *pool,
+                                         struct image *image, struct infomask_error *err);
 void image_fini(struct image *image);
 /* Uninitialised pixels of that size. */
 enum infomask_status image_init(struct image *image, int width, int height, int channels, struct infomask_error *err);
@@ -83,7 +86,8 @@ struct image_region image_view_region(const struct image_info *info, const struc
  * the view to resample the image by.  info is image_probe's. */
 enum infomask_status image_decode_view(const void *data, size_t size, const struct image_limits *limits,
                                        const struct image_info *info, const struct image_view *view,
-                                       struct image *image, struct image_view *scaled, struct infomask_error *err);
+                                       struct pool *pool, struct image *image, struct image_view *scaled,
+                                       struct infomask_error *err);
 
 /* Resamples to 8-bit RGB, [out_height, out_width, 3]; alpha is put over white first. */
 enum infomask_status image_resample(const struct image *image, const struct image_view *view, uint8_t *out,
@@ -96,7 +100,6 @@ struct image_normalise {
 };
 /* Resample and normalise straight into the network's tensor: out [out_height, out_width, channels], 3 or 1 (GRAY:
  * ITU-R 601 luma as Pillow's convert("L")).  pool may be NULL; same bits for any thread count. */
-struct pool;
 enum infomask_status image_tensor(const struct image *image, const struct image_view *view,
                                   const struct image_normalise *normalise, struct pool *pool, float *out,
                                   struct infomask_error *err);

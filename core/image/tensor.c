@@ -95,13 +95,14 @@ struct image_region image_view_region(const struct image_info *info, const struc
 
 enum infomask_status image_decode_view(const void *data, size_t size, const struct image_limits *limits,
                                        const struct image_info *info, const struct image_view *view,
-                                       struct image *image, struct image_view *scaled, struct infomask_error *err)
+                                       struct pool *pool, struct image *image, struct image_view *scaled,
+                                       struct infomask_error *err)
 {
     int numerator = image_view_scale(info, view);
     struct image_region region = image_view_region(info, view, numerator);
 
     *scaled = image_view_scaled(view, numerator);
-    return image_decode_scaled(data, size, limits, numerator, &region, image, err);
+    return image_decode_scaled(data, size, limits, numerator, &region, pool, image, err);
 }
 
 static enum infomask_status check(const struct image *image, const struct image_view *view, struct infomask_error *err)

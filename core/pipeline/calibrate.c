@@ -117,7 +117,7 @@ static void look_at_photo(void *context, int i, int worker)
     if (err->status == INFOMASK_OK)
         err->status = infomask_photo_open(bytes, size, job->options->limits, &photo, err);
     if (err->status == INFOMASK_OK)
-        err->status = photo_image(photo, 8, &image, NULL, err);
+        err->status = photo_image(photo, 8, NULL, &image, NULL, err);
     infomask_photo_close(photo);
     free(bytes);
 }

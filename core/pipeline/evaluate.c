@@ -447,7 +447,7 @@ enum infomask_status infomask_score_faithfulness(struct infomask_session *sessio
 {
     struct trial t = {.session = session, .photo = photo, .before = classification, .target = target, .probe = *photo};
     double pmi, p = 0, before = exp(classification->log_probability[target]);
-    enum infomask_status status = photo_image(photo, 8, &t.image, NULL, err);
+    enum infomask_status status = photo_image(photo, 8, session->pool, &t.image, NULL, err);
 
     memset(t.probe.scaled, 0, sizeof t.probe.scaled);
     if (status == INFOMASK_OK)

@@ -504,7 +504,7 @@ static enum infomask_status filter_init(struct filter *f, struct infomask_error 
 {
     const struct infomask_mask_options *options = &f->options->mask;
     size_t k = f->before->classes;
-    enum infomask_status status = photo_image(f->photo, 8, &f->image, &f->out->timing, err);
+    enum infomask_status status = photo_image(f->photo, 8, f->session->pool, &f->image, &f->out->timing, err);
 
     if (status != INFOMASK_OK)
         return status;

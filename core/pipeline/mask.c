@@ -224,7 +224,7 @@ static enum infomask_status plan_strokes(struct mask_plan *plan, struct infomask
     plan->strokes = false;
     if (plan->rule != INFOMASK_THRESHOLD_WINDOW || plan->options->no_refine || !canvas)
         return INFOMASK_OK;
-    return strokes_mark(plan->photo, NULL, &plan->strokes, timing, err);
+    return strokes_mark(plan->photo, plan->session->pool, NULL, &plan->strokes, timing, err);
 }
 
 static enum infomask_status plan_targets(struct mask_plan *plan, struct infomask_error *err)

@@ -77,7 +77,7 @@ enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_ma
 enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_error *err);
 /* Is the photo strokes on a flat background?  Then marks [height, width] (may be NULL) is MASK_STROKE on the strokes
  * and MASK_RIM on fainter pixels. */
-enum infomask_status strokes_mark(struct infomask_photo *photo, uint8_t *marks, bool *flat,
+enum infomask_status strokes_mark(struct infomask_photo *photo, struct pool *pool, uint8_t *marks, bool *flat,
                                   struct infomask_timing *timing, struct infomask_error *err);
 /* Cuts mask->pixels of a canvas: the strokes of each target, whole.  Runs the network. */
 enum infomask_status strokes_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);

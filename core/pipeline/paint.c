@@ -34,7 +34,7 @@ enum infomask_status paint_guide(const struct mask_plan *plan, int h, int w, flo
     enum infomask_status status = bytes == NULL || values == NULL ? no_memory(err) : INFOMASK_OK;
 
     if (status == INFOMASK_OK)
-        status = photo_image(plan->photo, numerator, &image, timing, err);
+        status = photo_image(plan->photo, numerator, plan->session->pool, &image, timing, err);
     if (status == INFOMASK_OK) {
         view = image_view_whole(image->width, image->height, w, h);
         view.filter = IMAGE_BILINEAR;

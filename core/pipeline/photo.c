@@ -80,7 +80,7 @@ void infomask_photo_whole(struct infomask_photo *photo) { photo->whole = true; }
 
 /* Decodes into the slot; region NULL: all of it. */
 static enum infomask_status decode(struct infomask_photo *photo, int numerator, const struct image_region *region,
-                                   struct infomask_timing *timing, struct infomask_error *err)
+                                   struct pool *pool, struct infomask_timing *timing, struct infomask_error *err)
 {
     struct photo_picture *picture = &photo->scaled[numerator];
     double start = pipeline_now();
@@ -89,7 +89,8 @@ static enum infomask_status decode(struct infomask_photo *photo, int numerator, 
     if (region != NULL && region->width == photo->info.width && region->height == photo->info.height)
         region = NULL;
     picture_fini(picture);
-    status = image_decode_scaled(photo->bytes, photo->size, &photo->limits, numerator, region, &picture->image, err);
+    status = image_decode_scaled(photo->bytes, photo->size, &photo->limits, numerator, region, pool,
+                                 &picture->image, err);
     if (status == INFOMASK_OK && region != NULL) {
         picture->partial = true;
         picture->region = *region;
@@ -99,14 +100,14 @@ static enum infomask_status decode(struct infomask_photo *photo, int numerator, 
     return status;
 }
 
-enum infomask_status photo_image(struct infomask_photo *photo, int numerator, const struct image **image,
-                                 struct infomask_timing *timing, struct infomask_error *err)
+enum infomask_status photo_image(struct infomask_photo *photo, int numerator, struct pool *pool,
+                                 const struct image **image, struct infomask_timing *timing, struct infomask_error *err)
 {
     struct photo_picture *picture = &photo->scaled[numerator];
     enum infomask_status status = INFOMASK_OK;
 
     if (picture->image.pixels == NULL || picture->partial)
-        status = decode(photo, numerator, NULL, timing, err);
+        status = decode(photo, numerator, NULL, pool, timing, err);
     *image = &picture->image;
     return status;
 }
@@ -154,7 +155,7 @@ enum infomask_status pipeline_tensor(struct infomask_session *session, struct in
     double start, across, down;
 
     if (!covers(picture, &region))
-        status = decode(photo, numerator, photo->whole ? NULL : &region, timing, err);
+        status = decode(photo, numerator, photo->whole ? NULL : &region, session->pool, timing, err);
     if (status != INFOMASK_OK)
         return status;
     start = pipeline_now();

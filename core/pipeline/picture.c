@@ -160,7 +160,7 @@ static enum infomask_status encode_overlay(const struct infomask_mask *mask, str
     struct scaled_map map = {0};
     struct overlay overlay = {0};
     const struct image *image;
-    enum infomask_status status = photo_image(photo, 8, &image, NULL, err);
+    enum infomask_status status = photo_image(photo, 8, NULL, &image, NULL, err);
 
     if (status == INFOMASK_OK)
         status = cells_init(&map, mask, nats ? options->unit : 1, err);

@@ -24,9 +24,10 @@ struct infomask_photo {
     struct photo_picture scaled[9]; /* by numerator of 8; [8] is the photo itself */
 };
 
-/* The whole photo at numerator/8 of its size, decoded on first need; the photo keeps it.  timing may be NULL. */
-enum infomask_status photo_image(struct infomask_photo *photo, int numerator, const struct image **image,
-                                 struct infomask_timing *timing, struct infomask_error *err);
+/* The whole photo at numerator/8 of its size, decoded on first need (by idle threads of the pool too); the photo keeps
+ * it.  pool and timing may be NULL. */
+enum infomask_status photo_image(struct infomask_photo *photo, int numerator, struct pool *pool,
+                                 const struct image **image, struct infomask_timing *timing, struct infomask_error *err);
 /* Gives the decoded pictures back, but not the bytes. */
 void photo_forget(struct infomask_photo *photo);
 

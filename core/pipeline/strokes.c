@@ -55,13 +55,13 @@ static struct greys look_at_greys(const struct image *image, size_t n)
     return g;
 }
 
-enum infomask_status strokes_mark(struct infomask_photo *photo, uint8_t *marks, bool *flat,
+enum infomask_status strokes_mark(struct infomask_photo *photo, struct pool *pool, uint8_t *marks, bool *flat,
                                    struct infomask_timing *timing, struct infomask_error *err)
 {
     const struct image *image;
     struct greys greys;
     size_t n;
-    enum infomask_status status = photo_image(photo, 8, &image, timing, err);
+    enum infomask_status status = photo_image(photo, 8, pool, &image, timing, err);
 
     if (status != INFOMASK_OK)
         return status;
@@ -250,9 +250,9 @@ enum infomask_status strokes_paint(const struct mask_plan *plan, struct infomask
     enum infomask_status status = marks == NULL || scratch == NULL ? no_memory(err) : INFOMASK_OK;
 
     if (status == INFOMASK_OK)
-        status = strokes_mark(plan->photo, marks, &flat, &mask->timing, err);
+        status = strokes_mark(plan->photo, plan->session->pool, marks, &flat, &mask->timing, err);
     if (status == INFOMASK_OK)
-        status = photo_image(plan->photo, 8, &verdicts.image, &mask->timing, err);
+        status = photo_image(plan->photo, 8, plan->session->pool, &verdicts.image, &mask->timing, err);
     for (int i = 0; i < plan->count && status == INFOMASK_OK; i++)
         if (!mask->saliency->layers[i].empty)
             status = paint_target(&verdicts, i, marks, scratch, mask, err);

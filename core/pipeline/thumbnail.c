@@ -40,7 +40,7 @@ enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, 
     *encoded = (struct infomask_encoded){.content_type = "image/jpeg"};
     if (pixels == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a small picture");
-    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, &image, &scaled, err);
+    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL, &image, &scaled, err);
     if (status == INFOMASK_OK) {
         status = image_resample(&image, &scaled, pixels, err);
         image_fini(&image);
@@ -66,7 +66,7 @@ enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int wid
     if (values == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a small picture");
     view.filter = IMAGE_BICUBIC;
-    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, &image, &scaled, err);
+    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL, &image, &scaled, err);
     if (status == INFOMASK_OK) {
         status = image_tensor(&image, &scaled, &plain, NULL, values, err);
         image_fini(&image);

@@ -336,7 +336,8 @@ static enum infomask_status follow_path(struct forest *forest, struct table_path
 
 static enum infomask_status forest_init(struct forest *forest, struct infomask_error *err)
 {
-    size_t n = forest->fit->data->n, k = forest->k, width = forest->width, nodes = (size_t)1 << (DEPTH - 1), rows, binned;
+    size_t n = forest->fit->data->n, k = forest->k, width = forest->width, nodes = (size_t)1 << (DEPTH - 1);
+    size_t rows = 0, binned = 0;
     float *sample = malloc(SAMPLE * sizeof *sample);
     bool fits = checked_mul3(n, 2 * k, sizeof(float), &rows) && checked_mul(n, width, &binned);
 

@@ -112,10 +112,10 @@ static void a_cut_below_the_view_is_seen(void **state)
     for (int i = 0; i < 2; i++) {
         struct file file = file_load("images", i == 0 ? "large-2x2.jpg" : "large-1x1-restart.jpg");
         assert_int_equal(image_probe(file.data, file.size, NULL, &info, NULL), INFOMASK_OK);
-        assert_int_equal(image_decode_scaled(file.data, file.size, NULL, 8, &top, &image, NULL), INFOMASK_OK);
+        assert_int_equal(image_decode_scaled(file.data, file.size, NULL, 8, &top, NULL, &image, NULL), INFOMASK_OK);
         image_fini(&image);
         for (size_t size = file.size - 1; size > file.size * 3 / 4; size -= 7)
-            assert_int_equal(image_decode_scaled(file.data, size, NULL, 8, &top, &image, NULL), INFOMASK_BAD_IMAGE);
+            assert_int_equal(image_decode_scaled(file.data, size, NULL, 8, &top, NULL, &image, NULL), INFOMASK_BAD_IMAGE);
         free(file.data);
     }
 }

@@ -80,8 +80,15 @@ void server_block_signals(void)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)mallopt(M_ARENA_MAX, 2);
+}
+
+/* Reading the models takes and gives back large blocks, which must not leave a heap full of holes: pages of holes are
+ * touched again one by one, and the service seems to grow for hours.  So the heap only takes them from now on. */
+static void settle_heap(void)
+{
     (void)mallopt(M_MMAP_THRESHOLD, MOST_HEAP_BLOCK);
     (void)mallopt(M_TRIM_THRESHOLD, MOST_HEAP_TOP);
+    (void)malloc_trim(0);
 }
 
 static const char *scheme(const struct listener *listener)
@@ -250,7 +257,7 @@ enum infomask_status server_start(struct server *server, const struct server_par
         status = http_create(context, server->connections, NULL, NULL, &server->http, err);
     if (status == INFOMASK_OK && *context->config->tls_certificate != '\0')
         status = create_tls(server, &server->tls, err);
-    (void)malloc_trim(0); /* what the reading of the models left */
+    settle_heap();
     return status;
 }
 

@@ -317,8 +317,9 @@ static void read_part(void *context, int part, int worker)
     free(r.strip);
 }
 
-/* The parts take equally long where two thirds of the time goes to the entropy-coded data: t + 3 (b - t) for the first
- * reader, which skips t rows and decodes up to row b, as for the second, 2 b + 3 (e - b).  (Skipping counts 2.) */
+/* Entropy-coded data takes two thirds of the time.  If a row that is skipped costs 2 and one that is decoded 3, then the
+ * first reader (skips to the top t, decodes to the border b) needs 2 t + 3 (b - t), the second (skips to the border,
+ * decodes to the end e) 2 b + 3 (e - b): the same for b = (3 e + t) / 4. */
 static void share(struct jpeg_shared *shared)
 {
     const struct image_region *needed = &shared->d->needed;

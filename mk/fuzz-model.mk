@@ -13,4 +13,4 @@ $(FUZZ_MODEL): tests/fuzz/fuzz_model.c $(wildcard core/graph/*.[ch] core/base/*.
 fuzz-model: $(FUZZ_MODEL) ## fuzz the model reader for MINUTES=5 (needs clang)
 	@mkdir -p build/fuzz/model
 	$(FUZZ_MODEL) -max_total_time=$$(( $(MINUTES) * 60 )) -max_len=8192 -rss_limit_mb=1024 -timeout=10 \
-		-artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/model tests/data/onnx
+		-artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/model tests/data/onnx tests/fuzz/corpus/model

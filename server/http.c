@@ -347,6 +347,7 @@ static void on_end(void *context, struct MHD_Connection *connection, void **requ
     if (exchange == NULL)
         return;
     *request = NULL;
+    (void)atomic_load(&exchange->handed_back); /* all that the worker wrote was written before it */
     if (exchange->call != NULL && exchange->headed) /* status 0: cut before there was an answer */
         log_request(exchange, exchange->queued && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     connections_phase(http->connections, exchange->fd, CONNECTION_IDLE);

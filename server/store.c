@@ -40,6 +40,30 @@ static enum infomask_status execute(struct store_connection *connection, const c
     return code == SQLITE_OK ? INFOMASK_OK : failed(connection, code, err);
 }
 
+static enum infomask_status prepare(struct store_connection *connection, const char *sql, sqlite3_stmt **statement,
+                                    struct infomask_error *err)
+{
+    int code = sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+
+    return code == SQLITE_OK ? INFOMASK_OK : failed(connection, code, err);
+}
+
+/* Nothing happens outside of a transaction. */
+static void roll_back(struct store_connection *connection)
+{
+    if (sqlite3_get_autocommit(connection->db))
+        return;
+    (void)sqlite3_step(connection->rollback);
+    (void)sqlite3_reset(connection->rollback);
+}
+
+/* A transaction that is still open is one whose rolling back failed. */
+static enum infomask_status begin(struct store_connection *connection, const char *sql, struct infomask_error *err)
+{
+    roll_back(connection);
+    return execute(connection, sql, err);
+}
+
 /* A number that a pragma answers; -1 on failure. */
 static int64_t pragma(struct store_connection *connection, const char *sql)
 {
@@ -86,6 +110,8 @@ static enum infomask_status set_up(struct store_connection *connection, const ch
         (void)snprintf(text, sizeof text, "PRAGMA max_page_count = %llu", (unsigned long long)(max_bytes / PAGE + 1));
         status = execute(connection, text, err);
     }
+    if (status == INFOMASK_OK)
+        status = prepare(connection, "ROLLBACK", &connection->rollback, err);
     if (status != INFOMASK_OK)
         return status;
     found = pragma(connection, "PRAGMA user_version");
@@ -122,18 +148,19 @@ void store_disconnect(struct store_connection *connection)
     for (int i = 0; connection->statements != NULL && i < connection->count; i++)
         (void)sqlite3_finalize(connection->statements[i]);
     free(connection->statements);
+    (void)sqlite3_finalize(connection->rollback);
     (void)sqlite3_close(connection->db);
     *connection = (struct store_connection){0};
 }
 
 enum infomask_status store_begin(struct store_connection *connection, struct infomask_error *err)
 {
-    return execute(connection, "BEGIN IMMEDIATE", err);
+    return begin(connection, "BEGIN IMMEDIATE", err);
 }
 
 enum infomask_status store_begin_read(struct store_connection *connection, struct infomask_error *err)
 {
-    return execute(connection, "BEGIN", err);
+    return begin(connection, "BEGIN", err);
 }
 
 enum infomask_status store_end(struct store_connection *connection, enum infomask_status status,
@@ -143,27 +170,21 @@ enum infomask_status store_end(struct store_connection *connection, enum infomas
         (void)sqlite3_reset(connection->statements[i]);
     if (status == INFOMASK_OK)
         status = execute(connection, "COMMIT", err);
-    if (status != INFOMASK_OK && !sqlite3_get_autocommit(connection->db))
-        (void)sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
+    if (status != INFOMASK_OK)
+        roll_back(connection);
     return status;
 }
 
 sqlite3_stmt *store_statement(struct store_connection *connection, int n, struct infomask_error *err)
 {
     sqlite3_stmt **statement = &connection->statements[n];
-    int code;
 
     if (*statement != NULL) {
         (void)sqlite3_reset(*statement);
         (void)sqlite3_clear_bindings(*statement);
         return *statement;
     }
-    code = sqlite3_prepare_v3(connection->db, connection->sql[n], -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
-    if (code != SQLITE_OK) {
-        (void)failed(connection, code, err);
-        return NULL;
-    }
-    return *statement;
+    return prepare(connection, connection->sql[n], statement, err) == INFOMASK_OK ? *statement : NULL;
 }
 
 enum infomask_status store_step(struct store_connection *connection, sqlite3_stmt *statement, bool *row,

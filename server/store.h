@@ -20,6 +20,7 @@ struct store_connection {
     sqlite3_stmt **statements; /* [count], prepared on first use */
     const char *const *sql;
     int count;
+    sqlite3_stmt *rollback; /* prepared ahead: it is needed when there is no memory to prepare it */
 };
 
 /* Opens `path` and, on a file that is new, runs `schema`.  sql [count]: the statements that will be asked for by number;

@@ -225,8 +225,8 @@ static enum infomask_status check_attributes(struct onnx_import *im, const struc
     for (size_t i = 0; i < im->node->n_attribute; i++) {
         const Onnx__AttributeProto *a = im->node->attribute[i];
         size_t length = strlen(text_of(a->name));
-        const char *at = length ? strstr(operator->attributes, a->name) : NULL;
-        while (at && !(at[-1] == ' ' && at[length] == ' '))
+        const char *at = length && !strchr(a->name, ' ') ? strstr(operator->attributes, a->name) : NULL;
+        while (at && !(at[-1] == ' ' && at[length] == ' ')) /* the list begins and ends with a space */
             at = strstr(at + 1, a->name);
         if (!at)
             return onnx_unsupported(im, "attribute '%s' is not supported", shown_name(text_of(a->name)).text);

@@ -55,6 +55,9 @@ def refusals():
     net = small()
     net.then("Relu", mood=3)
     refuse("attribute", unsupported, "attribute 'mood'", net)
+    net = small()
+    net.then("AveragePool", **{" auto_pad": 3})  # as it stands at the start of the list of known ones
+    refuse("attribute_space", unsupported, "attribute ' auto_pad'", net)
     refuse("opset_old", unsupported, "opset 6", small(), change=lambda m: setattr(m.opset_import[0], "version", 6))
     refuse("opset_new", unsupported, "opset 99", small(), change=lambda m: setattr(m.opset_import[0], "version", 99))
     refuse("ir", unsupported, "IR version 99", small(), change=lambda m: setattr(m, "ir_version", 99))

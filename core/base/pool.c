@@ -1,7 +1,8 @@
 /* One slot per worker holds the loop that this worker has open.  A slot's ticket is generation << 32 | back << 16 |
- * front; a helper reads the ticket, then body, context and chunks, and claims a chunk by compare-and-swap: if the ticket
- * is still the same, so was the loop, because a new generation is published only when the old one's last chunk is
- * done.  Loops of more than 65,535 chunks are run in groups.
+ * front; a helper reads the ticket, then body, context and chunks, and claims a chunk by compare-and-swap.  A new loop
+ * first closes the slot, by a ticket with nothing to claim, then writes the fields, then opens it: whoever has read a
+ * field of the new loop under an old ticket must find the ticket changed, as the fields are released after the closing
+ * and acquired before the swap.  Loops of more than 65,535 chunks are run in groups.
  *
  * Who opened the loop takes the front half first, helpers the back half, each in rising order, then what is left of the
  * other's: so from loop to loop a core mostly finds what it reads in its own cache, where it wrote it. */
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 
 #define MAX_CHUNKS 0xffff
+#define CLOSED UINT64_C(0xffffffff) /* front and back beyond any loop */
 #define IDLE_SPINS 4000 /* looks for work before sleeping: about 0.1 to 0.2 ms */
 #define WAIT_SPINS 2000 /* before a waiting caller yields its core */
 
@@ -73,9 +75,9 @@ static bool slot_work(struct slot *slot, int worker, bool owner)
     for (;;) {
         uint64_t ticket = atomic_load_explicit(&slot->ticket, memory_order_acquire);
         uint32_t front = (uint32_t)(ticket & MAX_CHUNKS), back = (uint32_t)(ticket >> 16 & MAX_CHUNKS);
-        uint32_t chunks = atomic_load_explicit(&slot->chunks, memory_order_relaxed);
-        pool_body *body = atomic_load_explicit(&slot->body, memory_order_relaxed);
-        void *context = atomic_load_explicit(&slot->context, memory_order_relaxed);
+        uint32_t chunks = atomic_load_explicit(&slot->chunks, memory_order_acquire);
+        pool_body *body = atomic_load_explicit(&slot->body, memory_order_acquire);
+        void *context = atomic_load_explicit(&slot->context, memory_order_acquire);
         bool in_front = front < half_of(chunks), in_back = back < chunks, take_front = in_front && (owner || !in_back);
 
         if (!in_front && !in_back)
@@ -270,9 +272,10 @@ static void loop_open(struct pool *pool, struct slot *slot, int chunks, pool_bod
 {
     uint64_t generation = (atomic_load_explicit(&slot->ticket, memory_order_relaxed) >> 32) + 1;
 
-    atomic_store_explicit(&slot->body, body, memory_order_relaxed);
-    atomic_store_explicit(&slot->context, context, memory_order_relaxed);
-    atomic_store_explicit(&slot->chunks, (uint32_t)chunks, memory_order_relaxed);
+    atomic_store_explicit(&slot->ticket, generation << 32 | CLOSED, memory_order_relaxed);
+    atomic_store_explicit(&slot->body, body, memory_order_release);
+    atomic_store_explicit(&slot->context, context, memory_order_release);
+    atomic_store_explicit(&slot->chunks, (uint32_t)chunks, memory_order_release);
     atomic_store_explicit(&slot->done, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->ticket, generation << 32 | (uint64_t)half_of((uint32_t)chunks) << 16,
                           memory_order_release);

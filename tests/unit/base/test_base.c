@@ -139,6 +139,34 @@ static void every_chunk_runs_once(void **state)
     }
 }
 
+/* Loops of very different lengths, one upon the other, each with a context of its own: a helper that comes late to one
+ * must not take a chunk of the next for one of it. */
+static void short_and_long_loops(void *context)
+{
+    struct pool *pool = context;
+    struct sum sums[2] = {{.pool = pool}, {.pool = pool}};
+
+    for (int round = 0; round < 60000; round++) {
+        int chunks = round % 2 == 0 ? 2 + round % 3 : 30 + round % 61;
+        struct sum *sum = &sums[round % 2];
+        pool_for(pool, chunks, count_chunk, sum);
+        for (int i = 0; i < 128; i++)
+            if (atomic_exchange(&sum->count[i], 0) != (i < chunks))
+                fail_msg("round %d: chunk %d of %d did not run once", round, i, chunks);
+    }
+}
+
+static void a_late_helper_takes_nothing(void **state)
+{
+    (void)state;
+    for (int threads = 2; threads <= 4; threads++) {
+        struct pool *pool;
+        assert_int_equal(pool_create(&pool, threads, NULL, NULL, NULL), INFOMASK_OK);
+        pool_run(pool, short_and_long_loops, pool);
+        pool_free(pool);
+    }
+}
+
 struct task_loop {
     struct pool_task task;
     struct sum *sum;
@@ -191,6 +219,7 @@ int main(void)
         cmocka_unit_test(arena_hands_out_aligned_blocks), cmocka_unit_test(sha256_of_abc),
         cmocka_unit_test(philox_known_answers),      cmocka_unit_test(random_moments),
         cmocka_unit_test(every_chunk_runs_once),     cmocka_unit_test(many_tasks_share_the_workers),
+        cmocka_unit_test(a_late_helper_takes_nothing),
         cmocka_unit_test(bad_thread_counts_are_refused),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -35,6 +35,7 @@
 #define MOST_HEAP_BLOCK (2 << 20) /* a photo as the network sees it is below: its pages stay from request to request, ... */
 #define MOST_HEAP_TOP (8 << 20)   /* ... as do those at the heap's end; each that comes anew costs a fault */
 #define TRIM_MS 10000        /* idle time after which memory goes back to the system */
+#define TRIM_BUSY_MS 60000   /* and time between two returns of what is free, when it is never idle */
 #define FRESH_MS 500         /* a drain waits this long for the first request of a connection that it accepted */
 
 struct server {
@@ -47,6 +48,7 @@ struct server {
     bool lingering;     /* refused clients are still sending */
     bool paused;        /* accepting, for a tick: out of descriptors */
     double busy_ms;     /* when there was last something to do */
+    double trimmed_ms;  /* when memory was last given back under traffic */
     bool trimmed;
     struct notify notify;
     struct pool_task reload;
@@ -435,14 +437,19 @@ static bool take_signals(struct server *server)
     return end;
 }
 
-/* Memory of a burst goes back to the system once nothing happens. */
-static void trim_when_idle(struct server *server)
+/* Memory of a burst goes back to the system once nothing happens; under steady traffic, where that never is, the pages
+ * that are free by now go back from time to time, or the holes of the heap add up for hours. */
+static void trim_memory(struct server *server)
 {
     double now = view_clock_ms();
 
     if (in_flight(server) > 0) {
         server->busy_ms = now;
         server->trimmed = false;
+        if (now - server->trimmed_ms > TRIM_BUSY_MS) {
+            server->trimmed_ms = now;
+            (void)malloc_trim(0);
+        }
     } else if (!server->trimmed && now - server->busy_ms > TRIM_MS) {
         server->trimmed = true;
         if (server->context.models != NULL)
@@ -496,7 +503,7 @@ static bool turn(struct server *server, bool accepting)
     jobs_expire(server->context.jobs);
     async_expire(server->context.async);
     end_retired(server);
-    trim_when_idle(server);
+    trim_memory(server);
     watch_workers(server);
     return (wait[0].revents & POLLIN) && take_signals(server);
 }
@@ -561,7 +568,7 @@ enum server_end server_run(struct server *server, FILE *out)
 {
     enum server_end end;
 
-    server->busy_ms = view_clock_ms();
+    server->busy_ms = server->trimmed_ms = view_clock_ms();
     announce(server, out);
     while (!turn(server, true))
         ;

@@ -78,15 +78,15 @@ def test_an_estimate_is_what_the_photos_say(service):
     entropy = math.log(3)
     value = state["mutual_information"]
     assert state["samples"] == value["limit_samples"] == 6
-    assert state["label_entropy"] == pytest.approx(entropy, abs=1e-9)
-    assert value["estimate"] == pytest.approx(entropy + sum(log_q) / 6, abs=1e-9)
-    assert state["calibration"]["log_loss"] == pytest.approx(-sum(log_q) / 6, abs=1e-9)
-    assert state["plug_in"] == pytest.approx(sum(information) / 6, abs=1e-9)
-    assert state["overconfidence"] == pytest.approx(state["plug_in"] - value["estimate"], abs=1e-9)
+    assert state["label_entropy"] == pytest.approx(entropy, abs=1e-6)
+    assert value["estimate"] == pytest.approx(entropy + sum(log_q) / 6, abs=1e-6)
+    assert state["calibration"]["log_loss"] == pytest.approx(-sum(log_q) / 6, abs=1e-6)
+    assert state["plug_in"] == pytest.approx(sum(information) / 6, abs=1e-6)
+    assert state["overconfidence"] == pytest.approx(state["plug_in"] - value["estimate"], abs=1e-6)
     assert max(value["lower_limit"], value["lower_limit_t"]) < value["estimate"]
     for row in state["classes"]:
-        assert row["mean_pmi"] == pytest.approx((pmi[row["index"]] + pmi[row["index"] + 3]) / 2, abs=1e-9)
-    assert sum(row["information"] for row in state["classes"]) / 3 == pytest.approx(value["estimate"], abs=1e-9)
+        assert row["mean_pmi"] == pytest.approx((pmi[row["index"]] + pmi[row["index"] + 3]) / 2, abs=1e-6)
+    assert sum(row["information"] for row in state["classes"]) / 3 == pytest.approx(value["estimate"], abs=1e-6)
     assert state["suspect_threshold"] == pytest.approx(-math.log(6)) and state["expected_suspects"] == pytest.approx(1)
     assert state["suspects"] == sorted(state["suspects"], key=lambda s: s["pmi"])
     assert all(s["pmi"] <= state["suspect_threshold"] for s in state["suspects"])
@@ -259,7 +259,7 @@ def classify_noise(server, seeds, query=""):
 
 
 def test_traffic_is_a_window_of_information(make_server, tmp_path):
-    server = make_server("--state-dir", tmp_path)
+    server = make_server("--state-dir", tmp_path, *conftest.PATIENT)
     empty = traffic(server)
     assert (empty["total"], empty["window"], empty["information"], empty["alarm"]) == (0, 0, None, None)
     values = classify_noise(server, range(40))
@@ -281,7 +281,7 @@ def test_traffic_is_a_window_of_information(make_server, tmp_path):
     state = traffic(server)
     base = state["baseline"]
     assert base["estimate"] == estimate and base["samples"] == 35
-    assert base["plug_in"] == pytest.approx(numpy.mean(values[:35]), abs=1e-9)
+    assert base["plug_in"] == pytest.approx(numpy.mean(values[:35]), abs=1e-6)
     error = base["deviation"] * math.sqrt(1 / 40 + 1 / 35)
     assert state["z"] == pytest.approx((state["information"] - base["plug_in"]) / error) and state["alarm"] is False
     metrics = server.ask(path="/metrics").text

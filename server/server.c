@@ -36,7 +36,7 @@
 #define MOST_HEAP_TOP (8 << 20)   /* ... as do those at the heap's end; each that comes anew costs a fault */
 #define TRIM_MS 10000        /* idle time after which memory goes back to the system */
 #define TRIM_BUSY_MS 60000   /* and time between two returns of what is free, when it is never idle */
-#define FRESH_MS 500         /* a drain waits this long for the first request of a connection that it accepted */
+#define FRESH_MS 1500        /* a drain waits this long for the first request of a connection that it accepted */
 
 struct server {
     struct server_context context;

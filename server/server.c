@@ -48,8 +48,7 @@ struct server {
     bool lingering;     /* refused clients are still sending */
     bool paused;        /* accepting, for a tick: out of descriptors */
     double busy_ms;     /* when there was last something to do */
-    double trimmed_ms;  /* when memory was last given back under traffic */
-    bool trimmed;
+    double trimmed_ms;  /* when memory was last given back */
     struct notify notify;
     struct pool_task reload;
     _Atomic bool reloading;
@@ -445,13 +444,12 @@ static void trim_memory(struct server *server)
 
     if (in_flight(server) > 0) {
         server->busy_ms = now;
-        server->trimmed = false;
         if (now - server->trimmed_ms > TRIM_BUSY_MS) {
             server->trimmed_ms = now;
             (void)malloc_trim(0);
         }
-    } else if (!server->trimmed && now - server->busy_ms > TRIM_MS) {
-        server->trimmed = true;
+    } else if (server->trimmed_ms <= server->busy_ms && now - server->busy_ms > TRIM_MS) {
+        server->trimmed_ms = now;
         if (server->context.models != NULL)
             models_trim(server->context.models);
         (void)malloc_trim(0);

@@ -195,9 +195,10 @@ static void read_rows(struct jpeg_reader *r, int x, int y0, int y1)
     struct jpeg_decompress_struct *c = &r->cinfo;
     bool cmyk = c->out_color_space == JCS_CMYK, in_place = decode_in_place(r->d) && !cmyk;
     size_t stride = (size_t)c->output_width * (size_t)c->output_components;
+    bool strip = r->strip == NULL && (!in_place || (int)c->output_scanline < y0);
     JSAMPROW rows[STRIP_ROWS];
 
-    if (r->strip == NULL && (r->strip = malloc(stride * STRIP_ROWS)) == NULL)
+    if (strip && (r->strip = malloc(stride * STRIP_ROWS)) == NULL)
         fail(r, error_set(r->err, INFOMASK_MEMORY, "no memory to decode the JPEG"));
     while ((int)c->output_scanline < y1) {
         int y = (int)c->output_scanline, end = y < y0 ? y0 : y1, got = 0;

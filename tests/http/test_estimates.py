@@ -16,6 +16,8 @@ from conftest import encode
 
 BASE = "/v1/estimates"
 JSON = [("Content-Type", "application/json")]
+# OpenBLAS rounds a photo's float32 sums by the size of its batch
+CLOSE = 1e-6 if conftest.ENVIRONMENT.get("INFOMASK_ISA") == "blas" else 1e-9
 
 
 def photo(seed):
@@ -78,15 +80,15 @@ def test_an_estimate_is_what_the_photos_say(service):
     entropy = math.log(3)
     value = state["mutual_information"]
     assert state["samples"] == value["limit_samples"] == 6
-    assert state["label_entropy"] == pytest.approx(entropy, abs=1e-6)
-    assert value["estimate"] == pytest.approx(entropy + sum(log_q) / 6, abs=1e-6)
-    assert state["calibration"]["log_loss"] == pytest.approx(-sum(log_q) / 6, abs=1e-6)
-    assert state["plug_in"] == pytest.approx(sum(information) / 6, abs=1e-6)
-    assert state["overconfidence"] == pytest.approx(state["plug_in"] - value["estimate"], abs=1e-6)
+    assert state["label_entropy"] == pytest.approx(entropy, abs=1e-9)
+    assert value["estimate"] == pytest.approx(entropy + sum(log_q) / 6, abs=CLOSE)
+    assert state["calibration"]["log_loss"] == pytest.approx(-sum(log_q) / 6, abs=CLOSE)
+    assert state["plug_in"] == pytest.approx(sum(information) / 6, abs=CLOSE)
+    assert state["overconfidence"] == pytest.approx(state["plug_in"] - value["estimate"], abs=1e-9)
     assert max(value["lower_limit"], value["lower_limit_t"]) < value["estimate"]
     for row in state["classes"]:
-        assert row["mean_pmi"] == pytest.approx((pmi[row["index"]] + pmi[row["index"] + 3]) / 2, abs=1e-6)
-    assert sum(row["information"] for row in state["classes"]) / 3 == pytest.approx(value["estimate"], abs=1e-6)
+        assert row["mean_pmi"] == pytest.approx((pmi[row["index"]] + pmi[row["index"] + 3]) / 2, abs=CLOSE)
+    assert sum(row["information"] for row in state["classes"]) / 3 == pytest.approx(value["estimate"], abs=1e-9)
     assert state["suspect_threshold"] == pytest.approx(-math.log(6)) and state["expected_suspects"] == pytest.approx(1)
     assert state["suspects"] == sorted(state["suspects"], key=lambda s: s["pmi"])
     assert all(s["pmi"] <= state["suspect_threshold"] for s in state["suspects"])
@@ -281,7 +283,7 @@ def test_traffic_is_a_window_of_information(make_server, tmp_path):
     state = traffic(server)
     base = state["baseline"]
     assert base["estimate"] == estimate and base["samples"] == 35
-    assert base["plug_in"] == pytest.approx(numpy.mean(values[:35]), abs=1e-6)
+    assert base["plug_in"] == pytest.approx(numpy.mean(values[:35]), abs=CLOSE)
     error = base["deviation"] * math.sqrt(1 / 40 + 1 / 35)
     assert state["z"] == pytest.approx((state["information"] - base["plug_in"]) / error) and state["alarm"] is False
     metrics = server.ask(path="/metrics").text

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/settings/places.h"
 #include "cli/cli.h"
-#include "cli/places.h"
 
 #define CODE_PARAM 1000
 #define CODE_SETTING 2000

@@ -1,13 +1,13 @@
-/* GNU long options of a command: its own flags, the parameters of the service (server/params.h) and the settings
- * (server/config.h), each with dashes or underscores; and the help text made from the same tables. */
+/* GNU long options of a command: its own flags, the parameters of the service (app/settings/params.h) and the settings
+ * (app/settings/config.h), each with dashes or underscores; and the help text made from the same tables. */
 #ifndef CLI_ARGUMENTS_H
 #define CLI_ARGUMENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "server/config.h"
-#include "server/params.h"
+#include "app/settings/config.h"
+#include "app/settings/params.h"
 
 /* A flag of the command itself. */
 struct cli_flag {

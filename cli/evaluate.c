@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/settings/files.h"
 #include "cli/cli.h"
-#include "cli/npy.h"
+#include "cli/read/npy.h"
 #include "cli/work.h"
-#include "server/files.h"
 
 enum { FLAG_IMAGES = 300, FLAG_MASKS, FLAG_MAPS, FLAG_TARGETS, FLAG_QUICK, FLAG_JSON };
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/settings/places.h"
 #include "cli/cli.h"
-#include "cli/places.h"
 #include "cli/quantize.h"
 #include "cli/work.h"
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "server/views.h"
+#include "app/view/views.h"
 
 #define BAR 24
 #define EVERY_MS 200

@@ -9,13 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/model/training_record.h"
+#include "app/settings/files.h"
 #include "cli/cli.h"
-#include "cli/photo_list.h"
+#include "cli/read/photo_list.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
 #include "core/infomask_train.h"
-#include "server/files.h"
-#include "server/model_record.h"
 
 #define FILE_NAME "model.int8"
 #define MOST_KEPT 64

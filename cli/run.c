@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
-#include "cli/npy.h"
+#include "cli/read/npy.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
 

@@ -1,21 +1,21 @@
 /* infomask serve: the parts of the service put together. */
-#include "server/server.h"
+#include "server/daemon/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "app/settings/files.h"
+#include "app/settings/places.h"
+#include "app/state/estimates.h"
+#include "app/state/traffic.h"
 #include "cli/cli.h"
-#include "cli/places.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
-#include "server/confine.h"
-#include "server/estimates.h"
-#include "server/files.h"
-#include "server/log.h"
-#include "server/sockets.h"
-#include "server/traffic.h"
+#include "server/daemon/confine.h"
+#include "server/http/sockets.h"
+#include "server/observe/log.h"
 
 static bool take(void *context, int letter, const char *value)
 {

@@ -7,7 +7,7 @@
 #include "cli/work.h"
 #include "core/base/cpu.h"
 #include "core/infomask.h"
-#include "server/confine.h"
+#include "server/daemon/confine.h"
 
 #ifndef INFOMASK_LIBRARIES /* the Makefile asks pkg-config */
 #define INFOMASK_LIBRARIES "unknown"

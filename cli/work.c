@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/settings/files.h"
+#include "app/settings/places.h"
 #include "cli/cli.h"
-#include "cli/places.h"
 #include "core/base/cpu.h"
 #include "core/base/pool.h"
-#include "server/files.h"
 
 /* ---- Threads and model ------------------------------------------------------------------------------------------------ */
 

@@ -3,12 +3,12 @@
 #ifndef CLI_WORK_H
 #define CLI_WORK_H
 
+#include "app/json/json.h"
+#include "app/model/models.h"
+#include "app/settings/params.h"
+#include "app/view/views.h"
 #include "cli/arguments.h"
 #include "core/infomask.h"
-#include "server/json.h"
-#include "server/models.h"
-#include "server/params.h"
-#include "server/views.h"
 
 struct work {
     struct cli *cli;

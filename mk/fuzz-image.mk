@@ -11,7 +11,7 @@ $(fuzz_image_dir)/obj/%.o: %.c
 	$(Q)clang $(fuzz_image_flags) -MMD -MP $(call file_flags,$<) -c -o $@ $<
 $(fuzz_image_dir)/fuzz: $(patsubst %.c,$(fuzz_image_dir)/obj/%.o,$(fuzz_image_sources))
 	$(Q)clang -pthread -fsanitize=fuzzer,address,undefined -o $@ $^ $(package_libs)
--include $(wildcard $(fuzz_image_dir)/obj/*/*/*.d)
+-include $(wildcard $(fuzz_image_dir)/obj/*/*/*.d $(fuzz_image_dir)/obj/*/*/*/*.d)
 
 .PHONY: fuzz-image
 fuzz-image: $(fuzz_image_dir)/fuzz ## fuzz the image decoders (needs clang); MINUTES=1

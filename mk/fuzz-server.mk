@@ -5,7 +5,7 @@ fuzz_server := build/fuzz-server
 # (the kernels, which read nothing that comes from outside, as they are: it takes many minutes to build them so)
 fuzz_server_flags = $(filter-out -fPIE -MMD -MP -D_FORTIFY_SOURCE=2,$(CFLAGS_ALL)) $(call file_flags,$(1)) -O1 -U_FORTIFY_SOURCE \
 	$(if $(filter core/kernels/%,$(1)),,-fno-sanitize-recover=all -fsanitize=fuzzer-no-link$(comma)address$(comma)undefined)
-fuzz_server_objects = $(patsubst %.c,$(fuzz_server)/obj/%.o,$(server_sources) $(core_sources)) \
+fuzz_server_objects = $(patsubst %.c,$(fuzz_server)/obj/%.o,$(server_sources) $(app_sources) $(core_sources)) \
 	$(patsubst $(B)/gen/%.c,$(fuzz_server)/obj/gen/%.o,$(generated))
 FUZZ_SERVER := handler multipart query
 MINUTES ?= 5
@@ -43,9 +43,9 @@ FUZZ_ALL := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz_seeds_image := tests/data/images
 fuzz_seeds_model := tests/data/onnx
 
-$(B)/fuzz/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIB) $(SERVER_LIB)
+$(B)/fuzz/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(LIB) $(SERVER_LIB) $(APP_LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< tests/fuzz/replay.c $(SERVER_LIB) $(LIB) $(package_libs)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< tests/fuzz/replay.c $(SERVER_LIB) $(APP_LIB) $(LIB) $(package_libs)
 
 .PRECIOUS: $(B)/fuzz/replay_% $(fuzz_server)/obj/%.o
 test-all: fuzz-replay

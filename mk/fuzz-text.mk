@@ -2,9 +2,9 @@
 
 FUZZ_TEXT := json config labels
 MINUTES ?= 5
-fuzz_text_sources := $(wildcard server/json*.c) server/config.c server/files.c server/labels.c core/base/status.c
+fuzz_text_sources := $(wildcard app/json/*.c) app/settings/config.c app/settings/files.c app/model/labels.c core/base/status.c
 
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(fuzz_text_sources) $(wildcard server/*.h)
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(fuzz_text_sources) $(wildcard app/*/*.h)
 	@mkdir -p $(@D)
 	$(Q)clang -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-I. $(package_cflags) $(LDFLAGS) -o $@ $< $(fuzz_text_sources) $(package_libs)

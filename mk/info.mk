@@ -16,9 +16,9 @@ N ?= 1000
 kill9: $(BIN) $(MODEL) $(VENV)/.done ## kill -9 the daemon N times while samples are posted: none may be lost or doubled
 	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) PYTHONPATH=tests/http $(VENV_PYTHON) tests/http/kill9.py --kills $(N)
 
-$(B)/million: tests/bench/million.c $(SERVER_LIB) $(LIB)
+$(B)/million: tests/bench/million.c $(SERVER_LIB) $(APP_LIB) $(LIB)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(SERVER_LIB) $(LIB) $(package_libs)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(SERVER_LIB) $(APP_LIB) $(LIB) $(package_libs)
 
 SAMPLES ?= 1000000
 

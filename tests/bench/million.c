@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "server/estimates.h"
+#include "app/state/estimates.h"
 
 #define AT_ONCE 1000
 

@@ -16,11 +16,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "app/state/estimates.h"
+#include "app/state/traffic.h"
 #include "core/infomask.h"
-#include "server/estimates.h"
-#include "server/log.h"
-#include "server/server.h"
-#include "server/traffic.h"
+#include "server/daemon/server.h"
+#include "server/observe/log.h"
 
 #define MODEL "config/models/digits"
 #define PATIENCE_MS 30000

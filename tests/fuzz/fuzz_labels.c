@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/labels.h"
+#include "app/model/labels.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

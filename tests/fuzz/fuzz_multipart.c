@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/multipart.h"
+#include "server/call/multipart.h"
 
 #define MOST_PARTS 16
 

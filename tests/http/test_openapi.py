@@ -10,8 +10,8 @@ import pytest
 from conftest import CLASSIFY, ROOT
 from wire import form, request
 
-TABLE = (ROOT / "server/routes.h").read_text()
-PARAMETERS = (ROOT / "server/params.h").read_text()
+TABLE = (ROOT / "server/call/routes.h").read_text()
+PARAMETERS = (ROOT / "app/settings/params.h").read_text()
 
 
 @pytest.fixture(scope="module")

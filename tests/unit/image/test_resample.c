@@ -8,7 +8,7 @@
 #include "core/base/cpu.h"
 #include "core/base/pool.h"
 #include "core/image/image.h"
-#include "core/image/resample.h"
+#include "core/image/pixels/resample.h"
 #include "files.h"
 
 struct pillow_case {

@@ -1,9 +1,9 @@
 /* Canvases of digits, larger than the training view: "filter out all digits 0". */
 #include "test.h"
 
+#include "app/model/folder_read.h"
 #include "core/image/image.h"
 #include "core/infomask.h"
-#include "server/model_folder.h"
 
 enum { SIDE = 28, CELL = 56, ACROSS = 4, DOWN = 3, WIDTH = ACROSS * CELL, HEIGHT = DOWN * CELL, PIXELS = WIDTH * HEIGHT };
 

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "server/model_folder.h"
+#include "app/model/folder_read.h"
 
 #define FOLDER "config/models/digits"
 

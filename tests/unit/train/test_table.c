@@ -9,7 +9,7 @@
 #include "core/info/tasks.h"
 #include "core/infomask_train.h"
 #include "core/train/fit.h"
-#include "core/train/table.h"
+#include "core/train/table/table.h"
 
 #define ROWS 90
 #define MOST 10 /* columns, classes */

@@ -1,0 +1,441 @@
+/* The reader: one pass over the bytes that checks the grammar, then cJSON builds the tree, then a pass over the tree for
+ * duplicate keys (which only show once escapes are decoded). */
+#include "app/json/json.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/json/json_utf8.h"
+
+#define DEEPEST 500        /* cJSON's own limit is 1,000; our recursion needs about 100 bytes a level */
+#define LONGEST_NUMBER 63  /* cJSON reads a number through a buffer of 64 */
+#define FEW_KEYS 16        /* up to this many are compared pairwise, without memory */
+
+struct json_limits json_default_limits(void)
+{
+    return (struct json_limits){.max_depth = 32, .max_values = 1000000};
+}
+
+struct scan {
+    const unsigned char *text;
+    size_t at, size;
+    int depth, max_depth;
+    size_t values, max_values;
+    struct infomask_error *err;
+};
+
+static bool scan_value(struct scan *scan);
+
+static bool scan_fails(struct scan *scan, const char *what)
+{
+    (void)error_set(scan->err, INFOMASK_BAD_DATA, "not valid JSON: %s at byte %zu", what, scan->at);
+    return false;
+}
+
+/* the next byte, or -1 at the end */
+static int scan_peek(const struct scan *scan)
+{
+    return scan->at < scan->size ? scan->text[scan->at] : -1;
+}
+
+static void scan_space(struct scan *scan)
+{
+    int c;
+    while (c = scan_peek(scan), c == ' ' || c == '\t' || c == '\n' || c == '\r')
+        scan->at++;
+}
+
+static bool scan_word(struct scan *scan, const char *word)
+{
+    size_t length = strlen(word);
+    if (scan->size - scan->at < length || memcmp(scan->text + scan->at, word, length) != 0)
+        return scan_fails(scan, "unknown word");
+    scan->at += length;
+    return true;
+}
+
+static int hex_value(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* the four digits after \u at `at`, or -1 */
+static int hex_unit(const struct scan *scan, size_t at)
+{
+    int unit = 0;
+    if (scan->size - at < 4)
+        return -1;
+    for (size_t i = at; i < at + 4; i++) {
+        int digit = hex_value(scan->text[i]);
+        if (digit < 0)
+            return -1;
+        unit = unit * 16 + digit;
+    }
+    return unit;
+}
+
+/* at the `u` of \uXXXX */
+static bool scan_unicode_escape(struct scan *scan)
+{
+    int unit = hex_unit(scan, scan->at + 1), low;
+
+    if (unit < 0)
+        return scan_fails(scan, "\\u without four hexadecimal digits");
+    if (unit == 0)
+        return scan_fails(scan, "a NUL character in a string");
+    if (unit >= 0xDC00 && unit <= 0xDFFF)
+        return scan_fails(scan, "half of a surrogate pair");
+    scan->at += 5;
+    if (unit < 0xD800 || unit > 0xDBFF)
+        return true;
+    low = scan->size - scan->at >= 6 && scan->text[scan->at] == '\\' && scan->text[scan->at + 1] == 'u'
+              ? hex_unit(scan, scan->at + 2)
+              : -1;
+    if (low < 0xDC00 || low > 0xDFFF)
+        return scan_fails(scan, "half of a surrogate pair");
+    scan->at += 6;
+    return true;
+}
+
+static bool scan_escape(struct scan *scan)
+{
+    int c;
+    scan->at++;
+    c = scan_peek(scan);
+    if (c == 'u')
+        return scan_unicode_escape(scan);
+    if (c < 0 || strchr("\"\\/bfnrt", c) == NULL)
+        return scan_fails(scan, "unknown escape");
+    scan->at++;
+    return true;
+}
+
+/* at the opening quote */
+static bool scan_string(struct scan *scan)
+{
+    scan->at++;
+    for (;;) {
+        int c = scan_peek(scan);
+        if (c < 0)
+            return scan_fails(scan, "string without an end");
+        if (c == '"') {
+            scan->at++;
+            return true;
+        }
+        if (c < 0x20)
+            return scan_fails(scan, "a control character in a string");
+        if (c == '\\') {
+            if (!scan_escape(scan))
+                return false;
+        } else {
+            size_t length = json_utf8_length(scan->text + scan->at, scan->size - scan->at);
+            if (length == 0)
+                return scan_fails(scan, "not UTF-8");
+            scan->at += length;
+        }
+    }
+}
+
+static bool scan_digits(struct scan *scan)
+{
+    size_t start = scan->at;
+    int c;
+    while (c = scan_peek(scan), c >= '0' && c <= '9')
+        scan->at++;
+    return scan->at > start || scan_fails(scan, "a number without a digit");
+}
+
+static bool number_is_finite(struct scan *scan, size_t start)
+{
+    char copy[LONGEST_NUMBER + 1];
+    size_t length = scan->at - start;
+
+    if (length > LONGEST_NUMBER)
+        return scan_fails(scan, "a number of more than 63 characters");
+    memcpy(copy, scan->text + start, length);
+    copy[length] = '\0';
+    return isfinite(strtod(copy, NULL)) || scan_fails(scan, "a number too large for a double");
+}
+
+static bool scan_number(struct scan *scan)
+{
+    size_t start = scan->at;
+    int c;
+
+    if (scan_peek(scan) == '-')
+        scan->at++;
+    if (scan_peek(scan) == '0') {
+        scan->at++;
+        c = scan_peek(scan);
+        if (c >= '0' && c <= '9')
+            return scan_fails(scan, "a number with a leading zero");
+    } else if (!scan_digits(scan)) {
+        return false;
+    }
+    if (scan_peek(scan) == '.') {
+        scan->at++;
+        if (!scan_digits(scan))
+            return false;
+    }
+    c = scan_peek(scan);
+    if (c == 'e' || c == 'E') {
+        scan->at++;
+        c = scan_peek(scan);
+        if (c == '+' || c == '-')
+            scan->at++;
+        if (!scan_digits(scan))
+            return false;
+    }
+    return number_is_finite(scan, start);
+}
+
+static bool scan_member_name(struct scan *scan)
+{
+    scan_space(scan);
+    if (scan_peek(scan) != '"')
+        return scan_fails(scan, "a member without a quoted name");
+    if (!scan_string(scan))
+        return false;
+    scan_space(scan);
+    if (scan_peek(scan) != ':')
+        return scan_fails(scan, "a member without ':'");
+    scan->at++;
+    return true;
+}
+
+/* at the opening bracket; close is the bracket that ends it */
+static bool scan_container(struct scan *scan, int close)
+{
+    if (++scan->depth > scan->max_depth)
+        return scan_fails(scan, "nested too deeply");
+    scan->at++;
+    scan_space(scan);
+    if (scan_peek(scan) == close) {
+        scan->at++;
+        scan->depth--;
+        return true;
+    }
+    for (;;) {
+        int c;
+        if (close == '}' && !scan_member_name(scan))
+            return false;
+        if (!scan_value(scan))
+            return false;
+        scan_space(scan);
+        c = scan_peek(scan);
+        if (c != ',' && c != close)
+            return scan_fails(scan, close == '}' ? "',' or '}' is missing" : "',' or ']' is missing");
+        scan->at++;
+        if (c == close) {
+            scan->depth--;
+            return true;
+        }
+    }
+}
+
+static bool scan_value(struct scan *scan)
+{
+    int c;
+
+    scan_space(scan);
+    if (++scan->values > scan->max_values)
+        return scan_fails(scan, "too many values");
+    c = scan_peek(scan);
+    switch (c) {
+    case '{':
+        return scan_container(scan, '}');
+    case '[':
+        return scan_container(scan, ']');
+    case '"':
+        return scan_string(scan);
+    case 't':
+        return scan_word(scan, "true");
+    case 'f':
+        return scan_word(scan, "false");
+    case 'n':
+        return scan_word(scan, "null");
+    default:
+        if (c == '-' || (c >= '0' && c <= '9'))
+            return scan_number(scan);
+        return scan_fails(scan, c < 0 ? "a value is missing" : "unexpected character");
+    }
+}
+
+static bool scan_text(struct scan *scan)
+{
+    if (!scan_value(scan))
+        return false;
+    scan_space(scan);
+    return scan->at == scan->size || scan_fails(scan, "text after the value");
+}
+
+static enum infomask_status duplicate_found(const char *key, struct infomask_error *err)
+{
+    return error_set(err, INFOMASK_BAD_DATA, "not valid JSON: duplicate key \"%.60s\"", key);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static enum infomask_status check_many_keys(const cJSON *object, size_t count, struct infomask_error *err)
+{
+    const char **keys = malloc(count * sizeof *keys);
+    enum infomask_status status = INFOMASK_OK;
+    size_t n = 0;
+
+    if (keys == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    for (const cJSON *child = object->child; child != NULL; child = child->next)
+        keys[n++] = child->string;
+    qsort(keys, n, sizeof *keys, compare_keys);
+    for (size_t i = 1; i < n && status == INFOMASK_OK; i++)
+        if (strcmp(keys[i - 1], keys[i]) == 0)
+            status = duplicate_found(keys[i], err);
+    free(keys);
+    return status;
+}
+
+static enum infomask_status check_keys(const cJSON *object, struct infomask_error *err)
+{
+    size_t count = json_count((const struct json *)object);
+
+    if (count > FEW_KEYS)
+        return check_many_keys(object, count, err);
+    for (const cJSON *a = object->child; a != NULL; a = a->next)
+        for (const cJSON *b = a->next; b != NULL; b = b->next)
+            if (strcmp(a->string, b->string) == 0)
+                return duplicate_found(a->string, err);
+    return INFOMASK_OK;
+}
+
+static enum infomask_status check_tree(const cJSON *node, struct infomask_error *err)
+{
+    enum infomask_status status = cJSON_IsObject(node) ? check_keys(node, err) : INFOMASK_OK;
+
+    for (const cJSON *child = node->child; child != NULL && status == INFOMASK_OK; child = child->next)
+        if (child->child != NULL)
+            status = check_tree(child, err);
+    return status;
+}
+
+enum infomask_status json_parse(const char *text, size_t size, const struct json_limits *limits, struct json **root,
+                                struct infomask_error *err)
+{
+    struct json_limits used = limits != NULL ? *limits : json_default_limits();
+    struct scan scan = {.text = (const unsigned char *)text,
+                        .size = size,
+                        .max_depth = used.max_depth < DEEPEST ? used.max_depth : DEEPEST,
+                        .max_values = used.max_values,
+                        .err = err};
+    enum infomask_status status;
+    cJSON *tree;
+
+    if (!scan_text(&scan))
+        return INFOMASK_BAD_DATA;
+    tree = cJSON_ParseWithLength(text, size);
+    if (tree == NULL) /* the grammar was checked: nothing else is left */
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    status = check_tree(tree, err);
+    if (status != INFOMASK_OK) {
+        cJSON_Delete(tree);
+        return status;
+    }
+    *root = (struct json *)tree;
+    return INFOMASK_OK;
+}
+
+void json_free(struct json *root)
+{
+    cJSON_Delete((cJSON *)root);
+}
+
+enum json_kind json_kind(const struct json *node)
+{
+    const cJSON *item = (const cJSON *)node;
+    if (cJSON_IsBool(item))
+        return JSON_BOOL;
+    if (cJSON_IsNumber(item))
+        return JSON_NUMBER;
+    if (cJSON_IsString(item))
+        return JSON_STRING;
+    if (cJSON_IsArray(item))
+        return JSON_ARRAY;
+    return cJSON_IsObject(item) ? JSON_OBJECT : JSON_NULL;
+}
+
+const char *json_kind_name(enum json_kind kind)
+{
+    static const char *const names[] = {"null", "true or false", "a number", "a string", "an array", "an object"};
+    return names[kind];
+}
+
+const struct json *json_get(const struct json *object, const char *key)
+{
+    const cJSON *item = (const cJSON *)object;
+    return cJSON_IsObject(item) ? (const struct json *)cJSON_GetObjectItemCaseSensitive(item, key) : NULL;
+}
+
+const struct json *json_first(const struct json *node)
+{
+    return node != NULL ? (const struct json *)((const cJSON *)node)->child : NULL;
+}
+
+const struct json *json_next(const struct json *node)
+{
+    return (const struct json *)((const cJSON *)node)->next;
+}
+
+size_t json_count(const struct json *node)
+{
+    size_t count = 0;
+    for (const struct json *child = json_first(node); child != NULL; child = json_next(child))
+        count++;
+    return count;
+}
+
+const char *json_key(const struct json *member)
+{
+    return ((const cJSON *)member)->string;
+}
+
+bool json_number(const struct json *node, double *value)
+{
+    const cJSON *item = (const cJSON *)node;
+    if (!cJSON_IsNumber(item))
+        return false;
+    *value = item->valuedouble;
+    return true;
+}
+
+bool json_integer(const struct json *node, int64_t *value)
+{
+    double number;
+    if (!json_number(node, &number) || trunc(number) < number || trunc(number) > number || fabs(number) > 9007199254740992.0)
+        return false;
+    *value = (int64_t)number;
+    return true;
+}
+
+bool json_bool(const struct json *node, bool *value)
+{
+    const cJSON *item = (const cJSON *)node;
+    if (!cJSON_IsBool(item))
+        return false;
+    *value = cJSON_IsTrue(item);
+    return true;
+}
+
+const char *json_string(const struct json *node)
+{
+    return cJSON_GetStringValue((const cJSON *)node);
+}

@@ -1,0 +1,666 @@
+/* Models with their reference counts and idle sessions, and the catalogue that a reload swaps. */
+#include "app/model/models.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app/model/folder_read.h"
+#include "app/settings/files.h"
+#include "core/base/pool.h"
+
+#define MOST_MODELS 1000
+#define OWN_MODEL "efficientnet-lite0"
+
+struct model {
+    atomic_int references;
+    uint64_t serial;
+    struct model_folder folder;
+    struct infomask_model *core;
+    struct pool *pool;
+    struct statistics statistics;
+    struct kept_slot texts[MODEL_TEXTS];
+    pthread_mutex_t lock; /* of what follows */
+    struct infomask_session **idle;
+    int idle_count, idle_room;
+};
+
+static enum infomask_status no_memory(struct infomask_error *err)
+{
+    return error_set(err, INFOMASK_MEMORY, "out of memory");
+}
+
+/* ---- One model -------------------------------------------------------------------------------------------------------- */
+
+static void model_free(struct model *model)
+{
+    for (int i = 0; i < model->idle_count; i++)
+        infomask_session_free(model->idle[i]);
+    for (int i = 0; i < MODEL_TEXTS; i++)
+        kept_fini(&model->texts[i]);
+    free(model->idle);
+    infomask_model_free(model->core);
+    model_folder_fini(&model->folder);
+    (void)pthread_mutex_destroy(&model->lock);
+    free(model);
+}
+
+static enum infomask_status load_network(struct model *model, const struct model_options *options,
+                                         struct infomask_error *err)
+{
+    struct model_folder *folder = &model->folder;
+    enum infomask_status status;
+
+    folder->spec.isa = options->isa != NULL && strcmp(options->isa, "auto") != 0 ? options->isa : NULL;
+    folder->spec.arena_limit = options->arena_limit;
+    status = infomask_model_load(&folder->spec, &model->core, err);
+    folder->spec.isa = NULL; /* the caller's string */
+    if (status == INFOMASK_IO && access(folder->spec.path, F_OK) != 0)
+        return error_set(err, INFOMASK_IO, "its %.60s is not there; make model fetches that of " OWN_MODEL,
+                         file_name(folder->spec.path));
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.60s", file_name(folder->spec.path));
+    if (status == INFOMASK_OK && folder->labels.count == 0)
+        status = labels_number(infomask_model_info(model->core)->classes, &folder->labels, err);
+    return status;
+}
+
+enum infomask_status model_load(const char *folder, const struct model_options *options, struct model **model,
+                                struct infomask_error *err)
+{
+    struct model *made = calloc(1, sizeof *made);
+    enum infomask_status status;
+
+    if (made == NULL)
+        return no_memory(err);
+    atomic_init(&made->references, 1);
+    if (getrandom(&made->serial, sizeof made->serial, 0) != (ssize_t)sizeof made->serial)
+        made->serial = (uint64_t)(uintptr_t)made ^ (uint64_t)time(NULL) << 32;
+    (void)pthread_mutex_init(&made->lock, NULL);
+    made->pool = options->pool;
+    made->idle_room = pool_threads(options->pool);
+    made->idle = calloc((size_t)made->idle_room, sizeof *made->idle);
+    status = made->idle != NULL ? model_folder_read(folder, options->precision, options->isa, options->warn,
+                                                    options->warn_context, &made->folder, err)
+                                : no_memory(err);
+    if (status == INFOMASK_OK)
+        status = load_network(made, options, err);
+    if (status == INFOMASK_OK)
+        *model = made;
+    else
+        model_free(made);
+    return status;
+}
+
+struct model *model_hold(struct model *model)
+{
+    (void)atomic_fetch_add_explicit(&model->references, 1, memory_order_relaxed);
+    return model;
+}
+
+void model_release(struct model *model)
+{
+    if (model != NULL && atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) == 1)
+        model_free(model);
+}
+
+const char *model_name(const struct model *model)
+{
+    return model->folder.name;
+}
+
+uint64_t model_serial(const struct model *model)
+{
+    return model->serial;
+}
+
+const char *model_folder_path(const struct model *model)
+{
+    return model->folder.path;
+}
+
+const char *model_version(const struct model *model)
+{
+    return model->folder.version;
+}
+
+struct infomask_model *model_core(const struct model *model)
+{
+    return model->core;
+}
+
+const struct infomask_model_info *model_info(const struct model *model)
+{
+    return infomask_model_info(model->core);
+}
+
+const struct json *model_document(const struct model *model)
+{
+    return model->folder.document;
+}
+
+const struct infomask_model_spec *model_spec(const struct model *model)
+{
+    return &model->folder.spec;
+}
+
+struct statistics *model_statistics(struct model *model)
+{
+    return &model->statistics;
+}
+
+struct kept_slot *model_text(struct model *model, enum model_text text)
+{
+    return &model->texts[text];
+}
+
+/* ---- Classes ---------------------------------------------------------------------------------------------------------- */
+
+size_t model_classes(const struct model *model)
+{
+    return model->folder.labels.count;
+}
+
+const char *model_label(const struct model *model, size_t index)
+{
+    const struct labels *labels = &model->folder.labels;
+    return labels->names[labels->first[index]];
+}
+
+const char *const *model_aliases(const struct model *model, size_t index, size_t *count)
+{
+    const struct labels *labels = &model->folder.labels;
+    *count = labels->first[index + 1] - labels->first[index] - 1;
+    return labels->names + labels->first[index] + 1;
+}
+
+enum model_class_status model_find_class(const struct model *model, const char *name, int *index,
+                                         struct infomask_error *err)
+{
+    switch (labels_find(&model->folder.labels, name, index, err)) {
+    case LABELS_FOUND:
+        return MODEL_CLASS_FOUND;
+    case LABELS_AMBIGUOUS:
+        return MODEL_CLASS_AMBIGUOUS;
+    default:
+        return MODEL_CLASS_UNKNOWN;
+    }
+}
+
+/* ---- Sessions --------------------------------------------------------------------------------------------------------- */
+
+enum infomask_status model_session_take(struct model *model, struct infomask_session **session,
+                                        struct infomask_error *err)
+{
+    *session = NULL;
+    (void)pthread_mutex_lock(&model->lock);
+    if (model->idle_count > 0)
+        *session = model->idle[--model->idle_count];
+    (void)pthread_mutex_unlock(&model->lock);
+    return *session != NULL ? INFOMASK_OK : infomask_session_create(model->core, model->pool, session, err);
+}
+
+void model_session_give(struct model *model, struct infomask_session *session)
+{
+    if (session == NULL)
+        return;
+    (void)pthread_mutex_lock(&model->lock);
+    if (model->idle_count < model->idle_room) {
+        model->idle[model->idle_count++] = session;
+        session = NULL;
+    }
+    (void)pthread_mutex_unlock(&model->lock);
+    infomask_session_free(session);
+}
+
+static void model_trim(struct model *model)
+{
+    (void)pthread_mutex_lock(&model->lock);
+    for (int i = 0; i < model->idle_count; i++)
+        infomask_session_trim(model->idle[i]);
+    (void)pthread_mutex_unlock(&model->lock);
+}
+
+/* ---- The catalogue ---------------------------------------------------------------------------------------------------- */
+
+/* Models by name; immutable once it is in force. */
+struct shelf {
+    struct model **models;
+    size_t count;
+    size_t chosen; /* the default */
+};
+
+struct models {
+    char *directory, *chosen; /* what was asked for */
+    char *isa;
+    struct model_options options;
+    pthread_mutex_t lock;   /* of shelf */
+    pthread_mutex_t reload; /* one at a time */
+    struct shelf shelf;
+};
+
+static bool is_path(const char *model)
+{
+    return strchr(model, '/') != NULL;
+}
+
+static bool has_document(const char *folder)
+{
+    char *path = file_join(folder, "model.json");
+    bool found = path != NULL && access(path, F_OK) == 0;
+    free(path);
+    return found;
+}
+
+char *models_folder(const char *directory, const char *model)
+{
+    char *path;
+
+    if (is_path(model))
+        return strdup(model);
+    path = file_join(directory, model);
+    if (path != NULL && !has_document(path) && has_document(model)) {
+        free(path);
+        path = strdup(model);
+    }
+    return path;
+}
+
+__attribute__((format(printf, 2, 3)))
+static void warn(const struct models *models, const char *format, ...)
+{
+    char sentence[400];
+    va_list args;
+
+    if (models->options.warn == NULL)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    models->options.warn(models->options.warn_context, sentence);
+}
+
+static void shelf_fini(struct shelf *shelf)
+{
+    for (size_t i = 0; i < shelf->count; i++)
+        model_release(shelf->models[i]);
+    free(shelf->models);
+    *shelf = (struct shelf){0};
+}
+
+static struct model *shelf_find(const struct shelf *shelf, const char *name)
+{
+    for (size_t i = 0; i < shelf->count; i++)
+        if (strcmp(model_name(shelf->models[i]), name) == 0)
+            return shelf->models[i];
+    return NULL;
+}
+
+static struct model *shelf_find_folder(const struct shelf *shelf, const char *path)
+{
+    for (size_t i = 0; i < shelf->count; i++)
+        if (strcmp(shelf->models[i]->folder.path, path) == 0)
+            return shelf->models[i];
+    return NULL;
+}
+
+static bool is_unchanged(const struct model *model)
+{
+    struct model_stamp now = model_folder_stamp(&model->folder);
+    return memcmp(&now, &model->folder.stamp, sizeof now) == 0;
+}
+
+/* What loading tells its caller. */
+struct reading {
+    const struct shelf *old;
+    struct models_changes changes;
+    struct infomask_error reason; /* why the folder that is meant as the default could not be loaded */
+};
+
+static bool is_meant(const struct models *models, const char *path)
+{
+    return models->chosen[0] == '\0' || strcmp(models->chosen, path) == 0 ||
+           strcmp(models->chosen, file_name(path)) == 0;
+}
+
+/* The model of a folder: the one that is in force if its files are as they were, else a new one; if that fails, the one
+ * in force stays.  NULL (and the reason kept) where there is none. */
+static struct model *load_or_keep(const struct models *models, const char *path, struct reading *reading)
+{
+    struct model *old = shelf_find_folder(reading->old, path), *model = NULL;
+    struct infomask_error err = {0};
+
+    if (old != NULL && is_unchanged(old)) {
+        reading->changes.unchanged++;
+        return model_hold(old);
+    }
+    if (model_load(path, &models->options, &model, &err) == INFOMASK_OK) {
+        *(old != NULL ? &reading->changes.changed : &reading->changes.added) += 1;
+        return model;
+    }
+    reading->changes.failed++;
+    warn(models, "model folder %.80s: %s%s", file_name(path), err.text,
+         old != NULL ? "; its former version stays" : "");
+    if (is_meant(models, path))
+        reading->reason = err;
+    return old != NULL ? model_hold(old) : NULL;
+}
+
+static enum infomask_status shelf_add(const struct models *models, struct shelf *shelf, struct model *model,
+                                      struct infomask_error *err)
+{
+    const struct model *other = shelf_find(shelf, model_name(model));
+
+    struct model **more;
+
+    if (other != NULL) {
+        if (memcmp(&other->folder.stamp, &model->folder.stamp, sizeof other->folder.stamp) != 0)
+            warn(models, "model folder %.80s: the name \"%s\" is taken by another folder", file_name(model->folder.path),
+                 model_name(model));
+        model_release(model); /* or the same folder by another path */
+        return INFOMASK_OK;
+    }
+    more = realloc(shelf->models, (shelf->count + 1) * sizeof *more);
+    if (more == NULL) {
+        model_release(model);
+        return no_memory(err);
+    }
+    shelf->models = more;
+    shelf->models[shelf->count++] = model;
+    return INFOMASK_OK;
+}
+
+static int is_candidate(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* Every folder of the directory that has a model.json, in the order of their names. */
+static enum infomask_status read_directory(const struct models *models, struct shelf *shelf, struct reading *reading,
+                                           struct infomask_error *err)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(models->directory, &entries, is_candidate, alphasort);
+    enum infomask_status status = INFOMASK_OK;
+
+    if (count < 0 && errno == ENOMEM)
+        return no_memory(err);
+    for (int i = 0; i < count; i++) {
+        char *path = status == INFOMASK_OK ? file_join(models->directory, entries[i]->d_name) : NULL;
+        if (path != NULL && has_document(path) && shelf->count < MOST_MODELS) {
+            struct model *model = load_or_keep(models, path, reading);
+            if (model != NULL)
+                status = shelf_add(models, shelf, model, err);
+        }
+        free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+char *models_default_folder(const char *directory)
+{
+    char *found = file_join(directory, OWN_MODEL);
+    struct dirent **entries = NULL;
+    int count;
+
+    if (found == NULL || has_document(found))
+        return found;
+    free(found);
+    found = NULL;
+    count = scandir(directory, &entries, is_candidate, alphasort);
+    for (int i = 0; i < count; i++) {
+        char *path = found == NULL ? file_join(directory, entries[i]->d_name) : NULL;
+        if (path != NULL && has_document(path))
+            found = path;
+        else
+            free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return found;
+}
+
+static int compare_models(const void *a, const void *b)
+{
+    return strcmp(model_name(*(struct model *const *)a), model_name(*(struct model *const *)b));
+}
+
+/* The default: what was asked for by name or path; else the model that the project comes with; else the first by name. */
+static struct model *choose(const struct models *models, const struct shelf *shelf)
+{
+    if (models->chosen[0] == '\0') {
+        struct model *own = shelf_find(shelf, OWN_MODEL);
+        return own != NULL || shelf->count == 0 ? own : shelf->models[0];
+    }
+    return is_path(models->chosen) ? shelf_find_folder(shelf, models->chosen) : shelf_find(shelf, models->chosen);
+}
+
+static void list_names(const struct shelf *shelf, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < shelf->count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i > 0 ? ", " : "", model_name(shelf->models[i]));
+    if (used >= size) /* cut */
+        (void)snprintf(text + size - 4, 4, "...");
+}
+
+/* reason: why the folder that may be meant could not be loaded */
+static enum infomask_status no_default(const struct models *models, const struct shelf *shelf,
+                                       const struct infomask_error *reason, struct infomask_error *err)
+{
+    char names[100];
+
+    if (shelf->count == 0 && reason->status != INFOMASK_OK)
+        return error_set(err, reason->status, "%s", reason->text);
+    if (shelf->count == 0)
+        return error_set(err, INFOMASK_ARGUMENT, "there is no model folder in %.120s: make model fetches the default one",
+                         models->directory);
+    if (reason->status != INFOMASK_OK)
+        return error_set(err, reason->status, "the default model %.60s: %.180s", models->chosen, reason->text);
+    list_names(shelf, names, sizeof names);
+    return error_set(err, INFOMASK_ARGUMENT, "no model is named \"%.60s\"; there are: %s", models->chosen, names);
+}
+
+static enum infomask_status fill_shelf(const struct models *models, struct shelf *shelf, struct reading *reading,
+                                       struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+    struct model *chosen;
+
+    if (is_path(models->chosen)) {
+        chosen = load_or_keep(models, models->chosen, reading);
+        if (chosen != NULL)
+            status = shelf_add(models, shelf, chosen, err);
+    }
+    if (status == INFOMASK_OK)
+        status = read_directory(models, shelf, reading, err);
+    if (status != INFOMASK_OK)
+        return status;
+    if (shelf->count > 0)
+        qsort(shelf->models, shelf->count, sizeof *shelf->models, compare_models);
+    chosen = choose(models, shelf);
+    if (chosen == NULL)
+        return no_default(models, shelf, &reading->reason, err);
+    while (shelf->models[shelf->chosen] != chosen)
+        shelf->chosen++;
+    return INFOMASK_OK;
+}
+
+static enum infomask_status copy_arguments(struct models *models, const char *directory, const char *chosen)
+{
+    bool has_isa = models->options.isa != NULL;
+
+    models->directory = strdup(directory);
+    models->chosen = strdup(chosen != NULL ? chosen : "");
+    models->isa = has_isa ? strdup(models->options.isa) : NULL;
+    models->options.isa = models->isa;
+    return models->directory != NULL && models->chosen != NULL && (models->isa != NULL || !has_isa) ? INFOMASK_OK
+                                                                                                   : INFOMASK_MEMORY;
+}
+
+enum infomask_status models_create(const char *directory, const char *default_model,
+                                   const struct model_options *options, struct models **models,
+                                   struct infomask_error *err)
+{
+    struct models *made = calloc(1, sizeof *made);
+    struct reading reading = {0};
+    enum infomask_status status;
+
+    if (made == NULL)
+        return no_memory(err);
+    made->options = *options;
+    (void)pthread_mutex_init(&made->lock, NULL);
+    (void)pthread_mutex_init(&made->reload, NULL);
+    reading.old = &made->shelf;
+    if (copy_arguments(made, directory, default_model) != INFOMASK_OK)
+        status = no_memory(err);
+    else
+        status = fill_shelf(made, &made->shelf, &reading, err);
+    if (status == INFOMASK_OK)
+        *models = made;
+    else
+        models_free(made);
+    return status;
+}
+
+void models_free(struct models *models)
+{
+    if (models == NULL)
+        return;
+    shelf_fini(&models->shelf);
+    (void)pthread_mutex_destroy(&models->lock);
+    (void)pthread_mutex_destroy(&models->reload);
+    free(models->directory);
+    free(models->chosen);
+    free(models->isa);
+    free(models);
+}
+
+struct model *models_get(struct models *models, const char *name, struct infomask_error *err)
+{
+    struct model *model;
+    char names[160];
+
+    (void)pthread_mutex_lock(&models->lock);
+    if (name == NULL || name[0] == '\0')
+        model = models->shelf.models[models->shelf.chosen];
+    else
+        model = shelf_find(&models->shelf, name);
+    if (model != NULL)
+        (void)model_hold(model);
+    else
+        list_names(&models->shelf, names, sizeof names);
+    (void)pthread_mutex_unlock(&models->lock);
+    if (model == NULL)
+        (void)error_set(err, INFOMASK_ARGUMENT, "no model is named \"%.63s\"; there are: %s", name, names);
+    return model;
+}
+
+enum infomask_status models_list(struct models *models, struct model ***list, size_t *count, size_t *default_index,
+                                 struct infomask_error *err)
+{
+    struct model **copy;
+
+    (void)pthread_mutex_lock(&models->lock);
+    copy = calloc(models->shelf.count, sizeof *copy);
+    for (size_t i = 0; copy != NULL && i < models->shelf.count; i++)
+        copy[i] = model_hold(models->shelf.models[i]);
+    *count = models->shelf.count;
+    *default_index = models->shelf.chosen;
+    (void)pthread_mutex_unlock(&models->lock);
+    *list = copy;
+    return copy != NULL ? INFOMASK_OK : no_memory(err);
+}
+
+void models_list_free(struct model **list, size_t count)
+{
+    for (size_t i = 0; list != NULL && i < count; i++)
+        model_release(list[i]);
+    free(list);
+}
+
+/* The new shelf is filled beside the old one, which only a reload replaces: requests go on meanwhile. */
+enum infomask_status models_reload(struct models *models, struct models_changes *changes, struct infomask_error *err)
+{
+    struct shelf shelf = {0}, old;
+    struct reading reading = {.old = &models->shelf};
+    enum infomask_status status;
+
+    (void)pthread_mutex_lock(&models->reload);
+    status = fill_shelf(models, &shelf, &reading, err);
+    if (status == INFOMASK_OK) {
+        for (size_t i = 0; i < models->shelf.count; i++)
+            reading.changes.removed += shelf_find(&shelf, model_name(models->shelf.models[i])) == NULL;
+        (void)pthread_mutex_lock(&models->lock);
+        old = models->shelf;
+        models->shelf = shelf;
+        (void)pthread_mutex_unlock(&models->lock);
+        shelf_fini(&old);
+        if (changes != NULL)
+            *changes = reading.changes;
+    } else {
+        shelf_fini(&shelf);
+    }
+    (void)pthread_mutex_unlock(&models->reload);
+    return status;
+}
+
+/* Takes it from the shelf, whose order and default stay; NULL: err says why it stays. */
+static struct model *shelf_take(struct shelf *shelf, const char *name, struct infomask_error *err)
+{
+    struct model *model = shelf_find(shelf, name);
+    size_t at = 0;
+
+    if (model == NULL) {
+        (void)error_set(err, INFOMASK_ARGUMENT, "no model is named \"%.63s\"", name);
+        return NULL;
+    }
+    while (shelf->models[at] != model)
+        at++;
+    if (at == shelf->chosen) {
+        (void)error_set(err, INFOMASK_ARGUMENT, "%.63s is the default model: it cannot be unloaded", name);
+        return NULL;
+    }
+    shelf->count--;
+    shelf->chosen -= at < shelf->chosen;
+    memmove(shelf->models + at, shelf->models + at + 1, (shelf->count - at) * sizeof *shelf->models);
+    return model;
+}
+
+enum infomask_status models_unload(struct models *models, const char *name, struct infomask_error *err)
+{
+    struct model *model;
+
+    (void)pthread_mutex_lock(&models->reload);
+    (void)pthread_mutex_lock(&models->lock);
+    model = shelf_take(&models->shelf, name, err);
+    (void)pthread_mutex_unlock(&models->lock);
+    (void)pthread_mutex_unlock(&models->reload);
+    if (model == NULL)
+        return INFOMASK_ARGUMENT;
+    model_release(model);
+    return INFOMASK_OK;
+}
+
+void models_trim(struct models *models)
+{
+    struct model **list;
+    size_t count, chosen;
+
+    if (models_list(models, &list, &count, &chosen, NULL) != INFOMASK_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        model_trim(list[i]);
+    models_list_free(list, count);
+}

@@ -1,0 +1,117 @@
+/* Model folders (api.md section 4): reads model.json and labels.txt, hands core a struct of plain values, finds classes
+ * by what people call them, and keeps the catalogue of the folders under --models-dir.
+ *
+ * A struct model is immutable once loaded and counted by reference: a request takes one and releases it at its end, so
+ * that a reload swaps the catalogue under running requests.  Thread rule: everything here may be called by any thread,
+ * except models_free, which must come last.
+ */
+#ifndef APP_MODEL_MODELS_H
+#define APP_MODEL_MODELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "app/json/json.h"
+#include "app/model/kept.h"
+#include "app/model/statistics.h"
+#include "core/infomask.h"
+
+struct model_options {
+    const char *isa;    /* as infomask_model_spec.isa; NULL or "auto": the best */
+    enum infomask_precision precision;
+    size_t arena_limit; /* bytes per session; 0: core's default */
+    struct pool *pool;  /* whose idle threads help the sessions; may be NULL */
+    void (*warn)(void *context, const char *sentence); /* unknown keys, folders that cannot be loaded; may be NULL */
+    void *warn_context;
+};
+
+struct model;
+
+/* Loads one folder.  BAD_MODEL with a sentence that names the file and the key; IO; what core says of the network. */
+enum infomask_status model_load(const char *folder, const struct model_options *options, struct model **model,
+                                struct infomask_error *err) __attribute__((warn_unused_result));
+struct model *model_hold(struct model *model); /* one more reference; returns the model */
+void model_release(struct model *model);       /* the last one frees it; NULL does nothing */
+
+const char *model_name(const struct model *model);
+const char *model_folder_path(const struct model *model); /* where it was read from */
+const char *model_version(const struct model *model);
+uint64_t model_serial(const struct model *model); /* random, of this loading: no other model has it */
+struct infomask_model *model_core(const struct model *model);
+const struct infomask_model_info *model_info(const struct model *model);
+const struct json *model_document(const struct model *model); /* model.json as it was read, unknown keys included */
+const struct infomask_model_spec *model_spec(const struct model *model);
+struct statistics *model_statistics(struct model *model); /* from zero at each load */
+
+/* What is said of a model from its loading to its end; empty until somebody writes it. */
+enum model_text { MODEL_LABELS, MODEL_DESCRIPTION, MODEL_DESCRIPTION_DEFAULT, MODEL_TEXTS };
+struct kept_slot *model_text(struct model *model, enum model_text text);
+
+/* ---- Classes ------------------------------------------------------------------------------------------------------- */
+
+size_t model_classes(const struct model *model);
+/* The class's name, UTF-8: its line of labels.txt, or its index in digits where the folder has no labels. */
+const char *model_label(const struct model *model, size_t index);
+/* Its further names, in the file's order; count may be 0. */
+const char *const *model_aliases(const struct model *model, size_t index, size_t *count);
+
+enum model_class_status { MODEL_CLASS_FOUND, MODEL_CLASS_UNKNOWN, MODEL_CLASS_AMBIGUOUS };
+
+/* `name`: an index (all digits), else an exact label or alias; with "label:" before it, a label or alias whatever it is
+ * made of.  On failure err (status ARGUMENT) lists the indices that share the name, or the nearest names. */
+enum model_class_status model_find_class(const struct model *model, const char *name, int *index,
+                                         struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* ---- Sessions ------------------------------------------------------------------------------------------------------ */
+
+/* A session of this model for the caller alone: an idle one, or a new one.  Give it back with model_session_give, which
+ * keeps it for the next (up to as many as the pool has threads).  Hold the model while a session is out. */
+enum infomask_status model_session_take(struct model *model, struct infomask_session **session,
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
+void model_session_give(struct model *model, struct infomask_session *session); /* NULL does nothing */
+
+/* ---- The catalogue ------------------------------------------------------------------------------------------------- */
+
+struct models;
+
+/* Loads every folder of `directory` that has a model.json; a folder that cannot be loaded is warned about and left out,
+ * unless it is the default model.  default_model: a name in the directory, or the path of a folder (one with a '/');
+ * with "" efficientnet-lite0 if it is there, else the first by name.  The strings and the options are copied; the pool must outlive it. */
+enum infomask_status models_create(const char *directory, const char *default_model,
+                                   const struct model_options *options, struct models **models,
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
+void models_free(struct models *models);
+
+/* The named model (NULL or "": the default), held for the caller; NULL when there is none of that name, with the names
+ * that there are in err (ARGUMENT: the service's no_such_model). */
+struct model *models_get(struct models *models, const char *name, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* All of them by name, each held; free with models_list_free.  The default model's index is *default_index. */
+enum infomask_status models_list(struct models *models, struct model ***list, size_t *count, size_t *default_index,
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
+void models_list_free(struct model **list, size_t count);
+
+struct models_changes {
+    int added, changed, removed, unchanged, failed;
+};
+/* Looks at the folders again: a folder is loaded anew if model.json, labels or the network's file has another size or
+ * time.  What fails to load keeps its old version, and is warned about.  `changes` may be NULL. */
+enum infomask_status models_reload(struct models *models, struct models_changes *changes, struct infomask_error *err);
+
+/* Takes the model out of the catalogue until the folders are looked at again; requests that hold it end as they began.
+ * ARGUMENT: there is none of that name, or it is the default model, which the service cannot be without. */
+enum infomask_status models_unload(struct models *models, const char *name, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* Frees the idle sessions' surplus memory of all models. */
+void models_trim(struct models *models);
+
+/* The folder of the default model: efficientnet-lite0, else the first that has a model.json; malloc'ed; NULL: none. */
+char *models_default_folder(const char *directory);
+
+/* The folder of a MODEL argument (a name under `directory`, or the path of a folder); malloc'ed, NULL without memory. */
+char *models_folder(const char *directory, const char *model);
+
+#endif

@@ -1,0 +1,25 @@
+/* Whole files into memory, under a limit. */
+#ifndef APP_SETTINGS_FILES_H
+#define APP_SETTINGS_FILES_H
+
+#include <stddef.h>
+
+#include "core/base/status.h"
+
+/* The file's bytes (malloc'ed, one NUL after them) and their number.  At most `limit` bytes: more is LIMIT.  IO with a
+ * sentence ("cannot be read: No such file or directory") that the caller puts the name before.  "-": standard input. */
+enum infomask_status file_read(const char *path, size_t limit, char **data, size_t *size, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* The whole of `data` into `path` ("-": standard output), by a temporary file beside it that takes its name when it is
+ * complete, so that nobody sees half of it. */
+enum infomask_status file_write(const char *path, const void *data, size_t size, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* folder/name, malloc'ed; NULL without memory. */
+char *file_join(const char *folder, const char *name);
+
+/* The last part of a path, borrowed from it: sentences for users hold no path of the machine. */
+const char *file_name(const char *path);
+
+#endif

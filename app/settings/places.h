@@ -1,0 +1,22 @@
+/* Where things lie when nobody says: beside the binary, in its source tree or where `make install` put them. */
+#ifndef APP_SETTINGS_PLACES_H
+#define APP_SETTINGS_PLACES_H
+
+/* The settings' file: ../config/infomask.ini, ../../config/infomask.ini or ../etc/infomask/infomask.ini from the
+ * binary's folder; malloc'ed; NULL: none is there. */
+char *place_of_config(void);
+
+/* The folder of model folders: `setting` if it is not empty; else config/models here, ../config/models,
+ * ../../config/models or ../share/infomask/models from the binary's folder; the first of these if none is there.
+ * malloc'ed; NULL without memory. */
+char *place_of_models(const char *setting);
+
+/* The data set `name` that `make data` fetched: build/data/NAME here, or data/NAME or ../data/NAME from the binary's folder;
+ * malloc'ed; NULL: it is not there. */
+char *place_of_data(const char *name);
+
+/* The folder of what is kept: `setting` if it is not empty; else $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or
+ * ~/.local/state/infomask; made if it is not there.  malloc'ed; NULL when there is no place, or none that can be made. */
+char *place_of_state(const char *setting);
+
+#endif

@@ -1,0 +1,83 @@
+/* What the files of the estimates' store share.  Private to server/estimates*.c. */
+#ifndef APP_STATE_ESTIMATES_STORE_H
+#define APP_STATE_ESTIMATES_STORE_H
+
+#include <pthread.h>
+
+#include "app/state/estimates.h"
+#include "app/state/store.h"
+
+/* X(NAME, SQL) */
+#define ESTIMATE_COLUMNS "key, id, name, model, version, sha256, prior_kind, classes, smoothing, created, samples, kept"
+#define SAMPLE_COLUMNS "id, place, label, predicted, log_q, pmi, information, entropy, confidence"
+#define ESTIMATE_STATEMENTS(X)                                                                                         \
+    X(INSERT, "INSERT INTO estimate(id, name, model, version, sha256, prior_kind, classes, smoothing, created, prior,"  \
+              " logit_prior, labels) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")                                  \
+    X(FIND, "SELECT " ESTIMATE_COLUMNS ", prior, logit_prior, labels FROM estimate WHERE id = ?1 OR name = ?1"          \
+            " ORDER BY id = ?1 DESC LIMIT 2")                                                                           \
+    X(LIST, "SELECT " ESTIMATE_COLUMNS " FROM estimate ORDER BY key")                                                   \
+    X(DELETE_LOGITS, "DELETE FROM logits WHERE sample IN (SELECT key FROM sample WHERE estimate = ?1)")                 \
+    X(DELETE_SAMPLES, "DELETE FROM sample WHERE estimate = ?1")                                                         \
+    X(DELETE_CLASSES, "DELETE FROM class WHERE estimate = ?1")                                                          \
+    X(DELETE, "DELETE FROM estimate WHERE key = ?1")                                                                    \
+    X(VACUUM, "PRAGMA incremental_vacuum")                                                                              \
+    X(TOTALS, "SELECT totals FROM estimate WHERE key = ?1")                                                             \
+    X(SET_TOTALS, "UPDATE estimate SET totals = ?2, samples = ?3, kept = ?4 WHERE key = ?1")                            \
+    X(CLASS, "SELECT totals FROM class WHERE estimate = ?1 AND label = ?2")                                             \
+    X(CLASSES, "SELECT label, totals FROM class WHERE estimate = ?1")                                                   \
+    X(SET_CLASS, "INSERT INTO class(estimate, label, totals) VALUES (?1, ?2, ?3)"                                       \
+                 " ON CONFLICT DO UPDATE SET totals = excluded.totals")                                                 \
+    X(HAS, "SELECT 1 FROM sample WHERE estimate = ?1 AND id = ?2")                                                      \
+    X(ADD, "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")                  \
+    X(KEEP, "INSERT INTO logits(sample, half) VALUES (?1, ?2)")                                                         \
+    X(SUSPECTS, "SELECT id, label, predicted, pmi FROM sample WHERE estimate = ?1 AND pmi <= ?2"                        \
+                " ORDER BY pmi LIMIT ?3")                                                                               \
+    X(COUNT_SUSPECTS, "SELECT count(*) FROM (SELECT 1 FROM sample WHERE estimate = ?1 AND pmi <= ?2 LIMIT 10000)")      \
+    X(LIMITS, "SELECT limit_samples, betting, bernstein, confusion FROM estimate WHERE key = ?1")                       \
+    X(SET_LIMITS, "UPDATE estimate SET limit_samples = ?2, betting = ?3, bernstein = ?4, confusion = ?5"                \
+                  " WHERE key = ?1 AND limit_samples <= ?2")                                                            \
+    X(POINTS, "SELECT place, log_q, label, predicted FROM sample WHERE estimate = ?1")                                  \
+    X(ROWS, "SELECT " SAMPLE_COLUMNS ", key FROM sample WHERE estimate = ?1 ORDER BY place, id")                        \
+    X(KEPT, "SELECT half FROM logits WHERE sample = ?1")                                                                \
+    X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"     \
+                " WHERE sample.estimate = ?1")
+
+enum estimate_statement {
+#define ESTIMATE_STATEMENT_ENUM(name, sql) SQL_##name,
+    ESTIMATE_STATEMENTS(ESTIMATE_STATEMENT_ENUM)
+#undef ESTIMATE_STATEMENT_ENUM
+    SQL_COUNT
+};
+
+struct estimates {
+    char *path;
+    struct estimates_options options;
+    struct store_connection write, read;
+    pthread_mutex_t write_lock, read_lock;
+    _Atomic bool limiting; /* somebody computes limits behind a reply */
+};
+
+/* A connection of the caller's own, for what takes long. */
+enum infomask_status estimates_connect(const struct estimates *estimates, struct store_connection *connection,
+                                       struct infomask_error *err);
+
+/* Inside a transaction: the estimate's key and info. */
+enum infomask_status estimates_find_in(struct store_connection *connection, const char *id, int64_t *key,
+                                       struct estimate_info *info, struct infomask_error *err);
+
+/* The sums of the whole, and of every class (or of none, with `classes` false). */
+enum infomask_status estimates_load(struct store_connection *connection, int64_t key, const struct estimate_info *info,
+                                    bool classes, struct infomask_estimate **sums, struct infomask_error *err);
+enum infomask_status estimates_load_class(struct store_connection *connection, int64_t key, size_t label,
+                                          struct infomask_estimate *sums, struct infomask_error *err);
+enum infomask_status estimates_save(struct store_connection *connection, int64_t key, const struct estimate_info *info,
+                                    const struct infomask_estimate *sums, struct infomask_error *err);
+enum infomask_status estimates_save_class(struct store_connection *connection, int64_t key, size_t label,
+                                          const struct infomask_estimate *sums, struct infomask_error *err);
+/* Inserts the row of a sample; *sample: its key.  A repeated id is ARGUMENT. */
+enum infomask_status estimates_insert(struct store_connection *connection, int64_t key, const struct estimate_row *row,
+                                      int64_t *sample, struct infomask_error *err);
+/* Reads the current row of ROWS; text belongs to the statement until its next step. */
+void estimates_row_of(sqlite3_stmt *statement, struct estimate_row *row);
+
+#endif

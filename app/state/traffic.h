@@ -1,0 +1,71 @@
+/* The traffic's information: per model a running window of KL(q(.|x) || prior) over unlabelled requests, what the network
+ * says of their class prior, and an alarm when they no longer look like a labelled baseline (docs/information.md).
+ *
+ * A window holds the last TRAFFIC_WINDOW photos, and the PMIs of the last few hundred of them for the fit of the prior.
+ * Its file under the state folder is written behind the requests at most every few seconds and at the end: a restart
+ * goes on where it was, a kill -9 loses the last seconds.  A model whose file changes starts a new window.
+ * Nats throughout; no HTTP and no JSON here.  Thread rule: any thread.
+ */
+#ifndef APP_STATE_TRAFFIC_H
+#define APP_STATE_TRAFFIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "app/state/estimates.h"
+#include "core/infomask.h"
+
+struct traffic;
+struct model;
+
+#define TRAFFIC_WINDOW 4096               /* photos */
+#define TRAFFIC_ROWS 512                  /* of which the PMIs are kept, */
+#define TRAFFIC_ROW_BYTES ((size_t)4 << 20) /* within this memory */
+#define TRAFFIC_LEAST 30                  /* photos below which nothing is said */
+
+/* folder: of the state; NULL: the windows live in memory only.  pool: writes the files. */
+enum infomask_status traffic_create(const char *folder, struct pool *pool, struct traffic **traffic,
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
+/* Writes what is not yet on disk; after the pool's end.  NULL does nothing. */
+void traffic_free(struct traffic *traffic);
+
+/* One classification under the model's own prior (others are the caller's to leave out).  Without memory it is lost. */
+void traffic_add(struct traffic *traffic, const struct model *model, const struct infomask_classification *result);
+
+/* The labelled data that the window is compared with. */
+struct traffic_baseline {
+    char id[ESTIMATE_ID_SIZE];
+    uint64_t samples; /* 0: there is none */
+    double plug_in, deviation, overconfidence;
+};
+/* Sets it for the model's window; the alarm on /metrics uses it from then on. */
+void traffic_set_baseline(struct traffic *traffic, const struct model *model, const struct traffic_baseline *baseline);
+
+struct traffic_class {
+    double prior;            /* the training prior */
+    double mean_probability; /* over the rows */
+    double fitted;           /* the prior under which the rows are most likely (EM) */
+};
+struct traffic_state {
+    uint64_t total;                    /* photos since the window began */
+    size_t window, rows;               /* photos in it; those with PMIs */
+    double information, deviation;     /* mean, and of one photo; NAN without photos */
+    double entropy;                    /* mean */
+    struct traffic_baseline baseline;
+    double z;                          /* of the mean against the baseline's; NAN: not enough of either */
+    size_t classes;
+    struct traffic_class *by_class;    /* [classes]; owned; NULL without rows */
+    struct infomask_shift shift;       /* of the prior; meaningful with by_class */
+};
+/* fit: the classes and the shift too (tens of milliseconds); else by_class is NULL. */
+enum infomask_status traffic_read(struct traffic *traffic, const struct model *model, bool fit,
+                                  struct traffic_state *state, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void traffic_state_fini(struct traffic_state *state);
+
+/* Alarm: |z| above this many standard errors, either way. */
+#define TRAFFIC_ALARM 4.0
+#define TRAFFIC_ALARM_P 1e-6 /* of the shift */
+
+#endif

@@ -1,0 +1,274 @@
+/* The head of every reply, classifications, and problems. */
+#include "app/view/views.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "app/view/views_head.h"
+
+const char *view_units_name(enum view_units units)
+{
+    return units == VIEW_BITS ? "bits" : "nats";
+}
+
+double view_units_factor(enum view_units units)
+{
+    return units == VIEW_BITS ? 1 / log(2) : 1;
+}
+
+double view_clock_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+void view_model_reference(struct json_writer *writer, const struct model *model)
+{
+    json_object_open(writer, "model");
+    json_put_string(writer, "name", model_name(model));
+    json_put_string(writer, "version", model_version(model));
+    json_put_string(writer, "sha256", model_info(model)->sha256);
+    json_object_close(writer);
+}
+
+static void view_image(struct json_writer *writer, const struct infomask_photo_info *image)
+{
+    json_object_open(writer, "image");
+    json_put_string(writer, "format", image->format);
+    json_put_int(writer, "width", image->width);
+    json_put_int(writer, "height", image->height);
+    json_put_int(writer, "orientation", image->orientation);
+    json_object_close(writer);
+}
+
+void view_head(struct json_writer *writer, const struct view_head *head, bool image)
+{
+    if (head->request_id != NULL)
+        json_put_string(writer, "request_id", head->request_id);
+    if (head->file != NULL)
+        json_put_string(writer, "file", head->file);
+    view_model_reference(writer, head->model);
+    if (image)
+        view_image(writer, head->image);
+    json_put_string(writer, "units", view_units_name(head->units));
+    json_put_string(writer, "prior", head->prior);
+    json_put_uint(writer, "classes", model_classes(head->model));
+}
+
+/* ---- Timing ----------------------------------------------------------------------------------------------------------- */
+
+/* to the microsecond: more digits would be noise */
+static void put_ms(struct json_writer *writer, const char *key, double ms)
+{
+    json_put_double(writer, key, round(ms * 1e3) / 1e3);
+}
+
+static void add_timing(struct infomask_timing *sum, const struct infomask_timing *timing)
+{
+    if (timing == NULL)
+        return;
+    sum->decode += timing->decode;
+    sum->preprocess += timing->preprocess;
+    sum->network += timing->network;
+    sum->information += timing->information;
+    sum->map += timing->map;
+    sum->mask += timing->mask;
+    sum->fill += timing->fill;
+    sum->encode += timing->encode;
+}
+
+void view_timing(struct json_writer *writer, const struct view_head *head, enum view_phases phases,
+                 const struct infomask_timing *first, const struct infomask_timing *second,
+                 const struct infomask_timing *third)
+{
+    struct infomask_timing sum = {0};
+
+    add_timing(&sum, first);
+    add_timing(&sum, second);
+    add_timing(&sum, third);
+    json_object_open(writer, "timing_ms");
+    put_ms(writer, "queue", head->queue_ms);
+    put_ms(writer, "decode", sum.decode);
+    put_ms(writer, "preprocess", sum.preprocess);
+    put_ms(writer, "network", sum.network);
+    if (phases >= VIEW_MASK_PHASES) {
+        put_ms(writer, "map", sum.map);
+        put_ms(writer, "mask", sum.mask);
+    }
+    if (phases >= VIEW_FILTER_PHASES)
+        put_ms(writer, "fill", sum.fill);
+    put_ms(writer, "encode", sum.encode);
+    put_ms(writer, "total", view_clock_ms() - head->started_ms);
+    json_object_close(writer);
+}
+
+/* ---- Classification --------------------------------------------------------------------------------------------------- */
+
+static void put_class_name(struct json_writer *writer, const struct model *model, int index)
+{
+    json_put_int(writer, "index", index);
+    json_put_string(writer, "label", model_label(model, (size_t)index));
+}
+
+void view_class_row(struct json_writer *writer, const char *key, const struct view_head *head,
+                    const struct infomask_classification *classification, int index)
+{
+    double unit = view_units_factor(head->units);
+
+    json_object_open(writer, key);
+    put_class_name(writer, head->model, index);
+    json_put_double(writer, "probability", exp(classification->log_probability[index]));
+    json_put_double(writer, "log_probability", unit * classification->log_probability[index]);
+    json_put_double(writer, "pmi", unit * classification->pmi[index]);
+    json_object_close(writer);
+}
+
+static void put_interval(struct json_writer *writer, const char *key, double lower, double upper)
+{
+    json_array_open(writer, key);
+    json_put_double(writer, NULL, lower);
+    json_put_double(writer, NULL, upper);
+    json_array_close(writer);
+}
+
+static int rows_shown(const struct infomask_classification *classification, const struct view_classify_options *options)
+{
+    return (size_t)options->top_k < classification->classes ? options->top_k : (int)classification->classes;
+}
+
+static void view_noise(struct json_writer *writer, const struct view_head *head,
+                       const struct infomask_classification *c, const struct view_classify_options *options)
+{
+    double unit = view_units_factor(head->units);
+
+    json_object_open(writer, "noise");
+    json_put_int(writer, "samples", c->samples);
+    json_put_uint(writer, "seed", c->seed);
+    put_interval(writer, "information", unit * c->noise_information[0], unit * c->noise_information[1]);
+    json_put_double(writer, "model_information", unit * c->model_information);
+    json_array_open(writer, "predictions");
+    for (int i = 0; i < rows_shown(c, options); i++) {
+        int y = c->order[i];
+        json_object_open(writer, NULL);
+        put_class_name(writer, head->model, y);
+        put_interval(writer, "log_probability", unit * c->noise_l1[y], unit * c->noise_ls[y]);
+        put_interval(writer, "pmi", unit * (c->noise_l1[y] - c->log_prior[y]), unit * (c->noise_ls[y] - c->log_prior[y]));
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+    json_object_close(writer);
+}
+
+void view_class_members(struct json_writer *writer, const struct view_head *head,
+                        const struct infomask_classification *classification,
+                        const struct view_classify_options *options)
+{
+    double unit = view_units_factor(head->units);
+
+    json_array_open(writer, "predictions");
+    for (int i = 0; i < rows_shown(classification, options); i++)
+        view_class_row(writer, NULL, head, classification, classification->order[i]);
+    json_array_close(writer);
+    json_put_double(writer, "information", unit * classification->information);
+    json_put_double(writer, "entropy", unit * classification->entropy);
+    json_put_double(writer, "prior_entropy", unit * classification->prior_entropy);
+    json_put_bool(writer, "abstain", classification->information < options->abstain_below); /* never with NAN */
+    if (classification->samples > 0)
+        view_noise(writer, head, classification, options);
+    else
+        json_put_null(writer, "noise");
+}
+
+void view_classify(struct json_writer *writer, const char *key, const struct view_head *head,
+                   const struct infomask_classification *classification, const struct view_classify_options *options)
+{
+    json_object_open(writer, key);
+    view_head(writer, head, true);
+    view_class_members(writer, head, classification, options);
+    if (options->target >= 0)
+        view_class_row(writer, "target", head, classification, options->target);
+    view_timing(writer, head, VIEW_CLASSIFY_PHASES, &classification->timing, NULL, NULL);
+    json_object_close(writer);
+}
+
+/* ---- Problems --------------------------------------------------------------------------------------------------------- */
+
+static const struct problem {
+    int status;
+    const char *code, *title;
+} problems[VIEW_PROBLEM_COUNT] = {
+#define PROBLEM(name, status, code, title) {status, code, title},
+    VIEW_PROBLEMS(PROBLEM)
+#undef PROBLEM
+};
+
+int view_problem_status(enum view_problem problem)
+{
+    return problems[problem].status;
+}
+
+const char *view_problem_code(enum view_problem problem)
+{
+    return problems[problem].code;
+}
+
+const char *view_problem_title(enum view_problem problem)
+{
+    return problems[problem].title;
+}
+
+enum view_problem view_problem_of(enum infomask_status status)
+{
+    switch (status) {
+    case INFOMASK_ARGUMENT:
+    case INFOMASK_LIMIT: /* a resolution that needs more memory than a worker has */
+        return VIEW_BAD_PARAMETER;
+    case INFOMASK_BAD_DATA:
+        return VIEW_BAD_REQUEST;
+    case INFOMASK_UNSUPPORTED_FORMAT:
+        return VIEW_UNSUPPORTED_FORMAT;
+    case INFOMASK_BAD_IMAGE:
+        return VIEW_BAD_IMAGE;
+    case INFOMASK_TOO_MANY_PIXELS:
+        return VIEW_TOO_MANY_PIXELS;
+    case INFOMASK_NO_CLASS_MAP:
+        return VIEW_NO_CLASS_MAP;
+    case INFOMASK_NO_NOISE:
+        return VIEW_NO_NOISE;
+    case INFOMASK_DEADLINE:
+        return VIEW_DEADLINE_EXCEEDED;
+    case INFOMASK_CANCELLED:
+        return VIEW_NOT_READY;
+    case INFOMASK_STATE_FULL:
+        return VIEW_STATE_FULL;
+    case INFOMASK_NO_SUCH_ESTIMATE:
+        return VIEW_NO_SUCH_ESTIMATE;
+    case INFOMASK_OK:
+    case INFOMASK_INTERNAL:
+    case INFOMASK_MEMORY:
+    case INFOMASK_IO:
+    case INFOMASK_BAD_MODEL:
+    case INFOMASK_UNSUPPORTED_MODEL:
+        break;
+    }
+    return VIEW_INTERNAL;
+}
+
+void view_problem(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
+                  const char *request_id)
+{
+    char type[64];
+
+    (void)snprintf(type, sizeof type, "urn:infomask:problem:%s", problems[problem].code);
+    json_object_open(writer, key);
+    json_put_string(writer, "type", type);
+    json_put_string(writer, "title", problems[problem].title);
+    json_put_int(writer, "status", problems[problem].status);
+    json_put_string(writer, "detail", detail);
+    json_put_string(writer, "code", problems[problem].code);
+    if (request_id != NULL)
+        json_put_string(writer, "request_id", request_id);
+    json_object_close(writer);
+}

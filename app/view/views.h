@@ -1,0 +1,126 @@
+/* Results to JSON, as api.md sections 2.1 to 2.4 show them: the service and the command line print through here.
+ *
+ * Core's values are nats; a view converts every information, entropy and log-probability to the units asked for, and
+ * nothing else.  Views write into a json_writer (app/json/json.h), whose sticky failure makes each of them void.
+ */
+#ifndef APP_VIEW_VIEWS_H
+#define APP_VIEW_VIEWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "app/json/json.h"
+#include "app/model/models.h"
+#include "core/infomask.h"
+
+enum view_units { VIEW_NATS, VIEW_BITS };
+const char *view_units_name(enum view_units units);       /* "nats", "bits" */
+double view_units_factor(enum view_units units);          /* 1, 1 / ln 2: value = factor * nats */
+
+/* What every reply begins and ends with. */
+struct view_head {
+    const char *request_id;                   /* NULL: left out (the command line) */
+    const char *file;                         /* the upload's name where several are answered; NULL: left out */
+    const struct model *model;
+    const struct infomask_photo_info *image;
+    enum view_units units;
+    const char *prior;                        /* "train", "uniform", "given" */
+    double queue_ms;                          /* time in the queue */
+    double started_ms;                        /* view_clock_ms() when the request came in */
+};
+double view_clock_ms(void); /* monotonic */
+
+/* ---- Replies: each writes one whole object, as a member `key` or, with NULL, as an array's entry or the top ---------- */
+
+struct view_classify_options {
+    int top_k;            /* rows of predictions */
+    int target;           /* also this class's row under `target`; -1: none */
+    double abstain_below; /* nats; NAN: never */
+};
+void view_classify(struct json_writer *writer, const char *key, const struct view_head *head,
+                   const struct infomask_classification *classification, const struct view_classify_options *options);
+
+/* A picture for a reply: base64 under `pictures`, by its name ("mask", "overlay", "saliency", "map", "image"). */
+struct view_picture {
+    const char *name;
+    const struct infomask_encoded *encoded;
+};
+
+/* 2.2: head, target(s), map(s), mask with mask_png in base64; pictures beside the mask (output=overlay with
+ * format=json) under `pictures`. */
+void view_mask(struct json_writer *writer, const char *key, const struct view_head *head,
+               const struct infomask_classification *classification, const struct infomask_mask *mask,
+               const struct infomask_encoded *mask_png, const struct view_picture *pictures, size_t picture_count);
+
+/* 2.3 with format=json; mask_png NULL leaves mask.png out. */
+void view_filter(struct json_writer *writer, const char *key, const struct view_head *head,
+                 const struct infomask_classification *classification, const struct infomask_filtered *filtered,
+                 const struct infomask_encoded *mask_png);
+
+/* /v1/analyze: the members of 2.1 and 2.2; `pictures` (mask, overlay, saliency, image) and, with filtered (else NULL),
+ * `verification`. */
+void view_analyze(struct json_writer *writer, const char *key, const struct view_head *head,
+                  const struct infomask_classification *classification, const struct view_classify_options *options,
+                  const struct infomask_mask *mask, const struct infomask_filtered *filtered,
+                  const struct view_picture *pictures, size_t picture_count);
+
+/* ---- Models -------------------------------------------------------------------------------------------------------- */
+
+void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default);
+/* {"models": [...], "default": "name"} */
+void view_models(struct json_writer *writer, struct model *const *models, size_t count, size_t default_index);
+/* {"model": {...}, "labels": [{"index", "label", "aliases"}]} */
+void view_labels(struct json_writer *writer, const struct model *model);
+void view_models_changes(struct json_writer *writer, const struct models_changes *changes);
+
+/* ---- Problems (RFC 9457) ------------------------------------------------------------------------------------------- */
+
+/* X(NAME, HTTP STATUS, CODE, TITLE); the codes are stable. */
+#define VIEW_PROBLEMS(X)                                                            \
+    X(BAD_PARAMETER, 400, "bad_parameter", "Bad parameter")                         \
+    X(BAD_REQUEST, 400, "bad_request", "Bad request")                               \
+    X(AMBIGUOUS_CLASS, 400, "ambiguous_class", "Ambiguous class")                   \
+    X(UNAUTHORIZED, 401, "unauthorized", "Unauthorized")                            \
+    X(FORBIDDEN, 403, "forbidden", "Forbidden")                                     \
+    X(NO_SUCH_ROUTE, 404, "no_such_route", "No such route")                         \
+    X(NO_SUCH_MODEL, 404, "no_such_model", "No such model")                         \
+    X(NO_SUCH_CLASS, 404, "no_such_class", "No such class")                         \
+    X(NO_SUCH_ESTIMATE, 404, "no_such_estimate", "No such estimate")                \
+    X(NO_SUCH_JOB, 404, "no_such_job", "No such job")                               \
+    X(METHOD_NOT_ALLOWED, 405, "method_not_allowed", "Method not allowed")          \
+    X(NOT_ACCEPTABLE, 406, "not_acceptable", "Not acceptable")                      \
+    X(TOO_SLOW, 408, "too_slow", "Too slow")                                        \
+    X(LENGTH_REQUIRED, 411, "length_required", "Length required")                   \
+    X(BODY_TOO_LARGE, 413, "body_too_large", "Body too large")                      \
+    X(TOO_MANY_PIXELS, 413, "too_many_pixels", "Too many pixels")                   \
+    X(UNSUPPORTED_FORMAT, 415, "unsupported_format", "Unsupported format")          \
+    X(BAD_IMAGE, 422, "bad_image", "Bad image")                                     \
+    X(NO_CLASS_MAP, 422, "no_class_map", "No class map")                            \
+    X(NO_NOISE, 422, "no_noise", "No noise")                                        \
+    X(RATE_LIMITED, 429, "rate_limited", "Rate limited")                            \
+    X(INTERNAL, 500, "internal", "Internal error")                                  \
+    X(NOT_IMPLEMENTED, 501, "not_implemented", "Not implemented")                   \
+    X(OVERLOADED, 503, "overloaded", "Overloaded")                                  \
+    X(NOT_READY, 503, "not_ready", "Not ready")                                     \
+    X(NO_STATE, 503, "no_state", "No state")                                        \
+    X(DEADLINE_EXCEEDED, 504, "deadline_exceeded", "Deadline exceeded")             \
+    X(STATE_FULL, 507, "state_full", "State full")
+
+enum view_problem {
+#define VIEW_PROBLEM_ENUM(name, status, code, title) VIEW_##name,
+    VIEW_PROBLEMS(VIEW_PROBLEM_ENUM)
+#undef VIEW_PROBLEM_ENUM
+    VIEW_PROBLEM_COUNT
+};
+int view_problem_status(enum view_problem problem);        /* the HTTP status */
+const char *view_problem_code(enum view_problem problem);  /* the stable word */
+const char *view_problem_title(enum view_problem problem);
+/* What a failure of core is to a client: a photo's and a parameter's faults are theirs, the rest is ours. */
+enum view_problem view_problem_of(enum infomask_status status);
+
+/* request_id may be NULL (left out). */
+void view_problem(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
+                  const char *request_id);
+
+#endif

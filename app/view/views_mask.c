@@ -1,0 +1,231 @@
+/* Maps, masks, filtered photos, and all of it in one reply. */
+#include <math.h>
+#include <string.h>
+
+#include "app/view/views_head.h"
+
+/* in the order of enum infomask_method and of enum infomask_threshold_rule */
+static const char *const methods[] = {"infocam", "cam", "infocam+", "gradcam++", "layercam", "occlusion"};
+static const char *const rules[] = {"auto", "otsu", "max", "nats", "share", "window"};
+
+/* infoCAM's cells are nats, and so is what occlusion takes away; the others are activations in a unit of their own */
+static double cell_unit(const struct view_head *head, enum infomask_method method)
+{
+    bool nats = method == INFOMASK_INFOCAM || method == INFOMASK_INFOCAM_PLUS || method == INFOMASK_OCCLUSION;
+    return nats ? view_units_factor(head->units) : 1;
+}
+
+static void view_target(struct json_writer *writer, const char *key, const struct view_head *head,
+                        const struct infomask_map *map)
+{
+    json_object_open(writer, key);
+    json_put_int(writer, "index", map->target);
+    json_put_string(writer, "label", model_label(head->model, (size_t)map->target));
+    json_put_double(writer, "probability", map->probability);
+    json_put_double(writer, "pmi", view_units_factor(head->units) * map->pmi);
+    json_object_close(writer);
+}
+
+static void view_cells(struct json_writer *writer, const struct infomask_map *map, double unit)
+{
+    json_array_open(writer, "cells");
+    for (int row = 0; row < map->rows; row++) {
+        json_array_open(writer, NULL);
+        for (int column = 0; column < map->columns; column++)
+            json_put_double(writer, NULL, unit * map->cells[(size_t)row * (size_t)map->columns + (size_t)column]);
+        json_array_close(writer);
+    }
+    json_array_close(writer);
+}
+
+static void view_map(struct json_writer *writer, const char *key, const struct view_head *head,
+                     enum infomask_method method, const struct infomask_map *map)
+{
+    double unit = cell_unit(head, method), nats = view_units_factor(head->units);
+
+    json_object_open(writer, key);
+    json_put_string(writer, "method", methods[method]);
+    json_put_int(writer, "rows", map->rows);
+    json_put_int(writer, "columns", map->columns);
+    view_cells(writer, map, unit);
+    json_put_double(writer, "mean", unit * map->mean);
+    json_put_double_or_null(writer, "pmi", nats * map->map_pmi);
+    json_put_double_or_null(writer, "largest_window_pmi", nats * map->largest_window_pmi);
+    json_object_close(writer);
+}
+
+static void view_object(struct json_writer *writer, const struct infomask_object *object)
+{
+    json_object_open(writer, NULL);
+    json_array_open(writer, "box");
+    json_put_int(writer, NULL, object->x);
+    json_put_int(writer, NULL, object->y);
+    json_put_int(writer, NULL, object->width);
+    json_put_int(writer, NULL, object->height);
+    json_array_close(writer);
+    json_put_double(writer, "area", object->area);
+    json_array_open(writer, "peak");
+    json_put_int(writer, NULL, object->peak_x);
+    json_put_int(writer, NULL, object->peak_y);
+    json_array_close(writer);
+    json_put_double(writer, "information_share", object->information_share);
+    json_object_close(writer);
+}
+
+/* png may be NULL: left out */
+static void view_mask_member(struct json_writer *writer, const struct view_head *head, const struct infomask_mask *mask,
+                             const struct infomask_encoded *png)
+{
+    bool nats = mask->rule == INFOMASK_THRESHOLD_NATS, bits = nats && head->units == VIEW_BITS;
+
+    json_object_open(writer, "mask");
+    json_put_bool(writer, "empty", mask->empty);
+    json_put_string(writer, "rule", bits ? "bits" : rules[mask->rule]);
+    json_put_double_or_null(writer, "threshold", (nats ? view_units_factor(head->units) : 1) * mask->threshold);
+    json_put_double(writer, "area", mask->area);
+    json_put_double_or_null(writer, "information_share", mask->information_share);
+    if (png != NULL)
+        json_put_base64(writer, "png", png->data, png->size);
+    json_array_open(writer, "objects");
+    for (int i = 0; i < mask->object_count; i++)
+        view_object(writer, &mask->objects[i]);
+    json_array_close(writer);
+    json_object_close(writer);
+}
+
+/* `targets` and `maps` are there when there is more than one */
+static void view_maps(struct json_writer *writer, const struct view_head *head, const struct infomask_mask *mask)
+{
+    if (mask->map_count > 1) {
+        json_array_open(writer, "targets");
+        for (int i = 0; i < mask->map_count; i++)
+            view_target(writer, NULL, head, &mask->maps[i]);
+        json_array_close(writer);
+    }
+    if (mask->map_count > 0)
+        view_map(writer, "map", head, mask->method, &mask->maps[0]);
+    if (mask->map_count > 1) {
+        json_array_open(writer, "maps");
+        for (int i = 0; i < mask->map_count; i++)
+            view_map(writer, NULL, head, mask->method, &mask->maps[i]);
+        json_array_close(writer);
+    }
+}
+
+static void view_pictures(struct json_writer *writer, const struct view_picture *pictures, size_t count)
+{
+    bool open = false;
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(pictures[i].name, "mask") == 0) /* mask.png */
+            continue;
+        if (!open)
+            json_object_open(writer, "pictures");
+        open = true;
+        json_put_base64(writer, pictures[i].name, pictures[i].encoded->data, pictures[i].encoded->size);
+    }
+    if (open)
+        json_object_close(writer);
+}
+
+void view_mask(struct json_writer *writer, const char *key, const struct view_head *head,
+               const struct infomask_classification *classification, const struct infomask_mask *mask,
+               const struct infomask_encoded *mask_png, const struct view_picture *pictures, size_t picture_count)
+{
+    json_object_open(writer, key);
+    view_head(writer, head, true);
+    if (mask->map_count > 0)
+        view_target(writer, "target", head, &mask->maps[0]);
+    view_maps(writer, head, mask);
+    view_mask_member(writer, head, mask, mask_png);
+    view_pictures(writer, pictures, picture_count);
+    view_timing(writer, head, VIEW_MASK_PHASES, &classification->timing, &mask->timing, NULL);
+    json_object_close(writer);
+}
+
+/* ---- Filtering -------------------------------------------------------------------------------------------------------- */
+
+static void view_verification_row(struct json_writer *writer, const char *key, const struct view_head *head,
+                                  const struct infomask_verification *row, bool with_target)
+{
+    double unit = view_units_factor(head->units);
+
+    json_object_open(writer, key);
+    if (with_target) {
+        json_put_int(writer, "index", row->target);
+        json_put_string(writer, "label", model_label(head->model, (size_t)row->target));
+    }
+    json_put_double(writer, "pmi_before", unit * row->pmi_before);
+    json_put_double(writer, "pmi_after", unit * row->pmi_after);
+    json_put_double_or_null(writer, "map_pmi_before", unit * row->map_pmi_before);
+    json_put_double_or_null(writer, "map_pmi_after", unit * row->map_pmi_after);
+    json_put_double(writer, "probability_before", row->probability_before);
+    json_put_double(writer, "probability_after", row->probability_after);
+    json_put_int(writer, "rank_after", row->rank_after);
+    json_put_double(writer, "area", row->area);
+    json_put_double_or_null(writer, "random_area_pmi_after", unit * row->random_area_pmi_after);
+    json_put_int(writer, "passes", row->passes);
+    json_put_bool(writer, "complete", row->complete);
+    json_object_close(writer);
+}
+
+/* one object for one target, an array of rows for several */
+static void view_verification(struct json_writer *writer, const struct view_head *head,
+                              const struct infomask_filtered *filtered)
+{
+    if (filtered->row_count == 1) {
+        view_verification_row(writer, "verification", head, &filtered->rows[0], false);
+        return;
+    }
+    json_array_open(writer, "verification");
+    for (int i = 0; i < filtered->row_count; i++)
+        view_verification_row(writer, NULL, head, &filtered->rows[i], true);
+    json_array_close(writer);
+}
+
+void view_filter(struct json_writer *writer, const char *key, const struct view_head *head,
+                 const struct infomask_classification *classification, const struct infomask_filtered *filtered,
+                 const struct infomask_encoded *mask_png)
+{
+    const struct infomask_mask *mask = &filtered->mask;
+
+    json_object_open(writer, key);
+    view_head(writer, head, false); /* `image` is the picture here */
+    if (mask->map_count > 0)
+        view_target(writer, "target", head, &mask->maps[0]);
+    view_maps(writer, head, mask);
+    view_mask_member(writer, head, mask, mask_png);
+    json_put_string(writer, "image_type", filtered->image.content_type);
+    json_put_base64(writer, "image", filtered->image.data, filtered->image.size);
+    view_verification(writer, head, filtered);
+    view_timing(writer, head, VIEW_FILTER_PHASES, &classification->timing, &mask->timing, &filtered->timing);
+    json_object_close(writer);
+}
+
+static const struct infomask_encoded *find_picture(const struct view_picture *pictures, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pictures[i].name, name) == 0)
+            return pictures[i].encoded;
+    return NULL;
+}
+
+void view_analyze(struct json_writer *writer, const char *key, const struct view_head *head,
+                  const struct infomask_classification *classification, const struct view_classify_options *options,
+                  const struct infomask_mask *mask, const struct infomask_filtered *filtered,
+                  const struct view_picture *pictures, size_t picture_count)
+{
+    json_object_open(writer, key);
+    view_head(writer, head, true);
+    view_class_members(writer, head, classification, options);
+    if (mask->map_count > 0)
+        view_class_row(writer, "target", head, classification, mask->maps[0].target);
+    view_maps(writer, head, mask);
+    view_mask_member(writer, head, mask, find_picture(pictures, picture_count, "mask"));
+    view_pictures(writer, pictures, picture_count);
+    if (filtered != NULL)
+        view_verification(writer, head, filtered);
+    view_timing(writer, head, filtered != NULL ? VIEW_FILTER_PHASES : VIEW_MASK_PHASES, &classification->timing,
+                &mask->timing, filtered != NULL ? &filtered->timing : NULL);
+    json_object_close(writer);
+}

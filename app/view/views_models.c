@@ -1,0 +1,100 @@
+/* Models and their classes. */
+#include "app/view/views_head.h"
+
+static const char *const colors[] = {"RGB", "BGR", "GRAY"};
+
+static void view_input(struct json_writer *writer, const struct model *model)
+{
+    const struct infomask_model_spec *spec = model_spec(model);
+    const struct infomask_model_info *info = model_info(model);
+
+    json_object_open(writer, "input");
+    json_put_int(writer, "width", info->width);
+    json_put_int(writer, "height", info->height);
+    json_put_int(writer, "channels", info->channels);
+    json_put_string(writer, "color", colors[spec->color]);
+    json_put_string(writer, "fit", spec->fit == INFOMASK_SQUASH ? "squash" : "crop");
+    json_put_double(writer, "crop", spec->crop);
+    json_put_string(writer, "resize", spec->resize);
+    json_put_string(writer, "layout", spec->nhwc ? "NHWC" : "NCHW");
+    json_put_bool(writer, "fixed_size", info->fixed_size);
+    json_object_close(writer);
+}
+
+/* The names that the parameter `method` takes for this model. */
+static void view_methods(struct json_writer *writer, const struct infomask_model_info *info)
+{
+    static const char *const methods[] = {"infocam", "cam", "infocam+", "gradcam++", "layercam"};
+
+    json_array_open(writer, "methods");
+    for (size_t i = 0; info->class_map && i < sizeof methods / sizeof *methods; i++)
+        json_put_string(writer, NULL, methods[i]);
+    json_put_string(writer, NULL, "occlusion");
+    json_array_close(writer);
+}
+
+void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default)
+{
+    const struct infomask_model_info *info = model_info(model);
+
+    json_object_open(writer, key);
+    json_put_string(writer, "name", model_name(model));
+    json_put_string(writer, "version", model_version(model));
+    json_put_string(writer, "sha256", info->sha256);
+    json_put_bool(writer, "default", is_default);
+    json_put_uint(writer, "classes", info->classes);
+    view_input(writer, model);
+    json_put_int(writer, "stride", info->stride);
+    json_put_bool(writer, "class_map", info->class_map);
+    view_methods(writer, info);
+    json_put_bool(writer, "noise", info->noise);
+    json_put_string(writer, "isa", info->isa);
+    json_put_string(writer, "precision", info->precision);
+    json_put_uint(writer, "weight_bytes", info->weight_bytes);
+    json_put_double(writer, "prior_entropy", info->prior_entropy);
+    json_put_node(writer, "document", model_document(model));
+    json_object_close(writer);
+}
+
+void view_models(struct json_writer *writer, struct model *const *models, size_t count, size_t default_index)
+{
+    json_object_open(writer, NULL);
+    json_put_string(writer, "default", count > 0 ? model_name(models[default_index]) : NULL);
+    json_array_open(writer, "models");
+    for (size_t i = 0; i < count; i++)
+        view_model(writer, NULL, models[i], i == default_index);
+    json_array_close(writer);
+    json_object_close(writer);
+}
+
+void view_labels(struct json_writer *writer, const struct model *model)
+{
+    json_object_open(writer, NULL);
+    view_model_reference(writer, model);
+    json_array_open(writer, "labels");
+    for (size_t i = 0; i < model_classes(model); i++) {
+        size_t count;
+        const char *const *aliases = model_aliases(model, i, &count);
+        json_object_open(writer, NULL);
+        json_put_uint(writer, "index", i);
+        json_put_string(writer, "label", model_label(model, i));
+        json_array_open(writer, "aliases");
+        for (size_t a = 0; a < count; a++)
+            json_put_string(writer, NULL, aliases[a]);
+        json_array_close(writer);
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+    json_object_close(writer);
+}
+
+void view_models_changes(struct json_writer *writer, const struct models_changes *changes)
+{
+    json_object_open(writer, NULL);
+    json_put_int(writer, "added", changes->added);
+    json_put_int(writer, "changed", changes->changed);
+    json_put_int(writer, "removed", changes->removed);
+    json_put_int(writer, "unchanged", changes->unchanged);
+    json_put_int(writer, "failed", changes->failed);
+    json_object_close(writer);
+}

@@ -1,0 +1,143 @@
+/* infomask estimate: what was found, as JSON or as a page of text. */
+#include <math.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/estimate/estimate.h"
+#include "cli/work.h"
+
+static void print_warning(void *context, const char *sentence)
+{
+    (void)context;
+    (void)printf("note: %s\n", sentence);
+}
+
+static void print_value(const struct estimate_run *run, const char *name, double nats)
+{
+    if (isfinite(nats))
+        (void)printf("%-22s %.6g %s\n", name, nats * view_units_factor(run->units), view_units_name(run->units));
+}
+
+static void print_suspects(const struct estimate_run *run)
+{
+    const struct estimate_state *state = &run->state;
+    char label[24], predicted[24];
+
+    if (state->suspect_count == 0)
+        return;
+    (void)printf("suspects, where right labels and a calibrated model leave about one:\n");
+    for (size_t i = 0; i < state->suspect_count && i < 10; i++)
+        (void)printf("  %9.3f  %s: %s, taken for %s\n", state->suspects[i].pmi * view_units_factor(run->units),
+                     state->suspects[i].sample, estimate_label(&state->info, state->suspects[i].label, label),
+                     estimate_label(&state->info, state->suspects[i].predicted, predicted));
+    if (state->suspects_in_all > 10)
+        (void)printf("  and %llu more\n", (unsigned long long)state->suspects_in_all - 10);
+}
+
+static void print_table(const struct estimate_run *run)
+{
+    if (run->table.folds == 0)
+        return;
+    (void)printf("%-22s %zu columns, %d folds; held out, each part alone and its weight in the pool:\n", "table", run->columns,
+                 run->table.folds);
+    for (int m = 0; m < run->table.part_count; m++) {
+        const struct infomask_table_part *part = &run->table.parts[m];
+        (void)printf("  %-20s %.6g %s, weight %.2f\n", part->name, part->information * view_units_factor(run->units),
+                     view_units_name(run->units), part->weight);
+    }
+}
+
+static void print_text(const struct estimate_run *run)
+{
+    const struct estimate_state *state = &run->state;
+    const struct infomask_report *r = &state->report;
+
+    (void)printf("%-22s %llu, accuracy %.4g\n", "samples", (unsigned long long)r->samples, r->accuracy);
+    print_value(run, "mutual information", r->estimate);
+    print_value(run, "  standard error", r->standard_error);
+    print_value(run, "  lower limit, 97.5 %", state->limits.betting);
+    print_value(run, "  label entropy", r->label_entropy);
+    if (isfinite(run->truth))
+        print_value(run, "  truth", run->truth);
+    print_value(run, "  of the exact posterior", run->exact.estimate);
+    print_value(run, "plug-in", r->plug_in);
+    print_value(run, "  over-confidence", r->overconfidence);
+    (void)printf("%-22s %.4g\n", "temperature", r->temperature);
+    print_value(run, "  estimate with it", r->calibrated_estimate);
+    (void)printf("%-22s ece %.4g, brier %.4g\n", "calibration", r->ece, r->brier);
+    print_table(run);
+    print_suspects(run);
+    view_estimate_warnings(state, run->units, print_warning, NULL);
+}
+
+static void put_table(struct json_writer *writer, const struct estimate_run *run)
+{
+    double factor = view_units_factor(run->units);
+
+    if (run->table.folds == 0)
+        return;
+    json_object_open(writer, "table");
+    json_put_uint(writer, "columns", run->columns);
+    json_put_uint(writer, "folds", (uint64_t)run->table.folds);
+    json_array_open(writer, "parts");
+    for (int m = 0; m < run->table.part_count; m++) {
+        json_object_open(writer, NULL);
+        json_put_string(writer, "name", run->table.parts[m].name);
+        json_put_double(writer, "weight", run->table.parts[m].weight);
+        json_put_double(writer, "estimate", run->table.parts[m].information * factor);
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+    json_object_close(writer);
+}
+
+static void put_exact(struct json_writer *writer, const struct estimate_run *run)
+{
+    double factor = view_units_factor(run->units);
+
+    if (!isfinite(run->exact.estimate))
+        return;
+    json_object_open(writer, "exact_posterior");
+    json_put_double(writer, "estimate", run->exact.estimate * factor);
+    json_put_double_or_null(writer, "standard_error", run->exact.standard_error * factor);
+    json_put_double_or_null(writer, "lower_limit", run->exact.lower_limit * factor);
+    json_object_close(writer);
+}
+
+static void put_run(struct json_writer *writer, const struct estimate_run *run)
+{
+    if (isfinite(run->truth))
+        json_put_double(writer, "truth", run->truth * view_units_factor(run->units));
+    put_exact(writer, run);
+    put_table(writer, run);
+    if (run->folder == NULL)
+        return;
+    json_put_uint(writer, "added", run->added);
+    json_put_uint(writer, "known", run->known);
+    json_array_open(writer, "rejected");
+    for (size_t i = 0; i < run->rejected_count; i++) {
+        json_object_open(writer, NULL);
+        json_put_string(writer, "sample", run->rejected[i].sample);
+        json_put_string(writer, "code", run->rejected[i].code);
+        json_put_string(writer, "detail", run->rejected[i].detail);
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+}
+
+int estimate_print(const struct estimate_run *run)
+{
+    struct infomask_error err;
+    struct json_writer writer;
+
+    if (!run->options->json) {
+        print_text(run);
+        return CLI_DONE;
+    }
+    json_writer_init(&writer, json_indent(false));
+    json_object_open(&writer, NULL);
+    view_estimate_members(&writer, &run->state, run->units);
+    put_run(&writer, run);
+    json_object_close(&writer);
+    return write_json(&writer, NULL, &err) == INFOMASK_OK ? CLI_DONE : cli_fails(run->cli->command, "%s", err.text);
+}

@@ -1,0 +1,369 @@
+/* infomask estimate: the stores that hold estimates, and what is done with whole estimates: merging, comparing. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/settings/files.h"
+#include "app/settings/places.h"
+#include "cli/cli.h"
+#include "cli/estimate/estimate.h"
+#include "cli/work.h"
+
+/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status default_store(const struct estimate_run *run, char **path, struct infomask_error *err)
+{
+    char *folder;
+
+    if (run->options->store != NULL) {
+        *path = strdup(run->options->store);
+        return *path != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
+    }
+    folder = place_of_state(run->cli->config.state_dir);
+    if (folder == NULL)
+        return error_set(err, INFOMASK_IO, "there is no state folder; say --store FILE or --state-dir FOLDER");
+    *path = file_join(folder, "estimates.db");
+    free(folder);
+    return *path != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
+}
+
+static enum infomask_status open_path(const struct estimate_run *run, const char *path, struct estimates **estimates,
+                                      struct infomask_error *err)
+{
+    const struct config *config = &run->cli->config;
+    const struct estimates_options options = {config->state_limit,
+                                              config->logits_limit > 0 ? config->logits_limit : UINT64_MAX};
+    enum infomask_status status = estimates_open(path, &options, estimates, err);
+
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.200s", path);
+    return status;
+}
+
+enum infomask_status estimate_open_store(struct estimate_run *run, struct infomask_error *err)
+{
+    char *path = NULL;
+    enum infomask_status status = default_store(run, &path, err);
+
+    if (status == INFOMASK_OK)
+        status = open_path(run, path, &run->estimates, err);
+    free(path);
+    return status;
+}
+
+struct only {
+    size_t count;
+    char id[ESTIMATE_ID_SIZE];
+};
+
+static bool count_one(void *context, const struct estimate_info *info)
+{
+    struct only *only = context;
+
+    only->count++;
+    memcpy(only->id, info->id, sizeof only->id);
+    return true;
+}
+
+/* name NULL: the only one. */
+static enum infomask_status find_in(struct estimates *estimates, const char *path, const char *name,
+                                    char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
+{
+    struct only only = {0};
+    struct estimate_info info = {0};
+    enum infomask_status status;
+
+    if (name == NULL) {
+        status = estimates_list(estimates, count_one, &only, err);
+        if (status == INFOMASK_OK && only.count != 1)
+            status = error_set(err, INFOMASK_ARGUMENT, "%.200s has %zu estimates; say which: FILE#NAME", path, only.count);
+        memcpy(id, only.id, sizeof only.id);
+        return status;
+    }
+    status = estimates_find(estimates, name, &info, err);
+    memcpy(id, info.id, sizeof info.id);
+    estimate_info_fini(&info);
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.200s", path);
+    return status;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat at;
+
+    return stat(path, &at) == 0 && S_ISREG(at.st_mode);
+}
+
+enum infomask_status estimate_open_operand(struct estimate_run *run, const char *operand, struct estimates **estimates,
+                                           char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
+{
+    const char *hash = strrchr(operand, '#'), *name = operand;
+    char *path = NULL;
+    enum infomask_status status = INFOMASK_OK;
+
+    if (is_file(operand)) {
+        path = strdup(operand);
+        name = NULL;
+    } else if (hash != NULL && (path = strndup(operand, (size_t)(hash - operand))) != NULL && is_file(path)) {
+        name = hash + 1;
+    } else {
+        free(path);
+        path = NULL;
+        status = default_store(run, &path, err);
+        if (status == INFOMASK_OK && !is_file(path))
+            status = error_set(err, INFOMASK_NO_SUCH_ESTIMATE, "there is neither a file nor an estimate \"%.150s\"", operand);
+    }
+    if (status == INFOMASK_OK && path == NULL)
+        status = error_set(err, INFOMASK_MEMORY, "out of memory");
+    if (status == INFOMASK_OK)
+        status = open_path(run, path, estimates, err);
+    if (status == INFOMASK_OK)
+        status = find_in(*estimates, path, name, id, err);
+    free(path);
+    return status;
+}
+
+enum infomask_status estimate_finish(struct estimate_run *run, const char *id, struct infomask_error *err)
+{
+    struct infomask_limits_of_estimate limits;
+    enum infomask_status status = estimates_update_limits(run->estimates, id, &limits, err);
+
+    if (status == INFOMASK_OK || status == INFOMASK_STATE_FULL) /* full: they are there, only not cached */
+        status = estimates_read(run->estimates, id, run->options->suspects, &run->state, err);
+    if (status == INFOMASK_OK)
+        run->state.limits = limits;
+    return status;
+}
+
+/* ---- Merging ------------------------------------------------------------------------------------------------------- */
+
+/* Without --store the sum is printed and forgotten. */
+enum infomask_status estimate_open_target(struct estimate_run *run, struct infomask_error *err)
+{
+    int file;
+
+    if (run->options->store != NULL)
+        return estimate_open_store(run, err);
+    (void)snprintf(run->temporary, sizeof run->temporary, "/tmp/infomask-estimate-XXXXXX");
+    file = mkstemp(run->temporary);
+    if (file < 0) {
+        run->temporary[0] = '\0';
+        return error_set(err, INFOMASK_IO, "no temporary file can be made in /tmp; say --store FILE");
+    }
+    (void)close(file);
+    return open_path(run, run->temporary, &run->estimates, err);
+}
+
+enum infomask_status estimate_free_name(struct estimate_run *run, const char *name, struct infomask_error *err)
+{
+    struct estimate_info old = {0};
+    enum infomask_status status = estimates_find(run->estimates, name, &old, err);
+
+    if (status == INFOMASK_OK && !run->options->fresh)
+        status = error_set(err, INFOMASK_ARGUMENT, "the store has an estimate \"%.100s\"; give another --name, or --fresh",
+                           name);
+    else if (status == INFOMASK_OK)
+        status = estimates_delete(run->estimates, old.id, err);
+    else if (status == INFOMASK_NO_SUCH_ESTIMATE)
+        status = INFOMASK_OK;
+    estimate_info_fini(&old);
+    return status;
+}
+
+static enum infomask_status create_like(struct estimate_run *run, struct estimates *first, const char *first_id,
+                                        char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
+{
+    const char *name = run->options->name != NULL ? run->options->name : "merged";
+    struct estimate_info info = {0};
+    enum infomask_status status = estimate_free_name(run, name, err);
+
+    if (status == INFOMASK_OK)
+        status = estimates_find(first, first_id, &info, err);
+    if (status == INFOMASK_OK) {
+        (void)snprintf(info.name, sizeof info.name, "%s", name);
+        for (size_t y = 1; info.label != NULL && y < info.spec.classes; y++)
+            info.labels[info.label[y] - info.labels - 1] = '\n'; /* lines again */
+        free(info.label); /* made anew */
+        info.label = NULL;
+        status = estimates_create(run->estimates, &info, err);
+        memcpy(id, info.id, sizeof info.id);
+    }
+    estimate_info_fini(&info);
+    return status;
+}
+
+static enum infomask_status merge_one(struct estimate_run *run, const char *operand, bool first,
+                                      char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
+{
+    struct estimates *from = NULL;
+    char from_id[ESTIMATE_ID_SIZE];
+    enum infomask_status status = estimate_open_operand(run, operand, &from, from_id, err);
+
+    if (status == INFOMASK_OK && first)
+        status = create_like(run, from, from_id, id, err);
+    if (status == INFOMASK_OK)
+        status = estimates_merge(run->estimates, id, from, from_id, err);
+    estimates_close(from);
+    return status;
+}
+
+int estimate_merge(struct estimate_run *run)
+{
+    struct infomask_error err;
+    char id[ESTIMATE_ID_SIZE] = "";
+    enum infomask_status status = estimate_open_target(run, &err);
+
+    for (int i = 0; status == INFOMASK_OK && i < run->cli->operand_count; i++) {
+        status = merge_one(run, run->cli->operands[i], i == 0, id, &err);
+        if (status != INFOMASK_OK) {
+            struct infomask_error ignored;
+            if (id[0] != '\0') /* half a merge is none */
+                (void)!estimates_delete(run->estimates, id, &ignored);
+            error_prefix(&err, "%.100s", run->cli->operands[i]);
+        }
+    }
+    if (status == INFOMASK_OK)
+        status = estimate_finish(run, id, &err);
+    return status == INFOMASK_OK ? CLI_DONE : cli_fails(run->cli->command, "%s", err.text);
+}
+
+/* ---- Comparing ----------------------------------------------------------------------------------------------------- */
+
+struct compared {
+    uint64_t order;
+    char *sample;
+    uint32_t label;
+    double log_q;
+};
+
+struct comparing {
+    struct compared *rows;
+    size_t count, capacity;
+    bool full; /* no memory */
+};
+
+static bool collect(void *context, const struct estimate_row *row)
+{
+    struct comparing *c = context;
+
+    if (c->count == c->capacity) {
+        size_t capacity = c->capacity > 0 ? 2 * c->capacity : 1024;
+        struct compared *rows = reallocarray(c->rows, capacity, sizeof *rows);
+        if (rows == NULL)
+            return !(c->full = true);
+        c->rows = rows;
+        c->capacity = capacity;
+    }
+    c->rows[c->count] = (struct compared){row->order, strdup(row->sample), row->label, row->log_q};
+    c->full = c->rows[c->count].sample == NULL;
+    c->count += !c->full;
+    return !c->full;
+}
+
+static void comparing_fini(struct comparing *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        free(c->rows[i].sample);
+    free(c->rows);
+}
+
+static enum infomask_status read_compared(struct estimate_run *run, const char *operand, struct comparing *c,
+                                          struct infomask_error *err)
+{
+    struct estimates *estimates = NULL;
+    char id[ESTIMATE_ID_SIZE];
+    enum infomask_status status = estimate_open_operand(run, operand, &estimates, id, err);
+
+    if (status == INFOMASK_OK)
+        status = estimates_rows(estimates, id, collect, c, err);
+    if (status == INFOMASK_OK && c->full)
+        status = error_set(err, INFOMASK_MEMORY, "no memory for the samples");
+    estimates_close(estimates);
+    return status;
+}
+
+/* The order in which both come: two positions suffice. */
+static int by_id(const struct compared *a, const struct compared *b)
+{
+    if (a->order != b->order)
+        return (int64_t)a->order < (int64_t)b->order ? -1 : 1; /* the store's integers have a sign */
+    return strcmp(a->sample, b->sample);
+}
+
+/* The log q of the common samples side by side; the differences of PMI under any common prior are those of log q. */
+static enum infomask_status join(const struct comparing *a, const struct comparing *b, double *x, double *y, size_t *n,
+                                 struct infomask_error *err)
+{
+    size_t i = 0, j = 0;
+
+    *n = 0;
+    while (i < a->count && j < b->count) {
+        int order = by_id(&a->rows[i], &b->rows[j]);
+        if (order == 0 && a->rows[i].label != b->rows[j].label)
+            return error_set(err, INFOMASK_ARGUMENT, "the sample \"%.100s\" has different labels in the two estimates",
+                             a->rows[i].sample);
+        if (order == 0) {
+            x[*n] = a->rows[i].log_q;
+            y[(*n)++] = b->rows[j].log_q;
+        }
+        i += order <= 0;
+        j += order >= 0;
+    }
+    return INFOMASK_OK;
+}
+
+static int print_comparison(const struct estimate_run *run, const struct infomask_comparison *c, size_t only_a, size_t only_b)
+{
+    double factor = view_units_factor(run->units);
+    struct infomask_error err;
+    struct json_writer writer;
+
+    if (!run->options->json) {
+        (void)printf("%zu samples in common", c->samples);
+        if (only_a + only_b > 0)
+            (void)printf(" (%zu only in the first, %zu only in the second)", only_a, only_b);
+        (void)printf("\nfirst less second  %.6g %s, 95 %% interval %.6g to %.6g, p %.3g\n", c->difference * factor,
+                     view_units_name(run->units), c->lower * factor, c->upper * factor, c->p_value);
+        return CLI_DONE;
+    }
+    json_writer_init(&writer, json_indent(false));
+    view_comparison(&writer, NULL, c, run->units);
+    return write_json(&writer, NULL, &err) == INFOMASK_OK ? CLI_DONE : cli_fails(run->cli->command, "%s", err.text);
+}
+
+int estimate_compare(struct estimate_run *run)
+{
+    struct comparing a = {0}, b = {0};
+    struct infomask_comparison comparison;
+    struct infomask_error err;
+    double *x = NULL, *y = NULL;
+    size_t n = 0;
+    int code;
+    enum infomask_status status = read_compared(run, run->cli->operands[0], &a, &err);
+
+    if (status == INFOMASK_OK)
+        status = read_compared(run, run->cli->operands[1], &b, &err);
+    if (status == INFOMASK_OK) {
+        x = calloc(a.count + 1, sizeof *x);
+        y = calloc(a.count + 1, sizeof *y);
+        status = x == NULL || y == NULL ? error_set(&err, INFOMASK_MEMORY, "no memory for the samples")
+                                        : join(&a, &b, x, y, &n, &err);
+    }
+    if (status == INFOMASK_OK && n == 0)
+        status = error_set(&err, INFOMASK_ARGUMENT, "the two estimates have no sample in common");
+    if (status == INFOMASK_OK) {
+        infomask_compare(x, y, n, &comparison);
+        code = print_comparison(run, &comparison, a.count - n, b.count - n);
+    } else {
+        code = cli_fails(run->cli->command, "%s", err.text);
+    }
+    free(x);
+    free(y);
+    comparing_fini(&a);
+    comparing_fini(&b);
+    return code;
+}

@@ -1,0 +1,262 @@
+#include "cli/read/npy.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/settings/files.h"
+#include "core/base/checked.h"
+
+#define MAGIC "\x93NUMPY"
+#define MAGIC_SIZE 6
+#define MOST_BYTES ((size_t)4 << 30)
+#define HEADER_MOST 65536
+
+static enum infomask_status bad(struct infomask_error *err, const char *what)
+{
+    return error_set(err, INFOMASK_BAD_DATA, "not a .npy file of float32: %s", what);
+}
+
+/* Where the text of the header begins and how long it is. */
+static enum infomask_status find_header(const unsigned char *bytes, size_t size, size_t *start, size_t *length,
+                                        struct infomask_error *err)
+{
+    if (size < 10 || memcmp(bytes, MAGIC, MAGIC_SIZE) != 0)
+        return bad(err, "it does not begin with \\x93NUMPY");
+    if (bytes[6] == 1) {
+        *start = 10;
+        *length = (size_t)bytes[8] | (size_t)bytes[9] << 8;
+    } else if ((bytes[6] == 2 || bytes[6] == 3) && size >= 12) {
+        *start = 12;
+        *length = (size_t)bytes[8] | (size_t)bytes[9] << 8 | (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
+    } else {
+        return bad(err, "its format version is none of 1, 2, 3");
+    }
+    if (*length > HEADER_MOST || *length > size - *start)
+        return bad(err, "its header is cut off");
+    return INFOMASK_OK;
+}
+
+/* What follows 'key': in the dictionary that NumPy writes; NULL if it is not there. */
+static const char *value_of(const char *header, const char *key)
+{
+    const char *at = strstr(header, key);
+    if (at == NULL)
+        return NULL;
+    at += strlen(key);
+    at += strspn(at, " ");
+    if (*at != ':')
+        return NULL;
+    return at + 1 + strspn(at + 1, " ");
+}
+
+/* "(2, 3, 4)", "(5,)", "()" */
+static enum infomask_status parse_shape(const char *at, struct npy *npy, struct infomask_error *err)
+{
+    if (at == NULL || *at++ != '(')
+        return bad(err, "its header has no shape");
+    npy->count = 1;
+    for (;;) {
+        char *end;
+        unsigned long long dim;
+        at += strspn(at, " ");
+        if (*at == ')')
+            return INFOMASK_OK;
+        if (*at < '0' || *at > '9' || npy->rank == NPY_MAX_RANK)
+            return bad(err, "its shape is not one of at most 8 sizes");
+        dim = strtoull(at, &end, 10);
+        npy->dims[npy->rank++] = (size_t)dim;
+        if (!checked_mul(npy->count, (size_t)dim, &npy->count) || npy->count > MOST_BYTES / sizeof(float))
+            return error_set(err, INFOMASK_LIMIT, "the tensor has more than %zu elements, the most that is read",
+                             MOST_BYTES / sizeof(float));
+        at = end + strspn(end, " ");
+        if (*at == ',')
+            at++;
+        else if (*at != ')')
+            return bad(err, "its shape is not one of at most 8 sizes");
+    }
+}
+
+/* How the elements of a file are stored. */
+struct storage {
+    const char *name; /* as NumPy writes it */
+    size_t bytes;
+    double (*value)(const void *element);
+};
+
+#define STORAGE(name, type)                         \
+    static double value_##name(const void *element) \
+    {                                               \
+        type v;                                     \
+        memcpy(&v, element, sizeof v);              \
+        return (double)v;                           \
+    }
+STORAGE(f4, float)
+STORAGE(f8, double)
+STORAGE(u1, uint8_t)
+STORAGE(i1, int8_t)
+STORAGE(u2, uint16_t)
+STORAGE(i2, int16_t)
+STORAGE(u4, uint32_t)
+STORAGE(i4, int32_t)
+STORAGE(u8, uint64_t)
+STORAGE(i8, int64_t)
+#undef STORAGE
+
+static const struct storage storages[] = {
+    {"'<f4'", 4, value_f4}, {"'<f8'", 8, value_f8}, {"'|b1'", 1, value_u1}, {"'|u1'", 1, value_u1},
+    {"'|i1'", 1, value_i1}, {"'<u2'", 2, value_u2}, {"'<i2'", 2, value_i2}, {"'<u4'", 4, value_u4},
+    {"'<i4'", 4, value_i4}, {"'<u8'", 8, value_u8}, {"'<i8'", 8, value_i8},
+};
+
+static const struct storage *find_storage(const char *type)
+{
+    for (size_t i = 0; type != NULL && i < sizeof storages / sizeof *storages; i++)
+        if (strncmp(type, storages[i].name, strlen(storages[i].name)) == 0)
+            return &storages[i];
+    return NULL;
+}
+
+static enum infomask_status parse_header(char *header, bool any, const struct storage **storage, struct npy *npy,
+                                         struct infomask_error *err)
+{
+    const char *order = value_of(header, "'fortran_order'");
+
+    *storage = find_storage(value_of(header, "'descr'"));
+    if (!any && *storage != &storages[0])
+        return bad(err, "its type is not '<f4' (numpy: x.astype(\"float32\"))");
+    if (*storage == NULL)
+        return bad(err, "its type is no real number of at most 8 bytes (numpy: x.astype(\"float32\"))");
+    if (order == NULL || strncmp(order, "False", 5) != 0)
+        return bad(err, "it is in Fortran order (numpy: np.ascontiguousarray(x))");
+    return parse_shape(value_of(header, "'shape'"), npy, err);
+}
+
+/* The header, and where the elements begin. */
+static enum infomask_status parse_shape_of(const void *bytes, size_t size, bool any, struct npy *npy,
+                                           const struct storage **storage, const char **elements,
+                                           struct infomask_error *err)
+{
+    size_t start = 0, length = 0;
+    enum infomask_status status = find_header(bytes, size, &start, &length, err);
+    char *header;
+
+    *npy = (struct npy){0};
+    if (status != INFOMASK_OK)
+        return status;
+    header = malloc(length + 1);
+    if (header == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    memcpy(header, (const char *)bytes + start, length);
+    header[length] = '\0';
+    status = parse_header(header, any, storage, npy, err);
+    free(header);
+    if (status != INFOMASK_OK)
+        return status;
+    start += length;
+    if (size - start != npy->count * (*storage)->bytes)
+        return error_set(err, INFOMASK_BAD_DATA, "its shape asks for %zu bytes of data, but there are %zu",
+                         npy->count * (*storage)->bytes, size - start);
+    *elements = (const char *)bytes + start;
+    return INFOMASK_OK;
+}
+
+static enum infomask_status parse(const void *bytes, size_t size, bool any, struct npy *npy, struct infomask_error *err)
+{
+    const struct storage *storage = NULL;
+    const char *elements = NULL;
+    enum infomask_status status = parse_shape_of(bytes, size, any, npy, &storage, &elements, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    npy->data = malloc(npy->count > 0 ? npy->count * sizeof(float) : 1);
+    if (npy->data == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    for (size_t i = 0; i < npy->count; i++)
+        npy->data[i] = (float)storage->value(elements + i * storage->bytes);
+    return INFOMASK_OK;
+}
+
+enum infomask_status npy_parse_doubles(const void *bytes, size_t size, struct npy *npy, double **values,
+                                       struct infomask_error *err)
+{
+    const struct storage *storage = NULL;
+    const char *elements = NULL;
+    enum infomask_status status = parse_shape_of(bytes, size, true, npy, &storage, &elements, err);
+
+    *values = NULL;
+    if (status != INFOMASK_OK)
+        return status;
+    *values = malloc(npy->count > 0 ? npy->count * sizeof(double) : 1);
+    if (*values == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    for (size_t i = 0; i < npy->count; i++)
+        (*values)[i] = storage->value(elements + i * storage->bytes);
+    return INFOMASK_OK;
+}
+
+enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
+{
+    return parse(bytes, size, false, npy, err);
+}
+
+enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
+{
+    return parse(bytes, size, true, npy, err);
+}
+
+enum infomask_status npy_read(const char *path, struct npy *npy, struct infomask_error *err)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    enum infomask_status status = file_read(path, MOST_BYTES, &bytes, &size, err);
+
+    *npy = (struct npy){0};
+    if (status == INFOMASK_OK)
+        status = npy_parse(bytes, size, npy, err);
+    free(bytes);
+    return status;
+}
+
+/* The header padded with spaces so that the data begins at a multiple of 64. */
+static size_t make_header(const struct npy *npy, char header[512])
+{
+    char *text = header + 10;
+    size_t used = (size_t)snprintf(text, 400, "{'descr': '<f4', 'fortran_order': False, 'shape': ("), length;
+
+    for (int i = 0; i < npy->rank; i++)
+        used += (size_t)snprintf(text + used, 400 - used, "%s%zu%s", i > 0 ? ", " : "", npy->dims[i],
+                                 npy->rank == 1 ? "," : "");
+    used += (size_t)snprintf(text + used, 400 - used, "), }");
+    length = (10 + used + 1 + 63) / 64 * 64 - 10;
+    memset(text + used, ' ', length - used - 1);
+    text[length - 1] = '\n';
+    memcpy(header, MAGIC "\x01\x00", 8);
+    header[8] = (char)(length & 0xFF);
+    header[9] = (char)(length >> 8);
+    return 10 + length;
+}
+
+enum infomask_status npy_write(const char *path, const struct npy *npy, struct infomask_error *err)
+{
+    char header[512];
+    size_t start = make_header(npy, header), size = npy->count * sizeof(float);
+    char *bytes = malloc(start + size);
+    enum infomask_status status;
+
+    if (bytes == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    memcpy(bytes, header, start);
+    memcpy(bytes + start, npy->data, size);
+    status = file_write(path, bytes, start + size, err);
+    free(bytes);
+    return status;
+}
+
+void npy_fini(struct npy *npy)
+{
+    free(npy->data);
+    *npy = (struct npy){0};
+}

@@ -1,0 +1,35 @@
+/* NumPy's .npy files (format 1.0 to 3.0) of little-endian float32 in C order: raw tensors for `infomask run`, and maps
+ * of any real type for `infomask evaluate`. */
+#ifndef CLI_READ_NPY_H
+#define CLI_READ_NPY_H
+
+#include <stddef.h>
+
+#include "core/base/status.h"
+
+#define NPY_MAX_RANK 8
+
+struct npy {
+    int rank;
+    size_t dims[NPY_MAX_RANK];
+    size_t count; /* elements: the product of the dims, 1 for rank 0 */
+    float *data;  /* [dims...] row-major; owned */
+};
+
+/* Reads a whole file ("-": standard input).  BAD_DATA with a sentence that says what was expected; IO; LIMIT. */
+enum infomask_status npy_read(const char *path, struct npy *npy, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The same from memory. */
+enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The same from any real type (float, integer, bool; little-endian), as float32: somebody's maps. */
+enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The same as double, into values [npy->count] (malloc'ed); npy->data stays NULL. */
+enum infomask_status npy_parse_doubles(const void *bytes, size_t size, struct npy *npy, double **values,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status npy_write(const char *path, const struct npy *npy, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void npy_fini(struct npy *npy);
+
+#endif

@@ -1,0 +1,491 @@
+/* Estimates of I(X;Y) from a labelled table: folds, fits without each pair of them, and what is said of each row by
+ * the fits that have not seen its label. */
+#include "core/train/table/table.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/checked.h"
+#include "core/info/info.h"
+#include "core/train/fit.h"
+
+#define MOST_PAIRS (TABLE_MOST_FOLDS * (TABLE_MOST_FOLDS - 1) / 2)
+#define MOST_WEIGHTS 20000   /* of the quadratic part: beyond, the linear one and the network do without it */
+#define MOST_POOL_ROWS 50000 /* that the weights of a fold's pool are fitted to */
+
+static const struct table_part linear = {"linear", table_linear_fit, table_linear_logits};
+static const struct table_part quadratic = {"quadratic", table_linear_fit, table_linear_logits};
+static const struct table_part trees = {"trees", table_trees_fit, table_trees_logits};
+static const struct table_part network = {"network", table_network_fit, table_network_logits};
+
+struct estimate {
+    struct table_data data;
+    struct table_matrix plain, squares;
+    int *labels;
+    uint32_t *order; /* order[i]: the row of the table that is the i-th here */
+    int part_count;
+    const struct table_part *parts[INFOMASK_TABLE_PARTS];
+    const struct table_matrix *matrices[INFOMASK_TABLE_PARTS];
+    struct table_path paths[INFOMASK_TABLE_PARTS][MOST_PAIRS];
+    int pairs;
+    const struct infomask_table_options *options;
+    struct infomask_table_result *result;
+    double loss[INFOMASK_TABLE_PARTS][TABLE_MOST_FOLDS], weight[INFOMASK_TABLE_PARTS][TABLE_MOST_FOLDS];
+    atomic_int done, failed; /* fits; the first status that is not OK */
+    struct infomask_error errors[INFOMASK_TABLE_PARTS * MOST_PAIRS + TABLE_MOST_FOLDS];
+};
+
+/* ---- Paths --------------------------------------------------------------------------------------------------------- */
+
+void table_path_fini(struct table_path *path)
+{
+    free(path->states);
+    *path = (struct table_path){0};
+}
+
+float *table_path_grow(struct table_path *path)
+{
+    size_t bytes;
+    float *states;
+
+    if (path->count == TABLE_MOST_STATES || !checked_mul3((size_t)path->count + 1, path->size, sizeof *states, &bytes) ||
+        (states = realloc(path->states, bytes)) == NULL)
+        return NULL;
+    path->states = states;
+    return states + path->size * (size_t)path->count++;
+}
+
+void table_judged(struct table_path *path, int side, double loss, int patience)
+{
+    int best = 0;
+
+    path->loss[side][path->count - 1] = loss;
+    if (path->peaked[side])
+        return;
+    path->ended[side] = path->count;
+    for (int i = 1; i < path->count; i++)
+        best = path->loss[side][i] < path->loss[side][best] ? i : best;
+    path->peaked[side] = patience > 0 && path->count - best > patience;
+}
+
+enum infomask_status table_judge(const struct table_fit *fit, const struct table_part *part, struct table_path *path,
+                                 int patience, struct infomask_error *err)
+{
+    const struct table_data *data = fit->data;
+    float *logits = malloc(TABLE_BLOCK * (size_t)data->classes * sizeof *logits);
+
+    if (logits == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for %d classes", data->classes);
+    for (int side = 0; side < 2; side++) {
+        size_t end = data->start[fit->fold[side] + 1];
+        double loss = 0;
+        for (size_t i = data->start[fit->fold[side]]; i < end; i += TABLE_BLOCK) {
+            size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
+            part->logits(data, fit->matrix, path, path->count - 1, fit->matrix->x + i * fit->matrix->width, rows, logits);
+            loss += table_normalise(logits, data->labels + i, rows, data->classes);
+        }
+        table_judged(path, side, loss, patience);
+    }
+    free(logits);
+    return INFOMASK_OK;
+}
+
+/* ---- Fits ---------------------------------------------------------------------------------------------------------- */
+
+/* Pair number -> folds a < b. */
+static void pair_at(int folds, int pair, int fold[2])
+{
+    for (fold[0] = 0; pair >= folds - 1 - fold[0]; fold[0]++)
+        pair -= folds - 1 - fold[0];
+    fold[1] = fold[0] + 1 + pair;
+}
+
+static int pair_of(int folds, int a, int b)
+{
+    int low = a < b ? a : b, high = a < b ? b : a;
+
+    return low * (2 * folds - low - 1) / 2 + high - low - 1;
+}
+
+static void keep_failure(struct estimate *e, enum infomask_status status, int slot, const struct infomask_error *err)
+{
+    int none = INFOMASK_OK;
+
+    e->errors[slot] = *err;
+    (void)atomic_compare_exchange_strong(&e->failed, &none, (int)status);
+}
+
+/* The parts come in order of their cost, so that the last fits to end are short. */
+static void fit_one(void *context, int chunk, int worker)
+{
+    struct estimate *e = context;
+    int part = chunk / e->pairs, pair = chunk % e->pairs;
+    struct table_fit fit = {.data = &e->data, .matrix = e->matrices[part], .stream = (uint64_t)chunk << 32};
+    struct infomask_error err;
+    enum infomask_status status;
+
+    (void)worker;
+    if (atomic_load(&e->failed) != INFOMASK_OK)
+        return;
+    pair_at(e->data.folds, pair, fit.fold);
+    status = e->parts[part]->fit(&fit, &e->paths[part][pair], &err);
+    if (status == INFOMASK_OK && e->options->progress != NULL &&
+        !e->options->progress(e->options->context, atomic_fetch_add(&e->done, 1) + 1, e->pairs * e->part_count))
+        status = error_set(&err, INFOMASK_CANCELLED, "stopped");
+    if (status != INFOMASK_OK)
+        keep_failure(e, status, chunk, &err);
+}
+
+/* ---- What is said of a fold ---------------------------------------------------------------------------------------- */
+
+/* The state that the fits without (fold, other) are at when `step` is asked for: a path that ended stays at its end. */
+static int state_at(const struct estimate *e, int part, int fold, int other, int step)
+{
+    int ended = e->paths[part][pair_of(e->data.folds, fold, other)].ended[other > fold];
+
+    return step < ended ? step : ended - 1;
+}
+
+/* The step at which the fits without `fold` do best on the other folds. */
+static int choose_step(const struct estimate *e, int part, int fold)
+{
+    double least = INFINITY;
+    int best = 0;
+
+    for (int s = 0; s < TABLE_MOST_STATES; s++) {
+        double loss = 0;
+        bool beyond = true;
+        for (int other = 0; other < e->data.folds; other++) {
+            int state;
+            if (other == fold)
+                continue;
+            state = state_at(e, part, fold, other, s);
+            loss += e->paths[part][pair_of(e->data.folds, fold, other)].loss[other > fold][state];
+            beyond = beyond && state < s;
+        }
+        if (!beyond && loss < least) {
+            least = loss;
+            best = s;
+        }
+    }
+    return best;
+}
+
+/* One fold's work: scores are PMIs s_m = log q_m - log pi, [row][part][K]. */
+struct fold_work {
+    const struct estimate *e;
+    int fold, step_of[INFOMASK_TABLE_PARTS];
+    size_t step;             /* every step-th row of the others goes into the weights */
+    size_t other_count;
+    float *own, *others;     /* scores of the fold's rows, by the mean of its fits; of the others' rows, held out */
+    int *other_labels;
+    float *logits;           /* [TABLE_BLOCK][K] */
+    double *log_prior;       /* [K] of the rows outside the fold */
+};
+
+/* Adds share times the PMIs of part m under the fit without (fold, other) for every step-th row of [first, end). */
+static size_t add_scores(const struct fold_work *w, int m, int other, size_t first, size_t end, size_t step, float share,
+                         float *scores)
+{
+    const struct estimate *e = w->e;
+    const struct table_matrix *matrix = e->matrices[m];
+    const struct table_path *path = &e->paths[m][pair_of(e->data.folds, w->fold, other)];
+    int state = state_at(e, m, w->fold, other, w->step_of[m]);
+    size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k, count = 0;
+
+    for (size_t i = first; i < end; i += TABLE_BLOCK) {
+        size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
+        e->parts[m]->logits(&e->data, matrix, path, state, matrix->x + i * matrix->width, rows, w->logits);
+        (void)table_normalise(w->logits, NULL, rows, e->data.classes);
+        for (size_t r = 0; r < rows; r++) {
+            float *out = scores + count * row + (size_t)m * k;
+            if ((i + r - first) % step != 0)
+                continue;
+            for (size_t y = 0; y < k; y++)
+                out[y] += share * (w->logits[r * k + y] - (float)w->log_prior[y]);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void fill_scores(struct fold_work *w)
+{
+    const struct estimate *e = w->e;
+    const size_t *start = e->data.start;
+    size_t row = (size_t)e->part_count * (size_t)e->data.classes, at = 0;
+
+    for (int other = 0; other < e->data.folds; other++) {
+        size_t count = 0;
+        if (other == w->fold)
+            continue;
+        for (int m = 0; m < e->part_count; m++) {
+            count = add_scores(w, m, other, start[other], start[other + 1], w->step, 1, w->others + at * row);
+            (void)add_scores(w, m, other, start[w->fold], start[w->fold + 1], 1, 1 / (float)(e->data.folds - 1), w->own);
+        }
+        for (size_t i = 0; i < count; i++)
+            w->other_labels[at + i] = e->data.labels[start[other] + i * w->step];
+        at += count;
+    }
+    w->other_count = at;
+}
+
+static void set_prior(struct fold_work *w)
+{
+    const struct table_data *data = &w->e->data;
+    double rows = 0;
+
+    for (int y = 0; y < data->classes; y++)
+        w->log_prior[y] = 0.5;
+    for (size_t i = 0; i < data->n; i++)
+        if (i < data->start[w->fold] || i >= data->start[w->fold + 1])
+            w->log_prior[data->labels[i]] += 1;
+    for (int y = 0; y < data->classes; y++)
+        rows += w->log_prior[y];
+    for (int y = 0; y < data->classes; y++)
+        w->log_prior[y] = log(w->log_prior[y] / rows);
+}
+
+/* The rows' log q by the pool, and the losses of the parts alone. */
+static void say(struct fold_work *w, const double *weights, double *log_q, double *alone)
+{
+    const struct estimate *e = w->e;
+    size_t k = (size_t)e->data.classes, first = e->data.start[w->fold], rows = e->data.start[w->fold + 1] - first;
+
+    for (size_t i = 0; i < rows; i++) {
+        const float *scores = w->own + i * (size_t)e->part_count * k;
+        float *out = e->result->log_q + (size_t)e->order[first + i] * k;
+        for (int m = 0; m < e->part_count; m++) {
+            const double one = 1;
+            table_pool_row(scores + (size_t)m * k, 1, e->data.classes, w->log_prior, &one, log_q);
+            alone[m] -= log_q[e->data.labels[first + i]];
+        }
+        table_pool_row(scores, e->part_count, e->data.classes, w->log_prior, weights, log_q);
+        table_guard(w->log_prior, 1 / (double)e->data.n, e->data.classes, log_q);
+        for (size_t y = 0; y < k; y++)
+            out[y] = (float)log_q[y];
+    }
+}
+
+static enum infomask_status judge_fold(struct estimate *e, int fold, struct infomask_error *err)
+{
+    size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k;
+    size_t own = e->data.start[fold + 1] - e->data.start[fold], others = e->data.n - own;
+    struct fold_work w = {.e = e, .fold = fold, .step = (others + MOST_POOL_ROWS - 1) / MOST_POOL_ROWS};
+    double weights[INFOMASK_TABLE_PARTS] = {0}, alone[INFOMASK_TABLE_PARTS] = {0}, *log_q = malloc(k * sizeof *log_q);
+    enum infomask_status status = INFOMASK_OK;
+
+    others = others / w.step + (size_t)e->data.folds;
+    w.own = calloc(own * row + 1, sizeof *w.own);
+    w.others = calloc(others * row + 1, sizeof *w.others);
+    w.other_labels = malloc(others * sizeof *w.other_labels);
+    w.logits = malloc(TABLE_BLOCK * k * sizeof *w.logits);
+    w.log_prior = malloc(k * sizeof *w.log_prior);
+    if (w.own == NULL || w.others == NULL || w.other_labels == NULL || w.logits == NULL || w.log_prior == NULL ||
+        log_q == NULL)
+        status = error_set(err, INFOMASK_MEMORY, "no memory for the pool of %zu rows", e->data.n);
+    if (status == INFOMASK_OK) {
+        for (int m = 0; m < e->part_count; m++)
+            w.step_of[m] = choose_step(e, m, fold);
+        set_prior(&w);
+        fill_scores(&w);
+        status = table_pool_fit(w.others, w.other_labels, w.other_count, e->part_count, e->data.classes, w.log_prior,
+                                weights, err);
+    }
+    if (status == INFOMASK_OK)
+        say(&w, weights, log_q, alone);
+    for (int m = 0; m < e->part_count; m++) {
+        e->loss[m][fold] = alone[m];
+        e->weight[m][fold] = weights[m];
+    }
+    free(w.own);
+    free(w.others);
+    free(w.other_labels);
+    free(w.logits);
+    free(w.log_prior);
+    free(log_q);
+    return status;
+}
+
+static void judge_one(void *context, int fold, int worker)
+{
+    struct estimate *e = context;
+    struct infomask_error err;
+    enum infomask_status status;
+
+    (void)worker;
+    if (atomic_load(&e->failed) != INFOMASK_OK)
+        return;
+    status = judge_fold(e, fold, &err);
+    if (status != INFOMASK_OK)
+        keep_failure(e, status, e->part_count * e->pairs + fold, &err);
+}
+
+/* ---- The whole ----------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status check(const struct infomask_table *table, struct infomask_error *err)
+{
+    size_t cells;
+
+    if (table->rows < 20 || table->rows > INT32_MAX)
+        return error_set(err, INFOMASK_BAD_DATA, "a table has 20 to 2147483647 rows, not %zu", table->rows);
+    if (table->columns < 1 || table->columns > 65536)
+        return error_set(err, INFOMASK_BAD_DATA, "a table has 1 to 65536 columns, not %zu", table->columns);
+    if (table->classes < 2 || table->classes > 65536)
+        return error_set(err, INFOMASK_BAD_DATA, "a table has 2 to 65536 classes, not %d", table->classes);
+    if (!checked_mul3(table->rows, table->columns, sizeof(float), &cells) ||
+        !checked_mul3(table->rows, (size_t)table->classes, sizeof(double), &cells))
+        return error_set(err, INFOMASK_MEMORY, "no memory for so large a table");
+    for (size_t i = 0; i < table->rows; i++)
+        if (table->labels[i] >= (uint32_t)table->classes)
+            return error_set(err, INFOMASK_BAD_DATA, "row %zu: label %u, but there are %d classes", i, table->labels[i],
+                             table->classes);
+    for (size_t i = 0; i < table->rows * table->columns; i++)
+        if (!isfinite(table->x[i]))
+            return error_set(err, INFOMASK_BAD_DATA, "row %zu, column %zu: not a finite number", i / table->columns,
+                             i % table->columns);
+    return INFOMASK_OK;
+}
+
+/* More folds leave more rows to learn from, which counts while rows are few; but the fits grow with their square. */
+static int folds_for(const struct infomask_table *table)
+{
+    double work = (double)table->rows * (double)table->columns * table->classes;
+
+    if (table->rows < 3000 && work <= 1e6)
+        return 10;
+    return table->rows < 30000 && work <= 1e7 ? 6 : 4;
+}
+
+static enum infomask_status set_folds(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+{
+    int *shuffled = malloc(table->rows * sizeof *shuffled);
+
+    e->order = malloc(table->rows * sizeof *e->order);
+    e->labels = malloc(table->rows * sizeof *e->labels);
+    if (shuffled == NULL || e->order == NULL || e->labels == NULL) {
+        free(shuffled);
+        return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows);
+    }
+    train_shuffle((int)table->rows, e->data.seed, UINT64_MAX, shuffled);
+    for (size_t i = 0; i < table->rows; i++) {
+        e->order[i] = (uint32_t)shuffled[i];
+        e->labels[i] = (int)table->labels[shuffled[i]];
+    }
+    for (int f = 0; f <= e->data.folds; f++)
+        e->data.start[f] = table->rows * (size_t)f / (size_t)e->data.folds;
+    e->data.labels = e->labels;
+    free(shuffled);
+    return INFOMASK_OK;
+}
+
+static void add_part(struct estimate *e, const struct table_part *part, const struct table_matrix *matrix)
+{
+    if (matrix->width == 0)
+        return;
+    e->parts[e->part_count] = part;
+    e->matrices[e->part_count++] = matrix;
+}
+
+static enum infomask_status set_up(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+{
+    enum infomask_status status = check(table, err);
+
+    e->data = (struct table_data){.n = table->rows, .classes = table->classes, .folds = e->options->folds,
+                                  .kernels = kernels_best(), .seed = e->options->seed};
+    if (e->data.folds == 0)
+        e->data.folds = folds_for(table);
+    if (status == INFOMASK_OK && (e->data.folds < 3 || e->data.folds > TABLE_MOST_FOLDS))
+        return error_set(err, INFOMASK_ARGUMENT, "there are 3 to %d folds, not %d", TABLE_MOST_FOLDS, e->data.folds);
+    e->pairs = e->data.folds * (e->data.folds - 1) / 2;
+    if (status == INFOMASK_OK && e->options->isa != NULL)
+        status = kernels_named(e->options->isa, &e->data.kernels, err);
+    if (status == INFOMASK_OK)
+        status = set_folds(e, table, err);
+    if (status == INFOMASK_OK)
+        status = table_plain(table, e->order, &e->plain, err);
+    if (status == INFOMASK_OK)
+        status = table_squares(&e->plain, &e->squares, err);
+    if (status != INFOMASK_OK)
+        return status;
+    add_part(e, &network, &e->plain);
+    if (table_trees_fit_in(&e->data, &e->plain))
+        add_part(e, &trees, &e->plain);
+    if (e->squares.width * (size_t)table->classes <= MOST_WEIGHTS)
+        add_part(e, &quadratic, &e->squares);
+    add_part(e, &linear, &e->plain);
+    e->result->log_q = malloc(table->rows * (size_t)table->classes * sizeof *e->result->log_q);
+    return e->result->log_q == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows) : INFOMASK_OK;
+}
+
+static enum infomask_status failure(const struct estimate *e, struct infomask_error *err)
+{
+    for (size_t i = 0; atomic_load(&e->failed) != INFOMASK_OK && i < sizeof e->errors / sizeof *e->errors; i++)
+        if (e->errors[i].status != INFOMASK_OK)
+            return error_set(err, e->errors[i].status, "%s", e->errors[i].text);
+    return INFOMASK_OK;
+}
+
+static void sum_up(const struct estimate *e)
+{
+    struct infomask_table_result *result = e->result;
+    double entropy = 0;
+
+    for (int y = 0; y < e->data.classes; y++) {
+        double f = 0;
+        for (size_t i = 0; i < e->data.n; i++)
+            f += e->labels[i] == y;
+        f /= (double)e->data.n;
+        entropy -= f > 0 ? f * log(f) : 0;
+    }
+    result->folds = e->data.folds;
+    result->part_count = e->part_count;
+    for (int m = 0; m < e->part_count; m++) {
+        double loss = 0, weight = 0;
+        for (int f = 0; f < e->data.folds; f++) {
+            loss += e->loss[m][f];
+            weight += e->weight[m][f] / e->data.folds;
+        }
+        result->parts[m] = (struct infomask_table_part){e->parts[m]->name, weight, entropy - loss / (double)e->data.n};
+    }
+}
+
+void infomask_table_result_fini(struct infomask_table_result *result)
+{
+    free(result->log_q);
+    *result = (struct infomask_table_result){0};
+}
+
+enum infomask_status infomask_table_estimate(const struct infomask_table *table,
+                                             const struct infomask_table_options *options, struct pool *pool,
+                                             struct infomask_table_result *result, struct infomask_error *err)
+{
+    struct estimate *e = calloc(1, sizeof *e);
+    enum infomask_status status;
+
+    *result = (struct infomask_table_result){0};
+    if (e == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    e->options = options;
+    e->result = result;
+    status = set_up(e, table, err);
+    if (status == INFOMASK_OK) {
+        pool_for(pool, e->part_count * e->pairs, fit_one, e);
+        pool_for(pool, e->data.folds, judge_one, e);
+        status = failure(e, err);
+    }
+    if (status == INFOMASK_OK)
+        sum_up(e);
+    else
+        infomask_table_result_fini(result);
+    for (int i = 0; i < INFOMASK_TABLE_PARTS * MOST_PAIRS; i++)
+        table_path_fini(&e->paths[i / MOST_PAIRS][i % MOST_PAIRS]);
+    table_matrix_fini(&e->plain);
+    table_matrix_fini(&e->squares);
+    free(e->labels);
+    free(e->order);
+    free(e);
+    return status;
+}

@@ -1,0 +1,116 @@
+/* Estimates of I(X;Y) from a labelled table: the parts of the cross-fitted pool.  Private to core/train.
+ *
+ * n rows, K classes, F folds.  Rows are held in the order of the folds, so that a fold is a range of rows.  For every
+ * pair of folds (a, b) each part is fitted once to the rows outside both.  Fold a is judged by what the fits without it
+ * say: everything that is chosen or fitted for it (the state on each path, the weights of the pool) comes from the
+ * other folds, where the fit without (a, b) is itself held out on b.  So no label of a has a say in what is said of a.
+ */
+#ifndef INFOMASK_TRAIN_TABLE_TABLE_H
+#define INFOMASK_TRAIN_TABLE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/pool.h"
+#include "core/base/status.h"
+#include "core/infomask_train.h"
+#include "core/kernels/kernels.h"
+
+#define TABLE_MOST_FOLDS 10
+#define TABLE_MOST_STATES 64
+#define TABLE_BLOCK 512 /* rows that are looked at together */
+
+/* A matrix [n][width]. */
+struct table_matrix {
+    size_t n, width;
+    float *x; /* aligned_new */
+};
+
+/* Columns on a common scale, tails beyond 4 deviations drawn in logarithmically, and columns of few values expanded
+ * (1 where the value is v); constant columns are dropped.  From X alone: no label is looked at. */
+enum infomask_status table_plain(const struct infomask_table *table, const uint32_t *order, struct table_matrix *plain,
+                                 struct infomask_error *err);
+/* The plain columns and their products (of many columns: their squares only); width 0 where that adds nothing. */
+enum infomask_status table_squares(const struct table_matrix *plain, struct table_matrix *squares,
+                                   struct infomask_error *err);
+void table_matrix_fini(struct table_matrix *matrix);
+
+struct table_data {
+    size_t n;
+    int classes, folds;
+    size_t start[TABLE_MOST_FOLDS + 1]; /* fold f is [start[f], start[f + 1]) */
+    const int *labels;                  /* [n] */
+    const struct kernel_table *kernels;
+    uint64_t seed;
+};
+
+/* What one part learnt without two folds: states from simple to rich (penalties falling, epochs), of which one is
+ * chosen when every path is there. */
+struct table_path {
+    int count;
+    size_t size;   /* floats of a state */
+    float *states; /* [count][size]; malloc'ed */
+    double loss[2][TABLE_MOST_STATES]; /* sum of -log q over the rows of the one fold, of the other */
+    bool peaked[2];                    /* the one fold, the other, has nothing to gain any more */
+    int ended[2];                      /* states until then, which are those that count where that fold judges */
+};
+void table_path_fini(struct table_path *path);
+/* Room for one more state; NULL when there is no memory. */
+float *table_path_grow(struct table_path *path);
+
+struct table_fit {
+    const struct table_data *data;
+    const struct table_matrix *matrix;
+    int fold[2]; /* left out; fold[0] < fold[1] */
+    uint64_t stream;
+};
+
+/* Multinomial logistic regression, L2 penalty on the weights. */
+enum infomask_status table_linear_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
+/* Logits [rows][K] of any number of rows in the state number `step`. */
+void table_linear_logits(const struct table_data *data, const struct table_matrix *matrix,
+                         const struct table_path *path, int step, const float *x, size_t rows, float *logits);
+
+/* A network of two hidden layers, AdamW at a constant rate, states that are running means of its weights. */
+enum infomask_status table_network_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
+void table_network_logits(const struct table_data *data, const struct table_matrix *matrix,
+                          const struct table_path *path, int step, const float *x, size_t rows, float *logits);
+
+/* Boosted trees; not for very wide tables of many classes. */
+bool table_trees_fit_in(const struct table_data *data, const struct table_matrix *matrix);
+enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
+void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
+                        int step, const float *x, size_t rows, float *logits);
+
+struct table_part {
+    const char *name;
+    enum infomask_status (*fit)(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
+    void (*logits)(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
+                   int step, const float *x, size_t rows, float *logits);
+};
+
+/* For the parts: the losses of the newest state on both folds.  patience: a fold that has not gained by so many states
+ * has peaked; 0: never.  Each fold for itself, so that its labels do not end what the other one judges. */
+enum infomask_status table_judge(const struct table_fit *fit, const struct table_part *part, struct table_path *path,
+                                 int patience, struct infomask_error *err);
+/* The same where the part knows the loss on fold[side]. */
+void table_judged(struct table_path *path, int side, double loss, int patience);
+
+/* log softmax of rows of logits, in place; the return value is the sum of -log q(label) (labels NULL: 0). */
+double table_normalise(float *logits, const int *labels, size_t rows, int classes);
+
+/* Logits [rows][K] become q - 1[label], the gradient of the loss, whose sum is returned (a q below 1e-30 counts as that). */
+double table_residuals(const struct table_data *data, float *logits, const int *labels, size_t rows);
+
+/* Log-linear pool: q_y prop. to pi_y exp(sum_m w_m s_my), where s_m = log q_m - log pi is part m's PMI.  Fits w >= 0 by
+ * the cross-entropy of rows [rows][parts][K]. */
+enum infomask_status table_pool_fit(const float *scores, const int *labels, size_t rows, int parts, int classes,
+                                    const double *log_prior, double *weights, struct infomask_error *err);
+/* log q [K] of one row. */
+void table_pool_row(const float *scores, int parts, int classes, const double *log_prior, const double *weights,
+                    double *log_q);
+/* q becomes (1 - share) q + share pi: no row can cost more than -log(share pi). */
+void table_guard(const double *log_prior, double share, int classes, double *log_q);
+
+#endif

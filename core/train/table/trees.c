@@ -1,0 +1,400 @@
+/* The trees part: gradient boosting of the cross-entropy (Friedman 2001; second order as Chen and Guestrin 2016), with
+ * trees of DEPTH levels whose leaves hold a number for each class.  Columns are cut into bins by their quantiles, so
+ * that a split is found in a histogram of the gradients.
+ *
+ * A state is what ROUNDS trees add to the one before; the first one is the log prior. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/checked.h"
+#include "core/base/random.h"
+#include "core/train/table/table.h"
+
+#define DEPTH 4
+#define SPLITS ((1 << DEPTH) - 1)
+#define LEAVES (1 << DEPTH)
+#define LEAST_BINS 64
+#define BINS 256          /* at most: a sharp border costs what lies in its bin */
+#define ROWS_PER_BIN 32
+#define MOST_HISTOGRAM 500000 /* floats of a level's histograms beyond which there are fewer bins: the second cache */
+#define ROUNDS 4        /* trees of a state */
+#define STATES 60
+#define PATIENCE 6      /* states without a gain on both folds that end a path */
+#define RATE 0.1f
+#define PENALTY 1.0f    /* added to a leaf's curvature */
+#define LEAST 1.0f      /* curvature, summed over the classes, on each side of a split */
+#define SHARE 0.7       /* of the rows that a tree is made from */
+#define SAMPLE 4096     /* rows that the quantiles are taken from */
+#define MOST_CELLS 10000 /* columns times classes */
+#define COLUMNS 24      /* that a tree chooses from, drawn anew for each */
+
+bool table_trees_fit_in(const struct table_data *data, const struct table_matrix *matrix)
+{
+    return matrix->width > 0 && matrix->width * (size_t)data->classes <= MOST_CELLS;
+}
+
+/* A tree as it lies in a state: row x goes right at a split where x[column] > border; heap order. */
+struct tree {
+    float column[SPLITS], border[SPLITS];
+    /* then float leaf[LEAVES][K] */
+};
+#define TREE_FLOATS (sizeof(struct tree) / sizeof(float))
+
+static size_t tree_size(size_t k)
+{
+    return TREE_FLOATS + LEAVES * k;
+}
+
+static int leaf_of(const struct tree *tree, const float *x)
+{
+    int at = 0;
+
+    for (int level = 0; level < DEPTH; level++)
+        at = 2 * at + 1 + (x[(size_t)tree->column[at]] > tree->border[at]);
+    return at - SPLITS;
+}
+
+/* Adds what a state's trees say of rows x to their logits. */
+static void add_state(const struct table_matrix *matrix, size_t k, const float *state, const float *x, size_t rows,
+                      float *logits)
+{
+    for (size_t t = 0; t < ROUNDS; t++) {
+        const float *tree = state + tree_size(k) * t;
+        for (size_t i = 0; i < rows; i++) {
+            const float *leaf = tree + TREE_FLOATS +
+                                (size_t)leaf_of((const struct tree *)tree, x + i * matrix->width) * k;
+            for (size_t y = 0; y < k; y++)
+                logits[i * k + y] += leaf[y];
+        }
+    }
+}
+
+void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
+                        int step, const float *x, size_t rows, float *logits)
+{
+    size_t k = (size_t)data->classes;
+
+    for (size_t i = 0; i < rows; i++)
+        memcpy(logits + i * k, path->states, k * sizeof *logits);
+    for (int s = 1; s <= step; s++)
+        add_state(matrix, k, path->states + path->size * (size_t)s, x, rows, logits);
+}
+
+/* ---- Growing ------------------------------------------------------------------------------------------------------- */
+
+struct forest {
+    const struct table_fit *fit;
+    size_t k, width, count;  /* count: training rows */
+    size_t drawn;            /* columns that a tree chooses from */
+    size_t bin_count;        /* a power of two */
+    uint32_t *columns;       /* [width] a permutation whose first `drawn` they are */
+    uint8_t *bins;           /* [count][width] */
+    float *borders;          /* [width][bin_count - 1], rising; bin b: border[b - 1] < x <= border[b] */
+    int *labels, *node;      /* [count]; node: of the tree that is being grown, within its level */
+    float *f, *g;            /* [count][K] logits; [count][2 K] gradient and curvature of each class */
+    bool *used;              /* [count] by the tree that is being grown */
+    float *cells;            /* [nodes of a level][drawn][bin_count][2 K] */
+    float *sides;            /* [2][2 K] scratch */
+    float *held;             /* [rows of both folds][K] their logits so far */
+    uint64_t round;
+};
+
+static int by_value(const void *left, const void *right)
+{
+    float a = *(const float *)left, b = *(const float *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* Borders between distinct values at the quantiles of a sample; those that are not needed are infinite. */
+static void find_borders(const struct table_matrix *matrix, size_t j, size_t bins, float *sample, float *borders)
+{
+    size_t count = matrix->n < SAMPLE ? matrix->n : SAMPLE, used = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sample[i] = matrix->x[i * matrix->n / count * matrix->width + j];
+    qsort(sample, count, sizeof *sample, by_value);
+    for (size_t b = 1; b < bins; b++) {
+        size_t at = b * count / bins;
+        while (at < count && at > 0 && sample[at] <= sample[at - 1])
+            at++;
+        if (at == 0 || at >= count || (used > 0 && sample[at - 1] <= borders[used - 1]))
+            continue;
+        borders[used++] = 0.5f * sample[at - 1] + 0.5f * sample[at];
+    }
+    while (used < bins - 1)
+        borders[used++] = INFINITY;
+}
+
+static uint8_t bin_of(const float *borders, size_t bins, float x)
+{
+    size_t bin = 0;
+
+    for (size_t step = bins / 2; step > 0; step /= 2)
+        if (x > borders[bin + step - 1])
+            bin += step;
+    return (uint8_t)bin;
+}
+
+static void add_row(struct forest *forest, size_t row, float *counts)
+{
+    const float *x = forest->fit->matrix->x + row * forest->width;
+    uint8_t *bins = forest->bins + forest->count * forest->width;
+    size_t count = forest->bin_count;
+
+    for (size_t j = 0; j < forest->width; j++)
+        bins[j] = bin_of(forest->borders + j * (count - 1), count, x[j]);
+    forest->labels[forest->count] = forest->fit->data->labels[row];
+    counts[forest->fit->data->labels[row]] += 1;
+    forest->count++;
+}
+
+/* The rows outside both folds, and the log prior of their labels, which is the first state. */
+static void take_rows(struct forest *forest, float *prior)
+{
+    const struct table_data *data = forest->fit->data;
+
+    for (size_t y = 0; y < forest->k; y++)
+        prior[y] = 0.5f;
+    for (int f = 0; f < data->folds; f++)
+        for (size_t i = data->start[f]; f != forest->fit->fold[0] && f != forest->fit->fold[1] && i < data->start[f + 1]; i++)
+            add_row(forest, i, prior);
+    for (size_t y = 0; y < forest->k; y++)
+        prior[y] = logf(prior[y] / ((float)forest->count + 0.5f * (float)forest->k));
+    for (size_t i = 0; i < forest->count; i++)
+        memcpy(forest->f + i * forest->k, prior, forest->k * sizeof *prior);
+}
+
+/* g = q - 1[label], h = q (1 - q) */
+static void set_gradients(struct forest *forest)
+{
+    struct random_stream random = random_stream(forest->fit->data->seed ^ forest->fit->stream, forest->round);
+    size_t k = forest->k;
+
+    for (size_t i = 0; i < forest->count; i++) {
+        float *g = forest->g + i * 2 * k, *h = g + k;
+        memcpy(g, forest->f + i * k, k * sizeof *g);
+        (void)table_residuals(forest->fit->data, g, forest->labels + i, 1);
+        for (size_t y = 0; y < k; y++)
+            h[y] = fmaxf(fabsf(g[y]) * (1 - fabsf(g[y])), 1e-6f); /* |q - 1[label]| is q or 1 - q */
+        forest->node[i] = 0;
+        forest->used[i] = random_unit(&random) < SHARE;
+    }
+    for (size_t j = 0; forest->drawn < forest->width && j < forest->drawn; j++) {
+        size_t other = j + random_below(&random, (uint32_t)(forest->width - j));
+        uint32_t column = forest->columns[j];
+        forest->columns[j] = forest->columns[other];
+        forest->columns[other] = column;
+    }
+}
+
+static void fill_cells(struct forest *forest, int nodes)
+{
+    size_t pair = 2 * forest->k, node_size = forest->drawn * forest->bin_count * pair;
+
+    memset(forest->cells, 0, (size_t)nodes * node_size * sizeof *forest->cells);
+    for (size_t i = 0; i < forest->count; i++) {
+        const float *g = forest->g + i * pair;
+        float *node = forest->cells + (size_t)forest->node[i] * node_size;
+        if (!forest->used[i])
+            continue;
+        for (size_t j = 0; j < forest->drawn; j++) {
+            float *cell = node + (j * forest->bin_count + forest->bins[i * forest->width + forest->columns[j]]) * pair;
+            for (size_t y = 0; y < pair; y++)
+                cell[y] += g[y];
+        }
+    }
+}
+
+/* sum_k G_k^2 / (H_k + penalty); *curvature: sum_k H_k */
+static float score(const float *g, size_t k, float *curvature)
+{
+    float sum = 0;
+
+    *curvature = 0;
+    for (size_t y = 0; y < k; y++) {
+        sum += g[y] * g[y] / (g[k + y] + PENALTY);
+        *curvature += g[k + y];
+    }
+    return sum;
+}
+
+/* The best border of a column in one node's cells: raises *best, and sets *border, if it beats it. */
+static bool try_column(const struct forest *forest, const float *cells, float *best, int *border)
+{
+    size_t pair = 2 * forest->k;
+    float *left = forest->sides, *right = left + pair, whole, here, h_left, h_right;
+    bool found = false;
+
+    memset(left, 0, 2 * pair * sizeof *left);
+    for (size_t b = 0; b < forest->bin_count; b++)
+        for (size_t y = 0; y < pair; y++)
+            right[y] += cells[b * pair + y];
+    whole = score(right, forest->k, &h_right);
+    for (int b = 0; b + 1 < (int)forest->bin_count; b++) {
+        for (size_t y = 0; y < pair; y++) {
+            left[y] += cells[(size_t)b * pair + y];
+            right[y] -= cells[(size_t)b * pair + y];
+        }
+        here = score(left, forest->k, &h_left);
+        here += score(right, forest->k, &h_right) - whole;
+        if (h_left >= LEAST && h_right >= LEAST && here > *best) {
+            *best = here;
+            *border = b;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* Splits every node of a level; a node that no split helps sends all its rows to the left. */
+static void split_level(struct forest *forest, int level, struct tree *tree)
+{
+    size_t bins = forest->bin_count, column_size = bins * 2 * forest->k, node_size = forest->drawn * column_size;
+    int nodes = 1 << level, border[1 << (DEPTH - 1)];
+    size_t column[1 << (DEPTH - 1)];
+
+    fill_cells(forest, nodes);
+    for (int n = 0; n < nodes; n++) {
+        float best = 1e-6f;
+        column[n] = 0;
+        border[n] = (int)bins;
+        for (size_t j = 0; j < forest->drawn; j++)
+            if (try_column(forest, forest->cells + (size_t)n * node_size + j * column_size, &best, &border[n]))
+                column[n] = forest->columns[j];
+        tree->column[nodes - 1 + n] = (float)column[n];
+        tree->border[nodes - 1 + n] =
+            border[n] < (int)bins ? forest->borders[column[n] * (bins - 1) + (size_t)border[n]] : INFINITY;
+    }
+    for (size_t i = 0; i < forest->count; i++) {
+        int n = forest->node[i];
+        forest->node[i] = 2 * n + (forest->bins[i * forest->width + column[n]] > border[n]);
+    }
+}
+
+static void grow_tree(struct forest *forest, float *state)
+{
+    struct tree *tree = (struct tree *)state;
+    float *leaf = state + TREE_FLOATS, *sums = forest->cells; /* [LEAVES][2 K]: free again */
+    size_t k = forest->k;
+
+    set_gradients(forest);
+    for (int level = 0; level < DEPTH; level++)
+        split_level(forest, level, tree);
+    memset(sums, 0, LEAVES * 2 * k * sizeof *sums);
+    for (size_t i = 0; i < forest->count; i++)
+        for (size_t y = 0; forest->used[i] && y < 2 * k; y++)
+            sums[(size_t)forest->node[i] * 2 * k + y] += forest->g[i * 2 * k + y];
+    for (size_t l = 0; l < LEAVES; l++)
+        for (size_t y = 0; y < k; y++)
+            leaf[l * k + y] = -RATE * sums[l * 2 * k + y] / (sums[l * 2 * k + k + y] + PENALTY);
+    for (size_t i = 0; i < forest->count; i++)
+        for (size_t y = 0; y < k; y++)
+            forest->f[i * k + y] += leaf[(size_t)forest->node[i] * k + y];
+    forest->round++;
+}
+
+/* ---- The part ------------------------------------------------------------------------------------------------------ */
+
+/* The losses of both folds: their logits grow with the states. */
+static void judge(struct forest *forest, struct table_path *path, const float *state)
+{
+    const struct table_data *data = forest->fit->data;
+    const struct table_matrix *matrix = forest->fit->matrix;
+    float *held = forest->held, *row = forest->sides;
+
+    for (int side = 0; side < 2; side++) {
+        size_t first = data->start[forest->fit->fold[side]], rows = data->start[forest->fit->fold[side] + 1] - first;
+        double loss = 0;
+        if (path->count > 1)
+            add_state(matrix, forest->k, state, matrix->x + first * matrix->width, rows, held);
+        for (size_t i = 0; i < rows; i++, held += forest->k) {
+            if (path->count == 1)
+                memcpy(held, state, forest->k * sizeof *held);
+            memcpy(row, held, forest->k * sizeof *row);
+            loss += table_normalise(row, data->labels + first + i, 1, data->classes);
+        }
+        table_judged(path, side, loss, PATIENCE);
+    }
+}
+
+static enum infomask_status follow_path(struct forest *forest, struct table_path *path, struct infomask_error *err)
+{
+    for (int s = 0; s < STATES && !(path->peaked[0] && path->peaked[1]); s++) {
+        float *state = table_path_grow(path);
+        if (state == NULL)
+            return error_set(err, INFOMASK_MEMORY, "no memory for the trees");
+        if (s == 0)
+            take_rows(forest, state);
+        for (int r = 0; s > 0 && r < ROUNDS; r++)
+            grow_tree(forest, state + tree_size(forest->k) * (size_t)r);
+        judge(forest, path, state);
+    }
+    return INFOMASK_OK;
+}
+
+static enum infomask_status forest_init(struct forest *forest, struct infomask_error *err)
+{
+    size_t n = forest->fit->data->n, k = forest->k, width = forest->width, nodes = (size_t)1 << (DEPTH - 1);
+    size_t rows = 0, binned = 0;
+    float *sample = malloc(SAMPLE * sizeof *sample);
+    bool fits = checked_mul3(n, 2 * k, sizeof(float), &rows) && checked_mul(n, width, &binned);
+
+    forest->drawn = width < COLUMNS ? width : COLUMNS;
+    forest->bin_count = BINS;
+    while (forest->bin_count > LEAST_BINS && (forest->bin_count * ROWS_PER_BIN > n ||
+                                              nodes * forest->drawn * forest->bin_count * 2 * k > MOST_HISTOGRAM))
+        forest->bin_count /= 2;
+    forest->columns = malloc(width * sizeof(uint32_t));
+    forest->bins = fits ? malloc(binned) : NULL;
+    forest->borders = calloc(width, (forest->bin_count - 1) * sizeof(float));
+    forest->labels = malloc(n * sizeof(int));
+    forest->node = malloc(n * sizeof(int));
+    forest->used = malloc(n * sizeof(bool));
+    forest->f = fits ? malloc(rows / 2) : NULL;
+    forest->g = fits ? malloc(rows) : NULL;
+    forest->cells = calloc(nodes * forest->drawn, forest->bin_count * 2 * k * sizeof(float));
+    forest->sides = malloc(4 * k * sizeof(float));
+    forest->held = fits ? malloc(rows / 2) : NULL;
+    if (sample == NULL || forest->columns == NULL || forest->bins == NULL || forest->borders == NULL || forest->labels == NULL ||
+        forest->node == NULL || forest->used == NULL || forest->f == NULL || forest->g == NULL || forest->cells == NULL ||
+        forest->sides == NULL || forest->held == NULL) {
+        free(sample);
+        return error_set(err, INFOMASK_MEMORY, "no memory for the trees of %zu rows", n);
+    }
+    for (size_t j = 0; j < width; j++) {
+        forest->columns[j] = (uint32_t)j;
+        find_borders(forest->fit->matrix, j, forest->bin_count, sample, forest->borders + j * (forest->bin_count - 1));
+    }
+    free(sample);
+    return INFOMASK_OK;
+}
+
+static void forest_fini(struct forest *forest)
+{
+    free(forest->columns);
+    free(forest->bins);
+    free(forest->borders);
+    free(forest->labels);
+    free(forest->node);
+    free(forest->used);
+    free(forest->f);
+    free(forest->g);
+    free(forest->cells);
+    free(forest->sides);
+    free(forest->held);
+}
+
+enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
+{
+    struct forest forest = {.fit = fit, .k = (size_t)fit->data->classes, .width = fit->matrix->width};
+    enum infomask_status status;
+
+    path->size = ROUNDS * tree_size(forest.k);
+    status = forest_init(&forest, err);
+    if (status == INFOMASK_OK)
+        status = follow_path(&forest, path, err);
+    forest_fini(&forest);
+    return status;
+}

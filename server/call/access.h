@@ -1,0 +1,14 @@
+/* Who may ask: keys and scopes, rates, and which pages of other origins. */
+#ifndef SERVER_CALL_ACCESS_H
+#define SERVER_CALL_ACCESS_H
+
+#include "server/call/call.h"
+
+/* 0, or the status of a refusal (401, 403, 400, 429).  Fills in the request's client. */
+int access_check(struct call *call, const struct head *head);
+
+/* Adds the CORS headers if the Origin (NULL: none) is one that the configuration allows; with methods and header names
+ * for a preflight (an OPTIONS request). */
+void access_cors(struct call *call, const struct head *head);
+
+#endif

@@ -1,0 +1,530 @@
+#include "server/call/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#include "app/json/text.h"
+#include "server/call/access.h"
+#include "server/call/cache.h"
+#include "server/call/multipart.h"
+#include "server/queue/queue.h"
+
+#define JSON_BODY_LIMIT (1024 * 1024)
+#define NO_BODY_LIMIT (64 * 1024) /* what is read and thrown away where no body is asked for */
+#define FIRST_CAPACITY (64 * 1024)
+
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
+
+struct call *call_create(struct server_context *server, const char *target)
+{
+    struct call *call = calloc(1, sizeof *call);
+
+    if (call == NULL)
+        return NULL;
+    call->server = server;
+    call->target = strdup(target);
+    if (call->target == NULL) {
+        free(call);
+        return NULL;
+    }
+    call->framing.length = -1;
+    call->request.started_ms = view_clock_ms();
+    call->request.deadline_ms = call->request.started_ms + 1000 * server->config->request_timeout;
+    reply_init(&call->reply);
+    return call;
+}
+
+void call_drop_body(struct call *call)
+{
+    atomic_fetch_sub(&call->server->body_bytes, call->body_capacity);
+    free(call->body);
+    call->body = NULL;
+    call->body_size = call->body_capacity = 0;
+}
+
+void call_free(struct call *call)
+{
+    if (call == NULL)
+        return;
+    call_drop_body(call);
+    reply_fini(&call->reply);
+    free(call->uploads);
+    free(call->values);
+    free(call->target);
+    free(call);
+}
+
+struct call *call_detach(struct call *call)
+{
+    struct call *taken = malloc(sizeof *taken);
+    char *path = strdup(call->request.path), *trace = NULL;
+
+    if (taken == NULL || path == NULL ||
+        (call->request.traceparent != NULL && (trace = strdup(call->request.traceparent)) == NULL)) {
+        free(taken);
+        free(path);
+        return NULL;
+    }
+    *taken = *call;
+    reply_init(&taken->reply);
+    for (int i = 0; i < REQUEST_CAPTURES; i++)
+        if (call->request.capture[i] != NULL)
+            taken->request.capture[i] = taken->match.storage + (call->request.capture[i] - call->match.storage);
+    if (call->request.client != NULL)
+        taken->request.client = taken->key_name;
+    call->target = path;
+    call->values = trace;
+    call->request.path = path;
+    call->request.traceparent = trace;
+    call->query = call->body = NULL;
+    call->uploads = NULL;
+    call->body_size = call->body_capacity = 0;
+    return taken;
+}
+
+/* ---- Head -------------------------------------------------------------------------------------------------------- */
+
+static void set_id(struct request *request, const char *given)
+{
+    static const char marks[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    static const char hex[] = "0123456789abcdef";
+    unsigned char random[12];
+    size_t size = given == NULL ? 0 : strlen(given);
+
+    if (size > 0 && size < REQUEST_ID_SIZE && strspn(given, marks) == size) {
+        memcpy(request->id, given, size + 1);
+        return;
+    }
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        memset(random, 0, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) {
+        request->id[2 * i] = hex[random[i] >> 4];
+        request->id[2 * i + 1] = hex[random[i] & 15];
+    }
+    request->id[2 * sizeof random] = '\0';
+}
+
+/* Copies a header's value behind what *values holds already. */
+static const char *keep(char **at, const char *value)
+{
+    if (value == NULL)
+        return NULL;
+    char *copy = *at;
+    *at = stpcpy(copy, value) + 1;
+    return copy;
+}
+
+static bool keep_values(struct call *call, const struct head *head)
+{
+    const struct {
+        const char *name, **place;
+    } kept[] = {
+        {"Accept", &call->request.accept},
+        {"Content-Type", &call->request.content_type},
+        {"If-None-Match", &call->request.if_none_match},
+        {"Prefer", &call->request.prefer},
+        {"Traceparent", &call->request.traceparent},
+        {"Inference-Header-Content-Length", &call->request.inference_header_length},
+    };
+    size_t count = sizeof kept / sizeof kept[0], size = 1;
+    char *at;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *value = head_get(head, kept[i].name);
+        size += value == NULL ? 0 : strlen(value) + 1;
+    }
+    at = call->values = malloc(size);
+    for (size_t i = 0; i < count && at != NULL; i++)
+        *kept[i].place = keep(&at, head_get(head, kept[i].name));
+    return at != NULL;
+}
+
+/* Whether a Prefer header (RFC 7240) has a preference of that name. */
+static bool prefers(const char *prefer, const char *name)
+{
+    size_t length = strlen(name);
+
+    while (prefer != NULL && *prefer != '\0') {
+        prefer += strspn(prefer, " \t,");
+        if (strncasecmp(prefer, name, length) == 0 && strchr(" \t,;", prefer[length]) != NULL) /* or its end */
+            return true;
+        prefer += strcspn(prefer, ",");
+    }
+    return false;
+}
+
+/* Work that nobody waits for on a connection may take longer, and so may the loading of models. */
+static void set_async(struct call *call)
+{
+    const struct route *route = call->match.route;
+
+    call->request.async = (route->flags & ROUTE_ASYNC) && prefers(call->request.prefer, "respond-async");
+    if (call->request.async || route->scope == SCOPE_ADMIN)
+        call->request.deadline_ms = call->request.started_ms + 1000 * call->server->config->async_timeout;
+}
+
+static int read_timeout(struct call *call, const char *text)
+{
+    const struct config *config = call->server->config;
+    double limit = call->request.async ? config->async_timeout : config->request_timeout, seconds;
+    char *end;
+
+    if (text == NULL)
+        return 0;
+    seconds = strtod(text, &end);
+    if (end == text || *end != '\0' || !(seconds >= 0.001) || strspn(text, "0123456789.") != strlen(text))
+        return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST,
+                             "X-Request-Timeout must be seconds from 0.001 to %g", limit);
+    if (seconds < limit)
+        call->request.deadline_ms = call->request.started_ms + 1000 * seconds;
+    return 0;
+}
+
+static int read_method(struct call *call, const char *method)
+{
+    static const struct {
+        const char *name;
+        unsigned method; /* 0: known, and served by no route */
+    } methods[] = {
+        {"GET", METHOD_GET},       {"HEAD", METHOD_HEAD},       {"POST", METHOD_POST}, {"PUT", METHOD_PUT},
+        {"DELETE", METHOD_DELETE}, {"OPTIONS", METHOD_OPTIONS}, {"PATCH", 0},          {"TRACE", 0},
+        {"QUERY", 0},
+    };
+
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (strcmp(methods[i].name, method) != 0)
+            continue;
+        call->request.method = (enum method)methods[i].method;
+        return 0;
+    }
+    return reply_problem(&call->reply, &call->request, VIEW_NOT_IMPLEMENTED, "the method %.20s is not known here", method);
+}
+
+static int read_target(struct call *call)
+{
+    char *query = strchr(call->target, '?');
+
+    if (query != NULL) {
+        *query = '\0';
+        call->query = query + 1;
+    }
+    call->request.path = call->target;
+    if (!text_percent_decode(call->target, false))
+        return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST,
+                             "the path is not percent-encoded UTF-8 without NULs");
+    return 0;
+}
+
+static int read_query(struct call *call)
+{
+    struct infomask_error err;
+
+    if (call->match.route->flags & ROUTE_PAGES)
+        return 0;
+    for (char *at = call->query; at != NULL && *at != '\0';) {
+        char *name = at, *next = strchr(at, '&'), *value;
+        if (next != NULL)
+            *next++ = '\0';
+        at = next;
+        if (*name == '\0')
+            continue;
+        value = strchr(name, '=');
+        if (value != NULL)
+            *value++ = '\0';
+        if (!text_percent_decode(name, true) || (value != NULL && !text_percent_decode(value, true)))
+            return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST,
+                                 "the query is not percent-encoded UTF-8 without NULs");
+        if (params_set(&call->request.params, call->match.route->groups, name, value == NULL ? "" : value, &err) !=
+            INFOMASK_OK)
+            return reply_problem(&call->reply, &call->request, VIEW_BAD_PARAMETER, "%s", err.text);
+    }
+    return 0;
+}
+
+static int find_route(struct call *call)
+{
+    char allow[ROUTE_ALLOW_SIZE];
+
+    if (strcmp(call->request.path, "*") == 0) {
+        reply_header(&call->reply, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+        return reply_empty(&call->reply, 204);
+    }
+    route_find(call->request.path, call->request.method, &call->match);
+    call->request.route = call->match.route;
+    if (call->match.allowed == 0)
+        return reply_problem(&call->reply, &call->request, VIEW_NO_SUCH_ROUTE,
+                             "there is no route %.100s; /openapi.json lists them", call->request.path);
+    if (call->match.route == NULL) {
+        route_allow(call->match.allowed, allow);
+        reply_header(&call->reply, "Allow", "%s", allow);
+        if (call->request.method == METHOD_OPTIONS)
+            return reply_empty(&call->reply, 204);
+        return reply_problem(&call->reply, &call->request, VIEW_METHOD_NOT_ALLOWED, "%s is not allowed here; %s are",
+                             call->method, allow);
+    }
+    memcpy(call->request.capture, call->match.capture, sizeof call->request.capture);
+    return 0;
+}
+
+/* Routes that always answer with JSON; the others look at Accept themselves, and probes say what they like. */
+static int check_accept(struct call *call)
+{
+    static const char *const json[] = {"application/json"};
+    const struct route *route = call->match.route;
+
+    if ((route->flags & (ROUTE_PRIORITY | ROUTE_V2 | ROUTE_PAGES)) || route->id == ROUTE_ID_MASK ||
+        route->id == ROUTE_ID_FILTER || accept_best(call->request.accept, json, 1) == 0)
+        return 0;
+    return reply_problem(&call->reply, &call->request, VIEW_NOT_ACCEPTABLE, "this route answers application/json only");
+}
+
+static int check_body(struct call *call, const struct head *head)
+{
+    const struct route *route = call->match.route;
+    const char *coding = head_get(head, "Content-Encoding");
+    bool wanted = route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY);
+
+    call->body_limit = !wanted ? NO_BODY_LIMIT : route->flags & ROUTE_JSON ? JSON_BODY_LIMIT : call->server->config->max_body;
+    if (wanted && call->framing.length < 0 && !call->framing.chunked) {
+        call->reply.close = true; /* a folded or misspelt framing field may hide a body that would be read as a request */
+        return reply_problem(&call->reply, &call->request, VIEW_LENGTH_REQUIRED,
+                             "this route needs a body with a Content-Length or chunks");
+    }
+    if (call->framing.length > 0 && (uint64_t)call->framing.length > call->body_limit)
+        return reply_problem(&call->reply, &call->request, VIEW_BODY_TOO_LARGE,
+                             "the body has %lld bytes; at most %zu are taken", (long long)call->framing.length,
+                             call->body_limit);
+    if (wanted && coding != NULL && strcasecmp(coding, "identity") != 0)
+        return reply_problem(&call->reply, &call->request, VIEW_UNSUPPORTED_FORMAT,
+                             "the Content-Encoding %.40s is not understood; send the body as it is", coding);
+    return 0;
+}
+
+static int overloaded(struct call *call, int retry_after)
+{
+    reply_header(&call->reply, "Retry-After", "%d", retry_after);
+    return reply_problem(&call->reply, &call->request, VIEW_OVERLOADED,
+                         "too many requests wait already (at most %d); try again in %d s", call->server->config->queue,
+                         retry_after);
+}
+
+/* Said at the head, before the body costs anything; the queue decides again when the body is there. */
+static int check_load(struct call *call)
+{
+    int retry_after;
+
+    if (!(call->match.route->flags & ROUTE_JOB))
+        return 0;
+    if (jobs_overloaded(call->server->jobs, call->request.deadline_ms, &retry_after))
+        return overloaded(call, retry_after);
+    if (call->framing.length > 0 &&
+        atomic_load(&call->server->body_bytes) + (size_t)call->framing.length > call->server->body_memory)
+        return overloaded(call, 1);
+    return 0;
+}
+
+static int refuse(struct call *call, struct border_verdict verdict)
+{
+    call->reply.close = true;
+    return reply_problem(&call->reply, &call->request, verdict.status == 501 ? VIEW_NOT_IMPLEMENTED : VIEW_BAD_REQUEST,
+                         "%s", verdict.reason);
+}
+
+int call_head(struct call *call, const struct head *head)
+{
+    struct border_verdict verdict = border_check(head, &call->framing);
+    int status;
+
+    (void)snprintf(call->method, sizeof call->method, "%s", head->method);
+    set_id(&call->request, verdict.status == 0 ? head_get(head, "X-Request-Id") : NULL);
+    if (verdict.status != 0)
+        return refuse(call, verdict);
+    if (!keep_values(call, head))
+        return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+    params_init(&call->request.params);
+    if ((status = read_target(call)) != 0 || (status = read_method(call, head->method)) != 0)
+        return status;
+    access_cors(call, head);
+    if ((status = find_route(call)) != 0 || (status = access_check(call, head)) != 0 ||
+        (status = read_query(call)) != 0 || (status = check_accept(call)) != 0)
+        return status;
+    set_async(call);
+    if ((status = read_timeout(call, head_get(head, "X-Request-Timeout"))) != 0 ||
+        (status = check_body(call, head)) != 0 || (status = check_load(call)) != 0)
+        return status;
+    return 0;
+}
+
+/* ---- Body -------------------------------------------------------------------------------------------------------- */
+
+/* Room for `size` bytes and a NUL: all at once where the length is known (the pages come as they are written). */
+static bool reserve(struct call *call, size_t size)
+{
+    struct server_context *server = call->server;
+    size_t capacity = call->body_capacity;
+
+    if (size < capacity)
+        return true;
+    if (call->framing.length >= 0)
+        capacity = (size_t)call->framing.length + 1;
+    else
+        for (capacity = capacity == 0 ? FIRST_CAPACITY : capacity; capacity <= size; capacity *= 2)
+            ;
+    size_t more = capacity - call->body_capacity;
+    if (atomic_fetch_add(&server->body_bytes, more) + more > server->body_memory + capacity / 2) {
+        atomic_fetch_sub(&server->body_bytes, more);
+        return false;
+    }
+    char *body = realloc(call->body, capacity);
+    if (body == NULL) {
+        atomic_fetch_sub(&server->body_bytes, more);
+        return false;
+    }
+    call->body = body;
+    call->body_capacity = capacity;
+    return true;
+}
+
+int call_body(struct call *call, const char *data, size_t size)
+{
+    call->received += size;
+    if (call->reply.status != 0)
+        return call->reply.status;
+    if (call->received > call->body_limit) {
+        call_drop_body(call);
+        return reply_problem(&call->reply, &call->request, VIEW_BODY_TOO_LARGE,
+                             "the body is over %zu bytes, which is the most that is taken", call->body_limit);
+    }
+    if (!(call->match.route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
+        return 0;
+    if (!reserve(call, call->body_size + size)) {
+        call_drop_body(call);
+        return overloaded(call, 1);
+    }
+    memcpy(call->body + call->body_size, data, size);
+    call->body_size += size;
+    return 0;
+}
+
+static bool is_upload(const struct part *part)
+{
+    return part->file_name != NULL || strcmp(part->name, "image") == 0 || strcmp(part->name, "file") == 0;
+}
+
+static int take_parts(struct call *call, struct part *parts, int count)
+{
+    struct request *request = &call->request;
+    struct infomask_error err;
+
+    for (int i = 0; i < count; i++) {
+        struct part *part = &parts[i];
+        if (is_upload(part)) {
+            call->uploads[request->upload_count++] = (struct upload){part->data, part->size, part->name, part->file_name};
+            continue;
+        }
+        if (!text_is_utf8(part->data, part->size))
+            return reply_problem(&call->reply, request, VIEW_BAD_PARAMETER, "the field \"%.60s\" is no UTF-8 text",
+                                 part->name);
+        if (params_set(&request->params, call->match.route->groups, part->name, part->data, &err) != INFOMASK_OK)
+            return reply_problem(&call->reply, request, VIEW_BAD_PARAMETER, "%s", err.text);
+    }
+    request->uploads = call->uploads;
+    return 0;
+}
+
+/* Of several files, where only one is asked for: the one named image, else file. */
+static int choose_upload(struct call *call)
+{
+    struct request *request = &call->request;
+    static const char *const wanted[] = {"image", "file"};
+
+    if (request->upload_count == 0)
+        return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
+                             "the form has no image: send it as a file, or in a field named image");
+    if (request->upload_count == 1 && call->uploads[0].size == 0)
+        return reply_problem(&call->reply, request, VIEW_BAD_REQUEST, "the image in the form is empty");
+    if (request->upload_count == 1 || (call->match.route->flags & ROUTE_PARTS))
+        return 0;
+    for (size_t k = 0; k < 2; k++) {
+        int found = -1, matches = 0;
+        for (int i = 0; i < request->upload_count; i++)
+            if (strcmp(call->uploads[i].field, wanted[k]) == 0) {
+                found = i;
+                matches++;
+            }
+        if (matches == 1) {
+            call->uploads[0] = call->uploads[found];
+            request->upload_count = 1;
+            return 0;
+        }
+    }
+    return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
+                         "the form has %d files; this route takes one image", request->upload_count);
+}
+
+static int take_form(struct call *call)
+{
+    int limit = call->server->config->max_parts, count = 0, status;
+    struct part *parts = calloc((size_t)limit, sizeof *parts);
+    struct infomask_error err;
+
+    call->uploads = calloc((size_t)limit, sizeof *call->uploads);
+    if (parts == NULL || call->uploads == NULL)
+        status = reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+    else if (multipart_parse(call->request.content_type, call->body, call->body_size, parts, limit, &count, &err) !=
+             INFOMASK_OK)
+        status = reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST, "%s", err.text);
+    else
+        status = take_parts(call, parts, count);
+    free(parts);
+    return status != 0 ? status : choose_upload(call);
+}
+
+static int take_raw(struct call *call)
+{
+    call->uploads = calloc(1, sizeof *call->uploads);
+    if (call->uploads == NULL)
+        return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+    call->uploads[0] = (struct upload){.data = call->body, .size = call->body_size};
+    call->request.uploads = call->uploads;
+    call->request.upload_count = 1;
+    return 0;
+}
+
+int call_complete(struct call *call)
+{
+    unsigned flags = call->match.route->flags;
+
+    if (!(flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
+        return 0;
+    if (call->body_size == 0)
+        return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST, "the body is empty");
+    if (!(flags & ROUTE_UPLOAD) || !multipart_is_form(call->request.content_type)) {
+        call->request.body = call->body;
+        call->request.body_size = call->body_size;
+    }
+    if (!(flags & ROUTE_UPLOAD))
+        return 0;
+    return multipart_is_form(call->request.content_type) ? take_form(call) : take_raw(call);
+}
+
+/* ---- Handling ---------------------------------------------------------------------------------------------------- */
+
+int call_overloaded(struct call *call)
+{
+    int retry_after;
+
+    (void)jobs_overloaded(call->server->jobs, call->request.deadline_ms, &retry_after);
+    return overloaded(call, retry_after);
+}
+
+int call_handle(struct call *call)
+{
+    if (request_expired(&call->request))
+        return reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
+                             "the request's time was over before it was answered");
+    return cache_handle(call->server, &call->request, &call->reply);
+}

@@ -1,0 +1,55 @@
+/* One request on its way from a head to a reply, without sockets: http.c feeds it, tests and fuzzers can do so too.
+ *
+ *     call_create                   at the request line
+ *     call_head                     the head is complete: border, route, key, parameters, limits; may be refused already
+ *     call_body                     each piece of the body
+ *     call_complete                 the body is whole: forms are taken apart; may be refused
+ *     call_handle                   runs the handler (on the thread that the route asks for)
+ *     call_free
+ *
+ * A step returns 0 to go on, or the status of the reply that it filled.
+ */
+#ifndef SERVER_CALL_CALL_H
+#define SERVER_CALL_CALL_H
+
+#include "server/call/border.h"
+#include "server/call/keys.h"
+#include "server/call/routes.h"
+
+struct call {
+    struct server_context *server;
+    struct request request;
+    struct reply reply;
+    struct route_match match;
+    struct framing framing;
+    char *target, *query;        /* the path and, into the same block, the query; NULL: none */
+    char *values;                /* copies of the header values that the request points to */
+    char *body;
+    size_t body_size, body_capacity, body_limit;
+    uint64_t received;           /* bytes of the body, kept or not */
+    struct upload *uploads;
+    char method[12];             /* as sent, cut to this length: for the log */
+    char peer[64];               /* the client's address; "" for none */
+    uint64_t peer_hash;          /* of the address that limits count by; 0: none */
+    char key_name[KEY_NAME_SIZE];
+};
+
+/* target: copied.  NULL without memory. */
+struct call *call_create(struct server_context *server, const char *target);
+void call_free(struct call *call);
+
+/* head: borrowed for the call only. */
+int call_head(struct call *call, const struct head *head);
+/* 0, or the status of a refusal: over the limit, no memory.  Nothing is kept after one. */
+int call_body(struct call *call, const char *data, size_t size);
+int call_complete(struct call *call);
+int call_handle(struct call *call);
+/* Frees the body once nothing looks at it any more. */
+void call_drop_body(struct call *call);
+/* Takes the request with its body out of a call, so that it outlives its connection: the call is left with what its reply
+ * and its log line need.  NULL without memory; the call is then as it was. */
+struct call *call_detach(struct call *call);
+/* Fills the 503 of a full queue. */
+int call_overloaded(struct call *call);
+
+#endif

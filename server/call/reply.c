@@ -1,0 +1,292 @@
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "server/call/request.h"
+
+#define DETAIL_SIZE 1024
+
+bool request_expired(void *context)
+{
+    const struct request *request = context;
+    return view_clock_ms() > request->deadline_ms ||
+           (request->watch != NULL && atomic_load_explicit(&request->watch->cancelled, memory_order_relaxed));
+}
+
+void request_progress(const struct request *request, int done, int total)
+{
+    if (request->watch == NULL)
+        return;
+    atomic_store(&request->watch->total, total);
+    atomic_store(&request->watch->done, done);
+}
+
+void reply_init(struct reply *reply)
+{
+    *reply = (struct reply){.pmi = NAN, .residual = NAN};
+}
+
+void reply_fini(struct reply *reply)
+{
+    for (int i = 0; i < reply->header_count; i++)
+        free(reply->headers[i].value);
+    free(reply->owned);
+    kept_release(reply->kept);
+    reply_init(reply);
+}
+
+static void set_body(struct reply *reply, int status, const char *content_type, const char *data, size_t size)
+{
+    free(reply->owned);
+    kept_release(reply->kept);
+    reply->owned = NULL;
+    reply->kept = NULL;
+    reply->status = status;
+    reply->content_type = content_type;
+    reply->data = data;
+    reply->size = size;
+}
+
+int reply_take(struct reply *reply, int status, const char *content_type, void *data, size_t size)
+{
+    set_body(reply, status, content_type, data, size);
+    reply->owned = data;
+    return status;
+}
+
+int reply_static(struct reply *reply, int status, const char *content_type, const void *data, size_t size)
+{
+    set_body(reply, status, content_type, data, size);
+    return status;
+}
+
+int reply_empty(struct reply *reply, int status) { return reply_static(reply, status, NULL, NULL, 0); }
+
+/* Without memory even a problem document cannot be made: a fixed one says so. */
+static int out_of_memory(struct reply *reply)
+{
+    static const char text[] = "{\"type\":\"about:blank\",\"title\":\"Internal error\",\"status\":500,"
+                               "\"detail\":\"out of memory\",\"code\":\"internal\"}\n";
+    reply->code = "internal";
+    return reply_static(reply, 500, "application/problem+json", text, sizeof text - 1);
+}
+
+int reply_json(struct reply *reply, const struct request *request, int status, struct json_writer *writer)
+{
+    struct infomask_error err = {0};
+    char *text;
+    size_t size;
+
+    if (json_writer_take(writer, &text, &size, &err) == INFOMASK_OK)
+        return reply_take(reply, status, "application/json", text, size);
+    json_writer_fini(writer);
+    return reply_problem(reply, request, VIEW_INTERNAL, "the answer could not be written: %s", err.text);
+}
+
+bool etag_matches(const char *list, const char *tag)
+{
+    size_t size = strlen(tag);
+
+    for (const char *p = list; p != NULL && *p != '\0';) {
+        p += strspn(p, " \t,");
+        if (*p == '*')
+            return true;
+        if (strncmp(p, "W/", 2) == 0)
+            p += 2;
+        size_t length = *p == '"' ? strcspn(p + 1, "\"") + 2 : strcspn(p, ",");
+        if (length == size && strncmp(p, tag, size) == 0)
+            return true;
+        p += strnlen(p, length);
+    }
+    return false;
+}
+
+static int add_tag(struct reply *reply, const struct request *request, const char *tag)
+{
+    reply_header(reply, "ETag", "%s", tag);
+    reply_header(reply, "Cache-Control", "no-cache");
+    /* the bytes stay: a 304 has the length that the 200 would have had, and the library sends no body with it */
+    if (etag_matches(request->if_none_match, tag))
+        reply->status = 304;
+    return reply->status;
+}
+
+int reply_tagged(struct reply *reply, const struct request *request)
+{
+    char tag[ENTITY_TAG_SIZE];
+
+    if (reply->status != 200)
+        return reply->status;
+    entity_tag(reply->data, reply->size, tag);
+    return add_tag(reply, request, tag);
+}
+
+int reply_kept(struct reply *reply, const struct request *request, const char *content_type, struct kept *kept)
+{
+    set_body(reply, 200, content_type, kept->data, kept->size);
+    reply->kept = kept;
+    return add_tag(reply, request, kept->tag);
+}
+
+static bool is_v2(const struct request *request)
+{
+    const char *path = request->path;
+    return path != NULL && strncmp(path, "/v2", 3) == 0 && (path[3] == '\0' || path[3] == '/');
+}
+
+int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format, ...)
+{
+    char detail[DETAIL_SIZE];
+    struct json_writer writer;
+    const char *type = "application/problem+json";
+    char *text;
+    size_t size;
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(detail, sizeof detail, format, args);
+    va_end(args);
+    json_writer_init(&writer, 0);
+    if (is_v2(request)) {
+        type = "application/json";
+        json_object_open(&writer, NULL);
+        json_put_string(&writer, "error", detail);
+        json_object_close(&writer);
+    } else {
+        view_problem(&writer, NULL, problem, detail, request->id);
+    }
+    if (json_writer_take(&writer, &text, &size, NULL) != INFOMASK_OK) {
+        json_writer_fini(&writer);
+        return out_of_memory(reply);
+    }
+    reply->code = view_problem_code(problem);
+    return reply_take(reply, view_problem_status(problem), type, text, size);
+}
+
+int reply_error(struct reply *reply, const struct request *request, const struct infomask_error *error)
+{
+    return reply_problem(reply, request, view_problem_of(error->status), "%s", error->text);
+}
+
+static void add_header(struct reply *reply, const char *name, char *value)
+{
+    if (value == NULL || reply->header_count == REPLY_MAX_HEADERS) {
+        free(value);
+        return;
+    }
+    reply->headers[reply->header_count++] = (struct reply_header){name, value};
+}
+
+void reply_header(struct reply *reply, const char *name, const char *format, ...)
+{
+    va_list args;
+    char *value = NULL;
+
+    va_start(args, format);
+    if (vasprintf(&value, format, args) < 0)
+        value = NULL;
+    va_end(args);
+    for (char *p = value; p != NULL && *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = ' ';
+    add_header(reply, name, value);
+}
+
+void reply_header_encoded(struct reply *reply, const char *name, const char *value)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *text = malloc(strlen(value) * 3 + 1), *out = text;
+
+    if (text == NULL)
+        return;
+    for (const unsigned char *p = (const unsigned char *)value; *p != '\0'; p++) {
+        bool plain = (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') ||
+                     strchr("-._~", *p) != NULL;
+        if (plain) {
+            *out++ = (char)*p;
+        } else {
+            *out++ = '%';
+            *out++ = hex[*p >> 4];
+            *out++ = hex[*p & 15];
+        }
+    }
+    *out = '\0';
+    add_header(reply, name, text);
+}
+
+/* ---- Content negotiation ----------------------------------------------------------------------------------------- */
+
+/* How well a media range fits an offer: 0 not at all, 1 all types, 2 all subtypes, 3 exactly. */
+static int range_fit(const char *range, size_t size, const char *offer)
+{
+    const char *slash = strchr(offer, '/');
+    size_t type = slash == NULL ? 0 : (size_t)(slash - offer);
+
+    if (size == 3 && memcmp(range, "*/*", 3) == 0)
+        return 1;
+    if (size == type + 2 && strncasecmp(range, offer, type + 1) == 0 && range[size - 1] == '*')
+        return 2;
+    return size == strlen(offer) && strncasecmp(range, offer, size) == 0 ? 3 : 0;
+}
+
+/* The weight of the parameters that follow a media range (";q=0.5"); 1 without one, 0 for nonsense. */
+static double range_weight(const char *text, const char *end)
+{
+    for (const char *p = text; p < end; p++) {
+        if (*p != ';')
+            continue;
+        do
+            p++;
+        while (p < end && (*p == ' ' || *p == '\t'));
+        if (end - p >= 3 && (*p == 'q' || *p == 'Q') && p[1] == '=') {
+            if (p[2] != '0' && p[2] != '1')
+                return 0;
+            double weight = p[2] - '0', scale = 0.1;
+            if (end - p > 4 && p[3] == '.')
+                for (p += 4; p < end && *p >= '0' && *p <= '9'; p++, scale /= 10)
+                    weight += (*p - '0') * scale;
+            return weight > 1 ? 1 : weight;
+        }
+    }
+    return 1;
+}
+
+static double offer_weight(const char *accept, const char *offer)
+{
+    double weight = 0;
+    int best = 0;
+
+    while (*accept != '\0') {
+        size_t skip = strspn(accept, " \t,"), length, name;
+        accept += skip;
+        length = strcspn(accept, ",");
+        name = strcspn(accept, "; \t,");
+        int fit = name > 0 ? range_fit(accept, name, offer) : 0;
+        if (fit > best) {
+            best = fit;
+            weight = range_weight(accept + name, accept + length);
+        }
+        accept += length;
+    }
+    return weight;
+}
+
+int accept_best(const char *accept, const char *const *offers, int count)
+{
+    double best = 0;
+    int index = -1;
+
+    if (accept == NULL || accept[strspn(accept, " \t,")] == '\0')
+        return 0;
+    for (int i = 0; i < count; i++) {
+        double weight = offer_weight(accept, offers[i]);
+        if (weight > best) {
+            best = weight;
+            index = i;
+        }
+    }
+    return index;
+}

@@ -1,0 +1,220 @@
+#include "server/daemon/confine.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/landlock.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "server/daemon/confine_build.h"
+
+/* ---- The user ---------------------------------------------------------------------------------------------------- */
+
+static bool become(const struct passwd *user)
+{
+    return initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0 &&
+           setuid(0) != 0; /* there must be no way back */
+}
+
+enum infomask_status confine_user(const char *name, const char *folder, struct infomask_error *err)
+{
+    const struct passwd *user = getpwnam(name);
+    struct stat state;
+
+    if (user == NULL)
+        return error_set(err, INFOMASK_ARGUMENT, "user: there is no user %.60s", name);
+    if (geteuid() == user->pw_uid && getuid() == user->pw_uid)
+        return INFOMASK_OK;
+    if (geteuid() != 0)
+        return error_set(err, INFOMASK_ARGUMENT, "user: only root can become %.60s", name);
+    if (folder != NULL && stat(folder, &state) == 0 && state.st_uid == 0 &&
+        chown(folder, user->pw_uid, user->pw_gid) != 0)
+        return error_set(err, INFOMASK_IO, "user: the state folder cannot be given to %.60s", name);
+    if (user->pw_uid == 0 || !become(user))
+        return error_set(err, INFOMASK_ARGUMENT, "user: root's rights cannot be given up for those of %.60s", name);
+    return INFOMASK_OK;
+}
+
+/* ---- Landlock ---------------------------------------------------------------------------------------------------- */
+
+/* The interface as of version 6, whatever headers this was built with; zeros where a kernel knows less. */
+struct ruleset {
+    uint64_t files, net, scoped;
+};
+#define RULESET_FILES 8 /* the struct's size as of version 1 */
+#define ACCESS_TRUNCATE (UINT64_C(1) << 14)
+#define ACCESS_DEVICE_IOCTL (UINT64_C(1) << 15)
+#define ACCESS_BIND_CONNECT UINT64_C(3)
+#define SCOPE_SOCKETS_SIGNALS UINT64_C(3)
+
+#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITE                                                                                                          \
+    (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |             \
+     ACCESS_TRUNCATE)
+#define OF_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE)
+
+struct rules {
+    int fd;
+    uint64_t handled;
+    int folders;
+};
+
+static int landlock_version(void)
+{
+    long version = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
+    return version > 0 ? (int)version : 0;
+}
+
+static bool rules_create(struct rules *rules, int version)
+{
+    struct ruleset set = {.files = (UINT64_C(1) << 13) - 1};
+    size_t size = RULESET_FILES;
+
+    if (version >= 2)
+        set.files |= LANDLOCK_ACCESS_FS_REFER;
+    if (version >= 3)
+        set.files |= ACCESS_TRUNCATE;
+    if (version >= 4) {
+        set.net = ACCESS_BIND_CONNECT;
+        size = offsetof(struct ruleset, scoped);
+    }
+    if (version >= 5)
+        set.files |= ACCESS_DEVICE_IOCTL;
+    if (version >= 6) {
+        set.scoped = SCOPE_SOCKETS_SIGNALS;
+        size = sizeof set;
+    }
+    *rules = (struct rules){.fd = (int)syscall(SYS_landlock_create_ruleset, &set, size, 0U), .handled = set.files};
+    return rules->fd >= 0;
+}
+
+static void allow(struct rules *rules, const char *path, uint64_t access)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    struct stat state;
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &state) == 0) {
+        bool folder = S_ISDIR(state.st_mode);
+        struct landlock_path_beneath_attr rule = {
+            .allowed_access = access & rules->handled & (folder ? UINT64_MAX : OF_FILES), .parent_fd = fd};
+        if (syscall(SYS_landlock_add_rule, rules->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0U) == 0)
+            rules->folders += folder;
+    }
+    (void)close(fd);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat state;
+    return stat(path, &state) == 0 && S_ISDIR(state.st_mode);
+}
+
+/* A folder of models may be a link to where they are, and so may a model's files: who made those links before the start
+ * meant them.  Links made later lead nowhere. */
+static void allow_links(struct rules *rules, const char *folder, int depth)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    char path[PATH_MAX], real[PATH_MAX];
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] == '.' || (entry->d_type != DT_LNK && entry->d_type != DT_DIR) ||
+            snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= (int)sizeof path)
+            continue;
+        if (entry->d_type == DT_LNK && realpath(path, real) != NULL)
+            allow(rules, real, READ);
+        if (depth > 0 && is_folder(path))
+            allow_links(rules, path, depth - 1);
+    }
+    if (dir != NULL)
+        (void)closedir(dir);
+}
+
+static void allow_folder_of(struct rules *rules, const char *path, uint64_t access)
+{
+    char copy[PATH_MAX];
+
+    if (snprintf(copy, sizeof copy, "%s", path) < (int)sizeof copy)
+        allow(rules, dirname(copy), access);
+}
+
+static void allow_path(struct rules *rules, const struct confine_path *path)
+{
+    char real[PATH_MAX];
+
+    switch (path->access) {
+    case CONFINE_READ:
+        allow(rules, path->path, READ);
+        allow_links(rules, path->path, 1);
+        break;
+    case CONFINE_BESIDE:
+        allow_folder_of(rules, path->path, READ);
+        if (realpath(path->path, real) != NULL)
+            allow_folder_of(rules, real, READ);
+        break;
+    case CONFINE_WRITE:
+        allow(rules, path->path, WRITE);
+        break;
+    case CONFINE_UNLINK:
+        allow_folder_of(rules, path->path, LANDLOCK_ACCESS_FS_REMOVE_FILE);
+        break;
+    }
+}
+
+void confine_files(const struct confine_path *paths, size_t count, struct confined *confined)
+{
+    /* opened again when descriptors run out; how many processors a container has */
+    static const char *const system_files[] = {"/dev/null", "/sys/fs/cgroup/cpu.max"};
+    int version = landlock_version();
+    struct rules rules;
+
+    *confined = (struct confined){.no_new_privileges = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0};
+    if (version == 0 || !rules_create(&rules, version))
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (paths[i].path != NULL && paths[i].path[0] != '\0')
+            allow_path(&rules, &paths[i]);
+    confined->folders = rules.folders;
+    for (size_t i = 0; i < sizeof system_files / sizeof *system_files; i++)
+        allow(&rules, system_files[i], LANDLOCK_ACCESS_FS_READ_FILE);
+    if (CONFINE_SANITIZED)
+        allow(&rules, "/", READ);
+    if (syscall(SYS_landlock_restrict_self, rules.fd, 0U) == 0)
+        confined->landlock = version;
+    (void)close(rules.fd);
+}
+
+/* ---- Telling ----------------------------------------------------------------------------------------------------- */
+
+void confine_available(struct confined *available)
+{
+    *available = (struct confined){.no_new_privileges = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) >= 0,
+                                   .calls = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0,
+                                   .landlock = landlock_version()};
+}
+
+void confined_text(const struct confined *confined, char text[CONFINED_TEXT])
+{
+    char files[64] = "no Landlock here", folders[32] = "";
+
+    if (confined->folders > 0)
+        (void)snprintf(folders, sizeof folders, " (%d folders)", confined->folders);
+    if (confined->landlock > 0)
+        (void)snprintf(files, sizeof files, "Landlock %d%s", confined->landlock, folders);
+    (void)snprintf(text, CONFINED_TEXT, "%s, %s, %s%s",
+                   confined->no_new_privileges ? "no new privileges" : "new privileges possible",
+                   confined->calls ? "seccomp" : "no seccomp here", files,
+                   CONFINE_SANITIZED ? " (wider for the sanitizer of this build)" : "");
+}

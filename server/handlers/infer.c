@@ -1,0 +1,104 @@
+#include "server/handlers/infer.h"
+
+#include <stdio.h>
+
+#include "app/state/traffic.h"
+
+static int refuse_parameter(struct infer *infer, enum param_failure failure, const struct infomask_error *err)
+{
+    static const enum view_problem problem[] = {
+        [PARAM_BAD] = VIEW_BAD_PARAMETER,
+        [PARAM_AMBIGUOUS_CLASS] = VIEW_AMBIGUOUS_CLASS,
+        [PARAM_NO_SUCH_CLASS] = VIEW_NO_SUCH_CLASS,
+        [PARAM_NO_MEMORY] = VIEW_INTERNAL,
+    };
+    return reply_problem(infer->reply, infer->request, problem[failure], "%s", err->text);
+}
+
+int infer_begin(struct infer *infer, struct server_context *server, const struct request *request, struct reply *reply)
+{
+    const char *name = request->params.value[PARAM_ID_MODEL].text;
+    struct infomask_error err;
+    enum param_failure failure;
+
+    *infer = (struct infer){.server = server, .request = request, .reply = reply, .limits = server->limits};
+    infer->limits.expired = request_expired;
+    infer->limits.deadline_context = (void *)(uintptr_t)request;
+    infer->model = models_get(server->models, name, &err);
+    if (infer->model == NULL)
+        return reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+    (void)snprintf(reply->model, sizeof reply->model, "%s", model_name(infer->model));
+    failure = param_options_init(&infer->options, &request->params, infer->model, &err);
+    if (failure != PARAM_FINE)
+        return refuse_parameter(infer, failure, &err);
+    if (infer->options.classify.samples > 0 && !model_info(infer->model)->noise)
+        return reply_problem(reply, request, VIEW_NO_NOISE,
+                             "the model %s has no noise to sample; leave samples out or 0", model_name(infer->model));
+    if (model_session_take(infer->model, &infer->session, &err) != INFOMASK_OK)
+        return infer_error(infer, &err);
+    return 0;
+}
+
+int infer_error(struct infer *infer, const struct infomask_error *error)
+{
+    return reply_error(infer->reply, infer->request, error);
+}
+
+int infer_open(struct infer *infer, const struct upload *upload, struct infomask_photo **photo)
+{
+    struct infomask_error err;
+
+    if (infomask_photo_open(upload->data, upload->size, &infer->limits, photo, &err) != INFOMASK_OK)
+        return infer_error(infer, &err);
+    return 0;
+}
+
+void infer_end(struct infer *infer)
+{
+    infomask_photo_close(infer->photo);
+    param_options_fini(&infer->options);
+    if (infer->session != NULL)
+        model_session_give(infer->model, infer->session);
+    model_release(infer->model);
+}
+
+struct view_head infer_head(const struct infer *infer, const struct infomask_photo_info *image, const char *file)
+{
+    return (struct view_head){
+        .request_id = infer->request->id,
+        .file = file,
+        .model = infer->model,
+        .image = image,
+        .units = infer->options.bits ? VIEW_BITS : VIEW_NATS,
+        .prior = infer->options.prior,
+        .queue_ms = infer->request->queue_ms,
+        .started_ms = infer->request->started_ms,
+    };
+}
+
+void infer_note(struct infer *infer, const struct infomask_photo_info *image, int images)
+{
+    infer->reply->images = images;
+    infer->reply->image_width = image->width;
+    infer->reply->image_height = image->height;
+}
+
+void infer_note_traffic(const struct infer *infer, const struct infomask_classification *result)
+{
+    if (infer->options.classify.prior.kind == INFOMASK_PRIOR_TRAIN)
+        traffic_add(infer->server->traffic, infer->model, result);
+}
+
+void infer_add_timing(struct reply *reply, const struct infomask_timing *timing)
+{
+    struct infomask_timing *sum = &reply->timing;
+
+    sum->decode += timing->decode;
+    sum->preprocess += timing->preprocess;
+    sum->network += timing->network;
+    sum->information += timing->information;
+    sum->map += timing->map;
+    sum->mask += timing->mask;
+    sum->fill += timing->fill;
+    sum->encode += timing->encode;
+}

@@ -1,0 +1,32 @@
+/* What the handlers that run a network share: model, options, photos and a session, taken and given back together. */
+#ifndef SERVER_HANDLERS_INFER_H
+#define SERVER_HANDLERS_INFER_H
+
+#include "server/call/routes.h"
+
+struct infer {
+    struct server_context *server;
+    const struct request *request;
+    struct reply *reply;
+    struct infomask_limits limits;
+    struct model *model;
+    struct infomask_session *session;
+    struct param_options options;
+    struct infomask_photo *photo; /* of the first upload, where one is asked for */
+};
+
+/* Each returns 0, or the status of the reply that it filled; infer_end is called either way. */
+int infer_begin(struct infer *infer, struct server_context *server, const struct request *request, struct reply *reply);
+int infer_open(struct infer *infer, const struct upload *upload, struct infomask_photo **photo);
+int infer_error(struct infer *infer, const struct infomask_error *error);
+void infer_end(struct infer *infer);
+
+/* The head of a view. */
+struct view_head infer_head(const struct infer *infer, const struct infomask_photo_info *image, const char *file);
+/* For the log and the metrics. */
+void infer_note(struct infer *infer, const struct infomask_photo_info *image, int images);
+/* Counts it as traffic of the model, unless the request has a prior of its own. */
+void infer_note_traffic(const struct infer *infer, const struct infomask_classification *result);
+void infer_add_timing(struct reply *reply, const struct infomask_timing *timing);
+
+#endif

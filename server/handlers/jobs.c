@@ -1,0 +1,76 @@
+/* /v1/jobs: what became of requests with Prefer: respond-async. */
+#include "server/queue/jobs.h"
+
+static int no_such_job(const struct request *request, struct reply *reply)
+{
+    return reply_problem(reply, request, VIEW_NO_SUCH_JOB,
+                         "there is no job %.40s: it was never made, has expired, was deleted, or is another key's",
+                         request->capture[0]);
+}
+
+static void put_result(struct json_writer *writer, const struct async_view *job)
+{
+    char address[80];
+
+    (void)snprintf(address, sizeof address, "/v1/jobs/%s/result", job->id);
+    json_object_open(writer, "result");
+    json_put_int(writer, "status", job->status);
+    if (job->content_type != NULL)
+        json_put_string(writer, "content_type", job->content_type);
+    json_put_uint(writer, "bytes", job->size);
+    json_put_string(writer, "href", address);
+    json_object_close(writer);
+}
+
+static int answer(struct reply *reply, const struct request *request, int status, const struct async_view *job)
+{
+    struct json_writer writer;
+    bool over = job->state >= ASYNC_DONE;
+
+    json_writer_init(&writer, 0);
+    json_object_open(&writer, NULL);
+    json_put_string(&writer, "id", job->id);
+    json_put_string(&writer, "request_id", job->request_id);
+    json_put_string(&writer, "route", job->route->pattern);
+    json_put_string(&writer, "status", async_state_name(job->state));
+    json_put_double(&writer, "progress", job->progress);
+    json_put_double(&writer, "age_s", job->age_ms / 1000);
+    if (over) {
+        json_put_double(&writer, "expires_in_s", job->expires_ms / 1000);
+        put_result(&writer, job);
+    } else {
+        reply_header(reply, "Retry-After", "1");
+    }
+    json_object_close(&writer);
+    reply_header(reply, "Cache-Control", "no-store");
+    return reply_json(reply, request, status, &writer);
+}
+
+int handle_job(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct async_view job;
+
+    if (!async_find(server->async, request, request->capture[0], &job))
+        return no_such_job(request, reply);
+    return answer(reply, request, 200, &job);
+}
+
+int handle_job_result(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct async_view job;
+
+    if (async_take(server->async, request, request->capture[0], reply)) {
+        reply_header(reply, "Cache-Control", "no-store");
+        return reply->status;
+    }
+    if (!async_find(server->async, request, request->capture[0], &job))
+        return no_such_job(request, reply);
+    return answer(reply, request, 202, &job);
+}
+
+int handle_job_delete(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    if (!async_forget(server->async, request, request->capture[0]))
+        return no_such_job(request, reply);
+    return reply_empty(reply, 204);
+}

@@ -1,0 +1,310 @@
+/* POST /v1/mask, /v1/filter, /v1/analyze. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "server/handlers/infer.h"
+
+enum { INCLUDE_MASK = 1, INCLUDE_OVERLAY = 2, INCLUDE_SALIENCY = 4, INCLUDE_IMAGE = 8 };
+
+/* What these routes compute for one photo; all freed by work_end. */
+struct work {
+    struct infer infer;
+    struct infomask_classification classification;
+    struct infomask_mask mask;
+    struct infomask_filtered filtered;
+    bool masked, has_filtered;
+    struct infomask_encoded mask_png, pictures[4];
+    struct view_picture views[4];
+    size_t picture_count;
+};
+
+static const struct infomask_photo_info *photo_info(const struct work *work)
+{
+    return infomask_photo_info(work->infer.photo);
+}
+
+static double in_units(const struct work *work, double nats)
+{
+    return nats * view_units_factor(work->infer.options.bits ? VIEW_BITS : VIEW_NATS);
+}
+
+/* Opens the photo and classifies it: what comes next needs the posterior. */
+static int work_begin(struct work *work, struct server_context *server, const struct request *request,
+                      struct reply *reply)
+{
+    struct infomask_error err;
+    int status;
+
+    *work = (struct work){0};
+    status = infer_begin(&work->infer, server, request, reply);
+    if (status == 0)
+        status = infer_open(&work->infer, &request->uploads[0], &work->infer.photo);
+    if (status != 0)
+        return status;
+    infer_note(&work->infer, photo_info(work), 1);
+    if (infomask_classify(work->infer.session, work->infer.photo, &work->infer.options.classify, &work->classification,
+                          &err) != INFOMASK_OK)
+        return infer_error(&work->infer, &err);
+    infer_note_traffic(&work->infer, &work->classification);
+    request_progress(request, 1, 4); /* masking, filling and verifying come next, and take longer */
+    infer_add_timing(reply, &work->classification.timing);
+    return 0;
+}
+
+static void work_end(struct work *work)
+{
+    for (size_t i = 0; i < work->picture_count; i++)
+        if (work->pictures[i].data != work->filtered.image.data)
+            infomask_encoded_fini(&work->pictures[i]);
+    infomask_encoded_fini(&work->mask_png);
+    if (work->has_filtered)
+        infomask_filtered_fini(&work->filtered);
+    if (work->masked)
+        infomask_mask_fini(&work->mask);
+    infomask_classification_fini(&work->classification);
+    infer_end(&work->infer);
+}
+
+static int run_mask(struct work *work)
+{
+    struct infer *infer = &work->infer;
+    struct infomask_error err;
+
+    if (infomask_mask(infer->session, infer->photo, &work->classification, &infer->options.filter.mask, &work->mask,
+                      &err) != INFOMASK_OK)
+        return infer_error(infer, &err);
+    work->masked = true;
+    infer->reply->pmi = work->mask.maps[0].pmi;
+    infer_add_timing(infer->reply, &work->mask.timing);
+    return 0;
+}
+
+static int run_filter(struct work *work, const struct infomask_mask *mask)
+{
+    struct infer *infer = &work->infer;
+    struct infomask_error err;
+
+    if (infomask_filter(infer->session, infer->photo, &work->classification, &infer->options.filter, mask,
+                        &work->filtered, &err) != INFOMASK_OK)
+        return infer_error(infer, &err);
+    work->has_filtered = true;
+    infer->reply->pmi = work->filtered.rows[0].pmi_before;
+    infer->reply->residual = work->filtered.rows[0].pmi_after;
+    infer_add_timing(infer->reply, &work->filtered.timing);
+    return 0;
+}
+
+static int encode(struct work *work, const struct infomask_mask *mask, enum infomask_picture picture,
+                  struct infomask_encoded *encoded)
+{
+    const struct infomask_picture_options options = {
+        .picture = picture,
+        .colormap = work->infer.request->params.value[PARAM_ID_COLORMAP].text,
+        .opacity = work->infer.request->params.value[PARAM_ID_OPACITY].number,
+        .unit = view_units_factor(work->infer.options.bits ? VIEW_BITS : VIEW_NATS),
+    };
+    struct infomask_error err;
+
+    if (infomask_mask_png(mask, work->infer.photo, &options, encoded, &err) != INFOMASK_OK)
+        return infer_error(&work->infer, &err);
+    return 0;
+}
+
+static int add_picture(struct work *work, const char *name, enum infomask_picture picture)
+{
+    struct infomask_encoded *encoded = &work->pictures[work->picture_count];
+    int status = encode(work, &work->mask, picture, encoded);
+
+    if (status == 0)
+        work->views[work->picture_count++] = (struct view_picture){name, encoded};
+    return status;
+}
+
+/* Hands the encoded picture's bytes over as the reply's body. */
+static int reply_picture(struct work *work, struct infomask_encoded *encoded)
+{
+    uint8_t *data = encoded->data;
+
+    encoded->data = NULL;
+    return reply_take(work->infer.reply, 200, encoded->content_type, data, encoded->size);
+}
+
+static void target_headers(struct work *work, int target)
+{
+    reply_header(work->infer.reply, "Infomask-Target", "%d", target);
+    reply_header_encoded(work->infer.reply, "Infomask-Label", model_label(work->infer.model, (size_t)target));
+}
+
+/* The index of the form that was asked for: by the parameter, else by Accept; -1 after a 406 was filled. */
+static int choose_form(const struct request *request, struct reply *reply, enum param_id id,
+                       const char *const *offers, int count)
+{
+    const struct param_value *format = &request->params.value[id];
+    int best = format->given ? (int)format->integer : accept_best(request->accept, offers, count);
+
+    if (best < 0)
+        (void)reply_problem(reply, request, VIEW_NOT_ACCEPTABLE, "this route answers %s, %s%s%s", offers[0], offers[1],
+                            count > 2 ? " or " : "", count > 2 ? offers[2] : "");
+    return best;
+}
+
+/* ---- /v1/mask ---------------------------------------------------------------------------------------------------- */
+
+static enum infomask_picture asked_picture(const struct work *work)
+{
+    static const enum infomask_picture pictures[] = {INFOMASK_PICTURE_MASK, INFOMASK_PICTURE_MAP,
+                                                     INFOMASK_PICTURE_SALIENCY, INFOMASK_PICTURE_OVERLAY};
+    return pictures[work->infer.request->params.value[PARAM_ID_OUTPUT].integer];
+}
+
+static int mask_png(struct work *work)
+{
+    struct reply *reply = work->infer.reply;
+    struct infomask_encoded encoded = {0};
+    enum infomask_picture picture = asked_picture(work);
+    int status = encode(work, &work->mask, picture, &encoded);
+
+    if (status != 0)
+        return status;
+    target_headers(work, work->mask.maps[0].target);
+    reply_header(reply, "Infomask-Pmi", "%.9g", in_units(work, work->mask.maps[0].pmi));
+    reply_header(reply, "Infomask-Area", "%.9g", work->mask.area);
+    reply_header(reply, "Infomask-Units", "%s", work->infer.options.bits ? "bits" : "nats");
+    if (picture == INFOMASK_PICTURE_MAP) {
+        reply_header(reply, "Infomask-Map-Scale", "%.17g", encoded.scale);
+        reply_header(reply, "Infomask-Map-Offset", "%.17g", encoded.offset);
+    }
+    return reply_picture(work, &encoded);
+}
+
+static int mask_json(struct work *work)
+{
+    const struct request *request = work->infer.request;
+    struct view_head head = infer_head(&work->infer, photo_info(work), NULL);
+    enum infomask_picture picture = asked_picture(work);
+    struct json_writer writer;
+    int status = encode(work, &work->mask, INFOMASK_PICTURE_MASK, &work->mask_png);
+
+    if (status == 0 && picture != INFOMASK_PICTURE_MASK)
+        status = add_picture(work, request->params.value[PARAM_ID_OUTPUT].text, picture);
+    if (status != 0)
+        return status;
+    json_writer_init(&writer, 0);
+    view_mask(&writer, NULL, &head, &work->classification, &work->mask, &work->mask_png, work->views,
+              work->picture_count);
+    return reply_json(work->infer.reply, request, 200, &writer);
+}
+
+int handle_mask(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    static const char *const offers[] = {"application/json", "image/png"};
+    int form = choose_form(request, reply, PARAM_ID_MASK_FORMAT, offers, 2), status;
+    struct work work;
+
+    if (form < 0)
+        return reply->status;
+    status = work_begin(&work, server, request, reply);
+    if (status == 0)
+        status = run_mask(&work);
+    if (status == 0)
+        status = form == 1 ? mask_png(&work) : mask_json(&work);
+    work_end(&work);
+    return status;
+}
+
+/* ---- /v1/filter -------------------------------------------------------------------------------------------------- */
+
+static int filter_picture(struct work *work)
+{
+    const struct infomask_verification *row = &work->filtered.rows[0];
+    struct reply *reply = work->infer.reply;
+
+    target_headers(work, row->target);
+    reply_header(reply, "Infomask-Pmi-Before", "%.9g", in_units(work, row->pmi_before));
+    reply_header(reply, "Infomask-Pmi-After", "%.9g", in_units(work, row->pmi_after));
+    reply_header(reply, "Infomask-Units", "%s", work->infer.options.bits ? "bits" : "nats");
+    reply_header(reply, "Infomask-Area", "%.9g", work->filtered.area);
+    reply_header(reply, "Infomask-Passes", "%d", work->filtered.passes);
+    reply_header(reply, "Infomask-Complete", "%s", work->filtered.complete ? "true" : "false");
+    return reply_picture(work, &work->filtered.image);
+}
+
+static int filter_json(struct work *work)
+{
+    struct view_head head = infer_head(&work->infer, photo_info(work), NULL);
+    struct json_writer writer;
+    int status = encode(work, &work->filtered.mask, INFOMASK_PICTURE_MASK, &work->mask_png);
+
+    if (status != 0)
+        return status;
+    json_writer_init(&writer, 0);
+    view_filter(&writer, NULL, &head, &work->classification, &work->filtered, &work->mask_png);
+    return reply_json(work->infer.reply, work->infer.request, 200, &writer);
+}
+
+int handle_filter(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    static const char *const offers[] = {"image/png", "image/jpeg", "application/json"};
+    int form = choose_form(request, reply, PARAM_ID_FILTER_FORMAT, offers, 3), status;
+    struct work work;
+
+    if (form < 0)
+        return reply->status;
+    status = work_begin(&work, server, request, reply);
+    work.infer.options.filter.jpeg = form == 1;
+    if (status == 0 && form == 1 && work.infer.options.filter.fill == INFOMASK_TRANSPARENT)
+        status = reply_problem(reply, request, VIEW_BAD_PARAMETER,
+                               "fill=transparent needs format=png: JPEG has no transparency");
+    if (status == 0)
+        status = run_filter(&work, NULL);
+    if (status == 0)
+        status = form == 2 ? filter_json(&work) : filter_picture(&work);
+    work_end(&work);
+    return status;
+}
+
+/* ---- /v1/analyze ------------------------------------------------------------------------------------------------- */
+
+static int add_included(struct work *work, int64_t include)
+{
+    int status = 0;
+
+    if (include & INCLUDE_MASK)
+        status = add_picture(work, "mask", INFOMASK_PICTURE_MASK);
+    if (status == 0 && (include & INCLUDE_OVERLAY))
+        status = add_picture(work, "overlay", INFOMASK_PICTURE_OVERLAY);
+    if (status == 0 && (include & INCLUDE_SALIENCY))
+        status = add_picture(work, "saliency", INFOMASK_PICTURE_SALIENCY);
+    if (status == 0 && (include & INCLUDE_IMAGE))
+        status = run_filter(work, &work->mask);
+    if (status == 0 && work->has_filtered) {
+        work->pictures[work->picture_count] = work->filtered.image; /* borrowed: work_end frees it once */
+        work->views[work->picture_count] = (struct view_picture){"image", &work->pictures[work->picture_count]};
+        work->picture_count++;
+    }
+    return status;
+}
+
+int handle_analyze(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct work work;
+    int status = work_begin(&work, server, request, reply);
+
+    if (status == 0)
+        status = run_mask(&work);
+    if (status == 0)
+        status = add_included(&work, request->params.value[PARAM_ID_INCLUDE].integer);
+    if (status == 0) {
+        const struct param_options *options = &work.infer.options;
+        struct view_head head = infer_head(&work.infer, photo_info(&work), NULL);
+        struct view_classify_options view = {options->top_k, options->target_count > 0 ? options->targets[0] : -1,
+                                             options->abstain_below};
+        struct json_writer writer;
+        json_writer_init(&writer, 0);
+        view_analyze(&writer, NULL, &head, &work.classification, &view, &work.mask,
+                     work.has_filtered ? &work.filtered : NULL, work.views, work.picture_count);
+        status = reply_json(reply, request, 200, &writer);
+    }
+    work_end(&work);
+    return status;
+}

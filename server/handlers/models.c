@@ -1,0 +1,87 @@
+/* GET /v1/models, /v1/models/{name}, /v1/models/{name}/labels and POST /v1/models/reload. */
+#include <stdio.h>
+#include <string.h>
+
+#include "server/call/routes.h"
+
+int handle_models(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct model **list;
+    size_t count, best;
+    struct infomask_error err;
+    struct json_writer writer;
+
+    if (models_list(server->models, &list, &count, &best, &err) != INFOMASK_OK)
+        return reply_error(reply, request, &err);
+    json_writer_init(&writer, 0);
+    view_models(&writer, list, count, best);
+    models_list_free(list, count);
+    (void)reply_json(reply, request, 200, &writer);
+    return reply_tagged(reply, request);
+}
+
+static struct model *find_model(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct infomask_error err;
+    struct model *model = models_get(server->models, request->capture[0], &err);
+
+    if (model == NULL)
+        (void)reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+    return model;
+}
+
+int handle_model(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct model *model = find_model(server, request, reply), *best;
+    struct infomask_error err;
+    struct json_writer writer;
+    struct kept *text;
+    bool is_best;
+
+    if (model == NULL)
+        return reply->status;
+    best = models_get(server->models, NULL, NULL);
+    is_best = best != NULL && strcmp(model_name(best), model_name(model)) == 0;
+    model_release(best);
+    struct kept_slot *slot = model_text(model, is_best ? MODEL_DESCRIPTION_DEFAULT : MODEL_DESCRIPTION);
+    text = kept_get(slot);
+    if (text == NULL) {
+        json_writer_init(&writer, 0);
+        view_model(&writer, NULL, model, is_best);
+        text = kept_write(slot, &writer, &err);
+    }
+    model_release(model);
+    return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
+}
+
+int handle_labels(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct model *model = find_model(server, request, reply);
+    struct infomask_error err;
+    struct json_writer writer;
+    struct kept *text;
+
+    if (model == NULL)
+        return reply->status;
+    text = kept_get(model_text(model, MODEL_LABELS));
+    if (text == NULL) {
+        json_writer_init(&writer, 0);
+        view_labels(&writer, model);
+        text = kept_write(model_text(model, MODEL_LABELS), &writer, &err);
+    }
+    model_release(model);
+    return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
+}
+
+int handle_reload(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct models_changes changes;
+    struct infomask_error err;
+    struct json_writer writer;
+
+    if (models_reload(server->models, &changes, &err) != INFOMASK_OK)
+        return reply_error(reply, request, &err);
+    json_writer_init(&writer, 0);
+    view_models_changes(&writer, &changes);
+    return reply_json(reply, request, 200, &writer);
+}

@@ -1,0 +1,454 @@
+#include "server/http/http.h"
+
+#include <math.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/call/call.h"
+#include "server/http/sockets.h"
+#include "server/observe/log.h"
+#include "server/queue/jobs.h"
+#include "server/queue/queue.h"
+
+#define HTTP_THREADS 2
+#define CONNECTION_MEMORY (32 * 1024) /* bounds a request's head */
+#define SWALLOW (1024 * 1024)         /* a refused body of at most this is read, so that the connection can live on */
+
+struct http {
+    struct server_context *context;
+    struct connections *connections;
+    struct MHD_Daemon *daemon;
+    _Atomic int in_flight;
+    _Atomic bool starved;
+};
+
+/* One call on its connection. */
+struct exchange {
+    struct job job; /* first: the queue hands it back */
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct call *call; /* NULL: there was no memory for it */
+    int fd;
+    bool headed, suspended, queued; /* head seen; job submitted; answer given to the library */
+    _Atomic bool handed_back;       /* the job has filled the reply: whoever reads true sees all of it */
+    size_t reply_size;
+};
+
+/* ---- Replies ----------------------------------------------------------------------------------------------------- */
+
+static void add_headers(struct MHD_Response *response, const struct exchange *exchange)
+{
+    const struct call *call = exchange->call;
+    const struct reply *reply = &call->reply;
+
+    (void)MHD_add_response_header(response, "X-Request-Id", call->request.id);
+    if (reply->content_type != NULL)
+        (void)MHD_add_response_header(response, "Content-Type", reply->content_type);
+    if (call->request.traceparent != NULL)
+        (void)MHD_add_response_header(response, "Traceparent", call->request.traceparent);
+    for (int i = 0; i < reply->header_count; i++)
+        (void)MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (reply->close || atomic_load(&exchange->http->context->draining))
+        (void)MHD_add_response_header(response, "Connection", "close");
+}
+
+static void release_kept(void *kept) { kept_release(kept); }
+
+static struct MHD_Response *make_response(struct reply *reply)
+{
+    struct MHD_Response *response;
+
+    if (reply->kept != NULL) {
+        response = MHD_create_response_from_buffer_with_free_callback_cls(
+            reply->size, reply->kept->data, release_kept, reply->kept);
+        if (response != NULL)
+            reply->kept = NULL;
+        return response;
+    }
+    if (reply->owned == NULL) /* a literal: it outlives the response */
+        return MHD_create_response_from_buffer(reply->size, (void *)(uintptr_t)reply->data, MHD_RESPMEM_PERSISTENT);
+    response = MHD_create_response_from_buffer(reply->size, reply->owned, MHD_RESPMEM_MUST_FREE);
+    if (response != NULL)
+        reply->owned = NULL;
+    return response;
+}
+
+/* Hands the call's reply to the library.  early: before the body was read. */
+static enum MHD_Result send_reply(struct exchange *exchange, bool early)
+{
+    struct call *call = exchange->call;
+    struct MHD_Response *response;
+    enum MHD_Result result;
+
+    exchange->reply_size = call->reply.size;
+    response = make_response(&call->reply);
+    if (response == NULL)
+        return MHD_NO;
+    add_headers(response, exchange);
+    connections_phase(exchange->http->connections, exchange->fd, CONNECTION_REPLY);
+    if (early)
+        connections_linger(exchange->http->connections, exchange->fd);
+    result = MHD_queue_response(exchange->connection, (unsigned)call->reply.status, response);
+    MHD_destroy_response(response);
+    exchange->queued = result == MHD_YES;
+    return result;
+}
+
+/* ---- Jobs -------------------------------------------------------------------------------------------------------- */
+
+static void finish_job(struct exchange *exchange)
+{
+    struct MHD_Connection *connection = exchange->connection; /* once it is handed back, it is not ours to read */
+
+    connections_phase(exchange->http->connections, exchange->fd, CONNECTION_DONE);
+    atomic_store(&exchange->handed_back, true);
+    MHD_resume_connection(connection);
+}
+
+static void run_job(struct job *job)
+{
+    struct exchange *exchange = (struct exchange *)job;
+    struct call *call = exchange->call;
+
+    call->request.queue_ms = call->reply.queue_ms = job->queue_ms;
+    (void)call_handle(call);
+    finish_job(exchange);
+}
+
+static void drop_job(struct job *job, enum job_drop why)
+{
+    struct exchange *exchange = (struct exchange *)job;
+    struct call *call = exchange->call;
+
+    call->reply.queue_ms = job->queue_ms;
+    if (why == JOB_GONE)
+        call->reply.close = true; /* nobody reads it */
+    (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
+                        why == JOB_GONE ? "the client left" : "the request's time was over while it waited in the queue");
+    finish_job(exchange);
+}
+
+/* An end of file on the socket: the client closed it. */
+static bool client_gone(struct job *job)
+{
+    char byte;
+    return recv(((struct exchange *)job)->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static enum MHD_Result submit(struct exchange *exchange)
+{
+    struct call *call = exchange->call;
+
+    exchange->job = (struct job){.run = run_job, .drop = drop_job, .gone = client_gone,
+                                 .deadline_ms = call->request.deadline_ms};
+    connections_phase(exchange->http->connections, exchange->fd, CONNECTION_WORK);
+    /* suspended first: the job may be done before this function is */
+    exchange->suspended = true;
+    MHD_suspend_connection(exchange->connection);
+    if (!jobs_submit(exchange->http->context->jobs, &exchange->job)) {
+        (void)call_overloaded(call);
+        finish_job(exchange);
+    }
+    return MHD_YES;
+}
+
+/* ---- The library's callbacks ------------------------------------------------------------------------------------- */
+
+static int connection_fd(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info == NULL ? -1 : info->connect_fd;
+}
+
+/* The request line is there: its raw target is seen here only. */
+static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+    struct http *http = context;
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    const union MHD_ConnectionInfo *peer;
+
+    if (exchange == NULL)
+        return NULL;
+    exchange->http = http;
+    exchange->connection = connection;
+    exchange->fd = connection_fd(connection);
+    exchange->call = call_create(http->context, target);
+    peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (exchange->call != NULL && peer != NULL) {
+        socket_peer_text(peer->client_addr, exchange->call->peer, sizeof exchange->call->peer);
+        exchange->call->peer_hash = connections_address(peer->client_addr);
+    }
+    atomic_fetch_add(&http->in_flight, 1);
+    metrics_in_flight(http->context->metrics, 1);
+    connections_phase(http->connections, exchange->fd, CONNECTION_HEAD);
+    return exchange;
+}
+
+static enum MHD_Result collect_header(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                      const char *value, size_t value_size)
+{
+    struct head *head = context;
+
+    (void)kind;
+    if (head->count == BORDER_MAX_HEADERS) {
+        head->overflow = true;
+        return MHD_NO;
+    }
+    head->headers[head->count++] = (struct header){name, value == NULL ? "" : value, name_size, value_size};
+    return MHD_YES;
+}
+
+/* A refused body that is short is read and thrown away; else the answer goes out now and the connection ends. */
+static bool worth_swallowing(const struct call *call)
+{
+    return !call->reply.close && !call->framing.expects && !call->framing.chunked && call->framing.length <= SWALLOW;
+}
+
+static enum MHD_Result on_head(struct exchange *exchange, const char *method, const char *version)
+{
+    struct call *call = exchange->call;
+    struct head head = {.method = method, .target = call->target, .version = version};
+
+    exchange->headed = true;
+    (void)MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &head);
+    if (call_head(call, &head) != 0 && !worth_swallowing(call))
+        return send_reply(exchange, true);
+    connections_phase(exchange->http->connections, exchange->fd, CONNECTION_BODY);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_body(struct exchange *exchange, const char *data, size_t *size)
+{
+    struct call *call = exchange->call;
+
+    connections_received(exchange->http->connections, exchange->fd, *size);
+    if (call_body(call, data, *size) != 0 && call->received > call->body_limit + SWALLOW) {
+        /* The library cannot answer in the middle of a body: a chunked one that never ends is cut. */
+        metrics_cut(exchange->http->context->metrics, METRICS_CUT_PROTOCOL);
+        return MHD_NO;
+    }
+    *size = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result on_complete(struct exchange *exchange)
+{
+    struct call *call = exchange->call;
+
+    if (call->reply.status != 0 || call_complete(call) != 0)
+        return send_reply(exchange, false);
+    if (call->request.async)
+        (void)async_submit(exchange->http->context->async, call);
+    else if (call->match.route->flags & ROUTE_JOB)
+        return submit(exchange);
+    else
+        (void)call_handle(call);
+    return send_reply(exchange, false);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data, size_t *size,
+                                  void **request)
+{
+    struct exchange *exchange = *request;
+
+    (void)context;
+    (void)connection;
+    (void)url;
+    if (exchange == NULL || exchange->call == NULL)
+        return MHD_NO; /* no memory: the connection is closed */
+    if (exchange->queued)
+        return MHD_YES;
+    if (!exchange->headed)
+        return on_head(exchange, method, version);
+    if (*size > 0)
+        return on_body(exchange, data, size);
+    if (!exchange->suspended)
+        return on_complete(exchange);
+    return atomic_load(&exchange->handed_back) ? send_reply(exchange, false) : MHD_YES;
+}
+
+/* For the model that looked at an image, or failed to. */
+static void count_model(struct exchange *exchange, double total_ms)
+{
+    const struct reply *reply = &exchange->call->reply;
+    const struct infomask_timing *t = &reply->timing;
+    struct model *model = NULL;
+
+    if (reply->model[0] != '\0' && (reply->images > 0 || reply->status >= 400))
+        model = models_get(exchange->http->context->models, reply->model, NULL);
+    if (model == NULL)
+        return;
+    statistics_count(model_statistics(model),
+                     &(struct statistics_request){.success = reply->status < 400,
+                                                  .images = reply->images,
+                                                  .total_ms = total_ms,
+                                                  .queue_ms = reply->queue_ms,
+                                                  .input_ms = t->decode + t->preprocess,
+                                                  .infer_ms = t->network + t->information + t->map + t->mask,
+                                                  .output_ms = t->fill + t->encode});
+    model_release(model);
+}
+
+static void log_request(struct exchange *exchange, bool sent)
+{
+    const struct call *call = exchange->call;
+    const struct reply *reply = &call->reply;
+    const struct infomask_timing *t = &reply->timing;
+    bool refused = reply->status >= 400, probe = call->match.route != NULL && (call->match.route->flags & ROUTE_PRIORITY);
+    double total = view_clock_ms() - call->request.started_ms;
+    double slow_ms = exchange->http->context->config->slow_ms;
+    bool slow = slow_ms > 0 && total > slow_ms, cheap = call->match.route == NULL || !(call->match.route->flags & ROUTE_JOB);
+    enum log_level level = reply->status >= 500 || slow ? LOG_WARNING : probe ? LOG_DEBUG : LOG_INFO;
+    const struct log_field fields[] = {
+        LOG_FIELD_TEXT("request_id", call->request.id),
+        LOG_FIELD_TEXT("client", call->peer[0] != '\0' ? call->peer : NULL),
+        LOG_FIELD_TEXT("key", call->request.client),
+        LOG_FIELD_TEXT("method", call->method),
+        LOG_FIELD_TEXT("path", call->request.path),
+        LOG_FIELD_INTEGER("status", reply->status),
+        LOG_FIELD_TEXT("code", reply->code),
+        LOG_FIELD_TEXT("cache", reply->cached ? "hit" : NULL),
+        LOG_FIELD_TEXT("model", reply->model[0] != '\0' ? reply->model : NULL),
+        LOG_FIELD_INTEGER("bytes_in", call->received),
+        LOG_FIELD_INTEGER("bytes_out", exchange->reply_size),
+        LOG_FIELD_NUMBER("total_ms", total),
+        LOG_FIELD_NUMBER("queue_ms", reply->queue_ms > 0 ? reply->queue_ms : NAN),
+        LOG_FIELD_NUMBER("decode_ms", t->decode > 0 ? t->decode : NAN),
+        LOG_FIELD_NUMBER("network_ms", t->network > 0 ? t->network : NAN),
+        LOG_FIELD_NUMBER("mask_ms", t->mask > 0 ? t->mask : NAN),
+        LOG_FIELD_NUMBER("fill_ms", t->fill > 0 ? t->fill : NAN),
+        LOG_FIELD_NUMBER("encode_ms", t->encode > 0 ? t->encode : NAN),
+        LOG_FIELD_NUMBER("pmi", reply->pmi),
+        LOG_FIELD_TEXT("traceparent", call->request.traceparent),
+        LOG_FIELD_TEXT("sent", sent ? NULL : "cut"),
+    };
+
+    log_event(exchange->http->context->log, level, refused || !sent || cheap,
+              slow ? "slow_request" : "request", fields,
+              (int)(sizeof fields / sizeof fields[0]));
+    metrics_request(exchange->http->context->metrics, &call->request, reply, call->received,
+                    sent ? exchange->reply_size : 0, total);
+    count_model(exchange, total);
+}
+
+static void on_end(void *context, struct MHD_Connection *connection, void **request,
+                   enum MHD_RequestTerminationCode code)
+{
+    struct http *http = context;
+    struct exchange *exchange = *request;
+
+    (void)connection;
+    if (exchange == NULL)
+        return;
+    *request = NULL;
+    (void)atomic_load(&exchange->handed_back); /* all that the worker wrote was written before it */
+    if (exchange->call != NULL && exchange->headed) /* status 0: cut before there was an answer */
+        log_request(exchange, exchange->queued && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    connections_phase(http->connections, exchange->fd, CONNECTION_IDLE);
+    call_free(exchange->call);
+    free(exchange);
+    metrics_in_flight(http->context->metrics, -1);
+    atomic_fetch_sub(&http->in_flight, 1);
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = context;
+
+    (void)socket_context;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED)
+        connections_closed(http->connections, connection_fd(connection));
+}
+
+static void on_message(void *context, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+static void on_message(void *context, const char *format, va_list args)
+{
+    static const char starved[] = "Error allocating memory";
+    struct http *http = context;
+    char text[256];
+
+    if (strncmp(format, starved, sizeof starved - 1) == 0) { /* the library would try to wait again at once, and spin */
+        (void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+        atomic_store(&http->starved, true);
+    }
+    (void)vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    log_event(http->context->log, LOG_DEBUG, true, "http", &LOG_FIELD_TEXT("message", text), 1);
+}
+
+/* Targets are decoded by ourselves, strictly (call.c): the library must leave them alone. */
+static size_t leave_encoded(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+/* ---- Life -------------------------------------------------------------------------------------------------------- */
+
+enum infomask_status http_create(struct server_context *context, struct connections *connections,
+                                 const char *certificate, const char *key, struct http **out,
+                                 struct infomask_error *err)
+{
+    unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    /* Above our own limit, so that ours decides; each thread could hold them all. */
+    unsigned limit = HTTP_THREADS * ((unsigned)context->config->max_connections + 64);
+    struct http *http = calloc(1, sizeof *http);
+
+    if (http == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the HTTP server");
+    http->context = context;
+    http->connections = connections;
+    const struct MHD_OptionItem options[] = {
+#if MHD_VERSION >= 0x00097701 /* older ones know one level; newer ones would mend a malformed request line */
+        {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
+#endif
+        {certificate != NULL ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *)(uintptr_t)certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (certificate != NULL)
+        flags |= MHD_USE_TLS;
+    http->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_message, http,
+        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)HTTP_THREADS, MHD_OPTION_CONNECTION_LIMIT, limit,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_end, http,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_THREAD_STACK_SIZE, (size_t)512 * 1024,
+        MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    if (http->daemon == NULL) {
+        free(http);
+        return error_set(err, INFOMASK_INTERNAL,
+                         certificate != NULL ? "the HTTP server cannot be started; are certificate and key a pair of PEM files?"
+                                             : "the HTTP server cannot be started");
+    }
+    *out = http;
+    return INFOMASK_OK;
+}
+
+void http_free(struct http *http)
+{
+    if (http == NULL)
+        return;
+    MHD_stop_daemon(http->daemon);
+    free(http);
+}
+
+void http_add(struct http *http, int fd, const struct sockaddr *address, socklen_t size)
+{
+    /* On failure the library closes the socket itself, without a notice; its row is then not left behind. */
+    if (MHD_add_connection(http->daemon, fd, address, size) != MHD_YES)
+        connections_closed(http->connections, fd);
+}
+
+int http_in_flight(const struct http *http) { return atomic_load(&http->in_flight); }
+
+bool http_starved(struct http *http) { return http != NULL && atomic_exchange(&http->starved, false); }

@@ -1,0 +1,458 @@
+#include "server/queue/jobs.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "server/call/call.h"
+#include "server/observe/log.h"
+#include "server/observe/metrics.h"
+#include "server/queue/queue.h"
+
+struct entry {
+    struct job job; /* first: the queue hands it back */
+    struct async *async;
+    struct call *call; /* its request, and then its reply */
+    char id[ASYNC_ID_SIZE];
+    struct request_watch watch;
+    /* under the lock */
+    enum async_state state;
+    int references; /* the list's, the queue's, and of those who copy its reply */
+    bool fetched;
+    double made_ms, ended_ms;
+    size_t bytes;
+    struct entry *next;
+};
+
+struct async {
+    struct server_context *server;
+    pthread_mutex_t lock;
+    struct entry *first; /* newest first */
+    int count;
+    size_t bytes; /* of those in the list */
+};
+
+enum infomask_status async_create(struct async **out, struct server_context *server, struct infomask_error *err)
+{
+    struct async *async = calloc(1, sizeof *async);
+
+    if (async == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for jobs");
+    async->server = server;
+    (void)pthread_mutex_init(&async->lock, NULL);
+    *out = async;
+    return INFOMASK_OK;
+}
+
+static void entry_free(struct entry *entry)
+{
+    call_free(entry->call);
+    free(entry);
+}
+
+void async_free(struct async *async)
+{
+    struct entry *entry = async == NULL ? NULL : async->first;
+
+    while (entry != NULL) {
+        struct entry *next = entry->next;
+        entry_free(entry);
+        entry = next;
+    }
+    if (async != NULL)
+        (void)pthread_mutex_destroy(&async->lock);
+    free(async);
+}
+
+const char *async_state_name(enum async_state state)
+{
+    static const char *const names[] = {"waiting", "running", "done", "failed"};
+    return names[state];
+}
+
+/* ---- The list, under the lock -------------------------------------------------------------------------------------- */
+
+static bool is_over(const struct entry *entry)
+{
+    return entry->state >= ASYNC_DONE;
+}
+
+/* What is released is freed by the caller once the lock is left: a reply may be large. */
+static struct entry *release(struct entry *entry)
+{
+    return --entry->references == 0 ? entry : NULL;
+}
+
+static struct entry *unlink_at(struct async *async, struct entry **place)
+{
+    struct entry *entry = *place;
+
+    *place = entry->next;
+    async->count--;
+    async->bytes -= entry->bytes;
+    return release(entry);
+}
+
+/* A name is a secret where there are no keys: compared in a time that does not depend on where it differs. */
+static bool same_id(const char *text, const char id[ASYNC_ID_SIZE])
+{
+    unsigned difference = 0;
+
+    if (strlen(text) != ASYNC_ID_SIZE - 1)
+        return false;
+    for (int i = 0; i < ASYNC_ID_SIZE; i++)
+        difference |= (unsigned)(text[i] ^ id[i]);
+    return difference == 0;
+}
+
+static struct entry **place_of(struct async *async, const char *id, uint64_t owner)
+{
+    struct entry **place = &async->first;
+
+    while (*place != NULL && (!same_id(id, (*place)->id) || (*place)->call->request.client_hash != owner))
+        place = &(*place)->next;
+    return *place == NULL ? NULL : place;
+}
+
+/* The oldest finished job whose reply was fetched. */
+static struct entry **place_of_fetched(struct async *async)
+{
+    struct entry **found = NULL;
+
+    for (struct entry **place = &async->first; *place != NULL; place = &(*place)->next)
+        if (is_over(*place) && (*place)->fetched)
+            found = place;
+    return found;
+}
+
+static void set_bytes(struct entry *entry, size_t bytes, bool listed)
+{
+    if (listed)
+        entry->async->bytes += bytes - entry->bytes;
+    entry->bytes = bytes;
+}
+
+static bool is_listed(const struct entry *entry)
+{
+    const struct entry *at = entry->async->first;
+
+    while (at != NULL && at != entry)
+        at = at->next;
+    return at != NULL;
+}
+
+/* ---- Running ------------------------------------------------------------------------------------------------------- */
+
+static void log_job(const struct entry *entry)
+{
+    const struct call *call = entry->call;
+    const struct reply *reply = &call->reply;
+    const struct log_field fields[] = {
+        LOG_FIELD_TEXT("job", entry->id),
+        LOG_FIELD_TEXT("request_id", call->request.id),
+        LOG_FIELD_TEXT("key", call->request.client),
+        LOG_FIELD_TEXT("path", call->request.path),
+        LOG_FIELD_INTEGER("status", reply->status),
+        LOG_FIELD_TEXT("code", reply->code),
+        LOG_FIELD_TEXT("model", reply->model[0] != '\0' ? reply->model : NULL),
+        LOG_FIELD_INTEGER("bytes_out", reply->size),
+        LOG_FIELD_NUMBER("total_ms", view_clock_ms() - entry->made_ms),
+        LOG_FIELD_NUMBER("queue_ms", reply->queue_ms),
+        LOG_FIELD_NUMBER("network_ms", reply->timing.network > 0 ? reply->timing.network : NAN),
+        LOG_FIELD_NUMBER("pmi", reply->pmi),
+        LOG_FIELD_TEXT("traceparent", call->request.traceparent),
+    };
+
+    log_event(entry->async->server->log, reply->status >= 500 ? LOG_WARNING : LOG_INFO, reply->status >= 400, "job", fields,
+              (int)(sizeof fields / sizeof fields[0]));
+}
+
+static void finish(struct entry *entry)
+{
+    struct async *async = entry->async;
+    struct call *call = entry->call;
+    struct entry *dead;
+
+    call_drop_body(call);
+    log_job(entry);
+    metrics_job(async->server->metrics, &call->reply);
+    (void)pthread_mutex_lock(&async->lock);
+    entry->state = call->reply.status < 400 ? ASYNC_DONE : ASYNC_FAILED;
+    entry->ended_ms = view_clock_ms();
+    set_bytes(entry, call->reply.size, is_listed(entry));
+    dead = release(entry);
+    (void)pthread_mutex_unlock(&async->lock);
+    if (dead != NULL)
+        entry_free(dead);
+}
+
+static void run_entry(struct job *job)
+{
+    struct entry *entry = (struct entry *)job;
+    struct call *call = entry->call;
+
+    (void)pthread_mutex_lock(&entry->async->lock);
+    entry->state = ASYNC_RUNNING;
+    (void)pthread_mutex_unlock(&entry->async->lock);
+    call->request.queue_ms = call->reply.queue_ms = job->queue_ms;
+    (void)call_handle(call);
+    finish(entry);
+}
+
+static void drop_entry(struct job *job, enum job_drop why)
+{
+    struct entry *entry = (struct entry *)job;
+    struct call *call = entry->call;
+
+    call->reply.queue_ms = job->queue_ms;
+    (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
+                        why == JOB_GONE ? "the job was cancelled" : "the job's time was over while it waited in the queue");
+    finish(entry);
+}
+
+static bool is_cancelled(struct job *job)
+{
+    return atomic_load(&((struct entry *)job)->watch.cancelled);
+}
+
+/* ---- Submitting ---------------------------------------------------------------------------------------------------- */
+
+static bool make_id(char id[ASYNC_ID_SIZE])
+{
+    unsigned char random[(ASYNC_ID_SIZE - 1) / 2];
+
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return false; /* a name that can be guessed is worse than none */
+    for (size_t i = 0; i < sizeof random; i++)
+        (void)snprintf(id + 2 * i, 3, "%02x", random[i]);
+    return true;
+}
+
+static struct entry *make_entry(struct async *async, struct call *call)
+{
+    struct entry *entry = calloc(1, sizeof *entry);
+
+    if (entry == NULL || !make_id(entry->id) || (entry->call = call_detach(call)) == NULL) {
+        free(entry);
+        return NULL;
+    }
+    entry->async = async;
+    entry->references = 2; /* the list and the queue */
+    entry->made_ms = call->request.started_ms;
+    entry->call->request.watch = &entry->watch;
+    entry->bytes = entry->call->body_capacity;
+    entry->job = (struct job){.run = run_entry, .drop = drop_entry, .gone = is_cancelled,
+                              .deadline_ms = call->request.deadline_ms};
+    return entry;
+}
+
+/* Puts it into the list, if there is or can be made room for it. */
+static bool list_entry(struct async *async, struct entry *entry)
+{
+    const struct config *config = async->server->config;
+    struct entry **fetched, *dead[64];
+    size_t dead_count = 0;
+    bool room;
+
+    (void)pthread_mutex_lock(&async->lock);
+    while (!(room = async->count < config->async_jobs && async->bytes + entry->bytes <= config->async_memory) &&
+           dead_count < sizeof dead / sizeof *dead && (fetched = place_of_fetched(async)) != NULL)
+        dead[dead_count++] = unlink_at(async, fetched);
+    if (room) {
+        entry->next = async->first;
+        async->first = entry;
+        async->count++;
+        async->bytes += entry->bytes;
+    }
+    (void)pthread_mutex_unlock(&async->lock);
+    for (size_t i = 0; i < dead_count; i++)
+        if (dead[i] != NULL)
+            entry_free(dead[i]);
+    return room;
+}
+
+static int no_room(struct async *async, struct call *call)
+{
+    const struct config *config = async->server->config;
+
+    reply_header(&call->reply, "Retry-After", "%d", 5);
+    return reply_problem(&call->reply, &call->request, VIEW_OVERLOADED,
+                         "there is no room for another job (at most %d, of %zu bytes in all); fetch the results of others, "
+                         "or delete them",
+                         config->async_jobs, config->async_memory);
+}
+
+static int accepted(struct call *call, const char *id)
+{
+    struct json_writer writer;
+
+    json_writer_init(&writer, 0);
+    json_object_open(&writer, NULL);
+    json_put_string(&writer, "id", id);
+    json_put_string(&writer, "request_id", call->request.id);
+    json_put_string(&writer, "status", async_state_name(ASYNC_WAITING));
+    json_object_close(&writer);
+    reply_header(&call->reply, "Location", "/v1/jobs/%s", id);
+    reply_header(&call->reply, "Preference-Applied", "respond-async");
+    return reply_json(&call->reply, &call->request, 202, &writer);
+}
+
+int async_submit(struct async *async, struct call *call)
+{
+    struct entry *entry = make_entry(async, call);
+    char id[ASYNC_ID_SIZE];
+
+    if (entry == NULL)
+        return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+    if (!list_entry(async, entry)) {
+        entry_free(entry);
+        return no_room(async, call);
+    }
+    memcpy(id, entry->id, sizeof id); /* once it is submitted it may be gone at any time */
+    if (jobs_submit(async->server->jobs, &entry->job))
+        return accepted(call, id);
+    (void)pthread_mutex_lock(&async->lock);
+    struct entry **place = place_of(async, id, entry->call->request.client_hash);
+    if (place != NULL)
+        (void)unlink_at(async, place);
+    (void)pthread_mutex_unlock(&async->lock);
+    entry_free(entry); /* nobody else knows its name yet */
+    return call_overloaded(call);
+}
+
+/* ---- Asking -------------------------------------------------------------------------------------------------------- */
+
+static double progress(const struct entry *entry)
+{
+    int total = atomic_load(&entry->watch.total), done = atomic_load(&entry->watch.done);
+
+    return is_over(entry) ? 1 : total > 0 ? fmin(1, (double)done / total) : 0;
+}
+
+static void fill_view(const struct entry *entry, struct async_view *view)
+{
+    double now = view_clock_ms();
+
+    *view = (struct async_view){.state = entry->state,
+                                .route = entry->call->request.route,
+                                .progress = progress(entry),
+                                .age_ms = now - entry->made_ms};
+    memcpy(view->id, entry->id, sizeof view->id);
+    memcpy(view->request_id, entry->call->request.id, sizeof view->request_id);
+    if (!is_over(entry))
+        return;
+    view->expires_ms = fmax(0, entry->ended_ms + 1000 * entry->async->server->config->async_keep - now);
+    view->status = entry->call->reply.status;
+    view->content_type = entry->call->reply.content_type;
+    view->size = entry->call->reply.size;
+}
+
+bool async_find(struct async *async, const struct request *request, const char *id, struct async_view *view)
+{
+    struct entry **place;
+
+    (void)pthread_mutex_lock(&async->lock);
+    place = place_of(async, id, request->client_hash);
+    if (place != NULL)
+        fill_view(*place, view);
+    (void)pthread_mutex_unlock(&async->lock);
+    return place != NULL;
+}
+
+/* Everything of an answer but what the new one has of its own. */
+static bool copy_reply(struct reply *to, const struct reply *from)
+{
+    char *body = malloc(from->size + 1);
+
+    if (body == NULL)
+        return false;
+    if (from->size > 0)
+        memcpy(body, from->data, from->size);
+    for (int i = 0; i < from->header_count; i++)
+        reply_header(to, from->headers[i].name, "%s", from->headers[i].value);
+    to->code = from->code;
+    (void)reply_take(to, from->status, from->content_type, body, from->size);
+    return true;
+}
+
+bool async_take(struct async *async, const struct request *request, const char *id, struct reply *reply)
+{
+    struct entry **place, *entry = NULL, *dead;
+    bool copied;
+
+    (void)pthread_mutex_lock(&async->lock);
+    place = place_of(async, id, request->client_hash);
+    if (place != NULL && is_over(*place)) {
+        entry = *place;
+        entry->references++;
+        entry->fetched = true;
+    }
+    (void)pthread_mutex_unlock(&async->lock);
+    if (entry == NULL)
+        return false;
+    copied = copy_reply(reply, &entry->call->reply);
+    if (!copied)
+        (void)reply_problem(reply, request, VIEW_INTERNAL, "out of memory");
+    (void)pthread_mutex_lock(&async->lock);
+    dead = release(entry);
+    (void)pthread_mutex_unlock(&async->lock);
+    if (dead != NULL)
+        entry_free(dead);
+    return true;
+}
+
+bool async_forget(struct async *async, const struct request *request, const char *id)
+{
+    struct entry **place, *dead = NULL;
+
+    (void)pthread_mutex_lock(&async->lock);
+    place = place_of(async, id, request->client_hash);
+    if (place != NULL) {
+        atomic_store(&(*place)->watch.cancelled, true);
+        dead = unlink_at(async, place);
+    }
+    (void)pthread_mutex_unlock(&async->lock);
+    if (dead != NULL)
+        entry_free(dead);
+    return place != NULL;
+}
+
+/* ---- Keeping house ------------------------------------------------------------------------------------------------- */
+
+void async_expire(struct async *async)
+{
+    double end = view_clock_ms() - 1000 * async->server->config->async_keep;
+    struct entry *dead = NULL;
+
+    (void)pthread_mutex_lock(&async->lock);
+    for (struct entry **place = &async->first; *place != NULL;) {
+        if (!is_over(*place) || (*place)->ended_ms > end) {
+            place = &(*place)->next;
+            continue;
+        }
+        struct entry *entry = unlink_at(async, place);
+        if (entry != NULL) {
+            entry->next = dead;
+            dead = entry;
+        }
+    }
+    (void)pthread_mutex_unlock(&async->lock);
+    while (dead != NULL) {
+        struct entry *next = dead->next;
+        entry_free(dead);
+        dead = next;
+    }
+}
+
+void async_count(struct async *async, struct async_count *count)
+{
+    *count = (struct async_count){.bytes = 0};
+    (void)pthread_mutex_lock(&async->lock);
+    count->bytes = async->bytes;
+    for (const struct entry *entry = async->first; entry != NULL; entry = entry->next)
+        count->jobs[entry->state]++;
+    (void)pthread_mutex_unlock(&async->lock);
+}

@@ -318,7 +318,7 @@ static int check_load(struct call *call)
 
     if (!(call->match.route->flags & ROUTE_JOB))
         return 0;
-    if (jobs_overloaded(call->server->jobs, call->request.deadline_ms, &retry_after))
+    if (queue_overloaded(call->server->queue, call->request.deadline_ms, &retry_after))
         return overloaded(call, retry_after);
     if (call->framing.length > 0 &&
         atomic_load(&call->server->body_bytes) + (size_t)call->framing.length > call->server->body_memory)
@@ -517,7 +517,7 @@ int call_overloaded(struct call *call)
 {
     int retry_after;
 
-    (void)jobs_overloaded(call->server->jobs, call->request.deadline_ms, &retry_after);
+    (void)queue_overloaded(call->server->queue, call->request.deadline_ms, &retry_after);
     return overloaded(call, retry_after);
 }
 

@@ -247,9 +247,9 @@ enum infomask_status server_start(struct server *server, const struct server_par
     context->models = parts->models;
     context->estimates = parts->estimates;
     context->traffic = parts->traffic;
-    status = jobs_create(&context->jobs, context->pool, context->config->queue, err);
+    status = queue_create(&context->queue, context->pool, context->config->queue, err);
     if (status == INFOMASK_OK)
-        status = async_create(&context->async, context, err);
+        status = jobs_create(&context->jobs, context, err);
     if (status == INFOMASK_OK && context->config->cache > 0)
         status = cache_create(&context->cache, context->config->cache, err);
     if (status == INFOMASK_OK)
@@ -271,8 +271,8 @@ void server_free(struct server *server)
     http_free(server->tls);
     http_free(server->retired);
     connections_free(server->connections);
-    async_free(server->context.async);
     jobs_free(server->context.jobs);
+    queue_free(server->context.queue);
     metrics_free(server->context.metrics);
     keys_free(server->context.keys);
     rates_free(server->context.rates);
@@ -463,9 +463,9 @@ static void watch_workers(struct server *server)
     static const char stuck[] = "a worker is stuck";
     double limit = 1000 * server->context.config->stuck_after;
     const char *reason = atomic_load(&server->context.not_ready);
-    struct jobs_state state;
+    struct queue_state state;
 
-    jobs_state(server->context.jobs, &state);
+    queue_state(server->context.queue, &state);
     if (limit > 0 && state.overdue_ms > limit) {
         if (reason == NULL) {
             atomic_store(&server->context.not_ready, stuck);
@@ -498,8 +498,8 @@ static bool turn(struct server *server, bool accepting)
     if (http_starved(server->http) || http_starved(server->tls))
         connections_nudge(server->connections);
     server->lingering = connections_reap(server->connections);
+    queue_expire(server->context.queue);
     jobs_expire(server->context.jobs);
-    async_expire(server->context.async);
     end_retired(server);
     trim_memory(server);
     watch_workers(server);
@@ -510,10 +510,10 @@ static bool turn(struct server *server, bool accepting)
 static bool unfinished(struct server *server, double since)
 {
     struct connections_count count;
-    struct jobs_state state;
+    struct queue_state state;
 
     connections_count(server->connections, &count);
-    jobs_state(server->context.jobs, &state);
+    queue_state(server->context.queue, &state);
     return count.busy > 0 || in_flight(server) > 0 || state.running + state.waiting > 0 ||
            atomic_load(&server->reloading) || (count.fresh > 0 && view_clock_ms() - since < FRESH_MS);
 }

@@ -28,10 +28,10 @@
 
 struct metrics;
 struct log;
-struct jobs;
+struct queue;
 struct keys;
 struct rates;
-struct async;
+struct jobs;
 struct cache;
 struct estimates;
 struct traffic;
@@ -54,10 +54,10 @@ struct server_context {
     struct traffic *traffic;
     struct log *log;
     struct metrics *metrics;
-    struct jobs *jobs;
+    struct queue *queue;
     struct keys *keys;
     struct rates *rates;            /* NULL: no limit */
-    struct async *async;
+    struct jobs *jobs;
     struct cache *cache;            /* NULL: no answers are kept */
     struct infomask_limits limits;  /* of photos; the deadline is set by each request */
     const char *_Atomic not_ready;  /* why requests are not taken now ("draining"); NULL: ready */

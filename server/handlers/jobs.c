@@ -8,7 +8,7 @@ static int no_such_job(const struct request *request, struct reply *reply)
                          request->capture[0]);
 }
 
-static void put_result(struct json_writer *writer, const struct async_view *job)
+static void put_result(struct json_writer *writer, const struct job_view *job)
 {
     char address[80];
 
@@ -22,17 +22,17 @@ static void put_result(struct json_writer *writer, const struct async_view *job)
     json_object_close(writer);
 }
 
-static int answer(struct reply *reply, const struct request *request, int status, const struct async_view *job)
+static int answer(struct reply *reply, const struct request *request, int status, const struct job_view *job)
 {
     struct json_writer writer;
-    bool over = job->state >= ASYNC_DONE;
+    bool over = job->state >= JOB_DONE;
 
     json_writer_init(&writer, 0);
     json_object_open(&writer, NULL);
     json_put_string(&writer, "id", job->id);
     json_put_string(&writer, "request_id", job->request_id);
     json_put_string(&writer, "route", job->route->pattern);
-    json_put_string(&writer, "status", async_state_name(job->state));
+    json_put_string(&writer, "status", job_state_name(job->state));
     json_put_double(&writer, "progress", job->progress);
     json_put_double(&writer, "age_s", job->age_ms / 1000);
     if (over) {
@@ -48,29 +48,29 @@ static int answer(struct reply *reply, const struct request *request, int status
 
 int handle_job(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    struct async_view job;
+    struct job_view job;
 
-    if (!async_find(server->async, request, request->capture[0], &job))
+    if (!jobs_find(server->jobs, request, request->capture[0], &job))
         return no_such_job(request, reply);
     return answer(reply, request, 200, &job);
 }
 
 int handle_job_result(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    struct async_view job;
+    struct job_view job;
 
-    if (async_take(server->async, request, request->capture[0], reply)) {
+    if (jobs_take(server->jobs, request, request->capture[0], reply)) {
         reply_header(reply, "Cache-Control", "no-store");
         return reply->status;
     }
-    if (!async_find(server->async, request, request->capture[0], &job))
+    if (!jobs_find(server->jobs, request, request->capture[0], &job))
         return no_such_job(request, reply);
     return answer(reply, request, 202, &job);
 }
 
 int handle_job_delete(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    if (!async_forget(server->async, request, request->capture[0]))
+    if (!jobs_forget(server->jobs, request, request->capture[0]))
         return no_such_job(request, reply);
     return reply_empty(reply, 204);
 }

@@ -28,7 +28,7 @@ struct http {
 
 /* One call on its connection. */
 struct exchange {
-    struct job job; /* first: the queue hands it back */
+    struct queue_task job; /* first: the queue hands it back */
     struct http *http;
     struct MHD_Connection *connection;
     struct call *call; /* NULL: there was no memory for it */
@@ -110,7 +110,7 @@ static void finish_job(struct exchange *exchange)
     MHD_resume_connection(connection);
 }
 
-static void run_job(struct job *job)
+static void run_job(struct queue_task *job)
 {
     struct exchange *exchange = (struct exchange *)job;
     struct call *call = exchange->call;
@@ -120,21 +120,21 @@ static void run_job(struct job *job)
     finish_job(exchange);
 }
 
-static void drop_job(struct job *job, enum job_drop why)
+static void drop_job(struct queue_task *job, enum queue_drop why)
 {
     struct exchange *exchange = (struct exchange *)job;
     struct call *call = exchange->call;
 
     call->reply.queue_ms = job->queue_ms;
-    if (why == JOB_GONE)
+    if (why == QUEUE_GONE)
         call->reply.close = true; /* nobody reads it */
     (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
-                        why == JOB_GONE ? "the client left" : "the request's time was over while it waited in the queue");
+                        why == QUEUE_GONE ? "the client left" : "the request's time was over while it waited in the queue");
     finish_job(exchange);
 }
 
 /* An end of file on the socket: the client closed it. */
-static bool client_gone(struct job *job)
+static bool client_gone(struct queue_task *job)
 {
     char byte;
     return recv(((struct exchange *)job)->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
@@ -144,13 +144,13 @@ static enum MHD_Result submit(struct exchange *exchange)
 {
     struct call *call = exchange->call;
 
-    exchange->job = (struct job){.run = run_job, .drop = drop_job, .gone = client_gone,
+    exchange->job = (struct queue_task){.run = run_job, .drop = drop_job, .gone = client_gone,
                                  .deadline_ms = call->request.deadline_ms};
     connections_phase(exchange->http->connections, exchange->fd, CONNECTION_WORK);
     /* suspended first: the job may be done before this function is */
     exchange->suspended = true;
     MHD_suspend_connection(exchange->connection);
-    if (!jobs_submit(exchange->http->context->jobs, &exchange->job)) {
+    if (!queue_submit(exchange->http->context->queue, &exchange->job)) {
         (void)call_overloaded(call);
         finish_job(exchange);
     }
@@ -243,7 +243,7 @@ static enum MHD_Result on_complete(struct exchange *exchange)
     if (call->reply.status != 0 || call_complete(call) != 0)
         return send_reply(exchange, false);
     if (call->request.async)
-        (void)async_submit(exchange->http->context->async, call);
+        (void)jobs_submit(exchange->http->context->jobs, call);
     else if (call->match.route->flags & ROUTE_JOB)
         return submit(exchange);
     else

@@ -262,9 +262,9 @@ static void put_histograms(FILE *out, struct metrics *metrics)
 
 static void put_queue(FILE *out, struct server_context *server)
 {
-    struct jobs_state state;
+    struct queue_state state;
 
-    jobs_state(server->jobs, &state);
+    queue_state(server->queue, &state);
     single(out, "queue_waiting", "gauge", "Requests that wait for a compute thread.", state.waiting);
     single(out, "queue_capacity", "gauge", "Requests that may wait.", state.capacity);
     single(out, "jobs_running", "gauge", "Requests on a compute thread.", state.running);
@@ -309,14 +309,14 @@ static void put_traffic(FILE *out, struct server_context *server)
     models_list_free(list, count);
 }
 
-static void put_async(FILE *out, struct server_context *server)
+static void put_jobs(FILE *out, struct server_context *server)
 {
-    struct async_count count;
+    struct jobs_count count;
 
-    async_count(server->async, &count);
+    jobs_count(server->jobs, &count);
     head(out, "async_jobs", "gauge", "Jobs of Prefer: respond-async.");
-    for (int i = 0; i < ASYNC_STATES; i++)
-        (void)fprintf(out, "infomask_async_jobs{state=\"%s\"} %zu\n", async_state_name((enum async_state)i), count.jobs[i]);
+    for (int i = 0; i < JOB_STATES; i++)
+        (void)fprintf(out, "infomask_async_jobs{state=\"%s\"} %zu\n", job_state_name((enum job_state)i), count.jobs[i]);
     single(out, "async_bytes", "gauge", "Their uploads and results.", (double)count.bytes);
 }
 
@@ -372,7 +372,7 @@ char *metrics_text(struct metrics *metrics, struct server_context *server, size_
     single(out, "images_total", "counter", "Images that were looked at.", (double)atomic_load(&metrics->images));
     single(out, "received_bytes_total", "counter", "Bytes of bodies.", (double)atomic_load(&metrics->bytes_in));
     single(out, "sent_bytes_total", "counter", "Bytes of answers.", (double)atomic_load(&metrics->bytes_out));
-    put_async(out, server);
+    put_jobs(out, server);
     put_cache(out, metrics, server);
     put_process(out, metrics);
     if (fclose(out) != 0) {

@@ -13,13 +13,13 @@
 #include "server/queue/queue.h"
 
 struct entry {
-    struct job job; /* first: the queue hands it back */
-    struct async *async;
+    struct queue_task job; /* first: the queue hands it back */
+    struct jobs *jobs;
     struct call *call; /* its request, and then its reply */
-    char id[ASYNC_ID_SIZE];
+    char id[JOB_ID_SIZE];
     struct request_watch watch;
     /* under the lock */
-    enum async_state state;
+    enum job_state state;
     int references; /* the list's, the queue's, and of those who copy its reply */
     bool fetched;
     double made_ms, ended_ms;
@@ -27,7 +27,7 @@ struct entry {
     struct entry *next;
 };
 
-struct async {
+struct jobs {
     struct server_context *server;
     pthread_mutex_t lock;
     struct entry *first; /* newest first */
@@ -35,15 +35,15 @@ struct async {
     size_t bytes; /* of those in the list */
 };
 
-enum infomask_status async_create(struct async **out, struct server_context *server, struct infomask_error *err)
+enum infomask_status jobs_create(struct jobs **out, struct server_context *server, struct infomask_error *err)
 {
-    struct async *async = calloc(1, sizeof *async);
+    struct jobs *jobs = calloc(1, sizeof *jobs);
 
-    if (async == NULL)
+    if (jobs == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for jobs");
-    async->server = server;
-    (void)pthread_mutex_init(&async->lock, NULL);
-    *out = async;
+    jobs->server = server;
+    (void)pthread_mutex_init(&jobs->lock, NULL);
+    *out = jobs;
     return INFOMASK_OK;
 }
 
@@ -53,21 +53,21 @@ static void entry_free(struct entry *entry)
     free(entry);
 }
 
-void async_free(struct async *async)
+void jobs_free(struct jobs *jobs)
 {
-    struct entry *entry = async == NULL ? NULL : async->first;
+    struct entry *entry = jobs == NULL ? NULL : jobs->first;
 
     while (entry != NULL) {
         struct entry *next = entry->next;
         entry_free(entry);
         entry = next;
     }
-    if (async != NULL)
-        (void)pthread_mutex_destroy(&async->lock);
-    free(async);
+    if (jobs != NULL)
+        (void)pthread_mutex_destroy(&jobs->lock);
+    free(jobs);
 }
 
-const char *async_state_name(enum async_state state)
+const char *job_state_name(enum job_state state)
 {
     static const char *const names[] = {"waiting", "running", "done", "failed"};
     return names[state];
@@ -77,7 +77,7 @@ const char *async_state_name(enum async_state state)
 
 static bool is_over(const struct entry *entry)
 {
-    return entry->state >= ASYNC_DONE;
+    return entry->state >= JOB_DONE;
 }
 
 /* What is released is freed by the caller once the lock is left: a reply may be large. */
@@ -86,31 +86,31 @@ static struct entry *release(struct entry *entry)
     return --entry->references == 0 ? entry : NULL;
 }
 
-static struct entry *unlink_at(struct async *async, struct entry **place)
+static struct entry *unlink_at(struct jobs *jobs, struct entry **place)
 {
     struct entry *entry = *place;
 
     *place = entry->next;
-    async->count--;
-    async->bytes -= entry->bytes;
+    jobs->count--;
+    jobs->bytes -= entry->bytes;
     return release(entry);
 }
 
 /* A name is a secret where there are no keys: compared in a time that does not depend on where it differs. */
-static bool same_id(const char *text, const char id[ASYNC_ID_SIZE])
+static bool same_id(const char *text, const char id[JOB_ID_SIZE])
 {
     unsigned difference = 0;
 
-    if (strlen(text) != ASYNC_ID_SIZE - 1)
+    if (strlen(text) != JOB_ID_SIZE - 1)
         return false;
-    for (int i = 0; i < ASYNC_ID_SIZE; i++)
+    for (int i = 0; i < JOB_ID_SIZE; i++)
         difference |= (unsigned)(text[i] ^ id[i]);
     return difference == 0;
 }
 
-static struct entry **place_of(struct async *async, const char *id, uint64_t owner)
+static struct entry **place_of(struct jobs *jobs, const char *id, uint64_t owner)
 {
-    struct entry **place = &async->first;
+    struct entry **place = &jobs->first;
 
     while (*place != NULL && (!same_id(id, (*place)->id) || (*place)->call->request.client_hash != owner))
         place = &(*place)->next;
@@ -118,11 +118,11 @@ static struct entry **place_of(struct async *async, const char *id, uint64_t own
 }
 
 /* The oldest finished job whose reply was fetched. */
-static struct entry **place_of_fetched(struct async *async)
+static struct entry **place_of_fetched(struct jobs *jobs)
 {
     struct entry **found = NULL;
 
-    for (struct entry **place = &async->first; *place != NULL; place = &(*place)->next)
+    for (struct entry **place = &jobs->first; *place != NULL; place = &(*place)->next)
         if (is_over(*place) && (*place)->fetched)
             found = place;
     return found;
@@ -131,13 +131,13 @@ static struct entry **place_of_fetched(struct async *async)
 static void set_bytes(struct entry *entry, size_t bytes, bool listed)
 {
     if (listed)
-        entry->async->bytes += bytes - entry->bytes;
+        entry->jobs->bytes += bytes - entry->bytes;
     entry->bytes = bytes;
 }
 
 static bool is_listed(const struct entry *entry)
 {
-    const struct entry *at = entry->async->first;
+    const struct entry *at = entry->jobs->first;
 
     while (at != NULL && at != entry)
         at = at->next;
@@ -166,63 +166,63 @@ static void log_job(const struct entry *entry)
         LOG_FIELD_TEXT("traceparent", call->request.traceparent),
     };
 
-    log_event(entry->async->server->log, reply->status >= 500 ? LOG_WARNING : LOG_INFO, reply->status >= 400, "job", fields,
+    log_event(entry->jobs->server->log, reply->status >= 500 ? LOG_WARNING : LOG_INFO, reply->status >= 400, "job", fields,
               (int)(sizeof fields / sizeof fields[0]));
 }
 
 static void finish(struct entry *entry)
 {
-    struct async *async = entry->async;
+    struct jobs *jobs = entry->jobs;
     struct call *call = entry->call;
     struct entry *dead;
 
     call_drop_body(call);
     log_job(entry);
-    metrics_job(async->server->metrics, &call->reply);
-    (void)pthread_mutex_lock(&async->lock);
-    entry->state = call->reply.status < 400 ? ASYNC_DONE : ASYNC_FAILED;
+    metrics_job(jobs->server->metrics, &call->reply);
+    (void)pthread_mutex_lock(&jobs->lock);
+    entry->state = call->reply.status < 400 ? JOB_DONE : JOB_FAILED;
     entry->ended_ms = view_clock_ms();
     set_bytes(entry, call->reply.size, is_listed(entry));
     dead = release(entry);
-    (void)pthread_mutex_unlock(&async->lock);
+    (void)pthread_mutex_unlock(&jobs->lock);
     if (dead != NULL)
         entry_free(dead);
 }
 
-static void run_entry(struct job *job)
+static void run_entry(struct queue_task *job)
 {
     struct entry *entry = (struct entry *)job;
     struct call *call = entry->call;
 
-    (void)pthread_mutex_lock(&entry->async->lock);
-    entry->state = ASYNC_RUNNING;
-    (void)pthread_mutex_unlock(&entry->async->lock);
+    (void)pthread_mutex_lock(&entry->jobs->lock);
+    entry->state = JOB_RUNNING;
+    (void)pthread_mutex_unlock(&entry->jobs->lock);
     call->request.queue_ms = call->reply.queue_ms = job->queue_ms;
     (void)call_handle(call);
     finish(entry);
 }
 
-static void drop_entry(struct job *job, enum job_drop why)
+static void drop_entry(struct queue_task *job, enum queue_drop why)
 {
     struct entry *entry = (struct entry *)job;
     struct call *call = entry->call;
 
     call->reply.queue_ms = job->queue_ms;
     (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
-                        why == JOB_GONE ? "the job was cancelled" : "the job's time was over while it waited in the queue");
+                        why == QUEUE_GONE ? "the job was cancelled" : "the job's time was over while it waited in the queue");
     finish(entry);
 }
 
-static bool is_cancelled(struct job *job)
+static bool is_cancelled(struct queue_task *job)
 {
     return atomic_load(&((struct entry *)job)->watch.cancelled);
 }
 
 /* ---- Submitting ---------------------------------------------------------------------------------------------------- */
 
-static bool make_id(char id[ASYNC_ID_SIZE])
+static bool make_id(char id[JOB_ID_SIZE])
 {
-    unsigned char random[(ASYNC_ID_SIZE - 1) / 2];
+    unsigned char random[(JOB_ID_SIZE - 1) / 2];
 
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return false; /* a name that can be guessed is worse than none */
@@ -231,7 +231,7 @@ static bool make_id(char id[ASYNC_ID_SIZE])
     return true;
 }
 
-static struct entry *make_entry(struct async *async, struct call *call)
+static struct entry *make_entry(struct jobs *jobs, struct call *call)
 {
     struct entry *entry = calloc(1, sizeof *entry);
 
@@ -239,44 +239,44 @@ static struct entry *make_entry(struct async *async, struct call *call)
         free(entry);
         return NULL;
     }
-    entry->async = async;
+    entry->jobs = jobs;
     entry->references = 2; /* the list and the queue */
     entry->made_ms = call->request.started_ms;
     entry->call->request.watch = &entry->watch;
     entry->bytes = entry->call->body_capacity;
-    entry->job = (struct job){.run = run_entry, .drop = drop_entry, .gone = is_cancelled,
+    entry->job = (struct queue_task){.run = run_entry, .drop = drop_entry, .gone = is_cancelled,
                               .deadline_ms = call->request.deadline_ms};
     return entry;
 }
 
 /* Puts it into the list, if there is or can be made room for it. */
-static bool list_entry(struct async *async, struct entry *entry)
+static bool list_entry(struct jobs *jobs, struct entry *entry)
 {
-    const struct config *config = async->server->config;
+    const struct config *config = jobs->server->config;
     struct entry **fetched, *dead[64];
     size_t dead_count = 0;
     bool room;
 
-    (void)pthread_mutex_lock(&async->lock);
-    while (!(room = async->count < config->async_jobs && async->bytes + entry->bytes <= config->async_memory) &&
-           dead_count < sizeof dead / sizeof *dead && (fetched = place_of_fetched(async)) != NULL)
-        dead[dead_count++] = unlink_at(async, fetched);
+    (void)pthread_mutex_lock(&jobs->lock);
+    while (!(room = jobs->count < config->async_jobs && jobs->bytes + entry->bytes <= config->async_memory) &&
+           dead_count < sizeof dead / sizeof *dead && (fetched = place_of_fetched(jobs)) != NULL)
+        dead[dead_count++] = unlink_at(jobs, fetched);
     if (room) {
-        entry->next = async->first;
-        async->first = entry;
-        async->count++;
-        async->bytes += entry->bytes;
+        entry->next = jobs->first;
+        jobs->first = entry;
+        jobs->count++;
+        jobs->bytes += entry->bytes;
     }
-    (void)pthread_mutex_unlock(&async->lock);
+    (void)pthread_mutex_unlock(&jobs->lock);
     for (size_t i = 0; i < dead_count; i++)
         if (dead[i] != NULL)
             entry_free(dead[i]);
     return room;
 }
 
-static int no_room(struct async *async, struct call *call)
+static int no_room(struct jobs *jobs, struct call *call)
 {
-    const struct config *config = async->server->config;
+    const struct config *config = jobs->server->config;
 
     reply_header(&call->reply, "Retry-After", "%d", 5);
     return reply_problem(&call->reply, &call->request, VIEW_OVERLOADED,
@@ -293,32 +293,32 @@ static int accepted(struct call *call, const char *id)
     json_object_open(&writer, NULL);
     json_put_string(&writer, "id", id);
     json_put_string(&writer, "request_id", call->request.id);
-    json_put_string(&writer, "status", async_state_name(ASYNC_WAITING));
+    json_put_string(&writer, "status", job_state_name(JOB_WAITING));
     json_object_close(&writer);
     reply_header(&call->reply, "Location", "/v1/jobs/%s", id);
     reply_header(&call->reply, "Preference-Applied", "respond-async");
     return reply_json(&call->reply, &call->request, 202, &writer);
 }
 
-int async_submit(struct async *async, struct call *call)
+int jobs_submit(struct jobs *jobs, struct call *call)
 {
-    struct entry *entry = make_entry(async, call);
-    char id[ASYNC_ID_SIZE];
+    struct entry *entry = make_entry(jobs, call);
+    char id[JOB_ID_SIZE];
 
     if (entry == NULL)
         return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
-    if (!list_entry(async, entry)) {
+    if (!list_entry(jobs, entry)) {
         entry_free(entry);
-        return no_room(async, call);
+        return no_room(jobs, call);
     }
     memcpy(id, entry->id, sizeof id); /* once it is submitted it may be gone at any time */
-    if (jobs_submit(async->server->jobs, &entry->job))
+    if (queue_submit(jobs->server->queue, &entry->job))
         return accepted(call, id);
-    (void)pthread_mutex_lock(&async->lock);
-    struct entry **place = place_of(async, id, entry->call->request.client_hash);
+    (void)pthread_mutex_lock(&jobs->lock);
+    struct entry **place = place_of(jobs, id, entry->call->request.client_hash);
     if (place != NULL)
-        (void)unlink_at(async, place);
-    (void)pthread_mutex_unlock(&async->lock);
+        (void)unlink_at(jobs, place);
+    (void)pthread_mutex_unlock(&jobs->lock);
     entry_free(entry); /* nobody else knows its name yet */
     return call_overloaded(call);
 }
@@ -332,11 +332,11 @@ static double progress(const struct entry *entry)
     return is_over(entry) ? 1 : total > 0 ? fmin(1, (double)done / total) : 0;
 }
 
-static void fill_view(const struct entry *entry, struct async_view *view)
+static void fill_view(const struct entry *entry, struct job_view *view)
 {
     double now = view_clock_ms();
 
-    *view = (struct async_view){.state = entry->state,
+    *view = (struct job_view){.state = entry->state,
                                 .route = entry->call->request.route,
                                 .progress = progress(entry),
                                 .age_ms = now - entry->made_ms};
@@ -344,21 +344,21 @@ static void fill_view(const struct entry *entry, struct async_view *view)
     memcpy(view->request_id, entry->call->request.id, sizeof view->request_id);
     if (!is_over(entry))
         return;
-    view->expires_ms = fmax(0, entry->ended_ms + 1000 * entry->async->server->config->async_keep - now);
+    view->expires_ms = fmax(0, entry->ended_ms + 1000 * entry->jobs->server->config->async_keep - now);
     view->status = entry->call->reply.status;
     view->content_type = entry->call->reply.content_type;
     view->size = entry->call->reply.size;
 }
 
-bool async_find(struct async *async, const struct request *request, const char *id, struct async_view *view)
+bool jobs_find(struct jobs *jobs, const struct request *request, const char *id, struct job_view *view)
 {
     struct entry **place;
 
-    (void)pthread_mutex_lock(&async->lock);
-    place = place_of(async, id, request->client_hash);
+    (void)pthread_mutex_lock(&jobs->lock);
+    place = place_of(jobs, id, request->client_hash);
     if (place != NULL)
         fill_view(*place, view);
-    (void)pthread_mutex_unlock(&async->lock);
+    (void)pthread_mutex_unlock(&jobs->lock);
     return place != NULL;
 }
 
@@ -378,43 +378,43 @@ static bool copy_reply(struct reply *to, const struct reply *from)
     return true;
 }
 
-bool async_take(struct async *async, const struct request *request, const char *id, struct reply *reply)
+bool jobs_take(struct jobs *jobs, const struct request *request, const char *id, struct reply *reply)
 {
     struct entry **place, *entry = NULL, *dead;
     bool copied;
 
-    (void)pthread_mutex_lock(&async->lock);
-    place = place_of(async, id, request->client_hash);
+    (void)pthread_mutex_lock(&jobs->lock);
+    place = place_of(jobs, id, request->client_hash);
     if (place != NULL && is_over(*place)) {
         entry = *place;
         entry->references++;
         entry->fetched = true;
     }
-    (void)pthread_mutex_unlock(&async->lock);
+    (void)pthread_mutex_unlock(&jobs->lock);
     if (entry == NULL)
         return false;
     copied = copy_reply(reply, &entry->call->reply);
     if (!copied)
         (void)reply_problem(reply, request, VIEW_INTERNAL, "out of memory");
-    (void)pthread_mutex_lock(&async->lock);
+    (void)pthread_mutex_lock(&jobs->lock);
     dead = release(entry);
-    (void)pthread_mutex_unlock(&async->lock);
+    (void)pthread_mutex_unlock(&jobs->lock);
     if (dead != NULL)
         entry_free(dead);
     return true;
 }
 
-bool async_forget(struct async *async, const struct request *request, const char *id)
+bool jobs_forget(struct jobs *jobs, const struct request *request, const char *id)
 {
     struct entry **place, *dead = NULL;
 
-    (void)pthread_mutex_lock(&async->lock);
-    place = place_of(async, id, request->client_hash);
+    (void)pthread_mutex_lock(&jobs->lock);
+    place = place_of(jobs, id, request->client_hash);
     if (place != NULL) {
         atomic_store(&(*place)->watch.cancelled, true);
-        dead = unlink_at(async, place);
+        dead = unlink_at(jobs, place);
     }
-    (void)pthread_mutex_unlock(&async->lock);
+    (void)pthread_mutex_unlock(&jobs->lock);
     if (dead != NULL)
         entry_free(dead);
     return place != NULL;
@@ -422,24 +422,24 @@ bool async_forget(struct async *async, const struct request *request, const char
 
 /* ---- Keeping house ------------------------------------------------------------------------------------------------- */
 
-void async_expire(struct async *async)
+void jobs_expire(struct jobs *jobs)
 {
-    double end = view_clock_ms() - 1000 * async->server->config->async_keep;
+    double end = view_clock_ms() - 1000 * jobs->server->config->async_keep;
     struct entry *dead = NULL;
 
-    (void)pthread_mutex_lock(&async->lock);
-    for (struct entry **place = &async->first; *place != NULL;) {
+    (void)pthread_mutex_lock(&jobs->lock);
+    for (struct entry **place = &jobs->first; *place != NULL;) {
         if (!is_over(*place) || (*place)->ended_ms > end) {
             place = &(*place)->next;
             continue;
         }
-        struct entry *entry = unlink_at(async, place);
+        struct entry *entry = unlink_at(jobs, place);
         if (entry != NULL) {
             entry->next = dead;
             dead = entry;
         }
     }
-    (void)pthread_mutex_unlock(&async->lock);
+    (void)pthread_mutex_unlock(&jobs->lock);
     while (dead != NULL) {
         struct entry *next = dead->next;
         entry_free(dead);
@@ -447,12 +447,12 @@ void async_expire(struct async *async)
     }
 }
 
-void async_count(struct async *async, struct async_count *count)
+void jobs_count(struct jobs *jobs, struct jobs_count *count)
 {
-    *count = (struct async_count){.bytes = 0};
-    (void)pthread_mutex_lock(&async->lock);
-    count->bytes = async->bytes;
-    for (const struct entry *entry = async->first; entry != NULL; entry = entry->next)
+    *count = (struct jobs_count){.bytes = 0};
+    (void)pthread_mutex_lock(&jobs->lock);
+    count->bytes = jobs->bytes;
+    for (const struct entry *entry = jobs->first; entry != NULL; entry = entry->next)
         count->jobs[entry->state]++;
-    (void)pthread_mutex_unlock(&async->lock);
+    (void)pthread_mutex_unlock(&jobs->lock);
 }

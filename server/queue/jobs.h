@@ -1,6 +1,6 @@
 /* Jobs: requests of Prefer: respond-async (RFC 7240 section 4.1), which outlive their connection.
  *
- * async_submit takes the request out of a call, gives it a random name, puts it into the queue of all requests, and
+ * jobs_submit takes the request out of a call, gives it a random name, puts it into the queue of all requests, and
  * answers 202 with its address.  The job's reply is kept in memory until it has expired or is forgotten; none survives
  * the process.  How many there are, and the bytes of their uploads and replies, are bounded: where there is no room,
  * finished jobs whose reply was fetched give way, oldest first, and else the request is refused.  A job is visible to
@@ -11,25 +11,25 @@
 
 #include "server/call/routes.h"
 
-struct async;
+struct jobs;
 struct call;
 
-#define ASYNC_ID_SIZE 33
+#define JOB_ID_SIZE 33
 
 /* server: its config has the limits; its queue must outlive the jobs that run. */
-enum infomask_status async_create(struct async **async, struct server_context *server, struct infomask_error *err)
+enum infomask_status jobs_create(struct jobs **jobs, struct server_context *server, struct infomask_error *err)
     __attribute__((warn_unused_result));
-void async_free(struct async *async); /* nothing may be waiting or running; NULL does nothing */
+void jobs_free(struct jobs *jobs); /* nothing may be waiting or running; NULL does nothing */
 
 /* Fills the call's reply: 202, or 503 where there is no room.  Returns its status. */
-int async_submit(struct async *async, struct call *call);
+int jobs_submit(struct jobs *jobs, struct call *call);
 
-enum async_state { ASYNC_WAITING, ASYNC_RUNNING, ASYNC_DONE, ASYNC_FAILED, ASYNC_STATES };
-const char *async_state_name(enum async_state state); /* "waiting", "running", "done", "failed" */
+enum job_state { JOB_WAITING, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_STATES };
+const char *job_state_name(enum job_state state); /* "waiting", "running", "done", "failed" */
 
-struct async_view {
-    char id[ASYNC_ID_SIZE], request_id[REQUEST_ID_SIZE];
-    enum async_state state;
+struct job_view {
+    char id[JOB_ID_SIZE], request_id[REQUEST_ID_SIZE];
+    enum job_state state;
     const struct route *route;
     double progress;                  /* 0 to 1 */
     double age_ms, expires_ms;        /* since it was made; until it is forgotten, for a finished one */
@@ -38,18 +38,18 @@ struct async_view {
     size_t size;
 };
 /* False: there is no such job, or it is another key's. */
-bool async_find(struct async *async, const struct request *request, const char *id, struct async_view *view);
+bool jobs_find(struct jobs *jobs, const struct request *request, const char *id, struct job_view *view);
 /* A finished job's reply, copied; false: there is none yet. */
-bool async_take(struct async *async, const struct request *request, const char *id, struct reply *reply);
+bool jobs_take(struct jobs *jobs, const struct request *request, const char *id, struct reply *reply);
 /* Forgets it; if it waits it is not run, and if it runs it is told to stop. */
-bool async_forget(struct async *async, const struct request *request, const char *id);
+bool jobs_forget(struct jobs *jobs, const struct request *request, const char *id);
 
 /* Forgets those that have expired. */
-void async_expire(struct async *async);
+void jobs_expire(struct jobs *jobs);
 
-struct async_count {
-    size_t jobs[ASYNC_STATES], bytes;
+struct jobs_count {
+    size_t jobs[JOB_STATES], bytes;
 };
-void async_count(struct async *async, struct async_count *count);
+void jobs_count(struct jobs *jobs, struct jobs_count *count);
 
 #endif

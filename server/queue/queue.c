@@ -6,205 +6,205 @@
 
 #include "app/view/views.h"
 
-/* One pool task a waiting job says only "take one": which job it will be is decided when a thread is free. */
+/* One pool task a waiting task says only "take one": which task it will be is decided when a thread is free. */
 struct token {
     struct pool_task task;
-    struct jobs *jobs;
+    struct queue *queue;
 };
 
-struct jobs {
+struct queue {
     struct pool *pool;
     pthread_mutex_t lock;
-    struct job *first, **last;
+    struct queue_task *first, **last;
     int waiting, running, capacity;
     double mean_ms;
-    double started[POOL_MAX_THREADS];  /* when each running job began; 0: free slot */
+    double started[POOL_MAX_THREADS];  /* when each running task began; 0: free slot */
     double deadline[POOL_MAX_THREADS]; /* and should have ended */
     size_t done, late, gone, refused;
 };
 
-enum infomask_status jobs_create(struct jobs **out, struct pool *pool, int capacity, struct infomask_error *err)
+enum infomask_status queue_create(struct queue **out, struct pool *pool, int capacity, struct infomask_error *err)
 {
-    struct jobs *jobs = calloc(1, sizeof *jobs);
+    struct queue *queue = calloc(1, sizeof *queue);
 
-    if (jobs == NULL)
+    if (queue == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the queue");
-    jobs->pool = pool;
-    jobs->capacity = capacity;
-    jobs->last = &jobs->first;
-    (void)pthread_mutex_init(&jobs->lock, NULL);
-    *out = jobs;
+    queue->pool = pool;
+    queue->capacity = capacity;
+    queue->last = &queue->first;
+    (void)pthread_mutex_init(&queue->lock, NULL);
+    *out = queue;
     return INFOMASK_OK;
 }
 
-void jobs_free(struct jobs *jobs)
+void queue_free(struct queue *queue)
 {
-    if (jobs == NULL)
+    if (queue == NULL)
         return;
-    (void)pthread_mutex_destroy(&jobs->lock);
-    free(jobs);
+    (void)pthread_mutex_destroy(&queue->lock);
+    free(queue);
 }
 
-static struct job *take_first(struct jobs *jobs)
+static struct queue_task *take_first(struct queue *queue)
 {
-    struct job *job = jobs->first;
+    struct queue_task *task = queue->first;
 
-    if (job == NULL)
+    if (task == NULL)
         return NULL;
-    jobs->first = job->next;
-    if (jobs->first == NULL)
-        jobs->last = &jobs->first;
-    jobs->waiting--;
-    return job;
+    queue->first = task->next;
+    if (queue->first == NULL)
+        queue->last = &queue->first;
+    queue->waiting--;
+    return task;
 }
 
-static int start_slot(struct jobs *jobs, double now, double deadline)
+static int start_slot(struct queue *queue, double now, double deadline)
 {
     int slot = 0;
 
-    while (slot < POOL_MAX_THREADS - 1 && jobs->started[slot] != 0)
+    while (slot < POOL_MAX_THREADS - 1 && queue->started[slot] != 0)
         slot++;
-    jobs->started[slot] = now;
-    jobs->deadline[slot] = deadline;
-    jobs->running++;
+    queue->started[slot] = now;
+    queue->deadline[slot] = deadline;
+    queue->running++;
     return slot;
 }
 
-static void end_slot(struct jobs *jobs, int slot, bool ran)
+static void end_slot(struct queue *queue, int slot, bool ran)
 {
     double took;
 
-    (void)pthread_mutex_lock(&jobs->lock);
-    took = view_clock_ms() - jobs->started[slot];
-    jobs->started[slot] = 0;
-    jobs->running--;
-    jobs->done += ran;
+    (void)pthread_mutex_lock(&queue->lock);
+    took = view_clock_ms() - queue->started[slot];
+    queue->started[slot] = 0;
+    queue->running--;
+    queue->done += ran;
     if (ran)
-        jobs->mean_ms = jobs->done == 1 ? took : jobs->mean_ms + 0.05 * (took - jobs->mean_ms);
-    (void)pthread_mutex_unlock(&jobs->lock);
+        queue->mean_ms = queue->done == 1 ? took : queue->mean_ms + 0.05 * (took - queue->mean_ms);
+    (void)pthread_mutex_unlock(&queue->lock);
 }
 
-static void drop(struct jobs *jobs, struct job *job, enum job_drop why)
+static void drop(struct queue *queue, struct queue_task *task, enum queue_drop why)
 {
-    (void)pthread_mutex_lock(&jobs->lock);
-    jobs->late += why == JOB_TOO_LATE;
-    jobs->gone += why == JOB_GONE;
-    (void)pthread_mutex_unlock(&jobs->lock);
-    job->drop(job, why);
+    (void)pthread_mutex_lock(&queue->lock);
+    queue->late += why == QUEUE_TOO_LATE;
+    queue->gone += why == QUEUE_GONE;
+    (void)pthread_mutex_unlock(&queue->lock);
+    task->drop(task, why);
 }
 
-static void run_one(struct pool_task *task)
+static void run_one(struct pool_task *pooled)
 {
-    struct jobs *jobs = ((struct token *)task)->jobs;
+    struct queue *queue = ((struct token *)pooled)->queue;
     double now = view_clock_ms();
-    struct job *job;
+    struct queue_task *task;
     bool ran = false;
     int slot = 0;
 
-    free(task);
-    (void)pthread_mutex_lock(&jobs->lock);
-    job = take_first(jobs);
-    if (job != NULL) /* counted as running before the lock is left: a drain must never see it in neither place */
-        slot = start_slot(jobs, now, job->deadline_ms);
-    (void)pthread_mutex_unlock(&jobs->lock);
-    if (job == NULL)
+    free(pooled);
+    (void)pthread_mutex_lock(&queue->lock);
+    task = take_first(queue);
+    if (task != NULL) /* counted as running before the lock is left: a drain must never see it in neither place */
+        slot = start_slot(queue, now, task->deadline_ms);
+    (void)pthread_mutex_unlock(&queue->lock);
+    if (task == NULL)
         return;
-    job->queue_ms = now - job->submitted_ms;
-    if (now > job->deadline_ms) {
-        drop(jobs, job, JOB_TOO_LATE);
-    } else if (job->gone != NULL && job->gone(job)) {
-        drop(jobs, job, JOB_GONE);
+    task->queue_ms = now - task->submitted_ms;
+    if (now > task->deadline_ms) {
+        drop(queue, task, QUEUE_TOO_LATE);
+    } else if (task->gone != NULL && task->gone(task)) {
+        drop(queue, task, QUEUE_GONE);
     } else {
         ran = true;
-        job->run(job);
+        task->run(task);
     }
-    end_slot(jobs, slot, ran);
+    end_slot(queue, slot, ran);
 }
 
-bool jobs_submit(struct jobs *jobs, struct job *job)
+bool queue_submit(struct queue *queue, struct queue_task *task)
 {
     struct token *token = malloc(sizeof *token);
     bool room;
 
     if (token == NULL)
         return false;
-    *token = (struct token){.task.run = run_one, .jobs = jobs};
-    job->next = NULL;
-    job->submitted_ms = view_clock_ms();
-    (void)pthread_mutex_lock(&jobs->lock);
-    room = jobs->waiting < jobs->capacity;
+    *token = (struct token){.task.run = run_one, .queue = queue};
+    task->next = NULL;
+    task->submitted_ms = view_clock_ms();
+    (void)pthread_mutex_lock(&queue->lock);
+    room = queue->waiting < queue->capacity;
     if (room) {
-        *jobs->last = job;
-        jobs->last = &job->next;
-        jobs->waiting++;
+        *queue->last = task;
+        queue->last = &task->next;
+        queue->waiting++;
     } else {
-        jobs->refused++;
+        queue->refused++;
     }
-    (void)pthread_mutex_unlock(&jobs->lock);
+    (void)pthread_mutex_unlock(&queue->lock);
     if (room)
-        pool_post(jobs->pool, &token->task);
+        pool_post(queue->pool, &token->task);
     else
         free(token);
     return room;
 }
 
-bool jobs_overloaded(struct jobs *jobs, double deadline_ms, int *retry_after)
+bool queue_overloaded(struct queue *queue, double deadline_ms, int *retry_after)
 {
     double wait;
     bool full;
 
-    (void)pthread_mutex_lock(&jobs->lock);
-    wait = jobs->mean_ms * jobs->waiting / pool_threads(jobs->pool);
-    full = jobs->waiting >= jobs->capacity;
-    full = full || (jobs->waiting > 0 && view_clock_ms() + wait > deadline_ms);
-    (void)pthread_mutex_unlock(&jobs->lock);
+    (void)pthread_mutex_lock(&queue->lock);
+    wait = queue->mean_ms * queue->waiting / pool_threads(queue->pool);
+    full = queue->waiting >= queue->capacity;
+    full = full || (queue->waiting > 0 && view_clock_ms() + wait > deadline_ms);
+    (void)pthread_mutex_unlock(&queue->lock);
     *retry_after = (int)fmin(60, fmax(1, ceil(wait / 1000)));
     return full;
 }
 
-void jobs_expire(struct jobs *jobs)
+void queue_expire(struct queue *queue)
 {
     double now = view_clock_ms();
-    struct job *late = NULL, **place, *job;
+    struct queue_task *late = NULL, **place, *task;
 
-    (void)pthread_mutex_lock(&jobs->lock);
-    place = &jobs->first;
-    while ((job = *place) != NULL) {
-        if (now <= job->deadline_ms) {
-            place = &job->next;
+    (void)pthread_mutex_lock(&queue->lock);
+    place = &queue->first;
+    while ((task = *place) != NULL) {
+        if (now <= task->deadline_ms) {
+            place = &task->next;
             continue;
         }
-        *place = job->next;
-        jobs->waiting--;
-        jobs->running++; /* not lost to a drain until its answer is made */
-        job->next = late;
-        late = job;
+        *place = task->next;
+        queue->waiting--;
+        queue->running++; /* not lost to a drain until its answer is made */
+        task->next = late;
+        late = task;
     }
-    jobs->last = place;
-    (void)pthread_mutex_unlock(&jobs->lock);
-    while ((job = late) != NULL) {
-        late = job->next;
-        job->queue_ms = now - job->submitted_ms;
-        drop(jobs, job, JOB_TOO_LATE);
-        (void)pthread_mutex_lock(&jobs->lock);
-        jobs->running--;
-        (void)pthread_mutex_unlock(&jobs->lock);
+    queue->last = place;
+    (void)pthread_mutex_unlock(&queue->lock);
+    while ((task = late) != NULL) {
+        late = task->next;
+        task->queue_ms = now - task->submitted_ms;
+        drop(queue, task, QUEUE_TOO_LATE);
+        (void)pthread_mutex_lock(&queue->lock);
+        queue->running--;
+        (void)pthread_mutex_unlock(&queue->lock);
     }
 }
 
-void jobs_state(struct jobs *jobs, struct jobs_state *state)
+void queue_state(struct queue *queue, struct queue_state *state)
 {
     double now = view_clock_ms(), oldest = now, due = now;
 
-    (void)pthread_mutex_lock(&jobs->lock);
+    (void)pthread_mutex_lock(&queue->lock);
     for (int i = 0; i < POOL_MAX_THREADS; i++) {
-        if (jobs->started[i] == 0)
+        if (queue->started[i] == 0)
             continue;
-        oldest = fmin(oldest, jobs->started[i]);
-        due = fmin(due, jobs->deadline[i]);
+        oldest = fmin(oldest, queue->started[i]);
+        due = fmin(due, queue->deadline[i]);
     }
-    *state = (struct jobs_state){.waiting = jobs->waiting, .running = jobs->running, .capacity = jobs->capacity,
-                                 .mean_ms = jobs->mean_ms, .oldest_ms = now - oldest, .overdue_ms = now - due, .done = jobs->done,
-                                 .late = jobs->late, .gone = jobs->gone, .refused = jobs->refused};
-    (void)pthread_mutex_unlock(&jobs->lock);
+    *state = (struct queue_state){.waiting = queue->waiting, .running = queue->running, .capacity = queue->capacity,
+                                 .mean_ms = queue->mean_ms, .oldest_ms = now - oldest, .overdue_ms = now - due, .done = queue->done,
+                                 .late = queue->late, .gone = queue->gone, .refused = queue->refused};
+    (void)pthread_mutex_unlock(&queue->lock);
 }

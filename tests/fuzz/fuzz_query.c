@@ -31,7 +31,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     require(config_set(&config, CONFIG_cors_origins, "https://a.example", CONFIG_FLAG, NULL) == INFOMASK_OK, "origins");
     require(keys_create(&context.keys, NULL) == INFOMASK_OK, "keys");
     require(pool_create(&context.pool, 1, NULL, NULL, NULL) == INFOMASK_OK, "pool");
-    require(jobs_create(&context.jobs, context.pool, 4, NULL) == INFOMASK_OK, "queue");
+    require(queue_create(&context.queue, context.pool, 4, NULL) == INFOMASK_OK, "queue");
     return 0;
 }
 

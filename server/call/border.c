@@ -106,6 +106,17 @@ static struct border_verdict check_framing(const struct head *head, struct frami
     return PASS;
 }
 
+/* Of the query: what lies between its &. */
+static int count_fields(const char *target)
+{
+    const char *at = strchr(target, '?');
+    int count = 0;
+
+    for (; at != NULL && count <= BORDER_MAX_FIELDS; at = strchr(at + 1, '&'))
+        count++;
+    return count;
+}
+
 static struct border_verdict check_line(const struct head *head)
 {
     const char *target = head->target;
@@ -122,6 +133,8 @@ static struct border_verdict check_line(const struct head *head)
         return PASS;
     if (*target != '/')
         REFUSE(400, "the request's target must begin with / (this is no proxy)");
+    if (count_fields(target) > BORDER_MAX_FIELDS)
+        REFUSE(400, "a query may have at most 256 fields");
     for (const unsigned char *p = (const unsigned char *)target; *p != '\0'; p++)
         if (*p <= ' ' || *p >= 0x7f || strchr("\"<>#", *p) != NULL)
             REFUSE(400, "the request's target holds a character that must be percent-encoded");

@@ -13,6 +13,7 @@
 
 #define BORDER_MAX_HEADERS 100
 #define BORDER_MAX_TARGET 8192
+#define BORDER_MAX_FIELDS 256 /* of a query */
 
 struct header {
     const char *name, *value;

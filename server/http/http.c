@@ -26,10 +26,17 @@ struct http {
     _Atomic bool starved;
 };
 
+/* What a connection owns while it lives: the library forgets to tell of a request's end where it ran out of its own
+ * memory in the middle, but never of a connection's. */
+struct link {
+    struct exchange *exchange; /* NULL: between two requests */
+};
+
 /* One call on its connection. */
 struct exchange {
     struct queue_task job; /* first: the queue hands it back */
     struct http *http;
+    struct link *link;
     struct MHD_Connection *connection;
     struct call *call; /* NULL: there was no memory for it */
     int fd;
@@ -165,24 +172,53 @@ static int connection_fd(struct MHD_Connection *connection)
     return info == NULL ? -1 : info->connect_fd;
 }
 
+static struct link *connection_link(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
+/* Queries are taken apart by ourselves (call.c): the library would do so too, in the memory that a connection has, and
+ * close where that ends. */
+static void hide_query(const char *target)
+{
+    char *query = strchr((char *)(uintptr_t)target, '?'); /* its own buffer, which it is about to write to */
+
+    if (query != NULL)
+        query[1] = '\0';
+}
+
+static void name_peer(struct call *call, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+    if (call == NULL || peer == NULL)
+        return;
+    socket_peer_text(peer->client_addr, call->peer, sizeof call->peer);
+    call->peer_hash = connections_address(peer->client_addr);
+}
+
+static void end_exchange(struct exchange *exchange, bool sent);
+
 /* The request line is there: its raw target is seen here only. */
 static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
 {
     struct http *http = context;
-    struct exchange *exchange = calloc(1, sizeof *exchange);
-    const union MHD_ConnectionInfo *peer;
+    struct link *link = connection_link(connection);
+    struct exchange *exchange = link == NULL ? NULL : calloc(1, sizeof *exchange);
 
     if (exchange == NULL)
         return NULL;
+    if (link->exchange != NULL)
+        end_exchange(link->exchange, false);
+    link->exchange = exchange;
     exchange->http = http;
+    exchange->link = link;
     exchange->connection = connection;
     exchange->fd = connection_fd(connection);
     exchange->call = call_create(http->context, target);
-    peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    if (exchange->call != NULL && peer != NULL) {
-        socket_peer_text(peer->client_addr, exchange->call->peer, sizeof exchange->call->peer);
-        exchange->call->peer_hash = connections_address(peer->client_addr);
-    }
+    hide_query(target);
+    name_peer(exchange->call, connection);
     atomic_fetch_add(&http->in_flight, 1);
     metrics_in_flight(http->context->metrics, 1);
     connections_phase(http->connections, exchange->fd, CONNECTION_HEAD);
@@ -337,19 +373,14 @@ static void log_request(struct exchange *exchange, bool sent)
     count_model(exchange, total);
 }
 
-static void on_end(void *context, struct MHD_Connection *connection, void **request,
-                   enum MHD_RequestTerminationCode code)
+static void end_exchange(struct exchange *exchange, bool sent)
 {
-    struct http *http = context;
-    struct exchange *exchange = *request;
+    struct http *http = exchange->http;
 
-    (void)connection;
-    if (exchange == NULL)
-        return;
-    *request = NULL;
+    exchange->link->exchange = NULL;
     (void)atomic_load(&exchange->handed_back); /* all that the worker wrote was written before it */
     if (exchange->call != NULL && exchange->headed) /* status 0: cut before there was an answer */
-        log_request(exchange, exchange->queued && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+        log_request(exchange, sent);
     connections_phase(http->connections, exchange->fd, CONNECTION_IDLE);
     call_free(exchange->call);
     free(exchange);
@@ -357,14 +388,34 @@ static void on_end(void *context, struct MHD_Connection *connection, void **requ
     atomic_fetch_sub(&http->in_flight, 1);
 }
 
+static void on_end(void *context, struct MHD_Connection *connection, void **request,
+                   enum MHD_RequestTerminationCode code)
+{
+    struct exchange *exchange = *request;
+
+    (void)context;
+    (void)connection;
+    if (exchange == NULL)
+        return;
+    *request = NULL;
+    end_exchange(exchange, exchange->queued && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+}
+
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http *http = context;
+    struct link *link = *socket_context;
 
-    (void)socket_context;
-    if (code == MHD_CONNECTION_NOTIFY_CLOSED)
-        connections_closed(http->connections, connection_fd(connection));
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *socket_context = calloc(1, sizeof *link); /* NULL: its requests are refused */
+        return;
+    }
+    if (link != NULL && link->exchange != NULL)
+        end_exchange(link->exchange, false);
+    free(link);
+    *socket_context = NULL;
+    connections_closed(http->connections, connection_fd(connection));
 }
 
 static void on_message(void *context, const char *format, va_list args) __attribute__((format(printf, 2, 0)));

@@ -154,6 +154,40 @@ def test_clients_that_left_cost_nothing(make_server, png):
     assert working.response().status == 200 and server.ask("POST", CLASSIFY, png).status == 200
 
 
+def test_queries_of_many_fields(make_server):
+    """They are refused, counted down again, and a drain does not wait for them."""
+    server = make_server("--drain-timeout", 60, *PATIENT)
+    for fields in (257, 600, 2000):
+        for path in ("/livez", CLASSIFY, "/nope", "/"):
+            response = server.ask(path=path + "?" + "&".join(["a"] * fields))
+            assert response.status == 400 and "256" in response.json["detail"]
+    with server.connect() as connection:
+        for _ in range(3):  # more fields than the connection has memory for, behind others on the same one
+            connection.send(request(path="/livez"))
+            assert connection.response().status == 200
+        connection.send(request(path="/livez?" + "a=b&" * 2000))
+        assert connection.response().status == 400 and connection.closed()
+    until(lambda: server.metric("infomask_in_flight") == 1)  # the one that asks
+    started = time.monotonic()
+    assert server.stop() == 0 and time.monotonic() - started < 30
+
+
+def test_requests_that_the_library_cannot_hold(make_server):
+    """Its memory for a connection ends between a request's line and its head: nothing is left behind."""
+    server = make_server("--drain-timeout", 60, *PATIENT)
+    for headers in ([(f"X-{i}", "x") for i in range(900)], [("Cookie", "; ".join(f"a{i}=b" for i in range(900)))],
+                    [("X", "x" * 40000)]):
+        for _ in range(20):
+            with server.connect() as connection:
+                connection.send(request(headers=headers))
+                try:
+                    assert connection.response().status in (200, 400, 431)
+                except Closed:
+                    pass
+    until(lambda: server.metric("infomask_in_flight") == 1)
+    assert server.stop() == 0
+
+
 def test_connection_limit_is_answered(make_server):
     server = make_server("--max-connections", 8, *PATIENT)
     held = []

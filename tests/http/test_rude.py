@@ -10,13 +10,26 @@ from wire import Closed, chunked, form, request
 MIB = 1024 * 1024
 
 
-def png_header(width, height):
-    """A PNG that claims this size and holds nothing."""
+def png_of(width, height, data, interlaced=0):
+    """A grey PNG of that size with that for its image data, in blocks of 64 kB."""
     def block(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + block(b"IHDR", header) + block(b"IDAT", zlib.compress(b"\0")) + block(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, interlaced)
+    pieces = [block(b"IDAT", data[at:at + 65536]) for at in range(0, len(data), 65536)]
+    return b"\x89PNG\r\n\x1a\n" + block(b"IHDR", header) + b"".join(pieces) + block(b"IEND", b"")
+
+
+def png_header(width, height):
+    """A PNG that claims this size and holds nothing."""
+    return png_of(width, height, zlib.compress(b"\0"))
+
+
+def zeros(megabytes):
+    """So many zeros, deflated: a thousandth of that."""
+    packer = zlib.compressobj(9)
+    head, block = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH), packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + block * megabytes + packer.flush()
 
 
 def jpeg_header(width, height):
@@ -49,6 +62,17 @@ def test_images(server, png, jpeg):
     assert rude(server, b"\xff") == (415, "unsupported_format")
     assert rude(server, bytes(range(256)) * 4096)[0] == 415
     assert server.ask("POST", CLASSIFY, png).status == 200
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_png_with_image_data_behind_its_last_row(server, interlaced):
+    """2 GB of zeros behind 64 rows: no limit of pixels sees them."""
+    bomb = png_of(64, 64, zeros(2048), interlaced)
+    assert rude(server, bomb) == (422, "bad_image")
+    rows = png_of(64, 64, zlib.compress(bytes(65 * 64)))
+    assert server.ask("POST", CLASSIFY, rows).status == 200
+    assert rude(server, png_of(64, 64, zlib.compress(bytes(65 * 64 + 1)))) == (422, "bad_image")
+    assert rude(server, png_of(64, 64, zlib.compress(bytes(65 * 64)) + b"more")) == (422, "bad_image")
 
 
 def test_memory_is_flat(server, png, jpeg):

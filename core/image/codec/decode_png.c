@@ -12,7 +12,9 @@
 
 enum {
     STRIP_ROWS = 16,
-    HEAP_HEADER = 16 /* bytes before each block, holding its size */
+    HEAP_HEADER = 16, /* bytes before each block, holding its size */
+    SURPLUS = 64 * 1024, /* bytes that may be read while the last row is, beside the most that a row can take */
+    IDAT = 0x49444154
 };
 
 struct png_reader {
@@ -22,6 +24,7 @@ struct png_reader {
     struct decoding *d;
     enum infomask_status status;
     size_t offset, heap; /* bytes read; bytes that libpng holds */
+    size_t last;         /* where reading must end once the last row is asked for; 0: it was not yet */
     bool starved;        /* it asked for more than it may have */
     bool refused;        /* the system had no more */
     uint8_t *rows;       /* stored rows that cannot go straight into the image */
@@ -46,11 +49,12 @@ static void on_error(png_structp png, png_const_charp message)
     fail(r, error_set(r->d->err, INFOMASK_BAD_IMAGE, "the PNG's data is damaged"));
 }
 
-/* Damage to pixels is an error in libpng; its warnings are about what we do not read. */
+/* Of the ancillary chunks' faults nothing is read; what libpng only warns about in the image data (a wrong checksum,
+ * more data than rows) is damage. */
 static void on_warning(png_structp png, png_const_charp message)
 {
-    (void)png;
-    (void)message;
+    if (png_get_io_chunk_type(png) == IDAT)
+        on_error(png, message);
 }
 
 static void on_read(png_structp png, png_bytep to, size_t count)
@@ -59,6 +63,10 @@ static void on_read(png_structp png, png_bytep to, size_t count)
 
     if (count > r->d->size - r->offset)
         fail(r, error_set(r->d->err, INFOMASK_BAD_IMAGE, "the PNG is truncated"));
+    if (decode_expired(r->d))
+        fail(r, decode_deadline(r->d->err));
+    if (r->last != 0 && r->offset + count > r->last && png_get_io_chunk_type(png) == IDAT)
+        fail(r, error_set(r->d->err, INFOMASK_BAD_IMAGE, "the PNG's image data goes on behind its last row"));
     memcpy(to, r->d->data + r->offset, count);
     r->offset += count;
 }
@@ -131,6 +139,15 @@ static void read_row(struct png_reader *r, uint8_t *row)
     png_read_row(r->png, row, NULL);
 }
 
+/* With the last row libpng inflates whatever is left of the image data, a thousand times what there is of it at most:
+ * what a row needs must be enough.  Stored blocks take a little more than the row, chunks of few bytes each far more. */
+static void bound_surplus(struct png_reader *r)
+{
+    size_t row = png_get_rowbytes(r->png, r->info);
+
+    r->last = r->offset + 2 * row + SURPLUS;
+}
+
 static void read_rows(struct png_reader *r, int passes)
 {
     struct decoding *d = r->d;
@@ -143,8 +160,11 @@ static void read_rows(struct png_reader *r, int passes)
     for (int y = 0; y < height; y += strip) {
         int count = height - y < strip ? height - y : strip;
         for (int pass = 0; pass < passes; pass++)
-            for (int i = 0; i < count; i++)
+            for (int i = 0; i < count; i++) {
+                if (pass == passes - 1 && y + i == height - 1)
+                    bound_surplus(r);
                 read_row(r, decode_in_place(d) ? decode_row(d, 0, y + i) : r->rows + stride * (size_t)i);
+            }
         if (!decode_in_place(d))
             orientation_place(d->image, orientation, r->rows, stride, 0, y, width, count);
     }

@@ -37,18 +37,24 @@ static void join(const struct engine_model *model, struct plan *plan, int leader
     plan->steps[leader].members = members;
 }
 
-/* A table whose products' last bit depends on how they are cut keeps every step whole. */
+/* A table whose products' last bit depends on how they are cut keeps every step whole.  A projection that has joined
+ * the group before it leads none, though a depthwise convolution may follow. */
 void groups_find(const struct engine_model *model, struct plan *plan)
 {
+    int grouped = 0; /* behind the last step of the last group */
+
     for (int i = 0; i < plan->step_count; i++)
         plan->steps[i].members = 1;
     for (int i = 1; model->kernels->gemm_segments && !model->apart && i < plan->trunk; i++) {
         const struct layer *layer = layer_at(model, plan, i);
-        if (layer->way != WAY_DEPTHWISE || layer->multiplier != 1 || !leads_to_next(plan, i - 1) ||
+        int members;
+        if (i - 1 < grouped || layer->way != WAY_DEPTHWISE || layer->multiplier != 1 || !leads_to_next(plan, i - 1) ||
             !is_expansion(layer_at(model, plan, i - 1)) ||
             plan->values[plan->steps[i].x].shape.d[2] < GROUP_SIDE)
             continue;
-        join(model, plan, i - 1, leads_to_next(plan, i) && is_product(layer_at(model, plan, i + 1)) ? 3 : 2);
+        members = leads_to_next(plan, i) && is_product(layer_at(model, plan, i + 1)) ? 3 : 2;
+        join(model, plan, i - 1, members);
+        grouped = i - 1 + members;
     }
 }
 

@@ -177,15 +177,18 @@ enum infomask_status shape_of_node(const struct graph *graph, const struct graph
     return status;
 }
 
-static void input_shape(const struct engine_model *model, int h, int w, struct shape *s)
+/* Of the tensor that runs take, and of the file's own where that is the same picture as N, H, W, C. */
+static void input_shapes(const struct engine_model *model, int h, int w, struct shape *shapes)
 {
-    const struct graph_tensor *tensor = &model->graph->tensors[model->input];
+    struct shape *s = &shapes[model->input];
 
-    *s = (struct shape){.rank = tensor->rank, .d = {1, model->info.channels}};
-    if (tensor->rank == 4) {
+    *s = (struct shape){.rank = model->graph->tensors[model->input].rank, .d = {1, model->info.channels}};
+    if (s->rank == 4) {
         s->d[2] = h;
         s->d[3] = w;
     }
+    if (model->input != model->graph->input)
+        shapes[model->graph->input] = (struct shape){.rank = 4, .d = {1, h, w, model->info.channels}};
 }
 
 enum infomask_status shapes_infer(const struct engine_model *model, int h, int w, struct shape *shapes,
@@ -199,7 +202,7 @@ enum infomask_status shapes_infer(const struct engine_model *model, int h, int w
         for (int d = 0; d < shapes[i].rank; d++)
             shapes[i].d[d] = graph->tensors[i].dims[d];
     }
-    input_shape(model, h, w, &shapes[model->input]);
+    input_shapes(model, h, w, shapes);
     if (!fits(&shapes[model->input]))
         return error_set(err, INFOMASK_ARGUMENT, "an input of %d x %d does not fit the network", w, h);
     for (int i = model->first; i < graph->node_count && status == INFOMASK_OK; i++)

@@ -251,9 +251,15 @@ static void fuse_activation(struct fusion *f, int *at, bool *changed)
     *changed = true;
 }
 
+/* One input channel a group: the engine's own kernels do those, and add nothing. */
+static bool is_depthwise(const struct fusion *f, const struct graph_node *node)
+{
+    return node->op == GRAPH_CONV && node->window.groups > 1 && tensor_at(f, node->inputs[1])->dims[1] == 1;
+}
+
 static bool takes_residual(const struct fusion *f, int product)
 {
-    return product != GRAPH_NONE && is_product(node_at(f, product)) &&
+    return product != GRAPH_NONE && is_product(node_at(f, product)) && !is_depthwise(f, node_at(f, product)) &&
            graph_input(node_at(f, product), 3) == GRAPH_NONE;
 }
 

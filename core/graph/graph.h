@@ -22,7 +22,7 @@
 #define GRAPH_NONE (-1)
 
 enum graph_op {
-    GRAPH_CONV,           /* inputs x, W [M, C/groups, kh, kw], b [M] or none, residual or none */
+    GRAPH_CONV,           /* inputs x, W [M, C/groups, kh, kw], b [M] or none, residual or none (none if depthwise) */
     GRAPH_LINEAR,         /* y = x W' + b: Gemm and MatMul with a constant; x [batch, K], W [N, K], b [N] or none,
                            * residual or none */
     GRAPH_BATCH_NORM,     /* x, scale, bias, mean, variance (all [C]) */
@@ -139,7 +139,8 @@ enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_err
 enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_error *err);
 /* Conv or Linear + BatchNorm (or a constant factor or summand per channel) -> Conv or Linear, computed in double; then
  * the activation behind, and the Add of a residual of the output's shape (before the activation), join its epilogue:
- * y = activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output.
+ * y = activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output, and no
+ * residual into a depthwise convolution (one input channel a group).
  * x * sigmoid(x) becomes SILU, and the spelt-out forms of HardSigmoid and HardSwish those.  A global average whose
  * result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a global average. */
 enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err);

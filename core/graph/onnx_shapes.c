@@ -138,6 +138,14 @@ static enum infomask_status target_shape(struct onnx_import *im, const struct gr
     return INFOMASK_OK;
 }
 
+static bool has_zero(const struct onnx_ints *shape)
+{
+    for (int i = 0; i < shape->count; i++)
+        if (shape->item[i].kind == ONNX_INT_KNOWN && shape->item[i].value == 0)
+            return true;
+    return false;
+}
+
 enum infomask_status onnx_import_reshape(struct onnx_import *im)
 {
     const struct onnx_ints *shape;
@@ -151,8 +159,10 @@ enum infomask_status onnx_import_reshape(struct onnx_import *im)
         status = onnx_ints_input(im, 1, &shape);
     if (status)
         return status;
-    if (onnx_attribute_int(im, "allowzero", 0) || shape->count > GRAPH_MAX_RANK)
-        return onnx_unsupported(im, "a shape of zeros, or of more than %d dimensions", GRAPH_MAX_RANK);
+    if (shape->count > GRAPH_MAX_RANK)
+        return onnx_unsupported(im, "a shape of more than %d dimensions", GRAPH_MAX_RANK);
+    if (onnx_attribute_int(im, "allowzero", 0) && has_zero(shape))
+        return onnx_unsupported(im, "a tensor without elements");
     if (!tensor_at(im, x)->data && !keeps_batch(im, tensor_at(im, x), shape))
         return onnx_unsupported(im, "it moves the batch dimension");
     status = target_shape(im, tensor_at(im, x), shape, dims);

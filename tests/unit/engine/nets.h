@@ -178,6 +178,23 @@ static struct net blocks_net(void)
     return net;
 }
 
+/* A projection that is followed by a depthwise convolution at once (MobileNet v1, PP-LCNet): it may join one group only. */
+static struct net chain_net(void)
+{
+    struct net net = net_new(3, 4);
+
+    conv(&net, (struct conv){.c = 3, .m = 16, .k = 3, .stride = 2, .pad = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 16, .m = 16, .k = 3, .pad = 1, .groups = 16, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 16, .m = 24, .k = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 24, .m = 24, .k = 3, .pad = 1, .groups = 24, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 24, .m = 33, .k = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 33, .m = 33, .k = 3, .pad = 1, .stride = 2, .groups = 33});
+    conv(&net, (struct conv){.c = 33, .m = 20, .k = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 20, .m = 20, .k = 5, .pad = 2, .groups = 20});
+    pooled_head(&net, 20, 6);
+    return net;
+}
+
 /* dilations, groups, several outputs a channel, strided 1x1, uneven pads, SAME */
 static struct net odd_convolutions(void)
 {

@@ -146,6 +146,48 @@ static void blocks_network(void **state)
     check_everywhere(blocks_net, 56, 57);
 }
 
+static void chain_network(void **state)
+{
+    (void)state;
+    check_everywhere(chain_net, 112, 112);
+    check_everywhere(chain_net, 121, 70);
+}
+
+/* The picture turned by the file's first node: the engine takes N, H, W, C as it comes. */
+static void an_input_in_nhwc_runs(void **state)
+{
+    static const int64_t dims[4] = {-1, -1, -1, 3}, open_dims[4] = {-1, 3, -1, -1};
+    static const int to_nchw[4] = {0, 3, 1, 2};
+    enum { H = 19, W = 26, N = 3 };
+    struct net plain = build_at(residual_net, 1), turned = build_at(residual_net, 1);
+    struct graph *graph = turned.graph;
+    int input = graph_add_tensor(graph, "image", 4, dims, NULL, false), old = graph->input;
+    int last = graph_add_node(graph, GRAPH_TRANSPOSE, "turn", &input, 1, old);
+    struct graph_node turn = graph->nodes[last];
+    struct engine_model *models[2];
+    float *x, out[2][N * 10];
+    (void)state;
+
+    memcpy(graph->tensors[old].dims, open_dims, sizeof open_dims);
+    memcpy(turn.permutation, to_nchw, sizeof to_nchw);
+    memmove(graph->nodes + 1, graph->nodes, (size_t)last * sizeof turn);
+    graph->nodes[0] = turn;
+    graph->input = input;
+    models[0] = model_of(plain, kernels_best()->isa, (struct engine_options){0});
+    models[1] = model_of(turned, kernels_best()->isa, (struct engine_options){0});
+    x = random_input(N * H * W * 3);
+    for (int i = 0; i < 2; i++) {
+        struct engine_session *session = NULL;
+        assert_int_equal(engine_model_info(models[i])->channels, 3);
+        assert_int_equal(engine_session_create(&session, models[i], NULL, NULL), INFOMASK_OK);
+        memcpy(out[i], run(session, models[i], x, N, H, W, true), sizeof out[i]);
+        engine_session_free(session);
+        engine_model_free(models[i]);
+    }
+    assert_memory_equal(out[0], out[1], sizeof out[0]);
+    free(x);
+}
+
 /* Ways that were taken, and how far the transforms are from the convolutions as they stand. */
 static void dense_ways(void)
 {
@@ -541,7 +583,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(residual_network),      cmocka_unit_test(odd_convolutions_network),
-        cmocka_unit_test(dense_network),
+        cmocka_unit_test(dense_network),         cmocka_unit_test(chain_network),
+        cmocka_unit_test(an_input_in_nhwc_runs),
         cmocka_unit_test(blocks_network),        cmocka_unit_test(groups_do_not_matter),
         cmocka_unit_test(elementwise_network),   cmocka_unit_test(shuffled_network),
         cmocka_unit_test(perceptron_network),    cmocka_unit_test(threads_do_not_matter),

@@ -139,6 +139,26 @@ static void a_convolution_moves_to_where_its_residual_is_ready(void **state)
     graph_free(graph);
 }
 
+/* The kernels of depthwise convolutions add nothing. */
+static void a_depthwise_convolution_takes_no_residual(void **state)
+{
+    static const int64_t dims[4] = {C, 1, 1, 1};
+    struct graph *graph = new_graph();
+    int a = relu(graph, "a", graph->input);
+    int inputs[3] = {graph->input, graph_add_tensor(graph, NULL, 4, dims, numbers(C, 1), true), vector(graph, 2)};
+    int b = node(graph, GRAPH_CONV, "b", inputs, 3);
+    (void)state;
+    graph->nodes[graph->node_count - 1].window.groups = C;
+    output(graph, relu(graph, "y", add(graph, "sum", a, b)));
+    fuse(graph);
+    assert_int_equal(graph->node_count, 3);
+    assert_int_equal(graph->nodes[1].op, GRAPH_CONV);
+    assert_int_equal(graph_input(&graph->nodes[1], 3), GRAPH_NONE);
+    assert_int_equal(graph->nodes[2].op, GRAPH_ADD);
+    assert_int_equal(graph->nodes[2].activation, GRAPH_CLAMP);
+    graph_free(graph);
+}
+
 static void a_sum_of_one_tensor_with_itself_is_no_residual(void **state)
 {
     struct graph *graph = new_graph();
@@ -303,6 +323,7 @@ int main(void)
         cmocka_unit_test(what_is_read_elsewhere_stays),
         cmocka_unit_test(a_residual_joins_the_later_convolution),
         cmocka_unit_test(a_convolution_moves_to_where_its_residual_is_ready),
+        cmocka_unit_test(a_depthwise_convolution_takes_no_residual),
         cmocka_unit_test(a_sum_of_one_tensor_with_itself_is_no_residual),
         cmocka_unit_test(batch_norm_folds_exactly),
         cmocka_unit_test(constants_fold_and_identities_go),

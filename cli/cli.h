@@ -1,6 +1,6 @@
 /* The command line: one file per command, and what they share.
  *
- * Exit codes: 0 done, 1 failed (a sentence on standard error says why), 2 wrong usage.
+ * Exit codes: 0 done, 1 failed (a sentence on standard error says why), 2 wrong usage, 3 done, but not what --require asks.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -9,6 +9,7 @@ enum {
     CLI_DONE = 0,
     CLI_FAILED = 1,
     CLI_USAGE = 2,
+    CLI_SHORT = 3,
     CLI_CUT = 256 /* failed, and threads still work: the process ends at once, nothing is freed under them */
 };
 

@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "cli/work.h"
 
-enum { FLAG_PRETTY = 300 };
+enum { FLAG_PRETTY = 300, FLAG_REQUIRE };
 enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_JSON };
 
 static const struct cli_flag flags[] = {
@@ -12,17 +12,37 @@ static const struct cli_flag flags[] = {
      "write there: a PNG unless the name ends in .jpg, .jpeg or .json; a folder for several photos"},
     {'q', "quiet", NULL, "say nothing about pictures on standard error"},
     {FLAG_PRETTY, "pretty", NULL, "indent the JSON (as on a terminal)"},
+    {FLAG_REQUIRE, "require", "VERDICT", "exit code 3 if a photo's verdict is less: removed or weakened"},
 };
+
+struct filtering {
+    struct output output;
+    enum infomask_verdict require; /* NO_VERDICT: anything is well */
+    bool fell_short;
+};
+
+static bool take_verdict(struct filtering *filtering, const char *value)
+{
+    for (enum infomask_verdict v = INFOMASK_WEAKENED; v <= INFOMASK_REMOVED; v++)
+        if (strcmp(value, infomask_verdict_name(v)) == 0) {
+            filtering->require = v;
+            return true;
+        }
+    (void)cli_misused("filter", "--require must be removed or weakened, not \"%s\"", value);
+    return false;
+}
 
 static bool take(void *context, int letter, const char *value)
 {
-    struct output *output = context;
+    struct filtering *filtering = context;
+    if (letter == FLAG_REQUIRE)
+        return take_verdict(filtering, value);
     if (letter == 'o')
-        output->path = value;
+        filtering->output.path = value;
     else if (letter == 'q')
-        output->quiet = true;
+        filtering->output.quiet = true;
     else
-        output->pretty = true;
+        filtering->output.pretty = true;
     return true;
 }
 
@@ -51,10 +71,13 @@ static enum infomask_status write_picture(const struct work *work, const struct 
 
     for (int i = 0; status == INFOMASK_OK && i < filtered->row_count; i++) {
         const struct infomask_verification *row = &filtered->rows[i];
-        output_tell(output, "%s: %s, %.2f -> %.2f %s, %.1f %% of the picture, rounds %d%s\n", shot->path,
-                    model_label(work->model, (size_t)row->target), unit * row->pmi_before, unit * row->pmi_after,
-                    view_units_name(shot->head.units), 100 * row->area, row->passes,
-                    row->complete ? "" : ", not complete");
+        const char *verdict = infomask_verdict_name(row->after.verdict);
+        char reason[VIEW_REASON];
+        view_reason(&shot->head, row, &row->after, reason, sizeof reason);
+        output_tell(output, "%s: %s, %.2f -> %.2f %s, %.1f %% of the picture, rounds %d, %s%s%s\n", shot->path,
+                    model_label(work->model, (size_t)row->target), unit * row->pmi_before, unit * row->after.pmi_after,
+                    view_units_name(shot->head.units), 100 * row->after.area, row->passes,
+                    verdict != NULL ? verdict : "", verdict != NULL ? ": " : "", reason);
     }
     return status;
 }
@@ -76,11 +99,11 @@ static enum infomask_status write_view(const struct work *work, struct json_writ
 static enum infomask_status filter_photo(struct work *work, const struct output *output, const char *path,
                                          struct json_writer *writer, void *context, struct infomask_error *err)
 {
+    struct filtering *filtering = context;
     struct infomask_filtered filtered = {0};
     struct shot shot;
     enum infomask_status status = shot_open(work, path, true, &shot, err);
 
-    (void)context;
     if (status != INFOMASK_OK)
         return status;
     status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
@@ -88,6 +111,8 @@ static enum infomask_status filter_photo(struct work *work, const struct output 
         status = write_picture(work, output, &shot, &filtered, err);
     else if (status == INFOMASK_OK)
         status = write_view(work, writer, &shot, &filtered, err);
+    if (status == INFOMASK_OK && filtered.verdict < filtering->require)
+        filtering->fell_short = true;
     infomask_filtered_fini(&filtered);
     shot_close(&shot);
     return status;
@@ -96,17 +121,18 @@ static enum infomask_status filter_photo(struct work *work, const struct output 
 int cmd_filter(int argc, char **argv)
 {
     static const char *const extensions[] = {"png", "jpg", NULL};
-    struct output output = {0};
+    struct filtering filtering = {0};
+    struct output *output = &filtering.output;
     const struct cli_spec spec = {
         .usage = "filter [OPTION]... FILE... -o FILE",
         .about = "Removes the target object from each photo, or keeps only it, and verifies with a second pass on the\n"
-                 "very bytes that are written how much information is left.  Without --target it is the best class.",
+                 "very bytes that are written what is left of it: removed, weakened or failed.  Without --target it is the best class.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .params = TAKES_FILTER,
         .sections = " models images compute ",
         .take = take,
-        .context = &output,
+        .context = &filtering,
     };
     struct cli cli;
     struct work work;
@@ -114,14 +140,16 @@ int cmd_filter(int argc, char **argv)
 
     if (code >= 0)
         return code;
-    format = format_of(&cli, &output);
-    output.extension = extensions[format];
-    code = cli.operand_count == 0 ? cli_misused(cli.command, "which photo?") : output_open(&output, &cli);
+    format = format_of(&cli, output);
+    output->extension = extensions[format];
+    code = cli.operand_count == 0 ? cli_misused(cli.command, "which photo?") : output_open(output, &cli);
     if (code < 0)
         code = work_open(&work, &cli);
     if (code < 0) {
         work.options.filter.jpeg = format == FORMAT_JPEG;
-        code = work_files(&work, &output, filter_photo, NULL);
+        code = work_files(&work, output, filter_photo, &filtering);
+        if (code == CLI_DONE && filtering.fell_short)
+            code = CLI_SHORT;
         work_close(&work);
     }
     cli_close(&cli);

@@ -28,7 +28,7 @@ static void print_help(FILE *stream)
                           "filtered photo out.\n\nCommands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         (void)fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    (void)fprintf(stream, "\nEach has its own --help.  Exit codes: 0 done, 1 failed, 2 wrong usage.\n");
+    (void)fprintf(stream, "\nEach has its own --help.  Exit codes: 0 done, 1 failed, 2 wrong usage, 3 less than --require.\n");
 }
 
 /* OpenBLAS makes threads as it is loaded, before main, and only the environment can tell it not to.  They would be a

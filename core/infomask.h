@@ -297,38 +297,85 @@ struct infomask_filter_options {
     uint8_t color[3];    /* INFOMASK_COLOR */
     double dilate;       /* pixels at longest side 224, scaled with the photo; default 3 */
     double feather;      /* pixels; default 0 */
-    double until;        /* residual PMI in nats at which removal is complete; NAN: one round */
-    int max_passes;      /* default 3 */
+    double until;        /* residual PMI in nats at which the target counts as removed; NAN: the verdict's own rule */
+    int max_passes;      /* rounds at most; default 3 */
     double max_area;     /* default 0.6 */
     bool jpeg;           /* encode as JPEG quality 90; else PNG */
     uint64_t seed;       /* of the random control region */
 };
 struct infomask_filter_options infomask_default_filter_options(void);
 
+/* What became of a target (docs/masks.md).  REMOVED: its place says no more than what surrounds it, and the whole has
+ * lost it; WEAKENED: less is left than before and than after a random region's removal; FAILED: neither. */
+enum infomask_verdict { INFOMASK_NO_VERDICT, INFOMASK_FAILED, INFOMASK_WEAKENED, INFOMASK_REMOVED };
+const char *infomask_verdict_name(enum infomask_verdict verdict); /* "failed", ...; NULL for NO_VERDICT */
+
+/* Why it is that verdict; the numbers that it speaks of are in the verification. */
+enum infomask_reason {
+    INFOMASK_NOTHING,    /* no verdict: an empty mask, or the target was never there (pmi_before <= 0) */
+    INFOMASK_KEPT,       /* no verdict: the target was to stay */
+    INFOMASK_GONE,       /* removed: the place says no more than its surroundings, and the whole has lost it */
+    INFOMASK_UNDER_LIMIT,/* removed: at most `until` is left */
+    INFOMASK_NO_PMI,     /* removed, without a pooled head: pmi_after <= 0 */
+    INFOMASK_ROSE,       /* pmi_after is not below pmi_before */
+    INFOMASK_PLACE,      /* the place itself still tells */
+    INFOMASK_REST,       /* the rest of the photo still tells */
+    INFOMASK_FIRST,      /* the target is still the best class */
+    INFOMASK_WHOLE,      /* the whole photo still tells */
+    INFOMASK_OVER_LIMIT, /* more than `until` is left */
+    INFOMASK_NO_PLACE    /* the mask is under half a cell: there is no place to ask */
+};
+
+/* One round, as one target sees it.  region_... and context_... are the PMI of the head on the mean features of the cells
+ * under the mask, and of those beside it, in the pass of the whole photo; NAN: too few such cells, or no pooled head. */
+struct infomask_round {
+    double area, pmi_after, map_pmi_after, probability_after;
+    double region_pmi_before, region_pmi_after, context_pmi_before, context_pmi_after;
+    int rank_after;                /* 1: still the best class */
+    double random_area_pmi_after;  /* NAN: not asked for in this round */
+    enum infomask_verdict verdict;
+    enum infomask_reason reason;
+    bool returned;                 /* the round whose picture is the answer */
+};
+
+/* A cell that still tells: its pixels of the photo, and its nats in the pass of the filtered picture. */
+struct infomask_telling {
+    int row, column;
+    int x, y, width, height;
+    double information;
+};
+#define INFOMASK_TELLING 3
+
 struct infomask_verification { /* one a target; pmi as infomask_classify answers for the photo and the returned bytes */
     int target;
-    double pmi_before, pmi_after, map_pmi_before, map_pmi_after;
-    double probability_before, probability_after;
-    int rank_after; /* 1: still the best class */
-    double area, random_area_pmi_after;
-    int passes;
-    bool complete;
+    double pmi_before, map_pmi_before, probability_before;
+    struct infomask_round after; /* the round that is returned */
+    int passes;                  /* rounds made */
+    bool complete;               /* removed */
+    struct infomask_round *rounds; /* [passes]; owned */
+    /* unless it is removed: the cells with the most nats, more than 0, under the mask and beside it */
+    struct infomask_telling inside[INFOMASK_TELLING], outside[INFOMASK_TELLING];
+    int inside_count, outside_count;
 };
 
 struct infomask_filtered {
-    struct infomask_mask mask; /* the union of all rounds */
+    struct infomask_mask mask; /* of the round that is returned */
     struct infomask_encoded image;
     struct infomask_verification *rows;
     int row_count;
     double area;
     int passes;
-    bool complete;
+    enum infomask_verdict verdict; /* the worst of the rows'; none if any of them has none */
+    bool complete;                 /* all are removed */
+    bool cut_short;                /* the time was over: the best round so far */
     struct infomask_timing timing;
 };
 void infomask_filtered_fini(struct infomask_filtered *filtered);
 
-/* Masks, fills, encodes, decodes what was encoded and verifies.  mask_in: a mask of the same photo and options that the
- * caller has already (then copied), or NULL. */
+/* Masks, fills, encodes, decodes what was encoded and verifies; while the verdict is not REMOVED, further rounds follow,
+ * up to max_passes and max_area, and the best of them is the answer: by verdict, then by how little the place says beyond
+ * its surroundings, then by area.  When the photo's time is over, the best round so far is.  mask_in: a mask of the same
+ * photo and options that the caller has already (then copied), or NULL. */
 enum infomask_status infomask_filter(struct infomask_session *session, struct infomask_photo *photo,
                                      const struct infomask_classification *classification,
                                      const struct infomask_filter_options *options,

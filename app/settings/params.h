@@ -92,7 +92,7 @@ enum param_type {
       "pixels that the mask grows, for a photo of longest side 224, scaled with the photo")                           \
     X(FEATHER, "feather", NUMBER, 0, 1000, "", "0", TAKES_FILTER | TAKES_ANALYZE, "pixels of soft edge")              \
     X(UNTIL, "until", NUMBER, -1000, 1000, "", "", TAKES_FILTER | TAKES_ANALYZE,                                      \
-      "residual information, in units, at which removal is complete; by default one round")                           \
+      "residual information, in units, at which the target counts as removed; by default the verdict's own rule")                           \
     X(MAX_PASSES, "max_passes", INTEGER, 1, 10, "", "3", TAKES_FILTER | TAKES_ANALYZE, "rounds at most")              \
     X(MAX_AREA, "max_area", NUMBER, 0, 1, "", "0.6", TAKES_FILTER | TAKES_ANALYZE,                                    \
       "share of the photo over which no more is removed")                                                             \

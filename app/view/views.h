@@ -58,6 +58,11 @@ void view_filter(struct json_writer *writer, const char *key, const struct view_
                  const struct infomask_classification *classification, const struct infomask_filtered *filtered,
                  const struct infomask_encoded *mask_png);
 
+/* Why the round got its verdict: one sentence, its numbers in the head's units. */
+#define VIEW_REASON 512
+void view_reason(const struct view_head *head, const struct infomask_verification *row,
+                 const struct infomask_round *round, char *text, size_t size);
+
 /* /v1/analyze: the members of 2.1 and 2.2; `pictures` (mask, overlay, saliency, image) and, with filtered (else NULL),
  * `verification`. */
 void view_analyze(struct json_writer *writer, const char *key, const struct view_head *head,

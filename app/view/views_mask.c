@@ -1,5 +1,6 @@
 /* Maps, masks, filtered photos, and all of it in one reply. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "app/view/views_head.h"
@@ -145,27 +146,174 @@ void view_mask(struct json_writer *writer, const char *key, const struct view_he
 
 /* ---- Filtering -------------------------------------------------------------------------------------------------------- */
 
+/* What a reason's sentence speaks of. */
+struct told {
+    const char *label, *units;
+    double unit;
+};
+
+static void tell_place(const struct told *told, const struct infomask_round *round, char *text, size_t size)
+{
+    double context = isnan(round->context_pmi_after) ? 0 : round->context_pmi_after;
+
+    if (round->reason == INFOMASK_GONE)
+        (void)snprintf(text, size, "the place says no more of \"%s\" than its surroundings: %.1f beside %.1f %s",
+                       told->label, told->unit * round->region_pmi_after, told->unit * context, told->units);
+    else if (round->reason == INFOMASK_PLACE)
+        (void)snprintf(text, size, "the place itself still says \"%s\": %.1f %s, its surroundings %.1f", told->label,
+                       told->unit * round->region_pmi_after, told->units, told->unit * context);
+    else
+        (void)snprintf(text, size, "the rest of the photo still says \"%s\": %.1f %s", told->label,
+                       told->unit * context, told->units);
+}
+
+static void tell_whole(const struct told *told, const struct infomask_round *round, double before, char *text, size_t size)
+{
+    double after = told->unit * round->pmi_after;
+
+    switch (round->reason) {
+    case INFOMASK_ROSE:
+        (void)snprintf(text, size, "the photo says \"%s\" no less than before: %.1f %s, before %.1f", told->label, after,
+                       told->units, told->unit * before);
+        break;
+    case INFOMASK_FIRST:
+        (void)snprintf(text, size, "\"%s\" is still the best class: %.1f %s", told->label, after, told->units);
+        break;
+    case INFOMASK_UNDER_LIMIT:
+    case INFOMASK_OVER_LIMIT:
+        (void)snprintf(text, size, "%s than the limit is left of \"%s\": %.1f %s, in the pass of the whole photo %.1f",
+                       round->reason == INFOMASK_OVER_LIMIT ? "more" : "no more", told->label, after, told->units,
+                       told->unit * round->map_pmi_after);
+        break;
+    case INFOMASK_NO_PMI:
+        (void)snprintf(text, size, "the photo says no more of \"%s\" than the prior: %.1f %s", told->label, after,
+                       told->units);
+        break;
+    default:
+        (void)snprintf(text, size, "the photo as a whole still says \"%s\": %.1f %s, before %.1f", told->label, after,
+                       told->units, told->unit * before);
+    }
+}
+
+void view_reason(const struct view_head *head, const struct infomask_verification *row,
+                 const struct infomask_round *round, char *text, size_t size)
+{
+    struct told told = {model_label(head->model, (size_t)row->target), view_units_name(head->units),
+                        view_units_factor(head->units)};
+
+    switch (round->reason) {
+    case INFOMASK_NOTHING: (void)snprintf(text, size, "nothing to remove"); break;
+    case INFOMASK_KEPT: (void)snprintf(text, size, "the target was to be kept: nothing to judge"); break;
+    case INFOMASK_NO_PLACE:
+        (void)snprintf(text, size, "the mask covers less than half a cell of the map: there is no place to ask");
+        break;
+    case INFOMASK_GONE:
+    case INFOMASK_PLACE:
+    case INFOMASK_REST: tell_place(&told, round, text, size); break;
+    default: tell_whole(&told, round, row->pmi_before, text, size);
+    }
+}
+
+static void put_verdict(struct json_writer *writer, enum infomask_verdict verdict)
+{
+    if (verdict == INFOMASK_NO_VERDICT)
+        json_put_null(writer, "verdict");
+    else
+        json_put_string(writer, "verdict", infomask_verdict_name(verdict));
+}
+
+static void view_round(struct json_writer *writer, const struct view_head *head,
+                       const struct infomask_verification *row, const struct infomask_round *round, int number)
+{
+    double unit = view_units_factor(head->units);
+    char reason[VIEW_REASON];
+
+    view_reason(head, row, round, reason, sizeof reason);
+    json_object_open(writer, NULL);
+    json_put_int(writer, "round", number);
+    json_put_double(writer, "area", round->area);
+    json_put_double(writer, "pmi_after", unit * round->pmi_after);
+    json_put_double_or_null(writer, "map_pmi_after", unit * round->map_pmi_after);
+    json_put_double_or_null(writer, "region_pmi_after", unit * round->region_pmi_after);
+    json_put_double_or_null(writer, "context_pmi_after", unit * round->context_pmi_after);
+    json_put_double(writer, "probability_after", round->probability_after);
+    json_put_int(writer, "rank_after", round->rank_after);
+    put_verdict(writer, round->verdict);
+    json_put_string(writer, "reason", reason);
+    json_put_bool(writer, "returned", round->returned);
+    json_object_close(writer);
+}
+
+static void view_telling(struct json_writer *writer, const char *key, double unit, const struct infomask_telling *cells,
+                         int count)
+{
+    json_array_open(writer, key);
+    for (int i = 0; i < count; i++) {
+        json_object_open(writer, NULL);
+        json_put_int(writer, "row", cells[i].row);
+        json_put_int(writer, "column", cells[i].column);
+        json_array_open(writer, "box");
+        json_put_int(writer, NULL, cells[i].x);
+        json_put_int(writer, NULL, cells[i].y);
+        json_put_int(writer, NULL, cells[i].width);
+        json_put_int(writer, NULL, cells[i].height);
+        json_array_close(writer);
+        json_put_double(writer, "information", unit * cells[i].information);
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+}
+
+/* Of a removal that did not succeed, else null. */
+static void view_still_tells(struct json_writer *writer, double unit, const struct infomask_verification *row)
+{
+    bool short_of_it = row->after.verdict == INFOMASK_FAILED || row->after.verdict == INFOMASK_WEAKENED;
+
+    if (!short_of_it) {
+        json_put_null(writer, "still_tells");
+        return;
+    }
+    json_object_open(writer, "still_tells");
+    view_telling(writer, "inside", unit, row->inside, row->inside_count);
+    view_telling(writer, "outside", unit, row->outside, row->outside_count);
+    json_object_close(writer);
+}
+
 static void view_verification_row(struct json_writer *writer, const char *key, const struct view_head *head,
                                   const struct infomask_verification *row, bool with_target)
 {
+    const struct infomask_round *after = &row->after;
     double unit = view_units_factor(head->units);
+    char reason[VIEW_REASON];
 
+    view_reason(head, row, after, reason, sizeof reason);
     json_object_open(writer, key);
     if (with_target) {
         json_put_int(writer, "index", row->target);
         json_put_string(writer, "label", model_label(head->model, (size_t)row->target));
     }
-    json_put_double(writer, "pmi_before", unit * row->pmi_before);
-    json_put_double(writer, "pmi_after", unit * row->pmi_after);
-    json_put_double_or_null(writer, "map_pmi_before", unit * row->map_pmi_before);
-    json_put_double_or_null(writer, "map_pmi_after", unit * row->map_pmi_after);
-    json_put_double(writer, "probability_before", row->probability_before);
-    json_put_double(writer, "probability_after", row->probability_after);
-    json_put_int(writer, "rank_after", row->rank_after);
-    json_put_double(writer, "area", row->area);
-    json_put_double_or_null(writer, "random_area_pmi_after", unit * row->random_area_pmi_after);
-    json_put_int(writer, "passes", row->passes);
+    put_verdict(writer, after->verdict);
+    json_put_string(writer, "reason", reason);
     json_put_bool(writer, "complete", row->complete);
+    json_put_double(writer, "pmi_before", unit * row->pmi_before);
+    json_put_double(writer, "pmi_after", unit * after->pmi_after);
+    json_put_double_or_null(writer, "map_pmi_before", unit * row->map_pmi_before);
+    json_put_double_or_null(writer, "map_pmi_after", unit * after->map_pmi_after);
+    json_put_double_or_null(writer, "region_pmi_before", unit * after->region_pmi_before);
+    json_put_double_or_null(writer, "region_pmi_after", unit * after->region_pmi_after);
+    json_put_double_or_null(writer, "context_pmi_before", unit * after->context_pmi_before);
+    json_put_double_or_null(writer, "context_pmi_after", unit * after->context_pmi_after);
+    json_put_double(writer, "probability_before", row->probability_before);
+    json_put_double(writer, "probability_after", after->probability_after);
+    json_put_int(writer, "rank_after", after->rank_after);
+    json_put_double(writer, "area", after->area);
+    json_put_double_or_null(writer, "random_area_pmi_after", unit * after->random_area_pmi_after);
+    json_put_int(writer, "passes", row->passes);
+    json_array_open(writer, "rounds");
+    for (int i = 0; i < row->passes; i++)
+        view_round(writer, head, row, &row->rounds[i], i + 1);
+    json_array_close(writer);
+    view_still_tells(writer, unit, row);
     json_object_close(writer);
 }
 

@@ -63,6 +63,22 @@ enum infomask_status mask_window_pmi(const struct mask_head *head, const struct 
 /* gate = clip(win / g, 0, 1), g = min(1, log(K) / 2) nats. */
 void mask_gate(const float *win, int n, int classes, float *gate);
 
+/* ---- A place and its surroundings ---------------------------------------------------------------------------------- */
+
+/* share [rows, columns]: how much of each cell's rectangle of the picture mask [h, w] covers, 0..1 (255 is all of a
+ * pixel); the cells part the picture evenly, pixels on a border counting for both sides by their parts.  Fails only for
+ * memory. */
+enum infomask_status mask_cover(const uint8_t *mask, int h, int w, int rows, int columns, double *share,
+                                struct infomask_error *err);
+enum mask_place {
+    MASK_REGION, /* the cells under the mask, each weighted by its covered share */
+    MASK_CONTEXT /* the cells less than half covered, by their uncovered share */
+};
+#define MASK_PLACE_LEAST 0.5 /* cells: of less there is nothing to say */
+/* mean [d] of f [n, d] over the place, in double; returns the weight in cells.  Under MASK_PLACE_LEAST mean is not
+ * written. */
+double mask_place_mean(enum mask_place place, const double *share, const float *f, int n, int d, float *mean);
+
 /* ---- The graph of cells ------------------------------------------------------------------------------------------- */
 
 /* Writes one tensor's part of the cells' vectors: t [n, c] (n cells of the graph's grid), each channel

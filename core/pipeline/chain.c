@@ -582,10 +582,38 @@ static enum infomask_status chain_layers(struct chain *chain, struct infomask_ma
     return status;
 }
 
+void place_map_fini(struct place_map *place)
+{
+    free(place->owned);
+    *place = (struct place_map){0};
+}
+
+enum infomask_status place_map_copy(const struct place_map *from, struct place_map *to, struct infomask_error *err)
+{
+    size_t size = (size_t)from->rows * (size_t)from->columns * (size_t)from->d * sizeof *from->f;
+
+    *to = *from;
+    to->f = to->owned = malloc(size);
+    if (to->owned == NULL)
+        return no_memory(err);
+    memcpy(to->owned, from->f, size);
+    return INFOMASK_OK;
+}
+
+struct place_map place_map_lying(const struct infomask_session *session)
+{
+    struct engine_tap f = {0};
+
+    if (session->model->info.class_map)
+        f = engine_features(session->engine);
+    return (struct place_map){.rows = f.h, .columns = f.w, .d = f.c, .f = f.data};
+}
+
 enum infomask_status chain_run(const struct mask_plan *plan, struct infomask_map *maps, struct mask_layer *layers,
-                               struct infomask_timing *timing, struct infomask_error *err)
+                               struct place_map *place, struct infomask_timing *timing, struct infomask_error *err)
 {
     struct chain chain;
+    struct place_map lying;
     double start;
     enum infomask_status status = chain_init(&chain, plan) ? INFOMASK_OK : no_memory(err);
 
@@ -594,6 +622,9 @@ enum infomask_status chain_run(const struct mask_plan *plan, struct infomask_map
     start = pipeline_now();
     if (status == INFOMASK_OK)
         status = chain_maps(&chain, maps, err);
+    lying = place_map_lying(plan->session);
+    if (status == INFOMASK_OK && plan->keep && lying.f != NULL)
+        status = place_map_copy(&lying, place, err);
     timing->map += pipeline_now() - start;
     start = pipeline_now();
     if (status == INFOMASK_OK)

@@ -1,14 +1,11 @@
-/* Filtering: mask, grow, fill, encode; then the very bytes that will be returned are decoded and classified again, and
- * so is a control with a random region of the same area filled alike.  With a limit (`until`) further rounds map what is
- * left in the filtered picture and add to the mask.  The result is composed row by row while it is encoded: beside the
- * photo only masks of bytes and one decoded copy exist. */
+/* Filtering: mask, grow, fill, encode; then the very bytes that will be returned are decoded and asked again (verify.c),
+ * judged (verdict.c), and further rounds follow if that takes it (rounds.c).  The result is composed row by row while it
+ * is encoded: beside the photo only masks of bytes and one decoded copy exist. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/random.h"
-#include "core/image/fill.h"
-#include "core/pipeline/mask.h"
+#include "core/pipeline/filter.h"
 
 #define JPEG_QUALITY 90
 
@@ -26,45 +23,25 @@ void infomask_filtered_fini(struct infomask_filtered *filtered)
 {
     infomask_mask_fini(&filtered->mask);
     infomask_encoded_fini(&filtered->image);
+    for (int i = 0; i < filtered->row_count && filtered->rows != NULL; i++)
+        free(filtered->rows[i].rounds);
     free(filtered->rows);
     *filtered = (struct infomask_filtered){0};
 }
 
-struct filter {
-    struct infomask_session *session;
-    struct infomask_photo *photo;
-    const struct infomask_classification *before;
-    const struct infomask_filter_options *options;
-    struct infomask_filtered *out;
-    const struct image *image;
-    size_t pixels;
-    int *targets; /* [count] */
-    int count;
-    double *prior;          /* [classes] */
-    uint8_t *hole;          /* [pixels] how much of the fill a pixel is, of 255 */
-    struct infomask_photo *returned; /* what was encoded, read again */
-    struct infomask_classification after;
-    double *map_after; /* [count] */
-};
-
-static void forget_returned(struct filter *f)
-{
-    infomask_photo_close(f->returned);
-    f->returned = NULL;
-    infomask_classification_fini(&f->after);
-    f->after = (struct infomask_classification){0};
-}
-
 static void filter_fini(struct filter *f)
 {
-    forget_returned(f);
+    verify_forget(f);
+    place_map_fini(&f->place_before);
+    place_map_fini(&f->place_after);
     free(f->targets);
     free(f->prior);
     free(f->hole);
+    free(f->share);
     free(f->map_after);
 }
 
-static enum infomask_status no_memory(struct infomask_error *err)
+enum infomask_status filter_no_memory(struct infomask_error *err)
 {
     return error_set(err, INFOMASK_MEMORY, "no memory to filter the photo");
 }
@@ -116,10 +93,10 @@ static enum infomask_status mask_copy(const struct infomask_mask *from, struct i
     if (copied)
         return INFOMASK_OK;
     infomask_mask_fini(to);
-    return no_memory(err);
+    return filter_no_memory(err);
 }
 
-static double set_share(const uint8_t *hole, size_t pixels)
+double filter_area(const uint8_t *hole, size_t pixels)
 {
     size_t set = 0;
 
@@ -128,9 +105,7 @@ static double set_share(const uint8_t *hole, size_t pixels)
     return (double)set / (double)pixels;
 }
 
-/* The mask's pixels, grown and (to keep the target) turned round: what is to be filled. */
-static enum infomask_status make_hole(const struct filter *f, const uint8_t *mask, uint8_t *hole,
-                                      struct infomask_error *err)
+enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, uint8_t *hole, struct infomask_error *err)
 {
     int longest = f->image->width > f->image->height ? f->image->width : f->image->height;
     double radius = f->options->dilate * longest / WORKING_SIDE;
@@ -165,7 +140,7 @@ static enum infomask_status salient_limit(const struct filter *f, double most, f
     *limit = (float)(level + 1) / 255;
     if (status == INFOMASK_OK) {
         pixels_enlarge_fini(&enlarge);
-        status = row != NULL ? INFOMASK_OK : no_memory(err);
+        status = row != NULL ? INFOMASK_OK : filter_no_memory(err);
     }
     free(row);
     return status;
@@ -192,27 +167,27 @@ static enum infomask_status trim_mask(struct filter *f, double most, struct info
     }
     if (status == INFOMASK_OK) {
         pixels_enlarge_fini(&enlarge);
-        status = row != NULL ? paint_measure(mask, err) : no_memory(err);
+        status = row != NULL ? paint_measure(mask, err) : filter_no_memory(err);
     }
     free(row);
     return status;
 }
 
-/* The hole of the first round, within max_area: the grown mask may take the rim beyond, so the mask gets what is left. */
-static enum infomask_status first_hole(struct filter *f, struct infomask_error *err)
+/* The grown mask may take the rim over max_area, so the mask gets what is left. */
+enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *err)
 {
     double most = f->options->max_area, area;
-    enum infomask_status status = make_hole(f, f->out->mask.pixels, f->hole, err);
+    enum infomask_status status = filter_hole(f, f->out->mask.pixels, f->hole, err);
 
     if (status != INFOMASK_OK || f->options->keep)
         return status;
-    area = set_share(f->hole, f->pixels);
+    area = filter_area(f->hole, f->pixels);
     for (int tries = 0; status == INFOMASK_OK && area > f->options->max_area && tries < 8; tries++) {
         most = tries == 7 ? 0 : most * f->options->max_area / area * 0.97;
         status = trim_mask(f, most, err);
         if (status == INFOMASK_OK)
-            status = make_hole(f, f->out->mask.pixels, f->hole, err);
-        area = set_share(f->hole, f->pixels);
+            status = filter_hole(f, f->out->mask.pixels, f->hole, err);
+        area = filter_area(f->hole, f->pixels);
     }
     return status;
 }
@@ -262,7 +237,7 @@ static enum infomask_status composer_init(struct composer *c, const struct filte
     c->channels = (f->image->channels == 4 || transparent) && !options->jpeg ? 4 : 3;
     c->row = malloc((size_t)f->image->width * 3);
     if (c->row == NULL)
-        return no_memory(err);
+        return filter_no_memory(err);
     return transparent ? INFOMASK_OK
                        : fill_create(&c->fill, f->image, hole, kinds[options->fill], options->color, err);
 }
@@ -273,7 +248,7 @@ static void composer_fini(struct composer *c)
     free(c->row);
 }
 
-static enum infomask_status encode(struct filter *f, struct infomask_error *err)
+enum infomask_status filter_encode(struct filter *f, struct infomask_error *err)
 {
     struct composer c = {0};
     struct infomask_encoded *out = &f->out->image;
@@ -297,208 +272,21 @@ static enum infomask_status encode(struct filter *f, struct infomask_error *err)
     return status;
 }
 
-/* ---- Verification ------------------------------------------------------------------------------------------------- */
-
-static struct infomask_classify_options same_prior(const struct filter *f)
+enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole, struct image *image,
+                                    struct infomask_error *err)
 {
-    return (struct infomask_classify_options){.prior = {.kind = INFOMASK_PRIOR_GIVEN, .p = f->prior}};
-}
-
-static enum infomask_status map_pmi_of(struct filter *f, struct infomask_photo *photo, struct infomask_error *err)
-{
-    struct mask_plan plan = {.session = f->session, .photo = photo, .classification = f->before,
-                             .options = &f->options->mask, .targets = f->targets, .count = f->count};
-    enum infomask_status status = plan_view(&plan, err);
-
-    if (status == INFOMASK_OK)
-        status = pipeline_pass(f->session, photo, &plan.view, false, &f->out->timing, err);
-    return status == INFOMASK_OK ? plan_pmi(&plan, engine_output(f->session->engine), f->map_after, err) : status;
-}
-
-/* The returned bytes as anyone would read them. */
-static enum infomask_status verify(struct filter *f, struct infomask_error *err)
-{
-    struct infomask_limits limits = infomask_default_limits();
-    struct infomask_classify_options options = same_prior(f);
-    enum infomask_status status;
-
-    limits.expired = f->photo->limits.expired;
-    limits.deadline_context = f->photo->limits.deadline_context;
-    limits.max_pixels = f->photo->limits.max_pixels;
-    limits.max_side = f->photo->limits.max_side;
-    limits.min_side = f->photo->limits.min_side;
-    forget_returned(f);
-    status = infomask_photo_open(f->out->image.data, f->out->image.size, &limits, &f->returned, err);
-    if (status == INFOMASK_OK) {
-        infomask_photo_whole(f->returned);
-        status = infomask_classify(f->session, f->returned, &options, &f->after, err);
-    }
-    return status == INFOMASK_OK ? map_pmi_of(f, f->returned, err) : status;
-}
-
-/* A rectangle of the photo's shape and the hole's area at a random place. */
-static void random_hole(const struct filter *f, double area, uint8_t *hole)
-{
-    struct random_stream random = random_stream(f->options->seed, 0);
-    int w = f->image->width, h = f->image->height, height = (int)lrint(h * sqrt(area)), width, left, top;
-
-    height = height < 1 ? 1 : height;
-    width = (int)lrint(area * (double)w * h / height);
-    width = width < 1 ? 1 : width > w ? w : width;
-    left = (int)random_below(&random, (uint32_t)(w - width + 1));
-    top = (int)random_below(&random, (uint32_t)(h - height + 1));
-    memset(hole, 0, f->pixels);
-    for (int y = top; y < top + height; y++)
-        memset(hole + (size_t)y * (size_t)w + (size_t)left, 255, (size_t)width);
-}
-
-/* Classifies the photo with `hole` filled, without encoding it. */
-static enum infomask_status classify_control(struct filter *f, const uint8_t *hole,
-                                             struct infomask_classification *result, struct infomask_error *err)
-{
-    struct infomask_classify_options options = same_prior(f);
-    struct infomask_photo control = *f->photo;
     struct composer c = {0};
     enum infomask_status status = composer_init(&c, f, hole, err);
 
-    memset(control.scaled, 0, sizeof control.scaled);
-    control.image_info.format = IMAGE_PNG; /* no scaled decoding: the picture is at hand */
     if (status == INFOMASK_OK)
-        status = image_init(&control.scaled[8].image, f->image->width, f->image->height, c.channels, err);
+        status = image_init(image, f->image->width, f->image->height, c.channels, err);
     for (int y = 0; y < f->image->height && status == INFOMASK_OK; y++)
-        compose_row(&c, y, control.scaled[8].image.pixels + (size_t)y * (size_t)f->image->width * (size_t)c.channels);
+        compose_row(&c, y, image->pixels + (size_t)y * (size_t)f->image->width * (size_t)c.channels);
     composer_fini(&c);
-    if (status == INFOMASK_OK)
-        status = infomask_classify(f->session, &control, &options, result, err);
-    photo_forget(&control);
     return status;
 }
 
-static int rank_of(const struct infomask_classification *c, int target)
-{
-    int rank = 1;
-
-    while ((size_t)rank < c->classes && c->order[rank - 1] != target)
-        rank++;
-    return rank;
-}
-
-static void store_row(const struct filter *f, int i, const struct infomask_classification *after, double map_after,
-                      double random_after)
-{
-    int t = f->targets[i];
-
-    f->out->rows[i] = (struct infomask_verification){.target = t,
-                                                     .pmi_before = f->before->pmi[t],
-                                                     .pmi_after = after->pmi[t],
-                                                     .map_pmi_before = f->out->mask.maps[i].map_pmi,
-                                                     .map_pmi_after = map_after,
-                                                     .probability_before = exp(f->before->log_probability[t]),
-                                                     .probability_after = exp(after->log_probability[t]),
-                                                     .rank_after = rank_of(after, t),
-                                                     .area = f->out->area,
-                                                     .random_area_pmi_after = random_after,
-                                                     .passes = f->out->passes,
-                                                     .complete = isnan(f->options->until) ||
-                                                                 after->pmi[t] <= f->options->until};
-}
-
-static void all_complete(struct infomask_filtered *out)
-{
-    out->complete = true;
-    for (int i = 0; i < out->row_count; i++)
-        out->complete = out->complete && out->rows[i].complete;
-}
-
-static enum infomask_status store_rows(struct filter *f, struct infomask_error *err)
-{
-    struct infomask_classification control = {0};
-    enum infomask_status status;
-
-    photo_forget(f->returned); /* its pixels make room for the control's */
-    random_hole(f, f->out->area, f->hole);
-    status = classify_control(f, f->hole, &control, err);
-    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
-        store_row(f, i, &f->after, f->map_after[i], control.pmi[f->targets[i]]);
-    infomask_classification_fini(&control);
-    all_complete(f->out);
-    return status;
-}
-
-/* ---- Rounds ------------------------------------------------------------------------------------------------------- */
-
-/* Nothing is there: the picture as it was, through the encoder. */
-static enum infomask_status unchanged(struct filter *f, struct infomask_error *err)
-{
-    enum infomask_status status;
-
-    memset(f->hole, 0, f->pixels);
-    f->out->passes = 0;
-    f->out->area = 0;
-    status = encode(f, err);
-    if (status == INFOMASK_OK)
-        status = verify(f, err);
-    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
-        store_row(f, i, &f->after, f->map_after[i], f->after.pmi[f->targets[i]]);
-    all_complete(f->out);
-    return status;
-}
-
-static bool reached(const struct filter *f)
-{
-    for (int i = 0; i < f->count; i++)
-        if (f->after.pmi[f->targets[i]] > f->options->until)
-            return false;
-    return true;
-}
-
-/* Maps what is left and adds it to the mask; *grown false: there is no more to remove within the limits. */
-static enum infomask_status grow_mask(struct filter *f, bool *grown, struct infomask_error *err)
-{
-    struct infomask_mask_options options = f->options->mask;
-    struct infomask_mask left = {0}, *mask = &f->out->mask;
-    uint8_t *both = malloc(f->pixels);
-    enum infomask_status status;
-
-    *grown = false;
-    options.targets = f->targets;
-    options.target_count = f->count;
-    status = both == NULL ? no_memory(err) : infomask_mask(f->session, f->returned, &f->after, &options, &left, err);
-    if (status == INFOMASK_OK && !left.empty) {
-        for (size_t i = 0; i < f->pixels; i++)
-            both[i] = mask->pixels[i] | left.pixels[i];
-        *grown = memcmp(both, mask->pixels, f->pixels) != 0;
-        status = make_hole(f, both, f->hole, err);
-        *grown = *grown && set_share(f->hole, f->pixels) <= f->options->max_area;
-    }
-    if (status == INFOMASK_OK && *grown) {
-        memcpy(mask->pixels, both, f->pixels);
-        status = paint_measure(mask, err);
-    }
-    infomask_mask_fini(&left);
-    free(both);
-    return status;
-}
-
-static enum infomask_status rounds(struct filter *f, struct infomask_error *err)
-{
-    bool limit = !isnan(f->options->until) && !f->options->keep, go_on = true;
-    enum infomask_status status = first_hole(f, err);
-
-    while (go_on && status == INFOMASK_OK) {
-        f->out->area = set_share(f->hole, f->pixels);
-        f->out->passes++;
-        status = plan_expired(f->photo, err);
-        if (status == INFOMASK_OK)
-            status = encode(f, err);
-        if (status == INFOMASK_OK)
-            status = verify(f, err);
-        go_on = limit && status == INFOMASK_OK && f->out->passes < f->options->max_passes && !reached(f);
-        if (go_on)
-            status = grow_mask(f, &go_on, err);
-    }
-    return status == INFOMASK_OK ? store_rows(f, err) : status;
-}
+/* ---- The whole ---------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status filter_init(struct filter *f, struct infomask_error *err)
 {
@@ -516,7 +304,7 @@ static enum infomask_status filter_init(struct filter *f, struct infomask_error 
     f->map_after = malloc((size_t)f->count * sizeof *f->map_after);
     f->out->rows = calloc((size_t)f->count, sizeof *f->out->rows);
     if (f->targets == NULL || f->prior == NULL || f->hole == NULL || f->map_after == NULL || f->out->rows == NULL)
-        return no_memory(err);
+        return filter_no_memory(err);
     f->out->row_count = f->count;
     for (int i = 0; i < f->count; i++)
         f->targets[i] = options->target_count > 0 ? options->targets[i] : f->before->order[0];
@@ -541,14 +329,16 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
     if (mask_in != NULL)
         status = mask_copy(mask_in, &filtered->mask, err);
     else
-        status = infomask_mask(session, photo, classification, &options->mask, &filtered->mask, err);
+        status = mask_make(session, photo, classification, &options->mask, true, &filtered->mask, err);
     if (status == INFOMASK_OK)
         status = filter_init(&f, err);
     filtered->timing.mask = filtered->mask.timing.mask;
     filtered->timing.map = filtered->mask.timing.map;
     filtered->timing.network += filtered->mask.timing.network;
     if (status == INFOMASK_OK)
-        status = filtered->mask.empty ? unchanged(&f, err) : rounds(&f, err);
+        status = verify_before(&f, err);
+    if (status == INFOMASK_OK)
+        status = filtered->mask.empty ? filter_unchanged(&f, err) : filter_rounds(&f, err);
     filter_fini(&f);
     if (status != INFOMASK_OK)
         infomask_filtered_fini(filtered);

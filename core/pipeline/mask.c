@@ -30,6 +30,7 @@ void infomask_mask_fini(struct infomask_mask *mask)
         for (int i = 0; i < mask->saliency->count && mask->saliency->layers != NULL; i++)
             mask_layer_fini(&mask->saliency->layers[i]);
         free(mask->saliency->layers);
+        place_map_fini(&mask->saliency->place);
         free(mask->saliency->values);
     }
     free(mask->saliency);
@@ -48,25 +49,33 @@ enum infomask_status plan_expired(const struct infomask_photo *photo, struct inf
     return error_set(err, INFOMASK_DEADLINE, "the request's time was over before the mask was done");
 }
 
+enum infomask_status plan_pmi_of_logits(const struct mask_plan *plan, const float *logits, double *pmi,
+                                        struct infomask_error *err)
+{
+    const double *log_t = plan->classification->log_prior;
+    double *log_p = malloc(plan->session->model->info.classes * sizeof *log_p);
+    enum infomask_status status;
+
+    if (log_p == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
+    status = pipeline_posterior(plan->session->model, logits, log_t, log_p, err);
+    for (int i = 0; i < plan->count && status == INFOMASK_OK; i++)
+        pmi[i] = log_p[plan->targets[i]] - log_t[plan->targets[i]];
+    free(log_p);
+    return status;
+}
+
 enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err)
 {
     const struct infomask_model *model = plan->session->model;
-    const double *log_t = plan->classification->log_prior;
-    size_t k = model->info.classes;
-    float *logits = malloc(k * sizeof *logits);
-    double *log_p = malloc(k * sizeof *log_p);
+    float *logits = malloc(model->info.classes * sizeof *logits);
     enum infomask_status status;
 
-    if (logits == NULL || log_p == NULL) {
-        status = error_set(err, INFOMASK_MEMORY, "no memory for the mask");
-    } else {
-        pipeline_logits(model, output, logits);
-        status = pipeline_posterior(model, logits, log_t, log_p, err);
-    }
-    for (int i = 0; i < plan->count && status == INFOMASK_OK; i++)
-        pmi[i] = log_p[plan->targets[i]] - log_t[plan->targets[i]];
+    if (logits == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
+    pipeline_logits(model, output, logits);
+    status = plan_pmi_of_logits(plan, logits, pmi, err);
     free(logits);
-    free(log_p);
     return status;
 }
 
@@ -326,13 +335,13 @@ static enum infomask_status unite_saliencies(struct infomask_saliency *saliency,
     return saliency->values != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the mask");
 }
 
-enum infomask_status infomask_mask(struct infomask_session *session, struct infomask_photo *photo,
-                                   const struct infomask_classification *classification,
-                                   const struct infomask_mask_options *options, struct infomask_mask *mask,
-                                   struct infomask_error *err)
+enum infomask_status mask_make(struct infomask_session *session, struct infomask_photo *photo,
+                               const struct infomask_classification *classification,
+                               const struct infomask_mask_options *options, bool keep, struct infomask_mask *mask,
+                               struct infomask_error *err)
 {
     struct mask_plan plan = {
-        .session = session, .photo = photo, .classification = classification, .options = options};
+        .session = session, .photo = photo, .classification = classification, .options = options, .keep = keep};
     enum infomask_status status;
     double start;
 
@@ -341,7 +350,7 @@ enum infomask_status infomask_mask(struct infomask_session *session, struct info
     if (status == INFOMASK_OK)
         status = mask_init(mask, &plan, err);
     if (status == INFOMASK_OK)
-        status = chain_run(&plan, mask->maps, mask->saliency->layers, &mask->timing, err);
+        status = chain_run(&plan, mask->maps, mask->saliency->layers, &mask->saliency->place, &mask->timing, err);
     start = pipeline_now();
     if (status == INFOMASK_OK)
         status = unite_saliencies(mask->saliency, err);
@@ -353,4 +362,12 @@ enum infomask_status infomask_mask(struct infomask_session *session, struct info
     if (status != INFOMASK_OK)
         infomask_mask_fini(mask);
     return status;
+}
+
+enum infomask_status infomask_mask(struct infomask_session *session, struct infomask_photo *photo,
+                                   const struct infomask_classification *classification,
+                                   const struct infomask_mask_options *options, struct infomask_mask *mask,
+                                   struct infomask_error *err)
+{
+    return mask_make(session, photo, classification, options, false, mask, err);
 }

@@ -34,6 +34,7 @@ struct mask_plan {
     bool strokes;        /* a canvas of strokes on a flat background: window PMI averaged over each stroke */
     const int *targets;
     int count;
+    bool keep; /* the features of the pass, for who will ask the same photo again */
 };
 
 /* What a target's pixels are cut from: where `x` enlarged is at least `level` and the gate, if there is one, .5. */
@@ -49,17 +50,35 @@ struct mask_layer {
     bool strokes; /* cut by connected strokes of the photo, not by pixels */
 };
 
+/* The features of a pass over the whole photo, before the pooling. */
+struct place_map {
+    int rows, columns, d;
+    const float *f; /* [rows, columns, d]; NULL: the model has no pooled head, or they were not kept */
+    float *owned;   /* f, or NULL where they lie in the session */
+};
+
 /* The layers of all targets; kept with the mask for its pictures. */
 struct infomask_saliency {
     int h, w;      /* of values */
     float *values; /* [h, w] maximum over the targets, 0..1 */
     struct mask_layer *layers;
     int count;
+    struct place_map place; /* where the plan keeps it */
 };
 
-/* The pass and every target's chain: fills maps[i] and layers[i] for i in [0, plan->count), which are zeroed. */
+/* The pass and every target's chain: fills maps[i] and layers[i] for i in [0, plan->count), which are zeroed, and place
+ * if the plan keeps it. */
 enum infomask_status chain_run(const struct mask_plan *plan, struct infomask_map *maps, struct mask_layer *layers,
-                               struct infomask_timing *timing, struct infomask_error *err);
+                               struct place_map *place, struct infomask_timing *timing, struct infomask_error *err);
+/* Those of the session's last pass with taps, as they lie there until the next one; and a copy. */
+struct place_map place_map_lying(const struct infomask_session *session);
+enum infomask_status place_map_copy(const struct place_map *from, struct place_map *to, struct infomask_error *err);
+void place_map_fini(struct place_map *place);
+/* infomask_mask; keep: as in the plan. */
+enum infomask_status mask_make(struct infomask_session *session, struct infomask_photo *photo,
+                               const struct infomask_classification *classification,
+                               const struct infomask_mask_options *options, bool keep, struct infomask_mask *mask,
+                               struct infomask_error *err);
 void mask_layer_fini(struct mask_layer *layer);
 
 /* Occlusion (Zeiler and Fergus 2014) in nats: the PMI that is lost when a window is painted in the photo's mean colour,
@@ -85,8 +104,10 @@ enum infomask_status strokes_paint(const struct mask_plan *plan, struct infomask
 /* Only the view of the pass that makes the map. */
 enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *err);
 
-/* PMI of the targets from one row of network output under the prior asked about. */
+/* PMI of the targets from one row of network output, or of logits, under the prior asked about. */
 enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err);
+enum infomask_status plan_pmi_of_logits(const struct mask_plan *plan, const float *logits, double *pmi,
+                                        struct infomask_error *err);
 
 /* INFOMASK_DEADLINE if the photo's time is over. */
 enum infomask_status plan_expired(const struct infomask_photo *photo, struct infomask_error *err);

@@ -306,7 +306,7 @@ int cache_handle(struct server_context *server, const struct request *request, s
         return reply->status;
     }
     status = request->route->handler(server, request, reply);
-    if (status == 200)
+    if (status == 200 && !reply->transient)
         put(server->cache, key, reply, first_header);
     reply_header(reply, "Infomask-Cache", "miss");
     metrics_cache(server->metrics, false);

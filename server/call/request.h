@@ -77,7 +77,7 @@ void request_progress(const struct request *request, int done, int total);
 
 /* ---- Replies ----------------------------------------------------------------------------------------------------- */
 
-#define REPLY_MAX_HEADERS 20
+#define REPLY_MAX_HEADERS 32
 
 struct reply_header {
     const char *name; /* a literal */
@@ -100,6 +100,7 @@ struct reply {
     double queue_ms;
     struct infomask_timing timing;
     double pmi, residual; /* nats of the target, and after filtering; NAN: none */
+    bool transient;       /* another time might bring another answer: not for the cache */
     bool cached, close;   /* close: the connection ends after this reply */
 };
 

@@ -89,7 +89,8 @@ static int run_filter(struct work *work, const struct infomask_mask *mask)
         return infer_error(infer, &err);
     work->has_filtered = true;
     infer->reply->pmi = work->filtered.rows[0].pmi_before;
-    infer->reply->residual = work->filtered.rows[0].pmi_after;
+    infer->reply->residual = work->filtered.rows[0].after.pmi_after;
+    infer->reply->transient = work->filtered.cut_short;
     infer_add_timing(infer->reply, &work->filtered.timing);
     return 0;
 }
@@ -214,18 +215,43 @@ int handle_mask(struct server_context *server, const struct request *request, st
 
 /* ---- /v1/filter -------------------------------------------------------------------------------------------------- */
 
+/* A number that may not be there, as in the JSON. */
+static void number_header(struct reply *reply, const char *name, double value)
+{
+    if (isfinite(value))
+        reply_header(reply, name, "%.9g", value);
+    else
+        reply_header(reply, name, "null");
+}
+
+static void verdict_headers(struct work *work)
+{
+    const struct infomask_filtered *filtered = &work->filtered;
+    const struct infomask_round *after = &filtered->rows[0].after;
+    const char *verdict = infomask_verdict_name(filtered->verdict);
+    struct reply *reply = work->infer.reply;
+
+    reply_header(reply, "Infomask-Verdict", "%s", verdict != NULL ? verdict : "null");
+    reply_header(reply, "Infomask-Complete", "%s", filtered->complete ? "true" : "false");
+    number_header(reply, "Infomask-Region-Pmi-After", in_units(work, after->region_pmi_after));
+    number_header(reply, "Infomask-Context-Pmi-After", in_units(work, after->context_pmi_after));
+    number_header(reply, "Infomask-Probability-After", after->probability_after);
+    reply_header(reply, "Infomask-Rank-After", "%d", after->rank_after);
+    number_header(reply, "Infomask-Random-Area-Pmi-After", in_units(work, after->random_area_pmi_after));
+}
+
 static int filter_picture(struct work *work)
 {
     const struct infomask_verification *row = &work->filtered.rows[0];
     struct reply *reply = work->infer.reply;
 
     target_headers(work, row->target);
-    reply_header(reply, "Infomask-Pmi-Before", "%.9g", in_units(work, row->pmi_before));
-    reply_header(reply, "Infomask-Pmi-After", "%.9g", in_units(work, row->pmi_after));
+    number_header(reply, "Infomask-Pmi-Before", in_units(work, row->pmi_before));
+    number_header(reply, "Infomask-Pmi-After", in_units(work, row->after.pmi_after));
     reply_header(reply, "Infomask-Units", "%s", work->infer.options.bits ? "bits" : "nats");
     reply_header(reply, "Infomask-Area", "%.9g", work->filtered.area);
     reply_header(reply, "Infomask-Passes", "%d", work->filtered.passes);
-    reply_header(reply, "Infomask-Complete", "%s", work->filtered.complete ? "true" : "false");
+    verdict_headers(work);
     return reply_picture(work, &work->filtered.image);
 }
 

@@ -71,3 +71,42 @@ def test_alpha_and_the_profile_are_kept(infomask, coffee, tmp_path):
         image = Image.open(tmp_path / name)
         assert image.mode == mode and image.info["icc_profile"] == profile
     assert tuple(np.asarray(Image.open(tmp_path / "out.png"))[5, 5]) == tuple(photo[5, 5])
+
+
+def test_a_verdict_has_its_reason_and_its_rounds(filtered):
+    for answer in filtered(), filtered("--max-area=.1", "--units=bits"):
+        check = answer["verification"]
+        rounds = check["rounds"]
+        assert len(rounds) == check["passes"] and [r["round"] for r in rounds] == list(range(1, len(rounds) + 1))
+        best, = (r for r in rounds if r["returned"])
+        for name in ("verdict", "reason", "area", "pmi_after", "map_pmi_after", "region_pmi_after", "context_pmi_after",
+                     "rank_after"):
+            assert best[name] == check[name]
+        assert check["complete"] == (check["verdict"] == "removed") and answer["units"] in check["reason"]
+        assert (check["still_tells"] is None) == check["complete"]
+        unit = np.log(2) if answer["units"] == "bits" else 1
+        removed = (check["region_pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit) + .5
+                   and check["pmi_after"] <= check["pmi_before"] / 2 and check["rank_after"] > 1)
+        assert removed == check["complete"]
+    cells = check["still_tells"]["outside"]  # of a tenth where half is needed
+    assert not removed and len(cells) == 3 and cells[0]["information"] >= cells[1]["information"] > 0
+    x, y, width, height = cells[0]["box"]
+    assert 0 <= x < x + width <= 600 and 0 <= y < y + height <= 400 and width > 600 // answer["map"]["columns"] - 1
+    assert abs(x + width / 2 - (cells[0]["column"] + .5) * 600 / answer["map"]["columns"]) <= 1
+
+
+def test_there_is_no_verdict_on_what_was_not_there_or_stays(filtered):
+    absent, kept = filtered("--target=281")["verification"], filtered("--mode=keep")["verification"]
+    assert absent["verdict"] is None and absent["reason"] == "nothing to remove" and not absent["complete"]
+    assert kept["verdict"] is None and not kept["complete"] and kept["passes"] == 1
+
+
+@pytest.mark.parametrize("arguments, code", [((), 0), (("--require=removed",), 0), (("--max-area=.02",), 0),
+                                             (("--max-area=.02", "--require=removed"), 3),
+                                             (("--target=281", "--require", "weakened"), 3), (("--require=all",), 2)])
+def test_the_exit_code_is_the_verdicts_only_where_that_is_asked_for(infomask, coffee, arguments, code):
+    assert infomask("filter", "--quality=fast", coffee, "-o", "out.png", *arguments).code == code
+
+
+def test_only_filter_requires_a_verdict(infomask, coffee):
+    assert infomask("mask", "--require=removed", coffee).code == 2

@@ -247,8 +247,8 @@ static void a_filter_verifies_one_or_several(void **state)
     struct infomask_object object;
     double cells[6];
     uint8_t bytes[] = "abc";
-    struct infomask_verification rows[2] = {{.target = 2, .pmi_after = -1, .random_area_pmi_after = NAN, .rank_after = 4},
-                                            {.target = 3}};
+    struct infomask_verification rows[2] = {
+        {.target = 2, .after = {.pmi_after = -1, .random_area_pmi_after = NAN, .rank_after = 4}}, {.target = 3}};
     struct infomask_filtered filtered = {.mask = mask_of(&map, cells, &object),
                                          .image = {.data = bytes, .size = 3, .content_type = "image/png"}, .rows = rows,
                                          .row_count = 1};
@@ -262,8 +262,9 @@ static void a_filter_verifies_one_or_several(void **state)
     root = parse_view(&writer);
     assert_string_equal(json_string(json_get(root, "image")), "YWJj");
     row = json_get(root, "verification");
-    check_keys(row, "pmi_before pmi_after map_pmi_before map_pmi_after probability_before probability_after rank_after "
-                    "area random_area_pmi_after passes complete ");
+    check_keys(row, "verdict reason complete pmi_before pmi_after map_pmi_before map_pmi_after region_pmi_before "
+                    "region_pmi_after context_pmi_before context_pmi_after probability_before probability_after rank_after "
+                    "area random_area_pmi_after passes rounds still_tells ");
     assert_int_equal(json_kind(json_get(row, "random_area_pmi_after")), JSON_NULL);
     json_free(root);
     filtered.row_count = 2;

@@ -1,0 +1,332 @@
+/* The rounds of a filter: fill, ask again, judge; while the target is not removed, the next round's mask takes what still
+ * tells, and its rim where the place itself does.  The best round is the answer. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/pipeline/filter.h"
+
+#define WIDER 4 /* pixels at WORKING_SIDE that the mask grows where the place itself still tells */
+
+/* A round that was made: its picture, mask and rows. */
+struct outcome {
+    struct infomask_encoded image;
+    uint8_t *mask; /* [pixels] */
+    struct infomask_verification *rows;
+    double area, excess;
+    enum infomask_verdict verdict; /* the worst that was given */
+    bool judged, removed;          /* a verdict was asked for at all; every one given is REMOVED */
+};
+
+static void outcome_fini(struct outcome *o)
+{
+    infomask_encoded_fini(&o->image);
+    free(o->mask);
+    free(o->rows);
+    *o = (struct outcome){0};
+}
+
+/* ---- One round ---------------------------------------------------------------------------------------------------- */
+
+static void sum_up(const struct filter *f, struct outcome *o)
+{
+    o->area = f->out->area;
+    o->excess = -INFINITY;
+    o->verdict = INFOMASK_NO_VERDICT;
+    o->judged = false;
+    o->removed = true;
+    for (int i = 0; i < f->count; i++) {
+        const struct infomask_round *round = &o->rows[i].after;
+        if (!verdict_judges(f, i))
+            continue;
+        o->verdict = o->judged && o->verdict < round->verdict ? o->verdict : round->verdict;
+        o->excess = fmax(o->excess, verdict_excess(round));
+        o->removed = o->removed && round->verdict == INFOMASK_REMOVED;
+        o->judged = true;
+    }
+}
+
+static enum infomask_status control_rows(const struct filter *f, struct outcome *o, struct infomask_error *err)
+{
+    double *pmi = malloc((size_t)f->count * sizeof *pmi);
+    enum infomask_status status = pmi == NULL ? filter_no_memory(err) : verify_control(f, o->area, pmi, err);
+
+    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
+        verdict_with_control(f, i, pmi[i], &o->rows[i].after);
+    free(pmi);
+    return status;
+}
+
+static enum infomask_status first_look(struct filter *f, int i, struct infomask_verification *row,
+                                       struct infomask_error *err)
+{
+    int t = f->targets[i];
+    enum infomask_status status;
+
+    *row = (struct infomask_verification){.target = t,
+                                          .pmi_before = f->before->pmi[t],
+                                          .map_pmi_before = f->out->mask.maps[i].map_pmi,
+                                          .probability_before = exp(f->before->log_probability[t])};
+    status = verdict_row(f, i, &row->after, err);
+    if (status == INFOMASK_OK && row->after.verdict != INFOMASK_REMOVED)
+        status = verdict_telling(f, i, row, err);
+    return status;
+}
+
+/* What the picture in f->out->image has become. */
+static enum infomask_status look(struct filter *f, struct outcome *o, struct infomask_error *err)
+{
+    const struct place_map *map = &f->place_before;
+    enum infomask_status status = verify_returned(f, err);
+
+    o->rows = calloc((size_t)f->count, sizeof *o->rows);
+    if (status == INFOMASK_OK && o->rows == NULL)
+        status = filter_no_memory(err);
+    if (status == INFOMASK_OK && map->f != NULL)
+        status = mask_cover(f->hole, f->image->height, f->image->width, map->rows, map->columns, f->share, err);
+    for (int u = 0; status == INFOMASK_OK && f->options->keep && u < map->rows * map->columns; u++)
+        f->share[u] = 1 - f->share[u]; /* the hole is everything else */
+    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
+        status = first_look(f, i, &o->rows[i], err);
+    if (status != INFOMASK_OK)
+        return status;
+    photo_forget(f->returned); /* its pixels make room for the control's */
+    sum_up(f, o);
+    if (o->judged && !o->removed) {
+        status = control_rows(f, o, err);
+        sum_up(f, o);
+    }
+    return status;
+}
+
+static enum infomask_status make_round(struct filter *f, struct outcome *o, struct infomask_error *err)
+{
+    enum infomask_status status = plan_expired(f->photo, err);
+
+    verify_forget(f); /* the last round's picture, which the next one's takes the place of */
+    f->out->area = filter_area(f->hole, f->pixels);
+    if (status == INFOMASK_OK)
+        status = filter_encode(f, err);
+    return status == INFOMASK_OK ? look(f, o, err) : status;
+}
+
+/* ---- The next mask ------------------------------------------------------------------------------------------------ */
+
+static bool place_tells(const struct filter *f, const struct outcome *o)
+{
+    for (int i = 0; i < f->count; i++)
+        if (o->rows[i].after.reason == INFOMASK_PLACE)
+            return true;
+    return false;
+}
+
+/* both [pixels]: the mask so far and what is left in the filtered picture. */
+static enum infomask_status add_left(struct filter *f, uint8_t *both, struct infomask_error *err)
+{
+    struct infomask_mask_options options = f->options->mask;
+    struct infomask_mask left = {0};
+    enum infomask_status status;
+
+    options.targets = f->targets;
+    options.target_count = f->count;
+    status = infomask_mask(f->session, f->returned, &f->after, &options, &left, err);
+    memcpy(both, f->out->mask.pixels, f->pixels);
+    for (size_t i = 0; i < f->pixels && status == INFOMASK_OK && !left.empty; i++)
+        both[i] |= left.pixels[i];
+    infomask_mask_fini(&left);
+    return status;
+}
+
+/* f->hole of the next round from `mask`; *grown: it is another, and within max_area. */
+static enum infomask_status try_hole(struct filter *f, const uint8_t *mask, double area, bool *grown,
+                                     struct infomask_error *err)
+{
+    enum infomask_status status = filter_hole(f, mask, f->hole, err);
+    double next = filter_area(f->hole, f->pixels);
+
+    *grown = status == INFOMASK_OK && next > area && next <= f->options->max_area;
+    return status;
+}
+
+static enum infomask_status widen(const struct filter *f, uint8_t *mask, struct infomask_error *err)
+{
+    int longest = f->image->width > f->image->height ? f->image->width : f->image->height;
+    return pixels_dilate(mask, f->image->height, f->image->width, (double)WIDER * longest / WORKING_SIDE, 0, err);
+}
+
+/* place: it is the place itself that still tells; area: of the last hole. */
+static enum infomask_status next_mask(struct filter *f, bool place, double area, bool *grown, struct infomask_error *err)
+{
+    uint8_t *both = malloc(f->pixels), *wider = malloc(f->pixels), *mask = NULL;
+    enum infomask_status status = both == NULL || wider == NULL ? filter_no_memory(err) : add_left(f, both, err);
+
+    *grown = false;
+    if (status == INFOMASK_OK && place) {
+        memcpy(wider, both, f->pixels);
+        status = widen(f, wider, err);
+        if (status == INFOMASK_OK)
+            status = try_hole(f, wider, area, grown, err);
+        mask = wider;
+    }
+    if (status == INFOMASK_OK && !*grown) {
+        status = try_hole(f, both, area, grown, err);
+        mask = both;
+    }
+    if (status == INFOMASK_OK && *grown) {
+        memcpy(f->out->mask.pixels, mask, f->pixels);
+        status = paint_measure(&f->out->mask, err);
+    }
+    free(both);
+    free(wider);
+    return status;
+}
+
+/* ---- The best of them --------------------------------------------------------------------------------------------- */
+
+static bool is_better(const struct outcome *a, const struct outcome *b)
+{
+    if (a->verdict != b->verdict)
+        return a->verdict > b->verdict;
+    if (a->excess < b->excess || a->excess > b->excess)
+        return a->excess < b->excess;
+    return a->area < b->area;
+}
+
+/* Every round stays on the list of each row. */
+static enum infomask_status list_round(struct filter *f, const struct outcome *o, struct infomask_error *err)
+{
+    for (int i = 0; i < f->count; i++) {
+        struct infomask_verification *row = &f->out->rows[i];
+        struct infomask_round *rounds =
+            realloc(row->rounds, ((size_t)row->passes + 1) * sizeof *rounds);
+        if (rounds == NULL)
+            return filter_no_memory(err);
+        row->rounds = rounds;
+        rounds[row->passes++] = o->rows[i].after;
+    }
+    f->out->passes++;
+    return INFOMASK_OK;
+}
+
+/* The round's picture and mask become the best so far; *best_round: its place in the list. */
+static enum infomask_status keep_best(struct filter *f, struct outcome *o, struct outcome *best, int *best_round,
+                                      struct infomask_error *err)
+{
+    uint8_t *mask = best->mask != NULL ? best->mask : malloc(f->pixels);
+
+    if (mask == NULL)
+        return filter_no_memory(err);
+    best->mask = NULL;
+    outcome_fini(best);
+    *best = *o;
+    *o = (struct outcome){0};
+    best->mask = mask;
+    memcpy(mask, f->out->mask.pixels, f->pixels);
+    best->image = f->out->image;
+    f->out->image = (struct infomask_encoded){0};
+    *best_round = f->out->passes - 1;
+    return INFOMASK_OK;
+}
+
+static void fill_in(struct filter *f, const struct outcome *best, int best_round)
+{
+    struct infomask_filtered *out = f->out;
+
+    out->verdict = best->verdict;
+    out->complete = true;
+    out->area = best->area;
+    for (int i = 0; i < f->count; i++) {
+        struct infomask_verification *row = &out->rows[i];
+        struct infomask_round *rounds = row->rounds;
+        int passes = row->passes;
+        *row = best->rows[i];
+        row->rounds = rounds;
+        row->passes = passes;
+        row->after.returned = true;
+        row->complete = row->after.verdict == INFOMASK_REMOVED;
+        if (passes > 0)
+            rounds[best_round] = row->after;
+        out->complete = out->complete && row->complete;
+    }
+}
+
+static enum infomask_status give_best(struct filter *f, struct outcome *best, int best_round, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    if (isnan(best->rows[0].after.random_area_pmi_after))
+        status = control_rows(f, best, err);
+    if (status != INFOMASK_OK)
+        return status;
+    fill_in(f, best, best_round);
+    verify_forget(f);
+    infomask_encoded_fini(&f->out->image);
+    f->out->image = best->image;
+    best->image = (struct infomask_encoded){0};
+    if (memcmp(f->out->mask.pixels, best->mask, f->pixels) == 0)
+        return INFOMASK_OK;
+    memcpy(f->out->mask.pixels, best->mask, f->pixels);
+    return paint_measure(&f->out->mask, err);
+}
+
+/* All rounds; the best of them, of which there is one as soon as the first is made, into `best`. */
+static enum infomask_status make_rounds(struct filter *f, struct outcome *best, int *best_round,
+                                        struct infomask_error *err)
+{
+    struct outcome round = {0};
+    bool go_on = true, place = false;
+    double area = 0;
+    enum infomask_status status = INFOMASK_OK;
+
+    while (go_on && status == INFOMASK_OK) {
+        status = make_round(f, &round, err);
+        if (status == INFOMASK_OK)
+            status = list_round(f, &round, err);
+        if (status == INFOMASK_OK) {
+            go_on = round.judged && !round.removed && f->out->passes < f->options->max_passes;
+            place = place_tells(f, &round);
+            area = round.area;
+        }
+        if (status == INFOMASK_OK && (*best_round < 0 || is_better(&round, best)))
+            status = keep_best(f, &round, best, best_round, err);
+        outcome_fini(&round);
+        if (status == INFOMASK_OK && go_on)
+            status = next_mask(f, place, area, &go_on, err);
+    }
+    return status;
+}
+
+enum infomask_status filter_rounds(struct filter *f, struct infomask_error *err)
+{
+    struct outcome best = {0};
+    int best_round = -1;
+    enum infomask_status status = filter_first_hole(f, err);
+
+    if (status == INFOMASK_OK)
+        status = make_rounds(f, &best, &best_round, err);
+    if (status == INFOMASK_DEADLINE && best_round >= 0) {
+        f->out->cut_short = true;
+        status = INFOMASK_OK;
+    }
+    if (status == INFOMASK_OK)
+        status = give_best(f, &best, best_round, err);
+    outcome_fini(&best);
+    return status;
+}
+
+enum infomask_status filter_unchanged(struct filter *f, struct infomask_error *err)
+{
+    struct outcome only = {0};
+    enum infomask_status status;
+
+    memset(f->hole, 0, f->pixels);
+    status = filter_encode(f, err);
+    if (status == INFOMASK_OK)
+        status = look(f, &only, err);
+    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
+        only.rows[i].after.random_area_pmi_after = only.rows[i].after.pmi_after;
+    if (status == INFOMASK_OK)
+        fill_in(f, &only, -1);
+    outcome_fini(&only);
+    return status;
+}

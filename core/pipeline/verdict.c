@@ -1,0 +1,215 @@
+/* What became of a target.  PMI of the whole is not enough to judge by: a crocodile's river goes on saying "crocodile"
+ * whatever one fills in, and a smear that makes the network see a pot lowers the PMI without being the better removal.
+ * So the place and its surroundings are asked apart: removed is what the place says no more of than they do. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/pipeline/filter.h"
+
+#define MARGIN 0.5 /* nats that the place may say beyond its surroundings */
+#define LEAST_LOSS 0.5 /* of its PMI that the whole must have lost */
+
+const char *infomask_verdict_name(enum infomask_verdict verdict)
+{
+    static const char *const names[] = {NULL, "failed", "weakened", "removed"};
+    return names[verdict];
+}
+
+/* ---- Places ------------------------------------------------------------------------------------------------------- */
+
+/* PMI of the head on the mean of the place's features; NAN if the place has under half a cell. */
+static enum infomask_status place_pmi(const struct filter *f, int i, enum mask_place place, const struct place_map *map,
+                                      double *pmi, struct infomask_error *err)
+{
+    const struct infomask_model *model = f->session->model;
+    struct mask_plan plan = {.session = f->session, .photo = f->photo, .classification = f->before,
+                             .options = &f->options->mask, .targets = &f->targets[i], .count = 1};
+    size_t d = (size_t)map->d, k = model->info.classes;
+    float *mean = malloc((d + k) * sizeof *mean), *logits = mean + d;
+    enum infomask_status status = INFOMASK_OK;
+
+    if (mean == NULL)
+        return filter_no_memory(err);
+    *pmi = NAN;
+    if (mask_place_mean(place, f->share, map->f, map->rows * map->columns, map->d, mean) >= MASK_PLACE_LEAST) {
+        engine_head(model->engine, mean, logits);
+        for (size_t c = 0; c < k; c++)
+            logits[c] = (float)(logits[c] / model->temperature);
+        status = plan_pmi_of_logits(&plan, logits, pmi, err);
+    }
+    free(mean);
+    return status;
+}
+
+static enum infomask_status ask_places(const struct filter *f, int i, struct infomask_round *round,
+                                       struct infomask_error *err)
+{
+    enum infomask_status status;
+
+    round->region_pmi_before = round->region_pmi_after = round->context_pmi_before = round->context_pmi_after = NAN;
+    if (f->place_before.f == NULL)
+        return INFOMASK_OK;
+    status = place_pmi(f, i, MASK_REGION, &f->place_before, &round->region_pmi_before, err);
+    if (status == INFOMASK_OK)
+        status = place_pmi(f, i, MASK_CONTEXT, &f->place_before, &round->context_pmi_before, err);
+    if (status == INFOMASK_OK)
+        status = place_pmi(f, i, MASK_REGION, &f->place_after, &round->region_pmi_after, err);
+    if (status == INFOMASK_OK)
+        status = place_pmi(f, i, MASK_CONTEXT, &f->place_after, &round->context_pmi_after, err);
+    return status;
+}
+
+/* ---- Judging ------------------------------------------------------------------------------------------------------ */
+
+static double surroundings(const struct infomask_round *round)
+{
+    return isnan(round->context_pmi_after) ? 0 : fmax(0, round->context_pmi_after);
+}
+
+double verdict_excess(const struct infomask_round *round)
+{
+    return isnan(round->region_pmi_after) ? round->pmi_after : round->region_pmi_after - surroundings(round);
+}
+
+bool verdict_judges(const struct filter *f, int i)
+{
+    return !f->options->keep && !f->out->mask.empty && f->before->pmi[f->targets[i]] > 0;
+}
+
+/* Why the target is not removed. */
+static enum infomask_reason what_tells(const struct infomask_round *round, double before)
+{
+    if (round->pmi_after >= before)
+        return INFOMASK_ROSE;
+    if (isnan(round->region_pmi_after))
+        return INFOMASK_NO_PLACE;
+    if (verdict_excess(round) > MARGIN)
+        return INFOMASK_PLACE;
+    if (surroundings(round) > LEAST_LOSS * before)
+        return INFOMASK_REST;
+    return round->rank_after == 1 ? INFOMASK_FIRST : INFOMASK_WHOLE;
+}
+
+/* The reason tells whether it is removed. */
+static enum infomask_reason judge(const struct filter *f, const struct infomask_round *round, double before)
+{
+    double map_after = isnan(round->map_pmi_after) ? round->pmi_after : round->map_pmi_after;
+
+    if (!isnan(f->options->until)) {
+        if (round->pmi_after >= before) /* a limit above what there was is no removal */
+            return INFOMASK_ROSE;
+        return fmax(round->pmi_after, map_after) <= f->options->until ? INFOMASK_UNDER_LIMIT : INFOMASK_OVER_LIMIT;
+    }
+    if (!f->session->model->info.class_map)
+        return round->pmi_after <= 0 ? INFOMASK_NO_PMI : round->pmi_after >= before ? INFOMASK_ROSE : INFOMASK_WHOLE;
+    if (!isnan(round->region_pmi_after) && verdict_excess(round) <= MARGIN &&
+        round->pmi_after <= LEAST_LOSS * before && round->rank_after > 1)
+        return INFOMASK_GONE;
+    return what_tells(round, before);
+}
+
+static bool is_removed(enum infomask_reason reason)
+{
+    return reason == INFOMASK_GONE || reason == INFOMASK_UNDER_LIMIT || reason == INFOMASK_NO_PMI;
+}
+
+static int rank_of(const struct infomask_classification *c, int target)
+{
+    int rank = 1;
+
+    while ((size_t)rank < c->classes && c->order[rank - 1] != target)
+        rank++;
+    return rank;
+}
+
+enum infomask_status verdict_row(struct filter *f, int i, struct infomask_round *round, struct infomask_error *err)
+{
+    int t = f->targets[i];
+    enum infomask_status status;
+
+    *round = (struct infomask_round){.area = f->out->area,
+                                     .pmi_after = f->after.pmi[t],
+                                     .map_pmi_after = f->map_after[i],
+                                     .probability_after = exp(f->after.log_probability[t]),
+                                     .rank_after = rank_of(&f->after, t),
+                                     .random_area_pmi_after = NAN};
+    status = ask_places(f, i, round, err);
+    if (status == INFOMASK_OK)
+        verdict_judge(f, i, round);
+    return status;
+}
+
+void verdict_judge(const struct filter *f, int i, struct infomask_round *round)
+{
+    round->reason = f->options->keep ? INFOMASK_KEPT : INFOMASK_NOTHING;
+    if (verdict_judges(f, i))
+        round->reason = judge(f, round, f->before->pmi[f->targets[i]]);
+    round->verdict = is_removed(round->reason) ? INFOMASK_REMOVED : INFOMASK_NO_VERDICT;
+}
+
+void verdict_with_control(const struct filter *f, int i, double control, struct infomask_round *round)
+{
+    double before = f->before->pmi[f->targets[i]];
+
+    round->random_area_pmi_after = control;
+    if (verdict_judges(f, i) && round->verdict != INFOMASK_REMOVED)
+        round->verdict = round->pmi_after < before && round->pmi_after < control ? INFOMASK_WEAKENED : INFOMASK_FAILED;
+}
+
+/* ---- What still tells --------------------------------------------------------------------------------------------- */
+
+static void keep_telling(struct infomask_telling *best, int *count, const struct infomask_telling *cell)
+{
+    int at = *count;
+
+    if (cell->information <= 0)
+        return;
+    while (at > 0 && cell->information > best[at - 1].information)
+        at--;
+    if (at == INFOMASK_TELLING)
+        return;
+    *count += *count < INFOMASK_TELLING;
+    for (int i = *count - 1; i > at; i--)
+        best[i] = best[i - 1];
+    best[at] = *cell;
+}
+
+/* The pixels that a cell stands for. */
+static struct infomask_telling cell_of(const struct filter *f, int u, double information)
+{
+    const struct place_map *map = &f->place_after;
+    double height = (double)f->image->height / map->rows, width = (double)f->image->width / map->columns;
+    struct infomask_telling cell = {.row = u / map->columns, .column = u % map->columns, .information = information};
+
+    cell.x = (int)(cell.column * width);
+    cell.y = (int)(cell.row * height);
+    cell.width = (int)ceil((cell.column + 1) * width) - cell.x;
+    cell.height = (int)ceil((cell.row + 1) * height) - cell.y;
+    return cell;
+}
+
+enum infomask_status verdict_telling(struct filter *f, int i, struct infomask_verification *row,
+                                     struct infomask_error *err)
+{
+    const struct place_map *map = &f->place_after;
+    struct mask_head head = pipeline_head(f->session->model);
+    int n = map->rows * map->columns;
+    double *cells;
+
+    row->inside_count = row->outside_count = 0;
+    if (map->f == NULL)
+        return INFOMASK_OK;
+    cells = malloc((size_t)n * sizeof *cells);
+    if (cells == NULL)
+        return filter_no_memory(err);
+    mask_information(&head, f->targets[i], map->f, n, f->map_after[i], cells);
+    for (int u = 0; u < n; u++) {
+        struct infomask_telling cell = cell_of(f, u, cells[u]);
+        if (f->share[u] >= 0.5)
+            keep_telling(row->inside, &row->inside_count, &cell);
+        else
+            keep_telling(row->outside, &row->outside_count, &cell);
+    }
+    free(cells);
+    return INFOMASK_OK;
+}

@@ -1,0 +1,120 @@
+/* What is left of the targets in the picture that will be returned: the very bytes are decoded and asked again, as a
+ * classification and as a pass of the whole photo; a control with a random region of the same area filled alike says
+ * what any removal would have taken. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/random.h"
+#include "core/pipeline/filter.h"
+
+void verify_forget(struct filter *f)
+{
+    infomask_photo_close(f->returned);
+    f->returned = NULL;
+    place_map_fini(&f->place_after);
+    infomask_classification_fini(&f->after);
+    f->after = (struct infomask_classification){0};
+}
+
+static struct infomask_classify_options same_prior(const struct filter *f)
+{
+    return (struct infomask_classify_options){.prior = {.kind = INFOMASK_PRIOR_GIVEN, .p = f->prior}};
+}
+
+/* The pass of the whole photo that a mask of it is made from; pmi [count] may be NULL. */
+static enum infomask_status whole_pass(struct filter *f, struct infomask_photo *photo, double *pmi,
+                                       struct place_map *place, struct infomask_error *err)
+{
+    struct mask_plan plan = {.session = f->session, .photo = photo, .classification = f->before,
+                             .options = &f->options->mask, .targets = f->targets, .count = f->count};
+    bool head = f->session->model->info.class_map;
+    enum infomask_status status = plan_view(&plan, err);
+
+    if (status == INFOMASK_OK)
+        status = pipeline_pass(f->session, photo, &plan.view, head, &f->out->timing, err);
+    if (status == INFOMASK_OK && pmi != NULL)
+        status = plan_pmi(&plan, engine_output(f->session->engine), pmi, err);
+    if (status == INFOMASK_OK && head)
+        *place = place_map_lying(f->session);
+    return status;
+}
+
+enum infomask_status verify_before(struct filter *f, struct infomask_error *err)
+{
+    struct place_map *kept = &f->out->mask.saliency->place, lying = {0};
+    enum infomask_status status = INFOMASK_OK;
+
+    if (kept->f != NULL) {
+        f->place_before = *kept;
+        *kept = (struct place_map){0};
+    } else if (f->session->model->info.class_map) {
+        status = whole_pass(f, f->photo, NULL, &lying, err);
+        if (status == INFOMASK_OK)
+            status = place_map_copy(&lying, &f->place_before, err);
+    }
+    if (status != INFOMASK_OK || f->place_before.f == NULL)
+        return status;
+    f->share = malloc((size_t)f->place_before.rows * (size_t)f->place_before.columns * sizeof *f->share);
+    return f->share != NULL ? INFOMASK_OK : filter_no_memory(err);
+}
+
+enum infomask_status verify_returned(struct filter *f, struct infomask_error *err)
+{
+    struct infomask_limits limits = infomask_default_limits();
+    struct infomask_classify_options options = same_prior(f);
+    enum infomask_status status;
+
+    limits.expired = f->photo->limits.expired;
+    limits.deadline_context = f->photo->limits.deadline_context;
+    limits.max_pixels = f->photo->limits.max_pixels;
+    limits.max_side = f->photo->limits.max_side;
+    limits.min_side = f->photo->limits.min_side;
+    status = infomask_photo_open(f->out->image.data, f->out->image.size, &limits, &f->returned, err);
+    if (status == INFOMASK_OK) {
+        infomask_photo_whole(f->returned);
+        status = infomask_classify(f->session, f->returned, &options, &f->after, err);
+    }
+    return status == INFOMASK_OK ? whole_pass(f, f->returned, f->map_after, &f->place_after, err) : status;
+}
+
+/* A rectangle of the photo's shape and the hole's area at a random place. */
+static void random_hole(const struct filter *f, double area, uint8_t *hole)
+{
+    struct random_stream random = random_stream(f->options->seed, 0);
+    int w = f->image->width, h = f->image->height, height = (int)lrint(h * sqrt(area)), width, left, top;
+
+    height = height < 1 ? 1 : height;
+    width = (int)lrint(area * (double)w * h / height);
+    width = width < 1 ? 1 : width > w ? w : width;
+    left = (int)random_below(&random, (uint32_t)(w - width + 1));
+    top = (int)random_below(&random, (uint32_t)(h - height + 1));
+    memset(hole, 0, f->pixels);
+    for (int y = top; y < top + height; y++)
+        memset(hole + (size_t)y * (size_t)w + (size_t)left, 255, (size_t)width);
+}
+
+enum infomask_status verify_control(const struct filter *f, double area, double *pmi, struct infomask_error *err)
+{
+    struct infomask_classify_options options = same_prior(f);
+    struct infomask_classification result = {0};
+    struct infomask_photo control = *f->photo;
+    uint8_t *hole = malloc(f->pixels);
+    enum infomask_status status = INFOMASK_OK;
+
+    if (hole == NULL)
+        return filter_no_memory(err);
+    memset(control.scaled, 0, sizeof control.scaled);
+    control.image_info.format = IMAGE_PNG; /* no scaled decoding: the picture is at hand */
+    control.limits.expired = NULL;         /* the answer is made, this completes it */
+    random_hole(f, area, hole);
+    status = filter_compose(f, hole, &control.scaled[8].image, err);
+    free(hole);
+    if (status == INFOMASK_OK)
+        status = infomask_classify(f->session, &control, &options, &result, err);
+    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
+        pmi[i] = result.pmi[f->targets[i]];
+    infomask_classification_fini(&result);
+    photo_forget(&control);
+    return status;
+}

@@ -1,0 +1,215 @@
+/* Verdicts: every way in which one says no, and the places that they are judged by. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/pipeline/filter.h"
+
+/* ---- The rule, on numbers ------------------------------------------------------------------------------------------ */
+
+struct court {
+    struct infomask_model model;
+    struct infomask_session session;
+    struct infomask_filter_options options;
+    struct infomask_filtered out;
+    struct infomask_classification before;
+    double pmi[1];
+    int target;
+    struct filter f;
+};
+
+static void open_court(struct court *c)
+{
+    *c = (struct court){.pmi = {6}, .options = infomask_default_filter_options()};
+    c->model.info.class_map = true;
+    c->session.model = &c->model;
+    c->before.pmi = c->pmi;
+    c->f = (struct filter){.session = &c->session, .options = &c->options, .out = &c->out, .before = &c->before,
+                           .targets = &c->target, .count = 1};
+}
+
+static const struct infomask_round gone = {.pmi_after = 1, .map_pmi_after = 1, .rank_after = 90, .region_pmi_after = 1,
+                                           .context_pmi_after = 1.2, .random_area_pmi_after = NAN};
+
+static struct infomask_round judged(const struct court *c, struct infomask_round round, double control)
+{
+    verdict_judge(&c->f, 0, &round);
+    if (round.verdict != INFOMASK_REMOVED)
+        verdict_with_control(&c->f, 0, control, &round);
+    return round;
+}
+
+static void check(const struct court *c, struct infomask_round round, double control, enum infomask_verdict verdict,
+                  enum infomask_reason reason)
+{
+    round = judged(c, round, control);
+    assert_int_equal(round.verdict, verdict);
+    assert_int_equal(round.reason, reason);
+}
+
+static void a_verdict_says_no_in_every_way(void **state)
+{
+    struct court c;
+    struct infomask_round r;
+
+    (void)state;
+    open_court(&c);
+    check(&c, gone, 5, INFOMASK_REMOVED, INFOMASK_GONE);
+    r = gone, r.region_pmi_after = 1.71; /* half a nat over its surroundings' 1.2 */
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_PLACE);
+    r = gone, r.region_pmi_after = .51, r.context_pmi_after = -3; /* surroundings that deny it are as good as silent */
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_PLACE);
+    r.region_pmi_after = .49;
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
+    r.region_pmi_after = .51, r.context_pmi_after = NAN;
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_PLACE);
+    r = gone, r.pmi_after = 3.01;
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WHOLE);
+    check(&c, r, 3, INFOMASK_FAILED, INFOMASK_WHOLE);
+    r.context_pmi_after = 5.4;
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_REST);
+    r = gone, r.rank_after = 1;
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_FIRST);
+    r = gone, r.pmi_after = 6.5;
+    check(&c, r, 9, INFOMASK_FAILED, INFOMASK_ROSE);
+    r = gone, r.region_pmi_after = NAN;
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_NO_PLACE);
+}
+
+static void a_limit_is_held_by_the_whole_and_by_the_map(void **state)
+{
+    struct court c;
+    struct infomask_round r = gone;
+
+    (void)state;
+    open_court(&c);
+    c.options.until = 1;
+    r.region_pmi_after = 4, r.rank_after = 1; /* no matter then */
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_UNDER_LIMIT);
+    r.map_pmi_after = 1.01;
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_OVER_LIMIT);
+    r.map_pmi_after = 0, r.pmi_after = 1.01;
+    check(&c, r, .5, INFOMASK_FAILED, INFOMASK_OVER_LIMIT);
+    c.options.until = 100, r.pmi_after = 6.1; /* what rose was not removed, whatever the limit */
+    check(&c, r, 9, INFOMASK_FAILED, INFOMASK_ROSE);
+}
+
+static void without_a_pooled_head_the_whole_decides(void **state)
+{
+    struct court c;
+    struct infomask_round r = gone;
+
+    (void)state;
+    open_court(&c);
+    c.model.info.class_map = false;
+    r.region_pmi_after = r.context_pmi_after = NAN;
+    r.pmi_after = -.01;
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_NO_PMI);
+    r.pmi_after = .01;
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WHOLE);
+    check(&c, r, 0, INFOMASK_FAILED, INFOMASK_WHOLE);
+}
+
+static void there_is_no_verdict_where_nothing_was_to_be_removed(void **state)
+{
+    struct court c;
+
+    (void)state;
+    open_court(&c);
+    c.pmi[0] = 0;
+    check(&c, gone, 5, INFOMASK_NO_VERDICT, INFOMASK_NOTHING);
+    open_court(&c);
+    c.out.mask.empty = true;
+    check(&c, gone, 5, INFOMASK_NO_VERDICT, INFOMASK_NOTHING);
+    open_court(&c);
+    c.options.keep = true;
+    check(&c, gone, 5, INFOMASK_NO_VERDICT, INFOMASK_KEPT);
+}
+
+/* Whatever the numbers: a target that rose, is still first, or keeps more than half is never removed. */
+static void removed_is_never_said_of_what_is_still_there(void **state)
+{
+    struct court c;
+    uint64_t seed = 1;
+    int removed = 0;
+
+    (void)state;
+    open_court(&c);
+    for (int i = 0; i < 100000; i++) {
+        double v[5];
+        struct infomask_round r;
+        for (int k = 0; k < 5; k++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            v[k] = (double)(seed >> 40) / (1 << 24) * 12 - 4;
+        }
+        r = (struct infomask_round){.pmi_after = v[0], .map_pmi_after = v[1], .region_pmi_after = v[2],
+                                    .context_pmi_after = v[3], .rank_after = 1 + (int)fabs(v[4])};
+        r = judged(&c, r, v[1]);
+        removed += r.verdict == INFOMASK_REMOVED;
+        if (r.verdict == INFOMASK_REMOVED)
+            assert_true(r.pmi_after <= 3 && r.rank_after > 1 && r.region_pmi_after <= fmax(0, r.context_pmi_after) + .5);
+        if (r.verdict == INFOMASK_WEAKENED)
+            assert_true(r.pmi_after < 6 && r.pmi_after < r.random_area_pmi_after);
+    }
+    assert_true(removed > 1000);
+}
+
+/* ---- Places --------------------------------------------------------------------------------------------------------- */
+
+/* Cells that part pixels: against a picture enlarged until they do not. */
+static void shares_of_cells_are_exact(void **state)
+{
+    enum { H = 13, W = 17, ROWS = 5, COLUMNS = 7 };
+    uint8_t mask[H * W];
+    double share[ROWS * COLUMNS], want[ROWS * COLUMNS] = {0}, mean = 0, sum = 0;
+    struct infomask_error err;
+
+    (void)state;
+    for (int i = 0; i < H * W; i++)
+        mask[i] = (uint8_t)(i * 37 % 5 == 0 ? 255 : i * 13 % 7 == 0 ? 100 : 0);
+    assert_int_equal(mask_cover(mask, H, W, ROWS, COLUMNS, share, &err), INFOMASK_OK);
+    for (int y = 0; y < H * ROWS; y++)
+        for (int x = 0; x < W * COLUMNS; x++)
+            want[y / H * COLUMNS + x / W] += mask[y / ROWS * W + x / COLUMNS] / 255.0 / (H * W);
+    for (int u = 0; u < ROWS * COLUMNS; u++) {
+        assert_true(fabs(share[u] - want[u]) < 1e-12);
+        mean += share[u] / (ROWS * COLUMNS);
+    }
+    for (int i = 0; i < H * W; i++)
+        sum += mask[i] / 255.0 / (H * W);
+    assert_true(fabs(mean - sum) < 1e-12);
+}
+
+static void places_weigh_their_cells(void **state)
+{
+    enum { N = 6, D = 19 };
+    static const double share[N] = {0, .25, .5, .75, 1, .1};
+    float f[N * D], region[D], context[D];
+
+    (void)state;
+    for (int i = 0; i < N * D; i++)
+        f[i] = (float)((i * 29 % 31) - 15) / 8;
+    assert_true(fabs(mask_place_mean(MASK_REGION, share, f, N, D, region) - 2.6) < 1e-12);
+    assert_true(fabs(mask_place_mean(MASK_CONTEXT, share, f, N, D, context) - 2.65) < 1e-12);
+    for (int j = 0; j < D; j++) {
+        double r = 0, c = (double)f[j] + .75 * (double)f[D + j] + .9 * (double)f[5 * D + j];
+        for (int u = 0; u < N; u++)
+            r += share[u] * (double)f[u * D + j];
+        assert_true(fabs((double)region[j] - r / 2.6) < 1e-6 && fabs((double)context[j] - c / 2.65) < 1e-6);
+    }
+    assert_true(mask_place_mean(MASK_REGION, (double[]){.2, .1, .1, .09, 0, 0}, f, N, D, region) < MASK_PLACE_LEAST);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_verdict_says_no_in_every_way),
+        cmocka_unit_test(a_limit_is_held_by_the_whole_and_by_the_map),
+        cmocka_unit_test(without_a_pooled_head_the_whole_decides),
+        cmocka_unit_test(there_is_no_verdict_where_nothing_was_to_be_removed),
+        cmocka_unit_test(removed_is_never_said_of_what_is_still_there),
+        cmocka_unit_test(shares_of_cells_are_exact),
+        cmocka_unit_test(places_weigh_their_cells),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,10 +1,12 @@
 /* infomask filter: what /v1/filter answers, for files. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "app/settings/files.h"
 #include "cli/cli.h"
 #include "cli/work.h"
 
-enum { FLAG_PRETTY = 300, FLAG_REQUIRE };
+enum { FLAG_PRETTY = 300, FLAG_REQUIRE, FLAG_MASK };
 enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_JSON };
 
 static const struct cli_flag flags[] = {
@@ -12,6 +14,7 @@ static const struct cli_flag flags[] = {
      "write there: a PNG unless the name ends in .jpg, .jpeg or .json; a folder for several photos"},
     {'q', "quiet", NULL, "say nothing about pictures on standard error"},
     {FLAG_PRETTY, "pretty", NULL, "indent the JSON (as on a terminal)"},
+    {FLAG_MASK, "mask", "FILE", "a mask of one's own for one photo: a picture of its size, not black where the target is"},
     {FLAG_REQUIRE, "require", "VERDICT", "exit code 3 if a photo's verdict is less: removed or weakened"},
 };
 
@@ -19,6 +22,8 @@ struct filtering {
     struct output output;
     enum infomask_verdict require; /* NO_VERDICT: anything is well */
     bool fell_short;
+    const char *mask; /* a file */
+    uint8_t *own;     /* its pixels */
 };
 
 static bool take_verdict(struct filtering *filtering, const char *value)
@@ -37,7 +42,9 @@ static bool take(void *context, int letter, const char *value)
     struct filtering *filtering = context;
     if (letter == FLAG_REQUIRE)
         return take_verdict(filtering, value);
-    if (letter == 'o')
+    if (letter == FLAG_MASK)
+        filtering->mask = value;
+    else if (letter == 'o')
         filtering->output.path = value;
     else if (letter == 'q')
         filtering->output.quiet = true;
@@ -96,6 +103,24 @@ static enum infomask_status write_view(const struct work *work, struct json_writ
     return status;
 }
 
+/* The user's own mask becomes the photo's. */
+static enum infomask_status take_mask(struct work *work, struct filtering *filtering, const struct shot *shot,
+                                      struct infomask_error *err)
+{
+    char *bytes = NULL;
+    size_t size;
+    enum infomask_status status = file_read(filtering->mask, work->cli->config.max_body, &bytes, &size, err);
+
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.120s", filtering->mask);
+    else
+        status = infomask_own_mask(shot->photo, bytes, size, &filtering->own, err);
+    free(bytes);
+    if (status == INFOMASK_OK)
+        param_options_mask(&work->options, &work->cli->params, filtering->own);
+    return status;
+}
+
 static enum infomask_status filter_photo(struct work *work, const struct output *output, const char *path,
                                          struct json_writer *writer, void *context, struct infomask_error *err)
 {
@@ -106,7 +131,10 @@ static enum infomask_status filter_photo(struct work *work, const struct output 
 
     if (status != INFOMASK_OK)
         return status;
-    status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
+    if (filtering->mask != NULL)
+        status = take_mask(work, filtering, &shot, err);
+    if (status == INFOMASK_OK)
+        status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
     if (status == INFOMASK_OK && output->extension != NULL)
         status = write_picture(work, output, &shot, &filtered, err);
     else if (status == INFOMASK_OK)
@@ -114,8 +142,24 @@ static enum infomask_status filter_photo(struct work *work, const struct output 
     if (status == INFOMASK_OK && filtered.verdict < filtering->require)
         filtering->fell_short = true;
     infomask_filtered_fini(&filtered);
+    free(filtering->own);
+    filtering->own = NULL;
     shot_close(&shot);
     return status;
+}
+
+/* -1 to go on, else the exit code. */
+static int check_use(const struct cli *cli, const struct filtering *filtering)
+{
+    struct infomask_error err;
+
+    if (cli->operand_count == 0)
+        return cli_misused(cli->command, "which photo?");
+    if (filtering->mask == NULL)
+        return -1;
+    if (cli->operand_count > 1)
+        return cli_misused(cli->command, "--mask is for one photo, not for %d", cli->operand_count);
+    return params_check_mask(&cli->params, &err) == INFOMASK_OK ? -1 : cli_misused(cli->command, "%s", err.text);
 }
 
 int cmd_filter(int argc, char **argv)
@@ -142,7 +186,9 @@ int cmd_filter(int argc, char **argv)
         return code;
     format = format_of(&cli, output);
     output->extension = extensions[format];
-    code = cli.operand_count == 0 ? cli_misused(cli.command, "which photo?") : output_open(output, &cli);
+    code = check_use(&cli, &filtering);
+    if (code < 0)
+        code = output_open(output, &cli);
     if (code < 0)
         code = work_open(&work, &cli);
     if (code < 0) {

@@ -188,7 +188,8 @@ enum infomask_threshold_rule {
     INFOMASK_THRESHOLD_MAX,   /* value: share of the maximum, of the saliency */
     INFOMASK_THRESHOLD_NATS,  /* value: nats per cell */
     INFOMASK_THRESHOLD_SHARE, /* value: share of the positive information */
-    INFOMASK_THRESHOLD_WINDOW /* window PMI > 0 */
+    INFOMASK_THRESHOLD_WINDOW, /* window PMI > 0 */
+    INFOMASK_THRESHOLD_GIVEN   /* only in results: the mask was the caller's */
 };
 
 struct infomask_mask_options {
@@ -204,6 +205,9 @@ struct infomask_mask_options {
     bool threshold_given; /* false: the model folder's rule */
     double min_evidence;  /* nats; NAN: the model's */
     int occlusion_window, occlusion_stride; /* pixels of the view; 0: a quarter and an eighth of its side */
+    /* [height, width] of the photo, not 0 where the target is: a mask of the caller's own, taken as it is.  No evidence is
+     * asked for, nothing is refined; a filter makes one round of it, whatever its area.  NULL: the chain makes one */
+    const uint8_t *given;
 };
 struct infomask_mask_options infomask_default_mask_options(void);
 
@@ -247,6 +251,11 @@ enum infomask_status infomask_mask(struct infomask_session *session, struct info
                                    const struct infomask_classification *classification,
                                    const struct infomask_mask_options *options, struct infomask_mask *mask,
                                    struct infomask_error *err);
+
+/* A mask of somebody's own for this photo, from a picture of the same size as shown: pixels [height, width] (malloc'ed) is
+ * 255 where it is neither black nor transparent, else 0.  ARGUMENT, with both sizes, for another size. */
+enum infomask_status infomask_own_mask(const struct infomask_photo *photo, const void *bytes, size_t size,
+                                       uint8_t **pixels, struct infomask_error *err);
 
 /* The largest square side that `resolution` may ask of this model. */
 int infomask_largest_resolution(struct infomask_model *model, const struct infomask_photo *photo);
@@ -299,7 +308,7 @@ struct infomask_filter_options {
     double feather;      /* pixels; default 0 */
     double until;        /* residual PMI in nats at which the target counts as removed; NAN: the verdict's own rule */
     int max_passes;      /* rounds at most; default 3 */
-    double max_area;     /* default 0.6 */
+    double max_area;     /* default 0.6; a mask that is given may have more */
     bool jpeg;           /* encode as JPEG quality 90; else PNG */
     uint64_t seed;       /* of the random control region */
 };

@@ -170,3 +170,22 @@ void param_options_fini(struct param_options *options)
     free(options->prior_values);
     options->prior_values = NULL;
 }
+
+enum infomask_status params_check_mask(const struct params *params, struct infomask_error *err)
+{
+    static const enum param_id makers[] = {PARAM_ID_QUALITY,      PARAM_ID_THRESHOLD, PARAM_ID_REFINE,
+                                           PARAM_ID_MIN_EVIDENCE, PARAM_ID_UNTIL,     PARAM_ID_MAX_PASSES};
+
+    for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++)
+        if (params->value[makers[i]].given)
+            return error_set(err, INFOMASK_ARGUMENT, "%s cannot stand beside a mask of your own, which is taken as it is",
+                             param_info(makers[i])->name);
+    return INFOMASK_OK;
+}
+
+void param_options_mask(struct param_options *options, const struct params *params, const uint8_t *pixels)
+{
+    options->filter.mask.given = pixels;
+    if (!params->value[PARAM_ID_DILATE].given)
+        options->filter.dilate = 0;
+}

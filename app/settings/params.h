@@ -171,4 +171,11 @@ enum param_failure param_options_init(struct param_options *options, const struc
     __attribute__((warn_unused_result));
 void param_options_fini(struct param_options *options);
 
+/* ARGUMENT, with a sentence, if a parameter was given that says how a mask is to be made: it cannot stand beside a mask
+ * of one's own. */
+enum infomask_status params_check_mask(const struct params *params, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* pixels: borrowed. */
+void param_options_mask(struct param_options *options, const struct params *params, const uint8_t *pixels);
+
 #endif

@@ -101,6 +101,7 @@ void view_models_changes(struct json_writer *writer, const struct models_changes
     X(TOO_MANY_PIXELS, 413, "too_many_pixels", "Too many pixels")                   \
     X(UNSUPPORTED_FORMAT, 415, "unsupported_format", "Unsupported format")          \
     X(BAD_IMAGE, 422, "bad_image", "Bad image")                                     \
+    X(BAD_MASK, 422, "bad_mask", "Bad mask")                                        \
     X(NO_CLASS_MAP, 422, "no_class_map", "No class map")                            \
     X(NO_NOISE, 422, "no_noise", "No noise")                                        \
     X(RATE_LIMITED, 429, "rate_limited", "Rate limited")                            \

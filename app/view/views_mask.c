@@ -7,7 +7,7 @@
 
 /* in the order of enum infomask_method and of enum infomask_threshold_rule */
 static const char *const methods[] = {"infocam", "cam", "infocam+", "gradcam++", "layercam", "occlusion"};
-static const char *const rules[] = {"auto", "otsu", "max", "nats", "share", "window"};
+static const char *const rules[] = {"auto", "otsu", "max", "nats", "share", "window", "given"};
 
 /* infoCAM's cells are nats, and so is what occlusion takes away; the others are activations in a unit of their own */
 static double cell_unit(const struct view_head *head, enum infomask_method method)

@@ -560,7 +560,7 @@ static enum infomask_status chain_layers(struct chain *chain, struct infomask_ma
     enum infomask_status status = INFOMASK_OK;
 
     for (int i = 0; i < plan->count; i++) {
-        layers[i].empty = !has_evidence(plan, &maps[i]);
+        layers[i].empty = plan->options->given != NULL || !has_evidence(plan, &maps[i]);
         any = any || !layers[i].empty;
     }
     if (any && refine) {

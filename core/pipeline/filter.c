@@ -179,7 +179,7 @@ enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *
     double most = f->options->max_area, area;
     enum infomask_status status = filter_hole(f, f->out->mask.pixels, f->hole, err);
 
-    if (status != INFOMASK_OK || f->options->keep)
+    if (status != INFOMASK_OK || f->options->keep || f->options->mask.given != NULL)
         return status;
     area = filter_area(f->hole, f->pixels);
     for (int tries = 0; status == INFOMASK_OK && area > f->options->max_area && tries < 8; tries++) {

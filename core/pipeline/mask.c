@@ -208,7 +208,9 @@ static enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_e
     double folder = model->spec.mask_min_evidence;
 
     plan->rule = INFOMASK_THRESHOLD_AUTO;
-    if (options->threshold_given) {
+    if (options->given != NULL) {
+        plan->rule = INFOMASK_THRESHOLD_GIVEN;
+    } else if (options->threshold_given) {
         plan->rule = options->threshold;
         plan->rule_value = options->threshold_value;
     } else {
@@ -356,7 +358,7 @@ enum infomask_status mask_make(struct infomask_session *session, struct infomask
         status = unite_saliencies(mask->saliency, err);
     if (status == INFOMASK_OK) {
         mask->threshold = mask->saliency->layers[0].threshold;
-        status = paint_mask(&plan, mask, err);
+        status = options->given != NULL ? own_mask_paint(&plan, mask, err) : paint_mask(&plan, mask, err);
     }
     mask->timing.mask += pipeline_now() - start;
     if (status != INFOMASK_OK)

@@ -92,6 +92,8 @@ enum infomask_status paint_guide(const struct mask_plan *plan, int h, int w, flo
                                  struct infomask_timing *timing, struct infomask_error *err);
 /* Cuts mask->pixels from the layers, finds the objects and the shares. */
 enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
+/* mask->pixels are those that were given. */
+enum infomask_status own_mask_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
 /* Objects, area and share anew from mask->pixels. */
 enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_error *err);
 /* Is the photo strokes on a flat background?  Then marks [height, width] (may be NULL) is MASK_STROKE on the strokes

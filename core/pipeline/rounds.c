@@ -283,7 +283,8 @@ static enum infomask_status make_rounds(struct filter *f, struct outcome *best, 
         if (status == INFOMASK_OK)
             status = list_round(f, &round, err);
         if (status == INFOMASK_OK) {
-            go_on = round.judged && !round.removed && f->out->passes < f->options->max_passes;
+            go_on = round.judged && !round.removed && f->out->passes < f->options->max_passes &&
+                    f->options->mask.given == NULL;
             place = place_tells(f, &round);
             area = round.area;
         }

@@ -128,6 +128,10 @@ static bool make_key(const struct request *request, const struct model *model, c
     sha256_bytes(request->uploads[0].data, request->uploads[0].size, photo);
     (void)fprintf(out, "%d %016llx %016llx %s\n", (int)request->route->id, (unsigned long long)model_serial(model),
                   (unsigned long long)request->client_hash, photo);
+    if (request->mask != NULL) {
+        sha256_bytes(request->mask->data, request->mask->size, photo);
+        (void)fprintf(out, "mask %s\n", photo);
+    }
     put_text(out, request->accept);
     for (int i = 0; i < PARAM_COUNT; i++) {
         (void)fprintf(out, "%d ", params->value[i].given);

@@ -414,13 +414,29 @@ static bool is_upload(const struct part *part)
     return part->file_name != NULL || strcmp(part->name, "image") == 0 || strcmp(part->name, "file") == 0;
 }
 
+/* slot: where the mask's upload may lie. */
+static int take_mask(struct call *call, const struct part *part, struct upload *slot)
+{
+    if (call->request.mask != NULL)
+        return reply_problem(&call->reply, &call->request, VIEW_BAD_PARAMETER, "mask is given twice");
+    *slot = (struct upload){part->data, part->size, part->name, part->file_name};
+    call->request.mask = slot;
+    return 0;
+}
+
 static int take_parts(struct call *call, struct part *parts, int count)
 {
     struct request *request = &call->request;
     struct infomask_error err;
+    int status;
 
     for (int i = 0; i < count; i++) {
         struct part *part = &parts[i];
+        if ((call->match.route->flags & ROUTE_MASK) && strcmp(part->name, "mask") == 0) {
+            if ((status = take_mask(call, part, &call->uploads[count])) != 0)
+                return status;
+            continue;
+        }
         if (is_upload(part)) {
             call->uploads[request->upload_count++] = (struct upload){part->data, part->size, part->name, part->file_name};
             continue;
@@ -471,7 +487,7 @@ static int take_form(struct call *call)
     struct part *parts = calloc((size_t)limit, sizeof *parts);
     struct infomask_error err;
 
-    call->uploads = calloc((size_t)limit, sizeof *call->uploads);
+    call->uploads = calloc((size_t)limit + 1, sizeof *call->uploads); /* and one for a mask */
     if (parts == NULL || call->uploads == NULL)
         status = reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
     else if (multipart_parse(call->request.content_type, call->body, call->body_size, parts, limit, &count, &err) !=

@@ -233,6 +233,15 @@ static void put_parameters(struct json_writer *w, const struct route *route)
 
 /* ---- Bodies ------------------------------------------------------------------------------------------------------ */
 
+static void put_mask(struct json_writer *w)
+{
+    json_object_open(w, "mask");
+    json_put_string(w, "description", "a mask of one's own: an image of the photo's size, not black where the target is");
+    json_put_string(w, "type", "string");
+    json_put_string(w, "contentMediaType", "application/octet-stream");
+    json_object_close(w);
+}
+
 static void put_form(struct json_writer *w, const struct route *route)
 {
     json_object_open(w, "multipart/form-data");
@@ -246,6 +255,8 @@ static void put_form(struct json_writer *w, const struct route *route)
         json_put_string(w, "type", "string");
         json_put_string(w, "contentMediaType", "application/octet-stream");
         json_object_close(w);
+        if (route->flags & ROUTE_MASK)
+            put_mask(w);
         json_object_close(w);
         json_array_open(w, "required");
         json_put_string(w, NULL, "image");

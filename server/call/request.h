@@ -56,6 +56,7 @@ struct request {
     struct params params;
     const struct upload *uploads;           /* in the order of the body; none of them empty for ROUTE_UPLOAD */
     int upload_count;
+    const struct upload *mask;              /* a mask of the client's own; NULL: none */
     const char *body;                       /* the raw body, not for multipart; NULL: none */
     size_t body_size;
     char id[REQUEST_ID_SIZE];               /* X-Request-Id */

@@ -19,7 +19,8 @@ enum route_flag {
     ROUTE_ASYNC = 64,     /* Prefer: respond-async is honoured */
     ROUTE_V2 = 128,       /* errors in the form of protocol v2 */
     ROUTE_PAGES = 256,    /* files for browsers: whatever Accept and the query say */
-    ROUTE_CACHE = 512     /* its answers may be kept */
+    ROUTE_CACHE = 512,    /* its answers may be kept */
+    ROUTE_MASK = 1024     /* a form's part named mask is a mask of the client's own */
 };
 
 #define UPLOADS (METHOD_POST | METHOD_PUT)
@@ -34,10 +35,10 @@ enum route_flag {
       handle_classify, TAKES_CLASSIFY, "Class probabilities and information")                                                          \
     X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE, handle_mask, TAKES_MASK,              \
       "Where the information about the target class is")                                                              \
-    X(FILTER, UPLOADS, "/v1/filter", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE, handle_filter,      \
+    X(FILTER, UPLOADS, "/v1/filter", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE | ROUTE_MASK, handle_filter,      \
       TAKES_FILTER,                                                                                                   \
       "The photo with the target object removed, or only it kept, verified")                                          \
-    X(ANALYZE, UPLOADS, "/v1/analyze", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE, handle_analyze, TAKES_ANALYZE,  \
+    X(ANALYZE, UPLOADS, "/v1/analyze", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_MASK, handle_analyze, TAKES_ANALYZE,  \
       "Classification and mask in one reply")                                                                         \
     X(MODELS, METHOD_GET, "/v1/models", INFER, 0, handle_models, TAKES_NOTHING, "The models that can be asked")       \
     X(RELOAD, METHOD_POST, "/v1/models/reload", ADMIN, ROUTE_JOB, handle_reload, TAKES_NOTHING,                       \

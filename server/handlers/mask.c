@@ -13,6 +13,7 @@ struct work {
     struct infomask_mask mask;
     struct infomask_filtered filtered;
     bool masked, has_filtered;
+    uint8_t *own; /* the client's mask */
     struct infomask_encoded mask_png, pictures[4];
     struct view_picture views[4];
     size_t picture_count;
@@ -26,6 +27,26 @@ static const struct infomask_photo_info *photo_info(const struct work *work)
 static double in_units(const struct work *work, double nats)
 {
     return nats * view_units_factor(work->infer.options.bits ? VIEW_BITS : VIEW_NATS);
+}
+
+/* The client's own mask; what is wrong with it is no fault of the photo's. */
+static int take_mask(struct work *work, const struct request *request)
+{
+    struct infer *infer = &work->infer;
+    struct infomask_error err;
+
+    if (params_check_mask(&request->params, &err) != INFOMASK_OK)
+        return reply_problem(infer->reply, request, VIEW_BAD_PARAMETER, "%s", err.text);
+    switch (infomask_own_mask(infer->photo, request->mask->data, request->mask->size, &work->own, &err)) {
+    case INFOMASK_OK:
+        param_options_mask(&infer->options, &request->params, work->own);
+        return 0;
+    case INFOMASK_MEMORY:
+    case INFOMASK_DEADLINE:
+        return infer_error(infer, &err);
+    default:
+        return reply_problem(infer->reply, request, VIEW_BAD_MASK, "%s", err.text);
+    }
 }
 
 /* Opens the photo and classifies it: what comes next needs the posterior. */
@@ -42,6 +63,9 @@ static int work_begin(struct work *work, struct server_context *server, const st
     if (status != 0)
         return status;
     infer_note(&work->infer, photo_info(work), 1);
+    status = request->mask != NULL ? take_mask(work, request) : 0;
+    if (status != 0)
+        return status;
     if (infomask_classify(work->infer.session, work->infer.photo, &work->infer.options.classify, &work->classification,
                           &err) != INFOMASK_OK)
         return infer_error(&work->infer, &err);
@@ -62,6 +86,7 @@ static void work_end(struct work *work)
     if (work->masked)
         infomask_mask_fini(&work->mask);
     infomask_classification_fini(&work->classification);
+    free(work->own);
     infer_end(&work->infer);
 }
 

@@ -110,3 +110,18 @@ def test_the_exit_code_is_the_verdicts_only_where_that_is_asked_for(infomask, co
 
 def test_only_filter_requires_a_verdict(infomask, coffee):
     assert infomask("mask", "--require=removed", coffee).code == 2
+
+
+def test_a_mask_of_ones_own(infomask, coffee, tmp_path):
+    mask = np.zeros((400, 600), np.uint8)
+    mask[60:390, 100:500] = 9
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    Image.fromarray(mask[:, :-1]).save(tmp_path / "narrow.png")
+    answer = infomask("filter", "--format=json", "--mask=mask.png", coffee).json
+    assert np.array_equal(np.asarray(png(answer["mask"]["png"])) > 0, mask > 0) and answer["verification"]["complete"]
+    narrow = infomask("filter", "--format=json", "--mask=narrow.png", coffee)
+    assert narrow.code == 1 and "599 x 400" in narrow.err and "600 x 400" in narrow.err
+    assert infomask("filter", "--mask=mask.png", coffee, coffee, "-o", "out").code == 2
+    refused = infomask("filter", "--mask=mask.png", "--quality=fast", coffee, "-o", "out.png")
+    assert refused.code == 2 and "quality" in refused.err
+    assert infomask("filter", "--mask=none.png", coffee, "-o", "out.png").code == 1

@@ -1,0 +1,103 @@
+"""Masks of one's own: the field `mask` of /v1/filter and /v1/analyze."""
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import ROOT, encode
+from wire import form
+
+COFFEE = ROOT / "tests" / "data" / "photos" / "coffee.png"
+
+
+def picture(data):
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def mask_of(box, size=(600, 400), value=255, mode="L"):
+    mask = np.zeros(size[::-1], np.uint8)
+    x, y, width, height = box
+    mask[y:y + height, x:x + width] = value
+    return encode(Image.fromarray(mask).convert(mode))
+
+
+CUP = (100, 60, 400, 330)
+
+
+def filtered(server, mask, path="/v1/filter?format=json&model=digits", photo=None, **fields):
+    headers, body = form([("image", "coffee.png", photo or COFFEE.read_bytes()), ("mask", "mask.png", mask),
+                          *fields.items()])
+    return server.ask("POST", path, body, headers)
+
+
+@pytest.mark.parametrize("value, mode", [(255, "L"), (1, "L"), (255, "RGB"), (255, "1")])
+def test_it_is_taken_as_it_is(server, value, mode):
+    answer = filtered(server, mask_of(CUP, value=value, mode=mode), fill="#102030").json
+    mask, got = picture(base64.b64decode(answer["mask"]["png"])) > 0, picture(base64.b64decode(answer["image"]))
+    photo = picture(COFFEE.read_bytes())
+    assert np.array_equal(mask, picture(mask_of(CUP)) > 0) and answer["mask"]["rule"] == "given"
+    assert answer["mask"]["threshold"] is None and abs(answer["mask"]["area"] - mask.mean()) < 1e-9
+    assert (got[mask] == [0x10, 0x20, 0x30]).all() and np.array_equal(got[~mask], photo[~mask])
+    assert answer["verification"]["passes"] == 1 and answer["verification"]["area"] == answer["mask"]["area"]
+
+
+def test_dilate_and_feather_work_and_no_area_is_too_large(server):
+    wide = filtered(server, mask_of(CUP), dilate="5", feather="3").json["verification"]["area"]
+    all_of_it = filtered(server, mask_of((0, 0, 600, 400)), max_area=".2", fill="mean").json["verification"]
+    assert CUP[2] * CUP[3] / 240000 + .03 < wide < .75 and all_of_it["area"] == 1 and all_of_it["context_pmi_after"] is None
+
+
+def test_an_empty_one_leaves_the_photo_as_it_is(server):
+    answer = filtered(server, mask_of((0, 0, 0, 0))).json
+    assert np.array_equal(picture(base64.b64decode(answer["image"])), picture(COFFEE.read_bytes()))
+    assert answer["verification"]["verdict"] is None and answer["verification"]["passes"] == 0
+
+
+def test_its_size_is_the_photos_as_shown(server):
+    photo = Image.open(COFFEE)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    photo.save(stream, "JPEG", exif=exif)
+    turned = stream.getvalue()
+    response = filtered(server, mask_of(CUP), photo=turned)
+    assert (response.status, response.json["code"]) == (422, "bad_mask")
+    assert "600 x 400" in response.json["detail"] and "400 x 600" in response.json["detail"]
+    assert filtered(server, mask_of((10, 20, 30, 40), (400, 600)), photo=turned).json["mask"]["objects"][0]["box"] == [
+        10, 20, 30, 40]
+    assert filtered(server, b"no picture").json["code"] == "bad_mask"
+
+
+@pytest.mark.parametrize("name, value", [("quality", "fast"), ("threshold", "otsu"), ("refine", "true"),
+                                         ("min_evidence", "0"), ("until", "1"), ("max_passes", "1")])
+def test_what_says_how_a_mask_is_made_cannot_stand_beside_it(server, name, value):
+    response = filtered(server, mask_of(CUP), **{name: value})
+    assert (response.status, response.json["code"]) == (400, "bad_parameter") and name in response.json["detail"]
+
+
+def test_analyze_takes_it_and_mask_does_not(server):
+    answer = filtered(server, mask_of(CUP), "/v1/analyze?include=mask,saliency,image&model=digits").json
+    assert answer["mask"]["rule"] == "given" and "image" in answer["pictures"]
+    assert picture(base64.b64decode(answer["pictures"]["saliency"])).shape == (400, 600)
+    headers, body = form([("image", COFFEE.read_bytes()), ("mask", "1")])
+    assert server.ask("POST", "/v1/mask", body, headers).json["code"] == "bad_parameter"
+
+
+def test_the_cache_tells_masks_apart(make_server):
+    cached = make_server("--cache", "64M", "--model", "digits")
+    states = [filtered(cached, mask_of(box)).get("Infomask-Cache") for box in (CUP, (0, 0, 9, 9), CUP)]
+    assert states == ["miss", "miss", "hit"]
+
+
+def test_two_masks_are_refused(server):
+    headers, body = form([("image", COFFEE.read_bytes()), ("mask", "a", mask_of(CUP)), ("mask", "b", mask_of(CUP))])
+    assert server.ask("POST", "/v1/filter", body, headers).status == 400
+
+
+def test_a_verdict_of_a_right_and_of_a_wrong_one(server):
+    right = filtered(server, mask_of(CUP), "/v1/filter?format=json", target="espresso").json["verification"]
+    wrong = filtered(server, mask_of((520, 0, 80, 400)), "/v1/filter?format=json", target="espresso").json["verification"]
+    assert right["complete"] and not wrong["complete"] and wrong["verdict"] != "removed"
+    assert wrong["still_tells"]["outside"][0]["information"] > 0

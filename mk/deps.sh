@@ -19,7 +19,7 @@ else
     echo "  apt-get install --no-install-recommends$missing" >&2
     exit 1
 fi
-echo "installing with ${as_root:+sudo }apt-get:$missing"
+echo "installing with ${as_root:+sudo }apt-get (up to 500 MB, some minutes on a slow line):$missing"
 $as_root apt-get update -qq
 # shellcheck disable=SC2086
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing

@@ -12,8 +12,8 @@ hints() {
             echo
             echo "the page: $url/          try, in another terminal:"
             echo "  curl --data-binary @$photo '$url/v1/classify'"
-            echo "  curl --data-binary @$photo '$url/v1/mask?format=png&output=overlay' -o overlay.png"
-            echo "  curl --data-binary @$photo '$url/v1/filter' -o filtered.png"
+            echo "  curl --data-binary @$photo '$url/v1/mask?format=png&output=overlay' -o build/overlay.png"
+            echo "  curl --data-binary @$photo '$url/v1/filter' -o build/filtered.png"
             echo
             ;;
         esac

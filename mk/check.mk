@@ -5,7 +5,7 @@ CHECK_VENV := build/venv-check
 
 .PHONY: check
 check: check-compilers check-shell check-container check-cppcheck check-tidy check-analyzer test-all check-sanitizers \
-	coverage ## all checks: two compilers, linters, analysers, tests, tests under sanitizers, coverage (an hour)
+	coverage-code ## all checks: two compilers, linters, analysers, tests, tests under sanitizers, coverage (an hour)
 
 .PHONY: deps-check
 deps-check: ## install what make check needs beyond make deps
@@ -50,8 +50,8 @@ check-sanitizers: ## unit tests and HTTP tests under AddressSanitizer and UBSan
 	+@$(MAKE) -s --no-print-directory SAN=address,undefined unit test-http
 
 # Line coverage by unit tests and by the black-box tests together.
-.PHONY: coverage
-coverage: deps-check ## line coverage of core, app and server, in build/coverage/
+.PHONY: coverage-code
+coverage-code: deps-check ## line coverage of core, app and server, in build/coverage/
 	+@$(MAKE) -s --no-print-directory B=build/cov BIN=build/cov/infomask CFLAGS='--coverage -O1' LDFLAGS=--coverage \
 		unit test-http test-cli
 	@mkdir -p build/coverage

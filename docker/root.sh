@@ -6,7 +6,7 @@ set -eu
 installed=$1 root=$2
 shift 2
 
-mkdir -p "$root/etc" "$root/tmp" "$root/var/lib/infomask"
+mkdir -p "$root/etc" "$root/tmp" "$root/proc" "$root/dev" "$root/sys" "$root/var/lib/infomask"
 cp -a "$installed/." "$root/"
 rm -rf "$root/usr/lib/systemd" "$root/usr/lib/debug" "$root/usr/share/man" "$root/usr/share/zsh" "$root/usr/share/fish" \
     "$root/usr/share/bash-completion" "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d"

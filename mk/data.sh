@@ -25,13 +25,13 @@ sums() {
 }
 
 # complete NAME FOLDER: are all four files there, and as they should be?
-complete() {
+is_complete() {
     (cd "$2" 2>/dev/null && sums "$1" | sha256sum -c --status 2>/dev/null)
 }
 
 # take NAME FROM: copies the files, if they are the right ones
 take() {
-    if ! complete "$1" "$2"; then
+    if ! is_complete "$1" "$2"; then
         echo "$1: what was fetched is not what was expected" >&2
         return 1
     fi
@@ -70,6 +70,6 @@ fetch_fashion() {
 
 missing=0
 for name in mnist fashion; do
-    complete "$name" "$folder/$name" || "fetch_$name" || missing=1
+    is_complete "$name" "$folder/$name" || "fetch_$name" || missing=1
 done
 exit $missing

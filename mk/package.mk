@@ -1,6 +1,6 @@
 # Packages: the source archive, a Debian package, the bill of materials; each is the same, byte for byte, when it is made again.
 
-VERSION := $(shell sed -n 's/.*INFOMASK_VERSION "\(.*\)"/\1/p' core/infomask.h)
+VERSION ?= $(shell sed -n 's/.*INFOMASK_VERSION "\(.*\)"/\1/p' core/infomask.h)
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 SUITE ?= bookworm
 

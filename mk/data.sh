@@ -24,7 +24,7 @@ sums() {
     done
 }
 
-# complete NAME FOLDER: are all four files there, and as they should be?
+# is_complete NAME FOLDER: are all four files there, and as they should be?
 is_complete() {
     (cd "$2" 2>/dev/null && sums "$1" | sha256sum -c --status 2>/dev/null)
 }
@@ -52,7 +52,7 @@ fetch_mnist() {
 }
 
 fetch_fashion() {
-    if complete fashion /usr/share/datasets/fashion-mnist; then
+    if is_complete fashion /usr/share/datasets/fashion-mnist; then
         take fashion /usr/share/datasets/fashion-mnist
         return
     fi

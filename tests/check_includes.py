@@ -64,7 +64,7 @@ LIBRARIES = {  # system header: where it may be included
     r"(cjson/)?cJSON\.h": r"app/json/",
     r"cblas\.h|f77blas\.h|openblas.*": r"core/kernels/blas/",
     r"jpeglib\.h|jerror\.h|turbojpeg\.h|png\.h|webp/.*|libdeflate\.h": r"core/image/codec/",
-    r"zlib\.h": r"core/image/codec/|core/train/data",
+    r"zlib\.h": r"core/image/codec/|core/train/data|server/call/gzip",
     r"protobuf-c/.*|.*\.pb-c\.h": r"core/graph/",
     r"nettle/.*": r"core/base/",
     r"sqlite3\.h": r"app/state/",

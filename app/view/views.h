@@ -85,6 +85,8 @@ void view_models_changes(struct json_writer *writer, const struct models_changes
 #define VIEW_PROBLEMS(X)                                                            \
     X(BAD_PARAMETER, 400, "bad_parameter", "Bad parameter")                         \
     X(BAD_REQUEST, 400, "bad_request", "Bad request")                               \
+    X(BAD_JSON, 400, "bad_json", "Bad JSON")                                        \
+    X(REMOTE_URL, 400, "remote_url", "Remote URL")                                  \
     X(AMBIGUOUS_CLASS, 400, "ambiguous_class", "Ambiguous class")                   \
     X(UNAUTHORIZED, 401, "unauthorized", "Unauthorized")                            \
     X(FORBIDDEN, 403, "forbidden", "Forbidden")                                     \

@@ -1,14 +1,23 @@
 #include "server/call/access.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "app/json/text.h"
 
 #include "server/call/rates.h"
 
 #define EXPOSED                                                                                                        \
-    "X-Request-Id, Retry-After, Infomask-Target, Infomask-Label, Infomask-Pmi, Infomask-Pmi-Before, "                  \
-    "Infomask-Pmi-After, Infomask-Area, Infomask-Passes, Infomask-Complete, Infomask-Units, Infomask-Map-Scale, "      \
-    "Infomask-Map-Offset, Infomask-Cache"
+    "Content-Disposition, ETag, Location, Preference-Applied, Retry-After, Server-Timing, X-Request-Id, "              \
+    "Infomask-Area, Infomask-Box, Infomask-Cache, Infomask-Complete, Infomask-Context-Pmi-After, Infomask-Fill, "      \
+    "Infomask-Group-Size, Infomask-Label, Infomask-Map-Offset, Infomask-Map-Pmi, Infomask-Map-Scale, "                 \
+    "Infomask-Passes, Infomask-Pmi, Infomask-Pmi-After, Infomask-Pmi-Before, Infomask-Probability-After, "             \
+    "Infomask-Random-Area-Pmi-After, Infomask-Rank-After, Infomask-Region-Pmi-After, Infomask-Target, "                \
+    "Infomask-Units, Infomask-Verdict"
+#define ALLOWED                                                                                                        \
+    "Accept, Authorization, Content-Type, If-None-Match, Prefer, Traceparent, X-Api-Key, X-Request-Id, "               \
+    "X-Request-Timeout"
 
 /* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
@@ -110,6 +119,23 @@ static bool origin_allowed(const char *allowed, const char *origin)
     return false;
 }
 
+/* Fields that a page asks for beside ours do no harm, since we do not look at them (tracing adds its own): they are allowed
+ * by the names that it gave, if these are names. */
+static void allow_fields(struct call *call, const char *asked)
+{
+    char text[1024] = ALLOWED;
+    size_t used = sizeof ALLOWED - 1;
+
+    while (asked != NULL && *asked != '\0') {
+        asked += strspn(asked, ", \t");
+        size_t size = strcspn(asked, ", \t");
+        if (text_is_token(asked, size) && used + size + 3 < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, ", %.*s", (int)size, asked);
+        asked += size;
+    }
+    reply_header(&call->reply, "Access-Control-Allow-Headers", "%s", text);
+}
+
 void access_cors(struct call *call, const struct head *head)
 {
     const char *origin = head_get(head, "Origin"), *method = head_get(head, "Access-Control-Request-Method");
@@ -123,9 +149,7 @@ void access_cors(struct call *call, const struct head *head)
     reply_header(&call->reply, "Access-Control-Allow-Origin", "%s", origin);
     if (call->request.method == METHOD_OPTIONS && method != NULL) {
         reply_header(&call->reply, "Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE");
-        reply_header(&call->reply, "Access-Control-Allow-Headers",
-                     "Authorization, Content-Type, If-None-Match, Prefer, Traceparent, X-Api-Key, X-Request-Id, "
-                     "X-Request-Timeout");
+        allow_fields(call, head_get(head, "Access-Control-Request-Headers"));
         reply_header(&call->reply, "Access-Control-Max-Age", "600");
         return;
     }

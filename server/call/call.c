@@ -9,7 +9,9 @@
 #include "app/json/text.h"
 #include "server/call/access.h"
 #include "server/call/cache.h"
+#include "server/call/lines.h"
 #include "server/call/multipart.h"
+#include "server/call/uploads.h"
 #include "server/queue/queue.h"
 
 #define JSON_BODY_LIMIT (1024 * 1024)
@@ -51,6 +53,8 @@ void call_free(struct call *call)
         return;
     call_drop_body(call);
     reply_fini(&call->reply);
+    json_free(call->document);
+    free(call->texts);
     free(call->uploads);
     free(call->values);
     free(call->target);
@@ -81,6 +85,8 @@ struct call *call_detach(struct call *call)
     call->request.traceparent = trace;
     call->query = call->body = NULL;
     call->uploads = NULL;
+    call->document = NULL;
+    call->texts = NULL;
     call->body_size = call->body_capacity = 0;
     return taken;
 }
@@ -123,6 +129,7 @@ static bool keep_values(struct call *call, const struct head *head)
         const char *name, **place;
     } kept[] = {
         {"Accept", &call->request.accept},
+        {"Accept-Encoding", &call->request.accept_encoding},
         {"Content-Type", &call->request.content_type},
         {"If-None-Match", &call->request.if_none_match},
         {"Prefer", &call->request.prefer},
@@ -237,6 +244,8 @@ static int read_query(struct call *call)
         if (!text_percent_decode(name, true) || (value != NULL && !text_percent_decode(value, true)))
             return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST,
                                  "the query is not percent-encoded UTF-8 without NULs");
+        if ((call->match.route->flags & ROUTE_UPLOAD) && strcmp(name, "url") == 0)
+            return uploads_refuse_url(call, "url");
         if (params_set(&call->request.params, call->match.route->groups, name, value == NULL ? "" : value, &err) !=
             INFOMASK_OK)
             return reply_problem(&call->reply, &call->request, VIEW_BAD_PARAMETER, "%s", err.text);
@@ -272,10 +281,12 @@ static int find_route(struct call *call)
 /* Routes that always answer with JSON; the others look at Accept themselves, and probes say what they like. */
 static int check_accept(struct call *call)
 {
-    static const char *const json[] = {"application/json"};
+    static const char *const json[] = {"application/json", "application/x-ndjson"};
     const struct route *route = call->match.route;
 
-    if ((route->flags & (ROUTE_PRIORITY | ROUTE_V2 | ROUTE_PAGES)) || route->id == ROUTE_ID_MASK ||
+    if (route->flags & ROUTE_LINES)
+        call->request.several = lines_asked(&call->request);
+    if (call->request.several != SEVERAL_NO || (route->flags & (ROUTE_PRIORITY | ROUTE_V2 | ROUTE_PAGES)) || route->id == ROUTE_ID_MASK ||
         route->id == ROUTE_ID_FILTER || accept_best(call->request.accept, json, 1) == 0)
         return 0;
     return reply_problem(&call->reply, &call->request, VIEW_NOT_ACCEPTABLE, "this route answers application/json only");
@@ -409,107 +420,6 @@ int call_body(struct call *call, const char *data, size_t size)
     return 0;
 }
 
-static bool is_upload(const struct part *part)
-{
-    return part->file_name != NULL || strcmp(part->name, "image") == 0 || strcmp(part->name, "file") == 0;
-}
-
-/* slot: where the mask's upload may lie. */
-static int take_mask(struct call *call, const struct part *part, struct upload *slot)
-{
-    if (call->request.mask != NULL)
-        return reply_problem(&call->reply, &call->request, VIEW_BAD_PARAMETER, "mask is given twice");
-    *slot = (struct upload){part->data, part->size, part->name, part->file_name};
-    call->request.mask = slot;
-    return 0;
-}
-
-static int take_parts(struct call *call, struct part *parts, int count)
-{
-    struct request *request = &call->request;
-    struct infomask_error err;
-    int status;
-
-    for (int i = 0; i < count; i++) {
-        struct part *part = &parts[i];
-        if ((call->match.route->flags & ROUTE_MASK) && strcmp(part->name, "mask") == 0) {
-            if ((status = take_mask(call, part, &call->uploads[count])) != 0)
-                return status;
-            continue;
-        }
-        if (is_upload(part)) {
-            call->uploads[request->upload_count++] = (struct upload){part->data, part->size, part->name, part->file_name};
-            continue;
-        }
-        if (!text_is_utf8(part->data, part->size))
-            return reply_problem(&call->reply, request, VIEW_BAD_PARAMETER, "the field \"%.60s\" is no UTF-8 text",
-                                 part->name);
-        if (params_set(&request->params, call->match.route->groups, part->name, part->data, &err) != INFOMASK_OK)
-            return reply_problem(&call->reply, request, VIEW_BAD_PARAMETER, "%s", err.text);
-    }
-    request->uploads = call->uploads;
-    return 0;
-}
-
-/* Of several files, where only one is asked for: the one named image, else file. */
-static int choose_upload(struct call *call)
-{
-    struct request *request = &call->request;
-    static const char *const wanted[] = {"image", "file"};
-
-    if (request->upload_count == 0)
-        return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
-                             "the form has no image: send it as a file, or in a field named image");
-    if (request->upload_count == 1 && call->uploads[0].size == 0)
-        return reply_problem(&call->reply, request, VIEW_BAD_REQUEST, "the image in the form is empty");
-    if (request->upload_count == 1 || (call->match.route->flags & ROUTE_PARTS))
-        return 0;
-    for (size_t k = 0; k < 2; k++) {
-        int found = -1, matches = 0;
-        for (int i = 0; i < request->upload_count; i++)
-            if (strcmp(call->uploads[i].field, wanted[k]) == 0) {
-                found = i;
-                matches++;
-            }
-        if (matches == 1) {
-            call->uploads[0] = call->uploads[found];
-            request->upload_count = 1;
-            return 0;
-        }
-    }
-    return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
-                         "the form has %d files; this route takes one image", request->upload_count);
-}
-
-static int take_form(struct call *call)
-{
-    int limit = call->server->config->max_parts, count = 0, status;
-    struct part *parts = calloc((size_t)limit, sizeof *parts);
-    struct infomask_error err;
-
-    call->uploads = calloc((size_t)limit + 1, sizeof *call->uploads); /* and one for a mask */
-    if (parts == NULL || call->uploads == NULL)
-        status = reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
-    else if (multipart_parse(call->request.content_type, call->body, call->body_size, parts, limit, &count, &err) !=
-             INFOMASK_OK)
-        status = reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST, "%s", err.text);
-    else
-        status = take_parts(call, parts, count);
-    free(parts);
-    return status != 0 ? status : choose_upload(call);
-}
-
-static int take_raw(struct call *call)
-{
-    call->uploads = calloc(1, sizeof *call->uploads);
-    if (call->uploads == NULL)
-        return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
-    call->uploads[0] = (struct upload){.data = call->body, .size = call->body_size};
-    call->request.uploads = call->uploads;
-    call->request.upload_count = 1;
-    return 0;
-}
-
 int call_complete(struct call *call)
 {
     unsigned flags = call->match.route->flags;
@@ -524,7 +434,7 @@ int call_complete(struct call *call)
     }
     if (!(flags & ROUTE_UPLOAD))
         return 0;
-    return multipart_is_form(call->request.content_type) ? take_form(call) : take_raw(call);
+    return uploads_take(call);
 }
 
 /* ---- Handling ---------------------------------------------------------------------------------------------------- */
@@ -542,5 +452,16 @@ int call_handle(struct call *call)
     if (request_expired(&call->request))
         return reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
                              "the request's time was over before it was answered");
-    return cache_handle(call->server, &call->request, &call->reply);
+    if (call->json && uploads_take_json(call) != 0)
+        return call->reply.status;
+    if (call->request.several == SEVERAL_NO)
+        (void)cache_handle(call->server, &call->request, &call->reply);
+    else
+        (void)lines_handle(call->server, &call->request, &call->reply);
+    if (call->match.route->flags & ROUTE_JOB)
+        reply_timing(&call->reply, &call->request);
+    if (call->match.route->flags & ROUTE_LINES)
+        reply_header(&call->reply, "Vary", "Accept");
+    reply_encode(&call->reply, &call->request);
+    return call->reply.status;
 }

@@ -28,6 +28,9 @@ struct call {
     size_t body_size, body_capacity, body_limit;
     uint64_t received;           /* bytes of the body, kept or not */
     struct upload *uploads;
+    bool json;                   /* the body is JSON with a photo in it, not read yet */
+    struct json *document;       /* what was read, which parameters point into; NULL: none */
+    char *texts;                 /* numbers of it as text */
     char method[12];             /* as sent, cut to this length: for the log */
     char peer[64];               /* the client's address; "" for none */
     uint64_t peer_hash;          /* of the address that limits count by; 0: none */

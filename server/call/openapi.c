@@ -21,9 +21,11 @@ struct answer {
 
 static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_PAGE] = {200, "text/html", ""},
-    [ROUTE_ID_PAGE_SCRIPT] = {200, "text/javascript", ""},
-    [ROUTE_ID_PAGE_STYLE] = {200, "text/css", ""},
-    [ROUTE_ID_PAGE_ICON] = {200, "image/svg+xml", ""},
+    [ROUTE_ID_PAGE_DOCS] = {200, "text/html", ""},
+    [ROUTE_ID_PAGE_CLIENT] = {200, "text/javascript", ""},
+    [ROUTE_ID_PAGE_ELEMENT] = {200, "text/javascript", ""},
+    [ROUTE_ID_PAGE_PYTHON] = {200, "text/x-python", ""},
+    [ROUTE_ID_PAGE_FILE] = {200, "text/javascript text/css image/svg+xml image/jpeg", ""},
     [ROUTE_ID_CLASSIFY] = {200, "application/json", "Classification Classifications"},
     [ROUTE_ID_MASK] = {200, "application/json image/png", "MaskReply"},
     [ROUTE_ID_FILTER] = {200, "image/png image/jpeg application/json", "FilterReply"},

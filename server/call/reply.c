@@ -5,9 +5,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "server/call/gzip.h"
 #include "server/call/request.h"
 
 #define DETAIL_SIZE 1024
+#define PACKED "-gzip"               /* in the entity tag of a packed answer */
+#define PACK_LEAST 1024              /* bytes: shorter texts fit into a packet as they are */
+#define PACK_MOST (256 * 1024)       /* longer ones hold pictures in base64, which hardly shrink */
 
 bool request_expired(void *context)
 {
@@ -98,6 +102,10 @@ bool etag_matches(const char *list, const char *tag)
             p += 2;
         size_t length = *p == '"' ? strcspn(p + 1, "\"") + 2 : strcspn(p, ",");
         if (length == size && strncmp(p, tag, size) == 0)
+            return true;
+        /* the same document packed */
+        if (length == size + sizeof PACKED - 1 && strncmp(p, tag, size - 1) == 0 &&
+            strncmp(p + size - 1, PACKED "\"", sizeof PACKED) == 0)
             return true;
         p += strnlen(p, length);
     }
@@ -215,6 +223,81 @@ void reply_header_encoded(struct reply *reply, const char *name, const char *val
     }
     *out = '\0';
     add_header(reply, name, text);
+}
+
+/* ---- Times -------------------------------------------------------------------------------------------------------- */
+
+void reply_timing(struct reply *reply, const struct request *request)
+{
+    const struct infomask_timing *t = &reply->timing;
+    const struct {
+        const char *name;
+        double ms;
+    } steps[] = {{"queue", request->queue_ms},  {"decode", t->decode}, {"preprocess", t->preprocess},
+                 {"network", t->network},       {"map", t->map},       {"mask", t->mask},
+                 {"fill", t->fill},             {"encode", t->encode}, {"total", view_clock_ms() - request->started_ms}};
+    char text[320];
+    size_t used = 0;
+
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if (steps[i].ms > 0)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s;dur=%.3f", used > 0 ? ", " : "", steps[i].name,
+                                     steps[i].ms);
+    reply_header(reply, "Server-Timing", "%s", text);
+}
+
+/* ---- Coding of the content ---------------------------------------------------------------------------------------- */
+
+static bool is_text(const char *type)
+{
+    static const char *const texts[] = {"application/json", "application/problem+json", "application/x-ndjson", "text/",
+                                        "image/svg+xml"};
+
+    for (size_t i = 0; type != NULL && i < sizeof texts / sizeof texts[0]; i++)
+        if (strncmp(type, texts[i], strlen(texts[i])) == 0)
+            return true;
+    return false;
+}
+
+static void mark_packed(struct reply *reply)
+{
+    reply_header(reply, "Content-Encoding", "gzip");
+    for (int i = 0; i < reply->header_count; i++) {
+        char *old = reply->headers[i].value, *tag;
+        if (strcmp(reply->headers[i].name, "ETag") != 0 || asprintf(&tag, "%.*s" PACKED "\"", (int)strlen(old) - 1, old) < 0)
+            continue;
+        free(old);
+        reply->headers[i].value = tag;
+    }
+}
+
+static void replace_body(struct reply *reply, char *data, size_t size)
+{
+    int status = reply->status;
+
+    (void)reply_take(reply, status, reply->content_type, data, size);
+}
+
+void reply_encode(struct reply *reply, const struct request *request)
+{
+    bool accepted = gzip_accepted(request->accept_encoding);
+    char *data;
+    size_t size;
+
+    if (!is_text(reply->content_type) || reply->size == 0)
+        return;
+    if (reply->packed || reply->size >= PACK_LEAST)
+        reply_header(reply, "Vary", "Accept-Encoding");
+    if (reply->packed) {
+        if (accepted)
+            mark_packed(reply);
+        else if (gzip_unpack(reply->data, reply->size, &data, &size))
+            replace_body(reply, data, size);
+    } else if (accepted && reply->size >= PACK_LEAST && (reply->kept != NULL || reply->size <= PACK_MOST) &&
+               gzip_pack(reply->data, reply->size, &data, &size)) {
+        replace_body(reply, data, size);
+        mark_packed(reply);
+    }
 }
 
 /* ---- Content negotiation ----------------------------------------------------------------------------------------- */

@@ -40,6 +40,9 @@ struct upload {
     const char *file_name; /* as sent, without folders; NULL: none given */
 };
 
+/* How several images are answered: LINES, a line of JSON each; MIXED, a part of multipart/mixed each. */
+enum several { SEVERAL_NO, SEVERAL_LINES, SEVERAL_MIXED };
+
 struct route;
 
 /* Shared between a job that runs and those who ask for it (server/queue/jobs.h). */
@@ -60,13 +63,14 @@ struct request {
     const char *body;                       /* the raw body, not for multipart; NULL: none */
     size_t body_size;
     char id[REQUEST_ID_SIZE];               /* X-Request-Id */
-    const char *accept;                     /* header values; NULL where not sent */
+    const char *accept, *accept_encoding;   /* header values; NULL where not sent */
     const char *content_type, *if_none_match, *prefer, *traceparent, *inference_header_length;
     const char *client;                     /* the name of the API key; NULL: none */
     uint64_t client_hash;                   /* of the key's name, 0: none: who may see which job */
     double started_ms;                      /* view_clock_ms() at the first byte of the request */
     double queue_ms;                        /* time spent in the queue */
     double deadline_ms;                     /* view_clock_ms() at which the answer is void */
+    enum several several;                   /* as Accept says; NO: one answer for the whole request */
     bool async;                             /* Prefer: respond-async, and the route honours it */
     struct request_watch *watch;            /* NULL: nobody watches */
 };
@@ -91,6 +95,7 @@ struct reply {
     const char *data;
     size_t size;
     char *owned;              /* freed with the reply: `data`, if it was malloc'ed */
+    bool packed;              /* `data` is a gzip stream already */
     struct kept *kept;        /* released with the reply: what `data` is of, if it is kept */
     struct reply_header headers[REPLY_MAX_HEADERS];
     int header_count;
@@ -129,6 +134,12 @@ int reply_problem(struct reply *reply, const struct request *request, enum view_
     __attribute__((format(printf, 4, 5)));
 /* What core (or models, or json) says of a failure, as the problem that view_problem_of makes of it. */
 int reply_error(struct reply *reply, const struct request *request, const struct infomask_error *error);
+
+/* Server-Timing (W3C): how long each step took, in milliseconds. */
+void reply_timing(struct reply *reply, const struct request *request);
+/* Packs a text for a client that takes gzip (its ETag then ends in -gzip), and unpacks what is packed for one that does
+ * not.  Called once, when everything else is filled in. */
+void reply_encode(struct reply *reply, const struct request *request);
 
 /* Adds a header; control characters of the value become spaces.  More than REPLY_MAX_HEADERS are dropped. */
 void reply_header(struct reply *reply, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));

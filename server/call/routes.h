@@ -20,6 +20,7 @@ enum route_flag {
     ROUTE_V2 = 128,       /* errors in the form of protocol v2 */
     ROUTE_PAGES = 256,    /* files for browsers: whatever Accept and the query say */
     ROUTE_CACHE = 512,    /* its answers may be kept */
+    ROUTE_LINES = 2048,   /* several images are answered one by one, if Accept says so (lines.h) */
     ROUTE_MASK = 1024     /* a form's part named mask is a mask of the client's own */
 };
 
@@ -28,17 +29,20 @@ enum route_flag {
 /* X(ID, METHODS, pattern, SCOPE, FLAGS, handler, PARAMETERS, summary).  {name} in a pattern matches one segment. */
 #define ROUTES(X)                                                                                                      \
     X(PAGE, METHOD_GET, "/", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The web page")                           \
-    X(PAGE_SCRIPT, METHOD_GET, "/app.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its script")                \
-    X(PAGE_STYLE, METHOD_GET, "/style.css", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its style")               \
-    X(PAGE_ICON, METHOD_GET, "/icon.svg", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "Its icon")                  \
-    X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_CACHE,                 \
+    X(PAGE_DOCS, METHOD_GET, "/docs", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The reference")                 \
+    X(PAGE_CLIENT, METHOD_GET, "/infomask.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "A client")             \
+    X(PAGE_ELEMENT, METHOD_GET, "/info-mask.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "An element")         \
+    X(PAGE_PYTHON, METHOD_GET, "/infomask.py", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "A client in Python")   \
+    X(PAGE_FILE, METHOD_GET, "/web/{file}", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The page's files")        \
+    X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_CACHE | ROUTE_LINES,   \
       handle_classify, TAKES_CLASSIFY, "Class probabilities and information")                                                          \
-    X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE, handle_mask, TAKES_MASK,              \
+    X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_LINES, handle_mask, TAKES_MASK, \
       "Where the information about the target class is")                                                              \
-    X(FILTER, UPLOADS, "/v1/filter", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE | ROUTE_MASK, handle_filter,      \
-      TAKES_FILTER,                                                                                                   \
+    X(FILTER, UPLOADS, "/v1/filter", INFER,                                                                            \
+      ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES, handle_filter, TAKES_FILTER,                                                                                                   \
       "The photo with the target object removed, or only it kept, verified")                                          \
-    X(ANALYZE, UPLOADS, "/v1/analyze", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_MASK, handle_analyze, TAKES_ANALYZE,  \
+    X(ANALYZE, UPLOADS, "/v1/analyze", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES,       \
+      handle_analyze, TAKES_ANALYZE,                                                                                  \
       "Classification and mask in one reply")                                                                         \
     X(MODELS, METHOD_GET, "/v1/models", INFER, 0, handle_models, TAKES_NOTHING, "The models that can be asked")       \
     X(RELOAD, METHOD_POST, "/v1/models/reload", ADMIN, ROUTE_JOB, handle_reload, TAKES_NOTHING,                       \

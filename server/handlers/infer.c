@@ -1,6 +1,7 @@
 #include "server/handlers/infer.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "app/state/traffic.h"
 
@@ -74,6 +75,36 @@ struct view_head infer_head(const struct infer *infer, const struct infomask_pho
         .queue_ms = infer->request->queue_ms,
         .started_ms = infer->request->started_ms,
     };
+}
+
+/* Letters, digits, - and _ of a file's name without its ending; "photo" where it has none. */
+static void plain_stem(const char *name, char stem[64])
+{
+    size_t used = 0;
+    const char *end = name == NULL ? NULL : strrchr(name, '.');
+
+    for (const char *p = name; p != NULL && *p != '\0' && p != end && used < 63; p++) {
+        bool plain = (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_';
+        if (plain)
+            stem[used++] = *p;
+        else if (used > 0 && stem[used - 1] != '-')
+            stem[used++] = '-';
+    }
+    while (used > 0 && stem[used - 1] == '-')
+        used--;
+    stem[used] = '\0';
+    if (used == 0)
+        (void)snprintf(stem, 64, "photo");
+}
+
+void infer_name_file(struct infer *infer, const char *what, const char *content_type)
+{
+    const char *slash = strchr(content_type, '/'), *ending = slash == NULL ? "bin" : slash + 1;
+    char stem[64];
+
+    plain_stem(infer->request->uploads[0].file_name, stem);
+    reply_header(infer->reply, "Content-Disposition", "inline; filename=\"%s-%s.%s\"", stem, what,
+                 strcmp(ending, "jpeg") == 0 ? "jpg" : ending);
 }
 
 void infer_note(struct infer *infer, const struct infomask_photo_info *image, int images)

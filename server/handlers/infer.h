@@ -23,6 +23,8 @@ void infer_end(struct infer *infer);
 
 /* The head of a view. */
 struct view_head infer_head(const struct infer *infer, const struct infomask_photo_info *image, const char *file);
+/* Content-Disposition: the name of the upload with `what` behind it, such as coffee-mask.png. */
+void infer_name_file(struct infer *infer, const char *what, const char *content_type);
 /* For the log and the metrics. */
 void infer_note(struct infer *infer, const struct infomask_photo_info *image, int images);
 /* Counts it as traffic of the model, unless the request has a prior of its own. */

@@ -146,12 +146,22 @@ static int add_picture(struct work *work, const char *name, enum infomask_pictur
     return status;
 }
 
-/* Hands the encoded picture's bytes over as the reply's body. */
-static int reply_picture(struct work *work, struct infomask_encoded *encoded)
+/* A number that may not be there, as in the JSON. */
+static void number_header(struct reply *reply, const char *name, double value)
+{
+    if (isfinite(value))
+        reply_header(reply, name, "%.9g", value);
+    else
+        reply_header(reply, name, "null");
+}
+
+/* Hands the encoded picture's bytes over as the reply's body.  what: the end of the name that it is saved by. */
+static int reply_picture(struct work *work, struct infomask_encoded *encoded, const char *what)
 {
     uint8_t *data = encoded->data;
 
     encoded->data = NULL;
+    infer_name_file(&work->infer, what, encoded->content_type);
     return reply_take(work->infer.reply, 200, encoded->content_type, data, encoded->size);
 }
 
@@ -194,13 +204,14 @@ static int mask_png(struct work *work)
         return status;
     target_headers(work, work->mask.maps[0].target);
     reply_header(reply, "Infomask-Pmi", "%.9g", in_units(work, work->mask.maps[0].pmi));
+    number_header(reply, "Infomask-Map-Pmi", in_units(work, work->mask.maps[0].map_pmi));
     reply_header(reply, "Infomask-Area", "%.9g", work->mask.area);
     reply_header(reply, "Infomask-Units", "%s", work->infer.options.bits ? "bits" : "nats");
     if (picture == INFOMASK_PICTURE_MAP) {
         reply_header(reply, "Infomask-Map-Scale", "%.17g", encoded.scale);
         reply_header(reply, "Infomask-Map-Offset", "%.17g", encoded.offset);
     }
-    return reply_picture(work, &encoded);
+    return reply_picture(work, &encoded, work->infer.request->params.value[PARAM_ID_OUTPUT].text);
 }
 
 static int mask_json(struct work *work)
@@ -240,15 +251,6 @@ int handle_mask(struct server_context *server, const struct request *request, st
 
 /* ---- /v1/filter -------------------------------------------------------------------------------------------------- */
 
-/* A number that may not be there, as in the JSON. */
-static void number_header(struct reply *reply, const char *name, double value)
-{
-    if (isfinite(value))
-        reply_header(reply, name, "%.9g", value);
-    else
-        reply_header(reply, name, "null");
-}
-
 static void verdict_headers(struct work *work)
 {
     const struct infomask_filtered *filtered = &work->filtered;
@@ -277,7 +279,7 @@ static int filter_picture(struct work *work)
     reply_header(reply, "Infomask-Area", "%.9g", work->filtered.area);
     reply_header(reply, "Infomask-Passes", "%d", work->filtered.passes);
     verdict_headers(work);
-    return reply_picture(work, &work->filtered.image);
+    return reply_picture(work, &work->filtered.image, work->infer.options.filter.keep ? "kept" : "filtered");
 }
 
 static int filter_json(struct work *work)

@@ -1,307 +1,458 @@
-// The page: a photo goes to /v1/classify, then to /v1/mask and /v1/filter; what comes back is shown.
-"use strict";
+// The page: a photo goes to /v1/analyze, which says what and where, and to /v1/filter, which takes it away and asks again.
+import "../info-mask.js";
+import {Infomask, InfomaskError, blobOf} from "../infomask.js";
+import {$, element, nats, percent, fileName, save} from "./format.js";
+import {showClasses, markClass, showCurve, showLegend, showSentence, showVerdict} from "./cards.js";
+import {Folder} from "./folder.js";
+import {Names} from "./names.js";
+import {Parameters} from "./parameters.js";
+import {listenForPhotos, readable} from "./photos.js";
+import {copy, program, shareCard} from "./take.js";
+import {showStatus} from "./status.js";
 
-const $ = (id) => document.getElementById(id);
+const ROWS = 6;
+const KEY = "infomask-key"; // of this tab's session storage
+const stage = $("stage");
+const parameters = new Parameters();
 const state = {
-  photo: null,      // the File or Blob that was chosen
-  turn: 0,          // counts what was asked for: late answers to old questions are dropped
-  abort: null,      // AbortController of the running requests
-  chosen: null,     // {label, index} of the class that was clicked
-  models: [],
-  urls: new Map(),  // object URLs in use, by the element that shows them
+  photo: null, name: "", sample: "",
+  turn: 0, abort: null,                  // counts the questions: late answers to old ones are dropped
+  target: "", label: "",                 // what is asked for: "" the best class; what it is called
+  rows: [], maps: new Map(), pmis: new Map(), // of this photo: the classes told; maps and rows by class
+  against: "", share: null, points: [],  // the slider's; points of the curve
+  analysis: null, filtered: null, verdict: "",
+  models: [], model: "",
 };
+let client = new Infomask(new URL(".", document.baseURI), {key: sessionStorage.getItem(KEY) ?? ""});
 
-// ---- Telling ------------------------------------------------------------------------------------------------------
+// ---- Telling --------------------------------------------------------------------------------------------------------
 
-function say(text) {
-  $("status").textContent = text;
+const say = (text) => { $("status").textContent = text; };
+let countdown = null;
+
+function calm() {
+  clearInterval(countdown);
+  $("problem").hidden = true;
 }
 
-function complain(text) {
-  $("problem").textContent = text;
-  $("problem").hidden = text === "";
+/** Busy: says when it is asked again, and lets one call it off. */
+function waiting(seconds) {
+  let left = seconds;
+  const tell = () => { $("problem-says").textContent = `The service is busy. It is asked again in ${Math.max(0, left--)} s.`; };
+  clearInterval(countdown);
+  tell();
+  countdown = setInterval(tell, 1000);
+  $("problem").hidden = $("cancel").hidden = false;
+  $("again").hidden = true;
 }
 
-const number = (value, digits = 2) => value.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
-const percent = (value) => `${number(100 * value, value > 0 && value < 0.01 ? 2 : 1)} %`;
-const units = () => $("units").value;
+function complain(error) {
+  clearInterval(countdown);
+  say("");
+  if (error.status === 401 || (error.status === 403 && error.code === "forbidden" && client.key)) return askForKey(error);
+  $("problem-says").textContent = error.message;
+  $("problem").hidden = $("again").hidden = false;
+  $("cancel").hidden = true;
+}
 
-// ---- Asking -------------------------------------------------------------------------------------------------------
+function askForKey(error) {
+  $("key-says").textContent = client.key ? error.message : "Whoever runs it gave you one.";
+  $("key-card").hidden = false;
+  $("key").focus();
+}
 
-async function ask(path, options) {
-  let response;
-  try {
-    response = await fetch(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The service does not answer.");
+// ---- What is on the page goes with its photo --------------------------------------------------------------------------
+
+function forgetFiltered() {
+  state.filtered = null;
+  state.verdict = "";
+  stage.after = null;
+  for (const id of ["download", "download-mask"]) {
+    if ($(id).href) URL.revokeObjectURL($(id).href);
+    $(id).removeAttribute("href");
+    $(id).hidden = true;
   }
-  if (response.ok) return response.json();
-  let detail = `The service answered ${response.status}.`;
-  try {
-    detail = (await response.json()).detail || detail;
-  } catch { /* no JSON: the status must do */ }
-  throw new Error(detail);
+  $("verdict").hidden = true;
 }
 
-function post(route, parameters) {
-  const query = new URLSearchParams({model: $("model").value, units: units(), ...parameters});
-  for (const [name, value] of [...query]) if (value === "") query.delete(name);
-  return ask(`${route}?${query}`, {
-    method: "POST", body: state.photo, signal: state.abort.signal,
-    headers: {Accept: "application/json", "Content-Type": "application/octet-stream"},
-  });
+function forgetPhoto() {
+  Object.assign(state, {photo: null, analysis: null, rows: [], maps: new Map(), pmis: new Map(), against: "", share: null, points: [], target: "", label: ""});
+  forgetFiltered();
+  stage.photo = null;
+  stage.captions = ["", ""];
+  stopBrush();
+  for (const id of ["saying", "classes-card", "legend", "take", "curve", "share-auto"]) $(id).hidden = true;
+  $("classes").replaceChildren();
+  $("target").value = $("copied").textContent = "";
+  $("share-says").textContent = "the service's own rule";
+  $("against").replaceChildren(element("option", {value: "", text: "(anything)"}));
 }
 
-// The target by its index, so that a label made of digits or one that two classes share is no question.
-function target() {
-  const text = $("target").value.trim();
-  if (state.chosen && state.chosen.label === text) return String(state.chosen.index);
-  const found = [...$("labels").options].find((option) => option.value === text);
-  return found ? found.dataset.index : text; // else a name that the service knows, or its refusal
-}
+// ---- The questions ----------------------------------------------------------------------------------------------------
 
-// ---- Showing ------------------------------------------------------------------------------------------------------
-
-function blobOf(base64, type) {
-  return new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], {type});
-}
-
-function urlFor(element, blob) {
-  if (state.urls.has(element)) URL.revokeObjectURL(state.urls.get(element));
-  const url = URL.createObjectURL(blob);
-  state.urls.set(element, url);
-  return url;
-}
-
-function showTotals(answer) {
-  const rows = [
-    ["information", `${number(answer.information)} ${answer.units}`],
-    ["entropy left", `${number(answer.entropy)} of ${number(answer.prior_entropy)} ${answer.units}`],
-    ["network", `${number(answer.timing_ms.network, 1)} ms`],
-  ];
-  $("totals").replaceChildren(...rows.map(([name, value]) => {
-    const row = document.createElement("div");
-    const term = document.createElement("dt");
-    const text = document.createElement("dd");
-    term.textContent = name;
-    text.textContent = value;
-    row.append(term, text);
-    return row;
-  }));
-}
-
-function classRow(prediction, most, chosen) {
-  const row = document.createElement("tr");
-  const [name, probability, information] = ["th", "td", "td"].map((tag) => document.createElement(tag));
-  const button = document.createElement("button");
-  const bar = document.createElement("div");
-  const length = document.createElement("span");
-  const value = document.createElement("b");
-  name.scope = "row";
-  button.type = "button";
-  button.className = "class";
-  button.textContent = prediction.label;
-  button.setAttribute("aria-pressed", String(prediction.index === chosen));
-  button.addEventListener("click", () => {
-    $("target").value = prediction.label;
-    state.chosen = prediction;
-    analyse();
-  });
-  probability.className = "number";
-  probability.textContent = percent(prediction.probability);
-  bar.className = "bar";
-  length.style.width = `${most > 0 ? Math.max(0, 100 * prediction.pmi / most) : 0}%`;
-  value.textContent = number(prediction.pmi);
-  name.append(button);
-  bar.append(length, value);
-  information.append(bar);
-  row.append(name, probability, information);
-  return row;
-}
-
-function showClasses(answer, chosen) {
-  const rows = [...answer.predictions];
-  if (answer.target && !rows.some((row) => row.index === answer.target.index)) rows.push(answer.target);
-  const most = Math.max(...rows.map((row) => row.pmi));
-  $("classes").replaceChildren(...rows.map((row) => classRow(row, most, chosen)));
-  for (const unit of document.querySelectorAll(".unit")) unit.textContent = answer.units;
-}
-
-// The mask in one colour, transparent elsewhere.
-async function paintMask(blob) {
-  const bitmap = await createImageBitmap(blob);
-  const canvas = $("mask");
-  canvas.width = bitmap.width;
-  canvas.height = bitmap.height;
-  const context = canvas.getContext("2d", {willReadFrequently: true});
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  for (let i = 0; i < pixels.data.length; i += 4) {
-    pixels.data[i + 3] = pixels.data[i];
-    pixels.data.set([0xff, 0x3d, 0x7f], i);
-  }
-  context.putImageData(pixels, 0, 0);
-}
-
-async function showMask(answer) {
-  const mask = blobOf(answer.mask.png, "image/png");
-  await paintMask(mask);
-  $("mask-download").href = urlFor($("mask-download"), mask);
-  $("overlay").src = urlFor($("overlay"), blobOf(answer.pictures.overlay, "image/png"));
-  $("mask-caption").textContent = answer.mask.empty
-    ? `Nothing in the picture speaks for ${answer.target.label} (${number(answer.target.pmi)} ${answer.units}).`
-    : `${answer.target.label}, ${number(answer.target.pmi)} ${answer.units}: ${percent(answer.mask.area)} of the picture` +
-      ` holds ${percent(answer.mask.information_share)} of the information.`;
-}
-
-function showFiltered(answer) {
-  const type = answer.image_type || "image/png";
-  const url = urlFor($("filtered"), blobOf(answer.image, type));
-  const v = answer.verification;
-  $("filtered").src = url;
-  $("filter-download").href = url;
-  $("filter-caption").textContent = v.passes === 0
-    ? "Nothing was removed: the picture is unchanged."
-    : `Seen again by the network: ${number(v.pmi_before)} → ${number(v.pmi_after)} ${answer.units} about ` +
-      `${answer.target.label}, now rank ${v.rank_after}; ${percent(v.area)} of the picture was replaced.`;
-}
-
-function showLayer() {
-  const layer = document.querySelector("input[name=layer]:checked").value;
-  const opacity = $("opacity").value / 100;
-  $("mask").hidden = layer !== "mask";
-  $("overlay").hidden = layer !== "overlay";
-  $("mask").style.opacity = opacity;
-  $("overlay").style.opacity = opacity;
-}
-
-// ---- The steps ----------------------------------------------------------------------------------------------------
-
-// Runs `step` as the newest question; an older one that still waits is called off.
-async function newest(step) {
+/** Runs the steps as the newest question; an older one that still waits is called off. */
+async function newest(steps) {
   if (!state.photo) return;
   const turn = ++state.turn;
-  if (state.abort) state.abort.abort();
-  state.abort = new AbortController();
-  complain("");
-  $("results").classList.add("busy");
-  $("results").setAttribute("aria-busy", "true");
+  state.abort?.abort();
+  const {signal} = state.abort = new AbortController();
+  const options = {signal, waiting, progress: (share) => { if (share < 1) say(`Sending: ${percent(share)}`); }};
+  const fresh = () => { if (turn !== state.turn) throw new DOMException("an older question", "AbortError"); };
+  calm();
+  document.body.setAttribute("aria-busy", "true");
   try {
-    await step(() => turn !== state.turn);
-    if (turn === state.turn) say("Done.");
-  } catch (error) {
-    if (turn !== state.turn || error.name === "AbortError") return;
+    await steps(options, fresh);
     say("");
-    complain(error.message);
+    calm();
+  } catch (error) {
+    if (turn !== state.turn) return;
+    if (error.name === "AbortError") say("Called off."); else complain(error);
+    if (error.name === "AbortError") calm();
   } finally {
-    if (turn === state.turn) {
-      $("results").classList.remove("busy");
-      $("results").setAttribute("aria-busy", "false");
-    }
+    if (turn === state.turn) document.body.removeAttribute("aria-busy");
   }
 }
 
-async function maskAndFilter(stale, chosen) {
-  const parameters = {target: chosen, method: $("method").value, quality: $("quality").value};
-  say("Looking where it is …");
-  const mask = await post("/v1/mask", {...parameters, format: "json", output: "overlay"});
-  if (stale()) return;
-  await showMask(mask);
-  say("Filtering …");
-  const fill = $("fill").value === "color" ? $("color").value : $("fill").value;
-  const filtered = await post("/v1/filter", {...parameters, mode: $("mode").value, fill, format: "json"});
-  if (stale()) return;
-  showFiltered(filtered);
+const common = () => ({model: state.model || undefined, target: state.target || undefined});
+const filterQuestion = () => ({...parameters.for("filter"), ...common(), threshold: state.share === null ? parameters.values.threshold : `share:${state.share / 100}`});
+
+async function analyse(options, fresh) {
+  say("Looking …");
+  const answer = await client.analyze(state.photo, {...parameters.for("analyze"), ...common(), top_k: Math.min(ROWS, classes()), include: "mask"}, options);
+  fresh();
+  const shown = {...(answer.target ?? answer.predictions[0])};
+  shown.key = shown.group ? `group:${shown.group}` : String(shown.index);
+  state.analysis = answer;
+  state.label = shown.label;
+  state.maps.set(shown.key, {cells: answer.map.cells, pmi: answer.map.pmi, mean: answer.map.mean});
+  state.pmis.set(shown.key, shown);
+  if (!state.rows.length) state.rows = answer.predictions.map((row) => ({...row, key: String(row.index)}));
+  if (!state.rows.some((row) => row.key === shown.key)) state.rows.push(shown);
+  if ($("classes").childElementCount !== state.rows.length) showClasses(state.rows, (row) => choose(row.key));
+  markClass(shown.key);
+  state.chosen = shown.key;
+  fillAgainst();
+  showSentence(shown, answer.prior, answer);
+  showMap();
+  await stage.setMask(answer.mask.png ? blobOf(answer.mask.png) : null);
+  offerMask(answer);
+  $("take").hidden = false;
+  showRequest();
 }
 
-function analyse() {
-  return newest(async (stale) => {
-    say("Classifying …");
-    const wanted = target();
-    const answer = await post("/v1/classify", {top_k: String(Math.min(8, $("labels").options.length || 8)), target: wanted});
-    if (stale()) return;
-    const chosen = answer.target ? answer.target.index : answer.predictions[0].index;
-    showTotals(answer);
-    showClasses(answer, chosen);
-    $("results").hidden = false;
-    await maskAndFilter(stale, String(chosen));
+function offerMask(answer) {
+  if (!answer.mask.png) return;
+  $("download-mask").href = URL.createObjectURL(blobOf(answer.mask.png));
+  $("download-mask").download = `${fileName(state.name)}-${fileName(state.label)}-mask.png`;
+  $("download-mask").hidden = false;
+}
+
+async function filter(options, fresh, mask) {
+  say(`Taking “${state.label}” away, and asking again …`);
+  const asked = mask ? {...onlyWithMask(filterQuestion()), mask} : filterQuestion();
+  const answer = await client.filter(state.photo, asked, options);
+  fresh();
+  state.filtered = answer;
+  stage.after = answer.image;
+  if (mask || state.share !== null) await stage.setMask(blobOf(answer.mask.png));
+  const mode = parameters.values.mode;
+  stage.captions = [caption(), mode === "keep" ? `only ${state.label}` : mask ? "what you left" : `without ${state.label}`];
+  state.verdict = showVerdict(answer, state.label, {mode});
+  const type = answer.image.type.split("/")[1].replace("jpeg", "jpg");
+  $("download").href = URL.createObjectURL(answer.image);
+  $("download").download = `${fileName(state.name)}-${mode === "keep" ? "only" : "without"}-${fileName(state.label)}.${type}`;
+  $("download").hidden = false;
+  if (!mask && mode !== "keep") curvePoint(answer);
+}
+
+// an own mask is used as it is: what makes masks is refused beside it
+function onlyWithMask(asked) {
+  const own = ["quality", "threshold", "refine", "min_evidence", "until", "max_passes", "resolution", "method"];
+  return Object.fromEntries(Object.entries(asked).filter(([name]) => !own.includes(name)));
+}
+
+function curvePoint(answer) {
+  const v = [].concat(answer.verification)[0], share = state.share === null ? answer.mask.information_share : state.share / 100;
+  if (v.area === 0 || share === null) return;
+  state.points = [...state.points.filter((point) => Math.abs(point.share - share) > 1e-9), {share, after: v.pmi_after}];
+  showCurve(state.points, v.pmi_before);
+}
+
+const ask = () => newest(async (options, fresh) => {
+  forgetFiltered();
+  await analyse(options, fresh);
+  await filter(options, fresh);
+});
+const refilter = () => newest(async (options, fresh) => {
+  forgetFiltered();
+  offerMask(state.analysis);
+  await filter(options, fresh);
+});
+
+function choose(key) {
+  state.target = key;
+  state.share = null;
+  state.points = [];
+  $("curve").hidden = $("share-auto").hidden = true;
+  $("share-says").textContent = "the service's own rule";
+  stopBrush();
+  const known = state.maps.get(key);
+  if (known) { // the map is there already: it is shown at once
+    state.label = state.pmis.get(key).label;
+    state.chosen = key;
+    markClass(key);
+    showMap();
+  }
+  ask();
+}
+
+// ---- The map ----------------------------------------------------------------------------------------------------------
+
+const caption = () => {
+  const rather = state.against ? [" rather than ", element("b", {text: state.pmis.get(state.against)?.label ?? ""})] : [];
+  return ["what speaks for ", element("b", {text: state.label}), ...rather];
+};
+
+function showMap() {
+  const map = state.maps.get(state.chosen), other = state.against && state.against !== state.chosen ? state.maps.get(state.against) : null;
+  if (!map) return;
+  const cells = other ? map.cells.map((row, y) => row.map((value, x) => value - other.cells[y][x])) : map.cells;
+  const against = other ? state.pmis.get(state.against).label : "";
+  stage.setMap({cells, label: state.label, unit: "nats", against});
+  stage.captions = [caption(), $("verdict").hidden ? "" : `without ${state.label}`];
+  showLegend(cells, other ? map.mean - other.mean : map.mean, against ? `, rather than ${against}` : "");
+}
+
+function fillAgainst() {
+  const chosen = $("against").value;
+  $("against").replaceChildren(element("option", {value: "", text: "(anything)"}),
+    ...state.rows.filter((row) => row.key !== state.chosen).map((row) => element("option", {value: row.key, text: row.label})));
+  $("against").value = [...$("against").options].some((option) => option.value === chosen) ? chosen : "";
+  state.against = $("against").value;
+}
+
+async function compare() {
+  state.against = $("against").value;
+  if (state.against && !state.maps.has(state.against)) {
+    const photo = state.photo, key = state.against;
+    try {
+      const answer = await client.mask(photo, {...parameters.for("analyze"), model: state.model || undefined, target: key, output: undefined, mode: undefined, fill: undefined}, {waiting});
+      if (photo !== state.photo) return;
+      calm();
+      state.maps.set(key, {cells: answer.map.cells, pmi: answer.map.pmi, mean: answer.map.mean});
+      state.pmis.set(key, answer.target);
+    } catch (error) {
+      return complain(error);
+    }
+  }
+  showMap();
+}
+
+// ---- Photos -----------------------------------------------------------------------------------------------------------
+
+async function take(blob, name, {sample = "", target = "", keepStrip = false} = {}) {
+  state.turn++;
+  state.abort?.abort();
+  calm();
+  forgetPhoto();
+  if (!keepStrip) folder.clear();
+  for (const button of document.querySelectorAll("[data-sample]")) button.setAttribute("aria-current", String(button.dataset.sample === sample));
+  const turn = state.turn;
+  try {
+    const {blob: photo, note} = await readable(blob);
+    if (turn !== state.turn) return;
+    Object.assign(state, {photo, name: name.replace(/\.\w+$/, ""), sample, target, fileName: name});
+    stage.photo = photo;
+    $("copied").textContent = note;
+    await ask();
+  } catch (error) {
+    if (turn === state.turn) complain(error);
+  }
+}
+
+function takeAll(files) {
+  if (files.length === 1 && !files[0].path.includes("/")) return take(files[0].file, files[0].file.name || files[0].path);
+  folder.fill(files, client, state.model || undefined);
+  folder.mark(0);
+  return take(files[0].file, files[0].file.name, {keepStrip: true});
+}
+const folder = new Folder((photo) => take(photo.file, photo.file.name, {keepStrip: true}));
+
+async function takeSample(name, target = "") {
+  try {
+    const answer = await fetch(`web/${name}.jpg`);
+    if (!answer.ok) throw new InfomaskError(answer.status, {}, 0);
+    await take(await answer.blob(), `${name}.jpg`, {sample: name, target});
+  } catch (error) {
+    complain(error instanceof InfomaskError ? error : new InfomaskError(0, {}, 0));
+  }
+}
+
+// ---- How much, and the brush --------------------------------------------------------------------------------------------
+
+function moveShare() {
+  state.share = Number($("share").value);
+  $("share-says").textContent = `${state.share} % of what speaks for it`;
+  $("share-auto").hidden = false;
+  stage.share = state.share / 100;
+}
+function autoShare() {
+  state.share = null;
+  $("share-says").textContent = "the service's own rule";
+  $("share-auto").hidden = true;
+  stage.share = null;
+  ask();
+}
+
+function stopBrush() {
+  stage.brush = 0;
+  stage.unpaint?.();
+  $("brush").setAttribute("aria-pressed", "false");
+  for (const id of ["brush-size-label", "undo", "unpaint"]) $(id).hidden = true;
+}
+function toggleBrush() {
+  const on = !stage.brush;
+  if (!on) return stopBrush();
+  stage.brush = $("brush-size").value / 100;
+  $("brush").setAttribute("aria-pressed", "true");
+  $("brush-size-label").hidden = false;
+  say("Paint over a place: when you let go, it is filled and the network is asked again.");
+}
+async function painted() {
+  $("undo").hidden = $("unpaint").hidden = stage.strokes === 0;
+  if (stage.strokes === 0) return refilter();
+  const mask = await stage.paintedMask();
+  return newest(async (options, fresh) => {
+    forgetFiltered();
+    await filter(options, fresh, mask);
   });
 }
 
-function take(blob) {
-  if (!blob) return;
-  state.photo = blob;
-  $("photo").src = urlFor($("photo"), blob);
-  $("target").value = "";
-  analyse();
+// ---- Taking along -------------------------------------------------------------------------------------------------------
+
+const told = (text) => { $("copied").textContent = text; };
+const asked = () => ({...filterQuestion(), target: state.target ? state.label : undefined});
+function showRequest() { $("request").textContent = program("curl", client.server, asked(), state.fileName ?? "photo.jpg", client.key); }
+
+async function copyProgram(event) {
+  const how = event.target.dataset.copy;
+  if (how) told(await copy(program(how, client.server, asked(), state.fileName ?? "photo.jpg", client.key)) ? `Copied as ${how === "python" ? "Python" : how}.` : "This browser does not let a page copy.");
 }
-
-// ---- Models -------------------------------------------------------------------------------------------------------
-
-function option(text, index) {
-  const element = document.createElement("option");
-  element.value = text;
-  element.textContent = text;
-  if (index !== undefined) element.dataset.index = index;
-  return element;
+async function copyLink() {
+  const choices = new URLSearchParams(Object.entries({...parameters.values, target: state.target ? state.label : "", share: state.share ?? "", photo: state.sample}).filter(([, value]) => value !== ""));
+  const url = new URL(document.baseURI);
+  url.hash = choices.toString();
+  told(await copy(url.href) ? `Copied a link with the choices${state.sample ? "" : ", not the photo"}.` : url.href);
 }
-
-async function loadLabels() {
-  const chosen = state.models.find((model) => model.name === $("model").value);
-  $("method").replaceChildren(...chosen.methods.map((method) => option(method)));
-  const answer = await ask(`/v1/models/${encodeURIComponent(chosen.name)}/labels`);
-  $("labels").replaceChildren(...answer.labels.map((row) => option(row.label, row.index)));
+async function makeCard() {
+  const v = state.filtered ? [].concat(state.filtered.verification)[0] : null;
+  const blob = await shareCard({before: state.photo, after: state.filtered?.image, sentence: `${$("sentence").textContent}.`, exactly: $("exactly").textContent, verdict: state.verdict, area: v?.area});
+  save(blob, `${fileName(state.name)}-${fileName(state.label)}-card.png`);
 }
+const makeCutout = () => newest(async (options, fresh) => {
+  say("Cutting it out …");
+  const answer = await client.filter(state.photo, {...filterQuestion(), mode: "cutout", fill: undefined}, options);
+  fresh();
+  save(answer.image, `${fileName(state.name)}-${fileName(state.label)}-cutout.png`);
+});
 
+// ---- Models and parameters ------------------------------------------------------------------------------------------------
+
+const classes = () => state.models.find((model) => model.name === state.model)?.classes ?? ROWS;
+const names = new Names((key) => choose(key));
+
+async function loadNames() {
+  const [labels, groups] = await Promise.all([client.labels(state.model),
+    client.json("GET", `v1/models/${encodeURIComponent(state.model)}/groups`).catch(() => ({groups: []}))]);
+  names.set(labels.labels, groups.groups ?? []);
+}
 async function loadModels() {
+  const answer = await client.models();
+  state.models = answer.models.filter((model) => !model.status || model.status === "ready");
+  state.model = state.models.some((model) => model.name === parameters.values.model) ? parameters.values.model : answer.default ?? "";
+  if (state.model) await loadNames();
+}
+async function showMore() {
   try {
-    const answer = await ask("/v1/models");
-    state.models = answer.models;
-    $("model").replaceChildren(...answer.models.map((model) => option(model.name)));
-    $("model").value = answer.default;
-    await loadLabels();
+    await parameters.load(client);
+    parameters.show(state.models.map((model) => model.name), changed);
+    showRequest();
   } catch (error) {
-    complain(error.message);
+    complain(error);
   }
 }
+async function changed(name) {
+  if (name === "model") {
+    state.model = parameters.values.model ?? state.models.find((model) => model.default)?.name ?? "";
+    await loadNames().catch(complain);
+    state.target = "";
+    state.rows = [];
+    state.maps.clear();
+    $("classes").replaceChildren();
+  }
+  state.maps.clear(); // of another pass
+  state.points = [];
+  showRequest();
+  ask();
+}
 
-// ---- What the user does -------------------------------------------------------------------------------------------
+// ---- Hands ------------------------------------------------------------------------------------------------------------------
+
+async function useKey(event) {
+  event.preventDefault();
+  client = new Infomask(client.server, {key: $("key").value.trim()});
+  sessionStorage.setItem(KEY, client.key);
+  $("key").value = "";
+  $("key-card").hidden = true;
+  calm();
+  await begin();
+}
 
 function listen() {
-  const drop = $("drop");
-  $("file").addEventListener("change", () => take($("file").files[0]));
-  for (const name of ["dragenter", "dragover"])
-    document.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    take(event.dataTransfer.files[0]);
-  });
-  document.addEventListener("paste", (event) => {
-    const item = [...event.clipboardData.items].find((one) => one.kind === "file" && one.type.startsWith("image/"));
-    if (item) take(item.getAsFile());
-  });
-  $("form").addEventListener("submit", (event) => event.preventDefault());
-  $("form").addEventListener("change", async (event) => {
-    $("color-label").hidden = $("fill").value !== "color";
-    if (event.target === $("model")) {
-      $("target").value = "";
-      try {
-        await loadLabels();
-      } catch (error) {
-        complain(error.message);
-      }
-    }
-    analyse();
-  });
-  for (const radio of document.querySelectorAll("input[name=layer]")) radio.addEventListener("change", showLayer);
-  $("opacity").addEventListener("input", showLayer);
+  const on = (id, name, what) => $(id).addEventListener(name, what);
+  listenForPhotos(takeAll);
+  for (const button of document.querySelectorAll("[data-sample]")) button.addEventListener("click", () => takeSample(button.dataset.sample));
+  for (const radio of document.querySelectorAll("input[name=view]")) radio.addEventListener("change", () => stage.setAttribute("view", radio.value));
+  on("key-card", "submit", useKey);
+  on("again", "click", () => { calm(); if (state.photo && state.models.length) ask(); else begin(); });
+  on("cancel", "click", () => { state.abort?.abort(); calm(); say("Called off."); });
+  on("share", "input", moveShare);
+  on("share", "change", refilter);
+  on("share-auto", "click", autoShare);
+  on("against", "change", compare);
+  on("brush", "click", toggleBrush);
+  on("brush-size", "input", () => { stage.brush = $("brush-size").value / 100; });
+  on("undo", "click", () => { stage.undo(); painted(); });
+  on("unpaint", "click", () => { stage.unpaint(); painted(); });
+  stage.addEventListener("infomask-stroke", painted);
+  on("copies", "click", copyProgram);
+  on("link", "click", copyLink);
+  on("card", "click", makeCard);
+  on("cutout", "click", makeCutout);
+  on("more", "toggle", () => { if ($("more").open) showMore(); });
+  on("parameters", "submit", (event) => event.preventDefault());
+  on("reset", "click", () => { parameters.values = {}; showMore(); changed("model"); });
+  on("measure", "click", () => folder.measure(client));
+  on("status-open", "click", () => showStatus(client, state.model));
 }
 
-$("origin").textContent = location.origin;
+/** The models, then the choices of the link and the first photo; a photo that is there already is asked about. */
+async function begin() {
+  const choices = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  const {photo = "coffee", target = "", share = "", ...rest} = choices;
+  try {
+    if (!state.photo) Object.assign(parameters.values, rest);
+    if (Object.keys(rest).length) await parameters.load(client);
+    const models = loadModels(); // beside the first photo: its answer needs no names
+    if (state.photo) await Promise.all([models, ask()]);
+    else {
+      if (share) { state.share = Number(share); }
+      await Promise.all([models, takeSample(["coffee", "chelsea", "rocket"].includes(photo) ? photo : "coffee", target)]);
+    }
+  } catch (error) {
+    complain(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
 listen();
-showLayer();
-loadModels();
+begin();

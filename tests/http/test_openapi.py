@@ -44,7 +44,8 @@ def test_every_reference_resolves(document):
 
 def test_every_route_is_described(document):
     patterns = set(re.findall(r'X\([A-Z_0-9]+, \w[\w| ]*, "([^"]+)"', TABLE))
-    assert len(patterns) > 15 and patterns == set(document["paths"])
+    pages = {"/", "/docs", "/infomask.js", "/info-mask.js", "/infomask.py", "/web/{file}"}
+    assert len(patterns) > 15 and patterns - pages == set(document["paths"]) - pages
     ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
 

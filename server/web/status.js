@@ -1,0 +1,45 @@
+// The status view: traffic, latency and information drift, from what the daemon counts anyway.
+import {$, element, nats, percent} from "./format.js";
+
+const SECONDS = 2;
+let timer = null, before = null;
+
+/** The value of a line of /metrics; a sum over all lines of that name. */
+const total = (metrics, name, with_ = "") => metrics.split("\n").filter((line) => line.startsWith(name) && (line[name.length] === " " || line[name.length] === "{") && line.includes(with_))
+  .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+
+async function read(client, model) {
+  const [ready, metrics, information] = await Promise.all([
+    client.json("GET", "readyz").catch((error) => ({status: error.message})),
+    client.request("GET", "metrics", {}, {accept: "text/plain"}).then((answer) => answer.text()).catch(() => ""),
+    client.json("GET", `v1/models/${encodeURIComponent(model)}/information`).catch(() => null)]);
+  return {at: performance.now(), ready, metrics, information};
+}
+
+function rows(now) {
+  const count = (data) => total(data.metrics, "infomask_requests_total"), sum = (data) => total(data.metrics, "infomask_request_seconds_sum");
+  const number = (data) => total(data.metrics, "infomask_request_seconds_count");
+  const since = before ? (now.at - before.at) / 1000 : 0, asked = before ? count(now) - count(before) : 0;
+  const latency = number(now) ? 1000 * sum(now) / number(now) : null, i = now.information;
+  return [
+    ["The service", now.ready.status === "ok" || now.ready.status === "ready" ? "ready" : now.ready.status],
+    ["Requests since it was started", count(now).toLocaleString("en")],
+    ["Requests a second, now", since ? (asked / since).toFixed(1) : "–"],
+    ["Time a request, mean", latency === null ? "–" : `${latency.toFixed(1)} ms`],
+    ["In flight, waiting", `${total(now.metrics, "infomask_in_flight_requests")}, ${total(now.metrics, "infomask_queue_depth")}`],
+    ...(i ? [["Photos that the model has seen", i.total.toLocaleString("en")], ["Information, mean of the last photos", `${nats(i.information)} ± ${nats(i.standard_error)} nats`],
+      ["Drift against labelled photos", i.alarm === null || i.z === null ? "no labelled photos to compare with" : `z = ${i.z.toFixed(1)}: ${i.alarm ? "alarm" : "none"}`]] : []),
+    ...(i?.prior_shift ? [["The mix of classes", i.prior_shift.alarm ? "has shifted" : "as in training"]] : []),
+  ];
+}
+
+/** Opens the view, and asks again every two seconds until it is closed. */
+export async function showStatus(client, model) {
+  const view = $("status-view");
+  if (!view.open) view.showModal();
+  const now = await read(client, model);
+  $("status-body").replaceChildren(element("dl", {}, ...rows(now).flatMap(([name, value]) => [element("dt", {text: name}), element("dd", {text: value})])));
+  before = now;
+  clearTimeout(timer);
+  if (view.open) timer = setTimeout(() => { if (view.open) showStatus(client, model); }, 1000 * SECONDS);
+}

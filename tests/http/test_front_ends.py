@@ -1,0 +1,232 @@
+"""What front ends rely on: JSON bodies, several images in one request, codings, names of files, times, CORS."""
+import base64
+import gzip
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from conftest import CLASSIFY, PATIENT, ROOT, encode
+from wire import form
+
+COFFEE = (ROOT / "server/web/photos/coffee.jpg").read_bytes()
+JSON = [("Content-Type", "application/json")]
+URLENCODED = [("Content-Type", "application/x-www-form-urlencoded")]
+
+
+def post_json(server, path, document, headers=()):
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return server.ask("POST", path, body, [*JSON, *headers])
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+# ---- JSON bodies ---------------------------------------------------------------------------------------------------------
+
+def same(one, other):
+    drop = ("request_id", "timing_ms")
+    return {key: value for key, value in one.items() if key not in drop} == {key: value for key, value in other.items() if key not in drop}
+
+
+@pytest.mark.parametrize("wrap", [
+    b64, lambda data: "data:image/jpeg;base64," + b64(data), lambda data: base64.encodebytes(data).decode(),
+    lambda data: base64.urlsafe_b64encode(data).decode().rstrip("=")], ids=["plain", "data", "lines", "url-safe"])
+def test_base64(server, wrap):
+    answer = post_json(server, CLASSIFY, {"image": wrap(COFFEE), "top_k": 2, "units": "bits"})
+    assert answer.status == 200
+    assert same(answer.json, server.ask("POST", CLASSIFY + "?top_k=2&units=bits", COFFEE).json)
+
+
+def test_parameters_of_every_kind(server):
+    document = {"image": b64(COFFEE), "target": ["espresso", 968], "refine": False, "threshold": "share:0.5", "min_evidence": 0.25,
+                "quality": None, "include": ["mask", "overlay"], "top_k": 3}
+    query = "?target=espresso&target=968&refine=false&threshold=share:0.5&min_evidence=0.25&include=mask,overlay&top_k=3"
+    assert same(post_json(server, "/v1/analyze", document).json, server.ask("POST", "/v1/analyze" + query, COFFEE).json)
+
+
+def test_a_prior_as_a_list(server, png):
+    answer = post_json(server, CLASSIFY + "?model=digits", {"image": b64(png), "prior": [1, 2, 3, 4, 5, 5, 4, 3, 2, 1]})
+    assert same(answer.json, server.ask("POST", CLASSIFY + "?model=digits&prior=1,2,3,4,5,5,4,3,2,1", png).json)
+
+
+def test_filter_and_an_own_mask(server):
+    mask = encode(Image.new("L", (600, 400), 0).point(lambda _: 0))
+    answer = post_json(server, "/v1/filter?format=json", {"image": b64(COFFEE), "mask": "data:image/png;base64," + b64(mask)})
+    assert answer.status == 200 and answer.json["verification"]["verdict"] is None
+
+
+@pytest.mark.parametrize("body, code, words", [
+    ({"top_k": 1}, "bad_json", 'no "image"'),
+    ({"image": "***"}, "bad_json", "not base64"),
+    ({"image": "QUJ"[:1]}, "bad_json", "not base64"),
+    ({"image": "QQ=A"}, "bad_json", "not base64"),
+    ({"image": ""}, "bad_json", "is empty"),
+    ({"image": 7}, "bad_json", "base64"),
+    ({"image": []}, "bad_json", "empty list"),
+    ({"image": "data:image/png,abc"}, "bad_json", ";base64,"),
+    ({"image": "QUJD", "nonsense": 1}, "bad_parameter", "nonsense"),
+    ({"image": "QUJD", "top_k": {"a": 1}}, "bad_json", "top_k"),
+    ({"image": "QUJD", "top_k": "many"}, "bad_parameter", "top_k"),
+    ({"url": "http://photos.example/x.jpg"}, "remote_url", "fetches nothing"),
+    ({"image": "https://photos.example/x.jpg"}, "remote_url", "fetches nothing"),
+    ({"image": "file:///etc/passwd"}, "remote_url", "fetches nothing"),
+    (b'{"image": "QUJD", "image": "QUJD"}', "bad_json", 'duplicate key "image"'),
+    (b"[]", "bad_json", "must be an object"),
+    (b"{", "bad_json", "not JSON"),
+    (b"   ", "bad_json", "not JSON"),
+    (b'{"image": "QUJD"} {}', "bad_json", "not JSON"),
+    (b'{"image": "QUJD", "target": [[["a"]]]}', "bad_json", "target"),
+    (b'{"image": "QUJD", "target": [[[[["a"]]]]]}', "bad_json", "not JSON"),
+])
+def test_each_mistake_has_its_sentence(server, body, code, words):
+    answer = post_json(server, CLASSIFY, body)
+    assert (answer.status, answer.code) == (400, code) and words in answer.json["detail"]
+
+
+def test_two_images_where_one_is_taken(server):
+    answer = post_json(server, "/v1/mask", {"image": [b64(COFFEE), b64(COFFEE)]})
+    assert answer.status == 400 and "2 images; this route takes one" in answer.json["detail"]
+    assert len(post_json(server, CLASSIFY, {"image": [b64(COFFEE), b64(COFFEE)]}).json["results"]) == 2
+
+
+def test_over_the_limit(make_server):
+    small = make_server(*PATIENT, "--max-body", "64K")
+    assert post_json(small, CLASSIFY, {"image": "A" * 70000}).code == "body_too_large"
+
+
+def test_a_photo_is_a_photo_whatever_it_is_called(server):
+    assert server.ask("POST", CLASSIFY, COFFEE, JSON).status == 200
+
+
+def test_url_is_refused_by_name_everywhere(server):
+    assert server.ask("POST", CLASSIFY + "?url=http://photos.example/x.jpg", COFFEE).code == "remote_url"
+    assert server.ask("POST", CLASSIFY, b"url=http://photos.example/x.jpg", URLENCODED).code == "remote_url"
+    kind, body = form([("image", "x.jpg", COFFEE), ("url", b"http://photos.example/x.jpg")])
+    assert server.ask("POST", CLASSIFY, body, kind).code == "remote_url"
+
+
+@pytest.mark.parametrize("photo", ["server/web/photos/coffee.jpg", "tests/data/photos/chelsea.png", "tests/data/images/lossy.webp"])
+def test_curl_d_gets_the_sentence_that_helps(server, photo):
+    """curl -d @photo leaves out line ends and NULs; curl --data-binary says the same Content-Type and is fine."""
+    data = (ROOT / photo).read_bytes()
+    broken = re.sub(rb"[\r\n\0]", b"", data)
+    answer = server.ask("POST", CLASSIFY, broken, URLENCODED)
+    assert answer.status == 400 and "--data-binary" in answer.json["detail"]
+    assert server.ask("POST", CLASSIFY, data, URLENCODED).status == 200
+    answer = server.ask("POST", CLASSIFY, b"image=@coffee.jpg", URLENCODED)
+    assert answer.status == 400 and "-F image=@photo.jpg" in answer.json["detail"]
+    answer = server.ask("POST", CLASSIFY, b'{"image": "QUJD"}', URLENCODED)
+    assert answer.status == 400 and "application/json" in answer.json["detail"]
+
+
+# ---- Several images ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("route", ["classify", "mask", "filter", "analyze"])
+def test_lines(server, route):
+    chelsea = (ROOT / "server/web/photos/chelsea.jpg").read_bytes()
+    query = "?quality=fast" if route != "classify" else ""
+    kind, body = form([("image", "a.jpg", COFFEE), ("image", "b.txt", b"no photo"), ("image", "c.jpg", chelsea)])
+    answer = server.ask("POST", f"/v1/{route}{query}", body, [*kind, ("Accept", "application/x-ndjson")])
+    assert answer.status == 200 and answer.get("Content-Type") == "application/x-ndjson"
+    lines = answer.body.decode().split("\n")
+    assert len(lines) == 4 and lines[3] == ""
+    first, second, third = map(json.loads, lines[:3])
+    alone = "&format=json" if route in ("mask", "filter") else ""
+    for line, photo in [(first, COFFEE), (third, chelsea)]:
+        assert same(line, server.ask("POST", f"/v1/{route}{query or '?'}{alone}".replace("?&", "?"), photo).json)
+    assert second["code"] == "unsupported_format" and second["status"] == 415
+
+
+def test_lines_of_one_image(server):
+    answer = server.ask("POST", CLASSIFY, COFFEE, [("Accept", "application/x-ndjson")])
+    assert answer.get("Content-Type") == "application/x-ndjson" and answer.body.count(b"\n") == 1
+
+
+def test_lines_hold_no_pictures(server):
+    kind, body = form([("image", "a.jpg", COFFEE), ("image", "b.jpg", COFFEE)])
+    answer = server.ask("POST", "/v1/mask?format=png", body, [*kind, ("Accept", "application/x-ndjson")])
+    assert answer.code == "bad_parameter" and "multipart/mixed" in answer.json["detail"]
+
+
+def test_one_mask_is_for_one_photo(server):
+    kind, body = form([("image", "a.jpg", COFFEE), ("image", "b.jpg", COFFEE), ("mask", "m.png", b"x")])
+    answer = server.ask("POST", "/v1/filter", body, [*kind, ("Accept", "application/x-ndjson")])
+    assert answer.code == "bad_parameter" and "one photo" in answer.json["detail"]
+
+
+def test_pictures_in_parts(server):
+    import email
+    kind, body = form([("image", "a.jpg", COFFEE), ("image", "b.txt", b"no photo")])
+    answer = server.ask("POST", "/v1/mask?quality=fast", body, [*kind, ("Accept", "multipart/mixed")])
+    assert answer.status == 200
+    message = email.message_from_bytes(b"Content-Type: " + answer.get("Content-Type").encode() + b"\r\n\r\n" + answer.body)
+    first, second = message.get_payload()
+    assert first.get_content_type() == "image/png" and first["Infomask-Label"] == "espresso"
+    alone = server.ask("POST", "/v1/mask?quality=fast&format=png", COFFEE)
+    assert first.get_payload(decode=True) == alone.body
+    assert second.get_content_type() == "application/problem+json"
+
+
+# ---- Headers -------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("accept, packed", [("gzip", True), ("deflate, gzip;q=0.5", True), ("*", True), ("GZIP", True), ("gzip;q=0", False),
+                                            ("gzip; q=0.000, *", False), ("identity", False), ("", False), (None, False), ("br", False)])
+@pytest.mark.parametrize("path", ["/v1/models/efficientnet-lite0/labels", "/", "/infomask.js", "/openapi.json"])
+def test_gzip(server, path, accept, packed):
+    plain = server.ask(path=path)
+    answer = server.ask(path=path, headers=[("Accept-Encoding", accept)] if accept is not None else [])
+    assert (answer.get("Content-Encoding") == "gzip") == packed
+    assert (gzip.decompress(answer.body) if packed else answer.body) == plain.body
+    assert "Accept-Encoding" in answer.get("Vary") and len(answer.body) < len(plain.body) + (not packed)
+    tag = answer.get("ETag")
+    assert tag == (plain.get("ETag")[:-1] + '-gzip"' if packed else plain.get("ETag"))
+    again = server.ask(path=path, headers=[("If-None-Match", tag)] + ([("Accept-Encoding", accept)] if accept is not None else []))
+    assert again.status == 304 and again.body == b"" and again.get("ETag") == tag
+
+
+def test_what_is_small_or_no_text_is_not_packed(server):
+    for path in ["/livez", "/web/coffee.jpg"]:
+        assert server.ask(path=path, headers=[("Accept-Encoding", "gzip")]).get("Content-Encoding") is None
+
+
+@pytest.mark.parametrize("path, name", [("/v1/mask?format=png", "cup-of-coffee-mask.png"), ("/v1/mask?format=png&output=overlay", "cup-of-coffee-overlay.png"),
+                                        ("/v1/filter?quality=fast", "cup-of-coffee-filtered.png"), ("/v1/filter?quality=fast&format=jpeg&mode=keep&fill=mean", "cup-of-coffee-kept.jpg")])
+def test_names_of_files(server, path, name):
+    kind, body = form([("image", 'cup of (coffee).jpg', COFFEE)])
+    answer = server.ask("POST", path, body, kind)
+    assert answer.get("Content-Disposition") == f'inline; filename="{name}"'
+    assert "filename=\"photo-" in server.ask("POST", path, COFFEE).get("Content-Disposition")
+
+
+def test_times(server):
+    answer = server.ask("POST", CLASSIFY, COFFEE)
+    times = dict(re.findall(r"(\w+);dur=([\d.]+)", answer.get("Server-Timing")))
+    assert float(times["total"]) >= float(times["network"]) > 0 and "decode" in times
+
+
+def test_vary_names_accept(server):
+    answer = server.ask("POST", "/v1/mask", COFFEE)
+    assert "Accept" in [value for name, value in answer.headers if name == "Vary"]
+
+
+def test_cors(make_server):
+    server = make_server(*PATIENT, "--cors-origins", "https://shop.example")
+    origin = [("Origin", "https://shop.example")]
+    asked = [*origin, ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "content-type,sentry-trace, X-Requested-With")]
+    allowed = server.ask("OPTIONS", CLASSIFY, headers=asked).get("Access-Control-Allow-Headers").lower().split(", ")
+    assert {"content-type", "authorization", "sentry-trace", "x-requested-with"} <= set(allowed)
+    exposed = server.ask("POST", CLASSIFY, COFFEE, origin).get("Access-Control-Expose-Headers").split(", ")
+    assert {"Location", "Preference-Applied", "ETag", "Retry-After", "Infomask-Verdict", "Server-Timing"} <= set(exposed)
+    bad = [*origin, ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "a b(c), " + "x" * 5000)]
+    assert "(" not in server.ask("OPTIONS", CLASSIFY, headers=bad).get("Access-Control-Allow-Headers")
+
+
+def test_the_whole_photo_and_the_crop_are_named(server):
+    answer = server.ask("POST", "/v1/mask?format=png", COFFEE)
+    told = server.ask("POST", "/v1/mask", COFFEE).json
+    assert float(answer.get("Infomask-Pmi")) == pytest.approx(told["target"]["pmi"], abs=1e-5)
+    assert float(answer.get("Infomask-Map-Pmi")) == pytest.approx(told["map"]["pmi"], abs=1e-5)
+    assert abs(told["map"]["pmi"] - told["target"]["pmi"]) > 0.5

@@ -1,0 +1,539 @@
+"""What people see: the stories of the page."""
+import base64
+import io
+import json
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import expect
+
+from conftest import PATIENT, PHOTOS, WAIT, answered
+
+SIZES = [(1280, 800), (390, 844), (320, 640)]
+
+
+def picture(form="PNG", size=(64, 48), color=(200, 30, 30), **options):
+    out = io.BytesIO()
+    Image.new("RGB", size, color).save(out, form, **options)
+    return out.getvalue()
+
+
+def file(name, data, kind="image/png"):
+    return {"name": name, "mimeType": kind, "buffer": data}
+
+
+def choose(page, *files):
+    page.set_input_files("#file", list(files))
+
+
+def violations(page):
+    found = Axe().run(page).response["violations"]
+    return [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found]
+
+
+def number(text):
+    return float(re.search(r"[−-]?\d+\.?\d*", text).group().replace("−", "-"))
+
+
+# ---- What is there -----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_first_photo_is_answered(visit, server, size, scheme):
+    one = visit(*size, color_scheme=scheme)
+    page = one.go(server.url + "/")
+    answered(page)
+    one.keep(f"page-{size[0]}-{scheme}")
+    expect(page.locator("#sentence")).to_contain_text("espresso")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert violations(page) == []
+    assert one.problems == []
+    assert {request.url.split("/")[2] for request in one.requests if request.url.startswith("http")} == {server.url.split("/")[2]}
+
+
+@pytest.mark.parametrize("media", [{"forced_colors": "active"}, {"reduced_motion": "reduce"}], ids=["forced", "still"])
+def test_other_ways_to_see(visit, server, media):
+    one = visit(**media)
+    page = one.go(server.url + "/")
+    answered(page)
+    one.keep(f"page-{'-'.join(media)}")
+    assert violations(page) == [] and one.problems == []
+
+
+def test_the_sentence_is_exact(shown, server):
+    """exp(PMI) is the ratio, bits are nats / log 2, the prior and the probability are the ones of the answer."""
+    photo = (PHOTOS.parents[2] / "server/web/photos/coffee.jpg").read_bytes()
+    row = server.ask("POST", "/v1/classify?top_k=1", photo).json["predictions"][0]
+    text = shown.page.locator("#exactly").inner_text()
+    assert number(shown.page.locator("#sentence").inner_text()) == pytest.approx(2.718281828459045 ** row["pmi"], rel=1e-3)
+    assert f"{100 * row['probability']:.1f} %" in text and f"{row['pmi']:.2f} nats" in text
+    assert f"{row['pmi'] / 0.6931471805599453:.1f} yes/no" in text and "1 time in 1,000" in text
+
+
+def test_two_views_are_named(shown, server):
+    photo = (PHOTOS.parents[2] / "server/web/photos/coffee.jpg").read_bytes()
+    answer = server.ask("POST", "/v1/mask?format=json", photo).json
+    text = shown.page.locator("#two-views").inner_text()
+    assert f"{answer['target']['pmi']:.2f} nats is what the model's own centre crop says" in text
+    assert f"{answer['map']['pmi']:.2f}" in text and abs(answer["map"]["pmi"] - answer["target"]["pmi"]) > 0.5
+
+
+def test_the_photo_is_uploaded_twice(shown):
+    assert [request.url.split("?")[0].rsplit("/", 1)[1] for request in shown.posts()] == ["analyze", "filter"]
+
+
+# ---- Nothing old beside something new ----------------------------------------------------------------------------------
+
+GONE = ["#saying", "#classes-card", "#verdict", "#download", "#download-mask", "#legend", "#curve", "#take"]
+
+
+def test_nothing_of_the_old_photo_beside_a_new_one(shown):
+    page = shown.page
+    held = []
+    page.route("**/v1/analyze?*", lambda route: held.append(route))
+    choose(page, file("second.png", picture()))
+    page.wait_for_function("document.querySelector('#saying').hidden")
+    for name in GONE:
+        expect(page.locator(name)).to_be_hidden()
+    assert page.locator("#download").get_attribute("href") is None
+    assert page.evaluate("document.querySelector('info-mask').after") is None
+    page.wait_for_function("document.querySelector('info-mask').photo.size < 2000")
+    for _ in range(200):
+        if held:
+            break
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    answered(page)
+    expect(page.locator("#download")).to_have_attribute("download", re.compile(r"^second-without-.*\.png$"))
+
+
+@pytest.mark.parametrize("data, words", [(b"no picture at all", "no picture that is known here"), (picture()[:80], "")])
+def test_nothing_of_the_old_photo_after_an_error(shown, data, words):
+    page = shown.page
+    choose(page, file("broken.png", data))
+    expect(page.locator("#problem")).to_be_visible()
+    expect(page.locator("#problem-says")).to_contain_text(words)
+    for name in GONE:
+        expect(page.locator(name)).to_be_hidden()
+    assert violations(page) == []
+
+
+def test_a_late_answer_is_not_shown(shown):
+    """The answer to the first of two photos comes after the second was chosen."""
+    page = shown.page
+    held = []
+    page.route("**/v1/analyze?*", lambda route: held.append(route) if not held else route.continue_())
+    choose(page, file("first.png", picture()))
+    page.wait_for_function("document.querySelector('info-mask').photo.size < 2000")
+    page.wait_for_timeout(100)
+    choose(page, file("cat.png", (PHOTOS / "chelsea.png").read_bytes()))
+    answered(page)
+    before = page.locator("#sentence").inner_text()
+    held[0].fulfill(status=200, body="{}")
+    page.wait_for_timeout(200)
+    assert page.locator("#sentence").inner_text() == before and "cat" in before
+
+
+# ---- Where it stands ---------------------------------------------------------------------------------------------------
+
+def test_behind_a_proxy_that_strips_a_prefix(visit, proxy):
+    one = visit()
+    page = one.go(proxy)
+    answered(page)
+    assert one.problems == [] and all(request.url.startswith((proxy, "blob:", "data:")) for request in one.requests)
+    page.locator("nav a").click()
+    page.wait_for_selector("#post_v1_classify, #classify")
+    document = page.evaluate("fetch('openapi.json').then((answer) => answer.json())")
+    assert document["servers"][0]["url"] == "."
+    assert one.problems == []
+
+
+def test_with_keys(visit, make_server, tmp_path):
+    import hashlib
+    keys = tmp_path / "keys"
+    keys.write_text(f"anna infer,estimates {hashlib.sha256(b'secret-of-anna').hexdigest()}\n")
+    server = make_server(*PATIENT, "--keys", keys)
+    one = visit()
+    page = one.go(server.url + "/")
+    page.wait_for_selector("#key-card:not([hidden])")
+    assert violations(page) == []
+    page.fill("#key", "wrong")
+    page.press("#key", "Enter")
+    expect(page.locator("#key-says")).to_contain_text("key")
+    page.wait_for_selector("#key-card:not([hidden])")
+    page.fill("#key", "secret-of-anna")
+    page.press("#key", "Enter")
+    answered(page)
+    expect(page.locator("#key-card")).to_be_hidden()
+    page.reload()
+    answered(page)  # of this tab only
+    assert page.evaluate("localStorage.length") == 0
+    assert page.evaluate("Object.values(sessionStorage)") == ["secret-of-anna"]
+    other = one.context.new_page()
+    other.goto(server.url + "/")
+    other.wait_for_selector("#key-card:not([hidden])")
+
+
+# ---- Busy, slow, dead --------------------------------------------------------------------------------------------------
+
+def busy(page, times, seconds=1):
+    left = [times]
+
+    def answer(route):
+        if left[0] == 0:
+            return route.continue_()
+        left[0] -= 1
+        route.fulfill(status=503, headers={"Retry-After": str(seconds), "Content-Type": "application/problem+json"},
+                      body=json.dumps({"detail": "too many requests wait already", "code": "overloaded", "status": 503}))
+    page.route("**/v1/analyze?*", answer)
+
+
+def test_a_busy_service_is_asked_again(shown):
+    page = shown.page
+    busy(page, 2)
+    choose(page, file("cat.png", (PHOTOS / "chelsea.png").read_bytes()))
+    expect(page.locator("#problem-says")).to_contain_text(re.compile(r"asked again in \d s"))
+    assert violations(page) == []
+    answered(page)
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#sentence")).to_contain_text("cat")
+
+
+def test_the_waiting_can_be_called_off(shown):
+    page = shown.page
+    busy(page, 99, 30)
+    choose(page, file("cat.png", (PHOTOS / "chelsea.png").read_bytes()))
+    page.click("#cancel")
+    expect(page.locator("#status")).to_have_text("Called off.")
+    expect(page.locator("#problem")).to_be_hidden()
+    assert page.evaluate("document.querySelector('info-mask').photo !== null")  # it is kept
+
+
+def test_a_dead_service(visit, make_server):
+    server = make_server(*PATIENT)
+    one = visit()
+    page = one.go(server.url + "/")
+    answered(page)
+    server.stop()
+    page.locator(".class").nth(1).click()
+    expect(page.locator("#problem-says")).to_contain_text("does not answer")
+    expect(page.locator("#again")).to_be_visible()
+    expect(page.locator("#verdict")).to_be_hidden()
+    assert page.evaluate("document.querySelector('info-mask').photo !== null")
+    assert violations(page) == []
+
+
+# ---- Classes -----------------------------------------------------------------------------------------------------------
+
+def test_a_class_is_chosen_with_keys_and_keeps_the_focus(shown):
+    page = shown.page
+    second = page.locator(".class").nth(1)
+    second.focus()
+    name = second.locator("span").first.inner_text()
+    page.keyboard.press("Enter")
+    expect(page.locator("#sentence em")).to_have_text(f"“{name}”")
+    answered(page)
+    assert page.evaluate("document.activeElement.className") == "class"
+    expect(second).to_have_attribute("aria-pressed", "true")
+    expect(second).to_be_focused()
+
+
+def test_suggestions_by_prefix_and_alias(shown):
+    page = shown.page
+    page.fill("#target", "tiger")
+    options = page.locator("#names li")
+    expect(options.first).to_be_visible()
+    assert all("tiger" in text.lower() for text in options.all_inner_texts())
+    page.keyboard.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(page.locator("#names")).to_be_hidden()
+    page.fill("#target", "Panthera tigris")  # an alias
+    page.keyboard.press("Enter")
+    expect(page.locator("#sentence em")).to_have_text("“tiger”")
+    answered(page)
+
+
+def test_a_rather_than_b(shown):
+    page = shown.page
+    page.select_option("#against", index=1)
+    other = page.locator("#against option:checked").inner_text()
+    expect(page.locator("#legend-high")).to_contain_text(f"rather than {other}")
+    stage = page.locator("info-mask")
+    stage.locator(".grid").focus()
+    page.keyboard.press("ArrowDown")
+    expect(stage.locator(".say")).to_contain_text(f"rather than “{other}”")
+
+
+# ---- The picture -------------------------------------------------------------------------------------------------------
+
+def test_squares_are_told_by_keys_and_by_pointer(shown):
+    page, stage = shown.page, shown.page.locator("info-mask")
+    cells = json.loads(page.evaluate("""async () => {
+      const {Infomask} = await import(new URL("infomask.js", document.baseURI));
+      return JSON.stringify((await new Infomask().analyze(document.querySelector("info-mask").photo)).map.cells); }"""))
+    stage.locator(".grid").focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    for _ in range(20):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowDown")
+    expect(stage.locator(".say")).to_contain_text(f"Row 2 of {len(cells)}, column 1 of {len(cells[0])}")
+    assert number(stage.locator(".tip b").inner_text()) == pytest.approx(cells[1][0], abs=0.051)
+    page.keyboard.press("Escape")
+    expect(stage.locator(".tip")).to_be_hidden()
+    box = stage.locator(".view").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * .5 / len(cells[0]), box["y"] + box["height"] * .5 / len(cells))
+    assert number(stage.locator(".tip b").inner_text()) == pytest.approx(cells[0][0], abs=0.051)
+
+
+def test_the_slider_shows_before_and_after(shown):
+    page, stage = shown.page, shown.page.locator("info-mask")
+    slider = stage.locator("input")
+    before = stage.locator(".after").evaluate("(node) => getComputedStyle(node).clipPath")
+    slider.focus()
+    page.keyboard.press("Home")
+    left = stage.locator(".after").evaluate("(node) => getComputedStyle(node).clipPath")
+    assert before != left and slider.input_value() == "0"
+    page.keyboard.press("End")
+    shown.keep("slider-end")
+    assert slider.input_value() == "1000"
+
+
+def test_zoom(shown):
+    stage = shown.page.locator("info-mask")
+    stage.locator(".grid").focus()
+    shown.page.keyboard.press("+")
+    assert "scale(1.5)" in stage.locator(".before .pan").get_attribute("style")
+    shown.page.keyboard.press("0")
+    assert "scale(1)" in stage.locator(".before .pan").get_attribute("style")
+
+
+@pytest.mark.parametrize("view", ["outline", "photo"])
+def test_views(shown, view):
+    shown.page.check(f"input[name=view][value={view}]", force=True)
+    stage = shown.page.locator("info-mask")
+    expect(stage.locator(".map")).to_be_hidden()
+    expect(stage.locator(".line")).to_be_visible(visible=view == "outline")
+    shown.keep(f"view-{view}")
+    assert violations(shown.page) == []
+
+
+def test_how_much_to_take_away(shown):
+    page = shown.page
+    page.locator("#share").focus()
+    with page.expect_request("**/v1/filter?*threshold=share*") as asked:
+        page.locator("#share").fill("40")
+    assert "threshold=share%3A0.4" in asked.value.url
+    expect(page.locator("#share-says")).to_contain_text("40 %")
+    answered(page)
+    expect(page.locator("#curve-says")).to_contain_text("40 % →")
+    assert page.locator("#curve .dot").count() == 3
+    shown.keep("share-40")
+    page.click("#share-auto")
+    answered(page)
+    expect(page.locator("#share-says")).to_contain_text("own rule")
+
+
+# ---- Verdict -----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("verdict, words", [("removed", "✓ Gone"), ("weakened", "◐ Weaker, not gone"), ("failed", "✕ Not gone")])
+def test_verdicts_look_different(shown, verdict, words):
+    """A failed removal never looks like a success: by words and icon, not by colour alone."""
+    page = shown.page
+
+    def answer(route):
+        response = route.fetch()
+        body = response.json()
+        body["verification"].update(verdict=verdict, reason="the place itself still says espresso: 4.9 nats",
+                                    region_pmi_before=6.0, region_pmi_after=4.9, context_pmi_before=1.0, context_pmi_after=1.0)
+        route.fulfill(response=response, json=body)
+    page.route("**/v1/filter?*", answer)
+    page.locator(".class").nth(1).click()
+    expect(page.locator("#verdict-title")).to_contain_text(words)
+    answered(page)
+    shown.keep(f"verdict-{verdict}")
+    assert violations(page) == []
+    if verdict != "removed":
+        assert "Gone:" not in page.locator("#verdict-title").inner_text()
+
+
+def test_the_verdict_is_of_the_file_that_is_downloaded(shown, server):
+    page = shown.page
+    with page.expect_download() as download:
+        page.click("#download")
+    data = open(download.value.path(), "rb").read()
+    assert download.value.suggested_filename == "coffee-without-espresso.png"
+    after = server.ask("POST", "/v1/classify?target=espresso", data).json["target"]["pmi"]
+    told = page.locator("#verdict-figures dd").first.inner_text()
+    assert number(told.split("→")[1]) == pytest.approx(after, abs=0.006)
+
+
+# ---- Several, and other kinds ------------------------------------------------------------------------------------------
+
+def test_several_photos(shown):
+    page = shown.page
+    choose(page, file("coffee.png", (PHOTOS / "coffee.png").read_bytes()), file("cat.png", (PHOTOS / "chelsea.png").read_bytes()),
+           file("broken.png", b"broken"))
+    thumbnails = page.locator("#strip button")
+    expect(thumbnails).to_have_count(3)
+    expect(thumbnails.nth(1)).to_contain_text("cat")
+    expect(thumbnails.nth(1)).to_contain_text("nats")
+    expect(thumbnails.nth(2)).to_contain_text("not read")
+    answered(page)
+    thumbnails.nth(1).click()
+    expect(page.locator("#sentence")).to_contain_text("cat")
+    answered(page)
+    shown.keep("several")
+    assert violations(page) == []
+
+
+def test_a_labelled_folder(shown, tmp_path):
+    for name, source in [("espresso", "coffee.png"), ("Egyptian cat", "chelsea.png")]:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(2):
+            Image.open(PHOTOS / source).convert("RGB").rotate(2 * i).save(tmp_path / "photos" / name / f"{i}.jpg")
+    page = shown.page
+    page.set_input_files("#folder", str(tmp_path / "photos"))
+    expect(page.locator("#strip button")).to_have_count(4)
+    answered(page)
+    page.click("#measure")
+    expect(page.locator("#estimate")).to_contain_text("4 (4 of 4 sent)")
+    expect(page.locator("#estimate h3").first).to_contain_text("The mutual information of your 4 labelled photos")
+    shown.keep("folder")
+    assert violations(page) == []
+
+
+def test_a_gif_is_named_and_sent_as_png(shown):
+    page = shown.page
+    with page.expect_request("**/v1/analyze?*") as asked:
+        choose(page, file("cat.gif", picture("GIF"), "image/gif"))
+    assert asked.value.post_data_buffer[1:4] == b"PNG"
+    expect(page.locator("#copied")).to_contain_text("a GIF picture; it is sent as PNG")
+
+
+def test_a_heic_photo_is_named(shown):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+    choose(shown.page, file("photo.heic", heic, "image/heic"))
+    expect(shown.page.locator("#problem-says")).to_contain_text("photo.heic is a HEIC picture, which this browser can't read")
+
+
+def test_pasted_and_dropped(shown):
+    page = shown.page
+    data = base64.b64encode((PHOTOS / "chelsea.png").read_bytes()).decode()
+    event = """([data, name]) => {
+      const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0)), transfer = new DataTransfer();
+      transfer.items.add(new File([bytes], "cat.png", {type: "image/png"}));
+      document.dispatchEvent(name === "paste" ? new ClipboardEvent("paste", {clipboardData: transfer, bubbles: true})
+        : new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true})); }"""
+    page.evaluate(event, [data, "paste"])
+    expect(page.locator("#sentence")).to_contain_text("cat")
+    answered(page)
+    page.locator("[data-sample=coffee]").click()
+    expect(page.locator("#sentence")).to_contain_text("espresso")
+    page.evaluate(event, [data, "drop"])
+    expect(page.locator("#sentence")).to_contain_text("cat")
+    answered(page)
+
+
+# ---- Taking along, more, status ----------------------------------------------------------------------------------------
+
+def test_copies_and_link(visit, server):
+    one = visit(permissions=["clipboard-read", "clipboard-write"])
+    page = one.go(server.url + "/#target=cup&photo=coffee&dilate=5")
+    answered(page)
+    expect(page.locator("#sentence em")).to_have_text("“cup”")
+    for how, words in [("curl", "curl --data-binary @coffee.jpg"), ("fetch", "await fetch("), ("python", "urllib.request")]:
+        page.click(f"[data-copy={how}]")
+        expect(page.locator("#copied")).to_contain_text("Copied")
+        text = page.evaluate("navigator.clipboard.readText()")
+        assert words in text and "target=cup" in text and "dilate=5" in text
+    page.click("#link")
+    expect(page.locator("#copied")).to_contain_text("link")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert link.startswith(server.url + "/#") and "dilate=5" in link and "target=cup" in link
+
+
+def test_share_card(shown):
+    with shown.page.expect_download() as download:
+        shown.page.click("#card")
+    card = Image.open(download.value.path())
+    assert card.size == (1200, 630) and download.value.suggested_filename == "coffee-espresso-card.png"
+    colors = card.convert("RGB").resize((60, 32)).getcolors(4000)
+    assert len(colors) > 200  # photos are on it
+    shown.keep("card")
+
+
+def test_every_parameter_is_there(shown):
+    page = shown.page
+    page.click("#more summary")
+    page.wait_for_selector("#parameter-fill")
+    names = {field.get_attribute("name") for field in page.locator("#parameters [name]").all()}
+    document = page.evaluate("fetch('openapi.json').then((answer) => answer.json())")
+    wanted = {one["name"] for route in ("filter", "analyze") for one in document["paths"][f"/v1/{route}"]["post"]["parameters"] if one.get("in") == "query"}
+    assert wanted - names <= {"target", "units", "format", "include", "output", "colormap", "opacity", "top_k", "abstain_below"}
+    with page.expect_request("**/v1/filter?*fill=mean*"):
+        page.fill("#parameter-fill", "mean") if page.locator("input#parameter-fill").count() else page.select_option("#parameter-fill", "mean")
+        page.keyboard.press("Tab")
+    expect(page.locator("#request")).to_contain_text("fill=mean")
+    answered(page)
+    shown.keep("more")
+    assert violations(page) == []
+
+
+def test_the_status_view(shown):
+    page = shown.page
+    page.click("#status-open")
+    expect(page.locator("#status-body")).to_contain_text("Requests since it was started")
+    expect(page.locator("#status-body")).to_contain_text("ready")
+    shown.keep("status")
+    assert violations(page) == []
+    page.click("#status-view button")
+    expect(page.locator("#status-view")).to_be_hidden()
+
+
+# ---- For programs ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_reference(visit, server, scheme):
+    one = visit(color_scheme=scheme)
+    page = one.go(server.url + "/docs")
+    section = page.locator("section:has(> h3:text-is('POST /v1/classify'))")
+    section.locator("summary").click()
+    section.locator("[name=top_k]").fill("2")
+    section.locator("button").click()
+    expect(section.locator("pre").last).to_contain_text('"label": "espresso"')
+    one.keep(f"docs-{scheme}")
+    assert violations(page) == [] and one.problems == []
+
+
+def test_the_element_on_another_origin(visit, make_server, other_origin):
+    folder, origin = other_origin
+    server = make_server(*PATIENT, "--cors-origins", origin)
+    (folder / "coffee.png").write_bytes((PHOTOS / "coffee.png").read_bytes())
+    (folder / "index.html").write_text(f"""<!doctype html><html lang="en"><title>shop</title><h1>Shop</h1>
+      <script type="module" src="{server.url}/info-mask.js"></script>
+      <info-mask src="coffee.png" target="espresso"></info-mask>""")
+    one = visit()
+    page = one.go(origin + "/")
+    stage = page.locator("info-mask")
+    expect(stage.locator(".note")).to_contain_text("espresso: 6.86 nats in the model's crop", timeout=WAIT)
+    expect(stage.locator("input")).to_be_visible()
+    stage.locator(".grid").focus()
+    page.keyboard.press("ArrowRight")
+    expect(stage.locator(".tip b")).to_contain_text("nats")
+    one.keep("element")
+    assert [problem for problem in one.problems if "favicon" not in problem and "404" not in problem] == []
+    assert violations(page) == [] or all(rule in ("region", "landmark-one-main") for rule, _ in violations(page))
+
+
+def test_the_element_says_what_went_wrong(visit, make_server, other_origin):
+    folder, origin = other_origin
+    server = make_server(*PATIENT, "--cors-origins", origin)
+    (folder / "index.html").write_text(f"""<!doctype html><html lang="en"><title>shop</title>
+      <script type="module" src="{server.url}/info-mask.js"></script><info-mask src="missing.png"></info-mask>""")
+    page = visit().go(origin + "/")
+    expect(page.locator("info-mask .note")).to_have_text("The photo is not there (404).")

@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
+#include "core/infomask_lab.h"
 
 enum { FLAG_SIZE = 300, FLAG_BATCH, FLAG_SECONDS, FLAG_JSON };
 

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/read/npy.h"
 #include "cli/work.h"
+#include "core/infomask_lab.h"
 
 enum { FLAG_IMAGES = 300, FLAG_MASKS, FLAG_MAPS, FLAG_TARGETS, FLAG_QUICK, FLAG_JSON };
 

@@ -5,6 +5,7 @@
 #include "cli/read/npy.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
+#include "core/infomask_lab.h"
 
 struct run {
     const char *model, *input, *output;

@@ -27,12 +27,13 @@ enum infomask_precision work_precision(const struct config *config);
 /* Settings to what models_create takes; needs a pool (may be NULL).  ARGUMENT for kernels or a precision that is not
  * here. */
 enum infomask_status work_model_options(const struct config *config, struct pool *pool, struct model_options *options,
-                                        struct infomask_error *err);
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
 /* The pool of the setting `threads`. */
-enum infomask_status work_pool(const struct config *config, struct pool **pool, struct infomask_error *err);
+enum infomask_status work_pool(const struct config *config, struct pool **pool, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The model of a MODEL argument (NULL: the setting `model`, or the default one), loaded. */
 enum infomask_status work_model(const struct config *config, const char *name, const struct model_options *options,
-                                struct model **model, struct infomask_error *err);
+                                struct model **model, struct infomask_error *err) __attribute__((warn_unused_result));
 /* The limits of photos in the settings. */
 struct infomask_limits work_photo_limits(const struct config *config);
 
@@ -66,7 +67,8 @@ struct output {
 int output_open(struct output *output, const struct cli *cli) __attribute__((warn_unused_result));
 /* Writes a picture of the photo at `path`. */
 enum infomask_status output_picture(const struct output *output, const char *path,
-                                    const struct infomask_encoded *encoded, struct infomask_error *err);
+                                    const struct infomask_encoded *encoded, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* One line about it on standard error, unless quiet or the picture goes to standard output. */
 void output_tell(const struct output *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -81,7 +83,8 @@ typedef enum infomask_status work_step(struct work *work, const struct output *o
 int work_files(struct work *work, const struct output *output, work_step *step, void *context);
 
 /* The text of a writer to a file or standard output ("-" or NULL). */
-enum infomask_status write_json(struct json_writer *writer, const char *path, struct infomask_error *err);
+enum infomask_status write_json(struct json_writer *writer, const char *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* 2 for a person at a terminal, else 0 (one line). */
 int json_indent(bool pretty);
 

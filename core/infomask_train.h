@@ -41,19 +41,22 @@ void infomask_head_fini(struct infomask_head *head);
 /* pc_softmax: the logits are those of PC-softmax (arXiv 1911.10688).  Its optimum is that of log-softmax less the log
  * prior in b, because b is not penalised. */
 enum infomask_status infomask_fit_head(const struct infomask_head_data *data, bool pc_softmax, uint64_t seed,
-                                       struct pool *pool, struct infomask_head *head, struct infomask_error *err);
+                                       struct pool *pool, struct infomask_head *head, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* logits [classes] of one photo's features. */
 void infomask_head_logits(const struct infomask_head *head, const float *features, float *logits);
 
 /* The network of an ONNX file (of its output `output`; NULL: its first) with this head in place of its own, as ONNX with
  * BatchNorm folded. */
 enum infomask_status infomask_write_head(const char *network, const char *output, const struct infomask_head *head,
-                                         const char *path, struct infomask_error *err);
+                                         const char *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Near copies (another size, another compression): groups[i] is the first photo whose features' cosine with photo i's,
  * both less their mean over the photos, is at least `cosine`.  x [photos][stride], of which `features` count. */
 enum infomask_status infomask_find_copies(const float *x, size_t photos, size_t features, size_t stride, double cosine,
-                                          struct pool *pool, uint32_t *groups, struct infomask_error *err);
+                                          struct pool *pool, uint32_t *groups, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* ---- Networks from scratch ----------------------------------------------------------------------------------------- */
 
@@ -65,10 +68,11 @@ struct infomask_pictures {
 };
 /* From a pair of IDX files (the MNIST format; gzip'ed ones are fine). */
 enum infomask_status infomask_pictures_read(const char *images, const char *labels, struct infomask_pictures *pictures,
-                                            struct infomask_error *err);
+                                            struct infomask_error *err) __attribute__((warn_unused_result));
 /* Moves a share of every class, drawn by the seed, into `held_out`. */
 enum infomask_status infomask_pictures_split(struct infomask_pictures *pictures, double share, uint64_t seed,
-                                             struct infomask_pictures *held_out, struct infomask_error *err);
+                                             struct infomask_pictures *held_out, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void infomask_pictures_fini(struct infomask_pictures *pictures);
 
 struct infomask_train_options {
@@ -130,7 +134,7 @@ void infomask_trained_fini(struct infomask_trained *trained);
 
 enum infomask_status infomask_train(const struct infomask_train_options *options, struct pool *pool,
                                     const struct infomask_train_watch *watch, struct infomask_trained *trained,
-                                    struct infomask_error *err);
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- Tables: I(X;Y) of labelled features --------------------------------------------------------------------------- */
 
@@ -170,7 +174,8 @@ void infomask_table_result_fini(struct infomask_table_result *result);
  * -log q(label) is then a lower bound on I(X;Y) in expectation.  At least 20 rows and 2 classes. */
 enum infomask_status infomask_table_estimate(const struct infomask_table *table,
                                              const struct infomask_table_options *options, struct pool *pool,
-                                             struct infomask_table_result *result, struct infomask_error *err);
+                                             struct infomask_table_result *result, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* ---- int8: a network's weights quantised on photos ----------------------------------------------------------------- */
 
@@ -206,6 +211,7 @@ struct infomask_quantized {
 
 /* The same photos, options and kernels give the same file for any number of threads. */
 enum infomask_status infomask_quantize(const struct infomask_quantize_options *options, struct pool *pool,
-                                       struct infomask_quantized *result, struct infomask_error *err);
+                                       struct infomask_quantized *result, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -98,7 +98,8 @@ struct models_changes {
 };
 /* Looks at the folders again: a folder is loaded anew if model.json, labels or the network's file has another size or
  * time.  What fails to load keeps its old version, and is warned about.  `changes` may be NULL. */
-enum infomask_status models_reload(struct models *models, struct models_changes *changes, struct infomask_error *err);
+enum infomask_status models_reload(struct models *models, struct models_changes *changes, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Takes the model out of the catalogue until the folders are looked at again; requests that hold it end as they began.
  * ARGUMENT: there is none of that name, or it is the default model, which the service cannot be without. */

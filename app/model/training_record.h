@@ -11,6 +11,7 @@ void model_record_put_int8(struct json_writer *writer, const char *file, const s
 /* Sets "precisions.int8" in the document of the folder; everything else stays, unknown keys included.  The file is
  * replaced as a whole. */
 enum infomask_status model_record_int8(const char *folder, const struct json *document, const char *file,
-                                       const struct infomask_quantized *quantized, struct infomask_error *err);
+                                       const struct infomask_quantized *quantized, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/infomask.h"
+#include "core/infomask_mask.h"
 
 struct model;
 

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/infomask.h"
+#include "core/infomask_estimate.h"
 
 struct estimates;
 
@@ -49,7 +49,8 @@ void estimate_info_fini(struct estimate_info *info);
 /* Fills model, version, sha256, spec and labels. */
 struct model;
 enum infomask_status estimate_info_of_model(struct estimate_info *info, const struct model *model,
-                                            const struct infomask_prior *prior, struct infomask_error *err);
+                                            const struct infomask_prior *prior, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The name of a class, its number in digits where there are none; text: storage for those. */
 const char *estimate_label(const struct estimate_info *info, size_t label, char text[24]);
 

@@ -59,24 +59,29 @@ struct estimates {
 
 /* A connection of the caller's own, for what takes long. */
 enum infomask_status estimates_connect(const struct estimates *estimates, struct store_connection *connection,
-                                       struct infomask_error *err);
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Inside a transaction: the estimate's key and info. */
 enum infomask_status estimates_find_in(struct store_connection *connection, const char *id, int64_t *key,
-                                       struct estimate_info *info, struct infomask_error *err);
+                                       struct estimate_info *info, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* The sums of the whole, and of every class (or of none, with `classes` false). */
 enum infomask_status estimates_load(struct store_connection *connection, int64_t key, const struct estimate_info *info,
-                                    bool classes, struct infomask_estimate **sums, struct infomask_error *err);
+                                    bool classes, struct infomask_estimate **sums, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status estimates_load_class(struct store_connection *connection, int64_t key, size_t label,
-                                          struct infomask_estimate *sums, struct infomask_error *err);
+                                          struct infomask_estimate *sums, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status estimates_save(struct store_connection *connection, int64_t key, const struct estimate_info *info,
-                                    const struct infomask_estimate *sums, struct infomask_error *err);
+                                    const struct infomask_estimate *sums, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status estimates_save_class(struct store_connection *connection, int64_t key, size_t label,
-                                          const struct infomask_estimate *sums, struct infomask_error *err);
+                                          const struct infomask_estimate *sums, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Inserts the row of a sample; *sample: its key.  A repeated id is ARGUMENT. */
 enum infomask_status estimates_insert(struct store_connection *connection, int64_t key, const struct estimate_row *row,
-                                      int64_t *sample, struct infomask_error *err);
+                                      int64_t *sample, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Reads the current row of ROWS; text belongs to the statement until its next step. */
 void estimates_row_of(sqlite3_stmt *statement, struct estimate_row *row);
 

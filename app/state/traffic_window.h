@@ -24,6 +24,6 @@ bool window_load(struct window *window, const char *folder);
 /* A copy of everything that window_write needs, to be written without the lock; malloc'ed, NULL without memory. */
 void *window_image(const struct window *window, size_t *size);
 enum infomask_status window_write(const char *folder, const char key[65], const void *image, size_t size,
-                                  struct infomask_error *err);
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "app/json/json.h"
 #include "app/model/models.h"
-#include "core/infomask.h"
+#include "core/infomask_mask.h"
 
 enum view_units { VIEW_NATS, VIEW_BITS };
 const char *view_units_name(enum view_units units);       /* "nats", "bits" */

@@ -7,6 +7,7 @@
 #include "cli/arguments.h"
 #include "cli/estimate/estimate.h"
 #include "cli/read/photo_list.h"
+#include "core/infomask_lab.h"
 #include "core/infomask_train.h"
 
 #define TRAIN_VIEWS 6 /* of a photo at most */
@@ -60,7 +61,7 @@ struct train_measured {
     const double *prior, *logit_prior; /* [classes]; logit_prior NULL: uniform */
 };
 enum infomask_status train_measure(struct estimate_state *state, const struct train_measured *measured, size_t suspects,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 /* A few numbers of it, as an object; the whole of it as text. */
 void train_put_summary(struct json_writer *writer, const char *key, const struct estimate_state *state);
 int train_print_state(const struct cli *cli, const struct estimate_state *state, enum view_units units);

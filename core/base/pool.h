@@ -20,7 +20,7 @@ struct pool;
 
 /* 1 to POOL_MAX_THREADS threads.  `start` (may be NULL) runs first in every worker, with its index: warm-ups. */
 enum infomask_status pool_create(struct pool **pool, int threads, void (*start)(void *context, int worker),
-                                 void *context, struct infomask_error *err);
+                                 void *context, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Runs every task that was posted, then ends the threads.  pool_free(NULL) does nothing. */
 void pool_free(struct pool *pool);
 

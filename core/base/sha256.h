@@ -9,6 +9,7 @@
 #define SHA256_HEX 65 /* 64 lower-case hex digits and the NUL */
 
 void sha256_bytes(const void *data, size_t size, char hex[SHA256_HEX]);
-enum infomask_status sha256_file(const char *path, char hex[SHA256_HEX], struct infomask_error *err);
+enum infomask_status sha256_file(const char *path, char hex[SHA256_HEX], struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

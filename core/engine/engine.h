@@ -27,7 +27,7 @@ enum engine_precision { ENGINE_F32, ENGINE_BF16, ENGINE_INT8, ENGINE_PRECISIONS 
 const char *engine_precision_name(enum engine_precision precision);
 /* Does the table have the kernels of a precision?  If not, INFOMASK_ARGUMENT with a sentence. */
 enum infomask_status engine_precision_check(enum engine_precision precision, const struct kernel_table *kernels,
-                                            struct infomask_error *err);
+                                            struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* A layer of u8 x s8 (core/quant makes them): the activations that it reads are x_scale (u8 - x_zero), its weights
  * scale[n] w[n, k], k as activations are stored: kernel rows, kernel columns, channels. */
@@ -62,7 +62,8 @@ struct engine_session;
 
 /* Takes the graph (frees it, on failure too); it must have been through the passes of graph.h. */
 enum infomask_status engine_model_create(struct engine_model **model, struct graph *graph,
-                                         const struct engine_options *options, struct infomask_error *err);
+                                         const struct engine_options *options, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void engine_model_free(struct engine_model *model);
 
 /* What the planner found; pointers live as long as the model. */
@@ -90,7 +91,8 @@ const struct engine_info *engine_model_info(const struct engine_model *model);
 size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w, bool taps);
 
 enum infomask_status engine_session_create(struct engine_session **session, struct engine_model *model,
-                                           struct pool *pool, struct infomask_error *err);
+                                           struct pool *pool, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void engine_session_free(struct engine_session *session);
 /* Gives memory above the plan of the model's own input back. */
 void engine_session_trim(struct engine_session *session);
@@ -99,9 +101,10 @@ size_t engine_session_bytes(const struct engine_session *session);
 /* Prepares a run of n images of h x w and returns in *input where to write them: [n, h, w, channels] float32.
  * With `taps`, features and residual sums are kept.  INFOMASK_LIMIT names the arena limit if it does not fit. */
 enum infomask_status engine_prepare(struct engine_session *session, int n, int h, int w, bool taps, float **input,
-                                    struct infomask_error *err);
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 /* Runs what was prepared.  The input may be overwritten. */
-enum infomask_status engine_run(struct engine_session *session, struct infomask_error *err);
+enum infomask_status engine_run(struct engine_session *session, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Valid from engine_run to the next engine_prepare of the session. */
 const float *engine_output(const struct engine_session *session); /* [n, outputs] */
@@ -135,7 +138,7 @@ void engine_layer_rows(const struct engine_layer *layer, int first, int count, f
  * when that returns false the run ends there, and there is no output. */
 typedef bool engine_watch(void *context, const struct engine_layer *layer);
 enum infomask_status engine_run_watched(struct engine_session *session, engine_watch *watch, void *context,
-                                        struct infomask_error *err);
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The head alone on the features' mean: z[outputs] = W mean + b, float32 in, the same bits as the network's. */
 void engine_head(const struct engine_model *model, const float *mean, float *z);
@@ -143,6 +146,6 @@ void engine_head(const struct engine_model *model, const float *mean, float *z);
 /* Noisy passes after a run with n = 1: `samples` rows of outputs, z [samples, outputs]; only what lies behind the
  * first noise runs again, in one batch.  The noise is a function of (seed, sample, node, element). */
 enum infomask_status engine_noisy(struct engine_session *session, int samples, uint64_t seed, float *z,
-                                  struct infomask_error *err);
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -28,10 +28,10 @@ void shape_strides(const struct shape *shape, size_t strides[GRAPH_MAX_RANK]);
 /* Shape of a node's output; shapes holds those of the inputs, by tensor.  A sentence that names the node if the size of
  * the picture does not fit it. */
 enum infomask_status shape_of_node(const struct graph *graph, const struct graph_node *node, const struct shape *shapes,
-                                   struct shape *out, struct infomask_error *err);
+                                   struct shape *out, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Shapes of all tensors behind an input of h x w; constants keep their own. */
 enum infomask_status shapes_infer(const struct engine_model *model, int h, int w, struct shape *shapes,
-                                  struct infomask_error *err);
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- Layers (layer.c) -------------------------------------------------------------------------------------------- */
 
@@ -65,7 +65,7 @@ struct layer {
 };
 
 enum infomask_status layer_init(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
-                                struct infomask_error *err);
+                                struct infomask_error *err) __attribute__((warn_unused_result));
 void layer_fini(struct layer *layer);
 /* Bytes of what a run reads most of; moves it to `to`, 64-byte aligned, which the caller keeps as long as the layer. */
 size_t layer_room(const struct layer *layer);
@@ -78,7 +78,8 @@ bool layer_is_last(const struct graph *graph, int node);
 /* What the model's int8 weights say about the layer with this output; NULL: nothing. */
 const struct engine_int8_layer *int8_find(const struct engine_model *model, const char *tensor);
 /* Do all of them belong to layers that can take them? */
-enum infomask_status int8_check(const struct engine_model *model, struct infomask_error *err);
+enum infomask_status int8_check(const struct engine_model *model, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* ---- Models (model.c, head.c) ------------------------------------------------------------------------------------ */
 
@@ -105,11 +106,15 @@ struct engine_model {
 };
 
 /* The pooled head, if the network ends in one; puts the noise of head_dropout before it. */
-enum infomask_status head_find(struct engine_model *model, struct infomask_error *err);
-enum infomask_status head_copy(struct engine_model *model, struct infomask_error *err);
+enum infomask_status head_find(struct engine_model *model, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+enum infomask_status head_copy(struct engine_model *model, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* What depends on noise, and the tensors to tap; shapes: at the base size. */
-enum infomask_status taps_find(struct engine_model *model, const struct shape *shapes, struct infomask_error *err);
-enum infomask_status noise_find(struct engine_model *model, struct infomask_error *err);
+enum infomask_status taps_find(struct engine_model *model, const struct shape *shapes, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+enum infomask_status noise_find(struct engine_model *model, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 static inline bool model_is_constant(const struct engine_model *model, int tensor)
 {
@@ -186,10 +191,11 @@ struct plan {
 
 /* The plan of a size, from the model's cache or new.  Give it back with plan_release. */
 enum infomask_status plan_get(struct engine_model *model, int n, int h, int w, bool taps, bool noisy,
-                              struct plan **plan, struct infomask_error *err);
+                              struct plan **plan, struct infomask_error *err) __attribute__((warn_unused_result));
 void plan_release(struct engine_model *model, struct plan *plan);
 /* Fills in a plan of which n, h, w, taps and noisy are set; plan_free on failure too. */
-enum infomask_status plan_create(const struct engine_model *model, struct plan *plan, struct infomask_error *err);
+enum infomask_status plan_create(const struct engine_model *model, struct plan *plan, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
 /* The types in which values are kept; after the groups. */
 void types_find(const struct engine_model *model, struct plan *plan);
@@ -214,7 +220,8 @@ void group_geometry(const struct engine_model *model, const struct plan *plan, s
 bool winograd_wins(const struct engine_model *model, const struct layer *layer, const struct graph_window *window,
                    size_t m, size_t c);
 enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const float *w,
-                                   const float *bias, int m, int c, struct infomask_error *err);
+                                   const float *bias, int m, int c, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void winograd_geometry(const struct engine_model *model, struct step *step);
 
 /* ---- Running (run.c, run_conv.c, run_group.c, run_other.c, noise.c) ---------------------------------------------- */
@@ -281,7 +288,7 @@ struct engine_session {
 };
 
 enum infomask_status area_prepare(struct area *area, struct engine_session *session, struct plan *plan, size_t others,
-                                  struct infomask_error *err);
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 struct run area_run(const struct area *area, const struct engine_session *session);
 
 #endif

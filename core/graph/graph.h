@@ -125,27 +125,31 @@ const char *graph_op_name(enum graph_op op);
  * know it refuses by name (INFOMASK_UNSUPPORTED_MODEL); a broken file is INFOMASK_BAD_MODEL.  Weights are checked to
  * be finite.  Files over 64 MB are mapped and their weights stay in place.  output: name of the tensor to take as the
  * only output, NULL for the file's first. */
-enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err);
+enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, struct graph **graph,
-                                     struct infomask_error *err);
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 /* Writes the graph as ONNX (opset 13) that other engines run with the same answers. */
-enum infomask_status onnx_write(const struct graph *graph, const char *path, struct infomask_error *err);
+enum infomask_status onnx_write(const struct graph *graph, const char *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Passes.  Each leaves a valid graph, or fails with a sentence and the graph unusable but freeable. */
 /* Output shapes in order; what depends on constants only gets its value on the way. */
-enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_error *err);
+enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Removes what depends on constants only (its value is a constant by then) and identities.  Dropout and Noise stay: they
  * are the noise of the model. */
-enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_error *err);
+enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Conv or Linear + BatchNorm (or a constant factor or summand per channel) -> Conv or Linear, computed in double; then
  * the activation behind, and the Add of a residual of the output's shape (before the activation), join its epilogue:
  * y = activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output, and no
  * residual into a depthwise convolution (one input channel a group).
  * x * sigmoid(x) becomes SILU, and the spelt-out forms of HardSigmoid and HardSwish those.  A global average whose
  * result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a global average. */
-enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err);
+enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Drops nodes and tensors that no output needs, and renumbers. */
-enum infomask_status graph_prune(struct graph *graph, struct infomask_error *err);
+enum infomask_status graph_prune(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Output size of a window along one axis, standard formula floor((in + pads - dilation (k - 1) - 1) / stride) + 1,
  * with ceil_mode and auto_pad as in ONNX; the pads in force are stored in *before and *after (may be NULL).

@@ -36,11 +36,13 @@ bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b
 
 /* An owned constant with room for the elements that dims say, taken from graph->budget. */
 enum infomask_status graph_new_constant(struct graph *graph, int rank, const int64_t *dims, int *tensor, float **data,
-                                        struct infomask_error *err);
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* One node's output shape from its inputs'; and its value, if it depends on constants only (*folded then true). */
-enum infomask_status graph_infer_node(struct graph *graph, int node, struct infomask_error *err);
-enum infomask_status graph_fold_node(struct graph *graph, int node, bool *folded, struct infomask_error *err);
+enum infomask_status graph_infer_node(struct graph *graph, int node, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+enum infomask_status graph_fold_node(struct graph *graph, int node, bool *folded, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Drops nodes of which dead[i] is true; the others keep their order. */
 void graph_remove_nodes(struct graph *graph, const bool *dead);

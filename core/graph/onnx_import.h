@@ -66,7 +66,7 @@ struct onnx_import {
 enum infomask_status onnx_unsupported(struct onnx_import *im, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 enum infomask_status onnx_broken(struct onnx_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)));
-enum infomask_status onnx_no_memory(struct onnx_import *im);
+enum infomask_status onnx_no_memory(struct onnx_import *im) __attribute__((warn_unused_result));
 
 /* ---- onnx_values.c ------------------------------------------------------------------------------------------------- */
 
@@ -76,14 +76,17 @@ struct onnx_value *onnx_lookup(const struct onnx_import *im, const char *name);
 void onnx_forget(struct onnx_import *im);
 
 /* Reads a tensor of the file into a value: floats become a constant of the graph, integers stay with the value. */
-enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_value *value);
+enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_value *value)
+    __attribute__((warn_unused_result));
 
 /* The node's i-th input as an activation or constant, as a float constant, as one float, as integers. */
 bool onnx_has(const struct onnx_import *im, int i);
-enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor);
-enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor);
-enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *value);
-enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct onnx_ints **ints);
+enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
+enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor)
+    __attribute__((warn_unused_result));
+enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *value) __attribute__((warn_unused_result));
+enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct onnx_ints **ints)
+    __attribute__((warn_unused_result));
 
 /* The node's attributes; the fallback where it has none of that name (or one of another type). */
 const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name);
@@ -95,22 +98,26 @@ bool onnx_attribute_ints(const struct onnx_import *im, const char *name, int64_t
 void onnx_attribute_text(const struct onnx_import *im, const char *name, char *out, size_t size);
 
 /* What the node's first output stands for. */
-enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor);
-enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const int64_t pads[4]);
-enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigma);
-enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints *ints);
+enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor) __attribute__((warn_unused_result));
+enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const int64_t pads[4])
+    __attribute__((warn_unused_result));
+enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigma) __attribute__((warn_unused_result));
+enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints *ints)
+    __attribute__((warn_unused_result));
 
 /* A copy of a constant, or itself, with another tensor's data with other dims of the same number of elements. */
 enum infomask_status onnx_reshape_constant(struct onnx_import *im, int tensor, int rank, const int64_t *dims,
-                                           int *reshaped);
+                                           int *reshaped) __attribute__((warn_unused_result));
 
 /* Gives a node all inputs of the file's node. */
-enum infomask_status onnx_set_inputs(struct onnx_import *im, struct graph_node *node);
+enum infomask_status onnx_set_inputs(struct onnx_import *im, struct graph_node *node)
+    __attribute__((warn_unused_result));
 
 /* Adds a node with a new output tensor (NULL without memory); set its attributes, then finish it: infers, folds, and (is_output) gives its
  * result to the first output's name.  The pointer is valid until the next node. */
 struct graph_node *onnx_begin(struct onnx_import *im, enum graph_op op, const int *inputs, int count);
-enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node, bool is_output);
+enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node, bool is_output)
+    __attribute__((warn_unused_result));
 
 /* ---- onnx_ops.c, onnx_layers.c, onnx_shapes.c ---------------------------------------------------------------------- */
 
@@ -128,7 +135,8 @@ const struct onnx_operator *onnx_find_operator(const char *domain, const char *n
 onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_reduce_mean,
     onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
 /* x times a number, as a node that folds if x is constant. */
-enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out);
+enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out)
+    __attribute__((warn_unused_result));
 
 onnx_importer onnx_import_flatten, onnx_import_reshape, onnx_import_squeeze, onnx_import_unsqueeze,
     onnx_import_transpose, onnx_import_shape, onnx_import_gather, onnx_import_slice, onnx_import_cast,

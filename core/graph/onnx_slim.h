@@ -27,7 +27,8 @@ struct onnx_slim {
 
 /* INFOMASK_BAD_MODEL for bytes that are no Protocol Buffers message, INFOMASK_LIMIT for too many parts.  Free with
  * onnx_slim_fini, on failure too; views point into data. */
-enum infomask_status onnx_slim_make(struct onnx_slim *slim, const void *data, size_t size, struct infomask_error *err);
+enum infomask_status onnx_slim_make(struct onnx_slim *slim, const void *data, size_t size, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void onnx_slim_fini(struct onnx_slim *slim);
 
 /* The view that a tensor's raw_data names after unpacking; an empty one for bytes that name none. */

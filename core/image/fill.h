@@ -27,15 +27,16 @@ struct fill;
  * made (PIXELATE: the photo until fill_free).  color: FILL_COLOR, RGB; else may be NULL.  A photo without a kept pixel
  * is filled with mid-grey.  Fails only for memory. */
 enum infomask_status fill_create(struct fill **fill, const struct image *photo, const uint8_t *mask,
-                                 enum fill_kind kind, const uint8_t *color, struct infomask_error *err);
+                                 enum fill_kind kind, const uint8_t *color, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void fill_free(struct fill *fill);
 /* Row y of the fill, [width] RGB; meaningful where the mask is set. */
 void fill_row(struct fill *fill, int y, uint8_t *rgb);
 
 /* The algorithms on a small picture, in place: rgb [h, w, 3], hole [h, w] not 0 where unknown. */
 enum infomask_status fill_inpaint(uint8_t *rgb, const uint8_t *hole, int h, int w, int radius,
-                                  struct infomask_error *err);
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 enum infomask_status fill_spread(uint8_t *rgb, const uint8_t *hole, int h, int w, double sigma,
-                                 struct infomask_error *err);
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

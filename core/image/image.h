@@ -46,11 +46,12 @@ struct image {
 
 /* Header only: UNSUPPORTED_FORMAT, BAD_IMAGE (broken, or a side under min_side), TOO_MANY_PIXELS. */
 enum infomask_status image_probe(const void *data, size_t size, const struct image_limits *limits,
-                                 struct image_info *info, struct infomask_error *err);
+                                 struct image_info *info, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The whole photo.  Corrupt data is BAD_IMAGE (a truncated file too).  JPEG in grey, YCbCr, CMYK and YCCK, progressive
  * too; PNG of every colour type and depth, gamma ignored, 16-bit rounded to 8; APNG: its default image; still WebP. */
 enum infomask_status image_decode(const void *data, size_t size, const struct image_limits *limits,
-                                  struct image *image, struct infomask_error *err);
+                                  struct image *image, struct infomask_error *err) __attribute__((warn_unused_result));
 /* A JPEG at numerator/8 of its size by the decoder's scaled DCT (1..8); other formats only at 8.  With a region (in
  * pixels of the unscaled, oriented photo) only what it needs need be decoded; pixels outside are then undefined.  An
  * idle thread of the pool (may be NULL) decodes the lower part of a baseline JPEG meanwhile; the pixels are the same. */
@@ -60,10 +61,12 @@ struct image_region {
 };
 enum infomask_status image_decode_scaled(const void *data, size_t size, const struct image_limits *limits,
                                          int numerator, const struct image_region *region, struct pool *pool,
-                                         struct image *image, struct infomask_error *err);
+                                         struct image *image, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void image_fini(struct image *image);
 /* Uninitialised pixels of that size. */
-enum infomask_status image_init(struct image *image, int width, int height, int channels, struct infomask_error *err);
+enum infomask_status image_init(struct image *image, int width, int height, int channels, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Where the network looks.  Resampling exactly as api.md section 4: bicubic a = -0.5, support scaled by the
  * reduction, taps clamped to the photo, horizontal pass first, 8-bit intermediate, 8-bit result. */
@@ -87,11 +90,11 @@ struct image_region image_view_region(const struct image_info *info, const struc
 enum infomask_status image_decode_view(const void *data, size_t size, const struct image_limits *limits,
                                        const struct image_info *info, const struct image_view *view,
                                        struct pool *pool, struct image *image, struct image_view *scaled,
-                                       struct infomask_error *err);
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Resamples to 8-bit RGB, [out_height, out_width, 3]; alpha is put over white first. */
 enum infomask_status image_resample(const struct image *image, const struct image_view *view, uint8_t *out,
-                                    struct infomask_error *err);
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 
 enum image_color { IMAGE_RGB, IMAGE_BGR, IMAGE_GRAY }; /* order of the network's channels */
 struct image_normalise {
@@ -102,7 +105,7 @@ struct image_normalise {
  * ITU-R 601 luma as Pillow's convert("L")).  pool may be NULL; same bits for any thread count. */
 enum infomask_status image_tensor(const struct image *image, const struct image_view *view,
                                   const struct image_normalise *normalise, struct pool *pool, float *out,
-                                  struct infomask_error *err);
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Encoders: *data is malloc'ed and the caller's.  Rows come from a callback, so that a result is never held twice. */
 typedef void image_row(void *context, int y, uint8_t *row); /* fills one row: samples in the file's byte order */
@@ -116,11 +119,11 @@ struct image_png {
     bool flat;               /* few values in large areas (masks): tuned for speed */
 };
 enum infomask_status image_encode_png(const struct image_png *png, image_row *row, void *context, uint8_t **data,
-                                      size_t *size, struct infomask_error *err);
+                                      size_t *size, struct infomask_error *err) __attribute__((warn_unused_result));
 /* RGB rows; quality 1..100, 4:4:4 from 90 on, optimised tables. */
 enum infomask_status image_encode_jpeg(int width, int height, int quality, const uint8_t *icc, size_t icc_size,
                                        image_row *row, void *context, uint8_t **data, size_t *size,
-                                       struct infomask_error *err);
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
 
 const char *image_format_name(enum image_format format); /* "jpeg", "png", "webp" */
 

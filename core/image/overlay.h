@@ -27,7 +27,7 @@ struct overlay {
 };
 enum infomask_status overlay_init(struct overlay *overlay, const struct image *photo, const uint8_t *mask,
                                   const char *colormap, double opacity, double most, const char *unit,
-                                  struct infomask_error *err);
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 void overlay_fini(struct overlay *overlay);
 /* Row y: value [width] in 0..1 (clipped) -> rgb [width, 3]. */
 void overlay_row(const struct overlay *overlay, int y, const float *value, uint8_t *rgb);

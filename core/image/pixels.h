@@ -17,13 +17,13 @@
 
 /* in [in_h, in_w, c] -> out [h, w, c]: bilinear. */
 enum infomask_status pixels_bilinear(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                     struct infomask_error *err);
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 /* The average over the area that an output pixel covers, fractions of input pixels counted; for reductions. */
 enum infomask_status pixels_area(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                 struct infomask_error *err);
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
 /* pixels_bilinear where the height grows, else pixels_area. */
 enum infomask_status pixels_resize(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* One map of one channel enlarged bilinearly to h x w, row by row, so that the large map never exists. */
 struct pixels_enlarge {
@@ -34,7 +34,7 @@ struct pixels_enlarge {
     float *line;  /* [in_w + 1] */
 };
 enum infomask_status pixels_enlarge_init(struct pixels_enlarge *enlarge, const float *map, int in_h, int in_w, int h,
-                                         int w, struct infomask_error *err);
+                                         int w, struct infomask_error *err) __attribute__((warn_unused_result));
 void pixels_enlarge_row(struct pixels_enlarge *enlarge, int y, float *row); /* row [w] */
 void pixels_enlarge_fini(struct pixels_enlarge *enlarge);
 
@@ -61,7 +61,7 @@ size_t pixels_box_scratch(int w, int radius);
 struct guided;
 /* The guide's statistics, kept for several inputs.  rgb [h, w, 3] is borrowed. */
 enum infomask_status guided_create(struct guided **guided, const float *rgb, int h, int w, int radius,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 void guided_free(struct guided *guided);
 /* p, out [h, w]; out may be p. */
 void guided_filter(struct guided *guided, const float *p, float eps, float *out);
@@ -71,6 +71,6 @@ void guided_filter(struct guided *guided, const float *p, float eps, float *out)
 /* Grows the set pixels (not 0) by a disk of `radius` pixels (Euclidean); beyond it 255 falls linearly to 0 over
  * `feather` pixels.  In place, mask [h, w] -> 0..255, in memory of a few rows.  radius, feather >= 0. */
 enum infomask_status pixels_dilate(uint8_t *mask, int h, int w, double radius, double feather,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

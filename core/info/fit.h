@@ -19,7 +19,8 @@ struct info_logits {
 
 /* Cross-entropy of softmax(b z + c) (c [K] or NULL: zeros), its derivative by b (D5), and by c if slope_c is not NULL. */
 enum infomask_status info_cross_entropy(const struct info_logits *logits, double b, const double *c, double *ce,
-                                        double *slope_b, double *slope_c, struct infomask_error *err);
+                                        double *slope_b, double *slope_c, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 struct info_fit {
     double beta;          /* inverse temperature */
@@ -30,12 +31,12 @@ struct info_fit {
 
 /* The b in [1/64, 64] of the smallest cross-entropy, by bisection on its slope. */
 enum infomask_status info_fit_temperature(const struct info_logits *logits, struct info_fit *fit,
-                                          struct infomask_error *err);
+                                          struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Vector scaling: b and one bias a class, c [K] (0 on average over the classes that occur).  Classes without a sample
  * leave the model: their bias becomes -INFINITY. */
 enum infomask_status info_fit_vector(const struct info_logits *logits, double *c, struct info_fit *fit,
-                                     struct infomask_error *err);
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The prior of unlabelled samples whose PMIs under the prior s are pmi [n][K]: EM (Saerens et al. 2002) for the maximum
  * of sum_x log sum_k t_k exp(i_s(x; k)), which is concave in t. */
@@ -46,6 +47,7 @@ struct info_shift {
     int steps, converged;
 };
 enum infomask_status info_fit_prior(const float *pmi, size_t n, size_t classes, const double *log_s, double *prior,
-                                    struct info_shift *shift, struct infomask_error *err);
+                                    struct info_shift *shift, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -30,7 +30,8 @@ struct info_limits {
 
 /* Sorts the points, so that the result depends on the set only: by (order, label, log_q) for the limits.  labels < classes; 0.5 <= confidence < 1. */
 enum infomask_status info_limits(struct info_point *points, size_t n, size_t classes, double confidence,
-                                 struct info_limits *limits, struct infomask_error *err);
+                                 struct info_limits *limits, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* The guard e of n samples: min(1e-3, 1 / n). */
 double info_guard(size_t n);

@@ -27,6 +27,6 @@ struct minimize_result {
 /* From x [n] to the minimum, in place.  Fails with MEMORY or DEADLINE only; x is then the best point so far. */
 enum infomask_status minimize(minimize_function *f, void *context, size_t n, double *x,
                               const struct minimize_options *options, struct minimize_result *result,
-                              struct infomask_error *err);
+                              struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

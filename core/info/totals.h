@@ -31,7 +31,8 @@ struct info_lens {
 };
 /* Priors are natural, positive and finite, and get normalised; NULL is uniform.  Fails with ARGUMENT or MEMORY. */
 enum infomask_status info_lens_init(struct info_lens *lens, size_t classes, const double *prior,
-                                    const double *logit_prior, double smoothing, struct infomask_error *err);
+                                    const double *logit_prior, double smoothing, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void info_lens_fini(struct info_lens *lens);
 
 /* What is known of one labelled sample. */

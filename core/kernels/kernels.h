@@ -175,7 +175,8 @@ const struct kernel_table *kernels_get(enum kernel_isa isa);
 /* The best table of this processor. */
 const struct kernel_table *kernels_best(void);
 /* "ref", "blas", "avx2", "avx512" or "amx"; INFOMASK_ARGUMENT for another word or a set that is not here. */
-enum infomask_status kernels_named(const char *name, const struct kernel_table **table, struct infomask_error *err);
+enum infomask_status kernels_named(const char *name, const struct kernel_table **table, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 void kernel_weights_fini(struct kernel_weights *weights);
 /* Moves the data (weights->bytes) to `to`, 64-byte aligned, which the caller keeps as long as the weights. */

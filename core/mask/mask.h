@@ -43,7 +43,8 @@ enum mask_method { MASK_INFOCAM, MASK_CAM, MASK_INFOCAM_PLUS, MASK_GRADCAM_PP, M
  *   LAYERCAM      max(sum_j max(w_tj, 0) f_j(u), 0)   (Jiang et al. 2021).
  * Fails only for memory. */
 enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, int target, int other,
-                                    const float *f, int n, float *map, struct infomask_error *err);
+                                    const float *f, int n, float *map, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* The contrast class of INFOCAM_PLUS: the least likely of the best 200 of z [K] (all, if there are fewer); never t. */
 int mask_other_class(const float *z, int classes, int target);
@@ -58,7 +59,8 @@ struct mask_window {
 };
 enum infomask_status mask_window_pmi(const struct mask_head *head, const struct kernel_table *kernels,
                                      const struct mask_window *window, const float *f, int h, int w,
-                                     const int *targets, int count, float *const *out, struct infomask_error *err);
+                                     const int *targets, int count, float *const *out, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* gate = clip(win / g, 0, 1), g = min(1, log(K) / 2) nats. */
 void mask_gate(const float *win, int n, int classes, float *gate);
@@ -69,7 +71,7 @@ void mask_gate(const float *win, int n, int classes, float *gate);
  * pixel); the cells part the picture evenly, pixels on a border counting for both sides by their parts.  Fails only for
  * memory. */
 enum infomask_status mask_cover(const uint8_t *mask, int h, int w, int rows, int columns, double *share,
-                                struct infomask_error *err);
+                                struct infomask_error *err) __attribute__((warn_unused_result));
 enum mask_place {
     MASK_REGION, /* the cells under the mask, each weighted by its covered share */
     MASK_CONTEXT /* the cells less than half covered, by their uncovered share */
@@ -85,7 +87,7 @@ double mask_place_mean(enum mask_place place, const double *share, const float *
  * (v - mean) / (std + 1e-3) over the cells, each cell divided by its length and times sqrt(weight), to columns
  * [at, at + c) of x [n, total]. */
 enum infomask_status mask_cells_part(const float *t, int n, int c, double weight, float *x, int total, int at,
-                                     struct infomask_error *err);
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 /* Each row of x [n, total] divided by its length. */
 void mask_cells_unit(float *x, int n, int total);
 
@@ -97,7 +99,7 @@ void mask_affinity(const struct kernel_table *kernels, const float *x, int n, in
  * (diag(d + L) - A) p = L q by conjugate gradients and scales p to 0..1; seeds that are all alike are
  * p themselves.  a: the upper triangle.  *steps (may be NULL): iterations. */
 enum infomask_status mask_spread(const float *a, int n, const float *seeds, double centre, float *p, int *steps,
-                                 struct infomask_error *err);
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- Values ------------------------------------------------------------------------------------------------------- */
 
@@ -110,7 +112,7 @@ double mask_otsu(const float *m, size_t n);
 /* The value of the last cell taken when cells are taken by falling value until they hold `share` of the sum of the
  * positive ones; INFINITY if none is positive. */
 enum infomask_status mask_share_threshold(const float *m, int n, double share, double *threshold,
-                                          struct infomask_error *err);
+                                          struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- Regions ------------------------------------------------------------------------------------------------------ */
 
@@ -135,12 +137,14 @@ struct mask_regions {
  * largest are kept. */
 typedef void mask_value_row(void *context, int y, float *row);
 enum infomask_status mask_regions_find(const uint8_t *mask, int h, int w, mask_value_row *value, void *context,
-                                       int most, struct mask_regions *regions, struct infomask_error *err);
+                                       int most, struct mask_regions *regions, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void mask_regions_fini(struct mask_regions *regions);
 
 /* Specks of fewer than `least` pixels leave the mask [h, w] (0 or 255), then holes of fewer are filled; the largest
  * region always stays.  In place. */
-enum infomask_status mask_tidy(uint8_t *mask, int h, int w, size_t least, struct infomask_error *err);
+enum infomask_status mask_tidy(uint8_t *mask, int h, int w, size_t least, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Canvases: strokes are the 8-connected regions of MASK_STROKE pixels; fainter pixels beside them, MASK_RIM, go with
  * them when they are painted. */
@@ -152,11 +156,13 @@ struct mask_strokes {
     size_t runs;
 };
 enum infomask_status mask_strokes_find(const uint8_t *marks, int h, int w, mask_value_row *value, void *context,
-                                       struct mask_strokes *strokes, struct infomask_error *err);
+                                       struct mask_strokes *strokes, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void mask_strokes_fini(struct mask_strokes *strokes);
 /* out [h, w] is 255 on every stroke that is taken and on its rim, else 0.  marks: those that the strokes were found in;
  * out may be marks. */
 enum infomask_status mask_strokes_paint(const struct mask_strokes *strokes, const uint8_t *marks, int h, int w,
-                                        const bool *taken, uint8_t *out, struct infomask_error *err);
+                                        const bool *taken, uint8_t *out, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

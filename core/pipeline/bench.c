@@ -6,6 +6,7 @@
 #include "core/base/arena.h"
 #include "core/base/random.h"
 #include "core/graph/graph.h"
+#include "core/infomask_lab.h"
 #include "core/pipeline/pipeline.h"
 
 #define MOST_RUNS 100000

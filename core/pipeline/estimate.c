@@ -10,6 +10,7 @@
 #include "core/info/info.h"
 #include "core/info/limits.h"
 #include "core/info/tasks.h"
+#include "core/infomask_estimate.h"
 #include "core/pipeline/pipeline.h"
 
 _Static_assert(INFOMASK_ESTIMATE_BYTES == INFO_TOTALS_BYTES, "the record of the whole");

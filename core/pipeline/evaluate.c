@@ -6,6 +6,7 @@
 
 #include "core/base/random.h"
 #include "core/image/fill.h"
+#include "core/infomask_lab.h"
 #include "core/pipeline/mask.h"
 
 #define STEPS 20

@@ -1,6 +1,8 @@
 /* The features of a frozen network, for heads that are taught something else. */
 #include "core/pipeline/pipeline.h"
 
+#include "core/infomask_lab.h"
+
 static void mirror(float *tensor, int h, int w, int c)
 {
     for (int y = 0; y < h; y++, tensor += (size_t)w * (size_t)c)

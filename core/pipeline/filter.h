@@ -4,6 +4,7 @@
 #define INFOMASK_PIPELINE_FILTER_H
 
 #include "core/image/fill.h"
+#include "core/infomask_mask.h"
 #include "core/pipeline/mask.h"
 
 struct filter {
@@ -26,32 +27,36 @@ struct filter {
 };
 
 /* ---- filter.c ---- */
-enum infomask_status filter_no_memory(struct infomask_error *err);
+enum infomask_status filter_no_memory(struct infomask_error *err) __attribute__((warn_unused_result));
 /* Share of the pixels of which at least half is fill. */
 double filter_area(const uint8_t *hole, size_t pixels);
 /* The mask's pixels, grown and (to keep the target) turned round: what is to be filled. */
-enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, uint8_t *hole, struct infomask_error *err);
+enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, uint8_t *hole, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* f->hole of the first round, within max_area: what is over it keeps its most salient part only. */
-enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *err);
+enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The picture with f->hole filled into f->out->image. */
-enum infomask_status filter_encode(struct filter *f, struct infomask_error *err);
+enum infomask_status filter_encode(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
 /* The photo with `hole` filled as a decoded picture, without encoding it; image_fini it. */
 enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole, struct image *image,
-                                    struct infomask_error *err);
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- verify.c ---- */
 /* Reads f->out->image again: f->returned, f->after, f->place_after. */
-enum infomask_status verify_returned(struct filter *f, struct infomask_error *err);
+enum infomask_status verify_returned(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
 void verify_forget(struct filter *f);
 /* The places of the photo as it came: from the mask's own pass if that was kept, else from a pass of its own. */
-enum infomask_status verify_before(struct filter *f, struct infomask_error *err);
+enum infomask_status verify_before(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
 /* PMI of every target after a random region of this area was filled, [count]. */
-enum infomask_status verify_control(const struct filter *f, double area, double *pmi, struct infomask_error *err);
+enum infomask_status verify_control(const struct filter *f, double area, double *pmi, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* ---- verdict.c ---- */
 /* What target i sees of the round, from what verify_returned found, f->hole's share of the cells and f->out->area; then
  * verdict_judge. */
-enum infomask_status verdict_row(struct filter *f, int i, struct infomask_round *round, struct infomask_error *err);
+enum infomask_status verdict_row(struct filter *f, int i, struct infomask_round *round, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The round's reason and, as far as it goes without the control, its verdict: NO_VERDICT may yet become WEAKENED or
  * FAILED. */
 void verdict_judge(const struct filter *f, int i, struct infomask_round *round);
@@ -61,13 +66,13 @@ void verdict_with_control(const struct filter *f, int i, double control, struct 
 bool verdict_judges(const struct filter *f, int i);
 /* Fills the cells that still tell. */
 enum infomask_status verdict_telling(struct filter *f, int i, struct infomask_verification *row,
-                                     struct infomask_error *err);
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 /* How much of the target the place says beyond its surroundings; of no place: what the whole says. */
 double verdict_excess(const struct infomask_round *round);
 
 /* ---- rounds.c ---- */
-enum infomask_status filter_rounds(struct filter *f, struct infomask_error *err);
+enum infomask_status filter_rounds(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Nothing is there: the picture as it was, through the encoder. */
-enum infomask_status filter_unchanged(struct filter *f, struct infomask_error *err);
+enum infomask_status filter_unchanged(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

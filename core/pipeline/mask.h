@@ -7,6 +7,7 @@
 #define INFOMASK_PIPELINE_MASK_H
 
 #include "core/image/pixels.h"
+#include "core/infomask_mask.h"
 #include "core/mask/mask.h"
 #include "core/pipeline/pipeline.h"
 
@@ -69,49 +70,60 @@ struct infomask_saliency {
 /* The pass and every target's chain: fills maps[i] and layers[i] for i in [0, plan->count), which are zeroed, and place
  * if the plan keeps it. */
 enum infomask_status chain_run(const struct mask_plan *plan, struct infomask_map *maps, struct mask_layer *layers,
-                               struct place_map *place, struct infomask_timing *timing, struct infomask_error *err);
+                               struct place_map *place, struct infomask_timing *timing, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Those of the session's last pass with taps, as they lie there until the next one; and a copy. */
 struct place_map place_map_lying(const struct infomask_session *session);
-enum infomask_status place_map_copy(const struct place_map *from, struct place_map *to, struct infomask_error *err);
+enum infomask_status place_map_copy(const struct place_map *from, struct place_map *to, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void place_map_fini(struct place_map *place);
 /* infomask_mask; keep: as in the plan. */
 enum infomask_status mask_make(struct infomask_session *session, struct infomask_photo *photo,
                                const struct infomask_classification *classification,
                                const struct infomask_mask_options *options, bool keep, struct infomask_mask *mask,
-                               struct infomask_error *err);
+                               struct infomask_error *err) __attribute__((warn_unused_result));
 void mask_layer_fini(struct mask_layer *layer);
 
 /* Occlusion (Zeiler and Fergus 2014) in nats: the PMI that is lost when a window is painted in the photo's mean colour,
  * averaged over the windows that cover a cell; map [rows, columns] is malloc'ed, one a target. */
 enum infomask_status occlusion_maps(const struct mask_plan *plan, float **maps, int *rows, int *columns,
-                                    struct infomask_timing *timing, struct infomask_error *err);
+                                    struct infomask_timing *timing, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* The whole photo resampled to h x w 8-bit RGB (bilinear with antialiasing), as floats in 0..1; rgb malloc'ed.  Made
  * from the picture that the pass was made from. */
 enum infomask_status paint_guide(const struct mask_plan *plan, int h, int w, float **rgb,
-                                 struct infomask_timing *timing, struct infomask_error *err);
+                                 struct infomask_timing *timing, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Cuts mask->pixels from the layers, finds the objects and the shares. */
-enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
+enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* mask->pixels are those that were given. */
-enum infomask_status own_mask_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
+enum infomask_status own_mask_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Objects, area and share anew from mask->pixels. */
-enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_error *err);
+enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Is the photo strokes on a flat background?  Then marks [height, width] (may be NULL) is MASK_STROKE on the strokes
  * and MASK_RIM on fainter pixels. */
 enum infomask_status strokes_mark(struct infomask_photo *photo, struct pool *pool, uint8_t *marks, bool *flat,
-                                  struct infomask_timing *timing, struct infomask_error *err);
+                                  struct infomask_timing *timing, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Cuts mask->pixels of a canvas: the strokes of each target, whole.  Runs the network. */
-enum infomask_status strokes_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err);
+enum infomask_status strokes_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* Only the view of the pass that makes the map. */
-enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *err);
+enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* PMI of the targets from one row of network output, or of logits, under the prior asked about. */
-enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err);
+enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status plan_pmi_of_logits(const struct mask_plan *plan, const float *logits, double *pmi,
-                                        struct infomask_error *err);
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* INFOMASK_DEADLINE if the photo's time is over. */
-enum infomask_status plan_expired(const struct infomask_photo *photo, struct infomask_error *err);
+enum infomask_status plan_expired(const struct infomask_photo *photo, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

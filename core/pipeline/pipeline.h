@@ -27,7 +27,8 @@ struct infomask_photo {
 /* The whole photo at numerator/8 of its size, decoded on first need (by idle threads of the pool too); the photo keeps
  * it.  pool and timing may be NULL. */
 enum infomask_status photo_image(struct infomask_photo *photo, int numerator, struct pool *pool,
-                                 const struct image **image, struct infomask_timing *timing, struct infomask_error *err);
+                                 const struct image **image, struct infomask_timing *timing, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Gives the decoded pictures back, but not the bytes. */
 void photo_forget(struct infomask_photo *photo);
 
@@ -59,12 +60,13 @@ double pipeline_now(void);
 
 /* The network from its file, through every pass; on failure it may be there, to be freed. */
 enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, struct graph **graph,
-                                    struct infomask_error *err);
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The model with quantised weights that are in no file yet. */
 struct quant;
 enum infomask_status pipeline_load_int8(const struct infomask_model_spec *spec, const struct quant *int8,
-                                        struct infomask_model **model, struct infomask_error *err);
+                                        struct infomask_model **model, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* What classification sees of a photo of that size, as the model folder says (crop or squash). */
 struct image_view pipeline_view(const struct infomask_model *model, int width, int height);
@@ -72,13 +74,13 @@ struct image_view pipeline_view(const struct infomask_model *model, int width, i
 /* Decodes what the view needs, resamples and normalises it into `tensor` [out_height, out_width, channels]. */
 enum infomask_status pipeline_tensor(struct infomask_session *session, struct infomask_photo *photo,
                                      const struct image_view *view, float *tensor, struct infomask_timing *timing,
-                                     struct infomask_error *err);
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* One pass: pipeline_tensor into the network's input, and the network runs.  With taps, the features and residual
  * sums stay readable in session->engine. */
 enum infomask_status pipeline_pass(struct infomask_session *session, struct infomask_photo *photo,
                                    const struct image_view *view, bool taps, struct infomask_timing *timing,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* log t of the prior asked about, [classes]. */
 void pipeline_log_prior(const struct infomask_model *model, const struct infomask_prior *prior, double *log_t);
@@ -90,15 +92,15 @@ void pipeline_logits(const struct infomask_model *model, const float *output, fl
 /* log p_t(y|x) [classes] from pipeline_logits' logits: label smoothing inverted, prior changed from the one inside the
  * logits to log_t.  INFOMASK_INTERNAL if a logit is not finite. */
 enum infomask_status pipeline_posterior(const struct infomask_model *model, const float *logits, const double *log_t,
-                                        double *log_p, struct infomask_error *err);
+                                        double *log_p, struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The arrays of a result for k classes; samples > 0: those of the noise as well. */
 enum infomask_status pipeline_result_init(struct infomask_classification *result, size_t k, int samples,
-                                          struct infomask_error *err);
+                                          struct infomask_error *err) __attribute__((warn_unused_result));
 /* One row of the network's output to every number of the result but the noise. */
 enum infomask_status pipeline_interpret(const struct infomask_model *model, const float *output,
                                         const struct infomask_prior *prior, struct infomask_classification *result,
-                                        struct infomask_error *err);
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The pooled linear head, as the class maps want it; borrowed from the model. */
 struct mask_head pipeline_head(const struct infomask_model *model);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/infomask_lab.h"
 #include "core/mask/mask.h"
 #include "core/pipeline/pipeline.h"
 

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/infomask_lab.h"
+
 #include "core/pipeline/pipeline.h"
 
 #define QUALITY 80

@@ -42,7 +42,7 @@ struct sites {
 };
 /* The layers of a graph that can be quantised, in its order. */
 enum infomask_status sites_find(const struct graph *graph, const struct quant_options *options, struct sites *sites,
-                                struct infomask_error *err);
+                                struct infomask_error *err) __attribute__((warn_unused_result));
 void sites_drop(struct sites *sites, int at);
 void sites_fini(struct sites *sites);
 
@@ -66,17 +66,18 @@ struct observer {
 };
 /* int8: the layers that the second network has rounded; NULL: no second network.  The first one is kept. */
 enum infomask_status observer_open(struct observer *observer, const struct engine_int8 *int8,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 void observer_close(struct observer *observer);
 /* Rows, and counts of the values, of what every layer without known bounds reads in the float32 network. */
-enum infomask_status observe_ranges(struct observer *observer, struct sites *sites, struct infomask_error *err);
+enum infomask_status observe_ranges(struct observer *observer, struct sites *sites, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status observe_layer(struct observer *observer, const struct site *site, struct statistics *statistics,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- Rounding (gptq.c) ------------------------------------------------------------------------------------------- */
 
 /* site->w to [n, k] in -127..127 times scale[n].  h [k, k], the lower triangle; NULL: plain rounding. */
 enum infomask_status round_weights(const struct site *site, const double *h, struct pool *pool, int8_t *w, float *scale,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -47,13 +47,16 @@ struct quant_options {
 };
 
 /* INFOMASK_UNSUPPORTED_MODEL if there is nothing to quantise; INFOMASK_ARGUMENT for a layer to keep that is none. */
-enum infomask_status quant_make(const struct quant_options *options, struct quant **quant, struct infomask_error *err);
+enum infomask_status quant_make(const struct quant_options *options, struct quant **quant, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* The file (docs/quantization.md).  Reading checks every byte: INFOMASK_BAD_MODEL with a sentence for a file that is damaged,
  * or made for another network than `model` (its SHA-256; NULL: any). */
-enum infomask_status quant_write(const struct quant *quant, const char *path, struct infomask_error *err);
-enum infomask_status quant_read(const char *path, const char *model, struct quant **quant, struct infomask_error *err);
+enum infomask_status quant_write(const struct quant *quant, const char *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+enum infomask_status quant_read(const char *path, const char *model, struct quant **quant, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status quant_read_bytes(const void *data, size_t size, const char *model, struct quant **quant,
-                                      struct infomask_error *err);
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -47,7 +47,7 @@ struct train_data {
     int *labels;           /* [count]; owned */
 };
 enum infomask_status train_data_of(const struct infomask_pictures *pictures, struct train_data *data,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 void train_data_free(struct train_data *data);
 
 struct train_augment {
@@ -71,15 +71,16 @@ struct train_progress {
     struct infomask_train_epoch *history; /* [epochs of the run], of which `epoch` are there; owned by the loop */
 };
 enum infomask_status train_checkpoint_write(const struct train_net *net, const char *path,
-                                            const struct train_progress *progress, struct infomask_error *err);
+                                            const struct train_progress *progress, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status train_checkpoint_read(struct train_net *net, const char *path, struct train_progress *progress,
-                                           struct infomask_error *err);
+                                           struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- Export ---------------------------------------------------------------------------------------------------------- */
 
 /* As ONNX, input "input" [N, C, H, W] (H and W free where the network pools globally), output "logits".
  * fold: BatchNorm goes into the convolution before it. */
 enum infomask_status train_export(const struct train_net *net, const char *path, bool fold,
-                                  struct infomask_error *err);
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

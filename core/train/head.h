@@ -23,7 +23,7 @@ struct head_rows {
     double scale;                 /* x = (features - centre) * scale */
 };
 enum infomask_status head_rows_init(struct head_rows *rows, const struct infomask_head_data *data, uint64_t seed,
-                                    struct infomask_error *err);
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 void head_rows_fini(struct head_rows *rows);
 
 /* log of (n_k + 1/2) / (n + K/2), the smoothed label frequencies of all folds but the bits of left_out. */
@@ -42,7 +42,8 @@ struct head_path {
 };
 /* at_least, stop: the strengths that it must reach, and may (indices). */
 enum infomask_status head_path_run(struct head_path *path, const struct head_rows *rows, unsigned left_out,
-                                   int at_least, int stop, struct infomask_error *err);
+                                   int at_least, int stop, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void head_path_fini(struct head_path *path);
 /* The logits of a left-out fold at a strength, [photos of the fold][K]. */
 const float *head_path_logits(const struct head_path *path, const struct head_rows *rows, int strength, int fold);

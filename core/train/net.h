@@ -94,7 +94,7 @@ struct train_pass {
  * Weights are drawn by seed (He et al. 2015).  batch: 1 to 4096. */
 enum infomask_status train_net_create(struct train_net **net, const char *spec, struct train_shape input, int classes,
                                       int batch, uint64_t seed, const struct kernel_table *kernels, struct pool *pool,
-                                      struct infomask_error *err);
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
 void train_net_free(struct train_net *net);
 size_t train_net_parameters(const struct train_net *net);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "app/state/traffic.h"
+#include "core/infomask_lab.h"
 #include "server/call/routes.h"
 #include "server/handlers/oip.h"
 #include "server/handlers/oip_tensors.h"

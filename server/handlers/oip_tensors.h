@@ -57,7 +57,7 @@ struct oip_request {
 /* json_size: of the JSON at the front of the body (Inference-Header-Content-Length), -1: all of it.  BAD_DATA with a
  * sentence that names what was wrong.  Call oip_request_fini on failure too. */
 enum infomask_status oip_request_read(struct oip_request *request, const char *body, size_t size, int64_t json_size,
-                                      struct infomask_error *err);
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
 void oip_request_fini(struct oip_request *request);
 
 /* The reply: its JSON part is written first, tensors in binary form are appended behind it. */
@@ -78,6 +78,6 @@ void oip_reply_strings(struct oip_reply *reply, const char *name, bool binary, c
                        char *const *strings, size_t count);
 /* The body (malloc'ed) and the size of its JSON part. */
 enum infomask_status oip_reply_take(struct oip_reply *reply, char **body, size_t *size, size_t *json_size,
-                                    struct infomask_error *err);
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -5,6 +5,7 @@
  * INPUT is raw float32 in the file's N, C, H, W order (default: a fixed pattern), OUTPUT gets the raw outputs.  Each
  * line on stdin is a number of runs; each is answered by the microseconds of those runs on one line.  The first line
  * printed is "load MILLISECONDS arena BYTES rss KIBIBYTES outputs COUNT isa KERNELS". */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,8 +140,8 @@ static void timed_runs(void *context)
 
     for (long i = 0; i < b->runs; i++) {
         double start = now_us();
-        (void)engine_run(b->session, NULL);
-        printf("%.1f%c", now_us() - start, i + 1 == b->runs ? '\n' : ' ');
+        bool ran = engine_run(b->session, NULL) == INFOMASK_OK;
+        printf("%.1f%c", ran ? now_us() - start : NAN, i + 1 == b->runs ? '\n' : ' ');
     }
 }
 
@@ -178,7 +179,8 @@ int main(int argc, char **argv)
     loaded = now_us();
     if (fill(&b, argc > 7 ? argv[7] : NULL) != 0)
         return 1;
-    (void)engine_run(b.session, NULL);
+    if (engine_run(b.session, NULL) != INFOMASK_OK)
+        return 1;
     if (argc > 8)
         write_output(&b, argv[8]);
     printf("load %.2f arena %zu rss %ld outputs %zu isa %s\n", (loaded - start) / 1e3, engine_session_bytes(b.session),

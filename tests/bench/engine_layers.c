@@ -30,10 +30,12 @@ static struct engine_model *load(const char *path, const char *isa, const char *
 
     if (kernels_named(isa, &options.kernels, err) == INFOMASK_OK && onnx_read(path, NULL, &graph, err) == INFOMASK_OK &&
         graph_infer_shapes(graph, err) == INFOMASK_OK && graph_fold_constants(graph, err) == INFOMASK_OK &&
-        graph_fuse(graph, err) == INFOMASK_OK && graph_prune(graph, err) == INFOMASK_OK)
-        (void)engine_model_create(&model, graph, &options, err);
-    else
+        graph_fuse(graph, err) == INFOMASK_OK && graph_prune(graph, err) == INFOMASK_OK) {
+        if (engine_model_create(&model, graph, &options, err) != INFOMASK_OK)
+            model = NULL;
+    } else {
         graph_free(graph);
+    }
     return model;
 }
 

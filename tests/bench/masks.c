@@ -16,7 +16,7 @@
 
 #include "core/image/fill.h"
 #include "core/image/image.h"
-#include "core/infomask.h"
+#include "core/infomask_lab.h"
 
 #define CLASSES 1000
 #define MOST_SIDE 1024

@@ -361,8 +361,8 @@ static int estimate(const struct rows *rows, uint64_t seed, struct pool *pool, s
     run->seconds = seconds_now() - start;
     run->estimate = entropy - loss;
     run->exact = entropy - exact;
-    (void)info_limits(rows->points, rows->n, (size_t)rows->classes, 0.975, &limits, NULL);
-    run->limit = limits.betting;
+    bool limited = info_limits(rows->points, rows->n, (size_t)rows->classes, 0.975, &limits, NULL) == INFOMASK_OK;
+    run->limit = limited ? limits.betting : NAN;
     for (int m = 0; verbose && m < result.part_count; m++)
         (void)printf("    %-10s weight %5.2f alone %.4f\n", result.parts[m].name, result.parts[m].weight,
                      result.parts[m].information);

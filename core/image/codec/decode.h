@@ -23,15 +23,15 @@ struct decoding {
     struct infomask_error *err;
 };
 
-enum infomask_status decode_jpeg(struct decoding *d);
-enum infomask_status decode_png(struct decoding *d);
-enum infomask_status decode_webp(struct decoding *d);
+enum infomask_status decode_jpeg(struct decoding *d) __attribute__((warn_unused_result));
+enum infomask_status decode_png(struct decoding *d) __attribute__((warn_unused_result));
+enum infomask_status decode_webp(struct decoding *d) __attribute__((warn_unused_result));
 
 static inline bool decode_expired(const struct decoding *d)
 {
     return d->limits->expired != NULL && d->limits->expired(d->limits->deadline_context);
 }
-enum infomask_status decode_deadline(struct infomask_error *err); /* INFOMASK_DEADLINE with its sentence */
+enum infomask_status decode_deadline(struct infomask_error *err) __attribute__((warn_unused_result)); /* INFOMASK_DEADLINE with its sentence */
 
 /* Rows can be written where they end up. */
 static inline bool decode_in_place(const struct decoding *d) { return d->info->orientation == 1; }

@@ -56,7 +56,7 @@ double resample_support(enum image_filter filter);
 /* begin and begin + length within [0, source]: the view along this axis. */
 enum infomask_status resample_axis_init(struct resample_axis *axis, const struct resample_kernels *with,
                                         enum image_filter filter, int source, double begin, double length, int size,
-                                        struct infomask_error *err);
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
 void resample_axis_fini(struct resample_axis *axis);
 
 #endif

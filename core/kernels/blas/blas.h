@@ -5,9 +5,11 @@
 #include "core/kernels/kernels.h"
 
 enum infomask_status blas_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                               const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
+                               const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status blas_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
-                                  const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
+                                  const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void blas_gemm(const struct kernel_gemm *gemm);
 size_t blas_gemm_scratch(const struct kernel_gemm *gemm);
 void blas_sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,

@@ -5,9 +5,11 @@
 #include "core/kernels/kernels.h"
 
 enum infomask_status ref_pack(struct kernel_weights *weights, enum kernel_type type, const float *w, const float *bias,
-                              int segments, int segment_k, int n, struct infomask_error *err);
+                              int segments, int segment_k, int n, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status ref_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale, const float *bias,
-                                 int segments, int segment_k, int n, struct infomask_error *err);
+                                 int segments, int segment_k, int n, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void ref_gemm(const struct kernel_gemm *gemm);
 size_t ref_gemm_scratch(const struct kernel_gemm *gemm);
 void ref_winograd_input(const struct kernel_winograd *winograd);

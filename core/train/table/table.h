@@ -30,10 +30,10 @@ struct table_matrix {
 /* Columns on a common scale, tails beyond 4 deviations drawn in logarithmically, and columns of few values expanded
  * (1 where the value is v); constant columns are dropped.  From X alone: no label is looked at. */
 enum infomask_status table_plain(const struct infomask_table *table, const uint32_t *order, struct table_matrix *plain,
-                                 struct infomask_error *err);
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
 /* The plain columns and their products (of many columns: their squares only); width 0 where that adds nothing. */
 enum infomask_status table_squares(const struct table_matrix *plain, struct table_matrix *squares,
-                                   struct infomask_error *err);
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 void table_matrix_fini(struct table_matrix *matrix);
 
 struct table_data {
@@ -67,19 +67,22 @@ struct table_fit {
 };
 
 /* Multinomial logistic regression, L2 penalty on the weights. */
-enum infomask_status table_linear_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
+enum infomask_status table_linear_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Logits [rows][K] of any number of rows in the state number `step`. */
 void table_linear_logits(const struct table_data *data, const struct table_matrix *matrix,
                          const struct table_path *path, int step, const float *x, size_t rows, float *logits);
 
 /* A network of two hidden layers, AdamW at a constant rate, states that are running means of its weights. */
-enum infomask_status table_network_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
+enum infomask_status table_network_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void table_network_logits(const struct table_data *data, const struct table_matrix *matrix,
                           const struct table_path *path, int step, const float *x, size_t rows, float *logits);
 
 /* Boosted trees; not for very wide tables of many classes. */
 bool table_trees_fit_in(const struct table_data *data, const struct table_matrix *matrix);
-enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err);
+enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
                         int step, const float *x, size_t rows, float *logits);
 
@@ -93,7 +96,7 @@ struct table_part {
 /* For the parts: the losses of the newest state on both folds.  patience: a fold that has not gained by so many states
  * has peaked; 0: never.  Each fold for itself, so that its labels do not end what the other one judges. */
 enum infomask_status table_judge(const struct table_fit *fit, const struct table_part *part, struct table_path *path,
-                                 int patience, struct infomask_error *err);
+                                 int patience, struct infomask_error *err) __attribute__((warn_unused_result));
 /* The same where the part knows the loss on fold[side]. */
 void table_judged(struct table_path *path, int side, double loss, int patience);
 
@@ -106,7 +109,8 @@ double table_residuals(const struct table_data *data, float *logits, const int *
 /* Log-linear pool: q_y prop. to pi_y exp(sum_m w_m s_my), where s_m = log q_m - log pi is part m's PMI.  Fits w >= 0 by
  * the cross-entropy of rows [rows][parts][K]. */
 enum infomask_status table_pool_fit(const float *scores, const int *labels, size_t rows, int parts, int classes,
-                                    const double *log_prior, double *weights, struct infomask_error *err);
+                                    const double *log_prior, double *weights, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* log q [K] of one row. */
 void table_pool_row(const float *scores, int parts, int classes, const double *log_prior, const double *weights,
                     double *log_q);

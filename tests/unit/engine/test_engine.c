@@ -596,7 +596,8 @@ int main(void)
 
     kernels_warm_up();
     for (int i = 1; i <= 8; i++)
-        (void)pool_create(&pools[i], i, NULL, NULL, NULL);
+        if (pool_create(&pools[i], i, NULL, NULL, NULL) != INFOMASK_OK)
+            return 1;
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int i = 1; i <= 8; i++)
         pool_free(pools[i]);

@@ -3,7 +3,7 @@
 
 #include "app/model/folder_read.h"
 #include "core/image/image.h"
-#include "core/infomask.h"
+#include "core/infomask_mask.h"
 
 enum { SIDE = 28, CELL = 56, ACROSS = 4, DOWN = 3, WIDTH = ACROSS * CELL, HEIGHT = DOWN * CELL, PIXELS = WIDTH * HEIGHT };
 

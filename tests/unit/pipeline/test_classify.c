@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "core/infomask.h"
+#include "core/infomask_lab.h"
 
 #define MODEL "config/models/efficientnet-lite0/model.onnx"
 #define CLASSES 1000

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "core/info/half.h"
-#include "core/infomask.h"
+#include "core/infomask_estimate.h"
 
 #define K 4
 

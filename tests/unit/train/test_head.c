@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "core/base/random.h"
-#include "core/infomask.h"
+#include "core/infomask_lab.h"
 #include "core/train/head.h"
 
 #define PHOTOS 240

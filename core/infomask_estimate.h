@@ -1,0 +1,156 @@
+/* Estimates: the mutual information of a labelled data set (docs/information.md), with its limits; comparing models; the
+ * class prior of unlabelled data; synthetic tasks of known information.
+ *
+ * Nats, statuses and thread rule as in infomask.h.
+ */
+#ifndef INFOMASK_INFOMASK_ESTIMATE_H
+#define INFOMASK_INFOMASK_ESTIMATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/infomask.h"
+
+/* How logits become a posterior: the prior asked about, the one inside the logits, and label smoothing. */
+struct infomask_estimate_spec {
+    size_t classes;
+    double *prior, *logit_prior; /* [classes], positive (normalised on use); NULL: uniform */
+    double label_smoothing;
+};
+/* As the model's classifications under that prior have it; the arrays are malloc'ed. */
+enum infomask_status infomask_estimate_spec_of(const struct infomask_model *model, const struct infomask_prior *prior,
+                                               struct infomask_estimate_spec *spec, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void infomask_estimate_spec_fini(struct infomask_estimate_spec *spec);
+
+struct infomask_sample { /* one labelled photo; nats */
+    uint64_t order;      /* hash of its id: the order in which limits are computed */
+    uint32_t label, predicted;
+    double log_q, pmi;   /* log q(label|x) and its PMI, under the spec's prior */
+    double information, entropy, confidence; /* KL(q || prior), H(q), q of the predicted class */
+};
+
+/* The sums of any number of samples: their memory is that of the classes.  Adding and merging are exact: whatever the
+ * order and the shards, the same bits.  One thread at a time. */
+struct infomask_estimate;
+enum infomask_status infomask_estimate_create(const struct infomask_estimate_spec *spec,
+                                              struct infomask_estimate **estimate, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void infomask_estimate_free(struct infomask_estimate *estimate);
+
+/* logits [classes] as infomask_classification has them; id: any text; sample (may be NULL) is filled. */
+enum infomask_status infomask_estimate_add(struct infomask_estimate *estimate, const float *logits, uint32_t label,
+                                           const char *id, struct infomask_sample *sample, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* into += from; of the same spec, over other samples. */
+enum infomask_status infomask_estimate_merge(struct infomask_estimate *into, const struct infomask_estimate *from,
+                                             struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* As bytes, for a store: one record of the whole and one of each class that has samples. */
+#define INFOMASK_ESTIMATE_BYTES 1760
+#define INFOMASK_ESTIMATE_CLASS_BYTES 48
+void infomask_estimate_pack(const struct infomask_estimate *estimate, uint8_t bytes[INFOMASK_ESTIMATE_BYTES]);
+enum infomask_status infomask_estimate_unpack(struct infomask_estimate *estimate, const void *bytes, size_t size,
+                                              struct infomask_error *err) __attribute__((warn_unused_result));
+/* False, and no bytes, for a class without samples. */
+bool infomask_estimate_pack_class(const struct infomask_estimate *estimate, size_t label,
+                                  uint8_t bytes[INFOMASK_ESTIMATE_CLASS_BYTES]);
+enum infomask_status infomask_estimate_unpack_class(struct infomask_estimate *estimate, size_t label, const void *bytes,
+                                                    size_t size, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+struct infomask_class_report {
+    uint64_t samples;
+    double mean_pmi;    /* under the spec's prior */
+    double information; /* mean log q - log f, f the label's frequency: the parts whose mean over samples is the estimate */
+    double accuracy;    /* all three NAN without samples */
+};
+
+/* NAN: not defined with so few samples. */
+struct infomask_report {
+    uint64_t samples;
+    size_t classes, classes_seen;
+    double accuracy, label_entropy;
+    double estimate, standard_error, lower_limit_t, fraction; /* E estimate <= I(X;Y); the limit at 97.5 %, approximate */
+    double deviation;                   /* of one sample's part of the estimate */
+    double plug_in, plug_in_deviation, overconfidence; /* mean KL(q || prior), of one sample, plug_in - estimate */
+    double mean_entropy;
+    double temperature, calibrated_estimate; /* as if the logits had been divided by `temperature` */
+    bool temperature_at_edge;                /* the best lies outside [1/8, 8] */
+    double ece, log_loss, brier;
+    double fano;                        /* lower bound on I(X;Y) from the accuracy alone */
+    double stratified, stratified_error; /* estimate for a population of the spec's prior */
+    double prior_chi2, prior_p_value;   /* of the labels against the spec's prior */
+    double bin_confidence[15], bin_accuracy[15]; /* reliability: means over samples of a confidence in [i, i + 1) / 15 */
+    uint64_t bin_samples[15];
+    struct infomask_class_report *by_class; /* [classes]; owned */
+};
+enum infomask_status infomask_estimate_report(const struct infomask_estimate *estimate, struct infomask_report *report,
+                                              struct infomask_error *err) __attribute__((warn_unused_result));
+void infomask_report_fini(struct infomask_report *report);
+
+/* What needs every sample, but little of each.  The points [n] are used up; the results do not depend on their order. */
+struct infomask_point {
+    uint64_t order;
+    double log_q;
+    uint32_t label, predicted;
+};
+struct infomask_limits_of_estimate {
+    size_t samples;
+    double confidence;
+    double betting;   /* lower limit on I(X;Y), valid for every number of samples */
+    double bernstein; /* the same, wider */
+    double confusion; /* I(predicted; label), at most I(X;Y), biased upwards */
+};
+enum infomask_status infomask_estimate_limits(struct infomask_point *points, size_t n, size_t classes, double confidence,
+                                              struct infomask_limits_of_estimate *limits, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* Two models on the same samples: paired t on the differences of their PMIs, a - b.  NAN where they are too few. */
+struct infomask_comparison {
+    size_t samples;
+    double difference, standard_error, lower, upper, p_value; /* two-sided, 95 % */
+};
+void infomask_compare(const double *pmi_a, const double *pmi_b, size_t n, struct infomask_comparison *comparison);
+
+/* Logits in half precision, relative to the largest of them, for a store. */
+void infomask_logits_pack(const float *logits, size_t classes, uint16_t *half);
+void infomask_logits_unpack(const uint16_t *half, size_t classes, float *logits);
+
+/* Vector scaling: temperature and a bias a class fitted to kept logits [n][classes] of the spec.  estimate: H(labels)
+ * less the cross-entropy at the fit; its optimism is about parameters / (2 n) nats. */
+struct infomask_vector_fit {
+    size_t samples, parameters;
+    double temperature, estimate;
+    bool converged;
+};
+enum infomask_status infomask_estimate_fit(const struct infomask_estimate_spec *spec, const float *logits,
+                                           const uint32_t *labels, size_t n, struct pool *pool, double *biases,
+                                           struct infomask_vector_fit *fit, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* The class prior of unlabelled data by EM, from PMIs [n][classes] under `prior` (natural; NULL: uniform). */
+struct infomask_shift {
+    double chi2, p_value; /* of no shift, classes - 1 degrees of freedom */
+    int steps;
+    bool converged;
+};
+enum infomask_status infomask_fit_prior(const float *pmi, size_t n, size_t classes, const double *prior, double *fitted,
+                                        struct infomask_shift *shift, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* Synthetic tasks of known information, to try estimators on: the i-th name (NULL: no more), and the task of a name. */
+#define INFOMASK_TASK_MAX 10 /* classes and dimensions */
+struct infomask_task {
+    const char *name;
+    size_t index, classes, dimensions;
+    double information; /* the true I(X;Y) */
+    double prior[INFOMASK_TASK_MAX];
+};
+const char *infomask_task_name(size_t i);
+bool infomask_task_find(const char *name, struct infomask_task *task);
+/* Sample i of a seed: x [dimensions], the exact log p(y|x) [classes]; returns the label. */
+uint32_t infomask_task_sample(const struct infomask_task *task, uint64_t seed, uint64_t i, float *x, float *log_p);
+
+#endif

@@ -26,8 +26,20 @@ bench-engines: model $(ENGINE_BENCH) $(RESNET50) $(QDQ) ## our engine beside onn
 		$(if $(CASES),--cases $(CASES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-layers
-bench-layers: model $(B)/engine_layers ## each layer's time and GFLOP/s on one thread; ISA=avx512 PRECISION=f32 SIZE=224 APART=1
-	$(Q)$(B)/engine_layers $(MODEL) $(or $(ISA),avx512) $(or $(PRECISION),f32) $(or $(SIZE),224) 300 $(APART)
+bench-layers: model $(B)/engine_layers ## each layer's time, GFLOP/s and share of the peak on one thread; ONNX=FILE ISA=avx2 PRECISION=f32 SIZE=224 APART=1
+	$(Q)$(B)/engine_layers $(or $(ONNX),$(MODEL)) $(or $(ISA),auto) $(or $(PRECISION),f32) $(or $(SIZE),224) $(or $(RUNS),300) $(APART)
+
+ZOO_VENV := build/zoo-venv
+$(ZOO_VENV)/.done: tests/bench/zoo-requirements.txt
+	@$(PYTHON) -m venv $(ZOO_VENV)
+	@$(ZOO_VENV)/bin/pip install -q --no-cache-dir --disable-pip-version-check -r tests/bench/zoo-requirements.txt
+	@touch $@
+
+.PHONY: bench-zoo
+bench-zoo: $(ENGINE_BENCH) $(ZOO_VENV)/.done ## networks of torchvision (fetched, 6 GB) with random weights, beside onnxruntime; NAMES="resnet50 vgg11" THREADS=1,2 SECONDS=6 ISA=avx2 PRECISION=f32
+	$(Q)$(ZOO_VENV)/bin/python tests/bench/zoo.py export build/zoo $(NAMES)
+	$(Q)$(ZOO_VENV)/bin/python tests/bench/zoo.py run $(ENGINE_BENCH) build/zoo $(NAMES) --threads $(or $(THREADS),1$(comma)2) \
+		--seconds $(or $(SECONDS),6) --isa $(or $(ISA),auto) --precision $(or $(PRECISION),f32) $(if $(JSON),--json $(JSON))
 
 PEERS_VENV := build/peers-venv
 $(PEERS_VENV)/.done: tests/bench/peers.txt

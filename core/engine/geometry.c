@@ -139,10 +139,36 @@ static void gather_strips(const struct layer *layer, struct step *s, int lines)
     s->scratch = line * (size_t)s->lines;
 }
 
+#define GROUP_ROWS 14 /* of output: below, the groups are cut, not the rows */
+
+/* A grouped convolution: lines of a large map, groups of a small one; a strip is of one group. */
+static void cut_groups(const struct layer *layer, const struct graph_window *w, struct step *s)
+{
+    const struct kernel_weights *weights = layer->weights;
+    double flops = 2.0 * s->out_w * weights->segments * weights->segment_k * weights->n;
+    size_t line = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)(s->c / layer->groups) * sizeof(float);
+
+    s->unit = 1;
+    s->by_panels = s->out_h < GROUP_ROWS;
+    if (s->by_panels)
+        s->cut = cut_make(layer->groups, flops * s->out_h / PRODUCT_FLOPS_US, 0, MOST_CHUNKS);
+    else
+        s->cut = cut_make(s->out_h, flops * layer->groups / PRODUCT_FLOPS_US, 0, MOST_CHUNKS);
+    s->lines = s->by_panels ? s->out_h : s->cut.size;
+    while (s->lines > 1 && line * (size_t)lines_under(w, s->lines) > STRIP_BYTES)
+        s->lines--;
+    s->scratch = line * (size_t)lines_under(w, s->lines);
+}
+
 static void cut_convolution(const struct engine_model *model, struct plan *plan, struct step *s)
 {
     const struct graph_window *w = &model->graph->nodes[s->node].window;
     const struct layer *layer = &model->layers[s->node];
+
+    if (layer->way == WAY_SEGMENTS && layer->groups > 1) {
+        cut_groups(layer, w, s);
+        return;
+    }
 
     cut_product(model, layer, s, (size_t)s->rows, s->out_w);
     s->unit = 1;

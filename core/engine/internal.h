@@ -38,8 +38,8 @@ enum infomask_status shapes_infer(const struct engine_model *model, int h, int w
 enum layer_way {
     WAY_OTHER,     /* no weights of a matrix product */
     WAY_PRODUCT,   /* one product over the pixels as they lie: 1x1 convolutions, LINEAR */
-    WAY_SEGMENTS,  /* a product a row of output over padded rows, each kernel row one segment */
-    WAY_GATHER,    /* the windows copied side by side, then a product: dilations, groups, tables without segments */
+    WAY_SEGMENTS,  /* a product a row of output over padded rows (of one group), each kernel row one segment */
+    WAY_GATHER,    /* the windows copied side by side, then a product: dilations, tables without segments */
     WAY_WINOGRAD,  /* tiles transformed, products, tiles transformed back: dense 3x3 of stride 1 (winograd.c) */
     WAY_DEPTHWISE
 };

@@ -140,13 +140,62 @@ static bool unpadded_unit(const struct graph_window *w)
            (w->pad_top | w->pad_left | w->pad_bottom | w->pad_right) == 0;
 }
 
+/* Groups that are one product: a vector's worth of outputs takes as long as one output, so that small groups side by
+ * side, with zeros where an output does not read a channel, cost nothing more and need fewer products. */
+static int groups_joined(int groups, size_t outputs)
+{
+    int joined = 1;
+
+    while (joined < 8 && groups % (2 * joined) == 0 && outputs * 2 * (size_t)joined <= 8)
+        joined *= 2;
+    return joined;
+}
+
+/* wide [m][taps][joined c] from w [m][taps][c]; n: outputs a group */
+static void join_groups(float *wide, const float *w, size_t m, size_t taps, size_t c, size_t n, size_t joined)
+{
+    memset(wide, 0, m * taps * joined * c * sizeof *wide);
+    for (size_t o = 0; o < m; o++)
+        for (size_t t = 0; t < taps; t++)
+            memcpy(wide + ((o * taps + t) * joined + o / n % joined) * c, w + (o * taps + t) * c, c * sizeof *w);
+}
+
+static enum infomask_status pack_ordered(struct layer *layer, const struct engine_model *model, const float *ordered,
+                                         const float *bias, const struct graph_window *window, size_t m, size_t c,
+                                         struct infomask_error *err)
+{
+    int segments = layer->way == WAY_SEGMENTS ? window->kernel_h : 1;
+    size_t taps = (size_t)(window->kernel_h * window->kernel_w), n = m / (size_t)layer->groups;
+    size_t joined = layer->way == WAY_SEGMENTS ? (size_t)groups_joined(layer->groups, n) : 1;
+    float *wide = NULL;
+    enum infomask_status status;
+
+    if (joined > 1) {
+        wide = aligned_new(m * taps * c * joined * sizeof *wide);
+        if (wide == NULL)
+            return no_memory(err);
+        join_groups(wide, ordered, m, taps, c, n, joined);
+        layer->groups /= (int)joined;
+    }
+    status = pack_groups(layer, model, wide != NULL ? wide : ordered, bias, segments,
+                         (int)(taps * c * joined) / segments, (int)(n * joined), err);
+    aligned_free(wide);
+    return status;
+}
+
+static enum layer_way way_of(const struct engine_model *model, const struct graph_window *window)
+{
+    if (unpadded_unit(window))
+        return WAY_PRODUCT;
+    return window->dilation_w == 1 && model->kernels->gemm_segments ? WAY_SEGMENTS : WAY_GATHER;
+}
+
 static enum infomask_status convolution_init(struct layer *layer, const struct engine_model *model,
                                              const struct graph_node *node, struct infomask_error *err)
 {
     const struct graph_tensor *w = &model->graph->tensors[node->inputs[1]];
     const struct graph_window *window = &node->window;
     size_t m = (size_t)w->dims[0], c = (size_t)w->dims[1], taps = (size_t)(window->kernel_h * window->kernel_w), count;
-    int segments = 1;
     float *ordered;
     enum infomask_status status;
 
@@ -155,24 +204,17 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     if (!checked_mul3(m, c, taps, &count) || count > INT32_MAX)
         return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
     layer->groups = window->groups;
-    layer->way = WAY_GATHER;
-    if (unpadded_unit(window))
-        layer->way = WAY_PRODUCT;
-    else if (window->groups == 1 && window->dilation_w == 1 && model->kernels->gemm_segments)
-        layer->way = WAY_SEGMENTS;
-    if (layer->way == WAY_SEGMENTS)
-        segments = window->kernel_h;
+    layer->way = way_of(model, window);
     layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
     if (layer->type == KERNEL_U8)
-        return pack_int8(layer, model, node, segments, err);
+        return pack_int8(layer, model, node, layer->way == WAY_SEGMENTS ? window->kernel_h : 1, err);
     if (winograd_wins(model, layer, window, m, c))
         return winograd_pack(layer, model, w->data, data_of(model, node, 2), (int)m, (int)c, err);
     ordered = aligned_new(count * sizeof *ordered);
     if (ordered == NULL)
         return no_memory(err);
     transpose(ordered, w->data, m, c, taps);
-    status = pack_groups(layer, model, ordered, data_of(model, node, 2), segments, (int)(taps * c) / segments,
-                         (int)m / layer->groups, err);
+    status = pack_ordered(layer, model, ordered, data_of(model, node, 2), window, m, c, err);
     aligned_free(ordered);
     return status;
 }

@@ -57,6 +57,45 @@ static void pad_rows(const struct task *task, int line, int lines, void *rows)
     }
 }
 
+/* c of `pitch` floats of each pixel; c is a constant where it is a common one, so that the copies are inline. */
+static inline __attribute__((always_inline)) void copy_slices(const float *from, size_t pitch, size_t pixels, size_t c,
+                                                              float *to)
+{
+    for (size_t i = 0; i < pixels; i++, from += pitch, to += c)
+        memcpy(to, from, c * sizeof *to);
+}
+
+static void copy_channels(const float *from, size_t pitch, size_t pixels, size_t c, float *to)
+{
+    switch (c) {
+    case 8: copy_slices(from, pitch, pixels, 8, to); break;
+    case 16: copy_slices(from, pitch, pixels, 16, to); break;
+    case 24: copy_slices(from, pitch, pixels, 24, to); break;
+    case 32: copy_slices(from, pitch, pixels, 32, to); break;
+    default: copy_slices(from, pitch, pixels, c, to); break;
+    }
+}
+
+/* As pad_rows, of a group's channels [c0, c0 + c) alone. */
+static void pad_group(const struct task *task, int line, int lines, size_t c0, size_t c, float *to)
+{
+    const struct step *s = task->step;
+    const struct graph_window *w = window_of(task);
+    const float *x = (const float *)task_value(task, s->x, task->item) + c0;
+    size_t pitch = (size_t)s->c, left = (size_t)s->pad_left * c, right = (size_t)s->pad_right * c, width = (size_t)s->w;
+    int first = line * w->stride_h - s->pad_top, last = first + lines_under(w, lines);
+
+    for (int y = first; y < last; y++, to += left + width * c + right) {
+        if (y < 0 || y >= s->h) {
+            memset(to, 0, (left + width * c + right) * sizeof *to);
+            continue;
+        }
+        memset(to, 0, left * sizeof *to);
+        copy_channels(x + (size_t)y * width * pitch, pitch, width, c, to + left);
+        memset(to + left + width * c, 0, right * sizeof *to);
+    }
+}
+
 /* The whole input of every item that the step is for. */
 static void stage(const struct task *task)
 {
@@ -254,6 +293,36 @@ static void segments_part(const struct task *task, int first, int last, int pane
     }
 }
 
+/* Groups [group0, group1), each from a copy of its channels with zeros around them, that fits a cache. */
+static void group_part(const struct task *task, int first, int last, int group0, int group1, int worker)
+{
+    const struct step *s = task->step;
+    const struct layer *layer = layer_of(task);
+    const struct graph_window *w = window_of(task);
+    size_t c = (size_t)(s->c / layer->groups), n = (size_t)layer->weights->n;
+    size_t pitch = (size_t)(s->pad_left + s->w + s->pad_right) * c;
+    float *rows = scratch_of(task, worker);
+
+    for (int line = first; line < last; line += s->lines) {
+        int lines = last - line < s->lines ? last - line : s->lines;
+        for (int group = group0; group < group1; group++) {
+            pad_group(task, line, lines, (size_t)group * c, c, rows);
+            for (int i = 0; i < lines; i++) {
+                struct kernel_gemm g = product_at_line(task, line + i);
+                g.weights = &layer->weights[group];
+                g.a = rows + (size_t)(i * w->stride_h) * pitch;
+                g.a_row = w->stride_w * (ptrdiff_t)c;
+                g.a_segment = (ptrdiff_t)((size_t)w->dilation_h * pitch);
+                g.m = s->out_w;
+                g.panel1 = g.weights->panels;
+                g.c = (float *)g.c + (size_t)group * n;
+                g.residual = offset(g.residual, KERNEL_F32, (size_t)group * n);
+                task->run->model->kernels->gemm(&g);
+            }
+        }
+    }
+}
+
 float *gather_window(const struct task *task, int line, int column, size_t c0, size_t c, float *to)
 {
     const struct step *s = task->step;
@@ -308,7 +377,9 @@ static void gather_part(const struct task *task, int first, int last, int panel0
 
 static void convolution_part(const struct task *task, int first, int last, int panel0, int panel1, int worker)
 {
-    if (layer_of(task)->way == WAY_SEGMENTS)
+    if (layer_of(task)->way == WAY_SEGMENTS && layer_of(task)->groups > 1)
+        group_part(task, first, last, panel0, panel1, worker);
+    else if (layer_of(task)->way == WAY_SEGMENTS)
         segments_part(task, first, last, panel0, panel1, worker);
     else
         gather_part(task, first, last, panel0, panel1, worker);
@@ -317,7 +388,9 @@ static void convolution_part(const struct task *task, int first, int last, int p
 static void convolution_chunk(void *context, int chunk, int worker)
 {
     const struct task *task = context;
-    int first = 0, last = task->step->out_h, panel0 = 0, panel1 = layer_of(task)->weights->panels;
+    const struct layer *layer = layer_of(task);
+    int first = 0, last = task->step->out_h, panel0 = 0;
+    int panel1 = layer->way == WAY_SEGMENTS && layer->groups > 1 ? layer->groups : layer->weights->panels;
 
     if (task->step->by_panels)
         cut_range(&task->step->cut, chunk, &panel0, &panel1);

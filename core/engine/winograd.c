@@ -21,7 +21,7 @@ bool winograd_wins(const struct engine_model *model, const struct layer *layer, 
 {
     bool small_step = w->stride_h == 1 && w->stride_w == 1 && w->dilation_h == 1;
 
-    return layer->way == WAY_SEGMENTS && layer->type == KERNEL_F32 && !model->options.direct && !model->options.apart &&
+    return layer->way == WAY_SEGMENTS && layer->groups == 1 && layer->type == KERNEL_F32 && !model->options.direct && !model->options.apart &&
            w->kernel_h == 3 && w->kernel_w == 3 && small_step && m >= LEAST_CHANNELS && c >= LEAST_CHANNELS;
 }
 

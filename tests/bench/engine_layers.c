@@ -1,9 +1,11 @@
-/* Where a network's time goes: each step's least time on one thread and its GFLOP/s.
+/* Where a network's time goes: each step's least time on one thread, its GFLOP/s and what share of a product that stays in
+ * the caches that is.
  *
  *     engine_layers MODEL ISA PRECISION SIZE [RUNS [apart]]
  *
- * apart: steps that would run together run alone.
+ * ISA auto: the best of this processor.  apart: steps that would run together run alone.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +30,11 @@ static struct engine_model *load(const char *path, const char *isa, const char *
         if (strcmp(precision, engine_precision_name((enum engine_precision)p)) == 0)
             options.precision = (enum engine_precision)p;
 
-    if (kernels_named(isa, &options.kernels, err) == INFOMASK_OK && onnx_read(path, NULL, &graph, err) == INFOMASK_OK &&
-        graph_infer_shapes(graph, err) == INFOMASK_OK && graph_fold_constants(graph, err) == INFOMASK_OK &&
-        graph_fuse(graph, err) == INFOMASK_OK && graph_prune(graph, err) == INFOMASK_OK) {
+    options.kernels = kernels_best();
+    if ((strcmp(isa, "auto") == 0 || kernels_named(isa, &options.kernels, err) == INFOMASK_OK) &&
+        onnx_read(path, NULL, &graph, err) == INFOMASK_OK && graph_infer_shapes(graph, err) == INFOMASK_OK &&
+        graph_fold_constants(graph, err) == INFOMASK_OK && graph_fuse(graph, err) == INFOMASK_OK &&
+        graph_prune(graph, err) == INFOMASK_OK) {
         if (engine_model_create(&model, graph, &options, err) != INFOMASK_OK)
             model = NULL;
     } else {
@@ -51,8 +55,31 @@ static double flops(const struct engine_model *model, const struct step *s)
     return 2.0 * s->rows * layer->weights->segments * layer->weights->segment_k * layer->weights->n * layer->groups;
 }
 
+/* GFLOP/s of a float32 product that stays in the caches: the best of many runs. */
+static double peak_of(const struct kernel_table *kernels)
+{
+    enum { M = 84, K = 256, N = 32, REPEATS = 2000 };
+    static float w[N * K], a[M * K + 64], c[M * N + 64], scratch[M * K];
+    struct kernel_weights weights;
+    double least = 1e9;
+
+    if (kernels->pack(&weights, KERNEL_F32, w, NULL, 1, K, N, NULL) != INFOMASK_OK)
+        return NAN;
+    for (int i = 0; i < REPEATS; i++) {
+        struct kernel_gemm g = {.weights = &weights, .a = a, .a_row = K, .m = M, .c = c, .c_row = N,
+                                .panel1 = weights.panels, .epilogue = {KERNEL_CLAMP, 0, 6}, .scratch = scratch};
+        double start = now_us(), time;
+        kernels->gemm(&g);
+        time = now_us() - start;
+        least = time < least ? time : least;
+    }
+    kernel_weights_fini(&weights);
+    return 2.0 * M * K * N / least / 1e3;
+}
+
 static void measure(struct engine_session *session, int runs)
 {
+    const double peak = peak_of(session->model->kernels);
     const struct engine_model *model = session->model;
     const struct plan *plan = session->area.plan;
     struct run run = area_run(&session->area, session);
@@ -67,19 +94,21 @@ static void measure(struct engine_session *session, int runs)
             least[i] = r == 0 || time < least[i] ? time : least[i];
         }
     }
+    for (int i = 0; least != NULL && i < plan->step_count; i += plan->steps[i].members)
+        total += least[i];
     for (int i = 0; least != NULL && i < plan->step_count; i += plan->steps[i].members) {
         const struct step *s = &plan->steps[i], *last = s + s->members - 1;
         double f = 0;
         for (int j = 0; j < s->members; j++)
             f += flops(model, s + j);
-        printf("%3d + %d %-14s way %d %4d x %4d x %4d -> %4d x %4d x %4d chunks %2d%s %8.1f us %6.1f GF/s\n", i,
+        printf("%3d + %d %-14s way %d %4d x %4d x %4d -> %4d x %4d x %4d chunks %2d%s %8.1f us %4.1f %% %6.1f GF/s %3.0f %%\n", i,
                s->members - 1, graph_op_name(model->graph->nodes[s->node].op), (int)model->layers[s->node].way, s->h,
                s->w, s->c, last->out_h, last->out_w, last->out_c, s->cut.chunks, s->by_panels ? " panels" : "       ",
-               least[i], f / least[i] / 1e3);
-        total += least[i];
+               least[i], 100 * least[i] / total, f / least[i] / 1e3, 100 * f / least[i] / 1e3 / peak);
         all += f;
     }
-    printf("sum of least times %.1f us, %.1f GF/s\n", total, all / total / 1e3);
+    printf("sum of least times %.1f us, %.1f GF/s, %.0f %% of %.1f GF/s\n", total, all / total / 1e3,
+           100 * all / total / 1e3 / peak, peak);
     free(least);
 }
 

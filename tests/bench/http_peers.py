@@ -3,7 +3,7 @@
     python tests/bench/http_peers.py --infomask build/infomask --peers build/peers-venv --model model.onnx [--seconds 4]
 
 wrk posts 50 JPEGs of 500 x 375 pixels on 1, 8 and 64 kept connections.  The services take turns, several rounds, each
-stopped while the others run; the best round counts.  Also printed: p50 and p99 of that round, resident memory
+stopped while the others run; the best round counts.  A service that cannot start on this processor is left out by name.  Also printed: p50 and p99 of that round, resident memory
 (proportional: pages that workers share count once), and the time of a request that is not decoding or the network.
 """
 import argparse
@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -37,8 +38,9 @@ class Service:
     def start(self, photo):
         self.port = free_port()
         command = [word.replace("PORT", str(self.port)) for word in self.command]
+        self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, env={**os.environ, **self.env}, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL, cwd=ROOT / "tests/bench", start_new_session=True)
+                                        stderr=self.log, cwd=ROOT / "tests/bench", start_new_session=True)
         end = time.monotonic() + 120
         while True:
             try:
@@ -50,8 +52,22 @@ class Service:
                 time.sleep(0.1)
 
     def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(60)
+
+    def can_start(self, photo):
+        """False, with the service's own last words, where it cannot."""
+        try:
+            self.start(photo)
+        except OSError:
+            self.stop()
+            self.log.seek(0)
+            words = self.log.read().decode(errors="replace").strip().splitlines() or ["no word from it"]
+            print(f"{self.name}: left out: {words[-1]}", file=sys.stderr)
+            return False
+        self.stop()
+        return True
 
     def resident(self):
         """Megabytes of the process and its workers."""
@@ -117,7 +133,7 @@ def overhead(service, photo):
 
 
 def table(found):
-    base = next(service for service in found if "onnxruntime" in service.name)
+    base = next((service for service in found if "onnxruntime" in service.name), found[0])
     print("| service | " + " | ".join(f"{c} conn. req/s (p50, p99 ms)" for c in CONNECTIONS) + " | memory MB |")
     print("|---|" + "---|" * (len(CONNECTIONS) + 1))
     for service in found:
@@ -138,6 +154,7 @@ def main():
     options = parser.parse_args()
     photos = pathlib.Path(options.photos).absolute()
     photo, found = (photos / "00.jpg").read_bytes(), services(options)
+    found = [service for service in found if service.can_start(photo)]
     for _ in range(options.rounds):
         for service in found:
             service.start(photo)

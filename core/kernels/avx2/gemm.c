@@ -1,10 +1,10 @@
 /* The matrix products of AVX2: the micro-kernels of float32 and u8 x s8, and the shared packing and loops. */
 #include "core/kernels/avx2/avx2.h"
 
-TILE_HEIGHTS(tiles_f32_8, KERNEL_F32, 1)
+TILE_HEIGHTS_NARROW(tiles_f32_8, KERNEL_F32)
 TILE_HEIGHTS(tiles_f32_16, KERNEL_F32, 2)
 TILE_HEIGHTS_WIDE(tiles_f32_24, KERNEL_F32, 3)
-TILE_HEIGHTS(tiles_u8_8, KERNEL_U8, 1)
+TILE_HEIGHTS_NARROW(tiles_u8_8, KERNEL_U8)
 TILE_HEIGHTS(tiles_u8_16, KERNEL_U8, 2)
 TILE_HEIGHTS_WIDE(tiles_u8_24, KERNEL_U8, 3)
 
@@ -19,8 +19,64 @@ static tile_function *tile_for(enum kernel_type type, int width)
 
 #include "core/kernels/simd/gemm.h"
 
+/* ---- u8 as pairs of 16 bits -------------------------------------------------------------------------------------- */
+
+/* Elements that are widened at once: a row of the deepest product that is packed (simd/pack.h), each of whose segments may
+ * be one element and a zero; of a common one, many rows. */
+enum { WIDE_ELEMENTS = 2 * (INT32_MAX / (255 * 127)) };
+
+static int16_t *widen(const uint8_t *from, int n, int16_t *to)
+{
+    int i = 0;
+
+    for (; i + 16 <= n; i += 16)
+        _mm256_storeu_si256((__m256i *)(void *)(to + i),
+                            _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(from + i))));
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128((__m128i *)(void *)(to + i),
+                         _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)(from + i))));
+    for (; i < n; i++)
+        to[i] = from[i];
+    if (n % 2 != 0)
+        to[n] = 0;
+    return to + n + n % 2;
+}
+
+/* Some rows at a time, with whole steps in each segment.  Strides of u8 are in bytes, so those of s16 are doubled. */
+static void gemm_widened(const struct kernel_gemm *g)
+{
+    const struct kernel_weights *w = g->weights;
+    const int segment = w->segment_k + w->segment_k % 2, row = w->segments * segment, most = WIDE_ELEMENTS / row;
+    const ptrdiff_t c_size = element_size(g->out);
+    _Alignas(32) int16_t wide[WIDE_ELEMENTS];
+    struct kernel_gemm part = *g;
+
+    part.a = wide;
+    part.a_row = 2 * row;
+    part.a_segment = 2 * segment;
+    for (int m = 0; m < g->m; m += part.m) {
+        int16_t *to = wide;
+        part.m = rows_of(g->m - m, most);
+        for (int r = m; r < m + part.m; r++)
+            for (int s = 0; s < w->segments; s++)
+                to = widen((const uint8_t *)g->a + r * g->a_row + s * g->a_segment, w->segment_k, to);
+        part.c = (char *)g->c + m * g->c_row * c_size;
+        part.residual = g->residual == NULL ? NULL : (const char *)g->residual + m * g->residual_row * c_size;
+        simd_gemm(&part);
+    }
+}
+
+static void gemm(const struct kernel_gemm *g)
+{
+    if (g->weights->type == KERNEL_U8)
+        gemm_widened(g);
+    else
+        simd_gemm(g);
+}
+
 void avx2_gemm(struct kernel_table *table)
 {
     simd_gemm_fill(table);
+    table->gemm = gemm;
     table->types = 1u << KERNEL_F32 | 1u << KERNEL_U8;
 }

@@ -1,31 +1,41 @@
 /* The micro-kernel of the matrix products: one tile of C, `rows` x 8 vectors columns, held in registers over the whole
- * of K; see core/kernels/avx512/tile.h, whose smaller brother this is.  Tiles are 6 rows by 16 columns, and 4 by 24 in a
- * last panel.  A step of u8 is two elements, widened to 16 bits: multiplying u8 by s8 as AVX2 can (vpmaddubsw) would
- * saturate. */
+ * of K; see core/kernels/avx512/tile.h, whose smaller brother this is.  Tiles are 6 rows by 16 columns, 4 by 24 in a
+ * last panel, and 12 by 8.  A step of u8 is two elements that were widened to 16 bits before (gemm.c): multiplying u8 by s8 as
+ * AVX2 can (vpmaddubsw) would saturate, and pairs of 16 bits are exact and as fast: a multiplication takes 16 products, two
+ * of them start in a cycle, and the sums go to other units. */
 #ifndef INFOMASK_KERNELS_AVX2_TILE_H
 #define INFOMASK_KERNELS_AVX2_TILE_H
 
 #include "core/kernels/avx2/vector.h"
 
-/* Rows of a tile, of a tile of more than 16 columns, columns of a panel but the last, and of that one at most. */
-enum { TILE_ROWS = 6, TILE_ROWS_WIDE = 4, PANEL = 16, PANEL_WIDE = 24 };
+/* Rows of a tile, of one of more than 16 columns and of 8, columns of a panel but the last, and of that one at most. */
+enum { TILE_ROWS = 6, TILE_ROWS_WIDE = 4, TILE_ROWS_NARROW = 12, PANEL = 16, PANEL_WIDE = 24 };
+
+enum { NEXT_BYTES = 64 }; /* of what is read next, brought near with every four steps */
 
 #include "core/kernels/simd/tile.h"
 
 struct sums {
-    __m256 at[TILE_ROWS][3];
+    __m256 at[TILE_ROWS_NARROW][3];
 };
 
 /* Odd multiples of the row stride of A. */
 struct strides {
-    ptrdiff_t x1, x3, x5;
+    ptrdiff_t x1, x3, x5, x7, x9, x11;
 };
 
-INLINE struct strides strides_of(ptrdiff_t row)
+INLINE struct strides strides_of(ptrdiff_t row, int rows)
 {
-    struct strides s = {row, 3 * row, 5 * row};
+    struct strides s = {.x1 = row, .x3 = 3 * row, .x5 = 5 * row};
+
     /* opaque to the compiler, which would otherwise keep a pointer for each row */
     __asm__("" : "+r"(s.x1), "+r"(s.x3), "+r"(s.x5));
+    if (rows > TILE_ROWS) {
+        s.x7 = 7 * row;
+        s.x9 = 9 * row;
+        s.x11 = 11 * row;
+        __asm__("" : "+r"(s.x7), "+r"(s.x9), "+r"(s.x11));
+    }
     return s;
 }
 
@@ -37,21 +47,22 @@ INLINE const char *row_of(const char *a, int row, const struct strides *s)
     case 2: return a + 2 * s->x1;
     case 3: return a + s->x3;
     case 4: return a + 4 * s->x1;
-    default: return a + s->x5;
+    case 5: return a + s->x5;
+    case 6: return a + 2 * s->x3;
+    case 7: return a + s->x7;
+    case 8: return a + 8 * s->x1;
+    case 9: return a + s->x9;
+    case 10: return a + 2 * s->x5;
+    default: return a + s->x11;
     }
 }
 
-/* What a step takes of a row of A, in all lanes; rest: elements, if fewer than a step has, else 0. */
-INLINE __m256 broadcast(enum kernel_type type, const char *p, int rest)
+/* What a step takes of a row of A, one f32 or two s16, in all lanes. */
+INLINE __m256 broadcast(const char *p)
 {
-    if (type == KERNEL_F32) {
-        float one;
-        memcpy(&one, p, sizeof one);
-        return _mm256_set1_ps(one);
-    }
-    uint16_t two = 0;
-    memcpy(&two, p, rest ? 1 : 2);
-    return _mm256_castsi256_ps(_mm256_cvtepu8_epi16(_mm_set1_epi16((short)two)));
+    float bits;
+    memcpy(&bits, p, sizeof bits);
+    return _mm256_set1_ps(bits);
 }
 
 /* sum += a w; not by intrinsics, see vec_accumulate.  (All 16 registers are in use.) */
@@ -65,43 +76,54 @@ INLINE __m256 multiply(enum kernel_type type, __m256 sum, __m256 a, __m256 w)
     return sum;
 }
 
+/* U8, the weights from memory: the third vector of a wide panel has no register left. */
+INLINE __m256 multiply_by(__m256 sum, __m256 a, const char *w)
+{
+    const struct vector { char bytes[32]; } *from = (const struct vector *)(const void *)w;
+    __m256 product;
+
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product) : "x"(a), "m"(*from));
+    return sum;
+}
+
 INLINE void step(enum kernel_type type, int rows, int vectors, struct sums *sums, const char *a, int offset,
-                 const struct strides *strides, const char *w, int rest)
+                 const struct strides *strides, const char *w)
 {
     __m256 weights[3];
+    const int held = type == KERNEL_F32 || vectors < 3 ? vectors : 2;
 
-    UNROLL for (int v = 0; v < vectors; v++)
+    UNROLL for (int v = 0; v < held; v++)
         weights[v] = _mm256_loadu_ps((const float *)(const void *)w + 8 * v);
     UNROLL for (int r = 0; r < rows; r++) {
-        const __m256 x = broadcast(type, row_of(a, r, strides) + offset, rest);
-        UNROLL for (int v = 0; v < vectors; v++)
+        const __m256 x = broadcast(row_of(a, r, strides) + offset);
+        UNROLL for (int v = 0; v < held; v++)
             sums->at[r][v] = multiply(type, sums->at[r][v], x, weights[v]);
+        UNROLL for (int v = held; v < vectors; v++)
+            sums->at[r][v] = multiply_by(sums->at[r][v], x, w + 32 * v);
     }
 }
 
-/* All steps of one segment; returns the weights of the next one. */
+/* All steps of one segment; returns the weights of the next one.  Weights that are read once a run come from beyond the
+ * caches faster than a processor's own prefetch sees to, so the next panel's are asked for meanwhile. */
 INLINE const char *segment(enum kernel_type type, int rows, int vectors, struct sums *sums, const struct tile *t,
-                           const char *a, const struct strides *strides, const char *w)
+                           const char *a, const struct strides *strides, const char *w, const char **next)
 {
     const ptrdiff_t width = 32 * vectors;
-    const int bytes = type == KERNEL_F32 ? 4 : 2;
-    ptrdiff_t k = t->steps;
+    ptrdiff_t k = t->steps + (t->rest > 0);
 
     for (; k >= 4; k -= 4) {
         UNROLL for (int u = 0; u < 4; u++)
-            step(type, rows, vectors, sums, a, bytes * u, strides, w + u * width, 0);
-        a += 4 * bytes;
+            step(type, rows, vectors, sums, a, 4 * u, strides, w + u * width);
+        _mm_prefetch(*next, _MM_HINT_T1);
+        *next += NEXT_BYTES;
+        a += 16;
         w += 4 * width;
     }
     /* opaque, or the compiler writes out the up to three steps that are left one by one */
     __asm__("" : "+r"(k));
     for (; k > 0; k--) {
-        step(type, rows, vectors, sums, a, 0, strides, w, 0);
-        a += bytes;
-        w += width;
-    }
-    if (type != KERNEL_F32 && t->rest) {
-        step(type, rows, vectors, sums, a, 0, strides, w, t->rest);
+        step(type, rows, vectors, sums, a, 0, strides, w);
+        a += 4;
         w += width;
     }
     return w;
@@ -160,18 +182,18 @@ INLINE void store_clamped(int rows, int vectors, const struct tile *t, const str
 
 INLINE void tile(enum kernel_type type, int rows, int vectors, const struct tile *t)
 {
-    const struct strides strides = strides_of(t->a_row);
+    const struct strides strides = strides_of(t->a_row, rows);
     struct sums sums = sums_start(type, rows, vectors, t);
-    const char *w = t->w, *a = t->a;
+    const char *w = t->w, *a = t->a, *next = t->next;
 
     for (int s = 0; s < t->segments; s++, a += t->a_segment)
-        w = segment(type, rows, vectors, &sums, t, a, &strides, w);
+        w = segment(type, rows, vectors, &sums, t, a, &strides, w, &next);
     if (type == KERNEL_U8)
         sums_scale(rows, vectors, t, &sums);
     if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && t->columns == 8 * vectors) {
         store_clamped(rows, vectors, t, &sums);
     } else {
-        _Alignas(32) float memory[TILE_ROWS * PANEL_WIDE];
+        _Alignas(32) float memory[TILE_ROWS_NARROW * PANEL_WIDE];
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < vectors; v++)
                 _mm256_store_ps(memory + r * PANEL_WIDE + 8 * v, sums.at[r][v]);
@@ -195,6 +217,15 @@ INLINE void tile(enum kernel_type type, int rows, int vectors, const struct tile
         switch (rows) {                                                                          \
             TILE_CASE(1, type, vectors) TILE_CASE(2, type, vectors) TILE_CASE(3, type, vectors)  \
             TILE_CASE(4, type, vectors) TILE_CASE(5, type, vectors) TILE_CASE(6, type, vectors)  \
+        }                                                                                        \
+    }
+#define TILE_HEIGHTS_NARROW(name, type)                                                          \
+    static __attribute__((noinline)) void name(const struct tile *t, int rows)                   \
+    {                                                                                            \
+        switch (rows) {                                                                          \
+            TILE_CASE(1, type, 1) TILE_CASE(2, type, 1) TILE_CASE(3, type, 1) TILE_CASE(4, type, 1)     \
+            TILE_CASE(5, type, 1) TILE_CASE(6, type, 1) TILE_CASE(7, type, 1) TILE_CASE(8, type, 1)     \
+            TILE_CASE(9, type, 1) TILE_CASE(10, type, 1) TILE_CASE(11, type, 1) TILE_CASE(12, type, 1)  \
         }                                                                                        \
     }
 

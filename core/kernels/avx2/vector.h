@@ -70,6 +70,12 @@ INLINE vec vec_scale2(vec a, vec n)
     const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
     return _mm256_mul_ps(_mm256_mul_ps(a, vec_power2(half)), vec_power2(_mm256_sub_epi32(whole, half)));
 }
+/* a * 2^n for a normal result, n whole and in the low bits of t */
+INLINE vec vec_add_exponent(vec a, vec t)
+{
+    return _mm256_castsi256_ps(
+        _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+}
 /* x < 0 ? a : b */
 INLINE vec vec_negative(vec x, vec a, vec b)
 {

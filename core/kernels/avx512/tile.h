@@ -14,8 +14,10 @@
 
 #include "core/kernels/avx512/vector.h"
 
-/* Rows of a tile, of a tile of more than 32 columns, columns of a panel but the last, and of that one at most. */
-enum { TILE_ROWS = 14, TILE_ROWS_WIDE = 8, PANEL = 32, PANEL_WIDE = 48 };
+/* Rows of a tile, of one of more than 32 columns and of 8, columns of a panel but the last, and of that one at most. */
+enum { TILE_ROWS = 14, TILE_ROWS_WIDE = 8, TILE_ROWS_NARROW = 14, PANEL = 32, PANEL_WIDE = 48 };
+
+enum { NEXT_BYTES = 128 }; /* of what is read next, brought near with every four steps */
 
 #include "core/kernels/simd/tile.h"
 
@@ -153,9 +155,10 @@ INLINE void step(enum kernel_type type, int rows, int full, int half, struct sum
         step_row(type, full, half, sums->full[r], &sums->half[r], row_of(a, r, strides) + offset, whole, part, rest);
 }
 
-/* All steps of one segment; returns the weights of the next one. */
+/* All steps of one segment; returns the weights of the next one.  Weights that are read once a run come from beyond the
+ * caches faster than a processor's own prefetch sees to, so the next panel's are asked for meanwhile. */
 INLINE const char *segment(enum kernel_type type, int rows, int full, int half, struct sums *sums, const struct tile *t,
-                           const char *a, const struct strides *strides, const char *w)
+                           const char *a, const struct strides *strides, const char *w, const char **next)
 {
     const ptrdiff_t width = 64 * full + 32 * half;
     ptrdiff_t k = t->steps;
@@ -163,6 +166,9 @@ INLINE const char *segment(enum kernel_type type, int rows, int full, int half, 
     for (; k >= 4; k -= 4) {
         UNROLL for (int u = 0; u < 4; u++)
             step(type, rows, full, half, sums, a, 4 * u, strides, w + u * width, 0);
+        _mm_prefetch(*next, _MM_HINT_T1);
+        _mm_prefetch(*next + 64, _MM_HINT_T1);
+        *next += NEXT_BYTES;
         a += 16;
         w += 4 * width;
     }
@@ -282,10 +288,10 @@ INLINE void tile(enum kernel_type type, int rows, int full, int half, const stru
 {
     const struct strides strides = strides_of(t->a_row);
     struct sums sums = sums_start(type, rows, full, half, t);
-    const char *w = t->w, *a = t->a;
+    const char *w = t->w, *a = t->a, *next = t->next;
 
     for (int s = 0; s < t->segments; s++, a += t->a_segment)
-        w = segment(type, rows, full, half, &sums, t, a, &strides, w);
+        w = segment(type, rows, full, half, &sums, t, a, &strides, w, &next);
     if (type == KERNEL_U8)
         sums_scale(rows, full, half, t, &sums);
     if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP) {

@@ -45,6 +45,12 @@ INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
 INLINE vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* a * 2^n, n whole: gradual underflow, infinity above */
 INLINE vec vec_scale2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
+/* a * 2^n for a normal result, n whole and in the low bits of t */
+INLINE vec vec_add_exponent(vec a, vec t)
+{
+    return _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
 /* x < 0 ? a : b */
 INLINE vec vec_negative(vec x, vec a, vec b)
 {

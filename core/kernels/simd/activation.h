@@ -24,18 +24,37 @@ INLINE vec vec_exp(vec x)
     return vec_scale2(p, n);
 }
 
+/* exp(x) for x in -87..88, by a polynomial of degree 5 for exp(r), |r| <= 0.347, whose relative error is below 1.1e-7.  n is
+ * rounded by adding 1.5 * 2^23, and is then in the low bits of the sum, from where it goes into the exponent. */
+INLINE vec vec_exp_near(vec x)
+{
+    const vec shifter = vec_set(0x1.8p23f), t = vec_fma(x, vec_set(0x1.715476p+0f), shifter);
+    const vec n = vec_sub(t, shifter);
+    vec r = vec_fnma(n, vec_set(0x1.62e43p-1f), x), p = vec_set(0x1.10625p-7f);
+
+    r = vec_fnma(n, vec_set(-0x1.05c61p-29f), r);
+    p = vec_fma(p, r, vec_set(0x1.572a64p-5f));
+    p = vec_fma(p, r, vec_set(0x1.5557bp-3f));
+    p = vec_fma(p, r, vec_set(0x1.fffdfcp-2f));
+    p = vec_fma(p, r, vec_set(1));
+    p = vec_fma(p, r, vec_set(1));
+    return vec_add_exponent(p, t);
+}
+
 /* The activation of a whole vector, in the formulas of kernels.h.  A NaN stays one. */
 INLINE vec vec_clamp(vec x, vec low, vec high) { return vec_max(low, vec_min(high, x)); }
 
-INLINE vec vec_activate(vec x, const struct kernel_epilogue *e)
+/* kind is e's; a constant where it is called in a loop. */
+INLINE vec vec_activate_as(enum kernel_activation kind, vec x, const struct kernel_epilogue *e)
 {
-    const vec zero = vec_zero(), one = vec_set(1);
+    const vec zero = vec_zero(), one = vec_set(1), least = vec_set(-87);
 
-    switch (e->activation) {
+    switch (kind) {
     case KERNEL_SIGMOID:
         return vec_div(one, vec_add(one, vec_exp(vec_sub(zero, x))));
     case KERNEL_SILU:
-        return vec_div(x, vec_add(one, vec_exp(vec_sub(zero, x))));
+        x = vec_max(least, x);
+        return vec_div(x, vec_add(one, vec_exp_near(vec_max(least, vec_sub(zero, x)))));
     case KERNEL_HARD_SIGMOID:
         return vec_clamp(vec_fma(x, vec_set(e->low), vec_set(e->high)), zero, one);
     case KERNEL_HARD_SWISH:
@@ -47,5 +66,24 @@ INLINE vec vec_activate(vec x, const struct kernel_epilogue *e)
     }
     return vec_clamp(x, vec_set(e->low), vec_set(e->high));
 }
+
+INLINE vec vec_activate(vec x, const struct kernel_epilogue *e) { return vec_activate_as(e->activation, x, e); }
+
+/* The call with KIND a constant: one loop for each activation, instead of a switch in the loop. */
+#define FOR_KIND_CASE(kind, call)                 \
+    case kind: {                                  \
+        const enum kernel_activation KIND = kind; \
+        call;                                     \
+        break;                                    \
+    }
+#define FOR_KIND(activation, call)               \
+    switch (activation) {                        \
+        FOR_KIND_CASE(KERNEL_CLAMP, call)        \
+        FOR_KIND_CASE(KERNEL_SIGMOID, call)      \
+        FOR_KIND_CASE(KERNEL_SILU, call)         \
+        FOR_KIND_CASE(KERNEL_HARD_SIGMOID, call) \
+        FOR_KIND_CASE(KERNEL_HARD_SWISH, call)   \
+        FOR_KIND_CASE(KERNEL_LEAKY_RELU, call)   \
+    }
 
 #endif

@@ -27,8 +27,15 @@ struct depthwise_row {
 
 /* ---- what happens to the sums ------------------------------------------------------------------------------------ */
 
+INLINE void depthwise_finish_as(enum kernel_activation kind, const struct kernel_depthwise *d, const float *sums, int outs,
+                                float *y)
+{
+    for (int o = 0; o < outs; o++, y += d->c)
+        vec_store(y, vec_activate_as(kind, vec_load(sums + o * LANES), &d->epilogue));
+}
+
 static __attribute__((noinline)) void depthwise_finish(const struct kernel_depthwise *d, const float *sums, int outs,
-                                                       char *y, vmask mask)
+                                                       bool tail, char *y, vmask mask)
 {
     const vec low = vec_set(d->epilogue.low), high = vec_set(d->epilogue.high);
     const vec inverse = vec_set(d->out == KERNEL_U8 ? 1 / d->y_scale : 1);
@@ -37,6 +44,10 @@ static __attribute__((noinline)) void depthwise_finish(const struct kernel_depth
         for (int o = 0; o < outs; o++, y += d->c)
             vec_store_u8((uint8_t *)y, vec_mul(vec_clamp(vec_load(sums + o * LANES), low, high), inverse), d->y_zero,
                          mask);
+        return;
+    }
+    if (d->out == KERNEL_F32 && !tail) {
+        FOR_KIND(d->epilogue.activation, depthwise_finish_as(KIND, d, sums, outs, (float *)(void *)y))
         return;
     }
     for (int o = 0; o < outs; o++, y += d->c * element_size(d->out))
@@ -63,7 +74,7 @@ INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *
         float memory[DEPTHWISE_OUTS * LANES];
         UNROLL for (int o = 0; o < outs; o++)
             vec_store(memory + o * LANES, sum[o]);
-        depthwise_finish(d, memory, outs, y, mask);
+        depthwise_finish(d, memory, outs, tail, y, mask);
     }
 }
 

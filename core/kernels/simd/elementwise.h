@@ -38,34 +38,38 @@ static void simd_to_u8(const float *x, uint8_t *y, size_t n, float scale, int ze
         vec_store_u8(y + i, vec_mul(vec_load_mask(x + i, mask_at(i, n)), inverse), zero, mask_at(i, n));
 }
 
-/* The clamp on whole vectors is the common case and has no switch in its loop. */
-static void simd_activate(const float *x, float *y, size_t n, const struct kernel_epilogue *epilogue)
+INLINE void activate_as(enum kernel_activation kind, const float *x, float *y, size_t n, const struct kernel_epilogue *e)
 {
-    const vec low = vec_set(epilogue->low), high = vec_set(epilogue->high);
     size_t i = 0;
 
-    if (epilogue->activation == KERNEL_CLAMP)
-        for (; i + LANES <= n; i += LANES)
-            vec_store(y + i, vec_clamp(vec_load(x + i), low, high));
-    for (; i < n; i += LANES) {
+    for (; i + LANES <= n; i += LANES)
+        vec_store(y + i, vec_activate_as(kind, vec_load(x + i), e));
+    if (i < n)
+        vec_store_mask(y + i, vec_activate_as(kind, vec_load_mask(x + i, mask_at(i, n)), e), mask_at(i, n));
+}
+
+static void simd_activate(const float *x, float *y, size_t n, const struct kernel_epilogue *epilogue)
+{
+    FOR_KIND(epilogue->activation, activate_as(KIND, x, y, n, epilogue))
+}
+
+INLINE void add_as(enum kernel_activation kind, const float *a, const float *b, float *y, size_t n,
+                   const struct kernel_epilogue *e)
+{
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        vec_store(y + i, vec_activate_as(kind, vec_add(vec_load(a + i), vec_load(b + i)), e));
+    if (i < n) {
         const vmask mask = mask_at(i, n);
-        vec_store_mask(y + i, vec_activate(vec_load_mask(x + i, mask), epilogue), mask);
+        const vec sum = vec_add(vec_load_mask(a + i, mask), vec_load_mask(b + i, mask));
+        vec_store_mask(y + i, vec_activate_as(kind, sum, e), mask);
     }
 }
 
 static void simd_add(const float *a, const float *b, float *y, size_t n, const struct kernel_epilogue *epilogue)
 {
-    const vec low = vec_set(epilogue->low), high = vec_set(epilogue->high);
-    size_t i = 0;
-
-    if (epilogue->activation == KERNEL_CLAMP)
-        for (; i + LANES <= n; i += LANES)
-            vec_store(y + i, vec_clamp(vec_add(vec_load(a + i), vec_load(b + i)), low, high));
-    for (; i < n; i += LANES) {
-        const vmask mask = mask_at(i, n);
-        const vec sum = vec_add(vec_load_mask(a + i, mask), vec_load_mask(b + i, mask));
-        vec_store_mask(y + i, vec_activate(sum, epilogue), mask);
-    }
+    FOR_KIND(epilogue->activation, add_as(KIND, a, b, y, n, epilogue))
 }
 
 static void simd_mul(const float *a, const float *b, float *y, size_t n)
@@ -80,20 +84,40 @@ static void simd_mul(const float *a, const float *b, float *y, size_t n)
     }
 }
 
+/* Pixels of whole vectors, and the channels that are left. */
+INLINE void scale_shift_as(enum kernel_activation kind, bool scales, bool shifts, const float *x, const float *scale,
+                           const float *shift, float *y, size_t pixels, size_t c, const struct kernel_epilogue *e)
+{
+    const size_t whole = c / LANES * LANES;
+    const vmask rest = mask_first((int)(c - whole));
+
+    for (size_t p = 0; p < pixels; p++, x += c, y += c) {
+        for (size_t i = 0; i < whole; i += LANES) {
+            const vec t = shifts ? vec_load(shift + i) : vec_zero(), v = vec_load(x + i);
+            vec_store(y + i, vec_activate_as(kind, scales ? vec_fma(v, vec_load(scale + i), t) : vec_add(v, t), e));
+        }
+        if (whole < c) {
+            const vec t = shifts ? vec_load_mask(shift + whole, rest) : vec_zero(), v = vec_load_mask(x + whole, rest);
+            const vec value = scales ? vec_fma(v, vec_load_mask(scale + whole, rest), t) : vec_add(v, t);
+            vec_store_mask(y + whole, vec_activate_as(kind, value, e), rest);
+        }
+    }
+}
+
 static void simd_scale_shift(const float *x, const float *scale, const float *shift, float *y, size_t pixels, int c,
                              const struct kernel_epilogue *epilogue)
 {
     const size_t channels = (size_t)c;
 
-    for (size_t p = 0; p < pixels; p++, x += channels, y += channels) {
-        for (size_t i = 0; i < channels; i += LANES) {
-            const vmask mask = mask_at(i, channels);
-            const vec s = scale == NULL ? vec_set(1) : vec_load_mask(scale + i, mask);
-            const vec t = shift == NULL ? vec_zero() : vec_load_mask(shift + i, mask);
-            const vec value = vec_fma(vec_load_mask(x + i, mask), s, t);
-            vec_store_mask(y + i, vec_activate(value, epilogue), mask);
-        }
-    }
+    if (scale != NULL && shift != NULL)
+        FOR_KIND(epilogue->activation,
+                 scale_shift_as(KIND, true, true, x, scale, shift, y, pixels, channels, epilogue))
+    else if (scale != NULL)
+        FOR_KIND(epilogue->activation,
+                 scale_shift_as(KIND, true, false, x, scale, shift, y, pixels, channels, epilogue))
+    else
+        FOR_KIND(epilogue->activation,
+                 scale_shift_as(KIND, false, shift != NULL, x, scale, shift, y, pixels, channels, epilogue))
 }
 
 /* The largest element goes first, so that no exponential is above 1. */

@@ -87,15 +87,23 @@ static struct tile tile_of(const struct kernel_gemm *g)
                          .epilogue = &g->epilogue, .out_scale = g->c_scale, .out_zero = g->c_zero};
 }
 
-/* Rows [m0, m1) of one panel, in tiles of nearly equal height: a last tile of one or two rows would wait for the
- * multiplier's latency. */
+/* The next rows of `left`, in parts of at most `most` and of nearly equal height: a last one of one or two rows would
+ * wait for the multiplier's latency. */
+static int rows_of(int left, int most)
+{
+    const int parts = (left + most - 1) / most;
+    return (left + parts - 1) / parts;
+}
+
+/* Rows [m0, m1) of one panel. */
 static void panel_rows(const struct kernel_gemm *g, struct tile *t, struct ahead *ahead, int panel, int m0, int m1)
 {
     const struct kernel_weights *w = g->weights;
     const int first = panel * PANEL, columns = panel_columns(w, panel), width = round_up(columns, 8);
-    const int highest = width > PANEL ? TILE_ROWS_WIDE : TILE_ROWS;
+    const int highest = width > PANEL ? TILE_ROWS_WIDE : width <= 8 ? TILE_ROWS_NARROW : TILE_ROWS;
     const ptrdiff_t column = first * element_size(g->out);
     tile_function *run = tile_for(w->type, width);
+    const char *end;
 
     if (w->type == KERNEL_U8) {
         t->column_sum = column_sums(w) + first;
@@ -104,28 +112,33 @@ static void panel_rows(const struct kernel_gemm *g, struct tile *t, struct ahead
     t->columns = columns;
     t->w = (const char *)w->data + 4 * first * steps_of(w);
     t->bias = w->bias + first;
+    end = t->w + 4 * width * steps_of(w); /* the next panel, or the next layer's weights */
+    t->next = end;
+    end += end - t->w;
     for (int m = m0, rows; m < m1; m += rows) {
-        const int tiles = (m1 - m + highest - 1) / highest;
-        rows = (m1 - m + tiles - 1) / tiles;
+        rows = rows_of(m1 - m, highest);
         t->a = (const char *)g->a + m * t->a_row;
         t->c = (char *)g->c + m * t->c_row + column;
         t->residual = g->residual == NULL ? NULL : (const char *)g->residual + m * t->residual_row + column;
         run(t, rows);
         ahead_fetch(ahead);
+        t->next = t->next < end ? t->next + steps_of(w) / 4 * NEXT_BYTES : t->w;
     }
 }
 
 /* Rows that go through all panels before the next ones.  While the packed weights fit half of a second-level cache it
- * is one tile, so that A and C are walked once; else as many rows as fit there beside a panel, so that the weights are
- * read as seldom as can be. */
+ * is one tile, so that A and C are walked once, or a few, so that there is time to bring the next panel near; else as
+ * many rows as fit there beside a panel, so that the weights are read as seldom as can be. */
 static int block_rows(const struct kernel_gemm *g)
 {
     const ptrdiff_t k = steps_of(g->weights) * 4, cache = 512 << 10;
     const ptrdiff_t weights = k * round_up(g->weights->n, 8);
     ptrdiff_t rows;
 
+    if (g->panel1 - g->panel0 == 1)
+        return 1 << 20;
     if (weights <= cache / 2)
-        return TILE_ROWS;
+        return weights <= cache / 8 ? TILE_ROWS : 4 * TILE_ROWS;
     rows = cache / k / TILE_ROWS * TILE_ROWS;
     return rows < TILE_ROWS ? TILE_ROWS : rows > 1 << 20 ? 1 << 20 : (int)rows;
 }
@@ -136,10 +149,10 @@ static void simd_gemm(const struct kernel_gemm *gemm)
     struct tile t = tile_of(gemm);
     struct ahead ahead = ahead_of(gemm, TILE_ROWS);
 
-    for (int m = 0; m < gemm->m; m += block) {
-        const int end = gemm->m - m < block ? gemm->m : m + block;
+    for (int m = 0, rows; m < gemm->m; m += rows) {
+        rows = rows_of(gemm->m - m, block);
         for (int panel = gemm->panel0; panel < gemm->panel1; panel++)
-            panel_rows(gemm, &t, &ahead, panel, m, end);
+            panel_rows(gemm, &t, &ahead, panel, m, m + rows);
     }
 }
 

@@ -13,6 +13,7 @@ struct tile {
     ptrdiff_t steps; /* whole steps of a segment */
     int rest;        /* elements of A in a segment's last step, if that is not whole; else 0 */
     const char *w;
+    const char *next; /* what is read after these weights: a line of it is brought near with every four steps */
     const float *bias;
     const float *scale;        /* U8: of the columns */
     const int32_t *column_sum; /* U8: of the column's weights */
@@ -37,7 +38,7 @@ struct __attribute__((packed, aligned(1), may_alias)) word {
 };
 
 /* Every other epilogue, from sums that were put into memory: [rows][PANEL_WIDE]. */
-static __attribute__((noinline)) void store_finished(int rows, const struct tile *t, const float *sums)
+static __attribute__((noinline)) void store_any_type(int rows, const struct tile *t, const float *sums)
 {
     const ptrdiff_t size = element_size(t->out);
     const vec inverse = vec_set(t->out == KERNEL_U8 ? 1 / t->out_scale : 1);
@@ -53,6 +54,37 @@ static __attribute__((noinline)) void store_finished(int rows, const struct tile
             element_store(t->out, c + n * size, vec_activate(value, t->epilogue), mask, inverse, t->out_zero);
         }
     }
+}
+
+/* float32: whole vectors first, so that nothing but the last one has to look at a mask. */
+INLINE void store_as(enum kernel_activation kind, int rows, const struct tile *t, const float *sums)
+{
+    const int whole = t->columns / LANES * LANES;
+    const vmask rest = mask_first(t->columns - whole);
+
+    for (int r = 0; r < rows; r++, sums += PANEL_WIDE) {
+        float *c = (float *)(void *)(t->c + r * t->c_row);
+        const float *residual = (const float *)(const void *)(t->residual ? t->residual + r * t->residual_row : NULL);
+        for (int n = 0; n < whole; n += LANES) {
+            const vec sum = vec_load(sums + n);
+            vec_store(c + n, vec_activate_as(kind, residual ? vec_add(sum, vec_load(residual + n)) : sum, t->epilogue));
+        }
+        if (whole < t->columns) {
+            const vec sum = vec_load(sums + whole);
+            vec_store_mask(
+                c + whole,
+                vec_activate_as(kind, residual ? vec_add(sum, vec_load_mask(residual + whole, rest)) : sum, t->epilogue),
+                rest);
+        }
+    }
+}
+
+static __attribute__((noinline)) void store_finished(int rows, const struct tile *t, const float *sums)
+{
+    if (t->out == KERNEL_F32)
+        FOR_KIND(t->epilogue->activation, store_as(KIND, rows, t, sums))
+    else
+        store_any_type(rows, t, sums);
 }
 
 #endif

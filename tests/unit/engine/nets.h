@@ -219,6 +219,29 @@ static struct net odd_convolutions(void)
     return net;
 }
 
+/* groups of 4, 2, 6, 8, 16 and 24 channels, as many outputs or others, strides, residuals, dilated rows */
+static struct net grouped_net(void)
+{
+    struct net net = net_new(3, 4);
+    struct graph_node *n;
+    int before;
+
+    conv(&net, (struct conv){.c = 3, .m = 32, .k = 3, .pad = 1, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 32, .m = 32, .k = 3, .pad = 1, .groups = 8, .activation = GRAPH_SILU});
+    conv(&net, (struct conv){.c = 32, .m = 48, .k = 3, .pad = 1, .groups = 16, .stride = 2});
+    before = net.last;
+    conv(&net, (struct conv){.c = 48, .m = 48, .k = 5, .pad = 2, .groups = 8, .residual = before,
+                             .activation = GRAPH_HARD_SWISH});
+    conv(&net, (struct conv){.c = 48, .m = 48, .k = 3, .pad = 1, .groups = 6, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 48, .m = 72, .k = 3, .pad = 1, .groups = 3, .stride = 2});
+    n = conv(&net, (struct conv){.c = 72, .m = 72, .k = 3, .pad = 1, .groups = 3, .activation = GRAPH_CLAMP});
+    n->window.dilation_h = 2;
+    n->window.pad_top = n->window.pad_bottom = 2;
+    conv(&net, (struct conv){.c = 72, .m = 36, .k = 3, .pad = 2, .dilation = 2, .groups = 12});
+    pooled_head(&net, 36, 6);
+    return net;
+}
+
 /* squeeze and excite, batch norm, pools, concat, constants that broadcast, a sum of maps */
 static struct net elementwise_net(void)
 {

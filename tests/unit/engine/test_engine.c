@@ -188,6 +188,14 @@ static void an_input_in_nhwc_runs(void **state)
     free(x);
 }
 
+static void grouped_network(void **state)
+{
+    (void)state;
+    check_everywhere(grouped_net, 33, 41);
+    check_everywhere(grouped_net, 12, 12);
+    check_everywhere(grouped_net, 3, 130);
+}
+
 /* Ways that were taken, and how far the transforms are from the convolutions as they stand. */
 static void dense_ways(void)
 {
@@ -330,6 +338,7 @@ static void threads_do_not_matter(void **state)
         if (has_precision((enum engine_precision)p, kernels_best()->isa))
             threads_at(residual_net, (struct engine_options){.precision = (enum engine_precision)p}, repeats);
     threads_at(dense_net, (struct engine_options){0}, repeats);
+    threads_at(grouped_net, (struct engine_options){0}, (repeats + 3) / 4);
     threads_at(dense_net, (struct engine_options){.direct = true}, (repeats + 3) / 4);
 }
 
@@ -583,7 +592,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(residual_network),      cmocka_unit_test(odd_convolutions_network),
-        cmocka_unit_test(dense_network),         cmocka_unit_test(chain_network),
+        cmocka_unit_test(dense_network),         cmocka_unit_test(grouped_network),
+        cmocka_unit_test(chain_network),
         cmocka_unit_test(an_input_in_nhwc_runs),
         cmocka_unit_test(blocks_network),        cmocka_unit_test(groups_do_not_matter),
         cmocka_unit_test(elementwise_network),   cmocka_unit_test(shuffled_network),

@@ -105,7 +105,7 @@ static void exponentials_are_accurate(void **state)
 static void activations_at_the_ends(void **state)
 {
     static const float x[] = {-INFINITY, -1e38f, -200, -104, -88, -0.0f, 0, 1e-38f, 88, 104, 200, 1e38f, INFINITY};
-    const struct kernel_epilogue sigmoid = {KERNEL_SIGMOID, 0, 0}, clamp = {KERNEL_CLAMP, 0, 6};
+    const struct kernel_epilogue sigmoid = {KERNEL_SIGMOID, 0, 0}, clamp = {KERNEL_CLAMP, 0, 6}, silu = {KERNEL_SILU, 0, 0};
     const struct kernel_table *table;
     float y[COUNT(x)];
 
@@ -117,6 +117,11 @@ static void activations_at_the_ends(void **state)
         for (int i = 0; i < COUNT(x); i++)
             assert_true(y[i] >= 0 && y[i] <= 1 && (i == 0 || y[i] >= y[i - 1]));
         assert_true(y[0] == 0 && y[6] == 0.5f && y[COUNT(x) - 1] == 1);
+        table->activate(x, y, COUNT(x), &silu);
+        for (int i = 0; i < COUNT(x); i++)
+            assert_true(x[i] <= -88 ? y[i] <= 0 && y[i] > -1e-34f : x[i] >= 88 ? y[i] == x[i] : y[i] == x[i] / 2);
+        table->activate((const float[]){NAN, -1, 7}, y, 3, &silu);
+        assert_true(isnan(y[0]) && y[1] < 0 && y[2] > 6);
         table->activate((const float[]){NAN, -1, 7}, y, 3, &clamp);
         assert_true(isnan(y[0]) && y[1] == 0 && y[2] == 6);
     }

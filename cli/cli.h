@@ -26,6 +26,7 @@ enum {
     X(run, "put a raw tensor through a network")                            \
     X(bench, "time a network")                                              \
     X(config, "show the settings in force and where each is from")          \
+    X(keys, "make an API key")                                              \
     X(healthcheck, "ask a running service whether it is ready")             \
     X(version, "show the version, the instruction set and the libraries")
 

@@ -11,4 +11,4 @@ test-http: $(BIN) $(MODEL) $(VENV)/.done ## black-box tests of the daemon, also 
 		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(HTTP_TESTS)
 
 # the shapes of the replies are embedded as they are
-$(B)/obj/server/call/openapi.o: server/call/openapi_schemas.json
+$(B)/obj/server/openapi/openapi.o: server/openapi/schemas.json

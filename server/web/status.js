@@ -26,7 +26,7 @@ function rows(now) {
     ["Requests since it was started", count(now).toLocaleString("en")],
     ["Requests a second, now", since ? (asked / since).toFixed(1) : "–"],
     ["Time a request, mean", latency === null ? "–" : `${latency.toFixed(1)} ms`],
-    ["In flight, waiting", `${total(now.metrics, "infomask_in_flight_requests")}, ${total(now.metrics, "infomask_queue_depth")}`],
+    ["In flight, waiting", `${total(now.metrics, "infomask_in_flight")}, ${total(now.metrics, "infomask_queue_waiting")}`],
     ...(i ? [["Photos that the model has seen", i.total.toLocaleString("en")], ["Information, mean of the last photos", `${nats(i.information)} ± ${nats(i.standard_error)} nats`],
       ["Drift against labelled photos", i.alarm === null || i.z === null ? "no labelled photos to compare with" : `z = ${i.z.toFixed(1)}: ${i.alarm ? "alarm" : "none"}`]] : []),
     ...(i?.prior_shift ? [["The mix of classes", i.prior_shift.alarm ? "has shifted" : "as in training"]] : []),

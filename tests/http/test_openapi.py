@@ -154,3 +154,64 @@ def test_description_follows_the_default(make_server, tmp_path):
     new = server.ask(path="/v1/models/digits", headers=[("If-None-Match", old.get("ETag"))])
     assert new.status == 200 and new.json == {**old.json, "default": False}
     assert server.ask(path="/v1/models/alpha").json["default"]
+
+
+# ---- For those who generate clients ---------------------------------------------------------------------------------------
+
+def operations(document):
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def test_names_tags_and_the_server(document):
+    assert document["servers"] == [{"url": ".", "description": "where this description is"}]  # relative to itself
+    tags = {tag["name"] for tag in document["tags"]}
+    for path, method, operation in operations(document):
+        assert method in ("get", "post", "delete") and set(operation["tags"]) <= tags
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", operation["operationId"])
+    assert {"classify", "mask", "filter", "analyze", "create_estimate", "get_estimate"} <= {o["operationId"] for _, _, o in operations(document)}
+    assert not any("{file}" in path or path in ("/", "/docs") for path in document["paths"])
+
+
+def test_enumerations_have_names_for_variables(document):
+    method = next(one for one in document["paths"]["/v1/mask"]["post"]["parameters"] if one.get("name") == "method")["schema"]
+    names = dict(zip(method["enum"], method["x-enum-varnames"]))
+    assert names["infocam"] == "INFOCAM" and names["infocam+"] == "INFOCAM_PLUS" and len(set(names.values())) == len(method["enum"])
+
+
+def walk(node):
+    yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from walk(child)
+
+
+def test_what_generators_need(document):
+    for node in walk(document):
+        if isinstance(node, dict) and node.get("type") == "array":
+            assert "items" in node
+        if isinstance(node, dict) and isinstance(node.get("type"), list):
+            assert "object" not in node["type"], node  # anyOf says it so that generators understand
+    for path in ("classify", "mask", "filter", "analyze"):
+        content = document["paths"][f"/v1/{path}"]["post"]["requestBody"]["content"]
+        assert set(content) == {"application/octet-stream", "multipart/form-data", "application/json"}
+        assert content["application/octet-stream"]["schema"]["format"] == "binary"
+        assert content["multipart/form-data"]["schema"]["properties"]["image"]["format"] == "binary"
+        assert "image" in content["application/json"]["schema"]["properties"]
+
+
+def test_header_fields_of_pictures_are_described(server, document, png):
+    for path in ("mask", "filter"):
+        answer = server.ask("POST", f"/v1/{path}?format=png&quality=fast", png)
+        described = document["paths"][f"/v1/{path}"]["post"]["responses"]["200"]["headers"]
+        assert {name for name, _ in answer.headers if name.startswith("Infomask-")} <= set(described)
+    busy = document["components"]["responses"]["Busy"]["headers"]
+    assert "Retry-After" in busy and document["paths"][CLASSIFY]["post"]["responses"]["503"]["$ref"].endswith("/Busy")
+
+
+def test_the_page_of_the_interface_is_made_from_it(document):
+    """docs/api.md is what tools/api_md.py makes: make api-md."""
+    import subprocess
+    import sys
+    made = subprocess.run([sys.executable, ROOT / "tools/api_md.py"], input=json.dumps(document), capture_output=True, text=True, check=True)
+    assert made.stdout == (ROOT / "docs/api.md").read_text(), "run make api-md"

@@ -1,0 +1,657 @@
+/* GET /openapi.json: OpenAPI 3.1, made from the tables of routes, parameters and problems.  What no table says, the
+ * shapes of the replies, is in schemas.json. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/openapi/types.h"
+#include "server/call/routes.h"
+
+__asm__(".pushsection .rodata\n"
+        "openapi_schemas_begin:\n.incbin \"server/openapi/schemas.json\"\n"
+        "openapi_schemas_end:\n.byte 0\n"
+        ".popsection\n");
+extern const char openapi_schemas_begin[], openapi_schemas_end[];
+
+/* What a route is called, and what it answers when all is well: status, media types with the name of the schema for JSON
+ * ("" for bytes). */
+struct answer {
+    const char *name, *tag;
+    int status;
+    const char *types; /* "application/json image/png" */
+    const char *schema;
+};
+
+static const struct answer answers[ROUTE_COUNT] = {
+    [ROUTE_ID_CLASSIFY] = {"classify", "inference", 200, "application/json application/x-ndjson", "Classification Classifications"},
+    [ROUTE_ID_MASK] = {"mask", "inference", 200, "application/json image/png application/x-ndjson multipart/mixed", "MaskReply"},
+    [ROUTE_ID_FILTER] = {"filter", "inference", 200, "application/json image/png image/jpeg application/x-ndjson multipart/mixed", "FilterReply"},
+    [ROUTE_ID_ANALYZE] = {"analyze", "inference", 200, "application/json application/x-ndjson", "Analysis"},
+    [ROUTE_ID_MODELS] = {"list_models", "models", 200, "application/json", "Models"},
+    [ROUTE_ID_RELOAD] = {"reload_models", "models", 200, "application/json", "Changes"},
+    [ROUTE_ID_MODEL] = {"get_model", "models", 200, "application/json", "Model"},
+    [ROUTE_ID_LABELS] = {"list_labels", "models", 200, "application/json", "Labels"},
+    [ROUTE_ID_INFORMATION] = {"get_information", "models", 200, "application/json", "Information"},
+    [ROUTE_ID_ESTIMATE_CREATE] = {"create_estimate", "estimates", 201, "application/json", "EstimateCreated"},
+    [ROUTE_ID_ESTIMATE_LIST] = {"list_estimates", "estimates", 200, "application/json", "Estimates"},
+    [ROUTE_ID_ESTIMATE] = {"get_estimate", "estimates", 200, "application/json", "Estimate"},
+    [ROUTE_ID_ESTIMATE_DELETE] = {"delete_estimate", "estimates", 204, "", ""},
+    [ROUTE_ID_SAMPLES] = {"add_samples", "estimates", 201, "application/json", "SamplesReply"},
+    [ROUTE_ID_JOB] = {"get_job", "jobs", 200, "application/json", "Job"},
+    [ROUTE_ID_JOB_DELETE] = {"delete_job", "jobs", 204, "", ""},
+    [ROUTE_ID_JOB_RESULT] = {"get_job_result", "jobs", 200, "application/json image/png image/jpeg", "FilterReply SamplesReply"},
+    [ROUTE_ID_V2] = {"v2_server", "v2", 200, "application/json", "V2Server"},
+    [ROUTE_ID_V2_LIVE] = {"v2_live", "v2", 200, "application/json", "V2Live"},
+    [ROUTE_ID_V2_READY] = {"v2_ready", "v2", 200, "application/json", "V2Ready"},
+    [ROUTE_ID_V2_MODEL] = {"v2_model", "v2", 200, "application/json", "V2Model"},
+    [ROUTE_ID_V2_MODEL_VERSION] = {"v2_model_version", "v2", 200, "application/json", "V2Model"},
+    [ROUTE_ID_V2_MODEL_READY] = {"v2_model_ready", "v2", 200, "application/json", "V2Ready"},
+    [ROUTE_ID_V2_VERSION_READY] = {"v2_version_ready", "v2", 200, "application/json", "V2Ready"},
+    [ROUTE_ID_V2_INFER] = {"v2_infer", "v2", 200, "application/json application/octet-stream", "V2Inference"},
+    [ROUTE_ID_V2_VERSION_INFER] = {"v2_version_infer", "v2", 200, "application/json application/octet-stream", "V2Inference"},
+    [ROUTE_ID_V2_INDEX] = {"v2_index", "v2", 200, "application/json", "V2Index"},
+    [ROUTE_ID_V2_STATISTICS] = {"v2_statistics", "v2", 200, "application/json", "V2Statistics"},
+    [ROUTE_ID_V2_MODEL_STATISTICS] = {"v2_model_statistics", "v2", 200, "application/json", "V2Statistics"},
+    [ROUTE_ID_V2_VERSION_STATISTICS] = {"v2_version_statistics", "v2", 200, "application/json", "V2Statistics"},
+    [ROUTE_ID_V2_UNLOAD] = {"v2_unload", "v2", 200, "", ""},
+    [ROUTE_ID_V2_LOAD] = {"v2_load", "v2", 200, "", ""},
+    [ROUTE_ID_LIVEZ] = {"livez", "operations", 200, "application/json", "Status"},
+    [ROUTE_ID_READYZ] = {"readyz", "operations", 200, "application/json", "Status"},
+    [ROUTE_ID_METRICS] = {"metrics", "operations", 200, "text/plain", ""},
+    [ROUTE_ID_OPENAPI] = {"openapi", "operations", 200, "application/json", "Document"},
+};
+
+static const struct answer *answer_of(const struct route *route)
+{
+    static const struct answer plain = {NULL, "operations", 200, "application/json", "Anything"};
+    return answers[route->id].name != NULL ? &answers[route->id] : &plain;
+}
+
+static const struct {
+    const char *name, *description;
+} tags[] = {
+    {"inference", "Photos: classes, maps and masks, filtered photos"},
+    {"models", "What can be asked, and what its traffic tells"},
+    {"estimates", "The mutual information of labelled photos, accumulated"},
+    {"jobs", "Work asked for with Prefer: respond-async"},
+    {"v2", "Open Inference Protocol v2"},
+    {"operations", "Health, metrics, this description"},
+};
+
+static void put_reference(struct json_writer *w, const char *key, const char *kind, const char *name, size_t size)
+{
+    char text[96];
+
+    (void)snprintf(text, sizeof text, "#/components/%s/%.*s", kind, (int)size, name);
+    json_object_open(w, key);
+    json_put_string(w, "$ref", text);
+    json_object_close(w);
+}
+
+/* ---- Parameters -------------------------------------------------------------------------------------------------- */
+
+static void put_query(struct json_writer *w, const struct param_info *info, unsigned group)
+{
+    json_object_open(w, NULL);
+    json_put_string(w, "name", info->name);
+    json_put_string(w, "in", "query");
+    json_put_string(w, "description", info->description);
+    if (info->type == PARAM_LIST)
+        json_put_bool(w, "explode", false);
+    openapi_type(w, "schema", info, group);
+    json_object_close(w);
+}
+
+static void put_capture(struct json_writer *w, const char *name, size_t size)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "%.*s", (int)size, name);
+    json_object_open(w, NULL);
+    json_put_string(w, "name", text);
+    json_put_string(w, "in", "path");
+    json_put_bool(w, "required", true);
+    json_object_open(w, "schema");
+    json_put_string(w, "type", "string");
+    json_object_close(w);
+    json_object_close(w);
+}
+
+static void put_parameters(struct json_writer *w, const struct route *route)
+{
+    json_array_open(w, "parameters");
+    for (const char *p = strchr(route->pattern, '{'); p != NULL; p = strchr(p + 1, '{'))
+        put_capture(w, p + 1, strcspn(p + 1, "}"));
+    for (int i = 0; i < PARAM_COUNT; i++)
+        if (param_info((enum param_id)i)->groups & route->groups)
+            put_query(w, param_info((enum param_id)i), route->groups);
+    put_reference(w, NULL, "parameters", "RequestId", 9);
+    if (route->flags & ROUTE_JOB)
+        put_reference(w, NULL, "parameters", "Timeout", 7);
+    if (route->flags & ROUTE_ASYNC)
+        put_reference(w, NULL, "parameters", "Prefer", 6);
+    json_array_close(w);
+}
+
+/* ---- Bodies ------------------------------------------------------------------------------------------------------ */
+
+static void put_bytes(struct json_writer *w, const char *key, const char *description)
+{
+    json_object_open(w, key);
+    json_put_string(w, "type", "string");
+    json_put_string(w, "format", "binary");
+    if (description != NULL)
+        json_put_string(w, "description", description);
+    json_object_close(w);
+}
+
+static void put_required_image(struct json_writer *w)
+{
+    json_array_open(w, "required");
+    json_put_string(w, NULL, "image");
+    json_array_close(w);
+}
+
+#define OWN_MASK "a mask of one's own: an image of the photo's size, not black where the target is"
+
+static void put_form(struct json_writer *w, const struct route *route)
+{
+    json_object_open(w, "multipart/form-data");
+    json_object_open(w, "schema");
+    json_put_string(w, "type", "object");
+    if (route->id != ROUTE_ID_SAMPLES) {
+        json_object_open(w, "properties");
+        put_bytes(w, "image", route->flags & (ROUTE_PARTS | ROUTE_LINES) ? "JPEG, PNG or WebP; may be given several times"
+                                                                         : "JPEG, PNG or WebP");
+        if (route->flags & ROUTE_MASK)
+            put_bytes(w, "mask", OWN_MASK);
+        json_object_close(w);
+        put_required_image(w);
+    } else {
+        json_put_string(w, "description", "files; the name of each field is the label of its photo");
+        put_bytes(w, "additionalProperties", NULL);
+    }
+    json_object_close(w);
+    json_object_close(w);
+}
+
+static void put_base64(struct json_writer *w, const char *key, const char *description)
+{
+    json_object_open(w, key);
+    json_put_string(w, "type", "string");
+    json_put_string(w, "contentEncoding", "base64");
+    json_put_string(w, "description", description);
+    json_object_close(w);
+}
+
+/* {"image": "base64", ...parameters} */
+static void put_json_photo(struct json_writer *w, const struct route *route)
+{
+    const struct answer *answer = answer_of(route);
+    char title[40];
+
+    (void)snprintf(title, sizeof title, "%c%sPhoto", answer->name[0] - 'a' + 'A', answer->name + 1);
+    json_object_open(w, "application/json");
+    json_object_open(w, "schema");
+    json_put_string(w, "title", route->id == ROUTE_ID_SAMPLES ? "Sample" : title);
+    json_put_string(w, "type", "object");
+    json_object_open(w, "properties");
+    put_base64(w, "image", "the photo in base64, or as a data: URL");
+    if (route->flags & ROUTE_MASK)
+        put_base64(w, "mask", OWN_MASK);
+    for (int i = 0; i < PARAM_COUNT; i++)
+        if (param_info((enum param_id)i)->groups & route->groups)
+            openapi_type(w, param_info((enum param_id)i)->name, param_info((enum param_id)i), route->groups);
+    json_object_close(w);
+    put_required_image(w);
+    json_object_close(w);
+    json_object_open(w, "example");
+    json_put_string(w, "image", "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQMAAAD+wSzIAAAABlBMVEX///+/v7+jQ3Y5AAAADklEQVQI12P4AIX8EAgALgAD/aNpbtEAAAAASUVORK5CYII=");
+    json_object_close(w);
+    json_object_close(w);
+}
+
+static void put_body(struct json_writer *w, const struct route *route)
+{
+    if (!(route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
+        return;
+    json_object_open(w, "requestBody");
+    json_put_bool(w, "required", true);
+    if (route->flags & ROUTE_UPLOAD)
+        json_put_string(w, "description", "The photo as it is (its format is found from its first bytes, whatever the "
+                                          "Content-Type says), a form, or JSON with the photo in base64");
+    json_object_open(w, "content");
+    if (!(route->flags & ROUTE_UPLOAD)) {
+        const char *schema = route->flags & ROUTE_JSON ? "EstimateRequest" : "V2Request";
+        json_object_open(w, "application/json");
+        put_reference(w, "schema", "schemas", schema, strlen(schema));
+        json_object_close(w);
+    }
+    if (route->flags & (ROUTE_UPLOAD | ROUTE_BINARY)) { /* v2: JSON in front, tensors behind it */
+        json_object_open(w, "application/octet-stream");
+        put_bytes(w, "schema", NULL);
+        json_object_close(w);
+    }
+    if (route->flags & ROUTE_UPLOAD) {
+        put_form(w, route);
+        put_json_photo(w, route);
+    }
+    json_object_close(w);
+    json_object_close(w);
+}
+
+static void put_schema(struct json_writer *w, const char *names)
+{
+    const char *space = strchr(names, ' ');
+
+    if (space == NULL) {
+        put_reference(w, "schema", "schemas", names, strlen(names));
+        return;
+    }
+    json_object_open(w, "schema");
+    json_array_open(w, "anyOf");
+    put_reference(w, NULL, "schemas", names, (size_t)(space - names));
+    put_reference(w, NULL, "schemas", space + 1, strlen(space + 1));
+    json_array_close(w);
+    json_object_close(w);
+}
+
+/* Header fields of answers, and on which pictures they are. */
+static const struct {
+    const char *name, *type, *description;
+    bool mask, filter;
+} headers[] = {
+    {"X-Request-Id", "string", "the request's id, as sent or made", false, false},
+    {"Location", "string", "where what was made is", false, false},
+    {"Preference-Applied", "string", "respond-async", false, false},
+    {"Retry-After", "integer", "seconds after which to ask again", false, false},
+    {"Server-Timing", "string", "how long each step took, in milliseconds", false, false},
+    {"Content-Disposition", "string", "a name to save the picture by", true, true},
+    {"Infomask-Target", "integer", "index of the target", true, true},
+    {"Infomask-Label", "string", "its label, percent-encoded", true, true},
+    {"Infomask-Pmi", "number", "what the model's own crop says about the target", true, false},
+    {"Infomask-Map-Pmi", "string", "what the whole photo says, a number or null", true, false},
+    {"Infomask-Area", "number", "share of the photo under the mask", true, true},
+    {"Infomask-Units", "string", "nats or bits", true, true},
+    {"Infomask-Map-Scale", "number", "of output=map: value = offset + scale * pixel", true, false},
+    {"Infomask-Map-Offset", "number", "of output=map", true, false},
+    {"Infomask-Pmi-Before", "number", "what the photo said about the target", false, true},
+    {"Infomask-Pmi-After", "number", "what the returned bytes say", false, true},
+    {"Infomask-Region-Pmi-After", "string", "what the place itself still says, a number or null", false, true},
+    {"Infomask-Context-Pmi-After", "string", "what its surroundings say, a number or null", false, true},
+    {"Infomask-Random-Area-Pmi-After", "string", "what is left after painting over a random area of that size", false, true},
+    {"Infomask-Probability-After", "number", "probability of the target in the returned bytes", false, true},
+    {"Infomask-Rank-After", "integer", "its rank", false, true},
+    {"Infomask-Passes", "integer", "rounds that were made", false, true},
+    {"Infomask-Verdict", "string", "removed, weakened, failed or null", false, true},
+    {"Infomask-Complete", "boolean", "true for the verdict removed only", false, true},
+};
+
+static void put_text_schema(struct json_writer *w)
+{
+    json_object_open(w, "schema");
+    json_put_string(w, "type", "string");
+    json_object_close(w);
+}
+
+static void put_header(struct json_writer *w, const char *name)
+{
+    put_reference(w, name, "headers", name, strlen(name));
+}
+
+/* The header fields of a good answer, beside those of HTTP itself. */
+static void put_headers(struct json_writer *w, const struct route *route, int status)
+{
+    json_object_open(w, "headers");
+    put_header(w, "X-Request-Id");
+    if (status == 201 || status == 202)
+        put_header(w, "Location");
+    if (status == 202)
+        put_header(w, "Preference-Applied");
+    if (route->flags & ROUTE_JOB)
+        put_header(w, "Server-Timing");
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        if (status == 200 && ((headers[i].mask && route->id == ROUTE_ID_MASK) ||
+                              (headers[i].filter && (route->id == ROUTE_ID_FILTER || route->id == ROUTE_ID_JOB_RESULT))))
+            put_header(w, headers[i].name);
+    json_object_close(w);
+}
+
+static void put_success(struct json_writer *w, const struct route *route, int status, const char *description,
+                        const struct answer *answer)
+{
+    char key[12];
+
+    (void)snprintf(key, sizeof key, "%d", status);
+    json_object_open(w, key);
+    json_put_string(w, "description", description);
+    put_headers(w, route, status);
+    if (*answer->types != '\0')
+        json_object_open(w, "content");
+    for (const char *p = answer->types; *p != '\0';) {
+        size_t size = strcspn(p, " ");
+        char type[32];
+        (void)snprintf(type, sizeof type, "%.*s", (int)size, p);
+        json_object_open(w, type);
+        if (strcmp(type, "application/json") == 0)
+            put_schema(w, answer->schema);
+        else if (strncmp(type, "image/", 6) == 0 || strcmp(type, "application/octet-stream") == 0)
+            put_bytes(w, "schema", NULL);
+        else
+            put_text_schema(w);
+        json_object_close(w);
+        p += size + (p[size] == ' ');
+    }
+    if (*answer->types != '\0')
+        json_object_close(w);
+    json_object_close(w);
+}
+
+/* Whether a route can answer with a status, by what it is. */
+static bool can_answer(const struct route *route, int status)
+{
+    bool body = route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY), upload = route->flags & ROUTE_UPLOAD;
+
+    switch (status) {
+    case 400:
+        return true;
+    case 401:
+    case 403:
+        return route->scope != SCOPE_NONE;
+    case 404:
+        return strchr(route->pattern, '{') != NULL || upload || body;
+    case 405:
+    case 408:
+    case 429:
+    case 500:
+        return true;
+    case 406:
+        return !(route->flags & (ROUTE_PRIORITY | ROUTE_PAGES));
+    case 411:
+        return body;
+    case 413:
+        return true;
+    case 415:
+        return body || route->id == ROUTE_ID_JOB_RESULT;
+    case 422:
+        return upload || route->id == ROUTE_ID_JOB_RESULT;
+    case 503:
+        return (route->flags & ROUTE_JOB) || route->id == ROUTE_ID_READYZ;
+    case 504:
+        return (route->flags & ROUTE_JOB) || route->id == ROUTE_ID_JOB_RESULT;
+    case 507:
+        return route->scope == SCOPE_ESTIMATES || route->id == ROUTE_ID_JOB_RESULT;
+    default:
+        return false;
+    }
+}
+
+/* A refusal as it is described once; a busy or limited service says when to come again. */
+static void put_problem(struct json_writer *w, const struct route *route, int status)
+{
+    const char *name = route->flags & ROUTE_V2 ? "V2Error" : status == 429 || status == 503 ? "Busy" : "Problem";
+    char key[12];
+
+    (void)snprintf(key, sizeof key, "%d", status);
+    put_reference(w, key, "responses", name, strlen(name));
+}
+
+static void put_responses(struct json_writer *w, const struct route *route)
+{
+    static const struct answer accepted = {NULL, NULL, 202, "application/json", "JobAccepted"};
+    static const struct answer unfinished = {NULL, NULL, 202, "application/json", "Job"};
+    static const struct answer added = {NULL, NULL, 201, "application/json", "SamplesReply"};
+    static const struct answer known = {NULL, NULL, 304, "", ""};
+    const struct answer *answer = answer_of(route);
+    int last = 0;
+
+    json_object_open(w, "responses");
+    put_success(w, route, answer->status, route->summary, answer);
+    if (route->id == ROUTE_ID_SAMPLES)
+        put_success(w, route, 200, "every sample was known already", answer);
+    if (route->flags & ROUTE_ASYNC)
+        put_success(w, route, 202, "Prefer: respond-async was heeded; Location is that of the job", &accepted);
+    if (route->id == ROUTE_ID_JOB_RESULT) {
+        put_success(w, route, 201, "the result of samples that were added", &added);
+        put_success(w, route, 202, "it is not finished", &unfinished);
+    }
+    if ((route->methods & METHOD_GET) && !(route->flags & (ROUTE_PRIORITY | ROUTE_JOB)) && route->scope != SCOPE_ANY)
+        put_success(w, route, 304, "the client has it already", &known);
+    for (int i = 0; i < VIEW_PROBLEM_COUNT; i++) { /* the table is in the order of the statuses */
+        int status = view_problem_status((enum view_problem)i);
+        if (status == last || !can_answer(route, status))
+            continue;
+        last = status;
+        put_problem(w, route, status);
+    }
+    json_object_close(w);
+}
+
+/* ---- The document ------------------------------------------------------------------------------------------------ */
+
+static void put_alternative(struct json_writer *w, const char *scheme)
+{
+    json_object_open(w, NULL);
+    if (scheme != NULL) {
+        json_array_open(w, scheme);
+        json_array_close(w);
+    }
+    json_object_close(w);
+}
+
+static void put_security(struct json_writer *w, const struct route *route)
+{
+    json_array_open(w, "security");
+    if (route->scope != SCOPE_NONE) {
+        put_alternative(w, "bearer");
+        put_alternative(w, "apiKey");
+    }
+    if (route->scope != SCOPE_ADMIN && route->scope != SCOPE_NONE)
+        put_alternative(w, NULL); /* where no keys are configured */
+    json_array_close(w);
+}
+
+static void put_operation(struct json_writer *w, const struct route *route, const char *method)
+{
+    char text[64];
+    size_t used = (size_t)snprintf(text, sizeof text, "%s", method);
+
+    for (const char *p = route->pattern; *p != '\0' && used + 2 < sizeof text; p++)
+        if (strchr("{}.", *p) == NULL && !(*p == '/' && p[1] == '\0'))
+            text[used++] = *p == '/' ? '_' : *p;
+    text[used] = '\0';
+    json_object_open(w, method);
+    json_put_string(w, "operationId", answer_of(route)->name != NULL ? answer_of(route)->name : text);
+    json_array_open(w, "tags");
+    json_put_string(w, NULL, answer_of(route)->tag);
+    json_array_close(w);
+    json_put_string(w, "summary", route->summary);
+    if (route->scope != SCOPE_NONE)
+        (void)snprintf(text, sizeof text, "Where keys are configured: scope %s", scope_name(route->scope));
+    else
+        (void)snprintf(text, sizeof text, "Needs no key");
+    json_put_string(w, "description", text);
+    put_security(w, route);
+    put_parameters(w, route);
+    put_body(w, route);
+    put_responses(w, route);
+    json_object_close(w);
+}
+
+/* PUT means what POST means where both are: it is left out. */
+static void put_path(struct json_writer *w, const struct route *first)
+{
+    static const struct {
+        unsigned method;
+        const char *name;
+    } methods[] = {{METHOD_GET, "get"}, {METHOD_POST, "post"}, {METHOD_DELETE, "delete"}};
+
+    json_object_open(w, first->pattern);
+    for (int i = (int)first->id; i < ROUTE_COUNT; i++) {
+        const struct route *route = route_info((enum route_id)i);
+        if (strcmp(route->pattern, first->pattern) != 0)
+            continue;
+        for (size_t m = 0; m < sizeof methods / sizeof methods[0]; m++)
+            if (route->methods & methods[m].method)
+                put_operation(w, route, methods[m].name);
+    }
+    json_object_close(w);
+}
+
+static bool is_first(int id)
+{
+    for (int i = 0; i < id; i++)
+        if (strcmp(route_info((enum route_id)i)->pattern, route_info((enum route_id)id)->pattern) == 0)
+            return false;
+    return true;
+}
+
+/* What the service refuses if it is wrong has a type of its own; other values are taken as text, and passed over. */
+static void put_header_parameter(struct json_writer *w, const char *key, const char *name, const char *description,
+                                 bool number)
+{
+    json_object_open(w, key);
+    json_put_string(w, "name", name);
+    json_put_string(w, "in", "header");
+    json_put_string(w, "description", description);
+    json_object_open(w, "schema");
+    json_put_string(w, "type", number ? "number" : "string");
+    if (number)
+        json_put_double(w, "minimum", 0.001);
+    json_object_close(w);
+    json_object_close(w);
+}
+
+static void put_security_schemes(struct json_writer *w)
+{
+    json_object_open(w, "securitySchemes");
+    json_object_open(w, "bearer");
+    json_put_string(w, "type", "http");
+    json_put_string(w, "scheme", "bearer");
+    json_object_close(w);
+    json_object_open(w, "apiKey");
+    json_put_string(w, "type", "apiKey");
+    json_put_string(w, "in", "header");
+    json_put_string(w, "name", "X-Api-Key");
+    json_object_close(w);
+    json_object_close(w);
+}
+
+static void put_refusal(struct json_writer *w, const char *name, const char *schema, const char *type)
+{
+    json_object_open(w, name);
+    json_put_string(w, "description", "what was wrong, and the limit");
+    json_object_open(w, "headers");
+    put_header(w, "X-Request-Id");
+    if (strcmp(name, "Busy") == 0)
+        put_header(w, "Retry-After");
+    json_object_close(w);
+    json_object_open(w, "content");
+    json_object_open(w, type);
+    put_reference(w, "schema", "schemas", schema, strlen(schema));
+    json_object_close(w);
+    json_object_close(w);
+    json_object_close(w);
+}
+
+static void put_header_components(struct json_writer *w)
+{
+    json_object_open(w, "headers");
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        json_object_open(w, headers[i].name);
+        json_put_string(w, "description", headers[i].description);
+        json_object_open(w, "schema");
+        json_put_string(w, "type", headers[i].type);
+        json_object_close(w);
+        json_object_close(w);
+    }
+    json_object_close(w);
+}
+
+static void put_components(struct json_writer *w, const struct json *schemas)
+{
+    json_object_open(w, "components");
+    json_object_open(w, "parameters");
+    put_header_parameter(w, "RequestId", "X-Request-Id", "taken over into the answer and the log if it is 1 to 128 of "
+                         "A-Za-z0-9._-; else one is made", false);
+    put_header_parameter(w, "Timeout", "X-Request-Timeout", "seconds after which the answer is of no use", true);
+    put_header_parameter(w, "Prefer", "Prefer", "respond-async: answer 202 at once, and the result under /v1/jobs; other "
+                         "preferences are passed over", false);
+    json_object_close(w);
+    json_object_open(w, "responses");
+    put_refusal(w, "Problem", "Problem", "application/problem+json");
+    put_refusal(w, "Busy", "Problem", "application/problem+json");
+    put_refusal(w, "V2Error", "V2Error", "application/json");
+    json_object_close(w);
+    put_header_components(w);
+    put_security_schemes(w);
+    json_put_node(w, "schemas", schemas);
+    json_object_close(w);
+}
+
+/* The server is where this document is: also behind a proxy that puts the service below a path of its own. */
+static void put_servers_and_tags(struct json_writer *w)
+{
+    json_array_open(w, "servers");
+    json_object_open(w, NULL);
+    json_put_string(w, "url", ".");
+    json_put_string(w, "description", "where this description is");
+    json_object_close(w);
+    json_array_close(w);
+    json_array_open(w, "tags");
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++) {
+        json_object_open(w, NULL);
+        json_put_string(w, "name", tags[i].name);
+        json_put_string(w, "description", tags[i].description);
+        json_object_close(w);
+    }
+    json_array_close(w);
+}
+
+static void put_document(struct json_writer *w, const struct json *schemas)
+{
+    json_object_open(w, NULL);
+    json_put_string(w, "openapi", "3.1.0");
+    json_object_open(w, "info");
+    json_put_string(w, "title", "infomask");
+    json_put_string(w, "version", INFOMASK_VERSION);
+    json_put_string(w, "description", "A photo in; class probabilities, mutual information in nats, a mask of where the "
+                                      "information is, and a filtered photo out.");
+    json_object_open(w, "license");
+    json_put_string(w, "name", "Apache-2.0");
+    json_put_string(w, "identifier", "Apache-2.0");
+    json_object_close(w);
+    json_object_close(w);
+    put_servers_and_tags(w);
+    json_object_open(w, "paths");
+    for (int i = 0; i < ROUTE_COUNT; i++)
+        if (is_first(i) && !(route_info((enum route_id)i)->flags & ROUTE_PAGES))
+            put_path(w, route_info((enum route_id)i));
+    json_object_close(w);
+    put_components(w, schemas);
+    json_object_close(w);
+}
+
+static struct kept *write_document(struct kept_slot *slot, struct infomask_error *err)
+{
+    size_t size = (size_t)(openapi_schemas_end - openapi_schemas_begin);
+    struct json *schemas;
+    struct json_writer writer;
+
+    if (json_parse(openapi_schemas_begin, size, NULL, &schemas, err) != INFOMASK_OK)
+        return NULL;
+    json_writer_init(&writer, 0);
+    put_document(&writer, schemas);
+    json_free(schemas);
+    return kept_write(slot, &writer, err);
+}
+
+int handle_openapi(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    struct infomask_error err;
+    struct kept *text = kept_get(&server->interface);
+
+    if (text == NULL)
+        text = write_document(&server->interface, &err);
+    return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
+}

@@ -5,20 +5,21 @@
 #include <unistd.h>
 
 #include "app/view/views.h"
+#include "core/base/clock.h"
 
 #define BAR 24
 #define EVERY_MS 200
 
 void progress_start(struct progress *progress, size_t total, bool quiet)
 {
-    *progress = (struct progress){.total = total, .unit = "photos", .started_ms = view_clock_ms()};
+    *progress = (struct progress){.total = total, .unit = "photos", .started_ms = clock_ms()};
     progress->shown = !quiet && isatty(STDERR_FILENO);
     (void)pthread_mutex_init(&progress->lock, NULL);
 }
 
 static void draw(struct progress *p)
 {
-    double seconds = (view_clock_ms() - p->started_ms) / 1e3, rate = seconds > 0 ? (double)p->done / seconds : 0;
+    double seconds = (clock_ms() - p->started_ms) / 1e3, rate = seconds > 0 ? (double)p->done / seconds : 0;
     double share = p->total > 0 ? (double)p->done / (double)p->total : 1;
     long left = rate > 0 ? (long)((double)(p->total - p->done) / rate) : 0;
     int full = (int)(share * BAR);
@@ -28,7 +29,7 @@ static void draw(struct progress *p)
                   left / 3600, left / 60 % 60, left % 60);
     if (p->bad > 0)
         (void)fprintf(stderr, "  %zu bad", p->bad);
-    p->drawn_ms = view_clock_ms();
+    p->drawn_ms = clock_ms();
 }
 
 void progress_add(struct progress *progress, size_t done, size_t bad)
@@ -36,7 +37,7 @@ void progress_add(struct progress *progress, size_t done, size_t bad)
     (void)pthread_mutex_lock(&progress->lock);
     progress->done += done;
     progress->bad += bad;
-    if (progress->shown && view_clock_ms() - progress->drawn_ms >= EVERY_MS)
+    if (progress->shown && clock_ms() - progress->drawn_ms >= EVERY_MS)
         draw(progress);
     (void)pthread_mutex_unlock(&progress->lock);
 }
@@ -46,7 +47,7 @@ void progress_set(struct progress *progress, size_t done, size_t total)
     (void)pthread_mutex_lock(&progress->lock);
     progress->total = total;
     progress->done = done > progress->done ? done : progress->done;
-    if (progress->shown && view_clock_ms() - progress->drawn_ms >= EVERY_MS)
+    if (progress->shown && clock_ms() - progress->drawn_ms >= EVERY_MS)
         draw(progress);
     (void)pthread_mutex_unlock(&progress->lock);
 }

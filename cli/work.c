@@ -11,6 +11,7 @@
 #include "app/settings/files.h"
 #include "app/settings/places.h"
 #include "cli/cli.h"
+#include "core/base/clock.h"
 #include "core/base/cpu.h"
 #include "core/base/pool.h"
 
@@ -131,7 +132,7 @@ enum infomask_status shot_open(struct work *work, const char *path, bool whole, 
     enum infomask_status status;
     size_t size = 0;
 
-    *shot = (struct shot){.path = path, .head.started_ms = view_clock_ms()};
+    *shot = (struct shot){.path = path, .head.started_ms = clock_ms()};
     status = file_read(path, work->cli->config.max_body, &shot->bytes, &size, err);
     if (status == INFOMASK_OK)
         status = infomask_photo_open(shot->bytes, size, &limits, &shot->photo, err);

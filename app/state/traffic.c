@@ -9,7 +9,7 @@
 
 #include "app/model/models.h"
 #include "app/state/traffic_window.h"
-#include "app/view/views.h"
+#include "core/base/clock.h"
 #include "core/base/sha256.h"
 
 #define SAVE_MS 5000
@@ -39,7 +39,7 @@ static void *next_image(struct traffic *traffic, char key[65], size_t *size)
         image = window_image(w, size);
         w->saved = w->total;
     }
-    traffic->saved_ms = view_clock_ms();
+    traffic->saved_ms = clock_ms();
     (void)pthread_mutex_unlock(&traffic->lock);
     return image;
 }
@@ -81,7 +81,7 @@ enum infomask_status traffic_create(const char *folder, struct pool *pool, struc
     }
     traffic->save.run = run_save;
     traffic->pool = pool;
-    traffic->saved_ms = view_clock_ms();
+    traffic->saved_ms = clock_ms();
     (void)pthread_mutex_init(&traffic->lock, NULL);
     *out = traffic;
     return INFOMASK_OK;
@@ -161,7 +161,7 @@ void traffic_add(struct traffic *traffic, const struct model *model, const struc
     w = window_of(traffic, model);
     if (w != NULL && w->classes == result->classes)
         put_sample(w, result);
-    late = traffic->folder != NULL && view_clock_ms() - traffic->saved_ms > SAVE_MS;
+    late = traffic->folder != NULL && clock_ms() - traffic->saved_ms > SAVE_MS;
     (void)pthread_mutex_unlock(&traffic->lock);
     if (late && !atomic_exchange(&traffic->saving, true))
         pool_post(traffic->pool, &traffic->save);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "app/view/views_head.h"
+#include "core/base/clock.h"
 
 const char *view_units_name(enum view_units units)
 {
@@ -15,13 +16,6 @@ const char *view_units_name(enum view_units units)
 double view_units_factor(enum view_units units)
 {
     return units == VIEW_BITS ? 1 / log(2) : 1;
-}
-
-double view_clock_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
 }
 
 void view_model_reference(struct json_writer *writer, const struct model *model)
@@ -100,7 +94,7 @@ void view_timing(struct json_writer *writer, const struct view_head *head, enum 
     if (phases >= VIEW_FILTER_PHASES)
         put_ms(writer, "fill", sum.fill);
     put_ms(writer, "encode", sum.encode);
-    put_ms(writer, "total", view_clock_ms() - head->started_ms);
+    put_ms(writer, "total", clock_ms() - head->started_ms);
     json_object_close(writer);
 }
 
@@ -190,85 +184,5 @@ void view_classify(struct json_writer *writer, const char *key, const struct vie
     if (options->target >= 0)
         view_class_row(writer, "target", head, classification, options->target);
     view_timing(writer, head, VIEW_CLASSIFY_PHASES, &classification->timing, NULL, NULL);
-    json_object_close(writer);
-}
-
-/* ---- Problems --------------------------------------------------------------------------------------------------------- */
-
-static const struct problem {
-    int status;
-    const char *code, *title;
-} problems[VIEW_PROBLEM_COUNT] = {
-#define PROBLEM(name, status, code, title) {status, code, title},
-    VIEW_PROBLEMS(PROBLEM)
-#undef PROBLEM
-};
-
-int view_problem_status(enum view_problem problem)
-{
-    return problems[problem].status;
-}
-
-const char *view_problem_code(enum view_problem problem)
-{
-    return problems[problem].code;
-}
-
-const char *view_problem_title(enum view_problem problem)
-{
-    return problems[problem].title;
-}
-
-enum view_problem view_problem_of(enum infomask_status status)
-{
-    switch (status) {
-    case INFOMASK_ARGUMENT:
-    case INFOMASK_LIMIT: /* a resolution that needs more memory than a worker has */
-        return VIEW_BAD_PARAMETER;
-    case INFOMASK_BAD_DATA:
-        return VIEW_BAD_REQUEST;
-    case INFOMASK_UNSUPPORTED_FORMAT:
-        return VIEW_UNSUPPORTED_FORMAT;
-    case INFOMASK_BAD_IMAGE:
-        return VIEW_BAD_IMAGE;
-    case INFOMASK_TOO_MANY_PIXELS:
-        return VIEW_TOO_MANY_PIXELS;
-    case INFOMASK_NO_CLASS_MAP:
-        return VIEW_NO_CLASS_MAP;
-    case INFOMASK_NO_NOISE:
-        return VIEW_NO_NOISE;
-    case INFOMASK_DEADLINE:
-        return VIEW_DEADLINE_EXCEEDED;
-    case INFOMASK_CANCELLED:
-        return VIEW_NOT_READY;
-    case INFOMASK_STATE_FULL:
-        return VIEW_STATE_FULL;
-    case INFOMASK_NO_SUCH_ESTIMATE:
-        return VIEW_NO_SUCH_ESTIMATE;
-    case INFOMASK_OK:
-    case INFOMASK_INTERNAL:
-    case INFOMASK_MEMORY:
-    case INFOMASK_IO:
-    case INFOMASK_BAD_MODEL:
-    case INFOMASK_UNSUPPORTED_MODEL:
-        break;
-    }
-    return VIEW_INTERNAL;
-}
-
-void view_problem(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
-                  const char *request_id)
-{
-    char type[64];
-
-    (void)snprintf(type, sizeof type, "urn:infomask:problem:%s", problems[problem].code);
-    json_object_open(writer, key);
-    json_put_string(writer, "type", type);
-    json_put_string(writer, "title", problems[problem].title);
-    json_put_int(writer, "status", problems[problem].status);
-    json_put_string(writer, "detail", detail);
-    json_put_string(writer, "code", problems[problem].code);
-    if (request_id != NULL)
-        json_put_string(writer, "request_id", request_id);
     json_object_close(writer);
 }

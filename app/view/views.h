@@ -12,6 +12,7 @@
 
 #include "app/json/json.h"
 #include "app/model/models.h"
+#include "app/view/problem.h"
 #include "core/infomask_mask.h"
 
 enum view_units { VIEW_NATS, VIEW_BITS };
@@ -27,9 +28,8 @@ struct view_head {
     enum view_units units;
     const char *prior;                        /* "train", "uniform", "given" */
     double queue_ms;                          /* time in the queue */
-    double started_ms;                        /* view_clock_ms() when the request came in */
+    double started_ms;                        /* clock_ms() when the request came in */
 };
-double view_clock_ms(void); /* monotonic */
 
 /* ---- Replies: each writes one whole object, as a member `key` or, with NULL, as an array's entry or the top ---------- */
 
@@ -78,57 +78,5 @@ void view_models(struct json_writer *writer, struct model *const *models, size_t
 /* {"model": {...}, "labels": [{"index", "label", "aliases"}]} */
 void view_labels(struct json_writer *writer, const struct model *model);
 void view_models_changes(struct json_writer *writer, const struct models_changes *changes);
-
-/* ---- Problems (RFC 9457) ------------------------------------------------------------------------------------------- */
-
-/* X(NAME, HTTP STATUS, CODE, TITLE); the codes are stable. */
-#define VIEW_PROBLEMS(X)                                                            \
-    X(BAD_PARAMETER, 400, "bad_parameter", "Bad parameter")                         \
-    X(BAD_REQUEST, 400, "bad_request", "Bad request")                               \
-    X(BAD_JSON, 400, "bad_json", "Bad JSON")                                        \
-    X(REMOTE_URL, 400, "remote_url", "Remote URL")                                  \
-    X(AMBIGUOUS_CLASS, 400, "ambiguous_class", "Ambiguous class")                   \
-    X(UNAUTHORIZED, 401, "unauthorized", "Unauthorized")                            \
-    X(FORBIDDEN, 403, "forbidden", "Forbidden")                                     \
-    X(NO_SUCH_ROUTE, 404, "no_such_route", "No such route")                         \
-    X(NO_SUCH_MODEL, 404, "no_such_model", "No such model")                         \
-    X(NO_SUCH_CLASS, 404, "no_such_class", "No such class")                         \
-    X(NO_SUCH_ESTIMATE, 404, "no_such_estimate", "No such estimate")                \
-    X(NO_SUCH_JOB, 404, "no_such_job", "No such job")                               \
-    X(METHOD_NOT_ALLOWED, 405, "method_not_allowed", "Method not allowed")          \
-    X(NOT_ACCEPTABLE, 406, "not_acceptable", "Not acceptable")                      \
-    X(TOO_SLOW, 408, "too_slow", "Too slow")                                        \
-    X(LENGTH_REQUIRED, 411, "length_required", "Length required")                   \
-    X(BODY_TOO_LARGE, 413, "body_too_large", "Body too large")                      \
-    X(TOO_MANY_PIXELS, 413, "too_many_pixels", "Too many pixels")                   \
-    X(UNSUPPORTED_FORMAT, 415, "unsupported_format", "Unsupported format")          \
-    X(BAD_IMAGE, 422, "bad_image", "Bad image")                                     \
-    X(BAD_MASK, 422, "bad_mask", "Bad mask")                                        \
-    X(NO_CLASS_MAP, 422, "no_class_map", "No class map")                            \
-    X(NO_NOISE, 422, "no_noise", "No noise")                                        \
-    X(RATE_LIMITED, 429, "rate_limited", "Rate limited")                            \
-    X(INTERNAL, 500, "internal", "Internal error")                                  \
-    X(NOT_IMPLEMENTED, 501, "not_implemented", "Not implemented")                   \
-    X(OVERLOADED, 503, "overloaded", "Overloaded")                                  \
-    X(NOT_READY, 503, "not_ready", "Not ready")                                     \
-    X(NO_STATE, 503, "no_state", "No state")                                        \
-    X(DEADLINE_EXCEEDED, 504, "deadline_exceeded", "Deadline exceeded")             \
-    X(STATE_FULL, 507, "state_full", "State full")
-
-enum view_problem {
-#define VIEW_PROBLEM_ENUM(name, status, code, title) VIEW_##name,
-    VIEW_PROBLEMS(VIEW_PROBLEM_ENUM)
-#undef VIEW_PROBLEM_ENUM
-    VIEW_PROBLEM_COUNT
-};
-int view_problem_status(enum view_problem problem);        /* the HTTP status */
-const char *view_problem_code(enum view_problem problem);  /* the stable word */
-const char *view_problem_title(enum view_problem problem);
-/* What a failure of core is to a client: a photo's and a parameter's faults are theirs, the rest is ours. */
-enum view_problem view_problem_of(enum infomask_status status);
-
-/* request_id may be NULL (left out). */
-void view_problem(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
-                  const char *request_id);
 
 #endif

@@ -108,9 +108,9 @@ static enum infomask_status time_run(struct infomask_session *session, const str
     if (status != INFOMASK_OK)
         return status;
     memcpy(input, values, count * sizeof *input); /* the run may overwrite its input */
-    start = pipeline_now();
+    start = clock_ms();
     status = engine_run(session->engine, err);
-    *ms = pipeline_now() - start;
+    *ms = clock_ms() - start;
     return status;
 }
 
@@ -121,9 +121,9 @@ static enum infomask_status time_runs(struct infomask_session *session, const st
     double warm, end;
     enum infomask_status status = time_run(session, options, values, count, &warm, err);
 
-    end = pipeline_now() + options->seconds * 1e3;
+    end = clock_ms() + options->seconds * 1e3;
     result->runs = 0;
-    while (status == INFOMASK_OK && result->runs < MOST_RUNS && (result->runs < LEAST_RUNS || pipeline_now() < end))
+    while (status == INFOMASK_OK && result->runs < MOST_RUNS && (result->runs < LEAST_RUNS || clock_ms() < end))
         status = time_run(session, options, values, count, &times[result->runs++], err);
     if (status != INFOMASK_OK)
         return status;
@@ -184,9 +184,9 @@ static double peak_rate(struct peak *peak, struct pool *pool)
 
     peak->repeats = (int)(PEAK_FLOPS / flops) + 1;
     for (int round = 0; round < PEAK_ROUNDS; round++) {
-        double start = pipeline_now(), ms;
+        double start = clock_ms(), ms;
         pool_for(pool, peak->chunks, peak_chunk, peak);
-        ms = pipeline_now() - start;
+        ms = clock_ms() - start;
         best = fmax(best, flops * peak->repeats * peak->chunks / (ms * 1e6));
     }
     return best;

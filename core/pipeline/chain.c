@@ -619,17 +619,17 @@ enum infomask_status chain_run(const struct mask_plan *plan, struct infomask_map
 
     if (status == INFOMASK_OK)
         status = chain_pass(&chain, timing, err);
-    start = pipeline_now();
+    start = clock_ms();
     if (status == INFOMASK_OK)
         status = chain_maps(&chain, maps, err);
     lying = place_map_lying(plan->session);
     if (status == INFOMASK_OK && plan->keep && lying.f != NULL)
         status = place_map_copy(&lying, place, err);
-    timing->map += pipeline_now() - start;
-    start = pipeline_now();
+    timing->map += clock_ms() - start;
+    start = clock_ms();
     if (status == INFOMASK_OK)
         status = chain_layers(&chain, maps, layers, timing, err);
-    timing->mask += pipeline_now() - start;
+    timing->mask += clock_ms() - start;
     chain_fini(&chain);
     return status;
 }

@@ -49,9 +49,9 @@ enum infomask_status pipeline_pass(struct infomask_session *session, struct info
         status = pipeline_tensor(session, photo, view, input, timing, err);
     if (status != INFOMASK_OK)
         return status;
-    start = pipeline_now();
+    start = clock_ms();
     status = engine_run(session->engine, err);
-    timing->network += pipeline_now() - start;
+    timing->network += clock_ms() - start;
     return status;
 }
 
@@ -201,7 +201,7 @@ enum infomask_status pipeline_interpret(const struct infomask_model *model, cons
                                         struct infomask_error *err)
 {
     size_t k = result->classes;
-    double start = pipeline_now();
+    double start = clock_ms();
     enum infomask_status status;
 
     pipeline_log_prior(model, prior, result->log_prior);
@@ -214,7 +214,7 @@ enum infomask_status pipeline_interpret(const struct infomask_model *model, cons
     result->prior_entropy =
         prior->kind == INFOMASK_PRIOR_TRAIN ? model->info.prior_entropy : info_entropy(result->log_prior, k);
     status = rank(result, err);
-    result->timing.information += pipeline_now() - start;
+    result->timing.information += clock_ms() - start;
     return status;
 }
 
@@ -313,10 +313,10 @@ static enum infomask_status classify_group(struct infomask_session *session, str
         return status;
     for (int i = 0; i < count; i++)
         group_item(session, photos[i], input + (size_t)i * item, item, &results[i], &errors[i]);
-    start = pipeline_now();
+    start = clock_ms();
     status = engine_run(session->engine, err);
     for (int i = 0; i < count && status == INFOMASK_OK; i++) {
-        results[i].timing.network = (pipeline_now() - start) / count;
+        results[i].timing.network = (clock_ms() - start) / count;
         if (errors[i].status == INFOMASK_OK)
             errors[i].status =
                 pipeline_interpret(model, engine_output(session->engine) + (size_t)i * k, prior, &results[i], &errors[i]);

@@ -252,14 +252,14 @@ enum infomask_status filter_encode(struct filter *f, struct infomask_error *err)
 {
     struct composer c = {0};
     struct infomask_encoded *out = &f->out->image;
-    double start = pipeline_now();
+    double start = clock_ms();
     enum infomask_status status = composer_init(&c, f, f->hole, err);
     const struct image *image = f->image;
     struct image_png png = {.width = image->width, .height = image->height, .channels = c.channels, .bits = 8,
                             .icc = image->icc, .icc_size = image->icc_size};
 
-    f->out->timing.fill += pipeline_now() - start;
-    start = pipeline_now();
+    f->out->timing.fill += clock_ms() - start;
+    start = clock_ms();
     infomask_encoded_fini(out);
     out->content_type = f->options->jpeg ? "image/jpeg" : "image/png";
     if (status == INFOMASK_OK && f->options->jpeg)
@@ -268,7 +268,7 @@ enum infomask_status filter_encode(struct filter *f, struct infomask_error *err)
     else if (status == INFOMASK_OK)
         status = image_encode_png(&png, compose_row, &c, &out->data, &out->size, err);
     composer_fini(&c);
-    f->out->timing.encode += pipeline_now() - start;
+    f->out->timing.encode += clock_ms() - start;
     return status;
 }
 

@@ -353,14 +353,14 @@ enum infomask_status mask_make(struct infomask_session *session, struct infomask
         status = mask_init(mask, &plan, err);
     if (status == INFOMASK_OK)
         status = chain_run(&plan, mask->maps, mask->saliency->layers, &mask->saliency->place, &mask->timing, err);
-    start = pipeline_now();
+    start = clock_ms();
     if (status == INFOMASK_OK)
         status = unite_saliencies(mask->saliency, err);
     if (status == INFOMASK_OK) {
         mask->threshold = mask->saliency->layers[0].threshold;
         status = options->given != NULL ? own_mask_paint(&plan, mask, err) : paint_mask(&plan, mask, err);
     }
-    mask->timing.mask += pipeline_now() - start;
+    mask->timing.mask += clock_ms() - start;
     if (status != INFOMASK_OK)
         infomask_mask_fini(mask);
     return status;

@@ -11,13 +11,6 @@
 #include "core/pipeline/pipeline.h"
 #include "core/quant/quant.h"
 
-double pipeline_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
-
 struct infomask_model_spec infomask_default_spec(void)
 {
     return (struct infomask_model_spec){.width = 224,

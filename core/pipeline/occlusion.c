@@ -187,7 +187,7 @@ enum infomask_status occlusion_maps(const struct mask_plan *plan, float **maps, 
                                     struct infomask_timing *timing, struct infomask_error *err)
 {
     struct occlusion o;
-    double start = pipeline_now();
+    double start = clock_ms();
     enum infomask_status status = occlusion_init(&o, plan, err);
 
     if (status == INFOMASK_OK)
@@ -199,6 +199,6 @@ enum infomask_status occlusion_maps(const struct mask_plan *plan, float **maps, 
     *rows = o.rows;
     *columns = o.columns;
     occlusion_fini(&o);
-    timing->map += pipeline_now() - start;
+    timing->map += clock_ms() - start;
     return status;
 }

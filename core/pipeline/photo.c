@@ -83,7 +83,7 @@ static enum infomask_status decode(struct infomask_photo *photo, int numerator, 
                                    struct pool *pool, struct infomask_timing *timing, struct infomask_error *err)
 {
     struct photo_picture *picture = &photo->scaled[numerator];
-    double start = pipeline_now();
+    double start = clock_ms();
     enum infomask_status status;
 
     if (region != NULL && region->width == photo->info.width && region->height == photo->info.height)
@@ -96,7 +96,7 @@ static enum infomask_status decode(struct infomask_photo *photo, int numerator, 
         picture->region = *region;
     }
     if (timing != NULL)
-        timing->decode += pipeline_now() - start;
+        timing->decode += clock_ms() - start;
     return status;
 }
 
@@ -158,7 +158,7 @@ enum infomask_status pipeline_tensor(struct infomask_session *session, struct in
         status = decode(photo, numerator, photo->whole ? NULL : &region, session->pool, timing, err);
     if (status != INFOMASK_OK)
         return status;
-    start = pipeline_now();
+    start = clock_ms();
     across = (double)picture->image.width / photo->info.width;
     down = (double)picture->image.height / photo->info.height;
     scaled.left *= across;
@@ -166,6 +166,6 @@ enum infomask_status pipeline_tensor(struct infomask_session *session, struct in
     scaled.top *= down;
     scaled.height *= down;
     status = image_tensor(&picture->image, &scaled, &session->model->normalise, session->pool, tensor, err);
-    timing->preprocess += pipeline_now() - start;
+    timing->preprocess += clock_ms() - start;
     return status;
 }

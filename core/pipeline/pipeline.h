@@ -3,6 +3,7 @@
 #ifndef INFOMASK_PIPELINE_PIPELINE_H
 #define INFOMASK_PIPELINE_PIPELINE_H
 
+#include "core/base/clock.h"
 #include "core/engine/engine.h"
 #include "core/image/image.h"
 #include "core/infomask.h"
@@ -55,8 +56,6 @@ struct infomask_session {
     struct pool *pool;
 };
 
-/* Milliseconds of the monotonic clock. */
-double pipeline_now(void);
 
 /* The network from its file, through every pass; on failure it may be there, to be freed. */
 enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, struct graph **graph,

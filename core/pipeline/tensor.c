@@ -49,10 +49,10 @@ static enum infomask_status run_and_read(struct infomask_session *session, int n
                                          struct infomask_error *err)
 {
     const struct infomask_model *model = session->model;
-    double start = pipeline_now(), network;
+    double start = clock_ms(), network;
     enum infomask_status status = engine_run(session->engine, err);
 
-    network = pipeline_now() - start;
+    network = clock_ms() - start;
     for (int i = 0; i < n && status == INFOMASK_OK; i++) {
         status = pipeline_result_init(&results[i], model->info.classes, 0, err);
         if (status == INFOMASK_OK)

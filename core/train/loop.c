@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/clock.h"
 #include "core/info/info.h"
 #include "core/infomask_train.h"
 #include "core/train/fit.h"
@@ -36,13 +37,6 @@ void infomask_trained_fini(struct infomask_trained *trained)
     free(trained->held_out);
     free(trained->held_out_labels);
     *trained = (struct infomask_trained){0};
-}
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 /* ---- set-up ------------------------------------------------------------------------------------------------------- */
@@ -382,12 +376,12 @@ static enum infomask_status do_epoch(struct loop *loop, struct infomask_train_ep
     const struct infomask_train_options *o = loop->options;
     struct train_progress *done = &loop->done;
     uint64_t steps = steps_per_epoch(loop);
-    double start = seconds_now();
+    double start = clock_ms();
     enum infomask_status status;
 
     *report = (struct infomask_train_epoch){.epoch = (int)done->epoch + 1, .epochs = o->epochs};
     report->loss = run_epoch(loop, done->epoch);
-    report->seconds = seconds_now() - start;
+    report->seconds = (clock_ms() - start) / 1000;
     report->images_per_second = loop->train.count / report->seconds;
     report->rate = train_rate(&loop->rule, (done->epoch + 1) * steps - 1, steps * (uint64_t)o->epochs);
     status = report_epoch(loop, report, err);

@@ -6,7 +6,7 @@
 
 #include "app/json/text.h"
 
-#include "server/call/rates.h"
+#include "server/clients/rates.h"
 
 #define EXPOSED                                                                                                        \
     "Content-Disposition, ETag, Location, Preference-Applied, Retry-After, Server-Timing, X-Request-Id, "              \

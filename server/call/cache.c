@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/sha256.h"
-#include "server/observe/metrics.h"
 
 #define BUCKETS 4096
 
@@ -22,6 +22,7 @@ struct entry {
 struct cache {
     pthread_mutex_t lock;
     size_t limit, bytes, count;
+    uint64_t hits, misses;
     struct entry *bucket[BUCKETS], *newest, *oldest;
 };
 
@@ -60,7 +61,7 @@ void cache_free(struct cache *cache)
 void cache_state(struct cache *cache, struct cache_state *state)
 {
     (void)pthread_mutex_lock(&cache->lock);
-    *state = (struct cache_state){cache->count, cache->bytes};
+    *state = (struct cache_state){cache->count, cache->bytes, cache->hits, cache->misses};
     (void)pthread_mutex_unlock(&cache->lock);
 }
 
@@ -148,7 +149,7 @@ static bool make_key(const struct request *request, const struct model *model, c
     return true;
 }
 
-static bool find_key(struct server_context *server, const struct request *request, char key[SHA256_HEX])
+bool cache_key(struct server_context *server, const struct request *request, char key[CACHE_KEY])
 {
     struct infomask_error ignored;
     struct model *model = models_get(server->models, request->params.value[PARAM_ID_MODEL].text, &ignored);
@@ -164,7 +165,7 @@ static bool find_key(struct server_context *server, const struct request *reques
 static int hit_times(const struct request *request, char *text, size_t size)
 {
     return snprintf(text, size, "\"timing_ms\":{\"queue\":%.6f,\"total\":%.6f}", request->queue_ms,
-                    view_clock_ms() - request->started_ms);
+                    clock_ms() - request->started_ms);
 }
 
 /* A copy of a JSON answer with the new request's id and times; quotes inside of strings are escaped, so that what is
@@ -215,8 +216,7 @@ static void copy_headers(struct reply *to, const struct reply *from, int first)
         reply_header(to, from->headers[i].name, "%s", from->headers[i].value);
 }
 
-/* Fills the reply from the cache; false: it is not there. */
-static bool take(struct cache *cache, const char *key, const struct request *request, struct reply *reply)
+bool cache_take(struct cache *cache, const char *key, const struct request *request, struct reply *reply)
 {
     struct entry *entry;
     size_t size = 0;
@@ -229,6 +229,7 @@ static bool take(struct cache *cache, const char *key, const struct request *req
         unlink_entry(cache, entry);
         link_newest(cache, entry);
     }
+    *(entry != NULL ? &cache->hits : &cache->misses) += 1;
     (void)pthread_mutex_unlock(&cache->lock);
     if (entry == NULL)
         return false;
@@ -274,7 +275,7 @@ static struct entry *make_entry(const char *key, const struct reply *reply, int 
     return entry;
 }
 
-static void put(struct cache *cache, const char *key, const struct reply *reply, int first_header)
+void cache_put(struct cache *cache, const char *key, const struct reply *reply, int first_header)
 {
     struct entry *entry = make_entry(key, reply, first_header), **place;
 
@@ -294,25 +295,4 @@ static void put(struct cache *cache, const char *key, const struct reply *reply,
     (void)pthread_mutex_unlock(&cache->lock);
     if (entry != NULL)
         entry_free(entry);
-}
-
-int cache_handle(struct server_context *server, const struct request *request, struct reply *reply)
-{
-    char key[SHA256_HEX];
-    int first_header = reply->header_count, status;
-
-    if (server->cache == NULL || !(request->route->flags & ROUTE_CACHE) || request->upload_count != 1 ||
-        !find_key(server, request, key))
-        return request->route->handler(server, request, reply);
-    if (take(server->cache, key, request, reply)) {
-        reply_header(reply, "Infomask-Cache", "hit");
-        metrics_cache(server->metrics, true);
-        return reply->status;
-    }
-    status = request->route->handler(server, request, reply);
-    if (status == 200 && !reply->transient)
-        put(server->cache, key, reply, first_header);
-    reply_header(reply, "Infomask-Cache", "miss");
-    metrics_cache(server->metrics, false);
-    return status;
 }

@@ -8,7 +8,14 @@
 #ifndef SERVER_CALL_CACHE_H
 #define SERVER_CALL_CACHE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/sha256.h"
 #include "server/call/routes.h"
+
+#define CACHE_KEY SHA256_HEX
 
 struct cache;
 
@@ -17,12 +24,16 @@ enum infomask_status cache_create(struct cache **cache, size_t bytes, struct inf
     __attribute__((warn_unused_result));
 void cache_free(struct cache *cache);
 
-/* The route's handler, or the answer that it gave before; with Infomask-Cache: hit or miss where one could be kept.
- * server->cache NULL: always the handler. */
-int cache_handle(struct server_context *server, const struct request *request, struct reply *reply);
+/* The key of a request about one photo; false: it cannot be made (no such model, no memory). */
+bool cache_key(struct server_context *server, const struct request *request, char key[CACHE_KEY]);
+/* Fills the reply with the answer of that key; false: it is not there. */
+bool cache_take(struct cache *cache, const char *key, const struct request *request, struct reply *reply);
+/* Keeps a copy of the reply, of its headers those from first_header on. */
+void cache_put(struct cache *cache, const char *key, const struct reply *reply, int first_header);
 
 struct cache_state {
     size_t entries, bytes;
+    uint64_t hits, misses;
 };
 void cache_state(struct cache *cache, struct cache_state *state);
 

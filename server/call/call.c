@@ -7,8 +7,9 @@
 #include <sys/random.h>
 
 #include "app/json/text.h"
+#include "core/base/clock.h"
 #include "server/call/access.h"
-#include "server/call/cache.h"
+#include "server/call/dispatch.h"
 #include "server/call/lines.h"
 #include "server/call/multipart.h"
 #include "server/call/uploads.h"
@@ -33,7 +34,7 @@ struct call *call_create(struct server_context *server, const char *target)
         return NULL;
     }
     call->framing.length = -1;
-    call->request.started_ms = view_clock_ms();
+    call->request.started_ms = clock_ms();
     call->request.deadline_ms = call->request.started_ms + 1000 * server->config->request_timeout;
     reply_init(&call->reply);
     return call;
@@ -455,7 +456,7 @@ int call_handle(struct call *call)
     if (call->json && uploads_take_json(call) != 0)
         return call->reply.status;
     if (call->request.several == SEVERAL_NO)
-        (void)cache_handle(call->server, &call->request, &call->reply);
+        (void)dispatch(call->server, &call->request, &call->reply);
     else
         (void)lines_handle(call->server, &call->request, &call->reply);
     if (call->match.route->flags & ROUTE_JOB)

@@ -13,7 +13,7 @@
 #define SERVER_CALL_CALL_H
 
 #include "server/call/border.h"
-#include "server/call/keys.h"
+#include "server/clients/keys.h"
 #include "server/call/routes.h"
 
 struct call {

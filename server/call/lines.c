@@ -5,7 +5,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "server/call/cache.h"
+#include "core/base/clock.h"
+#include "server/call/dispatch.h"
 
 enum several lines_asked(const struct request *request)
 {
@@ -37,7 +38,7 @@ static void make_boundary(char text[BOUNDARY_SIZE])
     unsigned long long random[2] = {0};
 
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        random[0] = (unsigned long long)view_clock_ms();
+        random[0] = (unsigned long long)clock_ms();
     (void)snprintf(text, BOUNDARY_SIZE, "%016llx%016llx", random[0], random[1]);
 }
 
@@ -67,7 +68,7 @@ static bool put_one(struct server_context *server, const struct request *whole, 
     if (request_expired((void *)(uintptr_t)whole))
         (void)reply_problem(&one, &request, VIEW_DEADLINE_EXCEEDED, "the request's time was over before it was answered");
     else
-        (void)cache_handle(server, &request, &one);
+        (void)dispatch(server, &request, &one);
     fits = !lines || one.content_type == NULL || strstr(one.content_type, "json") != NULL;
     if (lines && fits)
         (void)fwrite(one.data, 1, one.size, out);

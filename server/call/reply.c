@@ -5,7 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/clock.h"
 #include "server/call/gzip.h"
+#include "server/call/reply.h"
 #include "server/call/request.h"
 
 #define DETAIL_SIZE 1024
@@ -16,7 +18,7 @@
 bool request_expired(void *context)
 {
     const struct request *request = context;
-    return view_clock_ms() > request->deadline_ms ||
+    return clock_ms() > request->deadline_ms ||
            (request->watch != NULL && atomic_load_explicit(&request->watch->cancelled, memory_order_relaxed));
 }
 
@@ -72,9 +74,8 @@ int reply_empty(struct reply *reply, int status) { return reply_static(reply, st
 /* Without memory even a problem document cannot be made: a fixed one says so. */
 static int out_of_memory(struct reply *reply)
 {
-    static const char text[] = "{\"type\":\"about:blank\",\"title\":\"Internal error\",\"status\":500,"
-                               "\"detail\":\"out of memory\",\"code\":\"internal\"}\n";
-    reply->code = "internal";
+    static const char text[] = VIEW_PROBLEM_NO_MEMORY;
+    reply->code = view_problem_code(VIEW_INTERNAL);
     return reply_static(reply, 500, "application/problem+json", text, sizeof text - 1);
 }
 
@@ -235,7 +236,7 @@ void reply_timing(struct reply *reply, const struct request *request)
         double ms;
     } steps[] = {{"queue", request->queue_ms},  {"decode", t->decode}, {"preprocess", t->preprocess},
                  {"network", t->network},       {"map", t->map},       {"mask", t->mask},
-                 {"fill", t->fill},             {"encode", t->encode}, {"total", view_clock_ms() - request->started_ms}};
+                 {"fill", t->fill},             {"encode", t->encode}, {"total", clock_ms() - request->started_ms}};
     char text[320];
     size_t used = 0;
 

@@ -2,8 +2,9 @@
 #ifndef SERVER_CALL_ROUTES_H
 #define SERVER_CALL_ROUTES_H
 
+#include "server/call/context.h"
+#include "server/call/reply.h"
 #include "server/call/request.h"
-#include "server/daemon/server.h"
 
 typedef int route_handler(struct server_context *server, const struct request *request, struct reply *reply);
 

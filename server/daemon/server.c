@@ -14,17 +14,19 @@
 #include <unistd.h>
 
 #include "app/settings/files.h"
+#include "app/view/problem.h"
 #include "app/view/views.h"
+#include "core/base/clock.h"
 #include "server/call/cache.h"
-#include "server/call/keys.h"
-#include "server/call/rates.h"
+#include "server/clients/keys.h"
+#include "server/clients/rates.h"
 #include "server/daemon/notify.h"
 #include "server/http/connections.h"
 #include "server/http/http.h"
 #include "server/http/sockets.h"
+#include "server/jobs/jobs.h"
 #include "server/observe/log.h"
 #include "server/observe/metrics.h"
-#include "server/queue/jobs.h"
 #include "server/queue/queue.h"
 
 #define MAX_PEM (1024 * 1024)
@@ -298,15 +300,13 @@ const char *server_local_name(const struct server *server, int i)
 
 static void refuse(struct server *server, int fd, enum admission admission)
 {
-    static const char answer[] =
-        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-        "Content-Type: application/problem+json\r\nContent-Length: 128\r\n\r\n"
-        "{\"type\":\"about:blank\",\"title\":\"Overloaded\",\"status\":503,\"detail\":\"too many connections; try again "
-        "in 1 s\",\"code\":\"overloaded\"} \n";
+    char answer[VIEW_PROBLEM_ANSWER];
+    size_t size = view_problem_answer(VIEW_OVERLOADED, "Service Unavailable", "too many connections; try again in 1 s", 1,
+                                      answer);
 
     metrics_cut(server->context.metrics,
                 admission == ADMIT_NOT_TOTAL ? METRICS_CUT_CONNECTIONS : METRICS_CUT_ADDRESS);
-    connections_refuse(server->connections, fd, answer, sizeof answer - 1);
+    connections_refuse(server->connections, fd, answer, size);
 }
 
 /* Out of descriptors: the spare one makes room to take one client and turn it away, then nothing is accepted for a
@@ -440,7 +440,7 @@ static bool take_signals(struct server *server)
  * that are free by now go back from time to time, or the holes of the heap add up for hours. */
 static void trim_memory(struct server *server)
 {
-    double now = view_clock_ms();
+    double now = clock_ms();
 
     if (in_flight(server) > 0) {
         server->busy_ms = now;
@@ -478,7 +478,7 @@ static void watch_workers(struct server *server)
         atomic_store(&server->context.not_ready, NULL);
         log_message(server->context.log, LOG_WARNING, "the worker that was stuck is free again");
     }
-    notify_alive(&server->notify, view_clock_ms());
+    notify_alive(&server->notify, clock_ms());
 }
 
 /* Waits for sockets and signals for at most a tick, then looks at the clock; true when asked to end. */
@@ -515,19 +515,19 @@ static bool unfinished(struct server *server, double since)
     connections_count(server->connections, &count);
     queue_state(server->context.queue, &state);
     return count.busy > 0 || in_flight(server) > 0 || state.running + state.waiting > 0 ||
-           atomic_load(&server->reloading) || (count.fresh > 0 && view_clock_ms() - since < FRESH_MS);
+           atomic_load(&server->reloading) || (count.fresh > 0 && clock_ms() - since < FRESH_MS);
 }
 
 static enum server_end drain(struct server *server)
 {
     const struct config *config = server->context.config;
-    double start = view_clock_ms(), grace = start + 1000 * config->drain_grace, closed;
+    double start = clock_ms(), grace = start + 1000 * config->drain_grace, closed;
     double end = grace + 1000 * config->drain_timeout;
 
     log_message(server->context.log, LOG_INFO, "draining");
     atomic_store(&server->context.not_ready, "draining");
     notify_send(&server->notify, "STOPPING=1\nSTATUS=draining");
-    while (view_clock_ms() < grace)
+    while (clock_ms() < grace)
         if (turn(server, true))
             return SERVER_CUT;
     atomic_store(&server->context.draining, true);
@@ -536,9 +536,9 @@ static enum server_end drain(struct server *server)
             ;
     sockets_close(server->listeners, server->listener_count);
     server->listener_count = 0;
-    closed = view_clock_ms();
+    closed = clock_ms();
     while (unfinished(server, closed)) {
-        if (view_clock_ms() > end) {
+        if (clock_ms() > end) {
             log_message(server->context.log, LOG_WARNING, "%d requests were still running after %g s",
                         in_flight(server), config->drain_timeout);
             return SERVER_CUT;
@@ -566,7 +566,7 @@ enum server_end server_run(struct server *server, FILE *out)
 {
     enum server_end end;
 
-    server->busy_ms = server->trimmed_ms = view_clock_ms();
+    server->busy_ms = server->trimmed_ms = clock_ms();
     announce(server, out);
     while (!turn(server, true))
         ;

@@ -25,14 +25,9 @@
 #include "app/settings/config.h"
 #include "core/base/pool.h"
 #include "core/base/status.h"
+#include "server/call/context.h"
 
-struct metrics;
 struct log;
-struct queue;
-struct keys;
-struct rates;
-struct jobs;
-struct cache;
 struct estimates;
 struct traffic;
 struct server;
@@ -43,28 +38,6 @@ struct server_parts {
     struct models *models;
     struct estimates *estimates; /* NULL: state can't be kept */
     struct traffic *traffic;
-};
-
-/* What handlers see. */
-struct server_context {
-    const struct config *config;
-    struct pool *pool;
-    struct models *models;
-    struct estimates *estimates;
-    struct traffic *traffic;
-    struct log *log;
-    struct metrics *metrics;
-    struct queue *queue;
-    struct keys *keys;
-    struct rates *rates;            /* NULL: no limit */
-    struct jobs *jobs;
-    struct cache *cache;            /* NULL: no answers are kept */
-    struct infomask_limits limits;  /* of photos; the deadline is set by each request */
-    const char *_Atomic not_ready;  /* why requests are not taken now ("draining"); NULL: ready */
-    _Atomic bool draining;          /* answers end their connections */
-    _Atomic size_t body_bytes;      /* bodies held in memory now */
-    size_t body_memory;             /* and how many bytes may be */
-    struct kept_slot interface;     /* /openapi.json */
 };
 
 /* Blocks the signals that server_run waits for, in this thread and all that it makes, ignores SIGPIPE, and sets the

@@ -2,6 +2,7 @@
 #ifndef SERVER_HANDLERS_INFER_H
 #define SERVER_HANDLERS_INFER_H
 
+#include "app/view/views.h"
 #include "server/call/routes.h"
 
 struct infer {

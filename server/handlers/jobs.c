@@ -1,5 +1,7 @@
 /* /v1/jobs: what became of requests with Prefer: respond-async. */
-#include "server/queue/jobs.h"
+#include <stdio.h>
+
+#include "server/jobs/jobs.h"
 
 static int no_such_job(const struct request *request, struct reply *reply)
 {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/view/views.h"
 #include "server/call/routes.h"
 
 int handle_models(struct server_context *server, const struct request *request, struct reply *reply)

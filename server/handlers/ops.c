@@ -1,6 +1,5 @@
-/* GET /livez, /readyz, /metrics. */
+/* GET /livez, /readyz. */
 #include "server/call/routes.h"
-#include "server/observe/metrics.h"
 
 static int say(struct reply *reply, const struct request *request, const char *status)
 {
@@ -29,14 +28,4 @@ int handle_readyz(struct server_context *server, const struct request *request, 
     reply_header(reply, "Cache-Control", "no-store");
     reply_header(reply, "Retry-After", "1");
     return reply_problem(reply, request, VIEW_NOT_READY, "not ready: %s", reason);
-}
-
-int handle_metrics(struct server_context *server, const struct request *request, struct reply *reply)
-{
-    size_t size;
-    char *text = metrics_text(server->metrics, server, &size);
-
-    if (text == NULL)
-        return reply_problem(reply, request, VIEW_INTERNAL, "out of memory");
-    return reply_take(reply, 200, "text/plain; version=0.0.4; charset=utf-8", text, size);
 }

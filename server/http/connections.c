@@ -8,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/view/views.h"
+#include "app/view/problem.h"
+#include "core/base/clock.h"
 
 #define LINGER_MS 2000
 #define LINGERING 64           /* sockets that linger at a time; more are closed at once */
@@ -181,7 +182,7 @@ enum admission connections_admit(struct connections *c, int fd, const struct soc
 {
     uint64_t hash = c->limits.per_address > 0 ? connections_address(peer) : 0;
     enum admission admission = ADMIT;
-    double now = view_clock_ms();
+    double now = clock_ms();
 
     (void)pthread_mutex_lock(&c->lock);
     if (grow(c, fd))
@@ -207,7 +208,7 @@ enum admission connections_admit(struct connections *c, int fd, const struct soc
 
 void connections_phase(struct connections *c, int fd, enum connection_phase phase)
 {
-    double now = view_clock_ms();
+    double now = clock_ms();
 
     (void)pthread_mutex_lock(&c->lock);
     if (fd >= 0 && fd < c->row_count && c->rows[fd].phase != CONNECTION_FREE) {
@@ -249,7 +250,7 @@ static void start_lingering(struct connections *c, int fd)
         (void)close(fd);
         return;
     }
-    c->lingering[c->lingering_count++] = (struct lingering){fd, view_clock_ms() + LINGER_MS};
+    c->lingering[c->lingering_count++] = (struct lingering){fd, clock_ms() + LINGER_MS};
 }
 
 void connections_closed(struct connections *c, int fd)
@@ -291,14 +292,12 @@ static bool too_slow(const struct connections *c, const struct row *row, double 
  * socket in these phases, because no answer has begun. */
 static void tell(int fd, const struct row *row)
 {
-    static const char answer[] =
-        "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-        "Content-Length: 143\r\n\r\n"
-        "{\"type\":\"about:blank\",\"title\":\"Too slow\",\"status\":408,\"detail\":\"the request did not come within its "
-        "time or minimum rate\",\"code\":\"too_slow\"}  \n";
+    char answer[VIEW_PROBLEM_ANSWER];
+    size_t size = view_problem_answer(VIEW_TOO_SLOW, "Request Timeout",
+                                      "the request did not come within its time or minimum rate", 0, answer);
 
     if (!row->tls && (row->phase == CONNECTION_HEAD || row->phase == CONNECTION_BODY))
-        (void)send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)send(fd, answer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void cut(struct connections *c, int fd, struct row *row)
@@ -342,7 +341,7 @@ static void reap_lingering(struct connections *c, double now)
 
 bool connections_reap(struct connections *c)
 {
-    double now = view_clock_ms();
+    double now = clock_ms();
     bool lingering;
 
     (void)pthread_mutex_lock(&c->lock);

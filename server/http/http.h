@@ -10,7 +10,7 @@
 
 #include <sys/socket.h>
 
-#include "server/daemon/server.h"
+#include "server/call/context.h"
 #include "server/http/connections.h"
 
 struct http;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "app/json/json_utf8.h"
+#include "core/base/clock.h"
 
 struct log {
     int fd;
@@ -164,12 +165,9 @@ static void write_line(struct log *log, enum log_level level, const char *event,
 /* Whether a line may go; else it is counted as dropped. */
 static bool take_token(struct log *log)
 {
-    struct timespec now;
-    double seconds;
+    double seconds = clock_ms() / 1000;
     bool go;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     (void)pthread_mutex_lock(&log->lock);
     log->tokens = fmin(2 * log->rate, log->tokens + (seconds - log->filled) * log->rate);
     log->filled = seconds;

@@ -10,11 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/state/traffic.h"
-#include "server/call/cache.h"
+#include "core/base/clock.h"
 #include "server/call/routes.h"
-#include "server/queue/jobs.h"
-#include "server/queue/queue.h"
 
 #define ROWS (ROUTE_COUNT + 1) /* the last: no route */
 #define BUCKETS 16
@@ -39,7 +36,7 @@ static const char *const phase_name[] = {"queue", "decode", "preprocess", "netwo
 
 struct metrics {
     _Atomic uint64_t requests[ROWS][STATUSES], problems[VIEW_PROBLEM_COUNT], cuts[METRICS_CUT_COUNT];
-    _Atomic uint64_t images, bytes_in, bytes_out, cache[2];
+    _Atomic uint64_t images, bytes_in, bytes_out;
     _Atomic int connections, in_flight;
     struct histogram total[ROWS], phase[PHASES], pmi, residual;
     double started_ms;
@@ -54,7 +51,7 @@ enum infomask_status metrics_create(struct metrics **out, struct infomask_error 
 
     if (metrics == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the metrics");
-    metrics->started_ms = view_clock_ms();
+    metrics->started_ms = clock_ms();
     metrics->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     metrics->fds = opendir("/proc/self/fd");
     (void)pthread_mutex_init(&metrics->lock, NULL);
@@ -154,21 +151,16 @@ void metrics_in_flight(struct metrics *metrics, int change)
     atomic_fetch_add_explicit(&metrics->in_flight, change, memory_order_relaxed);
 }
 
-void metrics_cache(struct metrics *metrics, bool hit)
-{
-    atomic_fetch_add_explicit(&metrics->cache[hit], 1, memory_order_relaxed);
-}
-
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
-static void head(FILE *out, const char *name, const char *type, const char *help)
+void metrics_head(FILE *out, const char *name, const char *type, const char *help)
 {
     (void)fprintf(out, "# HELP infomask_%s %s\n# TYPE infomask_%s %s\n", name, help, name, type);
 }
 
-static void single(FILE *out, const char *name, const char *type, const char *help, double value)
+void metrics_single(FILE *out, const char *name, const char *type, const char *help, double value)
 {
-    head(out, name, type, help);
+    metrics_head(out, name, type, help);
     (void)fprintf(out, "infomask_%s %.17g\n", name, value);
 }
 
@@ -209,7 +201,7 @@ static void put_requests(FILE *out, struct metrics *metrics)
 {
     char labels[LABELS];
 
-    head(out, "requests_total", "counter", "Requests by route and status (PUT counts as POST, HEAD as GET).");
+    metrics_head(out, "requests_total", "counter", "Requests by route and status (PUT counts as POST, HEAD as GET).");
     for (size_t row = 0; row < ROWS; row++)
         for (size_t i = 0; i < STATUSES; i++) {
             unsigned long long count = atomic_load_explicit(&metrics->requests[row][i], memory_order_relaxed);
@@ -221,7 +213,7 @@ static void put_requests(FILE *out, struct metrics *metrics)
             row_labels(row, labels);
             (void)fprintf(out, "infomask_requests_total{%s,status=\"%s\"} %llu\n", labels, status, count);
         }
-    head(out, "request_seconds", "histogram", "From a request's first byte to its answer's last.");
+    metrics_head(out, "request_seconds", "histogram", "From a request's first byte to its answer's last.");
     for (size_t row = 0; row < ROWS; row++) {
         row_labels(row, labels);
         put_histogram(out, "request_seconds", labels, seconds_edges, &metrics->total[row]);
@@ -236,11 +228,11 @@ static void put_rejections(FILE *out, struct metrics *metrics)
 #undef METRICS_CUT_WORD
     };
 
-    head(out, "problems_total", "counter", "Requests that were answered with a problem, by its code.");
+    metrics_head(out, "problems_total", "counter", "Requests that were answered with a problem, by its code.");
     for (int i = 0; i < VIEW_PROBLEM_COUNT; i++)
         (void)fprintf(out, "infomask_problems_total{code=\"%s\"} %llu\n", view_problem_code((enum view_problem)i),
                       (unsigned long long)atomic_load_explicit(&metrics->problems[i], memory_order_relaxed));
-    head(out, "connections_cut_total", "counter", "Connections refused or cut, by reason.");
+    metrics_head(out, "connections_cut_total", "counter", "Connections refused or cut, by reason.");
     for (int i = 0; i < METRICS_CUT_COUNT; i++)
         (void)fprintf(out, "infomask_connections_cut_total{reason=\"%s\"} %llu\n", cut[i],
                       (unsigned long long)atomic_load_explicit(&metrics->cuts[i], memory_order_relaxed));
@@ -248,91 +240,19 @@ static void put_rejections(FILE *out, struct metrics *metrics)
 
 static void put_histograms(FILE *out, struct metrics *metrics)
 {
-    head(out, "phase_seconds", "histogram", "Time of a request's phases.");
+    metrics_head(out, "phase_seconds", "histogram", "Time of a request's phases.");
     for (size_t i = 0; i < PHASES; i++) {
         char labels[LABELS];
         (void)snprintf(labels, sizeof labels, "phase=\"%s\"", phase_name[i]);
         put_histogram(out, "phase_seconds", labels, seconds_edges, &metrics->phase[i]);
     }
-    head(out, "pmi_nats", "histogram", "PMI of the target class.");
+    metrics_head(out, "pmi_nats", "histogram", "PMI of the target class.");
     put_histogram(out, "pmi_nats", "", nats_edges, &metrics->pmi);
-    head(out, "residual_pmi_nats", "histogram", "PMI of the target class after filtering.");
+    metrics_head(out, "residual_pmi_nats", "histogram", "PMI of the target class after filtering.");
     put_histogram(out, "residual_pmi_nats", "", nats_edges, &metrics->residual);
 }
 
-static void put_queue(FILE *out, struct server_context *server)
-{
-    struct queue_state state;
-
-    queue_state(server->queue, &state);
-    single(out, "queue_waiting", "gauge", "Requests that wait for a compute thread.", state.waiting);
-    single(out, "queue_capacity", "gauge", "Requests that may wait.", state.capacity);
-    single(out, "jobs_running", "gauge", "Requests on a compute thread.", state.running);
-    single(out, "job_mean_seconds", "gauge", "Moving average of a job's time.", state.mean_ms / 1000);
-    single(out, "job_oldest_seconds", "gauge", "Age of the longest running job.", state.oldest_ms / 1000);
-    single(out, "jobs_done_total", "counter", "Jobs that were run.", (double)state.done);
-    single(out, "jobs_late_total", "counter", "Jobs dropped in the queue at their deadline.", (double)state.late);
-    single(out, "jobs_gone_total", "counter", "Jobs dropped because the client left.", (double)state.gone);
-    single(out, "jobs_refused_total", "counter", "Jobs refused by a full queue.", (double)state.refused);
-}
-
-static void put_traffic_of(FILE *out, const char *name, const struct model *model, double value)
-{
-    if (isfinite(value))
-        (void)fprintf(out, "infomask_traffic_%s{model=\"%s\"} %.9g\n", name, model_name(model), value);
-}
-
-static void put_traffic(FILE *out, struct server_context *server)
-{
-    static const struct {
-        const char *name, *type, *help;
-    } rows[] = {{"traffic_photos_total", "counter", "Photos classified under the model's own prior."},
-                {"traffic_information_nats", "gauge", "Mean information of the last photos, of the model's belief."},
-                {"traffic_z", "gauge", "That mean against the labelled baseline, in standard errors."}};
-    struct infomask_error ignored;
-    struct model **list;
-    size_t count, first;
-
-    if (server->traffic == NULL || models_list(server->models, &list, &count, &first, &ignored) != INFOMASK_OK)
-        return;
-    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
-        head(out, rows[row].name, rows[row].type, rows[row].help);
-        for (size_t i = 0; i < count; i++) {
-            struct traffic_state s;
-            if (traffic_read(server->traffic, list[i], false, &s, &ignored) != INFOMASK_OK)
-                continue;
-            put_traffic_of(out, rows[row].name + strlen("traffic_"), list[i],
-                           row == 0 ? (double)s.total : row == 1 ? s.information : s.z);
-            traffic_state_fini(&s);
-        }
-    }
-    models_list_free(list, count);
-}
-
-static void put_jobs(FILE *out, struct server_context *server)
-{
-    struct jobs_count count;
-
-    jobs_count(server->jobs, &count);
-    head(out, "async_jobs", "gauge", "Jobs of Prefer: respond-async.");
-    for (int i = 0; i < JOB_STATES; i++)
-        (void)fprintf(out, "infomask_async_jobs{state=\"%s\"} %zu\n", job_state_name((enum job_state)i), count.jobs[i]);
-    single(out, "async_bytes", "gauge", "Their uploads and results.", (double)count.bytes);
-}
-
-static void put_cache(FILE *out, struct metrics *metrics, struct server_context *server)
-{
-    struct cache_state state = {0};
-
-    if (server->cache != NULL)
-        cache_state(server->cache, &state);
-    single(out, "cache_hits_total", "counter", "Answers from the result cache.", (double)atomic_load(&metrics->cache[1]));
-    single(out, "cache_misses_total", "counter", "Answers not in it.", (double)atomic_load(&metrics->cache[0]));
-    single(out, "cache_entries", "gauge", "Answers in it.", (double)state.entries);
-    single(out, "cache_bytes", "gauge", "Their size.", (double)state.bytes);
-}
-
-static void put_process(FILE *out, struct metrics *metrics)
+void metrics_put_process(FILE *out, struct metrics *metrics)
 {
     char text[128] = "";
     long pages = 0;
@@ -340,7 +260,7 @@ static void put_process(FILE *out, struct metrics *metrics)
 
     if (metrics->statm >= 0 && pread(metrics->statm, text, sizeof text - 1, 0) > 0)
         (void)sscanf(text, "%*d %ld", &pages);
-    single(out, "resident_bytes", "gauge", "Resident memory.", (double)pages * (double)sysconf(_SC_PAGESIZE));
+    metrics_single(out, "resident_bytes", "gauge", "Resident memory.", (double)pages * (double)sysconf(_SC_PAGESIZE));
     if (metrics->fds != NULL) {
         (void)pthread_mutex_lock(&metrics->lock);
         rewinddir(metrics->fds);
@@ -348,36 +268,23 @@ static void put_process(FILE *out, struct metrics *metrics)
             fds++;
         (void)pthread_mutex_unlock(&metrics->lock);
     }
-    single(out, "open_fds", "gauge", "Open file descriptors.", fds > 2 ? fds - 2 : 0);
-    single(out, "uptime_seconds", "gauge", "Since the start.", (view_clock_ms() - metrics->started_ms) / 1000);
+    metrics_single(out, "open_fds", "gauge", "Open file descriptors.", fds > 2 ? fds - 2 : 0);
+    metrics_single(out, "uptime_seconds", "gauge", "Since the start.", (clock_ms() - metrics->started_ms) / 1000);
 }
 
-char *metrics_text(struct metrics *metrics, struct server_context *server, size_t *size)
+void metrics_put_requests(FILE *out, struct metrics *metrics)
 {
-    char *text = NULL;
-    FILE *out = open_memstream(&text, size);
-
-    if (out == NULL)
-        return NULL;
-    head(out, "build_info", "gauge", "Version of the program.");
-    (void)fprintf(out, "infomask_build_info{version=\"%s\"} 1\n", INFOMASK_VERSION);
-    single(out, "ready", "gauge", "1 while requests are taken.", atomic_load(&server->not_ready) == NULL);
     put_requests(out, metrics);
     put_rejections(out, metrics);
     put_histograms(out, metrics);
-    put_queue(out, server);
-    put_traffic(out, server);
-    single(out, "connections", "gauge", "Open connections.", atomic_load(&metrics->connections));
-    single(out, "in_flight", "gauge", "Requests being read, computed or answered.", atomic_load(&metrics->in_flight));
-    single(out, "images_total", "counter", "Images that were looked at.", (double)atomic_load(&metrics->images));
-    single(out, "received_bytes_total", "counter", "Bytes of bodies.", (double)atomic_load(&metrics->bytes_in));
-    single(out, "sent_bytes_total", "counter", "Bytes of answers.", (double)atomic_load(&metrics->bytes_out));
-    put_jobs(out, server);
-    put_cache(out, metrics, server);
-    put_process(out, metrics);
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+}
+
+void metrics_put_totals(FILE *out, struct metrics *metrics)
+{
+    metrics_single(out, "connections", "gauge", "Open connections.", atomic_load(&metrics->connections));
+    metrics_single(out, "in_flight", "gauge", "Requests being read, computed or answered.",
+                   atomic_load(&metrics->in_flight));
+    metrics_single(out, "images_total", "counter", "Images that were looked at.", (double)atomic_load(&metrics->images));
+    metrics_single(out, "received_bytes_total", "counter", "Bytes of bodies.", (double)atomic_load(&metrics->bytes_in));
+    metrics_single(out, "sent_bytes_total", "counter", "Bytes of answers.", (double)atomic_load(&metrics->bytes_out));
 }

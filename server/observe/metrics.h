@@ -1,4 +1,4 @@
-/* Counters and histograms, and their text in Prometheus' exposition format 0.0.4.
+/* Counters and histograms of requests, and their text in Prometheus' exposition format 0.0.4.
  *
  * Every label comes from a closed set (routes, statuses that the service sends, codes, phases, models), so that no
  * client can make series.  Counting is lock-free.  Thread rule: any thread.
@@ -7,12 +7,13 @@
 #define SERVER_OBSERVE_METRICS_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/base/status.h"
+#include "server/call/reply.h"
 #include "server/call/request.h"
 
 struct metrics;
-struct server_context;
 
 /* X(NAME, word): connections that were refused or cut. */
 #define METRICS_CUTS(X)                         \
@@ -37,14 +38,19 @@ void metrics_free(struct metrics *metrics);
 /* One finished request; request->route NULL: no route.  total_ms from the first byte to the last. */
 void metrics_request(struct metrics *metrics, const struct request *request, const struct reply *reply,
                      uint64_t bytes_in, uint64_t bytes_out, double total_ms);
-/* A finished job (server/queue/jobs.h): its work; its request was counted when it was accepted. */
+/* A finished job (server/jobs/jobs.h): its work; its request was counted when it was accepted. */
 void metrics_job(struct metrics *metrics, const struct reply *reply);
 void metrics_cut(struct metrics *metrics, enum metrics_cut cut);
 void metrics_connections(struct metrics *metrics, int change); /* +1, -1 */
 void metrics_in_flight(struct metrics *metrics, int change);
-void metrics_cache(struct metrics *metrics, bool hit);
 
-/* The page; malloc'ed, NULL without memory. */
-char *metrics_text(struct metrics *metrics, struct server_context *server, size_t *size);
+/* ---- Text: what the page of /metrics (server/handlers/metrics_page.c) is put together from ------------------------- */
+
+void metrics_head(FILE *out, const char *name, const char *type, const char *help);
+void metrics_single(FILE *out, const char *name, const char *type, const char *help, double value);
+
+void metrics_put_requests(FILE *out, struct metrics *metrics); /* by route; problems; cuts; phases and nats */
+void metrics_put_totals(FILE *out, struct metrics *metrics);   /* connections, images, bytes */
+void metrics_put_process(FILE *out, struct metrics *metrics);  /* memory, descriptors, uptime */
 
 #endif

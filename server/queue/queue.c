@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "app/view/views.h"
+#include "core/base/clock.h"
 
 /* One pool task a waiting task says only "take one": which task it will be is decided when a thread is free. */
 struct token {
@@ -75,7 +76,7 @@ static void end_slot(struct queue *queue, int slot, bool ran)
     double took;
 
     (void)pthread_mutex_lock(&queue->lock);
-    took = view_clock_ms() - queue->started[slot];
+    took = clock_ms() - queue->started[slot];
     queue->started[slot] = 0;
     queue->running--;
     queue->done += ran;
@@ -96,7 +97,7 @@ static void drop(struct queue *queue, struct queue_task *task, enum queue_drop w
 static void run_one(struct pool_task *pooled)
 {
     struct queue *queue = ((struct token *)pooled)->queue;
-    double now = view_clock_ms();
+    double now = clock_ms();
     struct queue_task *task;
     bool ran = false;
     int slot = 0;
@@ -130,7 +131,7 @@ bool queue_submit(struct queue *queue, struct queue_task *task)
         return false;
     *token = (struct token){.task.run = run_one, .queue = queue};
     task->next = NULL;
-    task->submitted_ms = view_clock_ms();
+    task->submitted_ms = clock_ms();
     (void)pthread_mutex_lock(&queue->lock);
     room = queue->waiting < queue->capacity;
     if (room) {
@@ -156,7 +157,7 @@ bool queue_overloaded(struct queue *queue, double deadline_ms, int *retry_after)
     (void)pthread_mutex_lock(&queue->lock);
     wait = queue->mean_ms * queue->waiting / pool_threads(queue->pool);
     full = queue->waiting >= queue->capacity;
-    full = full || (queue->waiting > 0 && view_clock_ms() + wait > deadline_ms);
+    full = full || (queue->waiting > 0 && clock_ms() + wait > deadline_ms);
     (void)pthread_mutex_unlock(&queue->lock);
     *retry_after = (int)fmin(60, fmax(1, ceil(wait / 1000)));
     return full;
@@ -164,7 +165,7 @@ bool queue_overloaded(struct queue *queue, double deadline_ms, int *retry_after)
 
 void queue_expire(struct queue *queue)
 {
-    double now = view_clock_ms();
+    double now = clock_ms();
     struct queue_task *late = NULL, **place, *task;
 
     (void)pthread_mutex_lock(&queue->lock);
@@ -194,7 +195,7 @@ void queue_expire(struct queue *queue)
 
 void queue_state(struct queue *queue, struct queue_state *state)
 {
-    double now = view_clock_ms(), oldest = now, due = now;
+    double now = clock_ms(), oldest = now, due = now;
 
     (void)pthread_mutex_lock(&queue->lock);
     for (int i = 0; i < POOL_MAX_THREADS; i++) {

@@ -23,7 +23,7 @@ struct queue_task {
     void (*run)(struct queue_task *task);
     void (*drop)(struct queue_task *task, enum queue_drop why);
     bool (*gone)(struct queue_task *task); /* NULL: nobody leaves */
-    double deadline_ms;                   /* of view_clock_ms() */
+    double deadline_ms;                   /* of clock_ms() */
     double submitted_ms, queue_ms;        /* set by the queue: when it came in; how long it waited */
     struct queue_task *next;              /* the queue's */
 };

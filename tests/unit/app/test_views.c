@@ -4,6 +4,7 @@
 
 #include "scratch.h"
 #include "app/view/views.h"
+#include "core/base/clock.h"
 
 struct fixture {
     char *folder;
@@ -42,7 +43,7 @@ static const struct infomask_photo_info photo = {.format = "png", .width = 4, .h
 static struct view_head head_of(const struct fixture *fixture, enum view_units units)
 {
     return (struct view_head){.request_id = "id", .model = fixture->model, .image = &photo, .units = units,
-                              .prior = "train", .started_ms = view_clock_ms()};
+                              .prior = "train", .started_ms = clock_ms()};
 }
 
 /* p falls by halves over ten classes, class 9 first; information and noise are made up */

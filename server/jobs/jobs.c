@@ -1,4 +1,4 @@
-#include "server/queue/jobs.h"
+#include "server/jobs/jobs.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/base/clock.h"
 #include "server/call/call.h"
 #include "server/observe/log.h"
 #include "server/observe/metrics.h"
@@ -159,7 +160,7 @@ static void log_job(const struct entry *entry)
         LOG_FIELD_TEXT("code", reply->code),
         LOG_FIELD_TEXT("model", reply->model[0] != '\0' ? reply->model : NULL),
         LOG_FIELD_INTEGER("bytes_out", reply->size),
-        LOG_FIELD_NUMBER("total_ms", view_clock_ms() - entry->made_ms),
+        LOG_FIELD_NUMBER("total_ms", clock_ms() - entry->made_ms),
         LOG_FIELD_NUMBER("queue_ms", reply->queue_ms),
         LOG_FIELD_NUMBER("network_ms", reply->timing.network > 0 ? reply->timing.network : NAN),
         LOG_FIELD_NUMBER("pmi", reply->pmi),
@@ -181,7 +182,7 @@ static void finish(struct entry *entry)
     metrics_job(jobs->server->metrics, &call->reply);
     (void)pthread_mutex_lock(&jobs->lock);
     entry->state = call->reply.status < 400 ? JOB_DONE : JOB_FAILED;
-    entry->ended_ms = view_clock_ms();
+    entry->ended_ms = clock_ms();
     set_bytes(entry, call->reply.size, is_listed(entry));
     dead = release(entry);
     (void)pthread_mutex_unlock(&jobs->lock);
@@ -334,7 +335,7 @@ static double progress(const struct entry *entry)
 
 static void fill_view(const struct entry *entry, struct job_view *view)
 {
-    double now = view_clock_ms();
+    double now = clock_ms();
 
     *view = (struct job_view){.state = entry->state,
                                 .route = entry->call->request.route,
@@ -424,7 +425,7 @@ bool jobs_forget(struct jobs *jobs, const struct request *request, const char *i
 
 void jobs_expire(struct jobs *jobs)
 {
-    double end = view_clock_ms() - 1000 * jobs->server->config->async_keep;
+    double end = clock_ms() - 1000 * jobs->server->config->async_keep;
     struct entry *dead = NULL;
 
     (void)pthread_mutex_lock(&jobs->lock);

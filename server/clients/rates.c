@@ -1,4 +1,4 @@
-#include "server/call/rates.h"
+#include "server/clients/rates.h"
 
 #include <math.h>
 #include <pthread.h>

@@ -5,8 +5,8 @@
  * nowhere; they should be random and long (openssl rand -hex 32), which is why a plain hash is enough.  Every comparison
  * looks at the whole table and at every byte.  Thread rule: any thread; keys_read swaps the table under the readers.
  */
-#ifndef SERVER_CALL_KEYS_H
-#define SERVER_CALL_KEYS_H
+#ifndef SERVER_CLIENTS_KEYS_H
+#define SERVER_CLIENTS_KEYS_H
 
 #include <stdbool.h>
 

@@ -4,8 +4,8 @@
  * that was seen longest ago gives way: an attacker with many addresses can make the limit forget, not the memory grow.
  * Thread rule: any thread.
  */
-#ifndef SERVER_CALL_RATES_H
-#define SERVER_CALL_RATES_H
+#ifndef SERVER_CLIENTS_RATES_H
+#define SERVER_CLIENTS_RATES_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
  * finished jobs whose reply was fetched give way, oldest first, and else the request is refused.  A job is visible to
  * the key that made it; where there are no keys, to whoever knows its name (128 random bits).  Thread rule: any thread.
  */
-#ifndef SERVER_QUEUE_JOBS_H
-#define SERVER_QUEUE_JOBS_H
+#ifndef SERVER_JOBS_JOBS_H
+#define SERVER_JOBS_JOBS_H
 
 #include "server/call/routes.h"
 

@@ -1,4 +1,4 @@
-#include "server/call/keys.h"
+#include "server/clients/keys.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -75,6 +75,16 @@ enum infomask_precision { INFOMASK_F32, INFOMASK_BF16, INFOMASK_INT8, INFOMASK_A
 enum infomask_color { INFOMASK_RGB, INFOMASK_BGR, INFOMASK_GRAY };
 enum infomask_fit { INFOMASK_CROP, INFOMASK_SQUASH };
 
+enum infomask_threshold_rule {
+    INFOMASK_THRESHOLD_AUTO,
+    INFOMASK_THRESHOLD_OTSU,
+    INFOMASK_THRESHOLD_MAX,   /* value: share of the maximum, of the saliency */
+    INFOMASK_THRESHOLD_NATS,  /* value: nats per cell */
+    INFOMASK_THRESHOLD_SHARE, /* value: share of the positive information */
+    INFOMASK_THRESHOLD_WINDOW, /* window PMI > 0 */
+    INFOMASK_THRESHOLD_GIVEN   /* only in results: the mask was the caller's */
+};
+
 /* The plain values of a model folder's model.json (api.md section 4).  Strings and arrays are copied. */
 struct infomask_model_spec {
     const char *path;   /* the ONNX file */
@@ -103,7 +113,8 @@ struct infomask_model_spec {
     size_t arena_limit;        /* bytes per session; 0: 256 MiB */
 
     /* The folder's own mask settings; 0 or NULL: the built-in ones. */
-    const char *mask_threshold; /* as the parameter `threshold` */
+    enum infomask_threshold_rule mask_threshold;
+    double mask_threshold_value; /* in nats where the rule is of nats */
     int mask_resolution;        /* side of the square with the pass's area; -1: native, if memory allows */
     double mask_min_evidence; /* nats; NAN or 0: 0.29 log K */
     int mask_window;          /* cells of the window PMI: 0: 5 */

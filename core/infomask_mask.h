@@ -23,15 +23,6 @@ enum infomask_method {
     INFOMASK_OCCLUSION
 };
 enum infomask_quality { INFOMASK_STANDARD, INFOMASK_MIDDLE, INFOMASK_FAST };
-enum infomask_threshold_rule {
-    INFOMASK_THRESHOLD_AUTO,
-    INFOMASK_THRESHOLD_OTSU,
-    INFOMASK_THRESHOLD_MAX,   /* value: share of the maximum, of the saliency */
-    INFOMASK_THRESHOLD_NATS,  /* value: nats per cell */
-    INFOMASK_THRESHOLD_SHARE, /* value: share of the positive information */
-    INFOMASK_THRESHOLD_WINDOW, /* window PMI > 0 */
-    INFOMASK_THRESHOLD_GIVEN   /* only in results: the mask was the caller's */
-};
 
 struct infomask_mask_options {
     const int *targets; /* class indices; NULL with count 0: the best class of the classification */

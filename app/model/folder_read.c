@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "app/settings/files.h"
+#include "app/settings/params.h"
 
 #define MOST_JSON (1 << 20)
 #define MOST_TEXT (64 << 20)
@@ -384,12 +385,21 @@ static void read_meaning(struct reader *reader, struct infomask_model_spec *spec
     spec->dropout = (float)dropout;
 }
 
+static void read_threshold(struct reader *mask, struct infomask_model_spec *spec)
+{
+    const char *text = NULL;
+
+    read_string(mask, "threshold", &text);
+    if (text != NULL && !param_threshold(text, &spec->mask_threshold, &spec->mask_threshold_value))
+        reader_fails(mask, "threshold", "must be auto, otsu, window, max:V, share:V, nats:V or bits:V, not \"%.40s\"", text);
+}
+
 static void read_mask(struct reader *reader, struct infomask_model_spec *spec, const char *name, model_warn *warn,
                       void *context)
 {
     struct reader mask = read_object(reader, "mask", "mask.");
 
-    read_string(&mask, "threshold", &spec->mask_threshold);
+    read_threshold(&mask, spec);
     if (json_string(member(&mask, "resolution")) != NULL && strcmp(json_string(member(&mask, "resolution")), "native") == 0)
         spec->mask_resolution = -1;
     else

@@ -182,25 +182,6 @@ static enum infomask_status check_resolution(const struct mask_plan *plan, struc
 
 /* ---- Rules -------------------------------------------------------------------------------------------------------- */
 
-/* A model folder's rule, written as the parameter is. */
-static void folder_rule(const char *text, struct mask_plan *plan)
-{
-    static const struct {
-        const char *name;
-        enum infomask_threshold_rule rule;
-    } rules[] = {{"otsu", INFOMASK_THRESHOLD_OTSU},   {"max:", INFOMASK_THRESHOLD_MAX},
-                 {"nats:", INFOMASK_THRESHOLD_NATS},  {"share:", INFOMASK_THRESHOLD_SHARE},
-                 {"window", INFOMASK_THRESHOLD_WINDOW}};
-
-    for (size_t i = 0; text != NULL && i < sizeof rules / sizeof *rules; i++) {
-        size_t length = strlen(rules[i].name);
-        if (strncmp(text, rules[i].name, length) == 0) {
-            plan->rule = rules[i].rule;
-            plan->rule_value = strtod(text + length, NULL);
-        }
-    }
-}
-
 static enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_error *err)
 {
     const struct infomask_mask_options *options = plan->options;
@@ -214,7 +195,8 @@ static enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_e
         plan->rule = options->threshold;
         plan->rule_value = options->threshold_value;
     } else {
-        folder_rule(model->spec.mask_threshold, plan);
+        plan->rule = model->spec.mask_threshold;
+        plan->rule_value = model->spec.mask_threshold_value;
     }
     if (plan->rule == INFOMASK_THRESHOLD_WINDOW && (!model->info.class_map || options->method == INFOMASK_OCCLUSION))
         return error_set(err, INFOMASK_NO_CLASS_MAP, "threshold=window needs the class map of a pooled linear head");

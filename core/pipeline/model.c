@@ -196,28 +196,21 @@ static void set_info(struct infomask_model *model)
     info->prior_entropy = info_entropy(model->log_prior, net->outputs);
 }
 
-/* The plain values stay; what points into the caller's memory is dropped, or copied where it is needed later. */
-static enum infomask_status copy_spec(struct infomask_model *model, const struct infomask_model_spec *spec,
-                                      struct infomask_error *err)
+/* The plain values stay; what points into the caller's memory is dropped. */
+static void copy_spec(struct infomask_model *model, const struct infomask_model_spec *spec)
 {
     static const enum image_color colors[] = {
         [INFOMASK_RGB] = IMAGE_RGB, [INFOMASK_BGR] = IMAGE_BGR, [INFOMASK_GRAY] = IMAGE_GRAY};
     struct infomask_model_spec *own = &model->spec;
 
     *own = *spec;
-    own->path = own->output = own->resize = own->isa = own->mask_threshold = own->int8_path = NULL;
+    own->path = own->output = own->resize = own->isa = own->int8_path = NULL;
     own->prior = own->logit_prior = NULL;
-    if (spec->mask_threshold != NULL) {
-        own->mask_threshold = strdup(spec->mask_threshold);
-        if (own->mask_threshold == NULL)
-            return error_set(err, INFOMASK_MEMORY, "no memory for the model");
-    }
     model->probabilities = spec->probabilities || model->network->softmax_output;
     model->temperature = spec->temperature > 0 ? spec->temperature : 1;
     model->normalise.color = colors[spec->color];
     memcpy(model->normalise.mean, spec->mean, sizeof spec->mean);
     memcpy(model->normalise.std, spec->std, sizeof spec->std);
-    return INFOMASK_OK;
 }
 
 static enum infomask_status load(const struct infomask_model_spec *spec, const struct quant *int8,
@@ -235,10 +228,10 @@ static enum infomask_status load(const struct infomask_model_spec *spec, const s
         status = load_network(model, spec, int8, err);
     if (status == INFOMASK_OK)
         status = check_network(model->network, spec, err);
-    if (status == INFOMASK_OK)
-        status = copy_spec(model, spec, err);
-    if (status == INFOMASK_OK)
+    if (status == INFOMASK_OK) {
+        copy_spec(model, spec);
         status = set_priors(model, spec, err);
+    }
     if (status == INFOMASK_OK)
         status = set_head(model, err);
     if (status != INFOMASK_OK) {
@@ -274,7 +267,6 @@ void infomask_model_free(struct infomask_model *model)
     free(model->log_logit_prior);
     free(model->head_mean);
     kernel_weights_fini(&model->head);
-    free((void *)(uintptr_t)model->spec.mask_threshold);
     free(model);
 }
 

@@ -199,7 +199,8 @@ static void a_whole_document_is_read(void **state)
     assert_true(fabs(folder.spec.prior[1] - 0.5) < 1e-15 && fabs(folder.spec.logit_prior[0] - 1.0 / 3) < 1e-15);
     assert_true(fabs(folder.spec.temperature - 2) <= 0 && fabs(folder.spec.label_smoothing - 0.1) <= 0);
     assert_string_equal(folder.spec.output, "y");
-    assert_string_equal(folder.spec.mask_threshold, "nats:1.0");
+    assert_int_equal(folder.spec.mask_threshold, INFOMASK_THRESHOLD_NATS);
+    assert_true(folder.spec.mask_threshold_value == 1);
     assert_int_equal(folder.spec.mask_window, 3);
     assert_int_equal(heard.count, 2); /* input.gamma and mine */
     assert_string_equal(heard.last, "model m-1: model.json: unknown key \"mine\" is kept and not used");
@@ -256,6 +257,8 @@ static void bad_documents_are_refused_by_key(void **state)
         {"{\"name\":\"m\",\"labels\":\"labels.txt\",\"logit_prior\":true}", "\"logit_prior\" must be \"uniform\""},
         {"{\"name\":\"m\",\"objective\":\"hinge\"}", "\"objective\" must be one of softmax|pc-softmax"},
         {"{\"name\":\"m\",\"dropout\":1}", "\"dropout\" must be 0 to 0.99, not 1"},
+        {"{\"name\":\"m\",\"mask\":{\"threshold\":\"otzu\"}}", "\"mask.threshold\" must be auto, otsu,"},
+        {"{\"name\":\"m\",\"mask\":{\"threshold\":\"max:2\"}}", "\"mask.threshold\" must be"},
         {"{\"name\":\"m\",\"mask\":{\"window\":\"5\"}}", "\"mask.window\" must be an integer"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

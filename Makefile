@@ -142,8 +142,9 @@ unit: $(unit_tests) ## build and run the unit tests only
 	$(Q)for t in $(unit_tests); do echo "== $$t"; $(EMULATOR) $$t || exit 1; done
 
 .PHONY: includes
-includes: ## check who includes whom (the layers of the code)
+includes: ## check who includes whom (the layers of the code), and for functions without callers
 	$(Q)$(PYTHON) tests/check_includes.py
+	$(Q)$(PYTHON) tests/check_callers.py
 
 .PHONY: clean
 clean: ## remove the build folder

@@ -100,7 +100,7 @@ static void cut_plain_product(const struct engine_model *model, struct plan *pla
 
     cut_product(model, layer, s, rows, model->kernels->gemm_tile[layer->type]);
     s->scratch = model->kernels->gemm_scratch(&g) * sizeof(float);
-    if (!narrows(model, plan, s))
+    if (!narrows(model, plan, s) && !layer->jumps)
         return;
     if (s->by_panels || s->tail)
         stage(model, plan, s, (size_t)s->rows * (size_t)s->c);

@@ -22,9 +22,15 @@ static bool leads_to_next(const struct plan *plan, int step)
            y->root == s->y && shape_is_map(&y->shape);
 }
 
-static bool is_product(const struct layer *layer) { return layer->way == WAY_PRODUCT && layer->groups == 1; }
+static bool is_product(const struct layer *layer)
+{
+    return layer->way == WAY_PRODUCT && layer->groups == 1 && !layer->jumps;
+}
 
-static bool is_expansion(const struct layer *layer) { return is_product(layer) || layer->way == WAY_SEGMENTS; }
+static bool is_expansion(const struct layer *layer)
+{
+    return is_product(layer) || (layer->way == WAY_SEGMENTS && layer->groups == 1);
+}
 
 /* Window 0 holds what the depthwise convolution reads, window 1 what it makes. */
 static void join(const struct engine_model *model, struct plan *plan, int leader, int members)

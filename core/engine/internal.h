@@ -37,7 +37,7 @@ enum infomask_status shapes_infer(const struct engine_model *model, int h, int w
 
 enum layer_way {
     WAY_OTHER,     /* no weights of a matrix product */
-    WAY_PRODUCT,   /* one product over the pixels as they lie: 1x1 convolutions, LINEAR */
+    WAY_PRODUCT,   /* one product over the pixels as they lie, or every so many of them: 1x1 convolutions, LINEAR */
     WAY_SEGMENTS,  /* a product a row of output over padded rows (of one group), each kernel row one segment */
     WAY_GATHER,    /* the windows copied side by side, then a product: dilations, tables without segments */
     WAY_WINOGRAD,  /* tiles transformed, products, tiles transformed back: dense 3x3 of stride 1 (winograd.c) */
@@ -48,6 +48,7 @@ struct layer {
     enum layer_way way;
     enum kernel_type type;          /* of the products' weights, and of what they multiply */
     int groups;                     /* of the products */
+    bool jumps;                     /* WAY_PRODUCT: over pixels; those that count are copied side by side first */
     struct kernel_weights *weights; /* [packs] */
     int packs;                      /* groups, or elements of a transformed tile */
     int tile;                       /* WAY_WINOGRAD: its m */

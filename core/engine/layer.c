@@ -136,7 +136,7 @@ static enum infomask_status pack_groups(struct layer *layer, const struct engine
 
 static bool unpadded_unit(const struct graph_window *w)
 {
-    return w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1 && w->auto_pad == 0 &&
+    return w->kernel_h == 1 && w->kernel_w == 1 && w->auto_pad == 0 &&
            (w->pad_top | w->pad_left | w->pad_bottom | w->pad_right) == 0;
 }
 
@@ -185,7 +185,9 @@ static enum infomask_status pack_ordered(struct layer *layer, const struct engin
 
 static enum layer_way way_of(const struct engine_model *model, const struct graph_window *window)
 {
-    if (unpadded_unit(window))
+    bool jumps = window->stride_h != 1 || window->stride_w != 1;
+
+    if (unpadded_unit(window) && (!jumps || (window->groups == 1 && model->kernels->gemm_segments)))
         return WAY_PRODUCT;
     return window->dilation_w == 1 && model->kernels->gemm_segments ? WAY_SEGMENTS : WAY_GATHER;
 }
@@ -205,6 +207,7 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
         return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
     layer->groups = window->groups;
     layer->way = way_of(model, window);
+    layer->jumps = layer->way == WAY_PRODUCT && (window->stride_h != 1 || window->stride_w != 1);
     layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
     if (layer->type == KERNEL_U8)
         return pack_int8(layer, model, node, layer->way == WAY_SEGMENTS ? window->kernel_h : 1, err);

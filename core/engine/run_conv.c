@@ -33,6 +33,25 @@ static void narrow(const struct task *task, const void *from, void *to, size_t e
         task->run->model->kernels->to_u8(from, to, elements, layer_of(task)->x_scale, layer_of(task)->x_zero);
 }
 
+/* What rows [row, row + rows) of a product read: the pixels as they lie, or each output's own. */
+static void take_rows(const struct task *task, int item, int row, int rows, void *to)
+{
+    const struct step *s = task->step;
+    const struct graph_window *w = window_of(task);
+    enum kernel_type type = type_of(task, s->x);
+    const void *x = task_value(task, s->x, item);
+    size_t c = (size_t)s->c, size = c * kernel_type_bytes(layer_of(task)->type);
+
+    if (!layer_of(task)->jumps) {
+        narrow(task, offset(x, type, (size_t)row * c), to, (size_t)rows * c);
+        return;
+    }
+    for (int i = row; i < row + rows; i++, to = (char *)to + size) {
+        int pixel = i / s->out_w * w->stride_h * s->w + i % s->out_w * w->stride_w;
+        narrow(task, offset(x, type, (size_t)pixel * c), to, c);
+    }
+}
+
 /* Input rows under `lines` rows of output from `line` on, with zeros where they lie outside the map. */
 static void pad_rows(const struct task *task, int line, int lines, void *rows)
 {
@@ -100,16 +119,14 @@ static void pad_group(const struct task *task, int line, int lines, size_t c0, s
 static void stage(const struct task *task)
 {
     const struct step *s = task->step;
-    const struct value *x = &task->run->plan->values[s->x];
-    int items = s->tail && x->region != REGION_OUTER ? task->run->plan->n : 1;
+    int items = s->tail && task->run->plan->values[s->x].region != REGION_OUTER ? task->run->plan->n : 1;
 
     if (layer_of(task)->way == WAY_SEGMENTS) {
         pad_rows(task, 0, s->out_h, task_value(task, s->staged, task->item));
         return;
     }
     for (int i = 0; i < items; i++)
-        narrow(task, task_value(task, s->x, task->item + i), task_value(task, s->staged, task->item + i),
-               x->elements);
+        take_rows(task, task->item + i, 0, s->rows, task_value(task, s->staged, task->item + i));
 }
 
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
@@ -148,18 +165,16 @@ static void product_groups(const struct task *task, struct kernel_gemm g, size_t
     }
 }
 
-/* Rows [0, g.m) of A, which are of another type than the weights: some at a time. */
-static void product_narrowed(const struct task *task, struct kernel_gemm g, int worker)
+/* g.m rows from `first` on, which are of another type than the weights or apart: some at a time. */
+static void product_narrowed(const struct task *task, struct kernel_gemm g, int first, int worker)
 {
     const struct step *s = task->step;
     int rows = g.m;
-    const void *a = g.a;
 
     g.a = scratch_of(task, worker);
     for (int row = 0; row < rows; row += g.m) {
         g.m = rows - row < s->lines ? rows - row : s->lines;
-        narrow(task, offset(a, type_of(task, s->x), (size_t)row * (size_t)s->c), scratch_of(task, worker),
-               (size_t)g.m * (size_t)s->c);
+        take_rows(task, task->item, first + row, g.m, scratch_of(task, worker));
         task->run->model->kernels->gemm(&g);
         g.residual = offset(g.residual, g.out, (size_t)(g.m * g.residual_row));
         g.c = (char *)g.c + (size_t)(g.m * g.c_row) * kernel_type_bytes(g.out);
@@ -212,10 +227,10 @@ static void product_chunk(void *context, int chunk, int worker)
         g.ahead = layer->ahead + from;
         g.ahead_bytes = layer->ahead_bytes * (size_t)(chunk + 1) / (size_t)s->cut.chunks - from;
     }
-    if (type_of(task, x) == layer->type)
+    if (type_of(task, x) == layer->type && (!layer->jumps || x == s->staged))
         product_groups(task, g, (size_t)s->c / (size_t)layer->groups);
     else
-        product_narrowed(task, g, worker);
+        product_narrowed(task, g, row, worker);
 }
 
 static void product_lines(const struct task *task, int first, int last, int worker)

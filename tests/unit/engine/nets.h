@@ -228,6 +228,7 @@ static struct net grouped_net(void)
 
     conv(&net, (struct conv){.c = 3, .m = 32, .k = 3, .pad = 1, .activation = GRAPH_CLAMP});
     conv(&net, (struct conv){.c = 32, .m = 32, .k = 3, .pad = 1, .groups = 8, .activation = GRAPH_SILU});
+    conv(&net, (struct conv){.c = 32, .m = 32, .k = 3, .pad = 1, .groups = 32});
     conv(&net, (struct conv){.c = 32, .m = 48, .k = 3, .pad = 1, .groups = 16, .stride = 2});
     before = net.last;
     conv(&net, (struct conv){.c = 48, .m = 48, .k = 5, .pad = 2, .groups = 8, .residual = before,
@@ -238,6 +239,8 @@ static struct net grouped_net(void)
     n->window.dilation_h = 2;
     n->window.pad_top = n->window.pad_bottom = 2;
     conv(&net, (struct conv){.c = 72, .m = 36, .k = 3, .pad = 2, .dilation = 2, .groups = 12});
+    conv(&net, (struct conv){.c = 36, .m = 100, .k = 1, .stride = 2, .activation = GRAPH_CLAMP});
+    conv(&net, (struct conv){.c = 100, .m = 36, .k = 1, .stride = 3});
     pooled_head(&net, 36, 6);
     return net;
 }

@@ -143,6 +143,9 @@ static void print_result(const struct quantizing *q)
         (void)printf(" (%zu files could not be read as photos)", r->left_out);
     (void)printf("\nagreement with f32 on %d crops of %zu %sphotos: %.2f %%", r->held_out, r->held_out_photos,
                  r->apart ? "other " : "the same ", 100 * r->agreement);
+    if (isfinite(r->clear_agreement))
+        (void)printf(" (%.2f %% of the %.0f %% whose two best classes are 0.1 nats apart)", 100 * r->clear_agreement,
+                     100 * r->clear);
     if (isfinite(r->sure_agreement))
         (void)printf(" (%.2f %% of the %.0f %% whose best class has p >= 0.5)", 100 * r->sure_agreement, 100 * r->sure);
     (void)printf("\nerror of log p over the 5 best classes: %.4f nats\n", r->log_probability_error);

@@ -206,6 +206,7 @@ struct infomask_quantized {
     bool apart;                   /* the photos measured on were not calibrated on: there are at least 8 */
     double agreement;             /* share of crops with the best class of float32 */
     double log_probability_error; /* nats, root mean square over float32's 5 best classes */
+    double clear, clear_agreement; /* share of crops whose two best classes are 0.1 nats apart, and theirs (else NAN) */
     double sure, sure_agreement;  /* share of crops whose best class has half of the probability, and theirs (else NAN) */
 };
 

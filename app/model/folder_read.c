@@ -410,11 +410,14 @@ static void read_mask(struct reader *reader, struct infomask_model_spec *spec, c
     reader->status = mask.status;
 }
 
+/* What `auto` asks of a precision: the best class of f32 where that is no matter of rounding, and log p near f32's. */
 #define AUTO_AGREEMENT 0.99
+#define AUTO_ERROR 0.1 /* nats */
 
-/* What the folder records of a precision: its share of photos with the best class of f32, and its file if it has one. */
+/* What the folder records of a precision: its share of photos with the best class of f32, of those (if it was recorded)
+ * whose two best classes are 0.1 nats apart, the error of log p, and its file if it has one. */
 struct precision_record {
-    double agreement;
+    double agreement, error;
     const char *file;
 };
 
@@ -422,20 +425,29 @@ static struct precision_record read_precision(struct reader *precisions, const c
 {
     struct reader object = read_object(precisions, name, prefix);
     struct precision_record record = {0};
+    double clear;
 
     read_number(&object, "agreement", 0, 1, &record.agreement);
+    if (json_number(member(&object, "clear_agreement"), &clear))
+        read_number(&object, "clear_agreement", 0, 1, &record.agreement);
+    read_number(&object, "log_probability_error", 0, 1e3, &record.error);
     read_string(&object, "file", &record.file);
     precisions->status = object.status;
     return record;
 }
 
+static bool auto_takes(const struct precision_record *record)
+{
+    return record->agreement >= AUTO_AGREEMENT && record->error <= AUTO_ERROR;
+}
+
 static enum infomask_precision choose_precision(const char *isa, const struct precision_record *bf16,
                                                 const struct precision_record *int8)
 {
-    if (int8->file != NULL && int8->agreement >= AUTO_AGREEMENT &&
+    if (int8->file != NULL && auto_takes(int8) &&
         infomask_precision_check(INFOMASK_INT8, isa, NULL) == INFOMASK_OK)
         return INFOMASK_INT8;
-    if (bf16->agreement >= AUTO_AGREEMENT && infomask_precision_check(INFOMASK_BF16, isa, NULL) == INFOMASK_OK)
+    if (auto_takes(bf16) && infomask_precision_check(INFOMASK_BF16, isa, NULL) == INFOMASK_OK)
         return INFOMASK_BF16;
     return INFOMASK_F32;
 }

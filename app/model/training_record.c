@@ -14,6 +14,8 @@ void model_record_put_int8(struct json_writer *writer, const char *file, const s
     json_put_uint(writer, "photos", q->held_out_photos);
     json_put_int(writer, "crops", q->held_out);
     json_put_bool(writer, "held_out", q->apart);
+    json_put_double(writer, "clear", q->clear);
+    json_put_double_or_null(writer, "clear_agreement", q->clear_agreement);
     json_put_double(writer, "sure", q->sure);
     json_put_double_or_null(writer, "sure_agreement", q->sure_agreement);
     json_object_open(writer, "calibration");

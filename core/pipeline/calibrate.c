@@ -242,8 +242,10 @@ static enum infomask_status make_weights(struct job *job, struct infomask_quanti
 
 /* ---- Measurement ------------------------------------------------------------------------------------------------- */
 
+#define CLEAR_NATS 0.1 /* between the two best classes: closer ones any rounding may exchange */
+
 struct tally { /* of a photo's crops */
-    int agree, sure, sure_agree;
+    int agree, clear, clear_agree, sure, sure_agree;
     double squares;
 };
 
@@ -283,15 +285,19 @@ static size_t best_of(const double *p, size_t n)
 static void compare(double *exact, const double *rounded, size_t classes, struct tally *tally)
 {
     size_t best = best_of(exact, classes), terms = classes < TOP ? classes : TOP;
-    bool agrees = best_of(rounded, classes) == best, sure = exact[best] >= log(0.5);
-    double squares = 0;
+    bool agrees = best_of(rounded, classes) == best, sure = exact[best] >= log(0.5), clear = true;
+    double squares = 0, first = exact[best];
 
     for (size_t i = 0; i < terms; i++) {
         size_t next = best_of(exact, classes);
+        if (i == 1)
+            clear = first - exact[next] >= CLEAR_NATS;
         squares += (rounded[next] - exact[next]) * (rounded[next] - exact[next]);
         exact[next] = -INFINITY;
     }
     tally->agree += agrees;
+    tally->clear += clear;
+    tally->clear_agree += clear && agrees;
     tally->sure += sure;
     tally->sure_agree += sure && agrees;
     tally->squares += squares / (double)terms;
@@ -338,12 +344,16 @@ static enum infomask_status measure(struct job *job, const struct quant *quant, 
     pool_for(job->pool, (int)job->share.count, measure_photo, job);
     for (size_t i = 0; i < job->share.count; i++) {
         all.agree += job->tallies[i].agree;
+        all.clear += job->tallies[i].clear;
+        all.clear_agree += job->tallies[i].clear_agree;
         all.sure += job->tallies[i].sure;
         all.sure_agree += job->tallies[i].sure_agree;
         all.squares += job->tallies[i].squares;
     }
     result->agreement = (double)all.agree / result->held_out;
     result->log_probability_error = sqrt(all.squares / result->held_out);
+    result->clear = (double)all.clear / result->held_out;
+    result->clear_agreement = all.clear > 0 ? (double)all.clear_agree / all.clear : (double)NAN;
     result->sure = (double)all.sure / result->held_out;
     result->sure_agreement = all.sure > 0 ? (double)all.sure_agree / all.sure : (double)NAN;
     return first_failure(job, err);

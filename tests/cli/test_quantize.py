@@ -53,8 +53,12 @@ def test_quantize(infomask, folder):
     assert exact["predictions"] != rounded["predictions"]
     shown = infomask("models", "--precision", "int8", folder / "digits")
     assert "int8" in shown.out
-    if record["agreement"] >= 0.99:
-        assert "int8" in infomask("models", "--precision", "auto", folder / "digits").out
+    assert 0 < record["clear"] <= 1 and record["clear_agreement"] >= record["agreement"] - 0.05
+    for agreement, clear, error, chosen in ((0.5, 0.99, 0.1, "int8"), (1, 0.98, 0.01, "f32"), (1, 1, 0.11, "f32"),
+                                            (0.99, None, 0.1, "int8"), (0.98, None, 0.01, "f32")):
+        record.update(agreement=agreement, clear_agreement=clear, log_probability_error=error)
+        (folder / "digits" / "model.json").write_text(json.dumps({**after, "precisions": {"int8": record}}))
+        assert chosen in infomask("models", "--precision", "auto", folder / "digits").out, (agreement, clear, error)
 
 
 def test_the_same_for_any_threads(infomask, folder):

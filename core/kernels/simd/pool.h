@@ -30,14 +30,14 @@ INLINE struct pool_window pool_window(const struct kernel_pool *p, int oy, int o
     return w;
 }
 
-INLINE vec pool_vector(const struct kernel_pool *p, const struct pool_window *w, bool maximum, int c, vmask mask)
+INLINE vec pool_vector(const struct kernel_pool *p, const struct pool_window *w, bool maximum, bool tail, int c, vmask mask)
 {
     vec value = maximum ? vec_set(-INFINITY) : vec_zero();
 
     for (int y = w->y0; y < w->y1; y++) {
         const float *x = p->x + ((ptrdiff_t)y * p->w + w->x0) * p->c + c;
         for (int i = w->x0; i < w->x1; i++, x += p->c) {
-            const vec in = vec_load_mask(x, mask);
+            const vec in = tail ? vec_load_mask(x, mask) : vec_load(x);
             value = maximum ? vec_max(in, value) : vec_add(value, in);
         }
     }
@@ -46,14 +46,17 @@ INLINE vec pool_vector(const struct kernel_pool *p, const struct pool_window *w,
 
 INLINE void pool_rows(const struct kernel_pool *p, bool maximum)
 {
+    const int whole = p->c / LANES * LANES;
+    const vmask rest = mask_first(p->c - whole);
+
     for (int oy = p->y0; oy < p->y1; oy++) {
         float *y = p->y + (ptrdiff_t)oy * p->out_w * p->c;
         for (int ox = 0; ox < p->out_w; ox++, y += p->c) {
             const struct pool_window w = pool_window(p, oy, ox);
-            for (int c = 0; c < p->c; c += LANES) {
-                const vmask mask = mask_first(at_most(p->c - c, LANES));
-                vec_store_mask(y + c, pool_vector(p, &w, maximum, c, mask), mask);
-            }
+            for (int c = 0; c < whole; c += LANES)
+                vec_store(y + c, pool_vector(p, &w, maximum, false, c, rest));
+            if (whole < p->c)
+                vec_store_mask(y + whole, pool_vector(p, &w, maximum, true, whole, rest), rest);
         }
     }
 }

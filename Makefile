@@ -32,7 +32,7 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(if $(DEBUG),-O0,$(if $(SAN),-O1,-O2)) -g -
 LDFLAGS_ALL = -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 # asked for once, and only when something is built: make help and make deps need no pkg-config
 package_cflags = $(eval package_cflags := $$(shell pkg-config --cflags $(packages)))$(package_cflags)
-package_libs = $(eval package_libs := $$(shell pkg-config --libs $(packages)) -lm)$(package_libs)
+package_libs = $(eval package_libs := $$(shell pkg-config --libs $(packages)) -lgnutls -lm)$(package_libs)
 
 # numeric code: vectorised by the compiler where a loop allows it; no fast-math, no contraction that differs by ISA
 # (nobody reads the floating-point flags or errno: without these two a clamp keeps a loop from being vectorised)

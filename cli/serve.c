@@ -51,7 +51,8 @@ static enum infomask_status open_state(const struct config *config, const char *
                                        struct server_parts *parts, struct infomask_error *fatal)
 {
     const struct estimates_options options = {config->state_limit,
-                                              config->logits_limit > 0 ? config->logits_limit : UINT64_MAX};
+                                              config->logits_limit > 0 ? config->logits_limit : UINT64_MAX,
+                                              strcmp(config->durability, "relaxed") == 0};
     char *path = folder != NULL ? file_join(folder, "estimates.db") : NULL;
     struct infomask_error err;
 

@@ -23,14 +23,25 @@ struct scan {
     size_t at, size;
     int depth, max_depth;
     size_t values, max_values;
+    const char *apart;      /* json_parse_apart's key; NULL: none, or its array was found */
+    size_t from, to;        /* that array's text */
+    bool counted, numeric;  /* every value counts; no value but numbers and arrays came */
     struct infomask_error *err;
 };
 
 static bool scan_value(struct scan *scan);
+static bool scan_apart(struct scan *scan);
 
 static bool scan_fails(struct scan *scan, const char *what)
 {
     (void)error_set(scan->err, INFOMASK_BAD_DATA, "not valid JSON: %s at byte %zu", what, scan->at);
+    return false;
+}
+
+static bool scan_exceeds(struct scan *scan, const char *what, size_t limit)
+{
+    (void)error_set(scan->err, INFOMASK_BAD_DATA, "the JSON has more than %zu %s, the most that is taken, at byte %zu", limit,
+                    what, scan->at);
     return false;
 }
 
@@ -197,13 +208,18 @@ static bool scan_number(struct scan *scan)
     return number_is_finite(scan, start);
 }
 
-static bool scan_member_name(struct scan *scan)
+/* *apart: it is the key whose numbers are left out of the tree, if they are nothing but numbers. */
+static bool scan_member_name(struct scan *scan, bool *apart)
 {
+    size_t start, length = scan->apart != NULL ? strlen(scan->apart) : 0;
+
     scan_space(scan);
+    start = scan->at + 1;
     if (scan_peek(scan) != '"')
         return scan_fails(scan, "a member without a quoted name");
     if (!scan_string(scan))
         return false;
+    *apart = length > 0 && scan->at == start + length + 1 && memcmp(scan->text + start, scan->apart, length) == 0;
     scan_space(scan);
     if (scan_peek(scan) != ':')
         return scan_fails(scan, "a member without ':'");
@@ -211,11 +227,34 @@ static bool scan_member_name(struct scan *scan)
     return true;
 }
 
+/* The value of such a member: its numbers are not counted, if it holds nothing else. */
+static bool scan_apart(struct scan *scan)
+{
+    size_t before = scan->values, start;
+    bool fine, numbers;
+
+    scan_space(scan);
+    start = scan->at;
+    scan->counted = scan_peek(scan) != '[';
+    scan->numeric = !scan->counted;
+    fine = scan_value(scan);
+    scan->counted = true;
+    numbers = fine && scan->numeric;
+    scan->numeric = false;
+    if (numbers) {
+        scan->values = before + 1;
+        scan->from = start;
+        scan->to = scan->at;
+        scan->apart = NULL;
+    }
+    return fine && (scan->values <= scan->max_values || scan_exceeds(scan, "values", scan->max_values));
+}
+
 /* at the opening bracket; close is the bracket that ends it */
 static bool scan_container(struct scan *scan, int close)
 {
     if (++scan->depth > scan->max_depth)
-        return scan_fails(scan, "nested too deeply");
+        return scan_exceeds(scan, "arrays and objects inside each other", (size_t)scan->max_depth);
     scan->at++;
     scan_space(scan);
     if (scan_peek(scan) == close) {
@@ -224,10 +263,11 @@ static bool scan_container(struct scan *scan, int close)
         return true;
     }
     for (;;) {
+        bool apart = false;
         int c;
-        if (close == '}' && !scan_member_name(scan))
+        if (close == '}' && !scan_member_name(scan, &apart))
             return false;
-        if (!scan_value(scan))
+        if (!(apart ? scan_apart(scan) : scan_value(scan)))
             return false;
         scan_space(scan);
         c = scan_peek(scan);
@@ -246,9 +286,10 @@ static bool scan_value(struct scan *scan)
     int c;
 
     scan_space(scan);
-    if (++scan->values > scan->max_values)
-        return scan_fails(scan, "too many values");
+    if (++scan->values > scan->max_values && scan->counted)
+        return scan_exceeds(scan, "values", scan->max_values);
     c = scan_peek(scan);
+    scan->numeric = scan->numeric && (c == '[' || c == '-' || (c >= '0' && c <= '9'));
     switch (c) {
     case '{':
         return scan_container(scan, '}');
@@ -328,21 +369,26 @@ static enum infomask_status check_tree(const cJSON *node, struct infomask_error 
     return status;
 }
 
-enum infomask_status json_parse(const char *text, size_t size, const struct json_limits *limits, struct json **root,
-                                struct infomask_error *err)
+/* The text with an empty array for what is apart. */
+static char *text_of_tree(const struct scan *scan, size_t *size)
 {
-    struct json_limits used = limits != NULL ? *limits : json_default_limits();
-    struct scan scan = {.text = (const unsigned char *)text,
-                        .size = size,
-                        .max_depth = used.max_depth < DEEPEST ? used.max_depth : DEEPEST,
-                        .max_values = used.max_values,
-                        .err = err};
-    enum infomask_status status;
-    cJSON *tree;
+    size_t rest = scan->size - scan->to;
+    char *text = malloc(scan->from + 2 + rest);
 
-    if (!scan_text(&scan))
-        return INFOMASK_BAD_DATA;
-    tree = cJSON_ParseWithLength(text, size);
+    if (text == NULL)
+        return NULL;
+    memcpy(text, scan->text, scan->from);
+    memcpy(text + scan->from, "[]", 2);
+    memcpy(text + scan->from + 2, scan->text + scan->to, rest);
+    *size = scan->from + 2 + rest;
+    return text;
+}
+
+static enum infomask_status parse_tree(const char *text, size_t size, struct json **root, struct infomask_error *err)
+{
+    cJSON *tree = cJSON_ParseWithLength(text, size);
+    enum infomask_status status;
+
     if (tree == NULL) /* the grammar was checked: nothing else is left */
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     status = check_tree(tree, err);
@@ -352,6 +398,99 @@ enum infomask_status json_parse(const char *text, size_t size, const struct json
     }
     *root = (struct json *)tree;
     return INFOMASK_OK;
+}
+
+enum infomask_status json_parse_apart(const char *text, size_t size, const struct json_limits *limits, const char *apart,
+                                      struct json **root, struct json_numbers *numbers, struct infomask_error *err)
+{
+    struct json_limits used = limits != NULL ? *limits : json_default_limits();
+    struct scan scan = {.text = (const unsigned char *)text,
+                        .size = size,
+                        .max_depth = used.max_depth < DEEPEST ? used.max_depth : DEEPEST,
+                        .max_values = used.max_values,
+                        .apart = apart,
+                        .counted = true,
+                        .err = err};
+    enum infomask_status status;
+    char *rest;
+
+    *numbers = (struct json_numbers){NULL, 0};
+    if (!scan_text(&scan))
+        return INFOMASK_BAD_DATA;
+    if (scan.to == 0)
+        return parse_tree(text, size, root, err);
+    *numbers = (struct json_numbers){text + scan.from, scan.to - scan.from};
+    rest = text_of_tree(&scan, &size);
+    if (rest == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    status = parse_tree(rest, size, root, err);
+    free(rest);
+    return status;
+}
+
+enum infomask_status json_parse(const char *text, size_t size, const struct json_limits *limits, struct json **root,
+                                struct infomask_error *err)
+{
+    struct json_numbers none;
+    return json_parse_apart(text, size, limits, NULL, root, &none, err);
+}
+
+/* ---- Numbers apart ------------------------------------------------------------------------------------------------- */
+
+/* Where the numbers of a checked array are read. */
+struct reading {
+    const char *at;
+    float *values;
+    size_t used, count;
+};
+
+static void skip_space(struct reading *r)
+{
+    while (*r->at == ' ' || *r->at == '\t' || *r->at == '\n' || *r->at == '\r')
+        r->at++;
+}
+
+static bool read_one(struct reading *r)
+{
+    char copy[LONGEST_NUMBER + 1];
+    size_t length = strspn(r->at, "+-.0123456789eE");
+
+    if (r->used == r->count || length == 0 || length > LONGEST_NUMBER)
+        return false;
+    memcpy(copy, r->at, length);
+    copy[length] = '\0';
+    r->values[r->used++] = (float)strtod(copy, NULL);
+    r->at += length;
+    return true;
+}
+
+/* At an opening bracket: an array of shape[0] parts of the rest of the shape each; rank 1: of numbers. */
+static bool read_array(struct reading *r, const int64_t *shape, int rank)
+{
+    int64_t parts = 0;
+
+    if (*r->at++ != '[')
+        return false;
+    skip_space(r);
+    while (*r->at != ']') {
+        if (!(rank > 1 ? read_array(r, shape + 1, rank - 1) : read_one(r)))
+            return false;
+        parts++;
+        skip_space(r);
+        r->at += *r->at == ',';
+        skip_space(r);
+    }
+    r->at++;
+    return parts == shape[0];
+}
+
+bool json_numbers_read(const struct json_numbers *numbers, const int64_t *shape, int rank, float *values, size_t count)
+{
+    const int64_t flat[1] = {(int64_t)count};
+    struct reading r = {numbers->text, values, 0, count};
+    const char *inner = numbers->text + 1 + strspn(numbers->text + 1, " \t\n\r");
+
+    return (*inner == '[' ? read_array(&r, shape, rank) : read_array(&r, flat, 1)) && r.used == count;
 }
 
 void json_free(struct json *root)

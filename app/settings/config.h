@@ -48,11 +48,18 @@
       "file of API keys, a line each: NAME SCOPES SHA256 (scopes: infer,estimates,admin); empty: no key is needed")    \
     X("security", REAL, rate, 0, 0, 1000000,                                                                           \
       "requests a second of one key, or of one address where there are no keys; more are answered 429; 0: any")        \
-    X("security", INT, rate_burst, 20, 1, 1000000, "requests of one client that may come at once")                     \
+    X("security", REAL, rate_cost, 0, 0, 1000000,                                                                      \
+      "the same in what requests cost, known before they wait (1: a photo of a megapixel classified); 0: any")          \
+    X("security", INT, rate_burst, 20, 1, 1000000, "requests, or cost, of one client that may come at once")                     \
+    X("security", STRING, hosts, "", 0, 4095,                                                                          \
+      "names in Host that are answered beside localhost, with commas between them, or *; others get 421; "              \
+      "empty: any, but on loopback without keys only localhost")                                                       \
     X("security", STRING, cors_origins, "", 0, 4095,                                                                   \
       "origins whose pages may ask, with commas between them (https://example.org), or *; empty: none but our own")    \
     X("security", STRING, tls_certificate, "", 0, 4095,                                                                \
       "PEM file of a certificate and its chain: TCP addresses then speak TLS; read again on SIGHUP; empty: no TLS")    \
+    X("security", STRING, tls_ciphers, "NORMAL:-RSA:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM", 0, 1023, \
+      "GnuTLS priority string; whatever it says, only TLS 1.2 and 1.3 are spoken")                                     \
     X("security", STRING, tls_key, "", 0, 4095, "PEM file of its key")                                                 \
     X("images", SIZE, max_pixels, 40000000, 64, 1000000000, "pixels of a photo")                                       \
     X("images", INT, max_side, 16384, 8, 65535, "longest side of a photo")                                             \
@@ -71,6 +78,8 @@
     X("state", SIZE, state_limit, 1024 * 1024 * 1024, 1048576, 1099511627776, "bytes of the estimates' file")           \
     X("state", SIZE, logits_limit, 64 * 1024 * 1024, 0, 1099511627776,                                                 \
       "bytes of logits that each estimate keeps, from which other priors are recomputed")                              \
+    X("state", CHOICE, durability, "strict", "strict|relaxed", 0,                                                      \
+      "strict: an accepted sample survives a loss of power; relaxed: it survives the process only, and costs no fsync") \
     X("log", CHOICE, log_format, "json", "json|text", 0, "form of the log lines on standard error")                    \
     X("log", CHOICE, log_level, "info", "debug|info|warning|error", 0, "least level that is logged")                   \
     X("log", REAL, slow_ms, 5000, 0, 3600000,                                                                          \

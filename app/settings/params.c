@@ -83,6 +83,8 @@ static bool read_prior(const char *text)
 {
     if (strcmp(text, "train") == 0 || strcmp(text, "uniform") == 0)
         return true;
+    if (text[strspn(text, "+-.0123456789eE,")] != '\0') /* strtod would take hexadecimal, infinities and spaces too */
+        return false;
     while (*text != '\0') {
         char *end;
         double value = strtod(text, &end);

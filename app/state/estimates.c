@@ -40,8 +40,14 @@ static const char *const statements[] = {
 enum infomask_status estimates_connect(const struct estimates *estimates, struct store_connection *connection,
                                        struct infomask_error *err)
 {
-    return store_connect(connection, estimates->path, schema, VERSION, statements, SQL_COUNT,
-                         estimates->options.max_bytes, err);
+    const struct store_options options = {.schema = schema,
+                                          .version = VERSION,
+                                          .sql = statements,
+                                          .count = SQL_COUNT,
+                                          .max_bytes = estimates->options.max_bytes,
+                                          .relaxed = estimates->options.relaxed};
+
+    return store_connect(connection, estimates->path, &options, err);
 }
 
 enum infomask_status estimates_open(const char *path, const struct estimates_options *options,
@@ -64,6 +70,9 @@ enum infomask_status estimates_open(const char *path, const struct estimates_opt
         estimates->options.logit_bytes = 0;
     (void)pthread_mutex_init(&estimates->write_lock, NULL);
     (void)pthread_mutex_init(&estimates->read_lock, NULL);
+    (void)pthread_mutex_init(&estimates->group.lock, NULL);
+    (void)pthread_cond_init(&estimates->group.written, NULL);
+    estimates->group.last = &estimates->group.first;
     status = estimates_connect(estimates, &estimates->write, err);
     if (status == INFOMASK_OK)
         status = estimates_connect(estimates, &estimates->read, err);
@@ -83,6 +92,8 @@ void estimates_close(struct estimates *estimates)
     store_disconnect(&estimates->write);
     (void)pthread_mutex_destroy(&estimates->write_lock);
     (void)pthread_mutex_destroy(&estimates->read_lock);
+    (void)pthread_mutex_destroy(&estimates->group.lock);
+    (void)pthread_cond_destroy(&estimates->group.written);
     free(estimates->path);
     free(estimates);
 }
@@ -376,6 +387,13 @@ enum infomask_status estimates_delete(struct estimates *estimates, const char *i
     return status;
 }
 
+enum infomask_status estimates_sound(enum infomask_status status, struct infomask_error *err)
+{
+    if (status != INFOMASK_ARGUMENT && status != INFOMASK_BAD_DATA)
+        return status;
+    return error_set(err, INFOMASK_IO, "what is stored of the estimate is damaged");
+}
+
 /* ---- Sums ---------------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status load_classes(struct store_connection *connection, int64_t key, struct infomask_estimate *sums,
@@ -414,7 +432,7 @@ enum infomask_status estimates_load_class(struct store_connection *connection, i
         status = infomask_estimate_unpack_class(sums, label, sqlite3_column_blob(statement, 0),
                                                 (size_t)sqlite3_column_bytes(statement, 0), err);
     (void)sqlite3_reset(statement);
-    return status;
+    return estimates_sound(status, err);
 }
 
 enum infomask_status estimates_load(struct store_connection *connection, int64_t key, const struct estimate_info *info,
@@ -439,7 +457,7 @@ enum infomask_status estimates_load(struct store_connection *connection, int64_t
         status = load_classes(connection, key, sums, err);
     if (status != INFOMASK_OK) {
         infomask_estimate_free(sums);
-        return status;
+        return estimates_sound(status, err);
     }
     *out = sums;
     return INFOMASK_OK;

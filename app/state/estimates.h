@@ -3,7 +3,8 @@
  * Per sample its id, label, log q, PMI, information, entropy and prediction, and, up to a bound, its logits in half
  * precision; per estimate and class the running sums of core (infomask_estimate_pack), so that a report costs the same
  * whatever the number of samples.  Adding is idempotent by sample id and one transaction a call: what was answered
- * survives a kill -9 at any moment, and nothing is counted twice.  What needs every sample (the betting limit) is
+ * survives a kill -9 and, unless `relaxed`, a loss of power at any moment, and nothing is counted twice.  Calls that come
+ * while a transaction is written share the next one: one fsync for all of them.  What needs every sample (the betting limit) is
  * computed apart and cached with the number of samples that it saw.
  * Nats throughout; no HTTP and no JSON here.  Thread rule: any thread, any number of processes on one file.
  */
@@ -21,6 +22,7 @@ struct estimates;
 struct estimates_options {
     uint64_t max_bytes;   /* bound of the file; over it STATE_FULL.  0: 1 GiB */
     uint64_t logit_bytes; /* kept logits of one estimate; UINT64_MAX: none; 0: 64 MiB */
+    bool relaxed;         /* what was answered survives the process, but perhaps not a loss of power */
 };
 
 /* path: the file; it is made if it is not there.  options may be NULL.  IO when it cannot be written. */

@@ -98,6 +98,13 @@ static bool room_for_logits(const struct estimates *estimates, const struct esti
 struct adding {
     struct estimates *estimates;
     struct store_connection *connection;
+    const char *id;
+    struct estimate_item *items; /* [count] */
+    size_t count;
+    struct infomask_error *err;
+    enum infomask_status status;
+    bool done;
+    struct adding *next;
     struct estimate_info info;
     struct infomask_estimate *sums;
     uint16_t *half;    /* [classes] */
@@ -145,10 +152,10 @@ static enum infomask_status add_item(struct adding *a, struct estimate_item *ite
     return item->added ? add_new(a, item, err) : status;
 }
 
-static enum infomask_status add_all(struct adding *a, const char *id, struct estimate_item *items, size_t count,
-                                    struct infomask_error *err)
+static enum infomask_status add_all(struct adding *a)
 {
-    enum infomask_status status = estimates_find_in(a->connection, id, &a->key, &a->info, err);
+    struct infomask_error *err = a->err;
+    enum infomask_status status = estimates_find_in(a->connection, a->id, &a->key, &a->info, err);
 
     if (status == INFOMASK_OK)
         status = estimates_load(a->connection, a->key, &a->info, false, &a->sums, err);
@@ -158,8 +165,8 @@ static enum infomask_status add_all(struct adding *a, const char *id, struct est
     a->loaded = calloc(a->info.spec.classes, 1);
     if (a->half == NULL || a->loaded == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory to add samples");
-    for (size_t i = 0; status == INFOMASK_OK && i < count; i++)
-        status = add_item(a, &items[i], err);
+    for (size_t i = 0; status == INFOMASK_OK && i < a->count; i++)
+        status = add_item(a, &a->items[i], err);
     for (size_t y = 0; status == INFOMASK_OK && y < a->info.spec.classes; y++)
         if (a->loaded[y])
             status = estimates_save_class(a->connection, a->key, y, a->sums, err);
@@ -168,23 +175,92 @@ static enum infomask_status add_all(struct adding *a, const char *id, struct est
     return status;
 }
 
-enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items, size_t count,
-                                   uint64_t *samples, struct infomask_error *err)
+/* ---- Several calls in one transaction ------------------------------------------------------------------------------ */
+
+/* A call that fails takes back what it did, and nothing of the others'. */
+static enum infomask_status add_alone(struct adding *a)
 {
-    struct adding adding = {.estimates = estimates, .connection = &estimates->write};
+    enum infomask_status status = store_mark(a->connection, a->err);
+
+    if (status == INFOMASK_OK) {
+        a->status = add_all(a);
+        status = store_release(a->connection, a->status == INFOMASK_OK, a->err);
+    }
+    return status;
+}
+
+static void fail_all(struct adding *first, enum infomask_status status, const struct infomask_error *err)
+{
+    for (struct adding *a = first; a != NULL; a = a->next) {
+        if (a->status != INFOMASK_OK)
+            continue;
+        a->status = status;
+        if (a->err != NULL)
+            *a->err = *err;
+    }
+}
+
+static void write_group(struct estimates *estimates, struct adding *first)
+{
+    struct store_connection *connection = &estimates->write;
+    struct infomask_error err;
     enum infomask_status status;
 
     (void)pthread_mutex_lock(&estimates->write_lock);
-    status = store_begin(&estimates->write, err);
-    if (status == INFOMASK_OK)
-        status = store_end(&estimates->write, add_all(&adding, id, items, count, err), err);
+    status = store_begin(connection, &err);
+    if (status == INFOMASK_OK) {
+        for (struct adding *a = first; status == INFOMASK_OK && a != NULL; a = a->next)
+            status = add_alone(a);
+        if (status != INFOMASK_OK)
+            (void)error_set(&err, status, "the state could not be written");
+        status = store_end(connection, status, &err);
+    }
     (void)pthread_mutex_unlock(&estimates->write_lock);
+    if (status != INFOMASK_OK)
+        fail_all(first, status, &err);
+}
+
+/* Whoever comes while nobody writes, writes for all who wait. */
+static void write_or_wait(struct estimates *estimates, struct adding *adding)
+{
+    struct adding *first;
+
+    (void)pthread_mutex_lock(&estimates->group.lock);
+    *estimates->group.last = adding;
+    estimates->group.last = &adding->next;
+    while (estimates->group.busy && !adding->done)
+        (void)pthread_cond_wait(&estimates->group.written, &estimates->group.lock);
+    if (!adding->done) {
+        first = estimates->group.first;
+        estimates->group.first = NULL;
+        estimates->group.last = &estimates->group.first;
+        estimates->group.busy = true;
+        (void)pthread_mutex_unlock(&estimates->group.lock);
+        write_group(estimates, first);
+        (void)pthread_mutex_lock(&estimates->group.lock);
+        for (struct adding *next; first != NULL; first = next) {
+            next = first->next; /* its owner may be gone once it is done */
+            first->done = true;
+        }
+        estimates->group.busy = false;
+        (void)pthread_cond_broadcast(&estimates->group.written);
+    }
+    (void)pthread_mutex_unlock(&estimates->group.lock);
+}
+
+enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items, size_t count,
+                                   uint64_t *samples, struct infomask_error *err)
+{
+    struct adding adding = {.estimates = estimates, .connection = &estimates->write, .id = id, .items = items,
+                            .count = count, .err = err};
+
+    write_or_wait(estimates, &adding);
     *samples = adding.info.samples;
     infomask_estimate_free(adding.sums);
     estimate_info_fini(&adding.info);
     free(adding.half);
     free(adding.loaded);
-    return status;
+    return adding.status;
 }
 
 /* ---- Merging ------------------------------------------------------------------------------------------------------- */

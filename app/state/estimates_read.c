@@ -106,7 +106,7 @@ static enum infomask_status read_state(struct store_connection *connection, cons
     if (status == INFOMASK_OK)
         status = estimates_load(connection, key, &state->info, true, &sums, err);
     if (status == INFOMASK_OK)
-        status = infomask_estimate_report(sums, &state->report, err);
+        status = estimates_sound(infomask_estimate_report(sums, &state->report, err), err);
     infomask_estimate_free(sums);
     if (status == INFOMASK_OK)
         status = read_limits(connection, key, &state->limits, err);
@@ -319,6 +319,8 @@ static enum infomask_status add_kept(struct store_connection *own, int64_t key, 
         }
         status = infomask_estimate_add(sums, logits, (uint32_t)sqlite3_column_int64(statement, 1),
                                        (const char *)sqlite3_column_text(statement, 0), &s, err);
+        if ((status = estimates_sound(status, err)) != INFOMASK_OK)
+            break;
         points[n++] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted};
     }
     *count = n;

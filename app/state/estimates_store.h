@@ -49,17 +49,28 @@ enum estimate_statement {
     SQL_COUNT
 };
 
+struct adding;
+
 struct estimates {
     char *path;
     struct estimates_options options;
     struct store_connection write, read;
     pthread_mutex_t write_lock, read_lock;
+    struct {
+        pthread_mutex_t lock;
+        pthread_cond_t written;
+        struct adding *first, **last; /* calls of estimates_add that wait for the next transaction */
+        bool busy;                    /* somebody writes one */
+    } group;
     _Atomic bool limiting; /* somebody computes limits behind a reply */
 };
 
 /* A connection of the caller's own, for what takes long. */
 enum infomask_status estimates_connect(const struct estimates *estimates, struct store_connection *connection,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* What core says of numbers that were stored, as a damage of the state and not a fault of the request. */
+enum infomask_status estimates_sound(enum infomask_status status, struct infomask_error *err);
 
 /* Inside a transaction: the estimate's key and info. */
 enum infomask_status estimates_find_in(struct store_connection *connection, const char *id, int64_t *key,

@@ -1,9 +1,12 @@
-/* A file of state: SQLite in WAL mode, bounded in size, safe against kill -9.
+/* A file of state: SQLite in WAL mode, bounded in size, safe against kill -9 and, unless it is relaxed, a loss of power.
  *
- * What a committed transaction wrote survives the death of the process at any moment.  A loss of power may take the last
- * transactions with it (there is no fsync at each commit, only at checkpoints), but never damages the file.
- * Failures of SQLite become statuses here: STATE_FULL at the bound or on a full disk, IO otherwise; its own words stay
- * out of the sentence.  Private to the stores (estimates, traffic).  Thread rule: a connection belongs to one thread at a
+ * What a committed transaction wrote survives the death of the process at any moment.  It survives a loss of power too,
+ * as each commit ends with an fsync of the log; `relaxed` leaves that to the checkpoints: the last transactions may then
+ * be lost with the power, and the file is whole nevertheless.
+ * A file that was removed or replaced under us is not written: each transaction that writes compares the names with the
+ * files that are open, before and after.
+ * Failures of SQLite become statuses here: STATE_FULL at the bound or on a full disk, IO otherwise; its own words
+ * stay out of the sentence.  Private to the stores (estimates, traffic).  Thread rule: a connection belongs to one thread at a
  * time; several connections to one file may work at once.
  */
 #ifndef APP_STATE_STORE_H
@@ -15,20 +18,35 @@
 
 #include "core/base/status.h"
 
+struct store_file {
+    unsigned long long device, inode; /* 0: not known yet */
+};
+
+struct store_options {
+    const char *schema;     /* run on a file that is new */
+    int version;            /* of the schema */
+    const char *const *sql; /* [count]: the statements that will be asked for by number; they must outlive the connection */
+    int count;
+    uint64_t max_bytes;     /* bound of the file; 0: none */
+    bool relaxed;           /* no fsync at a commit */
+};
+
 struct store_connection {
     sqlite3 *db;
+    char *path, *log_path;        /* log: SQLite's write-ahead log */
+    struct store_file file, log;  /* those that are open */
+    bool writes;                  /* the transaction under way */
     sqlite3_stmt **statements; /* [count], prepared on first use */
     const char *const *sql;
     int count;
     sqlite3_stmt *rollback; /* prepared ahead: it is needed when there is no memory to prepare it */
 };
 
-/* Opens `path` and, on a file that is new, runs `schema`.  sql [count]: the statements that will be asked for by number;
- * they must outlive the connection.  max_bytes: bound of the file; 0: none.  IO when it cannot be written, or is no store
- * of ours (`version` differs). */
-enum infomask_status store_connect(struct store_connection *connection, const char *path, const char *schema,
-                                   int version, const char *const *sql, int count, uint64_t max_bytes,
-                                   struct infomask_error *err) __attribute__((warn_unused_result));
+/* Opens `path`, which is made if it is not there.  IO when it cannot be written, or is no store of ours (the
+ * version differs). */
+enum infomask_status store_connect(struct store_connection *connection, const char *path,
+                                   const struct store_options *options, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void store_disconnect(struct store_connection *connection); /* a zeroed one is fine */
 
 /* Takes the write lock: waits up to 10 s for another process. */
@@ -40,6 +58,12 @@ enum infomask_status store_begin_read(struct store_connection *connection, struc
 /* Commits if status is OK, else rolls back; returns what happened. */
 enum infomask_status store_end(struct store_connection *connection, enum infomask_status status,
                                struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* A part of a transaction that may be taken back alone: begins, and ends it.  What fails here fails the transaction. */
+enum infomask_status store_mark(struct store_connection *connection, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+enum infomask_status store_release(struct store_connection *connection, bool keep, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* The n-th statement, reset and without bindings; NULL when it cannot be prepared (err is set). */
 sqlite3_stmt *store_statement(struct store_connection *connection, int n, struct infomask_error *err);

@@ -52,10 +52,12 @@ enum view_problem view_problem_of(enum infomask_status status)
         return VIEW_STATE_FULL;
     case INFOMASK_NO_SUCH_ESTIMATE:
         return VIEW_NO_SUCH_ESTIMATE;
+    case INFOMASK_IO: /* of a request's work only the state reads and writes files */
+        return VIEW_NO_STATE;
+    case INFOMASK_MEMORY:
+        return VIEW_OVERLOADED;
     case INFOMASK_OK:
     case INFOMASK_INTERNAL:
-    case INFOMASK_MEMORY:
-    case INFOMASK_IO:
     case INFOMASK_BAD_MODEL:
     case INFOMASK_UNSUPPORTED_MODEL:
         break;

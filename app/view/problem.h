@@ -16,6 +16,7 @@
     X(AMBIGUOUS_CLASS, 400, "ambiguous_class", "Ambiguous class")                   \
     X(UNAUTHORIZED, 401, "unauthorized", "Unauthorized")                            \
     X(FORBIDDEN, 403, "forbidden", "Forbidden")                                     \
+    X(CROSS_SITE, 403, "cross_site", "Cross-site request")                          \
     X(NO_SUCH_ROUTE, 404, "no_such_route", "No such route")                         \
     X(NO_SUCH_MODEL, 404, "no_such_model", "No such model")                         \
     X(NO_SUCH_CLASS, 404, "no_such_class", "No such class")                         \
@@ -28,6 +29,7 @@
     X(BODY_TOO_LARGE, 413, "body_too_large", "Body too large")                      \
     X(TOO_MANY_PIXELS, 413, "too_many_pixels", "Too many pixels")                   \
     X(UNSUPPORTED_FORMAT, 415, "unsupported_format", "Unsupported format")          \
+    X(WRONG_HOST, 421, "wrong_host", "Wrong host")                                  \
     X(BAD_IMAGE, 422, "bad_image", "Bad image")                                     \
     X(BAD_MASK, 422, "bad_mask", "Bad mask")                                        \
     X(NO_CLASS_MAP, 422, "no_class_map", "No class map")                            \
@@ -53,10 +55,10 @@ const char *view_problem_title(enum view_problem problem);
 /* What a failure of core is to a client: a photo's and a parameter's faults are theirs, the rest is ours. */
 enum view_problem view_problem_of(enum infomask_status status);
 
-/* That of VIEW_INTERNAL where there is no memory to make one. */
+/* That of VIEW_OVERLOADED where there is no memory to make one. */
 #define VIEW_PROBLEM_NO_MEMORY                                                                       \
-    "{\"type\":\"urn:infomask:problem:internal\",\"title\":\"Internal error\",\"status\":500,"         \
-    "\"detail\":\"out of memory\",\"code\":\"internal\"}\n"
+    "{\"type\":\"urn:infomask:problem:overloaded\",\"title\":\"Overloaded\",\"status\":503,"           \
+    "\"detail\":\"out of memory\",\"code\":\"overloaded\"}\n"
 /* A whole HTTP/1.1 answer to a client of which there is no request, which ends its connection.  reason: of the status
  * line; detail: plain ASCII; retry_after: seconds, 0: none.  Returns its length. */
 #define VIEW_PROBLEM_ANSWER 512

@@ -35,7 +35,8 @@ static enum infomask_status open_path(const struct estimate_run *run, const char
 {
     const struct config *config = &run->cli->config;
     const struct estimates_options options = {config->state_limit,
-                                              config->logits_limit > 0 ? config->logits_limit : UINT64_MAX};
+                                              config->logits_limit > 0 ? config->logits_limit : UINT64_MAX,
+                                              strcmp(config->durability, "relaxed") == 0};
     enum infomask_status status = estimates_open(path, &options, estimates, err);
 
     if (status != INFOMASK_OK)

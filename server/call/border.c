@@ -143,7 +143,7 @@ static struct border_verdict check_line(const struct head *head)
 
 struct border_verdict border_check(const struct head *head, struct framing *framing)
 {
-    struct border_verdict verdict = check_line(head);
+    struct border_verdict verdict = head->fault != NULL ? (struct border_verdict){400, head->fault} : check_line(head);
 
     *framing = (struct framing){.length = -1};
     if (verdict.status == 0)

@@ -1,7 +1,7 @@
 /* The filter at the border: what the HTTP library lets through and a service on the open internet must not.
  *
  * libmicrohttpd 0.9.75 takes Content-Length beside Transfer-Encoding, duplicates of either, unknown codings, names with
- * spaces, NULs, and absolute targets.  Each of these is how one request is smuggled inside another when a proxy in
+ * spaces, and absolute targets (NULs and lone line feeds it hides: server/http/wire.h sees them).  Each of these is how one request is smuggled inside another when a proxy in
  * front reads it differently: it is refused and the connection closed.  Pure functions of a request's head.
  */
 #ifndef SERVER_CALL_BORDER_H
@@ -26,6 +26,7 @@ struct head {
     struct header headers[BORDER_MAX_HEADERS];
     int count;
     bool overflow; /* there were more headers */
+    const char *fault; /* what was wrong with its bytes, where the library hides it; NULL: nothing */
 };
 
 /* How the body is framed, and what the connection may do. */

@@ -124,6 +124,29 @@ static const char *keep(char **at, const char *value)
     return copy;
 }
 
+static bool is_hex(const char *text, size_t size)
+{
+    bool zero = true;
+
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '\0' || strchr("0123456789abcdef", text[i]) == NULL)
+            return false;
+        zero = zero && text[i] == '0';
+    }
+    return !zero || size == 2;
+}
+
+/* W3C Trace Context, section 3.2: version-trace-parent-flags.  Of later versions there may be more behind it. */
+static bool is_traceparent(const char *text)
+{
+    bool first = text != NULL && strncmp(text, "00-", 3) == 0;
+    size_t size = text == NULL ? 0 : strlen(text);
+
+    return size >= 55 && size <= 256 && (first ? size == 55 : size == 55 || text[55] == '-') && is_hex(text, 2) &&
+           strncmp(text, "ff", 2) != 0 && text[2] == '-' && is_hex(text + 3, 32) && text[35] == '-' &&
+           is_hex(text + 36, 16) && text[52] == '-' && is_hex(text + 53, 2);
+}
+
 static bool keep_values(struct call *call, const struct head *head)
 {
     const struct {
@@ -147,6 +170,8 @@ static bool keep_values(struct call *call, const struct head *head)
     at = call->values = malloc(size);
     for (size_t i = 0; i < count && at != NULL; i++)
         *kept[i].place = keep(&at, head_get(head, kept[i].name));
+    if (!is_traceparent(call->request.traceparent))
+        call->request.traceparent = NULL; /* a trace that cannot be read is not handed on */
     return at != NULL;
 }
 
@@ -183,9 +208,9 @@ static int read_timeout(struct call *call, const char *text)
     if (text == NULL)
         return 0;
     seconds = strtod(text, &end);
-    if (end == text || *end != '\0' || !(seconds >= 0.001) || strspn(text, "0123456789.") != strlen(text))
+    if (end == text || *end != '\0' || !(seconds >= 0.001 && seconds <= MOST_TIMEOUT) || strspn(text, "0123456789.+-eE") != strlen(text))
         return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST,
-                             "X-Request-Timeout must be seconds from 0.001 to %g", limit);
+                             "X-Request-Timeout must be seconds from 0.001 to %d", MOST_TIMEOUT);
     if (seconds < limit)
         call->request.deadline_ms = call->request.started_ms + 1000 * seconds;
     return 0;
@@ -330,7 +355,7 @@ static int check_load(struct call *call)
 
     if (!(call->match.route->flags & ROUTE_JOB))
         return 0;
-    if (queue_overloaded(call->server->queue, call->request.deadline_ms, &retry_after))
+    if (queue_overloaded(call->server->queue, call_client(call), call->request.deadline_ms, &retry_after))
         return overloaded(call, retry_after);
     if (call->framing.length > 0 &&
         atomic_load(&call->server->body_bytes) + (size_t)call->framing.length > call->server->body_memory)
@@ -355,7 +380,7 @@ int call_head(struct call *call, const struct head *head)
     if (verdict.status != 0)
         return refuse(call, verdict);
     if (!keep_values(call, head))
-        return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(&call->reply, &call->request);
     params_init(&call->request.params);
     if ((status = read_target(call)) != 0 || (status = read_method(call, head->method)) != 0)
         return status;
@@ -365,7 +390,8 @@ int call_head(struct call *call, const struct head *head)
         return status;
     set_async(call);
     if ((status = read_timeout(call, head_get(head, "X-Request-Timeout"))) != 0 ||
-        (status = check_body(call, head)) != 0 || (status = check_load(call)) != 0)
+        (status = check_body(call, head)) != 0 || (status = access_site(call, head)) != 0 ||
+        (status = check_load(call)) != 0)
         return status;
     return 0;
 }
@@ -421,7 +447,12 @@ int call_body(struct call *call, const char *data, size_t size)
     return 0;
 }
 
-int call_complete(struct call *call)
+uint64_t call_client(const struct call *call)
+{
+    return call->request.client_hash != 0 ? call->request.client_hash : call->peer_hash;
+}
+
+static int take_body(struct call *call)
 {
     unsigned flags = call->match.route->flags;
 
@@ -438,13 +469,22 @@ int call_complete(struct call *call)
     return uploads_take(call);
 }
 
+int call_complete(struct call *call)
+{
+    int status = take_body(call);
+
+    if (status != 0 || !(call->match.route->flags & ROUTE_JOB))
+        return status;
+    return access_cost(call);
+}
+
 /* ---- Handling ---------------------------------------------------------------------------------------------------- */
 
 int call_overloaded(struct call *call)
 {
     int retry_after;
 
-    (void)queue_overloaded(call->server->queue, call->request.deadline_ms, &retry_after);
+    (void)queue_overloaded(call->server->queue, call_client(call), call->request.deadline_ms, &retry_after);
     return overloaded(call, retry_after);
 }
 

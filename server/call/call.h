@@ -16,6 +16,8 @@
 #include "server/clients/keys.h"
 #include "server/call/routes.h"
 
+#define MOST_TIMEOUT 86400 /* seconds that X-Request-Timeout may ask for; the settings say how many it gets */
+
 struct call {
     struct server_context *server;
     struct request request;
@@ -33,8 +35,10 @@ struct call {
     char *texts;                 /* numbers of it as text */
     char method[12];             /* as sent, cut to this length: for the log */
     char peer[64];               /* the client's address; "" for none */
+    bool loopback;               /* it came in by a socket that only this machine reaches */
     uint64_t peer_hash;          /* of the address that limits count by; 0: none */
     char key_name[KEY_NAME_SIZE];
+    double cost;                 /* once the body is whole: 1 for a photo classified */
 };
 
 /* target: copied.  NULL without memory. */
@@ -52,6 +56,8 @@ void call_drop_body(struct call *call);
 /* Takes the request with its body out of a call, so that it outlives its connection: the call is left with what its reply
  * and its log line need.  NULL without memory; the call is then as it was. */
 struct call *call_detach(struct call *call);
+/* Whose turn the queue counts it as: its key's, else its address'; 0: a local socket's. */
+uint64_t call_client(const struct call *call);
 /* Fills the 503 of a full queue. */
 int call_overloaded(struct call *call);
 

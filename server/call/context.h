@@ -32,7 +32,7 @@ struct server_context {
     struct metrics *metrics;
     struct queue *queue;
     struct keys *keys;
-    struct rates *rates;            /* NULL: no limit */
+    struct rates *rates, *costs;    /* of requests, of what they cost; NULL: no limit */
     struct jobs *jobs;
     struct cache *cache;            /* NULL: no answers are kept */
     struct infomask_limits limits;  /* of photos; the deadline is set by each request */

@@ -89,7 +89,7 @@ int lines_handle(struct server_context *server, const struct request *request, s
     bool fits = true, mixed = request->several == SEVERAL_MIXED;
 
     if (out == NULL)
-        return reply_problem(reply, request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(reply, request);
     make_boundary(boundary);
     for (int i = 0; i < request->upload_count && fits; i++)
         fits = put_one(server, request, i, boundary, reply, out);
@@ -97,7 +97,7 @@ int lines_handle(struct server_context *server, const struct request *request, s
         (void)fprintf(out, "--%s--\r\n", boundary);
     if (fclose(out) != 0 || !fits) {
         free(text);
-        return fits ? reply_problem(reply, request, VIEW_INTERNAL, "out of memory")
+        return fits ? reply_no_memory(reply, request)
                     : reply_problem(reply, request, VIEW_BAD_PARAMETER,
                                     "format must be json for lines of JSON; ask for pictures with Accept: multipart/mixed");
     }

@@ -75,8 +75,8 @@ int reply_empty(struct reply *reply, int status) { return reply_static(reply, st
 static int out_of_memory(struct reply *reply)
 {
     static const char text[] = VIEW_PROBLEM_NO_MEMORY;
-    reply->code = view_problem_code(VIEW_INTERNAL);
-    return reply_static(reply, 500, "application/problem+json", text, sizeof text - 1);
+    reply->code = view_problem_code(VIEW_OVERLOADED);
+    return reply_static(reply, 503, "application/problem+json", text, sizeof text - 1);
 }
 
 int reply_json(struct reply *reply, const struct request *request, int status, struct json_writer *writer)
@@ -88,6 +88,8 @@ int reply_json(struct reply *reply, const struct request *request, int status, s
     if (json_writer_take(writer, &text, &size, &err) == INFOMASK_OK)
         return reply_take(reply, status, "application/json", text, size);
     json_writer_fini(writer);
+    if (err.status == INFOMASK_MEMORY)
+        return reply_no_memory(reply, request);
     return reply_problem(reply, request, VIEW_INTERNAL, "the answer could not be written: %s", err.text);
 }
 
@@ -146,6 +148,14 @@ static bool is_v2(const struct request *request)
     return path != NULL && strncmp(path, "/v2", 3) == 0 && (path[3] == '\0' || path[3] == '/');
 }
 
+static bool has_header(const struct reply *reply, const char *name)
+{
+    for (int i = 0; i < reply->header_count; i++)
+        if (strcmp(reply->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format, ...)
 {
     char detail[DETAIL_SIZE];
@@ -158,6 +168,8 @@ int reply_problem(struct reply *reply, const struct request *request, enum view_
     va_start(args, format);
     (void)vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
+    if (problem == VIEW_OVERLOADED && !has_header(reply, "Retry-After"))
+        reply_header(reply, "Retry-After", "1");
     json_writer_init(&writer, 0);
     if (is_v2(request)) {
         type = "application/json";
@@ -173,6 +185,11 @@ int reply_problem(struct reply *reply, const struct request *request, enum view_
     }
     reply->code = view_problem_code(problem);
     return reply_take(reply, view_problem_status(problem), type, text, size);
+}
+
+int reply_no_memory(struct reply *reply, const struct request *request)
+{
+    return reply_problem(reply, request, VIEW_OVERLOADED, "there is no memory for this request now; try again");
 }
 
 int reply_error(struct reply *reply, const struct request *request, const struct infomask_error *error)

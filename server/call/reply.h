@@ -65,6 +65,8 @@ bool etag_matches(const char *list, const char *tag);
 /* application/problem+json; `format` makes the detail: one sentence, with the limit.  Under /v2 {"error": "..."}. */
 int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* 503: what there is no memory for may be asked again. */
+int reply_no_memory(struct reply *reply, const struct request *request);
 /* What core (or models, or json) says of a failure, as the problem that view_problem_of makes of it. */
 int reply_error(struct reply *reply, const struct request *request, const struct infomask_error *error);
 

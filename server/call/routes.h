@@ -101,7 +101,7 @@ enum route_flag {
       TAKES_NOTHING, "Takes a model out of service until the folders are looked at again")                            \
     X(LIVEZ, METHOD_GET, "/livez", NONE, ROUTE_PRIORITY, handle_livez, TAKES_NOTHING, "Is the process alive")         \
     X(READYZ, METHOD_GET, "/readyz", NONE, ROUTE_PRIORITY, handle_readyz, TAKES_NOTHING, "Does it take requests")     \
-    X(METRICS, METHOD_GET, "/metrics", NONE, ROUTE_PRIORITY, handle_metrics, TAKES_NOTHING, "Prometheus metrics")     \
+    X(METRICS, METHOD_GET, "/metrics", ANY, ROUTE_PRIORITY, handle_metrics, TAKES_NOTHING, "Prometheus metrics")      \
     X(OPENAPI, METHOD_GET, "/openapi.json", NONE, ROUTE_PRIORITY, handle_openapi, TAKES_NOTHING,                      \
       "The description of this interface")
 

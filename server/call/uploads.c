@@ -106,7 +106,7 @@ static int take_form(struct call *call)
 
     call->uploads = calloc((size_t)limit + 1, sizeof *call->uploads); /* and one for a mask */
     if (parts == NULL || call->uploads == NULL)
-        status = reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+        status = reply_no_memory(&call->reply, &call->request);
     else if (multipart_parse(call->request.content_type, call->body, call->body_size, parts, limit, &count, &err) !=
              INFOMASK_OK)
         status = reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST, "%s", err.text);
@@ -174,7 +174,7 @@ static int take_raw(struct call *call)
         return status;
     call->uploads = calloc(1, sizeof *call->uploads);
     if (call->uploads == NULL)
-        return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(&call->reply, &call->request);
     call->uploads[0] = (struct upload){.data = call->body, .size = call->body_size};
     call->request.uploads = call->uploads;
     call->request.upload_count = 1;
@@ -311,7 +311,7 @@ static int take_images(struct call *call, const struct json *node, size_t *used)
         return bad_json(call, "there are more images than a request may have parts");
     call->uploads = calloc(count + 1, sizeof *call->uploads); /* and one for a mask */
     if (call->uploads == NULL)
-        return reply_problem(&call->reply, request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(&call->reply, request);
     for (const struct json *one = several ? json_first(node) : node; one != NULL; one = several ? json_next(one) : NULL)
         if ((status = take_picture(call, "image", one, used, &call->uploads[request->upload_count++])) != 0)
             return status;
@@ -450,7 +450,7 @@ int uploads_take_json(struct call *call)
     }
     at = call->texts = malloc(texts_size(call->document));
     if (at == NULL)
-        return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(&call->reply, &call->request);
     for (const struct json *member = json_first(call->document); member != NULL; member = json_next(member))
         if ((status = take_member(call, member, &at)) != 0)
             return status;

@@ -54,8 +54,9 @@ static struct bucket *find(struct rates *rates, uint64_t client, double now_ms)
     return oldest;
 }
 
-bool rates_take(struct rates *rates, uint64_t client, double now_ms, int *wait_s)
+bool rates_take(struct rates *rates, uint64_t client, double amount, double now_ms, int *wait_s)
 {
+    double needed = fmin(amount, rates->burst);
     struct bucket *bucket;
     bool go;
 
@@ -63,10 +64,10 @@ bool rates_take(struct rates *rates, uint64_t client, double now_ms, int *wait_s
     bucket = find(rates, client, now_ms);
     bucket->tokens = fmin(rates->burst, bucket->tokens + fmax(0, now_ms - bucket->seen_ms) * rates->rate / 1000);
     bucket->seen_ms = now_ms;
-    go = bucket->tokens >= 1;
-    *wait_s = go ? 0 : (int)fmin(3600, ceil((1 - bucket->tokens) / rates->rate));
+    go = bucket->tokens >= needed;
+    *wait_s = go ? 0 : (int)fmin(3600, ceil((needed - bucket->tokens) / rates->rate));
     if (go)
-        bucket->tokens -= 1;
+        bucket->tokens -= amount;
     (void)pthread_mutex_unlock(&rates->lock);
     return go;
 }

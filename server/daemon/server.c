@@ -164,6 +164,8 @@ static enum infomask_status create_access(struct server_context *context, struct
         status = keys_read(context->keys, config->keys, err);
     if (status == INFOMASK_OK && config->rate > 0)
         status = rates_create(&context->rates, config->rate, config->rate_burst, err);
+    if (status == INFOMASK_OK && config->rate_cost > 0)
+        status = rates_create(&context->costs, config->rate_cost, config->rate_burst, err);
     return status;
 }
 
@@ -278,6 +280,7 @@ void server_free(struct server *server)
     metrics_free(server->context.metrics);
     keys_free(server->context.keys);
     rates_free(server->context.rates);
+    rates_free(server->context.costs);
     cache_free(server->context.cache);
     kept_fini(&server->context.interface);
     notify_close(&server->notify);
@@ -338,7 +341,8 @@ static bool accept_one(struct server *server, const struct listener *listener)
             shed(server, listener->fd);
         return errno == EINTR || errno == ECONNABORTED;
     }
-    admission = connections_admit(server->connections, fd, (void *)&address, listener->tls);
+    admission = connections_admit(server->connections, fd, (void *)&address, listener->tls,
+                                  listener->loopback && !listener->local);
     if (admission == ADMIT)
         http_add(listener->tls ? server->tls : server->http, fd, (void *)&address, size);
     else if (listener->tls)

@@ -147,7 +147,7 @@ static int classify_several(struct infer *infer)
     if (batch_init(&batch, infer->request->upload_count))
         status = classify_batch(infer, &batch);
     else
-        status = reply_problem(infer->reply, infer->request, VIEW_INTERNAL, "out of memory");
+        status = reply_no_memory(infer->reply, infer->request);
     batch_fini(&batch);
     return status;
 }

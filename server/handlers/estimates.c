@@ -113,7 +113,7 @@ static int read_creation(struct server_context *server, const struct request *re
     if (status == INFOMASK_OK)
         status = check_keys(c->body, &err);
     if (status != INFOMASK_OK)
-        return reply_error(reply, request, &err);
+        return infer_state_error(server, request, reply, &err);
     name = json_get(c->body, "model");
     if (name != NULL && json_string(name) == NULL)
         return reply_problem(reply, request, VIEW_BAD_PARAMETER, "model must be a text");
@@ -121,7 +121,7 @@ static int read_creation(struct server_context *server, const struct request *re
     if (c->model == NULL)
         return reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
     if (fill_info(c, &err) != INFOMASK_OK)
-        return reply_error(reply, request, &err);
+        return infer_state_error(server, request, reply, &err);
     return 0;
 }
 
@@ -136,7 +136,7 @@ int handle_estimate_create(struct server_context *server, const struct request *
         return no_state(request, reply);
     status = read_creation(server, request, reply, &creation);
     if (status == 0 && estimates_create(server->estimates, &creation.info, &err) != INFOMASK_OK)
-        status = reply_error(reply, request, &err);
+        status = infer_state_error(server, request, reply, &err);
     if (status == 0) {
         reply_header(reply, "Location", "/v1/estimates/%s", creation.info.id);
         json_writer_init(&writer, 0);
@@ -167,7 +167,7 @@ int handle_estimate_list(struct server_context *server, const struct request *re
     json_array_open(&writer, "estimates");
     if (estimates_list(server->estimates, list_one, &writer, &err) != INFOMASK_OK) {
         json_writer_fini(&writer);
-        return reply_error(reply, request, &err);
+        return infer_state_error(server, request, reply, &err);
     }
     json_array_close(&writer);
     json_object_close(&writer);
@@ -181,7 +181,7 @@ int handle_estimate_delete(struct server_context *server, const struct request *
     if (server->estimates == NULL)
         return no_state(request, reply);
     if (estimates_delete(server->estimates, request->capture[0], &err) != INFOMASK_OK)
-        return reply_error(reply, request, &err);
+        return infer_state_error(server, request, reply, &err);
     return reply_empty(reply, 204);
 }
 
@@ -258,7 +258,7 @@ static int read_under_prior(struct server_context *server, const struct request 
     int status = 0;
 
     if (estimates_find(server->estimates, request->capture[0], &info, &err) != INFOMASK_OK)
-        return reply_error(reply, request, &err);
+        return infer_state_error(server, request, reply, &err);
     model = models_get(server->models, info.model, &err);
     estimate_info_fini(&info);
     if (model == NULL)
@@ -267,7 +267,7 @@ static int read_under_prior(struct server_context *server, const struct request 
         status = reply_problem(reply, request, VIEW_BAD_PARAMETER, "%s", err.text);
     else if (infomask_estimate_spec_of(model_core(model), &options.classify.prior, &spec, &err) != INFOMASK_OK ||
              estimates_recompute(server->estimates, request->capture[0], spec.prior, state, &err) != INFOMASK_OK)
-        status = reply_error(reply, request, &err);
+        status = infer_state_error(server, request, reply, &err);
     else
         (void)snprintf(state->info.prior, sizeof state->info.prior, "%s", options.prior);
     infomask_estimate_spec_fini(&spec);
@@ -289,7 +289,7 @@ int handle_estimate(struct server_context *server, const struct request *request
     if (request->params.value[PARAM_ID_PRIOR].given)
         status = read_under_prior(server, request, reply, &state);
     else if (read_estimate(server, request->capture[0], &state, &err) != INFOMASK_OK)
-        status = reply_error(reply, request, &err);
+        status = infer_state_error(server, request, reply, &err);
     if (status != 0)
         return status;
     json_writer_init(&writer, 0);

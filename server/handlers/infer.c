@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/state/traffic.h"
+#include "server/observe/log.h"
 
 static int refuse_parameter(struct infer *infer, enum param_failure failure, const struct infomask_error *err)
 {
@@ -11,7 +12,7 @@ static int refuse_parameter(struct infer *infer, enum param_failure failure, con
         [PARAM_BAD] = VIEW_BAD_PARAMETER,
         [PARAM_AMBIGUOUS_CLASS] = VIEW_AMBIGUOUS_CLASS,
         [PARAM_NO_SUCH_CLASS] = VIEW_NO_SUCH_CLASS,
-        [PARAM_NO_MEMORY] = VIEW_INTERNAL,
+        [PARAM_NO_MEMORY] = VIEW_OVERLOADED,
     };
     return reply_problem(infer->reply, infer->request, problem[failure], "%s", err->text);
 }
@@ -52,6 +53,15 @@ int infer_open(struct infer *infer, const struct upload *upload, struct infomask
     if (infomask_photo_open(upload->data, upload->size, &infer->limits, photo, &err) != INFOMASK_OK)
         return infer_error(infer, &err);
     return 0;
+}
+
+int infer_state_error(struct server_context *server, const struct request *request, struct reply *reply,
+                      const struct infomask_error *error)
+{
+    if (error->status == INFOMASK_IO)
+        log_event(server->log, LOG_ERROR, true, "state",
+                  (const struct log_field[]){LOG_FIELD_TEXT("request_id", request->id), LOG_FIELD_TEXT("message", error->text)}, 2);
+    return reply_error(reply, request, error);
 }
 
 void infer_end(struct infer *infer)

@@ -22,6 +22,10 @@ int infer_open(struct infer *infer, const struct upload *upload, struct infomask
 int infer_error(struct infer *infer, const struct infomask_error *error);
 void infer_end(struct infer *infer);
 
+/* reply_error for what used the state; a fault of the state itself is an error line of the log, with its sentence. */
+int infer_state_error(struct server_context *server, const struct request *request, struct reply *reply,
+                      const struct infomask_error *error);
+
 /* The head of a view. */
 struct view_head infer_head(const struct infer *infer, const struct infomask_photo_info *image, const char *file);
 /* Content-Disposition: the name of the upload with `what` behind it, such as coffee-mask.png. */

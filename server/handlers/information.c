@@ -3,6 +3,7 @@
 
 #include "app/view/views_traffic.h"
 #include "server/call/routes.h"
+#include "server/handlers/infer.h"
 
 struct search {
     const struct model *model;
@@ -59,7 +60,7 @@ static int given_baseline(struct server_context *server, const struct request *r
     bool fits;
 
     if (estimates_find(server->estimates, name, &info, &err) != INFOMASK_OK)
-        return reply_error(reply, request, &err);
+        return infer_state_error(server, request, reply, &err);
     fits = strcmp(info.sha256, model_info(model)->sha256) == 0 && strcmp(info.prior, "train") == 0 &&
            strcmp(info.model, model_name(model)) == 0 && info.samples >= TRAFFIC_LEAST;
     memcpy(id, info.id, sizeof info.id);
@@ -81,7 +82,7 @@ static int refresh_baseline(struct server_context *server, const struct request 
     if (request->params.value[PARAM_ID_BASELINE].given)
         status = given_baseline(server, request, reply, model, wanted);
     if (status == 0 && find_baseline(server->estimates, model, wanted, &baseline, &err) != INFOMASK_OK)
-        status = reply_error(reply, request, &err);
+        status = infer_state_error(server, request, reply, &err);
     if (status == 0)
         traffic_set_baseline(server->traffic, model, &baseline);
     return status;
@@ -97,14 +98,14 @@ static int answer(struct server_context *server, const struct request *request, 
     int status = 0;
 
     if (traffic_read(server->traffic, model, false, &state, &err) != INFOMASK_OK)
-        return reply_error(reply, request, &err);
+        return infer_state_error(server, request, reply, &err);
     if (server->estimates != NULL)
         status = refresh_baseline(server, request, reply, model, &state);
     traffic_state_fini(&state);
     if (status != 0)
         return status;
     if (traffic_read(server->traffic, model, true, &state, &err) != INFOMASK_OK)
-        return reply_error(reply, request, &err);
+        return infer_state_error(server, request, reply, &err);
     json_writer_init(&writer, 0);
     view_traffic(&writer, model, &state, bits ? VIEW_BITS : VIEW_NATS, request->id);
     traffic_state_fini(&state);

@@ -22,6 +22,8 @@ static void put_queue(FILE *out, struct server_context *server)
     metrics_single(out, "job_oldest_seconds", "gauge", "Age of the longest running job.", state.oldest_ms / 1000);
     metrics_single(out, "jobs_done_total", "counter", "Jobs that were run.", (double)state.done);
     metrics_single(out, "jobs_late_total", "counter", "Jobs dropped in the queue at their deadline.", (double)state.late);
+    metrics_single(out, "jobs_crowded_total", "counter", "Jobs that gave their place in a full queue up to another client.",
+                   (double)state.crowded);
     metrics_single(out, "jobs_gone_total", "counter", "Jobs dropped because the client left.", (double)state.gone);
     metrics_single(out, "jobs_refused_total", "counter", "Jobs refused by a full queue.", (double)state.refused);
 }
@@ -113,6 +115,6 @@ int handle_metrics(struct server_context *server, const struct request *request,
     char *text = page_text(server, &size);
 
     if (text == NULL)
-        return reply_problem(reply, request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(reply, request);
     return reply_take(reply, 200, "text/plain; version=0.0.4; charset=utf-8", text, size);
 }

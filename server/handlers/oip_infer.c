@@ -1,9 +1,10 @@
 /* POST /v2/models/{name}/infer: tensors or encoded photos in, rows, strings or maps out. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "app/json/text.h"
 #include "app/state/traffic.h"
 #include "core/infomask_lab.h"
 #include "server/call/routes.h"
@@ -56,14 +57,15 @@ static void complete_outputs(struct inference *inference)
 static int header_length(const struct request *request, int64_t *length)
 {
     const char *text = request->inference_header_length;
-    char *end;
+    unsigned long long value;
 
     *length = -1;
     if (text == NULL)
         return 0;
-    errno = 0;
-    *length = strtoll(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' && *length >= 0 ? 0 : -1;
+    if (!text_digits(text, strlen(text), &value) || value > INT64_MAX)
+        return -1;
+    *length = (int64_t)value;
+    return 0;
 }
 
 static int read_request(struct inference *inference)
@@ -249,7 +251,7 @@ static int write_reply(struct inference *inference)
                                           : write_rows(inference, &out, output);
     }
     if (!ok)
-        status = reply_problem(inference->reply, inference->request, VIEW_INTERNAL, "out of memory");
+        status = reply_no_memory(inference->reply, inference->request);
     else if (oip_reply_take(&out, &body, &size, &json_size, &err) != INFOMASK_OK)
         status = reply_error(inference->reply, inference->request, &err);
     else
@@ -286,7 +288,7 @@ static int infer(struct inference *inference)
     inference->results = calloc((size_t)inference->asked.count, sizeof *inference->results);
     inference->cells = calloc((size_t)inference->asked.count, sizeof *inference->cells);
     if (inference->results == NULL || inference->cells == NULL)
-        return reply_problem(inference->reply, inference->request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(inference->reply, inference->request);
     done = model_session_take(inference->model, &inference->session, &err);
     if (done == INFOMASK_OK)
         done = inference->asked.tensor != NULL ? run_tensor(inference, &err) : run_images(inference, &err);

@@ -90,6 +90,7 @@ static enum infomask_status read_parameters(const struct json *parameters, struc
 
 struct input {
     const struct json *node, *data; /* data: NULL where the tensor is behind the JSON */
+    struct json_numbers numbers;    /* of data, where it is numbers */
     const unsigned char *bytes;     /* behind the JSON */
     size_t size, elements;
     int64_t shape[4];
@@ -113,28 +114,9 @@ static enum infomask_status read_shape(struct input *input, struct infomask_erro
     return INFOMASK_OK;
 }
 
-/* Numbers, flat or nested as the shape is. */
-static bool flatten(const struct json *node, float *out, size_t room, size_t *used)
-{
-    for (node = json_first(node); node != NULL; node = json_next(node)) {
-        double value;
-        if (json_kind(node) == JSON_ARRAY) {
-            if (!flatten(node, out, room, used))
-                return false;
-        } else if (!json_number(node, &value) || *used == room) {
-            return false;
-        } else {
-            out[(*used)++] = (float)value;
-        }
-    }
-    return true;
-}
-
 static enum infomask_status read_numbers(struct oip_request *request, const struct input *input,
                                          struct infomask_error *err)
 {
-    size_t used = 0;
-
     if (input->rank != 4 || input->shape[0] > OIP_MAX_ITEMS)
         return error_set(err, INFOMASK_BAD_DATA, "an FP32 input has 4 dimensions, the first at most %d", OIP_MAX_ITEMS);
     request->tensor = malloc(input->elements * sizeof *request->tensor);
@@ -145,8 +127,11 @@ static enum infomask_status read_numbers(struct oip_request *request, const stru
             return error_set(err, INFOMASK_BAD_DATA, "an FP32 input of this shape has %zu bytes, not %zu",
                              input->elements * sizeof *request->tensor, input->size);
         memcpy(request->tensor, input->bytes, input->size);
-    } else if (!flatten(input->data, request->tensor, input->elements, &used) || used != input->elements) {
-        return error_set(err, INFOMASK_BAD_DATA, "data must be as many numbers as the shape says, %zu", input->elements);
+    } else if (input->numbers.text == NULL || json_count(input->data) > 0 ||
+               !json_numbers_read(&input->numbers, input->shape, input->rank, request->tensor, input->elements)) {
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "data must be as many numbers as the shape says, %zu, flat or nested as the shape is",
+                         input->elements);
     }
     for (size_t i = 0; i < input->elements; i++)
         if (!isfinite(request->tensor[i]))
@@ -241,14 +226,26 @@ static enum infomask_status read_images(struct oip_request *request, const struc
     return input->data != NULL ? read_base64(request, input, err) : read_elements(request, input, err);
 }
 
-static enum infomask_status read_input(struct oip_request *request, const struct json *root, const unsigned char *bytes,
-                                       size_t size, struct infomask_error *err)
+static enum infomask_status check_name(const struct input *input, const char *wanted, struct infomask_error *err)
 {
-    const struct json *list = json_get(root, "inputs");
+    const char *name = json_string(json_get(input->node, "name"));
+
+    if (name != NULL && strcmp(name, wanted) == 0)
+        return INFOMASK_OK;
+    return error_set(err, INFOMASK_BAD_DATA, "there is no input \"%.40s\" of this datatype; FP32 is named input, BYTES image",
+                     name == NULL ? "" : name);
+}
+
+static enum infomask_status read_input(struct oip_request *request, const struct json_numbers *numbers,
+                                       const unsigned char *bytes, size_t size, struct infomask_error *err)
+{
+    const struct json *list = json_get(request->root, "inputs");
     struct input input = {.node = list != NULL && json_kind(list) == JSON_ARRAY ? json_first(list) : NULL,
+                          .numbers = *numbers,
                           .bytes = bytes,
                           .size = size};
     const char *type = json_string(json_get(input.node, "datatype"));
+    bool tensor = type != NULL && strcmp(type, "FP32") == 0, photos = type != NULL && strcmp(type, "BYTES") == 0;
     int64_t declared = -1;
     enum infomask_status status;
 
@@ -262,26 +259,25 @@ static enum infomask_status read_input(struct oip_request *request, const struct
     if (input.data != NULL && (size != 0 || json_kind(input.data) != JSON_ARRAY))
         return bad(err, "an input has either data, an array, or bytes behind the JSON");
     status = read_shape(&input, err);
-    if (status != INFOMASK_OK)
-        return status;
-    if (type != NULL && strcmp(type, "FP32") == 0)
-        return read_numbers(request, &input, err);
-    if (type != NULL && strcmp(type, "BYTES") == 0)
-        return read_images(request, &input, err);
-    return bad(err, "the input's datatype must be FP32 or BYTES");
+    if (status == INFOMASK_OK && !tensor && !photos)
+        return bad(err, "the input's datatype must be FP32 or BYTES");
+    if (status == INFOMASK_OK)
+        status = tensor ? read_numbers(request, &input, err) : read_images(request, &input, err);
+    return status == INFOMASK_OK ? check_name(&input, tensor ? "input" : "image", err) : status;
 }
 
 enum infomask_status oip_request_read(struct oip_request *request, const char *body, size_t size, int64_t json_size,
                                       struct infomask_error *err)
 {
     size_t front = json_size < 0 ? size : (size_t)json_size;
+    struct json_numbers numbers;
     enum infomask_status status;
 
     *request = (struct oip_request){0};
     if (front > size)
         return error_set(err, INFOMASK_BAD_DATA, "Inference-Header-Content-Length is %zu, but the body has %zu bytes",
                          front, size);
-    status = json_parse(body, front, NULL, &request->root, err);
+    status = json_parse_apart(body, front, NULL, "data", &request->root, &numbers, err);
     if (status != INFOMASK_OK)
         return status;
     if (json_kind(request->root) != JSON_OBJECT)
@@ -291,7 +287,7 @@ enum infomask_status oip_request_read(struct oip_request *request, const char *b
     if (status == INFOMASK_OK)
         status = read_outputs(json_get(request->root, "outputs"), request, err);
     if (status == INFOMASK_OK)
-        status = read_input(request, request->root, (const unsigned char *)body + front, size - front, err);
+        status = read_input(request, &numbers, (const unsigned char *)body + front, size - front, err);
     return status;
 }
 

@@ -45,7 +45,7 @@ static int open_model(struct samples *s)
     struct infomask_error err;
 
     if (estimates_find(s->server->estimates, s->request->capture[0], &s->info, &err) != INFOMASK_OK)
-        return reply_error(s->reply, s->request, &err);
+        return infer_state_error(s->server, s->request, s->reply, &err);
     s->model = models_get(s->server->models, s->info.model, &err);
     if (s->model == NULL)
         return reply_problem(s->reply, s->request, VIEW_NO_SUCH_MODEL, "%s", err.text);
@@ -55,10 +55,10 @@ static int open_model(struct samples *s)
                              "the model %s is not the one that this estimate was opened for; open another estimate",
                              s->info.model);
     if (model_session_take(s->model, &s->session, &err) != INFOMASK_OK)
-        return reply_error(s->reply, s->request, &err);
+        return infer_state_error(s->server, s->request, s->reply, &err);
     s->count = (size_t)s->request->upload_count;
     s->arrivals = calloc(s->count + 1, sizeof *s->arrivals);
-    return s->arrivals != NULL ? 0 : reply_problem(s->reply, s->request, VIEW_INTERNAL, "out of memory");
+    return s->arrivals != NULL ? 0 : reply_no_memory(s->reply, s->request);
 }
 
 /* `sample`, else the file's name, else a hash of the bytes: the same photo posted twice is one sample. */
@@ -127,7 +127,7 @@ static int classify_some(struct samples *s, struct arrival *const *some, int cou
     for (int i = 0; i < count; i++)
         photos[i] = some[i]->photo;
     if (infomask_classify_batch(s->session, photos, count, &options, results, errors, &err) != INFOMASK_OK)
-        return reply_error(s->reply, s->request, &err);
+        return infer_state_error(s->server, s->request, s->reply, &err);
     for (int i = 0; i < count; i++) {
         if (errors[i].status != INFOMASK_OK) {
             reject(some[i], view_problem_of(errors[i].status), errors[i].text);
@@ -166,14 +166,14 @@ static int store_all(struct samples *s)
     int status = 0;
 
     if (items == NULL)
-        return reply_problem(s->reply, s->request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(s->reply, s->request);
     for (size_t i = 0; i < s->count; i++) {
         const struct arrival *a = &s->arrivals[i];
         if (a->photo != NULL)
             items[n++] = (struct estimate_item){a->sample, (uint32_t)a->label, a->result.logits, false};
     }
     if (estimates_add(s->server->estimates, s->request->capture[0], items, n, &s->total, &err) != INFOMASK_OK)
-        status = reply_error(s->reply, s->request, &err);
+        status = infer_state_error(s->server, s->request, s->reply, &err);
     for (size_t i = 0; i < n; i++)
         s->accepted += items[i].added;
     free(items);

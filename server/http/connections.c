@@ -19,7 +19,7 @@
 
 struct row {
     enum connection_phase phase;
-    bool tls, linger, cut;
+    bool tls, loopback, linger, cut;
     double deadline_ms, since_ms; /* of the phase */
     size_t received;              /* of the body */
     uint64_t address;             /* hash; 0: not counted */
@@ -178,7 +178,8 @@ static void free_row(struct connections *c, int fd)
     metrics_connections(c->metrics, -1);
 }
 
-enum admission connections_admit(struct connections *c, int fd, const struct sockaddr *peer, bool tls)
+enum admission connections_admit(struct connections *c, int fd, const struct sockaddr *peer, bool tls,
+                                 bool loopback)
 {
     uint64_t hash = c->limits.per_address > 0 ? connections_address(peer) : 0;
     enum admission admission = ADMIT;
@@ -197,13 +198,23 @@ enum admission connections_admit(struct connections *c, int fd, const struct soc
             *address = (struct address){hash, address->count + 1};
     }
     if (admission == ADMIT) {
-        c->rows[fd] = (struct row){.phase = CONNECTION_FRESH, .tls = tls, .since_ms = now, .address = hash,
-                                   .deadline_ms = now + c->limits.head_ms};
+        c->rows[fd] = (struct row){.phase = CONNECTION_FRESH, .tls = tls, .loopback = loopback, .since_ms = now,
+                                   .address = hash, .deadline_ms = now + c->limits.head_ms};
         c->open++;
         metrics_connections(c->metrics, 1);
     }
     (void)pthread_mutex_unlock(&c->lock);
     return admission;
+}
+
+bool connections_loopback(struct connections *c, int fd)
+{
+    bool loopback;
+
+    (void)pthread_mutex_lock(&c->lock);
+    loopback = fd >= 0 && fd < c->row_count && c->rows[fd].loopback;
+    (void)pthread_mutex_unlock(&c->lock);
+    return loopback;
 }
 
 void connections_phase(struct connections *c, int fd, enum connection_phase phase)

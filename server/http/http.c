@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "core/base/clock.h"
 #include "server/call/call.h"
+#include "server/http/reads.h"
 #include "server/http/sockets.h"
 #include "server/jobs/jobs.h"
 #include "server/observe/account.h"
@@ -19,12 +21,15 @@
 
 #define HTTP_THREADS 2
 #define CONNECTION_MEMORY (32 * 1024) /* bounds a request's head */
+#define CLIENT_LEFT 499               /* no status of HTTP: for the log and the metrics */
+#define TLS_VERSIONS ":-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define SWALLOW (1024 * 1024)         /* a refused body of at most this is read, so that the connection can live on */
 
 struct http {
     struct server_context *context;
     struct connections *connections;
     struct MHD_Daemon *daemon;
+    bool tls;
     _Atomic int in_flight;
     _Atomic bool starved;
 };
@@ -32,6 +37,7 @@ struct http {
 /* What a connection owns while it lives: the library forgets to tell of a request's end where it ran out of its own
  * memory in the middle, but never of a connection's. */
 struct link {
+    struct reads reads;
     struct exchange *exchange; /* NULL: between two requests */
 };
 
@@ -136,18 +142,24 @@ static void drop_job(struct queue_task *job, enum queue_drop why)
     struct call *call = exchange->call;
 
     call->reply.queue_ms = job->queue_ms;
-    if (why == QUEUE_GONE)
+    if (why == QUEUE_GONE) {
         call->reply.close = true; /* nobody reads it */
-    (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
-                        why == QUEUE_GONE ? "the client left" : "the request's time was over while it waited in the queue");
+        (void)reply_empty(&call->reply, CLIENT_LEFT);
+    } else if (why == QUEUE_CROWDED) {
+        (void)call_overloaded(call);
+    } else {
+        (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
+                            "the request's time was over while it waited in the queue");
+    }
     finish_job(exchange);
 }
 
-/* An end of file on the socket: the client closed it. */
+/* The client closed the connection, or its end of a local one.  An end of file alone says no more than that its request
+ * was whole: it may well wait for the answer. */
 static bool client_gone(struct queue_task *job)
 {
-    char byte;
-    return recv(((struct exchange *)job)->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    struct pollfd socket = {.fd = ((struct exchange *)job)->fd};
+    return poll(&socket, 1, 0) > 0 && (socket.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 static enum MHD_Result submit(struct exchange *exchange)
@@ -155,8 +167,10 @@ static enum MHD_Result submit(struct exchange *exchange)
     struct call *call = exchange->call;
 
     exchange->job = (struct queue_task){.run = run_job, .drop = drop_job, .gone = client_gone,
-                                 .deadline_ms = call->request.deadline_ms};
+                                        .turn = {.client = call_client(call), .cost = call->cost},
+                                        .deadline_ms = call->request.deadline_ms};
     connections_phase(exchange->http->connections, exchange->fd, CONNECTION_WORK);
+    atomic_store(&exchange->link->reads.held, true);
     /* suspended first: the job may be done before this function is */
     exchange->suspended = true;
     MHD_suspend_connection(exchange->connection);
@@ -222,6 +236,8 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     exchange->call = call_create(http->context, target);
     hide_query(target);
     name_peer(exchange->call, connection);
+    if (exchange->call != NULL)
+        exchange->call->loopback = connections_loopback(http->connections, exchange->fd);
     atomic_fetch_add(&http->in_flight, 1);
     metrics_in_flight(http->context->metrics, 1);
     connections_phase(http->connections, exchange->fd, CONNECTION_HEAD);
@@ -251,7 +267,8 @@ static bool worth_swallowing(const struct call *call)
 static enum MHD_Result on_head(struct exchange *exchange, const char *method, const char *version)
 {
     struct call *call = exchange->call;
-    struct head head = {.method = method, .target = call->target, .version = version};
+    struct head head = {.method = method, .target = call->target, .version = version,
+                        .fault = exchange->link->reads.wire.fault};
 
     exchange->headed = true;
     (void)MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &head);
@@ -317,6 +334,7 @@ static void end_exchange(struct exchange *exchange, bool sent)
     struct http *http = exchange->http;
 
     exchange->link->exchange = NULL;
+    atomic_store(&exchange->link->reads.held, false);
     (void)atomic_load(&exchange->handed_back); /* all that the worker wrote was written before it */
     if (exchange->call != NULL && exchange->headed) /* status 0: cut before there was an answer */
         account_request(exchange->call, exchange->reply_size, sent);
@@ -340,6 +358,19 @@ static void on_end(void *context, struct MHD_Connection *connection, void **requ
     end_exchange(exchange, exchange->queued && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
+static struct link *link_create(struct http *http, int fd)
+{
+    struct link *link = calloc(1, sizeof *link);
+
+    if (link == NULL)
+        return NULL;
+    link->reads.tls = http->tls;
+    if (reads_watch(fd, &link->reads))
+        return link;
+    free(link);
+    return NULL;
+}
+
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
@@ -347,9 +378,10 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     struct link *link = *socket_context;
 
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *socket_context = calloc(1, sizeof *link); /* NULL: its requests are refused */
+        *socket_context = link_create(http, connection_fd(connection)); /* NULL: its requests are refused */
         return;
     }
+    reads_forget(connection_fd(connection));
     if (link != NULL && link->exchange != NULL)
         end_exchange(link->exchange, false);
     free(link);
@@ -392,17 +424,25 @@ enum infomask_status http_create(struct server_context *context, struct connecti
     /* Above our own limit, so that ours decides; each thread could hold them all. */
     unsigned limit = HTTP_THREADS * ((unsigned)context->config->max_connections + 64);
     struct http *http = calloc(1, sizeof *http);
+    char priorities[1024 + sizeof TLS_VERSIONS];
 
     if (http == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the HTTP server");
+    if (!reads_work()) {
+        free(http);
+        return error_set(err, INFOMASK_INTERNAL, "the HTTP library reads past this program's checks: it must be linked dynamically");
+    }
+    (void)snprintf(priorities, sizeof priorities, "%s" TLS_VERSIONS, context->config->tls_ciphers);
     http->context = context;
     http->connections = connections;
+    http->tls = certificate != NULL;
     const struct MHD_OptionItem options[] = {
 #if MHD_VERSION >= 0x00097701 /* older ones know one level; newer ones would mend a malformed request line */
         {MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL},
 #endif
         {certificate != NULL ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *)(uintptr_t)certificate},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)key},
+        {certificate != NULL ? MHD_OPTION_HTTPS_PRIORITIES : MHD_OPTION_END, 0, priorities},
         {MHD_OPTION_END, 0, NULL},
     };
     if (certificate != NULL)
@@ -417,7 +457,8 @@ enum infomask_status http_create(struct server_context *context, struct connecti
     if (http->daemon == NULL) {
         free(http);
         return error_set(err, INFOMASK_INTERNAL,
-                         certificate != NULL ? "the HTTP server cannot be started; are certificate and key a pair of PEM files?"
+                         certificate != NULL ? "the HTTP server cannot be started; are certificate and key a pair of PEM files, "
+                                               "and is tls_ciphers a priority string of GnuTLS?"
                                              : "the HTTP server cannot be started");
     }
     *out = http;

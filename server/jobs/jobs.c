@@ -209,7 +209,10 @@ static void drop_entry(struct queue_task *job, enum queue_drop why)
     struct call *call = entry->call;
 
     call->reply.queue_ms = job->queue_ms;
-    (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
+    if (why == QUEUE_CROWDED)
+        (void)call_overloaded(call);
+    else
+        (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
                         why == QUEUE_GONE ? "the job was cancelled" : "the job's time was over while it waited in the queue");
     finish(entry);
 }
@@ -246,7 +249,8 @@ static struct entry *make_entry(struct jobs *jobs, struct call *call)
     entry->call->request.watch = &entry->watch;
     entry->bytes = entry->call->body_capacity;
     entry->job = (struct queue_task){.run = run_entry, .drop = drop_entry, .gone = is_cancelled,
-                              .deadline_ms = call->request.deadline_ms};
+                                     .turn = {.client = call_client(call), .cost = call->cost},
+                                     .deadline_ms = call->request.deadline_ms};
     return entry;
 }
 
@@ -307,7 +311,7 @@ int jobs_submit(struct jobs *jobs, struct call *call)
     char id[JOB_ID_SIZE];
 
     if (entry == NULL)
-        return reply_problem(&call->reply, &call->request, VIEW_INTERNAL, "out of memory");
+        return reply_no_memory(&call->reply, &call->request);
     if (!list_entry(jobs, entry)) {
         entry_free(entry);
         return no_room(jobs, call);
@@ -396,7 +400,7 @@ bool jobs_take(struct jobs *jobs, const struct request *request, const char *id,
         return false;
     copied = copy_reply(reply, &entry->call->reply);
     if (!copied)
-        (void)reply_problem(reply, request, VIEW_INTERNAL, "out of memory");
+        (void)reply_no_memory(reply, request);
     (void)pthread_mutex_lock(&jobs->lock);
     dead = release(entry);
     (void)pthread_mutex_unlock(&jobs->lock);

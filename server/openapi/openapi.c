@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/openapi/types.h"
+#include "server/call/call.h"
 #include "server/call/routes.h"
+#include "server/openapi/types.h"
 
 __asm__(".pushsection .rodata\n"
         "openapi_schemas_begin:\n.incbin \"server/openapi/schemas.json\"\n"
@@ -518,6 +519,8 @@ static void put_header_parameter(struct json_writer *w, const char *key, const c
     json_put_string(w, "type", number ? "number" : "string");
     if (number)
         json_put_double(w, "minimum", 0.001);
+    if (number)
+        json_put_double(w, "maximum", MOST_TIMEOUT);
     json_object_close(w);
     json_object_close(w);
 }

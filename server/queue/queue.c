@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "app/view/views.h"
@@ -16,23 +17,28 @@ struct token {
 struct queue {
     struct pool *pool;
     pthread_mutex_t lock;
-    struct queue_task *first, **last;
-    int waiting, running, capacity;
+    struct fair *fair; /* what waits */
+    int running, capacity;
     double mean_ms;
     double started[POOL_MAX_THREADS];  /* when each running task began; 0: free slot */
     double deadline[POOL_MAX_THREADS]; /* and should have ended */
-    size_t done, late, gone, refused;
+    size_t done, late, gone, crowded, refused;
 };
 
 enum infomask_status queue_create(struct queue **out, struct pool *pool, int capacity, struct infomask_error *err)
 {
     struct queue *queue = calloc(1, sizeof *queue);
+    enum infomask_status status;
 
     if (queue == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the queue");
+    status = fair_create(&queue->fair, capacity, err);
+    if (status != INFOMASK_OK) {
+        free(queue);
+        return status;
+    }
     queue->pool = pool;
     queue->capacity = capacity;
-    queue->last = &queue->first;
     (void)pthread_mutex_init(&queue->lock, NULL);
     *out = queue;
     return INFOMASK_OK;
@@ -43,20 +49,13 @@ void queue_free(struct queue *queue)
     if (queue == NULL)
         return;
     (void)pthread_mutex_destroy(&queue->lock);
+    fair_free(queue->fair);
     free(queue);
 }
 
-static struct queue_task *take_first(struct queue *queue)
+static struct queue_task *task_of(struct fair_item *item)
 {
-    struct queue_task *task = queue->first;
-
-    if (task == NULL)
-        return NULL;
-    queue->first = task->next;
-    if (queue->first == NULL)
-        queue->last = &queue->first;
-    queue->waiting--;
-    return task;
+    return item == NULL ? NULL : (struct queue_task *)(void *)((char *)item - offsetof(struct queue_task, turn));
 }
 
 static int start_slot(struct queue *queue, double now, double deadline)
@@ -71,12 +70,12 @@ static int start_slot(struct queue *queue, double now, double deadline)
     return slot;
 }
 
-static void end_slot(struct queue *queue, int slot, bool ran)
+static void end_slot(struct queue *queue, int slot, bool ran, double cost)
 {
     double took;
 
     (void)pthread_mutex_lock(&queue->lock);
-    took = clock_ms() - queue->started[slot];
+    took = (clock_ms() - queue->started[slot]) / fmax(cost, 0.1);
     queue->started[slot] = 0;
     queue->running--;
     queue->done += ran;
@@ -90,6 +89,7 @@ static void drop(struct queue *queue, struct queue_task *task, enum queue_drop w
     (void)pthread_mutex_lock(&queue->lock);
     queue->late += why == QUEUE_TOO_LATE;
     queue->gone += why == QUEUE_GONE;
+    queue->crowded += why == QUEUE_CROWDED;
     (void)pthread_mutex_unlock(&queue->lock);
     task->drop(task, why);
 }
@@ -100,17 +100,19 @@ static void run_one(struct pool_task *pooled)
     double now = clock_ms();
     struct queue_task *task;
     bool ran = false;
+    double cost = 1;
     int slot = 0;
 
     free(pooled);
     (void)pthread_mutex_lock(&queue->lock);
-    task = take_first(queue);
+    task = task_of(fair_take(queue->fair));
     if (task != NULL) /* counted as running before the lock is left: a drain must never see it in neither place */
         slot = start_slot(queue, now, task->deadline_ms);
     (void)pthread_mutex_unlock(&queue->lock);
     if (task == NULL)
         return;
     task->queue_ms = now - task->submitted_ms;
+    cost = task->turn.cost;
     if (now > task->deadline_ms) {
         drop(queue, task, QUEUE_TOO_LATE);
     } else if (task->gone != NULL && task->gone(task)) {
@@ -119,77 +121,77 @@ static void run_one(struct pool_task *pooled)
         ran = true;
         task->run(task);
     }
-    end_slot(queue, slot, ran);
+    end_slot(queue, slot, ran, cost);
+}
+
+/* Drops what was taken out while it was counted as running, so that a drain never saw it in neither place. */
+static void drop_taken(struct queue *queue, struct queue_task *task, enum queue_drop why)
+{
+    task->queue_ms = clock_ms() - task->submitted_ms;
+    drop(queue, task, why);
+    (void)pthread_mutex_lock(&queue->lock);
+    queue->running--;
+    (void)pthread_mutex_unlock(&queue->lock);
 }
 
 bool queue_submit(struct queue *queue, struct queue_task *task)
 {
     struct token *token = malloc(sizeof *token);
+    struct fair_item *evicted;
     bool room;
 
     if (token == NULL)
         return false;
     *token = (struct token){.task.run = run_one, .queue = queue};
-    task->next = NULL;
     task->submitted_ms = clock_ms();
     (void)pthread_mutex_lock(&queue->lock);
-    room = queue->waiting < queue->capacity;
-    if (room) {
-        *queue->last = task;
-        queue->last = &task->next;
-        queue->waiting++;
-    } else {
-        queue->refused++;
-    }
+    room = fair_put(queue->fair, &task->turn, &evicted);
+    queue->refused += !room;
+    queue->running += evicted != NULL;
     (void)pthread_mutex_unlock(&queue->lock);
     if (room)
         pool_post(queue->pool, &token->task);
     else
         free(token);
+    if (evicted != NULL)
+        drop_taken(queue, task_of(evicted), QUEUE_CROWDED);
     return room;
 }
 
-bool queue_overloaded(struct queue *queue, double deadline_ms, int *retry_after)
+bool queue_overloaded(struct queue *queue, uint64_t client, double deadline_ms, int *retry_after)
 {
     double wait;
     bool full;
 
     (void)pthread_mutex_lock(&queue->lock);
-    wait = queue->mean_ms * queue->waiting / pool_threads(queue->pool);
-    full = queue->waiting >= queue->capacity;
-    full = full || (queue->waiting > 0 && clock_ms() + wait > deadline_ms);
+    wait = queue->mean_ms * fair_ahead(queue->fair, client) / pool_threads(queue->pool);
+    full = !fair_has_room(queue->fair, client);
+    full = full || (fair_waiting(queue->fair) > 0 && clock_ms() + wait > deadline_ms);
     (void)pthread_mutex_unlock(&queue->lock);
     *retry_after = (int)fmin(60, fmax(1, ceil(wait / 1000)));
     return full;
 }
 
+static bool is_late(const struct fair_item *item, void *now)
+{
+    const struct queue_task *task = (const struct queue_task *)(const void *)((const char *)item - offsetof(struct queue_task, turn));
+    return *(const double *)now > task->deadline_ms;
+}
+
 void queue_expire(struct queue *queue)
 {
     double now = clock_ms();
-    struct queue_task *late = NULL, **place, *task;
+    struct fair_item *late;
 
     (void)pthread_mutex_lock(&queue->lock);
-    place = &queue->first;
-    while ((task = *place) != NULL) {
-        if (now <= task->deadline_ms) {
-            place = &task->next;
-            continue;
-        }
-        *place = task->next;
-        queue->waiting--;
-        queue->running++; /* not lost to a drain until its answer is made */
-        task->next = late;
-        late = task;
-    }
-    queue->last = place;
+    late = fair_take_if(queue->fair, is_late, &now);
+    for (struct fair_item *item = late; item != NULL; item = item->next)
+        queue->running++;
     (void)pthread_mutex_unlock(&queue->lock);
-    while ((task = late) != NULL) {
-        late = task->next;
-        task->queue_ms = now - task->submitted_ms;
-        drop(queue, task, QUEUE_TOO_LATE);
-        (void)pthread_mutex_lock(&queue->lock);
-        queue->running--;
-        (void)pthread_mutex_unlock(&queue->lock);
+    while (late != NULL) {
+        struct queue_task *task = task_of(late);
+        late = late->next;
+        drop_taken(queue, task, QUEUE_TOO_LATE);
     }
 }
 
@@ -204,8 +206,8 @@ void queue_state(struct queue *queue, struct queue_state *state)
         oldest = fmin(oldest, queue->started[i]);
         due = fmin(due, queue->deadline[i]);
     }
-    *state = (struct queue_state){.waiting = queue->waiting, .running = queue->running, .capacity = queue->capacity,
+    *state = (struct queue_state){.waiting = fair_waiting(queue->fair), .running = queue->running, .capacity = queue->capacity,
                                  .mean_ms = queue->mean_ms, .oldest_ms = now - oldest, .overdue_ms = now - due, .done = queue->done,
-                                 .late = queue->late, .gone = queue->gone, .refused = queue->refused};
+                                 .late = queue->late, .gone = queue->gone, .crowded = queue->crowded, .refused = queue->refused};
     (void)pthread_mutex_unlock(&queue->lock);
 }

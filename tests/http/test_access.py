@@ -67,8 +67,15 @@ def test_scopes(keyed, png):
 
 
 def test_open_routes_need_no_key(keyed):
-    for path in ["/livez", "/readyz", "/metrics", "/openapi.json", "/"]:
+    for path in ["/livez", "/readyz", "/openapi.json", "/"]:
         assert keyed.ask(path=path).status == 200
+
+
+def test_metrics_need_a_key_where_there_are_keys(keyed, server):
+    assert keyed.ask(path="/metrics").status == 401
+    for name in ["alice", "bob", "root"]:
+        assert "infomask_requests_total" in keyed.ask(path="/metrics", headers=bearer(name)).text
+    assert server.ask(path="/metrics").status == 200
 
 
 def test_key_names_are_logged_and_keys_are_not(keyed, png):
@@ -117,6 +124,72 @@ def test_rates(make_server, png):
     assert until(lambda: server.ask("POST", CLASSIFY, png).status == 200)
 
 
+def test_guessed_keys_count(make_server, tmp_path):
+    write_keys(tmp_path / "keys", alice="infer")
+    server = make_server("--keys", tmp_path / "keys", "--rate", 0.01, "--rate-burst", 3)
+    statuses = [server.ask(path="/v1/models", headers=[("X-Api-Key", f"guess-{i}")]).status for i in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+    assert server.ask(path="/v1/models", headers=bearer("alice")).status == 200
+
+
+# ---- whose page asks, and by what name ---------------------------------------------------------------------------------
+
+
+def named(server, host, method="GET", path="/livez", headers=(), body=b""):
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
+    if method != "GET":
+        lines.append(f"Content-Length: {len(body)}")
+    return server.raw(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
+
+
+def test_names_on_loopback_without_keys(server, png):
+    """A page that lets its own name point at 127.0.0.1 gets nothing (DNS rebinding)."""
+    for host in ["localhost", "LOCALHOST:8080", "127.0.0.1", f"127.0.0.1:{server.port}", "127.9.9.9:1", "[::1]:80", "a.localhost", "localhost."]:
+        assert named(server, host).status == 200, host
+    for host in ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "[::2]", "xlocalhost",
+                 "0x7f000001", "127.1"]:
+        for method, path in [("GET", "/livez"), ("GET", "/"), ("GET", "/metrics"), ("POST", CLASSIFY), ("DELETE", "/v1/estimates/x")]:
+            response = named(server, host, method, path, body=png if path == CLASSIFY else b"")
+            assert (response.status, response.code) == (421, "wrong_host"), (host, path)
+    assert server.raw(b"GET /livez HTTP/1.0\r\n\r\n").status == 200
+
+
+def test_limits_are_judged_before_the_name(server):
+    assert named(server, "evil.example", path="/nope").status == 404
+    assert named(server, "evil.example", "POST", CLASSIFY, [("Content-Encoding", "gzip")]).status == 415
+    assert server.raw(b"POST /v1/classify HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 99999999999\r\n\r\n").status == 413
+    assert named(server, "evil.example", path="/livez?" + "a&" * 300).status == 400
+
+
+def test_names_that_are_served(make_server, keyed):
+    server = make_server("--hosts", "Info.example, photos.example:8443")
+    for host, status in [("info.example", 200), ("info.example:444", 200), ("PHOTOS.example", 200), ("localhost", 200), ("evil.example", 421)]:
+        assert named(server, host).status == status, host
+    assert named(keyed, "evil.example").status == 200  # without its key the page gets nothing
+    assert named(make_server("--hosts", "*"), "evil.example").status == 200
+
+
+def test_pages_of_other_sites(make_server, png):
+    server = make_server("--cors-origins", "https://friend.example", "--hosts", "mask.example")
+
+    def ask(*headers, method="POST", path=CLASSIFY, host="mask.example"):
+        return named(server, host, method, path, headers, png if method == "POST" else b"").status
+
+    cross, same = ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-origin")
+    assert ask() == ask(same) == ask(("Sec-Fetch-Site", "none")) == ask(("Sec-Fetch-Site", "same-site")) == 200
+    assert ask(cross) == ask(cross, ("Origin", "https://evil.example")) == 403
+    assert ask(cross, ("Origin", "https://friend.example")) == 200
+    assert ask(same, ("Origin", "https://proxy.example")) == 200  # a proxy made another Host of it
+    for origin, status in [("https://mask.example", 200), ("http://mask.example:8080", 200), ("http://localhost:1", 403), ("null", 403),
+                           ("https://evil.example", 403), ("https://mask.example.evil.example", 403), ("", 403)]:
+        assert ask(("Origin", origin)) == status, origin
+    assert ask(("Origin", "https://mask.example"), host="localhost:8080") == 200  # named in hosts
+    assert ask(cross, method="GET", path="/v1/models") == 200  # nothing is changed, and nothing shown to the page
+    response = named(server, "localhost", "POST", "/v1/estimates", [cross, ("Content-Type", "text/plain")], b"{}")
+    assert (response.status, response.code) == (403, "cross_site")
+    assert named(server, "localhost", "DELETE", "/v1/estimates/x", [cross]).status == 403
+
+
 def test_other_origins(make_server, png):
     server = make_server("--cors-origins", "https://a.example, https://b.example")
     preflight = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "POST"),
@@ -129,12 +202,13 @@ def test_other_origins(make_server, png):
     assert "Infomask-Pmi" in response.get("Access-Control-Expose-Headers")
     for origin in ["https://c.example", "https://a.example.evil", "null", "https://a.exampl", "http://a.example"]:
         response = server.ask("POST", CLASSIFY, png, [("Origin", origin)])
-        assert response.status == 200 and response.get("Access-Control-Allow-Origin") is None
+        assert response.status == 403 and response.get("Access-Control-Allow-Origin") is None
     assert server.ask("POST", CLASSIFY, b"x", [("Origin", "https://a.example")]).get("Access-Control-Allow-Origin")
 
 
 def test_no_other_origins_by_default(server, png):
-    assert server.ask("POST", CLASSIFY, png, [("Origin", "https://a.example")]).get("Access-Control-Allow-Origin") is None
+    response = server.ask("POST", CLASSIFY, png, [("Origin", "https://a.example")])
+    assert response.status == 403 and response.get("Access-Control-Allow-Origin") is None
 
 
 def test_page_is_confined(server):
@@ -180,11 +254,39 @@ def test_tls(make_server, png, tmp_path):
     assert server.stop() == 0
 
 
+def test_versions_and_ciphers_of_tls(make_server, tmp_path):
+    """What a probe of a server's TLS asks, with openssl's client: which versions and ciphers it can be made to speak."""
+    certificate(tmp_path, "a.example")
+    pair = ("--tls-certificate", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem")
+    server, narrow = make_server(*pair), make_server(*pair, "--tls-ciphers", "NORMAL:-CIPHER-ALL:+CHACHA20-POLY1305:+VERS-TLS1.0")
+
+    def speaks(server, *options):
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", *options]
+        done = subprocess.run(command, input=b"", capture_output=True, timeout=PATIENCE)
+        return done.returncode == 0 and b"Cipher is (NONE)" not in done.stdout
+
+    def accepts(server, *options):
+        return speaks(server, "-cipher", "ALL:@SECLEVEL=0", *options)
+
+    assert accepts(server, "-tls1_2") and accepts(server, "-tls1_3")
+    for server_ in (server, narrow):
+        assert not accepts(server_, "-tls1") and not accepts(server_, "-tls1_1")
+    for cipher in ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA256", "NULL", "aNULL", "3DES"]:
+        assert not speaks(server, "-tls1_2", "-cipher", cipher + ":@SECLEVEL=0"), cipher
+    assert speaks(server, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256")
+    assert not speaks(narrow, "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256")
+    assert speaks(narrow, "-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305")
+    with Tls(server.port) as connection:
+        connection.send(b"GET /livez HTTP/1.1\nHost: localhost\n\n")
+        assert connection.response().status == 400 and connection.closed()  # what TLS carries is looked at too
+
+
 def test_tls_needs_a_pair(tmp_path):
     certificate(tmp_path, "a.example")
     for arguments in (["--tls-certificate", "/nope", "--tls-key", tmp_path / "key.pem"],
                       ["--tls-certificate", tmp_path / "cert.pem"],
-                      ["--tls-certificate", tmp_path / "key.pem", "--tls-key", tmp_path / "cert.pem"]):
+                      ["--tls-certificate", tmp_path / "key.pem", "--tls-key", tmp_path / "cert.pem"],
+                      ["--tls-certificate", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem", "--tls-ciphers", "NOSUCH"]):
         done = subprocess.run([BINARY, "serve", "--port", "0", *arguments], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
                               timeout=PATIENCE)
         assert done.returncode == 1 and done.stderr

@@ -3,6 +3,7 @@ import io
 import json
 import math
 import signal
+import sqlite3
 import subprocess
 
 import jsonschema
@@ -237,12 +238,54 @@ def test_a_full_state_is_507(make_server, tmp_path):
     while status == 201 and count < 3000:
         parts = [("1", f"{count + i}.png", photo(count + i)) for i in range(32)]
         response = post(server, estimate, parts)
-        status, count = response.status, count + 32 * (response.status == 201)
+        status, count = response.status, count + (json.loads(response.text)["accepted"] if response.status == 201 else 0)
     assert status == 507 and json.loads(response.text)["code"] == "state_full"
     assert read(server, estimate)["samples"] == count
     assert server.ask("POST", "/v1/classify", photo(1)).status == 200
     assert server.ask("DELETE", f"{BASE}/{estimate}").status == 204
     assert post(server, create(server), [("1", "a.png", photo(1))]).status == 201
+
+
+def test_nothing_is_acknowledged_into_a_removed_file(make_server, tmp_path):
+    """rm while it is open: what would be written then is gone with the process."""
+    server = make_server("--state-dir", tmp_path, *conftest.PATIENT)
+    estimate = create(server)
+    assert post(server, estimate, [("1", "a.png", photo(1))]).status == 201
+    held = tmp_path / "held"
+    held.mkdir()
+    for names in (["estimates.db"], ["estimates.db-wal"], ["estimates.db", "estimates.db-wal", "estimates.db-shm"]):
+        for name in names:
+            (tmp_path / name).rename(held / name)
+        for i in range(2):
+            response = post(server, estimate, [("1", f"b{i}.png", photo(2 + i))])
+            assert (response.status, response.code) == (503, "no_state"), names
+        response = server.ask("POST", BASE, b"{}")
+        assert (response.status, response.code) == (503, "no_state")
+        server.logged("removed or replaced")
+        for name in names:
+            (held / name).rename(tmp_path / name)
+    assert post(server, estimate, [("1", "c.png", photo(4))]).status == 201  # it is all there again
+    (tmp_path / "estimates.db").write_bytes(b"")  # in place: another file's bytes under the same name
+    assert post(server, estimate, [("1", "d.png", photo(5))]).status in (201, 503)
+    (tmp_path / "estimates.db").unlink()
+    (tmp_path / "estimates.db").write_bytes(b"x" * 8192)
+    assert post(server, estimate, [("1", "e.png", photo(6))]).status == 503
+    assert server.ask("POST", "/v1/classify", photo(1)).status == 200
+
+
+@pytest.mark.parametrize("damage", ["UPDATE estimate SET totals = x'00'", "UPDATE estimate SET totals = zeroblob(1760)",
+                                    "UPDATE class SET totals = x'0102'", "UPDATE estimate SET classes = -1",
+                                    "UPDATE estimate SET classes = 7", "UPDATE estimate SET prior = x'00'",
+                                    "UPDATE class SET label = 123456789"])
+def test_damaged_rows_are_the_services_fault(make_server, tmp_path, damage):
+    server = make_server("--state-dir", tmp_path, *conftest.PATIENT)
+    estimate = create(server)
+    assert post(server, estimate, [("1", "a.png", photo(1))]).status == 201
+    with sqlite3.connect(tmp_path / "estimates.db") as db:
+        db.execute(damage)
+    db.close()
+    for response in (server.ask(path=f"{BASE}/{estimate}"), post(server, estimate, [("1", "b.png", photo(2))])):
+        assert response.status < 300 or (response.status, response.code) == (503, "no_state"), response.text
 
 
 # ---- Traffic ----------------------------------------------------------------------------------------------------------
@@ -332,7 +375,7 @@ def test_a_full_disk_is_507(make_server, monkeypatch, tmp_path):
     status, count = 201, 0
     while status == 201 and count < 2000:
         response = post(server, estimate, [("1", f"{count + i}.png", photo(i)) for i in range(16)])
-        status, count = response.status, count + 16 * (response.status == 201)
+        status, count = response.status, count + (json.loads(response.text)["accepted"] if response.status == 201 else 0)
     assert 0 < count and status == 507 and json.loads(response.text)["code"] == "state_full", response.text
     assert read(server, estimate)["samples"] == count  # nothing of the refused ones
     assert server.ask("POST", "/v1/classify", photo(1)).status == 200

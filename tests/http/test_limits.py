@@ -1,9 +1,11 @@
 """Slow clients, overload, connection limits, drains: what happens when there is too much, or too little."""
 import concurrent.futures
+import hashlib
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -41,12 +43,12 @@ def is_cut(connection, data, pause):
 def test_slow_headers_are_cut(strict):
     """One byte every 50 ms keeps no connection past its total deadline."""
     with strict.connect() as connection:
-        assert is_cut(connection, b"GET /livez HTTP/1.1\r\nHost: a\r\nX: " + b"y" * int(20 * PATIENCE), 0.05)
+        assert is_cut(connection, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * int(20 * PATIENCE), 0.05)
 
 
 def test_slow_headers_are_told_why(strict):
     with strict.connect() as connection:
-        connection.send(b"GET /livez HTTP/1.1\r\nHost: a\r\n")
+        connection.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")
         response = connection.response()
         assert response.status == 408 and response.code == "too_slow" and response.closes
 
@@ -92,7 +94,7 @@ def test_many_slow_ones_do_not_slow_a_good_one(make_server, png):
     before, slow = server.fds(), []
     for _ in range(300):
         connection = server.connect()
-        connection.send(b"POST /v1/classify HTTP/1.1\r\nHost: a\r\nX: ")
+        connection.send(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nX: ")
         slow.append(connection)
     assert server.ask("POST", CLASSIFY, png).status == 200
     assert until(lambda: server.fds() <= before + 1)
@@ -149,9 +151,28 @@ def test_clients_that_left_cost_nothing(make_server, png):
     connections = hold(server, 20, png)
     until(lambda: server.metric("infomask_queue_waiting") == 20)
     for connection in connections:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.socket.close()
     assert server.metric_reaches("infomask_jobs_gone_total", 20) == 20
+    assert '"status":499' in server.logged('"status":499')
     assert working.response().status == 200 and server.ask("POST", CLASSIFY, png).status == 200
+
+
+def test_the_end_of_a_request_is_not_the_end_of_its_client(make_server, png):
+    """A client may close its direction once its request is whole: it gets its answer."""
+    server, working = busy(make_server, "--queue", 64)
+    connections = hold(server, 4, png)
+    until(lambda: server.metric("infomask_queue_waiting") == 4)
+    for connection in connections:
+        connection.socket.shutdown(socket.SHUT_WR)
+    for connection in connections:
+        assert connection.response().status == 200
+    assert working.response().status == 200 and server.metric("infomask_jobs_gone_total") == 0
+    for path, body in (("/livez", None), ("/v1/models", None), (CLASSIFY, png)):
+        with server.connect() as connection:
+            connection.send(request("POST" if body else "GET", path, body))
+            connection.socket.shutdown(socket.SHUT_WR)
+            assert connection.response().status == 200
 
 
 def test_queries_of_many_fields(make_server):
@@ -389,3 +410,45 @@ def test_reload_on_hangup(make_server, png):
     server.signal(signal.SIGHUP)
     assert "2 unchanged" in server.logged("unchanged")
     assert server.ask("POST", CLASSIFY, png).status == 200
+
+
+# ---- fair shares ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_queue_has_a_place_for_another_client(make_server, png, tmp_path):
+    """One key fills the queue; another's request takes the place of the newest of these, and is answered before the rest."""
+    keys = tmp_path / "keys"
+    keys.write_text("".join(f"{name} infer {hashlib.sha256(name.encode()).hexdigest()}\n" for name in ("greedy", "polite")))
+    server = make_server("--threads", 1, "--queue", 8, "--keys", keys, *PATIENT)
+    key = {name: [("X-Api-Key", name)] for name in ("greedy", "polite")}
+    slow = encode(Image.effect_noise((2000, 2000), 100).convert("RGB"), "JPEG")
+
+    def metric(name):
+        for line in server.ask(path="/metrics", headers=key["polite"]).text.splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[-1])
+
+    held = []
+    for i in range(9):
+        held.append(server.connect())
+        held[-1].send(request("POST", "/v1/filter?resolution=448", slow, key["greedy"]))
+        until(lambda: metric("infomask_queue_waiting") + metric("infomask_jobs_running") == i + 1)
+    refused = server.ask("POST", CLASSIFY, png, key["greedy"])
+    assert refused.status == 503 and refused.code == "overloaded"
+    answer = server.ask("POST", CLASSIFY, png, key["polite"])
+    assert answer.status == 200
+    assert metric("infomask_queue_waiting") >= 5  # it waited for one or two of them, not for all
+    statuses = sorted(connection.response().status for connection in held)
+    assert statuses == [200] * 8 + [503] and metric("infomask_jobs_crowded_total") == 1
+
+
+def test_costs_of_one_client(make_server, png):
+    """A photo costs 1.2, each noisy pass one more: what is asked is known before it waits."""
+    server = make_server("--rate-cost", 0.001, "--rate-burst", 10, *PATIENT)
+    assert server.ask("POST", "/v1/filter?max_passes=3", png).status == 200  # over the burst: once, where nothing was spent
+    response = server.ask("POST", CLASSIFY, png)
+    assert response.status == 429 and response.code == "rate_limited" and int(response.get("Retry-After")) >= 1
+    assert server.ask(path="/v1/models").status == 200
+    server = make_server("--rate-cost", 0.001, "--rate-burst", 10, *PATIENT)
+    statuses = [server.ask("POST", CLASSIFY, png).status for _ in range(12)]
+    assert 8 <= statuses.count(200) <= 9 and statuses[-1] == 429

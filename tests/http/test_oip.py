@@ -176,7 +176,14 @@ X = [[[[0.0] * 8] * 8] * 3]
     ({"inputs": [fp32(np.zeros((1, 3, 8, 8)), data=X), fp32(np.zeros((1, 3, 8, 8)), data=X)]}, (), 400, "one tensor"),
     ({"inputs": [{"name": "x", "shape": [1, 3, 8, 8], "datatype": "INT64", "data": []}]}, (), 400, "FP32 or BYTES"),
     ({"inputs": [fp32(np.zeros((1, 3, 8, 9)), data=X)]}, (), 400, "216"),
-    ({"inputs": [fp32(np.zeros((1, 4, 6, 8)), data=X)]}, (), 400, "C = 3"),
+    ({"inputs": [fp32(np.zeros((1, 4, 6, 8)), data=[0] * 192)]}, (), 400, "C = 3"),
+    ({"inputs": [fp32(np.zeros((1, 4, 6, 8)), data=X)]}, (), 400, "nested as the shape"),
+    ({"inputs": [fp32(np.zeros((1, 3, 8, 8)), data=X[0])]}, (), 400, "nested as the shape"),
+    ({"inputs": [fp32(np.zeros((1, 3, 8, 8)), data=[[X[0][0], X[0][1]], [X[0][2]]])]}, (), 400, "nested as the shape"),
+    ({"inputs": [fp32(np.zeros((1, 3, 8, 8)), data=[[0] * 192])]}, (), 400, "nested as the shape"),
+    ({"inputs": [{**fp32(np.zeros((1, 3, 8, 8)), data=X), "name": "image"}]}, (), 400, "no input"),
+    ({"inputs": [{**fp32(np.zeros((1, 3, 8, 8)), data=X), "name": "x"}]}, (), 400, "no input"),
+    ({"parameters": {"data": [1, 2]}, "inputs": [fp32(np.zeros((1, 3, 8, 8)), data=X)]}, (), 400, "nested as the shape"),
     ({"inputs": [{"name": "x", "shape": [1, -3, 8, 8], "datatype": "FP32", "data": X}]}, (), 400, "positive"),
     ({"inputs": [{"name": "x", "shape": [1 << 20] * 4, "datatype": "FP32", "data": X}]}, (), 400, "2^30"),
     ({"inputs": [{"name": "x", "shape": [65, 1, 1, 1], "datatype": "FP32", "data": []}]}, (), 400, "64"),
@@ -287,3 +294,23 @@ def test_an_input_that_the_network_overflows_on(server):
     header = {"inputs": [fp32(x, parameters={"binary_data_size": x.nbytes})]}
     response = infer(server, header, x.tobytes(), path="/v2/models/digits/infer")
     assert response.status == 400 and "overflows" in response.json["error"]
+
+
+def test_lengths_have_no_signs(server):
+    for length in ["+10", "-1", " 10 1", "0x10", ""]:
+        response = server.ask("POST", MODEL + "/infer", b"{}", [("Inference-Header-Content-Length", length)])
+        assert response.status == 400, length
+
+
+def test_many_photos_as_numbers(server):
+    """Over a million of them: the limit of a request is its bytes."""
+    x = np.round(np.random.default_rng(7).normal(size=(7, 3, 224, 224)), 1).astype(np.float32)
+    got = outputs(infer(server, {"inputs": [fp32(x, data=x.tolist())], "outputs": asked("logits")}))["logits"]
+    binary = outputs(infer(server, {"inputs": [fp32(x, parameters={"binary_data_size": x.nbytes})], "outputs": asked("logits")}, x.tobytes()))
+    assert np.array_equal(got, binary["logits"])
+
+
+def test_limits_of_the_json_are_named(server):
+    many = server.ask("POST", MODEL + "/infer", b'{"x": [' + b"null," * 1000000 + b"1]}")
+    deep = server.ask("POST", MODEL + "/infer", b"[" * 40 + b"]" * 40)
+    assert many.status == deep.status == 400 and "1000000 values" in many.json["error"] and "32 arrays" in deep.json["error"]

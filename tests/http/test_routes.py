@@ -311,7 +311,9 @@ def test_length_required(server):
 
 def test_deadline_header(server, png):
     is_problem(server.ask("POST", CLASSIFY, png, [("X-Request-Timeout", "soon")]), 400, "bad_request")
-    assert server.ask("POST", CLASSIFY, png, [("X-Request-Timeout", "20")]).status == 200
+    for seconds, status in [("20", 200), ("2e1", 200), ("2E+1", 200), ("86400", 200), ("86401", 400), ("1e300", 400), ("-1", 400), ("0x10", 400),
+                            ("inf", 400), ("nan", 400), ("0", 400), ("1e-9", 400), (" 20 x", 400)]:
+        assert server.ask("POST", CLASSIFY, png, [("X-Request-Timeout", seconds)]).status == status, seconds
     is_problem(server.ask("POST", "/v1/filter", png, [("X-Request-Timeout", "0.01")]), 504, "deadline_exceeded")
 
 
@@ -328,3 +330,27 @@ def test_busy_port(server):
     done = subprocess.run([BINARY, "serve", "--port", str(server.port)], capture_output=True, cwd=ROOT, env=ENVIRONMENT,
                           timeout=PATIENCE)
     assert done.returncode == 1 and str(server.port) in done.stderr.decode() and "in use" in done.stderr.decode()
+
+
+def test_traces_are_checked_before_they_are_handed_on(server):
+    """W3C Trace Context 3.2."""
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    for value, fine in [(f"00-{trace}-{parent}-01", True), (f"00-{trace}-{parent}-00", True), (f"cc-{trace}-{parent}-01-more", True),
+                        (f"00-{trace}-{parent}-01-more", False), (f"ff-{trace}-{parent}-01", False), (f"00-{trace.upper()}-{parent}-01", False),
+                        (f"00-{'0' * 32}-{parent}-01", False), (f"00-{trace}-{'0' * 16}-01", False), ("x" * 2000, False), ("", False),
+                        (f"00-{trace}-{parent}", False), (f"00-{trace}_{parent}-01", False)]:
+        response = server.ask(headers=[("Traceparent", value)])
+        assert response.status == 200 and response.get("Traceparent") == (value if fine else None), value
+
+
+@pytest.mark.parametrize("prior", ["0x1p3" + ",1" * 999, "1," * 999 + "inf", "1," * 999 + " 1", "1," * 999 + "nan", "1," * 999 + "0x1"])
+def test_priors_are_decimal(server, png, prior):
+    is_problem(server.ask("POST", CLASSIFY + "?prior=" + prior.replace(" ", "%20"), png), 400, "bad_parameter")
+
+
+def test_expect_without_a_body(server):
+    """9110 10.1.1: a server that receives 100-continue in a request without content may leave 100 out; it answers."""
+    for path, status in (("/livez", 200), ("/v1/models", 200), ("/nope", 404)):
+        with server.connect() as connection:
+            connection.send(request(path=path, headers=[("Expect", "100-continue")]))
+            assert connection.response().status == status

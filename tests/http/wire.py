@@ -100,7 +100,7 @@ class Connection:
 
 
 def request(method="GET", path="/livez", body=None, headers=(), version="HTTP/1.1"):
-    lines = [f"{method} {path} {version}", "Host: test"]
+    lines = [f"{method} {path} {version}", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in headers]
     if body is not None and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
         lines.append(f"Content-Length: {len(body)}")

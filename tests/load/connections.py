@@ -11,7 +11,7 @@ import time
 from daemon import Server, allow_descriptors, verdict
 
 COUNTS = [64, 128, 256, 512, 1000, 4000]
-ASK = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+ASK = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 STALL = 5.0  # seconds; a stall lasts until the deadline of an idle connection
 
 

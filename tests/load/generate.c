@@ -84,7 +84,7 @@ static bool read_request(const char *name, const char *path, struct request *req
 
     if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET) != 0)
         return false;
-    int length = snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: load\r\nContent-Length: %ld\r\n\r\n", path, size);
+    int length = snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %ld\r\n\r\n", path, size);
     request->size = (size_t)length + (size_t)size;
     request->bytes = malloc(request->size);
     if (request->bytes == NULL)

@@ -31,11 +31,11 @@ class Slow:
         self.deadline = time.monotonic() + (HEAD if kind == "head" else BODY)
         self.socket.setblocking(False)
         if kind == "head":
-            self.say(b"POST %s HTTP/1.1\r\nHost: a\r\nX: " % CLASSIFY.encode())
+            self.say(b"POST %s HTTP/1.1\r\nHost: localhost\r\nX: " % CLASSIFY.encode())
         elif kind == "body":
-            self.say(b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" % CLASSIFY.encode())
+            self.say(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" % CLASSIFY.encode())
         else:
-            self.say(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % LABELS.encode() * 24)
+            self.say(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % LABELS.encode() * 24)
 
     def say(self, data):
         try:

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,7 +48,7 @@ static int tear_down(void **state)
 
 static struct estimates *open_store(const char *path, uint64_t max_bytes, uint64_t logit_bytes)
 {
-    const struct estimates_options options = {max_bytes, logit_bytes};
+    const struct estimates_options options = {.max_bytes = max_bytes, .logit_bytes = logit_bytes};
     struct estimates *estimates = NULL;
     struct infomask_error err;
     if (estimates_open(path, &options, &estimates, &err) != INFOMASK_OK)
@@ -472,6 +473,110 @@ static void a_kill_loses_nothing_acknowledged(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- Durability ---------------------------------------------------------------------------------------------------- */
+
+/* SQLite's own calls of these come here first. */
+static _Atomic int syncs;
+static _Atomic bool slow; /* as a disk would be */
+
+static int count_sync(long number, int fd)
+{
+    atomic_fetch_add(&syncs, 1);
+    if (atomic_load(&slow))
+        (void)usleep(20000);
+    return (int)syscall(number, fd);
+}
+int fdatasync(int fd) { return count_sync(SYS_fdatasync, fd); }
+int fsync(int fd) { return count_sync(SYS_fsync, fd); }
+
+static int syncs_of_five_posts(const char *path, bool relaxed)
+{
+    const struct estimates_options options = {.relaxed = relaxed};
+    struct estimates *estimates;
+    char id[ESTIMATE_ID_SIZE];
+    int before;
+
+    assert_int_equal(estimates_open(path, &options, &estimates, NULL), INFOMASK_OK);
+    create(estimates, "x", NULL, id);
+    before = atomic_load(&syncs);
+    for (uint64_t i = 0; i < 5; i++)
+        must_add(estimates, id, 10 * i, 10 * i + 10, 10 * i + 10);
+    before = atomic_load(&syncs) - before;
+    estimates_close(estimates);
+    return before;
+}
+
+static void a_post_is_synced_unless_relaxed(void **state)
+{
+    const struct place *place = *state;
+    char other[110];
+
+    (void)snprintf(other, sizeof other, "%s/other.db", place->folder);
+    assert_int_equal(syncs_of_five_posts(place->path, false), 5);
+    assert_int_equal(syncs_of_five_posts(other, true), 0);
+}
+
+enum { WRITERS = 8, POSTS = 10 };
+struct writer {
+    pthread_t thread;
+    struct estimates *estimates;
+    const char *id;
+    uint64_t first;
+    int failed;
+};
+
+/* Posts of two samples each; every third has a label that there is not. */
+static void *write_posts(void *context)
+{
+    struct writer *w = context;
+    uint64_t samples;
+
+    for (uint64_t i = 0; i < POSTS; i++) {
+        float z[2 * K];
+        char names[2][32];
+        struct estimate_item items[2];
+        for (uint64_t k = 0; k < 2; k++) {
+            (void)snprintf(names[k], sizeof names[k], "photo-%d.jpg", (int)(w->first + 2 * i + k));
+            items[k] = (struct estimate_item){.sample = names[k], .label = logits_of(w->first + 2 * i + k, z + K * k), .logits = z + K * k};
+        }
+        if (i % 3 == 0)
+            items[1].label = K;
+        w->failed += estimates_add(w->estimates, w->id, items, 2, &samples, NULL) != INFOMASK_OK;
+    }
+    return NULL;
+}
+
+/* Those who come while one is written share the next transaction; a bad one takes nobody with it. */
+static void posts_share_transactions(void **state)
+{
+    const struct place *place = *state;
+    struct estimates *estimates;
+    struct estimate_info info;
+    struct writer writers[WRITERS];
+    char id[ESTIMATE_ID_SIZE];
+    int before, good = 0;
+
+    assert_int_equal(estimates_open(place->path, NULL, &estimates, NULL), INFOMASK_OK);
+    create(estimates, "x", NULL, id);
+    before = atomic_load(&syncs);
+    atomic_store(&slow, true);
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.estimates = estimates, .id = id, .first = (uint64_t)(1000 * i)};
+        assert_int_equal(pthread_create(&writers[i].thread, NULL, write_posts, &writers[i]), 0);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        (void)pthread_join(writers[i].thread, NULL);
+        assert_int_equal(writers[i].failed, 4);
+        good += POSTS - writers[i].failed;
+    }
+    atomic_store(&slow, false);
+    assert_true(atomic_load(&syncs) - before < good); /* far fewer: all eight wait at the same time */
+    assert_int_equal(estimates_find(estimates, id, &info, NULL), INFOMASK_OK);
+    assert_int_equal(info.samples, 2 * good);
+    estimate_info_fini(&info);
+    estimates_close(estimates);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +586,7 @@ int main(void)
         TEST(bad_samples_leave_nothing_behind), TEST(a_full_store_says_so_and_stays_whole),
         TEST(no_place_no_store),               TEST(threads_may_post_at_once),
         TEST(a_kill_loses_nothing_acknowledged),
+        TEST(a_post_is_synced_unless_relaxed), TEST(posts_share_transactions),
     };
     return cmocka_run_group_tests_name("estimates", tests, NULL, NULL);
 }

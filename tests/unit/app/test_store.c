@@ -9,6 +9,9 @@
 enum { INSERT, COUNT, STATEMENTS };
 static const char *const statements[STATEMENTS] = {"INSERT INTO t VALUES (1)", "SELECT count(*) FROM t"};
 
+static const struct store_options options = {.schema = "CREATE TABLE t (x)", .version = 1, .sql = statements,
+                                             .count = STATEMENTS};
+
 static sqlite3_int64 rows(struct store_connection *connection)
 {
     sqlite3_stmt *statement = store_statement(connection, COUNT, NULL);
@@ -34,7 +37,7 @@ static void rolled_back_without_memory(void **state)
     struct infomask_error err = {0};
     char *path = file_join(*state, "state");
 
-    assert_int_equal(store_connect(&connection, path, "CREATE TABLE t (x)", 1, statements, STATEMENTS, 0, &err), INFOMASK_OK);
+    assert_int_equal(store_connect(&connection, path, &options, &err), INFOMASK_OK);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(store_begin(&connection, &err), INFOMASK_OK);
         assert_int_equal(store_run(&connection, store_statement(&connection, INSERT, &err), &err), INFOMASK_OK);
@@ -58,7 +61,7 @@ static void begin_heals_what_is_open(void **state)
     struct store_connection connection;
     char *path = file_join(*state, "state");
 
-    assert_int_equal(store_connect(&connection, path, "CREATE TABLE t (x)", 1, statements, STATEMENTS, 0, NULL), INFOMASK_OK);
+    assert_int_equal(store_connect(&connection, path, &options, NULL), INFOMASK_OK);
     assert_int_equal(store_begin(&connection, NULL), INFOMASK_OK);
     assert_int_equal(store_run(&connection, store_statement(&connection, INSERT, NULL), NULL), INFOMASK_OK);
     assert_int_equal(store_begin(&connection, NULL), INFOMASK_OK);

@@ -1,0 +1,113 @@
+/* The scanner of requests' bytes: what it refuses, wherever the bytes are cut. */
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/http/wire.h"
+
+#define HEAD "POST /v1/classify HTTP/1.1\r\nHost: a\r\n"
+#define TEXT(text) text, sizeof text - 1
+
+struct stream {
+    const char *bytes;
+    size_t size, fine; /* how many are fine */
+};
+
+static const struct stream good[] = {
+    {TEXT("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 0},
+    {TEXT("\r\n\r\nGET / HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n"), 0},
+    {TEXT(HEAD "Content-Length: 3\r\n\r\n\0\n\rGET / HTTP/1.1\r\n\r\n"), 0},
+    {TEXT(HEAD "content-length:\t3\r\nX: y\r\n\r\n\n\n\nGET / HTTP/1.1\r\n\r\n"), 0},
+    {TEXT(HEAD "Transfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\n\0\n\r\r\n00A\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\n\r\n"), 0},
+};
+
+#define AT(before, after) TEXT(before after), sizeof before - 1
+static const struct stream bad[] = {
+    {AT("GET /", "\0 HTTP/1.1\r\n\r\n")},
+    {AT("GET / HTTP/1.1", "\nHost: a\r\n\r\n")},
+    {AT("GET / HTTP/1.1\r\nHost: a\r\n", "\n")},
+    {AT("GET / HTTP/1.1\r\nHost: a\r", "b\r\n\r\n")},
+    {AT("GET / HTTP/1.1\r\nHost: a", "\0\r\n\r\n")},
+    {AT("GET / HTTP/1.1\r\n", ": a\r\n\r\n")},
+    {AT("GET / HTTP/1.1\r\nHost: a\r\n folded", "\r\n\r\n")},
+    {AT("hello", "\r\n\r\n")},
+    {AT(HEAD "Content-Length: 3", ", 3\r\n\r\n")},
+    {AT(HEAD "Content-Length: 3", " 3\r\n\r\n")},
+    {AT(HEAD "Content-Length: ", "\r\n\r\n")},
+    {AT(HEAD "Content-Length: ", "-1\r\n\r\n")},
+    {AT(HEAD "Content-Length: 18446744073709551609", "9\r\n\r\n")},
+    {AT("", "\n")},
+    {AT(HEAD "Content-Length: 3\r\n\r\n\0\0\0", "\n")},
+    {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n3", "\nabc\r\n0\r\n\r\n")},
+    {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n", "\r\n")},
+    {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n3", " \r\nabc\r\n0\r\n\r\n")},
+    {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n3\r\nabc", "\n0\r\n\r\n")},
+    {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n3\r\nabc", "d\r\n0\r\n\r\n")},
+    {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n3;", "\0\r\nabc\r\n0\r\n\r\n")},
+    {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n0\r\nX: y", "\n\r\n")},
+    {AT(HEAD "Transfer-Encoding: chunked\r\n\r\nfffffffffffffff", "ff\r\n")},
+};
+
+/* How many bytes are fine when they come in two pieces. */
+static size_t fine_of(const struct stream *stream, size_t cut, struct wire *wire)
+{
+    size_t fine;
+
+    *wire = (struct wire){0};
+    fine = wire_scan(wire, stream->bytes, cut);
+    if (fine == cut && wire->fault == NULL)
+        fine += wire_scan(wire, stream->bytes + cut, stream->size - cut);
+    return fine;
+}
+
+static void whole_requests_pass(void **state)
+{
+    struct wire wire;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        for (size_t cut = 0; cut <= good[i].size; cut++) {
+            assert_int_equal(fine_of(&good[i], cut, &wire), good[i].size);
+            assert_null(wire.fault);
+            assert_true(wire.state == WIRE_METHOD && !wire.cr);
+        }
+}
+
+static void faults_are_seen_wherever_the_bytes_are_cut(void **state)
+{
+    struct wire wire;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        for (size_t cut = 0; cut <= bad[i].size; cut++) {
+            assert_int_equal(fine_of(&bad[i], cut, &wire), bad[i].fine);
+            assert_non_null(wire.fault);
+        }
+}
+
+static void cookies_are_counted(void **state)
+{
+    char text[8000] = "GET / HTTP/1.1\r\nCookie: a";
+    struct wire wire = {0};
+    size_t size = strlen(text);
+
+    (void)state;
+    for (int i = 0; i < WIRE_MAX_COOKIES - 1; i++)
+        size += (size_t)snprintf(text + size, sizeof text - size, ";b");
+    assert_int_equal(wire_scan(&wire, text, size), size);
+    assert_null(wire.fault);
+    assert_int_equal(wire_scan(&wire, ";", 1), 0);
+    assert_non_null(wire.fault);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_requests_pass),
+        cmocka_unit_test(faults_are_seen_wherever_the_bytes_are_cut),
+        cmocka_unit_test(cookies_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

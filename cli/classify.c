@@ -24,7 +24,8 @@ static enum infomask_status classify_photo(struct work *work, const struct outpu
 {
     struct view_classify_options view = {.top_k = work->options.top_k,
                                          .target = work->options.target_count > 0 ? work->options.targets[0] : -1,
-                                         .abstain_below = work->options.abstain_below};
+                                         .abstain_below = work->options.abstain_below,
+                                         .groups = work->options.groups};
     struct shot shot;
     enum infomask_status status = shot_open(work, path, false, &shot, err);
 

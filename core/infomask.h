@@ -85,6 +85,12 @@ enum infomask_threshold_rule {
     INFOMASK_THRESHOLD_GIVEN   /* only in results: the mask was the caller's */
 };
 
+/* Classes that are asked about as one: each once, in rising order. */
+struct infomask_group {
+    const int *members; /* [count] */
+    int count;
+};
+
 /* The plain values of a model folder's model.json (api.md section 4).  Strings and arrays are copied. */
 struct infomask_model_spec {
     const char *path;   /* the ONNX file */
@@ -118,6 +124,10 @@ struct infomask_model_spec {
     int mask_resolution;        /* side of the square with the pass's area; -1: native, if memory allows */
     double mask_min_evidence; /* nats; NAN or 0: 0.29 log K */
     int mask_window;          /* cells of the window PMI: 0: 5 */
+
+    /* Wherever a class is asked about as a target, classes + g asks about groups[g] as one. */
+    const struct infomask_group *groups; /* [group_count] */
+    int group_count;
 };
 /* Spec with every default filled in (224 x 224 RGB, crop 0.875 bicubic, mean 0, std 1, softmax, uniform prior). */
 struct infomask_model_spec infomask_default_spec(void);
@@ -137,6 +147,7 @@ struct infomask_model_info {
     const char *precision; /* "f32", "bf16", "int8" */
     size_t weight_bytes;
     double prior_entropy; /* H(prior), nats */
+    int groups;
 };
 
 enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **model,
@@ -187,6 +198,16 @@ struct infomask_classification {
     struct infomask_timing timing;
 };
 void infomask_classification_fini(struct infomask_classification *result);
+
+/* What a classification says of a target: a class, or classes + g for group g.  Of a set G of classes
+ * log p(G|x) = LSE over G of log p(y|x), t(G) likewise, PMI = log p(G|x) - log t(G): exact, at most -log t(G). */
+struct infomask_score {
+    double log_probability, pmi, log_prior;
+    int rank; /* 1 + the number of classes outside that are likelier */
+    int size; /* classes */
+};
+struct infomask_score infomask_score(const struct infomask_model *model,
+                                     const struct infomask_classification *classification, int target);
 
 enum infomask_status infomask_classify(struct infomask_session *session, struct infomask_photo *photo,
                                        const struct infomask_classify_options *options,

@@ -25,7 +25,7 @@ enum infomask_method {
 enum infomask_quality { INFOMASK_STANDARD, INFOMASK_MIDDLE, INFOMASK_FAST };
 
 struct infomask_mask_options {
-    const int *targets; /* class indices; NULL with count 0: the best class of the classification */
+    const int *targets; /* classes or groups; NULL with count 0: the best class of the classification */
     int target_count;
     struct infomask_prior prior;
     enum infomask_method method;
@@ -35,7 +35,7 @@ struct infomask_mask_options {
     enum infomask_threshold_rule threshold;
     double threshold_value;
     bool threshold_given; /* false: the model folder's rule */
-    double min_evidence;  /* nats; NAN: the model's */
+    double min_evidence;  /* nats; NAN: the model's, of a group at most half of -log t(G) */
     int occlusion_window, occlusion_stride; /* pixels of the view; 0: a quarter and an eighth of its side */
     /* [height, width] of the photo, not 0 where the target is: a mask of the caller's own, taken as it is.  No evidence is
      * asked for, nothing is refined; a filter makes one round of it, whatever its area.  NULL: the chain makes one */

@@ -68,12 +68,14 @@ static enum param_failure set_targets(struct param_options *options, const struc
 {
     for (int i = 0; i < params->target_count; i++) {
         int index, seen = 0;
-        switch (model_find_class(model, params->targets[i], &index, err)) {
-        case MODEL_CLASS_UNKNOWN:
+        switch (model_find_target(model, params->targets[i], &index, err)) {
+        case MODEL_TARGET_NO_CLASS:
             return PARAM_NO_SUCH_CLASS;
-        case MODEL_CLASS_AMBIGUOUS:
+        case MODEL_TARGET_NO_GROUP:
+            return PARAM_NO_SUCH_GROUP;
+        case MODEL_TARGET_AMBIGUOUS:
             return PARAM_AMBIGUOUS_CLASS;
-        case MODEL_CLASS_FOUND:
+        case MODEL_TARGET_FOUND:
             break;
         }
         while (seen < options->target_count && options->targets[seen] != index)
@@ -97,6 +99,7 @@ static enum param_failure set_top_k(struct param_options *options, const struct 
                         (long long)classes);
         return PARAM_BAD;
     }
+    options->groups = params->value[PARAM_ID_GROUPS].integer == 1;
     options->top_k = (int)(value->integer < classes ? value->integer : classes);
     return PARAM_FINE;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app/settings/files.h"
 #include "app/settings/params.h"
@@ -183,6 +184,30 @@ static void read_labels(struct reader *reader, struct model_folder *folder)
         error_prefix(reader->err, "%.80s", name);
     free(text);
     folder->spec.labels = folder->labels.count;
+}
+
+/* groups.tsv, where there is one. */
+static void read_groups(struct reader *reader, struct model_folder *folder)
+{
+    char *text = NULL;
+    size_t size = 0;
+
+    if (reader->status != INFOMASK_OK)
+        return;
+    folder->groups_path = file_join(folder->path, "groups.tsv");
+    if (folder->groups_path == NULL)
+        reader->status = error_set(reader->err, INFOMASK_MEMORY, "out of memory");
+    else if (access(folder->groups_path, F_OK) != 0)
+        return;
+    else
+        reader->status = file_read(folder->groups_path, MOST_TEXT, &text, &size, reader->err);
+    if (reader->status == INFOMASK_OK)
+        reader->status = class_groups_parse(text, size, folder->labels.count, &folder->groups, reader->err);
+    if (reader->status != INFOMASK_OK)
+        error_prefix(reader->err, "groups.tsv");
+    free(text);
+    folder->spec.groups = folder->groups.sets;
+    folder->spec.group_count = folder->groups.count;
 }
 
 /* ---- Priors ----------------------------------------------------------------------------------------------------------- */
@@ -489,6 +514,7 @@ static enum infomask_status read_document(struct model_folder *folder, enum info
     read_string(&reader, "version", &folder->version);
     read_network(&reader, folder, precision, isa);
     read_labels(&reader, folder);
+    read_groups(&reader, folder);
     read_input(&reader, &folder->spec, folder->name, warn, context);
     read_training_prior(&reader, folder);
     read_meaning(&reader, &folder->spec);
@@ -541,9 +567,11 @@ void model_folder_fini(struct model_folder *folder)
 {
     json_free(folder->document);
     labels_fini(&folder->labels);
+    class_groups_fini(&folder->groups);
     free(folder->path);
     free(folder->network_path);
     free(folder->labels_path);
+    free(folder->groups_path);
     free(folder->int8_path);
     free(folder->prior);
     free(folder->logit_prior);
@@ -553,7 +581,8 @@ void model_folder_fini(struct model_folder *folder)
 struct model_stamp model_folder_stamp(const struct model_folder *folder)
 {
     char *document = file_join(folder->path, "model.json");
-    const char *files[MODEL_FOLDER_FILES] = {document, folder->network_path, folder->labels_path, folder->int8_path};
+    const char *files[MODEL_FOLDER_FILES] = {document, folder->network_path, folder->labels_path, folder->int8_path,
+                                                folder->groups_path};
     struct model_stamp stamp = {0};
     struct stat at;
 

@@ -5,10 +5,11 @@
 #include <stdint.h>
 
 #include "app/json/json.h"
+#include "app/model/groups.h"
 #include "app/model/labels.h"
 #include "core/infomask.h"
 
-#define MODEL_FOLDER_FILES 4
+#define MODEL_FOLDER_FILES 5
 
 /* What tells that a folder's files were changed. */
 struct model_stamp {
@@ -21,7 +22,8 @@ struct model_folder {
     const char *name, *version;      /* the document's */
     struct json *document;           /* model.json, unknown keys included */
     struct labels labels;            /* count 0: the folder has none */
-    char *network_path, *labels_path, *int8_path; /* int8_path: where the precision wants it */
+    struct groups groups;            /* of groups.tsv; count 0: the folder has none */
+    char *network_path, *labels_path, *groups_path, *int8_path; /* int8_path: where the precision wants it */
     double *prior, *logit_prior;     /* [labels.count]; NULL: not given as numbers */
     struct infomask_model_spec spec; /* its pointers belong to this struct */
     struct model_stamp stamp;

@@ -257,20 +257,27 @@ static void keep_nearest(struct near *nearest, int distance, const char *name)
     nearest[at] = (struct near){distance, name};
 }
 
-static enum labels_status not_found(const struct labels *labels, const char *name, struct infomask_error *err)
+void labels_nearest(const char *const *names, size_t count, const char *asked, char *list, size_t size)
 {
     struct near nearest[NEAREST] = {{INT_MAX, NULL}, {INT_MAX, NULL}, {INT_MAX, NULL}};
-    char list[3 * 64] = "";
     size_t used = 0;
+
+    *list = '\0';
+    for (size_t n = 0; n < count && strlen(asked) <= LABELS_LONGEST; n++)
+        keep_nearest(nearest, name_distance(asked, names[n]), names[n]);
+    for (int i = 0; i < NEAREST && nearest[i].name != NULL && used < size; i++)
+        used += (size_t)snprintf(list + used, size - used, "%s\"%.50s\"", i > 0 ? ", " : "", nearest[i].name);
+}
+
+static enum labels_status not_found(const struct labels *labels, const char *name, struct infomask_error *err)
+{
+    char list[LABELS_LIST];
 
     if (strlen(name) > LABELS_LONGEST) {
         (void)error_set(err, INFOMASK_ARGUMENT, "a class's name has at most %d bytes", LABELS_LONGEST);
         return LABELS_UNKNOWN;
     }
-    for (size_t n = 0; n < labels->first[labels->count]; n++)
-        keep_nearest(nearest, name_distance(name, labels->names[n]), labels->names[n]);
-    for (int i = 0; i < NEAREST && nearest[i].name != NULL; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s\"%.50s\"", i > 0 ? ", " : "", nearest[i].name);
+    labels_nearest(labels->names, labels->first[labels->count], name, list, sizeof list);
     (void)error_set(err, INFOMASK_ARGUMENT, "no class is named \"%.60s\"; the nearest names are %s", name, list);
     return LABELS_UNKNOWN;
 }

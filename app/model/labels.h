@@ -31,6 +31,10 @@ enum infomask_status labels_number(size_t count, struct labels *labels, struct i
     __attribute__((warn_unused_result));
 void labels_fini(struct labels *labels);
 
+/* Up to three names of `names` [count] that are like the one asked for, quoted and with commas. */
+#define LABELS_LIST 192
+void labels_nearest(const char *const *names, size_t count, const char *asked, char *list, size_t size);
+
 enum labels_status { LABELS_FOUND, LABELS_UNKNOWN, LABELS_AMBIGUOUS };
 /* As model_find_class (app/model/models.h). */
 enum labels_status labels_find(const struct labels *labels, const char *name, int *index, struct infomask_error *err)

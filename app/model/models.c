@@ -171,7 +171,22 @@ size_t model_classes(const struct model *model)
 const char *model_label(const struct model *model, size_t index)
 {
     const struct labels *labels = &model->folder.labels;
-    return labels->names[labels->first[index]];
+    return index < labels->count ? labels->names[labels->first[index]] : model->folder.groups.names[index - labels->count];
+}
+
+const struct groups *model_groups(const struct model *model)
+{
+    return &model->folder.groups;
+}
+
+bool model_is_group(const struct model *model, int target)
+{
+    return (size_t)target >= model_classes(model);
+}
+
+const struct labels *model_labels(const struct model *model)
+{
+    return &model->folder.labels;
 }
 
 const char *const *model_aliases(const struct model *model, size_t index, size_t *count)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "app/json/json.h"
+#include "app/model/groups.h"
 #include "app/model/kept.h"
 #include "app/model/statistics.h"
 #include "core/infomask.h"
@@ -45,13 +46,14 @@ const struct infomask_model_spec *model_spec(const struct model *model);
 struct statistics *model_statistics(struct model *model); /* from zero at each load */
 
 /* What is said of a model from its loading to its end; empty until somebody writes it. */
-enum model_text { MODEL_LABELS, MODEL_DESCRIPTION, MODEL_DESCRIPTION_DEFAULT, MODEL_TEXTS };
+enum model_text { MODEL_LABELS, MODEL_GROUPS, MODEL_DESCRIPTION, MODEL_DESCRIPTION_DEFAULT, MODEL_TEXTS };
 struct kept_slot *model_text(struct model *model, enum model_text text);
 
 /* ---- Classes ------------------------------------------------------------------------------------------------------- */
 
 size_t model_classes(const struct model *model);
-/* The class's name, UTF-8: its line of labels.txt, or its index in digits where the folder has no labels. */
+/* The class's name, UTF-8: its line of labels.txt, or its index in digits where the folder has no labels.  Of a group,
+ * whose index is a target's, the group's name. */
 const char *model_label(const struct model *model, size_t index);
 /* Its further names, in the file's order; count may be 0. */
 const char *const *model_aliases(const struct model *model, size_t index, size_t *count);
@@ -62,6 +64,18 @@ enum model_class_status { MODEL_CLASS_FOUND, MODEL_CLASS_UNKNOWN, MODEL_CLASS_AM
  * made of.  On failure err (status ARGUMENT) lists the indices that share the name, or the nearest names. */
 enum model_class_status model_find_class(const struct model *model, const char *name, int *index,
                                          struct infomask_error *err) __attribute__((warn_unused_result));
+
+struct labels;
+const struct labels *model_labels(const struct model *model);
+
+/* Targets: a class, or from model_classes on a group of groups.tsv; model_label knows both. */
+const struct groups *model_groups(const struct model *model);
+bool model_is_group(const struct model *model, int target);
+
+enum model_target_status { MODEL_TARGET_FOUND, MODEL_TARGET_NO_CLASS, MODEL_TARGET_NO_GROUP, MODEL_TARGET_AMBIGUOUS };
+/* A class as model_find_class finds it, else a group by its name, else by an alias; with "group:" before it a group only. */
+enum model_target_status model_find_target(const struct model *model, const char *name, int *target,
+                                           struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- Sessions ------------------------------------------------------------------------------------------------------ */
 

@@ -50,8 +50,10 @@ enum param_type {
     X(TOP_K, "top_k", INTEGER, 1, 1000000, "", "5", TAKES_CLASSIFY | TAKES_ANALYZE,                                   \
       "rows of predictions; at most the number of classes")                                                           \
     X(TARGET, "target", CLASS, 1, 255, "", "", TAKES_INFER,                                                           \
-      "class by index, label or alias (label:2019 for a label made of digits); several times for masks of several "   \
-      "classes; by default the best class")                                                                           \
+      "class by index, label or alias (label:2019 for a label made of digits), or group (group:NAME where a class has " \
+      "the name too); several times for masks of several; by default the best class")                                                                           \
+    X(GROUPS, "groups", BOOL, 0, 0, "", "false", TAKES_CLASSIFY | TAKES_ANALYZE,                                       \
+      "the groups of each prediction, and what the photo surely is")                                                  \
     X(UNITS, "units", CHOICE, 0, 0, "nats|bits", "nats", TAKES_INFER | TAKES_ESTIMATE | TAKES_INFORMATION | TAKES_TRAIN, \
       "unit of every information, entropy and log-probability")                                                       \
     X(PRIOR, "prior", PRIOR, 0, 0, "", "train", TAKES_INFER | TAKES_ESTIMATE,                                         \
@@ -75,7 +77,8 @@ enum param_type {
     X(THRESHOLD, "threshold", THRESHOLD, 0, 1000, "", "auto", TAKES_MAPS,                                             \
       "rule of the mask: auto, otsu, max:SHARE, nats:VALUE, bits:VALUE, share:SHARE or window")                       \
     X(MIN_EVIDENCE, "min_evidence", NUMBER, 0, 1000, "", "", TAKES_MAPS,                                              \
-      "largest window PMI, in units, under which there is nothing to mask; by default 0.29 log K nats")               \
+      "largest window PMI, in units, under which there is nothing to mask; by default 0.29 log K nats, of a group at "  \
+      "most half of what can be said of it")               \
     X(OUTPUT, "output", CHOICE, 0, 0, "mask|map|saliency|overlay", "mask", TAKES_MASK, "which picture")               \
     X(COLORMAP, "colormap", CHOICE, 0, 0, "viridis|magma|turbo|gray", "viridis", TAKES_MASK | TAKES_ANALYZE,          \
       "colours of the overlay")                                                                                        \
@@ -156,13 +159,14 @@ struct param_options {
     int targets[PARAMS_MAX_TARGETS];
     int target_count;
     int top_k;            /* capped at K only when it is the default */
+    bool groups;          /* with the predictions */
     bool bits;
     double abstain_below; /* nats; NAN: never */
     const char *prior;    /* "train", "uniform", "given" */
     double *prior_values; /* owned */
 };
 
-enum param_failure { PARAM_FINE, PARAM_BAD, PARAM_AMBIGUOUS_CLASS, PARAM_NO_SUCH_CLASS, PARAM_NO_MEMORY };
+enum param_failure { PARAM_FINE, PARAM_BAD, PARAM_AMBIGUOUS_CLASS, PARAM_NO_SUCH_CLASS, PARAM_NO_SUCH_GROUP, PARAM_NO_MEMORY };
 
 /* options->filter.mask.targets points into options: don't copy the struct.  Free with param_options_fini, on failure
  * too. */

@@ -20,6 +20,7 @@
     X(NO_SUCH_ROUTE, 404, "no_such_route", "No such route")                         \
     X(NO_SUCH_MODEL, 404, "no_such_model", "No such model")                         \
     X(NO_SUCH_CLASS, 404, "no_such_class", "No such class")                         \
+    X(NO_SUCH_GROUP, 404, "no_such_group", "No such group")                         \
     X(NO_SUCH_ESTIMATE, 404, "no_such_estimate", "No such estimate")                \
     X(NO_SUCH_JOB, 404, "no_such_job", "No such job")                               \
     X(METHOD_NOT_ALLOWED, 405, "method_not_allowed", "Method not allowed")          \

@@ -106,16 +106,73 @@ static void put_class_name(struct json_writer *writer, const struct model *model
     json_put_string(writer, "label", model_label(model, (size_t)index));
 }
 
-void view_class_row(struct json_writer *writer, const char *key, const struct view_head *head,
-                    const struct infomask_classification *classification, int index)
+void view_target_name(struct json_writer *writer, const struct model *model, int target)
 {
+    if (!model_is_group(model, target)) {
+        put_class_name(writer, model, target);
+        return;
+    }
+    json_put_string(writer, "group", model_label(model, (size_t)target));
+    json_put_string(writer, "label", model_label(model, (size_t)target));
+    json_put_int(writer, "size", model_groups(model)->sets[(size_t)target - model_classes(model)].count);
+}
+
+void view_target_row(struct json_writer *writer, const char *key, const struct view_head *head,
+                     const struct infomask_classification *classification, int target)
+{
+    struct infomask_score score = infomask_score(model_core(head->model), classification, target);
     double unit = view_units_factor(head->units);
 
     json_object_open(writer, key);
+    view_target_name(writer, head->model, target);
+    json_put_double(writer, "probability", exp(score.log_probability));
+    json_put_double(writer, "log_probability", unit * score.log_probability);
+    json_put_double(writer, "pmi", unit * score.pmi);
+    json_object_close(writer);
+}
+
+/* The groups that a class is of, most specific first. */
+static void put_groups_of(struct json_writer *writer, const struct model *model, int index)
+{
+    const struct groups *groups = model_groups(model);
+
+    json_array_open(writer, "groups");
+    for (size_t i = 0; groups->count > 0 && i < groups->first_of_class[index + 1] - groups->first_of_class[index]; i++)
+        json_put_string(writer, NULL, groups->names[groups->of_class[groups->first_of_class[index] + i]]);
+    json_array_close(writer);
+}
+
+static void view_prediction(struct json_writer *writer, const struct view_head *head,
+                            const struct infomask_classification *classification, int index, bool groups)
+{
+    double unit = view_units_factor(head->units);
+
+    json_object_open(writer, NULL);
     put_class_name(writer, head->model, index);
     json_put_double(writer, "probability", exp(classification->log_probability[index]));
     json_put_double(writer, "log_probability", unit * classification->log_probability[index]);
     json_put_double(writer, "pmi", unit * classification->pmi[index]);
+    if (groups)
+        put_groups_of(writer, head->model, index);
+    json_object_close(writer);
+}
+
+static void view_surely(struct json_writer *writer, const struct view_head *head,
+                        const struct infomask_classification *classification)
+{
+    double p;
+    int group = class_groups_surely(model_groups(head->model), classification, &p);
+
+    if (group < 0) {
+        json_put_null(writer, "surely");
+        return;
+    }
+    json_object_open(writer, "surely");
+    json_put_string(writer, "group", model_groups(head->model)->names[group]);
+    json_put_double(writer, "probability", p);
+    json_put_double(writer, "pmi", view_units_factor(head->units) *
+                                       infomask_score(model_core(head->model), classification,
+                                                      (int)model_classes(head->model) + group).pmi);
     json_object_close(writer);
 }
 
@@ -163,8 +220,10 @@ void view_class_members(struct json_writer *writer, const struct view_head *head
 
     json_array_open(writer, "predictions");
     for (int i = 0; i < rows_shown(classification, options); i++)
-        view_class_row(writer, NULL, head, classification, classification->order[i]);
+        view_prediction(writer, head, classification, classification->order[i], options->groups);
     json_array_close(writer);
+    if (options->groups)
+        view_surely(writer, head, classification);
     json_put_double(writer, "information", unit * classification->information);
     json_put_double(writer, "entropy", unit * classification->entropy);
     json_put_double(writer, "prior_entropy", unit * classification->prior_entropy);
@@ -182,7 +241,7 @@ void view_classify(struct json_writer *writer, const char *key, const struct vie
     view_head(writer, head, true);
     view_class_members(writer, head, classification, options);
     if (options->target >= 0)
-        view_class_row(writer, "target", head, classification, options->target);
+        view_target_row(writer, "target", head, classification, options->target);
     view_timing(writer, head, VIEW_CLASSIFY_PHASES, &classification->timing, NULL, NULL);
     json_object_close(writer);
 }

@@ -35,7 +35,8 @@ struct view_head {
 
 struct view_classify_options {
     int top_k;            /* rows of predictions */
-    int target;           /* also this class's row under `target`; -1: none */
+    int target;           /* also the row of this class or group under `target`; -1: none */
+    bool groups;          /* the groups of each prediction, and `surely` */
     double abstain_below; /* nats; NAN: never */
 };
 void view_classify(struct json_writer *writer, const char *key, const struct view_head *head,
@@ -77,6 +78,7 @@ void view_model(struct json_writer *writer, const char *key, const struct model 
 void view_models(struct json_writer *writer, struct model *const *models, size_t count, size_t default_index);
 /* {"model": {...}, "labels": [{"index", "label", "aliases"}]} */
 void view_labels(struct json_writer *writer, const struct model *model);
+void view_groups(struct json_writer *writer, const struct model *model);
 void view_models_changes(struct json_writer *writer, const struct models_changes *changes);
 
 #endif

@@ -12,9 +12,11 @@ void view_head(struct json_writer *writer, const struct view_head *head, bool im
 void view_class_members(struct json_writer *writer, const struct view_head *head,
                         const struct infomask_classification *classification,
                         const struct view_classify_options *options);
-/* One class: index, label, probability, log_probability, pmi. */
-void view_class_row(struct json_writer *writer, const char *key, const struct view_head *head,
-                    const struct infomask_classification *classification, int index);
+/* A class: index, label; a group: group, label, size; then probability, log_probability, pmi. */
+void view_target_row(struct json_writer *writer, const char *key, const struct view_head *head,
+                     const struct infomask_classification *classification, int target);
+/* The first two or three of these, without an object. */
+void view_target_name(struct json_writer *writer, const struct model *model, int target);
 
 enum view_phases { VIEW_CLASSIFY_PHASES, VIEW_MASK_PHASES, VIEW_FILTER_PHASES };
 /* timing_ms: the phases of up to three steps added up; NULL for a step that was not made. */

@@ -20,9 +20,10 @@ static void view_target(struct json_writer *writer, const char *key, const struc
                         const struct infomask_map *map)
 {
     json_object_open(writer, key);
-    json_put_int(writer, "index", map->target);
-    json_put_string(writer, "label", model_label(head->model, (size_t)map->target));
+    view_target_name(writer, head->model, map->target);
     json_put_double(writer, "probability", map->probability);
+    if (model_is_group(head->model, map->target))
+        json_put_double(writer, "log_probability", view_units_factor(head->units) * log(map->probability));
     json_put_double(writer, "pmi", view_units_factor(head->units) * map->pmi);
     json_object_close(writer);
 }
@@ -289,8 +290,7 @@ static void view_verification_row(struct json_writer *writer, const char *key, c
     view_reason(head, row, after, reason, sizeof reason);
     json_object_open(writer, key);
     if (with_target) {
-        json_put_int(writer, "index", row->target);
-        json_put_string(writer, "label", model_label(head->model, (size_t)row->target));
+        view_target_name(writer, head->model, row->target);
     }
     put_verdict(writer, after->verdict);
     json_put_string(writer, "reason", reason);
@@ -367,7 +367,7 @@ void view_analyze(struct json_writer *writer, const char *key, const struct view
     view_head(writer, head, true);
     view_class_members(writer, head, classification, options);
     if (mask->map_count > 0)
-        view_class_row(writer, "target", head, classification, mask->maps[0].target);
+        view_target_row(writer, "target", head, classification, mask->maps[0].target);
     view_maps(writer, head, mask);
     view_mask_member(writer, head, mask, find_picture(pictures, picture_count, "mask"));
     view_pictures(writer, pictures, picture_count);

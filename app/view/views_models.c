@@ -88,6 +88,42 @@ void view_labels(struct json_writer *writer, const struct model *model)
     json_object_close(writer);
 }
 
+static double group_prior(const struct model *model, const struct infomask_group *set)
+{
+    const double *prior = model_spec(model)->prior;
+    double sum = 0;
+
+    for (int i = 0; i < set->count; i++)
+        sum += prior != NULL ? prior[set->members[i]] : 1.0 / (double)model_classes(model);
+    return sum;
+}
+
+void view_groups(struct json_writer *writer, const struct model *model)
+{
+    const struct groups *groups = model_groups(model);
+
+    json_object_open(writer, NULL);
+    view_model_reference(writer, model);
+    json_array_open(writer, "groups");
+    for (int g = 0; g < groups->count; g++) {
+        json_object_open(writer, NULL);
+        json_put_string(writer, "name", groups->names[g]);
+        json_array_open(writer, "aliases");
+        for (size_t a = groups->first_alias[g]; a < groups->first_alias[g + 1]; a++)
+            json_put_string(writer, NULL, groups->aliases[a]);
+        json_array_close(writer);
+        json_array_open(writer, "members");
+        for (int i = 0; i < groups->sets[g].count; i++)
+            json_put_int(writer, NULL, groups->sets[g].members[i]);
+        json_array_close(writer);
+        json_put_int(writer, "size", groups->sets[g].count);
+        json_put_double(writer, "prior", group_prior(model, &groups->sets[g]));
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+    json_object_close(writer);
+}
+
 void view_models_changes(struct json_writer *writer, const struct models_changes *changes)
 {
     json_object_open(writer, NULL);

@@ -25,31 +25,132 @@ double mask_head_mean(const float *w, const float *b, int classes, int features,
     return sum_b / classes;
 }
 
+/* ---- Sets of classes ----------------------------------------------------------------------------------------------- */
+
+struct mask_set mask_set_one(const int *target)
+{
+    return (struct mask_set){.members = target, .count = 1};
+}
+
+bool mask_set_has(const struct mask_set *set, int class)
+{
+    for (int i = 0; i < set->count; i++)
+        if (set->members[i] == class)
+            return true;
+    return false;
+}
+
+double mask_set_log_sum(const struct mask_set *set, const double *log_p)
+{
+    double most = log_p[set->members[0]], sum = 0;
+
+    if (set->count == 1)
+        return most;
+    for (int i = 1; i < set->count; i++)
+        most = fmax(most, log_p[set->members[i]]);
+    if (isinf(most))
+        return most;
+    for (int i = 0; i < set->count; i++)
+        sum += exp(log_p[set->members[i]] - most);
+    return most + log(sum);
+}
+
+void mask_set_share(const struct mask_set *set, const double *log_p, double *share)
+{
+    double total = mask_set_log_sum(set, log_p);
+
+    for (int i = 0; i < set->count; i++)
+        share[i] = isinf(total) ? 1.0 / set->count : exp(log_p[set->members[i]] - total);
+}
+
+static const float *row_of(const struct mask_head *head, int class)
+{
+    return head->w + (size_t)class * (size_t)head->features;
+}
+
+/* v [d] = sum_k a_k w_k; returns sum_k a_k b_k. */
+static double set_weights(const struct mask_head *head, const struct mask_set *set, double *v)
+{
+    double bias = 0;
+
+    for (int j = 0; j < head->features; j++)
+        v[j] = 0;
+    for (int i = 0; i < set->count; i++) {
+        const float *w = row_of(head, set->members[i]);
+        double share = set->share != NULL ? set->share[i] : 1.0;
+        for (int j = 0; j < head->features; j++)
+            v[j] += share * (double)w[j];
+        bias += share * (double)head->b[set->members[i]];
+    }
+    return bias;
+}
+
+/* outside [d]: the mean weights of the classes that are not in the set; returns the mean of their biases. */
+static double outside_weights(const struct mask_head *head, const struct mask_set *set, double *outside)
+{
+    double k = head->classes, others = k - set->count, bias = k * head->mean_b;
+
+    for (int j = 0; j < head->features; j++)
+        outside[j] = k * (double)head->mean_w[j];
+    for (int i = 0; i < set->count; i++) {
+        const float *w = row_of(head, set->members[i]);
+        for (int j = 0; j < head->features; j++)
+            outside[j] -= (double)w[j];
+        bias -= (double)head->b[set->members[i]];
+    }
+    for (int j = 0; j < head->features; j++)
+        outside[j] = others > 0 ? outside[j] / others : 0;
+    return others > 0 ? bias / others : 0;
+}
+
+/* v -= sum_j p_j w_j: the gradient of log p(G|x) in the features. */
+static void subtract_expected(const struct mask_head *head, const double *log_p, double *v)
+{
+    for (int c = 0; c < head->classes; c++) {
+        const float *w = row_of(head, c);
+        double p = exp(log_p[c]);
+        for (int j = 0; j < head->features && p > 0; j++)
+            v[j] -= p * (double)w[j];
+    }
+}
+
+/* ---- Maps ------------------------------------------------------------------------------------------------------------ */
+
 /* Eight partial sums: the same order whatever vectors the compiler has. */
-static double dot(const float *a, const float *b, int n)
+static double dot(const double *a, const float *b, int n)
 {
     double part[8] = {0};
     int i = 0;
 
     for (; i + 8 <= n; i += 8)
         for (int k = 0; k < 8; k++)
-            part[k] += (double)a[i + k] * (double)b[i + k];
+            part[k] += a[i + k] * (double)b[i + k];
     for (; i < n; i++)
-        part[i & 7] += (double)a[i] * (double)b[i];
+        part[i & 7] += a[i] * (double)b[i];
     return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
 }
 
-void mask_information(const struct mask_head *head, int target, const float *f, int n, double pmi, double *cells)
+static enum infomask_status no_memory(struct infomask_error *err)
 {
-    const float *w = head->w + (size_t)target * (size_t)head->features;
-    double mean = 0;
+    return error_set(err, INFOMASK_MEMORY, "no memory for a class map");
+}
 
+enum infomask_status mask_information(const struct mask_head *head, const struct mask_set *set, const float *f, int n,
+                                      double pmi, double *cells, struct infomask_error *err)
+{
+    double *v = malloc((size_t)head->features * sizeof *v), mean = 0;
+
+    if (v == NULL)
+        return no_memory(err);
+    (void)set_weights(head, set, v);
     for (int u = 0; u < n; u++) {
-        cells[u] = head->scale * dot(w, f + (size_t)u * (size_t)head->features, head->features);
+        cells[u] = head->scale * dot(v, f + (size_t)u * (size_t)head->features, head->features);
         mean += cells[u] / n;
     }
     for (int u = 0; u < n; u++)
-        cells[u] += pmi - mean; /* the bias is in both and cancels */
+        cells[u] += pmi - mean; /* biases, priors and H(a) are in both and cancel */
+    free(v);
+    return INFOMASK_OK;
 }
 
 /* The mean feature vector, for Grad-CAM++. */
@@ -62,51 +163,58 @@ static void feature_means(const float *f, int n, int d, double *mean)
             mean[j] += (double)f[(size_t)u * (size_t)d + (size_t)j] / n;
 }
 
-/* Every method is v . f(u) + constant; this makes v [d] and the constant.  mean [d] is for GRADCAM_PP. */
-static float direction(const struct mask_head *head, enum mask_method method, int t, int other, const double *mean,
-                       float *v)
+/* Every method is v . f(u) + constant; v [d] comes as the target's weights with their bias.  extra [d]: the mean features
+ * for GRADCAM_PP, those outside for INFOCAM of a set. */
+static double direction(const struct mask_head *head, enum mask_method method, const struct mask_set *set, int other,
+                        double bias, double *extra, double *v)
 {
-    size_t d = (size_t)head->features;
-    const float *w = head->w + (size_t)t * d, *o = head->w + (size_t)other * d;
-    double k = head->classes, contrast = head->scale * k / (k - 1);
+    double k = head->classes, contrast = head->scale * k / (k - 1), outside = head->mean_b;
+    const float *o = other >= 0 ? row_of(head, other) : NULL;
 
-    for (size_t j = 0; j < d; j++) {
-        double positive = w[j] > 0 ? (double)w[j] : 0.0;
+    if (method == MASK_INFOCAM && set->count > 1)
+        outside = outside_weights(head, set, extra);
+    for (int j = 0; j < head->features; j++) {
+        double positive = v[j] > 0 ? v[j] : 0.0;
         switch (method) {
-        case MASK_INFOCAM: v[j] = (float)(contrast * ((double)w[j] - (double)head->mean_w[j])); break;
-        case MASK_CAM: v[j] = w[j]; break;
-        case MASK_INFOCAM_PLUS: v[j] = (float)(head->scale * ((double)w[j] - (double)o[j])); break;
-        case MASK_GRADCAM_PP: v[j] = (float)(positive / fmax(2.0 + (double)w[j] * mean[j], 1e-7)); break;
-        case MASK_LAYERCAM: v[j] = (float)positive; break;
+        case MASK_INFOCAM:
+            v[j] = set->count > 1 ? head->scale * (v[j] - extra[j]) : contrast * (v[j] - (double)head->mean_w[j]);
+            break;
+        case MASK_CAM: break;
+        case MASK_INFOCAM_PLUS: v[j] = head->scale * (v[j] - (o != NULL ? (double)o[j] : 0)); break;
+        case MASK_GRADCAM_PP: v[j] = positive / fmax(2.0 + v[j] * extra[j], 1e-7); break;
+        case MASK_LAYERCAM: v[j] = positive; break;
         }
+        v[j] = (double)(float)v[j];
     }
     if (method == MASK_INFOCAM)
-        return (float)(contrast * ((double)head->b[t] - head->mean_b));
+        return (set->count > 1 ? head->scale : contrast) * (bias - outside);
     if (method == MASK_INFOCAM_PLUS)
-        return (float)(head->scale * ((double)head->b[t] - (double)head->b[other]));
+        return head->scale * (bias - (other >= 0 ? (double)head->b[other] : 0));
     return 0;
 }
 
-enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, int target, int other,
-                                    const float *f, int n, float *map, struct infomask_error *err)
+enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, const struct mask_set *set,
+                                    int other, const double *log_p, const float *f, int n, float *map,
+                                    struct infomask_error *err)
 {
     int d = head->features;
-    float *v = malloc((size_t)d * sizeof *v), constant;
-    double *mean = malloc((size_t)d * sizeof *mean);
-    bool made = v != NULL && mean != NULL;
+    double *v = malloc(2 * (size_t)d * sizeof *v), *extra = v + d, bias;
+    float constant;
 
-    if (made) {
-        if (method == MASK_GRADCAM_PP)
-            feature_means(f, n, d, mean);
-        constant = direction(head, method, target, other, mean, v);
-        for (int u = 0; u < n; u++) {
-            float value = (float)dot(v, f + (size_t)u * (size_t)d, d) + constant;
-            map[u] = method == MASK_LAYERCAM && value < 0 ? 0 : value;
-        }
+    if (v == NULL)
+        return no_memory(err);
+    bias = set_weights(head, set, v);
+    if (method == MASK_GRADCAM_PP)
+        feature_means(f, n, d, extra);
+    if (set->count > 1 && log_p != NULL && (method == MASK_GRADCAM_PP || method == MASK_LAYERCAM))
+        subtract_expected(head, log_p, v);
+    constant = (float)direction(head, method, set, other, bias, extra, v);
+    for (int u = 0; u < n; u++) {
+        float value = (float)dot(v, f + (size_t)u * (size_t)d, d) + constant;
+        map[u] = method == MASK_LAYERCAM && value < 0 ? 0 : value;
     }
     free(v);
-    free(mean);
-    return made ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for a class map");
+    return INFOMASK_OK;
 }
 
 /* How many classes are more likely than c; ties by index. */
@@ -119,15 +227,21 @@ static int rank_of(const float *z, int classes, int c)
     return rank;
 }
 
-int mask_other_class(const float *z, int classes, int target)
+int mask_other_class(const float *z, int classes, const struct mask_set *set)
 {
-    int last = (classes < OTHERS ? classes : OTHERS) - 1, other = -1;
+    int other = -1, outside = -1, farthest = -1;
 
-    for (int c = 0; c < classes && other < 0; c++)
-        if (rank_of(z, classes, c) == last)
+    for (int c = 0; c < classes; c++) {
+        int rank;
+        if (mask_set_has(set, c))
+            continue;
+        rank = rank_of(z, classes, c);
+        if (rank < OTHERS && rank > farthest) {
             other = c;
-    for (int c = 0; c < classes && other == target; c++)
-        if (rank_of(z, classes, c) == last - 1)
-            other = c;
-    return other;
+            farthest = rank;
+        }
+        if (outside < 0 || z[c] > z[outside])
+            outside = c;
+    }
+    return other >= 0 ? other : outside;
 }

@@ -29,9 +29,29 @@ struct mask_head {
 /* mean_w[j] = mean_c w[c, j]; returns mean_c b[c].  Once a model. */
 double mask_head_mean(const float *w, const float *b, int classes, int features, float *mean_w);
 
-/* m(u) = scale (w_t . f(u) + b_t) - z_t + pmi: nats per cell whose mean is the PMI of the pass, m_y of F3
- * (information.md 4: l_y(u) - log r_y - LSE(z + log t - log r) = l_y(u) - z_y + i_t(x; y)). */
-void mask_information(const struct mask_head *head, int target, const float *f, int n, double pmi, double *cells);
+/* A target: a class, or a set of classes G asked about as one.  With z' = z + log t - log r the shifted logits of the whole
+ * photo and a = softmax of z' within G,  LSE_G(z') = sum_k a_k z'_k + H(a)  exactly, so that the maps of a set are those of
+ * a class whose weights are sum_k a_k w_k. */
+struct mask_set {
+    const int *members;  /* [count], in rising order */
+    int count;
+    const double *share; /* a [count]; NULL for one class */
+    double log_prior;    /* log t(G), t(G) = sum of t over G; not needed for one class */
+};
+/* One class; target is borrowed. */
+struct mask_set mask_set_one(const int *target);
+bool mask_set_has(const struct mask_set *set, int class);
+/* log p(G) = LSE of log_p over the members; the same for a prior. */
+double mask_set_log_sum(const struct mask_set *set, const double *log_p);
+/* a from log p(y|x) [K] under the prior asked about. */
+void mask_set_share(const struct mask_set *set, const double *log_p, double *share);
+
+/* m(u) = scale sum_k a_k (w_k . f(u) + b_k), shifted so that the mean is the PMI of the pass.  Of one class m_y of F3
+ * (information.md 4: l_y(u) - log r_y - LSE(z + log t - log r) = l_y(u) - z_y + i_t(x; y)); of a set
+ * sum_k a_k l'_k(u) + H(a) - LSE(z') - log t(G).  Fails only for memory. */
+enum infomask_status mask_information(const struct mask_head *head, const struct mask_set *set, const float *f, int n,
+                                      double pmi, double *cells, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 enum mask_method { MASK_INFOCAM, MASK_CAM, MASK_INFOCAM_PLUS, MASK_GRADCAM_PP, MASK_LAYERCAM };
 
@@ -41,16 +61,20 @@ enum mask_method { MASK_INFOCAM, MASK_CAM, MASK_INFOCAM_PLUS, MASK_GRADCAM_PP, M
  *   INFOCAM_PLUS  scale ((w_t - w_k) . f(u) + b_t - b_k), k = `other`: D_{t,k} of F2, nats;
  *   GRADCAM_PP    sum_j max(w_tj, 0) / (2 + w_tj mean(f_j)) f_j(u)   (Chattopadhyay et al. 2018 in closed form);
  *   LAYERCAM      max(sum_j max(w_tj, 0) f_j(u), 0)   (Jiang et al. 2021).
- * Fails only for memory. */
-enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, int target, int other,
-                                    const float *f, int n, float *map, struct infomask_error *err)
+ * Of a set w_t is sum_k a_k w_k, infoCAM's contrast is the mean of the weights outside of it, and for the last two, which
+ * are of gradients, w_t is the gradient of log p(G|x), sum_k a_k w_k - sum_j p_j w_j.
+ * log_p [K]: of the pass; may be NULL for one class.  Fails only for memory. */
+enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, const struct mask_set *set,
+                                    int other, const double *log_p, const float *f, int n, float *map,
+                                    struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* The contrast class of INFOCAM_PLUS: the least likely of the best 200 of z [K] (all, if there are fewer); never t. */
-int mask_other_class(const float *z, int classes, int target);
+/* The contrast class of INFOCAM_PLUS: the least likely of the best 200 of z [K] (all, if there are fewer) that is not in the
+ * set; where all of these are, the likeliest outside.  -1: the set has every class. */
+int mask_other_class(const float *z, int classes, const struct mask_set *set);
 
-/* Window PMI [h, w] for each of `targets`: PMI of the head on the mean of f over k x k cells (k odd; reflected at the
- * border).  offset [K] (NULL: zeros) = log t - log r; log_r [K] NULL: uniform.  out[i] is the map of targets[i]. */
+/* Window PMI [h, w] for each of `sets`: PMI of the head on the mean of f over k x k cells (k odd; reflected at the
+ * border).  offset [K] (NULL: zeros) = log t - log r; log_r [K] NULL: uniform.  out[i] is the map of sets[i]. */
 struct mask_window {
     int window;            /* k */
     const float *offset;   /* [K] or NULL */
@@ -59,11 +83,12 @@ struct mask_window {
 };
 enum infomask_status mask_window_pmi(const struct mask_head *head, const struct kernel_table *kernels,
                                      const struct mask_window *window, const float *f, int h, int w,
-                                     const int *targets, int count, float *const *out, struct infomask_error *err)
+                                     const struct mask_set *sets, int count, float *const *out,
+                                     struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* gate = clip(win / g, 0, 1), g = min(1, log(K) / 2) nats. */
-void mask_gate(const float *win, int n, int classes, float *gate);
+/* gate = clip(win / g, 0, 1), g = min(1, most / 2) nats; most: the largest PMI there can be, log K or -log t(G). */
+void mask_gate(const float *win, int n, double most, float *gate);
 
 /* ---- A place and its surroundings ---------------------------------------------------------------------------------- */
 

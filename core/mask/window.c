@@ -73,25 +73,44 @@ CPU_CLONES static double finish_row(const struct mask_head *head, const float *o
 
 /* log p_y from the raw logits of a network trained with label smoothing: smoothing inverted, then each class times
  * exp(offset), renormalised. */
-static double unsmoothed(const float *z, double lse, const struct mask_window *window, int k, int y)
+static double unsmoothed(const float *z, double lse, const struct mask_window *window, int k, const struct mask_set *set)
 {
     double total = 0, mine = 0;
+    int next = 0; /* members come in order */
 
     for (int c = 0; c < k; c++) {
         double p = info_unsmoothed(exp((double)z[c] - lse), window->smoothing, (size_t)k);
         p *= window->offset != NULL ? exp((double)window->offset[c]) : 1.0;
         total += p;
-        mine = c == y ? p : mine;
+        if (next < set->count && set->members[next] == c) {
+            mine += p;
+            next++;
+        }
     }
     return log(mine / total);
 }
 
-/* i = log p_y - log t_y, and log t_y = offset_y + log r_y. */
-static float row_pmi(const struct mask_head *head, const struct mask_window *window, const float *z, double lse, int y)
+static double set_log_p(const float *z, double lse, const struct mask_set *set)
 {
-    double log_r = window->log_r != NULL ? window->log_r[y] : -log((double)head->classes);
-    double log_p = window->smoothing > 0 ? unsmoothed(z, lse, window, head->classes, y) : (double)z[y] - lse;
+    double sum = 0;
 
+    if (set->count == 1)
+        return (double)z[set->members[0]] - lse;
+    for (int i = 0; i < set->count; i++)
+        sum += exp((double)z[set->members[i]] - lse);
+    return log(fmax(sum, DBL_MIN));
+}
+
+/* i = log p(G) - log t(G); of one class log t_y = offset_y + log r_y. */
+static float row_pmi(const struct mask_head *head, const struct mask_window *window, const float *z, double lse,
+                     const struct mask_set *set)
+{
+    double log_p = window->smoothing > 0 ? unsmoothed(z, lse, window, head->classes, set) : set_log_p(z, lse, set);
+    int y = set->members[0];
+    double log_r = window->log_r != NULL ? window->log_r[y] : -log((double)head->classes);
+
+    if (set->count > 1)
+        return (float)(log_p - set->log_prior);
     return (float)(log_p - (window->offset != NULL ? (double)window->offset[y] : 0.0) - log_r);
 }
 
@@ -111,7 +130,7 @@ static struct kernel_gemm head_product(const struct mask_head *head, float *z)
 
 static void window_rows(const struct mask_head *head, const struct kernel_table *kernels,
                         const struct mask_window *window, const float *mean, int n, float *z, float *scratch,
-                        const int *targets, int count, float *const *out)
+                        const struct mask_set *sets, int count, float *const *out)
 {
     int rows = block_rows(n, head->classes), k = head->classes;
     const float *offset = window->smoothing > 0 ? NULL : window->offset;
@@ -127,14 +146,15 @@ static void window_rows(const struct mask_head *head, const struct kernel_table 
             float *row = z + (size_t)i * (size_t)k;
             double lse = finish_row(head, offset, row);
             for (int t = 0; t < count; t++)
-                out[t][first + i] = row_pmi(head, window, row, lse, targets[t]);
+                out[t][first + i] = row_pmi(head, window, row, lse, &sets[t]);
         }
     }
 }
 
 enum infomask_status mask_window_pmi(const struct mask_head *head, const struct kernel_table *kernels,
                                      const struct mask_window *window, const float *f, int h, int w,
-                                     const int *targets, int count, float *const *out, struct infomask_error *err)
+                                     const struct mask_set *sets, int count, float *const *out,
+                                     struct infomask_error *err)
 {
     int n = h * w;
     size_t size, block;
@@ -153,7 +173,7 @@ enum infomask_status mask_window_pmi(const struct mask_head *head, const struct 
     }
     if (made) {
         window_means(f, h, w, head->features, window->window, rows, mean);
-        window_rows(head, kernels, window, mean, n, z, scratch, targets, count, out);
+        window_rows(head, kernels, window, mean, n, z, scratch, sets, count, out);
     }
     aligned_free(mean);
     aligned_free(rows);
@@ -162,9 +182,9 @@ enum infomask_status mask_window_pmi(const struct mask_head *head, const struct 
     return made ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the window PMI");
 }
 
-void mask_gate(const float *win, int n, int classes, float *gate)
+void mask_gate(const float *win, int n, double most, float *gate)
 {
-    float g = (float)fmin(1.0, log((double)classes) / 2);
+    float g = (float)fmin(1.0, most / 2);
 
     for (int i = 0; i < n; i++) {
         float v = win[i] / g;

@@ -20,6 +20,8 @@ struct chain {
     struct mask_head head;
     struct engine_tap features;
     int rows, columns;     /* of the maps: the features' grid, or that of the occlusion */
+    struct mask_set *sets; /* [count] the targets, with the shares of the whole photo's pass */
+    double *shares;        /* of all of them */
     float **window;        /* [count] window PMI [rows, columns]; NULL entries without a pooled head */
     float **map;           /* [count] the map that finds the object */
     int grid_h, grid_w;    /* of the graph */
@@ -37,6 +39,8 @@ static void chain_fini(struct chain *chain)
         if (chain->map != NULL)
             free(chain->map[i]);
     }
+    free(chain->sets);
+    free(chain->shares);
     free(chain->window);
     free(chain->map);
     aligned_free(chain->affinity);
@@ -92,13 +96,14 @@ static enum infomask_status window_maps(struct chain *chain, const double *log_t
     for (int i = 0; made && i < plan->count; i++)
         made = (chain->window[i] = floats((size_t)chain->features.h * (size_t)chain->features.w)) != NULL;
     status = made ? mask_window_pmi(&chain->head, model->kernels, &window, chain->features.data, chain->features.h,
-                                    chain->features.w, plan->targets, plan->count, chain->window, err)
+                                    chain->features.w, chain->sets, plan->count, chain->window, err)
                   : no_memory(err);
     free(offset);
     return status;
 }
 
-static enum infomask_status class_maps(struct chain *chain, const float *logits, struct infomask_error *err)
+static enum infomask_status class_maps(struct chain *chain, const float *logits, const double *log_p,
+                                       struct infomask_error *err)
 {
     static const enum mask_method methods[] = {[INFOMASK_INFOCAM] = MASK_INFOCAM,
                                                [INFOMASK_CAM] = MASK_CAM,
@@ -109,14 +114,14 @@ static enum infomask_status class_maps(struct chain *chain, const float *logits,
     enum infomask_status status = INFOMASK_OK;
 
     for (int i = 0; i < plan->count && status == INFOMASK_OK; i++) {
-        int target = plan->targets[i], n = chain->rows * chain->columns, other = target;
+        int n = chain->rows * chain->columns, other = -1;
         chain->map[i] = floats((size_t)n);
         if (chain->map[i] == NULL)
             return no_memory(err);
         if (plan->options->method == INFOMASK_INFOCAM_PLUS)
-            other = mask_other_class(logits, chain->head.classes, target);
-        status = mask_class_map(&chain->head, methods[plan->options->method], target, other, chain->features.data, n,
-                                chain->map[i], err);
+            other = mask_other_class(logits, chain->head.classes, &chain->sets[i]);
+        status = mask_class_map(&chain->head, methods[plan->options->method], &chain->sets[i], other, log_p,
+                                chain->features.data, n, chain->map[i], err);
     }
     return status;
 }
@@ -135,11 +140,15 @@ static enum infomask_status report_map(const struct chain *chain, int i, double 
     map->columns = chain->columns;
     map->map_pmi = pmi;
     map->mean = 0;
-    if (chain->plan->options->method == INFOMASK_INFOCAM)
-        mask_information(&chain->head, map->target, chain->features.data, n, pmi, map->cells);
-    else
+    if (chain->plan->options->method == INFOMASK_INFOCAM) {
+        enum infomask_status status =
+            mask_information(&chain->head, &chain->sets[i], chain->features.data, n, pmi, map->cells, err);
+        if (status != INFOMASK_OK)
+            return status;
+    } else {
         for (int u = 0; u < n; u++)
             map->cells[u] = (double)chain->map[i][u];
+    }
     for (int u = 0; u < n; u++)
         map->mean += map->cells[u] / n;
     for (int u = 0; chain->window[i] != NULL && u < n; u++)
@@ -148,23 +157,52 @@ static enum infomask_status report_map(const struct chain *chain, int i, double 
     return INFOMASK_OK;
 }
 
+/* The targets as sets; shares from log p(y|x) of the pass. */
+static enum infomask_status chain_sets(struct chain *chain, const double *log_p, struct infomask_error *err)
+{
+    const struct mask_plan *plan = chain->plan;
+    size_t total = 0;
+
+    for (int i = 0; i < plan->count; i++)
+        total += (size_t)plan_set(plan, i).count;
+    chain->sets = malloc((size_t)plan->count * sizeof *chain->sets);
+    chain->shares = malloc((total + 1) * sizeof *chain->shares);
+    if (chain->sets == NULL || chain->shares == NULL)
+        return no_memory(err);
+    total = 0;
+    for (int i = 0; i < plan->count; i++) {
+        struct mask_set *set = &chain->sets[i];
+        *set = plan_set(plan, i);
+        if (set->count > 1) {
+            mask_set_share(set, log_p, chain->shares + total);
+            set->share = chain->shares + total;
+            total += (size_t)set->count;
+        }
+    }
+    return INFOMASK_OK;
+}
+
 static enum infomask_status chain_maps(struct chain *chain, struct infomask_map *maps, struct infomask_error *err)
 {
     const struct mask_plan *plan = chain->plan;
     const struct infomask_model *model = plan->session->model;
     size_t k = model->info.classes;
-    double *pmi = malloc((size_t)plan->count * sizeof *pmi);
+    double *pmi = malloc(((size_t)plan->count + k) * sizeof *pmi), *log_p = pmi + plan->count;
     float *logits = floats(k);
     enum infomask_status status = pmi == NULL || logits == NULL ? no_memory(err) : INFOMASK_OK;
     const float *output = engine_output(plan->session->engine);
 
     if (status == INFOMASK_OK)
-        status = plan_pmi(plan, output, pmi, err);
+        status = plan_posterior(plan, output, log_p, err);
+    if (status == INFOMASK_OK) {
+        plan_pmi_of_posterior(plan, log_p, pmi);
+        status = chain_sets(chain, log_p, err);
+    }
     if (status == INFOMASK_OK && plan->options->method != INFOMASK_OCCLUSION) {
         pipeline_logits(model, output, logits);
         status = window_maps(chain, plan->classification->log_prior, err);
         if (status == INFOMASK_OK)
-            status = class_maps(chain, logits, err);
+            status = class_maps(chain, logits, log_p, err);
     }
     for (int i = 0; i < plan->count && status == INFOMASK_OK; i++)
         status = report_map(chain, i, pmi[i], &maps[i], err);
@@ -450,7 +488,10 @@ static enum infomask_status gate_layer(const struct chain *chain, int i, float *
 {
     size_t n = (size_t)chain->h * (size_t)chain->w;
 
-    mask_gate(chain->window[i], chain->rows * chain->columns, chain->head.classes, cells);
+    const struct mask_set *set = &chain->sets[i];
+
+    mask_gate(chain->window[i], chain->rows * chain->columns,
+              set->count > 1 ? -set->log_prior : log((double)chain->head.classes), cells);
     layer->gate = floats(n);
     if (layer->gate == NULL)
         return no_memory(err);
@@ -546,10 +587,12 @@ static enum infomask_status chain_pass(struct chain *chain, struct infomask_timi
     return INFOMASK_OK;
 }
 
-static bool has_evidence(const struct mask_plan *plan, const struct infomask_map *map)
+static bool has_evidence(const struct chain *chain, int i, const struct infomask_map *map)
 {
     double evidence = isnan(map->largest_window_pmi) ? map->map_pmi : map->largest_window_pmi;
-    return evidence >= plan->min_evidence;
+    bool all = (size_t)chain->sets[i].count == chain->plan->session->model->info.classes; /* says nothing */
+
+    return !all && evidence >= plan_evidence(chain->plan, i);
 }
 
 static enum infomask_status chain_layers(struct chain *chain, struct infomask_map *maps, struct mask_layer *layers,
@@ -560,7 +603,7 @@ static enum infomask_status chain_layers(struct chain *chain, struct infomask_ma
     enum infomask_status status = INFOMASK_OK;
 
     for (int i = 0; i < plan->count; i++) {
-        layers[i].empty = plan->options->given != NULL || !has_evidence(plan, &maps[i]);
+        layers[i].empty = plan->options->given != NULL || !has_evidence(chain, i, &maps[i]);
         any = any || !layers[i].empty;
     }
     if (any && refine) {

@@ -39,6 +39,8 @@ static void filter_fini(struct filter *f)
     free(f->hole);
     free(f->share);
     free(f->map_after);
+    free(f->map_log_p);
+    free(f->score);
 }
 
 enum infomask_status filter_no_memory(struct infomask_error *err)
@@ -302,12 +304,17 @@ static enum infomask_status filter_init(struct filter *f, struct infomask_error 
     f->prior = malloc(k * sizeof *f->prior);
     f->hole = malloc(f->pixels);
     f->map_after = malloc((size_t)f->count * sizeof *f->map_after);
+    f->map_log_p = malloc(k * sizeof *f->map_log_p);
+    f->score = malloc((size_t)f->count * sizeof *f->score);
     f->out->rows = calloc((size_t)f->count, sizeof *f->out->rows);
-    if (f->targets == NULL || f->prior == NULL || f->hole == NULL || f->map_after == NULL || f->out->rows == NULL)
+    if (f->targets == NULL || f->prior == NULL || f->hole == NULL || f->map_after == NULL || f->map_log_p == NULL ||
+        f->score == NULL || f->out->rows == NULL)
         return filter_no_memory(err);
     f->out->row_count = f->count;
     for (int i = 0; i < f->count; i++)
         f->targets[i] = options->target_count > 0 ? options->targets[i] : f->before->order[0];
+    for (int i = 0; i < f->count; i++)
+        f->score[i] = infomask_score(f->session->model, f->before, f->targets[i]);
     for (size_t i = 0; i < k; i++)
         f->prior[i] = exp(f->before->log_prior[i]);
     return INFOMASK_OK;

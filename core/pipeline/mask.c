@@ -49,23 +49,45 @@ enum infomask_status plan_expired(const struct infomask_photo *photo, struct inf
     return error_set(err, INFOMASK_DEADLINE, "the request's time was over before the mask was done");
 }
 
+struct mask_set plan_set(const struct mask_plan *plan, int i)
+{
+    return pipeline_set(plan->session->model, &plan->targets[i], plan->classification->log_prior);
+}
+
+double plan_evidence(const struct mask_plan *plan, int i)
+{
+    struct mask_set set = plan_set(plan, i);
+
+    if (set.count == 1 || plan->evidence_given)
+        return plan->min_evidence;
+    return fmin(plan->min_evidence, -set.log_prior / 2);
+}
+
+void plan_pmi_of_posterior(const struct mask_plan *plan, const double *log_p, double *pmi)
+{
+    for (int i = 0; i < plan->count; i++) {
+        struct mask_set set = plan_set(plan, i);
+        pmi[i] = mask_set_log_sum(&set, log_p) - set.log_prior;
+    }
+}
+
 enum infomask_status plan_pmi_of_logits(const struct mask_plan *plan, const float *logits, double *pmi,
                                         struct infomask_error *err)
 {
-    const double *log_t = plan->classification->log_prior;
     double *log_p = malloc(plan->session->model->info.classes * sizeof *log_p);
     enum infomask_status status;
 
     if (log_p == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
-    status = pipeline_posterior(plan->session->model, logits, log_t, log_p, err);
-    for (int i = 0; i < plan->count && status == INFOMASK_OK; i++)
-        pmi[i] = log_p[plan->targets[i]] - log_t[plan->targets[i]];
+    status = pipeline_posterior(plan->session->model, logits, plan->classification->log_prior, log_p, err);
+    if (status == INFOMASK_OK)
+        plan_pmi_of_posterior(plan, log_p, pmi);
     free(log_p);
     return status;
 }
 
-enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err)
+enum infomask_status plan_posterior(const struct mask_plan *plan, const float *output, double *log_p,
+                                    struct infomask_error *err)
 {
     const struct infomask_model *model = plan->session->model;
     float *logits = malloc(model->info.classes * sizeof *logits);
@@ -74,8 +96,22 @@ enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output,
     if (logits == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
     pipeline_logits(model, output, logits);
-    status = plan_pmi_of_logits(plan, logits, pmi, err);
+    status = pipeline_posterior(model, logits, plan->classification->log_prior, log_p, err);
     free(logits);
+    return status;
+}
+
+enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err)
+{
+    double *log_p = malloc(plan->session->model->info.classes * sizeof *log_p);
+    enum infomask_status status;
+
+    if (log_p == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
+    status = plan_posterior(plan, output, log_p, err);
+    if (status == INFOMASK_OK)
+        plan_pmi_of_posterior(plan, log_p, pmi);
+    free(log_p);
     return status;
 }
 
@@ -201,7 +237,8 @@ static enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_e
     if (plan->rule == INFOMASK_THRESHOLD_WINDOW && (!model->info.class_map || options->method == INFOMASK_OCCLUSION))
         return error_set(err, INFOMASK_NO_CLASS_MAP, "threshold=window needs the class map of a pooled linear head");
     plan->min_evidence = isnan(folder) || folder == 0 ? EVIDENCE * log((double)model->info.classes) : folder;
-    if (!isnan(options->min_evidence))
+    plan->evidence_given = !isnan(options->min_evidence);
+    if (plan->evidence_given)
         plan->min_evidence = options->min_evidence;
     plan->window = (model->spec.mask_window > 0 ? model->spec.mask_window : WINDOW) | 1;
     return INFOMASK_OK;
@@ -227,9 +264,9 @@ static enum infomask_status plan_targets(struct mask_plan *plan, struct infomask
     plan->targets = options->target_count > 0 ? options->targets : plan->classification->order;
     plan->count = options->target_count > 0 ? options->target_count : 1;
     for (int i = 0; i < plan->count; i++)
-        if (plan->targets[i] < 0 || (size_t)plan->targets[i] >= plan->session->model->info.classes)
-            return error_set(err, INFOMASK_ARGUMENT, "target %d is none of the %zu classes", plan->targets[i],
-                             plan->session->model->info.classes);
+        if (!pipeline_is_target(plan->session->model, plan->targets[i]))
+            return error_set(err, INFOMASK_ARGUMENT, "target %d is none of the %zu classes and %d groups",
+                             plan->targets[i], plan->session->model->info.classes, plan->session->model->info.groups);
     return INFOMASK_OK;
 }
 
@@ -285,10 +322,10 @@ static enum infomask_status mask_init(struct infomask_mask *mask, const struct m
         return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
     mask->map_count = mask->saliency->count = plan->count;
     for (int i = 0; i < plan->count; i++) {
-        int target = plan->targets[i];
-        mask->maps[i].target = target;
-        mask->maps[i].probability = exp(plan->classification->log_probability[target]);
-        mask->maps[i].pmi = plan->classification->pmi[target];
+        struct infomask_score score = infomask_score(plan->session->model, plan->classification, plan->targets[i]);
+        mask->maps[i].target = plan->targets[i];
+        mask->maps[i].probability = exp(score.log_probability);
+        mask->maps[i].pmi = score.pmi;
     }
     return INFOMASK_OK;
 }

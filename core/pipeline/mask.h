@@ -30,7 +30,8 @@ struct mask_plan {
     struct image_view view; /* of the pass that makes the map */
     enum infomask_threshold_rule rule;
     double rule_value;
-    double min_evidence; /* nats */
+    double min_evidence; /* nats; of groups plan_evidence */
+    bool evidence_given; /* by the request: it stands for groups as well */
     int window;          /* cells */
     bool strokes;        /* a canvas of strokes on a flat background: window PMI averaged over each stroke */
     const int *targets;
@@ -121,6 +122,14 @@ enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output,
     __attribute__((warn_unused_result));
 enum infomask_status plan_pmi_of_logits(const struct mask_plan *plan, const float *logits, double *pmi,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
+/* The same from log p(y|x) [classes], which plan_posterior makes of a row of network output. */
+enum infomask_status plan_posterior(const struct mask_plan *plan, const float *output, double *log_p,
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
+void plan_pmi_of_posterior(const struct mask_plan *plan, const double *log_p, double *pmi);
+/* Target i as a set, without shares. */
+struct mask_set plan_set(const struct mask_plan *plan, int i);
+/* The least evidence that target i needs. */
+double plan_evidence(const struct mask_plan *plan, int i);
 
 /* INFOMASK_DEADLINE if the photo's time is over. */
 enum infomask_status plan_expired(const struct infomask_photo *photo, struct infomask_error *err)

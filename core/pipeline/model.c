@@ -196,6 +196,35 @@ static void set_info(struct infomask_model *model)
     info->prior_entropy = info_entropy(model->log_prior, net->outputs);
 }
 
+static enum infomask_status copy_groups(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                        struct infomask_error *err)
+{
+    size_t total = 0;
+
+    for (int g = 0; g < spec->group_count; g++)
+        total += (size_t)spec->groups[g].count;
+    model->groups = malloc(((size_t)spec->group_count + 1) * sizeof *model->groups);
+    model->members = malloc((total + 1) * sizeof *model->members);
+    if (model->groups == NULL || model->members == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the groups of classes");
+    total = 0;
+    for (int g = 0; g < spec->group_count; g++) {
+        const struct infomask_group *group = &spec->groups[g];
+        int *members = model->members + total, last = -1;
+        for (int i = 0; i < group->count; last = group->members[i++]) {
+            if (group->members[i] <= last || (size_t)group->members[i] >= model->network->outputs)
+                return error_set(err, INFOMASK_BAD_MODEL, "member %d of group %d is out of order or no class", i, g);
+            members[i] = group->members[i];
+        }
+        if (group->count < 1)
+            return error_set(err, INFOMASK_BAD_MODEL, "group %d has no member", g);
+        model->groups[g] = (struct infomask_group){members, group->count};
+        total += (size_t)group->count;
+    }
+    model->info.groups = spec->group_count;
+    return INFOMASK_OK;
+}
+
 /* The plain values stay; what points into the caller's memory is dropped. */
 static void copy_spec(struct infomask_model *model, const struct infomask_model_spec *spec)
 {
@@ -206,6 +235,7 @@ static void copy_spec(struct infomask_model *model, const struct infomask_model_
     *own = *spec;
     own->path = own->output = own->resize = own->isa = own->int8_path = NULL;
     own->prior = own->logit_prior = NULL;
+    own->groups = NULL;
     model->probabilities = spec->probabilities || model->network->softmax_output;
     model->temperature = spec->temperature > 0 ? spec->temperature : 1;
     model->normalise.color = colors[spec->color];
@@ -230,8 +260,10 @@ static enum infomask_status load(const struct infomask_model_spec *spec, const s
         status = check_network(model->network, spec, err);
     if (status == INFOMASK_OK) {
         copy_spec(model, spec);
-        status = set_priors(model, spec, err);
+        status = copy_groups(model, spec, err);
     }
+    if (status == INFOMASK_OK)
+        status = set_priors(model, spec, err);
     if (status == INFOMASK_OK)
         status = set_head(model, err);
     if (status != INFOMASK_OK) {
@@ -263,6 +295,8 @@ void infomask_model_free(struct infomask_model *model)
     if (model == NULL)
         return;
     engine_model_free(model->engine);
+    free(model->groups);
+    free(model->members);
     free(model->log_prior);
     free(model->log_logit_prior);
     free(model->head_mean);

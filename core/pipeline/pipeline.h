@@ -47,6 +47,8 @@ struct infomask_model {
     const struct kernel_table *kernels;
     float *head_mean;        /* [features] mean of the head's weights over the classes; NULL without a class map */
     double head_mean_bias;   /* and of its biases */
+    struct infomask_group *groups; /* [info.groups] */
+    int *members;                  /* of all groups */
     struct kernel_weights head; /* the head again, packed for the class maps; data NULL without one */
 };
 
@@ -100,6 +102,10 @@ enum infomask_status pipeline_result_init(struct infomask_classification *result
 enum infomask_status pipeline_interpret(const struct infomask_model *model, const float *output,
                                         const struct infomask_prior *prior, struct infomask_classification *result,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* The target as a set of classes, which points to *target or into the model; log_prior under log_t.  share: NULL. */
+struct mask_set pipeline_set(const struct infomask_model *model, const int *target, const double *log_t);
+bool pipeline_is_target(const struct infomask_model *model, int target);
 
 /* The pooled linear head, as the class maps want it; borrowed from the model. */
 struct mask_head pipeline_head(const struct infomask_model *model);

@@ -60,13 +60,12 @@ static enum infomask_status control_rows(const struct filter *f, struct outcome 
 static enum infomask_status first_look(struct filter *f, int i, struct infomask_verification *row,
                                        struct infomask_error *err)
 {
-    int t = f->targets[i];
     enum infomask_status status;
 
-    *row = (struct infomask_verification){.target = t,
-                                          .pmi_before = f->before->pmi[t],
+    *row = (struct infomask_verification){.target = f->targets[i],
+                                          .pmi_before = f->score[i].pmi,
                                           .map_pmi_before = f->out->mask.maps[i].map_pmi,
-                                          .probability_before = exp(f->before->log_probability[t])};
+                                          .probability_before = exp(f->score[i].log_probability)};
     status = verdict_row(f, i, &row->after, err);
     if (status == INFOMASK_OK && row->after.verdict != INFOMASK_REMOVED)
         status = verdict_telling(f, i, row, err);

@@ -196,7 +196,9 @@ static bool is_target(const struct verdicts *v, const struct mask_region *r, int
 
     if (item < 0)
         return r->signed_sum > level * (double)r->pixels;
-    return v->pmi[item * v->plan->count + target] > 0 && v->best[item] == v->plan->targets[target];
+    struct mask_set set = plan_set(v->plan, target);
+
+    return v->pmi[item * v->plan->count + target] > 0 && mask_set_has(&set, v->best[item]);
 }
 
 static void enlarged_row(void *context, int y, float *row) { pixels_enlarge_row(context, y, row); }

@@ -16,6 +16,9 @@ static enum infomask_status cells_of(struct infomask_session *session, int i, in
     struct engine_tap f = engine_features(session->engine);
     struct mask_head head = pipeline_head(session->model);
     int n = f.h * f.w, class = target >= 0 ? target : result->order[0];
+    struct mask_set set;
+    enum infomask_status status;
+    double *share;
 
     cells->target = class;
     cells->rows = f.h;
@@ -23,8 +26,16 @@ static enum infomask_status cells_of(struct infomask_session *session, int i, in
     cells->values = malloc((size_t)n * sizeof *cells->values);
     if (cells->values == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the map");
-    mask_information(&head, class, f.data + (size_t)i * (size_t)n * (size_t)f.c, n, result->pmi[class], cells->values);
-    return INFOMASK_OK;
+    set = pipeline_set(session->model, &class, result->log_prior);
+    share = malloc((size_t)set.count * sizeof *share);
+    if (share == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the map");
+    mask_set_share(&set, result->log_probability, share);
+    set.share = share;
+    status = mask_information(&head, &set, f.data + (size_t)i * (size_t)n * (size_t)f.c, n,
+                              infomask_score(session->model, result, class).pmi, cells->values, err);
+    free(share);
+    return status;
 }
 
 void infomask_cells_fini(struct infomask_cells *cells)

@@ -73,7 +73,7 @@ double verdict_excess(const struct infomask_round *round)
 
 bool verdict_judges(const struct filter *f, int i)
 {
-    return !f->options->keep && !f->out->mask.empty && f->before->pmi[f->targets[i]] > 0;
+    return !f->options->keep && !f->out->mask.empty && f->score[i].pmi > 0;
 }
 
 /* Why the target is not removed. */
@@ -113,25 +113,16 @@ static bool is_removed(enum infomask_reason reason)
     return reason == INFOMASK_GONE || reason == INFOMASK_UNDER_LIMIT || reason == INFOMASK_NO_PMI;
 }
 
-static int rank_of(const struct infomask_classification *c, int target)
-{
-    int rank = 1;
-
-    while ((size_t)rank < c->classes && c->order[rank - 1] != target)
-        rank++;
-    return rank;
-}
-
 enum infomask_status verdict_row(struct filter *f, int i, struct infomask_round *round, struct infomask_error *err)
 {
-    int t = f->targets[i];
+    struct infomask_score after = infomask_score(f->session->model, &f->after, f->targets[i]);
     enum infomask_status status;
 
     *round = (struct infomask_round){.area = f->out->area,
-                                     .pmi_after = f->after.pmi[t],
+                                     .pmi_after = after.pmi,
                                      .map_pmi_after = f->map_after[i],
-                                     .probability_after = exp(f->after.log_probability[t]),
-                                     .rank_after = rank_of(&f->after, t),
+                                     .probability_after = exp(after.log_probability),
+                                     .rank_after = after.rank,
                                      .random_area_pmi_after = NAN};
     status = ask_places(f, i, round, err);
     if (status == INFOMASK_OK)
@@ -143,13 +134,13 @@ void verdict_judge(const struct filter *f, int i, struct infomask_round *round)
 {
     round->reason = f->options->keep ? INFOMASK_KEPT : INFOMASK_NOTHING;
     if (verdict_judges(f, i))
-        round->reason = judge(f, round, f->before->pmi[f->targets[i]]);
+        round->reason = judge(f, round, f->score[i].pmi);
     round->verdict = is_removed(round->reason) ? INFOMASK_REMOVED : INFOMASK_NO_VERDICT;
 }
 
 void verdict_with_control(const struct filter *f, int i, double control, struct infomask_round *round)
 {
-    double before = f->before->pmi[f->targets[i]];
+    double before = f->score[i].pmi;
 
     round->random_area_pmi_after = control;
     if (verdict_judges(f, i) && round->verdict != INFOMASK_REMOVED)
@@ -193,17 +184,22 @@ enum infomask_status verdict_telling(struct filter *f, int i, struct infomask_ve
 {
     const struct place_map *map = &f->place_after;
     struct mask_head head = pipeline_head(f->session->model);
+    struct mask_set set = pipeline_set(f->session->model, &f->targets[i], f->before->log_prior);
     int n = map->rows * map->columns;
-    double *cells;
+    double *cells, *share;
+    enum infomask_status status;
 
     row->inside_count = row->outside_count = 0;
     if (map->f == NULL)
         return INFOMASK_OK;
-    cells = malloc((size_t)n * sizeof *cells);
+    cells = malloc(((size_t)n + (size_t)set.count) * sizeof *cells);
     if (cells == NULL)
         return filter_no_memory(err);
-    mask_information(&head, f->targets[i], map->f, n, f->map_after[i], cells);
-    for (int u = 0; u < n; u++) {
+    share = cells + n;
+    mask_set_share(&set, f->map_log_p, share);
+    set.share = share;
+    status = mask_information(&head, &set, map->f, n, f->map_after[i], cells, err);
+    for (int u = 0; u < n && status == INFOMASK_OK; u++) {
         struct infomask_telling cell = cell_of(f, u, cells[u]);
         if (f->share[u] >= 0.5)
             keep_telling(row->inside, &row->inside_count, &cell);
@@ -211,5 +207,5 @@ enum infomask_status verdict_telling(struct filter *f, int i, struct infomask_ve
             keep_telling(row->outside, &row->outside_count, &cell);
     }
     free(cells);
-    return INFOMASK_OK;
+    return status;
 }

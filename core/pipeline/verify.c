@@ -22,9 +22,9 @@ static struct infomask_classify_options same_prior(const struct filter *f)
     return (struct infomask_classify_options){.prior = {.kind = INFOMASK_PRIOR_GIVEN, .p = f->prior}};
 }
 
-/* The pass of the whole photo that a mask of it is made from; pmi [count] may be NULL. */
-static enum infomask_status whole_pass(struct filter *f, struct infomask_photo *photo, double *pmi,
-                                       struct place_map *place, struct infomask_error *err)
+/* The pass of the whole photo that a mask of it is made from. */
+static enum infomask_status whole_pass(struct filter *f, struct infomask_photo *photo, struct place_map *place,
+                                       struct infomask_error *err)
 {
     struct mask_plan plan = {.session = f->session, .photo = photo, .classification = f->before,
                              .options = &f->options->mask, .targets = f->targets, .count = f->count};
@@ -33,8 +33,10 @@ static enum infomask_status whole_pass(struct filter *f, struct infomask_photo *
 
     if (status == INFOMASK_OK)
         status = pipeline_pass(f->session, photo, &plan.view, head, &f->out->timing, err);
-    if (status == INFOMASK_OK && pmi != NULL)
-        status = plan_pmi(&plan, engine_output(f->session->engine), pmi, err);
+    if (status == INFOMASK_OK)
+        status = plan_posterior(&plan, engine_output(f->session->engine), f->map_log_p, err);
+    if (status == INFOMASK_OK)
+        plan_pmi_of_posterior(&plan, f->map_log_p, f->map_after);
     if (status == INFOMASK_OK && head)
         *place = place_map_lying(f->session);
     return status;
@@ -49,7 +51,7 @@ enum infomask_status verify_before(struct filter *f, struct infomask_error *err)
         f->place_before = *kept;
         *kept = (struct place_map){0};
     } else if (f->session->model->info.class_map) {
-        status = whole_pass(f, f->photo, NULL, &lying, err);
+        status = whole_pass(f, f->photo, &lying, err);
         if (status == INFOMASK_OK)
             status = place_map_copy(&lying, &f->place_before, err);
     }
@@ -75,7 +77,7 @@ enum infomask_status verify_returned(struct filter *f, struct infomask_error *er
         infomask_photo_whole(f->returned);
         status = infomask_classify(f->session, f->returned, &options, &f->after, err);
     }
-    return status == INFOMASK_OK ? whole_pass(f, f->returned, f->map_after, &f->place_after, err) : status;
+    return status == INFOMASK_OK ? whole_pass(f, f->returned, &f->place_after, err) : status;
 }
 
 /* A rectangle of the photo's shape and the hole's area at a random place. */
@@ -113,7 +115,7 @@ enum infomask_status verify_control(const struct filter *f, double area, double 
     if (status == INFOMASK_OK)
         status = infomask_classify(f->session, &control, &options, &result, err);
     for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
-        pmi[i] = result.pmi[f->targets[i]];
+        pmi[i] = infomask_score(f->session->model, &result, f->targets[i]).pmi;
     infomask_classification_fini(&result);
     photo_forget(&control);
     return status;

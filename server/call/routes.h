@@ -50,6 +50,8 @@ enum route_flag {
       "Looks at the model folders again")                                                                             \
     X(MODEL, METHOD_GET, "/v1/models/{name}", INFER, 0, handle_model, TAKES_NOTHING, "One model")                     \
     X(LABELS, METHOD_GET, "/v1/models/{name}/labels", INFER, 0, handle_labels, TAKES_NOTHING, "Its classes")          \
+    X(GROUPS, METHOD_GET, "/v1/models/{name}/groups", INFER, 0, handle_groups, TAKES_NOTHING,                         \
+      "Its groups of classes")                                                                                        \
     X(INFORMATION, METHOD_GET, "/v1/models/{name}/information", INFER, ROUTE_JOB, handle_information,                 \
       TAKES_INFORMATION, "The running, unlabelled information of the traffic, and the drift alarm")                   \
     X(ESTIMATE_CREATE, METHOD_POST, "/v1/estimates", ESTIMATES, ROUTE_JOB | ROUTE_JSON, handle_estimate_create,       \

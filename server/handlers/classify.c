@@ -10,6 +10,7 @@ static struct view_classify_options view_options(const struct infer *infer)
         .top_k = options->top_k,
         .target = options->target_count > 0 ? options->targets[0] : -1,
         .abstain_below = options->abstain_below,
+        .groups = options->groups,
     };
 }
 
@@ -17,7 +18,7 @@ static void note_result(struct infer *infer, const struct infomask_classificatio
 {
     int target = infer->options.target_count > 0 ? infer->options.targets[0] : result->order[0];
 
-    infer->reply->pmi = result->pmi[target];
+    infer->reply->pmi = infomask_score(model_core(infer->model), result, target).pmi;
     infer_add_timing(infer->reply, &result->timing);
 }
 

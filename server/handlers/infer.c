@@ -12,6 +12,7 @@ static int refuse_parameter(struct infer *infer, enum param_failure failure, con
         [PARAM_BAD] = VIEW_BAD_PARAMETER,
         [PARAM_AMBIGUOUS_CLASS] = VIEW_AMBIGUOUS_CLASS,
         [PARAM_NO_SUCH_CLASS] = VIEW_NO_SUCH_CLASS,
+        [PARAM_NO_SUCH_GROUP] = VIEW_NO_SUCH_GROUP,
         [PARAM_NO_MEMORY] = VIEW_OVERLOADED,
     };
     return reply_problem(infer->reply, infer->request, problem[failure], "%s", err->text);

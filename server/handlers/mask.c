@@ -167,8 +167,14 @@ static int reply_picture(struct work *work, struct infomask_encoded *encoded, co
 
 static void target_headers(struct work *work, int target)
 {
-    reply_header(work->infer.reply, "Infomask-Target", "%d", target);
-    reply_header_encoded(work->infer.reply, "Infomask-Label", model_label(work->infer.model, (size_t)target));
+    const struct model *model = work->infer.model;
+
+    if (!model_is_group(model, target))
+        reply_header(work->infer.reply, "Infomask-Target", "%d", target);
+    reply_header_encoded(work->infer.reply, "Infomask-Label", model_label(model, (size_t)target));
+    if (model_is_group(model, target))
+        reply_header(work->infer.reply, "Infomask-Group-Size", "%d",
+                     model_groups(model)->sets[(size_t)target - model_classes(model)].count);
 }
 
 /* The index of the form that was asked for: by the parameter, else by Accept; -1 after a 406 was filled. */
@@ -351,7 +357,7 @@ int handle_analyze(struct server_context *server, const struct request *request,
         const struct param_options *options = &work.infer.options;
         struct view_head head = infer_head(&work.infer, photo_info(&work), NULL);
         struct view_classify_options view = {options->top_k, options->target_count > 0 ? options->targets[0] : -1,
-                                             options->abstain_below};
+                                             options->abstain_below, options->groups};
         struct json_writer writer;
         json_writer_init(&writer, 0);
         view_analyze(&writer, NULL, &head, &work.classification, &view, &work.mask,

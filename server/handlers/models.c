@@ -1,4 +1,4 @@
-/* GET /v1/models, /v1/models/{name}, /v1/models/{name}/labels and POST /v1/models/reload. */
+/* GET /v1/models, /v1/models/{name}, /v1/models/{name}/labels, /groups and POST /v1/models/reload. */
 #include <stdio.h>
 #include <string.h>
 
@@ -55,7 +55,9 @@ int handle_model(struct server_context *server, const struct request *request, s
     return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
 }
 
-int handle_labels(struct server_context *server, const struct request *request, struct reply *reply)
+/* What `view` writes of the named model, kept as `which` from its first time on. */
+static int kept_view(struct server_context *server, const struct request *request, struct reply *reply,
+                     enum model_text which, void (*view)(struct json_writer *writer, const struct model *model))
 {
     struct model *model = find_model(server, request, reply);
     struct infomask_error err;
@@ -64,14 +66,24 @@ int handle_labels(struct server_context *server, const struct request *request, 
 
     if (model == NULL)
         return reply->status;
-    text = kept_get(model_text(model, MODEL_LABELS));
+    text = kept_get(model_text(model, which));
     if (text == NULL) {
         json_writer_init(&writer, 0);
-        view_labels(&writer, model);
-        text = kept_write(model_text(model, MODEL_LABELS), &writer, &err);
+        view(&writer, model);
+        text = kept_write(model_text(model, which), &writer, &err);
     }
     model_release(model);
     return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
+}
+
+int handle_labels(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    return kept_view(server, request, reply, MODEL_LABELS, view_labels);
+}
+
+int handle_groups(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    return kept_view(server, request, reply, MODEL_GROUPS, view_groups);
 }
 
 int handle_reload(struct server_context *server, const struct request *request, struct reply *reply)

@@ -84,12 +84,14 @@ static int read_request(struct inference *inference)
     inference->options.prior.kind = inference->asked.uniform ? INFOMASK_PRIOR_UNIFORM : INFOMASK_PRIOR_TRAIN;
     inference->target = -1;
     if (inference->asked.target != NULL)
-        switch (model_find_class(inference->model, inference->asked.target, &inference->target, &err)) {
-        case MODEL_CLASS_FOUND:
+        switch (model_find_target(inference->model, inference->asked.target, &inference->target, &err)) {
+        case MODEL_TARGET_FOUND:
             break;
-        case MODEL_CLASS_UNKNOWN:
+        case MODEL_TARGET_NO_CLASS:
             return reply_problem(inference->reply, request, VIEW_NO_SUCH_CLASS, "%s", err.text);
-        case MODEL_CLASS_AMBIGUOUS:
+        case MODEL_TARGET_NO_GROUP:
+            return reply_problem(inference->reply, request, VIEW_NO_SUCH_GROUP, "%s", err.text);
+        case MODEL_TARGET_AMBIGUOUS:
             return reply_problem(inference->reply, request, VIEW_AMBIGUOUS_CLASS, "%s", err.text);
         }
     complete_outputs(inference);

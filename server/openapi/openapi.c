@@ -32,6 +32,7 @@ static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_RELOAD] = {"reload_models", "models", 200, "application/json", "Changes"},
     [ROUTE_ID_MODEL] = {"get_model", "models", 200, "application/json", "Model"},
     [ROUTE_ID_LABELS] = {"list_labels", "models", 200, "application/json", "Labels"},
+    [ROUTE_ID_GROUPS] = {"list_groups", "models", 200, "application/json", "Groups"},
     [ROUTE_ID_INFORMATION] = {"get_information", "models", 200, "application/json", "Information"},
     [ROUTE_ID_ESTIMATE_CREATE] = {"create_estimate", "estimates", 201, "application/json", "EstimateCreated"},
     [ROUTE_ID_ESTIMATE_LIST] = {"list_estimates", "estimates", 200, "application/json", "Estimates"},

@@ -135,6 +135,7 @@ static bool step_maps(struct step *s)
     const struct kernel_table *kernels = kernels_best();
     struct kernel_weights packed = {0};
     struct mask_window window = {.window = whole(s, 5)};
+    struct mask_set set = mask_set_one(&target);
     float *mean = malloc((size_t)d * sizeof *mean), *last;
     struct mask_head head = {.w = s->in + n * (size_t)d, .classes = k, .features = d, .scale = 1, .mean_w = mean};
     bool done = mean != NULL && reserve(s, 5 * n) != NULL;
@@ -145,9 +146,9 @@ static bool step_maps(struct step *s)
         head.mean_b = mask_head_mean(head.w, head.b, k, d, mean);
     done = done && kernels->pack(&packed, KERNEL_F32, head.w, head.b, 1, d, k, NULL) == INFOMASK_OK;
     for (size_t i = 0; i < 4 && done; i++)
-        done = mask_class_map(&head, methods[i], target, 0, s->in, (int)n, s->out + i * n, NULL) == INFOMASK_OK;
+        done = mask_class_map(&head, methods[i], &set, 0, NULL, s->in, (int)n, s->out + i * n, NULL) == INFOMASK_OK;
     last = s->out + 4 * n;
-    done = done && mask_window_pmi(&head, kernels, &window, s->in, h, w, &target, 1, &last, NULL) == INFOMASK_OK;
+    done = done && mask_window_pmi(&head, kernels, &window, s->in, h, w, &set, 1, &last, NULL) == INFOMASK_OK;
     kernel_weights_fini(&packed);
     free(mean);
     return done;

@@ -136,6 +136,16 @@ def test_target_and_prior(server):
     assert abs(found["map"].mean() - found["pmi"][0, 968]) < 1e-4
 
 
+def test_a_group_is_a_target(server):
+    encoded = base64.b64encode(PHOTO).decode()
+    header = {"inputs": [image(data=[encoded])], "parameters": {"target": "beverage"}, "outputs": asked("map", "probabilities")}
+    found = outputs(infer(server, header))
+    members = next(g for g in server.ask("GET", "/v1/models/efficientnet-lite0/groups").json["groups"]
+                   if g["name"] == "beverage")["members"]
+    p = found["probabilities"][0, members].astype(float).sum()
+    assert abs(found["map"].mean() - (np.log(p) - np.log(len(members) / 1000))) < 1e-4
+
+
 def test_several_photos(server):
     photos = [PHOTO, (ROOT / "tests/data/photos/rocket.jpg").read_bytes()]
     data = b"".join(map(element, photos))

@@ -52,8 +52,10 @@ static void draw(struct net *net, uint64_t seed)
         }
     info_log_softmax(net->z, K, net->log_q);
     info_pmi(net->log_q, net->log_pi, K, net->pmi);
-    for (int y = 0; y < K; y++)
-        mask_information(&head, y, net->f, N, net->pmi[y], net->m[y]);
+    for (int y = 0; y < K; y++) {
+        struct mask_set set = mask_set_one(&y);
+        assert_int_equal(mask_information(&head, &set, net->f, N, net->pmi[y], net->m[y], NULL), INFOMASK_OK);
+    }
 }
 
 /* The logit of the pooled features, without the cells of `drop`: F1, F7. */

@@ -63,6 +63,9 @@ static void maps_close(struct maps *m)
     free(m->data);
 }
 
+static const int target_class = TARGET;
+static const struct mask_set one = {.members = &target_class, .count = 1};
+
 static void class_maps_as_defined(void **state)
 {
     static const enum mask_method methods[] = {MASK_INFOCAM, MASK_CAM, MASK_GRADCAM_PP, MASK_LAYERCAM};
@@ -71,7 +74,7 @@ static void class_maps_as_defined(void **state)
     (void)state;
     maps_open(&m, KERNEL_REF);
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
-        assert_int_equal(mask_class_map(&m.head, methods[i], TARGET, 0, m.f, N, m.out, NULL), INFOMASK_OK);
+        assert_int_equal(mask_class_map(&m.head, methods[i], &one, 0, NULL, m.f, N, m.out, NULL), INFOMASK_OK);
         assert_close(m.out, m.golden + i * N, N, 3e-6);
     }
     maps_close(&m);
@@ -79,11 +82,10 @@ static void class_maps_as_defined(void **state)
 
 static void window(struct maps *m, int k, const float *offset, const double *log_r, double smoothing)
 {
-    const int target = TARGET;
     float *out = m->out;
     struct mask_window options = {k, offset, log_r, smoothing};
 
-    assert_int_equal(mask_window_pmi(&m->head, m->kernels, &options, m->f, H, W, &target, 1, &out, NULL),
+    assert_int_equal(mask_window_pmi(&m->head, m->kernels, &options, m->f, H, W, &one, 1, &out, NULL),
                      INFOMASK_OK);
 }
 
@@ -108,6 +110,7 @@ static void window_pmi_is_normalised(void **state)
 {
     struct maps m;
     int targets[K];
+    struct mask_set sets[K];
     float offset[K], values[K][N], *out[K];
     double log_r[K], total = 0;
 
@@ -119,13 +122,14 @@ static void window_pmi_is_normalised(void **state)
         log_r[c] = log((c + 1) / total);
         offset[c] = (float)(log((double)m.t[c]) - log_r[c]);
         targets[c] = c;
+        sets[c] = mask_set_one(&targets[c]);
         out[c] = values[c];
     }
     m.head.scale = 1 / 1.7;
     for (int smooth = 0; smooth < 2; smooth++)
         for (int k = 1; k <= 13; k += 6) { /* also wider than the map */
             struct mask_window options = {k, offset, log_r, smooth == 1 ? 0.1 : 0};
-            assert_int_equal(mask_window_pmi(&m.head, m.kernels, &options, m.f, H, W, targets, K, out, NULL),
+            assert_int_equal(mask_window_pmi(&m.head, m.kernels, &options, m.f, H, W, sets, K, out, NULL),
                              INFOMASK_OK);
             for (int u = 0; u < N; u++) {
                 double sum = 0;
@@ -172,8 +176,8 @@ static void cells_average_to_the_pmi(void **state)
     (void)state;
     maps_open(&m, KERNEL_BLAS);
     m.head.scale = 0.8;
-    mask_information(&m.head, TARGET, m.f, N, -2.5, cells);
-    assert_int_equal(mask_class_map(&m.head, MASK_INFOCAM_PLUS, TARGET, 7, m.f, N, m.out, NULL), INFOMASK_OK);
+    assert_int_equal(mask_information(&m.head, &one, m.f, N, -2.5, cells, NULL), INFOMASK_OK);
+    assert_int_equal(mask_class_map(&m.head, MASK_INFOCAM_PLUS, &one, 7, NULL, m.f, N, m.out, NULL), INFOMASK_OK);
     for (int u = 0; u < N; u++) {
         mean += cells[u] / N;
         contrast += (double)m.out[u] / N;
@@ -187,6 +191,159 @@ static void cells_average_to_the_pmi(void **state)
     maps_close(&m);
 }
 
+static int other_of(const float *z, int classes, int target)
+{
+    struct mask_set set = mask_set_one(&target);
+    return mask_other_class(z, classes, &set);
+}
+
+/* ---- Sets of classes: identities to rounding, of any set under any prior ------------------------------------------- */
+
+struct whole { /* of the whole photo's pass, in double */
+    double log_t[K], shifted[K], log_p[K], lse;
+};
+
+static double lse_of(const double *z, const int *members, int count)
+{
+    double sum = 0;
+
+    for (int i = 0; i < count; i++)
+        sum += exp(z[members[i]]);
+    return log(sum);
+}
+
+static struct whole pass_of(const struct maps *m, const int *all)
+{
+    struct whole p;
+    double total = 0;
+
+    for (int c = 0; c < K; c++)
+        total += (double)m->t[c];
+    for (int c = 0; c < K; c++) {
+        p.log_t[c] = log((double)m->t[c] / total);
+        p.shifted[c] = (double)m->b[c] * m->head.scale + p.log_t[c] + log(K);
+        for (int u = 0; u < N; u++)
+            for (int j = 0; j < D; j++)
+                p.shifted[c] += m->head.scale * (double)m->w[c * D + j] * (double)m->f[u * D + j] / N;
+    }
+    p.lse = lse_of(p.shifted, all, K);
+    for (int c = 0; c < K; c++)
+        p.log_p[c] = p.shifted[c] - p.lse;
+    return p;
+}
+
+static void sets_are_asked_about_exactly(void **state)
+{
+    struct random_stream random = random_stream(20, 0);
+    struct maps m;
+    int all[K];
+
+    (void)state;
+    maps_open(&m, KERNEL_BLAS);
+    m.head.scale = .7;
+    for (int c = 0; c < K; c++)
+        all[c] = c;
+    for (int trial = 0; trial < 200; trial++) {
+        struct whole p = pass_of(&m, all);
+        double share[K], cells[N], entropy = 0, mean = 0, log_g, pmi;
+        int members[K], count = 0;
+        struct mask_set set;
+        for (int c = 0; c < K; c++)
+            if (random_below(&random, 3) == 0 || (count == 0 && c == K - 1))
+                members[count++] = c;
+        set = (struct mask_set){.members = members, .count = count, .share = share};
+        log_g = lse_of(p.log_t, members, count);
+        mask_set_share(&set, p.log_p, share);
+        assert_true(fabs(mask_set_log_sum(&set, p.log_p) - (lse_of(p.shifted, members, count) - p.lse)) < 1e-9);
+        pmi = mask_set_log_sum(&set, p.log_p) - log_g;
+        assert_true(pmi <= -log_g + 1e-9);
+        for (int i = 0; i < count; i++)
+            entropy -= share[i] * log(share[i]);
+        assert_int_equal(mask_information(&m.head, &set, m.f, N, pmi, cells, NULL), INFOMASK_OK);
+        for (int u = 0; u < N; u++) { /* sum_k a_k l'_k(u) + H(a) - LSE(z') - log t(G) */
+            double want = entropy - p.lse - log_g;
+            for (int i = 0; i < count; i++) {
+                int c = members[i];
+                double local = (double)m.b[c];
+                for (int j = 0; j < D; j++)
+                    local += (double)m.w[c * D + j] * (double)m.f[u * D + j];
+                want += share[i] * (m.head.scale * local + p.log_t[c] + log(K));
+            }
+            assert_true(fabs(cells[u] - want) < 1e-9);
+            mean += cells[u] / N;
+        }
+        assert_true(fabs(mean - pmi) < 1e-9);
+    }
+    maps_close(&m);
+}
+
+/* Of a set and of the rest: exp(i(G)) t(G) + exp(i(rest)) t(rest) = 1, in every window; a set of one is the class. */
+static void windows_of_sets_are_normalised(void **state)
+{
+    static const int some[] = {1, 4, 5, 11}, rest[] = {0, 2, 3, 6, 7, 8, 9, 10};
+    struct maps m;
+    float offset[K], values[2][N], *out[2] = {values[0], values[1]};
+    double log_r[K];
+
+    (void)state;
+    maps_open(&m, KERNEL_BLAS);
+    for (int c = 0; c < K; c++) {
+        log_r[c] = -log(K);
+        offset[c] = logf(m.t[c] * K);
+    }
+    for (int smooth = 0; smooth < 2; smooth++) {
+        struct whole p = pass_of(&m, (int[]){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+        struct mask_window options = {3, offset, log_r, smooth == 1 ? .1 : 0};
+        struct mask_set sets[2] = {{.members = some, .count = 4}, {.members = rest, .count = 8}};
+        for (int i = 0; i < 2; i++)
+            sets[i].log_prior = mask_set_log_sum(&sets[i], p.log_t);
+        assert_int_equal(mask_window_pmi(&m.head, m.kernels, &options, m.f, H, W, sets, 2, out, NULL), INFOMASK_OK);
+        for (int u = 0; u < N; u++)
+            assert_true(fabs(exp(sets[0].log_prior + (double)values[0][u]) +
+                                   exp(sets[1].log_prior + (double)values[1][u]) - 1) < 1e-5);
+    }
+    maps_close(&m);
+}
+
+/* Against the mean of the classes outside, not of kinds of the same thing; and the closed forms by gradients. */
+static void maps_of_sets_as_defined(void **state)
+{
+    static const int members[] = {2, 3, 9};
+    struct maps m;
+    struct whole p;
+    double share[3];
+    struct mask_set set = {.members = members, .count = 3, .share = share};
+
+    (void)state;
+    maps_open(&m, KERNEL_BLAS);
+    p = pass_of(&m, (int[]){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+    mask_set_share(&set, p.log_p, share);
+    for (int layer = 0; layer < 2; layer++) {
+        double v[D], bias = 0;
+        assert_int_equal(mask_class_map(&m.head, layer ? MASK_LAYERCAM : MASK_INFOCAM, &set, -1, p.log_p, m.f, N, m.out, NULL),
+                         INFOMASK_OK);
+        for (int j = 0; j < D; j++) {
+            v[j] = 0;
+            for (int i = 0; i < 3; i++)
+                v[j] += share[i] * (double)m.w[members[i] * D + j];
+            for (int c = 0; c < K; c++)
+                v[j] -= (layer ? exp(p.log_p[c]) : mask_set_has(&set, c) ? 0 : 1.0 / (K - 3)) * (double)m.w[c * D + j];
+            v[j] = layer ? fmax(v[j], 0) : v[j];
+        }
+        for (int c = 0; c < K && !layer; c++)
+            bias -= mask_set_has(&set, c) ? 0 : (double)m.b[c] / (K - 3);
+        for (int i = 0; i < 3 && !layer; i++)
+            bias += share[i] * (double)m.b[members[i]];
+        for (int u = 0; u < N; u++) {
+            double want = bias;
+            for (int j = 0; j < D; j++)
+                want += v[j] * (double)m.f[u * D + j];
+            assert_true(fabs((double)m.out[u] - (layer ? fmax(want, 0) : want)) < 2e-5);
+        }
+    }
+    maps_close(&m);
+}
+
 static void the_other_class_is_the_least_likely_of_the_best(void **state)
 {
     float z[300];
@@ -194,10 +351,10 @@ static void the_other_class_is_the_least_likely_of_the_best(void **state)
     (void)state;
     for (int c = 0; c < 300; c++)
         z[c] = (float)(c * 7 % 300); /* a permutation */
-    assert_float_equal(z[mask_other_class(z, 300, 5)], 100, 0);
-    assert_int_equal(mask_other_class(z, 2, 0), 1);
-    assert_int_equal(mask_other_class(z, 2, 1), 0);
-    assert_float_equal(z[mask_other_class(z, 300, mask_other_class(z, 300, 5))], 101, 0);
+    assert_float_equal(z[other_of(z, 300, 5)], 100, 0);
+    assert_int_equal(other_of(z, 2, 0), 1);
+    assert_int_equal(other_of(z, 2, 1), 0);
+    assert_float_equal(z[other_of(z, 300, other_of(z, 300, 5))], 101, 0);
 }
 
 /* ---- The graph ---------------------------------------------------------------------------------------------------- */
@@ -296,9 +453,9 @@ static void gate_is_scaled_by_the_prior(void **state)
     float gate[4];
 
     (void)state;
-    mask_gate(win, 4, 1000, gate);
+    mask_gate(win, 4, log(1000), gate);
     assert_true(gate[0] == 0 && gate[1] == 0.25F && gate[3] == 1);
-    mask_gate(win, 4, 2, gate); /* log(2) / 2 = 0.3466 */
+    mask_gate(win, 4, log(2), gate); /* log(2) / 2 = 0.3466 */
     assert_true(fabs((double)gate[1] - 0.25 / (log(2) / 2)) < 1e-6);
     assert_true(gate[2] == 1);
 }
@@ -498,6 +655,9 @@ int main(void)
         cmocka_unit_test(window_pmi_is_normalised),
         cmocka_unit_test(window_pmi_undoes_smoothing),
         cmocka_unit_test(cells_average_to_the_pmi),
+        cmocka_unit_test(sets_are_asked_about_exactly),
+        cmocka_unit_test(windows_of_sets_are_normalised),
+        cmocka_unit_test(maps_of_sets_as_defined),
         cmocka_unit_test(the_other_class_is_the_least_likely_of_the_best),
         cmocka_unit_test(graph_and_its_solution_as_numpy),
         cmocka_unit_test(seeds_do_not_cross_a_gap),

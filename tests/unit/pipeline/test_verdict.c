@@ -13,19 +13,18 @@ struct court {
     struct infomask_filter_options options;
     struct infomask_filtered out;
     struct infomask_classification before;
-    double pmi[1];
+    struct infomask_score score;
     int target;
     struct filter f;
 };
 
 static void open_court(struct court *c)
 {
-    *c = (struct court){.pmi = {6}, .options = infomask_default_filter_options()};
+    *c = (struct court){.score = {.pmi = 6}, .options = infomask_default_filter_options()};
     c->model.info.class_map = true;
     c->session.model = &c->model;
-    c->before.pmi = c->pmi;
     c->f = (struct filter){.session = &c->session, .options = &c->options, .out = &c->out, .before = &c->before,
-                           .targets = &c->target, .count = 1};
+                           .targets = &c->target, .count = 1, .score = &c->score};
 }
 
 static const struct infomask_round gone = {.pmi_after = 1, .map_pmi_after = 1, .rank_after = 90, .region_pmi_after = 1,
@@ -116,7 +115,7 @@ static void there_is_no_verdict_where_nothing_was_to_be_removed(void **state)
 
     (void)state;
     open_court(&c);
-    c.pmi[0] = 0;
+    c.score.pmi = 0;
     check(&c, gone, 5, INFOMASK_NO_VERDICT, INFOMASK_NOTHING);
     open_court(&c);
     c.out.mask.empty = true;

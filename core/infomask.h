@@ -91,6 +91,19 @@ struct infomask_group {
     int count;
 };
 
+/* What takes the place of removed pixels. */
+enum infomask_fill {
+    INFOMASK_OWN_FILL, /* the model's (infomask_model_spec.fill) */
+    INFOMASK_MATCH, /* copies of kept patches; falls back to INFOMASK_DIFFUSE (infomask_filtered.fill, fill_reason) */
+    INFOMASK_INPAINT,
+    INFOMASK_DIFFUSE,
+    INFOMASK_BLUR,
+    INFOMASK_MEAN,
+    INFOMASK_PIXELATE,
+    INFOMASK_TRANSPARENT,
+    INFOMASK_COLOR
+};
+
 /* The plain values of a model folder's model.json (api.md section 4).  Strings and arrays are copied. */
 struct infomask_model_spec {
     const char *path;   /* the ONNX file */
@@ -128,6 +141,7 @@ struct infomask_model_spec {
     /* Wherever a class is asked about as a target, classes + g asks about groups[g] as one. */
     const struct infomask_group *groups; /* [group_count] */
     int group_count;
+    enum infomask_fill fill;  /* what a filter fills with if it is not told; INFOMASK_OWN_FILL: INFOMASK_MATCH */
 };
 /* Spec with every default filled in (224 x 224 RGB, crop 0.875 bicubic, mean 0, std 1, softmax, uniform prior). */
 struct infomask_model_spec infomask_default_spec(void);

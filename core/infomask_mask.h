@@ -111,28 +111,20 @@ bool infomask_colormap_known(const char *name);
 
 /* ---- Filtering --------------------------------------------------------------------------------------------------- */
 
-enum infomask_fill {
-    INFOMASK_INPAINT,
-    INFOMASK_DIFFUSE,
-    INFOMASK_BLUR,
-    INFOMASK_MEAN,
-    INFOMASK_PIXELATE,
-    INFOMASK_TRANSPARENT,
-    INFOMASK_COLOR
-};
-
 struct infomask_filter_options {
     struct infomask_mask_options mask;
     bool keep;           /* keep only the target */
-    enum infomask_fill fill;
+    enum infomask_fill fill; /* default INFOMASK_OWN_FILL */
     uint8_t color[3];    /* INFOMASK_COLOR */
-    double dilate;       /* pixels at longest side 224, scaled with the photo; default 3 */
+    double dilate;       /* pixels at longest side 224, scaled with the photo; NAN, the default: 7 for INFOMASK_MATCH,
+                            whose copies would go on with what the mask has missed, else 3 */
     double feather;      /* pixels; default 0 */
     double until;        /* residual PMI in nats at which the target counts as removed; NAN: the verdict's own rule */
     int max_passes;      /* rounds at most; default 3 */
     double max_area;     /* default 0.6; a mask that is given may have more */
     bool jpeg;           /* encode as JPEG quality 90; else PNG */
     uint64_t seed;       /* of the random control region */
+    uint64_t fill_seed;  /* of INFOMASK_MATCH */
 };
 struct infomask_filter_options infomask_default_filter_options(void);
 
@@ -199,9 +191,16 @@ struct infomask_filtered {
     enum infomask_verdict verdict; /* the worst of the rows'; none if any of them has none */
     bool complete;                 /* all are removed */
     bool cut_short;                /* the time was over: the best round so far */
+    enum infomask_fill fill; /* what the mask was filled with */
+    uint8_t fill_color[3];   /* INFOMASK_COLOR */
+    const char *fill_reason; /* why that is not the one asked for; NULL: it is.  A constant. */
+    uint64_t fill_seed;
     struct infomask_timing timing;
 };
 void infomask_filtered_fini(struct infomask_filtered *filtered);
+
+/* "match", "inpaint", ...; NULL for a colour and the model's own. */
+const char *infomask_fill_name(enum infomask_fill fill);
 
 /* Masks, fills, encodes, decodes what was encoded and verifies; while the verdict is not REMOVED, further rounds follow,
  * up to max_passes and max_area, and the best of them is the answer: by verdict, then by how little the place says beyond

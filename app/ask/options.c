@@ -128,17 +128,19 @@ static void set_mask(struct param_options *options, const struct params *params)
 
 static void set_filter(struct param_options *options, const struct params *params)
 {
-    static const enum infomask_fill fills[] = {INFOMASK_INPAINT, INFOMASK_DIFFUSE,  INFOMASK_BLUR,
-                                               INFOMASK_MEAN,    INFOMASK_PIXELATE, INFOMASK_TRANSPARENT};
+    static const enum infomask_fill fills[] = {INFOMASK_MATCH, INFOMASK_INPAINT,  INFOMASK_DIFFUSE,    INFOMASK_BLUR,
+                                               INFOMASK_MEAN,  INFOMASK_PIXELATE, INFOMASK_TRANSPARENT};
     const struct param_value *v = params->value;
     struct infomask_filter_options *filter = &options->filter;
 
     filter->keep = v[PARAM_ID_MODE].integer == 1;
-    if (param_color(v[PARAM_ID_FILL].text, filter->color))
+    if (v[PARAM_ID_FILL].given && param_color(v[PARAM_ID_FILL].text, filter->color))
         filter->fill = INFOMASK_COLOR;
-    else
+    else if (v[PARAM_ID_FILL].given)
         filter->fill = fills[v[PARAM_ID_FILL].integer];
-    filter->dilate = v[PARAM_ID_DILATE].number;
+    filter->fill_seed = (uint64_t)v[PARAM_ID_FILL_SEED].integer;
+    if (v[PARAM_ID_DILATE].given)
+        filter->dilate = v[PARAM_ID_DILATE].number;
     filter->feather = v[PARAM_ID_FEATHER].number;
     filter->until = v[PARAM_ID_UNTIL].given ? to_nats(options, &v[PARAM_ID_UNTIL]) : NAN;
     filter->max_passes = (int)v[PARAM_ID_MAX_PASSES].integer;

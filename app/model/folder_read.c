@@ -422,7 +422,10 @@ static void read_threshold(struct reader *mask, struct infomask_model_spec *spec
 static void read_mask(struct reader *reader, struct infomask_model_spec *spec, const char *name, model_warn *warn,
                       void *context)
 {
+    static const enum infomask_fill fills[] = {INFOMASK_MATCH, INFOMASK_INPAINT, INFOMASK_DIFFUSE, INFOMASK_BLUR,
+                                               INFOMASK_MEAN};
     struct reader mask = read_object(reader, "mask", "mask.");
+    int fill = -1;
 
     read_threshold(&mask, spec);
     if (json_string(member(&mask, "resolution")) != NULL && strcmp(json_string(member(&mask, "resolution")), "native") == 0)
@@ -431,7 +434,10 @@ static void read_mask(struct reader *reader, struct infomask_model_spec *spec, c
         read_integer(&mask, "resolution", 32, 16384, &spec->mask_resolution);
     read_number(&mask, "min_evidence", 0, 1000, &spec->mask_min_evidence);
     read_integer(&mask, "window", 1, 1000, &spec->mask_window);
-    warn_of_unknown(&mask, "|threshold|resolution|min_evidence|window|", name, warn, context);
+    read_choice(&mask, "fill", "match|inpaint|diffuse|blur|mean", &fill);
+    if (fill >= 0)
+        spec->fill = fills[fill];
+    warn_of_unknown(&mask, "|threshold|resolution|min_evidence|window|fill|", name, warn, context);
     reader->status = mask.status;
 }
 

@@ -89,10 +89,13 @@ enum param_type {
       "form of the reply; by default as Accept says")                                                                 \
     X(MODE, "mode", CHOICE, 0, 0, "remove|keep", "remove", TAKES_FILTER | TAKES_ANALYZE,                              \
       "remove the target, or keep only it")                                                                           \
-    X(FILL, "fill", FILL, 0, 0, "inpaint|diffuse|blur|mean|pixelate|transparent", "inpaint",                          \
-      TAKES_FILTER | TAKES_ANALYZE, "what comes in the place of removed pixels: a name or #rrggbb")                   \
-    X(DILATE, "dilate", NUMBER, 0, 100, "", "3", TAKES_FILTER | TAKES_ANALYZE,                                        \
-      "pixels that the mask grows, for a photo of longest side 224, scaled with the photo")                           \
+    X(FILL, "fill", FILL, 0, 0, "match|inpaint|diffuse|blur|mean|pixelate|transparent", "",                           \
+      TAKES_FILTER | TAKES_ANALYZE,                                                                                   \
+      "what comes in the place of removed pixels: a name or #rrggbb; by default the model's own, else match")         \
+    X(FILL_SEED, "fill_seed", INTEGER, 0, 9007199254740991, "", "0", TAKES_FILTER | TAKES_ANALYZE,                     \
+      "seed of fill=match")                                                                                           \
+    X(DILATE, "dilate", NUMBER, 0, 100, "", "", TAKES_FILTER | TAKES_ANALYZE,                                        \
+      "pixels that the mask grows, for a photo of longest side 224, scaled with it; by default 7 for fill=match, else 3")                           \
     X(FEATHER, "feather", NUMBER, 0, 1000, "", "0", TAKES_FILTER | TAKES_ANALYZE, "pixels of soft edge")              \
     X(UNTIL, "until", NUMBER, -1000, 1000, "", "", TAKES_FILTER | TAKES_ANALYZE,                                      \
       "residual information, in units, at which the target counts as removed; by default the verdict's own rule")                           \

@@ -64,6 +64,10 @@ void view_filter(struct json_writer *writer, const char *key, const struct view_
 void view_reason(const struct view_head *head, const struct infomask_verification *row,
                  const struct infomask_round *round, char *text, size_t size);
 
+/* A fill's name, or #rrggbb. */
+#define VIEW_FILL_NAME 16
+void view_fill_name(const struct infomask_filtered *filtered, char name[VIEW_FILL_NAME]);
+
 /* /v1/analyze: the members of 2.1 and 2.2; `pictures` (mask, overlay, saliency, image) and, with filtered (else NULL),
  * `verification`. */
 void view_analyze(struct json_writer *writer, const char *key, const struct view_head *head,

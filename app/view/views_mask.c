@@ -317,6 +317,29 @@ static void view_verification_row(struct json_writer *writer, const char *key, c
     json_object_close(writer);
 }
 
+void view_fill_name(const struct infomask_filtered *filtered, char name[VIEW_FILL_NAME])
+{
+    const uint8_t *c = filtered->fill_color;
+
+    if (filtered->fill == INFOMASK_COLOR)
+        (void)snprintf(name, VIEW_FILL_NAME, "#%02x%02x%02x", c[0], c[1], c[2]);
+    else
+        (void)snprintf(name, VIEW_FILL_NAME, "%s", infomask_fill_name(filtered->fill));
+}
+
+static void view_fill(struct json_writer *writer, const struct infomask_filtered *filtered)
+{
+    char name[VIEW_FILL_NAME];
+
+    view_fill_name(filtered, name);
+    json_put_string(writer, "fill", name);
+    if (filtered->fill_reason != NULL)
+        json_put_string(writer, "fill_reason", filtered->fill_reason);
+    else
+        json_put_null(writer, "fill_reason");
+    json_put_int(writer, "fill_seed", (int64_t)filtered->fill_seed);
+}
+
 /* one object for one target, an array of rows for several */
 static void view_verification(struct json_writer *writer, const struct view_head *head,
                               const struct infomask_filtered *filtered)
@@ -345,6 +368,7 @@ void view_filter(struct json_writer *writer, const char *key, const struct view_
     view_mask_member(writer, head, mask, mask_png);
     json_put_string(writer, "image_type", filtered->image.content_type);
     json_put_base64(writer, "image", filtered->image.data, filtered->image.size);
+    view_fill(writer, filtered);
     view_verification(writer, head, filtered);
     view_timing(writer, head, VIEW_FILTER_PHASES, &classification->timing, &mask->timing, &filtered->timing);
     json_object_close(writer);
@@ -371,8 +395,10 @@ void view_analyze(struct json_writer *writer, const char *key, const struct view
     view_maps(writer, head, mask);
     view_mask_member(writer, head, mask, find_picture(pictures, picture_count, "mask"));
     view_pictures(writer, pictures, picture_count);
-    if (filtered != NULL)
+    if (filtered != NULL) {
+        view_fill(writer, filtered);
         view_verification(writer, head, filtered);
+    }
     view_timing(writer, head, filtered != NULL ? VIEW_FILTER_PHASES : VIEW_MASK_PHASES, &classification->timing,
                 &mask->timing, filtered != NULL ? &filtered->timing : NULL);
     json_object_close(writer);

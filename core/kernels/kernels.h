@@ -126,6 +126,8 @@ struct kernel_winograd {
     struct kernel_epilogue epilogue;
 };
 
+#define KERNEL_PATCH 7
+
 struct kernel_table {
     enum kernel_isa isa;
     const char *name; /* "ref", "blas", "avx2", "avx512", "amx" */
@@ -168,6 +170,10 @@ struct kernel_table {
      * C[m, n] = alpha op(A) op(B) + beta C, row-major, op transposes where the flag says so */
     void (*sgemm)(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
                   const float *b, int ldb, float beta, float *c, int ldc);
+    /* Two squares of KERNEL_PATCH^2 pixels of four bytes, `row` bytes from a row to the next, readable to four bytes
+     * beyond a row's last: the sum of the squared differences of their bytes, of those alone whose byte in `counts` (same
+     * rows; NULL: all) is 255 and not 0.  Where the sum is `stop` or more, any number from `stop` up to it. */
+    uint32_t (*patch_distance)(const uint8_t *a, const uint8_t *b, ptrdiff_t row, const uint8_t *counts, uint32_t stop);
 };
 
 /* The table of an instruction set; NULL if this processor or this build does not have it.  Never freed. */

@@ -296,7 +296,7 @@ static enum infomask_status probe_filled(struct trial *t, enum fill_kind kind, d
     uint8_t *line = malloc(3 * w);
     struct fill *fill = NULL;
     enum infomask_status status =
-        line == NULL ? no_memory(err) : fill_create(&fill, t->image, t->hole, kind, NULL, err);
+        line == NULL ? no_memory(err) : fill_create(&fill, t->image, t->hole, &(struct fill_options){.kind = kind}, err);
 
     for (size_t y = 0; status == INFOMASK_OK && y < (size_t)t->image->height; y++) {
         fill_row(fill, (int)y, line);

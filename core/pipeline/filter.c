@@ -5,15 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/pipeline/fill.h"
 #include "core/pipeline/filter.h"
 
 #define JPEG_QUALITY 90
+#define MOST_FILLED 0.5 /* share of the photo that FILL_MATCH fills */
 
 struct infomask_filter_options infomask_default_filter_options(void)
 {
     return (struct infomask_filter_options){.mask = infomask_default_mask_options(),
-                                            .fill = INFOMASK_INPAINT,
-                                            .dilate = 3,
+                                            .fill = INFOMASK_OWN_FILL,
+                                            .dilate = NAN,
                                             .until = NAN,
                                             .max_passes = 3,
                                             .max_area = 0.6};
@@ -110,11 +112,15 @@ double filter_area(const uint8_t *hole, size_t pixels)
 enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, uint8_t *hole, struct infomask_error *err)
 {
     int longest = f->image->width > f->image->height ? f->image->width : f->image->height;
-    double radius = f->options->dilate * longest / WORKING_SIDE;
+    double least, dilate = pipeline_dilate(f->session->model, f->options, &least);
     enum infomask_status status;
 
-    memcpy(hole, mask, f->pixels);
-    status = pixels_dilate(hole, f->image->height, f->image->width, radius, f->options->feather, err);
+    for (bool again = true; again; dilate = fmax(least, dilate - 1)) {
+        memcpy(hole, mask, f->pixels);
+        status = pixels_dilate(hole, f->image->height, f->image->width, dilate * longest / WORKING_SIDE,
+                               f->options->feather, err);
+        again = status == INFOMASK_OK && dilate > least && filter_area(hole, f->pixels) > MOST_FILLED;
+    }
     for (size_t i = 0; status == INFOMASK_OK && f->options->keep && i < f->pixels; i++)
         hole[i] = (uint8_t)(255 - hole[i]);
     return status;
@@ -229,19 +235,16 @@ static void compose_row(void *context, int y, uint8_t *out)
 static enum infomask_status composer_init(struct composer *c, const struct filter *f, const uint8_t *hole,
                                           struct infomask_error *err)
 {
-    static const enum fill_kind kinds[] = {
-        [INFOMASK_INPAINT] = FILL_INPAINT, [INFOMASK_DIFFUSE] = FILL_DIFFUSE,   [INFOMASK_BLUR] = FILL_BLUR,
-        [INFOMASK_MEAN] = FILL_MEAN,       [INFOMASK_PIXELATE] = FILL_PIXELATE, [INFOMASK_COLOR] = FILL_COLOR};
     const struct infomask_filter_options *options = f->options;
     bool transparent = options->fill == INFOMASK_TRANSPARENT;
+    struct fill_options fill = pipeline_fill(f->session, f->photo, options);
 
     *c = (struct composer){.photo = f->image, .hole = hole};
     c->channels = (f->image->channels == 4 || transparent) && !options->jpeg ? 4 : 3;
     c->row = malloc((size_t)f->image->width * 3);
     if (c->row == NULL)
         return filter_no_memory(err);
-    return transparent ? INFOMASK_OK
-                       : fill_create(&c->fill, f->image, hole, kinds[options->fill], options->color, err);
+    return transparent ? INFOMASK_OK : fill_create(&c->fill, f->image, hole, &fill, err);
 }
 
 static void composer_fini(struct composer *c)
@@ -262,6 +265,7 @@ enum infomask_status filter_encode(struct filter *f, struct infomask_error *err)
 
     f->out->timing.fill += clock_ms() - start;
     start = clock_ms();
+    pipeline_note_fill(f->session->model, c.fill, f->options, f->out);
     infomask_encoded_fini(out);
     out->content_type = f->options->jpeg ? "image/jpeg" : "image/png";
     if (status == INFOMASK_OK && f->options->jpeg)

@@ -277,6 +277,7 @@ static int filter_picture(struct work *work)
 {
     const struct infomask_verification *row = &work->filtered.rows[0];
     struct reply *reply = work->infer.reply;
+    char fill[VIEW_FILL_NAME];
 
     target_headers(work, row->target);
     number_header(reply, "Infomask-Pmi-Before", in_units(work, row->pmi_before));
@@ -284,6 +285,8 @@ static int filter_picture(struct work *work)
     reply_header(reply, "Infomask-Units", "%s", work->infer.options.bits ? "bits" : "nats");
     reply_header(reply, "Infomask-Area", "%.9g", work->filtered.area);
     reply_header(reply, "Infomask-Passes", "%d", work->filtered.passes);
+    view_fill_name(&work->filtered, fill);
+    reply_header(reply, "Infomask-Fill", "%s", fill);
     verdict_headers(work);
     return reply_picture(work, &work->filtered.image, work->infer.options.filter.keep ? "kept" : "filtered");
 }

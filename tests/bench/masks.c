@@ -144,7 +144,7 @@ static enum infomask_status run_inpaint(struct bench *b, struct infomask_error *
     struct fill *fill;
     uint8_t *row = malloc((size_t)b->image.width * 3);
     enum infomask_status status = row == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for the bench")
-                                              : fill_create(&fill, &b->image, b->hole, FILL_INPAINT, NULL, err);
+                                              : fill_create(&fill, &b->image, b->hole, &(struct fill_options){.kind = FILL_INPAINT}, err);
 
     if (status == INFOMASK_OK) {
         for (int y = 0; y < b->image.height; y++)

@@ -7,4 +7,5 @@ void kernels_avx2_fill(struct kernel_table *table)
     avx2_depthwise(table);
     avx2_winograd(table);
     avx2_elementwise(table);
+    avx2_patch(table);
 }

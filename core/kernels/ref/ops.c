@@ -189,5 +189,6 @@ void kernels_ref_fill(struct kernel_table *table)
                                    .scale_shift = scale_shift,
                                    .activate = activate,
                                    .softmax = softmax,
-                                   .sgemm = ref_sgemm};
+                                   .sgemm = ref_sgemm,
+                                   .patch_distance = ref_patch_distance};
 }

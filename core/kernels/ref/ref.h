@@ -16,5 +16,6 @@ void ref_winograd_input(const struct kernel_winograd *winograd);
 void ref_winograd_output(const struct kernel_winograd *winograd);
 void ref_sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
                const float *b, int ldb, float beta, float *c, int ldc);
+uint32_t ref_patch_distance(const uint8_t *a, const uint8_t *b, ptrdiff_t row, const uint8_t *counts, uint32_t stop);
 
 #endif

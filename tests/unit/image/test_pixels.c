@@ -8,6 +8,7 @@
 #include "core/image/fill.h"
 #include "core/image/overlay.h"
 #include "core/image/pixels.h"
+#include "core/kernels/kernels.h"
 
 static float *load(const char *path, size_t count)
 {
@@ -206,12 +207,12 @@ static void photo_init(struct image *image, int w, int h, int channels, uint64_t
 
 static uint8_t *filled(const struct image *photo, const uint8_t *mask, enum fill_kind kind)
 {
-    static const uint8_t color[] = {1, 2, 3};
+    struct fill_options options = {.kind = kind, .color = {1, 2, 3}, .distance = kernels_best()->patch_distance};
     size_t w = (size_t)photo->width;
     uint8_t *out = malloc(w * (size_t)photo->height * 3);
     struct fill *fill;
 
-    assert_int_equal(fill_create(&fill, photo, mask, kind, color, NULL), INFOMASK_OK);
+    assert_int_equal(fill_create(&fill, photo, mask, &options, NULL), INFOMASK_OK);
     for (int y = 0; y < photo->height; y++)
         fill_row(fill, y, out + (size_t)y * w * 3);
     fill_free(fill);
@@ -221,7 +222,7 @@ static uint8_t *filled(const struct image *photo, const uint8_t *mask, enum fill
 /* Two photos that differ only under the mask are filled alike: nothing of the object comes through. */
 static void fills_leak_nothing(void **state)
 {
-    static const enum fill_kind kinds[] = {FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN, FILL_COLOR};
+    static const enum fill_kind kinds[] = {FILL_MATCH, FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN, FILL_COLOR};
     static const int sizes[][2] = {{61, 47}, {1300, 900}};
     (void)state;
     for (size_t k = 0; k < 2 * sizeof kinds / sizeof *kinds; k++) {
@@ -253,7 +254,7 @@ static void fills_leak_nothing(void **state)
 /* A photo of one colour stays so under every fill, with holes at the edges, in corners, and everywhere. */
 static void fills_continue_a_flat_photo(void **state)
 {
-    static const enum fill_kind kinds[] = {FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN, FILL_PIXELATE};
+    static const enum fill_kind kinds[] = {FILL_MATCH, FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN, FILL_PIXELATE};
     (void)state;
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
         for (int hole = 0; hole < 4; hole++) {
@@ -278,7 +279,7 @@ static void fills_continue_a_flat_photo(void **state)
 
 static void a_photo_all_masked_becomes_grey(void **state)
 {
-    static const enum fill_kind kinds[] = {FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN};
+    static const enum fill_kind kinds[] = {FILL_MATCH, FILL_INPAINT, FILL_DIFFUSE, FILL_BLUR, FILL_MEAN};
     uint8_t mask[12 * 9];
     (void)state;
     memset(mask, 255, sizeof mask);

@@ -432,6 +432,42 @@ static void depthwise_matches(void **state)
                 depthwise_of(table, kernels_get(KERNEL_REF));
 }
 
+/* ---- patches --------------------------------------------------------------------------------------------------- */
+
+/* Exact integers: the same as the reference below `stop`, and never under it where the reference is not. */
+static void one_patch(const struct kernel_table *table, const uint8_t *a, const uint8_t *b, ptrdiff_t row,
+                      const uint8_t *counts)
+{
+    const uint32_t right = kernels_get(KERNEL_REF)->patch_distance(a, b, row, counts, UINT32_MAX);
+    const uint32_t stops[] = {UINT32_MAX, right + 1, right, right / 2, 1, 0};
+
+    for (int i = 0; i < COUNT(stops); i++) {
+        const uint32_t got = table->patch_distance(a, b, row, counts, stops[i]);
+        if (right < stops[i] ? got != right : got < stops[i] || got > right)
+            fail_msg("%s: %u, not %u, with stop %u", table->name, got, right, stops[i]);
+    }
+}
+
+static void patches_match(void **state)
+{
+    enum { ROW = 4 * (KERNEL_PATCH + 2), SIZE = KERNEL_PATCH * ROW };
+    uint8_t a[SIZE + 4], b[SIZE + 4], counts[SIZE + 4];
+    const struct kernel_table *table;
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < SIZE + 4; i++) {
+            a[i] = (uint8_t)(round == 0 ? 255 : below(256));
+            b[i] = (uint8_t)(round == 0 ? 0 : round % 3 ? a[i] + below(9) : below(256));
+            counts[i] = below(2) ? 255 : 0;
+        }
+        for (int i = 0; (table = vector_table(i)) != NULL; i++) {
+            one_patch(table, a, b, ROW, NULL);
+            one_patch(table, a, b, ROW, counts);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,7 +475,7 @@ int main(void)
         cmocka_unit_test(elements_match),            cmocka_unit_test(softmax_is_finite),
         cmocka_unit_test(softmax_rows_match),
         cmocka_unit_test(conversions_match),         cmocka_unit_test(pools_match),
-        cmocka_unit_test(depthwise_matches),
+        cmocka_unit_test(depthwise_matches),         cmocka_unit_test(patches_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

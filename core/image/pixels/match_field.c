@@ -1,0 +1,266 @@
+/* The field of sources: peeled inwards at the coarsest size, enlarged from size to size, and improved by PatchMatch.  Work
+ * is cut into bands of rows by the picture's height alone, and a band sees of its neighbours what they were before the
+ * pass: so the threads do not show. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/arena.h"
+#include "core/image/fill.h"
+#include "core/image/pixels/match.h"
+
+#define BAND 16
+#define PEEL_STEP 2 /* every other row and column of sources is tried; then all around the best */
+#define PEEL_CHUNK 16
+
+static const uint8_t *patch_at(const struct match_level *level, const uint8_t *pixels, size_t centre)
+{
+    return pixels + 4 * (centre - MATCH_RADIUS * ((size_t)level->w + 1));
+}
+
+/* ---- Onion peel ---------------------------------------------------------------------------------------------------- */
+
+struct peel {
+    const struct match *match;
+    struct match_level *level;
+    uint8_t *known;  /* [h, w, 4] 255: kept, or filled by an earlier layer */
+    uint32_t *layer; /* the hole's pixels whose turn it is, and the source of the patch at each */
+    uint32_t *found;
+    int count;
+};
+
+/* The centre of the whole patch nearest to having the pixel in its own. */
+static size_t nearest_patch(const struct match_level *level, size_t at)
+{
+    int x = (int)(at % (size_t)level->w), y = (int)(at / (size_t)level->w), r = MATCH_RADIUS;
+
+    x = x < r ? r : x > level->w - 1 - r ? level->w - 1 - r : x;
+    y = y < r ? r : y > level->h - 1 - r ? level->h - 1 - r : y;
+    return (size_t)y * (size_t)level->w + (size_t)x;
+}
+
+/* The source with the least distance over the known part of the patch. */
+struct peel_search {
+    const struct peel *peel;
+    const uint8_t *patch, *known;
+    size_t best;
+    uint32_t least;
+};
+
+static void try_source(struct peel_search *search, int x, int y)
+{
+    const struct match_level *level = search->peel->level;
+    size_t source = (size_t)y * (size_t)level->w + (size_t)x;
+    uint32_t d;
+
+    if (level->kind[source] != MATCH_SOURCE)
+        return;
+    d = search->peel->match->options->distance(search->patch, patch_at(level, level->pixels, source),
+                                               4 * (ptrdiff_t)level->w, search->known, search->least);
+    if (d < search->least) {
+        search->least = d;
+        search->best = source;
+    }
+}
+
+static uint32_t peel_pixel(const struct peel *peel, size_t at)
+{
+    const struct match_level *level = peel->level;
+    size_t centre = nearest_patch(level, at);
+    struct peel_search search = {peel, patch_at(level, level->pixels, centre), patch_at(level, peel->known, centre),
+                                 level->near[at], UINT32_MAX};
+    int r = MATCH_RADIUS, bx, by;
+
+    for (int y = r; y < level->h - r; y += PEEL_STEP)
+        for (int x = r + (y / PEEL_STEP) % PEEL_STEP; x < level->w - r; x += PEEL_STEP)
+            try_source(&search, x, y);
+    bx = (int)(search.best % (size_t)level->w);
+    by = (int)(search.best / (size_t)level->w);
+    for (int y = by - 2 > r ? by - 2 : r; y <= by + 2 && y < level->h - r; y++)
+        for (int x = bx - 2 > r ? bx - 2 : r; x <= bx + 2 && x < level->w - r; x++)
+            try_source(&search, x, y);
+    return (uint32_t)search.best;
+}
+
+static void peel_chunk(void *context, int chunk, int worker)
+{
+    struct peel *peel = context;
+    int end = (chunk + 1) * PEEL_CHUNK < peel->count ? (chunk + 1) * PEEL_CHUNK : peel->count;
+
+    (void)worker;
+    for (int i = chunk * PEEL_CHUNK; i < end; i++)
+        peel->found[i] = peel_pixel(peel, peel->layer[i]);
+}
+
+static bool touches_known(const struct peel *peel, size_t at)
+{
+    size_t w = (size_t)peel->level->w, x = at % w, y = at / w;
+
+    return (x > 0 && peel->known[4 * (at - 1)]) || (x + 1 < w && peel->known[4 * (at + 1)]) ||
+           (y > 0 && peel->known[4 * (at - w)]) || (y + 1 < (size_t)peel->level->h && peel->known[4 * (at + w)]);
+}
+
+static void find_layer(struct peel *peel)
+{
+    size_t n = (size_t)peel->level->h * (size_t)peel->level->w;
+
+    peel->count = 0;
+    for (size_t at = 0; at < n; at++)
+        if (!peel->known[4 * at] && touches_known(peel, at))
+            peel->layer[peel->count++] = (uint32_t)at;
+}
+
+static void copy_layer(struct peel *peel)
+{
+    struct match_level *level = peel->level;
+
+    for (int i = 0; i < peel->count; i++) {
+        size_t at = peel->layer[i], centre = nearest_patch(level, at);
+        memcpy(level->pixels + 4 * at, level->pixels + 4 * (peel->found[i] + at - centre), 4);
+        memset(peel->known + 4 * at, 255, 4);
+        if (level->kind[at] == MATCH_TARGET)
+            level->field[at] = peel->found[i];
+    }
+}
+
+enum infomask_status match_peel(const struct match *match, struct match_level *level, struct infomask_error *err)
+{
+    size_t n = (size_t)level->h * (size_t)level->w;
+    struct peel peel = {.match = match, .level = level};
+    bool made;
+
+    peel.known = aligned_new(4 * n);
+    peel.layer = malloc(n * sizeof *peel.layer);
+    peel.found = malloc(n * sizeof *peel.found);
+    made = peel.known != NULL && peel.layer != NULL && peel.found != NULL;
+    for (size_t i = 0; made && i < n; i++) {
+        memset(peel.known + 4 * i, level->hole[i] ? 0 : 255, 4);
+        level->field[i] = level->near[i];
+    }
+    while (made) {
+        find_layer(&peel);
+        if (peel.count == 0)
+            break;
+        pool_for(match->options->pool, (peel.count + PEEL_CHUNK - 1) / PEEL_CHUNK, peel_chunk, &peel);
+        copy_layer(&peel);
+    }
+    aligned_free(peel.known);
+    free(peel.layer);
+    free(peel.found);
+    return made ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory to fill the mask");
+}
+
+/* ---- Enlarging ----------------------------------------------------------------------------------------------------- */
+
+void match_enlarge(const struct match_level *coarse, struct match_level *level)
+{
+    for (size_t i = 0; i < level->targets; i++) {
+        size_t at = level->list[i], w = (size_t)level->w, x = at % w, y = at / w, from, fine;
+        size_t cx = x / 2 < (size_t)coarse->w ? x / 2 : (size_t)coarse->w - 1;
+        size_t cy = y / 2 < (size_t)coarse->h ? y / 2 : (size_t)coarse->h - 1;
+        size_t centre = nearest_patch(coarse, cy * (size_t)coarse->w + cx);
+        if (coarse->kind[centre] != MATCH_TARGET) {
+            level->field[at] = level->near[at];
+            continue;
+        }
+        from = coarse->field[centre];
+        fine = (2 * (from / (size_t)coarse->w) + y % 2) * w + 2 * (from % (size_t)coarse->w) + x % 2;
+        level->field[at] = level->near[fine];
+    }
+}
+
+/* ---- PatchMatch ---------------------------------------------------------------------------------------------------- */
+
+struct scan {
+    const struct match *match;
+    struct match_level *level;
+    uint32_t turn;
+    bool measure, backwards;
+};
+
+/* Numbers of a target in a turn: splitmix64's finaliser on a counter (Steele, Lea and Flood 2014). */
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+struct candidate {
+    const struct match_level *level;
+    const uint8_t *patch;
+    fill_distance *distance;
+    uint32_t source, least;
+};
+
+static inline void try_candidate(struct candidate *c, size_t source)
+{
+    uint32_t d;
+
+    if (source == c->source || c->level->kind[source] != MATCH_SOURCE)
+        return;
+    d = c->distance(c->patch, patch_at(c->level, c->level->pixels, source), 4 * (ptrdiff_t)c->level->w, NULL, c->least);
+    if (d < c->least) {
+        c->least = d;
+        c->source = (uint32_t)source;
+    }
+}
+
+/* Around the best so far, from the whole picture down to its neighbours. */
+static void search_around(const struct scan *scan, size_t at, struct candidate *c)
+{
+    const struct match_level *level = c->level;
+    int r = MATCH_RADIUS, radius = level->w > level->h ? level->w : level->h;
+    uint64_t state = mix(scan->match->options->seed * 0x9E3779B97F4A7C15u + ((uint64_t)scan->turn << 32) + at);
+
+    for (; radius >= 1; radius /= 2) {
+        int sx = (int)(c->source % (uint32_t)level->w), sy = (int)(c->source / (uint32_t)level->w);
+        int x0 = sx - radius > r ? sx - radius : r, x1 = sx + radius < level->w - 1 - r ? sx + radius : level->w - 1 - r;
+        int y0 = sy - radius > r ? sy - radius : r, y1 = sy + radius < level->h - 1 - r ? sy + radius : level->h - 1 - r;
+        uint64_t random = mix(state += 0x9E3779B97F4A7C15u);
+        int x = x0 + (int)((random & UINT32_MAX) * (uint64_t)(x1 - x0 + 1) >> 32);
+        int y = y0 + (int)((random >> 32) * (uint64_t)(y1 - y0 + 1) >> 32);
+        try_candidate(c, (size_t)y * (size_t)level->w + (size_t)x);
+    }
+}
+
+static void scan_target(const struct scan *scan, size_t at, bool above)
+{
+    struct match_level *level = scan->level;
+    ptrdiff_t step = scan->backwards ? 1 : -1, row = step * level->w, i = (ptrdiff_t)at;
+    struct candidate c = {level, patch_at(level, level->pixels, at), scan->match->options->distance, level->field[at],
+                          level->distance[at]};
+
+    if (scan->measure)
+        c.least = c.distance(c.patch, patch_at(level, level->pixels, c.source), 4 * (ptrdiff_t)level->w, NULL, UINT32_MAX);
+    if (level->kind[i + step] == MATCH_TARGET)
+        try_candidate(&c, (size_t)((ptrdiff_t)level->next[i + step] - step));
+    if (level->kind[i + row] == MATCH_TARGET)
+        try_candidate(&c, (size_t)((ptrdiff_t)(above ? level->next : level->field)[i + row] - row));
+    search_around(scan, at, &c);
+    level->next[at] = c.source;
+    level->distance[at] = c.least;
+}
+
+static void scan_band(void *context, int band, int worker)
+{
+    const struct scan *scan = context;
+    const struct match_level *level = scan->level;
+    int y0 = band * BAND, y1 = y0 + BAND < level->h ? y0 + BAND : level->h;
+
+    (void)worker;
+    for (int k = 0; k < y1 - y0; k++) {
+        int y = scan->backwards ? y1 - 1 - k : y0 + k, from = level->row[y], to = level->row[y + 1];
+        for (int j = 0; j < to - from; j++)
+            scan_target(scan, level->list[scan->backwards ? to - 1 - j : from + j], k > 0);
+    }
+}
+
+void match_pass(const struct match *match, struct match_level *level, int pass, uint32_t turn)
+{
+    struct scan scan = {match, level, turn, pass == 0, pass % 2 == 1};
+    uint32_t *swap = level->field;
+
+    pool_for(match->options->pool, (level->h + BAND - 1) / BAND, scan_band, &scan);
+    level->field = level->next;
+    level->next = swap;
+}

@@ -25,7 +25,7 @@ enum infomask_status infomask_estimate_spec_of(const struct infomask_model *mode
 void infomask_estimate_spec_fini(struct infomask_estimate_spec *spec);
 
 struct infomask_sample { /* one labelled photo; nats */
-    uint64_t order;      /* hash of its id: the order in which limits are computed */
+    uint64_t order;      /* hash of its id */
     uint32_t label, predicted;
     double log_q, pmi;   /* log q(label|x) and its PMI, under the spec's prior */
     double information, entropy, confidence; /* KL(q || prior), H(q), q of the predicted class */
@@ -92,15 +92,16 @@ void infomask_report_fini(struct infomask_report *report);
 
 /* What needs every sample, but little of each.  The points [n] are used up; the results do not depend on their order. */
 struct infomask_point {
-    uint64_t order;
+    uint64_t unit; /* the sample's `order`, or that of its group: what has the same one was drawn together */
     double log_q;
     uint32_t label, predicted;
 };
 struct infomask_limits_of_estimate {
-    size_t samples;
+    size_t samples, units; /* units: samples, or groups of them */
     double confidence;
     double betting;   /* lower limit on I(X;Y), valid for every number of samples */
     double bernstein; /* the same, wider */
+    double standard_error; /* from the units */
     double confusion; /* I(predicted; label), at most I(X;Y), biased upwards */
 };
 enum infomask_status infomask_estimate_limits(struct infomask_point *points, size_t n, size_t classes, double confidence,

@@ -1,69 +1,18 @@
 #include "core/info/limits.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
+#include "core/info/betting.h"
 #include "core/info/info.h"
 #include "core/info/special.h"
-
-#define LARGEST_BET 0.9 /* of what could be lost: the capital never falls below a tenth at one step */
 
 double info_guard(size_t n)
 {
     return fmin(1e-3, 1 / (double)n);
 }
 
-/* ---- Betting ------------------------------------------------------------------------------------------------------- */
-
-/* The bets that would be best for a normal x of the variance seen so far, which starts as one observation of the widest
- * spread.  They depend on n and the past only. */
-static void place_bets(const double *x, double *bets, size_t n, double confidence)
-{
-    double sum = 0.5, squares = 0.25, gain = 2 * log(1 / (1 - confidence)) / (double)n;
-
-    for (size_t i = 0; i < n; i++) {
-        double seen = (double)(i + 1), miss;
-        bets[i] = sqrt(gain / (squares / seen));
-        sum += x[i];
-        miss = x[i] - sum / (seen + 1);
-        squares += miss * miss;
-    }
-}
-
-/* Whether the capital against "the mean is m" ever reaches 1 / (1 - confidence).  It falls as m grows. */
-static bool refuted(const double *x, const double *bets, size_t n, double m, double confidence)
-{
-    double capital = 1, goal = 1 / (1 - confidence), most = LARGEST_BET / m;
-
-    for (size_t i = 0; i < n; i++) {
-        capital *= 1 + fmin(bets[i], most) * (x[i] - m);
-        if (capital >= goal)
-            return true;
-        if (capital < 1e-100) { /* out of the range of a double the goal is infinite: never reached, which is safe */
-            capital *= 1e100;
-            goal *= 1e100;
-        }
-    }
-    return false;
-}
-
-double info_betting_limit(const double *x, double *bets, size_t n, double confidence)
-{
-    double low = 0, high = 1;
-
-    place_bets(x, bets, n, confidence);
-    for (int i = 0; i < 48; i++) {
-        double m = 0.5 * (low + high);
-        if (refuted(x, bets, n, m, confidence))
-            low = m;
-        else
-            high = m;
-    }
-    return low;
-}
-
-/* ---- Others -------------------------------------------------------------------------------------------------------- */
+/* ---- One by one -------------------------------------------------------------------------------------------------------- */
 
 double info_bernstein_limit(double mean, double sd, double n, double range, double confidence)
 {
@@ -103,12 +52,12 @@ void info_compare(const double *pmi_a, const double *pmi_b, size_t n, struct inf
 
 /* ---- From points --------------------------------------------------------------------------------------------------- */
 
-static int by_order(const void *left, const void *right)
+static int by_unit(const void *left, const void *right)
 {
     const struct info_point *a = left, *b = right;
 
-    if (a->order != b->order)
-        return a->order < b->order ? -1 : 1;
+    if (a->unit != b->unit)
+        return a->unit < b->unit ? -1 : 1;
     if (a->label != b->label)
         return a->label < b->label ? -1 : 1;
     return (a->log_q > b->log_q) - (a->log_q < b->log_q);
@@ -130,23 +79,82 @@ static double label_frequencies(const struct info_point *points, size_t n, size_
     return least;
 }
 
-/* x [n]: the guarded PMIs, mapped from [log e, -log min f] onto [0, 1].  limits->bernstein holds what x gives. */
-static void limits_of(const struct info_point *points, size_t n, const double *log_f, double least, double *x,
-                      struct info_limits *limits)
+/* The guarded PMIs, mapped from [low, low + range] onto [0, 1] and averaged over each unit.  Returns the number of units;
+ * their weights are numbers of samples. */
+static size_t gather_units(const struct info_point *points, size_t n, const double *log_f, double guard, double low,
+                           double range, struct info_unit *units)
 {
-    double guard = info_guard(n), low = log(guard), range = -least - low, mean = 0, squares = 0;
+    size_t count = 0;
 
     for (size_t i = 0; i < n; i++) {
-        double v = info_guarded_pmi(points[i].log_q - log_f[points[i].label], guard), step;
-        x[i] = fmin(fmax((v - low) / range, 0), 1);
-        step = x[i] - mean;
-        mean += step / (double)(i + 1);
-        squares += step * (x[i] - mean);
+        double v = info_guarded_pmi(points[i].log_q - log_f[points[i].label], guard);
+        double x = fmin(fmax((v - low) / range, 0), 1);
+        if (i == 0 || points[i].unit != points[i - 1].unit)
+            units[count++] = (struct info_unit){0, 0};
+        units[count - 1].weight += 1;
+        units[count - 1].x += (x - units[count - 1].x) / units[count - 1].weight;
     }
-    limits->betting = low + range * info_betting_limit(x, x + n, n, limits->confidence);
-    if (n >= 2)
-        limits->bernstein = low + range * info_bernstein_limit(mean, sqrt(squares / (double)(n - 1)), (double)n, 1,
+    return count;
+}
+
+static void scale_weights(struct info_unit *units, size_t count)
+{
+    double most = 1;
+
+    for (size_t i = 0; i < count; i++)
+        most = fmax(most, units[i].weight);
+    for (size_t i = 0; i < count; i++)
+        units[i].weight /= most;
+}
+
+/* Mean of the samples and, as if the units were what was drawn, the deviation of w (x - mean) / mean w. */
+static double spread_of(const struct info_unit *units, size_t count, double *mean_weight, double *deviation)
+{
+    double sum = 0, weights = 0, squares = 0, mean;
+
+    for (size_t i = 0; i < count; i++) {
+        sum += units[i].weight * units[i].x;
+        weights += units[i].weight;
+    }
+    mean = sum / weights;
+    *mean_weight = weights / (double)count;
+    for (size_t i = 0; i < count; i++) {
+        double miss = units[i].weight * (units[i].x - mean) / *mean_weight;
+        squares += miss * miss;
+    }
+    *deviation = count > 1 ? sqrt(squares / (double)(count - 1)) : NAN;
+    return mean;
+}
+
+/* The mean of log q - log f: no limit may lie above it. */
+static double unguarded_mean(const struct info_point *points, size_t n, const double *log_f)
+{
+    double mean = 0;
+
+    for (size_t i = 0; i < n; i++)
+        mean += (points[i].log_q - log_f[points[i].label] - mean) / (double)(i + 1);
+    return mean;
+}
+
+static enum infomask_status limits_of(const struct info_point *points, size_t n, const double *log_f, double least,
+                                      struct info_unit *units, struct info_limits *limits, struct infomask_error *err)
+{
+    double guard = info_guard(n), low = log(guard), range = -least - low, mean, weight, deviation;
+    size_t count = gather_units(points, n, log_f, guard, low, range, units);
+    enum infomask_status status;
+
+    scale_weights(units, count);
+    status = info_betting_limit(units, count, limits->confidence, &limits->betting, err); /* and sorts them */
+    if (status != INFOMASK_OK)
+        return status;
+    mean = spread_of(units, count, &weight, &deviation);
+    limits->units = count;
+    limits->betting = fmin(low + range * limits->betting, unguarded_mean(points, n, log_f));
+    limits->standard_error = range * deviation / sqrt((double)count);
+    if (count > 1)
+        limits->bernstein = low + range * info_bernstein_limit(mean, deviation, (double)count, 1 / weight,
                                                                limits->confidence);
+    return INFOMASK_OK;
 }
 
 static int by_pair(const void *left, const void *right)
@@ -196,19 +204,27 @@ static double confusion_information(struct info_point *points, size_t n, const d
 enum infomask_status info_limits(struct info_point *points, size_t n, size_t classes, double confidence,
                                  struct info_limits *limits, struct infomask_error *err)
 {
-    double *scratch, least;
+    struct info_unit *units;
+    double *log_f, least;
+    enum infomask_status status;
 
-    *limits = (struct info_limits){n, confidence, NAN, NAN, NAN};
+    *limits = (struct info_limits){n, 0, confidence, NAN, NAN, NAN, NAN};
     if (!(confidence >= 0.5 && confidence < 1))
         return error_set(err, INFOMASK_ARGUMENT, "confidence must be at least 0.5 and less than 1");
     if (n == 0)
         return INFOMASK_OK;
-    if (n > (SIZE_MAX / sizeof *scratch - classes) / 2 || (scratch = malloc((2 * n + classes) * sizeof *scratch)) == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the limit of %zu samples", n);
-    qsort(points, n, sizeof *points, by_order);
-    least = label_frequencies(points, n, classes, scratch + 2 * n);
-    limits_of(points, n, scratch + 2 * n, least, scratch, limits);
-    limits->confusion = confusion_information(points, n, scratch + 2 * n, classes);
-    free(scratch);
-    return INFOMASK_OK;
+    units = calloc(n, sizeof *units);
+    log_f = calloc(classes, sizeof *log_f);
+    if (units == NULL || log_f == NULL) {
+        status = error_set(err, INFOMASK_MEMORY, "no memory for the limit of %zu samples", n);
+    } else {
+        qsort(points, n, sizeof *points, by_unit);
+        least = label_frequencies(points, n, classes, log_f);
+        status = limits_of(points, n, log_f, least, units, limits, err);
+    }
+    if (status == INFOMASK_OK)
+        limits->confusion = confusion_information(points, n, log_f, classes);
+    free(units);
+    free(log_f);
+    return status;
 }

@@ -14,32 +14,29 @@
 
 /* What a limit needs of a sample; 24 bytes, because there may be millions. */
 struct info_point {
-    uint64_t order; /* info_order of its id */
+    uint64_t unit; /* info_order of its id, or of the name of its group: what has the same one is drawn together */
     double log_q;
     uint32_t label, predicted;
 };
 
 struct info_limits {
-    size_t samples;
+    size_t samples, units;
     double confidence; /* of each, one-sided */
     double betting;    /* valid at every n; NAN without samples */
     double bernstein;  /* valid at every n, wider; NAN below two samples */
+    double standard_error; /* of the guarded mean, from the units; NAN below two */
     double confusion;  /* I(predicted; label) of the confusion matrix: at most I(X;Y), biased upwards by about
                           (K - 1)^2 / (2 n) */
 };
 
-/* Sorts the points, so that the result depends on the set only: by (order, label, log_q) for the limits.  labels < classes; 0.5 <= confidence < 1. */
+/* Sorts the points.  The result depends on the set of them only: not on their order, nor on what the units are called.
+ * labels < classes; 0.5 <= confidence < 1.  No limit is above the mean of log q - log f. */
 enum infomask_status info_limits(struct info_point *points, size_t n, size_t classes, double confidence,
                                  struct info_limits *limits, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
 /* The guard e of n samples: min(1e-3, 1 / n). */
 double info_guard(size_t n);
-
-/* Lower limit of the mean of n values in [0, 1], exchangeable in the order given, by betting (Waudby-Smith and Ramdas,
- * JRSS B 86 (2024), hedged capital, upper arm): the m at which the capital prod_i (1 + l_i (x_i - m)) has never exceeded
- * 1 / (1 - confidence), l_i predictable from x_1 ... x_(i-1).  bets [n] is scratch.  To 2^-48. */
-double info_betting_limit(const double *x, double *bets, size_t n, double confidence);
 
 /* Empirical Bernstein bound (Maurer and Pontil, COLT 2009, theorem 4) for the same. */
 double info_bernstein_limit(double mean, double sd, double n, double range, double confidence);

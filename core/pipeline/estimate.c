@@ -226,13 +226,14 @@ enum infomask_status infomask_estimate_limits(struct infomask_point *points, siz
     enum infomask_status status;
 
     for (size_t i = 0; i < n; i++) {
-        struct info_point own = {points[i].order, points[i].log_q, points[i].label, points[i].predicted};
+        struct info_point own = {points[i].unit, points[i].log_q, points[i].label, points[i].predicted};
         if (own.label >= classes)
             return error_set(err, INFOMASK_BAD_DATA, "label %u: there are %zu classes", own.label, classes);
         memcpy((char *)storage + i * sizeof own, &own, sizeof own);
     }
     status = info_limits(storage, n, classes, confidence, &l, err);
-    *limits = (struct infomask_limits_of_estimate){l.samples, l.confidence, l.betting, l.bernstein, l.confusion};
+    *limits = (struct infomask_limits_of_estimate){l.samples, l.units, l.confidence, l.betting, l.bernstein,
+                                                    l.standard_error, l.confusion};
     return status;
 }
 

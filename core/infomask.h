@@ -74,6 +74,9 @@ enum infomask_precision { INFOMASK_F32, INFOMASK_BF16, INFOMASK_INT8, INFOMASK_A
 #define INFOMASK_PRECISIONS 3
 enum infomask_color { INFOMASK_RGB, INFOMASK_BGR, INFOMASK_GRAY };
 enum infomask_fit { INFOMASK_CROP, INFOMASK_SQUASH };
+/* What a row of the network's output is.  AUTO: as the file ends.  SIGMOID: every class is a question of its own, answered
+ * by yes or no (several labels a photo), whether the file ends in the sigmoid or before it. */
+enum infomask_output_kind { INFOMASK_HEAD_AUTO, INFOMASK_HEAD_LOGITS, INFOMASK_HEAD_PROBABILITIES, INFOMASK_HEAD_SIGMOID };
 
 enum infomask_threshold_rule {
     INFOMASK_THRESHOLD_AUTO,
@@ -109,6 +112,7 @@ struct infomask_model_spec {
     const char *path;   /* the ONNX file */
     const char *output; /* tensor name, or NULL: the file's first output */
     bool probabilities; /* the output is probabilities, not logits */
+    enum infomask_output_kind head;
     size_t labels;      /* lines of labels.txt; must equal the network's outputs; 0: not checked */
 
     int width, height; /* the training view */
@@ -120,7 +124,9 @@ struct infomask_model_spec {
     const char *resize;       /* "bicubic", "bilinear", "nearest", "lanczos" */
     float mean[3], std[3];    /* of 0..255 values */
 
-    const double *prior;       /* [labels] training prior, or NULL: uniform */
+    /* [labels] training prior, or NULL: uniform.  SIGMOID: of each class being there, 0 to 1 (NULL: a half); they need no
+     * sum.  So is logit_prior then */
+    const double *prior;
     const double *logit_prior; /* [labels] what is inside the logits, or NULL: by objective */
     bool pc_softmax;           /* objective: logit prior defaults to uniform instead of prior */
     double label_smoothing;    /* inverted before any PMI; 0: none */
@@ -155,6 +161,7 @@ struct infomask_model_info {
     bool class_map;   /* pooled linear head: infocam and its kin work; else only occlusion */
     size_t features;  /* inputs of that head; 0: there is none */
     bool noise;       /* samples can be asked for */
+    bool sigmoid;     /* several labels a photo: each class is a binary variable */
     bool fixed_size;
     char sha256[65];  /* of the model file */
     const char *isa;
@@ -196,7 +203,9 @@ struct infomask_classify_options {
     uint64_t seed;
 };
 
-/* All arrays are [classes] and belong to the result. */
+/* All arrays are [classes] and belong to the result.  With a sigmoid head a class's numbers are of its being there:
+ * log_probability = log p(there|x), pmi = log p(there|x) - log t; information, entropy and prior_entropy are sums over the
+ * classes of the binary ones; the order is by falling pmi. */
 struct infomask_classification {
     size_t classes;
     double *log_probability; /* log p_t(y|x) */

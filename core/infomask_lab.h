@@ -48,6 +48,22 @@ const float *infomask_mask_saliency(const struct infomask_mask *mask, int *h, in
 enum infomask_status infomask_read_map(const void *bytes, size_t size, float **map, int *h, int *w,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
 
+/* ---- Looking at a model file --------------------------------------------------------------------------------------- */
+
+struct infomask_inspection {
+    bool nhwc;
+    int channels, height, width; /* 0: any size */
+    size_t outputs;              /* numbers for each picture, of the output asked for */
+    int output_count;            /* outputs of the file */
+    enum infomask_output_kind head; /* how the output ends: in a softmax or sigmoid of its own, or in neither (LOGITS) */
+    bool normalises;             /* the first layers scale and shift the input themselves */
+    bool takes_bytes;            /* then: they expect 0..255, not 0..1 */
+};
+/* Reads the file without running it.  output: a tensor's name, NULL: the first.  What infomask_model_load would say of a
+ * file that cannot be read; UNSUPPORTED_MODEL for an input that is no picture. */
+enum infomask_status infomask_inspect(const char *path, const char *output, struct infomask_inspection *found,
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
+
 /* ---- Raw tensors (infomask run, bench, protocol v2) -------------------------------------------------------------- */
 
 /* n images of h x w in the model's own input layout (spec.nhwc, else NCHW), float32, normalised by the caller.

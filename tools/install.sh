@@ -65,6 +65,7 @@ if [ "${UNITS:-1}" = 1 ]; then
     put 644 config/infomask.sysusers "$libdir/sysusers.d/infomask.conf"
     put 644 config/infomask.tmpfiles "$libdir/tmpfiles.d/infomask.conf"
 fi
+put 644 config/convert_efficientnet_lite0.py "$datadir/infomask/convert_efficientnet_lite0.py"
 put_generated man "$mandir/man1/infomask.1.gz"
 put_generated bash "$datadir/bash-completion/completions/infomask"
 put_generated zsh "$datadir/zsh/site-functions/_infomask"

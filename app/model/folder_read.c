@@ -304,7 +304,7 @@ static double *read_prior(struct reader *reader, const struct model_folder *fold
         count = prior_of_array(node, p, classes);
     if (count != classes)
         reader_fails(reader, key, "must hold %zu numbers, one a class", classes);
-    if (reader->status == INFOMASK_OK)
+    if (reader->status == INFOMASK_OK && folder->spec.head != INFOMASK_HEAD_SIGMOID) /* there each is its own */
         normalise(reader, key, p, classes);
     if (reader->status != INFOMASK_OK) {
         free(p);
@@ -396,11 +396,12 @@ static void read_input(struct reader *reader, struct infomask_model_spec *spec, 
 
 static void read_meaning(struct reader *reader, struct infomask_model_spec *spec)
 {
-    int objective = 0, kind = 0;
+    int objective = 0, kind = 0, head = INFOMASK_HEAD_AUTO - 1;
     double dropout = 0;
 
     read_choice(reader, "objective", "softmax|pc-softmax", &objective);
     read_choice(reader, "output_kind", "logits|probabilities", &kind);
+    read_choice(reader, "head", "softmax|probabilities|sigmoid", &head);
     read_string(reader, "output", &spec->output);
     read_number(reader, "dropout", 0, 0.99, &dropout);
     read_number(reader, "label_smoothing", 0, 0.99, &spec->label_smoothing);
@@ -408,6 +409,7 @@ static void read_meaning(struct reader *reader, struct infomask_model_spec *spec
     spec->pc_softmax = objective == 1;
     spec->probabilities = kind == 1;
     spec->dropout = (float)dropout;
+    spec->head = (enum infomask_output_kind)(head + 1);
 }
 
 static void read_threshold(struct reader *mask, struct infomask_model_spec *spec)
@@ -522,11 +524,11 @@ static enum infomask_status read_document(struct model_folder *folder, enum info
     read_labels(&reader, folder);
     read_groups(&reader, folder);
     read_input(&reader, &folder->spec, folder->name, warn, context);
-    read_training_prior(&reader, folder);
     read_meaning(&reader, &folder->spec);
+    read_training_prior(&reader, folder);
     read_mask(&reader, &folder->spec, folder->name, warn, context);
     warn_of_unknown(&reader, "|name|version|file|labels|input|prior|objective|dropout|licence|source|logit_prior|"
-                    "label_smoothing|temperature|output|output_kind|mask|precisions|quantize|training|", folder->name, warn, context);
+                    "label_smoothing|temperature|output|output_kind|head|added|mask|precisions|quantize|training|", folder->name, warn, context);
     return reader.status;
 }
 

@@ -40,7 +40,7 @@ static char *beside_binary(const char *const *paths, size_t count)
 char *place_of_config(void)
 {
     static const char *const paths[] = {"../config/infomask.ini", "../../config/infomask.ini",
-                                        "../etc/infomask/infomask.ini"};
+                                        "../etc/infomask/infomask.ini", "../../etc/infomask/infomask.ini"};
     return beside_binary(paths, sizeof paths / sizeof *paths);
 }
 
@@ -56,6 +56,17 @@ char *place_of_models(const char *setting)
         return strdup(here);
     found = beside_binary(paths, sizeof paths / sizeof *paths);
     return found != NULL ? found : strdup(here);
+}
+
+char *place_of_script(const char *name)
+{
+    char source[80], deeper[80], installed[80];
+    const char *paths[] = {source, deeper, installed};
+
+    (void)snprintf(source, sizeof source, "../config/%.50s", name);
+    (void)snprintf(deeper, sizeof deeper, "../../config/%.50s", name);
+    (void)snprintf(installed, sizeof installed, "../share/infomask/%.50s", name);
+    return beside_binary(paths, 3);
 }
 
 char *place_of_data(const char *name)

@@ -2,7 +2,8 @@
 #ifndef APP_SETTINGS_PLACES_H
 #define APP_SETTINGS_PLACES_H
 
-/* The settings' file: ../config/infomask.ini, ../../config/infomask.ini or ../etc/infomask/infomask.ini from the
+/* The settings' file: ../config/infomask.ini, ../../config/infomask.ini, ../etc/infomask/infomask.ini
+ * or (of /usr/bin) ../../etc/infomask/infomask.ini from the
  * binary's folder; malloc'ed; NULL: none is there. */
 char *place_of_config(void);
 
@@ -10,6 +11,10 @@ char *place_of_config(void);
  * ../../config/models or ../share/infomask/models from the binary's folder; the first of these if none is there.
  * malloc'ed; NULL without memory. */
 char *place_of_models(const char *setting);
+
+/* A script of the project's: config/NAME of its sources, or ../share/infomask/NAME from the binary's folder; malloc'ed;
+ * NULL: it is not there. */
+char *place_of_script(const char *name);
 
 /* The data set `name` that `make data` fetched: build/data/NAME here, or data/NAME or ../data/NAME from the binary's folder;
  * malloc'ed; NULL: it is not there. */

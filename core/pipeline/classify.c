@@ -65,13 +65,22 @@ void pipeline_log_prior(const struct infomask_model *model, const struct infomas
         break;
     case INFOMASK_PRIOR_UNIFORM:
         for (size_t i = 0; i < k; i++)
-            log_t[i] = -log((double)k);
+            log_t[i] = model->sigmoid ? -log(2) : -log((double)k);
         break;
-    case INFOMASK_PRIOR_GIVEN:
+    case INFOMASK_PRIOR_GIVEN: /* with a sigmoid head each class's own */
         for (size_t i = 0; i < k; i++)
             log_t[i] = log(prior->p[i]);
         break;
     }
+}
+
+/* A sigmoid in float32 ends at 1 - 2^-24: what is nearer to 1 cannot be told from it. */
+static float logit(float p)
+{
+    const float most = 1 - FLT_EPSILON / 2;
+
+    p = fminf(fmaxf(p, FLT_MIN), most);
+    return logf(p) - log1pf(-p);
 }
 
 void pipeline_logits(const struct infomask_model *model, const float *output, float *logits)
@@ -82,6 +91,8 @@ void pipeline_logits(const struct infomask_model *model, const float *output, fl
         float z = output[i];
         if (model->probabilities)
             z = logf(z > FLT_MIN ? z : FLT_MIN);
+        else if (model->squashed && model->sigmoid)
+            z = logit(z);
         logits[i] = z * scale;
     }
 }
@@ -95,6 +106,10 @@ enum infomask_status pipeline_posterior(const struct infomask_model *model, cons
     for (size_t i = 0; i < k; i++)
         if (!isfinite(logits[i]))
             return error_set(err, INFOMASK_INTERNAL, "the network's output for class %zu is not a finite number", i);
+    if (model->sigmoid) {
+        info_log_sigmoid(logits, model->log_logit_prior, log_t, k, log_p);
+        return INFOMASK_OK;
+    }
     if (eps <= 0) {
         info_log_posterior(logits, model->log_logit_prior, log_t, k, log_p);
         return INFOMASK_OK;
@@ -136,7 +151,7 @@ static void by_byte(const struct ranked *from, size_t k, int shift, const uint32
 }
 
 /* By radix: for a thousand classes a fraction of the time of qsort. */
-static enum infomask_status rank(struct infomask_classification *result, struct infomask_error *err)
+static enum infomask_status rank(const double *by, struct infomask_classification *result, struct infomask_error *err)
 {
     size_t k = result->classes;
     struct ranked *both = malloc(2 * k * sizeof *both), *ranked = both, *spare = both + k;
@@ -145,7 +160,7 @@ static enum infomask_status rank(struct infomask_classification *result, struct 
     if (both == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the result");
     for (size_t i = 0; i < k; i++) {
-        ranked[i] = (struct ranked){falling_key(result->log_probability[i]), (int)i};
+        ranked[i] = (struct ranked){falling_key(by[i]), (int)i};
         for (int b = 0; b < 8; b++)
             counts[b][ranked[i].key >> 8 * b & 255]++;
     }
@@ -210,10 +225,15 @@ enum infomask_status pipeline_interpret(const struct infomask_model *model, cons
     if (status != INFOMASK_OK)
         return status;
     info_pmi(result->log_probability, result->log_prior, k, result->pmi);
-    info_kl_entropy(result->log_probability, result->log_prior, k, &result->information, &result->entropy);
-    result->prior_entropy =
-        prior->kind == INFOMASK_PRIOR_TRAIN ? model->info.prior_entropy : info_entropy(result->log_prior, k);
-    status = rank(result, err);
+    if (model->sigmoid) {
+        info_binary_kl_entropy(result->log_probability, result->log_prior, k, &result->information, &result->entropy);
+        result->prior_entropy = info_binary_entropy(result->log_prior, k);
+    } else {
+        info_kl_entropy(result->log_probability, result->log_prior, k, &result->information, &result->entropy);
+        result->prior_entropy =
+            prior->kind == INFOMASK_PRIOR_TRAIN ? model->info.prior_entropy : info_entropy(result->log_prior, k);
+    }
+    status = rank(model->sigmoid ? result->pmi : result->log_probability, result, err);
     result->timing.information += clock_ms() - start;
     return status;
 }

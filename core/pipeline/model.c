@@ -93,6 +93,8 @@ static enum infomask_status load_network(struct infomask_model *model, const str
         quant_free(quant);
         return status;
     }
+    model->squashed = pipeline_output_kind(graph) == INFOMASK_HEAD_SIGMOID;
+    model->sigmoid = spec->head == INFOMASK_HEAD_SIGMOID || (spec->head == INFOMASK_HEAD_AUTO && model->squashed);
     int8 = int8 != NULL ? int8 : quant;
     options.int8 = int8 != NULL ? &int8->int8 : NULL;
     status = engine_model_create(&model->engine, graph, &options, err);
@@ -105,14 +107,14 @@ static enum infomask_status load_network(struct infomask_model *model, const str
 
 /* Does what model.json says fit what the file holds? */
 static enum infomask_status check_network(const struct engine_info *net, const struct infomask_model_spec *spec,
-                                          struct infomask_error *err)
+                                          bool sigmoid, struct infomask_error *err)
 {
     int channels = spec->color == INFOMASK_GRAY ? 1 : 3;
 
     if (spec->labels != 0 && spec->labels != net->outputs)
         return error_set(err, INFOMASK_BAD_MODEL, "the network has %zu outputs, but there are %zu labels", net->outputs,
                          spec->labels);
-    if (net->outputs < 2)
+    if (net->outputs < (sigmoid ? 1 : 2))
         return error_set(err, INFOMASK_BAD_MODEL, "a classifier has at least 2 outputs, this network has %zu",
                          net->outputs);
     if (net->channels != channels)
@@ -148,15 +150,37 @@ static enum infomask_status log_prior_new(const double *p, size_t k, double **ou
     return INFOMASK_OK;
 }
 
+/* log of each class's own prior of being there; a half for NULL. */
+static enum infomask_status binary_prior_new(const double *p, size_t k, double **out, struct infomask_error *err)
+{
+    double *log_p = malloc(k * sizeof *log_p);
+
+    if (log_p == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the prior");
+    for (size_t i = 0; i < k; i++) {
+        double t = p != NULL ? p[i] : 0.5;
+        if (!(t > 0 && t < 1)) {
+            free(log_p);
+            return error_set(err, INFOMASK_BAD_MODEL, "the prior of class %zu must be between 0 and 1, as of a model of several "
+                             "labels a photo", i);
+        }
+        log_p[i] = log(t);
+    }
+    *out = log_p;
+    return INFOMASK_OK;
+}
+
 static enum infomask_status set_priors(struct infomask_model *model, const struct infomask_model_spec *spec,
                                        struct infomask_error *err)
 {
     const double *inside = spec->logit_prior != NULL ? spec->logit_prior : spec->pc_softmax ? NULL : spec->prior;
     size_t k = model->network->outputs;
-    enum infomask_status status = log_prior_new(spec->prior, k, &model->log_prior, err);
+    enum infomask_status (*make)(const double *, size_t, double **, struct infomask_error *) =
+        model->sigmoid ? binary_prior_new : log_prior_new;
+    enum infomask_status status = make(spec->prior, k, &model->log_prior, err);
 
     if (status == INFOMASK_OK)
-        status = log_prior_new(inside, k, &model->log_logit_prior, err);
+        status = make(inside, k, &model->log_logit_prior, err);
     return status;
 }
 
@@ -165,7 +189,7 @@ static enum infomask_status set_head(struct infomask_model *model, struct infoma
 {
     const struct engine_info *net = model->network;
 
-    if (!net->pooled_head)
+    if (!net->pooled_head || model->sigmoid)
         return INFOMASK_OK;
     model->head_mean = malloc((size_t)net->features * sizeof *model->head_mean);
     if (model->head_mean == NULL)
@@ -186,14 +210,16 @@ static void set_info(struct infomask_model *model)
     info->height = model->spec.height;
     info->channels = net->channels;
     info->stride = net->stride;
-    info->class_map = net->pooled_head;
+    info->sigmoid = model->sigmoid;
+    info->class_map = net->pooled_head && !model->sigmoid;
     info->features = net->pooled_head ? (size_t)net->features : 0;
-    info->noise = net->noise;
+    info->noise = net->noise && !model->sigmoid;
     info->fixed_size = net->fixed_size;
     info->isa = net->isa;
     info->precision = engine_precision_name(net->precision);
     info->weight_bytes = net->weight_bytes;
-    info->prior_entropy = info_entropy(model->log_prior, net->outputs);
+    info->prior_entropy = model->sigmoid ? info_binary_entropy(model->log_prior, net->outputs)
+                                         : info_entropy(model->log_prior, net->outputs);
 }
 
 static enum infomask_status copy_groups(struct infomask_model *model, const struct infomask_model_spec *spec,
@@ -236,7 +262,8 @@ static void copy_spec(struct infomask_model *model, const struct infomask_model_
     own->path = own->output = own->resize = own->isa = own->int8_path = NULL;
     own->prior = own->logit_prior = NULL;
     own->groups = NULL;
-    model->probabilities = spec->probabilities || model->network->softmax_output;
+    model->probabilities =
+        !model->sigmoid && (spec->probabilities || spec->head == INFOMASK_HEAD_PROBABILITIES || model->network->softmax_output);
     model->temperature = spec->temperature > 0 ? spec->temperature : 1;
     model->normalise.color = colors[spec->color];
     memcpy(model->normalise.mean, spec->mean, sizeof spec->mean);
@@ -257,7 +284,7 @@ static enum infomask_status load(const struct infomask_model_spec *spec, const s
     if (status == INFOMASK_OK)
         status = load_network(model, spec, int8, err);
     if (status == INFOMASK_OK)
-        status = check_network(model->network, spec, err);
+        status = check_network(model->network, spec, model->sigmoid, err);
     if (status == INFOMASK_OK) {
         copy_spec(model, spec);
         status = copy_groups(model, spec, err);

@@ -41,6 +41,8 @@ struct infomask_model {
     struct image_normalise normalise;
     enum image_filter filter;
     bool probabilities;      /* the output is probabilities: logits are their logarithms */
+    bool sigmoid;            /* every class is a binary variable */
+    bool squashed;           /* the output went through the sigmoid: logits are log p - log (1 - p) */
     double temperature;      /* 1: none.  Logits of cells must be divided by it as well */
     double *log_prior;       /* [classes] training prior */
     double *log_logit_prior; /* [classes] what is inside the logits */
@@ -62,6 +64,9 @@ struct infomask_session {
 /* The network from its file, through every pass; on failure it may be there, to be freed. */
 enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, struct graph **graph,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* How its first output ends: in a softmax, in a sigmoid, in neither (LOGITS). */
+enum infomask_output_kind pipeline_output_kind(const struct graph *graph);
 
 /* The model with quantised weights that are in no file yet. */
 struct quant;

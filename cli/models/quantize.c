@@ -1,5 +1,5 @@
 /* infomask models quantize: int8 weights for a model, made and measured on photos. */
-#include "cli/quantize.h"
+#include "cli/models/models.h"
 
 #include <limits.h>
 #include <math.h>

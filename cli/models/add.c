@@ -1,0 +1,476 @@
+/* infomask models add: a model folder for somebody's ONNX file, and what was assumed in making it. */
+#include <errno.h>
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "app/model/labels.h"
+#include "app/settings/files.h"
+#include "app/settings/places.h"
+#include "cli/cli.h"
+#include "cli/models/add.h"
+#include "cli/models/check.h"
+#include "cli/models/models.h"
+#include "cli/models/preset.h"
+#include "cli/train/train.h"
+#include "cli/work.h"
+
+#define NETWORK "model.onnx"
+#define MOST_TEXT ((size_t)64 << 20)
+#define MOST_FILE ((size_t)2 << 30)
+
+enum { FLAG_NAME = 300, FLAG_LABELS, FLAG_PRESET, FLAG_MEAN, FLAG_STD, FLAG_COLOR, FLAG_SIZE, FLAG_HEAD, FLAG_OUTPUT,
+       FLAG_REPLACE, FLAG_NO_CHECK, FLAG_JSON };
+
+static const struct cli_flag flags[] = {
+    {FLAG_NAME, "name", "NAME", "what the model is called: a folder of that name is made below the models"},
+    {FLAG_LABELS, "labels", "FILE", "its classes, one a line: label, then aliases with tabs between them"},
+    {FLAG_PRESET, "preset", "PRESET", "how its photos are prepared: imagenet, inception, tf, keras, caffe, clip, unit, bytes; "
+                                      "without it what the file tells, else the most common one, and a word that it is assumed"},
+    {FLAG_MEAN, "mean", "M[,M,M]", "what is subtracted, of values from 0 to 255"},
+    {FLAG_STD, "std", "S[,S,S]", "what it is divided by then"},
+    {FLAG_COLOR, "color", "ORDER", "RGB, BGR or GRAY"},
+    {FLAG_SIZE, "size", "N|WxH", "size of a photo, where the file leaves it open; default 224"},
+    {FLAG_HEAD, "head", "KIND", "what its output is: softmax (logits), probabilities, or sigmoid (several labels a photo); "
+                                "by default what the file ends in"},
+    {FLAG_OUTPUT, "output", "TENSOR", "the output to take; default the file's first"},
+    {FLAG_REPLACE, "replace", NULL, "make an existing model of that name anew"},
+    {FLAG_NO_CHECK, "no-check", NULL, "do not compare it with the reference kernels"},
+    {FLAG_JSON, "json", NULL, "print one JSON object"},
+};
+
+struct adding {
+    struct models_add_request request;
+    bool json;
+};
+
+static bool fails(const char *flag, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool fails(const char *flag, const char *format, ...)
+{
+    va_list args;
+
+    (void)fprintf(stderr, "infomask models add: --%s ", flag);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fputc('\n', stderr);
+    return false;
+}
+
+/* one number for all channels, or three */
+static bool take_numbers(const char *flag, const char *text, double values[3], int *count)
+{
+    char *end = NULL;
+
+    for (*count = 0; *count < 3; text = end + 1) {
+        values[(*count)++] = strtod(text, &end);
+        if (end == text || (*end != ',' && *end != '\0'))
+            break;
+        if (*end == '\0')
+            return *count != 2 ? true : fails(flag, "takes one number, or three with commas between them");
+    }
+    return fails(flag, "takes one number, or three with commas between them");
+}
+
+static bool take_size(const char *text, int *width, int *height)
+{
+    char *end;
+    long w = strtol(text, &end, 10), h = w;
+
+    if (end != text && *end == 'x')
+        h = strtol(end + 1, &end, 10);
+    if (end == text || *end != '\0' || w < 8 || h < 8 || w > 4096 || h > 4096)
+        return fails("size", "takes a side or WIDTHxHEIGHT, from 8 to 4096, not \"%.40s\"", text);
+    *width = (int)w;
+    *height = (int)h;
+    return true;
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
+{
+    return strcmp(word, a) == 0 || strcmp(word, b) == 0 || strcmp(word, c) == 0;
+}
+
+static bool take(void *context, int letter, const char *value)
+{
+    struct adding *adding = context;
+    struct models_add_request *request = &adding->request;
+
+    switch (letter) {
+    case FLAG_NAME:
+        request->name = value;
+        return true;
+    case FLAG_LABELS:
+        request->labels = value;
+        return true;
+    case FLAG_PRESET:
+        request->preset = preset_named(value);
+        return request->preset != NULL || fails("preset", "is one of %s, not \"%.40s\"", preset_names(), value);
+    case FLAG_MEAN:
+        return take_numbers("mean", value, request->mean, &request->mean_count);
+    case FLAG_STD:
+        if (!take_numbers("std", value, request->std, &request->std_count))
+            return false;
+        for (int i = 0; i < request->std_count; i++)
+            if (!(request->std[i] > 0))
+                return fails("std", "takes positive numbers, not %g", request->std[i]);
+        return true;
+    case FLAG_COLOR:
+        request->color = value;
+        return is_one_of(value, "RGB", "BGR", "GRAY") || fails("color", "is RGB, BGR or GRAY, not \"%.40s\"", value);
+    case FLAG_SIZE:
+        return take_size(value, &request->width, &request->height);
+    case FLAG_HEAD:
+        request->head = value;
+        return is_one_of(value, "softmax", "sigmoid", "probabilities") ||
+               fails("head", "is softmax, sigmoid or probabilities, not \"%.40s\"", value);
+    case FLAG_OUTPUT:
+        request->output = value;
+        return true;
+    case FLAG_REPLACE:
+        request->replace = true;
+        return true;
+    case FLAG_NO_CHECK:
+        request->no_check = true;
+        return true;
+    default:
+        adding->json = true;
+        return true;
+    }
+}
+
+/* ---- Files ---------------------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status copy_file(const char *from, const char *to, struct infomask_error *err)
+{
+    char buffer[1 << 16];
+    FILE *in = fopen(from, "rb"), *out = in != NULL ? fopen(to, "wb") : NULL;
+    bool fine = in != NULL && out != NULL;
+    int reason = errno;
+    size_t got;
+
+    while (fine && (got = fread(buffer, 1, sizeof buffer, in)) > 0)
+        fine = fwrite(buffer, 1, got, out) == got;
+    fine = fine && ferror(in) == 0;
+    if (in != NULL)
+        (void)fclose(in);
+    if (out != NULL && fclose(out) != 0)
+        fine = false;
+    if (fine)
+        return INFOMASK_OK;
+    return error_set(err, INFOMASK_IO, "%.120s cannot be copied: %s", file_name(from), strerror(in == NULL ? reason : errno));
+}
+
+/* A file whose weights lie beside it names them: every file of its folder whose name stands in it comes along. */
+static enum infomask_status copy_beside(const struct train_folder *folder, const char *file, struct infomask_error *err)
+{
+    char *parent = strndup(file, (size_t)(file_name(file) - file)), *bytes = NULL;
+    enum infomask_status status = parent != NULL ? file_read(file, MOST_FILE, &bytes, &(size_t){0}, err) : INFOMASK_MEMORY;
+    DIR *entries = status == INFOMASK_OK ? opendir(parent[0] != '\0' ? parent : ".") : NULL;
+    struct stat of;
+    size_t size = status == INFOMASK_OK && stat(file, &of) == 0 ? (size_t)of.st_size : 0;
+
+    for (struct dirent *entry; status == INFOMASK_OK && entries != NULL && (entry = readdir(entries)) != NULL;) {
+        char *from, *to;
+        if (strlen(entry->d_name) < 4 || strcmp(entry->d_name, file_name(file)) == 0 ||
+            memmem(bytes, size, entry->d_name, strlen(entry->d_name)) == NULL)
+            continue;
+        from = file_join(parent[0] != '\0' ? parent : ".", entry->d_name);
+        to = train_folder_file(folder, entry->d_name);
+        if (from == NULL || to == NULL)
+            status = error_set(err, INFOMASK_MEMORY, "out of memory");
+        else if (stat(from, &of) == 0 && S_ISREG(of.st_mode))
+            status = copy_file(from, to, err);
+        free(from);
+        free(to);
+    }
+    if (entries != NULL)
+        (void)closedir(entries);
+    free(bytes);
+    free(parent);
+    return status;
+}
+
+static enum infomask_status copy_network(const struct train_folder *folder, const char *file, struct infomask_error *err)
+{
+    char *to = train_folder_file(folder, NETWORK);
+    struct stat of;
+    enum infomask_status status = to != NULL ? copy_file(file, to, err) : error_set(err, INFOMASK_MEMORY, "out of memory");
+
+    free(to);
+    /* the weights of a large file are in it; one of a few megabytes may have them beside it */
+    if (status == INFOMASK_OK && stat(file, &of) == 0 && of.st_size < 64 << 20)
+        status = copy_beside(folder, file, err);
+    return status;
+}
+
+/* ---- What is made of the file --------------------------------------------------------------------------------------------- */
+
+static enum infomask_status read_labels(struct models_added *added, const struct models_add_request *request,
+                                        const char *directory, struct infomask_error *err)
+{
+    size_t outputs = added->file.outputs;
+    char *path = request->labels != NULL ? strdup(request->labels) : NULL, *text = NULL;
+    size_t size = 0;
+    struct labels labels = {0};
+    enum infomask_status status;
+
+    if (request->classes != NULL) {
+        added->labels = strdup(request->classes);
+        added->labels_size = strlen(request->classes);
+        return added->labels != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
+    }
+    added->assumed_labels = request->labels == NULL && outputs == 1000;
+    if (added->assumed_labels) { /* the names of ImageNet's classes, in the order that everybody uses */
+        char *folder = file_join(directory, "efficientnet-lite0");
+        path = folder != NULL ? file_join(folder, "labels.txt") : NULL;
+        free(folder);
+    }
+    if (path == NULL)
+        return INFOMASK_OK;
+    status = file_read(path, MOST_TEXT, &text, &size, err);
+    free(path);
+    if (status != INFOMASK_OK && added->assumed_labels) {
+        added->assumed_labels = false;
+        return INFOMASK_OK;
+    }
+    if (status == INFOMASK_OK)
+        status = labels_parse(text, size, &labels, err);
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.80s", file_name(request->labels != NULL ? request->labels : "labels.txt"));
+    else if (labels.count != outputs)
+        status = error_set(err, INFOMASK_BAD_MODEL, "the network has %zu outputs, but %.80s has %zu labels", outputs,
+                           file_name(request->labels), labels.count);
+    labels_fini(&labels);
+    if (status == INFOMASK_OK) {
+        added->labels = text;
+        added->labels_size = size;
+    } else {
+        free(text);
+    }
+    return status;
+}
+
+static const char *head_name(enum infomask_output_kind head)
+{
+    return head == INFOMASK_HEAD_SIGMOID ? "sigmoid" : head == INFOMASK_HEAD_PROBABILITIES ? "probabilities" : "softmax";
+}
+
+static void choose_size(struct models_added *added, const struct models_add_request *request)
+{
+    added->width = added->file.width > 0 ? added->file.width : request->width > 0 ? request->width : 224;
+    added->height = added->file.height > 0 ? added->file.height : request->height > 0 ? request->height : 224;
+    added->assumed_size = (added->file.width == 0 || added->file.height == 0) && request->width == 0;
+}
+
+static enum infomask_status choose(struct models_added *added, const struct models_add_request *request,
+                                   struct infomask_error *err)
+{
+    const char *why;
+
+    added->preset = request->preset;
+    added->known = true;
+    added->reason = "as asked for";
+    if (request->preset == NULL)
+        added->preset = preset_guess(&added->file, &added->known, &added->reason);
+    if (request->preset == NULL && request->mean_count > 0 && request->std_count > 0) {
+        added->known = true;
+        added->reason = "mean and deviation are given";
+    }
+    why = request->preset != NULL ? preset_contradiction(request->preset, &added->file) : NULL;
+    if (why != NULL)
+        return error_set(err, INFOMASK_ARGUMENT, "preset %s %s", request->preset->name, why);
+    if (request->color != NULL && (strcmp(request->color, "GRAY") == 0) != (added->file.channels == 1))
+        return error_set(err, INFOMASK_ARGUMENT, "the network takes %d channels: its colour cannot be %s",
+                         added->file.channels, request->color);
+    if (request->width > 0 && ((added->file.width > 0 && added->file.width != request->width) ||
+                               (added->file.height > 0 && added->file.height != request->height)))
+        return error_set(err, INFOMASK_ARGUMENT, "the file fixes the size at %d x %d: it cannot be %d x %d", added->file.width,
+                         added->file.height, request->width, request->height);
+    choose_size(added, request);
+    added->head = request->head != NULL       ? request->head
+                  : added->file.outputs == 1 ? "sigmoid" /* one number: yes or no */
+                                             : head_name(added->file.head);
+    return INFOMASK_OK;
+}
+
+static void put_channels(struct json_writer *w, const char *key, const double *values, int count)
+{
+    json_array_open(w, key);
+    for (int i = 0; i < count; i++)
+        json_put_double(w, NULL, values[i]);
+    json_array_close(w);
+}
+
+static void put_input(struct json_writer *w, const struct models_added *added, const struct models_add_request *request)
+{
+    const struct preset *preset = added->preset;
+    int channels = added->file.channels;
+
+    json_object_open(w, "input");
+    json_put_int(w, "width", added->width);
+    json_put_int(w, "height", added->height);
+    json_put_string(w, "color", channels == 1 ? "GRAY" : request->color != NULL ? request->color : preset->color);
+    json_put_string(w, "layout", added->file.nhwc ? "NHWC" : "NCHW");
+    json_put_string(w, "fit", preset->fit);
+    json_put_double(w, "crop", preset->crop);
+    json_put_string(w, "resize", preset->resize);
+    if (preset->resize_to > 0)
+        json_put_int(w, "resize_to", preset->resize_to);
+    put_channels(w, "mean", request->mean_count > 0 ? request->mean : preset->mean,
+                 request->mean_count > 0 ? request->mean_count : channels);
+    put_channels(w, "std", request->std_count > 0 ? request->std : preset->std,
+                 request->std_count > 0 ? request->std_count : channels);
+    json_object_close(w);
+}
+
+static void put_document(struct json_writer *w, const char *key, const struct models_added *added,
+                         const struct models_add_request *request, const char *name)
+{
+    json_object_open(w, key);
+    json_put_string(w, "name", name);
+    json_put_string(w, "version", request->version != NULL ? request->version : "1");
+    json_put_string(w, "file", NETWORK);
+    if (added->labels != NULL)
+        json_put_string(w, "labels", "labels.txt");
+    if (request->output != NULL)
+        json_put_string(w, "output", request->output);
+    put_input(w, added, request);
+    json_put_string(w, "head", added->head);
+    if (request->licence != NULL)
+        json_put_string(w, "licence", request->licence);
+    json_put_string(w, "source", request->source != NULL ? request->source : file_name(request->file));
+    json_object_open(w, "added");
+    json_put_string(w, "preset", added->preset->name);
+    json_put_bool(w, "preset_known", added->known);
+    json_put_bool(w, "labels_assumed", added->assumed_labels);
+    json_object_close(w);
+    json_object_close(w);
+}
+
+static enum infomask_status write_folder(struct train_folder *folder, struct models_added *added,
+                                         const struct models_add_request *request, struct infomask_error *err)
+{
+    struct json_writer w;
+    enum infomask_status status = copy_network(folder, request->file, err);
+
+    if (status == INFOMASK_OK && added->labels != NULL)
+        status = train_folder_text(folder, "labels.txt", added->labels, added->labels_size, err);
+    json_writer_init(&w, 2);
+    put_document(&w, NULL, added, request, folder->name);
+    if (status == INFOMASK_OK)
+        status = train_folder_json(folder, "model.json", &w, err);
+    else
+        json_writer_fini(&w);
+    return status;
+}
+
+enum infomask_status models_add_file(const struct cli *cli, const struct models_add_request *request,
+                                     struct models_added *added, struct infomask_error *err)
+{
+    char *directory = place_of_models(cli->config.models_dir);
+    struct train_folder folder = {0};
+    enum infomask_status status = infomask_inspect(request->file, request->output, &added->file, err);
+
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.80s", file_name(request->file));
+    if (status == INFOMASK_OK)
+        status = choose(added, request, err);
+    if (status == INFOMASK_OK)
+        status = directory != NULL ? read_labels(added, request, directory, err)
+                                   : error_set(err, INFOMASK_MEMORY, "out of memory");
+    if (status == INFOMASK_OK)
+        status = train_folder_open(&folder, cli, request->name, request->replace, err);
+    if (status == INFOMASK_OK)
+        status = write_folder(&folder, added, request, err);
+    if (status == INFOMASK_OK && !request->no_check)
+        status = models_check_folder(cli, folder.part, &added->check, err);
+    if (status == INFOMASK_OK && !request->no_check && !added->check.equal)
+        status = error_set(err, INFOMASK_BAD_MODEL, "the network as it is run differs from the reference kernels by %.2g of "
+                           "the spread of its logits (at most %g): it is not added", added->check.error, MODELS_CHECK_MOST);
+    if (status == INFOMASK_OK)
+        status = train_folder_finish(&folder, err);
+    train_folder_close(&folder);
+    free(directory);
+    return status;
+}
+
+void models_added_fini(struct models_added *added)
+{
+    free(added->labels);
+    *added = (struct models_added){0};
+}
+
+/* ---- Telling ----------------------------------------------------------------------------------------------------------------- */
+
+static void print_added(const struct models_add_request *request, const struct models_added *added)
+{
+    (void)printf("%s: %zu classes, %s %d x %d%s, %s\n", request->name, added->file.outputs, added->file.nhwc ? "NHWC" : "NCHW",
+                 added->width, added->height, added->assumed_size ? " (assumed: the file takes any size)" : "", added->head);
+    (void)printf("photos: preset %s (%s)%s\n", added->preset->name, added->reason,
+                 added->known ? "" : "; if that is not how it was trained, add it again with --preset or --mean and --std");
+    if (added->labels == NULL)
+        (void)printf("classes: numbers, as no --labels are given\n");
+    else if (added->assumed_labels)
+        (void)printf("classes: those of ImageNet (assumed: there are 1000)\n");
+    if (!request->no_check)
+        models_check_print(&added->check);
+}
+
+static enum infomask_status report_added(const struct models_add_request *request, const struct models_added *added,
+                                         struct infomask_error *err)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, json_indent(false));
+    json_object_open(&w, NULL);
+    put_document(&w, "document", added, request, request->name);
+    json_put_string(&w, "preset", added->preset->name);
+    json_put_bool(&w, "preset_known", added->known);
+    json_put_string(&w, "preset_reason", added->reason);
+    json_put_bool(&w, "labels_assumed", added->assumed_labels);
+    json_put_bool(&w, "size_assumed", added->assumed_size);
+    if (!request->no_check)
+        models_check_put(&w, "check", &added->check);
+    json_object_close(&w);
+    return write_json(&w, NULL, err);
+}
+
+int models_add(int argc, char **argv)
+{
+    struct adding adding = {0};
+    const struct cli_spec spec = {
+        .usage = "models add [OPTION]... --name NAME FILE.onnx",
+        .about = "Makes a model folder of an ONNX image classifier: looks at the file, runs it, compares it with the\n"
+                 "reference kernels, and says what it had to assume.",
+        .flags = flags,
+        .flag_count = sizeof flags / sizeof *flags,
+        .sections = " models compute ",
+        .take = take,
+        .context = &adding,
+    };
+    struct models_added added = {0};
+    struct infomask_error err = {0};
+    struct cli cli;
+    int code = cli_open(&cli, &spec, argc, argv);
+
+    if (code >= 0)
+        return code;
+    adding.request.file = cli.operand_count > 0 ? cli.operands[0] : NULL;
+    if (cli.operand_count != 1)
+        code = cli_misused(cli.command, "one FILE.onnx is needed");
+    else if (adding.request.name == NULL)
+        code = cli_misused(cli.command, "--name is needed: what the model will be called");
+    else if (models_add_file(&cli, &adding.request, &added, &err) != INFOMASK_OK)
+        code = cli_fails(cli.command, "%s", err.text);
+    else if (adding.json)
+        code = report_added(&adding.request, &added, &err) == INFOMASK_OK ? CLI_DONE : cli_fails(cli.command, "%s", err.text);
+    else
+        print_added(&adding.request, &added);
+    models_added_fini(&added);
+    cli_close(&cli);
+    return code < 0 ? CLI_DONE : code;
+}

@@ -1,0 +1,29 @@
+/* A network as it is served beside the reference kernels: what models check prints, and models add asks for. */
+#ifndef CLI_MODELS_CHECK_H
+#define CLI_MODELS_CHECK_H
+
+#include "app/json/json.h"
+#include "cli/arguments.h"
+#include "core/infomask_lab.h"
+
+#define MODELS_CHECK_MOST 1e-3 /* of the spread of the logits: more is no rounding */
+#define MODELS_CHECK_METHODS 6
+
+struct models_check {
+    bool equal;
+    double error;     /* largest difference, as a share of the spread of the reference's logits */
+    double ms;        /* median of one pass on one photo, all threads */
+    size_t weight_bytes, session_bytes;
+    size_t classes;
+    int width, height, channels;
+    bool class_map;   /* maps by the head; else by occlusion only */
+    char isa[16], precision[16], sha256[65];
+};
+
+/* Of a folder.  An error where it cannot be loaded or run at all. */
+enum infomask_status models_check_folder(const struct cli *cli, const char *folder, struct models_check *check,
+                                         struct infomask_error *err) __attribute__((warn_unused_result));
+void models_check_print(const struct models_check *check);
+void models_check_put(struct json_writer *writer, const char *key, const struct models_check *check);
+
+#endif

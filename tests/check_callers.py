@@ -24,7 +24,6 @@ WAITING = set("""
     info_pc_log_softmax
     infomask_colormap_known
     infomask_estimate_fit
-    infomask_session_bytes
     store_bytes
     view_problem_title
 """.split())

@@ -43,7 +43,8 @@ ROOMS = {  # room: rooms of the same floor whose headers it may include, beside 
     "cli/read": {""},
     "cli/train": {"", "read", "estimate"},
     "cli/estimate": {"", "read"},
-    "cli/": {"read", "train", "estimate"},
+    "cli/models": {"", "read", "train"},
+    "cli/": {"read", "train", "estimate", "models"},
 }
 FLOORS = {"core": {"core"}, "app": {"core", "app"}, "server": {"core", "app", "server"}, "cli": {"core", "app", "cli"}}
 FACE = re.compile(r"core/infomask\w*\.h")

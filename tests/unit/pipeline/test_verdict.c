@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "core/pipeline/filter.h"
+#include "core/pipeline/filter/filter.h"
 
 /* ---- The rule, on numbers ------------------------------------------------------------------------------------------ */
 

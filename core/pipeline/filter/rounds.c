@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/pipeline/filter.h"
+#include "core/pipeline/filter/filter.h"
 
 #define WIDER 4 /* pixels at WORKING_SIDE that the mask grows where the place itself still tells */
 

@@ -1,5 +1,5 @@
 /* What a filter fills with: the request's wish, the model's own, and the means to do it. */
-#include "core/pipeline/fill.h"
+#include "core/pipeline/filter/fill.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/pipeline/fill.h"
-#include "core/pipeline/filter.h"
+#include "core/pipeline/filter/fill.h"
+#include "core/pipeline/filter/filter.h"
 
 #define JPEG_QUALITY 90
 #define MOST_FILLED 0.5 /* share of the photo that FILL_MATCH fills */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/base/random.h"
-#include "core/pipeline/filter.h"
+#include "core/pipeline/filter/filter.h"
 
 void verify_forget(struct filter *f)
 {

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/pipeline/filter.h"
+#include "core/pipeline/filter/filter.h"
 
 #define MARGIN 0.5 /* nats that the place may say beyond its surroundings */
 #define LEAST_LOSS 0.5 /* of its PMI that the whole must have lost */

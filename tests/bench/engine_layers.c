@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "core/engine/internal.h"
+#include "core/quant/quant.h"
 
 static double now_us(void)
 {
@@ -20,17 +21,34 @@ static double now_us(void)
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+/* The weights that `make quantize` leaves beside the network: model.int8 for model.onnx. */
+static struct quant *read_int8(const char *path, struct infomask_error *err)
+{
+    const char *end = strrchr(path, '.');
+    int length = end != NULL ? (int)(end - path) : (int)strlen(path);
+    struct quant *quant = NULL;
+    char file[4096];
+
+    (void)snprintf(file, sizeof file, "%.*s.int8", length, path);
+    return quant_read(file, NULL, &quant, err) == INFOMASK_OK ? quant : NULL;
+}
+
 static struct engine_model *load(const char *path, const char *isa, const char *precision, struct infomask_error *err)
 {
-    struct engine_options options = {.arena_limit = (size_t)4 << 30};
+    struct engine_options options = {.arena_limit = (size_t)4 << 30, .kernels = kernels_best()};
     struct engine_model *model = NULL;
     struct graph *graph = NULL;
+    struct quant *quant = NULL;
 
     for (int p = 0; p < ENGINE_PRECISIONS; p++)
         if (strcmp(precision, engine_precision_name((enum engine_precision)p)) == 0)
             options.precision = (enum engine_precision)p;
-
-    options.kernels = kernels_best();
+    if (options.precision == ENGINE_INT8) {
+        quant = read_int8(path, err);
+        if (quant == NULL)
+            return NULL;
+        options.int8 = &quant->int8;
+    }
     if ((strcmp(isa, "auto") == 0 || kernels_named(isa, &options.kernels, err) == INFOMASK_OK) &&
         onnx_read(path, NULL, &graph, err) == INFOMASK_OK && graph_infer_shapes(graph, err) == INFOMASK_OK &&
         graph_fold_constants(graph, err) == INFOMASK_OK && graph_fuse(graph, err) == INFOMASK_OK &&
@@ -40,6 +58,7 @@ static struct engine_model *load(const char *path, const char *isa, const char *
     } else {
         graph_free(graph);
     }
+    quant_free(quant);
     return model;
 }
 

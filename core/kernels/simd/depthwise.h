@@ -37,15 +37,8 @@ INLINE void depthwise_finish_as(enum kernel_activation kind, const struct kernel
 static __attribute__((noinline)) void depthwise_finish(const struct kernel_depthwise *d, const float *sums, int outs,
                                                        bool tail, char *y, vmask mask)
 {
-    const vec low = vec_set(d->epilogue.low), high = vec_set(d->epilogue.high);
     const vec inverse = vec_set(d->out == KERNEL_U8 ? 1 / d->y_scale : 1);
 
-    if (d->out == KERNEL_U8 && d->epilogue.activation == KERNEL_CLAMP) {
-        for (int o = 0; o < outs; o++, y += d->c)
-            vec_store_u8((uint8_t *)y, vec_mul(vec_clamp(vec_load(sums + o * LANES), low, high), inverse), d->y_zero,
-                         mask);
-        return;
-    }
     if (d->out == KERNEL_F32 && !tail) {
         FOR_KIND(d->epilogue.activation, depthwise_finish_as(KIND, d, sums, outs, (float *)(void *)y))
         return;
@@ -70,6 +63,11 @@ INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *
         uint16_t *to = (uint16_t *)(void *)y;
         UNROLL for (int o = 0; o < outs; o++, to += d->c)
             vec_store_bf16(to, vec_clamp(sum[o], low, high), mask);
+    } else if (d->out == KERNEL_U8 && d->epilogue.activation == KERNEL_CLAMP && !tail) {
+        const vec low = vec_set(d->epilogue.low), high = vec_set(d->epilogue.high), inverse = vec_set(1 / d->y_scale);
+        uint8_t *to = (uint8_t *)y;
+        UNROLL for (int o = 0; o < outs; o++, to += d->c)
+            vec_store_u8(to, vec_mul(vec_clamp(sum[o], low, high), inverse), d->y_zero, mask_first(LANES));
     } else {
         float memory[DEPTHWISE_OUTS * LANES];
         UNROLL for (int o = 0; o < outs; o++)

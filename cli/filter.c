@@ -1,12 +1,12 @@
 /* infomask filter: what /v1/filter answers, for files. */
+#include "cli/filter.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/settings/files.h"
-#include "cli/cli.h"
-#include "cli/work.h"
 
-enum { FLAG_PRETTY = 300, FLAG_REQUIRE, FLAG_MASK };
+enum { FLAG_PRETTY = 300, FLAG_REQUIRE, FLAG_MASK, FLAG_SHEET, FLAG_TSV };
 enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_JSON };
 
 static const struct cli_flag flags[] = {
@@ -15,15 +15,9 @@ static const struct cli_flag flags[] = {
     {'q', "quiet", NULL, "say nothing about pictures on standard error"},
     {FLAG_PRETTY, "pretty", NULL, "indent the JSON (as on a terminal)"},
     {FLAG_MASK, "mask", "FILE", "a mask of one's own for one photo: a picture of its size, not black where the target is"},
+    {FLAG_SHEET, "sheet", "FILE", "for a folder: a contact sheet (JPEG) of what was changed, before and after"},
+    {FLAG_TSV, "tsv", NULL, "for a folder: its list as verdicts.tsv instead of verdicts.jsonl"},
     {FLAG_REQUIRE, "require", "VERDICT", "exit code 3 if a photo's verdict is less: removed or weakened"},
-};
-
-struct filtering {
-    struct output output;
-    enum infomask_verdict require; /* NO_VERDICT: anything is well */
-    bool fell_short;
-    const char *mask; /* a file */
-    uint8_t *own;     /* its pixels */
 };
 
 static bool take_verdict(struct filtering *filtering, const char *value)
@@ -44,6 +38,10 @@ static bool take(void *context, int letter, const char *value)
         return take_verdict(filtering, value);
     if (letter == FLAG_MASK)
         filtering->mask = value;
+    else if (letter == FLAG_SHEET)
+        filtering->sheet = value;
+    else if (letter == FLAG_TSV)
+        filtering->tsv = true;
     else if (letter == 'o')
         filtering->output.path = value;
     else if (letter == 'q')
@@ -155,6 +153,10 @@ static int check_use(const struct cli *cli, const struct filtering *filtering)
 
     if (cli->operand_count == 0)
         return cli_misused(cli->command, "which photo?");
+    if (filter_is_folder(cli))
+        return filter_folder_check(cli, filtering);
+    if (filtering->sheet != NULL || filtering->tsv)
+        return cli_misused(cli->command, "--%s is for a folder of photos", filtering->tsv ? "tsv" : "sheet");
     if (filtering->mask == NULL)
         return -1;
     if (cli->operand_count > 1)
@@ -168,7 +170,7 @@ int cmd_filter(int argc, char **argv)
     struct filtering filtering = {0};
     struct output *output = &filtering.output;
     const struct cli_spec spec = {
-        .usage = "filter [OPTION]... FILE... -o FILE",
+        .usage = "filter [OPTION]... FILE... -o FILE | DIR -o OUT",
         .about = "Removes the target object from each photo, or keeps only it, and verifies with a second pass on the\n"
                  "very bytes that are written what is left of it: removed, weakened or failed.  Without --target it is the best class.",
         .flags = flags,
@@ -181,19 +183,21 @@ int cmd_filter(int argc, char **argv)
     struct cli cli;
     struct work work;
     int code = cli_open(&cli, &spec, argc, argv), format;
+    bool folder;
 
     if (code >= 0)
         return code;
     format = format_of(&cli, output);
     output->extension = extensions[format];
     code = check_use(&cli, &filtering);
-    if (code < 0)
+    folder = code < 0 && filter_is_folder(&cli);
+    if (code < 0 && !folder)
         code = output_open(output, &cli);
     if (code < 0)
         code = work_open(&work, &cli);
     if (code < 0) {
         work.options.filter.jpeg = format == FORMAT_JPEG;
-        code = work_files(&work, output, filter_photo, &filtering);
+        code = folder ? filter_folder(&work, &filtering) : work_files(&work, output, filter_photo, &filtering);
         if (code == CLI_DONE && filtering.fell_short)
             code = CLI_SHORT;
         work_close(&work);

@@ -130,12 +130,11 @@ enum infomask_status shot_open(struct work *work, const char *path, bool whole, 
 {
     struct infomask_limits limits = work_photo_limits(&work->cli->config);
     enum infomask_status status;
-    size_t size = 0;
 
     *shot = (struct shot){.path = path, .head.started_ms = clock_ms()};
-    status = file_read(path, work->cli->config.max_body, &shot->bytes, &size, err);
+    status = file_read(path, work->cli->config.max_body, &shot->bytes, &shot->size, err);
     if (status == INFOMASK_OK)
-        status = infomask_photo_open(shot->bytes, size, &limits, &shot->photo, err);
+        status = infomask_photo_open(shot->bytes, shot->size, &limits, &shot->photo, err);
     if (status == INFOMASK_OK && whole)
         infomask_photo_whole(shot->photo);
     if (status == INFOMASK_OK)
@@ -193,6 +192,29 @@ static int check_stems(const struct cli *cli)
     return -1;
 }
 
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* A photo is not lost because its picture was to have the same name. */
+static int check_inputs(const struct output *output, const struct cli *cli)
+{
+    for (int i = 0; i < cli->operand_count; i++) {
+        char *target = NULL;
+        size_t length;
+        const char *name = stem(cli->operands[i], &length);
+        bool same = output->folder ? asprintf(&target, "%s/%.*s.%s", output->path, (int)length, name, output->extension) >= 0 &&
+                                         same_file(target, cli->operands[i])
+                                   : same_file(output->path, cli->operands[i]);
+        free(target);
+        if (same)
+            return cli_misused(cli->command, "%s would be written over: choose another name with -o", cli->operands[i]);
+    }
+    return -1;
+}
+
 int output_open(struct output *output, const struct cli *cli)
 {
     output->count = cli->operand_count;
@@ -208,10 +230,10 @@ int output_open(struct output *output, const struct cli *cli)
     if (output->count > 1 && !output->folder)
         return cli_misused(cli->command, "pictures of several photos need a folder: -o %s/", output->path);
     if (!output->folder)
-        return -1;
+        return check_inputs(output, cli);
     if (mkdir(output->path, 0777) != 0 && errno != EEXIST)
         return cli_fails(cli->command, "%s: %s", output->path, strerror(errno));
-    return check_stems(cli);
+    return check_stems(cli) < 0 ? check_inputs(output, cli) : CLI_USAGE;
 }
 
 enum infomask_status output_picture(const struct output *output, const char *path,

@@ -42,6 +42,7 @@ struct infomask_limits work_photo_limits(const struct config *config);
 struct shot {
     const char *path;
     char *bytes;
+    size_t size;
     struct infomask_photo *photo;
     struct infomask_classification classification;
     struct view_head head;

@@ -108,6 +108,9 @@ enum infomask_status infomask_features(struct infomask_session *session, struct 
  * pixels [height][width][3 or 1]. */
 enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int width, int height, bool gray, uint8_t *pixels,
                                            struct infomask_error *err) __attribute__((warn_unused_result));
+/* RGB pixels [height][width][3] as a JPEG. */
+enum infomask_status infomask_pixels_jpeg(const uint8_t *pixels, int width, int height, struct infomask_encoded *encoded,
+                                          struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- Operations and times -------------------------------------------------------------------------------------------- */
 

@@ -30,13 +30,21 @@ static struct image_view view_of(const struct infomask_photo_info *info, int sid
     return image_view_whole(info->width, info->height, width > 0 ? width : 1, height > 0 ? height : 1);
 }
 
+enum infomask_status infomask_pixels_jpeg(const uint8_t *pixels, int width, int height, struct infomask_encoded *encoded,
+                                          struct infomask_error *err)
+{
+    struct rows rows = {pixels, (size_t)width * 3};
+
+    *encoded = (struct infomask_encoded){.content_type = "image/jpeg"};
+    return image_encode_jpeg(width, height, QUALITY, NULL, 0, copy_row, &rows, &encoded->data, &encoded->size, err);
+}
+
 enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, struct infomask_encoded *encoded,
                                         struct infomask_error *err)
 {
     struct image_view view = view_of(&photo->info, side), scaled;
-    struct rows rows = {.stride = (size_t)view.out_width * 3};
     struct image image = {0};
-    uint8_t *pixels = malloc(rows.stride * (size_t)view.out_height);
+    uint8_t *pixels = malloc((size_t)view.out_width * 3 * (size_t)view.out_height);
     enum infomask_status status;
 
     *encoded = (struct infomask_encoded){.content_type = "image/jpeg"};
@@ -47,10 +55,8 @@ enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, 
         status = image_resample(&image, &scaled, pixels, err);
         image_fini(&image);
     }
-    rows.pixels = pixels;
     if (status == INFOMASK_OK)
-        status = image_encode_jpeg(view.out_width, view.out_height, QUALITY, NULL, 0, copy_row, &rows, &encoded->data,
-                                   &encoded->size, err);
+        status = infomask_pixels_jpeg(pixels, view.out_width, view.out_height, encoded, err);
     free(pixels);
     return status;
 }

@@ -1,0 +1,484 @@
+/* infomask filter DIR -o OUT: every photo of a folder.  What was done stands in OUT/verdicts.jsonl (or .tsv), a line a
+ * photo, written as it goes: a run that was ended goes on where it was.  A photo without the target is copied as it is. */
+#include "cli/filter.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/settings/files.h"
+#include "cli/progress.h"
+#include "cli/read/photo_list.h"
+#include "core/infomask_lab.h"
+
+#define CELL 160    /* pixels of a small picture of the sheet, and between them GAP */
+#define GAP 8
+#define PAIRS 4     /* in a row */
+#define MOST_PAIRS 1500
+#define MOST_LIST (64 << 20)
+
+struct run {
+    struct work *work;
+    struct filtering *filtering;
+    struct photo_list list;
+    struct progress progress;
+    char *list_path, *before; /* what an earlier run wrote; "" for nothing */
+    FILE *lines;
+    size_t changed, untouched, done_before, no_photo, failed, short_of_it;
+    uint8_t *sheet; /* [height][width][3] */
+    int pairs;
+    int code;
+};
+
+bool filter_is_folder(const struct cli *cli)
+{
+    struct stat at;
+
+    for (int i = 0; i < cli->operand_count; i++)
+        if (stat(cli->operands[i], &at) == 0 && S_ISDIR(at.st_mode))
+            return true;
+    return false;
+}
+
+/* Does `out` lie in `folder`, or is it the folder?  It may not be there yet: then its parent decides. */
+static bool lies_in(const char *out, const char *folder)
+{
+    char *in = realpath(folder, NULL), *of = realpath(out, NULL), *copy = NULL;
+    size_t length = in != NULL ? strlen(in) : 0;
+    bool inside;
+
+    if (of == NULL && (copy = strdup(out)) != NULL) {
+        size_t end = strlen(copy);
+        while (end > 1 && copy[end - 1] == '/')
+            copy[--end] = '\0';
+        char *slash = strrchr(copy, '/');
+        if (slash != NULL)
+            slash[slash == copy] = '\0';
+        of = realpath(slash != NULL ? copy : ".", NULL);
+    }
+    inside = in != NULL && of != NULL && strncmp(in, of, length) == 0 && (of[length] == '\0' || of[length] == '/' || length == 1);
+    free(in);
+    free(of);
+    free(copy);
+    return inside;
+}
+
+int filter_folder_check(const struct cli *cli, const struct filtering *filtering)
+{
+    const char *command = cli->command, *out = filtering->output.path;
+    struct stat at;
+
+    if (cli->operand_count > 1)
+        return cli_misused(command, "a folder is filtered alone: infomask filter DIR -o OUT");
+    if (out == NULL)
+        return cli_misused(command, "a folder needs another one to write to: -o OUT");
+    if (filtering->mask != NULL)
+        return cli_misused(command, "--mask is for one photo, not for a folder");
+    if (filtering->output.extension == NULL)
+        return cli_misused(command, "a folder's photos are written as png or jpeg");
+    if (stat(out, &at) == 0 && !S_ISDIR(at.st_mode))
+        return cli_misused(command, "%s is no folder", out);
+    if (lies_in(out, cli->operands[0]))
+        return cli_misused(command, "%s lies in the folder that is read; the photos there stay as they are", out);
+    return -1;
+}
+
+/* ---- Where a photo goes --------------------------------------------------------------------------------------------- */
+
+static size_t stem_length(const char *sample)
+{
+    const char *name = file_name(sample), *dot = strrchr(name, '.');
+    return dot != NULL && dot != name ? (size_t)(dot - sample) : strlen(sample);
+}
+
+/* Is there another photo of that name with another ending?  They lie near each other in the list, which is sorted. */
+static bool is_shared(const struct photo_list *list, size_t i)
+{
+    const char *sample = list->photos[i].sample;
+    size_t length = stem_length(sample);
+
+    for (int step = -1; step <= 1; step += 2)
+        for (size_t k = i + (size_t)step; k < list->count; k += (size_t)step) {
+            const char *other = list->photos[k].sample;
+            if (strncmp(other, sample, length) != 0)
+                break;
+            if (stem_length(other) == length)
+                return true;
+        }
+    return false;
+}
+
+/* Below OUT; malloc'ed.  untouched: as the photo is called. */
+static char *name_of(const struct run *run, size_t i, bool untouched)
+{
+    const char *sample = run->list.photos[i].sample;
+    char *name;
+
+    if (untouched)
+        return strdup(sample);
+    if (asprintf(&name, "%.*s.%s", is_shared(&run->list, i) ? (int)strlen(sample) : (int)stem_length(sample), sample,
+                 run->filtering->output.extension) < 0)
+        return NULL;
+    return name;
+}
+
+static enum infomask_status make_folders(char *path, struct infomask_error *err)
+{
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        int made;
+        *slash = '\0';
+        made = mkdir(path, 0777);
+        *slash = '/';
+        if (made != 0 && errno != EEXIST)
+            return error_set(err, INFOMASK_IO, "cannot be made: %s", strerror(errno));
+    }
+    return INFOMASK_OK;
+}
+
+static enum infomask_status write_below(const struct run *run, const char *name, const void *data, size_t size,
+                                        struct infomask_error *err)
+{
+    char *path = file_join(run->filtering->output.path, name);
+    enum infomask_status status = path == NULL ? error_set(err, INFOMASK_MEMORY, "out of memory") : INFOMASK_OK;
+
+    if (status == INFOMASK_OK)
+        status = make_folders(path, err);
+    if (status == INFOMASK_OK)
+        status = file_write(path, data, size, err);
+    free(path);
+    return status;
+}
+
+/* ---- The list --------------------------------------------------------------------------------------------------------- */
+
+static void put_field(FILE *out, const char *text)
+{
+    for (; *text != '\0'; text++)
+        (void)fputc(*text == '\t' || *text == '\n' || *text == '\r' ? ' ' : *text, out);
+}
+
+static void put_number(FILE *out, double value)
+{
+    (void)fputc('\t', out);
+    if (isfinite(value))
+        (void)fprintf(out, "%.6g", value);
+}
+
+static const char tsv_head[] = "sample\toutput\tverdict\tuntouched\tpmi_before\tpmi_after\tregion_pmi_after\t"
+                               "context_pmi_after\trank_after\tarea\tpasses\tunits\treason\n";
+
+static void put_tsv(const struct run *run, const char *sample, const char *output, const struct shot *shot,
+                    const struct infomask_filtered *filtered, bool untouched, const char *reason)
+{
+    const struct infomask_verification *row = &filtered->rows[0];
+    const char *verdict = infomask_verdict_name(filtered->verdict);
+    double unit = view_units_factor(shot->head.units);
+
+    put_field(run->lines, sample);
+    (void)fputc('\t', run->lines);
+    put_field(run->lines, output);
+    (void)fprintf(run->lines, "\t%s\t%s", verdict != NULL ? verdict : "", untouched ? "true" : "false");
+    put_number(run->lines, unit * row->pmi_before);
+    put_number(run->lines, unit * row->after.pmi_after);
+    put_number(run->lines, unit * row->after.region_pmi_after);
+    put_number(run->lines, unit * row->after.context_pmi_after);
+    put_number(run->lines, row->after.rank_after);
+    put_number(run->lines, filtered->area);
+    (void)fprintf(run->lines, "\t%d\t%s\t", filtered->passes, view_units_name(shot->head.units));
+    put_field(run->lines, reason);
+    (void)fputc('\n', run->lines);
+}
+
+static void put_json(const struct run *run, const char *sample, const char *output, const struct shot *shot,
+                     const struct infomask_filtered *filtered, bool untouched, const char *reason)
+{
+    const struct infomask_verification *row = &filtered->rows[0];
+    const char *verdict = infomask_verdict_name(filtered->verdict);
+    double unit = view_units_factor(shot->head.units);
+    struct json_writer writer;
+    struct infomask_error ignored;
+    char *text = NULL;
+    size_t size;
+
+    json_writer_init(&writer, 0);
+    json_object_open(&writer, NULL);
+    json_put_string(&writer, "sample", sample);
+    json_put_string(&writer, "output", output);
+    if (verdict != NULL)
+        json_put_string(&writer, "verdict", verdict);
+    else
+        json_put_null(&writer, "verdict");
+    json_put_bool(&writer, "untouched", untouched);
+    json_put_double(&writer, "pmi_before", unit * row->pmi_before);
+    json_put_double(&writer, "pmi_after", unit * row->after.pmi_after);
+    json_put_double_or_null(&writer, "region_pmi_after", unit * row->after.region_pmi_after);
+    json_put_double_or_null(&writer, "context_pmi_after", unit * row->after.context_pmi_after);
+    json_put_int(&writer, "rank_after", row->after.rank_after);
+    json_put_double(&writer, "area", filtered->area);
+    json_put_int(&writer, "passes", filtered->passes);
+    json_put_string(&writer, "units", view_units_name(shot->head.units));
+    json_put_string(&writer, "reason", reason);
+    json_object_close(&writer);
+    if (json_writer_take(&writer, &text, &size, &ignored) == INFOMASK_OK) {
+        while (size > 0 && text[size - 1] == '\n')
+            size--;
+        (void)fwrite(text, 1, size, run->lines);
+        (void)fputc('\n', run->lines);
+    }
+    free(text);
+}
+
+static void put_line(struct run *run, const char *sample, const char *output, const struct shot *shot,
+                     const struct infomask_filtered *filtered, bool untouched)
+{
+    char reason[VIEW_REASON];
+
+    view_reason(&shot->head, &filtered->rows[0], &filtered->rows[0].after, reason, sizeof reason);
+    if (run->filtering->tsv)
+        put_tsv(run, sample, output, shot, filtered, untouched, reason);
+    else
+        put_json(run, sample, output, shot, filtered, untouched, reason);
+    (void)fflush(run->lines);
+}
+
+/* The beginning of the line that an earlier run wrote about the photo. */
+static char *line_start(const struct run *run, const char *sample)
+{
+    struct json_writer writer;
+    struct infomask_error ignored;
+    char *text = NULL, *start = NULL;
+    size_t size = 0;
+
+    if (run->filtering->tsv)
+        return asprintf(&start, "\n%s\t", sample) < 0 ? NULL : start;
+    json_writer_init(&writer, 0);
+    json_object_open(&writer, NULL);
+    json_put_string(&writer, "sample", sample);
+    json_object_close(&writer);
+    if (json_writer_take(&writer, &text, &size, &ignored) == INFOMASK_OK) {
+        char *brace = strrchr(text, '}');
+        if (brace != NULL && asprintf(&start, "\n%.*s,", (int)(brace - text), text) < 0)
+            start = NULL;
+    }
+    free(text);
+    return start;
+}
+
+static bool was_done(const struct run *run, const char *sample)
+{
+    char *start = line_start(run, sample);
+    bool found = start != NULL && strstr(run->before, start) != NULL;
+
+    free(start);
+    return found;
+}
+
+/* What is there of an earlier run; a last line that was cut is cut off. */
+static enum infomask_status open_list(struct run *run, struct infomask_error *err)
+{
+    const char *name = run->filtering->tsv ? "verdicts.tsv" : "verdicts.jsonl";
+    char *text = NULL;
+    size_t size = 0;
+    enum infomask_status status = INFOMASK_OK;
+
+    run->list_path = file_join(run->filtering->output.path, name);
+    if (run->list_path == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    if (access(run->list_path, F_OK) == 0)
+        status = file_read(run->list_path, MOST_LIST, &text, &size, err);
+    while (status == INFOMASK_OK && size > 0 && text[size - 1] != '\n')
+        size--;
+    if (status == INFOMASK_OK && asprintf(&run->before, "\n%.*s", (int)size, text != NULL ? text : "") < 0)
+        status = error_set(err, INFOMASK_MEMORY, "out of memory");
+    if (status == INFOMASK_OK && text != NULL)
+        status = file_write(run->list_path, text, size, err);
+    free(text);
+    run->lines = status == INFOMASK_OK ? fopen(run->list_path, "a") : NULL;
+    if (status == INFOMASK_OK && run->lines == NULL)
+        status = error_set(err, INFOMASK_IO, "cannot be written: %s", strerror(errno));
+    if (status == INFOMASK_OK && run->filtering->tsv && size == 0)
+        (void)fputs(tsv_head, run->lines);
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.120s", name);
+    return status;
+}
+
+/* ---- The contact sheet ------------------------------------------------------------------------------------------------ */
+
+static int sheet_width(void) { return PAIRS * (2 * CELL + 2 * GAP) + GAP; }
+static int sheet_height(int pairs) { return (pairs + PAIRS - 1) / PAIRS * (CELL + GAP) + GAP; }
+
+static void paste(const struct run *run, int left, int top, const uint8_t *pixels)
+{
+    size_t stride = (size_t)sheet_width() * 3;
+
+    for (int y = 0; y < CELL; y++)
+        memcpy(run->sheet + (size_t)(top + y) * stride + (size_t)left * 3, pixels + (size_t)y * CELL * 3, CELL * 3);
+}
+
+/* Before and after, side by side. */
+static enum infomask_status add_pair(struct run *run, struct infomask_photo *photo, const struct infomask_encoded *image,
+                                     struct infomask_error *err)
+{
+    struct infomask_limits limits = work_photo_limits(&run->work->cli->config);
+    int left = run->pairs % PAIRS * (2 * CELL + 2 * GAP) + GAP, top = run->pairs / PAIRS * (CELL + GAP) + GAP;
+    size_t bytes = (size_t)sheet_width() * (size_t)sheet_height(run->pairs + 1) * 3;
+    uint8_t *pixels = malloc((size_t)CELL * CELL * 3), *sheet;
+    struct infomask_photo *after = NULL;
+    enum infomask_status status;
+
+    sheet = pixels != NULL ? realloc(run->sheet, bytes) : NULL;
+    if (sheet == NULL) {
+        free(pixels);
+        return error_set(err, INFOMASK_MEMORY, "no memory for the sheet");
+    }
+    run->sheet = sheet;
+    if (run->pairs % PAIRS == 0) {
+        size_t old = run->pairs > 0 ? (size_t)sheet_width() * (size_t)sheet_height(run->pairs) * 3 : 0;
+        memset(sheet + old, 255, bytes - old);
+    }
+    status = infomask_photo_pixels(photo, CELL, CELL, false, pixels, err);
+    if (status == INFOMASK_OK) {
+        paste(run, left, top, pixels);
+        status = infomask_photo_open(image->data, image->size, &limits, &after, err);
+    }
+    if (status == INFOMASK_OK)
+        status = infomask_photo_pixels(after, CELL, CELL, false, pixels, err);
+    if (status == INFOMASK_OK) {
+        paste(run, left + CELL, top, pixels);
+        run->pairs++;
+    }
+    infomask_photo_close(after);
+    free(pixels);
+    return status;
+}
+
+static enum infomask_status write_sheet(const struct run *run, struct infomask_error *err)
+{
+    struct infomask_encoded encoded = {0};
+    enum infomask_status status;
+
+    if (run->pairs == 0)
+        return INFOMASK_OK;
+    status = infomask_pixels_jpeg(run->sheet, sheet_width(), sheet_height(run->pairs), &encoded, err);
+    if (status == INFOMASK_OK)
+        status = file_write(run->filtering->sheet, encoded.data, encoded.size, err);
+    infomask_encoded_fini(&encoded);
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.120s", run->filtering->sheet);
+    return status;
+}
+
+/* ---- Photos ----------------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status keep_result(struct run *run, size_t i, struct shot *shot,
+                                        const struct infomask_filtered *filtered, struct infomask_error *err)
+{
+    const char *sample = run->list.photos[i].sample;
+    bool untouched = filtered->mask.empty;
+    char *name = name_of(run, i, untouched);
+    struct infomask_error ignored;
+    enum infomask_status status = name == NULL ? error_set(err, INFOMASK_MEMORY, "out of memory") : INFOMASK_OK;
+
+    if (status == INFOMASK_OK)
+        status = untouched ? write_below(run, name, shot->bytes, shot->size, err)
+                           : write_below(run, name, filtered->image.data, filtered->image.size, err);
+    if (status == INFOMASK_OK) {
+        put_line(run, sample, name, shot, filtered, untouched);
+        *(untouched ? &run->untouched : &run->changed) += 1;
+        if (!untouched && filtered->verdict < run->filtering->require)
+            run->short_of_it++;
+        if (!untouched && run->filtering->sheet != NULL && run->pairs < MOST_PAIRS)
+            (void)add_pair(run, shot->photo, &filtered->image, &ignored); /* a sheet is for looking: it may lack one */
+    }
+    free(name);
+    return status;
+}
+
+static enum infomask_status filter_one(struct run *run, size_t i, struct infomask_error *err)
+{
+    struct work *work = run->work;
+    struct infomask_filtered filtered = {0};
+    struct shot shot;
+    enum infomask_status status = shot_open(work, run->list.photos[i].path, true, &shot, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
+    if (status == INFOMASK_OK)
+        status = keep_result(run, i, &shot, &filtered, err);
+    infomask_filtered_fini(&filtered);
+    shot_close(&shot);
+    return status;
+}
+
+static void filter_all(void *context)
+{
+    struct run *run = context;
+    struct infomask_error err;
+
+    progress_start(&run->progress, run->list.count, run->filtering->output.quiet);
+    for (size_t i = 0; i < run->list.count; i++) {
+        const char *sample = run->list.photos[i].sample;
+        enum infomask_status status = INFOMASK_OK;
+        if (was_done(run, sample))
+            run->done_before++;
+        else
+            status = filter_one(run, i, &err);
+        if (status == INFOMASK_UNSUPPORTED_FORMAT)
+            run->no_photo++;
+        else if (status != INFOMASK_OK)
+            run->failed++;
+        if (status != INFOMASK_OK)
+            progress_say(&run->progress, "%.200s: %s", sample, err.text);
+        progress_add(&run->progress, 1, status != INFOMASK_OK);
+    }
+    progress_end(&run->progress);
+}
+
+static int tell(const struct run *run)
+{
+    if (!run->filtering->output.quiet)
+        (void)fprintf(stderr, "%zu filtered, %zu without the target copied as they are, %zu done before, %zu no photos, "
+                      "%zu failed; the list: %s\n", run->changed, run->untouched, run->done_before, run->no_photo,
+                      run->failed, run->list_path);
+    if (run->failed > 0)
+        return CLI_FAILED;
+    return run->short_of_it > 0 ? CLI_SHORT : CLI_DONE;
+}
+
+int filter_folder(struct work *work, struct filtering *filtering)
+{
+    struct run run = {.work = work, .filtering = filtering};
+    struct infomask_error err;
+    char *out = NULL;
+    enum infomask_status status = photo_list_all(&run.list, work->cli->operands[0], &err);
+    int code = CLI_FAILED;
+
+    if (status == INFOMASK_OK && asprintf(&out, "%s/", filtering->output.path) < 0)
+        status = error_set(&err, INFOMASK_MEMORY, "out of memory");
+    if (status == INFOMASK_OK)
+        status = make_folders(out, &err);
+    if (status == INFOMASK_OK)
+        status = open_list(&run, &err);
+    if (status == INFOMASK_OK) {
+        pool_run(work->pool, filter_all, &run);
+        code = tell(&run);
+        if (filtering->sheet != NULL)
+            status = write_sheet(&run, &err);
+    }
+    if (run.lines != NULL && fclose(run.lines) != 0 && status == INFOMASK_OK)
+        status = error_set(&err, INFOMASK_IO, "the list cannot be written: %s", strerror(errno));
+    if (status != INFOMASK_OK)
+        code = cli_fails(work->cli->command, "%s", err.text);
+    photo_list_fini(&run.list);
+    free(run.list_path);
+    free(run.before);
+    free(run.sheet);
+    free(out);
+    return code;
+}

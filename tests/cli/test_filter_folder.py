@@ -1,0 +1,79 @@
+"""infomask filter DIR -o OUT: every photo of a folder, once."""
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import PHOTOS
+
+FAST = ("--quality=fast", "--fill=mean")
+
+
+@pytest.fixture
+def album(tmp_path):
+    album = tmp_path / "album"
+    (album / "more" / "deep").mkdir(parents=True)
+    cat = Image.open(PHOTOS / "chelsea.png").convert("RGB")
+    cat.save(album / "cat.png")
+    cat.save(album / "cat.jpg", quality=95)
+    cat.transpose(Image.FLIP_LEFT_RIGHT).save(album / "more" / "deep" / "mirrored.png")
+    (album / "more" / "coffee.png").write_bytes((PHOTOS / "coffee.png").read_bytes())
+    (album / "notes.txt").write_text("no photo")
+    return album
+
+
+def lines(out):
+    return {line["sample"]: line for line in map(json.loads, (out / "verdicts.jsonl").read_text().splitlines())}
+
+
+def test_all_of_a_folder(infomask, album, tmp_path):
+    done = infomask("filter", "--target=cat", "album", "-o", "out", "--sheet=sheet.jpg", *FAST)
+    assert done.code == 0 and "3 filtered, 1 without the target" in done.err and "notes.txt" in done.err
+    list_ = lines(tmp_path / "out")
+    assert set(list_) == {"cat.png", "cat.jpg", "more/coffee.png", "more/deep/mirrored.png"}
+    assert list_["cat.png"]["output"] == "cat.png.png" and list_["cat.jpg"]["output"] == "cat.jpg.png"
+    coffee = list_["more/coffee.png"]
+    assert coffee["untouched"] and coffee["verdict"] is None
+    assert (tmp_path / "out/more/coffee.png").read_bytes() == (PHOTOS / "coffee.png").read_bytes()
+    cat = list_["more/deep/mirrored.png"]
+    assert cat["output"] == "more/deep/mirrored.png" and cat["verdict"] in ("removed", "weakened", "failed")
+    assert cat["pmi_after"] < cat["pmi_before"] and cat["units"] == "nats" and cat["reason"]
+    before, after = (np.asarray(Image.open(folder / "more/deep/mirrored.png")) for folder in (album, tmp_path / "out"))
+    assert before.shape == after.shape and (before != after).any()
+    sheet = Image.open(tmp_path / "sheet.jpg")
+    assert sheet.format == "JPEG" and sheet.width > 1000 and sheet.height > 160
+
+
+def test_it_goes_on_where_it_was(infomask, album, tmp_path):
+    assert infomask("filter", "--target=cat", "album", "-o", "out", *FAST).code == 0
+    whole = (tmp_path / "out/verdicts.jsonl").read_text()
+    kept = whole.splitlines(keepends=True)
+    (tmp_path / "out/verdicts.jsonl").write_text("".join(kept[:2]) + kept[2][:20])  # it was ended while it wrote
+    done = infomask("filter", "--target=cat", "album", "-o", "out", *FAST)
+    assert done.code == 0 and "2 done before" in done.err and (tmp_path / "out/verdicts.jsonl").read_text() == whole
+    again = infomask("filter", "--target=cat", "album", "-o", "out", *FAST)
+    assert "0 filtered, 0 without the target copied as they are, 4 done before" in again.err
+
+
+def test_tsv_and_a_verdict_that_is_required(infomask, album, tmp_path):
+    done = infomask("filter", "--target=cat", "album", "-o", "out", "--tsv", "--require=removed", "--max-area=.03", *FAST)
+    rows = [line.split("\t") for line in (tmp_path / "out/verdicts.tsv").read_text().splitlines()]
+    assert done.code == 3 and rows[0][:3] == ["sample", "output", "verdict"] and len(rows) == 5
+    assert all(len(row) == len(rows[0]) for row in rows)
+
+
+@pytest.mark.parametrize("arguments", [
+    ("album", "-o", "album"), ("album", "-o", "album/"), ("album", "-o", "album/out"), ("album",),
+    ("album", "album", "-o", "out"), ("album", "-o", "out", "--mask=album/cat.png"),
+    ("album", "-o", "out", "--format=json"), ("album/cat.png", "-o", "out.png", "--sheet=sheet.jpg")])
+def test_what_cannot_be_is_refused(infomask, album, arguments):
+    before = sorted(p.name for p in album.rglob("*"))
+    assert infomask("filter", *arguments).code == 2 and sorted(p.name for p in album.rglob("*")) == before
+
+
+@pytest.mark.parametrize("arguments", [("cat.png", "-o", "cat.png"), ("cat.png", "-o", "."), ("cat.png", "-o", "./")])
+def test_a_photo_is_not_written_over(infomask, album, arguments):
+    before = (album / "cat.png").read_bytes()
+    refused = infomask("filter", *FAST, *arguments, cwd=album)
+    assert refused.code == 2 and "written over" in refused.err and (album / "cat.png").read_bytes() == before

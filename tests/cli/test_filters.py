@@ -86,6 +86,7 @@ def test_a_verdict_has_its_reason_and_its_rounds(filtered):
         assert (check["still_tells"] is None) == check["complete"]
         unit = np.log(2) if answer["units"] == "bits" else 1
         removed = (check["region_pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit) + .5
+                   and check["pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit) + 1
                    and check["pmi_after"] <= check["pmi_before"] / 2 and check["rank_after"] > 1)
         assert removed == check["complete"]
     cells = check["still_tells"]["outside"]  # of a tenth where half is needed

@@ -8,6 +8,7 @@
 
 #define MARGIN 0.5 /* nats that the place may say beyond its surroundings */
 #define LEAST_LOSS 0.5 /* of its PMI that the whole must have lost */
+#define WHOLE_MARGIN 1 /* nats that the whole may say beyond the surroundings: more comes from what the mask has missed */
 
 const char *infomask_verdict_name(enum infomask_verdict verdict)
 {
@@ -103,7 +104,8 @@ static enum infomask_reason judge(const struct filter *f, const struct infomask_
     if (!f->session->model->info.class_map)
         return round->pmi_after <= 0 ? INFOMASK_NO_PMI : round->pmi_after >= before ? INFOMASK_ROSE : INFOMASK_WHOLE;
     if (!isnan(round->region_pmi_after) && verdict_excess(round) <= MARGIN &&
-        round->pmi_after <= LEAST_LOSS * before && round->rank_after > 1)
+        round->pmi_after <= LEAST_LOSS * before && round->pmi_after <= surroundings(round) + WHOLE_MARGIN &&
+        round->rank_after > 1)
         return INFOMASK_GONE;
     return what_tells(round, before);
 }

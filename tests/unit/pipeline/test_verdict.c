@@ -67,6 +67,10 @@ static void a_verdict_says_no_in_every_way(void **state)
     check(&c, r, 3, INFOMASK_FAILED, INFOMASK_WHOLE);
     r.context_pmi_after = 5.4;
     check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_REST);
+    r = gone, r.pmi_after = 2.21; /* over a nat more than the surroundings' 1.2: half of an object tells like that */
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WHOLE);
+    r.pmi_after = 2.19;
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
     r = gone, r.rank_after = 1;
     check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_FIRST);
     r = gone, r.pmi_after = 6.5;
@@ -146,7 +150,7 @@ static void removed_is_never_said_of_what_is_still_there(void **state)
         r = judged(&c, r, v[1]);
         removed += r.verdict == INFOMASK_REMOVED;
         if (r.verdict == INFOMASK_REMOVED)
-            assert_true(r.pmi_after <= 3 && r.rank_after > 1 && r.region_pmi_after <= fmax(0, r.context_pmi_after) + .5);
+            assert_true(r.pmi_after <= 3 && r.pmi_after <= fmax(0, r.context_pmi_after) + 1 && r.rank_after > 1 && r.region_pmi_after <= fmax(0, r.context_pmi_after) + .5);
         if (r.verdict == INFOMASK_WEAKENED)
             assert_true(r.pmi_after < 6 && r.pmi_after < r.random_area_pmi_after);
     }

@@ -87,6 +87,13 @@ int filter_folder_check(const struct cli *cli, const struct filtering *filtering
     return -1;
 }
 
+/* Its path below the folder that is read. */
+static const char *sample_of(const struct run *run, size_t i)
+{
+    const char *path = run->list.photos[i].path + strlen(run->work->cli->operands[0]);
+    return path + strspn(path, "/");
+}
+
 /* ---- Where a photo goes --------------------------------------------------------------------------------------------- */
 
 static size_t stem_length(const char *sample)
@@ -96,14 +103,14 @@ static size_t stem_length(const char *sample)
 }
 
 /* Is there another photo of that name with another ending?  They lie near each other in the list, which is sorted. */
-static bool is_shared(const struct photo_list *list, size_t i)
+static bool is_shared(const struct run *run, size_t i)
 {
-    const char *sample = list->photos[i].sample;
+    const char *sample = sample_of(run, i);
     size_t length = stem_length(sample);
 
     for (int step = -1; step <= 1; step += 2)
-        for (size_t k = i + (size_t)step; k < list->count; k += (size_t)step) {
-            const char *other = list->photos[k].sample;
+        for (size_t k = i + (size_t)step; k < run->list.count; k += (size_t)step) {
+            const char *other = sample_of(run, k);
             if (strncmp(other, sample, length) != 0)
                 break;
             if (stem_length(other) == length)
@@ -115,12 +122,12 @@ static bool is_shared(const struct photo_list *list, size_t i)
 /* Below OUT; malloc'ed.  untouched: as the photo is called. */
 static char *name_of(const struct run *run, size_t i, bool untouched)
 {
-    const char *sample = run->list.photos[i].sample;
+    const char *sample = sample_of(run, i);
     char *name;
 
     if (untouched)
         return strdup(sample);
-    if (asprintf(&name, "%.*s.%s", is_shared(&run->list, i) ? (int)strlen(sample) : (int)stem_length(sample), sample,
+    if (asprintf(&name, "%.*s.%s", is_shared(run, i) ? (int)strlen(sample) : (int)stem_length(sample), sample,
                  run->filtering->output.extension) < 0)
         return NULL;
     return name;
@@ -378,7 +385,7 @@ static enum infomask_status write_sheet(const struct run *run, struct infomask_e
 static enum infomask_status keep_result(struct run *run, size_t i, struct shot *shot,
                                         const struct infomask_filtered *filtered, struct infomask_error *err)
 {
-    const char *sample = run->list.photos[i].sample;
+    const char *sample = sample_of(run, i);
     bool untouched = filtered->mask.empty;
     char *name = name_of(run, i, untouched);
     struct infomask_error ignored;
@@ -423,7 +430,7 @@ static void filter_all(void *context)
 
     progress_start(&run->progress, run->list.count, run->filtering->output.quiet);
     for (size_t i = 0; i < run->list.count; i++) {
-        const char *sample = run->list.photos[i].sample;
+        const char *sample = sample_of(run, i);
         enum infomask_status status = INFOMASK_OK;
         if (was_done(run, sample))
             run->done_before++;

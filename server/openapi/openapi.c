@@ -286,6 +286,7 @@ static const struct {
     {"Infomask-Probability-After", "number", "probability of the target in the returned bytes", false, true},
     {"Infomask-Rank-After", "integer", "its rank", false, true},
     {"Infomask-Passes", "integer", "rounds that were made", false, true},
+    {"Infomask-Fill", "string", "what the mask was filled with: a name or #rrggbb", false, true},
     {"Infomask-Verdict", "string", "removed, weakened, failed or null", false, true},
     {"Infomask-Complete", "boolean", "true for the verdict removed only", false, true},
 };

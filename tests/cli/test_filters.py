@@ -19,7 +19,7 @@ def filtered(infomask, coffee):
     return lambda *arguments: infomask("filter", "--quality=fast", "--format=json", *arguments, coffee).json
 
 
-@pytest.mark.parametrize("fill", ["inpaint", "diffuse", "blur", "mean", "pixelate", "transparent", "#10ff80"])
+@pytest.mark.parametrize("fill", ["match", "inpaint", "diffuse", "blur", "mean", "pixelate", "transparent", "#10ff80"])
 def test_every_pixel_outside_the_mask_is_the_photos(filtered, coffee, fill):
     answer = filtered("--dilate=0", "--fill", fill)
     image, mask = png(answer["image"]), np.asarray(png(answer["mask"]["png"])) > 0

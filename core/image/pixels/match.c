@@ -5,6 +5,7 @@
 #include "core/image/fill.h"
 
 #define DEEPEST 32 /* pixels into the hole at the coarsest size */
+#define FINE_REACH 8
 #define LEAST_SIDE 12
 #define MOST_ROUNDS 20
 #define FIRST_ROUNDS 6 /* at the finest size; four more for each coarser one */
@@ -61,8 +62,14 @@ static enum infomask_status improve(struct match *match, int k, uint32_t *turn, 
 
 static enum infomask_status run_levels(struct match *match, struct infomask_error *err)
 {
+    struct match_level *last = &match->level[match->count - 1];
     uint32_t turn = 0;
-    enum infomask_status status = match_peel(match, &match->level[match->count - 1], err);
+    enum infomask_status status;
+
+    for (int k = 0; k < match->count; k++)
+        match->level[k].reach = FINE_REACH;
+    last->reach = last->w > last->h ? last->w : last->h;
+    status = match_peel(match, last, err);
 
     for (int k = match->count - 1; k >= 0 && status == INFOMASK_OK; k--) {
         if (k < match->count - 1) {

@@ -40,6 +40,7 @@ struct match_level {
     int *row;               /* [h + 1] where each row's targets begin in the list */
     size_t sources, targets;
     int deepest;
+    int reach; /* of the random search: the picture at the coarsest size; where a finer one begins, most is found */
 };
 enum { MATCH_SOURCE = 1, MATCH_TARGET = 2 };
 

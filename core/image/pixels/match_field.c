@@ -1,6 +1,7 @@
 /* The field of sources: peeled inwards at the coarsest size, enlarged from size to size, and improved by PatchMatch.  Work
  * is cut into bands of rows by the picture's height alone, and a band sees of its neighbours what they were before the
  * pass: so the threads do not show. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 #include "core/image/pixels/match.h"
 
 #define BAND 16
-#define PEEL_STEP 2 /* every other row and column of sources is tried; then all around the best */
+#define PEEL_TRIES 4000000 /* distances that all of a peeling may take on a grid of sources */
 #define PEEL_CHUNK 16
 
 static const uint8_t *patch_at(const struct match_level *level, const uint8_t *pixels, size_t centre)
@@ -25,7 +26,7 @@ struct peel {
     uint8_t *known;  /* [h, w, 4] 255: kept, or filled by an earlier layer */
     uint32_t *layer; /* the hole's pixels whose turn it is, and the source of the patch at each */
     uint32_t *found;
-    int count;
+    int count, step; /* step: of the grid of sources that every pixel tries */
 };
 
 /* The centre of the whole patch nearest to having the pixel in its own. */
@@ -62,22 +63,52 @@ static void try_source(struct peel_search *search, int x, int y)
     }
 }
 
+/* What the pixels around were copied from goes on here. */
+static void try_neighbours(struct peel_search *search, size_t at)
+{
+    const struct match_level *level = search->peel->level;
+    int w = level->w, x = (int)(at % (size_t)w), y = (int)(at / (size_t)w);
+
+    for (int k = 0; k < 9; k++) {
+        int nx = x + k % 3 - 1, ny = y + k / 3 - 1, sx, sy;
+        size_t other = (size_t)ny * (size_t)w + (size_t)nx;
+        if (nx < 0 || ny < 0 || nx >= w || ny >= level->h || level->kind[other] != MATCH_TARGET ||
+            !search->peel->known[4 * other])
+            continue;
+        sx = (int)(level->field[other] % (uint32_t)w) + x - nx;
+        sy = (int)(level->field[other] / (uint32_t)w) + y - ny;
+        if (sx >= 0 && sy >= 0 && sx < w && sy < level->h)
+            try_source(search, sx, sy);
+    }
+}
+
+/* All around the best, at a distance that is halved down to one. */
+static void try_around(struct peel_search *search, int distance)
+{
+    const struct match_level *level = search->peel->level;
+
+    for (; distance >= 1; distance /= 2)
+        for (int k = 0; k < 9; k++) {
+            int x = (int)(search->best % (size_t)level->w) + (k % 3 - 1) * distance;
+            int y = (int)(search->best / (size_t)level->w) + (k / 3 - 1) * distance;
+            if (k != 4 && x >= 0 && y >= 0 && x < level->w && y < level->h)
+                try_source(search, x, y);
+        }
+}
+
 static uint32_t peel_pixel(const struct peel *peel, size_t at)
 {
     const struct match_level *level = peel->level;
     size_t centre = nearest_patch(level, at);
     struct peel_search search = {peel, patch_at(level, level->pixels, centre), patch_at(level, peel->known, centre),
                                  level->near[at], UINT32_MAX};
-    int r = MATCH_RADIUS, bx, by;
+    int r = MATCH_RADIUS, step = peel->step;
 
-    for (int y = r; y < level->h - r; y += PEEL_STEP)
-        for (int x = r + (y / PEEL_STEP) % PEEL_STEP; x < level->w - r; x += PEEL_STEP)
+    try_neighbours(&search, at);
+    for (int y = r, line = 0; y < level->h - r; y += step, line++)
+        for (int x = r + line * (step / 2) % step; x < level->w - r; x += step)
             try_source(&search, x, y);
-    bx = (int)(search.best % (size_t)level->w);
-    by = (int)(search.best / (size_t)level->w);
-    for (int y = by - 2 > r ? by - 2 : r; y <= by + 2 && y < level->h - r; y++)
-        for (int x = bx - 2 > r ? bx - 2 : r; x <= bx + 2 && x < level->w - r; x++)
-            try_source(&search, x, y);
+    try_around(&search, step);
     return (uint32_t)search.best;
 }
 
@@ -131,6 +162,7 @@ enum infomask_status match_peel(const struct match *match, struct match_level *l
     peel.known = aligned_new(4 * n);
     peel.layer = malloc(n * sizeof *peel.layer);
     peel.found = malloc(n * sizeof *peel.found);
+    peel.step = (int)sqrt((double)level->targets * (double)level->sources / PEEL_TRIES) + 1;
     made = peel.known != NULL && peel.layer != NULL && peel.found != NULL;
     for (size_t i = 0; made && i < n; i++) {
         memset(peel.known + 4 * i, level->hole[i] ? 0 : 255, 4);
@@ -205,11 +237,11 @@ static inline void try_candidate(struct candidate *c, size_t source)
     }
 }
 
-/* Around the best so far, from the whole picture down to its neighbours. */
+/* Around the best so far, from the level's reach down to its neighbours. */
 static void search_around(const struct scan *scan, size_t at, struct candidate *c)
 {
     const struct match_level *level = c->level;
-    int r = MATCH_RADIUS, radius = level->w > level->h ? level->w : level->h;
+    int r = MATCH_RADIUS, radius = level->reach;
     uint64_t state = mix(scan->match->options->seed * 0x9E3779B97F4A7C15u + ((uint64_t)scan->turn << 32) + at);
 
     for (; radius >= 1; radius /= 2) {

@@ -11,6 +11,8 @@
 /* A round that was made: its picture, mask and rows. */
 struct outcome {
     struct infomask_encoded image;
+    enum infomask_fill fill; /* of the image */
+    const char *fill_reason;
     uint8_t *mask; /* [pixels] */
     struct infomask_verification *rows;
     double area, excess;
@@ -222,6 +224,8 @@ static enum infomask_status keep_best(struct filter *f, struct outcome *o, struc
     best->mask = mask;
     memcpy(mask, f->out->mask.pixels, f->pixels);
     best->image = f->out->image;
+    best->fill = f->out->fill;
+    best->fill_reason = f->out->fill_reason;
     f->out->image = (struct infomask_encoded){0};
     *best_round = f->out->passes - 1;
     return INFOMASK_OK;
@@ -261,6 +265,8 @@ static enum infomask_status give_best(struct filter *f, struct outcome *best, in
     verify_forget(f);
     infomask_encoded_fini(&f->out->image);
     f->out->image = best->image;
+    f->out->fill = best->fill;
+    f->out->fill_reason = best->fill_reason;
     best->image = (struct infomask_encoded){0};
     if (memcmp(f->out->mask.pixels, best->mask, f->pixels) == 0)
         return INFOMASK_OK;

@@ -141,12 +141,15 @@ static void gather_strips(const struct layer *layer, struct step *s, int lines)
 
 #define GROUP_ROWS 14 /* of output: below, the groups are cut, not the rows */
 
-/* A grouped convolution: lines of a large map, groups of a small one; a strip is of one group. */
+#define GROUP_BYTES ((size_t)256 << 10) /* of input lines that all groups read before the next ones: the second cache */
+
+/* A grouped convolution: lines of a large map, groups of a small one; what is copied is of one group. */
 static void cut_groups(const struct layer *layer, const struct graph_window *w, struct step *s)
 {
     const struct kernel_weights *weights = layer->weights;
     double flops = 2.0 * s->out_w * weights->segments * weights->segment_k * weights->n;
     size_t line = (size_t)(s->pad_left + s->w + s->pad_right) * (size_t)(s->c / layer->groups) * sizeof(float);
+    size_t all = (size_t)s->w * (size_t)s->c * sizeof(float);
 
     s->unit = 1;
     s->by_panels = s->out_h < GROUP_ROWS;
@@ -155,7 +158,8 @@ static void cut_groups(const struct layer *layer, const struct graph_window *w, 
     else
         s->cut = cut_make(s->out_h, flops * layer->groups / PRODUCT_FLOPS_US, 0, MOST_CHUNKS);
     s->lines = s->by_panels ? s->out_h : s->cut.size;
-    while (s->lines > 1 && line * (size_t)lines_under(w, s->lines) > STRIP_BYTES)
+    while (s->lines > 1 && (line * (size_t)lines_under(w, s->lines) > STRIP_BYTES ||
+                            (!s->by_panels && all * (size_t)lines_under(w, s->lines) > GROUP_BYTES)))
         s->lines--;
     s->scratch = line * (size_t)lines_under(w, s->lines);
 }

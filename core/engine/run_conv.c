@@ -308,6 +308,25 @@ static void segments_part(const struct task *task, int first, int last, int pane
     }
 }
 
+/* Asks for a part of the input lines behind those under `lines` lines of output from `line` on, as many as the next
+ * strip reads anew: all groups of a strip are read from the second cache, into which it comes meanwhile. */
+static void strip_ahead(const struct task *task, int line, int lines, int part, int parts, struct kernel_gemm *g)
+{
+    const struct step *s = task->step;
+    const struct graph_window *w = window_of(task);
+    int first = line * w->stride_h - s->pad_top + lines_under(w, lines), last = first + lines * w->stride_h;
+    size_t row = (size_t)s->w * (size_t)s->c * sizeof(float), bytes;
+
+    first = first < 0 ? 0 : first;
+    last = last < s->h ? last : s->h;
+    if (first >= last)
+        return;
+    bytes = (size_t)(last - first) * row;
+    g->ahead = (const char *)task_value(task, s->x, task->item) + (size_t)first * row +
+               bytes * (size_t)part / (size_t)parts;
+    g->ahead_bytes = bytes / (size_t)parts + 1;
+}
+
 /* Groups [group0, group1), each from a copy of its channels with zeros around them, that fits a cache. */
 static void group_part(const struct task *task, int first, int last, int group0, int group1, int worker)
 {
@@ -330,6 +349,7 @@ static void group_part(const struct task *task, int first, int last, int group0,
                 g.a_segment = (ptrdiff_t)((size_t)w->dilation_h * pitch);
                 g.m = s->out_w;
                 g.panel1 = g.weights->panels;
+                strip_ahead(task, line, lines, (group - group0) * lines + i, (group1 - group0) * lines, &g);
                 g.c = (float *)g.c + (size_t)group * n;
                 g.residual = offset(g.residual, KERNEL_F32, (size_t)group * n);
                 task->run->model->kernels->gemm(&g);

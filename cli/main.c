@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/model/labels.h"
 #include "cli/cli.h"
 #include "core/infomask.h"
 
@@ -28,7 +29,7 @@ static void print_help(FILE *stream)
                           "filtered photo out.\n\nCommands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         (void)fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    (void)fprintf(stream, "\nEach has its own --help.  Exit codes: 0 done, 1 failed, 2 wrong usage, 3 less than --require.\n");
+    (void)fprintf(stream, "\nEach has its own --help (or: infomask help COMMAND).  Exit codes: 0 done, 1 failed, 2 wrong usage, 3 less than --require.\n");
 }
 
 /* OpenBLAS makes threads as it is loaded, before main, and only the environment can tell it not to.  They would be a
@@ -59,6 +60,42 @@ static bool hold_standard_descriptors(void)
     return true;
 }
 
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[sizeof commands / sizeof *commands];
+    char list[LABELS_LIST];
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        names[i] = commands[i].name;
+    if (name[0] != '\0') {
+        labels_nearest(names, sizeof names / sizeof *names, name, list, sizeof list);
+        (void)fprintf(stderr, "infomask: there is no command \"%s\"; the nearest are %s\n\n", name, list);
+    }
+    print_help(stderr);
+    return CLI_USAGE;
+}
+
+/* infomask help [COMMAND] */
+static int help(int argc, char **argv)
+{
+    static char option[] = "--help";
+    const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
+
+    if (argc <= 2) {
+        print_help(stdout);
+        return CLI_DONE;
+    }
+    return command != NULL ? command->run(2, (char *[]){argv[2], option, NULL}) : unknown_command(argv[2]);
+}
+
 static int end(int code)
 {
     if (code == CLI_CUT)
@@ -69,24 +106,18 @@ static int end(int code)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    const struct command *command;
 
     if (!hold_standard_descriptors())
         return CLI_FAILED;
     hold_blas_to_one_thread(argv);
     (void)mallopt(M_MMAP_THRESHOLD, MOST_HEAP_BLOCK);
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        print_help(stdout);
-        return CLI_DONE;
-    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return help(argc, argv);
     if (strcmp(name, "--version") == 0) {
         (void)printf("infomask %s\n", INFOMASK_VERSION);
         return CLI_DONE;
     }
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return end(commands[i].run(argc - 1, argv + 1));
-    if (name[0] != '\0')
-        (void)fprintf(stderr, "infomask: there is no command \"%s\"\n\n", name);
-    print_help(stderr);
-    return CLI_USAGE;
+    command = find_command(name);
+    return command != NULL ? end(command->run(argc - 1, argv + 1)) : unknown_command(name);
 }

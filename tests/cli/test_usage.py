@@ -16,6 +16,15 @@ def test_an_unknown_command_is_named(infomask):
     assert result.code == 2 and 'there is no command "clasify"' in result.err
 
 
+def test_a_mistyped_command_is_guessed(infomask):
+    assert '"classify"' in infomask("clasify").err and '"filter"' in infomask("help", "fitler").err
+
+
+def test_help_of_a_command_is_its_own(infomask):
+    result = infomask("help", "mask")
+    assert result.code == 0 and result.out == infomask("mask", "--help").out
+
+
 def test_the_help_lists_every_command(infomask):
     result = infomask("--help")
     assert result.code == 0 and result.err == ""

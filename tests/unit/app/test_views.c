@@ -312,7 +312,7 @@ static void problems_have_stable_words(void **state)
     assert_string_equal(json_string(json_get(root, "detail")), "a \"b\"");
     json_free(root);
     assert_int_equal(view_problem_of(INFOMASK_BAD_IMAGE), VIEW_BAD_IMAGE);
-    assert_int_equal(view_problem_of(INFOMASK_MEMORY), VIEW_INTERNAL);
+    assert_int_equal(view_problem_of(INFOMASK_MEMORY), VIEW_OVERLOADED);
     assert_int_equal(view_problem_of(INFOMASK_DEADLINE), VIEW_DEADLINE_EXCEEDED);
     for (int i = 0; i < VIEW_PROBLEM_COUNT; i++)
         assert_in_range(view_problem_status((enum view_problem)i), 400, 599);

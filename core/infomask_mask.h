@@ -114,6 +114,7 @@ bool infomask_colormap_known(const char *name);
 struct infomask_filter_options {
     struct infomask_mask_options mask;
     bool keep;           /* keep only the target */
+    bool cutout;         /* beside keep: transparent around it, its edge soft (RGBA PNG); fill and feather do not matter */
     enum infomask_fill fill; /* default INFOMASK_OWN_FILL */
     uint8_t color[3];    /* INFOMASK_COLOR */
     double dilate;       /* pixels at longest side 224, scaled with the photo; NAN, the default: 7 for INFOMASK_MATCH,

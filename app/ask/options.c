@@ -133,7 +133,8 @@ static void set_filter(struct param_options *options, const struct params *param
     const struct param_value *v = params->value;
     struct infomask_filter_options *filter = &options->filter;
 
-    filter->keep = v[PARAM_ID_MODE].integer == 1;
+    filter->keep = v[PARAM_ID_MODE].integer >= 1;
+    filter->cutout = v[PARAM_ID_MODE].integer == 2;
     if (v[PARAM_ID_FILL].given && param_color(v[PARAM_ID_FILL].text, filter->color))
         filter->fill = INFOMASK_COLOR;
     else if (v[PARAM_ID_FILL].given)

@@ -87,8 +87,8 @@ enum param_type {
     X(MASK_FORMAT, "format", CHOICE, 0, 0, "json|png", "", TAKES_MASK, "form of the reply; by default as Accept says")\
     X(FILTER_FORMAT, "format", CHOICE, 0, 0, "png|jpeg|json", "", TAKES_FILTER,                                       \
       "form of the reply; by default as Accept says")                                                                 \
-    X(MODE, "mode", CHOICE, 0, 0, "remove|keep", "remove", TAKES_FILTER | TAKES_ANALYZE,                              \
-      "remove the target, or keep only it")                                                                           \
+    X(MODE, "mode", CHOICE, 0, 0, "remove|keep|cutout", "remove", TAKES_FILTER | TAKES_ANALYZE,                              \
+      "remove the target, keep only it, or cut it out: transparent around it, with a soft edge")                                                                           \
     X(FILL, "fill", FILL, 0, 0, "match|inpaint|diffuse|blur|mean|pixelate|transparent", "",                           \
       TAKES_FILTER | TAKES_ANALYZE,                                                                                   \
       "what comes in the place of removed pixels: a name or #rrggbb; by default the model's own, else match")         \

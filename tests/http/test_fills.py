@@ -56,3 +56,13 @@ def test_what_is_filled_looks_like_the_sky_around_it(server):
     assert abs(place.mean() - sky.mean()) < 12 and was.max() > place.max() + 40
     grain = [np.abs(np.diff(a, axis=1)).mean() for a in (sky, place)]
     assert .4 < grain[1] / grain[0] < 2.5
+
+
+def test_a_cut_out_is_transparent_around_the_target_with_a_soft_edge(server):
+    reply = filtered(server, ROCKET, "mode=cutout")
+    got, photo = np.asarray(Image.open(io.BytesIO(reply.body))), np.asarray(Image.open(PHOTO).convert("RGB"))
+    alpha = got[..., 3]
+    assert reply.get("Infomask-Fill") == "transparent" and reply.get("Infomask-Verdict") == "null"
+    assert (alpha[150:400, 300:340] > 240).mean() > .9 and not alpha[:, :250].any() and not got[alpha == 0].any()
+    assert ((alpha > 10) & (alpha < 245)).sum() > 200 and np.array_equal(got[alpha == 255][:, :3], photo[alpha == 255])
+    assert filtered(server, ROCKET, "mode=cutout&format=jpeg").status == 400

@@ -14,6 +14,8 @@ static const enum fill_kind kinds[] = {
 
 enum infomask_fill pipeline_fill_of(const struct infomask_model *model, const struct infomask_filter_options *options)
 {
+    if (options->cutout)
+        return INFOMASK_TRANSPARENT;
     if (options->fill != INFOMASK_OWN_FILL)
         return options->fill;
     return model->spec.fill != INFOMASK_OWN_FILL ? model->spec.fill : INFOMASK_MATCH;
@@ -21,7 +23,7 @@ enum infomask_fill pipeline_fill_of(const struct infomask_model *model, const st
 
 double pipeline_dilate(const struct infomask_model *model, const struct infomask_filter_options *options, double *least)
 {
-    *least = isnan(options->dilate) ? DILATE : options->dilate;
+    *least = !isnan(options->dilate) ? options->dilate : options->cutout ? 0 : DILATE;
     return isnan(options->dilate) && !options->keep && pipeline_fill_of(model, options) == INFOMASK_MATCH ? DILATE_MATCH
                                                                                                          : *least;
 }

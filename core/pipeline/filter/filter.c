@@ -8,6 +8,8 @@
 #include "core/pipeline/filter/fill.h"
 #include "core/pipeline/filter/filter.h"
 
+#include "core/image/cutout.h"
+
 #define JPEG_QUALITY 90
 #define MOST_FILLED 0.5 /* share of the photo that FILL_MATCH fills */
 
@@ -206,6 +208,7 @@ struct composer {
     const struct image *photo;
     const uint8_t *hole;
     struct fill *fill; /* NULL: transparent */
+    struct cutout *cutout; /* of mode cutout, else NULL */
     uint8_t *row;      /* [width, 3] */
     int channels;      /* of the result */
 };
@@ -217,6 +220,10 @@ static void compose_row(void *context, int y, uint8_t *out)
     const uint8_t *p = c->photo->pixels + (size_t)y * w * in, *hole = c->hole + (size_t)y * w;
     bool any = c->fill != NULL && (hole[0] != 0 || memcmp(hole, hole + 1, w - 1) != 0);
 
+    if (c->cutout != NULL) {
+        cutout_row(c->cutout, y, out);
+        return;
+    }
     if (any)
         fill_row(c->fill, y, c->row);
     for (size_t x = 0; x < w; x++, p += in, out += on) {
@@ -232,11 +239,27 @@ static void compose_row(void *context, int y, uint8_t *out)
     }
 }
 
+/* The hole is what is left out. */
+static enum infomask_status cut_out(struct composer *c, const struct filter *f, const uint8_t *hole,
+                                    struct infomask_error *err)
+{
+    uint8_t *object = malloc(f->pixels);
+    enum infomask_status status;
+
+    if (object == NULL)
+        return filter_no_memory(err);
+    for (size_t i = 0; i < f->pixels; i++)
+        object[i] = (uint8_t)(255 - hole[i]);
+    status = cutout_create(&c->cutout, f->image, object, err);
+    free(object);
+    return status;
+}
+
 static enum infomask_status composer_init(struct composer *c, const struct filter *f, const uint8_t *hole,
                                           struct infomask_error *err)
 {
     const struct infomask_filter_options *options = f->options;
-    bool transparent = options->fill == INFOMASK_TRANSPARENT;
+    bool transparent = pipeline_fill_of(f->session->model, options) == INFOMASK_TRANSPARENT;
     struct fill_options fill = pipeline_fill(f->session, f->photo, options);
 
     *c = (struct composer){.photo = f->image, .hole = hole};
@@ -244,12 +267,15 @@ static enum infomask_status composer_init(struct composer *c, const struct filte
     c->row = malloc((size_t)f->image->width * 3);
     if (c->row == NULL)
         return filter_no_memory(err);
+    if (options->cutout)
+        return cut_out(c, f, hole, err);
     return transparent ? INFOMASK_OK : fill_create(&c->fill, f->image, hole, &fill, err);
 }
 
 static void composer_fini(struct composer *c)
 {
     fill_free(c->fill);
+    cutout_free(c->cutout);
     free(c->row);
 }
 
@@ -335,6 +361,8 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
     enum infomask_status status = INFOMASK_OK;
 
     *filtered = (struct infomask_filtered){0};
+    if (options->jpeg && options->cutout)
+        return error_set(err, INFOMASK_ARGUMENT, "mode=cutout needs format=png: JPEG has no transparency");
     if (options->jpeg && options->fill == INFOMASK_TRANSPARENT)
         return error_set(err, INFOMASK_ARGUMENT, "fill=transparent needs format=png: JPEG has no transparency");
     if (mask_in != NULL)

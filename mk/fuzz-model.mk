@@ -3,10 +3,10 @@
 FUZZ_MODEL := build/fuzz/fuzz_model
 MINUTES ?= 5
 
-$(FUZZ_MODEL): tests/fuzz/fuzz_model.c $(wildcard core/graph/*.[ch] core/base/*.[ch]) $(generated)
+$(FUZZ_MODEL): tests/fuzz/fuzz_model.c $(wildcard core/graph/*.[ch] core/graph/general/*.[ch] core/base/*.[ch]) $(generated)
 	@mkdir -p $(@D)
 	$(Q)clang -std=c11 -D_GNU_SOURCE -O1 -g -pthread -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-I. -I$(B)/gen $(package_cflags) $(LDFLAGS) -o $@ $< $(wildcard core/graph/*.c core/base/*.c) $(generated) \
+		-I. -I$(B)/gen $(package_cflags) $(LDFLAGS) -o $@ $< $(wildcard core/graph/*.c core/graph/general/*.c core/base/*.c) $(generated) \
 		$(package_libs)
 
 .PHONY: fuzz-model

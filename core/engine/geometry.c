@@ -42,6 +42,11 @@ static void map_geometry(const struct graph_node *node, const struct plan *plan,
     s->out_h = shape_is_map(y) ? (int)y->d[2] : 1;
     s->out_w = shape_is_map(y) ? (int)y->d[3] : 1;
     s->rows = s->out_h * s->out_w;
+    if (node->op == GRAPH_LINEAR) { /* any number of vectors */
+        s->c = (int)x->d[x->rank - 1];
+        s->out_c = (int)y->d[y->rank - 1];
+        s->rows = (int)(shape_elements(y) / (size_t)s->out_c);
+    }
     if (window) {
         (void)graph_window_output(&node->window, 0, s->h, &s->pad_top, &s->pad_bottom);
         (void)graph_window_output(&node->window, 1, s->w, &s->pad_left, &s->pad_right);
@@ -215,8 +220,29 @@ static void cut_depthwise(const struct engine_model *model, struct step *s)
         s->scratch = (size_t)lines_under(w, s->lines) * (size_t)s->w * (size_t)s->out_c * sizeof(float);
 }
 
+/* Matrices of a product, rows of what works on elements or rows; the others run whole. */
+static void cut_general(const struct graph_node *node, const struct value *x, const struct value *y, struct step *s)
+{
+    int last = y->shape.rank - 1;
+    double each, rows;
+
+    if (last < 0)
+        return;
+    each = (double)y->shape.d[last];
+    rows = (double)y->elements / each;
+    if (node->op == GRAPH_MATMUL) {
+        double m = (double)y->shape.d[last - 1], k = (double)x->shape.d[x->shape.rank - 1];
+        s->cut = cut_make((int)(rows / m), 2 * m * each * k / PRODUCT_FLOPS_US, 0, MOST_CHUNKS);
+    } else if (rows >= 2 && (node->op == GRAPH_UNARY || (node->op == GRAPH_LAYER_NORM && node->axis == last))) {
+        s->rows = (int)rows;
+        s->unit = (int)(4096 / each) + 1;
+        s->cut = cut_make((s->rows + s->unit - 1) / s->unit, s->unit * each / 200, 0, MOST_CHUNKS);
+    }
+}
+
 /* Passes over the elements: rows of the output, a channel block of an average, or whole items. */
-static void cut_pass(enum graph_op op, const struct value *x, const struct graph_node *node, struct step *s)
+static void cut_pass(enum graph_op op, const struct value *x, const struct value *y, const struct graph_node *node,
+                     struct step *s)
 {
     double elements = (double)x->elements;
 
@@ -239,6 +265,8 @@ static void cut_pass(enum graph_op op, const struct value *x, const struct graph
         break;
     default:
         s->cut = (struct cut){1, 1, 1};
+        if (graph_is_general(op))
+            cut_general(node, x, y, s);
         break;
     }
 }
@@ -266,7 +294,7 @@ void step_geometry(const struct engine_model *model, struct plan *plan, int step
         cut_depthwise(model, s);
         break;
     case WAY_OTHER:
-        cut_pass(node->op, &plan->values[s->x], node, s);
+        cut_pass(node->op, &plan->values[s->x], &plan->values[s->y], node, s);
         break;
     }
 }

@@ -4,7 +4,9 @@
  * Everything is planned for one item of the batch.  The nodes before the last one that reads a map form the trunk: it
  * runs item by item, so that an item's activations stay in the caches, and its values live in a lane's local memory.
  * The nodes behind form the tail: vectors, all items at once, in memory shared by the items, as are input, output and
- * whatever stays readable.  Shapes have N = 1; a rank-4 tensor N, C, H, W is stored as H, W, C, others row-major.
+ * whatever stays readable.  Shapes have N = 1; a rank-4 tensor N, C, H, W is stored as H, W, C, others row-major, and so
+ * are those of rank 4 that general operators work on: layouts_find says which, and puts conversions where both meet.
+ * A concrete graph has the batch of its file; an item is then that many pictures.
  */
 #ifndef INFOMASK_ENGINE_INTERNAL_H
 #define INFOMASK_ENGINE_INTERNAL_H
@@ -17,10 +19,19 @@
 
 struct shape {
     int rank;
-    int64_t d[GRAPH_MAX_RANK]; /* as the file orders them; d[0] is 1, one item */
+    int64_t d[GRAPH_MAX_RANK]; /* as the file orders them; d[0] is 1, one item, unless the graph is concrete */
+    bool plain;                /* of four dimensions, but stored row-major (layout.c) */
 };
 
-static inline bool shape_is_map(const struct shape *s) { return s->rank == 4; }
+static inline bool shape_is_map(const struct shape *s) { return s->rank == 4 && !s->plain; }
+/* Where each of the dimensions lies in memory, outermost first. */
+static inline void shape_order(const struct shape *s, int order[GRAPH_MAX_RANK])
+{
+    static const int map[4] = {0, 2, 3, 1};
+
+    for (int i = 0; i < s->rank; i++)
+        order[i] = shape_is_map(s) ? map[i] : i;
+}
 size_t shape_elements(const struct shape *shape);
 bool shape_same(const struct shape *a, const struct shape *b);
 /* Elements from one index to the next in memory, for each dimension as the file orders them. */
@@ -58,6 +69,8 @@ struct layer {
     int multiplier;                 /* depthwise: outputs a channel */
     float *scale, *shift;           /* BATCH_NORM: [c] */
     float *constant;                /* ADD, MUL: the constant operand in storage order */
+    float **operands;               /* general operators, CONCAT: constant inputs, row-major; NULL for the others */
+    int operand_count;
     struct kernel_epilogue epilogue;
     size_t bytes;                   /* of weights, filter or constants */
     bool moved;                     /* filter is the model's */
@@ -106,6 +119,13 @@ struct engine_model {
     struct plan *plans;   /* most recent first */
 };
 
+/* Which tensors of four dimensions are stored row-major; puts IDENTITY nodes where a node wants the other order. */
+enum infomask_status layouts_find(struct engine_model *model, struct infomask_error *err);
+/* Pictures of an item: more than one only where a concrete graph's file fixes its batch. */
+static inline int model_batch(const struct engine_model *model)
+{
+    return model->graph->concrete ? (int)model->graph->batch : 1;
+}
 /* The pooled head, if the network ends in one; puts the noise of head_dropout before it. */
 enum infomask_status head_find(struct engine_model *model, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -257,6 +277,7 @@ struct task { /* one step for one item; the tail's steps are for all of them */
     const struct run *run;
     const struct step *step;
     int item;
+    int image; /* of an item that is several pictures: the one that a kernel of single pictures is at */
     unsigned char *lane;
     const struct lines *lines; /* of REGION_LINES values, by window */
 };
@@ -276,6 +297,7 @@ void run_winograd(const struct task *task);
 /* A convolution's lines [first, last) of output, for groups. */
 void step_lines(const struct task *task, int first, int last, int worker);
 void run_other(const struct task *task);
+void run_general(const struct task *task, int first, int last);
 /* One window's elements of channels [c0, c0 + c): kernel rows, kernel columns, channels.  Returns the end of `to`. */
 float *gather_window(const struct task *task, int line, int column, size_t c0, size_t c, float *to);
 /* Tells who looks on of the step; false: the run ends here. */
@@ -285,6 +307,7 @@ struct engine_session {
     struct engine_model *model;
     struct pool *pool;
     struct area area, noisy;
+    int pictures; /* of the run that was prepared */
     bool poison, ran;
 };
 

@@ -115,8 +115,60 @@ static enum infomask_status pack_int8(struct layer *layer, const struct engine_m
     return status;
 }
 
+#define LARGE_BYTES ((size_t)8 << 20) /* weights that stay apart: packed piece by piece, in pages of their own */
+#define PIECE_BYTES ((size_t)16 << 20)
+
+/* Everything of weights that pieces are put into but the data of all pieces before the last. */
+static enum infomask_status large_frame(struct kernel_weights *all, const struct kernel_weights *last, size_t before,
+                                        const float *bias, int n, struct infomask_error *err)
+{
+    size_t k = (size_t)last->segments * (size_t)last->segment_k, from = before * k * sizeof(float);
+
+    *all = *last;
+    all->n = n;
+    all->panels = (int)(before / (size_t)last->panel_columns) + last->panels;
+    all->bytes = from + last->bytes;
+    all->scale = NULL;
+    all->data = aligned_new_large(all->bytes);
+    all->bias = aligned_new(((size_t)n + 128) * sizeof(float));
+    if (all->data == NULL || all->bias == NULL)
+        return no_memory(err);
+    memset(all->bias, 0, ((size_t)n + 128) * sizeof(float));
+    if (bias != NULL)
+        memcpy(all->bias, bias, (size_t)n * sizeof(float));
+    memcpy((char *)all->data + from, last->data, last->bytes);
+    return INFOMASK_OK;
+}
+
+/* The panels of float32 weights lie one behind the other, K lines of each: so packing the columns of whole panels gives
+ * the bytes that they have among all.  The pages of w leave memory piece by piece if nobody else reads it. */
+static enum infomask_status pack_large(struct kernel_weights *all, const struct engine_model *model, const float *w,
+                                       const float *bias, int segments, int segment_k, int n, bool forget,
+                                       struct infomask_error *err)
+{
+    size_t k = (size_t)segments * (size_t)segment_k, each = PIECE_BYTES / (k * sizeof(float)) / 64 * 64, before;
+    struct kernel_weights part = {0};
+    enum infomask_status status;
+
+    each = each < 64 ? 64 : each;
+    before = (size_t)n / each == 0 ? 0 : ((size_t)n / each - 1) * each; /* the last piece has what is left as well */
+    status = model->kernels->pack(&part, KERNEL_F32, w + before * k, NULL, segments, segment_k, n - (int)before, err);
+    if (status == INFOMASK_OK)
+        status = large_frame(all, &part, before, bias, n, err);
+    for (size_t at = 0; at < before && status == INFOMASK_OK; at += each) {
+        kernel_weights_fini(&part);
+        status = model->kernels->pack(&part, KERNEL_F32, w + at * k, NULL, segments, segment_k, (int)each, err);
+        if (status == INFOMASK_OK)
+            memcpy((char *)all->data + at * k * sizeof(float), part.data, each * k * sizeof(float));
+        if (forget)
+            graph_forget(w + at * k, each * k);
+    }
+    kernel_weights_fini(&part);
+    return status;
+}
+
 static enum infomask_status pack_groups(struct layer *layer, const struct engine_model *model, const float *w,
-                                        const float *bias, int segments, int segment_k, int n,
+                                        const float *bias, int segments, int segment_k, int n, bool forget,
                                         struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
@@ -127,7 +179,10 @@ static enum infomask_status pack_groups(struct layer *layer, const struct engine
         return no_memory(err);
     for (int g = 0; g < layer->groups && status == INFOMASK_OK; g++) {
         size_t k = (size_t)segments * (size_t)segment_k;
-        status = model->kernels->pack(&layer->weights[g], layer->type, w + (size_t)g * (size_t)n * k,
+        if (layer->groups == 1 && layer->type == KERNEL_F32 && (size_t)n * k * sizeof(float) > LARGE_BYTES)
+            status = pack_large(layer->weights, model, w, bias, segments, segment_k, n, forget, err);
+        else
+            status = model->kernels->pack(&layer->weights[g], layer->type, w + (size_t)g * (size_t)n * k,
                                       bias == NULL ? NULL : bias + (size_t)g * (size_t)n, segments, segment_k, n, err);
         layer->bytes += layer->weights[g].bytes;
     }
@@ -178,7 +233,7 @@ static enum infomask_status pack_ordered(struct layer *layer, const struct engin
         layer->groups /= (int)joined;
     }
     status = pack_groups(layer, model, wide != NULL ? wide : ordered, bias, segments,
-                         (int)(taps * c * joined) / segments, (int)(n * joined), err);
+                         (int)(taps * c * joined) / segments, (int)(n * joined), true, err);
     aligned_free(wide);
     return status;
 }
@@ -254,15 +309,38 @@ static enum infomask_status operand_init(struct layer *layer, const struct engin
         return INFOMASK_OK;
     for (int i = 0; i < y->rank; i++)
         n *= (size_t)y->dims[i];
-    if (y->rank > 0 && y->dims[0] != 1)
+    if (y->rank > 0 && y->dims[0] != 1 && !model->graph->concrete)
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "%s '%.60s' has a constant for each item of a batch",
                          graph_op_name(node->op), node->name != NULL ? node->name : "");
     layer->constant = copy(y->data, n);
     if (layer->constant == NULL)
         return no_memory(err);
-    if (y->rank == 4)
-        transpose(layer->constant, y->data, 1, (size_t)y->dims[1], (size_t)(y->dims[2] * y->dims[3]));
+    if (y->rank == 4 && !model->graph->tensors[node->inputs[0]].plain)
+        transpose(layer->constant, y->data, (size_t)y->dims[0], (size_t)y->dims[1], (size_t)(y->dims[2] * y->dims[3]));
     layer->bytes = n * sizeof(float);
+    return INFOMASK_OK;
+}
+
+/* Constant inputs as the file has them. */
+static enum infomask_status operands_init(struct layer *layer, const struct engine_model *model,
+                                          const struct graph_node *node, struct infomask_error *err)
+{
+    layer->operands = calloc((size_t)node->input_count + 1, sizeof *layer->operands);
+    if (layer->operands == NULL)
+        return no_memory(err);
+    layer->operand_count = node->input_count;
+    for (int i = 0; i < node->input_count; i++) {
+        const float *data = data_of(model, node, i);
+        size_t n = 1;
+        if (data == NULL)
+            continue;
+        for (int d = 0; d < model->graph->tensors[node->inputs[i]].rank; d++)
+            n *= (size_t)model->graph->tensors[node->inputs[i]].dims[d];
+        layer->operands[i] = copy(data, n);
+        if (layer->operands[i] == NULL)
+            return no_memory(err);
+        layer->bytes += n * sizeof(float);
+    }
     return INFOMASK_OK;
 }
 
@@ -270,6 +348,16 @@ static enum infomask_status refuse(const struct graph_node *node, const char *wh
 {
     return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "%s '%.60s' %s", graph_op_name(node->op),
                      node->name != NULL ? node->name : "", what);
+}
+
+static bool has_one_reader(const struct graph *graph, int tensor)
+{
+    int readers = 0;
+
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            readers += graph->nodes[i].inputs[j] == tensor;
+    return readers == 1;
 }
 
 enum infomask_status layer_init(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
@@ -284,7 +372,8 @@ enum infomask_status layer_init(struct layer *layer, const struct engine_model *
     case GRAPH_LINEAR:
         layer->way = WAY_PRODUCT;
         layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
-        return pack_groups(layer, model, w->data, data_of(model, node, 2), 1, (int)w->dims[1], (int)w->dims[0], err);
+        return pack_groups(layer, model, w->data, data_of(model, node, 2), 1, (int)w->dims[1], (int)w->dims[0],
+                           !w->owned || has_one_reader(model->graph, node->inputs[1]), err);
     case GRAPH_BATCH_NORM:
         return batch_norm_init(layer, model, node, err);
     case GRAPH_ADD:
@@ -296,18 +385,18 @@ enum infomask_status layer_init(struct layer *layer, const struct engine_model *
             return refuse(node, "has dilations", err);
         break;
     case GRAPH_TRANSPOSE:
-        if (node->permutation[0] != 0)
+        if (node->permutation[0] != 0 && !model->graph->concrete)
             return refuse(node, "moves the batch", err);
         break;
     case GRAPH_SOFTMAX:
     case GRAPH_CONCAT:
-        if (node->axis == 0)
+        if (node->axis == 0 && !model->graph->concrete)
             return refuse(node, "works across the batch", err);
         break;
     default:
         break;
     }
-    return INFOMASK_OK;
+    return node->op == GRAPH_CONCAT || graph_is_general(node->op) ? operands_init(layer, model, node, err) : INFOMASK_OK;
 }
 
 void layer_fini(struct layer *layer)
@@ -321,6 +410,9 @@ void layer_fini(struct layer *layer)
     aligned_free(layer->scale);
     aligned_free(layer->shift);
     aligned_free(layer->constant);
+    for (int i = 0; i < layer->operand_count; i++)
+        aligned_free(layer->operands[i]);
+    free(layer->operands);
 }
 
 static size_t filter_bytes(const struct layer *layer)
@@ -328,12 +420,15 @@ static size_t filter_bytes(const struct layer *layer)
     return layer->filter == NULL ? 0 : layer->bytes;
 }
 
+/* Large enough to fill pages alone; a copy would be there twice for a moment. */
+static bool stays_apart(const struct kernel_weights *weights) { return weights->bytes > LARGE_BYTES; }
+
 size_t layer_room(const struct layer *layer)
 {
     size_t bytes = arena_round(filter_bytes(layer));
 
     for (int g = 0; layer->weights != NULL && g < layer->packs; g++)
-        bytes += arena_round(layer->weights[g].bytes);
+        bytes += stays_apart(&layer->weights[g]) ? 0 : arena_round(layer->weights[g].bytes);
     return bytes;
 }
 
@@ -347,6 +442,8 @@ void layer_move(struct layer *layer, unsigned char *to)
         to += arena_round(filter_bytes(layer));
     }
     for (int g = 0; layer->weights != NULL && g < layer->packs; g++) {
+        if (stays_apart(&layer->weights[g]))
+            continue;
         kernel_weights_move(&layer->weights[g], to);
         to += arena_round(layer->weights[g].bytes);
     }

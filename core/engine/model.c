@@ -1,6 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/base/arena.h"
 #include "core/engine/internal.h"
@@ -36,15 +35,14 @@ static enum infomask_status read_input(struct engine_model *model, struct infoma
     bool nhwc = model->first == 1;
     int64_t c, h = 1, w = 1;
 
-    if (input->rank != 4 && input->rank != 2)
-        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the network's input has %d dimensions; 4 or 2 are wanted",
-                         input->rank);
-    c = d[nhwc ? 3 : 1];
+    c = input->rank < 2 ? d[0] : d[nhwc ? 3 : 1];
+    for (int i = 2; input->rank != 4 && i < input->rank; i++) /* no picture: so many numbers */
+        c = c < 1 || d[i] < 1 || c > INT32_MAX / d[i] ? -1 : c * d[i];
     if (input->rank == 4) {
         h = d[nhwc ? 1 : 2];
         w = d[nhwc ? 2 : 3];
     }
-    if (c < 1 || c > 65536 || h > 65536 || w > 65536)
+    if (c < 1 || (c > 65536 && input->rank == 4) || h > 65536 || w > 65536)
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the network's input has no fixed number of channels");
     model->info.channels = (int)c;
     model->info.height = h < 1 ? 0 : (int)h;
@@ -54,7 +52,7 @@ static enum infomask_status read_input(struct engine_model *model, struct infoma
 
 static size_t output_elements(const struct engine_model *model, const struct shape *shapes)
 {
-    return shape_elements(&shapes[model->output]);
+    return shape_elements(&shapes[model->output]) / (size_t)model_batch(model);
 }
 
 /* The size that the file fixes; where it leaves it open, 224 or else the first that fits.  Fills shapes for it. */
@@ -67,7 +65,7 @@ static enum infomask_status find_base(struct engine_model *model, struct shape *
         model->base_h = model->info.height > 0 ? model->info.height : side;
         model->base_w = model->info.width > 0 ? model->info.width : side;
         status = shapes_infer(model, model->base_h, model->base_w, shapes, err);
-        if (status == INFOMASK_OK || (model->info.height > 0 && model->info.width > 0))
+        if (status == INFOMASK_OK || (model->info.height > 0 && model->info.width > 0) || model->graph->concrete)
             break;
     }
     if (status == INFOMASK_ARGUMENT)
@@ -112,7 +110,9 @@ static enum infomask_status examine(struct engine_model *model, struct infomask_
 
     find_input(model);
     model->output = model->graph->outputs[0];
-    status = read_input(model, err);
+    status = layouts_find(model, err);
+    if (status == INFOMASK_OK)
+        status = read_input(model, err);
     if (status == INFOMASK_OK)
         status = head_find(model, err);
     if (status != INFOMASK_OK)
@@ -142,9 +142,7 @@ static void release_constants(struct graph *graph)
         tensor->data = NULL;
         tensor->owned = false;
     }
-    if (graph->mapping != NULL)
-        (void)munmap(graph->mapping, graph->mapping_size);
-    graph->mapping = NULL;
+    graph_unmap(graph);
 }
 
 #define MOST_AHEAD ((size_t)512 << 10) /* half of a second-level cache */
@@ -189,14 +187,26 @@ static enum infomask_status make_layers(struct engine_model *model, struct infom
     const struct graph *graph = model->graph;
     enum infomask_status status = head_copy(model, err);
 
+    int *last = calloc((size_t)graph->tensor_count + 1, sizeof *last); /* node that reads a tensor last */
+
     model->layers = calloc((size_t)graph->node_count + 1, sizeof *model->layers);
-    if (model->layers == NULL)
+    if (model->layers == NULL || last == NULL) {
+        free(last);
         return error_set(err, INFOMASK_MEMORY, "no memory for the network");
+    }
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            if (graph->nodes[i].inputs[j] >= 0)
+                last[graph->nodes[i].inputs[j]] = i;
     for (int i = 0; i < graph->node_count && status == INFOMASK_OK; i++) {
         model->layer_count = i + 1;
         status = layer_init(&model->layers[i], model, &graph->nodes[i], err);
         model->info.weight_bytes += model->layers[i].bytes;
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            if (graph->nodes[i].inputs[j] >= 0 && last[graph->nodes[i].inputs[j]] == i)
+                graph_drop_constant(model->graph, graph->nodes[i].inputs[j]);
     }
+    free(last);
     if (status == INFOMASK_OK)
         join_weights(model);
     return status;

@@ -8,6 +8,25 @@
 
 static bool is_vector(const struct shape *s) { return s->rank < 2 || shape_elements(s) == (size_t)s->d[1]; }
 
+/* Do the dimensions of a transposed tensor lie in memory as those of its input?  Those of one index lie anywhere. */
+static bool keeps_order(const struct graph_node *node, const struct shape *x, const struct shape *y)
+{
+    int from[GRAPH_MAX_RANK], to[GRAPH_MAX_RANK], i = 0, j = 0;
+
+    shape_order(x, from);
+    shape_order(y, to);
+    for (;; i++, j++) {
+        while (i < x->rank && x->d[from[i]] == 1)
+            i++;
+        while (j < y->rank && y->d[to[j]] == 1)
+            j++;
+        if (i == x->rank || j == y->rank)
+            return i == x->rank && j == y->rank;
+        if (node->permutation[to[j]] != from[i])
+            return false;
+    }
+}
+
 /* Does the node leave the memory of its input as it is? */
 static bool is_view(const struct graph_node *node, const struct plan *plan)
 {
@@ -15,7 +34,9 @@ static bool is_view(const struct graph_node *node, const struct plan *plan)
 
     switch (node->op) {
     case GRAPH_IDENTITY:
-        return true;
+        return shape_is_map(x) == shape_is_map(y) || is_vector(x);
+    case GRAPH_TRANSPOSE:
+        return keeps_order(node, x, y);
     case GRAPH_DROPOUT:
     case GRAPH_NOISE:
         return !plan->noisy;

@@ -4,21 +4,28 @@
 #include "core/base/arena.h"
 #include "core/engine/internal.h"
 
+/* Of one picture of an item that is several; what is staged for a step is for one. */
+static size_t image_bytes(const struct value *v)
+{
+    return v->shape.rank == 0 ? 0 : v->elements / (size_t)v->shape.d[0] * kernel_type_bytes(v->type);
+}
+
 void *task_value(const struct task *task, int tensor, int item)
 {
     const struct run *run = task->run;
     const struct value *v = &run->plan->values[tensor];
+    size_t image = task->image == 0 ? 0 : (size_t)task->image * image_bytes(v);
 
     switch (v->region) {
     case REGION_LOCAL:
-        return task->lane + v->offset;
+        return task->lane + v->offset + image;
     case REGION_OUTER:
-        return run->outer_shared + run->outer->values[tensor].offset;
+        return run->outer_shared + run->outer->values[tensor].offset + image;
     case REGION_SHARED:
     case REGION_LINES: /* task_line */
         break;
     }
-    return run->shared + v->offset + (size_t)item * v->stride;
+    return run->shared + v->offset + (size_t)item * v->stride + image;
 }
 
 void *task_line(const struct task *task, int tensor, int line)
@@ -36,7 +43,7 @@ unsigned char *task_scratch(const struct task *task, int worker)
     return task->run->scratch + (size_t)worker * task->run->plan->scratch_bytes + task->step->scratch_at;
 }
 
-void step_run(const struct task *task)
+static void step_run_one(const struct task *task)
 {
     const struct graph_node *node = &task->run->model->graph->nodes[task->step->node];
 
@@ -66,6 +73,25 @@ void step_run(const struct task *task)
     }
 }
 
+/* Kernels that take one picture of a map. */
+static bool runs_by_image(const struct graph_node *node)
+{
+    return node->op == GRAPH_CONV || node->op == GRAPH_MAX_POOL || node->op == GRAPH_AVERAGE_POOL ||
+           node->op == GRAPH_GLOBAL_AVERAGE;
+}
+
+void step_run(const struct task *task)
+{
+    const struct graph_node *node = &task->run->model->graph->nodes[task->step->node];
+    struct task one = *task;
+
+    if (!runs_by_image(node)) {
+        step_run_one(task);
+        return;
+    }
+    for (; one.image < (int)task->run->plan->values[task->step->x].shape.d[0]; one.image++)
+        step_run_one(&one);
+}
 /* Tests only: what nobody may read any more turns into NaN. */
 static void poison_dead(const struct task *task, int first, int last)
 {

@@ -36,15 +36,6 @@ static void walk_next(struct walk *walk)
     }
 }
 
-/* The dimensions of a shape in the order in which they lie in memory, outermost first. */
-static void storage_order(const struct shape *s, int order[GRAPH_MAX_RANK])
-{
-    static const int map[4] = {0, 2, 3, 1};
-
-    for (int i = 0; i < s->rank; i++)
-        order[i] = shape_is_map(s) ? map[i] : i;
-}
-
 /* y in the order of the file's elements of x. */
 static void reshape(const struct task *task)
 {
@@ -92,7 +83,7 @@ static void axis_blocks(const struct shape *s, int axis, size_t *inner, size_t *
     bool inside = false;
 
     *inner = *outer = 1;
-    storage_order(s, order);
+    shape_order(s, order);
     for (int i = 0; i < s->rank; i++) {
         if (order[i] == axis)
             inside = true;
@@ -113,7 +104,8 @@ static void concat(const struct task *task)
     axis_blocks(ys, node->axis, &inner, &outer);
     row = inner * (size_t)ys->d[node->axis];
     for (int i = 0; i < node->input_count; i++) {
-        const float *x = task_value(task, node->inputs[i], task->item);
+        const float *constant = layer_of(task)->operands[i];
+        const float *x = constant != NULL ? constant : task_value(task, node->inputs[i], task->item);
         size_t width = inner * (size_t)shape_of(task, node->inputs[i])->d[node->axis];
         for (size_t j = 0; j < outer; j++)
             memcpy(y + j * row + at, x + j * width, width * sizeof *y);
@@ -156,18 +148,20 @@ static void softmax(const struct task *task)
 /* y (op) x where y's dims are x's or 1, by strides. */
 static void combine_strided(const struct task *task, const float *a, const float *b, float *y, bool product)
 {
-    const struct shape *as = shape_of(task, task->step->x), *bs = shape_of(task, task->step->z);
+    const struct shape *as = shape_of(task, task->step->x);
+    struct shape bs = *shape_of(task, task->step->z);
     size_t a_strides[GRAPH_MAX_RANK] = {0}, b_strides[GRAPH_MAX_RANK] = {0}, count = shape_elements(as);
     int order[GRAPH_MAX_RANK] = {0};
     struct walk walk = {.rank = as->rank};
 
-    storage_order(as, order);
+    bs.plain = as->plain; /* constants are there in the order of who reads them */
+    shape_order(as, order);
     shape_strides(as, a_strides);
-    shape_strides(bs, b_strides);
+    shape_strides(&bs, b_strides);
     for (int i = 0; i < as->rank; i++) {
         walk.size[i] = (size_t)as->d[order[i]];
         walk.a_step[i] = a_strides[order[i]];
-        walk.b_step[i] = bs->d[order[i]] == 1 ? 0 : b_strides[order[i]];
+        walk.b_step[i] = bs.d[order[i]] == 1 ? 0 : b_strides[order[i]];
     }
     for (size_t i = 0; i < count; i++, walk_next(&walk))
         y[walk.a] = product ? a[walk.a] * b[walk.b] : a[walk.a] + b[walk.b];
@@ -182,6 +176,20 @@ static bool per_channel(const struct shape *a, const struct shape *b)
     for (int i = 0; i < b->rank; i++)
         rest *= i == 1 ? 1 : b->d[i];
     return a->rank > 1 && rest == 1 && b->d[1] == a->d[1] && (shape_is_map(a) || a->rank == 2);
+}
+
+/* Is it one value for each place of the last dimensions of a row-major tensor?  How many. */
+static size_t per_row(const struct shape *a, const struct shape *b)
+{
+    size_t n = 1;
+    int i = a->rank - 1;
+
+    for (; !shape_is_map(a) && i >= 0 && b->d[i] == a->d[i]; i--)
+        n *= (size_t)b->d[i];
+    for (; i >= 0; i--)
+        if (b->d[i] != 1)
+            return 0;
+    return shape_is_map(a) || n > INT32_MAX ? 0 : n;
 }
 
 /* Rows [y0, y1) of the output, `row` elements each. */
@@ -206,6 +214,10 @@ static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
         kernels->add(a + at, b + at, y + at, n, &layer->epilogue);
     } else if (per_channel(as, bs)) {
         kernels->scale_shift(a + at, product ? b : NULL, product ? NULL : b, y + at, n / (size_t)s->c, s->c,
+                             &layer->epilogue);
+    } else if (as->rank != 2 && per_row(as, bs) > 1) {
+        size_t width = per_row(as, bs);
+        kernels->scale_shift(a + at, product ? b : NULL, product ? NULL : b, y + at, n / width, (int)width,
                              &layer->epilogue);
     } else if (y0 == 0) {
         combine_strided(task, a, b, y, product);
@@ -299,7 +311,12 @@ static void chunk_body(void *context, int chunk, int worker)
     case GRAPH_SOFTMAX:
         softmax(task);
         break;
+    case GRAPH_IDENTITY: /* from one order of the dimensions to the other */
+        reshape(task);
+        break;
     default: /* the others are views or have ways of their own */
+        if (graph_is_general(node_of(task)->op))
+            run_general(task, first, last);
         break;
     }
 }

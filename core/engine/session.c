@@ -50,7 +50,8 @@ static enum infomask_status too_large(const struct engine_session *session, cons
     int side = plan->h > plan->w ? plan->h : plan->w;
 
     /* memory grows with the area: the largest multiple of the stride that surely fits */
-    while (side > 1 && engine_arena_bytes(session->model, plan->n, side, side, plan->taps) > limit)
+    while (side > 1 &&
+           engine_arena_bytes(session->model, plan->n * model_batch(session->model), side, side, plan->taps) > limit)
         side = side > 16 ? side - side / 16 : side - 1;
     return error_set(err, INFOMASK_LIMIT,
                      "a run of %d x %d x %d needs %zu MiB, more than the %zu MiB that a session may use; %d x %d fits",
@@ -100,6 +101,9 @@ static float *shared_value(const struct engine_session *session, int tensor)
     return (float *)(void *)(session->area.memory + v->offset);
 }
 
+/* Items of so many pictures: a concrete file's batch at a time. */
+static int items_of(const struct engine_model *model, int n) { return (n - 1) / model_batch(model) + 1; }
+
 enum infomask_status engine_prepare(struct engine_session *session, int n, int h, int w, bool taps, float **input,
                                     struct infomask_error *err)
 {
@@ -108,12 +112,13 @@ enum infomask_status engine_prepare(struct engine_session *session, int n, int h
     enum infomask_status status;
 
     session->ran = false;
+    session->pictures = n;
     if (n < 1 || n > 4096 || h < 1 || w < 1)
         return error_set(err, INFOMASK_ARGUMENT, "a run takes 1 to 4096 pictures of at least 1 x 1");
     if (model->info.fixed_size && (h != model->base_h || w != model->base_w))
         return error_set(err, INFOMASK_ARGUMENT, "this network takes pictures of %d x %d only, not %d x %d",
                          model->base_w, model->base_h, w, h);
-    status = plan_get(model, n, h, w, taps, false, &plan, err);
+    status = plan_get(model, items_of(model, n), h, w, taps, false, &plan, err);
     if (status != INFOMASK_OK)
         return status;
     status = area_prepare(&session->area, session, plan, session->noisy.bytes, err);
@@ -126,6 +131,11 @@ enum infomask_status engine_prepare(struct engine_session *session, int n, int h
         return status;
     }
     *input = shared_value(session, model->input);
+    if (n % model_batch(model) != 0) { /* what fills up the last item */
+        size_t image = plan->values[model->input].elements / (size_t)model_batch(model);
+        memset(*input + (size_t)n * image, 0,
+               ((size_t)plan->n * (size_t)model_batch(model) - (size_t)n) * image * sizeof(float));
+    }
     return INFOMASK_OK;
 }
 
@@ -151,7 +161,7 @@ static struct engine_tap tap_of(const struct engine_session *session, int tensor
     const struct plan *plan = session->area.plan;
     const struct shape *s = &plan->values[tensor].shape;
 
-    return (struct engine_tap){.data = shared_value(session, tensor), .n = plan->n, .h = (int)s->d[2],
+    return (struct engine_tap){.data = shared_value(session, tensor), .n = session->pictures, .h = (int)s->d[2],
                                .w = (int)s->d[3], .c = (int)s->d[1]};
 }
 
@@ -185,7 +195,7 @@ size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w, bool 
     size_t bytes = 0;
 
     if (n < 1 || h < 1 || w < 1 || (model->info.fixed_size && (h != model->base_h || w != model->base_w)) ||
-        plan_get(model, n, h, w, taps, false, &plan, NULL) != INFOMASK_OK)
+        plan_get(model, items_of(model, n), h, w, taps, false, &plan, NULL) != INFOMASK_OK)
         return 0;
     if (!area_bytes(plan, 1, 1, &bytes))
         bytes = SIZE_MAX;

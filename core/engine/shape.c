@@ -1,5 +1,7 @@
 #include "core/engine/internal.h"
 
+#include <string.h>
+
 #include "core/base/checked.h"
 
 #define MAX_ELEMENTS INT32_MAX /* of one item of a tensor */
@@ -59,6 +61,7 @@ static enum infomask_status window_shape(const struct graph_node *node, const st
                                          struct shape *out, struct infomask_error *err)
 {
     out->rank = 4;
+    out->d[0] = x->d[0];
     out->d[1] = channels;
     for (int axis = 0; axis < 2; axis++)
         out->d[2 + axis] = graph_window_output(&node->window, axis, x->d[2 + axis], NULL, NULL);
@@ -85,7 +88,7 @@ static enum infomask_status reshape_shape(const struct graph *graph, const struc
     int open = -1;
 
     out->rank = target->rank;
-    for (int i = 1; i < target->rank; i++) {
+    for (int i = graph->concrete ? 0 : 1; i < target->rank; i++) {
         out->d[i] = target->dims[i];
         if (target->dims[i] < 1)
             open = i;
@@ -99,19 +102,42 @@ static enum infomask_status reshape_shape(const struct graph *graph, const struc
     return INFOMASK_OK;
 }
 
-static enum infomask_status concat_shape(const struct graph_node *node, const struct shape *shapes, struct shape *out,
-                                         struct infomask_error *err)
+static enum infomask_status concat_shape(const struct graph *graph, const struct graph_node *node,
+                                         const struct shape *shapes, struct shape *out, struct infomask_error *err)
 {
     for (int i = 1; i < node->input_count; i++) {
         const struct shape *s = &shapes[node->inputs[i]];
-        if (s->rank != out->rank || node->axis < 1 || node->axis >= s->rank)
+        if (s->rank != out->rank || node->axis < !graph->concrete || node->axis >= s->rank)
             return misfit(err, node, "joins tensors of different ranks");
-        for (int d = 1; d < s->rank; d++)
+        for (int d = !graph->concrete; d < s->rank; d++)
             if (d != node->axis && s->d[d] != out->d[d])
                 return misfit(err, node, "joins tensors of different sizes");
         out->d[node->axis] += s->d[node->axis];
     }
     return INFOMASK_OK;
+}
+
+static struct graph_array array_of(const struct shape *s)
+{
+    struct graph_array a = {.rank = s->rank};
+
+    memcpy(a.dims, s->d, sizeof a.dims);
+    return a;
+}
+
+static enum infomask_status general_shape(const struct graph *graph, const struct graph_node *node,
+                                          const struct shape *shapes, struct shape *out, struct infomask_error *err)
+{
+    struct graph_array inputs[4], y = {.rank = graph->tensors[node->output].rank};
+    enum infomask_status status;
+
+    memcpy(y.dims, graph->tensors[node->output].dims, sizeof y.dims);
+    for (int i = 0; i < node->input_count && i < 4; i++)
+        inputs[i] = node->inputs[i] < 0 ? (struct graph_array){.rank = -1} : array_of(&shapes[node->inputs[i]]);
+    status = graph_general_shape(node, inputs, &y, err);
+    out->rank = y.rank;
+    memcpy(out->d, y.dims, sizeof out->d);
+    return status == INFOMASK_UNSUPPORTED_MODEL ? INFOMASK_ARGUMENT : status;
 }
 
 enum infomask_status shape_of_node(const struct graph *graph, const struct graph_node *node, const struct shape *shapes,
@@ -135,9 +161,9 @@ enum infomask_status shape_of_node(const struct graph *graph, const struct graph
         status = window_shape(node, x, x->d[1], out, err);
         break;
     case GRAPH_LINEAR:
-        if (x->rank != 2 || x->d[1] != w->dims[1])
+        if (x->rank < 2 || x->d[x->rank - 1] != w->dims[1])
             return misfit(err, node, "wants another number of inputs");
-        out->d[1] = w->dims[0];
+        out->d[x->rank - 1] = w->dims[0];
         break;
     case GRAPH_ADD:
     case GRAPH_MUL:
@@ -158,7 +184,7 @@ enum infomask_status shape_of_node(const struct graph *graph, const struct graph
             out->d[i] = x->d[node->permutation[i]];
         break;
     case GRAPH_CONCAT:
-        status = concat_shape(node, shapes, out, err);
+        status = concat_shape(graph, node, shapes, out, err);
         break;
     case GRAPH_BATCH_NORM:
     case GRAPH_ACTIVATION:
@@ -166,9 +192,12 @@ enum infomask_status shape_of_node(const struct graph *graph, const struct graph
     case GRAPH_DROPOUT:
     case GRAPH_NOISE:
     case GRAPH_IDENTITY:
-    case GRAPH_OPS:
+        break;
+    default:
+        status = general_shape(graph, node, shapes, out, err);
         break;
     }
+    out->plain = graph->tensors[node->output].plain;
     if ((node->op == GRAPH_CONV || node->op == GRAPH_LINEAR) && graph_input(node, 3) >= 0 &&
         !shape_same(out, &shapes[node->inputs[3]]))
         return misfit(err, node, "adds a tensor of another size");
@@ -187,8 +216,13 @@ static void input_shapes(const struct engine_model *model, int h, int w, struct 
         s->d[2] = h;
         s->d[3] = w;
     }
+    if (model->graph->concrete) {
+        const struct graph_tensor *t = &model->graph->tensors[model->input];
+        for (int i = 0; i < s->rank; i++)
+            s->d[i] = i > 1 && s->rank == 4 ? s->d[i] : t->dims[i];
+    }
     if (model->input != model->graph->input)
-        shapes[model->graph->input] = (struct shape){.rank = 4, .d = {1, h, w, model->info.channels}};
+        shapes[model->graph->input] = (struct shape){.rank = 4, .d = {s->d[0], h, w, model->info.channels}};
 }
 
 enum infomask_status shapes_infer(const struct engine_model *model, int h, int w, struct shape *shapes,
@@ -198,7 +232,7 @@ enum infomask_status shapes_infer(const struct engine_model *model, int h, int w
     enum infomask_status status = INFOMASK_OK;
 
     for (int i = 0; i < graph->tensor_count; i++) {
-        shapes[i] = (struct shape){.rank = graph->tensors[i].rank};
+        shapes[i] = (struct shape){.rank = graph->tensors[i].rank, .plain = graph->tensors[i].plain};
         for (int d = 0; d < shapes[i].rank; d++)
             shapes[i].d[d] = graph->tensors[i].dims[d];
     }

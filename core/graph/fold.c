@@ -48,11 +48,31 @@ static void fold_pair(const struct graph_node *node, const struct graph_tensor *
     }
 }
 
+#define BLOCK_ELEMENTS ((size_t)1 << 20)
+
+/* A matrix, some rows at a time: of a large one in a mapped file only those are in memory. */
+static void fold_matrix(const struct graph_tensor *x, float *out)
+{
+    size_t rows = (size_t)x->dims[0], columns = (size_t)x->dims[1], each = BLOCK_ELEMENTS / columns + 1;
+    for (size_t first = 0; first < rows; first += each) {
+        size_t end = first + each < rows ? first + each : rows;
+        for (size_t c = 0; c < columns; c++)
+            for (size_t r = first; r < end; r++)
+                out[c * rows + r] = x->data[r * columns + c];
+        if (!x->owned)
+            graph_forget(x->data + first * columns, (end - first) * columns);
+    }
+}
+
 static void fold_transpose(const struct graph_node *node, const struct graph_tensor *x, const struct graph_tensor *y,
                            float *out)
 {
     struct walk walk = {.shape = y};
     size_t strides[GRAPH_MAX_RANK], n = graph_elements(x);
+    if (x->rank == 2 && node->permutation[0] == 1) {
+        fold_matrix(x, out);
+        return;
+    }
     row_strides(x, strides);
     for (int i = 0; i < y->rank; i++)
         walk.strides[i] = strides[node->permutation[i]];
@@ -81,14 +101,24 @@ static void fold_concat(const struct graph *graph, const struct graph_node *node
 static bool can_fold(enum graph_op op)
 {
     return op == GRAPH_ADD || op == GRAPH_MUL || op == GRAPH_ACTIVATION || op == GRAPH_RESHAPE ||
-           op == GRAPH_TRANSPOSE || op == GRAPH_CONCAT || op == GRAPH_IDENTITY;
+           op == GRAPH_TRANSPOSE || op == GRAPH_CONCAT || op == GRAPH_IDENTITY || graph_is_general(op);
+}
+
+static void fold_general(const struct graph *graph, const struct graph_node *node, float *out)
+{
+    struct graph_array inputs[GRAPH_GENERAL_INPUTS], y = graph_array_of(graph, node->output);
+    for (int i = 0; i < node->input_count; i++)
+        inputs[i] = graph_array_of(graph, node->inputs[i]);
+    graph_general_compute(node, inputs, &y, out);
 }
 
 static void fold_value(const struct graph *graph, const struct graph_node *node, float *out)
 {
     const struct graph_tensor *x = &graph->tensors[node->inputs[0]];
     size_t n = graph_elements(x);
-    if (node->op == GRAPH_ADD || node->op == GRAPH_MUL)
+    if (graph_is_general(node->op))
+        fold_general(graph, node, out);
+    else if (node->op == GRAPH_ADD || node->op == GRAPH_MUL)
         fold_pair(node, x, &graph->tensors[node->inputs[1]], out);
     else if (node->op == GRAPH_TRANSPOSE)
         fold_transpose(node, x, graph_output_tensor(graph, node), out);
@@ -112,7 +142,7 @@ enum infomask_status graph_fold_node(struct graph *graph, int index, bool *folde
     if (*folded)
         return INFOMASK_OK;
     for (int i = 0; i < node->input_count; i++)
-        if (!graph_is_constant(graph, node->inputs[i]))
+        if (!graph_is_constant(graph, node->inputs[i]) && node->inputs[i] != GRAPH_NONE)
             return INFOMASK_OK;
     if (!can_fold(node->op))
         return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, node, "it depends on constants only");
@@ -124,7 +154,7 @@ enum infomask_status graph_fold_node(struct graph *graph, int index, bool *folde
     y = graph_output_tensor(graph, node); /* the tensors may have moved */
     fold_value(graph, node, data);
     for (size_t i = 0; i < graph_elements(y); i++)
-        if (!isfinite(data[i]))
+        if (graph_is_general(node->op) ? isnan(data[i]) : !isfinite(data[i])) /* a mask may hold infinities */
             return graph_refuse(err, INFOMASK_BAD_MODEL, node, "its constants give values that are not finite");
     /* the node's own tensor becomes the constant; the new one gives its data away and is pruned later */
     y->data = data;

@@ -128,22 +128,22 @@ static void affine_at(const struct affine *affine, size_t channel, double *facto
     }
 }
 
-/* Is the node a factor or summand of dimension 1 alone? */
-static bool is_affine(const struct fusion *f, const struct graph_node *node, struct affine *affine)
+/* Is the node a factor or summand of dimension `axis` alone?  (BATCH_NORM's is 1.) */
+static bool is_affine(const struct fusion *f, const struct graph_node *node, int axis, struct affine *affine)
 {
     const struct graph_tensor *y;
     *affine = (struct affine){.f = f, .node = node};
     if (is_plain(node, GRAPH_BATCH_NORM))
-        return true;
+        return axis == 1;
     if (!is_plain(node, GRAPH_ADD) && !is_plain(node, GRAPH_MUL))
         return false;
     y = tensor_at(f, node->inputs[1]);
     if (!y->data || y->rank < 2)
         return false;
     for (int i = 0; i < y->rank; i++)
-        if (i != 1 && y->dims[i] != 1)
+        if (i != axis && y->dims[i] != 1)
             return false;
-    affine->single = y->dims[1] == 1;
+    affine->single = y->dims[axis] == 1;
     return true;
 }
 
@@ -206,13 +206,14 @@ static enum infomask_status shift_bias(struct fusion *f, struct graph_node *prod
 static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed)
 {
     struct affine affine;
-    int made_by = sole_source(f, node_at(f, *at), 0);
+    int made_by = sole_source(f, node_at(f, *at), 0), axis;
     struct graph_node *product;
     enum infomask_status status;
-    if (made_by == GRAPH_NONE || !is_affine(f, node_at(f, *at), &affine))
+    if (made_by == GRAPH_NONE)
         return INFOMASK_OK;
     product = node_at(f, made_by);
-    if (!is_product(product) || graph_input(product, 3) != GRAPH_NONE)
+    axis = product->op == GRAPH_LINEAR ? tensor_at(f, product->output)->rank - 1 : 1;
+    if (!is_product(product) || graph_input(product, 3) != GRAPH_NONE || !is_affine(f, node_at(f, *at), axis, &affine))
         return INFOMASK_OK;
     if (product->input_count < 3 && !set_input_count(product, 3))
         return no_memory(f);

@@ -35,6 +35,43 @@ static void free_node(struct graph_node *node)
 {
     free(node->name);
     free(node->inputs);
+    free(node->resize);
+    free(node->table);
+}
+
+#define FORGET_BYTES ((size_t)1 << 20) /* fewer are not worth a call */
+
+void graph_forget(const float *data, size_t elements)
+{
+    uintptr_t page = 4096, first = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t end = (uintptr_t)(data + elements) / page * page;
+    if (end > first && end - first >= FORGET_BYTES)
+        (void)madvise((void *)first, end - first, MADV_DONTNEED); /* with larger pages: refused, and nothing lost */
+}
+
+void graph_drop_constant(struct graph *graph, int tensor)
+{
+    struct graph_tensor *t = &graph->tensors[tensor];
+    if (t->owned)
+        aligned_free((void *)(uintptr_t)t->data);
+    else if (t->data)
+        graph_forget(t->data, graph_elements(t));
+    t->data = NULL;
+    t->owned = false;
+}
+
+void graph_unmap(struct graph *graph)
+{
+    if (graph->mapping)
+        (void)munmap(graph->mapping, graph->mapping_size);
+    graph->mapping = NULL;
+    for (int i = 0; i < graph->external_count; i++) {
+        (void)munmap(graph->external[i].data, graph->external[i].size);
+        free(graph->external[i].name);
+    }
+    free(graph->external);
+    graph->external = NULL;
+    graph->external_count = 0;
 }
 
 void graph_free(struct graph *graph)
@@ -48,8 +85,7 @@ void graph_free(struct graph *graph)
     free(graph->tensors);
     free(graph->nodes);
     free(graph->outputs);
-    if (graph->mapping)
-        munmap(graph->mapping, graph->mapping_size);
+    graph_unmap(graph);
     free(graph);
 }
 
@@ -159,6 +195,23 @@ const char *graph_op_name(enum graph_op op)
         [GRAPH_DROPOUT] = "Dropout",
         [GRAPH_NOISE] = "GaussianNoise",
         [GRAPH_IDENTITY] = "Identity",
+        [GRAPH_UNARY] = "Unary",
+        [GRAPH_BINARY] = "Binary",
+        [GRAPH_WHERE] = "Where",
+        [GRAPH_MATMUL] = "MatMul",
+        [GRAPH_REDUCE] = "Reduce",
+        [GRAPH_LAYER_NORM] = "LayerNormalization",
+        [GRAPH_SLICE] = "Slice",
+        [GRAPH_GATHER] = "Gather",
+        [GRAPH_TAKE] = "GatherElements",
+        [GRAPH_EXPAND] = "Expand",
+        [GRAPH_PAD] = "Pad",
+        [GRAPH_RESIZE] = "Resize",
+        [GRAPH_CUMULATE] = "CumSum",
+        [GRAPH_LRN] = "LRN",
+        [GRAPH_CONV_ND] = "Conv",
+        [GRAPH_POOL_ND] = "Pool",
+        [GRAPH_QUANTIZE] = "QuantizeLinear",
     };
     return (unsigned)op < GRAPH_OPS ? names[op] : "unknown";
 }

@@ -5,6 +5,8 @@
  * keeps activations as N, H, W, C and converts where a shape is not an image's.  Nodes stand in topological order and
  * have one output each.  All values are float32; int64 constants of a file (shapes, axes) become attributes.
  * The first dimension of every activation is the batch and is -1, also where the file fixes it: any batch can run.
+ * A file whose operators move or mix that dimension, or need a size that it leaves open, is read as `concrete` instead:
+ * every shape is known, of a batch of one where the file leaves it open, and no dimension means anything special.
  *
  * Ownership: the graph owns its tensors, nodes and names; constant data either belongs to the graph (`owned`) or is
  * a view into the mapped model file, which the graph keeps open.  Thread rule: built by one thread, then immutable.
@@ -18,12 +20,12 @@
 
 #include "core/base/status.h"
 
-#define GRAPH_MAX_RANK 6
+#define GRAPH_MAX_RANK 8
 #define GRAPH_NONE (-1)
 
 enum graph_op {
     GRAPH_CONV,           /* inputs x, W [M, C/groups, kh, kw], b [M] or none, residual or none (none if depthwise) */
-    GRAPH_LINEAR,         /* y = x W' + b: Gemm and MatMul with a constant; x [batch, K], W [N, K], b [N] or none,
+    GRAPH_LINEAR,         /* y = x W' + b: Gemm and MatMul with a constant; x [..., K], W [N, K], b [N] or none,
                            * residual or none */
     GRAPH_BATCH_NORM,     /* x, scale, bias, mean, variance (all [C]) */
     GRAPH_ACTIVATION,     /* x; attribute activation */
@@ -40,7 +42,72 @@ enum graph_op {
     GRAPH_DROPOUT,        /* x; identity unless noise is asked for; attribute ratio */
     GRAPH_NOISE,          /* x; Gaussian noise of attribute sigma, identity unless noise is asked for */
     GRAPH_IDENTITY,
+    /* General tensors: row-major, any rank, operands broadcast as in NumPy; attributes in `function`, `axis`, `axes`,
+     * `keep_dims`, `table`.  graph_general_shape and graph_general_compute (general/) say what each does. */
+    GRAPH_UNARY,      /* function of each element: enum graph_function, alpha and beta its constants */
+    GRAPH_BINARY,     /* function of x and y */
+    GRAPH_WHERE,      /* condition, x, y: x where the condition is not 0 */
+    GRAPH_MATMUL,     /* [..., M, K] times [..., K, N] */
+    GRAPH_REDUCE,     /* x; function over the dimensions in `axes` */
+    GRAPH_LAYER_NORM, /* x, scale or none, bias or none: over the dimensions from `axis` on; function GRAPH_RMS: no mean */
+    GRAPH_SLICE,      /* x; table: starts [rank], ends [rank], steps [rank], as ONNX counts them */
+    GRAPH_GATHER,     /* x; table: rank of the indices, their dims, the indices; along `axis` */
+    GRAPH_TAKE,       /* x; table: for each element of the output its element of x, -1 for 0 */
+    GRAPH_EXPAND,     /* x; table: dims to broadcast with */
+    GRAPH_PAD,        /* x; table: before [rank], after [rank]; function is the mode, alpha the constant */
+    GRAPH_RESIZE,     /* x; table: output dims [rank] or 0 where `scales` say; see struct graph_resize */
+    GRAPH_CUMULATE,   /* x; running sums along `axis`; function bit 0: exclusive, bit 1: from the end */
+    GRAPH_LRN,        /* x [N, C, ...]; axis is its size, alpha, beta, epsilon is its bias */
+    GRAPH_CONV_ND,    /* x [N, C, ...], W, b or none: any number of dimensions, any operand computed; table as window */
+    GRAPH_POOL_ND,    /* x [N, C, ...]; function GRAPH_MAXIMUM or GRAPH_MEAN; table as window */
+    GRAPH_QUANTIZE,   /* x to the grid of an integer type and back: alpha the scale, beta the zero point, low, high */
     GRAPH_OPS
+};
+
+/* Operators from GRAPH_UNARY on. */
+static inline bool graph_is_general(enum graph_op op) { return op >= GRAPH_UNARY && op < GRAPH_OPS; }
+
+enum graph_function {
+    /* UNARY */
+    GRAPH_ABS, GRAPH_NEGATE, GRAPH_SQRT, GRAPH_EXP, GRAPH_LOG, GRAPH_TANH, GRAPH_ERF, GRAPH_GELU, GRAPH_GELU_TANH,
+    GRAPH_RECIPROCAL, GRAPH_FLOOR, GRAPH_CEIL, GRAPH_ROUND, GRAPH_TRUNCATE, GRAPH_SIN, GRAPH_COS, GRAPH_TAN,
+    GRAPH_ASIN, GRAPH_ACOS, GRAPH_ATAN, GRAPH_SINH, GRAPH_COSH, GRAPH_SIGN, GRAPH_NOT, GRAPH_SOFTPLUS, GRAPH_SOFTSIGN,
+    GRAPH_ELU, GRAPH_SELU, GRAPH_CELU, GRAPH_MISH, GRAPH_THRESHOLDED_RELU, GRAPH_SWISH, GRAPH_IS_NAN,
+    /* BINARY */
+    GRAPH_PLUS, GRAPH_MINUS, GRAPH_TIMES, GRAPH_DIVIDE, GRAPH_POWER, GRAPH_LEAST, GRAPH_MOST, GRAPH_MODULO,
+    GRAPH_REMAINDER, GRAPH_PRELU, GRAPH_EQUAL, GRAPH_LESS, GRAPH_LESS_EQUAL, GRAPH_GREATER, GRAPH_GREATER_EQUAL,
+    GRAPH_AND, GRAPH_OR, GRAPH_XOR, GRAPH_DIVIDE_INTEGERS,
+    /* REDUCE, POOL_ND */
+    GRAPH_SUM, GRAPH_MEAN, GRAPH_MAXIMUM, GRAPH_MINIMUM, GRAPH_PRODUCT, GRAPH_L1, GRAPH_L2, GRAPH_SUM_SQUARE,
+    GRAPH_LOG_SUM, GRAPH_LOG_SUM_EXP,
+    /* LAYER_NORM */
+    GRAPH_CENTRED, GRAPH_RMS,
+    /* PAD */
+    GRAPH_PAD_CONSTANT, GRAPH_PAD_REFLECT, GRAPH_PAD_EDGE, GRAPH_PAD_WRAP,
+    /* SOFTMAX: its logarithm */
+    GRAPH_LOGARITHM
+};
+
+/* How RESIZE maps an output's index to a place in the input, and how it reads there (ONNX's words). */
+struct graph_resize {
+    enum { GRAPH_NEAREST, GRAPH_LINEAR_RESIZE, GRAPH_CUBIC } mode;
+    enum { GRAPH_HALF_PIXEL, GRAPH_ASYMMETRIC, GRAPH_ALIGN_CORNERS, GRAPH_PYTORCH_HALF_PIXEL, GRAPH_HALF_PIXEL_SYMMETRIC } place;
+    enum { GRAPH_ROUND_PREFER_FLOOR, GRAPH_ROUND_PREFER_CEIL, GRAPH_FLOOR_NEAREST, GRAPH_CEIL_NEAREST } nearest;
+    bool exclude_outside, antialias;
+    float cubic;                   /* its coefficient a */
+    float scales[GRAPH_MAX_RANK];  /* output / input */
+};
+
+struct graph_table {
+    size_t count;
+    int64_t v[];
+};
+
+/* An N-dimensional array, row-major; data NULL where only its shape is asked for, dims -1 where not known. */
+struct graph_array {
+    int rank;
+    int64_t dims[GRAPH_MAX_RANK];
+    const float *data;
 };
 
 enum graph_activation {
@@ -59,6 +126,7 @@ struct graph_tensor {
     int64_t dims[GRAPH_MAX_RANK]; /* -1: depends on the input's size or batch */
     const float *data;            /* row-major; NULL for an activation */
     bool owned;                   /* data is the graph's to free */
+    bool plain;                   /* the engine's: of four dimensions, and yet stored as the file orders them */
 };
 
 struct graph_window {
@@ -82,6 +150,17 @@ struct graph_node {
     float epsilon, ratio, sigma;      /* BATCH_NORM, DROPOUT, NOISE */
     int axis;                         /* CONCAT, SOFTMAX */
     int permutation[GRAPH_MAX_RANK];  /* TRANSPOSE */
+    enum graph_function function;     /* general operators; SOFTMAX: GRAPH_LOGARITHM for its logarithm */
+    unsigned axes;                    /* REDUCE: bits */
+    bool keep_dims;                   /* REDUCE */
+    struct graph_resize *resize;      /* RESIZE; owned */
+    struct graph_table *table;        /* owned */
+};
+
+struct graph_mapping {
+    char *name;
+    void *data;
+    size_t size;
 };
 
 struct graph {
@@ -93,6 +172,10 @@ struct graph {
     int *outputs, output_count;     /* the file's outputs, in its order */
     void *mapping;                  /* the mapped file that constants may point into, or NULL */
     size_t mapping_size;
+    struct graph_mapping *external; /* files beside it that hold weights, mapped as well */
+    int external_count;
+    bool concrete;                  /* all dims are known, see above */
+    int64_t batch;                  /* of the input, if concrete */
     size_t budget;                  /* elements that passes may still make by copying constants (a hostile file could
                                      * otherwise have one weight copied a thousand times) */
 };
@@ -116,20 +199,29 @@ static inline int graph_input(const struct graph_node *node, int i)
 {
     return i < node->input_count ? node->inputs[i] : GRAPH_NONE;
 }
+/* The pages of that part of a constant's data leave memory.  Those of a mapped file come back when they are read; those
+ * that the graph owns are not to be read again. */
+void graph_forget(const float *data, size_t elements);
+/* Nobody reads the constant any more: its data go. */
+void graph_drop_constant(struct graph *graph, int tensor);
+/* Closes the files that constants may point into. */
+void graph_unmap(struct graph *graph);
 int graph_find_tensor(const struct graph *graph, const char *name); /* GRAPH_NONE if there is none */
 /* The node that makes the tensor, GRAPH_NONE for an input or a constant. */
 int graph_producer(const struct graph *graph, int tensor);
 const char *graph_op_name(enum graph_op op);
 
-/* Reads an ONNX file (opset 7 to 22; IR 3 to 10) of the operators above and their plain relatives.  What it does not
- * know it refuses by name (INFOMASK_UNSUPPORTED_MODEL); a broken file is INFOMASK_BAD_MODEL.  Weights are checked to
- * be finite.  Files over 64 MB are mapped and their weights stay in place.  output: name of the tensor to take as the
- * only output, NULL for the file's first. */
+/* Reads an ONNX file (opset 7 to 23; IR 3 to 13) of the operators above and what they make up.  Those that it does not
+ * know it names, all of them with the number of their nodes (INFOMASK_UNSUPPORTED_MODEL); a broken file is
+ * INFOMASK_BAD_MODEL.  Weights are checked to be finite.  Files over 64 MB are mapped and their weights stay in place;
+ * weights in other files of the same folder are always.  output: name of the tensor to take as the only output, NULL
+ * for the file's first.  A concrete graph's height and width are 224 where the file leaves them open. */
 enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
 enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, struct graph **graph,
                                      struct infomask_error *err) __attribute__((warn_unused_result));
-/* Writes the graph as ONNX (opset 13) that other engines run with the same answers. */
+/* Writes the graph as ONNX (opset 13) that other engines run with the same answers.  Concrete graphs and general
+ * operators are refused. */
 enum infomask_status onnx_write(const struct graph *graph, const char *path, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
@@ -150,6 +242,16 @@ enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_e
 enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Drops nodes and tensors that no output needs, and renumbers. */
 enum infomask_status graph_prune(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* Output shape of a general operator from those of its inputs [node->input_count], left-out ones with rank -1; -1 stays
+ * -1 where it can.  A sentence that names the node where they do not fit. */
+enum infomask_status graph_general_shape(const struct graph_node *node, const struct graph_array *inputs,
+                                         struct graph_array *output, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* Its value into y, whose shape is `output`'s: everything is known by then.  float32, sums in double; allocates
+ * nothing. */
+void graph_general_compute(const struct graph_node *node, const struct graph_array *inputs,
+                           const struct graph_array *output, float *y);
 
 /* Output size of a window along one axis, standard formula floor((in + pads - dilation (k - 1) - 1) / stride) + 1,
  * with ceil_mode and auto_pad as in ONNX; the pads in force are stored in *before and *after (may be NULL).

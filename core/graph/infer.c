@@ -146,18 +146,17 @@ static enum infomask_status infer_conv(struct inference *in)
 static enum infomask_status infer_linear(struct inference *in)
 {
     const struct graph_tensor *w = input(in, 1);
-    int64_t dims[2];
-    if (in->x->rank != 2)
+    int last = in->x->rank - 1;
+    if (in->x->rank < 2)
         return UNSUPPORTED("its input has %d dimensions, where [N, K] is expected", in->x->rank);
     if (!w || !w->data || w->rank != 2)
         return BAD("the weights are not a constant matrix");
-    if (in->x->dims[1] != UNKNOWN && in->x->dims[1] != w->dims[1])
-        return BAD("%lld inputs do not fit weights of %lld", (long long)in->x->dims[1], (long long)w->dims[1]);
+    if (in->x->dims[last] != UNKNOWN && in->x->dims[last] != w->dims[1])
+        return BAD("%lld inputs do not fit weights of %lld", (long long)in->x->dims[last], (long long)w->dims[1]);
     if (input(in, 2) && !is_vector(input(in, 2), w->dims[0]))
         return BAD("the bias is not a constant of %lld elements", (long long)w->dims[0]);
-    dims[0] = in->x->dims[0];
-    dims[1] = w->dims[0];
-    set_shape(in, 2, dims);
+    set_shape(in, in->x->rank, in->x->dims);
+    in->y->dims[last] = w->dims[0];
     return residual_fits(in);
 }
 
@@ -171,15 +170,14 @@ static enum infomask_status infer_batch_norm(struct inference *in)
     return same_as_input(in);
 }
 
-/* y may be a constant that broadcasts, or (of a product) one factor per channel. */
-static bool operand_fits(const struct inference *in, const struct graph_tensor *y)
+bool graph_pair_fits(enum graph_op op, const struct graph_tensor *x, const struct graph_tensor *y)
 {
-    bool gate = in->node->op == GRAPH_MUL && !y->data && y->rank == 4 && y->dims[2] == 1 && y->dims[3] == 1;
-    if (y->rank != in->x->rank)
+    bool gate = op == GRAPH_MUL && !y->data && y->rank == 4 && y->dims[2] == 1 && y->dims[3] == 1;
+    if (y->rank != x->rank)
         return false;
     for (int i = 0; i < y->rank; i++) {
-        bool same = y->dims[i] == in->x->dims[i];
-        if (!same && !(y->data && (y->dims[i] == 1 || (i > 0 && in->x->dims[i] == UNKNOWN))) && !(gate && i > 1))
+        bool same = y->dims[i] == x->dims[i];
+        if (!same && !(y->data && (y->dims[i] == 1 || (i > 0 && x->dims[i] == UNKNOWN))) && !(gate && i > 1))
             return false;
     }
     return true;
@@ -190,7 +188,7 @@ static enum infomask_status infer_pair(struct inference *in)
     const struct graph_tensor *y = input(in, 1);
     if (!y)
         return BAD("it needs two inputs");
-    if (!operand_fits(in, y))
+    if (!graph_pair_fits(in->node->op, in->x, y))
         return UNSUPPORTED("its two inputs do not have shapes that can be combined here");
     return same_as_input(in);
 }
@@ -222,10 +220,10 @@ static enum infomask_status infer_global_average(struct inference *in)
 }
 
 /* Elements of one item, or of a constant as a whole; 0 if that is not known. */
-static int64_t item_elements(const struct graph_tensor *tensor)
+static int64_t item_elements(const struct inference *in, const struct graph_tensor *tensor)
 {
     int64_t count = 1;
-    for (int i = tensor->data ? 0 : 1; i < tensor->rank; i++)
+    for (int i = tensor->data || in->graph->concrete ? 0 : 1; i < tensor->rank; i++)
         if (tensor->dims[i] < 1 || __builtin_mul_overflow(count, tensor->dims[i], &count))
             return 0;
     return count;
@@ -234,8 +232,8 @@ static int64_t item_elements(const struct graph_tensor *tensor)
 /* What the node was built with stays; a lone -1 becomes a number where the input's elements are known. */
 static enum infomask_status infer_reshape(struct inference *in)
 {
-    int64_t known = 1, total = item_elements(in->x);
-    int first = in->x->data ? 0 : 1, unknown = -1;
+    int64_t known = 1, total = item_elements(in, in->x);
+    int first = in->x->data || in->graph->concrete ? 0 : 1, unknown = -1;
     if (first == 1 && (in->y->rank < 1 || in->y->dims[0] != in->x->dims[0]))
         return UNSUPPORTED("it moves the batch dimension");
     for (int i = first; i < in->y->rank; i++) {
@@ -264,7 +262,7 @@ static enum infomask_status infer_transpose(struct inference *in)
         seen |= 1u << p[i];
         dims[i] = in->x->dims[p[i]];
     }
-    if (in->x->rank > 0 && p[0] != 0 && !in->x->data)
+    if (in->x->rank > 0 && p[0] != 0 && !in->x->data && !in->graph->concrete)
         return UNSUPPORTED("it moves the batch dimension");
     set_shape(in, in->x->rank, dims);
     return INFOMASK_OK;
@@ -287,14 +285,14 @@ static enum infomask_status infer_concat(struct inference *in)
         constants = constants && input(in, i) && input(in, i)->data;
     if (axis < 0 || axis >= in->x->rank)
         return BAD("axis %d is outside its input", axis);
-    if (axis == 0 && !constants)
+    if (axis == 0 && !constants && !in->graph->concrete)
         return UNSUPPORTED("it joins along the batch dimension");
     set_shape(in, in->x->rank, in->x->dims);
     for (int i = 1; i < in->node->input_count; i++) {
         const struct graph_tensor *x = input(in, i);
         if (!x || x->rank != in->y->rank)
             return BAD("its inputs differ in their number of dimensions");
-        if (x->data && !constants)
+        if (x->data && !constants && !in->graph->concrete)
             return UNSUPPORTED("joining a constant is not supported");
         for (int d = 0; d < x->rank; d++) {
             if (d == axis ? !join_dims(&in->y->dims[d], x->dims[d])
@@ -309,13 +307,41 @@ static enum infomask_status infer_concat(struct inference *in)
 
 static enum infomask_status infer_softmax(struct inference *in)
 {
-    if (in->node->axis < 1 || in->node->axis >= in->x->rank)
+    if (in->node->axis < (in->graph->concrete ? 0 : 1) || in->node->axis >= in->x->rank)
         return in->node->axis == 0 ? UNSUPPORTED("it runs along the batch dimension") : BAD("its axis is wrong");
     return same_as_input(in);
 }
 
+struct graph_array graph_array_of(const struct graph *graph, int tensor)
+{
+    struct graph_array a = {.rank = -1};
+    if (tensor == GRAPH_NONE)
+        return a;
+    a.rank = graph->tensors[tensor].rank;
+    for (int i = 0; i < a.rank; i++)
+        a.dims[i] = graph->tensors[tensor].dims[i];
+    a.data = graph->tensors[tensor].data;
+    return a;
+}
+
+static enum infomask_status infer_general(struct inference *in)
+{
+    struct graph_array inputs[GRAPH_GENERAL_INPUTS], y = graph_array_of(in->graph, in->node->output);
+    enum infomask_status status;
+    if (in->node->input_count > GRAPH_GENERAL_INPUTS)
+        return BAD("it has %d inputs", in->node->input_count);
+    for (int i = 0; i < in->node->input_count; i++)
+        inputs[i] = graph_array_of(in->graph, in->node->inputs[i]);
+    status = graph_general_shape(in->node, inputs, &y, in->err);
+    if (!status)
+        set_shape(in, y.rank, y.dims);
+    return status;
+}
+
 static enum infomask_status infer_any(struct inference *in)
 {
+    if (graph_is_general(in->node->op))
+        return infer_general(in);
     switch (in->node->op) {
     case GRAPH_CONV:
         return infer_conv(in);
@@ -344,7 +370,7 @@ static enum infomask_status infer_any(struct inference *in)
     case GRAPH_NOISE:
     case GRAPH_IDENTITY:
         return same_as_input(in);
-    case GRAPH_OPS:
+    default:
         break;
     }
     return error_set(in->err, INFOMASK_INTERNAL, "a node of the graph has no operator");

@@ -38,6 +38,14 @@ bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b
 enum infomask_status graph_new_constant(struct graph *graph, int rank, const int64_t *dims, int *tensor, float **data,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 
+#define GRAPH_GENERAL_INPUTS 3 /* at most, of a general operator */
+
+/* A tensor as an array; rank -1 for GRAPH_NONE. */
+struct graph_array graph_array_of(const struct graph *graph, int tensor);
+
+/* Can ADD or MUL combine x with y?  y may be a constant that broadcasts, or (of a product) one factor per channel. */
+bool graph_pair_fits(enum graph_op op, const struct graph_tensor *x, const struct graph_tensor *y);
+
 /* One node's output shape from its inputs'; and its value, if it depends on constants only (*folded then true). */
 enum infomask_status graph_infer_node(struct graph *graph, int node, struct infomask_error *err)
     __attribute__((warn_unused_result));

@@ -14,13 +14,22 @@
 
 enum onnx_type { /* TensorProto.DataType */
     ONNX_FLOAT = 1,
+    ONNX_UINT8 = 2,
+    ONNX_INT8 = 3,
+    ONNX_UINT16 = 4,
+    ONNX_INT16 = 5,
     ONNX_INT32 = 6,
     ONNX_INT64 = 7,
     ONNX_BOOL = 9,
     ONNX_FLOAT16 = 10,
     ONNX_DOUBLE = 11,
+    ONNX_UINT32 = 12,
+    ONNX_UINT64 = 13,
     ONNX_BFLOAT16 = 16
 };
+
+/* What the numbers of a value are: a graph's constants are float32 all the same. */
+enum onnx_numbers { ONNX_FLOATS, ONNX_INTEGERS, ONNX_TRUTHS };
 
 #define ONNX_MAX_INTS 64
 
@@ -45,6 +54,8 @@ struct onnx_value {
     int64_t pads[4];                /* top, left, bottom, right */
     struct onnx_ints *ints;         /* INTS; owned */
     float sigma;                    /* RANDOM */
+    enum onnx_numbers numbers;      /* TENSOR */
+    int32_t type;                   /* TENSOR: the file's type of an integer constant */
 };
 
 struct onnx_import {
@@ -54,6 +65,7 @@ struct onnx_import {
     bool in_place; /* weights may stay where the file is mapped */
     int opset;
     int64_t batch; /* that the file fixes, or -1 */
+    int folder;    /* descriptor of the file's folder, -1: no other file may be read */
     void *values;  /* search tree of struct onnx_value by name */
     struct infomask_error *err;
 
@@ -64,8 +76,9 @@ struct onnx_import {
 
 /* Failures that name the node being imported. */
 enum infomask_status onnx_unsupported(struct onnx_import *im, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-enum infomask_status onnx_broken(struct onnx_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3))) __attribute__((warn_unused_result));
+enum infomask_status onnx_broken(struct onnx_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)))
+    __attribute__((warn_unused_result));
 enum infomask_status onnx_no_memory(struct onnx_import *im) __attribute__((warn_unused_result));
 
 /* ---- onnx_values.c ------------------------------------------------------------------------------------------------- */
@@ -75,6 +88,10 @@ struct onnx_value *onnx_define(struct onnx_import *im, const char *name, bool *t
 struct onnx_value *onnx_lookup(const struct onnx_import *im, const char *name);
 void onnx_forget(struct onnx_import *im);
 
+/* onnx_external.c: the bytes of a tensor that lie in another file of the folder. */
+enum infomask_status onnx_external_data(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_view *view)
+    __attribute__((warn_unused_result));
+
 /* Reads a tensor of the file into a value: floats become a constant of the graph, integers stay with the value. */
 enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_value *value)
     __attribute__((warn_unused_result));
@@ -82,6 +99,10 @@ enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorP
 /* The node's i-th input as an activation or constant, as a float constant, as one float, as integers. */
 bool onnx_has(const struct onnx_import *im, int i);
 enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
+/* The same, integers as a constant of the graph and zeros around it as a node. */
+enum infomask_status onnx_any_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
+/* What the numbers of the i-th input are. */
+enum onnx_numbers onnx_numbers_of(const struct onnx_import *im, int i);
 enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor)
     __attribute__((warn_unused_result));
 enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *value) __attribute__((warn_unused_result));
@@ -99,6 +120,9 @@ void onnx_attribute_text(const struct onnx_import *im, const char *name, char *o
 
 /* What the node's first output stands for. */
 enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor) __attribute__((warn_unused_result));
+/* The same for output i; a left-out one is nobody's. */
+enum infomask_status onnx_output_is(struct onnx_import *im, int i, int tensor, enum onnx_numbers numbers)
+    __attribute__((warn_unused_result));
 enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const int64_t pads[4])
     __attribute__((warn_unused_result));
 enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigma) __attribute__((warn_unused_result));
@@ -109,10 +133,6 @@ enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints
 enum infomask_status onnx_reshape_constant(struct onnx_import *im, int tensor, int rank, const int64_t *dims,
                                            int *reshaped) __attribute__((warn_unused_result));
 
-/* Gives a node all inputs of the file's node. */
-enum infomask_status onnx_set_inputs(struct onnx_import *im, struct graph_node *node)
-    __attribute__((warn_unused_result));
-
 /* Adds a node with a new output tensor (NULL without memory); set its attributes, then finish it: infers, folds, and (is_output) gives its
  * result to the first output's name.  The pointer is valid until the next node. */
 struct graph_node *onnx_begin(struct onnx_import *im, enum graph_op op, const int *inputs, int count);
@@ -121,7 +141,7 @@ enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node
 
 /* ---- onnx_ops.c, onnx_layers.c, onnx_shapes.c ---------------------------------------------------------------------- */
 
-typedef enum infomask_status onnx_importer(struct onnx_import *im);
+typedef enum infomask_status onnx_importer(struct onnx_import *im) __attribute__((warn_unused_result));
 
 struct onnx_operator {
     const char *name;
@@ -141,6 +161,42 @@ enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, in
 onnx_importer onnx_import_flatten, onnx_import_reshape, onnx_import_squeeze, onnx_import_unsqueeze,
     onnx_import_transpose, onnx_import_shape, onnx_import_gather, onnx_import_slice, onnx_import_cast,
     onnx_import_concat;
+/* ---- onnx_general.c, onnx_elements.c, onnx_moves.c: operators on general tensors --------------------------------------- */
+
+onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_import_where, onnx_import_reduce,
+    onnx_import_layer_norm, onnx_import_instance_norm, onnx_import_group_norm, onnx_import_lp_norm, onnx_import_cumsum,
+    onnx_import_lrn, onnx_import_log_softmax, onnx_import_einsum, onnx_import_general_slice, onnx_import_general_gather,
+    onnx_import_gather_elements, onnx_import_gather_nd, onnx_import_scatter_nd, onnx_import_scatter_elements,
+    onnx_import_expand, onnx_import_tile, onnx_import_general_pad, onnx_import_resize, onnx_import_split,
+    onnx_import_constant_of_shape, onnx_import_range, onnx_import_size, onnx_import_non_zero, onnx_import_trilu,
+    onnx_import_depth_to_space, onnx_import_space_to_depth, onnx_import_quantize, onnx_import_dequantize,
+    onnx_import_global_max, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
+    onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_arg;
+/* A general node of these inputs; its table has room for `count` numbers (0: none).  NULL without memory. */
+struct graph_node *onnx_general(struct onnx_import *im, enum graph_op op, const int *inputs, int count, size_t table);
+/* Finishes it as a step on the way (its tensor into *out), or as the node's output of such numbers. */
+enum infomask_status onnx_step(struct onnx_import *im, struct graph_node *node, int *out)
+    __attribute__((warn_unused_result));
+enum infomask_status onnx_result(struct onnx_import *im, struct graph_node *node, enum onnx_numbers numbers)
+    __attribute__((warn_unused_result));
+/* Steps that many operators are made of. */
+enum infomask_status onnx_step_binary(struct onnx_import *im, enum graph_function function, int a, int b, int *out)
+    __attribute__((warn_unused_result));
+enum infomask_status onnx_step_unary(struct onnx_import *im, enum graph_function function, int x, int *out)
+    __attribute__((warn_unused_result));
+enum infomask_status onnx_step_reduce(struct onnx_import *im, enum graph_function function, int x, unsigned axes,
+                                      bool keep, int *out) __attribute__((warn_unused_result));
+enum infomask_status onnx_step_reshape(struct onnx_import *im, int x, int rank, const int64_t *dims, int *out)
+    __attribute__((warn_unused_result));
+enum infomask_status onnx_step_transpose(struct onnx_import *im, int x, const int *permutation, int *out)
+    __attribute__((warn_unused_result));
+enum infomask_status onnx_new_scalar(struct onnx_import *im, float value, int *out) __attribute__((warn_unused_result));
+/* An attribute or input of integers, as many as there are in v [ONNX_MAX_INTS]; *count -1 without one. */
+enum infomask_status onnx_list(struct onnx_import *im, int input, const char *attribute, int64_t *v, int *count)
+    __attribute__((warn_unused_result));
+/* A negative axis counts from the end; false if it is outside. */
+bool onnx_axis(int64_t *axis, int rank);
+
 /* Add, Sub, Mul, Div of integers: true if both inputs are such, and *status is set. */
 bool onnx_import_int_pair(struct onnx_import *im, char op, enum infomask_status *status);
 

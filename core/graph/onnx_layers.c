@@ -68,13 +68,26 @@ static enum infomask_status window_input(struct onnx_import *im, int *x, int64_t
     return INFOMASK_OK;
 }
 
+static bool is_constant(const struct onnx_import *im, int i)
+{
+    return onnx_has(im, i) && im->inputs[i]->kind == ONNX_TENSOR && graph_is_constant(im->graph, im->inputs[i]->tensor);
+}
+
+static int rank_of(const struct onnx_import *im, int i)
+{
+    return onnx_has(im, i) && im->inputs[i]->kind == ONNX_TENSOR ? tensor_at(im, im->inputs[i]->tensor)->rank : -1;
+}
+
 enum infomask_status onnx_import_conv(struct onnx_import *im)
 {
     int inputs[3] = {GRAPH_NONE, GRAPH_NONE, GRAPH_NONE};
     int64_t zeros[4], groups = onnx_attribute_int(im, "group", 1);
     struct graph_window window;
     struct graph_node *node;
-    enum infomask_status status = window_input(im, &inputs[0], zeros);
+    enum infomask_status status;
+    if (rank_of(im, 0) != 4 || is_constant(im, 0) || !is_constant(im, 1) || (onnx_has(im, 2) && !is_constant(im, 2)))
+        return onnx_import_general_conv(im);
+    status = window_input(im, &inputs[0], zeros);
     if (!status)
         status = onnx_constant_input(im, 1, &inputs[1]);
     if (!status && onnx_has(im, 2))
@@ -117,9 +130,39 @@ static bool never_negative(const struct onnx_import *im, int tensor)
             node->activation == GRAPH_HARD_SIGMOID);
 }
 
-static bool has_pads(const struct graph_window *w)
+static bool has_own_pads(const struct onnx_import *im)
 {
-    return w->auto_pad || w->pad_top || w->pad_left || w->pad_bottom || w->pad_right;
+    const Onnx__AttributeProto *a = onnx_attribute(im, "pads");
+    char text[16];
+    onnx_attribute_text(im, "auto_pad", text, sizeof text);
+    for (size_t i = 0; a && i < a->n_ints; i++)
+        if (a->ints[i])
+            return true;
+    return strncmp(text, "SAME", 4) == 0;
+}
+
+static bool is_dilated(const struct onnx_import *im)
+{
+    const Onnx__AttributeProto *a = onnx_attribute(im, "dilations");
+    for (size_t i = 0; a && i < a->n_ints; i++)
+        if (a->ints[i] != 1)
+            return true;
+    return false;
+}
+
+static bool has_second_output(const struct onnx_import *im)
+{
+    return im->node->n_output > 1 && *im->node->output[1];
+}
+
+/* Pads as wide as the window: the engine's kernels want something of the input in each. */
+static bool pads_wide(const struct onnx_import *im)
+{
+    const Onnx__AttributeProto *k = onnx_attribute(im, "kernel_shape"), *p = onnx_attribute(im, "pads");
+    for (size_t i = 0; k && p && i < p->n_ints && k->n_ints * 2 == p->n_ints; i++)
+        if (p->ints[i] >= k->ints[i % k->n_ints])
+            return true;
+    return false;
 }
 
 static enum infomask_status import_pool(struct onnx_import *im, enum graph_op op)
@@ -128,27 +171,30 @@ static enum infomask_status import_pool(struct onnx_import *im, enum graph_op op
     int64_t zeros[4];
     int x;
     struct graph_node *node;
-    struct graph_window own, all;
+    struct graph_window all;
     bool padded;
-    enum infomask_status status = window_input(im, &x, zeros);
+    enum infomask_status status;
+    if (rank_of(im, 0) != 4 || is_constant(im, 0) || is_dilated(im) || has_second_output(im) || pads_wide(im))
+        return onnx_import_general_pool(im);
+    status = window_input(im, &x, zeros);
+    padded = memcmp(zeros, no_zeros, sizeof zeros) != 0;
+    if (!status && padded && (onnx_attribute_int(im, "ceil_mode", 0) || has_own_pads(im) ||
+                              (op == GRAPH_MAX_POOL && !never_negative(im, x)))) {
+        status = onnx_any_input(im, 0, &x); /* the zeros as a node of their own */
+        memset(zeros, 0, sizeof zeros);
+    }
     if (status)
         return status;
     node = onnx_begin(im, op, &x, 1);
     if (!node)
         return onnx_no_memory(im);
-    own = all = node->window;
-    status = read_window(im, unknown, no_zeros, &own);
-    if (!status)
-        status = read_window(im, unknown, zeros, &all);
+    all = node->window;
+    status = read_window(im, unknown, zeros, &all);
     if (status)
         return status;
     padded = memcmp(zeros, no_zeros, sizeof zeros) != 0;
     all.ceil_mode = onnx_attribute_int(im, "ceil_mode", 0) != 0;
     all.count_include_pad = onnx_attribute_int(im, "count_include_pad", 0) != 0;
-    if (padded && op == GRAPH_MAX_POOL && !never_negative(im, x))
-        return onnx_unsupported(im, "zeros of a Pad before it count only where the input is never negative");
-    if (padded && op == GRAPH_AVERAGE_POOL && ((has_pads(&own) && !all.count_include_pad) || all.ceil_mode))
-        return onnx_unsupported(im, "a Pad before padding of its own is not supported");
     all.count_include_pad = op == GRAPH_AVERAGE_POOL && (all.count_include_pad || padded);
     node->window = all;
     return onnx_finish(im, node, true);
@@ -164,26 +210,22 @@ enum infomask_status onnx_import_average_pool(struct onnx_import *im)
     return import_pool(im, GRAPH_AVERAGE_POOL);
 }
 
+/* The mean of a map over its height and width is a pooling. */
 enum infomask_status onnx_import_reduce_mean(struct onnx_import *im)
 {
-    const struct onnx_ints *ints;
-    int64_t axes[2] = {0, 0};
+    int64_t axes[ONNX_MAX_INTS];
     struct graph_node *node;
-    int x;
-    enum infomask_status status = onnx_tensor_input(im, 0, &x);
-    if (!status && onnx_has(im, 1)) {
-        status = onnx_ints_input(im, 1, &ints);
-        for (int i = 0; !status && i < 2 && ints->count == 2; i++)
-            axes[i] = ints->item[i].kind == ONNX_INT_KNOWN ? ints->item[i].value : 0;
-    } else if (!status && !onnx_attribute_ints(im, "axes", axes, 2)) {
-        axes[0] = 0;
-    }
+    int x, count;
+    enum infomask_status status = onnx_list(im, 1, "axes", axes, &count);
     if (status)
         return status;
-    for (int i = 0; i < 2; i++)
-        axes[i] = axes[i] < 0 ? axes[i] + 4 : axes[i];
-    if (tensor_at(im, x)->rank != 4 || !((axes[0] == 2 && axes[1] == 3) || (axes[0] == 3 && axes[1] == 2)))
-        return onnx_unsupported(im, "only the mean of [N, C, H, W] over H and W is supported");
+    for (int i = 0; i < count; i++)
+        axes[i] += axes[i] < 0 ? 4 : 0;
+    if (rank_of(im, 0) != 4 || is_constant(im, 0) || count != 2 || axes[0] + axes[1] != 5 || axes[0] * axes[1] != 6)
+        return onnx_import_reduce(im);
+    status = onnx_tensor_input(im, 0, &x);
+    if (status)
+        return status;
     node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
     if (!node)
         return onnx_no_memory(im);
@@ -192,41 +234,36 @@ enum infomask_status onnx_import_reduce_mean(struct onnx_import *im)
     return onnx_finish(im, node, true);
 }
 
+/* Zeros around an image's height and width wait for the window that reads them; other pads are nodes. */
 enum infomask_status onnx_import_pad(struct onnx_import *im)
 {
-    const struct onnx_ints *ints = NULL, *axes = NULL;
-    const Onnx__AttributeProto *attribute = onnx_attribute(im, "pads");
-    int64_t zeros[4], pads[2 * 4] = {0};
-    size_t count, half;
+    int64_t zeros[4], pads[8] = {0}, v[ONNX_MAX_INTS], axes[ONNX_MAX_INTS];
+    int count, axes_count, half, x;
     char mode[16];
     float value = onnx_attribute_float(im, "value", 0);
-    int x;
-    enum infomask_status status = window_input(im, &x, zeros);
-    if (!status && onnx_has(im, 1))
-        status = onnx_ints_input(im, 1, &ints);
-    if (!status && onnx_has(im, 2))
+    bool plain;
+    enum infomask_status status = onnx_list(im, 1, "pads", v, &count);
+    if (!status)
+        status = onnx_list(im, 3, "axes", axes, &axes_count);
+    if (!status && onnx_has(im, 2) && onnx_numbers_of(im, 2) == ONNX_FLOATS)
         status = onnx_scalar_input(im, 2, &value);
-    if (!status && onnx_has(im, 3))
-        status = onnx_ints_input(im, 3, &axes);
     if (status)
         return status;
     onnx_attribute_text(im, "mode", mode, sizeof mode);
-    if ((*mode && strcmp(mode, "constant") != 0) || value != 0.0f || graph_is_constant(im->graph, x))
-        return onnx_unsupported(im, "only padding of images with zeros is supported");
-    count = ints ? (size_t)ints->count : attribute ? attribute->n_ints : 0;
-    half = axes ? (size_t)axes->count : 4;
-    if (half > 4 || count != 2 * half)
-        return onnx_broken(im, "its pads do not fit its input");
-    for (size_t i = 0; i < count; i++) {
-        int64_t n = ints ? ints->item[i].value : attribute->ints[i];
-        int64_t axis = axes ? axes->item[i % half].value : (int64_t)(i % half);
-        axis += axis < 0 ? 4 : 0;
-        if (axis < 0 || axis > 3 || n < 0 || n > 1 << 19 || (ints && ints->item[i].kind != ONNX_INT_KNOWN))
-            return onnx_unsupported(im, "pads below zero, very large or unknown ones are not supported");
-        pads[axis + (i < half ? 0 : 4)] += n;
+    half = axes_count >= 0 ? axes_count : 4;
+    plain = rank_of(im, 0) == 4 && !is_constant(im, 0) && value == 0.0f && half <= 4 && count == 2 * half &&
+            (!*mode || strcmp(mode, "constant") == 0);
+    for (int i = 0; plain && i < count; i++) {
+        int64_t axis = axes_count >= 0 ? axes[i % half] : i % half;
+        plain = onnx_axis(&axis, 4) && v[i] >= 0 && v[i] <= 1 << 19;
+        if (plain)
+            pads[axis + (i < half ? 0 : 4)] += v[i];
     }
-    if (pads[0] || pads[1] || pads[4] || pads[5])
-        return onnx_unsupported(im, "only padding of height and width is supported");
+    if (!plain || pads[0] || pads[1] || pads[4] || pads[5])
+        return onnx_import_general_pad(im);
+    status = window_input(im, &x, zeros);
+    if (status)
+        return status;
     zeros[0] += pads[2];
     zeros[1] += pads[3];
     zeros[2] += pads[6];
@@ -292,19 +329,29 @@ static enum infomask_status import_linear(struct onnx_import *im, int x, int w, 
     return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
 }
 
+/* [n], [1, n] or one number */
+static bool is_vector_constant(const struct onnx_import *im, int i)
+{
+    int rank = rank_of(im, i);
+    const struct graph_tensor *t = rank < 0 ? NULL : tensor_at(im, im->inputs[i]->tensor);
+    return t && is_constant(im, i) && (rank < 2 || (rank == 2 && t->dims[0] == 1));
+}
+
 enum infomask_status onnx_import_gemm(struct onnx_import *im)
 {
     float alpha = onnx_attribute_float(im, "alpha", 1), beta = onnx_attribute_float(im, "beta", 1);
     int x, w, c = GRAPH_NONE, b = GRAPH_NONE;
-    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    enum infomask_status status;
+    if (onnx_attribute_int(im, "transA", 0) || rank_of(im, 0) != 2 || is_constant(im, 0) || rank_of(im, 1) != 2 ||
+        !is_constant(im, 1) || (onnx_has(im, 2) && !is_vector_constant(im, 2)))
+        return onnx_import_general_gemm(im);
+    status = onnx_tensor_input(im, 0, &x);
     if (!status)
         status = onnx_constant_input(im, 1, &w);
     if (!status && onnx_has(im, 2))
         status = onnx_constant_input(im, 2, &c);
     if (status)
         return status;
-    if (onnx_attribute_int(im, "transA", 0) || tensor_at(im, x)->rank != 2 || tensor_at(im, w)->rank != 2)
-        return onnx_unsupported(im, "only the product of [N, K] with a constant matrix is supported");
     if (!onnx_attribute_int(im, "transB", 0))
         status = transposed(im, w, &w);
     if (!status && alpha != 1.0f)
@@ -317,13 +364,14 @@ enum infomask_status onnx_import_gemm(struct onnx_import *im)
 enum infomask_status onnx_import_matmul(struct onnx_import *im)
 {
     int x, w;
-    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    enum infomask_status status;
+    if (rank_of(im, 0) < 2 || is_constant(im, 0) || rank_of(im, 1) != 2 || !is_constant(im, 1))
+        return onnx_import_general_matmul(im);
+    status = onnx_tensor_input(im, 0, &x);
     if (!status)
         status = onnx_constant_input(im, 1, &w);
     if (status)
         return status;
-    if (tensor_at(im, x)->rank != 2 || tensor_at(im, w)->rank != 2)
-        return onnx_unsupported(im, "only the product of [N, K] with a constant matrix is supported");
     status = transposed(im, w, &w);
     return status ? status : import_linear(im, x, w, GRAPH_NONE);
 }
@@ -332,7 +380,13 @@ enum infomask_status onnx_import_batch_norm(struct onnx_import *im)
 {
     int inputs[5];
     struct graph_node *node;
-    enum infomask_status status = onnx_tensor_input(im, 0, &inputs[0]);
+    bool plain = (rank_of(im, 0) == 4 || rank_of(im, 0) == 2) && !is_constant(im, 0);
+    enum infomask_status status;
+    for (int i = 1; plain && i < 5; i++)
+        plain = is_constant(im, i);
+    if (!plain)
+        return onnx_import_general_batch_norm(im);
+    status = onnx_tensor_input(im, 0, &inputs[0]);
     for (int i = 1; !status && i < 5; i++)
         status = onnx_constant_input(im, i, &inputs[i]);
     if (status)

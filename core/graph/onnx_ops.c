@@ -52,14 +52,20 @@ static enum infomask_status match_rank(struct onnx_import *im, int x, int *y)
     int rank = tensor_at(im, x)->rank;
     struct graph_tensor t = *tensor_at(im, *y);
     int64_t dims[GRAPH_MAX_RANK];
-    for (int i = 0; i < t.rank - rank; i++)
-        if (t.dims[i] != 1)
-            return onnx_unsupported(im, "the constant has more dimensions than the activation");
     for (int i = 0; i < rank; i++) {
         int from = i + t.rank - rank;
         dims[i] = from < 0 ? 1 : t.dims[from];
     }
     return onnx_reshape_constant(im, *y, rank, dims, y);
+}
+
+static bool fits_rank(const struct onnx_import *im, int x, int y)
+{
+    const struct graph_tensor *t = tensor_at(im, y);
+    for (int i = 0; i < t->rank - tensor_at(im, x)->rank; i++)
+        if (t->dims[i] != 1)
+            return false;
+    return true;
 }
 
 /* The activation, or the larger constant, or what is not the gate [N, C, 1, 1], comes first. */
@@ -83,10 +89,17 @@ static enum infomask_status import_pair(struct onnx_import *im, enum graph_op op
         inputs[0] = b;
         inputs[1] = a;
     }
-    if (graph_is_constant(im->graph, inputs[1]))
+    if (graph_is_constant(im->graph, inputs[1]) && fits_rank(im, inputs[0], inputs[1]))
         status = match_rank(im, inputs[0], &inputs[1]);
     if (status)
         return status;
+    if (!graph_pair_fits(op, tensor_at(im, inputs[0]), tensor_at(im, inputs[1]))) {
+        node = onnx_general(im, GRAPH_BINARY, inputs, 2, 0);
+        if (!node)
+            return onnx_no_memory(im);
+        node->function = op == GRAPH_ADD ? GRAPH_PLUS : GRAPH_TIMES;
+        return onnx_result(im, node, ONNX_FLOATS);
+    }
     node = onnx_begin(im, op, inputs, 2);
     return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
 }
@@ -133,9 +146,16 @@ static enum infomask_status import_arithmetic(struct onnx_import *im, char op)
     for (int i = 0; i < 2; i++)
         if (onnx_has(im, i) && im->inputs[i]->kind == ONNX_RANDOM && onnx_has(im, !i))
             return random_pair(im, op, i);
-    status = onnx_tensor_input(im, 0, &a);
+    if (onnx_numbers_of(im, 0) != ONNX_FLOATS || onnx_numbers_of(im, 1) != ONNX_FLOATS)
+        return onnx_import_binary(im);
+    status = onnx_any_input(im, 0, &a);
     if (!status)
-        status = op == '/' ? onnx_constant_input(im, 1, &b) : onnx_tensor_input(im, 1, &b);
+        status = onnx_any_input(im, 1, &b);
+    if (!status && op == '/' && !graph_is_constant(im->graph, b))
+        return onnx_import_binary(im);
+    if (!status && op == '-' && !graph_is_constant(im->graph, b) &&
+        !graph_same_shape(tensor_at(im, a), tensor_at(im, b)))
+        return onnx_import_binary(im);
     if (!status && op == '/')
         status = reciprocal(im, b, &b);
     if (!status && op == '-')
@@ -236,6 +256,30 @@ static enum infomask_status import_leaky_relu(struct onnx_import *im)
                                                      onnx_attribute_float(im, "alpha", 0.01f), 0});
 }
 
+/* Over all dimensions from `axis` on: as a matrix, and back. */
+static enum infomask_status softmax_of_many(struct onnx_import *im, int x, int axis)
+{
+    const struct graph_tensor t = *tensor_at(im, x);
+    int64_t two[2] = {1, 1};
+    struct graph_node *node;
+    enum infomask_status status;
+    if (!im->graph->concrete)
+        return onnx_unsupported(im, "a softmax over several dimensions of open sizes is not supported");
+    for (int i = 0; i < t.rank; i++)
+        two[i >= axis] *= t.dims[i];
+    status = onnx_step_reshape(im, x, 2, two, &x);
+    if (status)
+        return status;
+    node = onnx_begin(im, GRAPH_SOFTMAX, &x, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    node->axis = 1;
+    status = onnx_step(im, node, &x);
+    if (!status)
+        status = onnx_step_reshape(im, x, t.rank, t.dims, &x);
+    return status ? status : onnx_is_tensor(im, x);
+}
+
 /* Before opset 13 the input counts as a matrix, of the dimensions before the axis and from it on. */
 static enum infomask_status import_softmax(struct onnx_import *im)
 {
@@ -251,7 +295,7 @@ static enum infomask_status import_softmax(struct onnx_import *im)
         return onnx_broken(im, "its axis is wrong");
     for (int i = (int)axis + 1; im->opset < 13 && i < rank; i++)
         if (tensor_at(im, x)->dims[i] != 1)
-            return onnx_unsupported(im, "a softmax over several dimensions is not supported");
+            return softmax_of_many(im, x, (int)axis);
     node = onnx_begin(im, GRAPH_SOFTMAX, &x, 1);
     if (!node)
         return onnx_no_memory(im);
@@ -317,7 +361,7 @@ static enum infomask_status constant_numbers(struct onnx_import *im, const Onnx_
             return status;
         memcpy(data, list ? a->floats : &a->f, (size_t)count * sizeof *data);
         for (int64_t i = 0; i < count; i++)
-            if (!isfinite(data[i]))
+            if (isnan(data[i]) || (isinf(data[i]) && count > 1))
                 return onnx_broken(im, "it holds a value that is not finite");
         return onnx_is_tensor(im, tensor);
     }
@@ -339,7 +383,10 @@ static enum infomask_status import_constant(struct onnx_import *im)
         return constant_numbers(im, a, a->n_ints || a->n_floats || strcmp(a->name, "value_ints") == 0);
     status = onnx_read_value(im, a->t, &value);
     if (!status)
-        status = value.kind == ONNX_INTS ? onnx_is_ints(im, value.ints) : onnx_is_tensor(im, value.tensor);
+        status = value.kind == ONNX_INTS ? onnx_is_ints(im, value.ints)
+                                         : onnx_output_is(im, 0, value.tensor, value.numbers);
+    if (!status)
+        onnx_lookup(im, im->node->output[0])->type = a->t->data_type;
     free(value.ints);
     return status;
 }
@@ -357,42 +404,129 @@ static enum infomask_status import_identity(struct onnx_import *im)
 }
 
 #define WINDOW " auto_pad dilations kernel_shape pads strides "
+#define REDUCTION " axes keepdims noop_with_empty_axes "
 
 static const struct onnx_operator operators[] = {
+    {"Abs", onnx_import_unary, 1, 1, ""},
+    {"Acos", onnx_import_unary, 1, 1, ""},
     {"Add", import_add, 2, 2, ""},
+    {"And", onnx_import_binary, 2, 2, ""},
+    {"Asin", onnx_import_unary, 1, 1, ""},
+    {"Atan", onnx_import_unary, 1, 1, ""},
     {"AveragePool", onnx_import_average_pool, 1, 1, WINDOW "ceil_mode count_include_pad "},
     {"BatchNormalization", onnx_import_batch_norm, 5, 5, " epsilon momentum spatial training_mode "},
-    {"Cast", onnx_import_cast, 1, 1, " to saturate "},
+    {"Cast", onnx_import_cast, 1, 1, " round_mode to saturate "},
+    {"Ceil", onnx_import_unary, 1, 1, ""},
+    {"Celu", onnx_import_unary, 1, 1, " alpha "},
     {"Clip", import_clip, 1, 3, " min max "},
     {"Concat", onnx_import_concat, 1, -1, " axis "},
     {"Constant", import_constant, 0, 0, " value value_float value_floats value_int value_ints "},
+    {"ConstantOfShape", onnx_import_constant_of_shape, 1, 1, " value "},
     {"Conv", onnx_import_conv, 2, 3, WINDOW "group "},
+    {"Cos", onnx_import_unary, 1, 1, ""},
+    {"Cosh", onnx_import_unary, 1, 1, ""},
+    {"CumSum", onnx_import_cumsum, 2, 2, " exclusive reverse "},
+    {"DepthToSpace", onnx_import_depth_to_space, 1, 1, " blocksize mode "},
+    {"DequantizeLinear", onnx_import_dequantize, 2, 3, " axis "},
     {"Div", import_div, 2, 2, ""},
     {"Dropout", import_dropout, 1, 3, " ratio seed "},
+    {"Einsum", onnx_import_einsum, 1, 2, " equation "},
+    {"Elu", onnx_import_unary, 1, 1, " alpha "},
+    {"Equal", onnx_import_binary, 2, 2, ""},
+    {"Erf", onnx_import_unary, 1, 1, ""},
+    {"Exp", onnx_import_unary, 1, 1, ""},
+    {"Expand", onnx_import_expand, 2, 2, ""},
     {"Flatten", onnx_import_flatten, 1, 1, " axis "},
+    {"Floor", onnx_import_unary, 1, 1, ""},
     {"Gather", onnx_import_gather, 2, 2, " axis "},
+    {"GatherElements", onnx_import_gather_elements, 2, 2, " axis "},
+    {"GatherND", onnx_import_gather_nd, 2, 2, " batch_dims "},
+    {"Gelu", onnx_import_unary, 1, 1, " approximate "},
     {"Gemm", onnx_import_gemm, 2, 3, " alpha beta transA transB "},
     {"GlobalAveragePool", import_global_average, 1, 1, ""},
+    {"GlobalMaxPool", onnx_import_global_max, 1, 1, ""},
+    {"Greater", onnx_import_binary, 2, 2, ""},
+    {"GreaterOrEqual", onnx_import_binary, 2, 2, ""},
+    {"GroupNormalization", onnx_import_group_norm, 3, 3, " epsilon num_groups stash_type "},
     {"HardSigmoid", import_hard_sigmoid, 1, 1, " alpha beta "},
     {"HardSwish", import_hard_swish, 1, 1, ""},
     {"Identity", import_identity, 1, 1, ""},
+    {"InstanceNormalization", onnx_import_instance_norm, 3, 3, " epsilon "},
+    {"IsNaN", onnx_import_unary, 1, 1, ""},
+    {"LRN", onnx_import_lrn, 1, 1, " alpha beta bias size "},
+    {"LayerNormalization", onnx_import_layer_norm, 2, 3, " axis epsilon stash_type "},
     {"LeakyRelu", import_leaky_relu, 1, 1, " alpha "},
+    {"Less", onnx_import_binary, 2, 2, ""},
+    {"LessOrEqual", onnx_import_binary, 2, 2, ""},
+    {"Log", onnx_import_unary, 1, 1, ""},
+    {"LogSoftmax", onnx_import_log_softmax, 1, 1, " axis "},
+    {"LpNormalization", onnx_import_lp_norm, 1, 1, " axis p "},
     {"MatMul", onnx_import_matmul, 2, 2, ""},
+    {"Max", onnx_import_variadic, 1, -1, ""},
     {"MaxPool", onnx_import_max_pool, 1, 1, WINDOW "ceil_mode storage_order "},
+    {"Mean", onnx_import_variadic, 1, -1, ""},
+    {"Min", onnx_import_variadic, 1, -1, ""},
+    {"Mish", onnx_import_unary, 1, 1, ""},
+    {"Mod", onnx_import_binary, 2, 2, " fmod "},
     {"Mul", import_mul, 2, 2, ""},
+    {"Neg", onnx_import_unary, 1, 1, ""},
+    {"NonZero", onnx_import_non_zero, 1, 1, ""},
+    {"Not", onnx_import_unary, 1, 1, ""},
+    {"Or", onnx_import_binary, 2, 2, ""},
+    {"PRelu", onnx_import_binary, 2, 2, ""},
     {"Pad", onnx_import_pad, 1, 4, " mode pads value "},
+    {"Pow", onnx_import_binary, 2, 2, ""},
+    {"QuantizeLinear", onnx_import_quantize, 2, 3, " axis output_dtype saturate "},
+    {"RMSNormalization", onnx_import_layer_norm, 2, 2, " axis epsilon stash_type "},
     {"RandomNormalLike", import_random, 1, 1, " dtype mean scale seed "},
-    {"ReduceMean", onnx_import_reduce_mean, 1, 2, " axes keepdims noop_with_empty_axes "},
+    {"Range", onnx_import_range, 3, 3, ""},
+    {"Reciprocal", onnx_import_unary, 1, 1, ""},
+    {"ReduceL1", onnx_import_reduce, 1, 2, REDUCTION},
+    {"ReduceL2", onnx_import_reduce, 1, 2, REDUCTION},
+    {"ReduceLogSum", onnx_import_reduce, 1, 2, REDUCTION},
+    {"ReduceLogSumExp", onnx_import_reduce, 1, 2, REDUCTION},
+    {"ReduceMax", onnx_import_reduce, 1, 2, REDUCTION},
+    {"ReduceMean", onnx_import_reduce_mean, 1, 2, REDUCTION},
+    {"ReduceMin", onnx_import_reduce, 1, 2, REDUCTION},
+    {"ReduceProd", onnx_import_reduce, 1, 2, REDUCTION},
+    {"ReduceSum", onnx_import_reduce, 1, 2, REDUCTION},
+    {"ReduceSumSquare", onnx_import_reduce, 1, 2, REDUCTION},
     {"Relu", import_relu, 1, 1, ""},
-    {"Reshape", onnx_import_reshape, 2, 2, " allowzero "},
+    {"Reshape", onnx_import_reshape, 1, 2, " allowzero shape "},
+    {"Resize", onnx_import_resize, 1, 4,
+     " antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value "
+     "keep_aspect_ratio_policy mode nearest_mode "},
+    {"Round", onnx_import_unary, 1, 1, ""},
+    {"ScatterElements", onnx_import_scatter_elements, 3, 3, " axis reduction "},
+    {"ScatterND", onnx_import_scatter_nd, 3, 3, " reduction "},
+    {"Selu", onnx_import_unary, 1, 1, " alpha gamma "},
     {"Shape", onnx_import_shape, 1, 1, " start end "},
     {"Sigmoid", import_sigmoid, 1, 1, ""},
+    {"Sign", onnx_import_unary, 1, 1, ""},
+    {"Sin", onnx_import_unary, 1, 1, ""},
+    {"Sinh", onnx_import_unary, 1, 1, ""},
+    {"Size", onnx_import_size, 1, 1, ""},
     {"Slice", onnx_import_slice, 1, 5, " axes ends starts "},
     {"Softmax", import_softmax, 1, 1, " axis "},
+    {"Softplus", onnx_import_unary, 1, 1, ""},
+    {"Softsign", onnx_import_unary, 1, 1, ""},
+    {"SpaceToDepth", onnx_import_space_to_depth, 1, 1, " blocksize "},
+    {"Split", onnx_import_split, 1, 2, " axis num_outputs split "},
+    {"Sqrt", onnx_import_unary, 1, 1, ""},
     {"Squeeze", onnx_import_squeeze, 1, 2, " axes "},
     {"Sub", import_sub, 2, 2, ""},
+    {"Sum", onnx_import_variadic, 1, -1, ""},
+    {"Swish", onnx_import_unary, 1, 1, " alpha "},
+    {"Tan", onnx_import_unary, 1, 1, ""},
+    {"Tanh", onnx_import_unary, 1, 1, ""},
+    {"ThresholdedRelu", onnx_import_unary, 1, 1, " alpha "},
+    {"Tile", onnx_import_tile, 2, 2, ""},
     {"Transpose", onnx_import_transpose, 1, 1, " perm "},
+    {"Trilu", onnx_import_trilu, 1, 2, " upper "},
     {"Unsqueeze", onnx_import_unsqueeze, 1, 2, " axes "},
+    {"Upsample", onnx_import_resize, 1, 2, " mode scales "},
+    {"Where", onnx_import_where, 3, 3, ""},
+    {"Xor", onnx_import_binary, 2, 2, ""},
 };
 
 static const struct onnx_operator own_operators[] = {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,10 +19,11 @@
 #include "core/graph/onnx_import.h"
 
 #define IN_PLACE_SIZE ((size_t)64 << 20)
+#define OPEN_SIDE 224 /* of a concrete graph's picture, where the file leaves it open */
 #define MIN_OPSET 7
-#define MAX_OPSET 22
+#define MAX_OPSET 23
 #define MIN_IR 3
-#define MAX_IR 10
+#define MAX_IR 13
 
 /* ---- protobuf-c, within a budget ----------------------------------------------------------------------------------- */
 
@@ -160,7 +162,7 @@ static enum infomask_status input_shape(struct onnx_import *im, const Onnx__Valu
     if (!type || (type->elem_type != ONNX_FLOAT && type->elem_type != ONNX_FLOAT16 && type->elem_type != ONNX_DOUBLE &&
                   type->elem_type != ONNX_BFLOAT16))
         return onnx_unsupported(im, "the input '%s' is not a tensor of floats", name.text);
-    if (!type->shape || type->shape->n_dim < 2 || type->shape->n_dim > GRAPH_MAX_RANK)
+    if (!type->shape || type->shape->n_dim < 1 || type->shape->n_dim > GRAPH_MAX_RANK)
         return onnx_unsupported(im, "the input '%s' does not have a shape like [N, C, H, W]", name.text);
     *rank = (int)type->shape->n_dim;
     for (int i = 0; i < *rank; i++) {
@@ -168,6 +170,27 @@ static enum infomask_status input_shape(struct onnx_import *im, const Onnx__Valu
         if (d > GRAPH_MAX_DIM)
             return onnx_broken(im, "the input '%s' has a wrong shape", name.text);
         dims[i] = d > 0 ? d : -1;
+    }
+    return INFOMASK_OK;
+}
+
+/* The batch is open, or, of a concrete graph, everything is known. */
+static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t *dims)
+{
+    int open = 0;
+    im->batch = dims[0];
+    if (!im->graph->concrete) {
+        dims[0] = -1;
+        return INFOMASK_OK;
+    }
+    dims[0] = dims[0] > 0 ? dims[0] : 1;
+    im->graph->batch = dims[0];
+    for (int i = 1; i < rank; i++) {
+        if (dims[i] > 0)
+            continue;
+        if (rank != 4 || ++open > 2)
+            return onnx_unsupported(im, "the input leaves more open than its batch, height and width");
+        dims[i] = OPEN_SIDE;
     }
     return INFOMASK_OK;
 }
@@ -188,10 +211,10 @@ static enum infomask_status define_input(struct onnx_import *im, void *needed)
         status = input_shape(im, im->file->input[i], &rank, dims);
         if (!status)
             status = define(im, name, &value);
+        if (!status)
+            status = fix_shape(im, rank, dims);
         if (status)
             return status;
-        im->batch = dims[0];
-        dims[0] = -1;
         value->kind = ONNX_TENSOR;
         value->tensor = im->graph->input = graph_add_tensor(im->graph, name, rank, dims, NULL, false);
         if (value->tensor == GRAPH_NONE)
@@ -247,9 +270,6 @@ static enum infomask_status import_node(struct onnx_import *im)
     const struct onnx_operator *operator = onnx_find_operator(text_of(im->node->domain), text_of(im->node->op_type));
     size_t count = im->node->n_input;
     enum infomask_status status;
-    if (!operator)
-        return error_set(im->err, INFOMASK_UNSUPPORTED_MODEL, "operator %s (node '%s') is not supported",
-                         shown_name(text_of(im->node->op_type)).text, shown_name(text_of(im->node->name)).text);
     status = check_attributes(im, operator);
     if (status)
         return status;
@@ -308,10 +328,48 @@ static enum infomask_status choose_output(const Onnx__GraphProto *file, const ch
     return INFOMASK_OK;
 }
 
+static bool same_text(const char *a, const char *b) { return strcmp(text_of(a), text_of(b)) == 0; }
+
+/* "GridSample (2 nodes), NonMaxSuppression (1 node)" of what is needed and not known here; "" if nothing is. */
+static void list_missing(const struct onnx_import *im, const bool *needed, char *text, size_t size)
+{
+    size_t at = 0;
+    *text = 0;
+    for (size_t i = 0; i < im->file->n_node; i++) {
+        const Onnx__NodeProto *node = im->file->node[i];
+        int nodes = 0;
+        bool told = false;
+        if (!needed[i] || onnx_find_operator(text_of(node->domain), text_of(node->op_type)))
+            continue;
+        for (size_t j = 0; j < im->file->n_node; j++) {
+            const Onnx__NodeProto *other = im->file->node[j];
+            bool same = needed[j] && same_text(other->op_type, node->op_type) && same_text(other->domain, node->domain);
+            told = told || (same && j < i);
+            nodes += same;
+        }
+        if (told)
+            continue;
+        if (at < size)
+            at += (size_t)snprintf(text + at, size - at, "%s%s (%d node%s)", at > 0 ? ", " : "",
+                                   shown_name(text_of(node->op_type)).text, nodes, nodes == 1 ? "" : "s");
+    }
+}
+
+static enum infomask_status check_operators(struct onnx_import *im, const bool *needed)
+{
+    char text[INFOMASK_ERROR_TEXT];
+    list_missing(im, needed, text, sizeof text);
+    if (!*text)
+        return INFOMASK_OK;
+    return error_set(im->err, INFOMASK_UNSUPPORTED_MODEL, "operators that are not supported: %s", text);
+}
+
 static enum infomask_status import_needed(struct onnx_import *im, const char *output, bool *needed)
 {
     void *names = NULL;
     enum infomask_status status = find_needed(im, output, &names, needed);
+    if (!status)
+        status = check_operators(im, needed);
     if (!status)
         status = define_weights(im);
     if (!status)
@@ -329,43 +387,67 @@ static enum infomask_status import_needed(struct onnx_import *im, const char *ou
     return status;
 }
 
-static enum infomask_status import_file(struct graph *graph, const void *data, size_t size, const char *output,
-                                        struct infomask_error *err)
+static enum infomask_status import_unpacked(struct unpacked *u, struct graph *graph, size_t size, const char *output,
+                                            int folder, struct infomask_error *err)
+{
+    struct onnx_import im = {.graph = graph, .slim = &u->slim, .err = err, .in_place = graph->mapping != NULL,
+                             .folder = folder, .file = u->model->graph};
+    bool *needed;
+    enum infomask_status status = check_versions(u->model, &im.opset, err);
+    if (!status)
+        status = choose_output(u->model->graph, output, &output, err);
+    if (status)
+        return status;
+    graph->budget = ((size_t)1 << 22) + 2 * size;
+    needed = calloc(im.file->n_node, sizeof *needed);
+    status = needed ? import_needed(&im, output, needed) : onnx_no_memory(&im);
+    free(needed);
+    return status;
+}
+
+/* As a graph for any batch and size; where that cannot be, as a concrete one. */
+static enum infomask_status import_file(struct graph **graph, const void *data, size_t size, const char *output,
+                                        int folder, struct infomask_error *err)
 {
     struct unpacked u = {0};
-    struct onnx_import im = {.graph = graph, .slim = &u.slim, .err = err, .in_place = graph->mapping != NULL};
-    bool *needed = NULL;
+    struct graph *made = *graph, *concrete;
     enum infomask_status status = unpack(&u, data, size, err);
     if (!status)
-        status = check_versions(u.model, &im.opset, err);
-    if (!status)
-        status = choose_output(u.model->graph, output, &output, err);
-    if (!status) {
-        im.file = u.model->graph;
-        graph->budget = ((size_t)1 << 22) + 2 * size;
-        needed = calloc(im.file->n_node, sizeof *needed);
-        status = needed ? import_needed(&im, output, needed) : onnx_no_memory(&im);
+        status = import_unpacked(&u, made, size, output, folder, err);
+    if (status == INFOMASK_UNSUPPORTED_MODEL && u.model && (concrete = graph_create()) != NULL) {
+        concrete->mapping = made->mapping;
+        concrete->mapping_size = made->mapping_size;
+        made->mapping = NULL;
+        graph_free(made);
+        *graph = concrete;
+        concrete->concrete = true;
+        status = import_unpacked(&u, concrete, size, output, folder, err);
     }
-    free(needed);
     unpacked_fini(&u);
     return status;
 }
 
 /* ---- Files --------------------------------------------------------------------------------------------------------- */
 
-enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, struct graph **graph,
-                                     struct infomask_error *err)
+static enum infomask_status read_from(const void *data, size_t size, const char *output, int folder,
+                                      struct graph **graph, struct infomask_error *err)
 {
     enum infomask_status status;
     *graph = graph_create();
     if (!*graph)
         return error_set(err, INFOMASK_MEMORY, "no memory for the model");
-    status = import_file(*graph, data, size, output, err);
+    status = import_file(graph, data, size, output, folder, err);
     if (status) {
         graph_free(*graph);
         *graph = NULL;
     }
     return status;
+}
+
+enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, struct graph **graph,
+                                     struct infomask_error *err)
+{
+    return read_from(data, size, output, -1, graph, err);
 }
 
 static enum infomask_status read_all(int fd, char *data, size_t size, struct infomask_error *err)
@@ -382,19 +464,19 @@ static enum infomask_status read_all(int fd, char *data, size_t size, struct inf
     return INFOMASK_OK;
 }
 
-static enum infomask_status read_small(int fd, size_t size, const char *output, struct graph **graph,
+static enum infomask_status read_small(int fd, size_t size, const char *output, int folder, struct graph **graph,
                                        struct infomask_error *err)
 {
     char *data = malloc(size);
     enum infomask_status status = data ? read_all(fd, data, size, err)
                                        : error_set(err, INFOMASK_MEMORY, "no memory for the model");
     if (!status)
-        status = onnx_read_bytes(data, size, output, graph, err);
+        status = read_from(data, size, output, folder, graph, err);
     free(data);
     return status;
 }
 
-static enum infomask_status read_mapped(int fd, size_t size, const char *output, struct graph **graph,
+static enum infomask_status read_mapped(int fd, size_t size, const char *output, int folder, struct graph **graph,
                                         struct infomask_error *err)
 {
     void *mapping = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -407,7 +489,7 @@ static enum infomask_status read_mapped(int fd, size_t size, const char *output,
     }
     made->mapping = mapping;
     made->mapping_size = size;
-    status = import_file(made, mapping, size, output, err);
+    status = import_file(&made, mapping, size, output, folder, err);
     if (status) {
         graph_free(made);
         return status;
@@ -416,11 +498,21 @@ static enum infomask_status read_mapped(int fd, size_t size, const char *output,
     return INFOMASK_OK;
 }
 
+/* Where external data may lie; -1 if it cannot be opened. */
+static int open_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int fd = folder ? open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY) : -1;
+    free(folder);
+    return fd;
+}
+
 enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
 {
     enum infomask_status status;
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), folder = -1;
     *graph = NULL;
     if (fd < 0)
         return error_set(err, INFOMASK_IO, "the model file cannot be opened");
@@ -431,9 +523,11 @@ enum infomask_status onnx_read(const char *path, const char *output, struct grap
     else if ((uint64_t)st.st_size > GRAPH_MAX_FILE)
         status = error_set(err, INFOMASK_LIMIT, "the model file is larger than %llu MB", GRAPH_MAX_FILE >> 20);
     else if ((size_t)st.st_size <= IN_PLACE_SIZE)
-        status = read_small(fd, (size_t)st.st_size, output, graph, err);
+        status = read_small(fd, (size_t)st.st_size, output, folder = open_folder(path), graph, err);
     else
-        status = read_mapped(fd, (size_t)st.st_size, output, graph, err);
+        status = read_mapped(fd, (size_t)st.st_size, output, folder = open_folder(path), graph, err);
     close(fd);
+    if (folder >= 0)
+        close(folder);
     return status;
 }

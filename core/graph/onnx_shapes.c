@@ -2,6 +2,7 @@
  * Gather, Slice, Concat, Unsqueeze and arithmetic, all worked out here so that the graph sees the result only. */
 #include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/graph/onnx_import.h"
@@ -64,7 +65,7 @@ static enum infomask_status reshape_to(struct onnx_import *im, int x, int rank, 
     y = &im->graph->tensors[node->output];
     y->rank = rank;
     memcpy(y->dims, dims, (size_t)rank * sizeof *dims);
-    return onnx_finish(im, node, true);
+    return onnx_result(im, node, onnx_numbers_of(im, 0));
 }
 
 /* The product of dims [from, to), -1 if one is unknown. */
@@ -82,16 +83,18 @@ enum infomask_status onnx_import_flatten(struct onnx_import *im)
     int64_t axis = onnx_attribute_int(im, "axis", 1), dims[2];
     const struct graph_tensor *t;
     int x;
-    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    enum infomask_status status = onnx_any_input(im, 0, &x);
+    bool fixed;
     if (status)
         return status;
     t = tensor_at(im, x);
+    fixed = t->data || im->graph->concrete;
     axis += axis < 0 ? t->rank : 0;
     if (axis < 0 || axis > t->rank)
         return onnx_broken(im, "its axis is wrong");
-    if (!t->data && (axis == 0 || product(t, 1, (int)axis) != 1))
+    if (!fixed && (axis == 0 || product(t, 1, (int)axis) != 1))
         return onnx_unsupported(im, "it moves the batch dimension");
-    dims[0] = t->data ? product(t, 0, (int)axis) : -1;
+    dims[0] = fixed ? product(t, 0, (int)axis) : -1;
     dims[1] = product(t, (int)axis, t->rank);
     return reshape_to(im, x, 2, dims);
 }
@@ -138,6 +141,18 @@ static enum infomask_status target_shape(struct onnx_import *im, const struct gr
     return INFOMASK_OK;
 }
 
+/* Before opset 5 the shape is an attribute. */
+static enum infomask_status shape_attribute(struct onnx_import *im, struct onnx_ints *own, const struct onnx_ints **shape)
+{
+    int64_t v[ONNX_MAX_INTS];
+    enum infomask_status status = onnx_list(im, -1, "shape", v, &own->count);
+    own->rank = 1;
+    for (int i = 0; i < own->count; i++)
+        own->item[i] = (struct onnx_int){ONNX_INT_KNOWN, v[i]};
+    *shape = own;
+    return status || own->count >= 0 ? status : onnx_broken(im, "it has no shape");
+}
+
 static bool has_zero(const struct onnx_ints *shape)
 {
     for (int i = 0; i < shape->count; i++)
@@ -149,26 +164,32 @@ static bool has_zero(const struct onnx_ints *shape)
 enum infomask_status onnx_import_reshape(struct onnx_import *im)
 {
     const struct onnx_ints *shape;
+    struct onnx_ints own;
     int64_t dims[GRAPH_MAX_RANK];
     int x;
+    bool fixed;
     enum infomask_status status;
-    if (is_ints(im, 0)) /* a list of integers that is made a list, or a number */
-        return onnx_is_ints(im, im->inputs[0]->ints);
-    status = onnx_tensor_input(im, 0, &x);
+    status = im->input_count < 2 ? shape_attribute(im, &own, &shape) : onnx_ints_input(im, 1, &shape);
+    if (!status && is_ints(im, 0) && shape->count <= 1) { /* a list of integers that is made a list, or a number */
+        struct onnx_ints ints = *im->inputs[0]->ints;
+        ints.rank = shape->count;
+        return onnx_is_ints(im, &ints);
+    }
     if (!status)
-        status = onnx_ints_input(im, 1, &shape);
+        status = onnx_any_input(im, 0, &x);
     if (status)
         return status;
     if (shape->count > GRAPH_MAX_RANK)
         return onnx_unsupported(im, "a shape of more than %d dimensions", GRAPH_MAX_RANK);
     if (onnx_attribute_int(im, "allowzero", 0) && has_zero(shape))
         return onnx_unsupported(im, "a tensor without elements");
-    if (!tensor_at(im, x)->data && !keeps_batch(im, tensor_at(im, x), shape))
+    fixed = tensor_at(im, x)->data || im->graph->concrete;
+    if (!fixed && !keeps_batch(im, tensor_at(im, x), shape))
         return onnx_unsupported(im, "it moves the batch dimension");
     status = target_shape(im, tensor_at(im, x), shape, dims);
     if (status)
         return status;
-    if (!tensor_at(im, x)->data)
+    if (!fixed)
         dims[0] = -1;
     return reshape_to(im, x, shape->count, dims);
 }
@@ -197,7 +218,7 @@ enum infomask_status onnx_import_squeeze(struct onnx_import *im)
     if (!status && is_ints(im, 0))
         return relabel_ints(im, 0);
     if (!status)
-        status = onnx_tensor_input(im, 0, &x);
+        status = onnx_any_input(im, 0, &x);
     if (status)
         return status;
     t = tensor_at(im, x);
@@ -205,7 +226,7 @@ enum infomask_status onnx_import_squeeze(struct onnx_import *im)
     if (status)
         return status;
     for (int i = 0; i < t->rank; i++) {
-        bool drop = given ? set >> i & 1 : t->dims[i] == 1 && (i > 0 || t->data);
+        bool drop = given ? set >> i & 1 : t->dims[i] == 1 && (i > 0 || t->data || im->graph->concrete);
         if (drop && t->dims[i] != 1)
             return i == 0 ? onnx_unsupported(im, "it moves the batch dimension")
                           : onnx_broken(im, "dimension %d is not 1", i);
@@ -224,10 +245,10 @@ enum infomask_status onnx_import_unsqueeze(struct onnx_import *im)
     bool given;
     int x, rank, from = 0;
     enum infomask_status status = ints_or_attribute(im, 1, "axes", &axes, &given);
-    if (!status && is_ints(im, 0))
+    if (!status && is_ints(im, 0) && im->inputs[0]->ints->rank == 0 && axes.count == 1)
         return relabel_ints(im, 1);
     if (!status)
-        status = onnx_tensor_input(im, 0, &x);
+        status = onnx_any_input(im, 0, &x);
     if (status)
         return status;
     t = tensor_at(im, x);
@@ -247,7 +268,7 @@ enum infomask_status onnx_import_transpose(struct onnx_import *im)
     int64_t p[GRAPH_MAX_RANK];
     struct graph_node *node;
     int x, rank;
-    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    enum infomask_status status = onnx_any_input(im, 0, &x);
     if (status)
         return status;
     rank = tensor_at(im, x)->rank;
@@ -260,7 +281,7 @@ enum infomask_status onnx_import_transpose(struct onnx_import *im)
         return onnx_no_memory(im);
     for (int i = 0; i < rank; i++)
         node->permutation[i] = p[i] < 0 || p[i] >= rank ? -1 : (int)p[i];
-    return onnx_finish(im, node, true);
+    return onnx_result(im, node, onnx_numbers_of(im, 0));
 }
 
 /* ---- Integers ------------------------------------------------------------------------------------------------------ */
@@ -276,7 +297,7 @@ enum infomask_status onnx_import_shape(struct onnx_import *im)
     struct onnx_ints ints = {.rank = 1};
     const struct graph_tensor *t;
     int x, start, end;
-    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    enum infomask_status status = onnx_any_input(im, 0, &x);
     if (status)
         return status;
     t = tensor_at(im, x);
@@ -294,7 +315,10 @@ enum infomask_status onnx_import_gather(struct onnx_import *im)
 {
     const struct onnx_ints *from, *index;
     struct onnx_ints ints;
-    enum infomask_status status = onnx_ints_input(im, 0, &from);
+    enum infomask_status status;
+    if (!is_ints(im, 0))
+        return onnx_import_general_gather(im);
+    status = onnx_ints_input(im, 0, &from);
     if (!status)
         status = onnx_ints_input(im, 1, &index);
     if (status)
@@ -317,7 +341,10 @@ enum infomask_status onnx_import_slice(struct onnx_import *im)
     struct onnx_ints starts, ends, ints = {.rank = 1};
     bool given;
     int start, end;
-    enum infomask_status status = onnx_ints_input(im, 0, &from);
+    enum infomask_status status;
+    if (!is_ints(im, 0))
+        return onnx_import_general_slice(im);
+    status = onnx_ints_input(im, 0, &from);
     if (!status)
         status = ints_or_attribute(im, 1, "starts", &starts, &given);
     if (!status)
@@ -328,7 +355,7 @@ enum infomask_status onnx_import_slice(struct onnx_import *im)
         return status;
     if (starts.count != 1 || ends.count != 1 || starts.item[0].kind != ONNX_INT_KNOWN ||
         ends.item[0].kind != ONNX_INT_KNOWN || (steps && (steps->count != 1 || steps->item[0].value != 1)))
-        return onnx_unsupported(im, "only a plain slice of a list is supported");
+        return onnx_import_general_slice(im);
     start = clamp_index(starts.item[0].value, from->count);
     end = clamp_index(ends.item[0].value, from->count);
     for (int i = start; i < end; i++)
@@ -351,22 +378,28 @@ static enum infomask_status ints_to_floats(struct onnx_import *im)
     return status ? status : onnx_is_tensor(im, tensor);
 }
 
-/* All floats are float32 here, and all integers int64: only the step between the two is one. */
+/* All numbers are float32 here: only the steps to integers and to truths change any. */
 enum infomask_status onnx_import_cast(struct onnx_import *im)
 {
     int64_t to = onnx_attribute_int(im, "to", 0);
     bool to_float = to == ONNX_FLOAT || to == ONNX_FLOAT16 || to == ONNX_DOUBLE || to == ONNX_BFLOAT16;
-    bool to_int = to == ONNX_INT32 || to == ONNX_INT64;
+    enum onnx_numbers from = onnx_numbers_of(im, 0);
     int x;
     enum infomask_status status;
-    if (is_ints(im, 0) && to_int)
+    if (is_ints(im, 0) && !to_float && to != ONNX_BOOL)
         return onnx_is_ints(im, im->inputs[0]->ints);
     if (is_ints(im, 0) && to_float)
         return ints_to_floats(im);
-    status = onnx_tensor_input(im, 0, &x);
-    if (status)
-        return status;
-    return to_float ? onnx_is_tensor(im, x) : onnx_unsupported(im, "a conversion to data type %lld", (long long)to);
+    status = onnx_any_input(im, 0, &x);
+    if (!status && to == ONNX_BOOL && from != ONNX_TRUTHS) {
+        status = onnx_step_unary(im, GRAPH_NOT, x, &x);
+        if (!status)
+            status = onnx_step_unary(im, GRAPH_NOT, x, &x);
+    }
+    if (!status && !to_float && to != ONNX_BOOL && from == ONNX_FLOATS)
+        status = onnx_step_unary(im, GRAPH_TRUNCATE, x, &x);
+    return status ? status
+                  : onnx_output_is(im, 0, x, to_float ? ONNX_FLOATS : to == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS);
 }
 
 static enum infomask_status concat_ints(struct onnx_import *im)
@@ -385,26 +418,43 @@ static enum infomask_status concat_ints(struct onnx_import *im)
     return onnx_is_ints(im, &ints);
 }
 
+static bool all_lists(const struct onnx_import *im)
+{
+    int total = 0;
+    for (int i = 0; i < im->input_count; i++) {
+        const struct onnx_value *v = onnx_has(im, i) ? im->inputs[i] : NULL;
+        const struct graph_tensor *t = v && v->kind == ONNX_TENSOR ? tensor_at(im, v->tensor) : NULL;
+        if (!v || (t && (!t->data || t->rank != 1 || v->numbers != ONNX_INTEGERS || t->dims[0] > ONNX_MAX_INTS)))
+            return false;
+        total += t ? (int)t->dims[0] : v->kind == ONNX_INTS ? v->ints->count : ONNX_MAX_INTS + 1;
+    }
+    return total <= ONNX_MAX_INTS;
+}
+
 enum infomask_status onnx_import_concat(struct onnx_import *im)
 {
     int64_t axis = onnx_attribute_int(im, "axis", 1);
     struct graph_node *node;
-    int x;
-    enum infomask_status status;
-    if (is_ints(im, 0))
+    int *inputs;
+    enum infomask_status status = INFOMASK_OK;
+    if (all_lists(im))
         return concat_ints(im);
-    status = onnx_tensor_input(im, 0, &x);
-    if (status)
+    inputs = calloc((size_t)im->input_count + 1, sizeof *inputs);
+    if (!inputs)
+        return onnx_no_memory(im);
+    for (int i = 0; !status && i < im->input_count; i++)
+        status = onnx_any_input(im, i, &inputs[i]);
+    if (status) {
+        free(inputs);
         return status;
-    node = onnx_begin(im, GRAPH_CONCAT, &x, 1);
+    }
+    axis += axis < 0 ? tensor_at(im, inputs[0])->rank : 0;
+    node = onnx_begin(im, GRAPH_CONCAT, inputs, im->input_count);
+    free(inputs);
     if (!node)
         return onnx_no_memory(im);
-    status = onnx_set_inputs(im, node);
-    if (status)
-        return status;
-    axis += axis < 0 ? tensor_at(im, x)->rank : 0;
     node->axis = axis < 0 || axis > GRAPH_MAX_RANK ? -1 : (int)axis;
-    return onnx_finish(im, node, true);
+    return onnx_result(im, node, onnx_numbers_of(im, 0));
 }
 
 static bool compute(char op, int64_t a, int64_t b, int64_t *result)

@@ -96,15 +96,21 @@ static size_t type_size(int32_t type)
 {
     switch (type) {
     case ONNX_BOOL:
+    case ONNX_INT8:
+    case ONNX_UINT8:
         return 1;
     case ONNX_FLOAT16:
     case ONNX_BFLOAT16:
+    case ONNX_INT16:
+    case ONNX_UINT16:
         return 2;
     case ONNX_FLOAT:
     case ONNX_INT32:
+    case ONNX_UINT32:
         return 4;
     case ONNX_DOUBLE:
     case ONNX_INT64:
+    case ONNX_UINT64:
         return 8;
     default:
         return 0;
@@ -121,8 +127,15 @@ static enum infomask_status find_elements(struct onnx_import *im, const Onnx__Te
                                           struct elements *found)
 {
     size_t width = type_size(proto->data_type), bytes;
-    if (proto->has_raw_data) {
-        struct onnx_view view = onnx_slim_view(im->slim, proto->raw_data.data, proto->raw_data.len);
+    if (proto->has_raw_data || proto->data_location == 1) {
+        struct onnx_view view = {NULL, 0};
+        enum infomask_status status = INFOMASK_OK;
+        if (proto->data_location == 1)
+            status = onnx_external_data(im, proto, &view);
+        else
+            view = onnx_slim_view(im->slim, proto->raw_data.data, proto->raw_data.len);
+        if (status)
+            return status;
         if (!checked_mul(count, width, &bytes) || bytes != view.size)
             return onnx_broken(im, "tensor '%s' has %zu bytes of data, which is not what its shape says",
                                shown_name(proto->name).text, view.size);
@@ -138,6 +151,10 @@ static enum infomask_status find_elements(struct onnx_import *im, const Onnx__Te
         break;
     case ONNX_INT64:
         *found = (struct elements){(const uint8_t *)proto->int64_data, proto->n_int64_data, 8};
+        break;
+    case ONNX_UINT32:
+    case ONNX_UINT64:
+        *found = (struct elements){(const uint8_t *)proto->uint64_data, proto->n_uint64_data, 8};
         break;
     default: /* int32, bool and the 16-bit floats, whose bits lie in the lower half */
         *found = (struct elements){(const uint8_t *)proto->int32_data, proto->n_int32_data, 4};
@@ -189,24 +206,21 @@ static float element_as_float(const struct elements *e, int32_t type, size_t i)
     }
 }
 
-static int64_t element_as_int(const struct elements *e, size_t i)
+static int64_t element_as_int(const struct elements *e, int32_t type, size_t i)
 {
     const uint8_t *at = e->data + i * e->width;
-    int64_t wide;
-    int32_t narrow;
-    if (e->width == 1)
-        return *at;
-    if (e->width == 4) {
-        memcpy(&narrow, at, sizeof narrow);
-        return narrow;
-    }
-    memcpy(&wide, at, sizeof wide);
-    return wide;
+    uint64_t bits = 0;
+    unsigned spare = 64 - 8 * (unsigned)e->width;
+    bool is_signed = type == ONNX_INT8 || type == ONNX_INT16 || type == ONNX_INT32 || type == ONNX_INT64;
+    memcpy(&bits, at, e->width);
+    return is_signed ? (int64_t)(bits << spare) >> spare : (int64_t)bits;
 }
 
 static enum infomask_status check_finite(struct onnx_import *im, const Onnx__TensorProto *proto, const float *data,
                                          size_t count)
 {
+    if (count == 1 && isinf(data[0])) /* a mask's value, a bound */
+        return INFOMASK_OK;
     for (size_t i = 0; i < count; i++)
         if (!isfinite(data[i]))
             return onnx_broken(im, "tensor '%s' holds a value that is not finite", shown_name(proto->name).text);
@@ -217,17 +231,25 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
                                         const struct elements *e, struct onnx_value *value)
 {
     int rank = (int)proto->n_dims;
-    bool stays = im->in_place && proto->has_raw_data && proto->data_type == ONNX_FLOAT &&
-                 (uintptr_t)e->data % sizeof(float) == 0;
+    bool stays = (proto->data_location == 1 || (im->in_place && proto->has_raw_data)) &&
+                 proto->data_type == ONNX_FLOAT && (uintptr_t)e->data % sizeof(float) == 0;
     enum infomask_status status;
     float *data;
-    if (e->count == 0)
-        return onnx_unsupported(im, "tensor '%s' has no elements", shown_name(proto->name).text);
+    if (e->count == 0) { /* a left-out argument of some exporters: as a list without elements nobody can compute with it */
+        value->kind = ONNX_INTS;
+        value->ints = calloc(1, sizeof *value->ints);
+        if (value->ints)
+            value->ints->rank = 1;
+        return value->ints ? INFOMASK_OK : onnx_no_memory(im);
+    }
     value->kind = ONNX_TENSOR;
     if (stays) {
         value->tensor = graph_add_tensor(im->graph, proto->name, rank, proto->dims, (const float *)(const void *)e->data,
                                          false);
-        return value->tensor == GRAPH_NONE ? onnx_no_memory(im) : check_finite(im, proto, (const void *)e->data, e->count);
+        status = value->tensor == GRAPH_NONE ? onnx_no_memory(im)
+                                             : check_finite(im, proto, (const void *)e->data, e->count);
+        graph_forget((const void *)e->data, e->count);
+        return status;
     }
     status = graph_new_constant(im->graph, rank, proto->dims, &value->tensor, &data, im->err);
     if (status)
@@ -238,11 +260,35 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
     return check_finite(im, proto, data, e->count);
 }
 
+/* Larger ones are a constant of the graph: integers that float32 holds exactly. */
+static enum infomask_status read_integer_tensor(struct onnx_import *im, const Onnx__TensorProto *proto,
+                                                const struct elements *e, struct onnx_value *value)
+{
+    float *data;
+    enum infomask_status status;
+    if (e->count == 0)
+        return onnx_unsupported(im, "tensor '%s' has no elements", shown_name(proto->name).text);
+    status = graph_new_constant(im->graph, (int)proto->n_dims, proto->dims, &value->tensor, &data, im->err);
+    if (status)
+        return status;
+    value->kind = ONNX_TENSOR;
+    value->numbers = proto->data_type == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS;
+    value->type = proto->data_type;
+    for (size_t i = 0; i < e->count; i++) {
+        int64_t n = element_as_int(e, proto->data_type, i);
+        if (n > 1 << 24 || n < -(1 << 24))
+            return onnx_unsupported(im, "tensor '%s' holds integers above 2^24", shown_name(proto->name).text);
+        data[i] = (float)n;
+    }
+    return INFOMASK_OK;
+}
+
 static enum infomask_status read_ints(struct onnx_import *im, const Onnx__TensorProto *proto, const struct elements *e,
                                       struct onnx_value *value)
 {
     if (proto->n_dims > 1 || e->count > ONNX_MAX_INTS)
-        return onnx_unsupported(im, "tensor '%s' of integers is not a short list", shown_name(proto->name).text);
+        return read_integer_tensor(im, proto, e, value);
+    value->type = proto->data_type;
     value->ints = calloc(1, sizeof *value->ints);
     if (!value->ints)
         return onnx_no_memory(im);
@@ -250,7 +296,7 @@ static enum infomask_status read_ints(struct onnx_import *im, const Onnx__Tensor
     value->ints->rank = (int)proto->n_dims;
     value->ints->count = (int)e->count;
     for (size_t i = 0; i < e->count; i++)
-        value->ints->item[i].value = element_as_int(e, i);
+        value->ints->item[i].value = element_as_int(e, proto->data_type, i);
     return INFOMASK_OK;
 }
 
@@ -259,10 +305,8 @@ enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorP
     struct elements e = {NULL, 0, 0};
     enum infomask_status status;
     size_t count = 1;
-    bool is_int = proto->data_type == ONNX_INT32 || proto->data_type == ONNX_INT64 || proto->data_type == ONNX_BOOL;
-    if (proto->data_location == 1)
-        return onnx_unsupported(im, "the weights of tensor '%s' lie in another file; save the model as one file",
-                                shown_name(proto->name).text);
+    bool is_int = proto->data_type != ONNX_FLOAT && proto->data_type != ONNX_DOUBLE &&
+                  proto->data_type != ONNX_FLOAT16 && proto->data_type != ONNX_BFLOAT16;
     if (!type_size(proto->data_type))
         return onnx_unsupported(im, "tensor '%s' is of data type %d", shown_name(proto->name).text, proto->data_type);
     if (proto->n_dims > GRAPH_MAX_RANK)
@@ -289,6 +333,20 @@ static enum infomask_status need_input(struct onnx_import *im, int i)
     return onnx_has(im, i) ? INFOMASK_OK : onnx_broken(im, "input %d is missing", i);
 }
 
+/* Zeros around an activation, as a node of their own. */
+static enum infomask_status pad_node(struct onnx_import *im, const struct onnx_value *value, int *tensor)
+{
+    struct graph_node *node = onnx_general(im, GRAPH_PAD, &value->tensor, 1, 8);
+    if (!node)
+        return onnx_no_memory(im);
+    node->function = GRAPH_PAD_CONSTANT;
+    for (int i = 0; i < 2; i++) {
+        node->table->v[2 + i] = value->pads[i];
+        node->table->v[6 + i] = value->pads[2 + i];
+    }
+    return onnx_step(im, node, tensor);
+}
+
 enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor)
 {
     enum infomask_status status = need_input(im, i);
@@ -297,9 +355,45 @@ enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tenso
     if (im->inputs[i]->kind != ONNX_TENSOR)
         return onnx_unsupported(im, "input %d is not a tensor of floats", i);
     if (im->inputs[i]->padded)
-        return onnx_unsupported(im, "padding by a Pad node is supported only before a convolution or a pool");
+        return pad_node(im, im->inputs[i], tensor);
     *tensor = im->inputs[i]->tensor;
     return INFOMASK_OK;
+}
+
+enum onnx_numbers onnx_numbers_of(const struct onnx_import *im, int i)
+{
+    const struct onnx_value *value = onnx_has(im, i) ? im->inputs[i] : NULL;
+    if (!value)
+        return ONNX_FLOATS;
+    if (value->kind == ONNX_INTS)
+        return value->type == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS;
+    return value->numbers;
+}
+
+static enum infomask_status constant_of_list(struct onnx_import *im, const struct onnx_ints *ints, int *tensor)
+{
+    int64_t count = ints->count;
+    float *data;
+    enum infomask_status status;
+    if (count == 0)
+        return onnx_unsupported(im, "it computes with a tensor without elements");
+    status = graph_new_constant(im->graph, ints->rank, &count, tensor, &data, im->err);
+    for (int i = 0; !status && i < ints->count; i++) {
+        if (ints->item[i].kind != ONNX_INT_KNOWN)
+            return onnx_unsupported(im, "it computes with a size that is not known from the file");
+        data[i] = (float)ints->item[i].value;
+    }
+    return status;
+}
+
+enum infomask_status onnx_any_input(struct onnx_import *im, int i, int *tensor)
+{
+    enum infomask_status status = need_input(im, i);
+    if (status)
+        return status;
+    if (im->inputs[i]->kind == ONNX_INTS)
+        return constant_of_list(im, im->inputs[i]->ints, tensor);
+    return onnx_tensor_input(im, i, tensor);
 }
 
 enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor)
@@ -324,12 +418,32 @@ enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *val
     return INFOMASK_OK;
 }
 
+/* A constant of the graph that holds few integers becomes a list as well. */
+static enum infomask_status list_of_constant(struct onnx_import *im, struct onnx_value *value)
+{
+    const struct graph_tensor *t = &im->graph->tensors[value->tensor];
+    size_t n = graph_elements(t);
+    if (value->ints || !t->data || value->padded || t->rank > 1 || n > ONNX_MAX_INTS ||
+        value->numbers == ONNX_FLOATS)
+        return INFOMASK_OK;
+    value->ints = calloc(1, sizeof *value->ints);
+    if (!value->ints)
+        return onnx_no_memory(im);
+    value->ints->rank = t->rank;
+    value->ints->count = (int)n;
+    for (size_t i = 0; i < n; i++)
+        value->ints->item[i].value = (int64_t)t->data[i];
+    return INFOMASK_OK;
+}
+
 enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct onnx_ints **ints)
 {
     enum infomask_status status = need_input(im, i);
     if (status)
         return status;
-    if (im->inputs[i]->kind != ONNX_INTS)
+    if (im->inputs[i]->kind == ONNX_TENSOR)
+        status = list_of_constant(im, im->inputs[i]);
+    if (status || !im->inputs[i]->ints)
         return onnx_unsupported(im, "input %d is not a list of integers that can be known from the file", i);
     *ints = im->inputs[i]->ints;
     return INFOMASK_OK;
@@ -380,9 +494,9 @@ void onnx_attribute_text(const struct onnx_import *im, const char *name, char *o
 
 /* ---- Outputs ------------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status define_output(struct onnx_import *im, struct onnx_value **value)
+static enum infomask_status define_output(struct onnx_import *im, int i, struct onnx_value **value)
 {
-    const char *name = im->node->n_output ? im->node->output[0] : "";
+    const char *name = (size_t)i < im->node->n_output ? im->node->output[i] : "";
     bool taken;
     if (!*name)
         return onnx_broken(im, "it has no output");
@@ -395,7 +509,7 @@ static enum infomask_status define_output(struct onnx_import *im, struct onnx_va
 enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor)
 {
     struct onnx_value *value;
-    enum infomask_status status = define_output(im, &value);
+    enum infomask_status status = define_output(im, 0, &value);
     if (status)
         return status;
     value->kind = ONNX_TENSOR;
@@ -403,14 +517,30 @@ enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor)
     return INFOMASK_OK;
 }
 
-enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const int64_t pads[4])
+enum infomask_status onnx_output_is(struct onnx_import *im, int i, int tensor, enum onnx_numbers numbers)
 {
     struct onnx_value *value;
-    enum infomask_status status = define_output(im, &value);
+    enum infomask_status status;
+    if ((size_t)i >= im->node->n_output || !*im->node->output[i])
+        return INFOMASK_OK;
+    status = define_output(im, i, &value);
     if (status)
         return status;
     value->kind = ONNX_TENSOR;
     value->tensor = tensor;
+    value->numbers = numbers;
+    return INFOMASK_OK;
+}
+
+enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const int64_t pads[4])
+{
+    struct onnx_value *value;
+    enum infomask_status status = define_output(im, 0, &value);
+    if (status)
+        return status;
+    value->kind = ONNX_TENSOR;
+    value->tensor = tensor;
+    value->numbers = onnx_numbers_of(im, 0);
     for (int i = 0; i < 4; i++) {
         value->pads[i] = pads[i];
         value->padded = value->padded || pads[i] != 0;
@@ -421,7 +551,7 @@ enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const in
 enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigma)
 {
     struct onnx_value *value;
-    enum infomask_status status = define_output(im, &value);
+    enum infomask_status status = define_output(im, 0, &value);
     if (status)
         return status;
     value->kind = ONNX_RANDOM;
@@ -433,7 +563,7 @@ enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigm
 enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints *ints)
 {
     struct onnx_value *value;
-    enum infomask_status status = define_output(im, &value);
+    enum infomask_status status = define_output(im, 0, &value);
     if (status)
         return status;
     value->ints = malloc(sizeof *value->ints);
@@ -470,21 +600,6 @@ struct graph_node *onnx_begin(struct onnx_import *im, enum graph_op op, const in
         return NULL;
     node = graph_add_node(im->graph, op, im->node->name, inputs, count, output);
     return node == GRAPH_NONE ? NULL : &im->graph->nodes[node];
-}
-
-enum infomask_status onnx_set_inputs(struct onnx_import *im, struct graph_node *node)
-{
-    int *inputs = reallocarray(node->inputs, (size_t)im->input_count + 1, sizeof *inputs);
-    enum infomask_status status = inputs ? INFOMASK_OK : onnx_no_memory(im);
-    if (!inputs)
-        return status;
-    node->inputs = inputs;
-    node->input_count = im->input_count;
-    for (int i = 0; !status && i < im->input_count; i++) {
-        inputs[i] = GRAPH_NONE;
-        status = onnx_tensor_input(im, i, &inputs[i]);
-    }
-    return status;
 }
 
 enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node, bool is_output)

@@ -446,8 +446,7 @@ static void write_node(struct writer *w, const struct graph_node *node)
     case GRAPH_NOISE:
         write_noise(w, node, x, y);
         break;
-    case GRAPH_IDENTITY:
-    case GRAPH_OPS:
+    default: /* IDENTITY; onnx_write lets no others through */
         add_node(w, "Identity", &x, 1, y);
         break;
     }
@@ -508,6 +507,10 @@ static enum infomask_status check_portable(const struct graph *graph, struct inf
         const struct graph_window *w = &graph->nodes[i].window;
         if (graph->nodes[i].op == GRAPH_AVERAGE_POOL && (w->dilation_h != 1 || w->dilation_w != 1))
             return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, &graph->nodes[i], "ONNX opset 13 has no dilation here");
+        if (graph->concrete || graph_is_general(graph->nodes[i].op) ||
+            (graph->nodes[i].op == GRAPH_LINEAR && graph->tensors[graph->nodes[i].output].rank != 2))
+            return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, &graph->nodes[i],
+                                "networks of general tensors are read, but not written");
     }
     return INFOMASK_OK;
 }

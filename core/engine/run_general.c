@@ -1,0 +1,88 @@
+/* General operators: row-major arrays, by the loops of core/graph; matrix products by the table's own. */
+#include <string.h>
+
+#include "core/engine/internal.h"
+
+static const struct graph_node *node_of(const struct task *task)
+{
+    return &task->run->model->graph->nodes[task->step->node];
+}
+
+static struct graph_array array_of(const struct task *task, int input)
+{
+    const struct layer *layer = &task->run->model->layers[task->step->node];
+    int tensor = node_of(task)->inputs[input];
+    struct graph_array a = {.rank = -1};
+
+    if (tensor < 0)
+        return a;
+    a.rank = task->run->plan->values[tensor].shape.rank;
+    memcpy(a.dims, task->run->plan->values[tensor].shape.d, sizeof a.dims);
+    a.data = layer->operands[input] != NULL ? layer->operands[input] : task_value(task, tensor, task->item);
+    return a;
+}
+
+/* Which matrix of an operand belongs to matrix i of the result. */
+static size_t matrix_at(const struct graph_array *operand, const struct graph_array *y, size_t i)
+{
+    size_t at = 0, step = 1;
+
+    for (int d = y->rank - 3; d >= 0; d--) {
+        int o = d - (y->rank - operand->rank);
+        size_t index = i % (size_t)y->dims[d];
+        i /= (size_t)y->dims[d];
+        if (o < 0)
+            continue;
+        at += operand->dims[o] == 1 ? 0 : index * step;
+        step *= (size_t)operand->dims[o];
+    }
+    return at;
+}
+
+/* Matrices [first, last) of the result. */
+static void matmul(const struct task *task, const struct graph_array *in, const struct graph_array *y, float *out,
+                   int first, int last)
+{
+    int m = (int)y->dims[y->rank - 2], n = (int)y->dims[y->rank - 1], k = (int)in[0].dims[in[0].rank - 1];
+
+    for (int i = first; i < last; i++) {
+        const float *a = in[0].data + matrix_at(&in[0], y, (size_t)i) * (size_t)m * (size_t)k;
+        const float *b = in[1].data + matrix_at(&in[1], y, (size_t)i) * (size_t)k * (size_t)n;
+        task->run->model->kernels->sgemm(false, false, m, n, k, 1, a, k, b, n, 0, out + (size_t)i * (size_t)m * (size_t)n, n);
+    }
+}
+
+/* Rows [first, last) of arrays that are cut along all but their last dimension, as arrays of their own. */
+static void rows_of(struct graph_array *a, size_t first, size_t last)
+{
+    size_t row = (size_t)a->dims[a->rank - 1];
+
+    a->data = a->data == NULL ? NULL : a->data + first * row;
+    a->dims[0] = (int64_t)(last - first);
+    a->dims[1] = (int64_t)row;
+    a->rank = 2;
+}
+
+void run_general(const struct task *task, int first, int last)
+{
+    const struct step *s = task->step;
+    struct graph_node node = *node_of(task);
+    struct graph_array in[4], y = {.rank = task->run->plan->values[s->y].shape.rank};
+    float *out = task_value(task, s->y, task->item);
+
+    memcpy(y.dims, task->run->plan->values[s->y].shape.d, sizeof y.dims);
+    for (int i = 0; i < node.input_count; i++)
+        in[i] = array_of(task, i);
+    if (node.op == GRAPH_MATMUL) {
+        matmul(task, in, &y, out, first, last);
+        return;
+    }
+    if (s->cut.total > 1) { /* by rows: element by element, or a norm of each */
+        out += (size_t)first * (size_t)s->unit * (size_t)y.dims[y.rank - 1];
+        last = last * s->unit < s->rows ? last * s->unit : s->rows;
+        rows_of(&in[0], (size_t)first * (size_t)s->unit, (size_t)last);
+        rows_of(&y, (size_t)first * (size_t)s->unit, (size_t)last);
+        node.axis = 1;
+    }
+    graph_general_compute(&node, in, &y, out);
+}

@@ -1,0 +1,382 @@
+/* What the general operators compute: plain loops over row-major arrays, the same for constants of a file and for
+ * activations. */
+#include <math.h>
+#include <string.h>
+
+#include "core/graph/general/general.h"
+
+/* ---- Elements ------------------------------------------------------------------------------------------------------ */
+
+static struct general_walk walk_over(const struct graph_array *shape, const struct graph_array *in, int count)
+{
+    struct general_walk w = {.rank = shape->rank};
+    memcpy(w.dims, shape->dims, sizeof w.dims);
+    for (int i = 0; i < count; i++)
+        array_broadcast(&in[i], shape, w.strides[i]);
+    return w;
+}
+
+/* The elements of the last dimension, of a and b as far apart as their strides say. */
+static void binary_row(enum graph_function function, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs, float *y,
+                       size_t n)
+{
+    switch (function) {
+    case GRAPH_PLUS:
+        for (size_t i = 0; i < n; i++)
+            y[i] = a[(ptrdiff_t)i * as] + b[(ptrdiff_t)i * bs];
+        break;
+    case GRAPH_MINUS:
+        for (size_t i = 0; i < n; i++)
+            y[i] = a[(ptrdiff_t)i * as] - b[(ptrdiff_t)i * bs];
+        break;
+    case GRAPH_TIMES:
+        for (size_t i = 0; i < n; i++)
+            y[i] = a[(ptrdiff_t)i * as] * b[(ptrdiff_t)i * bs];
+        break;
+    case GRAPH_DIVIDE:
+        for (size_t i = 0; i < n; i++)
+            y[i] = a[(ptrdiff_t)i * as] / b[(ptrdiff_t)i * bs];
+        break;
+    default:
+        for (size_t i = 0; i < n; i++)
+            y[i] = general_binary(function, a[(ptrdiff_t)i * as], b[(ptrdiff_t)i * bs]);
+        break;
+    }
+}
+
+static void binary(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y)
+{
+    struct general_walk w = walk_over(out, in, 2);
+    int last = out->rank - 1;
+    size_t n = last < 0 ? 1 : (size_t)out->dims[last], rows = array_elements(out) / n;
+    ptrdiff_t as = last < 0 ? 0 : w.strides[0][last], bs = last < 0 ? 0 : w.strides[1][last];
+    w.rank = last < 0 ? 0 : last;
+    for (size_t row = 0; row < rows; row++, y += n, general_walk_next(&w))
+        binary_row(node->function, in[0].data + w.at[0], as, in[1].data + w.at[1], bs, y, n);
+}
+
+static void where(const struct graph_array *in, const struct graph_array *out, float *y)
+{
+    struct general_walk w = walk_over(out, in, 3);
+    size_t n = array_elements(out);
+    for (size_t i = 0; i < n; i++, general_walk_next(&w))
+        y[i] = in[0].data[w.at[0]] != 0.0f ? in[1].data[w.at[1]] : in[2].data[w.at[2]];
+}
+
+static void quantize(const struct graph_node *node, const struct graph_array *x, float *y)
+{
+    size_t n = array_elements(x);
+    for (size_t i = 0; i < n; i++) {
+        float q = rintf(x->data[i] / node->alpha) + node->beta;
+        q = fminf(fmaxf(q, node->low), node->high);
+        y[i] = (q - node->beta) * node->alpha;
+    }
+}
+
+/* ---- Sums ---------------------------------------------------------------------------------------------------------- */
+
+static void matmul(const struct graph_array *in, const struct graph_array *out, float *y)
+{
+    struct graph_array a = in[0], b = in[1], batch = *out;
+    size_t m = (size_t)out->dims[out->rank - 2], n = (size_t)out->dims[out->rank - 1];
+    size_t k = (size_t)a.dims[a.rank - 1], rounds;
+    struct general_walk w;
+    struct graph_array parts[2];
+    batch.rank = out->rank - 2;
+    parts[0] = a;
+    parts[1] = b;
+    parts[0].rank -= 2;
+    parts[1].rank -= 2;
+    w = walk_over(&batch, parts, 2);
+    rounds = array_elements(&batch);
+    for (size_t r = 0; r < rounds; r++, general_walk_next(&w), y += m * n) {
+        const float *pa = a.data + (size_t)w.at[0] * m * k, *pb = b.data + (size_t)w.at[1] * k * n;
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < n; j++) {
+                double sum = 0;
+                for (size_t p = 0; p < k; p++)
+                    sum += (double)pa[i * k + p] * (double)pb[p * n + j];
+                y[i * n + j] = (float)sum;
+            }
+    }
+}
+
+struct reduction {
+    enum graph_function function;
+    double sum, most;
+    size_t count;
+};
+
+static void reduction_add(struct reduction *r, double v)
+{
+    switch (r->function) {
+    case GRAPH_L1:
+        r->sum += fabs(v);
+        break;
+    case GRAPH_L2:
+    case GRAPH_SUM_SQUARE:
+        r->sum += v * v;
+        break;
+    case GRAPH_PRODUCT:
+        r->sum *= v;
+        break;
+    case GRAPH_MAXIMUM:
+    case GRAPH_MINIMUM:
+        r->sum = r->count == 0 ? v : r->function == GRAPH_MAXIMUM ? fmax(r->sum, v) : fmin(r->sum, v);
+        break;
+    case GRAPH_LOG_SUM_EXP:
+        if (r->count == 0 || v > r->most) {
+            r->sum = (r->count == 0 ? 0 : r->sum * exp(r->most - v)) + 1;
+            r->most = v;
+        } else {
+            r->sum += exp(v - r->most);
+        }
+        break;
+    default:
+        r->sum += v;
+        break;
+    }
+    r->count++;
+}
+
+static float reduction_result(const struct reduction *r)
+{
+    switch (r->function) {
+    case GRAPH_MEAN:
+        return (float)(r->sum / (double)r->count);
+    case GRAPH_L2:
+        return (float)sqrt(r->sum);
+    case GRAPH_LOG_SUM:
+        return (float)log(r->sum);
+    case GRAPH_LOG_SUM_EXP:
+        return (float)(log(r->sum) + r->most);
+    default:
+        return (float)r->sum;
+    }
+}
+
+/* Output by output: the kept dimensions outside, the reduced ones inside. */
+static void reduce(const struct graph_node *node, const struct graph_array *x, float *y)
+{
+    struct general_walk kept = {0}, gone = {0};
+    ptrdiff_t strides[GRAPH_MAX_RANK];
+    size_t outputs = 1, each = 1;
+    array_strides(x, strides);
+    for (int i = 0; i < x->rank; i++) {
+        bool reduced = node->axes >> i & 1;
+        struct general_walk *w = reduced ? &gone : &kept;
+        w->dims[w->rank] = x->dims[i];
+        w->strides[0][w->rank++] = strides[i];
+        *(reduced ? &each : &outputs) *= (size_t)x->dims[i];
+    }
+    for (size_t o = 0; o < outputs; o++, general_walk_next(&kept)) {
+        struct reduction r = {.function = node->function, .sum = node->function == GRAPH_PRODUCT ? 1 : 0};
+        for (size_t i = 0; i < each; i++, general_walk_next(&gone))
+            reduction_add(&r, (double)x->data[kept.at[0] + gone.at[0]]);
+        y[o] = reduction_result(&r);
+    }
+}
+
+/* y = (x - mean) / sqrt(variance + epsilon) * scale + bias over rows; RMS: without the mean. */
+static void norm_row(const struct graph_node *node, const float *x, float *y, size_t n)
+{
+    double mean = 0, square = 0, factor;
+    for (size_t i = 0; i < n && node->function != GRAPH_RMS; i++)
+        mean += (double)x[i];
+    mean /= (double)n;
+    for (size_t i = 0; i < n; i++)
+        square += ((double)x[i] - mean) * ((double)x[i] - mean);
+    factor = 1 / sqrt(square / (double)n + (double)node->epsilon);
+    for (size_t i = 0; i < n; i++)
+        y[i] = (float)(((double)x[i] - mean) * factor);
+}
+
+static void layer_norm(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                       float *y)
+{
+    size_t n = 1, total = array_elements(out);
+    for (int i = node->axis; i < out->rank; i++)
+        n *= (size_t)out->dims[i];
+    for (size_t row = 0; row < total; row += n)
+        norm_row(node, in[0].data + row, y + row, n);
+    for (int k = 1; k < node->input_count; k++) {
+        struct graph_node step = {.function = k == 1 ? GRAPH_TIMES : GRAPH_PLUS};
+        struct graph_array pair[2] = {*out, in[k]};
+        pair[0].data = y;
+        if (in[k].rank >= 0)
+            binary(&step, pair, out, y);
+    }
+}
+
+static void cumulate(const struct graph_node *node, const struct graph_array *x, float *y)
+{
+    size_t inner = 1, outer = 1, n = (size_t)x->dims[node->axis];
+    bool exclusive = (int)node->function & 1, reverse = (int)node->function & 2;
+    for (int i = 0; i < x->rank; i++) {
+        inner *= i > node->axis ? (size_t)x->dims[i] : 1;
+        outer *= i < node->axis ? (size_t)x->dims[i] : 1;
+    }
+    for (size_t at = 0; at < outer * inner; at++) {
+        size_t base = at / inner * n * inner + at % inner;
+        double sum = 0;
+        for (size_t i = 0; i < n; i++) {
+            size_t k = base + (reverse ? n - 1 - i : i) * inner;
+            double v = (double)x->data[k];
+            y[k] = (float)(exclusive ? sum : sum + v);
+            sum += v;
+        }
+    }
+}
+
+/* ---- Movements ----------------------------------------------------------------------------------------------------- */
+
+static void slice(const struct graph_node *node, const struct graph_array *x, const struct graph_array *out, float *y)
+{
+    struct general_walk w = {.rank = out->rank};
+    ptrdiff_t strides[GRAPH_MAX_RANK], first = 0;
+    size_t n, rows;
+    int last = out->rank - 1;
+    memcpy(w.dims, out->dims, sizeof w.dims);
+    array_strides(x, strides);
+    for (int i = 0; i < x->rank; i++) {
+        int64_t start;
+        (void)general_slice(node, x->rank, i, x->dims[i], &start);
+        first += (ptrdiff_t)start * strides[i];
+        w.strides[0][i] = strides[i] * (ptrdiff_t)node->table->v[2 * x->rank + i];
+    }
+    n = last < 0 ? 1 : (size_t)out->dims[last];
+    rows = array_elements(out) / n;
+    w.rank = last < 0 ? 0 : last;
+    for (size_t row = 0; row < rows; row++, y += n, general_walk_next(&w)) {
+        const float *from = x->data + first + w.at[0];
+        ptrdiff_t step = last < 0 ? 1 : w.strides[0][last];
+        for (size_t i = 0; i < n; i++)
+            y[i] = from[(ptrdiff_t)i * step];
+    }
+}
+
+static void gather(const struct graph_node *node, const struct graph_array *x, float *y)
+{
+    const int64_t *v = node->table->v + 1 + node->table->v[0];
+    size_t count = node->table->count - 1 - (size_t)node->table->v[0], inner = 1, outer = 1;
+    size_t n = (size_t)x->dims[node->axis];
+    for (int i = 0; i < x->rank; i++) {
+        inner *= i > node->axis ? (size_t)x->dims[i] : 1;
+        outer *= i < node->axis ? (size_t)x->dims[i] : 1;
+    }
+    for (size_t o = 0; o < outer; o++)
+        for (size_t i = 0; i < count; i++, y += inner)
+            memcpy(y, x->data + (o * n + (size_t)(v[i] < 0 ? v[i] + (int64_t)n : v[i])) * inner, inner * sizeof *y);
+}
+
+static void take(const struct graph_node *node, const struct graph_array *x, const struct graph_array *out, float *y)
+{
+    size_t n = array_elements(out);
+    for (size_t i = 0; i < n; i++)
+        y[i] = node->table->v[i] < 0 ? 0 : x->data[node->table->v[i]];
+}
+
+static void expand(const struct graph_array *x, const struct graph_array *out, float *y)
+{
+    struct general_walk w = walk_over(out, x, 1);
+    size_t n = array_elements(out);
+    for (size_t i = 0; i < n; i++, general_walk_next(&w))
+        y[i] = x->data[w.at[0]];
+}
+
+/* The index in [0, n) that padding reads at i, -1 for the constant. */
+static int64_t pad_index(enum graph_function mode, int64_t i, int64_t n)
+{
+    if (i >= 0 && i < n)
+        return i;
+    switch (mode) {
+    case GRAPH_PAD_REFLECT:
+        return i < 0 ? -i : 2 * (n - 1) - i;
+    case GRAPH_PAD_EDGE:
+        return i < 0 ? 0 : n - 1;
+    case GRAPH_PAD_WRAP:
+        return (i % n + n) % n;
+    default:
+        return -1;
+    }
+}
+
+static void pad(const struct graph_node *node, const struct graph_array *x, const struct graph_array *out, float *y)
+{
+    size_t total = array_elements(out);
+    ptrdiff_t strides[GRAPH_MAX_RANK];
+    int64_t index[GRAPH_MAX_RANK] = {0};
+    array_strides(x, strides);
+    for (size_t i = 0; i < total; i++) {
+        ptrdiff_t at = 0;
+        bool inside = true;
+        for (int d = 0; d < x->rank; d++) {
+            int64_t from = pad_index(node->function, index[d] - node->table->v[d], x->dims[d]);
+            inside = inside && from >= 0;
+            at += (ptrdiff_t)from * strides[d];
+        }
+        y[i] = inside ? x->data[at] : node->alpha;
+        for (int d = x->rank - 1; d >= 0 && ++index[d] == out->dims[d]; d--)
+            index[d] = 0;
+    }
+}
+
+void graph_general_compute(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                           float *y)
+{
+    switch (node->op) {
+    case GRAPH_UNARY:
+        general_unary_all(node, in[0].data, y, array_elements(out));
+        break;
+    case GRAPH_BINARY:
+        binary(node, in, out, y);
+        break;
+    case GRAPH_WHERE:
+        where(in, out, y);
+        break;
+    case GRAPH_MATMUL:
+        matmul(in, out, y);
+        break;
+    case GRAPH_REDUCE:
+        reduce(node, in, y);
+        break;
+    case GRAPH_LAYER_NORM:
+        layer_norm(node, in, out, y);
+        break;
+    case GRAPH_SLICE:
+        slice(node, in, out, y);
+        break;
+    case GRAPH_GATHER:
+        gather(node, in, y);
+        break;
+    case GRAPH_TAKE:
+        take(node, in, out, y);
+        break;
+    case GRAPH_EXPAND:
+        expand(in, out, y);
+        break;
+    case GRAPH_PAD:
+        pad(node, in, out, y);
+        break;
+    case GRAPH_RESIZE:
+        general_resize(node, in, out, y);
+        break;
+    case GRAPH_CUMULATE:
+        cumulate(node, in, y);
+        break;
+    case GRAPH_LRN:
+        general_lrn(node, in, y);
+        break;
+    case GRAPH_CONV_ND:
+        general_conv(node, in, out, y);
+        break;
+    case GRAPH_POOL_ND:
+        general_pool(node, in, out, y);
+        break;
+    case GRAPH_QUANTIZE:
+        quantize(node, in, y);
+        break;
+    default:
+        break;
+    }
+}

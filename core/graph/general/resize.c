@@ -1,0 +1,144 @@
+/* Resize: one dimension after the other would need room for what lies between, so each output sums over the taps of all
+ * dimensions at once: at most four (cubic) or, antialiased, as many as the scale says. */
+#include <math.h>
+
+#include "core/graph/general/general.h"
+
+int64_t general_resize_size(const struct graph_node *node, int axis, int64_t size)
+{
+    int64_t wanted = node->table->v[axis];
+    return wanted > 0 ? wanted : (int64_t)floor((double)size * (double)node->resize->scales[axis]);
+}
+
+/* The scale in force along a dimension. */
+static double scale_of(const struct graph_node *node, int axis, int64_t in, int64_t out)
+{
+    return node->table->v[axis] > 0 || !(node->resize->scales[axis] > 0) ? (double)out / (double)in
+                                                                         : (double)node->resize->scales[axis];
+}
+
+static double place(const struct graph_resize *r, int64_t i, double scale, int64_t in, int64_t out)
+{
+    double x = (double)i, whole;
+    switch (r->place) {
+    case GRAPH_ASYMMETRIC:
+        return x / scale;
+    case GRAPH_ALIGN_CORNERS:
+        return out == 1 ? 0 : x * (double)(in - 1) / (double)(out - 1);
+    case GRAPH_PYTORCH_HALF_PIXEL:
+        return out == 1 ? 0 : (x + 0.5) / scale - 0.5;
+    case GRAPH_HALF_PIXEL_SYMMETRIC:
+        whole = (double)out / (scale * (double)in); /* the part of the output that the size cut off */
+        return (double)in / 2 * (1 - whole) + (x + 0.5) / scale - 0.5;
+    default:
+        return (x + 0.5) / scale - 0.5;
+    }
+}
+
+static int64_t nearest(const struct graph_resize *r, double x)
+{
+    switch (r->nearest) {
+    case GRAPH_ROUND_PREFER_CEIL:
+        return (int64_t)floor(x + 0.5);
+    case GRAPH_FLOOR_NEAREST:
+        return (int64_t)floor(x);
+    case GRAPH_CEIL_NEAREST:
+        return (int64_t)ceil(x);
+    default:
+        return (int64_t)ceil(x - 0.5);
+    }
+}
+
+static double cubic(double a, double x)
+{
+    x = fabs(x);
+    if (x < 1)
+        return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
+}
+
+/* The taps of one output along one dimension: input indices [first, first + count), their weights by tap_weight. */
+struct taps {
+    const struct graph_resize *r;
+    double x, stretch, sum;
+    int64_t first, count, size;
+};
+
+static double raw_weight(const struct taps *t, int64_t i)
+{
+    double away = ((double)i - t->x) * t->stretch;
+    if (t->r->mode == GRAPH_NEAREST)
+        return 1;
+    if (t->r->mode == GRAPH_CUBIC)
+        return cubic((double)t->r->cubic, away);
+    return fmax(0, 1 - fabs(away));
+}
+
+static bool is_outside(const struct taps *t, int64_t i) { return i < 0 || i >= t->size; }
+
+static double tap_weight(const struct taps *t, int64_t i)
+{
+    return t->r->exclude_outside && is_outside(t, i) ? 0 : raw_weight(t, i) / t->sum;
+}
+
+static int64_t tap_index(const struct taps *t, int64_t i) { return i < 0 ? 0 : i >= t->size ? t->size - 1 : i; }
+
+static struct taps taps_at(const struct graph_node *node, int axis, int64_t i, int64_t in, int64_t out)
+{
+    const struct graph_resize *r = node->resize;
+    double scale = scale_of(node, axis, in, out), reach;
+    struct taps t = {.r = r, .x = place(r, i, scale, in, out), .stretch = 1, .sum = 1, .count = 1, .size = in};
+    if (in == out && fabs(scale - 1) < 1e-12 && r->mode != GRAPH_NEAREST) {
+        t.first = i;
+        t.x = (double)i;
+        return t;
+    }
+    if (r->mode == GRAPH_NEAREST) {
+        t.first = nearest(r, t.x);
+        return t;
+    }
+    if (r->antialias && scale < 1)
+        t.stretch = scale;
+    reach = (r->mode == GRAPH_CUBIC ? 2 : 1) / t.stretch;
+    t.first = (int64_t)floor(t.x - reach) + 1;
+    t.count = (int64_t)ceil(t.x + reach) - t.first;
+    if (t.stretch < 1 || r->exclude_outside) {
+        t.sum = 0;
+        for (int64_t k = t.first; k < t.first + t.count; k++)
+            t.sum += r->exclude_outside && is_outside(&t, k) ? 0 : raw_weight(&t, k);
+    }
+    return t;
+}
+
+static double sum_over(const struct taps *taps, const ptrdiff_t *strides, int rank, const float *x)
+{
+    double sum = 0;
+    if (rank == 0)
+        return (double)*x;
+    for (int64_t i = taps->first; i < taps->first + taps->count; i++) {
+        double w = tap_weight(taps, i);
+        if (w != 0)
+            sum += w * sum_over(taps + 1, strides + 1, rank - 1, x + tap_index(taps, i) * strides[0]);
+    }
+    return sum;
+}
+
+void general_resize(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y)
+{
+    struct taps taps[GRAPH_MAX_RANK];
+    ptrdiff_t strides[GRAPH_MAX_RANK];
+    int64_t index[GRAPH_MAX_RANK] = {0};
+    size_t total = array_elements(out);
+    array_strides(in, strides);
+    for (int d = 0; d < out->rank; d++)
+        taps[d] = taps_at(node, d, 0, in->dims[d], out->dims[d]);
+    for (size_t i = 0; i < total; i++) {
+        y[i] = (float)sum_over(taps, strides, out->rank, in->data);
+        for (int d = out->rank - 1; d >= 0; d--) {
+            index[d] = index[d] + 1 == out->dims[d] ? 0 : index[d] + 1;
+            taps[d] = taps_at(node, d, index[d], in->dims[d], out->dims[d]);
+            if (index[d] != 0)
+                break;
+        }
+    }
+}

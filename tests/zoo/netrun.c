@@ -1,0 +1,192 @@
+/* Runs ONNX files on raw tensors, for comparison with other engines:
+ *
+ *     netrun [--isa NAME] [--precision P] [--plain] FILE INPUT OUTPUT COUNT [HEIGHT WIDTH] ...
+ *
+ * INPUT holds COUNT items in the file's own order (N, C, H, W or N, H, W, C ...), float32; OUTPUT gets the output in the
+ * file's own order.  Any number of such calls may come on standard input instead, one a line; each is answered by a line
+ * "ok SECONDS METHODS", or "failed REASON".  --plain: the graph as it was read, each step alone.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "core/engine/internal.h"
+#include "core/kernels/kernels.h"
+
+struct call {
+    char file[1024], input[1024], output[1024];
+    int count, height, width;
+};
+
+struct settings {
+    struct engine_options options;
+    bool plain;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static enum infomask_status read_graph(const char *file, bool plain, struct graph **graph, struct infomask_error *err)
+{
+    enum infomask_status status = onnx_read(file, NULL, graph, err);
+
+    if (status == INFOMASK_OK)
+        status = graph_infer_shapes(*graph, err);
+    if (status == INFOMASK_OK)
+        status = graph_fold_constants(*graph, err);
+    if (status == INFOMASK_OK && !plain)
+        status = graph_fuse(*graph, err);
+    if (status == INFOMASK_OK)
+        status = graph_prune(*graph, err);
+    return status;
+}
+
+static float *read_floats(const char *path, size_t *n)
+{
+    FILE *file = fopen(path, "rb");
+    float *data = NULL;
+    long size = 0;
+
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0)
+        data = malloc((size_t)size);
+    if (data != NULL && fread(data, 1, (size_t)size, file) != (size_t)size) {
+        free(data);
+        data = NULL;
+    }
+    if (file != NULL)
+        fclose(file);
+    *n = (size_t)size / sizeof *data;
+    return data;
+}
+
+/* A map's items between N, C, H, W and N, H, W, C. */
+static void turn(const float *from, float *to, size_t items, size_t outer, size_t inner)
+{
+    for (size_t n = 0; n < items; n++, from += outer * inner, to += outer * inner)
+        for (size_t o = 0; o < outer; o++)
+            for (size_t i = 0; i < inner; i++)
+                to[i * outer + o] = from[o * inner + i];
+}
+
+static bool write_output(const struct engine_session *session, const struct call *call)
+{
+    const struct engine_model *model = session->model;
+    const struct shape *s = &session->area.plan->values[model->output].shape;
+    size_t n = engine_model_info(model)->outputs * (size_t)call->count;
+    float *out = malloc(n * sizeof *out);
+    FILE *file = fopen(call->output, "wb");
+    bool fine = out != NULL && file != NULL;
+
+    if (fine && shape_is_map(s))
+        turn(engine_output(session), out, (size_t)call->count * (size_t)s->d[0] / (size_t)model_batch(model),
+             (size_t)(s->d[2] * s->d[3]), (size_t)s->d[1]);
+    else if (fine)
+        memcpy(out, engine_output(session), n * sizeof *out);
+    fine = fine && fwrite(out, sizeof *out, n, file) == n;
+    if (file != NULL)
+        fine = fclose(file) == 0 && fine;
+    free(out);
+    return fine;
+}
+
+static enum infomask_status run(struct engine_model *model, const struct call *call, double *seconds,
+                                struct infomask_error *err)
+{
+    const struct engine_info *info = engine_model_info(model);
+    struct engine_session *session = NULL;
+    int h = call->height > 0 ? call->height : model->base_h, w = call->width > 0 ? call->width : model->base_w;
+    size_t n, items = (size_t)call->count;
+    float *x = read_floats(call->input, &n), *input;
+    enum infomask_status status = engine_session_create(&session, model, NULL, err);
+    bool map = model->graph->tensors[model->graph->input].rank == 4;
+
+    if (status == INFOMASK_OK && (x == NULL || n != items * (size_t)info->channels * (map ? (size_t)(h * w) : 1)))
+        status = error_set(err, INFOMASK_ARGUMENT, "the input has %zu numbers", n);
+    if (status == INFOMASK_OK)
+        status = engine_prepare(session, call->count, map ? h : 1, map ? w : 1, false, &input, err);
+    if (status == INFOMASK_OK) {
+        double start;
+        if (map && model->first == 0)
+            turn(x, input, items, (size_t)info->channels, (size_t)(h * w));
+        else
+            memcpy(input, x, n * sizeof *x);
+        start = now();
+        status = engine_run(session, err);
+        *seconds = now() - start;
+    }
+    if (status == INFOMASK_OK && !write_output(session, call))
+        status = error_set(err, INFOMASK_IO, "the output cannot be written");
+    engine_session_free(session);
+    free(x);
+    return status;
+}
+
+static bool answer(const struct call *call, const struct settings *settings)
+{
+    struct infomask_error err = {0};
+    struct graph *graph = NULL;
+    struct engine_model *model = NULL;
+    double seconds = 0, start = now(), load;
+    enum infomask_status status = read_graph(call->file, settings->plain, &graph, &err);
+
+    if (status == INFOMASK_OK)
+        status = engine_model_create(&model, graph, &settings->options, &err);
+    else
+        graph_free(graph);
+    load = now() - start;
+    if (status == INFOMASK_OK)
+        status = run(model, call, &seconds, &err);
+    if (status == INFOMASK_OK)
+        printf("ok %.4f %.4f %s%s%s%s\n", load, seconds, model->graph->concrete ? "concrete " : "",
+               model->info.pooled_head ? "pooled " : "", model->info.softmax_output ? "softmax " : "",
+               model->info.fixed_size ? "fixed" : "any-size");
+    else
+        printf("failed %s\n", err.text);
+    fflush(stdout);
+    engine_model_free(model);
+    return status == INFOMASK_OK;
+}
+
+static bool read_call(const char *line, struct call *call)
+{
+    *call = (struct call){0};
+    return sscanf(line, "%1023s %1023s %1023s %d %d %d", call->file, call->input, call->output, &call->count,
+                  &call->height, &call->width) >= 4;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {.options = {.arena_limit = (size_t)4 << 30}};
+    struct infomask_error err = {0};
+    char line[4096] = "";
+    struct call call;
+    int at = 1;
+
+    kernels_warm_up();
+    for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
+        if (strcmp(argv[at], "--plain") == 0)
+            settings.plain = settings.options.apart = settings.options.direct = true;
+        else if (strcmp(argv[at], "--isa") == 0 && at + 1 < argc)
+            (void)kernels_named(argv[++at], &settings.options.kernels, &err);
+        else if (strcmp(argv[at], "--precision") == 0 && at + 1 < argc)
+            settings.options.precision = strcmp(argv[++at], "bf16") == 0 ? ENGINE_BF16 : ENGINE_F32;
+    }
+    if (err.text[0] != 0) {
+        fprintf(stderr, "%s\n", err.text);
+        return 2;
+    }
+    for (int i = at; i < argc; i++)
+        (void)snprintf(line + strlen(line), sizeof line - strlen(line), "%s ", argv[i]);
+    if (*line != 0)
+        return read_call(line, &call) && answer(&call, &settings) ? 0 : 1;
+    while (fgets(line, sizeof line, stdin) != NULL)
+        if (read_call(line, &call))
+            (void)answer(&call, &settings);
+    return 0;
+}

@@ -166,6 +166,7 @@ int main(int argc, char **argv)
     struct infomask_error err = {0};
     char line[4096] = "";
     struct call call;
+    bool bad = false;
     int at = 1;
 
     kernels_warm_up();
@@ -173,11 +174,11 @@ int main(int argc, char **argv)
         if (strcmp(argv[at], "--plain") == 0)
             settings.plain = settings.options.apart = settings.options.direct = true;
         else if (strcmp(argv[at], "--isa") == 0 && at + 1 < argc)
-            (void)kernels_named(argv[++at], &settings.options.kernels, &err);
+            bad = kernels_named(argv[++at], &settings.options.kernels, &err) != INFOMASK_OK;
         else if (strcmp(argv[at], "--precision") == 0 && at + 1 < argc)
             settings.options.precision = strcmp(argv[++at], "bf16") == 0 ? ENGINE_BF16 : ENGINE_F32;
     }
-    if (err.text[0] != 0) {
+    if (bad) {
         fprintf(stderr, "%s\n", err.text);
         return 2;
     }

@@ -9,7 +9,7 @@
 #include "core/base/random.h"
 #include "core/engine/internal.h"
 #include "core/kernels/kernels.h"
-#include "engine/nets.h"
+#include "engine/build.h"
 #include "engine/oracle.h"
 
 #define MOST_MAPS 40
@@ -198,7 +198,7 @@ static void random_constant(struct maker *m)
 }
 
 /* Expansion, depthwise, projection and perhaps a sum, as mobile networks have them, on a map of any size. */
-static void random_block(struct maker *m)
+static void random_mobile(struct maker *m)
 {
     struct map from = last(m);
     int wide = from.c + below(20), stride = sometimes(3) ? 2 : 1, out = sometimes(2) ? from.c : 1 + below(20);
@@ -220,8 +220,8 @@ static void random_block(struct maker *m)
 
 static void random_layer(struct maker *m)
 {
-    static void (*const layers[])(struct maker *) = {random_conv, random_conv, random_conv, random_conv, random_block,
-                                                     random_block, random_sum, random_sum, random_concat, random_pool,
+    static void (*const layers[])(struct maker *) = {random_conv, random_conv, random_conv, random_conv, random_mobile,
+                                                     random_mobile, random_sum, random_sum, random_concat, random_pool,
                                                      random_gate, random_constant, random_activation, go_back};
 
     layers[below((int)(sizeof layers / sizeof *layers))](m);
@@ -347,7 +347,8 @@ int main(void)
 
     kernels_warm_up();
     for (int i = 1; i < 4; i++)
-        (void)pool_create(&pools[i], i, NULL, NULL, NULL);
+        if (pool_create(&pools[i], i, NULL, NULL, NULL) != INFOMASK_OK)
+            return 1;
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int i = 1; i < 4; i++)
         pool_free(pools[i]);

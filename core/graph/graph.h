@@ -218,8 +218,10 @@ const char *graph_op_name(enum graph_op op);
  * for the file's first.  A concrete graph's height and width are 224 where the file leaves them open. */
 enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
-enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, struct graph **graph,
-                                     struct infomask_error *err) __attribute__((warn_unused_result));
+/* The same of bytes in memory; folder: a descriptor of where external data lie, -1 if nowhere. */
+enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, int folder,
+                                     struct graph **graph, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Writes the graph as ONNX (opset 13) that other engines run with the same answers.  Concrete graphs and general
  * operators are refused. */
 enum infomask_status onnx_write(const struct graph *graph, const char *path, struct infomask_error *err)

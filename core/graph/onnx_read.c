@@ -429,8 +429,8 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
 
 /* ---- Files --------------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status read_from(const void *data, size_t size, const char *output, int folder,
-                                      struct graph **graph, struct infomask_error *err)
+enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, int folder,
+                                     struct graph **graph, struct infomask_error *err)
 {
     enum infomask_status status;
     *graph = graph_create();
@@ -442,12 +442,6 @@ static enum infomask_status read_from(const void *data, size_t size, const char 
         *graph = NULL;
     }
     return status;
-}
-
-enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, struct graph **graph,
-                                     struct infomask_error *err)
-{
-    return read_from(data, size, output, -1, graph, err);
 }
 
 static enum infomask_status read_all(int fd, char *data, size_t size, struct infomask_error *err)
@@ -471,7 +465,7 @@ static enum infomask_status read_small(int fd, size_t size, const char *output, 
     enum infomask_status status = data ? read_all(fd, data, size, err)
                                        : error_set(err, INFOMASK_MEMORY, "no memory for the model");
     if (!status)
-        status = read_from(data, size, output, folder, graph, err);
+        status = onnx_read_bytes(data, size, output, folder, graph, err);
     free(data);
     return status;
 }

@@ -47,6 +47,13 @@ static bool packed_words(const struct kernel_weights *weights, size_t *words)
     return checked_mul((size_t)round_up(weights->n, PANEL), (size_t)steps_of(weights), words);
 }
 
+/* The float32 of a column, a line apart. */
+static void pack_f32(const float *from, ptrdiff_t count, ptrdiff_t line, char *to)
+{
+    for (ptrdiff_t k = 0; k < count; k++)
+        memcpy(to + k * line, from + k, sizeof *from);
+}
+
 static void pack_column(const struct kernel_weights *weights, int n, struct column from)
 {
     const int panel = panel_of(weights, n), first = panel * PANEL, per = step_elements(weights->type);
@@ -54,6 +61,10 @@ static void pack_column(const struct kernel_weights *weights, int n, struct colu
     char *to = (char *)weights->data + 4 * (first * steps_of(weights) + n - first);
     int32_t sum = 0;
 
+    if (weights->type == KERNEL_F32) {
+        pack_f32(from.f32, steps_of(weights), line, to);
+        return;
+    }
     for (int s = 0; s < weights->segments; s++, to += segment_steps(weights) * line) {
         for (int k = 0; k < weights->segment_k; k++) {
             const float value = column_next(&from, weights, n);

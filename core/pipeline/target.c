@@ -18,16 +18,18 @@ struct mask_set pipeline_set(const struct infomask_model *model, const int *targ
     return set;
 }
 
-/* Classes outside of the set that are likelier than it. */
+/* Classes outside of the set that are likelier than it; of one class those before it in the order. */
 static int likelier(const struct infomask_classification *c, const struct mask_set *set, double log_p)
 {
     int count = 0;
 
-    for (size_t i = 0; i < c->classes && c->log_probability[c->order[i]] >= log_p; i++) {
-        if (set->count == 1 && c->order[i] == set->members[0]) /* ties go by the order */
-            break;
-        count += !mask_set_has(set, c->order[i]) && (set->count == 1 || c->log_probability[c->order[i]] > log_p);
+    if (set->count == 1) {
+        while ((size_t)count < c->classes && c->order[count] != set->members[0])
+            count++;
+        return count;
     }
+    for (size_t k = 0; k < c->classes; k++)
+        count += c->log_probability[k] > log_p && !mask_set_has(set, (int)k);
     return count;
 }
 

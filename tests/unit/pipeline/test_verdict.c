@@ -157,6 +157,32 @@ static void removed_is_never_said_of_what_is_still_there(void **state)
     assert_true(removed > 1000);
 }
 
+/* ---- Groups -------------------------------------------------------------------------------------------------------- */
+
+static void a_group_is_scored_by_what_it_adds_up_to(void **state)
+{
+    static const int members[] = {1, 3}, all[] = {0, 1, 2, 3};
+    struct infomask_group groups[] = {{members, 2}, {all, 4}};
+    struct infomask_model model = {.info = {.classes = 4, .groups = 2}, .groups = groups};
+    double log_p[] = {log(.4), log(.2), log(.25), log(.15)}, log_t[] = {log(.1), log(.2), log(.3), log(.4)}, pmi[4];
+    int order[] = {0, 2, 1, 3};
+    struct infomask_classification c = {.classes = 4, .log_probability = log_p, .pmi = pmi, .log_prior = log_t, .order = order};
+    struct infomask_score score;
+
+    (void)state;
+    for (int k = 0; k < 4; k++)
+        pmi[k] = log_p[k] - log_t[k];
+    score = infomask_score(&model, &c, 4);
+    assert_true(fabs(score.log_probability - log(.35)) < 1e-12 && fabs(score.pmi - log(.35 / .6)) < 1e-12);
+    assert_int_equal(score.rank, 2); /* only class 0 is likelier; class 2 is likelier than a member, not than both */
+    assert_int_equal(score.size, 2);
+    score = infomask_score(&model, &c, 5);
+    assert_true(fabs(score.pmi) < 1e-12);
+    assert_int_equal(score.rank, 1);
+    assert_int_equal(infomask_score(&model, &c, 1).rank, 3);
+    assert_true(infomask_score(&model, &c, 1).pmi == pmi[1]);
+}
+
 /* ---- Places --------------------------------------------------------------------------------------------------------- */
 
 /* Cells that part pixels: against a picture enlarged until they do not. */
@@ -211,6 +237,7 @@ int main(void)
         cmocka_unit_test(without_a_pooled_head_the_whole_decides),
         cmocka_unit_test(there_is_no_verdict_where_nothing_was_to_be_removed),
         cmocka_unit_test(removed_is_never_said_of_what_is_still_there),
+        cmocka_unit_test(a_group_is_scored_by_what_it_adds_up_to),
         cmocka_unit_test(shares_of_cells_are_exact),
         cmocka_unit_test(places_weigh_their_cells),
     };

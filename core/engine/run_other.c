@@ -192,6 +192,23 @@ static size_t per_row(const struct shape *a, const struct shape *b)
     return shape_is_map(a) || n > INT32_MAX ? 0 : n;
 }
 
+/* y = a (op) one value, n elements: as pixels of so many channels, and what is left. */
+static void combine_one(const struct task *task, const float *a, float b, float *y, size_t n, bool product)
+{
+    enum { CHANNELS = 64 };
+    const struct kernel_table *kernels = task->run->model->kernels;
+    const struct kernel_epilogue *epilogue = &layer_of(task)->epilogue;
+    size_t whole = n / CHANNELS * CHANNELS;
+    float one[CHANNELS + 16]; /* kernels may read a vector beyond */
+
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+        one[i] = b;
+    kernels->scale_shift(a, product ? one : NULL, product ? NULL : one, y, n / CHANNELS, CHANNELS, epilogue);
+    if (whole < n)
+        kernels->scale_shift(a + whole, product ? one : NULL, product ? NULL : one, y + whole, 1, (int)(n - whole),
+                             epilogue);
+}
+
 /* Rows [y0, y1) of the output, `row` elements each. */
 static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
 {
@@ -212,6 +229,8 @@ static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
             kernels->activate(y + at, y + at, n, &layer->epilogue);
     } else if (shape_same(as, bs)) {
         kernels->add(a + at, b + at, y + at, n, &layer->epilogue);
+    } else if (shape_elements(bs) == 1) {
+        combine_one(task, a + at, *b, y + at, n, product);
     } else if (per_channel(as, bs)) {
         kernels->scale_shift(a + at, product ? b : NULL, product ? NULL : b, y + at, n / (size_t)s->c, s->c,
                              &layer->epilogue);

@@ -123,7 +123,7 @@ def run_one(arguments, path, threads, folder):
                        folder / "ours.log"),
         "peer": Engine([sys.executable, "-c", PEER, str(path), str(threads), x, peer_y, str(size)], folder / "peer.log")}
     ours, peer = numpy.fromfile(ours_y, numpy.float32), numpy.fromfile(peer_y, numpy.float32)
-    row = {"difference": float(numpy.abs(ours - peer).max() / numpy.abs(peer).max())}
+    row = {"difference": float(numpy.abs(ours - peer).max() / max(numpy.abs(peer).max(), 1e-30))}
     end = time.monotonic() + arguments.seconds
     while time.monotonic() < end or min(len(e.times) for e in engines.values()) < 5:
         for engine in engines.values():

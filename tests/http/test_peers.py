@@ -1,6 +1,5 @@
 """The cases of test_conformance.py beside two other readers of HTTP/1.1, h11 and httptools (llhttp): what either refuses we do
-not answer as if it were good, and what all take is the same number of requests.  And through Debian's proxies: what comes
-out of them is read as they meant it."""
+not answer as if it were good.  And through HAProxy and nginx: what comes out of them is read as they meant it."""
 import shutil
 import subprocess
 

@@ -36,3 +36,14 @@ SEED ?= 1
 .PHONY: tasks
 tasks: $(B)/tasks ## the information of labelled tables against known values: RMSE, bias, limits (about 15 minutes); SEEDS=, SEED=
 	$(Q)$(B)/tasks --seeds $(SEEDS) --first $(SEED)
+
+$(B)/audit: tests/bench/audit.c $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(LIB) $(package_libs)
+
+DRAWS ?= 20
+
+.PHONY: audit
+audit: $(B)/audit $(VENV)/.done data ## how well the label audit finds wrong labels; PEERS=1: beside cleanlab; DRAWS=
+	$(Q)$(VENV_PYTHON) -m pip install -q --disable-pip-version-check scikit-learn $(if $(PEERS),cleanlab)
+	$(Q)$(VENV_PYTHON) tests/bench/audit.py $< build/data $(if $(PEERS),--peers) --draws $(DRAWS)

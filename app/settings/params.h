@@ -23,6 +23,7 @@ enum param_group {
     TAKES_ESTIMATE = 32,     /* GET /v1/estimates/{id} */
     TAKES_INFORMATION = 64,  /* GET /v1/models/{name}/information */
     TAKES_TRAIN = 128,       /* infomask train */
+    TAKES_SUSPECTS = 256,    /* GET /v1/estimates/{id}; the command line has a flag of its own */
     TAKES_INFER = TAKES_CLASSIFY | TAKES_MASK | TAKES_FILTER | TAKES_ANALYZE,
     TAKES_MAPS = TAKES_MASK | TAKES_FILTER | TAKES_ANALYZE,
     TAKES_TARGETS = TAKES_MAPS
@@ -107,7 +108,8 @@ enum param_type {
     X(LABEL, "label", CLASS, 1, 255, "", "", TAKES_SAMPLES, "class of the uploaded photo")                            \
     X(BASELINE, "baseline", TEXT, 1, 255, "", "", TAKES_INFORMATION,                                                  \
       "estimate (id or name) of labelled photos that the traffic is compared with; by default the largest")           \
-    X(SAMPLE, "sample", TEXT, 1, 255, "", "", TAKES_SAMPLES, "the sample's id; a repeated one is not counted again")
+    X(SUSPECTS, "suspects", INTEGER, 0, 100000, "", "50", TAKES_SUSPECTS, "how many of the lowest samples are listed")   \
+    X(SAMPLE, "sample", TEXT, 1, 1024, "", "", TAKES_SAMPLES, "the sample's id; a repeated one is not counted again")
 
 enum param_id {
 #define PARAM_ENUM(id, name, type, low, high, words, value, groups, text) PARAM_ID_##id,

@@ -9,7 +9,7 @@
 
 #include "app/model/models.h"
 
-#define VERSION 1
+#define VERSION 2
 #define DEFAULT_BYTES ((uint64_t)1 << 30)
 #define DEFAULT_LOGITS ((uint64_t)64 << 20)
 
@@ -18,16 +18,25 @@ static const char schema[] =
     " version TEXT NOT NULL, sha256 TEXT NOT NULL, prior_kind TEXT NOT NULL, classes INTEGER NOT NULL,"
     " smoothing REAL NOT NULL, created INTEGER NOT NULL, prior BLOB, logit_prior BLOB, labels TEXT, totals BLOB,"
     " samples INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 0, limit_samples INTEGER NOT NULL DEFAULT 0,"
-    " betting REAL, bernstein REAL, confusion REAL);"
+    " betting REAL, bernstein REAL, confusion REAL, audit BLOB, duplicates INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX estimate_name ON estimate(name);"
     "CREATE TABLE class(estimate INTEGER, label INTEGER, totals BLOB NOT NULL, PRIMARY KEY(estimate, label))"
     " WITHOUT ROWID;"
     "CREATE TABLE sample(key INTEGER PRIMARY KEY, estimate INTEGER NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL,"
     " label INTEGER NOT NULL, predicted INTEGER NOT NULL, log_q REAL NOT NULL, pmi REAL NOT NULL,"
-    " information REAL NOT NULL, entropy REAL NOT NULL, confidence REAL NOT NULL);"
+    " information REAL NOT NULL, entropy REAL NOT NULL, confidence REAL NOT NULL, digest BLOB);"
     "CREATE UNIQUE INDEX sample_id ON sample(estimate, id);"
     "CREATE INDEX sample_pmi ON sample(estimate, pmi);"
+    "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
     "CREATE TABLE logits(sample INTEGER PRIMARY KEY, half BLOB NOT NULL);";
+
+/* What a file of version 1 lacks; its limits are of another rule. */
+static const char upgrade[] =
+    "ALTER TABLE estimate ADD COLUMN audit BLOB;"
+    "ALTER TABLE estimate ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE sample ADD COLUMN digest BLOB;"
+    "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
+    "UPDATE estimate SET limit_samples = 0;";
 
 static const char *const statements[] = {
 #define ESTIMATE_STATEMENT_SQL(name, sql) sql,
@@ -41,6 +50,7 @@ enum infomask_status estimates_connect(const struct estimates *estimates, struct
                                        struct infomask_error *err)
 {
     const struct store_options options = {.schema = schema,
+                                          .upgrade = upgrade,
                                           .version = VERSION,
                                           .sql = statements,
                                           .count = SQL_COUNT,
@@ -198,16 +208,17 @@ static void info_of(sqlite3_stmt *statement, struct estimate_info *info)
     info->created = sqlite3_column_int64(statement, 9);
     info->samples = (uint64_t)sqlite3_column_int64(statement, 10);
     info->kept = (uint64_t)sqlite3_column_int64(statement, 11);
+    info->duplicates = (uint64_t)sqlite3_column_int64(statement, 12);
 }
 
 static enum infomask_status fill_rest(sqlite3_stmt *statement, struct estimate_info *info, struct infomask_error *err)
 {
-    enum infomask_status status = copy_prior(&info->spec.prior, info->spec.classes, statement, 12, err);
+    enum infomask_status status = copy_prior(&info->spec.prior, info->spec.classes, statement, 13, err);
 
     if (status == INFOMASK_OK)
-        status = copy_prior(&info->spec.logit_prior, info->spec.classes, statement, 13, err);
-    if (status == INFOMASK_OK && sqlite3_column_type(statement, 14) != SQLITE_NULL) {
-        info->labels = strdup((const char *)sqlite3_column_text(statement, 14));
+        status = copy_prior(&info->spec.logit_prior, info->spec.classes, statement, 14, err);
+    if (status == INFOMASK_OK && sqlite3_column_type(statement, 15) != SQLITE_NULL) {
+        info->labels = strdup((const char *)sqlite3_column_text(statement, 15));
         status = info->labels != NULL ? split_labels(info, err) : error_set(err, INFOMASK_MEMORY, "no memory for labels");
     }
     return status;
@@ -476,6 +487,7 @@ enum infomask_status estimates_save(struct store_connection *connection, int64_t
     (void)sqlite3_bind_blob(statement, 2, bytes, sizeof bytes, SQLITE_TRANSIENT);
     (void)sqlite3_bind_int64(statement, 3, (int64_t)info->samples);
     (void)sqlite3_bind_int64(statement, 4, (int64_t)info->kept);
+    (void)sqlite3_bind_int64(statement, 5, (int64_t)info->duplicates);
     return store_run(connection, statement, err);
 }
 

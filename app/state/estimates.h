@@ -45,6 +45,7 @@ struct estimate_info {
     char *labels;                     /* the classes' names, a line each; NULL: none */
     const char **label;               /* [classes] into labels; NULL: none */
     uint64_t samples, kept;           /* kept: of which the logits are there */
+    uint64_t duplicates;              /* samples whose bytes another sample had before */
     int64_t created;                  /* Unix time */
 };
 void estimate_info_fini(struct estimate_info *info);
@@ -71,11 +72,16 @@ typedef bool estimates_visit(void *context, const struct estimate_info *info);
 enum infomask_status estimates_list(struct estimates *estimates, estimates_visit *visit, void *context,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
+#define ESTIMATE_DIGEST_SIZE 32 /* SHA-256 */
 struct estimate_item {
-    const char *sample;  /* id, up to ESTIMATE_SAMPLE_MAX bytes */
+    const char *sample;    /* id, up to ESTIMATE_SAMPLE_MAX bytes */
     uint32_t label;
-    const float *logits; /* [classes] */
-    bool added;          /* out: false where the id was there before */
+    const float *logits;   /* [classes] */
+    bool added;            /* out: false where the id was there before */
+    const uint8_t *digest; /* of the bytes, ESTIMATE_DIGEST_SIZE; NULL: none */
+    bool conflict;         /* out: the id was there with another label, or other bytes; it stays as it was */
+    bool duplicate;        /* out: it was added, and another sample has the same bytes */
+    uint32_t had;          /* out: where there is a conflict, the label that is stored */
 };
 /* All of them in one transaction; on failure none.  *samples: how many the estimate has then. */
 enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items, size_t count,
@@ -88,18 +94,27 @@ struct estimate_suspect {
     char *sample;
     uint32_t label, predicted;
     double pmi;
+    double expected; /* right labels that would lie as low, if the model were calibrated; NAN: not known */
+    bool past;       /* the cut */
+};
+
+/* Calibration on the set itself, and the cut: infomask_estimate_audit, over up to 16 million kept logits. */
+struct estimate_audit {
+    uint64_t samples;     /* that it saw; 0: none, and the threshold is -log n */
+    double temperature, wrong, expected;
 };
 
 struct estimate_state {
     struct estimate_info info;
     struct infomask_report report;
     struct infomask_limits_of_estimate limits; /* samples 0: not computed yet; may be of fewer samples than there are */
-    double suspect_threshold;                  /* -log n: in n correct labels e^-t n = 1 PMI at most lies under it */
-    struct estimate_suspect *suspects;         /* by rising PMI */
+    struct estimate_audit audit;
+    double suspect_threshold;                  /* the cut, a PMI */
+    struct estimate_suspect *suspects;         /* the lowest PMIs, rising */
     size_t suspect_count;                      /* in the array */
-    uint64_t suspects_in_all;                  /* counted up to 10,000 */
+    uint64_t suspects_in_all;                  /* past the cut, counted up to 10,000 */
 };
-/* The report, and the suspects up to max_suspects.  Costs the same whatever the number of samples. */
+/* The report, and the max_suspects lowest samples.  Costs the same whatever the number of samples. */
 enum infomask_status estimates_read(struct estimates *estimates, const char *id, size_t max_suspects,
                                     struct estimate_state *state, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -125,6 +140,7 @@ enum infomask_status estimates_recompute(struct estimates *estimates, const char
 
 /* Every sample in the order of their ids' hashes.  visit returns false to stop; it must not call the store. */
 struct estimate_row {
+    const uint8_t *digest; /* NULL: none */
     const char *sample;
     uint64_t order;
     uint32_t label, predicted;

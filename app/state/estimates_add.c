@@ -6,8 +6,19 @@
 
 /* ---- Rows ---------------------------------------------------------------------------------------------------------- */
 
+/* item (may be NULL): what is asked for is the same, or a conflict. */
+static void compare_stored(sqlite3_stmt *statement, struct estimate_item *item)
+{
+    const void *digest = sqlite3_column_blob(statement, 1);
+
+    item->had = (uint32_t)sqlite3_column_int64(statement, 0);
+    item->conflict = item->had != item->label ||
+                     (item->digest != NULL && sqlite3_column_bytes(statement, 1) == ESTIMATE_DIGEST_SIZE &&
+                      memcmp(digest, item->digest, ESTIMATE_DIGEST_SIZE) != 0);
+}
+
 static enum infomask_status find_sample(struct store_connection *connection, int64_t key, const char *sample, bool *found,
-                                        struct infomask_error *err)
+                                        struct estimate_item *item, struct infomask_error *err)
 {
     sqlite3_stmt *statement = store_statement(connection, SQL_HAS, err);
     enum infomask_status status;
@@ -16,6 +27,28 @@ static enum infomask_status find_sample(struct store_connection *connection, int
         return INFOMASK_INTERNAL;
     (void)sqlite3_bind_int64(statement, 1, key);
     (void)sqlite3_bind_text(statement, 2, sample, -1, SQLITE_STATIC);
+    status = store_step(connection, statement, found, err);
+    if (status == INFOMASK_OK && *found && item != NULL)
+        compare_stored(statement, item);
+    (void)sqlite3_reset(statement);
+    return status;
+}
+
+/* Whether a sample has these bytes already; never without a digest. */
+static enum infomask_status find_digest(struct store_connection *connection, int64_t key, const uint8_t *digest, bool *found,
+                                        struct infomask_error *err)
+{
+    sqlite3_stmt *statement;
+    enum infomask_status status;
+
+    *found = false;
+    if (digest == NULL)
+        return INFOMASK_OK;
+    statement = store_statement(connection, SQL_HAS_DIGEST, err);
+    if (statement == NULL)
+        return INFOMASK_INTERNAL;
+    (void)sqlite3_bind_int64(statement, 1, key);
+    (void)sqlite3_bind_blob(statement, 2, digest, ESTIMATE_DIGEST_SIZE, SQLITE_TRANSIENT);
     status = store_step(connection, statement, found, err);
     (void)sqlite3_reset(statement);
     return status;
@@ -39,6 +72,8 @@ enum infomask_status estimates_insert(struct store_connection *connection, int64
     (void)sqlite3_bind_double(s, 8, row->information);
     (void)sqlite3_bind_double(s, 9, row->entropy);
     (void)sqlite3_bind_double(s, 10, row->confidence);
+    if (row->digest != NULL)
+        (void)sqlite3_bind_blob(s, 11, row->digest, ESTIMATE_DIGEST_SIZE, SQLITE_TRANSIENT);
     status = store_run(connection, s, err);
     if (status != INFOMASK_OK && sqlite3_extended_errcode(connection->db) == SQLITE_CONSTRAINT_UNIQUE)
         return error_set(err, INFOMASK_ARGUMENT, "the sample \"%.80s\" is in both estimates", row->sample);
@@ -55,7 +90,7 @@ static enum infomask_status find_samples(struct store_connection *own, const cha
 
     estimate_info_fini(&info);
     for (size_t i = 0; status == INFOMASK_OK && i < count; i++)
-        status = find_sample(own, key, samples[i], &known[i], err);
+        status = find_sample(own, key, samples[i], &known[i], NULL, err);
     return status;
 }
 
@@ -112,7 +147,7 @@ struct adding {
     int64_t key;
 };
 
-static enum infomask_status add_new(struct adding *a, const struct estimate_item *item, struct infomask_error *err)
+static enum infomask_status add_new(struct adding *a, struct estimate_item *item, struct infomask_error *err)
 {
     struct infomask_sample s;
     struct estimate_row row;
@@ -128,9 +163,12 @@ static enum infomask_status add_new(struct adding *a, const struct estimate_item
     if (status != INFOMASK_OK)
         return status;
     a->loaded[item->label] = 1;
-    row = (struct estimate_row){item->sample, s.order,       s.label,   s.predicted, s.log_q,
-                                s.pmi,        s.information, s.entropy, s.confidence};
-    status = estimates_insert(a->connection, a->key, &row, &sample, err);
+    row = (struct estimate_row){item->digest, item->sample, s.order, s.label, s.predicted, s.log_q,
+                                s.pmi, s.information, s.entropy, s.confidence};
+    status = find_digest(a->connection, a->key, item->digest, &item->duplicate, err);
+    a->info.duplicates += item->duplicate;
+    if (status == INFOMASK_OK)
+        status = estimates_insert(a->connection, a->key, &row, &sample, err);
     if (status == INFOMASK_OK && room_for_logits(a->estimates, &a->info)) {
         infomask_logits_pack(item->logits, a->info.spec.classes, a->half);
         status = keep_logits(a->connection, sample, a->half, a->info.spec.classes * sizeof *a->half, err);
@@ -147,7 +185,8 @@ static enum infomask_status add_item(struct adding *a, struct estimate_item *ite
 
     if (item->sample[0] == '\0' || strlen(item->sample) > ESTIMATE_SAMPLE_MAX)
         return error_set(err, INFOMASK_ARGUMENT, "a sample's id has 1 to %d bytes", ESTIMATE_SAMPLE_MAX);
-    status = find_sample(a->connection, a->key, item->sample, &found, err);
+    item->conflict = item->duplicate = false;
+    status = find_sample(a->connection, a->key, item->sample, &found, item, err);
     item->added = status == INFOMASK_OK && !found;
     return item->added ? add_new(a, item, err) : status;
 }
@@ -303,12 +342,15 @@ static enum infomask_status copy_rows(struct merging *m, struct infomask_error *
     while (status == INFOMASK_OK) {
         struct estimate_row row;
         int64_t sample = 0;
-        bool more;
+        bool more, duplicate = false;
         status = store_step(&m->from, statement, &more, err);
         if (status != INFOMASK_OK || !more)
             break;
         estimates_row_of(statement, &row);
-        status = estimates_insert(m->into, m->key, &row, &sample, err);
+        status = find_digest(m->into, m->key, row.digest, &duplicate, err);
+        m->info.duplicates += duplicate;
+        if (status == INFOMASK_OK)
+            status = estimates_insert(m->into, m->key, &row, &sample, err);
         if (status == INFOMASK_OK)
             status = copy_logits(m, sqlite3_column_int64(statement, 9), sample, err);
         m->info.samples++;

@@ -66,7 +66,7 @@ static enum infomask_status count_suspects(struct store_connection *connection, 
 }
 
 static enum infomask_status read_suspects(struct store_connection *connection, int64_t key, size_t most,
-                                          struct estimate_state *state, struct infomask_error *err)
+                                          const struct audit_curve *curve, struct estimate_state *state, struct infomask_error *err)
 {
     sqlite3_stmt *statement = store_statement(connection, SQL_SUSPECTS, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
@@ -76,8 +76,7 @@ static enum infomask_status read_suspects(struct store_connection *connection, i
         return error_set(err, INFOMASK_MEMORY, "no memory for the suspects");
     if (statement != NULL) {
         (void)sqlite3_bind_int64(statement, 1, key);
-        (void)sqlite3_bind_double(statement, 2, state->suspect_threshold);
-        (void)sqlite3_bind_int64(statement, 3, (int64_t)most);
+        (void)sqlite3_bind_int64(statement, 2, (int64_t)most);
     }
     while (status == INFOMASK_OK) {
         struct estimate_suspect *suspect = &state->suspects[state->suspect_count];
@@ -91,6 +90,8 @@ static enum infomask_status read_suspects(struct store_connection *connection, i
         suspect->label = (uint32_t)sqlite3_column_int64(statement, 1);
         suspect->predicted = (uint32_t)sqlite3_column_int64(statement, 2);
         suspect->pmi = sqlite3_column_double(statement, 3);
+        suspect->expected = estimate_audit_expected(curve, suspect->pmi);
+        suspect->past = suspect->pmi <= state->suspect_threshold;
         state->suspect_count++;
     }
     return status;
@@ -100,6 +101,7 @@ static enum infomask_status read_state(struct store_connection *connection, cons
                                        struct estimate_state *state, struct infomask_error *err)
 {
     struct infomask_estimate *sums = NULL;
+    struct audit_curve curve = {0};
     int64_t key = 0;
     enum infomask_status status = estimates_find_in(connection, id, &key, &state->info, err);
 
@@ -110,11 +112,13 @@ static enum infomask_status read_state(struct store_connection *connection, cons
     infomask_estimate_free(sums);
     if (status == INFOMASK_OK)
         status = read_limits(connection, key, &state->limits, err);
-    state->suspect_threshold = -log((double)(state->info.samples > 0 ? state->info.samples : 1));
+    if (status == INFOMASK_OK)
+        status = estimate_audit_read(connection, key, state, &curve, err);
     if (status == INFOMASK_OK && state->info.samples > 0)
         status = count_suspects(connection, key, state, err);
     if (status == INFOMASK_OK && state->info.samples > 0)
-        status = read_suspects(connection, key, most, state, err);
+        status = read_suspects(connection, key, most, &curve, state, err);
+    audit_curve_fini(&curve);
     return status;
 }
 
@@ -207,6 +211,7 @@ enum infomask_status estimates_update_limits(struct estimates *estimates, const 
     struct store_connection own;
     struct estimate_info info = {0};
     struct infomask_point *points = NULL;
+    struct audit_curve curve = {0};
     size_t count = 0;
     int64_t key = 0;
     enum infomask_status status = estimates_connect(estimates, &own, err);
@@ -219,6 +224,8 @@ enum infomask_status estimates_update_limits(struct estimates *estimates, const 
         status = estimates_find_in(&own, id, &key, &info, err);
         if (status == INFOMASK_OK)
             status = read_points(&own, key, info.samples, &points, &count, err);
+        if (status == INFOMASK_OK)
+            status = estimate_audit_make(&own, key, &info, &curve, err);
         status = store_end(&own, status, err);
     }
     store_disconnect(&own);
@@ -226,14 +233,23 @@ enum infomask_status estimates_update_limits(struct estimates *estimates, const 
         status = infomask_estimate_limits(points, count, info.spec.classes, 0.975, limits, err);
     free(points);
     estimate_info_fini(&info);
-    return status == INFOMASK_OK ? write_limits(estimates, key, limits, err) : status;
+    if (status == INFOMASK_OK)
+        status = write_limits(estimates, key, limits, err);
+    if (status == INFOMASK_OK)
+        status = estimate_audit_write(estimates, key, &curve, err);
+    audit_curve_fini(&curve);
+    return status;
 }
 
 /* ---- Every sample -------------------------------------------------------------------------------------------------- */
 
 void estimates_row_of(sqlite3_stmt *statement, struct estimate_row *row)
 {
-    *row = (struct estimate_row){.sample = (const char *)sqlite3_column_text(statement, 0),
+    const void *digest = sqlite3_column_bytes(statement, 10) == ESTIMATE_DIGEST_SIZE ? sqlite3_column_blob(statement, 10)
+                                                                                     : NULL;
+
+    *row = (struct estimate_row){.digest = digest,
+                                 .sample = (const char *)sqlite3_column_text(statement, 0),
                                  .order = (uint64_t)sqlite3_column_int64(statement, 1),
                                  .label = (uint32_t)sqlite3_column_int64(statement, 2),
                                  .predicted = (uint32_t)sqlite3_column_int64(statement, 3),
@@ -367,6 +383,7 @@ static enum infomask_status recompute(struct store_connection *own, const char *
         status = infomask_estimate_limits(points, count, state->info.spec.classes, 0.975, &state->limits, err);
     state->info.samples = count;
     state->suspect_threshold = -log((double)(count > 0 ? count : 1));
+    state->audit = (struct estimate_audit){.temperature = NAN, .wrong = NAN, .expected = 1};
     infomask_estimate_free(sums);
     free(points);
     return status;

@@ -8,7 +8,7 @@
 #include "app/state/store.h"
 
 /* X(NAME, SQL) */
-#define ESTIMATE_COLUMNS "key, id, name, model, version, sha256, prior_kind, classes, smoothing, created, samples, kept"
+#define ESTIMATE_COLUMNS "key, id, name, model, version, sha256, prior_kind, classes, smoothing, created, samples, kept, duplicates"
 #define SAMPLE_COLUMNS "id, place, label, predicted, log_q, pmi, information, entropy, confidence"
 #define ESTIMATE_STATEMENTS(X)                                                                                         \
     X(INSERT, "INSERT INTO estimate(id, name, model, version, sha256, prior_kind, classes, smoothing, created, prior,"  \
@@ -22,22 +22,27 @@
     X(DELETE, "DELETE FROM estimate WHERE key = ?1")                                                                    \
     X(VACUUM, "PRAGMA incremental_vacuum")                                                                              \
     X(TOTALS, "SELECT totals FROM estimate WHERE key = ?1")                                                             \
-    X(SET_TOTALS, "UPDATE estimate SET totals = ?2, samples = ?3, kept = ?4 WHERE key = ?1")                            \
+    X(SET_TOTALS, "UPDATE estimate SET totals = ?2, samples = ?3, kept = ?4, duplicates = ?5 WHERE key = ?1")                            \
     X(CLASS, "SELECT totals FROM class WHERE estimate = ?1 AND label = ?2")                                             \
     X(CLASSES, "SELECT label, totals FROM class WHERE estimate = ?1")                                                   \
     X(SET_CLASS, "INSERT INTO class(estimate, label, totals) VALUES (?1, ?2, ?3)"                                       \
                  " ON CONFLICT DO UPDATE SET totals = excluded.totals")                                                 \
-    X(HAS, "SELECT 1 FROM sample WHERE estimate = ?1 AND id = ?2")                                                      \
-    X(ADD, "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")                  \
+    X(HAS, "SELECT label, digest FROM sample WHERE estimate = ?1 AND id = ?2")                                          \
+    X(HAS_DIGEST, "SELECT 1 FROM sample WHERE estimate = ?1 AND digest = ?2 LIMIT 1")                                   \
+    X(ADD, "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ", digest) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")      \
     X(KEEP, "INSERT INTO logits(sample, half) VALUES (?1, ?2)")                                                         \
-    X(SUSPECTS, "SELECT id, label, predicted, pmi FROM sample WHERE estimate = ?1 AND pmi <= ?2"                        \
-                " ORDER BY pmi LIMIT ?3")                                                                               \
+    X(SUSPECTS, "SELECT id, label, predicted, pmi FROM sample WHERE estimate = ?1"                                      \
+                " ORDER BY pmi LIMIT ?2")                                                                               \
+    X(AUDITED, "SELECT sample.place, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"   \
+               " WHERE sample.estimate = ?1 ORDER BY sample.place LIMIT ?2")                                            \
+    X(AUDIT, "SELECT audit FROM estimate WHERE key = ?1")                                                               \
+    X(SET_AUDIT, "UPDATE estimate SET audit = ?2 WHERE key = ?1")                                                       \
     X(COUNT_SUSPECTS, "SELECT count(*) FROM (SELECT 1 FROM sample WHERE estimate = ?1 AND pmi <= ?2 LIMIT 10000)")      \
     X(LIMITS, "SELECT limit_samples, betting, bernstein, confusion FROM estimate WHERE key = ?1")                       \
     X(SET_LIMITS, "UPDATE estimate SET limit_samples = ?2, betting = ?3, bernstein = ?4, confusion = ?5"                \
                   " WHERE key = ?1 AND limit_samples <= ?2")                                                            \
     X(POINTS, "SELECT place, log_q, label, predicted FROM sample WHERE estimate = ?1")                                  \
-    X(ROWS, "SELECT " SAMPLE_COLUMNS ", key FROM sample WHERE estimate = ?1 ORDER BY place, id")                        \
+    X(ROWS, "SELECT " SAMPLE_COLUMNS ", key, digest FROM sample WHERE estimate = ?1 ORDER BY place, id")                        \
     X(KEPT, "SELECT half FROM logits WHERE sample = ?1")                                                                \
     X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"     \
                 " WHERE sample.estimate = ?1")
@@ -93,6 +98,24 @@ enum infomask_status estimates_save_class(struct store_connection *connection, i
 /* Inserts the row of a sample; *sample: its key.  A repeated id is ARGUMENT. */
 enum infomask_status estimates_insert(struct store_connection *connection, int64_t key, const struct estimate_row *row,
                                       int64_t *sample, struct infomask_error *err) __attribute__((warn_unused_result));
+/* The audit of an estimate, as it is stored (estimates_audit.c): what it found, and for some of its PMIs, ascending, how
+ * many right labels would lie as low among all samples. */
+struct audit_curve {
+    double *values; /* samples, temperature, wrong, threshold, expected, then pairs (pmi, expected); owned */
+    size_t count;   /* of values; 0: no audit */
+};
+void audit_curve_fini(struct audit_curve *curve);
+/* From the kept logits; no audit where there are none. */
+enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key, const struct estimate_info *info,
+                                         struct audit_curve *curve, struct infomask_error *err);
+enum infomask_status estimate_audit_write(struct estimates *estimates, int64_t key, const struct audit_curve *curve,
+                                          struct infomask_error *err);
+/* Fills state->audit and the threshold. */
+enum infomask_status estimate_audit_read(struct store_connection *connection, int64_t key, struct estimate_state *state,
+                                         struct audit_curve *curve, struct infomask_error *err);
+/* NAN without an audit. */
+double estimate_audit_expected(const struct audit_curve *curve, double pmi);
+
 /* Reads the current row of ROWS; text belongs to the statement until its next step. */
 void estimates_row_of(sqlite3_stmt *statement, struct estimate_row *row);
 

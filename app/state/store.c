@@ -142,6 +142,24 @@ static enum infomask_status create_schema(struct store_connection *connection, c
     return store_end(connection, status, err);
 }
 
+/* From the version before. */
+static enum infomask_status upgrade_schema(struct store_connection *connection, const struct store_options *options,
+                                           struct infomask_error *err)
+{
+    char text[60];
+    enum infomask_status status = store_begin(connection, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    if (pragma(connection, "PRAGMA user_version") == options->version - 1) { /* nobody was quicker */
+        (void)snprintf(text, sizeof text, "PRAGMA user_version = %d", options->version);
+        status = execute(connection, options->upgrade, err);
+        if (status == INFOMASK_OK)
+            status = execute(connection, text, err);
+    }
+    return store_end(connection, status, err);
+}
+
 static enum infomask_status set_up(struct store_connection *connection, const struct store_options *options,
                                    struct infomask_error *err)
 {
@@ -169,9 +187,13 @@ static enum infomask_status set_up(struct store_connection *connection, const st
     found = pragma(connection, "PRAGMA user_version");
     if (found == 0 && pragma(connection, "PRAGMA schema_version") == 0)
         return create_schema(connection, options, err);
-    if (found != options->version || pragma(connection, "PRAGMA application_id") != APPLICATION)
-        return error_set(err, INFOMASK_IO, "the file is no state of this version of infomask");
-    return INFOMASK_OK;
+    if (pragma(connection, "PRAGMA application_id") == APPLICATION) {
+        if (found == options->version)
+            return INFOMASK_OK;
+        if (found == options->version - 1 && options->upgrade != NULL)
+            return upgrade_schema(connection, options, err);
+    }
+    return error_set(err, INFOMASK_IO, "the file is no state of this version of infomask");
 }
 
 enum infomask_status store_connect(struct store_connection *connection, const char *path,

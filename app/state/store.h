@@ -24,6 +24,7 @@ struct store_file {
 
 struct store_options {
     const char *schema;     /* run on a file that is new */
+    const char *upgrade;    /* run on one of the version before; NULL: there is none */
     int version;            /* of the schema */
     const char *const *sql; /* [count]: the statements that will be asked for by number; they must outlive the connection */
     int count;
@@ -42,8 +43,8 @@ struct store_connection {
     sqlite3_stmt *rollback; /* prepared ahead: it is needed when there is no memory to prepare it */
 };
 
-/* Opens `path`, which is made if it is not there.  IO when it cannot be written, or is no store of ours (the
- * version differs). */
+/* Opens `path`, which is made if it is not there, and upgraded if it is of the version before.  IO when it cannot be
+ * written, or is no store of ours (the version differs). */
 enum infomask_status store_connect(struct store_connection *connection, const char *path,
                                    const struct store_options *options, struct infomask_error *err)
     __attribute__((warn_unused_result));

@@ -26,6 +26,7 @@
     X(METHOD_NOT_ALLOWED, 405, "method_not_allowed", "Method not allowed")          \
     X(NOT_ACCEPTABLE, 406, "not_acceptable", "Not acceptable")                      \
     X(TOO_SLOW, 408, "too_slow", "Too slow")                                        \
+    X(CONFLICT, 409, "conflict", "Conflict")                                        \
     X(LENGTH_REQUIRED, 411, "length_required", "Length required")                   \
     X(BODY_TOO_LARGE, 413, "body_too_large", "Body too large")                      \
     X(TOO_MANY_PIXELS, 413, "too_many_pixels", "Too many pixels")                   \

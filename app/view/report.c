@@ -86,7 +86,7 @@ static void put_head(const struct report *r)
     (void)fprintf(r->out, ", prior %s, in %s</p>\n<table>\n", r->state->info.prior, r->units);
     put_row(r, "mutual information", report->estimate * r->factor, "estimate: at most I(X;Y) on average");
     put_row(r, "standard error", report->standard_error * r->factor, "");
-    put_row(r, "lower limit", r->state->limits.betting * r->factor, "valid at 97.5 %");
+    put_row(r, "lower limit", r->state->limits.betting * r->factor, "valid at 97.5 %, if neither the head nor its backbone was trained on these samples");
     put_row(r, "label entropy", report->label_entropy * r->factor, "upper limit");
     put_row(r, "plug-in", report->plug_in * r->factor, "what the model believes");
     put_row(r, "over-confidence", report->overconfidence * r->factor, "plug-in less estimate");
@@ -291,8 +291,9 @@ static void put_suspects(const struct report *r)
     char number[24];
 
     (void)fprintf(r->out, "<h2>Suspects</h2>\n<p>%llu samples have a PMI of their own label of %.2f %s or less, where right "
-                  "labels and a calibrated model leave about one.</p>\n<div class=\"suspects\">\n",
-                  (unsigned long long)state->suspects_in_all, state->suspect_threshold * r->factor, r->units);
+                  "labels leave about %.2g.  These are the lowest.</p>\n<div class=\"suspects\">\n",
+                  (unsigned long long)state->suspects_in_all, state->suspect_threshold * r->factor, r->units,
+                  state->audit.expected);
     for (size_t i = 0; i < state->suspect_count; i++) {
         const struct estimate_suspect *suspect = &state->suspects[i];
         (void)fputs("<div class=\"suspect\">", r->out);

@@ -108,8 +108,11 @@ static void warn_of_suspects(const struct speaker *s)
     uint64_t found = s->state->suspects_in_all;
 
     if (s->state->report.samples >= 30 && found >= 5)
-        say(s, "%llu%s samples have a PMI below the suspect threshold, where about 1 is expected of right labels and a "
-               "calibrated model: look at the labels", (unsigned long long)found, found >= 10000 ? " or more" : "");
+        say(s, "%llu%s samples lie past the cut, where about %.2g right labels are expected: look at the labels",
+            (unsigned long long)found, found >= 10000 ? " or more" : "", s->state->audit.expected);
+    if (s->state->info.duplicates > 0)
+        say(s, "%llu samples have the bytes of another one: they tell nothing new, and the limits count them as if they did",
+            (unsigned long long)s->state->info.duplicates);
 }
 
 void view_estimate_warnings(const struct estimate_state *state, enum view_units units, view_warning *say_it, void *context)
@@ -146,6 +149,7 @@ static void put_information(struct json_writer *writer, const struct estimate_st
     json_put_double(writer, "confidence", 0.975);
     json_put_string(writer, "method", "betting");
     json_put_uint(writer, "limit_samples", l->samples);
+    json_put_uint(writer, "units", l->units);
     put(writer, "lower_limit_t", r->lower_limit_t, factor);
     put(writer, "lower_limit_bernstein", known ? l->bernstein : NAN, factor);
     json_put_double_or_null(writer, "fraction_of_label_entropy", r->fraction);
@@ -210,9 +214,24 @@ static void put_classes(struct json_writer *writer, const struct estimate_state 
     json_array_close(writer);
 }
 
+/* How far its PMI lies under the mean of the other samples of its class; NAN where there are none. */
+static double below_class(const struct estimate_state *state, const struct estimate_suspect *suspect)
+{
+    const struct infomask_class_report *row;
+    double others;
+
+    if (suspect->label >= state->report.classes)
+        return NAN;
+    row = &state->report.by_class[suspect->label];
+    if (row->samples < 2)
+        return NAN;
+    others = ((double)row->samples * row->mean_pmi - suspect->pmi) / (double)(row->samples - 1);
+    return others - suspect->pmi;
+}
+
 static void put_suspects(struct json_writer *writer, const struct estimate_state *state, double factor)
 {
-    double n = (double)state->info.samples;
+    bool any = state->info.samples > 0;
     char number[24];
 
     json_array_open(writer, "suspects");
@@ -223,12 +242,20 @@ static void put_suspects(struct json_writer *writer, const struct estimate_state
         json_put_string(writer, "label", estimate_label(&state->info, suspect->label, number));
         put(writer, "pmi", suspect->pmi, factor);
         json_put_string(writer, "predicted", estimate_label(&state->info, suspect->predicted, number));
+        json_put_double_or_null(writer, "expected", suspect->expected);
+        json_put_bool(writer, "past", suspect->past);
+        put(writer, "below_class", below_class(state, suspect), factor);
         json_object_close(writer);
     }
     json_array_close(writer);
     json_put_uint(writer, "suspects_in_all", state->suspects_in_all);
-    put(writer, "suspect_threshold", n > 0 ? state->suspect_threshold : NAN, factor);
-    json_put_double_or_null(writer, "expected_suspects", n > 0 ? n * exp(state->suspect_threshold) : NAN);
+    put(writer, "suspect_threshold", any ? state->suspect_threshold : NAN, factor);
+    json_put_double_or_null(writer, "expected_suspects", any ? state->audit.expected : NAN);
+    json_object_open(writer, "audit");
+    json_put_uint(writer, "samples", state->audit.samples);
+    json_put_double_or_null(writer, "temperature", any ? state->audit.temperature : NAN);
+    json_put_double_or_null(writer, "estimated_wrong", any ? state->audit.wrong : NAN);
+    json_object_close(writer);
 }
 
 void view_estimate_members(struct json_writer *writer, const struct estimate_state *state, enum view_units units)
@@ -242,6 +269,7 @@ void view_estimate_members(struct json_writer *writer, const struct estimate_sta
     json_put_string(writer, "prior", state->info.prior);
     json_put_uint(writer, "samples", state->info.samples);
     json_put_uint(writer, "logits_kept", state->info.kept);
+    json_put_uint(writer, "duplicates", state->info.duplicates);
     json_put_double_or_null(writer, "accuracy", state->report.accuracy);
     put(writer, "label_entropy", state->report.label_entropy, factor);
     put_information(writer, state, factor);

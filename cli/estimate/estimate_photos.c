@@ -42,6 +42,7 @@ struct chunk {
     const struct labelled_photo *from[BATCH]; /* of photos[i] */
     struct infomask_photo *photos[BATCH];
     char *bytes[BATCH];
+    size_t sizes[BATCH];
     int count;
     size_t bad;
 };
@@ -91,6 +92,7 @@ static void open_photos(struct labelling *l, struct chunk *chunk, const struct l
             continue;
         }
         chunk->bytes[chunk->count] = bytes;
+        chunk->sizes[chunk->count] = size;
         chunk->from[chunk->count++] = &photos[i];
     }
 }
@@ -99,6 +101,7 @@ static enum infomask_status store_chunk(struct labelling *l, struct chunk *chunk
                                         const struct infomask_classification *results,
                                         const struct infomask_error *errors, struct infomask_error *err)
 {
+    uint8_t digests[BATCH][ESTIMATE_DIGEST_SIZE];
     struct estimate_item items[BATCH];
     size_t n = 0;
     uint64_t samples;
@@ -106,8 +109,10 @@ static enum infomask_status store_chunk(struct labelling *l, struct chunk *chunk
 
     for (int i = 0; i < chunk->count; i++) {
         if (errors[i].status == INFOMASK_OK) {
-            items[n++] = (struct estimate_item){chunk->from[i]->sample, (uint32_t)chunk->from[i]->label,
-                                                results[i].logits, false};
+            sha256_raw(chunk->bytes[i], chunk->sizes[i], digests[n]);
+            items[n] = (struct estimate_item){.sample = chunk->from[i]->sample, .label = (uint32_t)chunk->from[i]->label,
+                                              .logits = results[i].logits, .digest = digests[n]};
+            n++;
         } else {
             reject(l, chunk->from[i], &errors[i]);
             chunk->bad++;

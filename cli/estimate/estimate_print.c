@@ -25,13 +25,13 @@ static void print_suspects(const struct estimate_run *run)
 
     if (state->suspect_count == 0)
         return;
-    (void)printf("suspects, where right labels and a calibrated model leave about one:\n");
+    (void)printf("lowest, %llu past the cut, where %.2g right labels are expected; right labels expected as low as each:\n",
+                 (unsigned long long)state->suspects_in_all, state->audit.expected);
     for (size_t i = 0; i < state->suspect_count && i < 10; i++)
-        (void)printf("  %9.3f  %s: %s, taken for %s\n", state->suspects[i].pmi * view_units_factor(run->units),
+        (void)printf("%c %9.3f %8.2g  %s: %s, taken for %s\n", state->suspects[i].past ? '*' : ' ',
+                     state->suspects[i].pmi * view_units_factor(run->units), state->suspects[i].expected,
                      state->suspects[i].sample, estimate_label(&state->info, state->suspects[i].label, label),
                      estimate_label(&state->info, state->suspects[i].predicted, predicted));
-    if (state->suspects_in_all > 10)
-        (void)printf("  and %llu more\n", (unsigned long long)state->suspects_in_all - 10);
 }
 
 static void print_table(const struct estimate_run *run)

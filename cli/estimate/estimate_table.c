@@ -78,8 +78,8 @@ static enum infomask_status add_rows(struct estimate_run *run, const struct tabl
         size_t count = file->rows - first < ADD_AT_ONCE ? file->rows - first : ADD_AT_ONCE;
         for (size_t i = 0; i < count; i++) {
             (void)snprintf(names[i], sizeof names[i], "%zu", first + i);
-            items[i] = (struct estimate_item){names[i], file->labels[first + i],
-                                              run->table.log_q + (first + i) * (size_t)file->classes, false};
+            items[i] = (struct estimate_item){.sample = names[i], .label = file->labels[first + i],
+                                              .logits = run->table.log_q + (first + i) * (size_t)file->classes};
         }
         status = estimates_add(run->estimates, id, items, count, &samples, err);
     }
@@ -186,6 +186,7 @@ static enum infomask_status run_exact(const struct estimate_options *o, const st
     (void)snprintf(state->info.prior, sizeof state->info.prior, "given");
     state->info.samples = o->n;
     state->suspect_threshold = -log((double)o->n);
+    state->audit = (struct estimate_audit){.temperature = NAN, .wrong = NAN, .expected = 1};
     return INFOMASK_OK;
 }
 

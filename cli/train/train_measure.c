@@ -63,7 +63,7 @@ static enum infomask_status add_samples(struct estimate_state *state, const stru
         points[i] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted};
         if (s.pmi <= state->suspect_threshold) {
             struct estimate_suspect *suspect = &state->suspects[state->suspect_count];
-            *suspect = (struct estimate_suspect){strdup(id), s.label, s.predicted, s.pmi};
+            *suspect = (struct estimate_suspect){strdup(id), s.label, s.predicted, s.pmi, NAN, true};
             if (suspect->sample == NULL)
                 return error_set(err, INFOMASK_MEMORY, "out of memory");
             state->suspect_count++;
@@ -109,7 +109,8 @@ enum infomask_status train_measure(struct estimate_state *state, const struct tr
     size_t n = m->photos->list.count;
     enum infomask_status status;
 
-    *state = (struct estimate_state){.suspect_threshold = -log((double)n)};
+    *state = (struct estimate_state){.suspect_threshold = -log((double)n),
+                                      .audit = {.temperature = NAN, .wrong = NAN, .expected = 1}};
     spec->classes = m->names->count;
     state->info.samples = n;
     (void)snprintf(state->info.prior, sizeof state->info.prior, "train");

@@ -17,6 +17,15 @@ static void digest_hex(struct sha256_ctx *context, char hex[SHA256_HEX])
     hex[2 * sizeof digest] = '\0';
 }
 
+void sha256_raw(const void *data, size_t size, uint8_t digest[SHA256_SIZE])
+{
+    struct sha256_ctx context;
+
+    sha256_init(&context);
+    sha256_update(&context, size, data);
+    sha256_digest(&context, SHA256_SIZE, digest);
+}
+
 void sha256_bytes(const void *data, size_t size, char hex[SHA256_HEX])
 {
     struct sha256_ctx context;

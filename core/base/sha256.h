@@ -3,11 +3,15 @@
 #define INFOMASK_BASE_SHA256_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/status.h"
 
 #define SHA256_HEX 65 /* 64 lower-case hex digits and the NUL */
 
+#define SHA256_SIZE 32
+
+void sha256_raw(const void *data, size_t size, uint8_t digest[SHA256_SIZE]);
 void sha256_bytes(const void *data, size_t size, char hex[SHA256_HEX]);
 enum infomask_status sha256_file(const char *path, char hex[SHA256_HEX], struct infomask_error *err)
     __attribute__((warn_unused_result));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/checked.h"
+#include "core/info/audit.h"
 #include "core/info/estimate.h"
 #include "core/info/fit.h"
 #include "core/info/half.h"
@@ -326,6 +327,28 @@ enum infomask_status infomask_estimate_fit(const struct infomask_estimate_spec *
     fit->estimate -= f.cross_entropy;
     fit->converged = f.converged;
     return INFOMASK_OK;
+}
+
+enum infomask_status infomask_estimate_audit(const struct infomask_estimate_spec *spec, const float *logits,
+                                             const uint32_t *labels, const uint64_t *orders, size_t n, double *pmi,
+                                             double *expected, struct infomask_audit *audit, struct infomask_error *err)
+{
+    struct info_audit a = {0};
+    struct info_lens lens;
+    enum infomask_status status = info_lens_init(&lens, spec->classes, spec->prior, spec->logit_prior, 0, err);
+    float *z;
+
+    if (status != INFOMASK_OK)
+        return status;
+    z = prepared(spec, logits, n, err);
+    for (size_t i = 0; z != NULL && i < n * spec->classes; i++)
+        z[i] += (float)(lens.log_t[i % spec->classes] - lens.log_r[i % spec->classes]);
+    status = z == NULL ? INFOMASK_MEMORY
+                       : info_audit(z, labels, orders, n, spec->classes, lens.log_t, pmi, expected, &a, err);
+    free(z);
+    info_lens_fini(&lens);
+    *audit = (struct infomask_audit){a.temperature, a.wrong, a.threshold, a.expected, a.past};
+    return status;
 }
 
 enum infomask_status infomask_fit_prior(const float *pmi, size_t n, size_t classes, const double *prior, double *fitted,

@@ -111,16 +111,6 @@ static enum infomask_status find_boundary(const char *content_type, char boundar
 
 /* ---- Parts ------------------------------------------------------------------------------------------------------- */
 
-/* The name after the last folder separator: browsers of old sent whole paths. */
-static const char *base_name(const char *name)
-{
-    const char *slash = strrchr(name, '/'), *back = strrchr(name, '\\');
-
-    if (slash != NULL)
-        name = slash + 1;
-    return back != NULL && back + 1 > name ? back + 1 : name;
-}
-
 static enum infomask_status read_disposition(char *value, struct part *part, struct infomask_error *err)
 {
     char *at = first_parameter(value);
@@ -138,7 +128,7 @@ static enum infomask_status read_disposition(char *value, struct part *part, str
         if (name)
             part->name = field.value;
         if (file)
-            part->file_name = base_name(field.value);
+            part->file_name = field.value;
     }
     if (got < 0)
         return error_set(err, INFOMASK_ARGUMENT, "the Content-Disposition of a part of the form cannot be read");

@@ -17,7 +17,7 @@
 
 struct part {
     const char *name;
-    const char *file_name; /* without folders; NULL: none given */
+    const char *file_name; /* as sent, with its folders; NULL: none given */
     char *data;            /* NUL-terminated, may hold NULs */
     size_t size;
 };

@@ -36,7 +36,7 @@ struct upload {
     const void *data;
     size_t size;
     const char *field;     /* the part's name; NULL: the raw body */
-    const char *file_name; /* as sent, without folders; NULL: none given */
+    const char *file_name; /* as sent, with its folders; NULL: none given */
 };
 
 /* How several images are answered: LINES, a line of JSON each; MIXED, a part of multipart/mixed each. */

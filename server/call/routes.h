@@ -58,7 +58,7 @@ enum route_flag {
       TAKES_NOTHING, "Opens an estimate of the mutual information of a labelled data set")                            \
     X(ESTIMATE_LIST, METHOD_GET, "/v1/estimates", ESTIMATES, ROUTE_JOB, handle_estimate_list, TAKES_NOTHING,          \
       "The estimates")                                                                                                \
-    X(ESTIMATE, METHOD_GET, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate, TAKES_ESTIMATE,              \
+    X(ESTIMATE, METHOD_GET, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate, TAKES_ESTIMATE | TAKES_SUSPECTS, \
       "One estimate")                                                                                                 \
     X(ESTIMATE_DELETE, METHOD_DELETE, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate_delete,             \
       TAKES_NOTHING, "Forgets an estimate and its samples")                                                           \

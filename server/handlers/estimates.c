@@ -8,8 +8,6 @@
 #include "server/handlers/infer.h"
 #include "server/observe/log.h"
 
-#define MAX_SUSPECTS 50
-
 static int no_state(const struct request *request, struct reply *reply)
 {
     return reply_problem(reply, request, VIEW_NO_STATE,
@@ -225,11 +223,11 @@ static void post_limit_task(struct server_context *server, const struct estimate
     pool_post(server->pool, &own->task);
 }
 
-static enum infomask_status read_estimate(struct server_context *server, const char *id, struct estimate_state *state,
-                                          struct infomask_error *err)
+static enum infomask_status read_estimate(struct server_context *server, const char *id, size_t suspects,
+                                          struct estimate_state *state, struct infomask_error *err)
 {
     struct infomask_limits_of_estimate limits;
-    enum infomask_status status = estimates_read(server->estimates, id, MAX_SUSPECTS, state, err);
+    enum infomask_status status = estimates_read(server->estimates, id, suspects, state, err);
 
     if (status != INFOMASK_OK || !estimate_limits_due(state))
         return status;
@@ -238,12 +236,12 @@ static enum infomask_status read_estimate(struct server_context *server, const c
         return INFOMASK_OK;
     }
     status = estimates_update_limits(server->estimates, id, &limits, err);
-    if (status != INFOMASK_OK && status != INFOMASK_STATE_FULL) { /* where all is full, reading goes on */
-        estimate_state_fini(state);
-        return status;
-    }
-    state->limits = limits;
-    return INFOMASK_OK;
+    estimate_state_fini(state);
+    if (status == INFOMASK_OK || status == INFOMASK_STATE_FULL) /* where all is full, reading goes on */
+        status = estimates_read(server->estimates, id, suspects, state, err);
+    if (status == INFOMASK_OK)
+        state->limits = limits;
+    return status;
 }
 
 /* Another prior: from the kept logits, with the model at hand to know how many numbers that is. */
@@ -288,7 +286,8 @@ int handle_estimate(struct server_context *server, const struct request *request
         return no_state(request, reply);
     if (request->params.value[PARAM_ID_PRIOR].given)
         status = read_under_prior(server, request, reply, &state);
-    else if (read_estimate(server, request->capture[0], &state, &err) != INFOMASK_OK)
+    else if (read_estimate(server, request->capture[0],
+                           (size_t)request->params.value[PARAM_ID_SUSPECTS].integer, &state, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
     if (status != 0)
         return status;

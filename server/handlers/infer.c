@@ -108,12 +108,22 @@ static void plain_stem(const char *name, char stem[64])
         (void)snprintf(stem, 64, "photo");
 }
 
+/* The name after the last folder separator; NULL stays NULL. */
+static const char *without_folders(const char *name)
+{
+    const char *slash = name != NULL ? strrchr(name, '/') : NULL, *back = name != NULL ? strrchr(name, '\\') : NULL;
+
+    if (slash != NULL)
+        name = slash + 1;
+    return back != NULL && back + 1 > name ? back + 1 : name;
+}
+
 void infer_name_file(struct infer *infer, const char *what, const char *content_type)
 {
     const char *slash = strchr(content_type, '/'), *ending = slash == NULL ? "bin" : slash + 1;
     char stem[64];
 
-    plain_stem(infer->request->uploads[0].file_name, stem);
+    plain_stem(without_folders(infer->request->uploads[0].file_name), stem);
     reply_header(infer->reply, "Content-Disposition", "inline; filename=\"%s-%s.%s\"", stem, what,
                  strcmp(ending, "jpeg") == 0 ? "jpg" : ending);
 }

@@ -13,6 +13,7 @@ struct arrival {
     int label;
     enum view_problem problem; /* why it was rejected, if `detail` says so */
     char detail[INFOMASK_ERROR_TEXT];
+    uint8_t digest[ESTIMATE_DIGEST_SIZE]; /* of the bytes */
     struct infomask_photo *photo; /* NULL: rejected */
     struct infomask_classification result;
 };
@@ -26,7 +27,7 @@ struct samples {
     struct infomask_session *session;
     struct infomask_limits limits;
     struct arrival *arrivals; /* [count] */
-    size_t count, accepted;
+    size_t count, accepted, known, duplicates, conflicts;
     uint64_t total;
 };
 
@@ -61,12 +62,13 @@ static int open_model(struct samples *s)
     return s->arrivals != NULL ? 0 : reply_no_memory(s->reply, s->request);
 }
 
-/* `sample`, else the file's name, else a hash of the bytes: the same photo posted twice is one sample. */
+/* `sample`, else the file's name with its folders as sent, else a hash of the bytes. */
 static void name_sample(const struct samples *s, const struct upload *upload, struct arrival *arrival)
 {
     const char *given = s->request->params.value[PARAM_ID_SAMPLE].text;
     char hex[SHA256_HEX];
 
+    sha256_raw(upload->data, upload->size, arrival->digest);
     if (given != NULL && s->count == 1) {
         (void)snprintf(arrival->sample, sizeof arrival->sample, "%s", given);
     } else if (upload->file_name != NULL && upload->file_name[0] != '\0') {
@@ -158,6 +160,36 @@ static int classify_all(struct samples *s)
     return status == 0 && count > 0 ? classify_some(s, some, count) : status;
 }
 
+/* What the store has under this id is another photo, or has another label. */
+static void reject_conflict(struct samples *s, struct arrival *arrival, const struct estimate_item *item)
+{
+    char detail[INFOMASK_ERROR_TEXT];
+
+    if (item->had != item->label)
+        (void)snprintf(detail, sizeof detail, "the sample is known with the label \"%.80s\", not \"%.80s\"; it stays as it was",
+                       model_label(s->model, item->had), model_label(s->model, item->label));
+    else
+        (void)snprintf(detail, sizeof detail, "another photo is known under this name; say another sample or file name");
+    reject(arrival, VIEW_CONFLICT, detail);
+    s->conflicts++;
+}
+
+static void count_stored(struct samples *s, const struct estimate_item *items)
+{
+    const struct estimate_item *item = items;
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->arrivals[i].photo == NULL)
+            continue;
+        s->accepted += item->added;
+        s->duplicates += item->duplicate;
+        s->known += !item->added && !item->conflict;
+        if (item->conflict)
+            reject_conflict(s, &s->arrivals[i], item);
+        item++;
+    }
+}
+
 static int store_all(struct samples *s)
 {
     struct estimate_item *items = calloc(s->count + 1, sizeof *items);
@@ -170,33 +202,47 @@ static int store_all(struct samples *s)
     for (size_t i = 0; i < s->count; i++) {
         const struct arrival *a = &s->arrivals[i];
         if (a->photo != NULL)
-            items[n++] = (struct estimate_item){a->sample, (uint32_t)a->label, a->result.logits, false};
+            items[n++] = (struct estimate_item){.sample = a->sample, .label = (uint32_t)a->label,
+                                                .logits = a->result.logits, .digest = a->digest};
     }
     if (estimates_add(s->server->estimates, s->request->capture[0], items, n, &s->total, &err) != INFOMASK_OK)
         status = infer_state_error(s->server, s->request, s->reply, &err);
-    for (size_t i = 0; i < n; i++)
-        s->accepted += items[i].added;
+    else
+        count_stored(s, items);
     free(items);
     return status;
 }
 
 /* ---- The reply ----------------------------------------------------------------------------------------------------- */
 
+/* Of a request that has failed as a whole, beside its list. */
+static void put_conflict(struct json_writer *writer)
+{
+    json_put_string(writer, "type", "about:blank");
+    json_put_string(writer, "title", "Conflict");
+    json_put_uint(writer, "status", 409);
+    json_put_string(writer, "code", view_problem_code(VIEW_CONFLICT));
+    json_put_string(writer, "detail", "every sample is known with other bytes or another label; see rejected");
+}
+
 static int answer(struct samples *s)
 {
+    bool conflict = s->conflicts > 0 && s->accepted + s->known == 0;
     struct json_writer writer;
-    size_t rejected = 0;
 
     json_writer_init(&writer, 0);
     json_object_open(&writer, NULL);
+    if (conflict)
+        put_conflict(&writer);
     json_put_string(&writer, "request_id", s->request->id);
     json_put_uint(&writer, "accepted", s->accepted);
+    json_put_uint(&writer, "known", s->known);
+    json_put_uint(&writer, "duplicates", s->duplicates);
     json_array_open(&writer, "rejected");
     for (size_t i = 0; i < s->count; i++) {
         const struct arrival *a = &s->arrivals[i];
         if (a->photo != NULL)
             continue;
-        rejected++;
         json_object_open(&writer, NULL);
         json_put_string(&writer, "sample", a->sample);
         json_put_string(&writer, "code", view_problem_code(a->problem));
@@ -204,10 +250,9 @@ static int answer(struct samples *s)
         json_object_close(&writer);
     }
     json_array_close(&writer);
-    json_put_uint(&writer, "known", s->count - rejected - s->accepted);
     json_put_uint(&writer, "samples", s->total);
     json_object_close(&writer);
-    return reply_json(s->reply, s->request, s->accepted > 0 ? 201 : 200, &writer);
+    return reply_json(s->reply, s->request, conflict ? 409 : s->accepted > 0 ? 201 : 200, &writer);
 }
 
 static int add_samples(struct samples *s)
@@ -226,6 +271,8 @@ static int add_samples(struct samples *s)
     if (s->count == 1 && s->arrivals[0].photo == NULL) /* a lone bad photo is the request's failure */
         return reply_problem(s->reply, s->request, s->arrivals[0].problem, "%s", s->arrivals[0].detail);
     status = store_all(s);
+    if (status == 0 && s->count == 1 && s->conflicts == 1)
+        return reply_problem(s->reply, s->request, VIEW_CONFLICT, "%s", s->arrivals[0].detail);
     return status == 0 ? answer(s) : status;
 }
 

@@ -371,6 +371,8 @@ static bool can_answer(const struct route *route, int status)
         return true;
     case 406:
         return !(route->flags & (ROUTE_PRIORITY | ROUTE_PAGES));
+    case 409:
+        return route->id == ROUTE_ID_SAMPLES || route->id == ROUTE_ID_JOB_RESULT;
     case 411:
         return body;
     case 413:

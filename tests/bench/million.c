@@ -34,7 +34,7 @@ static int fill(struct estimates *estimates, const char *id, uint64_t samples, s
                 z[y] = 3 * uniform(&random);
             z[label] += 6 * uniform(&random);
             (void)snprintf(names[i], sizeof names[i], "%llu.jpg", (unsigned long long)(first + i));
-            items[i] = (struct estimate_item){names[i], label, z, false};
+            items[i] = (struct estimate_item){names[i], label, z, .added = false};
         }
         if (estimates_add(estimates, id, items, n, &total, err) != INFOMASK_OK) {
             free(logits);

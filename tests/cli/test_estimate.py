@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import shutil
+import sqlite3
 import statistics
 import subprocess
 from xml.etree import ElementTree
@@ -81,6 +82,32 @@ def test_a_run_that_was_stopped_goes_on(estimate, photos, tmp_path):
     again = estimate("--images", half, "--store", "half.db")
     assert (again["added"], again["known"]) == (0, 10) and numbers(again) == numbers(whole)
     assert estimate("--images", half, "--store", "half.db", "--fresh")["added"] == 10
+
+
+def test_a_store_of_the_version_before_is_read_and_gone_on_with(estimate, photos, tmp_path):
+    whole = estimate("--images", photos, "--store", "x.db")
+    db = sqlite3.connect(tmp_path / "x.db")
+    db.executescript("""DROP INDEX sample_digest; ALTER TABLE sample DROP COLUMN digest; ALTER TABLE estimate DROP COLUMN audit;
+                        ALTER TABLE estimate DROP COLUMN duplicates; UPDATE estimate SET betting = 9;
+                        PRAGMA user_version = 1;""")
+    db.close()
+    again = estimate("--images", photos, "--store", "x.db")
+    assert again["known"] == 10 and numbers(again) == numbers(whole)
+    db = sqlite3.connect(tmp_path / "x.db")
+    db.execute("PRAGMA user_version = 0")
+    db.close()
+    assert "no state of this version" in estimate("--images", photos, "--store", "x.db", code=1)
+
+
+def test_names_say_nothing(estimate, photos, tmp_path):
+    """The limit is of the set of photos, whatever they are called; the fold of a sample in the audit goes by its name."""
+    other = tmp_path / "renamed"
+    shutil.copytree(photos, other)
+    for path in list(other.rglob("*.png")):
+        path.rename(path.with_name("z" + path.name))
+    a, b = estimate("--images", photos), estimate("--images", other)
+    assert a["mutual_information"] == b["mutual_information"]
+    assert [s["pmi"] for s in a["suspects"]] == [s["pmi"] for s in b["suspects"]]
 
 
 def test_killed_and_run_again(estimate, photos, tmp_path):
@@ -317,10 +344,11 @@ def test_a_report_is_one_page_with_everything_inside(infomask, coffee, chelsea, 
     assert len(plots[2].findall("rect")) == 3 and len(plots[1].findall("circle")) == len(
         done.json["calibration"]["reliability"])
     assert f"{done.json['mutual_information']['estimate']:.4f}" in text
-    assert [s["sample"] for s in done.json["suspects"]] == ["missile/<b>&.png"]
+    assert len(done.json["suspects"]) == 4 and done.json["suspects"][0]["sample"] == "missile/<b>&.png"
+    assert done.json["suspects"][0]["expected"] < 0.5 and done.json["duplicates"] == 1
     assert "missile/&lt;b&gt;&amp;.png" in text and "<b>" not in text
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', text)
-    assert [max(Image.open(io.BytesIO(base64.b64decode(p))).size) for p in pictures] == [128]
+    assert [max(Image.open(io.BytesIO(base64.b64decode(p))).size) for p in pictures] == [128] * 4
     assert not re.search(r"<script|https?://|@import|url\(", text)  # nothing from elsewhere
     merged = infomask("estimate", "--merge", "x.db", "--report", "merged")  # the photos are not at hand then
     assert merged.code == 0 and "<img" not in (tmp_path / "merged" / "index.html").read_text()

@@ -92,7 +92,10 @@ def test_an_estimate_is_what_the_photos_say(service):
     assert sum(row["information"] for row in state["classes"]) / 3 == pytest.approx(value["estimate"], abs=1e-9)
     assert state["suspect_threshold"] == pytest.approx(-math.log(6)) and state["expected_suspects"] == pytest.approx(1)
     assert state["suspects"] == sorted(state["suspects"], key=lambda s: s["pmi"])
-    assert all(s["pmi"] <= state["suspect_threshold"] for s in state["suspects"])
+    assert [s["pmi"] for s in state["suspects"]] == pytest.approx(sorted(pmi), abs=CLOSE)
+    assert all(s["past"] == (s["pmi"] <= state["suspect_threshold"]) for s in state["suspects"])
+    assert len(read(service, estimate, "?suspects=2")["suspects"]) == 2 and not read(service, estimate, "?suspects=0")["suspects"]
+    assert service.ask(path=f"{BASE}/{estimate}?suspects=100001").status == 400
     assert any("few" in w for w in state["warnings"])
     bits = read(service, estimate, "?units=bits")
     assert bits["mutual_information"]["lower_limit"] == pytest.approx(value["lower_limit"] / math.log(2))
@@ -104,9 +107,9 @@ def test_an_estimate_is_what_the_photos_say(service):
 FIELDS = {
     "request_id", "id", "name", "model", "units", "prior", "samples", "logits_kept", "accuracy", "label_entropy",
     "mutual_information", "plug_in", "overconfidence", "mean_entropy", "calibrated", "calibration", "classes", "suspects",
-    "suspects_in_all", "suspect_threshold", "expected_suspects", "warnings"}
+    "suspects_in_all", "suspect_threshold", "expected_suspects", "warnings", "audit", "duplicates"}
 VALUE = {
-    "estimate", "standard_error", "lower_limit", "confidence", "method", "limit_samples", "lower_limit_t",
+    "estimate", "standard_error", "lower_limit", "confidence", "method", "limit_samples", "units", "lower_limit_t",
     "lower_limit_bernstein", "fraction_of_label_entropy", "fano", "confusion", "stratified", "stratified_standard_error"}
 
 
@@ -129,10 +132,43 @@ def test_every_field_is_there_from_no_sample_on(service):
     for row in state["classes"]:
         assert set(row) == {"index", "label", "samples", "mean_pmi", "information", "accuracy"}
     for row in state["suspects"]:
-        assert set(row) == {"sample", "label", "pmi", "predicted"}
+        assert set(row) == {"sample", "label", "pmi", "predicted", "expected", "past", "below_class"}
     assert state["accuracy"] == pytest.approx(sum(r["samples"] * r["accuracy"] for r in state["classes"]) / 12)
     assert state["mutual_information"]["fraction_of_label_entropy"] == pytest.approx(
         state["mutual_information"]["estimate"] / state["label_entropy"])
+
+
+def test_another_photo_or_label_under_a_known_name_is_a_conflict(service):
+    estimate = create(service)
+    both = post(service, estimate, [("3", "1.jpg", photo(1)), ("4", "1.jpg", photo(2))])
+    assert both.status == 201, both.text
+    reply = json.loads(both.text)
+    assert (reply["accepted"], reply["known"], reply["samples"]) == (1, 0, 1)
+    assert [(r["sample"], r["code"]) for r in reply["rejected"]] == [("1.jpg", "conflict")]
+    for parts in ([("3", "1.jpg", photo(2))], [("4", "1.jpg", photo(1))]):  # other bytes; another label
+        response = post(service, estimate, parts)
+        assert response.status == 409 and json.loads(response.text)["code"] == "conflict", response.text
+    all_of_them = post(service, estimate, [("3", "1.jpg", photo(2)), ("5", "1.jpg", photo(3))])
+    reply = json.loads(all_of_them.text)
+    assert all_of_them.status == 409 and reply["code"] == "conflict"
+    assert [r["code"] for r in reply["rejected"]] == ["conflict"] * 2 and reply["samples"] == 1
+    mixed = post(service, estimate, [("3", "1.jpg", photo(1)), ("3", "1.jpg", photo(2))])
+    assert mixed.status == 200 and json.loads(mixed.text)["known"] == 1 and len(json.loads(mixed.text)["rejected"]) == 1
+    assert read(service, estimate)["samples"] == 1
+
+
+def test_folders_are_part_of_the_name_and_equal_photos_are_counted(service):
+    estimate = create(service)
+    reply = json.loads(post(service, estimate, [("3", "a/1.jpg", photo(1)), ("3", "b/1.jpg", photo(2)),
+                                                ("3", "c/1.jpg", photo(1))]).text)
+    assert (reply["accepted"], reply["known"], reply["duplicates"], reply["rejected"]) == (3, 0, 1, [])
+    state = read(service, estimate)
+    assert {row["sample"] for row in state["suspects"]} == {"a/1.jpg", "b/1.jpg", "c/1.jpg"} and state["duplicates"] == 1
+    assert any("bytes of another" in warning for warning in state["warnings"])
+    body = photo(7)
+    for _ in range(2):  # without a name the hash is the id
+        response = service.ask("POST", f"{BASE}/{estimate}/samples?label=3", body)
+    assert response.status == 200 and json.loads(response.text)["known"] == 1
 
 
 def test_a_sample_counts_once(service):

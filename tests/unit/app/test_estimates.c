@@ -90,7 +90,7 @@ static enum infomask_status add(struct estimates *estimates, const char *id, uin
     enum infomask_status status;
     for (size_t i = 0; i < n; i++) {
         (void)snprintf(names[i], sizeof names[i], "photo-%llu.jpg", (unsigned long long)(from + i));
-        items[i] = (struct estimate_item){names[i], logits_of(from + i, z + i * K), z + i * K, false};
+        items[i] = (struct estimate_item){names[i], logits_of(from + i, z + i * K), z + i * K, .added = false};
     }
     status = estimates_add(estimates, id, items, n, samples, err);
     *added = 0;
@@ -200,12 +200,19 @@ static void suspects_come_by_rising_pmi(void **state)
     char id[ESTIMATE_ID_SIZE];
     uint64_t samples;
     float wrong[2][K] = {{9, 0, 0, 0, 0}, {30, 0, 0, 0, 0}};
-    struct estimate_item items[] = {{"bad", 1, wrong[0], false}, {"worse", 2, wrong[1], false}};
+    struct estimate_item items[] = {{.sample = "bad", .label = 1, .logits = wrong[0]},
+                                    {.sample = "worse", .label = 2, .logits = wrong[1]}};
+    struct infomask_limits_of_estimate limits;
     create(estimates, "", NULL, id);
     must_add(estimates, id, 0, 100, 100);
     assert_int_equal(estimates_add(estimates, id, items, 2, &samples, NULL), INFOMASK_OK);
     assert_int_equal(estimates_read(estimates, id, 1, &s, NULL), INFOMASK_OK);
-    assert_true(s.suspect_count == 1 && s.suspects_in_all == 2 && fabs(s.suspect_threshold + log(102)) < 1e-12);
+    assert_true(s.suspect_count == 1 && s.audit.samples == 0 && isnan(s.suspects[0].expected));
+    estimate_state_fini(&s);
+    assert_int_equal(estimates_update_limits(estimates, id, &limits, NULL), INFOMASK_OK);
+    assert_int_equal(estimates_read(estimates, id, 1, &s, NULL), INFOMASK_OK);
+    assert_true(s.suspect_count == 1 && s.audit.samples == 102 && s.suspects[0].expected < 1);
+    assert_true(s.suspects[0].past == (s.suspects[0].pmi <= s.suspect_threshold));
     assert_string_equal(s.suspects[0].sample, "worse");
     assert_true(s.suspects[0].label == 2 && s.suspects[0].predicted == 0 && fabs(s.suspects[0].pmi + 30 - log(5)) < 1e-6);
     estimate_state_fini(&s);
@@ -314,14 +321,14 @@ static void bad_samples_leave_nothing_behind(void **state)
     char id[ESTIMATE_ID_SIZE], long_id[ESTIMATE_SAMPLE_MAX + 2];
     float z[K] = {0}, bad[K] = {NAN};
     uint64_t samples;
-    struct estimate_item items[] = {{"good", 0, z, false}, {"bad", 0, bad, false}};
+    struct estimate_item items[] = {{"good", 0, z, .added = false}, {"bad", 0, bad, .added = false}};
     memset(long_id, 'x', sizeof long_id - 1);
     long_id[sizeof long_id - 1] = '\0';
     create(estimates, "", NULL, id);
     assert_int_equal(estimates_add(estimates, id, items, 2, &samples, &err), INFOMASK_BAD_DATA);
-    items[1] = (struct estimate_item){"label", K, z, false};
+    items[1] = (struct estimate_item){"label", K, z, .added = false};
     assert_int_equal(estimates_add(estimates, id, items, 2, &samples, &err), INFOMASK_ARGUMENT);
-    items[1] = (struct estimate_item){long_id, 0, z, false};
+    items[1] = (struct estimate_item){long_id, 0, z, .added = false};
     assert_int_equal(estimates_add(estimates, id, items, 2, &samples, &err), INFOMASK_ARGUMENT);
     assert_int_equal(estimates_add(estimates, "no", items, 1, &samples, &err), INFOMASK_NO_SUCH_ESTIMATE);
     assert_int_equal(estimates_read(estimates, id, 5, &s, NULL), INFOMASK_OK);

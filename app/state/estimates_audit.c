@@ -1,0 +1,210 @@
+/* The label audit in the estimates' store: made with the limits, kept beside them, read with every report. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/state/estimates_store.h"
+
+#define MOST_LOGITS ((size_t)16 << 20) /* that an audit looks at */
+#define MOST_SAMPLES 50000             /* whatever their classes */
+#define HEAD 5                         /* values before the pairs */
+#define ALL_UP_TO 500                  /* of the lowest PMIs every one is kept, of the others as many again */
+
+void audit_curve_fini(struct audit_curve *curve)
+{
+    free(curve->values);
+    *curve = (struct audit_curve){0};
+}
+
+/* ---- Making -------------------------------------------------------------------------------------------------------- */
+
+struct audited {
+    size_t n, classes;
+    float *logits;    /* [n][classes] */
+    uint16_t *half;   /* [classes] */
+    uint32_t *labels; /* [n] */
+    uint64_t *orders; /* [n] */
+    double *pmi, *expected; /* [n] */
+};
+
+static void audited_fini(struct audited *a)
+{
+    free(a->logits);
+    free(a->half);
+    free(a->labels);
+    free(a->orders);
+    free(a->pmi);
+    free(a->expected);
+}
+
+static enum infomask_status audited_init(struct audited *a, size_t most, size_t classes, struct infomask_error *err)
+{
+    *a = (struct audited){.classes = classes};
+    a->logits = calloc(most, classes * sizeof *a->logits);
+    a->half = calloc(classes, sizeof *a->half);
+    a->labels = calloc(most, sizeof *a->labels);
+    a->orders = calloc(most, sizeof *a->orders);
+    a->pmi = calloc(most, sizeof *a->pmi);
+    a->expected = calloc(most, sizeof *a->expected);
+    if (a->logits == NULL || a->half == NULL || a->labels == NULL || a->orders == NULL || a->pmi == NULL ||
+        a->expected == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory to audit %zu labels", most);
+    return INFOMASK_OK;
+}
+
+static enum infomask_status read_audited(struct store_connection *connection, int64_t key, struct audited *a, size_t most,
+                                         struct infomask_error *err)
+{
+    sqlite3_stmt *statement = store_statement(connection, SQL_AUDITED, err);
+    enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
+
+    if (statement != NULL) {
+        (void)sqlite3_bind_int64(statement, 1, key);
+        (void)sqlite3_bind_int64(statement, 2, (int64_t)most);
+    }
+    while (status == INFOMASK_OK && a->n < most) {
+        bool row;
+        status = store_step(connection, statement, &row, err);
+        if (status != INFOMASK_OK || !row)
+            break;
+        if ((size_t)sqlite3_column_bytes(statement, 2) != a->classes * sizeof *a->half)
+            return error_set(err, INFOMASK_IO, "the kept logits are damaged");
+        memcpy(a->half, sqlite3_column_blob(statement, 2), a->classes * sizeof *a->half);
+        infomask_logits_unpack(a->half, a->classes, a->logits + a->n * a->classes);
+        a->orders[a->n] = (uint64_t)sqlite3_column_int64(statement, 0);
+        a->labels[a->n++] = (uint32_t)sqlite3_column_int64(statement, 1);
+    }
+    (void)sqlite3_reset(statement);
+    return status;
+}
+
+/* Of n PMIs, ascending, those that are kept: all of the lowest, and then every so many. */
+static enum infomask_status draw_curve(const struct audited *a, const struct infomask_audit *audit, double scale,
+                                       struct audit_curve *curve, struct infomask_error *err)
+{
+    size_t step = a->n > ALL_UP_TO ? (a->n - 1) / ALL_UP_TO + 1 : 1;
+
+    curve->values = calloc(HEAD + 2 * (2 * ALL_UP_TO + 2), sizeof *curve->values);
+    if (curve->values == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for an audit");
+    memcpy(curve->values, (double[HEAD]){(double)a->n, audit->temperature, audit->wrong * scale, audit->threshold,
+                                         audit->expected * scale}, HEAD * sizeof(double));
+    curve->count = HEAD;
+    for (size_t i = 0; i < a->n; i++) {
+        if (i >= ALL_UP_TO && i % step != 0 && i + 1 < a->n)
+            continue;
+        curve->values[curve->count++] = a->pmi[i];
+        curve->values[curve->count++] = a->expected[i] * scale;
+    }
+    return INFOMASK_OK;
+}
+
+enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key, const struct estimate_info *info,
+                                         struct audit_curve *curve, struct infomask_error *err)
+{
+    size_t most = MOST_LOGITS / info->spec.classes;
+    struct infomask_audit audit;
+    struct audited a;
+    enum infomask_status status;
+
+    most = most < MOST_SAMPLES ? most : MOST_SAMPLES;
+    most = most > info->kept ? (size_t)info->kept : most;
+    if (most == 0)
+        return INFOMASK_OK;
+    status = audited_init(&a, most, info->spec.classes, err);
+    if (status == INFOMASK_OK)
+        status = read_audited(connection, key, &a, most, err);
+    if (status == INFOMASK_OK && a.n > 0)
+        status = infomask_estimate_audit(&info->spec, a.logits, a.labels, a.orders, a.n, a.pmi, a.expected, &audit, err);
+    if (status == INFOMASK_OK && a.n > 0)
+        status = draw_curve(&a, &audit, (double)info->samples / (double)a.n, curve, err);
+    audited_fini(&a);
+    return status;
+}
+
+/* ---- Keeping ------------------------------------------------------------------------------------------------------- */
+
+enum infomask_status estimate_audit_write(struct estimates *estimates, int64_t key, const struct audit_curve *curve,
+                                          struct infomask_error *err)
+{
+    sqlite3_stmt *statement;
+    enum infomask_status status = INFOMASK_INTERNAL;
+
+    (void)pthread_mutex_lock(&estimates->write_lock);
+    statement = store_statement(&estimates->write, SQL_SET_AUDIT, err);
+    if (statement != NULL) {
+        (void)sqlite3_bind_int64(statement, 1, key);
+        if (curve->count > 0)
+            (void)sqlite3_bind_blob(statement, 2, curve->values, (int)(curve->count * sizeof *curve->values),
+                                    SQLITE_TRANSIENT);
+        status = store_run(&estimates->write, statement, err);
+    }
+    (void)pthread_mutex_unlock(&estimates->write_lock);
+    return status;
+}
+
+static enum infomask_status copy_curve(sqlite3_stmt *statement, struct audit_curve *curve, struct infomask_error *err)
+{
+    size_t size = (size_t)sqlite3_column_bytes(statement, 0), count = size / sizeof *curve->values;
+
+    if (size == 0)
+        return INFOMASK_OK;
+    if (size % sizeof *curve->values != 0 || count < HEAD + 2 || (count - HEAD) % 2 != 0)
+        return error_set(err, INFOMASK_IO, "the stored audit is damaged");
+    curve->values = malloc(size);
+    if (curve->values == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for an audit");
+    memcpy(curve->values, sqlite3_column_blob(statement, 0), size);
+    curve->count = count;
+    return INFOMASK_OK;
+}
+
+enum infomask_status estimate_audit_read(struct store_connection *connection, int64_t key, struct estimate_state *state,
+                                         struct audit_curve *curve, struct infomask_error *err)
+{
+    sqlite3_stmt *statement = store_statement(connection, SQL_AUDIT, err);
+    double n = (double)(state->info.samples > 0 ? state->info.samples : 1);
+    enum infomask_status status;
+    bool row;
+
+    if (statement == NULL)
+        return INFOMASK_INTERNAL;
+    (void)sqlite3_bind_int64(statement, 1, key);
+    status = store_step(connection, statement, &row, err);
+    if (status == INFOMASK_OK && row)
+        status = copy_curve(statement, curve, err);
+    (void)sqlite3_reset(statement);
+    state->suspect_threshold = -log(n);
+    state->audit = (struct estimate_audit){.temperature = NAN, .wrong = NAN, .expected = 1};
+    if (status != INFOMASK_OK || curve->count == 0)
+        return status;
+    state->audit = (struct estimate_audit){(uint64_t)curve->values[0], curve->values[1], curve->values[2],
+                                           curve->values[4]};
+    state->suspect_threshold = curve->values[3];
+    return INFOMASK_OK;
+}
+
+/* Between two points a straight line; below the first e^t, which no tail falls more slowly than. */
+double estimate_audit_expected(const struct audit_curve *curve, double pmi)
+{
+    const double *pairs = curve->values + HEAD;
+    size_t count = curve->count > HEAD ? (curve->count - HEAD) / 2 : 0, low = 0, high = count;
+
+    if (count == 0)
+        return NAN;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (pairs[2 * middle] < pmi)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == count)
+        return pairs[2 * count - 1];
+    if (low == 0)
+        return pairs[1] * exp(fmin(pmi - pairs[0], 0));
+    if (!(pairs[2 * low] > pmi))
+        return pairs[2 * low + 1];
+    return pairs[2 * low - 1] + (pairs[2 * low + 1] - pairs[2 * low - 1]) * (pmi - pairs[2 * low - 2]) /
+                                    (pairs[2 * low] - pairs[2 * low - 2]);
+}

@@ -1,0 +1,254 @@
+#include "core/info/audit.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/info/info.h"
+
+#define BETAS 33 /* of the search: 2^(-4) to 2^4 in steps of 2^(1/4) */
+#define OCTAVE 4
+#define PARTS 4  /* inverse temperatures of the mixture: b / 2, b / sqrt 2, b, b sqrt 2 */
+#define FOLDS 5
+#define SEARCH_STEPS 30
+#define FIT_STEPS 200
+
+struct work {
+    const float *z;
+    const uint32_t *labels;
+    const uint64_t *fold;
+    size_t n, k;
+    double *label_q;          /* [n][BETAS] softmax(b_j z) of the label */
+    double *log_z;            /* [n][BETAS] log sum exp(b_j (z - max z)) */
+    double *noise;            /* [K] r */
+    double weights[FOLDS][PARTS];
+    int best;                 /* of BETAS */
+};
+
+static double beta_at(int j)
+{
+    return exp2((double)(j - BETAS / 2) / OCTAVE);
+}
+
+static double top_of(const float *z, size_t k)
+{
+    double top = (double)z[0];
+
+    for (size_t y = 1; y < k; y++)
+        top = fmax(top, (double)z[y]);
+    return top;
+}
+
+/* OCTAVE exponentials a class: the others are squares of them. */
+static void fill_row(struct work *w, size_t i)
+{
+    const float *z = w->z + i * w->k;
+    double sums[BETAS] = {0}, e[BETAS], top = top_of(z, w->k);
+
+    for (size_t y = 0; y < w->k; y++) {
+        for (int j = 0; j < BETAS; j++) {
+            e[j] = j < OCTAVE ? exp(beta_at(j) * ((double)z[y] - top)) : e[j - OCTAVE] * e[j - OCTAVE];
+            sums[j] += e[j];
+        }
+    }
+    for (int j = 0; j < BETAS; j++) {
+        w->log_z[i * BETAS + (size_t)j] = log(sums[j]);
+        w->label_q[i * BETAS + (size_t)j] = exp(beta_at(j) * ((double)z[w->labels[i]] - top) - log(sums[j]));
+    }
+}
+
+/* The frequencies of the labels, with one more of each that occurs. */
+static void fill_noise(struct work *w)
+{
+    double seen = 0;
+
+    for (size_t i = 0; i < w->n; i++)
+        w->noise[w->labels[i]] += 1;
+    for (size_t y = 0; y < w->k; y++)
+        seen += w->noise[y] > 0;
+    for (size_t y = 0; y < w->k; y++)
+        w->noise[y] = w->noise[y] > 0 ? (w->noise[y] + 1) / ((double)w->n + seen) : 0;
+}
+
+/* ---- Calibration --------------------------------------------------------------------------------------------------- */
+
+/* The likelihood of one inverse temperature beside noise, at the best share of noise: EM. */
+static double likelihood_at(const struct work *w, int j)
+{
+    double share = 0.05, value = 0;
+
+    for (int step = 0; step < SEARCH_STEPS; step++) {
+        double sum = 0;
+        value = 0;
+        for (size_t i = 0; i < w->n; i++) {
+            double right = (1 - share) * w->label_q[i * BETAS + (size_t)j], wrong = share * w->noise[w->labels[i]];
+            sum += wrong / (right + wrong);
+            value += log(right + wrong);
+        }
+        share = fmin(fmax(sum / (double)w->n, 1e-6), 0.5);
+    }
+    return value;
+}
+
+static void find_beta(struct work *w)
+{
+    double best = -DBL_MAX;
+
+    for (int j = OCTAVE; j < BETAS - OCTAVE / 2; j++) {
+        double value = likelihood_at(w, j);
+        if (value > best) {
+            best = value;
+            w->best = j;
+        }
+    }
+}
+
+static int part_at(const struct work *w, int part)
+{
+    return w->best + (part - 2) * OCTAVE / 2;
+}
+
+/* Weights of the parts from the samples of the other folds, as they are among right labels: EM, from nearly all on b itself. */
+static void fit_fold(struct work *w, size_t fold)
+{
+    double weight[PARTS + 1] = {0.02, 0.08, 0.75, 0.1, 0.05}, sum[PARTS + 1], total = 0;
+
+    for (int step = 0; step < FIT_STEPS; step++) {
+        memset(sum, 0, sizeof sum);
+        for (size_t i = 0; i < w->n; i++) {
+            double p[PARTS + 1], all = 0;
+            if (w->fold[i] % FOLDS == fold && w->n >= FOLDS)
+                continue;
+            for (int c = 0; c <= PARTS; c++) {
+                p[c] = weight[c] * (c < PARTS ? w->label_q[i * BETAS + (size_t)part_at(w, c)] : w->noise[w->labels[i]]);
+                all += p[c];
+            }
+            for (int c = 0; c <= PARTS; c++)
+                sum[c] += p[c] / all;
+        }
+        total = 0;
+        for (int c = 0; c <= PARTS; c++)
+            total += sum[c];
+        for (int c = 0; c <= PARTS && total > 0; c++)
+            weight[c] = sum[c] / total;
+    }
+    total = 1 - weight[PARTS];
+    for (int c = 0; c < PARTS; c++)
+        w->weights[fold][c] = total > 0 ? weight[c] / total : 1.0 / PARTS;
+}
+
+/* ---- Counting ------------------------------------------------------------------------------------------------------ */
+
+/* Index of the first pmi that is at least `value`; n if none. */
+static size_t first_at_least(const double *pmi, size_t n, double value)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (pmi[middle] < value)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Every class of the sample, had it been the label, with its probability. */
+static void count_sample(const struct work *w, size_t i, const double *log_prior, const double *pmi, double *expected)
+{
+    const float *z = w->z + i * w->k;
+    const double *weight = w->weights[w->fold[i] % FOLDS];
+    double top = top_of(z, w->k), log_sum = w->log_z[i * BETAS + BETAS / 2], scale[PARTS], b = beta_at(part_at(w, 0));
+
+    for (int c = 0; c < PARTS; c++)
+        scale[c] = weight[c] * exp(-w->log_z[i * BETAS + (size_t)part_at(w, c)]);
+    for (size_t y = 0; y < w->k; y++) {
+        double d = (double)z[y] - top, one = exp(b * d), two = exp(b * sqrt(2) * d);
+        size_t at = first_at_least(pmi, w->n, d - log_sum - log_prior[y]);
+        if (at < w->n)
+            expected[at] += scale[0] * one + scale[1] * two + scale[2] * one * one + scale[3] * two * two;
+    }
+}
+
+static int by_size(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* The k lowest hold about k - expected wrong labels.  The cut is where the F1 that this makes expect is best; there is none
+ * where the surplus may be chance, or is less than a third of what one would look at. */
+static void find_cut(const double *pmi, const double *expected, size_t n, struct info_audit *audit)
+{
+    double best = 0, most = 0;
+    size_t half = n / 2 > 0 ? n / 2 : 1;
+
+    for (size_t k = 1; k <= half; k++)
+        most = fmax(most, (double)k - expected[k - 1]);
+    audit->wrong = fmax(most, 0);
+    for (size_t k = 1; k <= half; k++) {
+        double hits = (double)k - expected[k - 1], f1 = 2 * hits / ((double)k + audit->wrong);
+        if (f1 > best && hits > 0.9 + 1.25 * sqrt(expected[k - 1]) && 3 * hits > (double)k &&
+             (k == n || pmi[k] > pmi[k - 1])) {
+            best = f1;
+            audit->past = k;
+        }
+    }
+    if (audit->past > 0) {
+        audit->threshold = pmi[audit->past - 1];
+        audit->expected = expected[audit->past - 1];
+        return;
+    }
+    audit->threshold = fmin(-log((double)n), nextafter(pmi[0], -DBL_MAX)); /* a calibrated tail is at most n e^t */
+    audit->expected = pmi[0] > -log((double)n) ? 1 : expected[0];
+}
+
+static void count_all(struct work *w, const double *log_prior, double *pmi, double *expected)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const float *z = w->z + i * w->k;
+        pmi[i] = (double)z[w->labels[i]] - top_of(z, w->k) - w->log_z[i * BETAS + BETAS / 2] - log_prior[w->labels[i]];
+        expected[i] = 0;
+    }
+    qsort(pmi, w->n, sizeof *pmi, by_size);
+    for (size_t i = 0; i < w->n; i++)
+        count_sample(w, i, log_prior, pmi, expected);
+    for (size_t i = 1; i < w->n; i++)
+        expected[i] += expected[i - 1];
+    for (size_t i = w->n - 1; i > 0; i--) /* equal PMIs were counted at the first of them */
+        expected[i - 1] = pmi[i - 1] < pmi[i] ? expected[i - 1] : expected[i];
+}
+
+enum infomask_status info_audit(const float *z, const uint32_t *labels, const uint64_t *fold, size_t n, size_t classes,
+                                const double *log_prior, double *pmi, double *expected, struct info_audit *audit,
+                                struct infomask_error *err)
+{
+    struct work w = {.z = z, .labels = labels, .fold = fold, .n = n, .k = classes};
+
+    *audit = (struct info_audit){0};
+    if (n == 0)
+        return error_set(err, INFOMASK_ARGUMENT, "an audit needs at least one sample");
+    w.label_q = calloc(n, BETAS * sizeof(double));
+    w.log_z = calloc(n, BETAS * sizeof(double));
+    w.noise = calloc(classes, sizeof(double));
+    if (w.label_q == NULL || w.log_z == NULL || w.noise == NULL) {
+        (void)error_set(err, INFOMASK_MEMORY, "no memory to audit %zu labels", n);
+    } else {
+        fill_noise(&w);
+        for (size_t i = 0; i < n; i++)
+            fill_row(&w, i);
+        find_beta(&w);
+        for (size_t fold_of = 0; fold_of < FOLDS; fold_of++)
+            fit_fold(&w, fold_of);
+        count_all(&w, log_prior, pmi, expected);
+        audit->temperature = 1 / beta_at(w.best);
+        find_cut(pmi, expected, n, audit);
+    }
+    free(w.label_q);
+    free(w.log_z);
+    free(w.noise);
+    return audit->temperature > 0 ? INFOMASK_OK : INFOMASK_MEMORY;
+}

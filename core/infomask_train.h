@@ -165,6 +165,8 @@ struct infomask_table_part {
 
 struct infomask_table_result {
     float *log_q; /* [rows][classes] log q(y | x of the row) by models that have not seen the row's label; malloc'ed */
+    uint32_t *group; /* [rows] the first row that a row is a copy of, itself if of none; malloc'ed.  Copies share a fold. */
+    size_t copies;   /* rows that are one of an earlier row */
     int folds, part_count;
     struct infomask_table_part parts[INFOMASK_TABLE_PARTS];
 };

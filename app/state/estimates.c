@@ -18,13 +18,14 @@ static const char schema[] =
     " version TEXT NOT NULL, sha256 TEXT NOT NULL, prior_kind TEXT NOT NULL, classes INTEGER NOT NULL,"
     " smoothing REAL NOT NULL, created INTEGER NOT NULL, prior BLOB, logit_prior BLOB, labels TEXT, totals BLOB,"
     " samples INTEGER NOT NULL DEFAULT 0, kept INTEGER NOT NULL DEFAULT 0, limit_samples INTEGER NOT NULL DEFAULT 0,"
-    " betting REAL, bernstein REAL, confusion REAL, audit BLOB, duplicates INTEGER NOT NULL DEFAULT 0);"
+    " betting REAL, bernstein REAL, confusion REAL, audit BLOB, duplicates INTEGER NOT NULL DEFAULT 0,"
+    " limit_units INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX estimate_name ON estimate(name);"
     "CREATE TABLE class(estimate INTEGER, label INTEGER, totals BLOB NOT NULL, PRIMARY KEY(estimate, label))"
     " WITHOUT ROWID;"
     "CREATE TABLE sample(key INTEGER PRIMARY KEY, estimate INTEGER NOT NULL, id TEXT NOT NULL, place INTEGER NOT NULL,"
     " label INTEGER NOT NULL, predicted INTEGER NOT NULL, log_q REAL NOT NULL, pmi REAL NOT NULL,"
-    " information REAL NOT NULL, entropy REAL NOT NULL, confidence REAL NOT NULL, digest BLOB);"
+    " information REAL NOT NULL, entropy REAL NOT NULL, confidence REAL NOT NULL, digest BLOB, unit INTEGER);"
     "CREATE UNIQUE INDEX sample_id ON sample(estimate, id);"
     "CREATE INDEX sample_pmi ON sample(estimate, pmi);"
     "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
@@ -33,8 +34,10 @@ static const char schema[] =
 /* What a file of version 1 lacks; its limits are of another rule. */
 static const char upgrade[] =
     "ALTER TABLE estimate ADD COLUMN audit BLOB;"
+    "ALTER TABLE estimate ADD COLUMN limit_units INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE estimate ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE sample ADD COLUMN digest BLOB;"
+    "ALTER TABLE sample ADD COLUMN unit INTEGER;"
     "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
     "UPDATE estimate SET limit_samples = 0;";
 

@@ -79,6 +79,7 @@ struct estimate_item {
     const float *logits;   /* [classes] */
     bool added;            /* out: false where the id was there before */
     const uint8_t *digest; /* of the bytes, ESTIMATE_DIGEST_SIZE; NULL: none */
+    uint64_t unit;         /* what has the same one was drawn together; 0: by itself */
     bool conflict;         /* out: the id was there with another label, or other bytes; it stays as it was */
     bool duplicate;        /* out: it was added, and another sample has the same bytes */
     uint32_t had;          /* out: where there is a conflict, the label that is stored */
@@ -141,6 +142,7 @@ enum infomask_status estimates_recompute(struct estimates *estimates, const char
 /* Every sample in the order of their ids' hashes.  visit returns false to stop; it must not call the store. */
 struct estimate_row {
     const uint8_t *digest; /* NULL: none */
+    uint64_t unit;         /* 0: by itself */
     const char *sample;
     uint64_t order;
     uint32_t label, predicted;

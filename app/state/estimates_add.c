@@ -72,6 +72,8 @@ enum infomask_status estimates_insert(struct store_connection *connection, int64
     (void)sqlite3_bind_double(s, 8, row->information);
     (void)sqlite3_bind_double(s, 9, row->entropy);
     (void)sqlite3_bind_double(s, 10, row->confidence);
+    if (row->unit != 0)
+        (void)sqlite3_bind_int64(s, 12, (int64_t)row->unit);
     if (row->digest != NULL)
         (void)sqlite3_bind_blob(s, 11, row->digest, ESTIMATE_DIGEST_SIZE, SQLITE_TRANSIENT);
     status = store_run(connection, s, err);
@@ -163,7 +165,7 @@ static enum infomask_status add_new(struct adding *a, struct estimate_item *item
     if (status != INFOMASK_OK)
         return status;
     a->loaded[item->label] = 1;
-    row = (struct estimate_row){item->digest, item->sample, s.order, s.label, s.predicted, s.log_q,
+    row = (struct estimate_row){item->digest, item->unit, item->sample, s.order, s.label, s.predicted, s.log_q,
                                 s.pmi, s.information, s.entropy, s.confidence};
     status = find_digest(a->connection, a->key, item->digest, &item->duplicate, err);
     a->info.duplicates += item->duplicate;

@@ -42,6 +42,8 @@ static enum infomask_status read_limits(struct store_connection *connection, int
         limits->betting = column_or_nan(statement, 1);
         limits->bernstein = column_or_nan(statement, 2);
         limits->confusion = column_or_nan(statement, 3);
+        limits->units = (size_t)sqlite3_column_int64(statement, 4);
+        limits->standard_error = NAN; /* not kept */
     }
     (void)sqlite3_reset(statement);
     return status;
@@ -199,6 +201,7 @@ static enum infomask_status write_limits(struct estimates *estimates, int64_t ke
         (void)sqlite3_bind_double(statement, 3, limits->betting); /* NaN becomes NULL */
         (void)sqlite3_bind_double(statement, 4, limits->bernstein);
         (void)sqlite3_bind_double(statement, 5, limits->confusion);
+        (void)sqlite3_bind_int64(statement, 6, (int64_t)limits->units);
         status = store_run(&estimates->write, statement, err);
     }
     (void)pthread_mutex_unlock(&estimates->write_lock);
@@ -249,6 +252,7 @@ void estimates_row_of(sqlite3_stmt *statement, struct estimate_row *row)
                                                                                      : NULL;
 
     *row = (struct estimate_row){.digest = digest,
+                                 .unit = (uint64_t)sqlite3_column_int64(statement, 11), /* NULL is 0 */
                                  .sample = (const char *)sqlite3_column_text(statement, 0),
                                  .order = (uint64_t)sqlite3_column_int64(statement, 1),
                                  .label = (uint32_t)sqlite3_column_int64(statement, 2),

@@ -22,14 +22,14 @@
     X(DELETE, "DELETE FROM estimate WHERE key = ?1")                                                                    \
     X(VACUUM, "PRAGMA incremental_vacuum")                                                                              \
     X(TOTALS, "SELECT totals FROM estimate WHERE key = ?1")                                                             \
-    X(SET_TOTALS, "UPDATE estimate SET totals = ?2, samples = ?3, kept = ?4, duplicates = ?5 WHERE key = ?1")                            \
+    X(SET_TOTALS, "UPDATE estimate SET totals = ?2, samples = ?3, kept = ?4, duplicates = ?5 WHERE key = ?1")           \
     X(CLASS, "SELECT totals FROM class WHERE estimate = ?1 AND label = ?2")                                             \
     X(CLASSES, "SELECT label, totals FROM class WHERE estimate = ?1")                                                   \
     X(SET_CLASS, "INSERT INTO class(estimate, label, totals) VALUES (?1, ?2, ?3)"                                       \
                  " ON CONFLICT DO UPDATE SET totals = excluded.totals")                                                 \
     X(HAS, "SELECT label, digest FROM sample WHERE estimate = ?1 AND id = ?2")                                          \
     X(HAS_DIGEST, "SELECT 1 FROM sample WHERE estimate = ?1 AND digest = ?2 LIMIT 1")                                   \
-    X(ADD, "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ", digest) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")      \
+    X(ADD, "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ", digest, unit) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)") \
     X(KEEP, "INSERT INTO logits(sample, half) VALUES (?1, ?2)")                                                         \
     X(SUSPECTS, "SELECT id, label, predicted, pmi FROM sample WHERE estimate = ?1"                                      \
                 " ORDER BY pmi LIMIT ?2")                                                                               \
@@ -38,11 +38,11 @@
     X(AUDIT, "SELECT audit FROM estimate WHERE key = ?1")                                                               \
     X(SET_AUDIT, "UPDATE estimate SET audit = ?2 WHERE key = ?1")                                                       \
     X(COUNT_SUSPECTS, "SELECT count(*) FROM (SELECT 1 FROM sample WHERE estimate = ?1 AND pmi <= ?2 LIMIT 10000)")      \
-    X(LIMITS, "SELECT limit_samples, betting, bernstein, confusion FROM estimate WHERE key = ?1")                       \
-    X(SET_LIMITS, "UPDATE estimate SET limit_samples = ?2, betting = ?3, bernstein = ?4, confusion = ?5"                \
+    X(LIMITS, "SELECT limit_samples, betting, bernstein, confusion, limit_units FROM estimate WHERE key = ?1")          \
+    X(SET_LIMITS, "UPDATE estimate SET limit_samples = ?2, betting = ?3, bernstein = ?4, confusion = ?5, limit_units = ?6" \
                   " WHERE key = ?1 AND limit_samples <= ?2")                                                            \
-    X(POINTS, "SELECT place, log_q, label, predicted FROM sample WHERE estimate = ?1")                                  \
-    X(ROWS, "SELECT " SAMPLE_COLUMNS ", key, digest FROM sample WHERE estimate = ?1 ORDER BY place, id")                        \
+    X(POINTS, "SELECT coalesce(unit, place), log_q, label, predicted FROM sample WHERE estimate = ?1")                  \
+    X(ROWS, "SELECT " SAMPLE_COLUMNS ", key, digest, unit FROM sample WHERE estimate = ?1 ORDER BY place, id")          \
     X(KEPT, "SELECT half FROM logits WHERE sample = ?1")                                                                \
     X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"     \
                 " WHERE sample.estimate = ?1")

@@ -86,7 +86,8 @@ static void put_head(const struct report *r)
     (void)fprintf(r->out, ", prior %s, in %s</p>\n<table>\n", r->state->info.prior, r->units);
     put_row(r, "mutual information", report->estimate * r->factor, "estimate: at most I(X;Y) on average");
     put_row(r, "standard error", report->standard_error * r->factor, "");
-    put_row(r, "lower limit", r->state->limits.betting * r->factor, "valid at 97.5 %, if neither the head nor its backbone was trained on these samples");
+    put_row(r, "lower limit", r->state->limits.betting * r->factor,
+            "valid at 97.5 %, if neither the head nor its backbone was trained on these samples");
     put_row(r, "label entropy", report->label_entropy * r->factor, "upper limit");
     put_row(r, "plug-in", report->plug_in * r->factor, "what the model believes");
     put_row(r, "over-confidence", report->overconfidence * r->factor, "plug-in less estimate");

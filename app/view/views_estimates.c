@@ -232,6 +232,7 @@ static double below_class(const struct estimate_state *state, const struct estim
 static void put_suspects(struct json_writer *writer, const struct estimate_state *state, double factor)
 {
     bool any = state->info.samples > 0;
+    double n = (double)state->info.samples;
     char number[24];
 
     json_array_open(writer, "suspects");
@@ -249,12 +250,14 @@ static void put_suspects(struct json_writer *writer, const struct estimate_state
     }
     json_array_close(writer);
     json_put_uint(writer, "suspects_in_all", state->suspects_in_all);
-    put(writer, "suspect_threshold", any ? state->suspect_threshold : NAN, factor);
-    json_put_double_or_null(writer, "expected_suspects", any ? state->audit.expected : NAN);
+    put(writer, "suspect_threshold", any ? -log(n) : NAN, factor);
+    json_put_double_or_null(writer, "expected_suspects", any ? 1 : NAN);
     json_object_open(writer, "audit");
     json_put_uint(writer, "samples", state->audit.samples);
     json_put_double_or_null(writer, "temperature", any ? state->audit.temperature : NAN);
     json_put_double_or_null(writer, "estimated_wrong", any ? state->audit.wrong : NAN);
+    put(writer, "cut", any ? state->suspect_threshold : NAN, factor);
+    json_put_double_or_null(writer, "expected", any ? state->audit.expected : NAN);
     json_object_close(writer);
 }
 

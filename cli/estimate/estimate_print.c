@@ -40,6 +40,9 @@ static void print_table(const struct estimate_run *run)
         return;
     (void)printf("%-22s %zu columns, %d folds; held out, each part alone and its weight in the pool:\n", "table", run->columns,
                  run->table.folds);
+    if (run->table.copies > 0)
+        (void)printf("  %zu rows are copies of another one, whose fold they share; the limit is over different rows\n",
+                     run->table.copies);
     for (int m = 0; m < run->table.part_count; m++) {
         const struct infomask_table_part *part = &run->table.parts[m];
         (void)printf("  %-20s %.6g %s, weight %.2f\n", part->name, part->information * view_units_factor(run->units),
@@ -79,6 +82,7 @@ static void put_table(struct json_writer *writer, const struct estimate_run *run
     json_object_open(writer, "table");
     json_put_uint(writer, "columns", run->columns);
     json_put_uint(writer, "folds", (uint64_t)run->table.folds);
+    json_put_uint(writer, "duplicates", run->table.copies);
     json_array_open(writer, "parts");
     for (int m = 0; m < run->table.part_count; m++) {
         json_object_open(writer, NULL);

@@ -79,7 +79,8 @@ static enum infomask_status add_rows(struct estimate_run *run, const struct tabl
         for (size_t i = 0; i < count; i++) {
             (void)snprintf(names[i], sizeof names[i], "%zu", first + i);
             items[i] = (struct estimate_item){.sample = names[i], .label = file->labels[first + i],
-                                              .logits = run->table.log_q + (first + i) * (size_t)file->classes};
+                                              .logits = run->table.log_q + (first + i) * (size_t)file->classes,
+                                              .unit = run->table.copies > 0 ? (uint64_t)run->table.group[first + i] + 1 : 0};
         }
         status = estimates_add(run->estimates, id, items, count, &samples, err);
     }
@@ -107,7 +108,9 @@ static enum infomask_status estimate_table(struct estimate_run *run, const struc
     if (status == INFOMASK_OK)
         status = estimate_finish(run, info.id, err);
     free(run->table.log_q);
+    free(run->table.group);
     run->table.log_q = NULL;
+    run->table.group = NULL;
     run->columns = file->columns;
     estimate_info_fini(&info);
     return status;

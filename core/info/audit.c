@@ -109,7 +109,7 @@ static int part_at(const struct work *w, int part)
     return w->best + (part - 2) * OCTAVE / 2;
 }
 
-/* Weights of the parts from the samples of the other folds, as they are among right labels: EM, from nearly all on b itself. */
+/* Weights of the parts among right labels, from the samples of the other folds: EM, from nearly all on b itself. */
 static void fit_fold(struct work *w, size_t fold)
 {
     double weight[PARTS + 1] = {0.02, 0.08, 0.75, 0.1, 0.05}, sum[PARTS + 1], total = 0;

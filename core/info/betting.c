@@ -32,7 +32,7 @@
 #define MOST_CAPITAL 1e150
 #define TRIED 16              /* values of m in one pass */
 #define TOLERANCE 1e-3        /* of the standard error: the limit is rounded down by no more */
-#define CELLS 1024            /* of the table of phi(Phi^-1(p)); between its points it is less than the curve, which is safe */
+#define CELLS 1024            /* of the table of phi(Phi^-1(p)); between its points it lies below the curve, on the safe side */
 
 struct bettor {
     const struct info_unit *units;

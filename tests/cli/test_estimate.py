@@ -88,7 +88,8 @@ def test_a_store_of_the_version_before_is_read_and_gone_on_with(estimate, photos
     whole = estimate("--images", photos, "--store", "x.db")
     db = sqlite3.connect(tmp_path / "x.db")
     db.executescript("""DROP INDEX sample_digest; ALTER TABLE sample DROP COLUMN digest; ALTER TABLE estimate DROP COLUMN audit;
-                        ALTER TABLE estimate DROP COLUMN duplicates; UPDATE estimate SET betting = 9;
+                        ALTER TABLE estimate DROP COLUMN duplicates; ALTER TABLE sample DROP COLUMN unit;
+                        ALTER TABLE estimate DROP COLUMN limit_units; UPDATE estimate SET betting = 9;
                         PRAGMA user_version = 1;""")
     db.close()
     again = estimate("--images", photos, "--store", "x.db")
@@ -108,6 +109,22 @@ def test_names_say_nothing(estimate, photos, tmp_path):
     a, b = estimate("--images", photos), estimate("--images", other)
     assert a["mutual_information"] == b["mutual_information"]
     assert [s["pmi"] for s in a["suspects"]] == [s["pmi"] for s in b["suspects"]]
+
+
+def test_copies_of_rows_tell_nothing(estimate, tmp_path):
+    """Noise five times over: a fold never knows the labels of another one's rows."""
+    rng = numpy.random.default_rng(3)
+    x, y = rng.normal(size=(120, 3)).astype("float32"), rng.integers(0, 2, 120)
+    numpy.save(tmp_path / "x.npy", numpy.repeat(x, 5, 0))
+    numpy.save(tmp_path / "y.npy", numpy.repeat(y, 5))
+    report = estimate("--data", tmp_path / "x.npy", "--labels", tmp_path / "y.npy")
+    value = report["mutual_information"]
+    assert report["table"]["duplicates"] == 480 and (value["limit_samples"], value["units"]) == (600, 120)
+    assert value["estimate"] < 0.1 and value["lower_limit"] < 0
+    numpy.save(tmp_path / "codes.npy", rng.integers(0, 5, (300, 2)).astype("float32"))  # equal by nature, not copies
+    numpy.save(tmp_path / "y.npy", rng.integers(0, 2, 300))
+    report = estimate("--data", tmp_path / "codes.npy", "--labels", tmp_path / "y.npy")
+    assert report["table"]["duplicates"] == 0 and report["mutual_information"]["units"] == 300
 
 
 def test_killed_and_run_again(estimate, photos, tmp_path):

@@ -93,7 +93,7 @@ def test_an_estimate_is_what_the_photos_say(service):
     assert state["suspect_threshold"] == pytest.approx(-math.log(6)) and state["expected_suspects"] == pytest.approx(1)
     assert state["suspects"] == sorted(state["suspects"], key=lambda s: s["pmi"])
     assert [s["pmi"] for s in state["suspects"]] == pytest.approx(sorted(pmi), abs=CLOSE)
-    assert all(s["past"] == (s["pmi"] <= state["suspect_threshold"]) for s in state["suspects"])
+    assert all(s["past"] == (s["pmi"] <= state["audit"]["cut"]) for s in state["suspects"])
     assert len(read(service, estimate, "?suspects=2")["suspects"]) == 2 and not read(service, estimate, "?suspects=0")["suspects"]
     assert service.ask(path=f"{BASE}/{estimate}?suspects=100001").status == 400
     assert any("few" in w for w in state["warnings"])
@@ -178,7 +178,8 @@ def test_a_sample_counts_once(service):
     assert again.status == 200 and json.loads(again.text)["samples"] == 1
     path = f"{BASE}/{estimate}/samples?label=4"
     assert service.ask("POST", path + "&sample=b", photo(2)).status == 201
-    assert service.ask("PUT", path + "&sample=b", photo(3)).status == 200
+    assert service.ask("PUT", path + "&sample=b", photo(2)).status == 200
+    assert service.ask("PUT", path + "&sample=b", photo(3)).status == 409
     assert service.ask("POST", path, photo(2)).status == 201  # without an id: by its bytes
     assert service.ask("POST", path, photo(2)).status == 200
     assert read(service, estimate)["samples"] == 3

@@ -359,26 +359,47 @@ static int folds_for(const struct infomask_table *table)
     return table->rows < 30000 && work <= 1e7 ? 6 : 4;
 }
 
+/* As even as groups allow. */
+static enum infomask_status set_starts(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+{
+    const uint32_t *group = e->result->group;
+
+    e->data.start[0] = 0;
+    for (int f = 1; f <= e->data.folds; f++) {
+        size_t at = table->rows * (size_t)f / (size_t)e->data.folds;
+        while (at < table->rows && group[e->order[at]] == group[e->order[at - 1]])
+            at++;
+        e->data.start[f] = at;
+        if (at == e->data.start[f - 1])
+            return error_set(err, INFOMASK_BAD_DATA, "too few different rows for %d folds: one makes up too much of the table",
+                             e->data.folds);
+    }
+    return INFOMASK_OK;
+}
+
 static enum infomask_status set_folds(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
 {
     int *shuffled = malloc(table->rows * sizeof *shuffled);
+    enum infomask_status status;
 
     e->order = malloc(table->rows * sizeof *e->order);
     e->labels = malloc(table->rows * sizeof *e->labels);
-    if (shuffled == NULL || e->order == NULL || e->labels == NULL) {
+    e->result->group = malloc(table->rows * sizeof *e->result->group);
+    if (shuffled == NULL || e->order == NULL || e->labels == NULL || e->result->group == NULL) {
         free(shuffled);
         return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows);
     }
     train_shuffle((int)table->rows, e->data.seed, UINT64_MAX, shuffled);
-    for (size_t i = 0; i < table->rows; i++) {
+    for (size_t i = 0; i < table->rows; i++)
         e->order[i] = (uint32_t)shuffled[i];
-        e->labels[i] = (int)table->labels[shuffled[i]];
-    }
-    for (int f = 0; f <= e->data.folds; f++)
-        e->data.start[f] = table->rows * (size_t)f / (size_t)e->data.folds;
-    e->data.labels = e->labels;
     free(shuffled);
-    return INFOMASK_OK;
+    status = table_groups(table, e->result->group, &e->result->copies, err);
+    if (status == INFOMASK_OK && e->result->copies > 0)
+        status = table_gather(e->result->group, table->rows, e->order, err);
+    for (size_t i = 0; i < table->rows; i++)
+        e->labels[i] = (int)table->labels[e->order[i]];
+    e->data.labels = e->labels;
+    return status == INFOMASK_OK ? set_starts(e, table, err) : status;
 }
 
 static void add_part(struct estimate *e, const struct table_part *part, const struct table_matrix *matrix)
@@ -455,6 +476,7 @@ static void sum_up(const struct estimate *e)
 void infomask_table_result_fini(struct infomask_table_result *result)
 {
     free(result->log_q);
+    free(result->group);
     *result = (struct infomask_table_result){0};
 }
 

@@ -36,6 +36,14 @@ enum infomask_status table_squares(const struct table_matrix *plain, struct tabl
                                    struct infomask_error *err) __attribute__((warn_unused_result));
 void table_matrix_fini(struct table_matrix *matrix);
 
+/* group [rows]: the first row that a row equals, itself if there is none; copies: rows that equal an earlier one.  In tables
+ * of few values every row is by itself. */
+enum infomask_status table_groups(const struct infomask_table *table, uint32_t *group, size_t *copies,
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
+/* Reorders `order` so that the rows of a group follow one another. */
+enum infomask_status table_gather(const uint32_t *group, size_t rows, uint32_t *order, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
 struct table_data {
     size_t n;
     int classes, folds;

@@ -1,3 +1,4 @@
+#include "app/json/nearest.h"
 #include "cli/arguments.h"
 
 #include <getopt.h>
@@ -221,6 +222,22 @@ struct given {
     const char *settings[CONFIG_COUNT];
 };
 
+/* The nearest option's name, if what getopt refused is the long name of none. */
+static void suggest(const struct options *options, const char *wrong)
+{
+    char name[64];
+    struct nearest nearest;
+
+    if (strncmp(wrong, "--", 2) != 0)
+        return;
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(wrong + 2, "="), wrong + 2);
+    nearest = nearest_begin(name);
+    for (int i = 0; i < options->count; i++)
+        nearest_offer(&nearest, options->list[i].name);
+    if (nearest.name != NULL && nearest.distance > 0)
+        (void)fprintf(stderr, "Did you mean --%s?\n", nearest.name);
+}
+
 static bool take_option(struct cli *cli, const struct cli_spec *spec, int code, struct given *given)
 {
     struct infomask_error err;
@@ -306,6 +323,8 @@ int cli_open(struct cli *cli, const struct cli_spec *spec, int argc, char **argv
             argv[0] = (char *)(uintptr_t)cli->command;
             return CLI_DONE;
         }
+        if (code == '?')
+            suggest(&options, argv[optind - 1]);
         if (!take_option(cli, spec, code, &given)) {
             argv[0] = (char *)(uintptr_t)cli->command;
             return CLI_USAGE;

@@ -6,7 +6,7 @@
 
 #include "app/settings/files.h"
 
-enum { FLAG_PRETTY = 300, FLAG_REQUIRE, FLAG_MASK, FLAG_SHEET, FLAG_TSV };
+enum { FLAG_PRETTY = 300, FLAG_REQUIRE, FLAG_MASK, FLAG_SHEET, FLAG_TSV, FLAG_SHOW };
 enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_JSON };
 
 static const struct cli_flag flags[] = {
@@ -14,6 +14,7 @@ static const struct cli_flag flags[] = {
      "write there: a PNG unless the name ends in .jpg, .jpeg or .json; a folder for several photos"},
     {'q', "quiet", NULL, "say nothing about pictures on standard error"},
     {FLAG_PRETTY, "pretty", NULL, "indent the JSON (as on a terminal)"},
+    {FLAG_SHOW, "show", NULL, "draw the picture on the terminal (kitty, sixels, else half blocks)"},
     {FLAG_MASK, "mask", "FILE", "a mask of one's own for one photo: a picture of its size, not black where the target is"},
     {FLAG_SHEET, "sheet", "FILE", "for a folder: a contact sheet (JPEG) of what was changed, before and after"},
     {FLAG_TSV, "tsv", NULL, "for a folder: its list as verdicts.tsv instead of verdicts.jsonl"},
@@ -46,6 +47,8 @@ static bool take(void *context, int letter, const char *value)
         filtering->output.path = value;
     else if (letter == 'q')
         filtering->output.quiet = true;
+    else if (letter == FLAG_SHOW)
+        filtering->output.show = true;
     else
         filtering->output.pretty = true;
     return true;

@@ -1,17 +1,19 @@
 /* infomask mask: what /v1/mask answers, for files. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/work.h"
 
-enum { FLAG_PRETTY = 300 };
+enum { FLAG_PRETTY = 300, FLAG_SHOW };
 enum { FORMAT_JSON, FORMAT_PNG };
 
 static const struct cli_flag flags[] = {
     {'o', "output-file", "FILE", "write there: a PNG unless the name ends in .json; a folder for several photos"},
     {'q', "quiet", NULL, "say nothing about pictures on standard error"},
     {FLAG_PRETTY, "pretty", NULL, "indent the JSON (as on a terminal)"},
+    {FLAG_SHOW, "show", NULL, "draw the picture on the terminal (kitty, sixels, else half blocks)"},
 };
 
 static bool take(void *context, int letter, const char *value)
@@ -21,6 +23,8 @@ static bool take(void *context, int letter, const char *value)
         output->path = value;
     else if (letter == 'q')
         output->quiet = true;
+    else if (letter == FLAG_SHOW)
+        output->show = true;
     else
         output->pretty = true;
     return true;
@@ -38,6 +42,8 @@ static bool wants_picture(const struct cli *cli, const struct output *output)
     const struct param_value *format = &cli->params.value[PARAM_ID_MASK_FORMAT];
     if (format->given)
         return format->integer == FORMAT_PNG;
+    if (output->show)
+        return true;
     return output->path != NULL && strcmp(output->path, "-") != 0 && !ends_with(output->path, ".json");
 }
 
@@ -58,20 +64,32 @@ static enum infomask_picture picture_asked(const struct work *work)
     return pictures[work->cli->params.value[PARAM_ID_OUTPUT].integer];
 }
 
+/* Both views are named: what the model's own crop says, and the whole photo, which the mask is of. */
+static void tell_mask(const struct work *work, const struct output *output, const struct shot *shot,
+                      const struct infomask_mask *mask)
+{
+    const struct infomask_map *map = &mask->maps[0];
+    double unit = view_units_factor(shot->head.units);
+    char whole[48] = "";
+
+    if (isfinite(map->map_pmi))
+        (void)snprintf(whole, sizeof whole, " in the crop, %.2f in the whole photo", unit * map->map_pmi);
+    output_tell(output, "%s: %s, %.2f %s%s, %.1f %% of the picture%s\n", shot->path,
+                model_label(work->model, (size_t)map->target), unit * map->pmi, view_units_name(shot->head.units), whole,
+                100 * mask->area, mask->empty ? " (nothing to mask)" : "");
+}
+
 static enum infomask_status write_picture(const struct work *work, const struct output *output, const struct shot *shot,
                                           const struct infomask_mask *mask, struct infomask_error *err)
 {
     struct infomask_picture_options options = picture_options(work, picture_asked(work));
     struct infomask_encoded encoded = {0};
     enum infomask_status status = infomask_mask_png(mask, shot->photo, &options, &encoded, err);
-    const struct infomask_map *map = &mask->maps[0];
 
     if (status == INFOMASK_OK)
         status = output_picture(output, shot->path, &encoded, err);
     if (status == INFOMASK_OK)
-        output_tell(output, "%s: %s, %.2f %s, %.1f %% of the picture%s\n", shot->path,
-                    model_label(work->model, (size_t)map->target), options.unit * map->pmi,
-                    view_units_name(shot->head.units), 100 * mask->area, mask->empty ? " (nothing to mask)" : "");
+        tell_mask(work, output, shot, mask);
     infomask_encoded_fini(&encoded);
     return status;
 }

@@ -1,3 +1,4 @@
+#include "cli/show.h"
 #include "cli/work.h"
 
 #include <errno.h>
@@ -222,6 +223,8 @@ int output_open(struct output *output, const struct cli *cli)
         return output->path != NULL && is_folder(output->path)
                    ? cli_misused(cli->command, "JSON goes into one file; %s is a folder", output->path)
                    : -1;
+    if (output->show && output->path == NULL)
+        return -1;
     if (output->path == NULL && output->count > 1)
         return cli_misused(cli->command, "pictures of several photos need -o FOLDER");
     if (output->path == NULL)
@@ -243,6 +246,11 @@ enum infomask_status output_picture(const struct output *output, const char *pat
     enum infomask_status status;
     size_t length;
 
+    if (output->show) {
+        status = show_picture(encoded, err);
+        if (status != INFOMASK_OK || output->path == NULL)
+            return status;
+    }
     if (output->folder) {
         const char *name = stem(path, &length);
         if (asprintf(&target, "%s/%.*s.%s", output->path, (int)length, name, output->extension) < 0)
@@ -260,7 +268,7 @@ void output_tell(const struct output *output, const char *format, ...)
 {
     va_list args;
 
-    if (output->quiet || output->path == NULL)
+    if (output->quiet || (output->path == NULL && !output->show))
         return;
     va_start(args, format);
     (void)vfprintf(stderr, format, args);

@@ -60,6 +60,7 @@ struct output {
     const char *extension; /* of a picture: "png", "jpg"; NULL: JSON */
     bool folder;           /* path is a folder: one picture a photo, named as the photo */
     bool quiet, pretty;
+    bool show;             /* pictures are drawn on the terminal, beside -o if that is given */
     int count;             /* photos */
 };
 

@@ -67,6 +67,10 @@ void infomask_encoded_fini(struct infomask_encoded *encoded);
 enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, struct infomask_encoded *encoded,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 
+/* The whole photo as RGB of width x height pixels; alpha is put over white. */
+enum infomask_status infomask_photo_small(struct infomask_photo *photo, int width, int height, uint8_t *rgb,
+                                          struct infomask_error *err) __attribute__((warn_unused_result));
+
 /* ---- Models ------------------------------------------------------------------------------------------------------ */
 
 /* AUTO: who reads a model's folder chooses by what it records; a spec never holds it. */

@@ -106,9 +106,10 @@ def shapes(document):
     print("\n## Shapes\n")
     for name, schema in document["components"]["schemas"].items():
         rows = list(members(schema))
-        if not rows:
-            continue
         print(f"### {name}\n")
+        if not rows:
+            print(f"{kind(schema)}\n")
+            continue
         if schema.get("description"):
             print(f"{schema['description']}.\n")
         for member, one, required in rows:

@@ -1,3 +1,4 @@
+#include "app/json/nearest.h"
 #include "app/settings/params.h"
 
 #include <ctype.h>
@@ -239,7 +240,15 @@ static enum infomask_status refuse_name(unsigned group, const char *name, struct
 {
     char names[INFOMASK_ERROR_TEXT];
 
+    struct nearest nearest = nearest_begin(name);
+
+    for (int i = 0; i < PARAM_COUNT; i++)
+        if (table[i].groups & group)
+            nearest_offer(&nearest, table[i].name);
     list_names(group, names, sizeof names);
+    if (nearest.name != NULL)
+        return error_set(err, INFOMASK_ARGUMENT, "unknown parameter \"%.*s\": did you mean %s? There are: %s", 40, name,
+                         nearest.name, names);
     return error_set(err, INFOMASK_ARGUMENT, "unknown parameter \"%.*s\"; there are: %s", 40, name, names);
 }
 

@@ -61,6 +61,21 @@ enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, 
     return status;
 }
 
+enum infomask_status infomask_photo_small(struct infomask_photo *photo, int width, int height, uint8_t *rgb,
+                                          struct infomask_error *err)
+{
+    struct image_view view = image_view_whole(photo->info.width, photo->info.height, width, height), scaled;
+    struct image image = {0};
+    enum infomask_status status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL,
+                                                    &image, &scaled, err);
+
+    if (status == INFOMASK_OK) {
+        status = image_resample(&image, &scaled, rgb, err);
+        image_fini(&image);
+    }
+    return status;
+}
+
 enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int width, int height, bool gray, uint8_t *pixels,
                                            struct infomask_error *err)
 {

@@ -24,10 +24,10 @@ struct answer {
 };
 
 static const struct answer answers[ROUTE_COUNT] = {
-    [ROUTE_ID_CLASSIFY] = {"classify", "inference", 200, "application/json application/x-ndjson", "Classification Classifications"},
-    [ROUTE_ID_MASK] = {"mask", "inference", 200, "application/json image/png application/x-ndjson multipart/mixed", "MaskReply"},
-    [ROUTE_ID_FILTER] = {"filter", "inference", 200, "application/json image/png image/jpeg application/x-ndjson multipart/mixed", "FilterReply"},
-    [ROUTE_ID_ANALYZE] = {"analyze", "inference", 200, "application/json application/x-ndjson", "Analysis"},
+    [ROUTE_ID_CLASSIFY] = {"classify", "inference", 200, "application/json", "Classification"},
+    [ROUTE_ID_MASK] = {"mask", "inference", 200, "application/json image/png", "MaskReply"},
+    [ROUTE_ID_FILTER] = {"filter", "inference", 200, "application/json image/png image/jpeg", "FilterReply"},
+    [ROUTE_ID_ANALYZE] = {"analyze", "inference", 200, "application/json", "Analysis"},
     [ROUTE_ID_MODELS] = {"list_models", "models", 200, "application/json", "Models"},
     [ROUTE_ID_RELOAD] = {"reload_models", "models", 200, "application/json", "Changes"},
     [ROUTE_ID_MODEL] = {"get_model", "models", 200, "application/json", "Model"},
@@ -100,7 +100,7 @@ static void put_query(struct json_writer *w, const struct param_info *info, unsi
     json_put_string(w, "description", info->description);
     if (info->type == PARAM_LIST)
         json_put_bool(w, "explode", false);
-    openapi_type(w, "schema", info, group);
+    openapi_type(w, info, group);
     json_object_close(w);
 }
 
@@ -177,42 +177,6 @@ static void put_form(struct json_writer *w, const struct route *route)
     json_object_close(w);
 }
 
-static void put_base64(struct json_writer *w, const char *key, const char *description)
-{
-    json_object_open(w, key);
-    json_put_string(w, "type", "string");
-    json_put_string(w, "contentEncoding", "base64");
-    json_put_string(w, "description", description);
-    json_object_close(w);
-}
-
-/* {"image": "base64", ...parameters} */
-static void put_json_photo(struct json_writer *w, const struct route *route)
-{
-    const struct answer *answer = answer_of(route);
-    char title[40];
-
-    (void)snprintf(title, sizeof title, "%c%sPhoto", answer->name[0] - 'a' + 'A', answer->name + 1);
-    json_object_open(w, "application/json");
-    json_object_open(w, "schema");
-    json_put_string(w, "title", route->id == ROUTE_ID_SAMPLES ? "Sample" : title);
-    json_put_string(w, "type", "object");
-    json_object_open(w, "properties");
-    put_base64(w, "image", "the photo in base64, or as a data: URL");
-    if (route->flags & ROUTE_MASK)
-        put_base64(w, "mask", OWN_MASK);
-    for (int i = 0; i < PARAM_COUNT; i++)
-        if (param_info((enum param_id)i)->groups & route->groups)
-            openapi_type(w, param_info((enum param_id)i)->name, param_info((enum param_id)i), route->groups);
-    json_object_close(w);
-    put_required_image(w);
-    json_object_close(w);
-    json_object_open(w, "example");
-    json_put_string(w, "image", "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQMAAAD+wSzIAAAABlBMVEX///+/v7+jQ3Y5AAAADklEQVQI12P4AIX8EAgALgAD/aNpbtEAAAAASUVORK5CYII=");
-    json_object_close(w);
-    json_object_close(w);
-}
-
 static void put_body(struct json_writer *w, const struct route *route)
 {
     if (!(route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
@@ -221,7 +185,9 @@ static void put_body(struct json_writer *w, const struct route *route)
     json_put_bool(w, "required", true);
     if (route->flags & ROUTE_UPLOAD)
         json_put_string(w, "description", "The photo as it is (its format is found from its first bytes, whatever the "
-                                          "Content-Type says), a form, or JSON with the photo in base64");
+                                          "Content-Type says), or a form.  JSON is taken too, {\"image\": \"base64 or a "
+                                          "data: URL\", ...parameters}: generators would choose it for bytes, so it is "
+                                          "not in this list");
     json_object_open(w, "content");
     if (!(route->flags & ROUTE_UPLOAD)) {
         const char *schema = route->flags & ROUTE_JSON ? "EstimateRequest" : "V2Request";
@@ -236,7 +202,6 @@ static void put_body(struct json_writer *w, const struct route *route)
     }
     if (route->flags & ROUTE_UPLOAD) {
         put_form(w, route);
-        put_json_photo(w, route);
     }
     json_object_close(w);
     json_object_close(w);
@@ -251,7 +216,7 @@ static void put_schema(struct json_writer *w, const char *names)
         return;
     }
     json_object_open(w, "schema");
-    json_array_open(w, "anyOf");
+    json_array_open(w, "oneOf");
     put_reference(w, NULL, "schemas", names, (size_t)(space - names));
     put_reference(w, NULL, "schemas", space + 1, strlen(space + 1));
     json_array_close(w);
@@ -457,6 +422,16 @@ static void put_security(struct json_writer *w, const struct route *route)
     json_array_close(w);
 }
 
+static void put_description(struct json_writer *w, const struct route *route, const char *scope)
+{
+    char text[320];
+
+    (void)snprintf(text, sizeof text, "%s%s", scope,
+                   route->flags & ROUTE_LINES ? ". Several images in one request are answered with Accept: application/x-ndjson, "
+                                                "a line of JSON each as if it had come alone" : "");
+    json_put_string(w, "description", text);
+}
+
 static void put_operation(struct json_writer *w, const struct route *route, const char *method)
 {
     char text[64];
@@ -476,7 +451,7 @@ static void put_operation(struct json_writer *w, const struct route *route, cons
         (void)snprintf(text, sizeof text, "Where keys are configured: scope %s", scope_name(route->scope));
     else
         (void)snprintf(text, sizeof text, "Needs no key");
-    json_put_string(w, "description", text);
+    put_description(w, route, text);
     put_security(w, route);
     put_parameters(w, route);
     put_body(w, route);

@@ -96,11 +96,9 @@ static bool takes_several(const struct param_info *info, unsigned group)
     return strcmp(info->name, "target") == 0 && (group & TAKES_TARGETS);
 }
 
-void openapi_type(struct json_writer *w, const char *key, const struct param_info *info, unsigned group)
+void openapi_type(struct json_writer *w, const struct param_info *info, unsigned group)
 {
-    json_object_open(w, key);
-    if (strcmp(key, "schema") != 0)
-        json_put_string(w, "description", info->description);
+    json_object_open(w, "schema");
     switch (info->type) {
     case PARAM_INTEGER:
     case PARAM_NUMBER:

@@ -400,6 +400,8 @@ async function changed(name) {
 
 async function useKey(event) {
   event.preventDefault();
+  state.turn++; // what was asked with another key, or without one, is of no interest any more
+  state.abort?.abort();
   client = new Infomask(client.server, {key: $("key").value.trim()});
   sessionStorage.setItem(KEY, client.key);
   $("key").value = "";
@@ -439,7 +441,7 @@ function listen() {
 /** The models, then the choices of the link and the first photo; a photo that is there already is asked about. */
 async function begin() {
   const choices = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-  const {photo = "coffee", target = "", share = "", ...rest} = choices;
+  const {photo = "coffee", target = "", share = "", ...rest} = choices, mine = client;
   try {
     if (!state.photo) Object.assign(parameters.values, rest);
     if (Object.keys(rest).length) await parameters.load(client);
@@ -450,7 +452,7 @@ async function begin() {
       await Promise.all([models, takeSample(["coffee", "chelsea", "rocket"].includes(photo) ? photo : "coffee", target)]);
     }
   } catch (error) {
-    complain(error instanceof Error ? error : new Error(String(error)));
+    if (mine === client) complain(error instanceof Error ? error : new Error(String(error)));
   }
 }
 

@@ -16,10 +16,10 @@ const typeOf = (schema, all) => {
 };
 const range = ({minimum, maximum}) => (minimum === undefined && maximum === undefined ? "" : `${minimum ?? "…"} to ${maximum ?? "…"}`);
 
-function table(parameters) {
+function table(parameters, name) {
   const rows = parameters.map((one) => element("tr", {}, element("th", {scope: "row"}, element("code", {text: one.name})), element("td", {text: `${typeOf(one.schema)}${range(one.schema) ? `, ${range(one.schema)}` : ""}`}),
     element("td", {text: one.schema.default === undefined ? "" : String(one.schema.default)}), element("td", {text: one.description ?? ""})));
-  return element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Parameters"}, element("table", {},
+  return element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": `Parameters of ${name}`}, element("table", {},
     element("thead", {}, element("tr", {}, ...["parameter", "value", "default", "what it does"].map((text) => element("th", {scope: "col", text})))), element("tbody", {}, ...rows)));
 }
 
@@ -32,7 +32,7 @@ function answers(operation) {
 async function body(operation) {
   const content = operation.requestBody?.content;
   if (!content) return {};
-  if (!content["image/jpeg"]) return {body: "{}", type: "application/json"};
+  if (!content["multipart/form-data"]) return {body: "{}", type: "application/json"};
   if ($("file").files[0]) return {body: $("file").files[0]};
   coffee ??= await (await fetch(new URL("web/coffee.jpg", base))).blob();
   return {body: coffee};
@@ -78,7 +78,7 @@ function route(path, method, operation) {
   const query = operation.parameters.filter((one) => one.in === "query"), name = `${method.toUpperCase()} ${path}`;
   return element("section", {class: "card", id: operation.operationId}, element("h3", {text: name}),
     element("p", {text: `${operation.summary}.${operation.description ? ` (${operation.description}.)` : ""}`}),
-    ...(query.length ? [table(query)] : []), answers(operation), tryForm(path, method, operation, name));
+    ...(query.length ? [table(query, name)] : []), answers(operation), tryForm(path, method, operation, name));
 }
 
 async function show() {

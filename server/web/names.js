@@ -21,7 +21,7 @@ export class Names {
     const plain = (text) => text.toLowerCase().replaceAll("_", " ");
     this.#rows = [
       ...groups.map((group) => ({key: `group:${group.name}`, label: group.name, gloss: `any of ${group.size}`, words: [group.name, ...(group.aliases ?? [])].map(plain)})),
-      ...labels.map((row) => ({key: String(row.index), label: row.label, gloss: (row.aliases ?? []).join(", "), words: [row.label, ...(row.aliases ?? [])].map(plain)}))];
+      ...labels.map((row) => ({key: String(row.index), label: row.label, gloss: (row.aliases ?? []).filter((name) => !/^n\d{8}$/.test(name)).join(", "), words: [row.label, ...(row.aliases ?? [])].map(plain)}))];
   }
   find(text) {
     const wanted = text.trim().toLowerCase();

@@ -230,3 +230,15 @@ def test_the_whole_photo_and_the_crop_are_named(server):
     assert float(answer.get("Infomask-Pmi")) == pytest.approx(told["target"]["pmi"], abs=1e-5)
     assert float(answer.get("Infomask-Map-Pmi")) == pytest.approx(told["map"]["pmi"], abs=1e-5)
     assert abs(told["map"]["pmi"] - told["target"]["pmi"]) > 0.5
+
+
+def test_who_awaits_only_problems_is_answered(server):
+    """A generated client names the types of the bodies it knows: of a deletion, which has none, only that of refusals."""
+    made = server.ask("POST", "/v1/estimates", b"{}", JSON).json["id"]
+    assert server.ask("DELETE", f"/v1/estimates/{made}", headers=[("Accept", "application/problem+json")]).status == 204
+    assert server.ask("POST", CLASSIFY, COFFEE, [("Accept", "text/html")]).status == 406
+
+
+def test_the_nearest_parameter(server):
+    assert "did you mean threshold?" in server.ask("POST", "/v1/mask?treshold=otsu", COFFEE).json["detail"]
+    assert "did you mean" not in server.ask("POST", "/v1/mask?nonsense=otsu", COFFEE).json["detail"]

@@ -1,4 +1,4 @@
-"""The examples of the README against a real daemon: every ```console block, command by command.
+"""The examples of the README and of docs/ against a real daemon: every ```console block, command by command; and their links.
 
 A line that begins with "$ " is a command; what follows is its output. "…" stands for anything; numbers may differ by a
 part in a thousand.
@@ -16,8 +16,11 @@ README = (ROOT / "README.md").read_text()
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
 def examples():
-    for block in re.findall(r"^```console\n(.*?)^```$", README, re.M | re.S):
+    for block in re.findall(r"^```console\n(.*?)^```$", "\n".join(page.read_text() for page in PAGES), re.M | re.S):
         for example in re.split(r"^\$ ", block, flags=re.M)[1:]:
             lines, taken = example.split("\n"), 1
             while "\n".join(lines[:taken]).count("'") % 2:  # a quoted script goes on over several lines
@@ -70,3 +73,21 @@ def test_the_targets_that_it_names_are_there():
     for text in re.findall(r"`make ([^`]*)`", README):
         for word in text.split():
             assert "=" in word or word in targets, word
+
+
+def heading(text):
+    return re.sub(r"[^\w -]", "", text.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = {heading(line.lstrip("#")) for line in file.read_text().splitlines() if line.startswith("#")}
+            assert anchor in headings, f"{page.name}: {target}"

@@ -50,7 +50,7 @@ class Visit:
         self.page = self.context.new_page()
         self.page.set_default_timeout(WAIT)
         self.problems, self.requests = [], []
-        self.page.on("console", lambda message: message.type in ("error", "warning") and "/groups" not in message.location["url"] and self.problems.append(message.text))
+        self.page.on("console", lambda message: message.type in ("error", "warning") and self.problems.append(message.text))
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request))
 

@@ -1,0 +1,14 @@
+/* The nearest of some names to one that was mistyped, for sentences. */
+#ifndef APP_JSON_NEAREST_H
+#define APP_JSON_NEAREST_H
+
+struct nearest {
+    const char *asked, *name; /* name: the nearest so far that is near enough; NULL: none.  Both borrowed */
+    int distance;
+};
+
+struct nearest nearest_begin(const char *asked);
+/* By edits (Levenshtein), letters of either case alike, - and _ too; at most one edit in three letters, two at least. */
+void nearest_offer(struct nearest *nearest, const char *name);
+
+#endif

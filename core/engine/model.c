@@ -76,7 +76,7 @@ static enum infomask_status find_base(struct engine_model *model, struct shape *
 /* Does the network give the same outputs for a picture of another size? */
 static bool only_its_own_size(const struct engine_model *model, struct shape *shapes)
 {
-    return model->graph->tensors[model->input].rank != 4 ||
+    return model->graph->tensors[model->input].rank != 4 || model->graph->assumed ||
            shapes_infer(model, 2 * model->base_h, 2 * model->base_w, shapes, NULL) != INFOMASK_OK ||
            output_elements(model, shapes) != model->info.outputs;
 }

@@ -176,6 +176,7 @@ struct graph {
     int external_count;
     bool concrete;                  /* all dims are known, see above */
     int64_t batch;                  /* of the input, if concrete */
+    bool assumed;                   /* concrete, though the file leaves its height or width open: no other size is right */
     size_t budget;                  /* elements that passes may still make by copying constants (a hostile file could
                                      * otherwise have one weight copied a thousand times) */
 };

@@ -191,6 +191,7 @@ static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t 
         if (rank != 4 || ++open > 2)
             return onnx_unsupported(im, "the input leaves more open than its batch, height and width");
         dims[i] = OPEN_SIDE;
+        im->graph->assumed = true;
     }
     return INFOMASK_OK;
 }

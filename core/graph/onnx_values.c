@@ -227,6 +227,8 @@ static enum infomask_status check_finite(struct onnx_import *im, const Onnx__Ten
     return INFOMASK_OK;
 }
 
+#define FLOAT_BLOCK ((size_t)4 << 20)
+
 static enum infomask_status read_floats(struct onnx_import *im, const Onnx__TensorProto *proto,
                                         const struct elements *e, struct onnx_value *value)
 {
@@ -255,8 +257,13 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
     if (status)
         return status;
     im->graph->tensors[value->tensor].name = strdup(proto->name ? proto->name : "");
-    for (size_t i = 0; i < e->count; i++)
-        data[i] = element_as_float(e, proto->data_type, i);
+    for (size_t first = 0, end; first < e->count; first = end) {
+        end = e->count - first < FLOAT_BLOCK ? e->count : first + FLOAT_BLOCK;
+        for (size_t i = first; i < end; i++)
+            data[i] = element_as_float(e, proto->data_type, i);
+        if (im->in_place || proto->data_location == 1) /* of the file, only these pages were in memory */
+            graph_forget((const void *)(e->data + first * e->width), (end - first) * e->width / sizeof(float));
+    }
     return check_finite(im, proto, data, e->count);
 }
 

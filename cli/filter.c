@@ -175,7 +175,8 @@ int cmd_filter(int argc, char **argv)
     const struct cli_spec spec = {
         .usage = "filter [OPTION]... FILE... -o FILE | DIR -o OUT",
         .about = "Removes the target object from each photo, or keeps only it, and verifies with a second pass on the\n"
-                 "very bytes that are written what is left of it: removed, weakened or failed.  Without --target it is the best class.",
+                 "very bytes that are written what is left of it: removed, weakened or failed.\n"
+                 "Without --target it is the best class.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .params = TAKES_FILTER,

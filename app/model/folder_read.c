@@ -167,6 +167,16 @@ static char *own_file(struct reader *reader, const char *folder, const char *key
     return path;
 }
 
+static bool has_file(const char *folder, const char *name)
+{
+    char *path = file_join(folder, name);
+    bool is = path != NULL && access(path, R_OK) == 0;
+
+    free(path);
+    return is;
+}
+
+/* Those that model.json names, else labels.txt if it is there. */
 static void read_labels(struct reader *reader, struct model_folder *folder)
 {
     const char *name = NULL;
@@ -174,6 +184,8 @@ static void read_labels(struct reader *reader, struct model_folder *folder)
     size_t size = 0;
 
     read_string(reader, "labels", &name);
+    if (name == NULL && has_file(folder->path, "labels.txt"))
+        name = "labels.txt";
     folder->labels_path = own_file(reader, folder->path, "labels", name);
     if (folder->labels_path == NULL)
         return;

@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include "app/model/folder_read.h"
+#include "app/model/folders.h"
 #include "app/settings/files.h"
 #include "core/base/pool.h"
 
 #define MOST_MODELS 1000
-#define OWN_MODEL "efficientnet-lite0"
 
 struct model {
     atomic_int references;
@@ -63,7 +63,7 @@ static enum infomask_status load_network(struct model *model, const struct model
     status = infomask_model_load(&folder->spec, &model->core, err);
     folder->spec.isa = NULL; /* the caller's string */
     if (status == INFOMASK_IO && access(folder->spec.path, F_OK) != 0)
-        return error_set(err, INFOMASK_IO, "its %.60s is not there; make model fetches that of " OWN_MODEL,
+        return error_set(err, INFOMASK_IO, "its %.60s is not there; make model fetches that of " FOLDER_OWN_MODEL,
                          file_name(folder->spec.path));
     if (status != INFOMASK_OK)
         error_prefix(err, "%.60s", file_name(folder->spec.path));
@@ -250,6 +250,7 @@ struct shelf {
     struct model **models;
     size_t count;
     size_t chosen; /* the default */
+    struct model_failures failures;
 };
 
 struct models {
@@ -260,33 +261,6 @@ struct models {
     pthread_mutex_t reload; /* one at a time */
     struct shelf shelf;
 };
-
-static bool is_path(const char *model)
-{
-    return strchr(model, '/') != NULL;
-}
-
-static bool has_document(const char *folder)
-{
-    char *path = file_join(folder, "model.json");
-    bool found = path != NULL && access(path, F_OK) == 0;
-    free(path);
-    return found;
-}
-
-char *models_folder(const char *directory, const char *model)
-{
-    char *path;
-
-    if (is_path(model))
-        return strdup(model);
-    path = file_join(directory, model);
-    if (path != NULL && !has_document(path) && has_document(model)) {
-        free(path);
-        path = strdup(model);
-    }
-    return path;
-}
 
 __attribute__((format(printf, 2, 3)))
 static void warn(const struct models *models, const char *format, ...)
@@ -307,6 +281,7 @@ static void shelf_fini(struct shelf *shelf)
     for (size_t i = 0; i < shelf->count; i++)
         model_release(shelf->models[i]);
     free(shelf->models);
+    model_failures_fini(&shelf->failures);
     *shelf = (struct shelf){0};
 }
 
@@ -336,6 +311,7 @@ static bool is_unchanged(const struct model *model)
 struct reading {
     const struct shelf *old;
     struct models_changes changes;
+    struct model_failures *failures;
     struct infomask_error reason; /* why the folder that is meant as the default could not be loaded */
 };
 
@@ -361,6 +337,8 @@ static struct model *load_or_keep(const struct models *models, const char *path,
         return model;
     }
     reading->changes.failed++;
+    if (old == NULL)
+        model_failures_add(reading->failures, file_name(path), err.text);
     warn(models, "model folder %.80s: %s%s", file_name(path), err.text,
          old != NULL ? "; its former version stays" : "");
     if (is_meant(models, path))
@@ -392,9 +370,17 @@ static enum infomask_status shelf_add(const struct models *models, struct shelf 
     return INFOMASK_OK;
 }
 
-static int is_candidate(const struct dirent *entry)
+/* A folder with a network but without its description is somebody's mistake, not somebody's model. */
+static void tell_of_undescribed(const struct models *models, const char *path, struct reading *reading)
 {
-    return entry->d_name[0] != '.';
+    static const char reason[] = "there is no model.json; infomask models add makes a folder with one";
+    char *network = file_join(path, "model.onnx");
+
+    if (network != NULL && access(network, F_OK) == 0) {
+        model_failures_add(reading->failures, file_name(path), reason);
+        warn(models, "model folder %.80s: %s", file_name(path), reason);
+    }
+    free(network);
 }
 
 /* Every folder of the directory that has a model.json, in the order of their names. */
@@ -402,46 +388,25 @@ static enum infomask_status read_directory(const struct models *models, struct s
                                            struct infomask_error *err)
 {
     struct dirent **entries = NULL;
-    int count = scandir(models->directory, &entries, is_candidate, alphasort);
+    int count = scandir(models->directory, &entries, folder_is_candidate, alphasort);
     enum infomask_status status = INFOMASK_OK;
 
     if (count < 0 && errno == ENOMEM)
         return no_memory(err);
     for (int i = 0; i < count; i++) {
         char *path = status == INFOMASK_OK ? file_join(models->directory, entries[i]->d_name) : NULL;
-        if (path != NULL && has_document(path) && shelf->count < MOST_MODELS) {
+        if (path != NULL && folder_has_document(path) && shelf->count < MOST_MODELS) {
             struct model *model = load_or_keep(models, path, reading);
             if (model != NULL)
                 status = shelf_add(models, shelf, model, err);
+        } else if (path != NULL) {
+            tell_of_undescribed(models, path, reading);
         }
         free(path);
         free(entries[i]);
     }
     free(entries);
     return status;
-}
-
-char *models_default_folder(const char *directory)
-{
-    char *found = file_join(directory, OWN_MODEL);
-    struct dirent **entries = NULL;
-    int count;
-
-    if (found == NULL || has_document(found))
-        return found;
-    free(found);
-    found = NULL;
-    count = scandir(directory, &entries, is_candidate, alphasort);
-    for (int i = 0; i < count; i++) {
-        char *path = found == NULL ? file_join(directory, entries[i]->d_name) : NULL;
-        if (path != NULL && has_document(path))
-            found = path;
-        else
-            free(path);
-        free(entries[i]);
-    }
-    free(entries);
-    return found;
 }
 
 static int compare_models(const void *a, const void *b)
@@ -453,10 +418,10 @@ static int compare_models(const void *a, const void *b)
 static struct model *choose(const struct models *models, const struct shelf *shelf)
 {
     if (models->chosen[0] == '\0') {
-        struct model *own = shelf_find(shelf, OWN_MODEL);
+        struct model *own = shelf_find(shelf, FOLDER_OWN_MODEL);
         return own != NULL || shelf->count == 0 ? own : shelf->models[0];
     }
-    return is_path(models->chosen) ? shelf_find_folder(shelf, models->chosen) : shelf_find(shelf, models->chosen);
+    return folder_is_path(models->chosen) ? shelf_find_folder(shelf, models->chosen) : shelf_find(shelf, models->chosen);
 }
 
 static void list_names(const struct shelf *shelf, char *text, size_t size)
@@ -493,7 +458,8 @@ static enum infomask_status fill_shelf(const struct models *models, struct shelf
     enum infomask_status status = INFOMASK_OK;
     struct model *chosen;
 
-    if (is_path(models->chosen)) {
+    reading->failures = &shelf->failures;
+    if (folder_is_path(models->chosen)) {
         chosen = load_or_keep(models, models->chosen, reading);
         if (chosen != NULL)
             status = shelf_add(models, shelf, chosen, err);
@@ -565,7 +531,8 @@ void models_free(struct models *models)
 struct model *models_get(struct models *models, const char *name, struct infomask_error *err)
 {
     struct model *model;
-    char names[160];
+    char names[160], reason[200] = "";
+    const char *failed;
 
     (void)pthread_mutex_lock(&models->lock);
     if (name == NULL || name[0] == '\0')
@@ -576,8 +543,13 @@ struct model *models_get(struct models *models, const char *name, struct infomas
         (void)model_hold(model);
     else
         list_names(&models->shelf, names, sizeof names);
+    failed = model == NULL ? model_failures_find(&models->shelf.failures, name) : NULL;
+    if (failed != NULL)
+        (void)snprintf(reason, sizeof reason, "%s", failed);
     (void)pthread_mutex_unlock(&models->lock);
-    if (model == NULL)
+    if (failed != NULL)
+        (void)error_set(err, INFOMASK_BAD_MODEL, "model %.63s cannot be served: %s", name, reason);
+    else if (model == NULL)
         (void)error_set(err, INFOMASK_ARGUMENT, "no model is named \"%.63s\"; there are: %s", name, names);
     return model;
 }
@@ -603,6 +575,16 @@ void models_list_free(struct model **list, size_t count)
     for (size_t i = 0; list != NULL && i < count; i++)
         model_release(list[i]);
     free(list);
+}
+
+struct model_failures models_failed(struct models *models)
+{
+    struct model_failures copy;
+
+    (void)pthread_mutex_lock(&models->lock);
+    copy = model_failures_copy(&models->shelf.failures);
+    (void)pthread_mutex_unlock(&models->lock);
+    return copy;
 }
 
 /* The new shelf is filled beside the old one, which only a reload replaces: requests go on meanwhile. */

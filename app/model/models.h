@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "app/json/json.h"
+#include "app/model/failures.h"
 #include "app/model/groups.h"
 #include "app/model/kept.h"
 #include "app/model/statistics.h"
@@ -98,7 +99,7 @@ enum infomask_status models_create(const char *directory, const char *default_mo
 void models_free(struct models *models);
 
 /* The named model (NULL or "": the default), held for the caller; NULL when there is none of that name, with the names
- * that there are in err (ARGUMENT: the service's no_such_model). */
+ * that there are in err (ARGUMENT: the service's no_such_model), or (BAD_MODEL: model_failed) why its folder was not loaded. */
 struct model *models_get(struct models *models, const char *name, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
@@ -106,6 +107,8 @@ struct model *models_get(struct models *models, const char *name, struct infomas
 enum infomask_status models_list(struct models *models, struct model ***list, size_t *count, size_t *default_index,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
 void models_list_free(struct model **list, size_t count);
+/* The folders that could not be loaded when they were last looked at; free with model_failures_fini. */
+struct model_failures models_failed(struct models *models);
 
 struct models_changes {
     int added, changed, removed, unchanged, failed;

@@ -79,7 +79,11 @@ void view_analyze(struct json_writer *writer, const char *key, const struct view
 
 void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default);
 /* {"models": [...], "default": "name"} */
-void view_models(struct json_writer *writer, struct model *const *models, size_t count, size_t default_index);
+/* {"name", "default", "status": "failed", "reason"} */
+void view_failed_model(struct json_writer *writer, const char *name, const char *reason);
+/* failures (may be NULL) follow the models. */
+void view_models(struct json_writer *writer, struct model *const *models, size_t count, size_t default_index,
+                 const struct model_failures *failures);
 /* {"model": {...}, "labels": [{"index", "label", "aliases"}]} */
 void view_labels(struct json_writer *writer, const struct model *model);
 void view_groups(struct json_writer *writer, const struct model *model);

@@ -31,6 +31,9 @@ static void view_methods(struct json_writer *writer, const struct infomask_model
         json_put_string(writer, NULL, methods[i]);
     json_put_string(writer, NULL, "occlusion");
     json_array_close(writer);
+    json_put_string(writer, "why_not", info->class_map ? NULL
+                                       : info->sigmoid ? "maps by the head are made for a softmax; this model has a sigmoid"
+                                                       : "the network has no linear head on pooled features");
 }
 
 void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default)
@@ -51,18 +54,33 @@ void view_model(struct json_writer *writer, const char *key, const struct model 
     json_put_string(writer, "isa", info->isa);
     json_put_string(writer, "precision", info->precision);
     json_put_uint(writer, "weight_bytes", info->weight_bytes);
+    json_put_uint(writer, "memory_bytes", info->weight_bytes);
+    json_put_string(writer, "status", "ready");
     json_put_double(writer, "prior_entropy", info->prior_entropy);
     json_put_node(writer, "document", model_document(model));
     json_object_close(writer);
 }
 
-void view_models(struct json_writer *writer, struct model *const *models, size_t count, size_t default_index)
+void view_failed_model(struct json_writer *writer, const char *name, const char *reason)
+{
+    json_object_open(writer, NULL);
+    json_put_string(writer, "name", name);
+    json_put_bool(writer, "default", false);
+    json_put_string(writer, "status", "failed");
+    json_put_string(writer, "reason", reason);
+    json_object_close(writer);
+}
+
+void view_models(struct json_writer *writer, struct model *const *models, size_t count, size_t default_index,
+                 const struct model_failures *failures)
 {
     json_object_open(writer, NULL);
     json_put_string(writer, "default", count > 0 ? model_name(models[default_index]) : NULL);
     json_array_open(writer, "models");
     for (size_t i = 0; i < count; i++)
         view_model(writer, NULL, models[i], i == default_index);
+    for (size_t i = 0; failures != NULL && i < failures->count; i++)
+        view_failed_model(writer, failures->list[i].name, failures->list[i].reason);
     json_array_close(writer);
     json_object_close(writer);
 }

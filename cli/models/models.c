@@ -79,8 +79,10 @@ static enum infomask_status show_all(const struct listing *listing, struct model
     enum infomask_status status = models_list(models, &list, &count, &chosen, err);
 
     if (status == INFOMASK_OK && listing->json) {
+        struct model_failures failures = models_failed(models);
         json_writer_init(&writer, json_indent(false));
-        view_models(&writer, list, count, chosen);
+        view_models(&writer, list, count, chosen, &failures);
+        model_failures_fini(&failures);
         status = write_json(&writer, NULL, err);
     } else if (status == INFOMASK_OK) {
         for (size_t i = 0; i < count; i++)

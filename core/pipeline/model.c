@@ -227,6 +227,8 @@ static enum infomask_status copy_groups(struct infomask_model *model, const stru
 {
     size_t total = 0;
 
+    if (model->sigmoid && spec->group_count > 0)
+        return error_set(err, INFOMASK_BAD_MODEL, "groups are of classes that exclude each other; this model's do not");
     for (int g = 0; g < spec->group_count; g++)
         total += (size_t)spec->groups[g].count;
     model->groups = malloc(((size_t)spec->group_count + 1) * sizeof *model->groups);

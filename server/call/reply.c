@@ -197,6 +197,12 @@ int reply_error(struct reply *reply, const struct request *request, const struct
     return reply_problem(reply, request, view_problem_of(error->status), "%s", error->text);
 }
 
+int reply_no_model(struct reply *reply, const struct request *request, const struct infomask_error *error)
+{
+    enum view_problem problem = error->status == INFOMASK_BAD_MODEL ? VIEW_MODEL_FAILED : VIEW_NO_SUCH_MODEL;
+    return reply_problem(reply, request, problem, "%s", error->text);
+}
+
 static void add_header(struct reply *reply, const char *name, char *value)
 {
     if (value == NULL || reply->header_count == REPLY_MAX_HEADERS) {

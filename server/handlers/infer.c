@@ -29,7 +29,7 @@ int infer_begin(struct infer *infer, struct server_context *server, const struct
     infer->limits.deadline_context = (void *)(uintptr_t)request;
     infer->model = models_get(server->models, name, &err);
     if (infer->model == NULL)
-        return reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+        return reply_no_model(reply, request, &err);
     (void)snprintf(reply->model, sizeof reply->model, "%s", model_name(infer->model));
     failure = param_options_init(&infer->options, &request->params, infer->model, &err);
     if (failure != PARAM_FINE)

@@ -10,12 +10,15 @@ int handle_models(struct server_context *server, const struct request *request, 
     struct model **list;
     size_t count, best;
     struct infomask_error err;
+    struct model_failures failures;
     struct json_writer writer;
 
     if (models_list(server->models, &list, &count, &best, &err) != INFOMASK_OK)
         return reply_error(reply, request, &err);
     json_writer_init(&writer, 0);
-    view_models(&writer, list, count, best);
+    failures = models_failed(server->models);
+    view_models(&writer, list, count, best, &failures);
+    model_failures_fini(&failures);
     models_list_free(list, count);
     (void)reply_json(reply, request, 200, &writer);
     return reply_tagged(reply, request);
@@ -27,20 +30,25 @@ static struct model *find_model(struct server_context *server, const struct requ
     struct model *model = models_get(server->models, request->capture[0], &err);
 
     if (model == NULL)
-        (void)reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+        (void)reply_no_model(reply, request, &err);
     return model;
 }
 
 int handle_model(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    struct model *model = find_model(server, request, reply), *best;
     struct infomask_error err;
+    struct model *model = models_get(server->models, request->capture[0], &err), *best;
     struct json_writer writer;
     struct kept *text;
     bool is_best;
 
+    if (model == NULL && err.status == INFOMASK_BAD_MODEL) { /* that it failed is an answer here */
+        json_writer_init(&writer, 0);
+        view_failed_model(&writer, request->capture[0], err.text);
+        return reply_json(reply, request, 200, &writer);
+    }
     if (model == NULL)
-        return reply->status;
+        return reply_no_model(reply, request, &err);
     best = models_get(server->models, NULL, NULL);
     is_best = best != NULL && strcmp(model_name(best), model_name(model)) == 0;
     model_release(best);

@@ -58,7 +58,7 @@ struct model *oip_find_model(struct server_context *server, const struct request
     struct model *model = models_get(server->models, request->capture[0], &err);
 
     if (model == NULL) {
-        (void)reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+        (void)reply_no_model(reply, request, &err);
         return NULL;
     }
     if (version != NULL && strcmp(version, model_version(model)) != 0) {

@@ -283,7 +283,7 @@ static void models_tell_their_methods_and_their_document(void **state)
     struct json *root;
     const struct json *model;
     json_writer_init(&writer, 0);
-    view_models(&writer, &fixture->model, 1, 0);
+    view_models(&writer, &fixture->model, 1, 0, NULL);
     root = parse_view(&writer);
     assert_string_equal(json_string(json_get(root, "default")), "m");
     model = json_first(json_get(root, "models"));

@@ -307,14 +307,19 @@ static int find_route(struct call *call)
 /* Routes that always answer with JSON; the others look at Accept themselves, and probes say what they like. */
 static int check_accept(struct call *call)
 {
-    static const char *const json[] = {"application/json", "application/problem+json"}; /* one who asks for problems only
-                                                                                            awaits no body (204) */
+    static const char *const json[] = {"application/json", "application/problem+json"};
     const struct route *route = call->match.route;
+    const char *accept = call->request.accept;
+    int best = accept_best(accept, json, 2);
+
+    /* who asks for problems by name awaits no body (204); a wildcard does not ask for them */
+    if (best == 1 && strcasestr(accept, json[1]) == NULL)
+        best = -1;
 
     if (route->flags & ROUTE_LINES)
         call->request.several = lines_asked(&call->request);
     if (call->request.several != SEVERAL_NO || (route->flags & (ROUTE_PRIORITY | ROUTE_V2 | ROUTE_PAGES)) || route->id == ROUTE_ID_MASK ||
-        route->id == ROUTE_ID_FILTER || accept_best(call->request.accept, json, 2) >= 0)
+        route->id == ROUTE_ID_FILTER || best >= 0)
         return 0;
     return reply_problem(&call->reply, &call->request, VIEW_NOT_ACCEPTABLE, "this route answers application/json only");
 }

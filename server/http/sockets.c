@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -149,13 +150,65 @@ static enum infomask_status open_one(char *text, int port, struct listener *list
     return open_tcp(host, colon + 1, listener, err);
 }
 
+/* ---- Sockets that a service manager opened (sd_listen_fds(3)) ------------------------------------------------------------- */
+
+#define FIRST_HANDED 3
+
+/* How many descriptors were handed to this very process; 0: none. */
+static int count_handed(void)
+{
+    const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    long number;
+
+    if (process == NULL || count == NULL || strtol(process, NULL, 10) != (long)getpid())
+        return 0;
+    number = strtol(count, NULL, 10);
+    return number > 0 && number <= SOCKETS_MAX ? (int)number : 0;
+}
+
+static enum infomask_status take_handed(int fd, struct listener *listener, struct infomask_error *err)
+{
+    struct sockaddr_un name = {0};
+    socklen_t size = sizeof name, length = sizeof(int);
+    int accepts = 0, unsent = UNSENT;
+
+    *listener = (struct listener){.fd = fd, .handed = true};
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &length) != 0 || accepts == 0)
+        return error_set(err, INFOMASK_ARGUMENT, "descriptor %d, which the service manager handed over, is no listening socket",
+                         fd);
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (getsockname(fd, (void *)&name, &size) == 0 && name.sun_family == AF_UNIX) {
+        listener->local = listener->loopback = true;
+        (void)snprintf(listener->address, sizeof listener->address, "unix:%.*s", (int)sizeof name.sun_path - 1, name.sun_path);
+        return INFOMASK_OK;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    name_listener(listener);
+    return INFOMASK_OK;
+}
+
+static enum infomask_status take_all_handed(struct listener listeners[SOCKETS_MAX], int count, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    for (int i = 0; i < count && status == INFOMASK_OK; i++)
+        status = take_handed(FIRST_HANDED + i, &listeners[i], err);
+    (void)unsetenv("LISTEN_PID"); /* they are ours, and nobody's after us */
+    (void)unsetenv("LISTEN_FDS");
+    return status;
+}
+
 enum infomask_status sockets_open(const char *addresses, int port, struct listener listeners[SOCKETS_MAX], int *count,
                                   struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
-    char *text = strdup(addresses), *at = text, *one;
+    char *text, *at, *one;
 
-    *count = 0;
+    *count = count_handed();
+    if (*count > 0)
+        return take_all_handed(listeners, *count, err);
+    at = text = strdup(addresses);
     if (text == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the addresses to listen on");
     while (status == INFOMASK_OK && (one = strsep(&at, ", ")) != NULL) {
@@ -183,7 +236,7 @@ void sockets_close(struct listener *listeners, int count)
             continue;
         (void)close(listeners[i].fd);
         listeners[i].fd = -1;
-        if (listeners[i].local)
+        if (listeners[i].local && !listeners[i].handed)
             (void)unlink(listeners[i].address + 5);
     }
 }

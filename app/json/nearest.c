@@ -3,15 +3,15 @@
 #include <ctype.h>
 #include <string.h>
 
-#define LONGEST 40
+#define LONGEST 40 /* of what is looked for */
 
 struct nearest nearest_begin(const char *asked) { return (struct nearest){.asked = asked}; }
 
 static int plain(char c) { return c == '_' ? '-' : tolower((unsigned char)c); }
 
-static int edits(const char *a, const char *b)
+int nearest_edits(const char *a, const char *b)
 {
-    int row[LONGEST + 1], columns = (int)strlen(b);
+    int row[NEAREST_LONGEST + 1], columns = (int)strlen(b);
 
     for (int j = 0; j <= columns; j++)
         row[j] = j;
@@ -35,7 +35,7 @@ void nearest_offer(struct nearest *nearest, const char *name)
 
     if (size == 0 || size > LONGEST || strlen(name) > LONGEST)
         return;
-    distance = edits(nearest->asked, name);
+    distance = nearest_edits(nearest->asked, name);
     if (distance > most || distance >= (int)size || (nearest->name != NULL && distance >= nearest->distance))
         return;
     nearest->name = name;

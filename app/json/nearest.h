@@ -2,13 +2,18 @@
 #ifndef APP_JSON_NEAREST_H
 #define APP_JSON_NEAREST_H
 
+#define NEAREST_LONGEST 255
+
+/* Levenshtein's distance, letters of either case alike, - and _ too.  Both at most NEAREST_LONGEST bytes. */
+int nearest_edits(const char *a, const char *b);
+
 struct nearest {
     const char *asked, *name; /* name: the nearest so far that is near enough; NULL: none.  Both borrowed */
     int distance;
 };
 
 struct nearest nearest_begin(const char *asked);
-/* By edits (Levenshtein), letters of either case alike, - and _ too; at most one edit in three letters, two at least. */
+/* By nearest_edits; at most one edit in three letters, two at least. */
 void nearest_offer(struct nearest *nearest, const char *name);
 
 #endif

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "app/json/json_utf8.h"
+#include "app/json/nearest.h"
 #include "core/base/checked.h"
 
 #define MOST_CLASSES 1000000
@@ -178,36 +179,6 @@ static size_t lower_bound(const struct labels *labels, const char *name)
     return low;
 }
 
-static unsigned char lower(char c)
-{
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-}
-
-static int least(int a, int b, int c)
-{
-    int m = a < b ? a : b;
-    return m < c ? m : c;
-}
-
-/* Levenshtein's distance without regard to ASCII case; both at most LABELS_LONGEST bytes. */
-static int edit_distance(const char *a, const char *b)
-{
-    int row[LABELS_LONGEST + 1], columns = (int)strlen(b);
-
-    for (int j = 0; j <= columns; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1] != '\0'; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= columns; j++) {
-            int above = row[j];
-            row[j] = least(above + 1, row[j - 1] + 1, diagonal + (lower(a[i - 1]) != lower(b[j - 1])));
-            diagonal = above;
-        }
-    }
-    return row[columns];
-}
-
 /* The distance to the nearest of the name's words. */
 static int word_distance(const char *asked, const char *name)
 {
@@ -219,7 +190,7 @@ static int word_distance(const char *asked, const char *name)
         int distance;
         memcpy(word, name, length);
         word[length] = '\0';
-        distance = edit_distance(asked, word);
+        distance = nearest_edits(asked, word);
         least_so_far = distance < least_so_far ? distance : least_so_far;
         name += length + strspn(name + length, " ");
     }
@@ -229,7 +200,7 @@ static int word_distance(const char *asked, const char *name)
 /* How far a name is from what was asked for: one of several words ("tabby cat" for "cat") counts as one edit more. */
 static int name_distance(const char *asked, const char *name)
 {
-    int whole = edit_distance(asked, name), word;
+    int whole = nearest_edits(asked, name), word;
 
     if (strchr(name, ' ') == NULL)
         return asked[0] != '\0' && strcasestr(name, asked) != NULL && whole > 2 ? 2 : whole;

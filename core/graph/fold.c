@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/checked.h"
 #include "core/graph/graph.h"
 #include "core/graph/internal.h"
 
@@ -131,6 +132,36 @@ static void fold_value(const struct graph *graph, const struct graph_node *node,
         memcpy(out, x->data, n * sizeof *out);
 }
 
+/* Multiplications and the like for each element of the output. */
+static size_t work_each(const struct graph *graph, const struct graph_node *node)
+{
+    const struct graph_tensor *x = &graph->tensors[node->inputs[0]];
+    const struct graph_tensor *w = graph_input(node, 1) != GRAPH_NONE ? &graph->tensors[node->inputs[1]] : NULL;
+
+    switch (node->op) {
+    case GRAPH_MATMUL:
+        return x->rank > 0 ? (size_t)x->dims[x->rank - 1] : 1;
+    case GRAPH_CONV_ND:
+        return w != NULL && w->rank > 0 && w->dims[0] > 0 ? graph_elements(w) / (size_t)w->dims[0] : 1;
+    case GRAPH_POOL_ND: /* at most the whole of a channel */
+        return x->rank > 2 && x->dims[0] * x->dims[1] > 0 ? graph_elements(x) / (size_t)(x->dims[0] * x->dims[1]) : 1;
+    case GRAPH_LRN:
+        return node->axis > 0 ? (size_t)node->axis : 1;
+    default:
+        return 1;
+    }
+}
+
+static enum infomask_status spend_work(struct graph *graph, const struct graph_node *node, struct infomask_error *err)
+{
+    size_t work;
+
+    if (!checked_mul(graph_elements(graph_output_tensor(graph, node)), work_each(graph, node), &work) || work > graph->work)
+        return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, node, "its constants take too long to compute");
+    graph->work -= work;
+    return INFOMASK_OK;
+}
+
 enum infomask_status graph_fold_node(struct graph *graph, int index, bool *folded, struct infomask_error *err)
 {
     const struct graph_node *node = &graph->nodes[index];
@@ -148,7 +179,9 @@ enum infomask_status graph_fold_node(struct graph *graph, int index, bool *folde
         return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, node, "it depends on constants only");
     if (graph_elements(y) == 0)
         return graph_refuse(err, INFOMASK_BAD_MODEL, node, "its output shape is not known");
-    status = graph_new_constant(graph, y->rank, y->dims, &made, &data, err);
+    status = graph_is_general(node->op) ? spend_work(graph, node, err) : INFOMASK_OK;
+    if (status == INFOMASK_OK)
+        status = graph_new_constant(graph, y->rank, y->dims, &made, &data, err);
     if (status)
         return status;
     y = graph_output_tensor(graph, node); /* the tensors may have moved */

@@ -12,6 +12,7 @@
 #include "core/graph/internal.h"
 
 #define DEFAULT_BUDGET (1u << 29)
+#define DEFAULT_WORK ((size_t)1 << 28) /* about half a second of the plain loops */
 
 struct graph *graph_create(void)
 {
@@ -20,6 +21,7 @@ struct graph *graph_create(void)
         return NULL;
     graph->input = GRAPH_NONE;
     graph->budget = DEFAULT_BUDGET;
+    graph->work = DEFAULT_WORK;
     return graph;
 }
 

@@ -177,6 +177,8 @@ struct graph {
     bool concrete;                  /* all dims are known, see above */
     int64_t batch;                  /* of the input, if concrete */
     bool assumed;                   /* concrete, though the file leaves its height or width open: no other size is right */
+    size_t work;                    /* operations that computing with constants may still take: a file of a few bytes can
+                                     * ask for the product of two large tensors of one number each */
     size_t budget;                  /* elements that passes may still make by copying constants (a hostile file could
                                      * otherwise have one weight copied a thousand times) */
 };

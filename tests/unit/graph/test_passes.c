@@ -239,6 +239,25 @@ static void copies_stay_within_the_budget(void **state)
     graph_free(graph);
 }
 
+/* Two tall matrices of few bytes each have a product that takes long: it is refused, not computed. */
+static void constants_that_take_too_long_are_refused(void **state)
+{
+    static const size_t tall = 700;
+    const int64_t dims[2] = {(int64_t)tall, (int64_t)tall};
+    struct infomask_error err = {0};
+    (void)state;
+    for (int enough = 0; enough < 2; enough++) {
+        struct graph *graph = new_graph();
+        int a = graph_add_tensor(graph, NULL, 2, dims, numbers(tall * tall, 0), true);
+        output(graph, node(graph, GRAPH_MATMUL, "product", (int[2]){a, a}, 2));
+        graph->work = tall * tall * tall - !enough;
+        assert_int_equal(graph_infer_shapes(graph, &err), enough ? INFOMASK_OK : INFOMASK_UNSUPPORTED_MODEL);
+        if (!enough)
+            assert_non_null(strstr(err.text, "take too long"));
+        graph_free(graph);
+    }
+}
+
 static void windows_follow_the_formulas(void **state)
 {
     struct graph_window w = {.kernel_h = 3, .kernel_w = 5, .stride_h = 2, .stride_w = 2, .dilation_h = 1,
@@ -328,6 +347,7 @@ int main(void)
         cmocka_unit_test(batch_norm_folds_exactly),
         cmocka_unit_test(constants_fold_and_identities_go),
         cmocka_unit_test(copies_stay_within_the_budget),
+        cmocka_unit_test(constants_that_take_too_long_are_refused),
         cmocka_unit_test(windows_follow_the_formulas),
         cmocka_unit_test(weights_of_a_large_file_stay_in_it),
     };

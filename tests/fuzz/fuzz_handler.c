@@ -95,7 +95,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     options.pool = parts.pool;
     require(models_create(config.models_dir, config.model, &options, &parts.models, NULL) == INFOMASK_OK, "models");
     (void)snprintf(path, sizeof path, "%s/estimates.db", folder);
-    require(estimates_open(path, &(struct estimates_options){config.state_limit, 1 << 16}, &parts.estimates, NULL) ==
+    require(estimates_open(path, &(struct estimates_options){.max_bytes = config.state_limit, .logit_bytes = 1 << 16}, &parts.estimates, NULL) ==
                 INFOMASK_OK, "estimates");
     require(traffic_create(NULL, parts.pool, &parts.traffic, NULL) == INFOMASK_OK, "traffic");
     require(server_start(server, &parts, NULL) == INFOMASK_OK, "threads");

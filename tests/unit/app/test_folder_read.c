@@ -218,7 +218,7 @@ static void defaults_fill_a_short_document(void **state)
     assert_int_equal(read_folder(*state, "{\"name\":\"m\"}", INFOMASK_F32, &folder, NULL, NULL), INFOMASK_OK);
     assert_string_equal(folder.version, "1");
     assert_non_null(strstr(folder.spec.path, "/model.onnx"));
-    assert_int_equal(folder.labels.count, 0);
+    assert_int_equal(folder.labels.count, 3); /* labels.txt lies there */
     assert_int_equal(folder.spec.width, 224);
     assert_string_equal(folder.spec.resize, "bicubic");
     assert_null(folder.spec.prior);
@@ -249,7 +249,7 @@ static void bad_documents_are_refused_by_key(void **state)
         {"{\"name\":\"m\",\"input\":{\"mean\":[1,2]}}", "\"input.mean\" must be an array of 3 numbers"},
         {"{\"name\":\"m\",\"input\":{\"std\":[1,0,1]}}", "\"input.std\" must hold numbers from 1e-06"},
         {"{\"name\":\"m\",\"input\":{\"resize_to\":[3]}}", "\"input.resize_to\" must be a side or [width, height]"},
-        {"{\"name\":\"m\",\"prior\":[1,2]}", "\"prior\" needs \"labels\""},
+        {"{\"name\":\"m\",\"prior\":[1,2]}", "\"prior\" must hold 3 numbers"},
         {"{\"name\":\"m\",\"labels\":\"labels.txt\",\"prior\":[1,2]}", "\"prior\" must hold 3 numbers"},
         {"{\"name\":\"m\",\"labels\":\"labels.txt\",\"prior\":[1,2,3,4]}", "\"prior\" must hold 3 numbers"},
         {"{\"name\":\"m\",\"labels\":\"labels.txt\",\"prior\":[1,0,1]}", "class 1 has 0"},

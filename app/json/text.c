@@ -70,3 +70,12 @@ bool text_digits(const char *text, size_t size, unsigned long long *value)
     }
     return true;
 }
+
+size_t text_count(const char *text, size_t size, char byte)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < size; i++)
+        count += text[i] == byte;
+    return count;
+}

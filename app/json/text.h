@@ -15,6 +15,9 @@ bool text_is_token(const char *text, size_t size);
  * for a '%' without two hex digits, for %00, and for a result that is not UTF-8. */
 bool text_percent_decode(char *text, bool plus);
 
+/* How many of the bytes are this one. */
+size_t text_count(const char *text, size_t size, char byte);
+
 /* A decimal number of digits only, at most 18 of them. */
 bool text_digits(const char *text, size_t size, unsigned long long *value);
 

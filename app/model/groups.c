@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/json/json_utf8.h"
+#include "app/json/text.h"
 #include "app/model/labels.h"
 
 #define MOST_GROUPS 10000
@@ -105,15 +106,6 @@ static enum infomask_status check_name(const struct reader *reader, int number, 
         at += step;
     }
     return INFOMASK_OK;
-}
-
-static size_t count_bytes(const char *text, size_t size, char byte)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < size; i++)
-        count += text[i] == byte;
-    return count;
 }
 
 static enum infomask_status no_memory(struct infomask_error *err)
@@ -335,7 +327,7 @@ static enum infomask_status index_classes(struct groups *groups, size_t classes,
 static enum infomask_status take_memory(struct reader *reader, const char *text, size_t size)
 {
     struct groups *groups = reader->groups;
-    size_t lines = count_bytes(text, size, '\n') + 1, aliases = count_bytes(text, size, '|') + lines;
+    size_t lines = text_count(text, size, '\n') + 1, aliases = text_count(text, size, '|') + lines;
 
     if (lines > MOST_GROUPS)
         return error_set(reader->err, INFOMASK_BAD_MODEL, "has %zu lines; at most %d", lines, MOST_GROUPS);

@@ -9,6 +9,7 @@
 
 #include "app/json/json_utf8.h"
 #include "app/json/nearest.h"
+#include "app/json/text.h"
 #include "core/base/checked.h"
 
 #define MOST_CLASSES 1000000
@@ -38,14 +39,6 @@ static enum infomask_status check_name(const char *name, size_t length, size_t l
         at += step;
     }
     return INFOMASK_OK;
-}
-
-static size_t count_bytes(const char *text, size_t size, char byte)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < size; i++)
-        count += text[i] == byte;
-    return count;
 }
 
 static enum infomask_status take_memory(struct labels *labels, size_t size, size_t classes, size_t names,
@@ -113,7 +106,7 @@ static void sort_names(struct labels *labels)
 
 enum infomask_status labels_parse(const char *text, size_t size, struct labels *labels, struct infomask_error *err)
 {
-    size_t lines = count_bytes(text, size, '\n') + (size > 0 && text[size - 1] != '\n');
+    size_t lines = text_count(text, size, '\n') + (size > 0 && text[size - 1] != '\n');
     enum infomask_status status;
 
     *labels = (struct labels){0};
@@ -121,7 +114,7 @@ enum infomask_status labels_parse(const char *text, size_t size, struct labels *
         return error_set(err, INFOMASK_BAD_MODEL, "has no line");
     if (lines > MOST_CLASSES)
         return error_set(err, INFOMASK_BAD_MODEL, "has %zu lines; at most %d", lines, MOST_CLASSES);
-    status = take_memory(labels, size, lines, lines + count_bytes(text, size, '\t'), err);
+    status = take_memory(labels, size, lines, lines + text_count(text, size, '\t'), err);
     if (status == INFOMASK_OK) {
         memcpy(labels->text, text, size);
         labels->text[size] = '\0';

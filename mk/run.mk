@@ -5,7 +5,6 @@ HOST ?= 127.0.0.1
 DESTDIR ?=
 # where PREFIX is /usr the settings are in /etc, else in PREFIX/etc
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
-CORES := $(shell nproc 2>/dev/null || echo 2)
 PHOTO := tests/data/photos/coffee.png
 DIGIT := tests/data/digits/7.png
 

@@ -1,7 +1,237 @@
+# Tests: `make test` runs what CI runs; the longer ones have a target each.
+
+# programs of tests and benches: build/MODE/bench/audit from tests/bench/audit.c, and so on
+programs := $(patsubst tests/%.c,$(B)/%,$(filter-out tests/load/fail_alloc.c,$(wildcard $(addprefix tests/,bench/*.c \
+	conformance/*.c load/*.c zoo/*.c))))
+$(programs): $(B)/%: tests/%.c $(LIB) $(APP_LIB) $(SERVER_LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(SERVER_LIB) $(APP_LIB) $(LIB) $(package_libs)
+
 .PHONY: test
 test: ## run the whole test suite, set-up included
 	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory -j$(CORES) test-programs
 	@$(MAKE) --no-print-directory test-all
 
+# what test-all runs, built on all cores; test-all itself runs one part after the other, for its daemons' sake
+.PHONY: test-programs
+test-programs: $(BIN) $(unit_tests) $(fuzz_replays) $(MODEL) $(VENV)/.done
+
 .PHONY: test-all
-test-all: includes unit
+test-all: includes unit fuzz-replay test-network test-cli test-http
+
+.PHONY: includes
+includes: ## check who includes whom (the layers of the code), and for functions without callers
+	$(Q)$(PYTHON) tests/check_includes.py
+	$(Q)$(PYTHON) tests/check_callers.py
+
+.PHONY: unit
+unit: $(unit_tests) $(MODEL) ## build and run the unit tests only, as many at a time as there are cores
+	$(Q)printf '%s\n' $(unit_tests) | EMULATOR='$(EMULATOR)' xargs -P $(CORES) -n 1 sh mk/unit.sh
+
+.PHONY: test-network
+test-network: $(MODEL) $(B)/tests/engine/test_network ## the default network against golden logits, for every ISA and thread count
+	$(Q)INFOMASK_TEST_MODEL=required $(EMULATOR) $(B)/tests/engine/test_network
+
+.PHONY: test-threads
+test-threads: $(MODEL) $(B)/tests/engine/test_network ## 300 runs each on 1, 2, 3 and 8 threads, bit for bit
+	$(Q)INFOMASK_TEST_MODEL=required INFOMASK_TEST_REPEATS=300 $(B)/tests/engine/test_network
+
+.PHONY: test-cli
+test-cli: $(BIN) $(VENV)/.done $(MODEL) ## test the command line
+	$(Q)INFOMASK_BIN=$(abspath $(BIN)) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(CLI_TESTS),tests/cli)
+
+# Kernels are slow under ThreadSanitizer, and their threads are looked at by the unit tests: here OpenBLAS computes.
+.PHONY: test-http
+test-http: $(BIN) $(MODEL) $(VENV)/.done ## black-box tests of the daemon, also with SAN=thread or SAN=address,undefined
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(if $(SAN),INFOMASK_SLOW=1) $(if $(filter thread,$(SAN)),INFOMASK_ISA=blas) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/http/tsan.txt" \
+		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(HTTP_TESTS),tests/http)
+
+.PHONY: test-readme
+test-readme: $(BIN) $(VENV)/.done $(MODEL) ## run the examples of the README against a real daemon
+	$(Q)INFOMASK_BIN=$(abspath $(BIN)) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider tests/http/test_readme.py
+
+# ---- Beside independent implementations ---------------------------------------------------------------------------------------
+
+MNIST ?= $(wildcard build/data/mnist)
+
+.PHONY: conformance
+conformance: $(BIN) $(B)/conformance/steps $(CONFORMANCE_VENV)/.done $(MODEL) ## compare masks with OpenCV, NumPy and onnxruntime, step by step and whole, and score them; MNIST=DIR (after make data: build/data/mnist): digits too
+	$(Q)INFOMASK_STEPS=$(abspath $(B)/conformance/steps) INFOMASK_BIN=$(abspath $(BIN)) MNIST=$(MNIST) \
+		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance
+	@$(MAKE) --no-print-directory scores
+
+.PHONY: canvases
+canvases: $(BIN) $(CONFORMANCE_VENV)/.done data ## "filter out all digits 0" on 60 canvases of nine digits (and of sixteen, and large ones), scored
+	$(Q)INFOMASK_BIN=$(abspath $(BIN)) MNIST=$(or $(MNIST),build/data/mnist) \
+		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance/test_digits.py
+
+.PHONY: scores
+scores: $(BIN) $(COMPOSITES)/.done ## masks scored on composites of stamps (161 MB, fetched) and photos: the table of docs/masks.md; FAITHFUL=1
+	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/scores.py $(BIN) $(COMPOSITES) $(if $(FAITHFUL),--faithful)
+
+.PHONY: gallery
+gallery: $(BIN) $(CONFORMANCE_VENV)/.done $(MODEL) ## photo, map, mask, overlay and filtered photo of twelve photos in build/gallery.jpg; PHOTOS=
+	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/gallery.py $(BIN) build/gallery.jpg $(PHOTOS)
+
+.PHONY: zoo
+zoo: $(B)/zoo/netrun $(ZOO_VENV)/.done ## classifiers of torchvision and timm, both PyTorch exporters, against onnxruntime (hours, 10 GB in build/zoo); ZOO="tv:resnet18 ..."
+	$(Q)$(ZOO_VENV)/bin/python tests/zoo/export.py build/zoo/files $(ZOO)
+	$(Q)$(ZOO_VENV)/bin/python tests/zoo/compare.py $(B)/zoo/netrun build/zoo/files $(subst :,-,$(ZOO))
+
+.PHONY: check-gradients
+check-gradients: $(B)/bench/train_bench $(TORCH_VENV)/.done ## every layer's gradient beside PyTorch's
+	$(Q)$(TORCH_VENV)/bin/python -P tests/bench/train_torch.py gradients $<
+
+.PHONY: check-accuracy
+check-accuracy: $(BIN) $(TORCH_VENV)/.done data ## the same recipe on MNIST by PyTorch: the same accuracy? LAYERS= EPOCHS=3 SEEDS=4
+	$(Q)$(TORCH_VENV)/bin/python -P tests/bench/train_torch.py accuracy $(abspath $(BIN)) build/data/mnist \
+		$(or $(LAYERS),linear:256$(comma)relu) $(or $(EPOCHS),3) $(or $(SEEDS),4)
+
+.PHONY: check-exports
+check-exports: $(BIN) $(BENCH_VENV)/.done ## what training writes, run by onnxruntime
+	$(Q)$(BENCH_VENV)/bin/python -P tests/bench/train_exports.py $(abspath $(BIN))
+
+# ---- Clients and browsers that others wrote ------------------------------------------------------------------------------------
+
+PROMTOOL := build/prometheus/usr/bin/promtool
+# not installed: unpacked from the distribution's package
+$(PROMTOOL):
+	@mkdir -p build/prometheus
+	@cd build/prometheus && apt-get -q download prometheus >/dev/null && dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+
+# openapi-generator-cli.jar is fetched by mvn, unless GENERATOR_JAR says where it is
+CLIENTS_NODE := build/clients-node
+GENERATOR_VERSION := 7.14.0
+GENERATOR_JAR ?= $(HOME)/.m2/repository/org/openapitools/openapi-generator-cli/$(GENERATOR_VERSION)/openapi-generator-cli-$(GENERATOR_VERSION).jar
+$(CLIENTS_NODE)/.done: tests/http/generated.json
+	@mkdir -p $(CLIENTS_NODE)
+	@cp $< $(CLIENTS_NODE)/package.json
+	@cd $(CLIENTS_NODE) && npm install --no-audit --no-fund --silent
+	@touch $@
+$(GENERATOR_JAR):
+	@mvn -q dependency:get -Dartifact=org.openapitools:openapi-generator-cli:$(GENERATOR_VERSION) -Dtransitive=false
+
+.PHONY: clients
+clients: $(BIN) $(MODEL) $(CLIENTS_VENV)/.done $(PROMTOOL) clients-generated ## Triton's and KServe's clients, schemathesis, promtool, generated clients; EXAMPLES=15
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) EXAMPLES=$(or $(EXAMPLES),15) \
+		$(CLIENTS_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/http/clients.py
+
+.PHONY: clients-generated
+clients-generated: $(BIN) $(MODEL) $(GENERATED_VENV)/.done $(CLIENTS_NODE)/.done $(GENERATOR_JAR) ## generate clients in four ways, and call each (needs node, npm, java, mvn)
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) GENERATOR_JAR=$(GENERATOR_JAR) NODE_FOLDER=$(CURDIR)/$(CLIENTS_NODE) \
+		$(GENERATED_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/http/generated.py
+
+.PHONY: test-web
+test-web: $(BIN) $(MODEL) $(WEB_VENV)/.done ## the web page in Debian's chromium: stories, axe-core, screenshots in build/web (needs apt-get install chromium)
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) SCREENSHOTS=$(or $(SCREENSHOTS),$(CURDIR)/build/web) \
+		$(WEB_VENV)/bin/python -m pytest -q -p no:cacheprovider $(or $(WEB_TESTS),tests/web)
+
+# ---- Faults, one after the other -------------------------------------------------------------------------------------------------
+
+load_python = INFOMASK_BIN=$(CURDIR)/$(BIN) INFOMASK_GENERATE=$(CURDIR)/$(B)/load/generate $(VENV_PYTHON)
+load_needs := $(BIN) $(MODEL) $(VENV)/.done $(B)/load/generate
+
+FAIL_ALLOC := $(B)/load/fail_alloc.so
+$(FAIL_ALLOC): tests/load/fail_alloc.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fPIE -fsanitize=%,$(CFLAGS_ALL)) -fPIC -shared -o $@ $<
+
+.PHONY: allocations
+allocations: $(load_needs) $(FAIL_ALLOC) ## every allocation of every kind of request fails once
+	$(Q)INFOMASK_FAIL_LIBRARY=$(CURDIR)/$(FAIL_ALLOC) $(load_python) tests/load/allocations.py
+
+.PHONY: drains
+drains: $(load_needs) ## 50 SIGTERM drains and 100 kill -9 under load
+	$(Q)$(load_python) tests/load/drains.py
+
+.PHONY: kill9
+kill9: $(BIN) $(MODEL) $(VENV)/.done ## kill -9 the daemon N=1000 times while samples are posted: none may be lost or doubled
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) PYTHONPATH=tests/http $(VENV_PYTHON) tests/http/kill9.py --kills $(or $(N),1000)
+
+.PHONY: mutants
+mutants: $(load_needs) ## 20,000 broken JPEG, PNG and WebP over HTTP; CASES=20000
+	$(Q)$(load_python) tests/load/mutants.py --cases $(or $(CASES),20000)
+
+.PHONY: soak
+soak: $(load_needs) ## good and bad traffic for 20 minutes or HOURS=: memory, descriptors, threads
+	$(Q)$(load_python) tests/load/soak.py --minutes $(if $(HOURS),$$(awk 'BEGIN { print $(HOURS) * 60 }'),$(or $(SOAK_MINUTES),20))
+
+# ---- arm64: cross-built, and tested in an emulator (Debian 12; on arm64 itself make test does all of this and more) -----------
+
+ARM64_CC := aarch64-linux-gnu-gcc
+ARM64_ROOT := build/arm64
+ARM64_LIB := $(abspath $(ARM64_ROOT))/usr/lib/aarch64-linux-gnu
+# unpacked, not installed: nothing has chosen an OpenBLAS
+ARM64_BLAS := $(ARM64_LIB)/openblas-pthread
+# the emulator is 20 to 50 times slower: tests that repeat themselves do it less often
+ARM64_MAKE = PKG_CONFIG_SYSROOT_DIR=$(abspath $(ARM64_ROOT)) \
+	PKG_CONFIG_LIBDIR=$(ARM64_LIB)/pkgconfig:$(ARM64_BLAS)/pkgconfig \
+	CFLAGS=--sysroot=$(abspath $(ARM64_ROOT)) LDFLAGS="--sysroot=$(abspath $(ARM64_ROOT)) -Wl,-rpath-link,$(ARM64_BLAS)" \
+	INFOMASK_TEST_REPEATS=4 $(MAKE) --no-print-directory CC=$(ARM64_CC) \
+	EMULATOR="qemu-aarch64-static -L $(ARM64_ROOT) -E LD_LIBRARY_PATH=$(ARM64_BLAS)"
+
+.PHONY: deps-arm64
+deps-arm64: ## install the compiler and emulator for arm64, and unpack its libraries below build/
+	@sh mk/deps.sh $(ARM64_CC:%-gcc=gcc-%) qemu-user-static
+	@[ -f $(ARM64_ROOT)/.done ] || sh tools/arm64.sh $(ARM64_ROOT) $(filter %-dev,$(DEBIAN_PACKAGES))
+
+.PHONY: test-arm64
+test-arm64: deps-arm64 $(MODEL) ## cross-build for arm64; its unit tests and the network against golden logits, emulated
+	+@$(ARM64_MAKE) all unit test-network
+
+# ---- What a machine can say about the code: `make check` runs it all ----------------------------------------------------------------
+
+.PHONY: check
+check: check-compilers check-shell check-container check-cppcheck check-tidy check-analyzer test-all check-sanitizers \
+	coverage-code ## all checks: two compilers, linters, analysers, tests, tests under sanitizers, coverage (an hour)
+
+.PHONY: check-compilers
+check-compilers: deps-check ## gcc and clang, warnings as errors
+	+@$(MAKE) -s --no-print-directory CFLAGS=-Werror all
+	+@$(MAKE) -s --no-print-directory CC=clang CFLAGS=-Werror all
+
+.PHONY: check-shell
+check-shell: deps-check ## shellcheck over every script
+	@git ls-files '*.sh' .ci/run | xargs shellcheck -x -S warning && echo "shellcheck: no findings"
+
+.PHONY: check-container
+check-container: $(CHECK_VENV)/.done ## hadolint over the Dockerfile
+	@$(CHECK_VENV)/bin/hadolint --ignore DL3008 --ignore DL3059 docker/Dockerfile && echo "hadolint: no findings"
+
+.PHONY: check-cppcheck
+check-cppcheck: deps-check ## cppcheck over core, app, server and cli
+	@cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 -I. \
+		--suppressions-list=tests/cppcheck.txt -j $(CORES) core app server cli && echo "cppcheck: no findings"
+
+.PHONY: check-tidy
+check-tidy: deps-check $(generated) ## clang-tidy (bugprone, cert, clang-analyzer) over the sources
+	@printf '%s\n' $(core_sources) $(server_sources) $(cli_sources) | grep -v 'kernels/\(amx\|avx512\)' | \
+		xargs -P $(CORES) -n 8 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null -- -std=c11 -D_GNU_SOURCE -I. \
+		-I$(B)/gen $(package_cflags) -mavx2 -mfma -mf16c && echo "clang-tidy: no findings"
+
+.PHONY: check-analyzer
+check-analyzer: ## gcc's -fanalyzer over app, server and cli
+	+@$(MAKE) -s --no-print-directory B=build/analyzer CFLAGS='-fanalyzer -Werror' $(addprefix build/analyzer/obj/,$(patsubst %.c,%.o,$(server_sources) $(cli_sources)))
+	@echo "gcc -fanalyzer: no findings"
+
+.PHONY: check-sanitizers
+check-sanitizers: ## unit tests and HTTP tests under AddressSanitizer and UBSan
+	+@$(MAKE) -s --no-print-directory SAN=address,undefined unit test-http
+
+# Line coverage by unit tests and by the black-box tests together.
+.PHONY: coverage-code
+coverage-code: deps-check ## line coverage of core, app and server, in build/coverage/
+	+@$(MAKE) -s --no-print-directory B=build/cov BIN=build/cov/infomask CFLAGS='--coverage -O1' LDFLAGS=--coverage \
+		unit test-http test-cli
+	@mkdir -p build/coverage
+	@gcovr -r . --object-directory build/cov -f core -f app -f server --html-details build/coverage/index.html \
+		--print-summary --txt build/coverage/summary.txt | tail -4
+
+# objects whose loops hold vector sums in registers; what an instruction set's folder builds, if it is built here
+spill_objects := $(filter $(B)/obj/core/kernels/avx2/gemm.o $(B)/obj/core/kernels/avx512/tiles_%.o \
+	$(B)/obj/core/kernels/%/depthwise.o,$(core_objects))
+
+.PHONY: check-spills
+check-spills: $(LIB) ## no inner loop of the compiled kernels may spill vector registers
+	$(Q)$(if $(DEBUG)$(SAN),echo "spills: only in release builds",tests/bench/spills.sh $(spill_objects))

@@ -107,7 +107,6 @@ enum infomask_status infomask_mask_png(const struct infomask_mask *mask, struct 
                                        const struct infomask_picture_options *options,
                                        struct infomask_encoded *encoded, struct infomask_error *err)
     __attribute__((warn_unused_result));
-bool infomask_colormap_known(const char *name);
 
 /* ---- Filtering --------------------------------------------------------------------------------------------------- */
 

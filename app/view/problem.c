@@ -21,11 +21,6 @@ const char *view_problem_code(enum view_problem problem)
     return problems[problem].code;
 }
 
-const char *view_problem_title(enum view_problem problem)
-{
-    return problems[problem].title;
-}
-
 enum view_problem view_problem_of(enum infomask_status status)
 {
     switch (status) {

@@ -54,7 +54,6 @@ enum view_problem {
 };
 int view_problem_status(enum view_problem problem);        /* the HTTP status */
 const char *view_problem_code(enum view_problem problem);  /* the stable word */
-const char *view_problem_title(enum view_problem problem);
 /* What a failure of core is to a client: a photo's and a parameter's faults are theirs, the rest is ours. */
 enum view_problem view_problem_of(enum infomask_status status);
 

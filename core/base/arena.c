@@ -30,32 +30,3 @@ void *aligned_new_large(size_t size)
         (void)madvise(block, whole, MADV_HUGEPAGE); /* a wish: small pages do as well */
     return block;
 }
-
-int arena_init(struct arena *arena, size_t size)
-{
-    *arena = (struct arena){0};
-    arena->base = aligned_new(size);
-    if (arena->base == NULL)
-        return -1;
-    arena->size = arena_round(size);
-    return 0;
-}
-
-void arena_fini(struct arena *arena)
-{
-    aligned_free(arena->base);
-    *arena = (struct arena){0};
-}
-
-void *arena_take(struct arena *arena, size_t size)
-{
-    void *block;
-
-    if (size > arena->size - arena->used || arena_round(size) > arena->size - arena->used)
-        return NULL;
-    block = arena->base + arena->used;
-    arena->used += arena_round(size);
-    if (arena->used > arena->peak)
-        arena->peak = arena->used;
-    return block;
-}

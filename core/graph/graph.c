@@ -162,14 +162,6 @@ int graph_add_node(struct graph *graph, enum graph_op op, const char *name, cons
     return graph->node_count++;
 }
 
-int graph_find_tensor(const struct graph *graph, const char *name)
-{
-    for (int i = 0; i < graph->tensor_count; i++)
-        if (graph->tensors[i].name && strcmp(graph->tensors[i].name, name) == 0)
-            return i;
-    return GRAPH_NONE;
-}
-
 int graph_producer(const struct graph *graph, int tensor)
 {
     for (int i = 0; i < graph->node_count; i++)

@@ -209,7 +209,6 @@ void graph_forget(const float *data, size_t elements);
 void graph_drop_constant(struct graph *graph, int tensor);
 /* Closes the files that constants may point into. */
 void graph_unmap(struct graph *graph);
-int graph_find_tensor(const struct graph *graph, const char *name); /* GRAPH_NONE if there is none */
 /* The node that makes the tensor, GRAPH_NONE for an input or a constant. */
 int graph_producer(const struct graph *graph, int tensor);
 const char *graph_op_name(enum graph_op op);

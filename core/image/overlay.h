@@ -10,7 +10,6 @@
 #include "core/image/image.h"
 
 /* "viridis", "magma" (rising lightness, readable without colour vision), "turbo" (rainbow-like), "gray". */
-bool colormap_known(const char *name);
 /* 256 RGB entries; NULL or an unknown name: viridis. */
 void colormap_fill(const char *name, uint8_t table[256][3]);
 

@@ -2,7 +2,7 @@
  *
  * Tensors are NHWC: a pixel is C adjacent elements, a row is W pixels.  Any channel count is allowed; kernels handle
  * tails.  Strides are in elements unless a name says bytes.  Kernels write nothing outside the ranges named, may read
- * up to one vector beyond a tensor's last element (aligned_new and arena_take leave room), and never allocate.
+ * up to one vector beyond a tensor's last element (aligned_new leaves room), and never allocate.
  * Thread rule: every kernel may run in any number of threads at once on disjoint outputs.
  *
  * Each instruction set has one table, filled in the order ref, blas, avx2, avx512, amx up to its own: a slot that a set does

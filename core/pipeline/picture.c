@@ -15,8 +15,6 @@ void infomask_encoded_fini(struct infomask_encoded *encoded)
     *encoded = (struct infomask_encoded){0};
 }
 
-bool infomask_colormap_known(const char *name) { return colormap_known(name); }
-
 /* A small map on its way to the photo's size: value = (v - offset) * factor. */
 struct scaled_map {
     struct pixels_enlarge enlarge;

@@ -23,14 +23,6 @@ static const struct {
 
 #define MAPS (sizeof maps / sizeof *maps)
 
-bool colormap_known(const char *name)
-{
-    for (size_t i = 0; i < MAPS; i++)
-        if (name != NULL && strcmp(name, maps[i].name) == 0)
-            return true;
-    return false;
-}
-
 static double channel(const uint32_t *anchor, int count, int i, int shift)
 {
     i = i < 0 ? 0 : i > count - 1 ? count - 1 : i;

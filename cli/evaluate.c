@@ -175,7 +175,7 @@ static enum infomask_status target_of(const struct evaluation *e, const struct s
             (void)snprintf(class_name, sizeof class_name, "%.*s", (int)(end - length - 1), line + length + 1);
             if (model_find_class(e->work->model, class_name, target, &none) == MODEL_CLASS_FOUND)
                 return INFOMASK_OK;
-            return error_set(err, INFOMASK_ARGUMENT, "%.60s is no class of this model", class_name);
+            return error_set(err, INFOMASK_ARGUMENT, "%.60s is not a class of this model", class_name);
         }
         line += end + (line[end] == '\n');
     }

@@ -81,7 +81,7 @@ int filter_folder_check(const struct cli *cli, const struct filtering *filtering
     if (filtering->output.extension == NULL)
         return cli_misused(command, "a folder's photos are written as png or jpeg");
     if (stat(out, &at) == 0 && !S_ISDIR(at.st_mode))
-        return cli_misused(command, "%s is no folder", out);
+        return cli_misused(command, "%s is not a folder", out);
     if (lies_in(out, cli->operands[0]))
         return cli_misused(command, "%s lies in the folder that is read; the photos there stay as they are", out);
     return -1;

@@ -20,7 +20,7 @@ static enum infomask_status read_prior_values(const char *text, size_t classes, 
     for (const char *c = text; *c != '\0'; c++)
         count += *c == ',';
     if (count != classes)
-        return error_set(err, INFOMASK_ARGUMENT, "prior must have %zu numbers, one a class, not %zu", classes, count);
+        return error_set(err, INFOMASK_ARGUMENT, "prior must have %zu numbers, one for each class, not %zu", classes, count);
     for (size_t i = 0; i < classes; i++) {
         char *end;
         p[i] = strtod(text, &end);

@@ -315,7 +315,7 @@ static double *read_prior(struct reader *reader, const struct model_folder *fold
     else
         count = prior_of_array(node, p, classes);
     if (count != classes)
-        reader_fails(reader, key, "must hold %zu numbers, one a class", classes);
+        reader_fails(reader, key, "must hold %zu numbers, one for each class", classes);
     if (reader->status == INFOMASK_OK && folder->spec.head != INFOMASK_HEAD_SIGMOID) /* there each is its own */
         normalise(reader, key, p, classes);
     if (reader->status != INFOMASK_OK) {

@@ -189,7 +189,7 @@ static enum infomask_status sort_names(struct reader *reader)
     for (size_t i = 1; i < count; i++)
         if (compare(groups->by_name[i].name, groups->by_name[i - 1].name) == 0)
             return bad_line(reader, reader->lines[groups->by_name[i].group].number,
-                            "the name \"%.60s\" was given before, in line %d", groups->by_name[i].name,
+                            "the name \"%.60s\" was already given in line %d", groups->by_name[i].name,
                             reader->lines[groups->by_name[i - 1].group].number);
     return INFOMASK_OK;
 }
@@ -209,14 +209,14 @@ static enum infomask_status take_member(struct reader *reader, const struct line
     if (*member != '@') {
         index = *member >= '0' && *member <= '9' ? strtoul(member, &end, 10) : reader->classes;
         if (index >= reader->classes || *end != '\0')
-            return bad_line(reader, line->number, "the member \"%.60s\" is no class: 0 to %zu, or @group", member,
+            return bad_line(reader, line->number, "the member \"%.60s\" is neither a class (0 to %zu) nor a @group", member,
                             reader->classes - 1);
         taken[index] = 1;
         return INFOMASK_OK;
     }
     other = find_name(reader->groups, member + 1);
     if (other < 0)
-        return bad_line(reader, line->number, "the member \"%.60s\" is no group of this file", member);
+        return bad_line(reader, line->number, "the member \"%.60s\" is not a group of this file", member);
     status = dissolve(reader, other);
     for (int i = 0; status == INFOMASK_OK && i < reader->groups->sets[other].count; i++)
         taken[reader->groups->members[reader->first[other] + (size_t)i]] = 1;

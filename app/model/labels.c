@@ -238,7 +238,7 @@ static enum labels_status not_found(const struct labels *labels, const char *nam
     char list[LABELS_LIST];
 
     if (strlen(name) > LABELS_LONGEST) {
-        (void)error_set(err, INFOMASK_ARGUMENT, "a class's name has at most %d bytes", LABELS_LONGEST);
+        (void)error_set(err, INFOMASK_ARGUMENT, "a class name has at most %d bytes", LABELS_LONGEST);
         return LABELS_UNKNOWN;
     }
     labels_nearest(labels->names, labels->first[labels->count], name, list, sizeof list);

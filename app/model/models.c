@@ -63,7 +63,7 @@ static enum infomask_status load_network(struct model *model, const struct model
     status = infomask_model_load(&folder->spec, &model->core, err);
     folder->spec.isa = NULL; /* the caller's string */
     if (status == INFOMASK_IO && access(folder->spec.path, F_OK) != 0)
-        return error_set(err, INFOMASK_IO, "its %.60s is not there; make model fetches that of " FOLDER_OWN_MODEL,
+        return error_set(err, INFOMASK_IO, "its %.60s is missing; make model fetches that of " FOLDER_OWN_MODEL,
                          file_name(folder->spec.path));
     if (status != INFOMASK_OK)
         error_prefix(err, "%.60s", file_name(folder->spec.path));

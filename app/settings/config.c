@@ -306,7 +306,7 @@ static int take_pair(void *context, const char *section, const char *name, const
     if (source->status != INFOMASK_OK)
         return 1;
     if (key == CONFIG_COUNT || strcmp(rows[key].name, name) != 0) {
-        source_fails(source, "\"%.60s\" is no setting", name);
+        source_fails(source, "\"%.60s\" is not a setting", name);
     } else if (strcmp(rows[key].section, section) != 0) {
         source_fails(source, "%s belongs under [%s], not [%.40s]", name, rows[key].section, section);
     } else if (config->line[key] > 0) {
@@ -390,7 +390,7 @@ enum infomask_status config_read_environment(struct config *config, char *const 
         }
         if (key == CONFIG_COUNT) {
             char sentence[128];
-            (void)snprintf(sentence, sizeof sentence, "environment: %.*s is no setting",
+            (void)snprintf(sentence, sizeof sentence, "environment: %.*s is not a setting",
                            equals - variable > 80 ? 80 : (int)(equals - variable), variable);
             if (warn != NULL)
                 warn(context, sentence);

@@ -28,7 +28,7 @@
     X("server", REAL, header_timeout, 10, 0.1, 3600, "seconds for a request's headers, and for an idle connection")    \
     X("server", REAL, body_timeout, 30, 0.1, 3600, "seconds for a request's body")                                     \
     X("server", SIZE, body_rate, 1024, 0, 1073741824,                                                                  \
-      "bytes a second that a body must come with, after its first 5 seconds; 0: any")                                  \
+      "bytes per second that a body must come with, after its first 5 seconds; 0: any")                                  \
     X("server", REAL, request_timeout, 30, 0.1, 3600, "seconds from a request's first byte to its answer")             \
     X("server", SIZE, cache, 0, 0, 68719476736,                                                                        \
       "bytes of answers that are kept for the same photo with the same parameters; 0: none")                           \
@@ -45,9 +45,9 @@
       "give up after the start what is not needed: new privileges, files, system calls (seccomp, Landlock)")           \
     X("security", STRING, user, "", 0, 255, "user to become after the start, when it is root that starts; empty: stay")  \
     X("security", STRING, keys, "", 0, 4095,                                                                           \
-      "file of API keys, a line each: NAME SCOPES SHA256 (scopes: infer,estimates,admin); empty: no key is needed")    \
+      "file of API keys, one per line: NAME SCOPES SHA256 (scopes: infer,estimates,admin); empty: no key is needed")    \
     X("security", REAL, rate, 0, 0, 1000000,                                                                           \
-      "requests a second of one key, or of one address where there are no keys; more are answered 429; 0: any")        \
+      "requests per second of one key, or of one address where there are no keys; more are answered 429; 0: any")        \
     X("security", REAL, rate_cost, 0, 0, 1000000,                                                                      \
       "the same in what requests cost, known before they wait (1: a photo of a megapixel classified); 0: any")          \
     X("security", INT, rate_burst, 20, 1, 1000000, "requests, or cost, of one client that may come at once")                     \
@@ -72,7 +72,7 @@
     X("compute", INT, threads, 0, 0, 64, "compute threads; 0: as many as cores")                                       \
     X("compute", CHOICE, isa, "auto", "auto|ref|blas|avx2|avx512|amx", 0, "kernels: auto is the best of this processor")   \
     X("compute", CHOICE, precision, "f32", "f32|bf16|int8|auto", 0, "arithmetic of the network")                       \
-    X("compute", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory a worker")             \
+    X("compute", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory per worker")             \
     X("state", STRING, state_dir, "", 0, 4095,                                                                         \
       "folder of what is kept; empty: $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or ~/.local/state/infomask")          \
     X("state", SIZE, state_limit, 1024 * 1024 * 1024, 1048576, 1099511627776, "bytes of the estimates' file")           \
@@ -85,7 +85,7 @@
     X("log", REAL, slow_ms, 5000, 0, 3600000,                                                                          \
       "milliseconds after which an answered request is logged as slow_request, a warning; 0: never")                   \
     X("log", INT, log_rate, 50, 0, 1000000,                                                                            \
-      "lines a second of refused, failed and cheap requests; more are dropped and counted; 0: any")
+      "lines per second of refused, failed and cheap requests; more are dropped and counted; 0: any")
 
 #define CONFIG_C_STRING char *
 #define CONFIG_C_CHOICE char *
@@ -123,7 +123,7 @@ enum infomask_status config_read_file(struct config *config, const char *path, s
 enum infomask_status config_read_text(struct config *config, const char *text, size_t size, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* environment: "NAME=VALUE" strings, NULL at the end.  INFOMASK_CONFIG (the file) is the caller's.  Any other variable
- * INFOMASK_... that is no setting is told to warn (may be NULL) and no error: others may set some (Kubernetes does for
+ * INFOMASK_... that is not a setting is told to warn (may be NULL) and no error: others may set some (Kubernetes does for
  * a service called infomask). */
 enum infomask_status config_read_environment(struct config *config, char *const *environment,
                                              void (*warn)(void *context, const char *sentence), void *context,

@@ -213,7 +213,7 @@ int param_range_text(enum param_id id, char *text, size_t size)
     case PARAM_CLASS:
         return snprintf(text, size, "%.0f to %.0f bytes long", info->low, info->high);
     case PARAM_PRIOR:
-        return snprintf(text, size, "train, uniform, or one positive number a class with commas between them");
+        return snprintf(text, size, "train, uniform, or one positive number for each class, with commas between them");
     case PARAM_THRESHOLD:
         return snprintf(text, size,
                         "auto, otsu, window, max:0..1, share:0..1, nats:0..1000 or bits:0..1000");

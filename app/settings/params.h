@@ -58,7 +58,7 @@ enum param_type {
     X(UNITS, "units", CHOICE, 0, 0, "nats|bits", "nats", TAKES_INFER | TAKES_ESTIMATE | TAKES_INFORMATION | TAKES_TRAIN, \
       "unit of every information, entropy and log-probability")                                                       \
     X(PRIOR, "prior", PRIOR, 0, 0, "", "train", TAKES_INFER | TAKES_ESTIMATE,                                         \
-      "class prior: train (the model's), uniform, or one positive number a class with commas between them")           \
+      "class prior: train (the model's), uniform, or one positive number for each class, with commas between them")           \
     X(SAMPLES, "samples", INTEGER, 0, 256, "", "0", TAKES_CLASSIFY, "noisy passes for the bounds under noise")        \
     X(SEED, "seed", INTEGER, 0, 9007199254740991, "", "0", TAKES_CLASSIFY | TAKES_FILTER | TAKES_ANALYZE,             \
       "seed of the noise and of random control regions")                                                              \

@@ -193,7 +193,7 @@ static enum infomask_status set_up(struct store_connection *connection, const st
         if (found == options->version - 1 && options->upgrade != NULL)
             return upgrade_schema(connection, options, err);
     }
-    return error_set(err, INFOMASK_IO, "the file is no state of this version of infomask");
+    return error_set(err, INFOMASK_IO, "the file was not written by this version of infomask");
 }
 
 enum infomask_status store_connect(struct store_connection *connection, const char *path,

@@ -128,7 +128,7 @@ static enum infomask_status parse_header(char *header, bool any, const struct st
     if (!any && *storage != &storages[0])
         return bad(err, "its type is not '<f4' (numpy: x.astype(\"float32\"))");
     if (*storage == NULL)
-        return bad(err, "its type is no real number of at most 8 bytes (numpy: x.astype(\"float32\"))");
+        return bad(err, "its type is not a real number of at most 8 bytes (numpy: x.astype(\"float32\"))");
     if (order == NULL || strncmp(order, "False", 5) != 0)
         return bad(err, "it is in Fortran order (numpy: np.ascontiguousarray(x))");
     return parse_shape(value_of(header, "'shape'"), npy, err);

@@ -133,7 +133,7 @@ static enum infomask_status label_numbers(const struct npy *npy, struct table_fi
     for (size_t i = 0; status == INFOMASK_OK && i < npy->count; i++) {
         float v = npy->data[i];
         if (!(fabsf(v) <= 16777216) || truncf(v) < v || truncf(v) > v)
-            status = error_set(err, INFOMASK_BAD_DATA, "labels: row %zu is no whole number up to 16777216", i);
+            status = error_set(err, INFOMASK_BAD_DATA, "labels: row %zu is not a whole number up to 16777216", i);
         else
             (void)snprintf(cells[i] = text + i * WIDTH, WIDTH, "%.0f", (double)v);
     }
@@ -191,7 +191,7 @@ static enum infomask_status look_at(const struct csv *csv, size_t j, struct sour
     free(texts);
     if (status == INFOMASK_OK && source->texts > MOST_TEXTS)
         status = error_set(err, INFOMASK_BAD_DATA,
-                           "column \"%.60s\" is no number in row %zu and has %zu different texts; at most %d are taken",
+                           "column \"%.60s\" is not a number in row %zu and has %zu different texts; at most %d are taken",
                            csv->header != NULL ? csv->header[j] : number, row, source->texts, MOST_TEXTS);
     return status;
 }

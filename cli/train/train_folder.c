@@ -91,7 +91,7 @@ enum infomask_status train_folder_open(struct train_folder *folder, const struct
                          "unlike \"%.80s\"", folder->name);
     if (lstat(folder->path, &at) == 0 && (!replace || !is_model_folder(folder->path)))
         return error_set(err, INFOMASK_ARGUMENT, "%.150s is there already%s", folder->path,
-                         replace ? ", and is no model folder" : "; --replace makes it anew");
+                         replace ? ", and is not a model folder" : "; --replace makes it anew");
     remove_leftovers(folder);
     if (asprintf(&folder->part, "%.*s.%s.part-%ld", (int)(folder->name - folder->path), folder->path, folder->name,
                  (long)getpid()) < 0) {

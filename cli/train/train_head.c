@@ -85,7 +85,7 @@ static enum infomask_status read_photos(struct teaching *t, struct infomask_erro
 
     t->names.fixed = true;
     if (status == INFOMASK_OK && t->names.count < 2)
-        status = error_set(err, INFOMASK_ARGUMENT, "%.150s: at least two subfolders, one a class, are needed", o->images);
+        status = error_set(err, INFOMASK_ARGUMENT, "%.150s: at least two subfolders, one for each class, are needed", o->images);
     if (status == INFOMASK_OK && o->held_out != NULL)
         status = photo_list_classes(&t->held_out.list, &t->names, o->held_out, err);
     if (status == INFOMASK_OK)

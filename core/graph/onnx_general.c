@@ -543,7 +543,7 @@ enum infomask_status onnx_import_general_gemm(struct onnx_import *im)
     for (int i = 0; !status && i < 2; i++) {
         status = onnx_any_input(im, i, &inputs[i]);
         if (!status && tensor_at(im, inputs[i])->rank != 2)
-            status = onnx_broken(im, "its operands are no matrices");
+            status = onnx_broken(im, "its operands are not matrices");
         if (!status && onnx_attribute_int(im, i == 0 ? "transA" : "transB", 0))
             status = onnx_step_transpose(im, inputs[i], swap, &inputs[i]);
     }

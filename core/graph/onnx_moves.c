@@ -550,7 +550,7 @@ enum infomask_status onnx_import_depth_to_space(struct onnx_import *im)
     if (status)
         return status;
     if (t.dims[1] % (b * b))
-        return onnx_broken(im, "its channels are no multiple of the block");
+        return onnx_broken(im, "its channels are not a multiple of the block");
     onnx_attribute_text(im, "mode", mode, sizeof mode);
     {
         const int64_t n = t.dims[0], c = t.dims[1] / (b * b), h = t.dims[2], w = t.dims[3];
@@ -568,7 +568,7 @@ enum infomask_status onnx_import_space_to_depth(struct onnx_import *im)
     if (status)
         return status;
     if (t.dims[2] % b || t.dims[3] % b)
-        return onnx_broken(im, "its size is no multiple of the block");
+        return onnx_broken(im, "its size is not a multiple of the block");
     {
         const int64_t n = t.dims[0], c = t.dims[1], h = t.dims[2] / b, w = t.dims[3] / b;
         const int64_t six[6] = {n, c, h, b, w, b}, four[4] = {n, c * b * b, h, w};

@@ -199,7 +199,7 @@ static enum infomask_status relabel_ints(struct onnx_import *im, int rank)
 {
     struct onnx_ints ints = *im->inputs[0]->ints;
     if (ints.count != 1 && rank == 0)
-        return onnx_broken(im, "a list of %d integers is no number", ints.count);
+        return onnx_broken(im, "a list of %d integers is not a number", ints.count);
     if (ints.rank == rank)
         return onnx_unsupported(im, "integers of more than one dimension");
     ints.rank = rank;

@@ -202,7 +202,7 @@ enum infomask_status onnx_import_global_max(struct onnx_import *im)
         return status;
     rank = tensor_at(im, x)->rank;
     if (rank < 3)
-        return onnx_broken(im, "its input is no map");
+        return onnx_broken(im, "its input is not a feature map");
     status = onnx_step_reduce(im, is_named(im, "GlobalMaxPool") ? GRAPH_MAXIMUM : GRAPH_MEAN, x,
                               ((1u << rank) - 1) & ~3u, true, &y);
     return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
@@ -274,7 +274,7 @@ enum infomask_status onnx_import_general_pool(struct onnx_import *im)
         return onnx_unsupported(im, "the places of its maxima");
     n = tensor_at(im, x)->rank - 2;
     if (n < 1)
-        return onnx_broken(im, "its input is no map");
+        return onnx_broken(im, "its input is not a feature map");
     node = onnx_general(im, GRAPH_POOL_ND, &x, 1, 5 * (size_t)n + 4);
     if (!node)
         return onnx_no_memory(im);

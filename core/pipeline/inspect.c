@@ -36,7 +36,7 @@ static enum infomask_status inspect_input(const struct graph *graph, struct info
     bool last_is = input->rank == 4 && (input->dims[3] == 1 || input->dims[3] == 3);
 
     if (input->rank != 4 || (!first_is && !last_is))
-        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "its input is no picture: it must have 4 dimensions, with 1 or 3 "
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "its input is not a picture: it must have 4 dimensions, with 1 or 3 "
                          "channels as the second or the last");
     found->nhwc = last_is && (!first_is || (first != NULL && first->op == GRAPH_TRANSPOSE));
     found->channels = positive(input->dims[found->nhwc ? 3 : 1]);
@@ -68,7 +68,7 @@ static enum infomask_status inspect_output(const struct graph *graph, struct inf
     for (int i = 1; i < output->rank; i++)
         classes = output->dims[i] > 0 && classes > 0 && classes < 1 << 24 ? classes * output->dims[i] : -1;
     if (output->rank < 2 || classes < 1)
-        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "its output \"%.60s\" is no row of numbers for each picture",
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "its output \"%.60s\" is not a row of numbers for each picture",
                          output->name != NULL ? output->name : "");
     found->outputs = (size_t)classes;
     found->output_count = graph->output_count;

@@ -46,7 +46,7 @@ enum infomask_status plan_expired(const struct infomask_photo *photo, struct inf
 
     if (limits->expired == NULL || !limits->expired(limits->deadline_context))
         return INFOMASK_OK;
-    return error_set(err, INFOMASK_DEADLINE, "the request's time was over before the mask was done");
+    return error_set(err, INFOMASK_DEADLINE, "the request's deadline passed before the mask was done");
 }
 
 struct mask_set plan_set(const struct mask_plan *plan, int i)

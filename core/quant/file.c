@@ -259,7 +259,7 @@ enum infomask_status quant_read_bytes(const void *data, size_t size, const char 
     enum infomask_status status;
 
     if (size < HEAD + DIGITS || memcmp(bytes, MAGIC, MAGIC_SIZE) != 0)
-        return error_set(err, INFOMASK_BAD_MODEL, "this is no file of int8 weights of a version that is known here");
+        return error_set(err, INFOMASK_BAD_MODEL, "this is not a file of int8 weights of a known version");
     sha256_bytes(bytes + HEAD, size - HEAD, hex);
     if (memcmp(hex, bytes + MAGIC_SIZE, DIGITS) != 0)
         return damaged(err);

@@ -78,7 +78,7 @@ static int check_key(struct call *call, const struct head *head)
     call->request.client = call->key_name;
     call->request.client_hash = name_hash(call->key_name);
     if ((scopes & needed) == 0)
-        return reply_problem(&call->reply, &call->request, VIEW_FORBIDDEN, "the API key has not the scope %s",
+        return reply_problem(&call->reply, &call->request, VIEW_FORBIDDEN, "the API key does not have the scope %s",
                              scope_name(call->match.route->scope));
     return 0;
 }

@@ -41,7 +41,7 @@ static struct border_verdict check_names(const struct head *head)
     for (int i = 0; i < head->count; i++) {
         const struct header *header = &head->headers[i];
         if (!text_is_token(header->name, header->name_size))
-            REFUSE(400, "a header field's name is no token (spaces before the colon and folded lines are refused)");
+            REFUSE(400, "a header field's name is not a token (spaces before the colon and folded lines are refused)");
         for (size_t k = 0; k < header->value_size; k++) {
             unsigned char c = (unsigned char)header->value[k];
             if (c == 0x7f || (c < ' ' && c != '\t'))
@@ -76,7 +76,7 @@ static struct border_verdict check_host(const struct head *head)
     if (host == NULL && strcmp(head->version, "HTTP/1.0") != 0)
         REFUSE(400, "HTTP/1.1 needs a Host header field");
     if (host != NULL && strpbrk(host, " \t/\\@,?#") != NULL)
-        REFUSE(400, "the Host header field is no host");
+        REFUSE(400, "the Host header field is not a host");
     return PASS;
 }
 
@@ -124,15 +124,15 @@ static struct border_verdict check_line(const struct head *head)
     if (strcmp(head->version, "HTTP/1.1") != 0 && strcmp(head->version, "HTTP/1.0") != 0)
         REFUSE(400, "the version must be HTTP/1.1 or HTTP/1.0");
     if (!text_is_token(head->method, strlen(head->method)))
-        REFUSE(400, "the method is no token");
+        REFUSE(400, "the method is not a token");
     if (strcmp(head->method, "CONNECT") == 0)
-        REFUSE(501, "CONNECT is not served: this is no proxy");
+        REFUSE(501, "CONNECT is not served: this is not a proxy");
     if (target == NULL || strlen(target) > BORDER_MAX_TARGET)
         REFUSE(400, "the request's target is over 8192 bytes");
     if (strcmp(target, "*") == 0 && strcmp(head->method, "OPTIONS") == 0)
         return PASS;
     if (*target != '/')
-        REFUSE(400, "the request's target must begin with / (this is no proxy)");
+        REFUSE(400, "the request's target must begin with / (this is not a proxy)");
     if (count_fields(target) > BORDER_MAX_FIELDS)
         REFUSE(400, "a query may have at most 256 fields");
     for (const unsigned char *p = (const unsigned char *)target; *p != '\0'; p++)

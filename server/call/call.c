@@ -498,7 +498,7 @@ int call_handle(struct call *call)
 {
     if (request_expired(&call->request))
         return reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
-                             "the request's time was over before it was answered");
+                             "the request's deadline passed before it was answered");
     if (call->json && uploads_take_json(call) != 0)
         return call->reply.status;
     if (call->request.several == SEVERAL_NO)

@@ -66,7 +66,7 @@ static bool put_one(struct server_context *server, const struct request *whole, 
     request.accept = lines ? "application/json" : "image/png, application/json;q=0.1";
     reply_init(&one);
     if (request_expired((void *)(uintptr_t)whole))
-        (void)reply_problem(&one, &request, VIEW_DEADLINE_EXCEEDED, "the request's time was over before it was answered");
+        (void)reply_problem(&one, &request, VIEW_DEADLINE_EXCEEDED, "the request's deadline passed before it was answered");
     else
         (void)dispatch(server, &request, &one);
     fits = !lines || one.content_type == NULL || strstr(one.content_type, "json") != NULL;

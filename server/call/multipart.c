@@ -118,7 +118,7 @@ static enum infomask_status read_disposition(char *value, struct part *part, str
     int got;
 
     if (!type_is(value, "form-data"))
-        return error_set(err, INFOMASK_ARGUMENT, "a part of the form is no form-data");
+        return error_set(err, INFOMASK_ARGUMENT, "a part of the form is not form-data");
     while ((got = next_parameter(&at, &field)) > 0) {
         bool name = strcasecmp(field.name, "name") == 0, file = strcasecmp(field.name, "filename") == 0;
         if ((name && part->name != NULL) || (file && part->file_name != NULL))

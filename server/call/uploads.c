@@ -53,7 +53,7 @@ static int take_parts(struct call *call, struct part *parts, int count)
         if (strcmp(part->name, "url") == 0)
             return uploads_refuse_url(call, "url");
         if (!text_is_utf8(part->data, part->size))
-            return reply_problem(&call->reply, request, VIEW_BAD_PARAMETER, "the field \"%.60s\" is no UTF-8 text",
+            return reply_problem(&call->reply, request, VIEW_BAD_PARAMETER, "the field \"%.60s\" is not UTF-8 text",
                                  part->name);
         if (params_set(&request->params, call->match.route->groups, part->name, part->data, &err) != INFOMASK_OK)
             return reply_problem(&call->reply, request, VIEW_BAD_PARAMETER, "%s", err.text);

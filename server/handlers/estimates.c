@@ -50,7 +50,7 @@ static enum infomask_status read_prior_numbers(const struct json *node, size_t c
     double sum = 0;
 
     if (json_count(node) != classes)
-        return error_set(err, INFOMASK_ARGUMENT, "prior must have %zu numbers, one a class, not %zu", classes,
+        return error_set(err, INFOMASK_ARGUMENT, "prior must have %zu numbers, one for each class, not %zu", classes,
                          json_count(node));
     for (const struct json *n = json_first(node); n != NULL; n = json_next(n)) {
         if (!json_number(n, &p[i]) || !(p[i] > 0))

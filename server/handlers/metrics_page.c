@@ -15,7 +15,7 @@ static void put_queue(FILE *out, struct server_context *server)
     struct queue_state state;
 
     queue_state(server->queue, &state);
-    metrics_single(out, "queue_waiting", "gauge", "Requests that wait for a compute thread.", state.waiting);
+    metrics_single(out, "queue_waiting", "gauge", "Requests waiting for a compute thread.", state.waiting);
     metrics_single(out, "queue_capacity", "gauge", "Requests that may wait.", state.capacity);
     metrics_single(out, "jobs_running", "gauge", "Requests on a compute thread.", state.running);
     metrics_single(out, "job_mean_seconds", "gauge", "Moving average of a job's time.", state.mean_ms / 1000);

@@ -22,7 +22,7 @@ struct connection_limits {
     int total, per_address; /* connections; per_address 0: no limit */
     double head_ms;         /* for a request's head, from the last answer's end or the connection's start */
     double body_ms;
-    double body_rate;       /* bytes a second that a body must come with, after the first 5 s; 0: any */
+    double body_rate;       /* bytes per second that a body must come with, after the first 5 s; 0: any */
     double reply_ms;        /* for sending an answer */
 };
 

@@ -149,7 +149,7 @@ static void drop_job(struct queue_task *job, enum queue_drop why)
         (void)call_overloaded(call);
     } else {
         (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
-                            "the request's time was over while it waited in the queue");
+                            "the request's deadline passed while it waited in the queue");
     }
     finish_job(exchange);
 }

@@ -109,7 +109,7 @@ static enum infomask_status open_tcp(const char *host, const char *port, struct 
     int one = 1, unsent = UNSENT;
 
     if (getaddrinfo(host, port, &hints, &found) != 0)
-        return error_set(err, INFOMASK_ARGUMENT, "\"%.100s\" is no address to listen on", host);
+        return error_set(err, INFOMASK_ARGUMENT, "\"%.100s\" is not an address to listen on", host);
     listener->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool bound = listener->fd >= 0 && setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
                  bind(listener->fd, found->ai_addr, found->ai_addrlen) == 0 && listen(listener->fd, BACKLOG) == 0;
@@ -133,7 +133,7 @@ static enum infomask_status open_one(char *text, int port, struct listener *list
     if (*text == '[') {
         char *end = strchr(++host, ']');
         if (end == NULL || (end[1] != '\0' && end[1] != ':'))
-            return error_set(err, INFOMASK_ARGUMENT, "\"%.100s\" is no address to listen on", text);
+            return error_set(err, INFOMASK_ARGUMENT, "\"%.100s\" is not an address to listen on", text);
         *end = '\0';
         colon = end[1] == ':' ? end + 1 : NULL;
     } else {
@@ -174,7 +174,7 @@ static enum infomask_status take_handed(int fd, struct listener *listener, struc
 
     *listener = (struct listener){.fd = fd, .handed = true};
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &length) != 0 || accepts == 0)
-        return error_set(err, INFOMASK_ARGUMENT, "descriptor %d, which the service manager handed over, is no listening socket",
+        return error_set(err, INFOMASK_ARGUMENT, "descriptor %d, which the service manager handed over, is not a listening socket",
                          fd);
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

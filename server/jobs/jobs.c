@@ -213,7 +213,7 @@ static void drop_entry(struct queue_task *job, enum queue_drop why)
         (void)call_overloaded(call);
     else
         (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
-                        why == QUEUE_GONE ? "the job was cancelled" : "the job's time was over while it waited in the queue");
+                        why == QUEUE_GONE ? "the job was cancelled" : "the job's deadline passed while it waited in the queue");
     finish(entry);
 }
 

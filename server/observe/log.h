@@ -18,7 +18,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
 struct log;
 
-/* fd: not closed.  rate: lines a second of refused and failed requests and of library messages (bursts of twice as
+/* fd: not closed.  rate: lines per second of refused and failed requests and of library messages (bursts of twice as
  * many); 0: no limit. */
 enum infomask_status log_create(struct log **log, int fd, bool json, enum log_level least, int rate,
                                 struct infomask_error *err) __attribute__((warn_unused_result));

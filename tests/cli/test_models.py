@@ -86,7 +86,7 @@ def test_a_folder_whose_network_was_not_fetched_says_so(infomask, folder, coffee
     (folder / "model.onnx").unlink()
     for arguments in (["--model", folder], ["--models-dir", folder.parent]):
         result = infomask("classify", *arguments, coffee)
-        assert result.code == 1 and ": its model.onnx is not there; make model" in result.err
+        assert result.code == 1 and ": its model.onnx is missing; make model" in result.err
 
 
 # ---- Raw tensors ----------------------------------------------------------------------------------------------------------

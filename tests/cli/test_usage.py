@@ -114,7 +114,7 @@ def test_dashes_and_underscores_are_the_same(infomask):
 
 
 @pytest.mark.parametrize("text, reason", [
-    ("[server]\nprot = 1\n", 'line 2: "prot" is no setting'),
+    ("[server]\nprot = 1\n", 'line 2: "prot" is not a setting'),
     ("[server]\nport = x\n", "line 2: port must be an integer from 0 to 65535"),
     ("port = 1\n", "line 1: port belongs under [server]"),
     ("[server]\nwhat\n", "line 2: neither [section] nor key = value"),
@@ -133,7 +133,7 @@ def test_a_missing_file_is_a_failure(infomask):
 
 
 def test_a_foreign_variable_is_told_by_config_only(infomask):
-    assert "environment: INFOMASK_PORT_80_TCP is no setting" in infomask("config", env={"INFOMASK_PORT_80_TCP": "x"}).err
+    assert "environment: INFOMASK_PORT_80_TCP is not a setting" in infomask("config", env={"INFOMASK_PORT_80_TCP": "x"}).err
     assert infomask("version", env={"INFOMASK_PORT_80_TCP": "x"}).err == ""
 
 

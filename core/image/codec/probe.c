@@ -124,7 +124,7 @@ enum infomask_status image_probe(const void *data, size_t size, const struct ima
     if (size == 0)
         return error_set(err, INFOMASK_BAD_IMAGE, "the image is empty");
     if (!segment_sniff(data, size, &found.format))
-        return error_set(err, INFOMASK_UNSUPPORTED_FORMAT, "the bytes are no JPEG, PNG or WebP image");
+        return error_set(err, INFOMASK_UNSUPPORTED_FORMAT, "the bytes are not a JPEG, PNG or WebP image");
     status = probes[found.format](data, size, &found, err);
     if (status != INFOMASK_OK)
         return status;

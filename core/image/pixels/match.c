@@ -17,7 +17,7 @@ static enum infomask_status match_expired(const struct match *match, struct info
 
     if (options->expired == NULL || !options->expired(options->deadline_context))
         return INFOMASK_OK;
-    return error_set(err, INFOMASK_DEADLINE, "the request's time was over before the mask was filled");
+    return error_set(err, INFOMASK_DEADLINE, "the request's deadline passed before the mask was filled");
 }
 
 /* The sizes: as many as it takes until the hole is shallow, while there are sources left. */

@@ -62,8 +62,8 @@ struct bad {
 static void a_bad_file_is_refused_by_line(void **state)
 {
     static const struct bad bad[] = {
-        {"[server]\nprot = 1\n", "line 2: \"prot\" is no setting"},
-        {"\n\n[server]\nmax-body = 1\n", "line 4: \"max-body\" is no setting"},
+        {"[server]\nprot = 1\n", "line 2: \"prot\" is not a setting"},
+        {"\n\n[server]\nmax-body = 1\n", "line 4: \"max-body\" is not a setting"},
         {"[models]\nport = 1\n", "line 2: port belongs under [server], not [models]"},
         {"port = 1\n", "line 1: port belongs under [server], not []"},
         {"[server]\nport = 65536\n", "line 2: port must be an integer from 0 to 65535, not \"65536\""},
@@ -140,7 +140,7 @@ static void a_foreign_variable_is_told(void **state)
         fresh(&config);
         assert_int_equal(config_read_environment(&config, environment, hear, heard, NULL), INFOMASK_OK);
         assert_memory_equal(heard, "environment: INFOMASK_", 22);
-        assert_non_null(strstr(heard, " is no setting"));
+        assert_non_null(strstr(heard, " is not a setting"));
         assert_int_equal(config.port, 8080);
         config_fini(&config);
     }

@@ -74,7 +74,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
         {"dog\t\t@cat\n", "line 1: the member \"@cat\""},
         {"a\t\t@b\nb\t\t1,@c\nc\t\t@a\n", "holds itself"},
         {"a\t\t1,@a\n", "line 1: the group \"a\" holds itself"},
-        {"big dog\t\t1\ncat\t\t2\nBig_Dog\t\t3\n", "line 3: the name \"Big_Dog\" was given before, in line 1"},
+        {"big dog\t\t1\ncat\t\t2\nBig_Dog\t\t3\n", "line 3: the name \"Big_Dog\" was already given in line 1"},
         {"\t\t1\n", "line 1: a name"},
         {"dog\ta||b\t1\n", "line 1: a name"},
         {"d\xFFg\t\t1\n", "line 1: a name must be UTF-8"},

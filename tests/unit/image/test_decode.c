@@ -192,7 +192,7 @@ static void what_cannot_be_read_is_named(void **state)
 
     (void)state;
     expect("refused-animated.webp", NULL, INFOMASK_UNSUPPORTED_FORMAT, "animated");
-    expect("refused.gif", NULL, INFOMASK_UNSUPPORTED_FORMAT, "no JPEG, PNG or WebP");
+    expect("refused.gif", NULL, INFOMASK_UNSUPPORTED_FORMAT, "not a JPEG, PNG or WebP");
     expect("refused-tiny.png", NULL, INFOMASK_BAD_IMAGE, "1 x 1 pixels; a side must have at least 8");
     expect("refused-wide.png", NULL, INFOMASK_TOO_MANY_PIXELS, "a side may have at most 16384");
     expect("refused-huge.jpg", NULL, INFOMASK_TOO_MANY_PIXELS, "65500 x 65500");

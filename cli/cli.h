@@ -1,6 +1,7 @@
 /* The command line: one file per command, and what they share.
  *
- * Exit codes: 0 done, 1 failed (a sentence on standard error says why), 2 wrong usage, 3 done, but not what --require asks.
+ * Exit codes: 0 done, 1 failed (a sentence on standard error says why), 2 wrong usage, 3 done, but not what --require asks;
+ * 128 and the signal's number when one ended a run over many photos.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -16,7 +17,7 @@ enum {
 /* X(name, summary): the commands, in the order of the help; each is cmd_NAME(argc, argv), argv[0] its own name. */
 #define CLI_COMMANDS(X)                                                     \
     X(serve, "run the HTTP service")                                        \
-    X(classify, "class probabilities and information of photos, as JSON")   \
+    X(classify, "class, probability and information of photos")   \
     X(mask, "where the information about a class is: JSON or PNG")          \
     X(filter, "photos with an object removed, or only it kept, verified")   \
     X(evaluate, "score masks: against truths, and by the model")            \

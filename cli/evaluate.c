@@ -235,7 +235,7 @@ static enum infomask_status evaluate_photo(const struct evaluation *e, const cha
                                                : read_truth(e, name, &s.truth, &s.truth_h, &s.truth_w, err);
 
     if (status == INFOMASK_OK)
-        status = shot_open(e->work, path, true, &s.shot, err);
+        status = shot_open(e->work, e->work->session, path, true, &s.shot, err);
     if (status == INFOMASK_OK)
         status = target_of(e, &s.shot, name, &s.target, err);
     if (status == INFOMASK_OK)

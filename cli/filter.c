@@ -5,16 +5,15 @@
 #include <string.h>
 
 #include "app/settings/files.h"
+#include "cli/batch/batch.h"
+#include "cli/batch/plain.h"
 
-enum { FLAG_PRETTY = 300, FLAG_REQUIRE, FLAG_MASK, FLAG_SHEET, FLAG_TSV, FLAG_SHOW };
+enum { FLAG_REQUIRE = 300, FLAG_MASK, FLAG_SHEET, FLAG_TSV };
 enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_JSON };
 
 static const struct cli_flag flags[] = {
-    {'o', "output-file", "FILE",
-     "write there: a PNG unless the name ends in .jpg, .jpeg or .json; a folder for several photos"},
-    {'q', "quiet", NULL, "say nothing about pictures on standard error"},
-    {FLAG_PRETTY, "pretty", NULL, "indent the JSON (as on a terminal)"},
-    {FLAG_SHOW, "show", NULL, "draw the picture on the terminal (kitty, sixels, else half blocks)"},
+    OUTPUT_FLAGS("write there: a picture (.png, .jpg), JSON (.json) or JSON lines (.jsonl); a folder for several"),
+    OUTPUT_FLAG_OF_SHOW,
     {FLAG_MASK, "mask", "FILE", "a mask of one's own for one photo: a picture of its size, not black where the target is"},
     {FLAG_SHEET, "sheet", "FILE", "for a folder: a contact sheet (JPEG) of what was changed, before and after"},
     {FLAG_TSV, "tsv", NULL, "for a folder: its list as verdicts.tsv instead of verdicts.jsonl"},
@@ -43,61 +42,53 @@ static bool take(void *context, int letter, const char *value)
         filtering->sheet = value;
     else if (letter == FLAG_TSV)
         filtering->tsv = true;
-    else if (letter == 'o')
-        filtering->output.path = value;
-    else if (letter == 'q')
-        filtering->output.quiet = true;
-    else if (letter == FLAG_SHOW)
-        filtering->output.show = true;
     else
-        filtering->output.pretty = true;
+        return output_take(&filtering->output, letter, value);
     return true;
 }
 
-static bool ends_with(const char *text, const char *end)
+static struct output_spec output_spec_of(const struct cli *cli)
 {
-    size_t length = text != NULL ? strlen(text) : 0, tail = strlen(end);
-    return length >= tail && strcasecmp(text + length - tail, end) == 0;
-}
-
-/* --format, else what the name of the file says, else PNG, as the service */
-static int format_of(const struct cli *cli, const struct output *output)
-{
+    static const char *const extensions[] = {"png", "jpg", NULL};
     const struct param_value *format = &cli->params.value[PARAM_ID_FILTER_FORMAT];
-    if (format->given)
-        return (int)format->integer;
-    if (ends_with(output->path, ".json"))
-        return FORMAT_JSON;
-    return ends_with(output->path, ".jpg") || ends_with(output->path, ".jpeg") ? FORMAT_JPEG : FORMAT_PNG;
+    bool json = format->given && format->integer == FORMAT_JSON;
+
+    return (struct output_spec){.noun = "a filtered photo", .png = true, .jpeg = true, .piped = OUTPUT_PICTURE,
+                                .at_terminal = OUTPUT_PICTURE,
+                                .format = !format->given ? OUTPUT_FORMS : json ? OUTPUT_JSON : OUTPUT_PICTURE,
+                                .format_extension = format->given ? extensions[format->integer] : NULL};
 }
 
-static enum infomask_status write_picture(const struct work *work, const struct output *output, const struct shot *shot,
-                                          const struct infomask_filtered *filtered, struct infomask_error *err)
+static void tell_row(const struct work *work, FILE *out, const struct shot *shot, const struct infomask_verification *row)
 {
     double unit = view_units_factor(shot->head.units);
-    enum infomask_status status = output_picture(output, shot->path, &filtered->image, err);
+    const char *verdict = infomask_verdict_name(row->after.verdict);
+    char reason[VIEW_REASON];
 
-    for (int i = 0; status == INFOMASK_OK && i < filtered->row_count; i++) {
-        const struct infomask_verification *row = &filtered->rows[i];
-        const char *verdict = infomask_verdict_name(row->after.verdict);
-        char reason[VIEW_REASON];
-        view_reason(&shot->head, row, &row->after, reason, sizeof reason);
-        output_tell(output, "%s: %s, %.2f -> %.2f %s, %.1f %% of the picture, rounds %d, %s%s%s\n", shot->path,
-                    model_label(work->model, (size_t)row->target), unit * row->pmi_before, unit * row->after.pmi_after,
-                    view_units_name(shot->head.units), 100 * row->after.area, row->passes,
-                    verdict != NULL ? verdict : "", verdict != NULL ? ": " : "", reason);
-    }
-    return status;
+    view_reason(&shot->head, row, &row->after, reason, sizeof reason);
+    plain_put(out, shot->path, 0);
+    (void)fputs(": ", out);
+    plain_put(out, model_label(work->model, (size_t)row->target), 0);
+    (void)fprintf(out, ", %.2f -> %.2f %s, %.1f %% of the picture, rounds %d, %s%s", unit * row->pmi_before,
+                  unit * row->after.pmi_after, view_units_name(shot->head.units), 100 * row->after.area, row->passes,
+                  verdict != NULL ? verdict : "", verdict != NULL ? ": " : "");
+    plain_put(out, reason, 0);
+    (void)fputc('\n', out);
 }
 
-static enum infomask_status write_view(const struct work *work, struct json_writer *writer, const struct shot *shot,
+static void tell_filtered(const struct work *work, FILE *out, const struct shot *shot, const struct infomask_filtered *filtered)
+{
+    for (int i = 0; out != NULL && i < filtered->row_count; i++)
+        tell_row(work, out, shot, &filtered->rows[i]);
+}
+
+static enum infomask_status write_view(struct json_writer *writer, const struct shot *shot,
                                        const struct infomask_filtered *filtered, struct infomask_error *err)
 {
     struct infomask_picture_options options = {.picture = INFOMASK_PICTURE_MASK, .unit = 1};
     struct infomask_encoded png = {0};
     enum infomask_status status = infomask_mask_png(&filtered->mask, shot->photo, &options, &png, err);
 
-    (void)work;
     if (status == INFOMASK_OK)
         view_filter(writer, NULL, &shot->head, &shot->classification, filtered, &png);
     infomask_encoded_fini(&png);
@@ -122,29 +113,46 @@ static enum infomask_status take_mask(struct work *work, struct filtering *filte
     return status;
 }
 
-static enum infomask_status filter_photo(struct work *work, const struct output *output, const char *path,
-                                         struct json_writer *writer, void *context, struct infomask_error *err)
+static enum infomask_status write_result(struct work *work, struct batch_item *item, const struct shot *shot,
+                                         const struct infomask_filtered *filtered, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    if (item->text != NULL)
+        tell_filtered(work, item->text, shot, filtered);
+    else if (item->output->form != OUTPUT_PICTURE)
+        status = write_view(&item->writer, shot, filtered, err);
+    else
+        status = output_picture(item->output, item->target, &filtered->image, err);
+    if (status == INFOMASK_OK)
+        tell_filtered(work, item->said, shot, filtered);
+    return status;
+}
+
+static enum infomask_status filter_photo(struct work *work, struct batch_item *item, void *context,
+                                         struct infomask_error *err)
 {
     struct filtering *filtering = context;
     struct infomask_filtered filtered = {0};
     struct shot shot;
-    enum infomask_status status = shot_open(work, path, true, &shot, err);
+    enum infomask_status status = shot_open(work, item->session, item->path, true, &shot, err);
 
     if (status != INFOMASK_OK)
         return status;
+    shot.head.file = item->output->many ? item->path : NULL;
     if (filtering->mask != NULL)
         status = take_mask(work, filtering, &shot, err);
     if (status == INFOMASK_OK)
-        status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
-    if (status == INFOMASK_OK && output->extension != NULL)
-        status = write_picture(work, output, &shot, &filtered, err);
-    else if (status == INFOMASK_OK)
-        status = write_view(work, writer, &shot, &filtered, err);
+        status = infomask_filter(item->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
+    if (status == INFOMASK_OK)
+        status = write_result(work, item, &shot, &filtered, err);
     if (status == INFOMASK_OK && filtered.verdict < filtering->require)
         filtering->fell_short = true;
     infomask_filtered_fini(&filtered);
-    free(filtering->own);
-    filtering->own = NULL;
+    if (filtering->mask != NULL) {
+        free(filtering->own);
+        filtering->own = NULL;
+    }
     shot_close(&shot);
     return status;
 }
@@ -154,26 +162,43 @@ static int check_use(const struct cli *cli, const struct filtering *filtering)
 {
     struct infomask_error err;
 
-    if (cli->operand_count == 0)
-        return cli_misused(cli->command, "which photo?");
-    if (filter_is_folder(cli))
-        return filter_folder_check(cli, filtering);
+    if (filter_is_folder(cli, &filtering->output)) {
+        if (filtering->mask != NULL)
+            return cli_misused(cli->command, "--mask is for one photo, not for several");
+        return filtering->output.path != NULL ? filter_folder_check(cli, filtering) : -1;
+    }
     if (filtering->sheet != NULL || filtering->tsv)
         return cli_misused(cli->command, "--%s is for a folder of photos", filtering->tsv ? "tsv" : "sheet");
     if (filtering->mask == NULL)
         return -1;
     if (cli->operand_count > 1)
-        return cli_misused(cli->command, "--mask is for one photo, not for %d", cli->operand_count);
+        return cli_misused(cli->command, "--mask is for one photo, not for several");
     return params_check_mask(&cli->params, &err) == INFOMASK_OK ? -1 : cli_misused(cli->command, "%s", err.text);
+}
+
+static int filter(struct cli *cli, struct filtering *filtering, struct photos *photos)
+{
+    struct work work;
+    int code = work_open(&work, cli);
+
+    if (code >= 0)
+        return code;
+    work.options.filter.jpeg = filtering->output.extension != NULL && strcmp(filtering->output.extension, "jpg") == 0;
+    code = filtering->output.form == OUTPUT_PICTURE && filter_is_folder(cli, &filtering->output)
+               ? filter_folder(&work, filtering, photos)
+               : batch_run(&work, photos, &filtering->output, filter_photo, filtering);
+    if (code == CLI_DONE && filtering->fell_short)
+        code = CLI_SHORT;
+    work_close(&work);
+    return code;
 }
 
 int cmd_filter(int argc, char **argv)
 {
-    static const char *const extensions[] = {"png", "jpg", NULL};
     struct filtering filtering = {0};
-    struct output *output = &filtering.output;
+    struct output_spec output_spec;
     const struct cli_spec spec = {
-        .usage = "filter [OPTION]... FILE... -o FILE | DIR -o OUT",
+        .usage = "filter [OPTION]... FILE... -o FILE | FOLDER -o OUT",
         .about = "Removes the target object from each photo, or keeps only it, and verifies with a second pass on the\n"
                  "very bytes that are written what is left of it: removed, weakened or failed.\n"
                  "Without --target it is the best class.",
@@ -184,28 +209,19 @@ int cmd_filter(int argc, char **argv)
         .take = take,
         .context = &filtering,
     };
+    struct photos photos = {0};
     struct cli cli;
-    struct work work;
-    int code = cli_open(&cli, &spec, argc, argv), format;
-    bool folder;
+    int code = cli_open(&cli, &spec, argc, argv);
 
     if (code >= 0)
         return code;
-    format = format_of(&cli, output);
-    output->extension = extensions[format];
+    output_spec = output_spec_of(&cli);
     code = check_use(&cli, &filtering);
-    folder = code < 0 && filter_is_folder(&cli);
-    if (code < 0 && !folder)
-        code = output_open(output, &cli);
     if (code < 0)
-        code = work_open(&work, &cli);
-    if (code < 0) {
-        work.options.filter.jpeg = format == FORMAT_JPEG;
-        code = folder ? filter_folder(&work, &filtering) : work_files(&work, output, filter_photo, &filtering);
-        if (code == CLI_DONE && filtering.fell_short)
-            code = CLI_SHORT;
-        work_close(&work);
-    }
+        code = batch_list(&photos, &cli, &filtering.output, &output_spec);
+    if (code < 0)
+        code = filter(&cli, &filtering, &photos);
+    photos_close(&photos);
     cli_close(&cli);
     return code;
 }

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "app/settings/files.h"
+#include "cli/batch/interrupt.h"
 #include "cli/progress.h"
-#include "cli/read/photo_list.h"
 #include "core/infomask_lab.h"
 
 #define CELL 160    /* pixels of a small picture of the sheet, and between them GAP */
@@ -24,7 +24,7 @@
 struct run {
     struct work *work;
     struct filtering *filtering;
-    struct photo_list list;
+    const struct photos *photos;
     struct progress progress;
     char *list_path, *before; /* what an earlier run wrote; "" for nothing */
     FILE *lines;
@@ -34,10 +34,12 @@ struct run {
     int code;
 };
 
-bool filter_is_folder(const struct cli *cli)
+bool filter_is_folder(const struct cli *cli, const struct output *output)
 {
     struct stat at;
 
+    if (output->list != NULL)
+        return true;
     for (int i = 0; i < cli->operand_count; i++)
         if (stat(cli->operands[i], &at) == 0 && S_ISDIR(at.st_mode))
             return true;
@@ -73,16 +75,10 @@ int filter_folder_check(const struct cli *cli, const struct filtering *filtering
     struct stat at;
 
     if (cli->operand_count > 1)
-        return cli_misused(command, "a folder is filtered alone: infomask filter DIR -o OUT");
-    if (out == NULL)
-        return cli_misused(command, "a folder needs another one to write to: -o OUT");
-    if (filtering->mask != NULL)
-        return cli_misused(command, "--mask is for one photo, not for a folder");
-    if (filtering->output.extension == NULL)
-        return cli_misused(command, "a folder's photos are written as png or jpeg");
+        return cli_misused(command, "a folder is filtered alone: infomask filter FOLDER -o OUT");
     if (stat(out, &at) == 0 && !S_ISDIR(at.st_mode))
         return cli_misused(command, "%s is not a folder", out);
-    if (lies_in(out, cli->operands[0]))
+    if (cli->operand_count > 0 && lies_in(out, cli->operands[0]))
         return cli_misused(command, "%s lies in the folder that is read; the photos there stay as they are", out);
     return -1;
 }
@@ -90,8 +86,7 @@ int filter_folder_check(const struct cli *cli, const struct filtering *filtering
 /* Its path below the folder that is read. */
 static const char *sample_of(const struct run *run, size_t i)
 {
-    const char *path = run->list.photos[i].path + strlen(run->work->cli->operands[0]);
-    return path + strspn(path, "/");
+    return run->photos->entries[i].sample;
 }
 
 /* ---- Where a photo goes --------------------------------------------------------------------------------------------- */
@@ -109,7 +104,7 @@ static bool is_shared(const struct run *run, size_t i)
     size_t length = stem_length(sample);
 
     for (int step = -1; step <= 1; step += 2)
-        for (size_t k = i + (size_t)step; k < run->list.count; k += (size_t)step) {
+        for (size_t k = i + (size_t)step; k < run->photos->count; k += (size_t)step) {
             const char *other = sample_of(run, k);
             if (strncmp(other, sample, length) != 0)
                 break;
@@ -133,19 +128,6 @@ static char *name_of(const struct run *run, size_t i, bool untouched)
     return name;
 }
 
-static enum infomask_status make_folders(char *path, struct infomask_error *err)
-{
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        int made;
-        *slash = '\0';
-        made = mkdir(path, 0777);
-        *slash = '/';
-        if (made != 0 && errno != EEXIST)
-            return error_set(err, INFOMASK_IO, "cannot be made: %s", strerror(errno));
-    }
-    return INFOMASK_OK;
-}
-
 static enum infomask_status write_below(const struct run *run, const char *name, const void *data, size_t size,
                                         struct infomask_error *err)
 {
@@ -153,7 +135,7 @@ static enum infomask_status write_below(const struct run *run, const char *name,
     enum infomask_status status = path == NULL ? error_set(err, INFOMASK_MEMORY, "out of memory") : INFOMASK_OK;
 
     if (status == INFOMASK_OK)
-        status = make_folders(path, err);
+        status = file_make_parents(path, err);
     if (status == INFOMASK_OK)
         status = file_write(path, data, size, err);
     free(path);
@@ -411,7 +393,7 @@ static enum infomask_status filter_one(struct run *run, size_t i, struct infomas
     struct work *work = run->work;
     struct infomask_filtered filtered = {0};
     struct shot shot;
-    enum infomask_status status = shot_open(work, run->list.photos[i].path, true, &shot, err);
+    enum infomask_status status = shot_open(work, work->session, run->photos->entries[i].path, true, &shot, err);
 
     if (status != INFOMASK_OK)
         return status;
@@ -428,8 +410,8 @@ static void filter_all(void *context)
     struct run *run = context;
     struct infomask_error err;
 
-    progress_start(&run->progress, run->list.count, run->filtering->output.quiet);
-    for (size_t i = 0; i < run->list.count; i++) {
+    progress_start(&run->progress, run->photos->count, run->filtering->output.quiet);
+    for (size_t i = 0; i < run->photos->count && interrupt_signal() == 0; i++) {
         const char *sample = sample_of(run, i);
         enum infomask_status status = INFOMASK_OK;
         if (was_done(run, sample))
@@ -453,23 +435,26 @@ static int tell(const struct run *run)
         (void)fprintf(stderr, "%zu filtered, %zu without the target copied as they are, %zu done before, %zu no photos, "
                       "%zu failed; the list: %s\n", run->changed, run->untouched, run->done_before, run->no_photo,
                       run->failed, run->list_path);
+    if (interrupt_signal() != 0)
+        return interrupt_code();
     if (run->failed > 0)
         return CLI_FAILED;
     return run->short_of_it > 0 ? CLI_SHORT : CLI_DONE;
 }
 
-int filter_folder(struct work *work, struct filtering *filtering)
+int filter_folder(struct work *work, struct filtering *filtering, const struct photos *photos)
 {
-    struct run run = {.work = work, .filtering = filtering};
+    struct run run = {.work = work, .filtering = filtering, .photos = photos};
     struct infomask_error err;
     char *out = NULL;
-    enum infomask_status status = photo_list_all(&run.list, work->cli->operands[0], &err);
+    enum infomask_status status = INFOMASK_OK;
     int code = CLI_FAILED;
 
-    if (status == INFOMASK_OK && asprintf(&out, "%s/", filtering->output.path) < 0)
+    interrupt_watch();
+    if (asprintf(&out, "%s/", filtering->output.path) < 0)
         status = error_set(&err, INFOMASK_MEMORY, "out of memory");
     if (status == INFOMASK_OK)
-        status = make_folders(out, &err);
+        status = file_make_parents(out, &err);
     if (status == INFOMASK_OK)
         status = open_list(&run, &err);
     if (status == INFOMASK_OK) {
@@ -482,7 +467,6 @@ int filter_folder(struct work *work, struct filtering *filtering)
         status = error_set(&err, INFOMASK_IO, "the list cannot be written: %s", strerror(errno));
     if (status != INFOMASK_OK)
         code = cli_fails(work->cli->command, "%s", err.text);
-    photo_list_fini(&run.list);
     free(run.list_path);
     free(run.before);
     free(run.sheet);

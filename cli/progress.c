@@ -20,13 +20,16 @@ void progress_start(struct progress *progress, size_t total, bool quiet)
 static void draw(struct progress *p)
 {
     double seconds = (clock_ms() - p->started_ms) / 1e3, rate = seconds > 0 ? (double)p->done / seconds : 0;
-    double share = p->total > 0 ? (double)p->done / (double)p->total : 1;
-    long left = rate > 0 ? (long)((double)(p->total - p->done) / rate) : 0;
-    int full = (int)(share * BAR);
+    size_t total = p->total > p->done ? p->total : p->done;
+    long left = rate > 0 ? (long)((double)(total - p->done) / rate) : 0;
+    int full = total > 0 ? (int)((double)p->done / (double)total * BAR) : BAR;
 
-    (void)fprintf(stderr, "\r\033[K%.*s%.*s %zu/%zu  %.1f %s/s  %ld:%02ld:%02ld left", full,
-                  "########################", BAR - full, "------------------------", p->done, p->total, rate, p->unit,
-                  left / 3600, left / 60 % 60, left % 60);
+    if (p->total == 0)
+        (void)fprintf(stderr, "\r\033[K%zu %s  %.1f/s", p->done, p->unit, rate);
+    else
+        (void)fprintf(stderr, "\r\033[K%.*s%.*s %zu/%zu  %.1f %s/s  %ld:%02ld:%02ld left", full,
+                      "########################", BAR - full, "------------------------", p->done, total, rate, p->unit,
+                      left / 3600, left / 60 % 60, left % 60);
     if (p->bad > 0)
         (void)fprintf(stderr, "  %zu bad", p->bad);
     p->drawn_ms = clock_ms();
@@ -64,6 +67,16 @@ void progress_say(struct progress *progress, const char *format, ...)
     va_end(args);
     if (progress->shown)
         draw(progress);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
+void progress_hide(struct progress *progress)
+{
+    (void)pthread_mutex_lock(&progress->lock);
+    if (progress->shown && progress->drawn_ms > 0) {
+        (void)fputs("\r\033[K", stderr);
+        progress->drawn_ms = 0;
+    }
     (void)pthread_mutex_unlock(&progress->lock);
 }
 

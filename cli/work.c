@@ -1,4 +1,3 @@
-#include "cli/show.h"
 #include "cli/work.h"
 
 #include <errno.h>
@@ -126,8 +125,8 @@ struct infomask_limits work_photo_limits(const struct config *config)
     return limits;
 }
 
-enum infomask_status shot_open(struct work *work, const char *path, bool whole, struct shot *shot,
-                               struct infomask_error *err)
+enum infomask_status shot_open(const struct work *work, struct infomask_session *session, const char *path, bool whole,
+                               struct shot *shot, struct infomask_error *err)
 {
     struct infomask_limits limits = work_photo_limits(&work->cli->config);
     enum infomask_status status;
@@ -139,7 +138,7 @@ enum infomask_status shot_open(struct work *work, const char *path, bool whole, 
     if (status == INFOMASK_OK && whole)
         infomask_photo_whole(shot->photo);
     if (status == INFOMASK_OK)
-        status = infomask_classify(work->session, shot->photo, &work->options.classify, &shot->classification, err);
+        status = infomask_classify(session, shot->photo, &work->options.classify, &shot->classification, err);
     if (status != INFOMASK_OK) {
         shot_close(shot);
         return status;
@@ -148,7 +147,6 @@ enum infomask_status shot_open(struct work *work, const char *path, bool whole, 
     shot->head.image = infomask_photo_info(shot->photo);
     shot->head.units = work->options.bits ? VIEW_BITS : VIEW_NATS;
     shot->head.prior = work->options.prior;
-    shot->head.file = work->cli->operand_count > 1 ? path : NULL;
     return INFOMASK_OK;
 }
 
@@ -160,120 +158,7 @@ void shot_close(struct shot *shot)
     *shot = (struct shot){0};
 }
 
-/* ---- Output ----------------------------------------------------------------------------------------------------------- */
-
-static bool is_folder(const char *path)
-{
-    struct stat at;
-    size_t length = strlen(path);
-    return (length > 0 && path[length - 1] == '/') || (stat(path, &at) == 0 && S_ISDIR(at.st_mode));
-}
-
-/* the file's name without folders; *length without the extension */
-static const char *stem(const char *path, size_t *length)
-{
-    const char *name = file_name(path), *dot = strrchr(name, '.');
-    *length = dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name);
-    return name;
-}
-
-/* a/x.png and b/x.jpg would both become x.png */
-static int check_stems(const struct cli *cli)
-{
-    for (int i = 0; i < cli->operand_count; i++) {
-        size_t length, other;
-        const char *name = stem(cli->operands[i], &length);
-        for (int j = 0; j < i; j++) {
-            const char *before = stem(cli->operands[j], &other);
-            if (length == other && strncmp(name, before, length) == 0)
-                return cli_misused(cli->command, "%s and %s would be written to the same file", cli->operands[j],
-                                   cli->operands[i]);
-        }
-    }
-    return -1;
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* A photo is not lost because its picture was to have the same name. */
-static int check_inputs(const struct output *output, const struct cli *cli)
-{
-    for (int i = 0; i < cli->operand_count; i++) {
-        char *target = NULL;
-        size_t length;
-        const char *name = stem(cli->operands[i], &length);
-        bool same = output->folder ? asprintf(&target, "%s/%.*s.%s", output->path, (int)length, name, output->extension) >= 0 &&
-                                         same_file(target, cli->operands[i])
-                                   : same_file(output->path, cli->operands[i]);
-        free(target);
-        if (same)
-            return cli_misused(cli->command, "%s would be written over: choose another name with -o", cli->operands[i]);
-    }
-    return -1;
-}
-
-int output_open(struct output *output, const struct cli *cli)
-{
-    output->count = cli->operand_count;
-    if (output->extension == NULL)
-        return output->path != NULL && is_folder(output->path)
-                   ? cli_misused(cli->command, "JSON goes into one file; %s is a folder", output->path)
-                   : -1;
-    if (output->show && output->path == NULL)
-        return -1;
-    if (output->path == NULL && output->count > 1)
-        return cli_misused(cli->command, "pictures of several photos need -o FOLDER");
-    if (output->path == NULL)
-        return isatty(STDOUT_FILENO) ? cli_misused(cli->command, "a picture needs -o FILE (or a pipe)") : -1;
-    output->folder = is_folder(output->path);
-    if (output->count > 1 && !output->folder)
-        return cli_misused(cli->command, "pictures of several photos need a folder: -o %s/", output->path);
-    if (!output->folder)
-        return check_inputs(output, cli);
-    if (mkdir(output->path, 0777) != 0 && errno != EEXIST)
-        return cli_fails(cli->command, "%s: %s", output->path, strerror(errno));
-    return check_stems(cli) < 0 ? check_inputs(output, cli) : CLI_USAGE;
-}
-
-enum infomask_status output_picture(const struct output *output, const char *path,
-                                    const struct infomask_encoded *encoded, struct infomask_error *err)
-{
-    char *target = NULL;
-    enum infomask_status status;
-    size_t length;
-
-    if (output->show) {
-        status = show_picture(encoded, err);
-        if (status != INFOMASK_OK || output->path == NULL)
-            return status;
-    }
-    if (output->folder) {
-        const char *name = stem(path, &length);
-        if (asprintf(&target, "%s/%.*s.%s", output->path, (int)length, name, output->extension) < 0)
-            return error_set(err, INFOMASK_MEMORY, "out of memory");
-    }
-    status = file_write(target != NULL ? target : output->path != NULL ? output->path : "-", encoded->data, encoded->size,
-                        err);
-    if (status != INFOMASK_OK)
-        error_prefix(err, "%.120s", target != NULL ? target : output->path != NULL ? output->path : "standard output");
-    free(target);
-    return status;
-}
-
-void output_tell(const struct output *output, const char *format, ...)
-{
-    va_list args;
-
-    if (output->quiet || (output->path == NULL && !output->show))
-        return;
-    va_start(args, format);
-    (void)vfprintf(stderr, format, args);
-    va_end(args);
-}
+/* ---- JSON ------------------------------------------------------------------------------------------------------------- */
 
 int json_indent(bool pretty)
 {
@@ -295,63 +180,4 @@ enum infomask_status write_json(struct json_writer *writer, const char *path, st
         error_prefix(err, "%.120s", strcmp(path, "-") == 0 ? "standard output" : path);
     free(text);
     return status;
-}
-
-/* ---- The loop --------------------------------------------------------------------------------------------------------- */
-
-struct loop {
-    struct work *work;
-    const struct output *output;
-    work_step *step;
-    void *context;
-    int code;
-};
-
-/* A photo that failed: a sentence for the user, and a problem among the results. */
-static void photo_fails(const struct loop *loop, struct json_writer *writer, const char *path,
-                        const struct infomask_error *err)
-{
-    char detail[INFOMASK_ERROR_TEXT + 160];
-
-    (void)snprintf(detail, sizeof detail, "%.150s: %s", path, err->text);
-    (void)cli_fails(loop->work->cli->command, "%s", detail);
-    if (loop->output->extension == NULL && loop->output->count > 1)
-        view_problem(writer, NULL, err->status == INFOMASK_IO ? VIEW_BAD_REQUEST : view_problem_of(err->status), detail,
-                     NULL);
-}
-
-static void run_loop(void *context)
-{
-    struct loop *loop = context;
-    bool json = loop->output->extension == NULL, several = json && loop->output->count > 1;
-    struct json_writer writer;
-    struct infomask_error err = {0};
-
-    json_writer_init(&writer, json_indent(loop->output->pretty));
-    if (several) {
-        json_object_open(&writer, NULL);
-        json_array_open(&writer, "results");
-    }
-    for (int i = 0; i < loop->output->count; i++) {
-        const char *path = loop->work->cli->operands[i];
-        if (loop->step(loop->work, loop->output, path, &writer, loop->context, &err) != INFOMASK_OK) {
-            photo_fails(loop, &writer, path, &err);
-            loop->code = CLI_FAILED;
-        }
-    }
-    if (several) {
-        json_array_close(&writer);
-        json_object_close(&writer);
-    }
-    if (json && (several || loop->code == CLI_DONE) && write_json(&writer, loop->output->path, &err) != INFOMASK_OK)
-        loop->code = cli_fails(loop->work->cli->command, "%s", err.text);
-    json_writer_fini(&writer);
-}
-
-int work_files(struct work *work, const struct output *output, work_step *step, void *context)
-{
-    struct loop loop = {work, output, step, context, CLI_DONE};
-
-    pool_run(work->pool, run_loop, &loop);
-    return loop.code;
 }

@@ -44,7 +44,8 @@ ROOMS = {  # room: rooms of the same floor whose headers it may include, beside 
     "cli/train": {"", "read", "estimate"},
     "cli/estimate": {"", "read"},
     "cli/models": {"", "read", "train"},
-    "cli/": {"read", "train", "estimate", "models"},
+    "cli/batch": {""},
+    "cli/": {"read", "batch", "train", "estimate", "models"},
 }
 FLOORS = {"core": {"core"}, "app": {"core", "app"}, "server": {"core", "app", "server"}, "cli": {"core", "app", "cli"}}
 FACE = re.compile(r"core/infomask\w*\.h")

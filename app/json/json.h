@@ -92,6 +92,8 @@ void json_array_open(struct json_writer *writer, const char *key);
 void json_array_close(struct json_writer *writer);
 
 void json_put_null(struct json_writer *writer, const char *key);
+/* `text` is a JSON value already, of a writer without indentation. */
+void json_put_raw(struct json_writer *writer, const char *key, const char *text, size_t size);
 void json_put_bool(struct json_writer *writer, const char *key, bool value);
 void json_put_int(struct json_writer *writer, const char *key, int64_t value);
 void json_put_uint(struct json_writer *writer, const char *key, uint64_t value);

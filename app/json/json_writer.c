@@ -142,7 +142,7 @@ static void begin_value(struct json_writer *writer, const char *key, bool contai
     writer->nested = container;
 }
 
-static void put_text(struct json_writer *writer, const char *key, const char *text, size_t size)
+void json_put_raw(struct json_writer *writer, const char *key, const char *text, size_t size)
 {
     begin_value(writer, key, false);
     append(writer, text, size);
@@ -193,15 +193,15 @@ void json_array_close(struct json_writer *writer)
 
 void json_put_null(struct json_writer *writer, const char *key)
 {
-    put_text(writer, key, "null", 4);
+    json_put_raw(writer, key, "null", 4);
 }
 
 void json_put_bool(struct json_writer *writer, const char *key, bool value)
 {
     if (value)
-        put_text(writer, key, "true", 4);
+        json_put_raw(writer, key, "true", 4);
     else
-        put_text(writer, key, "false", 5);
+        json_put_raw(writer, key, "false", 5);
 }
 
 /* by hand: snprintf takes several times as long, and lists of classes are full of these */
@@ -214,7 +214,7 @@ static void put_whole(struct json_writer *writer, const char *key, bool minus, u
     while ((magnitude /= 10) > 0);
     if (minus)
         *--at = '-';
-    put_text(writer, key, at, (size_t)(end - at));
+    json_put_raw(writer, key, at, (size_t)(end - at));
 }
 
 void json_put_int(struct json_writer *writer, const char *key, int64_t value)
@@ -235,7 +235,7 @@ void json_put_double(struct json_writer *writer, const char *key, double value)
         writer_fails(writer, INFOMASK_INTERNAL, "a number of the answer is not finite");
         return;
     }
-    put_text(writer, key, text, (size_t)json_double_text(value, text));
+    json_put_raw(writer, key, text, (size_t)json_double_text(value, text));
 }
 
 void json_put_double_or_null(struct json_writer *writer, const char *key, double value)

@@ -175,6 +175,20 @@ enum infomask_status file_write(const char *path, const void *data, size_t size,
     return write_beside(path, data, size) ? INFOMASK_OK : write_fails(err);
 }
 
+enum infomask_status file_make_parents(const char *path, struct infomask_error *err)
+{
+    char *copy = strdup(path);
+    enum infomask_status status = copy == NULL ? error_set(err, INFOMASK_MEMORY, "out of memory") : INFOMASK_OK;
+
+    for (char *slash = copy; status == INFOMASK_OK && (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+        *slash = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+            status = error_set(err, INFOMASK_IO, "%.200s: cannot be made: %s", copy, strerror(errno));
+    }
+    free(copy);
+    return status;
+}
+
 const char *file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -60,20 +60,34 @@ enum view_problem view_problem_of(enum infomask_status status)
     return VIEW_INTERNAL;
 }
 
-void view_problem(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
-                  const char *request_id)
+static void put_members(struct json_writer *writer, enum view_problem problem, const char *detail)
 {
     char type[64];
 
     (void)snprintf(type, sizeof type, "urn:infomask:problem:%s", problems[problem].code);
-    json_object_open(writer, key);
     json_put_string(writer, "type", type);
     json_put_string(writer, "title", problems[problem].title);
     json_put_int(writer, "status", problems[problem].status);
     json_put_string(writer, "detail", detail);
     json_put_string(writer, "code", problems[problem].code);
+}
+
+void view_problem(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
+                  const char *request_id)
+{
+    json_object_open(writer, key);
+    put_members(writer, problem, detail);
     if (request_id != NULL)
         json_put_string(writer, "request_id", request_id);
+    json_object_close(writer);
+}
+
+void view_problem_of_file(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
+                          const char *file)
+{
+    json_object_open(writer, key);
+    json_put_string(writer, "file", file);
+    put_members(writer, problem, detail);
     json_object_close(writer);
 }
 

@@ -70,5 +70,8 @@ size_t view_problem_answer(enum view_problem problem, const char *reason, const 
 /* request_id may be NULL (left out). */
 void view_problem(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
                   const char *request_id);
+/* As one of several results: with `file` before it, as an answer has. */
+void view_problem_of_file(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
+                          const char *file);
 
 #endif

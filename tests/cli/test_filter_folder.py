@@ -66,7 +66,7 @@ def test_tsv_and_a_verdict_that_is_required(infomask, album, tmp_path):
 @pytest.mark.parametrize("arguments", [
     ("album", "-o", "album"), ("album", "-o", "album/"), ("album", "-o", "album/out"), ("album",),
     ("album", "album", "-o", "out"), ("album", "-o", "out", "--mask=album/cat.png"),
-    ("album", "-o", "out", "--format=json"), ("album/cat.png", "-o", "out.png", "--sheet=sheet.jpg")])
+    ("album/cat.png", "-o", "out.png", "--sheet=sheet.jpg")])
 def test_what_cannot_be_is_refused(infomask, album, arguments):
     before = sorted(p.name for p in album.rglob("*"))
     assert infomask("filter", *arguments).code == 2 and sorted(p.name for p in album.rglob("*")) == before

@@ -1,0 +1,184 @@
+#include "cli/batch/done.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/json/json.h"
+
+static enum infomask_status no_memory(struct infomask_error *err)
+{
+    return error_set(err, INFOMASK_MEMORY, "no memory for the names that are done");
+}
+
+/* As the name stands in JSON, where bytes that are not UTF-8 are one sign; malloc'ed. */
+static char *as_written(const char *file)
+{
+    struct json_writer writer;
+    struct infomask_error ignored;
+    char *text = NULL;
+    size_t size;
+
+    json_writer_init(&writer, 0);
+    json_put_string(&writer, NULL, file);
+    return json_writer_take(&writer, &text, &size, &ignored) == INFOMASK_OK ? text : NULL;
+}
+
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (uint8_t)*text) * 1099511628211u;
+    return hash ^ hash >> 32;
+}
+
+/* Where `text` is, or would be. */
+static char **slot_of(char **files, size_t capacity, const char *text)
+{
+    size_t at = hash_of(text) & (capacity - 1);
+
+    while (files[at] != NULL && strcmp(files[at], text) != 0)
+        at = (at + 1) & (capacity - 1);
+    return &files[at];
+}
+
+static bool grow(struct done *done)
+{
+    size_t capacity = done->capacity > 0 ? 2 * done->capacity : 1024;
+    char **files = calloc(capacity, sizeof *files);
+
+    if (files == NULL)
+        return false;
+    for (size_t i = 0; i < done->capacity; i++)
+        if (done->files[i] != NULL)
+            *slot_of(files, capacity, done->files[i]) = done->files[i];
+    free(done->files);
+    done->files = files;
+    done->capacity = capacity;
+    return true;
+}
+
+static bool add(struct done *done, const char *file)
+{
+    char *text = as_written(file), **slot;
+
+    if (text == NULL || (2 * done->count >= done->capacity && !grow(done))) {
+        free(text);
+        return false;
+    }
+    slot = slot_of(done->files, done->capacity, text);
+    if (*slot != NULL) {
+        free(text);
+    } else {
+        *slot = text;
+        done->count++;
+    }
+    return true;
+}
+
+bool done_has(const struct done *done, const char *file)
+{
+    char *text = done->count > 0 ? as_written(file) : NULL;
+    bool has = text != NULL && *slot_of(done->files, done->capacity, text) != NULL;
+
+    free(text);
+    return has;
+}
+
+void done_fini(struct done *done)
+{
+    for (size_t i = 0; i < done->capacity; i++)
+        free(done->files[i]);
+    free(done->files);
+    *done = (struct done){0};
+}
+
+/* Keeps the line in `kept` if it is an answer. */
+static enum infomask_status take_line(struct done *done, const char *line, size_t size, FILE *kept, size_t *dropped,
+                                      struct infomask_error *err)
+{
+    struct json *root = NULL;
+    const char *file;
+    bool cut = line[size - 1] != '\n', problem;
+    enum infomask_status status = cut ? INFOMASK_OK : json_parse(line, size, NULL, &root, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    file = json_string(json_get(root, "file"));
+    problem = cut || json_get(root, "code") != NULL;
+    if (!problem && file == NULL)
+        status = error_set(err, INFOMASK_BAD_DATA, "no line of infomask --jsonl: it has no \"file\"");
+    if (status == INFOMASK_OK && problem)
+        (*dropped)++;
+    else if (status == INFOMASK_OK && !add(done, file))
+        status = no_memory(err);
+    else if (status == INFOMASK_OK && fwrite(line, 1, size, kept) != size)
+        status = error_set(err, INFOMASK_IO, "cannot be written again: %s", strerror(errno));
+    json_free(root);
+    return status;
+}
+
+static enum infomask_status take_lines(struct done *done, FILE *lines, FILE *kept, size_t *dropped,
+                                       struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+    size_t capacity = 0, number = 0;
+    char *line = NULL;
+    ssize_t size;
+
+    while (status == INFOMASK_OK && (size = getline(&line, &capacity, lines)) > 0) {
+        number++;
+        status = take_line(done, line, (size_t)size, kept, dropped, err);
+        if (status != INFOMASK_OK)
+            error_prefix(err, "line %zu", number);
+    }
+    free(line);
+    return status;
+}
+
+/* Only a file that has lost lines is put in place of the old one. */
+static enum infomask_status put_back(const char *path, const char *temporary, FILE *kept, size_t dropped,
+                                     enum infomask_status status, struct infomask_error *err)
+{
+    bool written = fflush(kept) == 0 && fsync(fileno(kept)) == 0;
+
+    if (fclose(kept) != 0)
+        written = false;
+    if (status == INFOMASK_OK && dropped > 0 && (!written || rename(temporary, path) != 0))
+        status = error_set(err, INFOMASK_IO, "cannot be written again: %s", strerror(errno));
+    if (status != INFOMASK_OK || dropped == 0)
+        (void)unlink(temporary);
+    return status;
+}
+
+enum infomask_status done_read(struct done *done, const char *path, struct infomask_error *err)
+{
+    FILE *lines = fopen(path, "re"), *kept = NULL;
+    char *temporary = NULL;
+    size_t dropped = 0;
+    enum infomask_status status = INFOMASK_OK;
+
+    *done = (struct done){0};
+    if (lines == NULL)
+        return errno == ENOENT ? INFOMASK_OK : error_set(err, INFOMASK_IO, "%.200s: %s", path, strerror(errno));
+    if (asprintf(&temporary, "%s.kept", path) < 0) {
+        temporary = NULL;
+        status = no_memory(err);
+    } else if ((kept = fopen(temporary, "we")) == NULL) {
+        status = error_set(err, INFOMASK_IO, "cannot be written again: %s", strerror(errno));
+    } else {
+        status = take_lines(done, lines, kept, &dropped, err);
+        status = put_back(path, temporary, kept, dropped, status, err);
+    }
+    (void)fclose(lines);
+    free(temporary);
+    if (status != INFOMASK_OK) {
+        error_prefix(err, "%.200s", path);
+        done_fini(done);
+    }
+    return status;
+}

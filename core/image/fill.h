@@ -25,14 +25,17 @@ enum fill_kind {
     FILL_COLOR
 };
 
-/* kernel_table.patch_distance (core/kernels/kernels.h). */
+/* kernel_table.patch_distance and patch_votes (core/kernels/kernels.h). */
 typedef uint32_t fill_distance(const uint8_t *a, const uint8_t *b, ptrdiff_t row, const uint8_t *counts, uint32_t stop);
+typedef void fill_votes(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row,
+                        int first, int last, float sum[5]);
 
 struct fill_options {
     enum fill_kind kind;
     uint8_t color[3]; /* FILL_COLOR */
     /* MATCH only: */
     fill_distance *distance;
+    fill_votes *votes;
     uint64_t seed;
     struct pool *pool; /* may be NULL; the same bits for any number of threads */
     /* asked now and then with `deadline_context`; true stops the fill (INFOMASK_DEADLINE).  May be NULL. */

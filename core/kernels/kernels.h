@@ -174,6 +174,12 @@ struct kernel_table {
      * beyond a row's last: the sum of the squared differences of their bytes, of those alone whose byte in `counts` (same
      * rows; NULL: all) is 255 and not 0.  Where the sum is `stop` or more, any number from `stop` up to it. */
     uint32_t (*patch_distance)(const uint8_t *a, const uint8_t *b, ptrdiff_t row, const uint8_t *counts, uint32_t stop);
+    /* What the patches around pixel `at` of a picture `row` pixels wide say it is: over the centres t = at + dy row + dx,
+     * dy in [first, last], dx in +-3, the sums of weight[t] times the bytes of pixel field[t] + at - t, and, the fifth, of
+     * weight[t].  In float32, by rows for each dx, these then as ((-3 + 1) + (-1 + 3)) + ((-2 + 2) + 0): the same bits in
+     * every table.  Pixel field[t] + at - t is read for every t, whatever its weight. */
+    void (*patch_votes)(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row,
+                        int first, int last, float sum[5]);
 };
 
 /* The table of an instruction set; NULL if this processor or this build does not have it.  Never freed. */

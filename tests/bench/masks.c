@@ -6,7 +6,7 @@
  *   network SIZE      the network alone: a side, or HEIGHTxWIDTH
  *   mask QUALITY      from the decoded photo to saliency and mask, the pass included
  *   pass QUALITY      the network's part of the last `mask QUALITY` (both figures wall time)
- *   inpaint           30 % of the photo, an ellipse
+ *   fill KIND         30 % of the photo, an ellipse: inpaint or match
  *   overlay QUALITY   from the photo's bytes to an overlay PNG
  */
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "core/image/fill.h"
 #include "core/image/image.h"
 #include "core/infomask_lab.h"
+#include "core/kernels/kernels.h"
 
 #define CLASSES 1000
 #define MOST_SIDE 1024
@@ -139,12 +140,15 @@ static enum infomask_status run_mask(struct bench *b, const char *name, struct i
     return status;
 }
 
-static enum infomask_status run_inpaint(struct bench *b, struct infomask_error *err)
+static enum infomask_status run_fill(struct bench *b, const char *kind, struct infomask_error *err)
 {
     struct fill *fill;
+    struct fill_options options = {.kind = strcmp(kind, "match") == 0 ? FILL_MATCH : FILL_INPAINT,
+                                   .distance = kernels_best()->patch_distance,
+                                   .votes = kernels_best()->patch_votes};
     uint8_t *row = malloc((size_t)b->image.width * 3);
     enum infomask_status status = row == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for the bench")
-                                              : fill_create(&fill, &b->image, b->hole, &(struct fill_options){.kind = FILL_INPAINT}, err);
+                                              : fill_create(&fill, &b->image, b->hole, &options, err);
 
     if (status == INFOMASK_OK) {
         for (int y = 0; y < b->image.height; y++)
@@ -190,8 +194,8 @@ static enum infomask_status run(struct bench *b, const char *name, const char *v
         return infomask_run(b->session, b->input, 1, h, w, b->output, err);
     if (strcmp(name, "mask") == 0)
         return run_mask(b, value, err);
-    if (strcmp(name, "inpaint") == 0)
-        return run_inpaint(b, err);
+    if (strcmp(name, "fill") == 0)
+        return run_fill(b, value, err);
     if (strcmp(name, "overlay") == 0)
         return run_overlay(b, value, err);
     return error_set(err, INFOMASK_ARGUMENT, "%s %s is no case", name, value);

@@ -23,8 +23,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
-CASES = ["network 224", "network 448", "mask fast", "mask middle", "mask standard", "inpaint", "overlay fast",
-         "overlay standard"]
+CASES = ["network 224", "network 448", "mask fast", "mask middle", "mask standard", "fill inpaint", "fill match",
+         "overlay fast", "overlay standard"]
 
 
 class Ours:

@@ -5,10 +5,12 @@
 #include "core/image/fill.h"
 
 #define DEEPEST 32 /* pixels into the hole at the coarsest size */
-#define FINE_REACH 8
+#define FINE_REACH 4
 #define LEAST_SIDE 12
-#define MOST_ROUNDS 20
-#define FIRST_ROUNDS 6 /* at the finest size; four more for each coarser one */
+#define FIRST_ROUNDS 2 /* at the finest size */
+#define MORE_ROUNDS 4  /* for each coarser one */
+#define COARSEST_ROUNDS 12
+#define MOST_ROUNDS 16
 #define STILL 0.1      /* mean change of a byte in a round after which there is nothing more to do */
 
 static enum infomask_status match_expired(const struct match *match, struct infomask_error *err)
@@ -41,17 +43,26 @@ static enum infomask_status make_levels(struct match *match, const uint8_t *rgb,
     return status;
 }
 
+/* What is found at a coarse size decides; at the finest the field is nearly right as it comes. */
+static int rounds_of(const struct match *match, int k)
+{
+    int rounds = FIRST_ROUNDS + MORE_ROUNDS * k, least = k == match->count - 1 ? COARSEST_ROUNDS : 0;
+
+    rounds = rounds > least ? rounds : least;
+    return rounds < MOST_ROUNDS ? rounds : MOST_ROUNDS;
+}
+
 static enum infomask_status improve(struct match *match, int k, uint32_t *turn, struct infomask_error *err)
 {
     struct match_level *level = &match->level[k];
-    int rounds = FIRST_ROUNDS + 4 * k < MOST_ROUNDS ? FIRST_ROUNDS + 4 * k : MOST_ROUNDS;
+    int rounds = rounds_of(match, k);
     double change = 0;
     enum infomask_status status = match_vote(match, level, true, &change, err);
 
     for (int round = 0; round < rounds && status == INFOMASK_OK; round++) {
         status = match_expired(match, err);
-        for (int pass = 0; pass < 2 && status == INFOMASK_OK; pass++)
-            match_pass(match, level, pass, (*turn)++);
+        if (status == INFOMASK_OK)
+            match_pass(match, level, (*turn)++);
         if (status == INFOMASK_OK)
             status = match_vote(match, level, false, &change, err);
         if (change < STILL)

@@ -33,7 +33,7 @@ struct match_level {
     uint8_t *kind;   /* MATCH_SOURCE, MATCH_TARGET, or 0: neither */
     uint8_t *depth;  /* of the hole's pixels: distance to the nearest kept one, rounded up; 0 for kept ones */
     uint32_t *near;  /* the source nearest to each pixel */
-    uint32_t *field, *next; /* of targets: their source */
+    uint32_t *field, *next; /* of targets: their source; of others: themselves */
     uint32_t *distance;     /* of targets: to their source */
     float *weight;          /* of targets: in the vote */
     uint32_t *list;         /* [targets], by rows */
@@ -70,8 +70,8 @@ void match_level_fini(struct match_level *level);
 enum infomask_status match_peel(const struct match *match, struct match_level *level, struct infomask_error *err);
 /* The field of the next coarser level, enlarged. */
 void match_enlarge(const struct match_level *coarse, struct match_level *level);
-/* One pass of PatchMatch; `pass` counts from 0 in each round, `turn` over everything. */
-void match_pass(const struct match *match, struct match_level *level, int pass, uint32_t turn);
+/* One pass of PatchMatch, forwards in even turns and backwards in odd ones; `turn` counts the fill's passes. */
+void match_pass(const struct match *match, struct match_level *level, uint32_t turn);
 
 /* ---- match_vote.c ------------------------------------------------------------------------------------------------- */
 
@@ -80,7 +80,7 @@ void match_pass(const struct match *match, struct match_level *level, int pass, 
 enum infomask_status match_vote(const struct match *match, struct match_level *level, bool even, double *change,
                                 struct infomask_error *err);
 /* from [h, w]: where each pixel of the hole comes from in the patch of the largest weight. */
-void match_choose(const struct match *match, struct match_level *level, uint32_t *from);
+void match_choose(const struct match *match, const struct match_level *level, uint32_t *from);
 
 /* ---- match_blend.c ------------------------------------------------------------------------------------------------ */
 

@@ -9,7 +9,7 @@
 #include "core/image/fill.h"
 #include "core/image/pixels/match.h"
 
-#define PULL 0.002F
+#define PULL 0.001F
 #define MOST_STEPS 60
 #define LEAST_RESIDUAL 1e-4F /* of the first one's square */
 #define CHUNK 2048

@@ -206,7 +206,7 @@ struct scan {
     const struct match *match;
     struct match_level *level;
     uint32_t turn;
-    bool measure, backwards;
+    bool backwards;
 };
 
 /* Numbers of a target in a turn: splitmix64's finaliser on a counter (Steele, Lea and Flood 2014). */
@@ -224,34 +224,44 @@ struct candidate {
     uint32_t source, least;
 };
 
-static inline void try_candidate(struct candidate *c, size_t source)
+/* Is it the better one? */
+static inline bool try_candidate(struct candidate *c, size_t source)
 {
     uint32_t d;
 
     if (source == c->source || c->level->kind[source] != MATCH_SOURCE)
-        return;
+        return false;
     d = c->distance(c->patch, patch_at(c->level, c->level->pixels, source), 4 * (ptrdiff_t)c->level->w, NULL, c->least);
-    if (d < c->least) {
-        c->least = d;
-        c->source = (uint32_t)source;
-    }
+    if (d >= c->least)
+        return false;
+    c->least = d;
+    c->source = (uint32_t)source;
+    return true;
+}
+
+/* One of the whole numbers within `radius` of the middle and from r to n - 1 - r. */
+static inline int draw(int middle, int radius, int n, uint64_t random)
+{
+    int r = MATCH_RADIUS, from = middle - radius > r ? middle - radius : r;
+    int to = middle + radius < n - 1 - r ? middle + radius : n - 1 - r;
+
+    return from + (int)(random * (uint64_t)(to - from + 1) >> 32);
 }
 
 /* Around the best so far, from the level's reach down to its neighbours. */
 static void search_around(const struct scan *scan, size_t at, struct candidate *c)
 {
     const struct match_level *level = c->level;
-    int r = MATCH_RADIUS, radius = level->reach;
     uint64_t state = mix(scan->match->options->seed * 0x9E3779B97F4A7C15u + ((uint64_t)scan->turn << 32) + at);
+    int x = (int)(c->source % (uint32_t)level->w), y = (int)(c->source / (uint32_t)level->w);
 
-    for (; radius >= 1; radius /= 2) {
-        int sx = (int)(c->source % (uint32_t)level->w), sy = (int)(c->source / (uint32_t)level->w);
-        int x0 = sx - radius > r ? sx - radius : r, x1 = sx + radius < level->w - 1 - r ? sx + radius : level->w - 1 - r;
-        int y0 = sy - radius > r ? sy - radius : r, y1 = sy + radius < level->h - 1 - r ? sy + radius : level->h - 1 - r;
+    for (int radius = level->reach; radius >= 1; radius /= 2) {
         uint64_t random = mix(state += 0x9E3779B97F4A7C15u);
-        int x = x0 + (int)((random & UINT32_MAX) * (uint64_t)(x1 - x0 + 1) >> 32);
-        int y = y0 + (int)((random >> 32) * (uint64_t)(y1 - y0 + 1) >> 32);
-        try_candidate(c, (size_t)y * (size_t)level->w + (size_t)x);
+        int other = draw(x, radius, level->w, random & UINT32_MAX), below = draw(y, radius, level->h, random >> 32);
+        if (try_candidate(c, (size_t)below * (size_t)level->w + (size_t)other)) {
+            x = other;
+            y = below;
+        }
     }
 }
 
@@ -260,14 +270,13 @@ static void scan_target(const struct scan *scan, size_t at, bool above)
     struct match_level *level = scan->level;
     ptrdiff_t step = scan->backwards ? 1 : -1, row = step * level->w, i = (ptrdiff_t)at;
     struct candidate c = {level, patch_at(level, level->pixels, at), scan->match->options->distance, level->field[at],
-                          level->distance[at]};
+                          UINT32_MAX};
 
-    if (scan->measure)
-        c.least = c.distance(c.patch, patch_at(level, level->pixels, c.source), 4 * (ptrdiff_t)level->w, NULL, UINT32_MAX);
+    c.least = c.distance(c.patch, patch_at(level, level->pixels, c.source), 4 * (ptrdiff_t)level->w, NULL, UINT32_MAX);
     if (level->kind[i + step] == MATCH_TARGET)
-        try_candidate(&c, (size_t)((ptrdiff_t)level->next[i + step] - step));
+        (void)try_candidate(&c, (size_t)((ptrdiff_t)level->next[i + step] - step));
     if (level->kind[i + row] == MATCH_TARGET)
-        try_candidate(&c, (size_t)((ptrdiff_t)(above ? level->next : level->field)[i + row] - row));
+        (void)try_candidate(&c, (size_t)((ptrdiff_t)(above ? level->next : level->field)[i + row] - row));
     search_around(scan, at, &c);
     level->next[at] = c.source;
     level->distance[at] = c.least;
@@ -287,9 +296,9 @@ static void scan_band(void *context, int band, int worker)
     }
 }
 
-void match_pass(const struct match *match, struct match_level *level, int pass, uint32_t turn)
+void match_pass(const struct match *match, struct match_level *level, uint32_t turn)
 {
-    struct scan scan = {match, level, turn, pass == 0, pass % 2 == 1};
+    struct scan scan = {match, level, turn, turn % 2 == 1};
     uint32_t *swap = level->field;
 
     pool_for(match->options->pool, (level->h + BAND - 1) / BAND, scan_band, &scan);

@@ -48,6 +48,8 @@ static enum infomask_status level_alloc(struct match_level *level, int h, int w,
     level->distance = malloc(n * sizeof *level->distance);
     level->weight = calloc(n, sizeof *level->weight);
     level->row = malloc(((size_t)h + 1) * sizeof *level->row);
+    for (size_t i = 0; level->field != NULL && level->next != NULL && i < n; i++)
+        level->field[i] = level->next[i] = (uint32_t)i;
     return level->pixels != NULL && level->hole != NULL && level->kind != NULL && level->depth != NULL &&
                    level->near != NULL && level->field != NULL && level->next != NULL && level->distance != NULL &&
                    level->weight != NULL && level->row != NULL
@@ -252,8 +254,10 @@ static void find_nearest(struct match_level *level)
             for (int back = 0; back < 2; back++)
                 for (int j = 0; j < level->w; j++) {
                     int x = (back == 0) == (turn == 0) ? j : level->w - 1 - j, side = back == 0 ? -step : step;
-                    uint32_t *best = &level->near[(size_t)y * (size_t)level->w + (size_t)x];
-                    uint32_t square = square_to(level, x, y, *best);
+                    uint32_t *best = &level->near[(size_t)y * (size_t)level->w + (size_t)x], square;
+                    if (level->kind[(size_t)y * (size_t)level->w + (size_t)x] == MATCH_SOURCE)
+                        continue;
+                    square = square_to(level, x, y, *best);
                     take_nearer(level, x, y, side, 0, best, &square);
                     for (int dx = -1; back == 0 && dx <= 1; dx++)
                         take_nearer(level, x, y, dx, -step, best, &square);

@@ -11,9 +11,7 @@
 #define VOTE_BAND 16
 #define FALL_STEPS 512 /* of the table of exp(-i / FALL_SCALE) */
 #define FALL_SCALE 32
-#define DEPTH_BASE 1.3 /* a pixel deeper in the hole counts that much less */
-
-typedef float four_floats __attribute__((vector_size(16)));
+#define DEPTH_BASE 1.5 /* a pixel deeper in the hole counts that much less */
 
 struct vote {
     const struct match *match;
@@ -111,26 +109,20 @@ static struct cover covering(const struct match_level *level, int x, int y)
                           y + r < low ? y + r : low};
 }
 
-/* Weights are 0 where no target is. */
-static uint32_t vote_pixel(struct match_level *level, int x, int y)
+/* Weights are 0 where no target is: columns beyond the picture's sides, which are the next row's, say nothing. */
+static uint32_t vote_pixel(const struct vote *vote, int x, int y)
 {
+    struct match_level *level = vote->level;
     struct cover c = covering(level, x, y);
-    size_t w = (size_t)level->w, at = (size_t)y * w + (size_t)x;
-    four_floats sum = {0};
-    float total = 0;
+    size_t at = (size_t)y * (size_t)level->w + (size_t)x;
     uint8_t *pixel = level->pixels + 4 * at;
     uint32_t change = 0;
+    float sum[5];
 
-    for (int ty = c.y0; ty <= c.y1; ty++)
-        for (size_t t = (size_t)ty * w + (size_t)c.x0, end = (size_t)ty * w + (size_t)c.x1; t <= end; t++) {
-            const uint8_t *p = level->pixels + 4 * (level->field[t] + at - t);
-            float share = level->weight[t];
-            four_floats value = {p[0], p[1], p[2], p[3]};
-            sum += share * value;
-            total += share;
-        }
-    for (size_t k = 0; k < 4 && total > 0; k++) {
-        int v = (int)(sum[k] / total + 0.5F);
+    vote->match->options->votes(level->pixels, level->field, level->weight, at, (size_t)level->w, c.y0 - y, c.y1 - y, sum);
+    for (size_t k = 0; k < 4 && sum[4] > 0; k++) {
+        int v = (int)(sum[k] / sum[4] + 0.5F);
+        v = v < 255 ? v : 255;
         change += (uint32_t)abs(v - pixel[k]);
         pixel[k] = (uint8_t)v;
     }
@@ -148,7 +140,7 @@ static void vote_band(void *context, int band, int worker)
     for (int y = band * VOTE_BAND; y < end; y++)
         for (int x = 0; x < level->w; x++)
             if (level->hole[(size_t)y * (size_t)level->w + (size_t)x])
-                change += vote_pixel(level, x, y);
+                change += vote_pixel(vote, x, y);
     vote->changes[band] = change;
 }
 
@@ -206,12 +198,27 @@ static uint32_t choose_pixel(const struct match_level *level, int x, int y)
     return best == SIZE_MAX ? UINT32_MAX : (uint32_t)best;
 }
 
-void match_choose(const struct match *match, struct match_level *level, uint32_t *from)
+struct choice {
+    const struct match_level *level;
+    uint32_t *from;
+};
+
+static void choose_band(void *context, int band, int worker)
 {
-    (void)match;
-    for (int y = 0; y < level->h; y++)
+    const struct choice *choice = context;
+    const struct match_level *level = choice->level;
+    int end = (band + 1) * VOTE_BAND < level->h ? (band + 1) * VOTE_BAND : level->h;
+
+    (void)worker;
+    for (int y = band * VOTE_BAND; y < end; y++)
         for (int x = 0; x < level->w; x++) {
             size_t at = (size_t)y * (size_t)level->w + (size_t)x;
-            from[at] = level->hole[at] ? choose_pixel(level, x, y) : (uint32_t)at;
+            choice->from[at] = level->hole[at] ? choose_pixel(level, x, y) : (uint32_t)at;
         }
+}
+
+void match_choose(const struct match *match, const struct match_level *level, uint32_t *from)
+{
+    struct choice choice = {level, from};
+    pool_for(match->options->pool, (level->h + VOTE_BAND - 1) / VOTE_BAND, choose_band, &choice);
 }

@@ -29,19 +29,61 @@ static uint32_t patch_distance(const uint8_t *a, const uint8_t *b, ptrdiff_t row
 {
     const __m256i seven = _mm256_setr_epi32(-1, -1, -1, -1, -1, -1, -1, 0);
     __m256i sum = _mm256_setzero_si256();
+    uint32_t so_far = 0;
 
-    if (counts != NULL) {
-        for (ptrdiff_t at = 0; at < KERNEL_PATCH * row; at += row)
-            sum = _mm256_add_epi32(sum, row_squares(load(a + at), load(b + at), _mm256_and_si256(seven, load(counts + at))));
-        return total(sum);
+    for (int first = 0, last = 3; first < KERNEL_PATCH; first = last, last = KERNEL_PATCH) {
+        for (ptrdiff_t at = first * row; at < last * row; at += row) {
+            __m256i of = counts == NULL ? seven : _mm256_and_si256(seven, load(counts + at));
+            sum = _mm256_add_epi32(sum, row_squares(load(a + at), load(b + at), of));
+        }
+        so_far = total(sum);
+        if (so_far >= stop)
+            break;
     }
-    for (ptrdiff_t at = 0; at < 3 * row; at += row)
-        sum = _mm256_add_epi32(sum, row_squares(load(a + at), load(b + at), seven));
-    if (total(sum) >= stop)
-        return total(sum);
-    for (ptrdiff_t at = 3 * row; at < KERNEL_PATCH * row; at += row)
-        sum = _mm256_add_epi32(sum, row_squares(load(a + at), load(b + at), seven));
-    return total(sum);
+    return so_far;
 }
 
-void avx2_patch(struct kernel_table *table) { table->patch_distance = patch_distance; }
+/* ---- Votes: the seven patches of a row side by side ----------------------------------------------------------------- */
+
+static inline float lanes(__m256 v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+static inline __m256 add_byte(__m256 sum, __m256i pixels, int byte, __m256 weights)
+{
+    __m256i value = _mm256_and_si256(_mm256_srli_epi32(pixels, 8 * byte), _mm256_set1_epi32(255));
+    return _mm256_add_ps(sum, _mm256_mul_ps(weights, _mm256_cvtepi32_ps(value)));
+}
+
+static void patch_votes(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row,
+                        int first, int last, float sum[5])
+{
+    const __m256i seven = _mm256_setr_epi32(-1, -1, -1, -1, -1, -1, -1, 0);
+    const __m256i across = _mm256_setr_epi32(3, 2, 1, 0, -1, -2, -3, -4);
+    __m256 total[5];
+
+    for (int c = 0; c < 5; c++)
+        total[c] = _mm256_setzero_ps();
+    for (int dy = first; dy <= last; dy++) {
+        ptrdiff_t down = dy * (ptrdiff_t)row, t = (ptrdiff_t)at + down - KERNEL_PATCH / 2;
+        __m256 weights = _mm256_maskload_ps(weight + t, seven);
+        __m256i from = _mm256_maskload_epi32((const int *)field + t, seven), value;
+        from = _mm256_add_epi32(from, _mm256_sub_epi32(across, _mm256_set1_epi32((int)down)));
+        value = _mm256_mask_i32gather_epi32(_mm256_setzero_si256(), (const int *)(const void *)pixels, from, seven, 4);
+        for (int c = 0; c < 4; c++)
+            total[c] = add_byte(total[c], value, c, weights);
+        total[4] = _mm256_add_ps(total[4], weights);
+    }
+    for (int c = 0; c < 5; c++)
+        sum[c] = lanes(total[c]);
+}
+
+void avx2_patch(struct kernel_table *table)
+{
+    table->patch_distance = patch_distance;
+    table->patch_votes = patch_votes;
+}

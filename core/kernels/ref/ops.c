@@ -190,5 +190,6 @@ void kernels_ref_fill(struct kernel_table *table)
                                    .activate = activate,
                                    .softmax = softmax,
                                    .sgemm = ref_sgemm,
-                                   .patch_distance = ref_patch_distance};
+                                   .patch_distance = ref_patch_distance,
+                                   .patch_votes = ref_patch_votes};
 }

@@ -33,6 +33,7 @@ struct fill_options pipeline_fill(struct infomask_session *session, const struct
 {
     struct fill_options fill = {.kind = kinds[pipeline_fill_of(session->model, options)],
                                 .distance = session->model->kernels->patch_distance,
+                                .votes = session->model->kernels->patch_votes,
                                 .seed = options->fill_seed,
                                 .pool = session->pool,
                                 .expired = photo->limits.expired,

@@ -14,7 +14,7 @@
 static struct fill_options options_of(uint64_t seed, struct pool *pool)
 {
     return (struct fill_options){
-        .kind = FILL_MATCH, .distance = kernels_best()->patch_distance, .seed = seed, .pool = pool};
+        .kind = FILL_MATCH, .distance = kernels_best()->patch_distance, .votes = kernels_best()->patch_votes, .seed = seed, .pool = pool};
 }
 
 /* Slanted stripes with some noise: period 24 across, 40 down. */
@@ -115,6 +115,7 @@ static void threads_and_instructions_do_not_show(void **state)
         if (kernels_get((enum kernel_isa)isa) == NULL)
             continue;
         options.distance = kernels_get((enum kernel_isa)isa)->patch_distance;
+        options.votes = kernels_get((enum kernel_isa)isa)->patch_votes;
         out = filled(&photo, mask, &options, FILL_MATCH);
         assert_memory_equal(out, right, size);
         free(out);

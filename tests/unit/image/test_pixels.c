@@ -207,7 +207,7 @@ static void photo_init(struct image *image, int w, int h, int channels, uint64_t
 
 static uint8_t *filled(const struct image *photo, const uint8_t *mask, enum fill_kind kind)
 {
-    struct fill_options options = {.kind = kind, .color = {1, 2, 3}, .distance = kernels_best()->patch_distance};
+    struct fill_options options = {.kind = kind, .color = {1, 2, 3}, .distance = kernels_best()->patch_distance, .votes = kernels_best()->patch_votes};
     size_t w = (size_t)photo->width;
     uint8_t *out = malloc(w * (size_t)photo->height * 3);
     struct fill *fill;

@@ -468,6 +468,37 @@ static void patches_match(void **state)
     }
 }
 
+/* The same bits, at the ends of a picture too, where columns beyond its sides are the next row's. */
+static void votes_match(void **state)
+{
+    enum { H = 9, W = 11, N = H * W };
+    uint8_t pixels[4 * N];
+    uint32_t field[N];
+    float weight[N], right[5], got[5];
+    const struct kernel_table *table;
+
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < 4 * N; i++)
+            pixels[i] = (uint8_t)(round == 0 ? 255 : below(256));
+        for (int i = 0; i < N; i++) {
+            bool whole = i % W >= 3 && i % W < W - 3 && i / W >= 3 && i / W < H - 3;
+            field[i] = (uint32_t)(whole ? (3 + (int)below(3)) * W + 3 + (int)below(5) : i);
+            weight[i] = whole ? (float)below(1000000) / 3000 : 0;
+        }
+        for (size_t at = 0; at < N; at++) {
+            int y = (int)at / W, first = y < 6 ? 3 - y : -3, last = y > H - 7 ? H - 4 - y : 3;
+            if (first > 3 || last < -3)
+                continue;
+            kernels_get(KERNEL_REF)->patch_votes(pixels, field, weight, at, W, first, last, right);
+            for (int i = 0; (table = vector_table(i)) != NULL; i++) {
+                table->patch_votes(pixels, field, weight, at, W, first, last, got);
+                assert_memory_equal(got, right, sizeof got);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +507,7 @@ int main(void)
         cmocka_unit_test(softmax_rows_match),
         cmocka_unit_test(conversions_match),         cmocka_unit_test(pools_match),
         cmocka_unit_test(depthwise_matches),         cmocka_unit_test(patches_match),
+        cmocka_unit_test(votes_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/model/folders.h"
 #include "app/settings/files.h"
 #include "app/settings/places.h"
 #include "app/state/estimates.h"
@@ -70,10 +71,9 @@ static enum infomask_status open_state(const struct config *config, const char *
 static void confine_to_files(const struct config *config, const struct server *server, const char *state,
                              struct confined *confined)
 {
-    enum { FIXED = 6 };
-    char *models = place_of_models(config->models_dir);
-    struct confine_path paths[FIXED + SOCKETS_MAX] = {
-        {models, CONFINE_READ},
+    enum { FIXED = 5 };
+    char *models = place_of_models(config->models_dir), *folders[FOLDERS_MOST] = {NULL};
+    struct confine_path paths[FIXED + FOLDERS_MOST + SOCKETS_MAX] = {
         {strchr(config->model, '/') != NULL ? config->model : NULL, CONFINE_READ},
         {state, CONFINE_WRITE},
         {config->keys, CONFINE_BESIDE},
@@ -82,9 +82,13 @@ static void confine_to_files(const struct config *config, const struct server *s
     };
     size_t count = FIXED;
 
+    for (size_t i = 0; models != NULL && (folders[i] = folders_part(models, i)) != NULL; i++)
+        paths[count++] = (struct confine_path){folders[i], CONFINE_READ};
     for (int i = 0; server_local_name(server, i) != NULL; i++)
         paths[count++] = (struct confine_path){server_local_name(server, i), CONFINE_UNLINK};
     confine_files(paths, count, confined);
+    for (size_t i = 0; i < FOLDERS_MOST; i++)
+        free(folders[i]);
     free(models);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/model/folders.h"
 #include "app/settings/files.h"
 #include "app/settings/places.h"
 #include "cli/cli.h"
@@ -43,29 +44,54 @@ enum infomask_status work_model_options(const struct config *config, struct pool
     return infomask_precision_check(options->precision, config->isa, err);
 }
 
+/* The folder of a model by its name, "" the default one; NULL: there is none, and err says so. */
+static char *find_folder(const char *directories, const char *name, struct infomask_error *err)
+{
+    char *folder = name[0] == '\0' ? models_default_folder(directories) : models_folder(directories, name), hint[120];
+
+    if (folder == NULL && name[0] == '\0') {
+        (void)error_set(err, INFOMASK_IO, "there is no model folder in %.150s; make model fetches the default one",
+                        directories);
+    } else if (folder == NULL) {
+        (void)error_set(err, INFOMASK_MEMORY, "out of memory");
+    } else if (!folder_is_path(name) && access(folder, F_OK) != 0) {
+        models_suggest(directories, name, hint, sizeof hint);
+        (void)error_set(err, INFOMASK_ARGUMENT, "there is no model of that name%s; looked for in %.120s", hint, directories);
+        free(folder);
+        folder = NULL;
+    }
+    return folder;
+}
+
 enum infomask_status work_model(const struct config *config, const char *name, const struct model_options *options,
                                 struct model **model, struct infomask_error *err)
 {
-    char *directory = place_of_models(config->models_dir), *folder = NULL;
+    char *directories = place_of_models(config->models_dir), *folder;
     enum infomask_status status;
 
+    if (directories == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
     if (name == NULL)
         name = config->model;
-    if (directory != NULL && name[0] == '\0')
-        folder = models_default_folder(directory);
-    else if (directory != NULL)
-        folder = models_folder(directory, name);
-    if (folder != NULL)
-        status = model_load(folder, options, model, err);
-    else if (directory != NULL && name[0] == '\0')
-        status = error_set(err, INFOMASK_IO, "there is no model folder in %.150s; make model fetches the default one",
-                           directory);
-    else
-        status = error_set(err, INFOMASK_MEMORY, "out of memory");
+    folder = find_folder(directories, name, err);
+    status = folder != NULL ? model_load(folder, options, model, err) : err->status;
     if (status != INFOMASK_OK && (folder != NULL || name[0] != '\0'))
         error_prefix(err, "model %.60s", file_name(folder != NULL ? folder : name));
-    free(directory);
+    free(directories);
     free(folder);
+    return status;
+}
+
+enum infomask_status work_folder_write(const struct config *config, const char *name, bool replace,
+                                       struct folder_write *folder, struct infomask_error *err)
+{
+    char *directory = place_of_new_models(config->models_dir);
+    enum infomask_status status;
+
+    if (directory == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    status = folder_write_open(folder, directory, name, replace, err);
+    free(directory);
     return status;
 }
 

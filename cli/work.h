@@ -3,6 +3,7 @@
 #define CLI_WORK_H
 
 #include "app/json/json.h"
+#include "app/model/folder_write.h"
 #include "app/model/models.h"
 #include "app/settings/params.h"
 #include "app/view/views.h"
@@ -33,6 +34,10 @@ enum infomask_status work_pool(const struct config *config, struct pool **pool, 
 /* The model of a MODEL argument (NULL: the setting `model`, or the default one), loaded. */
 enum infomask_status work_model(const struct config *config, const char *name, const struct model_options *options,
                                 struct model **model, struct infomask_error *err) __attribute__((warn_unused_result));
+/* Begins a model folder of that name where new ones go (place_of_new_models), or at the path that `name` is. */
+enum infomask_status work_folder_write(const struct config *config, const char *name, bool replace,
+                                       struct folder_write *folder, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The limits of photos in the settings. */
 struct infomask_limits work_photo_limits(const struct config *config);
 

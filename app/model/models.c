@@ -254,7 +254,7 @@ struct shelf {
 };
 
 struct models {
-    char *directory, *chosen; /* what was asked for */
+    char *directories, *chosen; /* what was asked for */
     char *isa;
     struct model_options options;
     pthread_mutex_t lock;   /* of shelf */
@@ -383,29 +383,57 @@ static void tell_of_undescribed(const struct models *models, const char *path, s
     free(network);
 }
 
+/* Does one of the directories before number `index` have a model of that name?  Then it is the one that is meant. */
+static bool is_hidden(const struct models *models, size_t index, const char *name)
+{
+    bool hidden = false;
+
+    for (size_t i = 0; i < index && !hidden; i++) {
+        char *directory = folders_part(models->directories, i), *path = directory != NULL ? file_join(directory, name) : NULL;
+        hidden = path != NULL && folder_has_document(path);
+        free(path);
+        free(directory);
+    }
+    return hidden;
+}
+
 /* Every folder of the directory that has a model.json, in the order of their names. */
-static enum infomask_status read_directory(const struct models *models, struct shelf *shelf, struct reading *reading,
-                                           struct infomask_error *err)
+static enum infomask_status read_directory(const struct models *models, size_t index, const char *directory,
+                                           struct shelf *shelf, struct reading *reading, struct infomask_error *err)
 {
     struct dirent **entries = NULL;
-    int count = scandir(models->directory, &entries, folder_is_candidate, alphasort);
+    int count = scandir(directory, &entries, folder_is_candidate, alphasort);
     enum infomask_status status = INFOMASK_OK;
 
     if (count < 0 && errno == ENOMEM)
         return no_memory(err);
     for (int i = 0; i < count; i++) {
-        char *path = status == INFOMASK_OK ? file_join(models->directory, entries[i]->d_name) : NULL;
-        if (path != NULL && folder_has_document(path) && shelf->count < MOST_MODELS) {
+        char *path = status == INFOMASK_OK ? file_join(directory, entries[i]->d_name) : NULL;
+        bool hidden = path != NULL && is_hidden(models, index, entries[i]->d_name);
+        if (path != NULL && !hidden && folder_has_document(path) && shelf->count < MOST_MODELS) {
             struct model *model = load_or_keep(models, path, reading);
             if (model != NULL)
                 status = shelf_add(models, shelf, model, err);
-        } else if (path != NULL) {
+        } else if (path != NULL && !hidden) {
             tell_of_undescribed(models, path, reading);
         }
         free(path);
         free(entries[i]);
     }
     free(entries);
+    return status;
+}
+
+static enum infomask_status read_directories(const struct models *models, struct shelf *shelf, struct reading *reading,
+                                             struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+    char *directory;
+
+    for (size_t i = 0; status == INFOMASK_OK && (directory = folders_part(models->directories, i)) != NULL; i++) {
+        status = read_directory(models, i, directory, shelf, reading, err);
+        free(directory);
+    }
     return status;
 }
 
@@ -445,7 +473,7 @@ static enum infomask_status no_default(const struct models *models, const struct
         return error_set(err, reason->status, "%s", reason->text);
     if (shelf->count == 0)
         return error_set(err, INFOMASK_ARGUMENT, "there is no model folder in %.120s: make model fetches the default one",
-                         models->directory);
+                         models->directories);
     if (reason->status != INFOMASK_OK)
         return error_set(err, reason->status, "the default model %.60s: %.180s", models->chosen, reason->text);
     list_names(shelf, names, sizeof names);
@@ -465,7 +493,7 @@ static enum infomask_status fill_shelf(const struct models *models, struct shelf
             status = shelf_add(models, shelf, chosen, err);
     }
     if (status == INFOMASK_OK)
-        status = read_directory(models, shelf, reading, err);
+        status = read_directories(models, shelf, reading, err);
     if (status != INFOMASK_OK)
         return status;
     if (shelf->count > 0)
@@ -478,19 +506,19 @@ static enum infomask_status fill_shelf(const struct models *models, struct shelf
     return INFOMASK_OK;
 }
 
-static enum infomask_status copy_arguments(struct models *models, const char *directory, const char *chosen)
+static enum infomask_status copy_arguments(struct models *models, const char *directories, const char *chosen)
 {
     bool has_isa = models->options.isa != NULL;
 
-    models->directory = strdup(directory);
+    models->directories = strdup(directories);
     models->chosen = strdup(chosen != NULL ? chosen : "");
     models->isa = has_isa ? strdup(models->options.isa) : NULL;
     models->options.isa = models->isa;
-    return models->directory != NULL && models->chosen != NULL && (models->isa != NULL || !has_isa) ? INFOMASK_OK
+    return models->directories != NULL && models->chosen != NULL && (models->isa != NULL || !has_isa) ? INFOMASK_OK
                                                                                                    : INFOMASK_MEMORY;
 }
 
-enum infomask_status models_create(const char *directory, const char *default_model,
+enum infomask_status models_create(const char *directories, const char *default_model,
                                    const struct model_options *options, struct models **models,
                                    struct infomask_error *err)
 {
@@ -504,7 +532,7 @@ enum infomask_status models_create(const char *directory, const char *default_mo
     (void)pthread_mutex_init(&made->lock, NULL);
     (void)pthread_mutex_init(&made->reload, NULL);
     reading.old = &made->shelf;
-    if (copy_arguments(made, directory, default_model) != INFOMASK_OK)
+    if (copy_arguments(made, directories, default_model) != INFOMASK_OK)
         status = no_memory(err);
     else
         status = fill_shelf(made, &made->shelf, &reading, err);
@@ -522,7 +550,7 @@ void models_free(struct models *models)
     shelf_fini(&models->shelf);
     (void)pthread_mutex_destroy(&models->lock);
     (void)pthread_mutex_destroy(&models->reload);
-    free(models->directory);
+    free(models->directories);
     free(models->chosen);
     free(models->isa);
     free(models);

@@ -90,10 +90,10 @@ void model_session_give(struct model *model, struct infomask_session *session); 
 
 struct models;
 
-/* Loads every folder of `directory` that has a model.json; a folder that cannot be loaded is warned about and left out,
- * unless it is the default model.  default_model: a name in the directory, or the path of a folder (one with a '/');
+/* Loads every folder of the directories (below) that has a model.json; a folder that cannot be loaded is warned about and left out,
+ * unless it is the default model.  default_model: a name in them, or the path of a folder (one with a '/');
  * with "" efficientnet-lite0 if it is there, else the first by name.  The strings and the options are copied; the pool must outlive it. */
-enum infomask_status models_create(const char *directory, const char *default_model,
+enum infomask_status models_create(const char *directories, const char *default_model,
                                    const struct model_options *options, struct models **models,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
 void models_free(struct models *models);
@@ -126,10 +126,19 @@ enum infomask_status models_unload(struct models *models, const char *name, stru
 /* Frees the idle sessions' surplus memory of all models. */
 void models_trim(struct models *models);
 
-/* The folder of the default model: efficientnet-lite0, else the first that has a model.json; malloc'ed; NULL: none. */
-char *models_default_folder(const char *directory);
+/* Folders of models are given as a path, "one:another" (app/settings/places.h); the first that has a name wins. */
 
-/* The folder of a MODEL argument (a name under `directory`, or the path of a folder); malloc'ed, NULL without memory. */
-char *models_folder(const char *directory, const char *model);
+/* The folder of the default model: efficientnet-lite0, else the first by name that has a model.json; malloc'ed; NULL: none. */
+char *models_default_folder(const char *directories);
+
+/* The folder of a MODEL argument (a name below one of the directories, or the path of a folder); of one that is nowhere, where
+ * it would be.  malloc'ed, NULL without memory. */
+char *models_folder(const char *directories, const char *model);
+
+/* Where a new model of that name goes: below `directory`, or the path that `model` is.  malloc'ed, NULL without memory. */
+char *models_new_folder(const char *directory, const char *model);
+
+/* " (did you mean NAME?)", or nothing where no model's name is near. */
+void models_suggest(const char *directories, const char *model, char *text, size_t size);
 
 #endif

@@ -66,7 +66,7 @@
     X("images", INT, max_scans, 100, 1, 10000, "scans of a progressive JPEG")                                          \
     X("images", SIZE, decoder_memory, 256 * 1024 * 1024, 1048576, 8589934592, "bytes that a decoder may use")          \
     X("models", STRING, models_dir, "", 0, 4095,                                                                       \
-      "folder of the model folders; empty: config/models, or the installed one")                                       \
+      "folder of the model folders, or several with ':' between them; empty: the sources', the user's own, the installed one") \
     X("models", STRING, model, "", 0, 4095,                                                                            \
       "default model: a name in models_dir or a folder's path; empty: efficientnet-lite0, else the first by name")     \
     X("compute", INT, threads, 0, 0, 64, "compute threads; 0: as many as cores")                                       \

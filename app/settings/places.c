@@ -44,20 +44,6 @@ char *place_of_config(void)
     return beside_binary(paths, sizeof paths / sizeof *paths);
 }
 
-char *place_of_models(const char *setting)
-{
-    static const char here[] = "config/models";
-    static const char *const paths[] = {"../config/models", "../../config/models", "../share/infomask/models"};
-    char *found;
-
-    if (setting[0] != '\0')
-        return strdup(setting);
-    if (access(here, R_OK) == 0)
-        return strdup(here);
-    found = beside_binary(paths, sizeof paths / sizeof *paths);
-    return found != NULL ? found : strdup(here);
-}
-
 char *place_of_script(const char *name)
 {
     char source[80], deeper[80], installed[80];
@@ -85,17 +71,17 @@ char *place_of_data(const char *name)
 }
 
 /* Makes the folder and those above it. */
-static bool make_folders(char *path)
+static bool make_folders(char *path, mode_t mode)
 {
     for (char *at = path + 1; *at != '\0'; at++) {
         if (*at != '/')
             continue;
         *at = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        if (mkdir(path, mode) != 0 && errno != EEXIST)
             return false;
         *at = '/';
     }
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
+    return mkdir(path, mode) == 0 || errno == EEXIST;
 }
 
 static const char *variable(const char *name)
@@ -121,9 +107,68 @@ char *place_of_state(const char *setting)
         length = asprintf(&path, "%s/.local/state/infomask", home);
     if (length < 0 || path == NULL)
         return NULL;
-    if (!make_folders(path)) {
+    if (!make_folders(path, 0700)) {
         free(path);
         return NULL;
     }
+    return path;
+}
+
+/* ---- Models ------------------------------------------------------------------------------------------------------------ */
+
+/* In the sources; NULL: this is not a build of them. */
+static char *models_of_sources(void)
+{
+    static const char here[] = "config/models";
+    static const char *const paths[] = {"../config/models", "../../config/models"};
+
+    return access(here, R_OK) == 0 ? strdup(here) : beside_binary(paths, sizeof paths / sizeof *paths);
+}
+
+/* NULL: there is no home. */
+static char *models_of_user(void)
+{
+    const char *xdg = variable("XDG_DATA_HOME"), *home = variable("HOME");
+    char *path = NULL;
+    int length = -1;
+
+    if (xdg != NULL)
+        length = asprintf(&path, "%s/infomask/models", xdg);
+    else if (home != NULL)
+        length = asprintf(&path, "%s/.local/share/infomask/models", home);
+    return length < 0 ? NULL : path;
+}
+
+char *place_of_models(const char *setting)
+{
+    static const char *const shared[] = {"../share/infomask/models"};
+    char *parts[3], *path = NULL;
+
+    if (setting[0] != '\0')
+        return strdup(setting);
+    parts[0] = models_of_sources();
+    parts[1] = models_of_user();
+    parts[2] = beside_binary(shared, 1);
+    for (size_t i = 0; i < 3; i++) {
+        char *before = path;
+        if (parts[i] == NULL)
+            continue;
+        if (asprintf(&path, "%s%s%s", before != NULL ? before : "", before != NULL ? ":" : "", parts[i]) < 0)
+            path = NULL;
+        free(before);
+        free(parts[i]);
+    }
+    return path != NULL ? path : strdup("config/models");
+}
+
+char *place_of_new_models(const char *setting)
+{
+    char *path = place_of_models(setting), *user = setting[0] == '\0' ? models_of_user() : NULL;
+
+    if (path != NULL && access(path, F_OK) != 0) /* one folder may have a colon in its name */
+        path[strcspn(path, ":")] = '\0';
+    if (path != NULL && user != NULL && strcmp(path, user) == 0)
+        (void)make_folders(path, 0777);
+    free(user);
     return path;
 }

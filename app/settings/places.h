@@ -7,10 +7,13 @@
  * binary's folder; malloc'ed; NULL: none is there. */
 char *place_of_config(void);
 
-/* The folder of model folders: `setting` if it is not empty; else config/models here, ../config/models,
- * ../../config/models or ../share/infomask/models from the binary's folder; the first of these if none is there.
- * malloc'ed; NULL without memory. */
+/* Where model folders are looked for, as a path of folders with ':' between them of which the first that has a name wins:
+ * `setting` if it is not empty; else config/models here, or ../config/models or ../../config/models from the binary's folder
+ * (its sources); then the user's own, $XDG_DATA_HOME/infomask/models or ~/.local/share/infomask/models, which need not be
+ * there yet; then ../share/infomask/models from the binary's folder (what was installed).  malloc'ed; NULL without memory. */
 char *place_of_models(const char *setting);
+/* The first of them, where new models go; the user's own is made if it is not there.  malloc'ed; NULL without memory. */
+char *place_of_new_models(const char *setting);
 
 /* A script of the project's: config/NAME of its sources, or ../share/infomask/NAME from the binary's folder; malloc'ed;
  * NULL: it is not there. */

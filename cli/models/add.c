@@ -15,7 +15,6 @@
 #include "cli/models/check.h"
 #include "cli/models/models.h"
 #include "cli/models/preset.h"
-#include "cli/train/train.h"
 #include "cli/work.h"
 
 #define NETWORK "model.onnx"
@@ -165,7 +164,7 @@ static enum infomask_status copy_file(const char *from, const char *to, struct i
 }
 
 /* A file whose weights lie beside it names them: every file of its folder whose name stands in it comes along. */
-static enum infomask_status copy_beside(const struct train_folder *folder, const char *file, struct infomask_error *err)
+static enum infomask_status copy_beside(const struct folder_write *folder, const char *file, struct infomask_error *err)
 {
     char *parent = strndup(file, (size_t)(file_name(file) - file)), *bytes = NULL;
     enum infomask_status status = parent != NULL ? file_read(file, MOST_FILE, &bytes, &(size_t){0}, err) : INFOMASK_MEMORY;
@@ -179,7 +178,7 @@ static enum infomask_status copy_beside(const struct train_folder *folder, const
             memmem(bytes, size, entry->d_name, strlen(entry->d_name)) == NULL)
             continue;
         from = file_join(parent[0] != '\0' ? parent : ".", entry->d_name);
-        to = train_folder_file(folder, entry->d_name);
+        to = folder_write_file(folder, entry->d_name);
         if (from == NULL || to == NULL)
             status = error_set(err, INFOMASK_MEMORY, "out of memory");
         else if (stat(from, &of) == 0 && S_ISREG(of.st_mode))
@@ -194,9 +193,9 @@ static enum infomask_status copy_beside(const struct train_folder *folder, const
     return status;
 }
 
-static enum infomask_status copy_network(const struct train_folder *folder, const char *file, struct infomask_error *err)
+static enum infomask_status copy_network(const struct folder_write *folder, const char *file, struct infomask_error *err)
 {
-    char *to = train_folder_file(folder, NETWORK);
+    char *to = folder_write_file(folder, NETWORK);
     struct stat of;
     enum infomask_status status = to != NULL ? copy_file(file, to, err) : error_set(err, INFOMASK_MEMORY, "out of memory");
 
@@ -210,7 +209,7 @@ static enum infomask_status copy_network(const struct train_folder *folder, cons
 /* ---- What is made of the file --------------------------------------------------------------------------------------------- */
 
 static enum infomask_status read_labels(struct models_added *added, const struct models_add_request *request,
-                                        const char *directory, struct infomask_error *err)
+                                        const char *directories, struct infomask_error *err)
 {
     size_t outputs = added->file.outputs;
     char *path = request->labels != NULL ? strdup(request->labels) : NULL, *text = NULL;
@@ -225,7 +224,7 @@ static enum infomask_status read_labels(struct models_added *added, const struct
     }
     added->assumed_labels = request->labels == NULL && outputs == 1000;
     if (added->assumed_labels) { /* the names of ImageNet's classes, in the order that everybody uses */
-        char *folder = file_join(directory, "efficientnet-lite0");
+        char *folder = models_folder(directories, "efficientnet-lite0");
         path = folder != NULL ? file_join(folder, "labels.txt") : NULL;
         free(folder);
     }
@@ -351,18 +350,18 @@ static void put_document(struct json_writer *w, const char *key, const struct mo
     json_object_close(w);
 }
 
-static enum infomask_status write_folder(struct train_folder *folder, struct models_added *added,
+static enum infomask_status write_folder(struct folder_write *folder, struct models_added *added,
                                          const struct models_add_request *request, struct infomask_error *err)
 {
     struct json_writer w;
     enum infomask_status status = copy_network(folder, request->file, err);
 
     if (status == INFOMASK_OK && added->labels != NULL)
-        status = train_folder_text(folder, "labels.txt", added->labels, added->labels_size, err);
+        status = folder_write_text(folder, "labels.txt", added->labels, added->labels_size, err);
     json_writer_init(&w, 2);
     put_document(&w, NULL, added, request, folder->name);
     if (status == INFOMASK_OK)
-        status = train_folder_json(folder, "model.json", &w, err);
+        status = folder_write_json(folder, "model.json", &w, err);
     else
         json_writer_fini(&w);
     return status;
@@ -371,8 +370,8 @@ static enum infomask_status write_folder(struct train_folder *folder, struct mod
 enum infomask_status models_add_file(const struct cli *cli, const struct models_add_request *request,
                                      struct models_added *added, struct infomask_error *err)
 {
-    char *directory = place_of_models(cli->config.models_dir);
-    struct train_folder folder = {0};
+    char *directories = place_of_models(cli->config.models_dir);
+    struct folder_write folder = {0};
     enum infomask_status status = infomask_inspect(request->file, request->output, &added->file, err);
 
     if (status != INFOMASK_OK)
@@ -380,10 +379,10 @@ enum infomask_status models_add_file(const struct cli *cli, const struct models_
     if (status == INFOMASK_OK)
         status = choose(added, request, err);
     if (status == INFOMASK_OK)
-        status = directory != NULL ? read_labels(added, request, directory, err)
+        status = directories != NULL ? read_labels(added, request, directories, err)
                                    : error_set(err, INFOMASK_MEMORY, "out of memory");
     if (status == INFOMASK_OK)
-        status = train_folder_open(&folder, cli, request->name, request->replace, err);
+        status = work_folder_write(&cli->config, request->name, request->replace, &folder, err);
     if (status == INFOMASK_OK)
         status = write_folder(&folder, added, request, err);
     if (status == INFOMASK_OK && !request->no_check)
@@ -392,9 +391,9 @@ enum infomask_status models_add_file(const struct cli *cli, const struct models_
         status = error_set(err, INFOMASK_BAD_MODEL, "the network as it is run differs from the reference kernels by %.2g of "
                            "the spread of its logits (at most %g): it is not added", added->check.error, MODELS_CHECK_MOST);
     if (status == INFOMASK_OK)
-        status = train_folder_finish(&folder, err);
-    train_folder_close(&folder);
-    free(directory);
+        status = folder_write_finish(&folder, err);
+    folder_write_close(&folder);
+    free(directories);
     return status;
 }
 

@@ -66,29 +66,7 @@ enum infomask_status train_measure(struct estimate_state *state, const struct tr
 void train_put_summary(struct json_writer *writer, const char *key, const struct estimate_state *state);
 int train_print_state(const struct cli *cli, const struct estimate_state *state, enum view_units units);
 
-/* ---- The model folder -------------------------------------------------------------------------------------------------- */
-
-/* A folder that takes its name when it is whole. */
-struct train_folder {
-    char *path, *part; /* what it will be, what it is until then; owned */
-    const char *name;  /* in path */
-    bool replace;
-};
-/* name: of a folder below the setting models_dir, or a path.  Fails if it is there, unless `replace`. */
-enum infomask_status train_folder_open(struct train_folder *folder, const struct cli *cli, const char *name, bool replace,
-                                       struct infomask_error *err) __attribute__((warn_unused_result));
-/* The path of a file in it; malloc'ed. */
-char *train_folder_file(const struct train_folder *folder, const char *name);
-enum infomask_status train_folder_text(const struct train_folder *folder, const char *name, const char *text, size_t size,
-                                       struct infomask_error *err) __attribute__((warn_unused_result));
-enum infomask_status train_folder_json(const struct train_folder *folder, const char *name, struct json_writer *writer,
-                                       struct infomask_error *err) __attribute__((warn_unused_result));
-/* labels.txt, and prior.txt of the natural prior. */
-enum infomask_status train_folder_classes(const struct train_folder *folder, const struct class_names *names,
-                                          const double *prior, struct infomask_error *err) __attribute__((warn_unused_result));
-enum infomask_status train_folder_finish(struct train_folder *folder, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-void train_folder_close(struct train_folder *folder); /* removes what is not finished */
+/* ---- The two kinds ----------------------------------------------------------------------------------------------------- */
 
 /* Each does its kind of training and returns an exit code; what failed was said on standard error. */
 int train_head(const struct cli *cli, const struct train_options *options);

@@ -23,7 +23,7 @@ struct teaching {
     struct train_photos photos, held_out;
     struct infomask_head head;
     struct estimate_state report, held_out_report; /* of the cross-fit; of --held-out */
-    struct train_folder folder;
+    struct folder_write folder;
 };
 
 /* ---- Photos -------------------------------------------------------------------------------------------------------- */
@@ -257,7 +257,7 @@ static enum infomask_status write_model_json(const struct teaching *t, struct in
     json_put_string(&w, "source", source);
     put_training(&w, t);
     json_object_close(&w);
-    status = train_folder_json(&t->folder, "model.json", &w, err);
+    status = folder_write_json(&t->folder, "model.json", &w, err);
     json_writer_fini(&w);
     return status;
 }
@@ -307,7 +307,7 @@ static enum infomask_status write_report(const struct teaching *t, struct infoma
 
     json_writer_init(&w, 2);
     put_report(&w, t, VIEW_NATS);
-    status = train_folder_json(&t->folder, "report.json", &w, err);
+    status = folder_write_json(&t->folder, "report.json", &w, err);
     json_writer_fini(&w);
     return status;
 }
@@ -315,19 +315,19 @@ static enum infomask_status write_report(const struct teaching *t, struct infoma
 static enum infomask_status write_folder(struct teaching *t, struct infomask_error *err)
 {
     const struct infomask_model_spec *spec = model_spec(t->backbone);
-    char *path = train_folder_file(&t->folder, "model.onnx");
+    char *path = folder_write_file(&t->folder, "model.onnx");
     enum infomask_status status = path != NULL ? infomask_write_head(spec->path, spec->output, &t->head, path, err)
                                                : error_set(err, INFOMASK_MEMORY, "out of memory");
 
     free(path);
     if (status == INFOMASK_OK)
-        status = train_folder_classes(&t->folder, &t->names, t->head.prior, err);
+        status = folder_write_classes(&t->folder, (const char *const *)t->names.names, t->names.count, t->head.prior, err);
     if (status == INFOMASK_OK)
         status = write_report(t, err);
     if (status == INFOMASK_OK)
         status = write_model_json(t, err);
     if (status == INFOMASK_OK)
-        status = train_folder_finish(&t->folder, err);
+        status = folder_write_finish(&t->folder, err);
     return status;
 }
 
@@ -368,7 +368,7 @@ static int print(const struct teaching *t)
 
 static void teaching_fini(struct teaching *t)
 {
-    train_folder_close(&t->folder);
+    folder_write_close(&t->folder);
     estimate_state_fini(&t->report);
     estimate_state_fini(&t->held_out_report);
     infomask_head_fini(&t->head);
@@ -387,7 +387,7 @@ int train_head(const struct cli *cli, const struct train_options *options)
     int code = CLI_DONE;
 
     (void)train_looks(options->augment, t.looks, &t.views);
-    status = train_folder_open(&t.folder, cli, options->name, options->replace, &err);
+    status = work_folder_write(&cli->config, options->name, options->replace, &t.folder, &err);
     if (status == INFOMASK_OK)
         status = open_backbone(&t, &err);
     if (status == INFOMASK_OK)

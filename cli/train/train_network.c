@@ -21,7 +21,7 @@ struct run {
     enum view_units units;
     struct pool *pool;
     struct train_set set;
-    struct train_folder folder;
+    struct folder_write folder;
     struct infomask_trained trained;
     struct train_photos samples;          /* the held-out pictures, as ids and labels */
     struct estimate_state state;
@@ -137,7 +137,7 @@ static char *checkpoint_path(const struct run *run)
 static enum infomask_status prepare(struct run *run, struct infomask_error *err)
 {
     const struct train_options *o = run->options;
-    enum infomask_status status = train_folder_open(&run->folder, run->cli, o->name, o->replace, err);
+    enum infomask_status status = work_folder_write(&run->cli->config, o->name, o->replace, &run->folder, err);
 
     if (status == INFOMASK_OK)
         status = work_pool(&run->cli->config, &run->pool, err);
@@ -163,7 +163,7 @@ static enum infomask_status learn(struct run *run, struct infomask_error *err)
     const struct infomask_train_watch watch = {on_epoch, on_resumed, on_progress, run};
     struct infomask_train_options network = o->network;
     const char *isa = run->cli->config.isa;
-    char *output = train_folder_file(&run->folder, "model.onnx");
+    char *output = folder_write_file(&run->folder, "model.onnx");
     enum infomask_status status;
 
     if (output == NULL)
@@ -281,7 +281,7 @@ static enum infomask_status write_model_json(const struct run *run, struct infom
     json_put_string(&w, "source", "infomask train");
     put_training(&w, run);
     json_object_close(&w);
-    status = train_folder_json(&run->folder, "model.json", &w, err);
+    status = folder_write_json(&run->folder, "model.json", &w, err);
     json_writer_fini(&w);
     return status;
 }
@@ -307,12 +307,13 @@ static void put_report(struct json_writer *w, const struct run *run, enum view_u
 static enum infomask_status write_folder(struct run *run, struct infomask_error *err)
 {
     struct json_writer w;
-    enum infomask_status status = train_folder_classes(&run->folder, &run->set.names, run->trained.prior, err);
+    enum infomask_status status = folder_write_classes(&run->folder, (const char *const *)run->set.names.names,
+                                                       run->set.names.count, run->trained.prior, err);
 
     json_writer_init(&w, 2);
     put_report(&w, run, VIEW_NATS);
     if (status == INFOMASK_OK)
-        status = train_folder_json(&run->folder, "report.json", &w, err);
+        status = folder_write_json(&run->folder, "report.json", &w, err);
     json_writer_fini(&w);
     if (status == INFOMASK_OK)
         status = write_model_json(run, err);
@@ -320,7 +321,7 @@ static enum infomask_status write_folder(struct run *run, struct infomask_error 
         status = report_training(run->options->report, run->folder.name, run->history, run->epochs, run->set.truth,
                                  run->units, err);
     if (status == INFOMASK_OK)
-        status = train_folder_finish(&run->folder, err);
+        status = folder_write_finish(&run->folder, err);
     return status;
 }
 
@@ -346,7 +347,7 @@ static void run_fini(struct run *run)
 {
     if (run->log != NULL)
         (void)fclose(run->log);
-    train_folder_close(&run->folder);
+    folder_write_close(&run->folder);
     estimate_state_fini(&run->state);
     train_photos_fini(&run->samples);
     infomask_trained_fini(&run->trained);

@@ -26,6 +26,7 @@ class Result:
 def infomask(tmp_path):
     """infomask(*arguments, env=..., cwd=..., stdin=...) -> Result, in a folder of its own and a clean environment."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("INFOMASK_")}
+    clean["XDG_DATA_HOME"] = str(tmp_path / "data-home")  # the models of whoever runs the tests are not ours
 
     def run(*arguments, env=None, cwd=tmp_path, stdin=b"", timeout=120):
         done = subprocess.run([BINARY, *map(str, arguments)], input=stdin, capture_output=True, cwd=cwd,

@@ -1,4 +1,5 @@
-/* A model folder made by training: written beside its place, and renamed when it is whole. */
+#include "app/model/folder_write.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/model/folders.h"
+#include "app/model/models.h"
 #include "app/settings/files.h"
-#include "app/settings/places.h"
-#include "cli/train/train.h"
 
 /* A model folder has no folders inside. */
 static void remove_folder(const char *path)
@@ -27,7 +28,7 @@ static void remove_folder(const char *path)
 }
 
 /* What runs that were killed have left: .NAME.part-PID of processes that are no more. */
-static void remove_leftovers(const struct train_folder *folder)
+static void remove_leftovers(const struct folder_write *folder)
 {
     char *parent = strndup(folder->path, (size_t)(folder->name - folder->path)), prefix[96];
     DIR *entries = parent != NULL ? opendir(parent[0] != '\0' ? parent : ".") : NULL;
@@ -60,26 +61,15 @@ static bool good_name(const char *name)
     return length > 0 && length < 64 && name[0] != '.' && name[strspn(name, allowed)] == '\0';
 }
 
-static bool is_model_folder(const char *path)
-{
-    char *document = file_join(path, "model.json");
-    bool is = document != NULL && access(document, F_OK) == 0;
-
-    free(document);
-    return is;
-}
-
-enum infomask_status train_folder_open(struct train_folder *folder, const struct cli *cli, const char *name, bool replace,
+enum infomask_status folder_write_open(struct folder_write *folder, const char *directory, const char *name, bool replace,
                                        struct infomask_error *err)
 {
-    char *directory = place_of_models(cli->config.models_dir);
     const char *slash;
     struct stat at;
     size_t length;
 
-    *folder = (struct train_folder){.replace = replace};
-    folder->path = directory != NULL ? models_folder(directory, name) : NULL;
-    free(directory);
+    *folder = (struct folder_write){.replace = replace};
+    folder->path = models_new_folder(directory, name);
     if (folder->path == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     for (length = strlen(folder->path); length > 1 && folder->path[length - 1] == '/';)
@@ -89,7 +79,7 @@ enum infomask_status train_folder_open(struct train_folder *folder, const struct
     if (!good_name(folder->name))
         return error_set(err, INFOMASK_ARGUMENT, "a model's name is 1 to 63 of A-Za-z0-9._- and does not begin with a dot, "
                          "unlike \"%.80s\"", folder->name);
-    if (lstat(folder->path, &at) == 0 && (!replace || !is_model_folder(folder->path)))
+    if (lstat(folder->path, &at) == 0 && (!replace || !folder_has_document(folder->path)))
         return error_set(err, INFOMASK_ARGUMENT, "%.150s is there already%s", folder->path,
                          replace ? ", and is not a model folder" : "; --replace makes it anew");
     remove_leftovers(folder);
@@ -103,15 +93,15 @@ enum infomask_status train_folder_open(struct train_folder *folder, const struct
     return INFOMASK_OK;
 }
 
-char *train_folder_file(const struct train_folder *folder, const char *name)
+char *folder_write_file(const struct folder_write *folder, const char *name)
 {
     return file_join(folder->part, name);
 }
 
-enum infomask_status train_folder_text(const struct train_folder *folder, const char *name, const char *text, size_t size,
+enum infomask_status folder_write_text(const struct folder_write *folder, const char *name, const char *text, size_t size,
                                        struct infomask_error *err)
 {
-    char *path = train_folder_file(folder, name);
+    char *path = folder_write_file(folder, name);
     enum infomask_status status =
         path != NULL ? file_write(path, text, size, err) : error_set(err, INFOMASK_MEMORY, "out of memory");
 
@@ -119,7 +109,7 @@ enum infomask_status train_folder_text(const struct train_folder *folder, const 
     return status;
 }
 
-enum infomask_status train_folder_json(const struct train_folder *folder, const char *name, struct json_writer *writer,
+enum infomask_status folder_write_json(const struct folder_write *folder, const char *name, struct json_writer *writer,
                                        struct infomask_error *err)
 {
     char *text = NULL;
@@ -127,12 +117,12 @@ enum infomask_status train_folder_json(const struct train_folder *folder, const 
     enum infomask_status status = json_writer_take(writer, &text, &size, err);
 
     if (status == INFOMASK_OK)
-        status = train_folder_text(folder, name, text, size, err);
+        status = folder_write_text(folder, name, text, size, err);
     free(text);
     return status;
 }
 
-enum infomask_status train_folder_classes(const struct train_folder *folder, const struct class_names *names,
+enum infomask_status folder_write_classes(const struct folder_write *folder, const char *const *names, size_t count,
                                           const double *prior, struct infomask_error *err)
 {
     char *text = NULL;
@@ -142,23 +132,23 @@ enum infomask_status train_folder_classes(const struct train_folder *folder, con
 
     if (lines == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
-    for (size_t i = 0; i < names->count; i++)
-        (void)fprintf(lines, "%s\n", names->names[i]);
+    for (size_t i = 0; i < count; i++)
+        (void)fprintf(lines, "%s\n", names[i]);
     (void)fflush(lines);
-    status = train_folder_text(folder, "labels.txt", text, size, err);
+    status = folder_write_text(folder, "labels.txt", text, size, err);
     rewind(lines);
-    for (size_t i = 0; i < names->count; i++)
+    for (size_t i = 0; i < count; i++)
         (void)fprintf(lines, "%.17g\n", prior[i]);
     if (fclose(lines) != 0)
         status = error_set(err, INFOMASK_MEMORY, "out of memory");
     if (status == INFOMASK_OK)
-        status = train_folder_text(folder, "prior.txt", text, size, err);
+        status = folder_write_text(folder, "prior.txt", text, size, err);
     free(text);
     return status;
 }
 
 /* What cannot be served is not handed over. */
-static enum infomask_status try_to_load(const struct train_folder *folder, struct infomask_error *err)
+static enum infomask_status try_to_load(const struct folder_write *folder, struct infomask_error *err)
 {
     const struct model_options options = {0};
     struct model *model = NULL;
@@ -172,7 +162,7 @@ static enum infomask_status try_to_load(const struct train_folder *folder, struc
 }
 
 /* An old folder steps aside first: there is no moment at which a half of each is served. */
-enum infomask_status train_folder_finish(struct train_folder *folder, struct infomask_error *err)
+enum infomask_status folder_write_finish(struct folder_write *folder, struct infomask_error *err)
 {
     char *aside = NULL;
     struct stat at;
@@ -202,11 +192,11 @@ enum infomask_status train_folder_finish(struct train_folder *folder, struct inf
     return INFOMASK_OK;
 }
 
-void train_folder_close(struct train_folder *folder)
+void folder_write_close(struct folder_write *folder)
 {
     if (folder->part != NULL)
         remove_folder(folder->part);
     free(folder->part);
     free(folder->path);
-    *folder = (struct train_folder){0};
+    *folder = (struct folder_write){0};
 }

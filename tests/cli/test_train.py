@@ -210,7 +210,7 @@ def test_a_model_is_not_overwritten_unawares(train, photos, tmp_path):
     other.mkdir()
     (other / "diary.txt").write_text("mine")
     refused = train("--images", photos, "--backbone", DIGITS, "--name", "other", "--replace")
-    assert refused.code == 1 and "no model folder" in refused.err and (other / "diary.txt").exists()
+    assert refused.code == 1 and "not a model folder" in refused.err and (other / "diary.txt").exists()
     assert sorted(os.listdir(tmp_path / "models")) == ["m", "other"]  # nothing half made is left
 
 

@@ -1,7 +1,7 @@
 // The page: a photo goes to /v1/analyze, which says what and where, and to /v1/filter, which takes it away and asks again.
 import "../info-mask.js";
 import {Infomask, InfomaskError, blobOf} from "../infomask.js";
-import {$, element, nats, percent, fileName, save} from "./format.js";
+import {$, element, nats, percent, sentence, fileName, save} from "./format.js";
 import {showClasses, markClass, showCurve, showLegend, showSentence, showVerdict} from "./cards.js";
 import {Folder} from "./folder.js";
 import {Names} from "./names.js";
@@ -10,7 +10,7 @@ import {listenForPhotos, readable} from "./photos.js";
 import {copy, program, shareCard} from "./take.js";
 import {showStatus} from "./status.js";
 
-const ROWS = 6;
+const ROWS = 5;
 const KEY = "infomask-key"; // of this tab's session storage
 const stage = $("stage");
 const parameters = new Parameters();
@@ -40,7 +40,9 @@ function waiting(seconds) {
   let left = seconds;
   const tell = () => { $("problem-says").textContent = `The service is busy. It is asked again in ${Math.max(0, left--)} s.`; };
   clearInterval(countdown);
+  say("Waiting …");
   tell();
+  $("problem").classList.replace("bad", "warn");
   countdown = setInterval(tell, 1000);
   $("problem").hidden = $("cancel").hidden = false;
   $("again").hidden = true;
@@ -50,13 +52,14 @@ function complain(error) {
   clearInterval(countdown);
   say("");
   if (error.status === 401 || (error.status === 403 && error.code === "forbidden" && client.key)) return askForKey(error);
-  $("problem-says").textContent = error.message;
+  $("problem-says").textContent = sentence(error.message);
+  $("problem").classList.replace("warn", "bad");
   $("problem").hidden = $("again").hidden = false;
   $("cancel").hidden = true;
 }
 
 function askForKey(error) {
-  $("key-says").textContent = client.key ? error.message : "Whoever runs it gave you one.";
+  $("key-says").textContent = client.key ? sentence(error.message) : "Whoever runs it gave you one.";
   $("key-card").hidden = false;
   $("key").focus();
 }
@@ -85,7 +88,7 @@ function forgetPhoto() {
   $("classes").replaceChildren();
   $("target").value = $("copied").textContent = "";
   $("share-says").textContent = "the service's own rule";
-  $("against").replaceChildren(element("option", {value: "", text: "(anything)"}));
+  $("against").replaceChildren(element("option", {value: "", text: "rather than …"}));
 }
 
 // ---- The questions ----------------------------------------------------------------------------------------------------
@@ -175,7 +178,7 @@ function curvePoint(answer) {
   const v = [].concat(answer.verification)[0], share = state.share === null ? answer.mask.information_share : state.share / 100;
   if (v.area === 0 || share === null) return;
   state.points = [...state.points.filter((point) => Math.abs(point.share - share) > 1e-9), {share, after: v.pmi_after}];
-  showCurve(state.points, v.pmi_before);
+  if (state.points.length > 1) showCurve(state.points, v.pmi_before);
 }
 
 const ask = () => newest(async (options, fresh) => {
@@ -225,7 +228,7 @@ function showMap() {
 
 function fillAgainst() {
   const chosen = $("against").value;
-  $("against").replaceChildren(element("option", {value: "", text: "(anything)"}),
+  $("against").replaceChildren(element("option", {value: "", text: "rather than …"}),
     ...state.rows.filter((row) => row.key !== state.chosen).map((row) => element("option", {value: row.key, text: row.label})));
   $("against").value = [...$("against").options].some((option) => option.value === chosen) ? chosen : "";
   state.against = $("against").value;

@@ -1,5 +1,5 @@
 // What is told beside the picture: the sentence, the thermometer, the classes, the verdict, the curve.
-import {$, element, nats, bits, percent, times, oneIn} from "./format.js";
+import {$, element, nats, bits, percent, times, oneIn, sentence as remark} from "./format.js";
 import {colorOf, scaleOf} from "../info-mask.js";
 
 /** One sentence that is exact: exp(PMI) = p(y|x) / p(y). */
@@ -15,9 +15,9 @@ export function showSentence(row, prior, answer) {
   $("exactly").textContent = `${guess}; with this photo the network gives it ${percent(p)}. The logarithm of that ratio is the information: ${told}.`;
   const most = -Math.log(base);
   thermometer(row.pmi, most);
-  $("thermometer-says").textContent = `${nats(row.pmi)} of at most ${nats(most)} nats (certainty)`;
-  $("two-views").textContent = answer.map?.pmi === null || answer.map?.pmi === undefined ? ""
-    : `${nats(row.pmi)} nats is what the model's own centre crop says; the whole photo, which the map is of, says ${nats(answer.map.pmi)}.`;
+  const whole = answer.map?.pmi ?? null;
+  $("thermometer-says").textContent = `${nats(row.pmi)} of at most ${nats(most)} nats (certainty)` +
+    (whole === null ? "." : ` in the model's centre crop; ${nats(whole)} in the whole photo (the map).`);
   $("nat-worked").textContent = `Before looking, “${row.label}” has the chance ${percent(base)}. The network gives it ${percent(p)} now: the photo made it ` +
     `${row.pmi >= 0 ? `${times(ratio)} times likelier` : `${times(1 / ratio)} times less likely`}, and log ${times(ratio)} = ${nats(row.pmi)} nats. Certainty would be ` +
     `${nats(most)}: nothing can say more.`;
@@ -30,9 +30,9 @@ function thermometer(value, most) {
   const low = Math.min(0, value), wide = (most - low) || 1, x = (at) => 4 + 312 * (at - low) / wide;
   const box = $("thermometer").querySelector("svg");
   box.replaceChildren(
-    svg("rect", {class: "track", x: x(low), y: 8, width: x(most) - x(low), height: 10, rx: 5}),
-    svg("rect", {class: "level", x: Math.min(x(0), x(value)), y: 8, width: Math.max(2, Math.abs(x(value) - x(0))), height: 10, rx: 5}),
-    svg("line", {class: "tick", x1: x(0), x2: x(0), y1: 4, y2: 22}), svg("line", {class: "tick", x1: x(most), x2: x(most), y1: 4, y2: 22}));
+    svg("rect", {class: "track", x: x(low), y: 4, width: x(most) - x(low), height: 10, rx: 5}),
+    svg("rect", {class: "level", x: Math.min(x(0), x(value)), y: 4, width: Math.max(2, Math.abs(x(value) - x(0))), height: 10, rx: 5}),
+    svg("line", {class: "tick", x1: x(0), x2: x(0), y1: 0, y2: 18}), svg("line", {class: "tick", x1: x(most), x2: x(most), y1: 0, y2: 18}));
 }
 
 /** The rows, made once a photo; later only which of them is chosen changes, so that focus stays. */
@@ -86,7 +86,10 @@ export function showVerdict(answer, target, {mode}) {
   const verdict = v.verdict ?? unknown, [word, sentence] = WORDS[verdict] ?? WORDS.failed;
   $("verdict").dataset.verdict = verdict;
   $("verdict-title").textContent = `${word}: ${sentence(target, v)}`;
-  $("verdict-reason").textContent = v.reason ? `${v.reason[0].toUpperCase()}${v.reason.slice(1)}.`.replace("..", ".") : "";
+  $("verdict-says").textContent = `${nats(v.pmi_before)} → ${nats(v.pmi_after)} nats on the very file you download; ${percent(v.area)} of the photo replaced` +
+    `${passes > 1 ? `, in ${passes} rounds` : ""}.` +
+    (v.random_area_pmi_after === null || verdict === "kept" ? "" : ` Painting over a random patch of that size leaves ${nats(v.random_area_pmi_after)}.`);
+  $("verdict-reason").textContent = v.reason ? remark(v.reason) : "";
   const change = (a, b) => `${nats(a)} → ${nats(b)}`;
   const lines = [
     ["The file you download says (nats)", change(v.pmi_before, v.pmi_after)],
@@ -95,7 +98,7 @@ export function showVerdict(answer, target, {mode}) {
     v.region_pmi_after === undefined ? null : ["The place itself says (nats)", change(v.region_pmi_before, v.region_pmi_after)],
     v.context_pmi_after === undefined ? null : ["Its surroundings say (nats)", change(v.context_pmi_before, v.context_pmi_after)],
     v.map_pmi_after === null ? null : ["The whole photo says (nats)", change(v.map_pmi_before, v.map_pmi_after)],
-    v.random_area_pmi_after === null || verdict === "kept" ? null : ["Painting over a random patch of that size leaves", `${nats(v.random_area_pmi_after)}`],
+    v.random_area_pmi_after === null || verdict === "kept" ? null : ["A random patch of that size leaves (nats)", `${nats(v.random_area_pmi_after)}`],
     ["Replaced", `${percent(v.area)} of the photo${passes > 1 ? `, in ${passes} rounds` : ""}`],
     answer.fill ? ["Filled by", answer.fill] : null,
   ];

@@ -76,8 +76,8 @@ function tryForm(path, method, operation, name) {
 
 function route(path, method, operation) {
   const query = operation.parameters.filter((one) => one.in === "query"), name = `${method.toUpperCase()} ${path}`;
-  return element("section", {class: "card", id: operation.operationId}, element("h3", {text: name}),
-    element("p", {text: `${operation.summary}.${operation.description ? ` (${operation.description}.)` : ""}`}),
+  return element("section", {class: "card", id: operation.operationId, "data-name": name}, element("h3", {text: name}),
+    element("p", {text: `${operation.summary}.`}), ...(operation.description ? [element("p", {class: "quiet", text: `${operation.description}.`})] : []),
     ...(query.length ? [table(query, name)] : []), answers(operation), tryForm(path, method, operation, name));
 }
 
@@ -95,7 +95,10 @@ async function show() {
       if (!groups.has(tag)) groups.set(tag, {name: tag, routes: []});
       groups.get(tag).routes.push(route(path, method, {...operation, parameters: (operation.parameters ?? []).map(resolve)}));
     }
-  $("routes").replaceChildren(...[...groups.values()].filter((group) => group.routes.length).flatMap((group) => [
+  const shown = [...groups.values()].filter((group) => group.routes.length);
+  $("contents").replaceChildren(...shown.flatMap((group) => [element("b", {text: group.name}), element("ul", {}, ...group.routes.map((one) =>
+    element("li", {}, element("a", {href: `#${one.id}`, text: one.dataset.name}))))]));
+  $("routes").replaceChildren(...shown.flatMap((group) => [
     element("h2", {text: group.name}), ...(group.description ? [element("p", {text: group.description})] : []), ...group.routes]));
 }
 show().catch((error) => { $("problem").textContent = error.message; });

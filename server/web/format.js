@@ -32,6 +32,9 @@ export const times = (value) => (value < 9.95 ? fixed(value, 1) : value < 1e6 ? 
 /** A probability as a chance in so many. */
 export const oneIn = (p) => (1 / p < 1.05 ? "always" : `1 time in ${times(1 / p).replace(/\.0$/, "")}`);
 
+/** A remark of the service as a sentence of its own; a file's name at its beginning stays as it is. */
+export const sentence = (text) => text.replace(/^[a-z]+(?=[ ,])/, (word) => word[0].toUpperCase() + word.slice(1)).replace(/[^.!?…]$/, "$&.");
+
 /** A name that file systems like. */
 export const fileName = (text) => text.normalize("NFKD").replace(/[^\w.-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 60) || "photo";
 

@@ -74,7 +74,7 @@ const SHEET = new CSSStyleSheet();
 SHEET.replaceSync(`
 :host { display: block; font: 1rem/1.4 system-ui, sans-serif; --a: var(--infomask-accent, #ffb454); }
 [hidden] { display: none !important; }
-.view { position: relative; overflow: hidden; margin: 0 auto; border-radius: var(--infomask-radius, 12px); background: #0006;
+.view { position: relative; container-type: inline-size; overflow: hidden; margin: 0 auto; border-radius: var(--infomask-radius, 12px); background: #0006;
   aspect-ratio: var(--ratio, 3 / 2); max-width: calc(var(--tallest, 70vh) * var(--ratio, 1.5)); touch-action: pan-y; user-select: none; }
 .view.zoomed, .view.brushing { touch-action: none; }
 .layer, .pan, .grid { position: absolute; inset: 0; }
@@ -88,16 +88,19 @@ SHEET.replaceSync(`
 .mark { position: absolute; border: 2px solid #fff; box-shadow: 0 0 0 1px #000; pointer-events: none; border-radius: 3px; }
 .divider { position: absolute; inset: 0 auto 0 var(--cut); width: 2px; margin-left: -1px; background: #fff; pointer-events: none;
   box-shadow: 0 0 4px #0008; }
+.divider::after { content: "\\25C2\\2009\\25B8"; position: absolute; top: 50%; left: 1px; display: grid; place-items: center; width: 44px; height: 44px; margin: -22px;
+  border-radius: 50%; background: #fff; color: #111; font: 15px system-ui, sans-serif; box-shadow: 0 1px 6px #0009; forced-color-adjust: none; }
 input { position: absolute; left: 0; top: 50%; width: 100%; height: 44px; margin: -22px 0 0; appearance: none; background: none; pointer-events: none; }
 input::-webkit-slider-thumb { appearance: none; width: 44px; height: 44px; border: 0; border-radius: 50%; cursor: ew-resize; pointer-events: auto;
-  background: #fff radial-gradient(circle, #1113 0 18%, #fff 19%); box-shadow: 0 1px 6px #0009; }
-input::-moz-range-thumb { width: 44px; height: 44px; border: 0; border-radius: 50%; background: #fff; cursor: ew-resize; pointer-events: auto; }
+  background: none; }
+input::-moz-range-thumb { width: 44px; height: 44px; border: 0; border-radius: 50%; background: none; cursor: ew-resize; pointer-events: auto; }
 input:focus-visible { outline: none; }
 input:focus-visible::-webkit-slider-thumb { outline: 3px solid var(--a); outline-offset: 2px; }
 input:focus-visible::-moz-range-thumb { outline: 3px solid var(--a); outline-offset: 2px; }
-.badge { position: absolute; top: 12px; max-width: 46%; padding: .15em .6em; border-radius: 1em; background: #000c; color: #fff;
-  font-size: .85rem; pointer-events: none; }
+.badge { position: absolute; top: 12px; max-width: 46%; padding: .2em .8em; border-radius: 1em; background: #000c; color: #fff;
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: .85rem; pointer-events: none; }
 .left { left: 12px; } .right { right: 12px; }
+@container (max-width: 30rem) { .badge { top: 8px; max-width: calc(100% - 16px); font-size: .8rem; } .left { left: 8px; } .right { top: auto; bottom: 8px; right: 8px; } }
 .tip { position: absolute; z-index: 2; width: max-content; max-width: min(17rem, 90%); padding: .5rem .75rem; border-radius: 8px;
   background: #000d; color: #fff; font-size: .85rem; pointer-events: none; }
 .tip b { display: block; color: #ffb454; font-size: 1.15rem; } .tip.against b { color: #8ec5ff; }

@@ -5,6 +5,7 @@ INFOMASK_BIN names another binary; SCREENSHOTS=DIR keeps pictures of what was lo
 import http.client
 import http.server
 import importlib.util
+import io
 import os
 import pathlib
 import sys
@@ -12,6 +13,8 @@ import tempfile
 import threading
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -31,7 +34,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 @pytest.fixture(scope="session")
 def server(make_server):  # noqa: F811
-    return make_server(*PATIENT)
+    return make_server(*PATIENT, "--cache", 200_000_000)  # what was asked once is answered at once
 
 
 @pytest.fixture(scope="session")
@@ -91,8 +94,38 @@ def shown(visit, server):
 
 
 def answered(page):
-    page.wait_for_selector("#verdict:not([hidden])")
-    page.wait_for_function("!document.body.hasAttribute('aria-busy')")
+    """No JavaScript of strings: the page's policy forbids it."""
+    expect(page.locator("#verdict")).to_be_visible()
+    expect(page.locator("body:not([aria-busy])")).to_have_count(1)
+
+
+def picture(form="PNG", size=(64, 48), color=(200, 30, 30), **options):
+    out = io.BytesIO()
+    Image.new("RGB", size, color).save(out, form, **options)
+    return out.getvalue()
+
+
+def file(name, data, kind="image/png"):
+    return {"name": name, "mimeType": kind, "buffer": data}
+
+
+def choose(page, *files):
+    page.set_input_files("#file", list(files))
+
+
+def violations(page):
+    found = Axe().run(page).response["violations"]
+    return [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found]
+
+
+def overflow(page):
+    """How many pixels the page is wider than its window."""
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+def becomes(page, expression):
+    """Waits until the expression is true: wait_for_function would compile it in the page, which its policy forbids."""
+    return http_conftest.until(lambda: page.evaluate(expression))
 
 
 class Stripping(http.server.BaseHTTPRequestHandler):

@@ -28,6 +28,7 @@ enum {
     X(bench, "time a network")                                              \
     X(config, "show the settings in force and where each is from")          \
     X(keys, "make an API key")                                              \
+    X(doctor, "look whether the service would start and serve")             \
     X(healthcheck, "ask a running service whether it is ready")             \
     X(version, "show the version, the instruction set and the libraries")
 
@@ -41,5 +42,8 @@ int cli_fails(const char *command, const char *format, ...) __attribute__((forma
 int cli_misused(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "infomask: warning: sentence" on standard error; the shape of model_options.warn. */
 void cli_warns(void *unused, const char *sentence);
+
+/* The status of GET /readyz at the address of a setting `listen` (one, without a port); 0: nobody answers HTTP there. */
+int healthcheck_ask(const char *listen, int port, double seconds);
 
 #endif

@@ -90,6 +90,17 @@ static const char *reachable(const char *address)
     return strcmp(address, "::") == 0 ? "::1" : address;
 }
 
+int healthcheck_ask(const char *listen, int port, double seconds)
+{
+    int fd = connect_to(reachable(listen), port, seconds), status;
+
+    if (fd < 0)
+        return 0;
+    status = ask(fd, "/readyz");
+    (void)close(fd);
+    return status;
+}
+
 static int run_check(const struct cli *cli, const struct check *check)
 {
     const char *path = check->live ? "/livez" : "/readyz", *address = reachable(cli->config.listen);

@@ -45,7 +45,8 @@ ROOMS = {  # room: rooms of the same floor whose headers it may include, beside 
     "cli/estimate": {"", "read"},
     "cli/models": {"", "read", "train"},
     "cli/batch": {""},
-    "cli/": {"read", "batch", "train", "estimate", "models"},
+    "cli/doctor": {"", "models"},
+    "cli/": {"read", "batch", "train", "estimate", "models", "doctor"},
 }
 FLOORS = {"core": {"core"}, "app": {"core", "app"}, "server": {"core", "app", "server"}, "cli": {"core", "app", "cli"}}
 FACE = re.compile(r"core/infomask\w*\.h")
@@ -54,6 +55,10 @@ EXCEPTIONS = {  # (file, header): to be cut
     ("cli/serve.c", "server/daemon/confine.h"),
     ("cli/serve.c", "server/observe/log.h"),
     ("cli/version.c", "server/daemon/confine.h"),
+    ("cli/doctor/service.c", "server/daemon/confine.h"),
+    ("cli/doctor/service.c", "server/clients/keys.h"),
+    ("cli/doctor/service.c", "server/http/certificate.h"),
+    ("cli/doctor/service.c", "server/http/sockets.h"),
     ("cli/serve.c", "server/http/sockets.h"),
 }
 LIBRARIES = {  # system header: where it may be included

@@ -91,7 +91,7 @@ static const char *variable(const char *name)
     return value != NULL && value[0] == '/' ? value : NULL; /* only absolute paths are meant by these */
 }
 
-char *place_of_state(const char *setting)
+char *place_of_state_path(const char *setting)
 {
     const char *systemd = variable("STATE_DIRECTORY"), *xdg = variable("XDG_STATE_HOME"), *home = variable("HOME");
     char *path = NULL;
@@ -105,9 +105,14 @@ char *place_of_state(const char *setting)
         length = asprintf(&path, "%s/infomask", xdg);
     else if (home != NULL)
         length = asprintf(&path, "%s/.local/state/infomask", home);
-    if (length < 0 || path == NULL)
-        return NULL;
-    if (!make_folders(path, 0700)) {
+    return length < 0 ? NULL : path;
+}
+
+char *place_of_state(const char *setting)
+{
+    char *path = place_of_state_path(setting);
+
+    if (path != NULL && !make_folders(path, 0700)) {
         free(path);
         return NULL;
     }

@@ -23,6 +23,8 @@ char *place_of_script(const char *name);
  * malloc'ed; NULL: it is not there. */
 char *place_of_data(const char *name);
 
+/* As place_of_state, but nothing is made: it may not be there. */
+char *place_of_state_path(const char *setting);
 /* The folder of what is kept: `setting` if it is not empty; else $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or
  * ~/.local/state/infomask; made if it is not there.  malloc'ed; NULL when there is no place, or none that can be made. */
 char *place_of_state(const char *setting);

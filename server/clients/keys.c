@@ -170,6 +170,16 @@ bool keys_configured(struct keys *keys)
     return configured;
 }
 
+size_t keys_count(struct keys *keys)
+{
+    size_t count;
+
+    (void)pthread_mutex_lock(&keys->lock);
+    count = keys->count;
+    (void)pthread_mutex_unlock(&keys->lock);
+    return count;
+}
+
 bool keys_has_admin(struct keys *keys)
 {
     (void)pthread_mutex_lock(&keys->lock);

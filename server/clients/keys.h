@@ -9,6 +9,7 @@
 #define SERVER_CLIENTS_KEYS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "core/base/status.h"
 
@@ -29,6 +30,7 @@ enum infomask_status keys_read_text(struct keys *keys, const char *text, struct 
     __attribute__((warn_unused_result));
 
 bool keys_configured(struct keys *keys);
+size_t keys_count(struct keys *keys);
 bool keys_has_admin(struct keys *keys);
 /* The scopes of a presented key, and its name; 0: it is none. */
 unsigned keys_check(struct keys *keys, const char *presented, char name[KEY_NAME_SIZE]);

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-COMMANDS = ["serve", "classify", "mask", "filter", "models", "run", "bench", "config", "keys", "healthcheck", "version"]
+COMMANDS = ["serve", "classify", "mask", "filter", "models", "run", "bench", "config", "doctor", "keys", "healthcheck", "version"]
 
 
 def test_no_command_is_wrong_usage(infomask):

@@ -24,7 +24,7 @@ B := build/$(mode)
 # the release binary is build/infomask; the others are build/MODE/infomask
 BIN := $(if $(filter release,$(mode)),build/infomask,$(B)/infomask)
 
-packages := libmicrohttpd libcjson openblas libjpeg libpng libwebp zlib libprotobuf-c nettle sqlite3 inih libseccomp
+packages := libmicrohttpd libcjson openblas libjpeg libpng libwebp libwebpmux zlib libprotobuf-c nettle sqlite3 inih libseccomp
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wformat=2
 hardening := -fstack-protector-strong -fPIE $(if $(DEBUG)$(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(if $(DEBUG),-O0,$(if $(SAN),-O1,-O2)) -g -fno-omit-frame-pointer -pthread \

@@ -9,10 +9,10 @@
 #include "cli/batch/plain.h"
 
 enum { FLAG_REQUIRE = 300, FLAG_MASK, FLAG_SHEET, FLAG_TSV };
-enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_JSON };
+enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_WEBP, FORMAT_JSON };
 
 static const struct cli_flag flags[] = {
-    OUTPUT_FLAGS("write there: a picture (.png, .jpg), JSON (.json) or JSON lines (.jsonl); a folder for several"),
+    OUTPUT_FLAGS("write there: a picture (.png, .jpg, .webp), JSON (.json) or JSON lines (.jsonl); a folder for several"),
     OUTPUT_FLAG_OF_SHOW,
     {FLAG_MASK, "mask", "FILE", "a mask of one's own for one photo: a picture of its size, not black where the target is"},
     {FLAG_SHEET, "sheet", "FILE", "for a folder: a contact sheet (JPEG) of what was changed, before and after"},
@@ -49,11 +49,11 @@ static bool take(void *context, int letter, const char *value)
 
 static struct output_spec output_spec_of(const struct cli *cli)
 {
-    static const char *const extensions[] = {"png", "jpg", NULL};
+    static const char *const extensions[] = {"png", "jpg", "webp", NULL};
     const struct param_value *format = &cli->params.value[PARAM_ID_FILTER_FORMAT];
     bool json = format->given && format->integer == FORMAT_JSON;
 
-    return (struct output_spec){.noun = "a filtered photo", .png = true, .jpeg = true, .piped = OUTPUT_PICTURE,
+    return (struct output_spec){.noun = "a filtered photo", .png = true, .jpeg = true, .webp = true, .piped = OUTPUT_PICTURE,
                                 .at_terminal = OUTPUT_PICTURE,
                                 .format = !format->given ? OUTPUT_FORMS : json ? OUTPUT_JSON : OUTPUT_PICTURE,
                                 .format_extension = format->given ? extensions[format->integer] : NULL};
@@ -87,7 +87,7 @@ static enum infomask_status write_view(struct json_writer *writer, const struct 
 {
     struct infomask_picture_options options = {.picture = INFOMASK_PICTURE_MASK, .unit = 1};
     struct infomask_encoded png = {0};
-    enum infomask_status status = infomask_mask_png(&filtered->mask, shot->photo, &options, &png, err);
+    enum infomask_status status = infomask_mask_picture(&filtered->mask, shot->photo, &options, &png, err);
 
     if (status == INFOMASK_OK)
         view_filter(writer, NULL, &shot->head, &shot->classification, filtered, &png);
@@ -183,7 +183,7 @@ static int filter(struct cli *cli, struct filtering *filtering, struct photos *p
 
     if (code >= 0)
         return code;
-    work.options.filter.jpeg = filtering->output.extension != NULL && strcmp(filtering->output.extension, "jpg") == 0;
+    work.options.filter.format = output_format(&filtering->output);
     code = filtering->output.form == OUTPUT_PICTURE && filter_is_folder(cli, &filtering->output)
                ? filter_folder(&work, filtering, photos)
                : batch_run(&work, photos, &filtering->output, filter_photo, filtering);

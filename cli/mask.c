@@ -7,10 +7,10 @@
 #include "cli/batch/plain.h"
 #include "cli/work.h"
 
-enum { FORMAT_JSON, FORMAT_PNG };
+enum { FORMAT_JSON, FORMAT_PNG, FORMAT_WEBP };
 
 static const struct cli_flag flags[] = {
-    OUTPUT_FLAGS("write there: a picture (.png), JSON (.json) or JSON lines (.jsonl); a folder for several pictures"),
+    OUTPUT_FLAGS("write there: a picture (.png, .webp), JSON (.json) or JSON lines (.jsonl); a folder for several pictures"),
     OUTPUT_FLAG_OF_SHOW,
 };
 
@@ -58,8 +58,10 @@ static enum infomask_status write_picture(const struct work *work, const struct 
 {
     struct infomask_picture_options options = picture_options(work, picture_asked(work));
     struct infomask_encoded encoded = {0};
-    enum infomask_status status = infomask_mask_png(mask, shot->photo, &options, &encoded, err);
+    enum infomask_status status;
 
+    options.format = output_format(item->output);
+    status = infomask_mask_picture(mask, shot->photo, &options, &encoded, err);
     if (status == INFOMASK_OK)
         status = output_picture(item->output, item->target, &encoded, err);
     if (status == INFOMASK_OK)
@@ -75,12 +77,12 @@ static enum infomask_status write_view(const struct work *work, struct json_writ
     struct infomask_picture_options options = picture_options(work, INFOMASK_PICTURE_MASK);
     struct infomask_encoded png = {0}, other = {0};
     struct view_picture picture = {names[work->cli->params.value[PARAM_ID_OUTPUT].integer], &other};
-    enum infomask_status status = infomask_mask_png(mask, shot->photo, &options, &png, err);
+    enum infomask_status status = infomask_mask_picture(mask, shot->photo, &options, &png, err);
     bool more = picture_asked(work) != INFOMASK_PICTURE_MASK;
 
     options.picture = picture_asked(work);
     if (status == INFOMASK_OK && more)
-        status = infomask_mask_png(mask, shot->photo, &options, &other, err);
+        status = infomask_mask_picture(mask, shot->photo, &options, &other, err);
     if (status == INFOMASK_OK)
         view_mask(writer, NULL, &shot->head, &shot->classification, mask, &png, &picture, more ? 1 : 0);
     infomask_encoded_fini(&png);
@@ -114,11 +116,12 @@ static enum infomask_status mask_photo(struct work *work, struct batch_item *ite
 static struct output_spec output_spec_of(const struct cli *cli)
 {
     const struct param_value *format = &cli->params.value[PARAM_ID_MASK_FORMAT];
-    bool png = format->given && format->integer == FORMAT_PNG;
+    static const char *const extensions[] = {NULL, "png", "webp"};
+    bool json = format->given && format->integer == FORMAT_JSON;
 
-    return (struct output_spec){.noun = "a mask", .png = true, .piped = OUTPUT_JSON, .at_terminal = OUTPUT_TEXT,
-                                .format = !format->given ? OUTPUT_FORMS : png ? OUTPUT_PICTURE : OUTPUT_JSON,
-                                .format_extension = png ? "png" : NULL};
+    return (struct output_spec){.noun = "a mask", .png = true, .webp = true, .piped = OUTPUT_JSON, .at_terminal = OUTPUT_TEXT,
+                                .format = !format->given ? OUTPUT_FORMS : json ? OUTPUT_JSON : OUTPUT_PICTURE,
+                                .format_extension = format->given ? extensions[format->integer] : NULL};
 }
 
 int cmd_mask(int argc, char **argv)
@@ -127,7 +130,7 @@ int cmd_mask(int argc, char **argv)
     struct output_spec output_spec;
     const struct cli_spec spec = {
         .usage = "mask [OPTION]... FILE|FOLDER...",
-        .about = "Shows where in each photo the information about the target class is: with -o or --format=png a picture of\n"
+        .about = "Shows where in each photo the information about the target class is: with -o or --format=png|webp a picture of\n"
                  "the photo's size, on a terminal a line, elsewhere JSON.  Without --target it is the best class.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,

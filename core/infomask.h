@@ -55,6 +55,9 @@ const struct infomask_photo_info *infomask_photo_info(const struct infomask_phot
 /* Says, before anything is decoded, that all of the photo will be needed (a mask or a filter follows): one decode. */
 void infomask_photo_whole(struct infomask_photo *photo);
 
+enum infomask_format { INFOMASK_PNG, INFOMASK_JPEG, INFOMASK_WEBP };
+const char *infomask_format_type(enum infomask_format format); /* "image/png", ... */
+
 /* An encoded picture; data is malloc'ed. */
 struct infomask_encoded {
     uint8_t *data;

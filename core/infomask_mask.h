@@ -100,10 +100,11 @@ struct infomask_picture_options {
     const char *colormap; /* "viridis", "magma", "turbo", "gray"; NULL: viridis */
     double unit;          /* 1: nats, 1 / ln 2: bits (scale and offset of MAP, the legend of OVERLAY) */
     double opacity;       /* 0..1, of OVERLAY's colours where the map is largest; a third of it where the map is 0 */
+    enum infomask_format format; /* default PNG; WEBP for MASK (lossless) and OVERLAY (quality 90), whose samples have 8 bits */
 };
 
-/* PNG of exactly the photo's size.  OVERLAY needs the photo. */
-enum infomask_status infomask_mask_png(const struct infomask_mask *mask, struct infomask_photo *photo,
+/* A picture of exactly the photo's size.  OVERLAY needs the photo. */
+enum infomask_status infomask_mask_picture(const struct infomask_mask *mask, struct infomask_photo *photo,
                                        const struct infomask_picture_options *options,
                                        struct infomask_encoded *encoded, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -113,7 +114,7 @@ enum infomask_status infomask_mask_png(const struct infomask_mask *mask, struct 
 struct infomask_filter_options {
     struct infomask_mask_options mask;
     bool keep;           /* keep only the target */
-    bool cutout;         /* beside keep: transparent around it, its edge soft (RGBA PNG); fill and feather do not matter */
+    bool cutout;         /* beside keep: transparent around it, its edge soft (RGBA, no JPEG); fill and feather do not matter */
     enum infomask_fill fill; /* default INFOMASK_OWN_FILL */
     uint8_t color[3];    /* INFOMASK_COLOR */
     double dilate;       /* pixels at longest side 224, scaled with the photo; NAN, the default: 7 for INFOMASK_MATCH,
@@ -122,7 +123,7 @@ struct infomask_filter_options {
     double until;        /* residual PMI in nats at which the target counts as removed; NAN: the verdict's own rule */
     int max_passes;      /* rounds at most; default 3 */
     double max_area;     /* default 0.6; a mask that is given may have more */
-    bool jpeg;           /* encode as JPEG quality 90; else PNG */
+    enum infomask_format format; /* default PNG; JPEG and WEBP at quality 90 */
     uint64_t seed;       /* of the random control region */
     uint64_t fill_seed;  /* of INFOMASK_MATCH */
 };

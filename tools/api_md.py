@@ -12,6 +12,9 @@ Made from `/openapi.json` by `make api-md`; a running service shows the same at 
   means what POST means. Nothing is fetched: `url` is refused (`remote_url`).
 - **Parameters** stand in the query, in the form, or beside the image in JSON. An unknown one, or a value out of range, is
   400 and names it and its range.
+- **Pictures** come as PNG, unless `Accept` likes another better or `format` names it: filtered photos as JPEG or WebP (quality
+  90), masks as WebP (lossless), overlays as WebP, cut-outs as WebP with their transparency. What is said of a filtered photo
+  is of the very bytes. A map and a saliency have 16 bits a pixel, which only PNG holds.
 - **Several images** in one request: `Accept: application/x-ndjson` answers a line of JSON each on classify, mask, filter and
   analyze, `Accept: multipart/mixed` a picture each on mask and filter. An image that is bad has its problem in its place.
 - **Numbers**: every information, entropy and log-probability is in `units` (nats or bits). `pmi` beside a class is that of the

@@ -85,8 +85,8 @@ enum param_type {
       "colours of the overlay")                                                                                        \
     X(OPACITY, "opacity", NUMBER, 0, 1, "", "0.6", TAKES_MASK | TAKES_ANALYZE,                                         \
       "of the overlay's colours where the map is largest; a third of it where the map is 0")                           \
-    X(MASK_FORMAT, "format", CHOICE, 0, 0, "json|png", "", TAKES_MASK, "form of the reply; by default as Accept says")\
-    X(FILTER_FORMAT, "format", CHOICE, 0, 0, "png|jpeg|json", "", TAKES_FILTER,                                       \
+    X(MASK_FORMAT, "format", CHOICE, 0, 0, "json|png|webp", "", TAKES_MASK, "form of the reply; by default as Accept says")\
+    X(FILTER_FORMAT, "format", CHOICE, 0, 0, "png|jpeg|webp|json", "", TAKES_FILTER,                                    \
       "form of the reply; by default as Accept says")                                                                 \
     X(MODE, "mode", CHOICE, 0, 0, "remove|keep|cutout", "remove", TAKES_FILTER | TAKES_ANALYZE,                              \
       "remove the target, keep only it, or cut it out: transparent around it, with a soft edge")                                                                           \

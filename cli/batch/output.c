@@ -60,7 +60,7 @@ static const struct {
     {".json", {OUTPUT_JSON, NULL}},      {".jsonl", {OUTPUT_LINES, NULL}},   {".ndjson", {OUTPUT_LINES, NULL}},
     {".txt", {OUTPUT_TEXT, NULL}},       {".png", {OUTPUT_PICTURE, "png"}},  {".jpg", {OUTPUT_PICTURE, "jpg"}},
     {".jpeg", {OUTPUT_PICTURE, "jpg"}},  {".jpe", {OUTPUT_PICTURE, "jpg"}},  {".jfif", {OUTPUT_PICTURE, "jpg"}},
-    {".webp", {OUTPUT_PICTURE, NULL}},   {".gif", {OUTPUT_PICTURE, NULL}},   {".bmp", {OUTPUT_PICTURE, NULL}},
+    {".webp", {OUTPUT_PICTURE, "webp"}},  {".gif", {OUTPUT_PICTURE, NULL}},   {".bmp", {OUTPUT_PICTURE, NULL}},
     {".tif", {OUTPUT_PICTURE, NULL}},    {".tiff", {OUTPUT_PICTURE, NULL}},  {".avif", {OUTPUT_PICTURE, NULL}},
     {".heic", {OUTPUT_PICTURE, NULL}},   {".heif", {OUTPUT_PICTURE, NULL}},  {".jxl", {OUTPUT_PICTURE, NULL}},
     {".pdf", {OUTPUT_PICTURE, NULL}},    {".svg", {OUTPUT_PICTURE, NULL}},
@@ -85,14 +85,23 @@ static struct meaning meaning_of(const char *path)
 
 static bool can_write(const struct output_spec *spec, const char *extension)
 {
-    return extension != NULL && (extension[0] == 'p' ? spec->png : spec->jpeg);
+    return extension != NULL && (extension[0] == 'p' ? spec->png : extension[0] == 'w' ? spec->webp : spec->jpeg);
 }
 
 static const char *names_of(const struct output_spec *spec)
 {
     if (!spec->png)
         return ".json, .jsonl or .txt";
-    return spec->jpeg ? ".png, .jpg, .json or .jsonl" : ".png, .json or .jsonl";
+    if (!spec->webp)
+        return ".png, .json or .jsonl";
+    return spec->jpeg ? ".png, .jpg, .webp, .json or .jsonl" : ".png, .webp, .json or .jsonl";
+}
+
+enum infomask_format output_format(const struct output *output)
+{
+    const char *extension = output->extension != NULL ? output->extension : "png";
+
+    return extension[0] == 'j' ? INFOMASK_JPEG : extension[0] == 'w' ? INFOMASK_WEBP : INFOMASK_PNG;
 }
 
 /* What the flags ask for.  2: two of them ask for different things. */

@@ -21,7 +21,7 @@ enum output_form {
 struct output {
     const char *path;      /* -o; NULL: standard output */
     enum output_form form;
-    const char *extension; /* of a picture: "png", "jpg"; NULL for the other forms */
+    const char *extension; /* of a picture: "png", "jpg", "webp"; NULL for the other forms */
     bool folder;           /* path is a folder: one picture a photo, named as the photo */
     bool quiet, pretty;
     bool show;             /* pictures are drawn on the terminal, beside -o if that is given */
@@ -58,7 +58,7 @@ bool output_take(struct output *output, int letter, const char *value);
 
 struct output_spec {
     const char *noun;             /* "a mask", for sentences */
-    bool png, jpeg;               /* pictures that the command writes */
+    bool png, jpeg, webp;         /* pictures that the command writes */
     enum output_form piped;       /* without a word about it, where it goes into a pipe or nowhere said */
     enum output_form at_terminal; /* the same, on a terminal */
     /* what --format asks for: a form, with the extension if it is a picture; OUTPUT_FORMS: it was not given */
@@ -70,6 +70,9 @@ struct output_spec {
  * error.  Returns -1 to go on, else the exit code. */
 int output_open(struct output *output, const struct cli *cli, const struct output_spec *spec)
     __attribute__((warn_unused_result));
+
+/* As its extension says; PNG without one. */
+enum infomask_format output_format(const struct output *output);
 
 /* ---- Writing ---------------------------------------------------------------------------------------------------------- */
 

@@ -120,6 +120,15 @@ struct image_png {
 };
 enum infomask_status image_encode_png(const struct image_png *png, image_row *row, void *context, uint8_t **data,
                                       size_t *size, struct infomask_error *err) __attribute__((warn_unused_result));
+struct image_webp {
+    int width, height; /* at most 16383 a side */
+    int channels;      /* 1, 3 or 4, of 8 bits */
+    int quality;       /* 1..100, alpha as it is; 0: lossless, but for the colours of what is wholly transparent */
+    const uint8_t *icc;
+    size_t icc_size;
+};
+enum infomask_status image_encode_webp(const struct image_webp *webp, image_row *row, void *context, uint8_t **data,
+                                       size_t *size, struct infomask_error *err) __attribute__((warn_unused_result));
 /* RGB rows; quality 1..100, 4:4:4 from 90 on, optimised tables. */
 enum infomask_status image_encode_jpeg(int width, int height, int quality, const uint8_t *icc, size_t icc_size,
                                        image_row *row, void *context, uint8_t **data, size_t *size,

@@ -1,4 +1,4 @@
-/* A mask as a PNG of the photo's size: its pixels, its saliency, its map in nats, or all of it over the photo. */
+/* A mask as a picture of the photo's size: its pixels, its saliency, its map in nats, or all of it over the photo. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,11 +8,17 @@
 #include "core/pipeline/mask.h"
 
 #define TOP 65535.0
+#define OVERLAY_QUALITY 90
 
 void infomask_encoded_fini(struct infomask_encoded *encoded)
 {
     free(encoded->data);
     *encoded = (struct infomask_encoded){0};
+}
+
+const char *infomask_format_type(enum infomask_format format)
+{
+    return format == INFOMASK_JPEG ? "image/jpeg" : format == INFOMASK_WEBP ? "image/webp" : "image/png";
 }
 
 /* A small map on its way to the photo's size: value = (v - offset) * factor. */
@@ -97,15 +103,31 @@ static void overlay_map_row(void *context, int y, uint8_t *row)
     overlay_row(map->overlay, y, map->row, row);
 }
 
-static enum infomask_status encode(const struct infomask_mask *mask, int channels, int bits,
-                                   const char *const *text, bool flat, image_row *row, void *context,
-                                   struct infomask_encoded *encoded, struct infomask_error *err)
+static enum infomask_status encode_png(const struct infomask_mask *mask, int channels, int bits, const char *const *text,
+                                       image_row *row, void *context, struct infomask_encoded *encoded,
+                                       struct infomask_error *err)
 {
     struct image_png png = {.width = mask->width, .height = mask->height, .channels = channels, .bits = bits,
-                            .text = text, .flat = flat};
+                            .text = text, .flat = channels == 1 && bits == 8};
 
-    encoded->content_type = "image/png";
+    encoded->content_type = infomask_format_type(INFOMASK_PNG);
     return image_encode_png(&png, row, context, &encoded->data, &encoded->size, err);
+}
+
+/* Samples of 8 bits: a mask has one channel and is kept as it is, an overlay three. */
+static enum infomask_status encode(const struct infomask_mask *mask, int channels, enum infomask_format format,
+                                   image_row *row, void *context, struct infomask_encoded *encoded,
+                                   struct infomask_error *err)
+{
+    struct image_webp webp = {.width = mask->width, .height = mask->height, .channels = channels,
+                              .quality = channels == 1 ? 0 : OVERLAY_QUALITY};
+
+    if (format == INFOMASK_PNG)
+        return encode_png(mask, channels, 8, NULL, row, context, encoded, err);
+    if (format != INFOMASK_WEBP)
+        return error_set(err, INFOMASK_ARGUMENT, "masks and overlays are written as PNG or WebP");
+    encoded->content_type = infomask_format_type(INFOMASK_WEBP);
+    return image_encode_webp(&webp, row, context, &encoded->data, &encoded->size, err);
 }
 
 /* infoCAM's cells are nats, and so is what occlusion takes away; the others have no unit. */
@@ -130,7 +152,7 @@ static enum infomask_status encode_map(const struct infomask_mask *mask, double 
         encoded->offset = map.offset;
         (void)snprintf(scale, sizeof scale, "%.9g", encoded->scale);
         (void)snprintf(offset, sizeof offset, "%.9g", encoded->offset);
-        status = encode(mask, 1, 16, text, false, map_row, &map, encoded, err);
+        status = encode_png(mask, 1, 16, text, map_row, &map, encoded, err);
     }
     map_fini(&map);
     return status;
@@ -144,7 +166,7 @@ static enum infomask_status encode_saliency(const struct infomask_mask *mask, st
     enum infomask_status status = map_init(&map, mask, saliency->values, saliency->h, saliency->w, err);
 
     if (status == INFOMASK_OK)
-        status = encode(mask, 1, 16, NULL, false, map_row, &map, encoded, err);
+        status = encode_png(mask, 1, 16, NULL, map_row, &map, encoded, err);
     map_fini(&map);
     return status;
 }
@@ -167,23 +189,26 @@ static enum infomask_status encode_overlay(const struct infomask_mask *mask, str
                               fmax(map.offset + map.factor, 0), unit, err);
     if (status == INFOMASK_OK) {
         map.overlay = &overlay;
-        status = encode(mask, 3, 8, NULL, false, overlay_map_row, &map, encoded, err);
+        status = encode(mask, 3, options->format, overlay_map_row, &map, encoded, err);
     }
     overlay_fini(&overlay);
     map_fini(&map);
     return status;
 }
 
-enum infomask_status infomask_mask_png(const struct infomask_mask *mask, struct infomask_photo *photo,
-                                       const struct infomask_picture_options *options,
-                                       struct infomask_encoded *encoded, struct infomask_error *err)
+enum infomask_status infomask_mask_picture(const struct infomask_mask *mask, struct infomask_photo *photo,
+                                           const struct infomask_picture_options *options,
+                                           struct infomask_encoded *encoded, struct infomask_error *err)
 {
+    bool deep = options->picture == INFOMASK_PICTURE_MAP || options->picture == INFOMASK_PICTURE_SALIENCY;
     enum infomask_status status = INFOMASK_INTERNAL;
 
     *encoded = (struct infomask_encoded){0};
+    if (deep && options->format != INFOMASK_PNG)
+        return error_set(err, INFOMASK_ARGUMENT, "a map and a saliency have 16 bits a pixel, which only PNG holds");
     switch (options->picture) {
     case INFOMASK_PICTURE_MASK:
-        status = encode(mask, 1, 8, NULL, true, mask_row, (void *)(uintptr_t)mask, encoded, err);
+        status = encode(mask, 1, options->format, mask_row, (void *)(uintptr_t)mask, encoded, err);
         break;
     case INFOMASK_PICTURE_MAP: status = encode_map(mask, options->unit, encoded, err); break;
     case INFOMASK_PICTURE_SALIENCY: status = encode_saliency(mask, encoded, err); break;

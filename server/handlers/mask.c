@@ -1,9 +1,12 @@
 /* POST /v1/mask, /v1/filter, /v1/analyze. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/handlers/infer.h"
 
+enum { MOST_FORMS = 4, OFFER_SIZE = 24 }; /* media types that a route chooses among, and their length */
 enum { INCLUDE_MASK = 1, INCLUDE_OVERLAY = 2, INCLUDE_SALIENCY = 4, INCLUDE_IMAGE = 8 };
 
 /* What these routes compute for one photo; all freed by work_end. */
@@ -121,17 +124,18 @@ static int run_filter(struct work *work, const struct infomask_mask *mask)
 }
 
 static int encode(struct work *work, const struct infomask_mask *mask, enum infomask_picture picture,
-                  struct infomask_encoded *encoded)
+                  enum infomask_format format, struct infomask_encoded *encoded)
 {
     const struct infomask_picture_options options = {
         .picture = picture,
         .colormap = work->infer.request->params.value[PARAM_ID_COLORMAP].text,
         .opacity = work->infer.request->params.value[PARAM_ID_OPACITY].number,
         .unit = view_units_factor(work->infer.options.bits ? VIEW_BITS : VIEW_NATS),
+        .format = format,
     };
     struct infomask_error err;
 
-    if (infomask_mask_png(mask, work->infer.photo, &options, encoded, &err) != INFOMASK_OK)
+    if (infomask_mask_picture(mask, work->infer.photo, &options, encoded, &err) != INFOMASK_OK)
         return infer_error(&work->infer, &err);
     return 0;
 }
@@ -139,7 +143,7 @@ static int encode(struct work *work, const struct infomask_mask *mask, enum info
 static int add_picture(struct work *work, const char *name, enum infomask_picture picture)
 {
     struct infomask_encoded *encoded = &work->pictures[work->picture_count];
-    int status = encode(work, &work->mask, picture, encoded);
+    int status = encode(work, &work->mask, picture, INFOMASK_PNG, encoded);
 
     if (status == 0)
         work->views[work->picture_count++] = (struct view_picture){name, encoded};
@@ -183,10 +187,14 @@ static int choose_form(const struct request *request, struct reply *reply, enum 
 {
     const struct param_value *format = &request->params.value[id];
     int best = format->given ? (int)format->integer : accept_best(request->accept, offers, count);
+    char list[MOST_FORMS * OFFER_SIZE] = "";
+    size_t used = 0;
 
+    for (int i = 0; best < 0 && i < count; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s",
+                                 i == 0 ? "" : i + 1 < count ? ", " : " or ", offers[i]);
     if (best < 0)
-        (void)reply_problem(reply, request, VIEW_NOT_ACCEPTABLE, "this route answers %s, %s%s%s", offers[0], offers[1],
-                            count > 2 ? " or " : "", count > 2 ? offers[2] : "");
+        (void)reply_problem(reply, request, VIEW_NOT_ACCEPTABLE, "this route answers %s", list);
     return best;
 }
 
@@ -199,12 +207,12 @@ static enum infomask_picture asked_picture(const struct work *work)
     return pictures[work->infer.request->params.value[PARAM_ID_OUTPUT].integer];
 }
 
-static int mask_png(struct work *work)
+static int mask_picture(struct work *work, enum infomask_format format)
 {
     struct reply *reply = work->infer.reply;
     struct infomask_encoded encoded = {0};
     enum infomask_picture picture = asked_picture(work);
-    int status = encode(work, &work->mask, picture, &encoded);
+    int status = encode(work, &work->mask, picture, format, &encoded);
 
     if (status != 0)
         return status;
@@ -226,7 +234,7 @@ static int mask_json(struct work *work)
     struct view_head head = infer_head(&work->infer, photo_info(work), NULL);
     enum infomask_picture picture = asked_picture(work);
     struct json_writer writer;
-    int status = encode(work, &work->mask, INFOMASK_PICTURE_MASK, &work->mask_png);
+    int status = encode(work, &work->mask, INFOMASK_PICTURE_MASK, INFOMASK_PNG, &work->mask_png);
 
     if (status == 0 && picture != INFOMASK_PICTURE_MASK)
         status = add_picture(work, request->params.value[PARAM_ID_OUTPUT].text, picture);
@@ -238,19 +246,30 @@ static int mask_json(struct work *work)
     return reply_json(work->infer.reply, request, 200, &writer);
 }
 
+/* A map and a saliency have 16 bits a pixel. */
+static bool asked_deep(const struct request *request)
+{
+    const char *output = request->params.value[PARAM_ID_OUTPUT].text;
+    return strcmp(output, "map") == 0 || strcmp(output, "saliency") == 0;
+}
+
 int handle_mask(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    static const char *const offers[] = {"application/json", "image/png"};
-    int form = choose_form(request, reply, PARAM_ID_MASK_FORMAT, offers, 2), status;
+    static const char *const offers[] = {"application/json", "image/png", "image/webp"};
+    bool deep = asked_deep(request);
+    int form = choose_form(request, reply, PARAM_ID_MASK_FORMAT, offers, deep ? 2 : 3), status;
     struct work work;
 
     if (form < 0)
         return reply->status;
+    if (form == 2 && deep)
+        return reply_problem(reply, request, VIEW_BAD_PARAMETER, "output=%s has 16 bits a pixel, which only format=png holds",
+                             request->params.value[PARAM_ID_OUTPUT].text);
     status = work_begin(&work, server, request, reply);
     if (status == 0)
         status = run_mask(&work);
     if (status == 0)
-        status = form == 1 ? mask_png(&work) : mask_json(&work);
+        status = form == 0 ? mask_json(&work) : mask_picture(&work, form == 2 ? INFOMASK_WEBP : INFOMASK_PNG);
     work_end(&work);
     return status;
 }
@@ -295,7 +314,7 @@ static int filter_json(struct work *work)
 {
     struct view_head head = infer_head(&work->infer, photo_info(work), NULL);
     struct json_writer writer;
-    int status = encode(work, &work->filtered.mask, INFOMASK_PICTURE_MASK, &work->mask_png);
+    int status = encode(work, &work->filtered.mask, INFOMASK_PICTURE_MASK, INFOMASK_PNG, &work->mask_png);
 
     if (status != 0)
         return status;
@@ -306,21 +325,22 @@ static int filter_json(struct work *work)
 
 int handle_filter(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    static const char *const offers[] = {"image/png", "image/jpeg", "application/json"};
-    int form = choose_form(request, reply, PARAM_ID_FILTER_FORMAT, offers, 3), status;
+    static const char *const offers[] = {"image/png", "image/jpeg", "image/webp", "application/json"};
+    static const enum infomask_format formats[] = {INFOMASK_PNG, INFOMASK_JPEG, INFOMASK_WEBP, INFOMASK_PNG};
+    int form = choose_form(request, reply, PARAM_ID_FILTER_FORMAT, offers, 4), status;
     struct work work;
 
     if (form < 0)
         return reply->status;
     status = work_begin(&work, server, request, reply);
-    work.infer.options.filter.jpeg = form == 1;
+    work.infer.options.filter.format = formats[form];
     if (status == 0 && form == 1 && work.infer.options.filter.fill == INFOMASK_TRANSPARENT)
         status = reply_problem(reply, request, VIEW_BAD_PARAMETER,
-                               "fill=transparent needs format=png: JPEG has no transparency");
+                               "fill=transparent needs format=png or webp: JPEG has no transparency");
     if (status == 0)
         status = run_filter(&work, NULL);
     if (status == 0)
-        status = form == 2 ? filter_json(&work) : filter_picture(&work);
+        status = form == 3 ? filter_json(&work) : filter_picture(&work);
     work_end(&work);
     return status;
 }

@@ -25,8 +25,8 @@ struct answer {
 
 static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_CLASSIFY] = {"classify", "inference", 200, "application/json", "Classification"},
-    [ROUTE_ID_MASK] = {"mask", "inference", 200, "application/json image/png", "MaskReply"},
-    [ROUTE_ID_FILTER] = {"filter", "inference", 200, "application/json image/png image/jpeg", "FilterReply"},
+    [ROUTE_ID_MASK] = {"mask", "inference", 200, "application/json image/png image/webp", "MaskReply"},
+    [ROUTE_ID_FILTER] = {"filter", "inference", 200, "application/json image/png image/jpeg image/webp", "FilterReply"},
     [ROUTE_ID_ANALYZE] = {"analyze", "inference", 200, "application/json", "Analysis"},
     [ROUTE_ID_MODELS] = {"list_models", "models", 200, "application/json", "Models"},
     [ROUTE_ID_RELOAD] = {"reload_models", "models", 200, "application/json", "Changes"},
@@ -41,7 +41,7 @@ static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_SAMPLES] = {"add_samples", "estimates", 201, "application/json", "SamplesReply"},
     [ROUTE_ID_JOB] = {"get_job", "jobs", 200, "application/json", "Job"},
     [ROUTE_ID_JOB_DELETE] = {"delete_job", "jobs", 204, "", ""},
-    [ROUTE_ID_JOB_RESULT] = {"get_job_result", "jobs", 200, "application/json image/png image/jpeg", "FilterReply SamplesReply"},
+    [ROUTE_ID_JOB_RESULT] = {"get_job_result", "jobs", 200, "application/json image/png image/jpeg image/webp", "FilterReply SamplesReply"},
     [ROUTE_ID_V2] = {"v2_server", "v2", 200, "application/json", "V2Server"},
     [ROUTE_ID_V2_LIVE] = {"v2_live", "v2", 200, "application/json", "V2Live"},
     [ROUTE_ID_V2_READY] = {"v2_ready", "v2", 200, "application/json", "V2Ready"},

@@ -177,7 +177,7 @@ static enum infomask_status run_overlay(struct bench *b, const char *name, struc
     if (status == INFOMASK_OK)
         status = infomask_mask(b->session, photo, &classification, &options, &mask, err);
     if (status == INFOMASK_OK)
-        status = infomask_mask_png(&mask, photo, &picture, &png, err);
+        status = infomask_mask_picture(&mask, photo, &picture, &png, err);
     infomask_encoded_fini(&png);
     infomask_mask_fini(&mask);
     infomask_classification_fini(&classification);

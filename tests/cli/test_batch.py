@@ -184,9 +184,9 @@ def test_a_signal_leaves_whole_json(album, tmp_path):
     ("classify", "x.json", 0), ("classify", "x.JSON", 0), ("classify", "x.jsonl", 0), ("classify", "x.txt", 0),
     ("classify", "x", 0), ("classify", "x.png", 2), ("classify", "x.webp", 2),
     ("mask", "x.png", 0), ("mask", "x.PNG", 0), ("mask", "x.JSON", 0), ("mask", "x.ndjson", 0), ("mask", "x", 0),
-    ("mask", "x.jpg", 2), ("mask", "x.webp", 2), ("mask", "x.gif", 2), ("mask", "x.what", 2),
+    ("mask", "x.jpg", 2), ("mask", "x.webp", 0), ("mask", "x.gif", 2), ("mask", "x.what", 2),
     ("filter", "x.png", 0), ("filter", "x.JPEG", 0), ("filter", "x.JSON", 0), ("filter", "x.jsonl", 0),
-    ("filter", "x.webp", 2), ("filter", "x.tiff", 2), ("filter", "x.txt", 2)])
+    ("filter", "x.webp", 0), ("filter", "x.tiff", 2), ("filter", "x.txt", 2)])
 def test_a_name_is_its_format_or_refused(infomask, album, tmp_path, command, name, code):
     fast = [] if command == "classify" else ["--quality=fast"] + (["--fill=mean"] if command == "filter" else [])
     done = infomask(command, "album/a.png", "-o", name, *fast)
@@ -195,12 +195,12 @@ def test_a_name_is_its_format_or_refused(infomask, album, tmp_path, command, nam
         assert name in done.err
         return
     data = (tmp_path / name).read_bytes()
-    starts = {"png": b"\x89PNG", "jpeg": b"\xff\xd8", "json": b"{", "jsonl": b"{", "ndjson": b"{", "txt": b"album/a.png"}
+    starts = {"png": b"\x89PNG", "jpeg": b"\xff\xd8", "webp": b"RIFF", "json": b"{", "jsonl": b"{", "ndjson": b"{", "txt": b"album/a.png"}
     assert data.startswith(starts.get(name.lower().partition(".")[2], b"{" if command == "classify" else b"\x89PNG"))
 
 
 @pytest.mark.parametrize("command, arguments", [
-    ("mask", ["--format=png", "-o", "x.json"]), ("mask", ["--json", "-o", "x.png"]), ("filter", ["--format=png", "-o", "x.jpg"]),
+    ("mask", ["--format=png", "-o", "x.json"]), ("mask", ["--format=webp", "-o", "x.png"]), ("mask", ["--json", "-o", "x.png"]), ("filter", ["--format=png", "-o", "x.jpg"]),
     ("classify", ["--json", "--text"]), ("mask", ["--format=png", "--jsonl"]), ("classify", ["--resume"]),
     ("classify", ["--resume", "-o", "x.json"]), ("classify", ["-o", "album/a.png"]), ("classify", ["--json", "-o", "album/a.png"])])
 def test_what_contradicts_itself_is_refused(infomask, album, tmp_path, command, arguments):

@@ -10,7 +10,7 @@
 
 #include "core/image/cutout.h"
 
-#define JPEG_QUALITY 90
+#define LOSSY_QUALITY 90
 #define MOST_FILLED 0.5 /* share of the photo that FILL_MATCH fills */
 
 struct infomask_filter_options infomask_default_filter_options(void)
@@ -263,7 +263,7 @@ static enum infomask_status composer_init(struct composer *c, const struct filte
     struct fill_options fill = pipeline_fill(f->session, f->photo, options);
 
     *c = (struct composer){.photo = f->image, .hole = hole};
-    c->channels = (f->image->channels == 4 || transparent) && !options->jpeg ? 4 : 3;
+    c->channels = (f->image->channels == 4 || transparent) && options->format != INFOMASK_JPEG ? 4 : 3;
     c->row = malloc((size_t)f->image->width * 3);
     if (c->row == NULL)
         return filter_no_memory(err);
@@ -279,26 +279,39 @@ static void composer_fini(struct composer *c)
     free(c->row);
 }
 
+static enum infomask_status encode_composed(struct composer *c, enum infomask_format format, struct infomask_encoded *out,
+                                            struct infomask_error *err)
+{
+    const struct image *image = c->photo;
+    struct image_png png = {.width = image->width, .height = image->height, .channels = c->channels, .bits = 8,
+                            .icc = image->icc, .icc_size = image->icc_size};
+    struct image_webp webp = {.width = image->width, .height = image->height, .channels = c->channels,
+                              .quality = LOSSY_QUALITY, .icc = image->icc, .icc_size = image->icc_size};
+
+    out->content_type = infomask_format_type(format);
+    switch (format) {
+    case INFOMASK_JPEG:
+        return image_encode_jpeg(image->width, image->height, LOSSY_QUALITY, image->icc, image->icc_size, compose_row, c,
+                                 &out->data, &out->size, err);
+    case INFOMASK_WEBP: return image_encode_webp(&webp, compose_row, c, &out->data, &out->size, err);
+    case INFOMASK_PNG: break;
+    }
+    return image_encode_png(&png, compose_row, c, &out->data, &out->size, err);
+}
+
 enum infomask_status filter_encode(struct filter *f, struct infomask_error *err)
 {
     struct composer c = {0};
     struct infomask_encoded *out = &f->out->image;
     double start = clock_ms();
     enum infomask_status status = composer_init(&c, f, f->hole, err);
-    const struct image *image = f->image;
-    struct image_png png = {.width = image->width, .height = image->height, .channels = c.channels, .bits = 8,
-                            .icc = image->icc, .icc_size = image->icc_size};
 
     f->out->timing.fill += clock_ms() - start;
     start = clock_ms();
     pipeline_note_fill(f->session->model, c.fill, f->options, f->out);
     infomask_encoded_fini(out);
-    out->content_type = f->options->jpeg ? "image/jpeg" : "image/png";
-    if (status == INFOMASK_OK && f->options->jpeg)
-        status = image_encode_jpeg(image->width, image->height, JPEG_QUALITY, image->icc, image->icc_size, compose_row,
-                                   &c, &out->data, &out->size, err);
-    else if (status == INFOMASK_OK)
-        status = image_encode_png(&png, compose_row, &c, &out->data, &out->size, err);
+    if (status == INFOMASK_OK)
+        status = encode_composed(&c, f->options->format, out, err);
     composer_fini(&c);
     f->out->timing.encode += clock_ms() - start;
     return status;
@@ -361,10 +374,10 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
     enum infomask_status status = INFOMASK_OK;
 
     *filtered = (struct infomask_filtered){0};
-    if (options->jpeg && options->cutout)
-        return error_set(err, INFOMASK_ARGUMENT, "mode=cutout needs format=png: JPEG has no transparency");
-    if (options->jpeg && options->fill == INFOMASK_TRANSPARENT)
-        return error_set(err, INFOMASK_ARGUMENT, "fill=transparent needs format=png: JPEG has no transparency");
+    if (options->format == INFOMASK_JPEG && options->cutout)
+        return error_set(err, INFOMASK_ARGUMENT, "mode=cutout needs format=png or webp: JPEG has no transparency");
+    if (options->format == INFOMASK_JPEG && options->fill == INFOMASK_TRANSPARENT)
+        return error_set(err, INFOMASK_ARGUMENT, "fill=transparent needs format=png or webp: JPEG has no transparency");
     if (mask_in != NULL)
         status = mask_copy(mask_in, &filtered->mask, err);
     else

@@ -241,13 +241,112 @@ static void bad_jpegs_are_refused(void **state)
     assert_int_equal(image_encode_jpeg(1, 1, 101, NULL, 0, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
 }
 
+/* Root mean square of what differs, of the colours or of the alpha. */
+static double webp_error(const struct picture *p, const struct image *image, int channels, bool alpha)
+{
+    double error = 0;
+    int count = 0;
+
+    for (int i = 0; i < W * H; i++)
+        for (int c = 0; c < 4; c++) {
+            if (c >= image->channels || (c == 3) != alpha)
+                continue;
+            error += pow(image->pixels[i * image->channels + c] - p->pixels[i * channels + (channels == 1 ? 0 : c)], 2);
+            count++;
+        }
+    return sqrt(error / count);
+}
+
+static void check_webp(struct picture p, int channels, int quality, double limit)
+{
+    struct image_webp webp = {.width = W, .height = H, .channels = channels, .quality = quality};
+    struct image image;
+    uint8_t *data;
+    size_t size;
+
+    assert_int_equal(image_encode_webp(&webp, give_row, &p, &data, &size, NULL), INFOMASK_OK);
+    assert_int_equal(p.next, H);
+    assert_memory_equal(data + 8, "WEBP", 4);
+    assert_int_equal(image_decode(data, size, NULL, &image, NULL), INFOMASK_OK);
+    assert_int_equal(image.width, W);
+    assert_int_equal(image.height, H);
+    assert_int_equal(image.channels, channels == 4 ? 4 : 3);
+    assert_true(webp_error(&p, &image, channels, false) <= limit);
+    if (channels == 4)
+        assert_true(webp_error(&p, &image, channels, true) == 0);
+    image_fini(&image);
+    free(data);
+}
+
+static struct picture half_transparent(void)
+{
+    struct picture colours = smooth(), p = {.row_bytes = W * 4};
+
+    for (int i = 0; i < W * H; i++) {
+        memcpy(p.pixels + 4 * i, colours.pixels + 3 * i, 3);
+        p.pixels[4 * i + 3] = (uint8_t)(100 + (i * 7) % 156); /* nowhere 0: there the colours are libwebp's */
+    }
+    return p;
+}
+
+static void webp_is_what_it_was_made_from(void **state)
+{
+    (void)state;
+    check_webp(noise(W, 1), 1, 0, 0);
+    check_webp(noise(W * 3, 3), 3, 0, 0);
+    check_webp(half_transparent(), 4, 0, 0);
+    check_webp(smooth(), 3, 90, 3);
+    check_webp(smooth(), 3, 1, 60);
+    check_webp(half_transparent(), 4, 90, 3);
+}
+
+static void webp_carries_the_profile(void **state)
+{
+    struct picture p = smooth();
+    struct image_webp webp = {.width = W, .height = H, .channels = 3, .quality = 90};
+    struct image image;
+    uint8_t *data, icc[3001] = {0}; /* of odd length: padded */
+    size_t size;
+
+    (void)state;
+    memcpy(icc + 16, "RGB ", 4);
+    webp.icc = icc;
+    webp.icc_size = sizeof icc;
+    assert_int_equal(image_encode_webp(&webp, give_row, &p, &data, &size, NULL), INFOMASK_OK);
+    assert_int_equal(image_decode(data, size, NULL, &image, NULL), INFOMASK_OK);
+    assert_int_equal(image.icc_size, sizeof icc);
+    assert_memory_equal(image.icc, icc, sizeof icc);
+    assert_true(webp_error(&p, &image, 3, false) < 3);
+    image_fini(&image);
+    free(data);
+}
+
+static void bad_webps_are_refused(void **state)
+{
+    static const struct image_webp bad[] = {
+        {.width = 0, .height = 1, .channels = 3},     {.width = 1, .height = -1, .channels = 3},
+        {.width = 16384, .height = 1, .channels = 3}, {.width = 1, .height = 1, .channels = 2},
+        {.width = 1, .height = 1, .channels = 3, .quality = 101}, {.width = 1, .height = 1, .channels = 3, .quality = -1},
+    };
+    struct infomask_error err;
+    uint8_t *data;
+    size_t size;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(image_encode_webp(&bad[i], NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
+        assert_null(data);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(png_keeps_every_sample),       cmocka_unit_test(png_of_16_bits),
         cmocka_unit_test(png_carries_text_and_profile), cmocka_unit_test(bad_pngs_are_refused),
         cmocka_unit_test(jpeg_is_close),                cmocka_unit_test(jpeg_carries_the_profile),
-        cmocka_unit_test(bad_jpegs_are_refused),
+        cmocka_unit_test(bad_jpegs_are_refused),        cmocka_unit_test(webp_is_what_it_was_made_from),
+        cmocka_unit_test(webp_carries_the_profile),     cmocka_unit_test(bad_webps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

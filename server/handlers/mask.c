@@ -379,8 +379,9 @@ int handle_analyze(struct server_context *server, const struct request *request,
     if (status == 0) {
         const struct param_options *options = &work.infer.options;
         struct view_head head = infer_head(&work.infer, photo_info(&work), NULL);
-        struct view_classify_options view = {options->top_k, options->target_count > 0 ? options->targets[0] : -1,
-                                             options->abstain_below, options->groups};
+        struct view_classify_options view = {.top_k = options->top_k,
+                                             .target = options->target_count > 0 ? options->targets[0] : -1,
+                                             .groups = options->groups, .abstain_below = options->abstain_below};
         struct json_writer writer;
         json_writer_init(&writer, 0);
         view_analyze(&writer, NULL, &head, &work.classification, &view, &work.mask,

@@ -40,6 +40,16 @@ def test_classify_takes_groups(server):
     assert "surely" not in server.ask("POST", "/v1/classify", CHELSEA).json
 
 
+def test_analyze_says_of_groups_and_abstains_as_asked(server):
+    plain, asked = (server.ask("POST", f"/v1/analyze?quality=fast{more}", CHELSEA).json for more in ("", "&groups=true"))
+    assert "groups" not in plain["predictions"][0] and "surely" not in plain and plain["abstain"] is False
+    assert asked["predictions"][0]["groups"] and asked["surely"]
+    for least, abstain in ((1000, True), (0.5, False)):
+        for route in ("classify", "analyze"):
+            answer = server.ask("POST", f"/v1/{route}?abstain_below={least}{'&quality=fast' * (route == 'analyze')}", CHELSEA).json
+            assert answer["abstain"] is abstain
+
+
 def test_analyze_and_several_targets(server):
     answer = server.ask("POST", "/v1/analyze?target=cat&quality=fast&groups=true", CHELSEA).json
     assert answer["target"]["group"] == "cat" and answer["surely"]

@@ -3,6 +3,7 @@ import "../info-mask.js";
 import {Infomask, InfomaskError, blobOf} from "../infomask.js";
 import {$, element, nats, percent, sentence, fileName, save} from "./format.js";
 import {showClasses, markClass, showCurve, showLegend, showSentence, showVerdict} from "./cards.js";
+import {hasCamera, photograph} from "./camera.js";
 import {Folder} from "./folder.js";
 import {Names} from "./names.js";
 import {Parameters} from "./parameters.js";
@@ -253,7 +254,7 @@ async function compare() {
 
 // ---- Photos -----------------------------------------------------------------------------------------------------------
 
-async function take(blob, name, {sample = "", target = "", keepStrip = false} = {}) {
+async function take(blob, name, {sample = "", target = "", share = null, keepStrip = false} = {}) {
   state.turn++;
   state.abort?.abort();
   calm();
@@ -266,6 +267,7 @@ async function take(blob, name, {sample = "", target = "", keepStrip = false} = 
     if (turn !== state.turn) return;
     Object.assign(state, {photo, name: name.replace(/\.\w+$/, ""), sample, target, fileName: name});
     stage.photo = photo;
+    if (share !== null) showShare(share);
     $("copied").textContent = note;
     await ask();
   } catch (error) {
@@ -281,11 +283,11 @@ function takeAll(files) {
 }
 const folder = new Folder((photo) => take(photo.file, photo.file.name, {keepStrip: true}));
 
-async function takeSample(name, target = "") {
+async function takeSample(name, choices = {}) {
   try {
     const answer = await fetch(`web/${name}.jpg`);
     if (!answer.ok) throw new InfomaskError(answer.status, {}, 0);
-    await take(await answer.blob(), `${name}.jpg`, {sample: name, target});
+    await take(await answer.blob(), `${name}.jpg`, {sample: name, ...choices});
   } catch (error) {
     complain(error instanceof InfomaskError ? error : new InfomaskError(0, {}, 0));
   }
@@ -293,10 +295,14 @@ async function takeSample(name, target = "") {
 
 // ---- How much, and the brush --------------------------------------------------------------------------------------------
 
-function moveShare() {
+function showShare(share) {
+  $("share").value = share;
   state.share = Number($("share").value);
   $("share-says").textContent = `${state.share} % of what speaks for it`;
   $("share-auto").hidden = false;
+}
+function moveShare() {
+  showShare($("share").value);
   stage.share = state.share / 100;
 }
 function autoShare() {
@@ -418,6 +424,8 @@ function listen() {
   listenForPhotos(takeAll);
   for (const button of document.querySelectorAll("[data-sample]")) button.addEventListener("click", () => takeSample(button.dataset.sample));
   for (const radio of document.querySelectorAll("input[name=view]")) radio.addEventListener("change", () => stage.setAttribute("view", radio.value));
+  on("shot", "click", async () => { const file = await photograph(); if (file) takeAll([{file, path: file.name}]); });
+  hasCamera().then((there) => { $("shot").hidden = !there; });
   on("key-card", "submit", useKey);
   on("again", "click", () => { calm(); if (state.photo && state.models.length) ask(); else begin(); });
   on("cancel", "click", () => { state.abort?.abort(); calm(); say("Called off."); });
@@ -450,10 +458,7 @@ async function begin() {
     if (Object.keys(rest).length) await parameters.load(client);
     const models = loadModels(); // beside the first photo: its answer needs no names
     if (state.photo) await Promise.all([models, ask()]);
-    else {
-      if (share) { state.share = Number(share); }
-      await Promise.all([models, takeSample(["coffee", "chelsea", "rocket"].includes(photo) ? photo : "coffee", target)]);
-    }
+    else await Promise.all([models, takeSample(["coffee", "chelsea", "rocket"].includes(photo) ? photo : "coffee", {target, share: share === "" ? null : share})]);
   } catch (error) {
     if (mine === client) complain(error instanceof Error ? error : new Error(String(error)));
   }

@@ -25,6 +25,7 @@
     X(widget, "/info-mask.js", "info-mask.js", SCRIPT, false)                 \
     X(python, "/infomask.py", "infomask.py", "text/x-python; charset=utf-8", false) \
     X(app, "/web/app.js", "app.js", SCRIPT, false)                            \
+    X(camera, "/web/camera.js", "camera.js", SCRIPT, false)                   \
     X(cards, "/web/cards.js", "cards.js", SCRIPT, false)                      \
     X(docs, "/web/docs.js", "docs.js", SCRIPT, false)                         \
     X(folder, "/web/folder.js", "folder.js", SCRIPT, false)                   \

@@ -8,6 +8,7 @@ import importlib.util
 import io
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import threading
@@ -26,7 +27,8 @@ PATIENT, make_server = http_conftest.PATIENT, http_conftest.make_server
 
 expect.set_options(timeout=int(os.environ.get("WEB_WAIT", "60000")))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+         "--disable-component-update", "--disable-sync",
+         "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PHOTOS = ROOT / "tests" / "data" / "photos"
 WAIT = int(os.environ.get("WEB_WAIT", "60000"))  # ms: what must happen is waited for this long
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -116,6 +118,10 @@ def choose(page, *files):
 def violations(page):
     found = Axe().run(page).response["violations"]
     return [(rule["id"], [node["target"] for node in rule["nodes"]]) for rule in found]
+
+
+def number(text):
+    return float(re.search(r"[−-]?\d+\.?\d*", text).group().replace("−", "-"))
 
 
 def overflow(page):

@@ -7,11 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from conftest import PATIENT, PHOTOS, WAIT, answered, becomes, choose, file, picture, violations
-
-def number(text):
-    return float(re.search(r"[−-]?\d+\.?\d*", text).group().replace("−", "-"))
-
+from conftest import PATIENT, PHOTOS, WAIT, answered, becomes, choose, file, number, picture, violations
 
 # ---- What is there -----------------------------------------------------------------------------------------------------
 

@@ -95,6 +95,7 @@ struct infomask_point {
     uint64_t unit; /* the sample's `order`, or that of its group: what has the same one was drawn together */
     double log_q;
     uint32_t label, predicted;
+    double weight; /* how often it counts; 0: once.  A sample that does not count at all is left out */
 };
 struct infomask_limits_of_estimate {
     size_t samples, units; /* units: samples, or groups of them */
@@ -106,6 +107,13 @@ struct infomask_limits_of_estimate {
 };
 enum infomask_status infomask_estimate_limits(struct infomask_point *points, size_t n, size_t classes, double confidence,
                                               struct infomask_limits_of_estimate *limits, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* The report of samples that count differently often: weights [n], 0 or more, of
+ * `classes` classes.  What the sums do not tell is NAN (temperature, calibration, brier, the estimate for the prior).  Owned as of
+ * infomask_estimate_report. */
+enum infomask_status infomask_estimate_weighted(const struct infomask_sample *samples, const double *weights, size_t n,
+                                                size_t classes, struct infomask_report *report, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
 /* Label audit of kept logits [n][classes]: the PMIs of the labels under the spec's prior, ascending, and how many right

@@ -138,12 +138,16 @@ enum infomask_status infomask_train(const struct infomask_train_options *options
 
 /* ---- Tables: I(X;Y) of labelled features --------------------------------------------------------------------------- */
 
-/* rows x columns features, labels < classes.  Borrowed.  Rows must be independent of each other. */
+/* rows x columns features, labels < classes.  Borrowed.  Rows of different groups must be independent of each other. */
 struct infomask_table {
     size_t rows, columns;
     int classes;
-    const float *x; /* [rows][columns], finite */
+    const float *x; /* [rows][columns], finite, or NAN for a missing value */
     const uint32_t *labels;
+    const uint32_t *levels; /* [columns] 0: numbers; else a category, x in 0 to levels - 1; NULL: all numbers */
+    const uint32_t *groups; /* [rows] rows of one number share a fold; at least 3 groups; NULL: each row is by itself */
+    const double *weights;  /* [rows] 0 or more, not all 0: the estimate is that of a population in which a row is so
+                             * frequent; NULL: all 1 */
 };
 
 struct infomask_table_options {
@@ -165,8 +169,9 @@ struct infomask_table_part {
 
 struct infomask_table_result {
     float *log_q; /* [rows][classes] log q(y | x of the row) by models that have not seen the row's label; malloc'ed */
-    uint32_t *group; /* [rows] the first row that a row is a copy of, itself if of none; malloc'ed.  Copies share a fold. */
-    size_t copies;   /* rows that are one of an earlier row */
+    uint32_t *group; /* [rows] the first row of those that a row belongs to: its copies, its group; malloc'ed */
+    bool grouped;    /* some row belongs to another: the limits are then over the groups, not the rows */
+    size_t copies;   /* rows that are one of an earlier row; copies share a fold */
     int folds, part_count;
     struct infomask_table_part parts[INFOMASK_TABLE_PARTS];
 };

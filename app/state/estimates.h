@@ -76,7 +76,7 @@ enum infomask_status estimates_list(struct estimates *estimates, estimates_visit
 struct estimate_item {
     const char *sample;    /* id, up to ESTIMATE_SAMPLE_MAX bytes */
     uint32_t label;
-    const float *logits;   /* [classes] */
+    const float *logits;   /* [classes]; NULL for one that is known, to compare it: ARGUMENT if it is not */
     bool added;            /* out: false where the id was there before */
     const uint8_t *digest; /* of the bytes, ESTIMATE_DIGEST_SIZE; NULL: none */
     uint64_t unit;         /* what has the same one was drawn together; 0: by itself */

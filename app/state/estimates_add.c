@@ -156,6 +156,8 @@ static enum infomask_status add_new(struct adding *a, struct estimate_item *item
     enum infomask_status status = INFOMASK_OK;
     int64_t sample = 0;
 
+    if (item->logits == NULL)
+        return error_set(err, INFOMASK_ARGUMENT, "the sample \"%.80s\" is not there any more", item->sample);
     if (item->label >= a->info.spec.classes)
         return error_set(err, INFOMASK_ARGUMENT, "label %u: there are %zu classes", item->label, a->info.spec.classes);
     if (!a->loaded[item->label])

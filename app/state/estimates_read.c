@@ -180,7 +180,7 @@ static enum infomask_status read_points(struct store_connection *connection, int
         points[n++] = (struct infomask_point){(uint64_t)sqlite3_column_int64(statement, 0),
                                               sqlite3_column_double(statement, 1),
                                               (uint32_t)sqlite3_column_int64(statement, 2),
-                                              (uint32_t)sqlite3_column_int64(statement, 3)};
+                                              (uint32_t)sqlite3_column_int64(statement, 3), 0};
     }
     *out = points;
     *count = n;
@@ -341,7 +341,7 @@ static enum infomask_status add_kept(struct store_connection *own, int64_t key, 
                                        (const char *)sqlite3_column_text(statement, 0), &s, err);
         if ((status = estimates_sound(status, err)) != INFOMASK_OK)
             break;
-        points[n++] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted};
+        points[n++] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted, 0};
     }
     *count = n;
     free(logits);

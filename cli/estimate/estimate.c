@@ -13,13 +13,18 @@
 
 enum { FLAG_IMAGES = 300, FLAG_LIST, FLAG_DATA, FLAG_LABELS, FLAG_MERGE, FLAG_COMPARE, FLAG_TASK,
        FLAG_EXACT, FLAG_N, FLAG_SEED, FLAG_STORE, FLAG_NAME, FLAG_FRESH,
-       FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
+       FLAG_GROUP_BY, FLAG_WEIGHTS, FLAG_DROP, FLAG_FOLDS, FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "FOLDER", "photos, one subfolder a class (its label, an alias or its index)"},
     {FLAG_LIST, "list", "FILE", "photos from lines of PATH<tab>CLASS; - is standard input"},
     {FLAG_DATA, "data", "FILE", "no photos but a table of features: CSV or .npy [n, d]"},
     {FLAG_LABELS, "labels", "FILE|COLUMN", "its labels: .npy [n], CSV of one column, or a column of the table"},
+    {FLAG_DROP, "drop", "COLUMN[,COLUMN]", "columns of the table that are not looked at"},
+    {FLAG_GROUP_BY, "group-by", "COLUMN|FILE|folder", "rows of one value (person, video) share a fold and are one in the limit;\n"
+                                                      "of photos: folder, the one below that of the class"},
+    {FLAG_WEIGHTS, "weights", "COLUMN|FILE", "how often each row of the table counts, 0 or more"},
+    {FLAG_FOLDS, "folds", "N", "of the table, 3 to 10; default by its size, 10 for few rows"},
     {FLAG_MERGE, "merge", NULL, "add the estimates A, B, ... up; their samples must differ"},
     {FLAG_COMPARE, "compare", NULL, "does A or B inform more on the samples that both have"},
     {FLAG_TASK, "task", "NAME", "a table drawn from a synthetic task of known information"},
@@ -69,6 +74,9 @@ static bool take_value(struct estimate_options *o, int letter, const char *value
             return false;
         o->suspects = (size_t)number;
         return true;
+    case FLAG_FOLDS:
+        o->folds = read_number(value, 10, &number) ? (int)number : 0;
+        return o->folds >= 3;
     case FLAG_SHARD:
         return read_shard(value, o);
     case FLAG_NAME:
@@ -95,6 +103,15 @@ static bool take(void *context, int letter, const char *value)
         return true;
     case FLAG_LABELS:
         o->labels = value;
+        return true;
+    case FLAG_DROP:
+        o->drop = value;
+        return true;
+    case FLAG_GROUP_BY:
+        o->group_by = value;
+        return true;
+    case FLAG_WEIGHTS:
+        o->weights = value;
         return true;
     case FLAG_TASK:
         o->task = value;
@@ -125,6 +142,11 @@ static bool take(void *context, int letter, const char *value)
     }
 }
 
+static bool sources_are_no_photos(const struct estimate_options *o)
+{
+    return o->images == NULL && o->list == NULL;
+}
+
 static int check(const struct estimate_options *o, const struct cli *cli)
 {
     int sources = (o->images != NULL) + (o->list != NULL) + (o->data != NULL) + (o->task != NULL) + o->merge + o->compare;
@@ -133,6 +155,12 @@ static int check(const struct estimate_options *o, const struct cli *cli)
         return cli_misused(cli->command, "one of --images, --list, --data, --task, --merge, --compare is needed");
     if ((o->data != NULL) != (o->labels != NULL))
         return cli_misused(cli->command, "--data and --labels go together");
+    if (o->data == NULL && (o->drop != NULL || o->weights != NULL || (o->folds > 0 && o->task == NULL)))
+        return cli_misused(cli->command, "--drop, --folds and --weights are of a table: with --data");
+    if (o->group_by != NULL && o->data == NULL && (sources_are_no_photos(o) || strcmp(o->group_by, "folder") != 0))
+        return cli_misused(cli->command, "--group-by takes a column of a table, or of photos \"folder\"");
+    if (o->weights != NULL && (o->store != NULL || o->report != NULL))
+        return cli_misused(cli->command, "--weights is for a table's answer alone: without --store and --report");
     if (o->exact && o->task == NULL)
         return cli_misused(cli->command, "--exact is of a --task");
     if (o->compare && cli->operand_count != 2)

@@ -9,10 +9,11 @@
 
 struct estimate_options {
     const char *images, *list, *data, *task;  /* where the samples come from; one of them, or merge or compare */
-    const char *labels;                       /* of data */
+    const char *labels, *group_by, *weights, *drop; /* of data; group_by also of photos: "folder" */
     const char *store, *name, *report;        /* NULL: the default ones; no report */
     bool merge, compare, json, fresh, quiet, exact;
     unsigned shard_index, shard_count;        /* count 0: all */
+    int folds;                                /* of a table; 0: by its size */
     uint64_t n, seed;                         /* of a task */
     size_t suspects;
 };
@@ -36,10 +37,11 @@ struct estimate_run {
         double estimate, standard_error, lower_limit;
     } exact;                          /* what the task's exact posterior says, beside a table's estimate; NAN: nothing */
     struct infomask_table_result table; /* of a table: folds and parts (log_q is given back) */
-    size_t columns;                   /* of a table */
+    size_t columns, missing;          /* of a table; its cells without a value */
+    bool grouped;                     /* the limits are over groups that were given */
     uint64_t added, known;            /* in this run; known: were there before */
     struct rejected_photo *rejected;  /* owned */
-    size_t rejected_count;
+    size_t rejected_count, rejected_in_all; /* in the array; of all */
     char temporary[64];               /* a store that goes with the run; "": none */
 };
 void estimate_run_fini(struct estimate_run *run);
@@ -65,6 +67,8 @@ enum infomask_status estimate_free_name(struct estimate_run *run, const char *na
 enum infomask_status estimate_open_operand(struct estimate_run *run, const char *operand, struct estimates **estimates,
                                            char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* Where the limits are over groups, so is the standard error; and lower_limit_t says nothing. */
+void estimate_of_groups(struct estimate_run *run);
 /* Computes the limits and reads the whole. */
 enum infomask_status estimate_finish(struct estimate_run *run, const char *id, struct infomask_error *err)
     __attribute__((warn_unused_result));

@@ -19,6 +19,9 @@
 #include "core/base/sha256.h"
 
 #define BATCH 8
+#define COMPARED 256     /* known photos in one transaction */
+#define MOST_NAMED 20    /* photos that are left out, each with a line on standard error */
+#define MOST_LISTED 1000 /* and with a row in the answer */
 
 struct labelling {
     struct estimate_run *run;
@@ -26,8 +29,9 @@ struct labelling {
     struct model *model;
     struct param_options options;
     struct infomask_limits limits;
-    struct photo_list list;
+    struct photo_list list, known; /* to look at; that the estimate has */
     char id[ESTIMATE_ID_SIZE];
+    struct estimate_info info;     /* of the estimate that there was; its labels */
     struct infomask_session **sessions; /* [threads] */
     struct progress progress;
     pthread_mutex_t lock;               /* of what follows */
@@ -55,20 +59,29 @@ static void fail(struct labelling *l, const struct infomask_error *err)
     (void)pthread_mutex_unlock(&l->lock);
 }
 
-static void reject(struct labelling *l, const struct labelled_photo *photo, const struct infomask_error *err)
+/* The first of them are named and listed; what there are more is counted. */
+static void reject_as(struct labelling *l, const struct labelled_photo *photo, const char *code, const char *detail)
 {
     struct estimate_run *run = l->run;
     struct rejected_photo *rows;
+    bool named;
 
-    progress_say(&l->progress, "infomask estimate: %s: %s\n", photo->path, err->text);
     (void)pthread_mutex_lock(&l->lock);
-    rows = reallocarray(run->rejected, run->rejected_count + 1, sizeof *rows);
+    named = run->rejected_in_all++ < MOST_NAMED;
+    rows = run->rejected_count < MOST_LISTED ? reallocarray(run->rejected, run->rejected_count + 1, sizeof *rows) : NULL;
     if (rows != NULL) {
-        const char *code = view_problem_code(err->status == INFOMASK_IO ? VIEW_BAD_REQUEST : view_problem_of(err->status));
-        rows[run->rejected_count++] = (struct rejected_photo){strdup(photo->sample), strdup(err->text), code};
+        rows[run->rejected_count++] = (struct rejected_photo){strdup(photo->sample), strdup(detail), code};
         run->rejected = rows;
     }
     (void)pthread_mutex_unlock(&l->lock);
+    if (named)
+        progress_say(&l->progress, "infomask estimate: %s: %s\n", photo->path, detail);
+}
+
+static void reject(struct labelling *l, const struct labelled_photo *photo, const struct infomask_error *err)
+{
+    reject_as(l, photo, view_problem_code(err->status == INFOMASK_IO ? VIEW_BAD_REQUEST : view_problem_of(err->status)),
+              err->text);
 }
 
 static void open_photos(struct labelling *l, struct chunk *chunk, const struct labelled_photo *photos, size_t count)
@@ -97,6 +110,11 @@ static void open_photos(struct labelling *l, struct chunk *chunk, const struct l
     }
 }
 
+static uint64_t unit_of(const struct estimate_options *o, const struct labelled_photo *photo)
+{
+    return o->group_by != NULL ? photo_folder(photo, o->images != NULL) : 0;
+}
+
 static enum infomask_status store_chunk(struct labelling *l, struct chunk *chunk,
                                         const struct infomask_classification *results,
                                         const struct infomask_error *errors, struct infomask_error *err)
@@ -111,7 +129,8 @@ static enum infomask_status store_chunk(struct labelling *l, struct chunk *chunk
         if (errors[i].status == INFOMASK_OK) {
             sha256_raw(chunk->bytes[i], chunk->sizes[i], digests[n]);
             items[n] = (struct estimate_item){.sample = chunk->from[i]->sample, .label = (uint32_t)chunk->from[i]->label,
-                                              .logits = results[i].logits, .digest = digests[n]};
+                                              .logits = results[i].logits, .digest = digests[n],
+                                              .unit = unit_of(l->run->options, chunk->from[i])};
             n++;
         } else {
             reject(l, chunk->from[i], &errors[i]);
@@ -163,6 +182,60 @@ static void label_chunk(void *context, int index, int worker)
     progress_add(&l->progress, count, chunk.bad);
 }
 
+/* ---- Known photos -------------------------------------------------------------------------------------------------- */
+
+/* Other bytes, or another class, under the name of a photo that the estimate has: it stays as it was. */
+static void reject_conflict(struct labelling *l, const struct labelled_photo *photo, const struct estimate_item *item)
+{
+    char detail[200], number[24], other[24];
+
+    if (item->had != item->label)
+        (void)snprintf(detail, sizeof detail, "the sample is known with the label \"%.60s\", not \"%.60s\"; it stays as it was",
+                       estimate_label(&l->info, item->had, number), estimate_label(&l->info, item->label, other));
+    else
+        (void)snprintf(detail, sizeof detail, "another photo is known under this name; it stays as it was");
+    reject_as(l, photo, "conflict", detail);
+}
+
+static enum infomask_status compare_photos(struct labelling *l, const struct labelled_photo *photos, size_t count,
+                                           struct infomask_error *err)
+{
+    uint8_t digests[COMPARED][ESTIMATE_DIGEST_SIZE];
+    struct estimate_item items[COMPARED];
+    uint64_t samples;
+    enum infomask_status status;
+
+    for (size_t i = 0; i < count; i++) {
+        struct infomask_error unread;
+        char *bytes = NULL;
+        size_t size = 0;
+        bool read = photo_read(&photos[i], l->run->cli->config.max_body, &bytes, &size, &unread) == INFOMASK_OK;
+        if (read)
+            sha256_raw(bytes, size, digests[i]);
+        free(bytes);
+        items[i] = (struct estimate_item){.sample = photos[i].sample, .label = (uint32_t)photos[i].label,
+                                          .digest = read ? digests[i] : NULL};
+    }
+    status = estimates_add(l->run->estimates, l->id, items, count, &samples, err);
+    for (size_t i = 0; status == INFOMASK_OK && i < count; i++)
+        if (items[i].conflict) {
+            reject_conflict(l, &photos[i], &items[i]);
+            l->run->known--;
+        }
+    return status;
+}
+
+static enum infomask_status compare_known(struct labelling *l, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    for (size_t i = 0; status == INFOMASK_OK && i < l->known.count; i += COMPARED) {
+        size_t left = l->known.count - i;
+        status = compare_photos(l, &l->known.photos[i], left < COMPARED ? left : COMPARED, err);
+    }
+    return status;
+}
+
 /* ---- The estimate in the store ------------------------------------------------------------------------------------- */
 
 /* What a second run of the same command finds again: the data set's place, the model and the prior. */
@@ -172,7 +245,8 @@ static enum infomask_status default_name(const struct labelling *l, char name[ES
     const struct estimate_options *o = l->run->options;
     const char *given = o->images != NULL ? o->images : o->list;
     char *place = realpath(given, NULL), *text = NULL, hex[SHA256_HEX];
-    int length = asprintf(&text, "%s@%s,%s", place != NULL ? place : given, model_name(l->model), l->options.prior);
+    int length = asprintf(&text, "%s@%s,%s%s", place != NULL ? place : given, model_name(l->model), l->options.prior,
+                          o->group_by != NULL ? ",folder" : "");
 
     free(place);
     if (length < 0)
@@ -246,12 +320,14 @@ static enum infomask_status open_estimate(struct labelling *l, struct infomask_e
     } else if (status == INFOMASK_OK) {
         status = check_same(l, &info, err);
         memcpy(l->id, info.id, sizeof l->id);
+        l->info = info;
+        return status;
     }
     estimate_info_fini(&info);
     return status;
 }
 
-/* Leaves only the photos that the estimate has not yet. */
+/* Leaves only the photos that the estimate has not yet; the others are to be compared. */
 static enum infomask_status skip_known(struct labelling *l, struct infomask_error *err)
 {
     const char **samples = calloc(l->list.count + 1, sizeof *samples);
@@ -265,14 +341,17 @@ static enum infomask_status skip_known(struct labelling *l, struct infomask_erro
         samples[i] = l->list.photos[i].sample;
     if (status == INFOMASK_OK)
         status = estimates_known(l->run->estimates, l->id, samples, l->list.count, known, err);
+    l->known.photos = calloc(l->list.count + 1, sizeof *l->known.photos);
+    if (status == INFOMASK_OK && l->known.photos == NULL)
+        status = error_set(err, INFOMASK_MEMORY, "no memory for the list of photos");
     for (size_t i = 0; status == INFOMASK_OK && i < l->list.count; i++) {
         if (known[i])
-            free(l->list.photos[i].path);
+            l->known.photos[l->known.count++] = l->list.photos[i];
         else
             l->list.photos[kept++] = l->list.photos[i];
     }
     if (status == INFOMASK_OK) {
-        l->run->known = l->list.count - kept;
+        l->run->known = l->known.count;
         l->list.count = kept;
     }
     free(samples);
@@ -282,12 +361,33 @@ static enum infomask_status skip_known(struct labelling *l, struct infomask_erro
 
 /* ---- All of it ----------------------------------------------------------------------------------------------------- */
 
+/* Photos that lie in no folder are groups by themselves; but some have to lie in one, and not all in the same. */
+static enum infomask_status check_folders(const struct labelling *l, struct infomask_error *err)
+{
+    const struct estimate_options *o = l->run->options;
+    uint64_t first = l->list.count > 0 ? unit_of(o, &l->list.photos[0]) : 0;
+    bool any = first != 0, same = true;
+
+    for (size_t i = 1; i < l->list.count; i++) {
+        uint64_t unit = unit_of(o, &l->list.photos[i]);
+        any = any || unit != 0;
+        same = same && unit == first;
+    }
+    if (!any)
+        return error_set(err, INFOMASK_ARGUMENT, "--group-by folder: no photo lies in a folder of its group (CLASS/GROUP/PHOTO)");
+    if (same)
+        return error_set(err, INFOMASK_ARGUMENT, "--group-by folder: all photos are of one group");
+    return INFOMASK_OK;
+}
+
 static enum infomask_status list_photos(struct labelling *l, struct infomask_error *err)
 {
     const struct estimate_options *o = l->run->options;
     enum infomask_status status = o->images != NULL ? photo_list_folder(&l->list, l->model, o->images, err)
                                                     : photo_list_file(&l->list, l->model, o->list, err);
 
+    if (status == INFOMASK_OK && o->group_by != NULL)
+        status = check_folders(l, err);
     if (status == INFOMASK_OK && o->shard_count > 0)
         photo_list_shard(&l->list, o->shard_index, o->shard_count);
     if (status == INFOMASK_OK && l->list.count / BATCH >= INT_MAX)
@@ -297,14 +397,24 @@ static enum infomask_status list_photos(struct labelling *l, struct infomask_err
 
 static enum infomask_status label_all(struct labelling *l, struct infomask_error *err)
 {
+    enum infomask_status status;
+
     progress_start(&l->progress, l->list.count, l->run->options->quiet);
-    pool_for(l->pool, (int)((l->list.count + BATCH - 1) / BATCH), label_chunk, l);
+    status = compare_known(l, err);
+    if (status == INFOMASK_OK)
+        pool_for(l->pool, (int)((l->list.count + BATCH - 1) / BATCH), label_chunk, l);
     progress_end(&l->progress);
+    if (l->run->rejected_in_all > MOST_NAMED)
+        (void)fprintf(stderr, "infomask estimate: %zu photos were left out, of which the first %d are named\n",
+                      l->run->rejected_in_all, MOST_NAMED);
+    if (status != INFOMASK_OK)
+        return status;
     l->run->added = atomic_load(&l->added);
     if (atomic_load(&l->failed)) {
         *err = l->first;
         return l->first.status;
     }
+    l->run->grouped = l->run->options->group_by != NULL;
     return estimate_finish(l->run, l->id, err);
 }
 
@@ -359,6 +469,8 @@ int estimate_photos(struct estimate_run *run, const char *model)
         model_session_give(l.model, l.sessions[i]);
     free(l.sessions);
     photo_list_fini(&l.list);
+    photo_list_fini(&l.known);
+    estimate_info_fini(&l.info);
     param_options_fini(&l.options);
     model_release(l.model);
     pool_free(l.pool);

@@ -43,6 +43,8 @@ static void print_table(const struct estimate_run *run)
     if (run->table.copies > 0)
         (void)printf("  %zu rows are copies of another one, whose fold they share; the limit is over different rows\n",
                      run->table.copies);
+    if (run->missing > 0)
+        (void)printf("  %zu cells have no value\n", run->missing);
     for (int m = 0; m < run->table.part_count; m++) {
         const struct infomask_table_part *part = &run->table.parts[m];
         (void)printf("  %-20s %.6g %s, weight %.2f\n", part->name, part->information * view_units_factor(run->units),
@@ -59,15 +61,19 @@ static void print_text(const struct estimate_run *run)
     print_value(run, "mutual information", r->estimate);
     print_value(run, "  standard error", r->standard_error);
     print_value(run, "  lower limit, 97.5 %", state->limits.betting);
+    if (run->grouped)
+        (void)printf("%-22s over %zu groups\n", "", run->state.limits.units);
     print_value(run, "  label entropy", r->label_entropy);
     if (isfinite(run->truth))
         print_value(run, "  truth", run->truth);
     print_value(run, "  of the exact posterior", run->exact.estimate);
     print_value(run, "plug-in", r->plug_in);
     print_value(run, "  over-confidence", r->overconfidence);
-    (void)printf("%-22s %.4g\n", "temperature", r->temperature);
-    print_value(run, "  estimate with it", r->calibrated_estimate);
-    (void)printf("%-22s ece %.4g, brier %.4g\n", "calibration", r->ece, r->brier);
+    if (isfinite(r->temperature)) {
+        (void)printf("%-22s %.4g\n", "temperature", r->temperature);
+        print_value(run, "  estimate with it", r->calibrated_estimate);
+        (void)printf("%-22s ece %.4g, brier %.4g\n", "calibration", r->ece, r->brier);
+    }
     print_table(run);
     print_suspects(run);
     view_estimate_warnings(state, run->units, print_warning, NULL);
@@ -83,6 +89,9 @@ static void put_table(struct json_writer *writer, const struct estimate_run *run
     json_put_uint(writer, "columns", run->columns);
     json_put_uint(writer, "folds", (uint64_t)run->table.folds);
     json_put_uint(writer, "duplicates", run->table.copies);
+    json_put_uint(writer, "missing", run->missing);
+    json_put_bool(writer, "grouped", run->grouped);
+    json_put_bool(writer, "weighted", run->options->weights != NULL);
     json_array_open(writer, "parts");
     for (int m = 0; m < run->table.part_count; m++) {
         json_object_open(writer, NULL);
@@ -118,6 +127,7 @@ static void put_run(struct json_writer *writer, const struct estimate_run *run)
         return;
     json_put_uint(writer, "added", run->added);
     json_put_uint(writer, "known", run->known);
+    json_put_uint(writer, "rejected_in_all", run->rejected_in_all);
     json_array_open(writer, "rejected");
     for (size_t i = 0; i < run->rejected_count; i++) {
         json_object_open(writer, NULL);

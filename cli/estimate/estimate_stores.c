@@ -128,6 +128,14 @@ enum infomask_status estimate_open_operand(struct estimate_run *run, const char 
     return status;
 }
 
+void estimate_of_groups(struct estimate_run *run)
+{
+    if (run->state.limits.units == run->state.limits.samples)
+        return;
+    run->state.report.standard_error = run->state.limits.standard_error;
+    run->state.report.lower_limit_t = NAN;
+}
+
 enum infomask_status estimate_finish(struct estimate_run *run, const char *id, struct infomask_error *err)
 {
     struct infomask_limits_of_estimate limits;
@@ -135,8 +143,10 @@ enum infomask_status estimate_finish(struct estimate_run *run, const char *id, s
 
     if (status == INFOMASK_OK || status == INFOMASK_STATE_FULL) /* full: they are there, only not cached */
         status = estimates_read(run->estimates, id, run->options->suspects, &run->state, err);
-    if (status == INFOMASK_OK)
+    if (status == INFOMASK_OK) {
         run->state.limits = limits;
+        estimate_of_groups(run);
+    }
     return status;
 }
 

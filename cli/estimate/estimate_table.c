@@ -22,10 +22,12 @@ static bool show(void *context, int done, int total)
 
 static enum infomask_status cross_fit(struct estimate_run *run, const struct table_file *file, struct infomask_error *err)
 {
-    const struct infomask_table table = {file->rows, file->columns, file->classes, file->x, file->labels};
+    const struct infomask_table table = {file->rows, file->columns, file->classes, file->x,
+                                         file->labels, file->levels, file->groups, file->weights};
     const struct config *config = &run->cli->config;
     struct progress progress;
-    struct infomask_table_options options = {.seed = run->options->seed, .progress = show, .context = &progress,
+    struct infomask_table_options options = {.seed = run->options->seed, .folds = run->options->folds,
+                                             .progress = show, .context = &progress,
                                              .isa = strcmp(config->isa, "auto") == 0 ? NULL : config->isa};
     struct pool *pool = NULL;
     enum infomask_status status = work_pool(config, &pool, err);
@@ -46,13 +48,16 @@ static enum infomask_status describe(struct estimate_run *run, const struct tabl
 {
     const struct estimate_options *o = run->options;
     size_t k = (size_t)file->classes;
+    double sum = 0;
 
     *info = (struct estimate_info){.spec = {.classes = k, .prior = calloc(k, sizeof(double)),
                                             .logit_prior = calloc(k, sizeof(double))}};
     if (info->spec.prior == NULL || info->spec.logit_prior == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for %zu classes", k);
     for (size_t i = 0; i < file->rows; i++)
-        info->spec.prior[file->labels[i]] += 1 / (double)file->rows;
+        sum += file->weights != NULL ? file->weights[i] : 1;
+    for (size_t i = 0; i < file->rows; i++)
+        info->spec.prior[file->labels[i]] += (file->weights != NULL ? file->weights[i] : 1) / sum;
     memcpy(info->spec.logit_prior, info->spec.prior, k * sizeof(double));
     if (file->names != NULL && (info->labels = strdup(file->names)) == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for %zu classes", k);
@@ -80,7 +85,7 @@ static enum infomask_status add_rows(struct estimate_run *run, const struct tabl
             (void)snprintf(names[i], sizeof names[i], "%zu", first + i);
             items[i] = (struct estimate_item){.sample = names[i], .label = file->labels[first + i],
                                               .logits = run->table.log_q + (first + i) * (size_t)file->classes,
-                                              .unit = run->table.copies > 0 ? (uint64_t)run->table.group[first + i] + 1 : 0};
+                                              .unit = run->table.grouped ? (uint64_t)run->table.group[first + i] + 1 : 0};
         }
         status = estimates_add(run->estimates, id, items, count, &samples, err);
     }
@@ -88,6 +93,54 @@ static enum infomask_status add_rows(struct estimate_run *run, const struct tabl
     free(names);
     return status;
 }
+
+/* ---- Weights --------------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status sum_rows(const struct estimate_run *run, const struct table_file *file,
+                                     struct infomask_estimate *sums, struct infomask_sample *samples,
+                                     struct infomask_point *points, size_t *counted, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+    char id[24];
+
+    for (size_t i = 0; status == INFOMASK_OK && i < file->rows; i++) {
+        struct infomask_sample *s = &samples[i];
+        (void)snprintf(id, sizeof id, "%zu", i);
+        status = infomask_estimate_add(sums, run->table.log_q + i * (size_t)file->classes, file->labels[i], id, s, err);
+        if (status == INFOMASK_OK && file->weights[i] > 0)
+            points[(*counted)++] = (struct infomask_point){run->table.group[i], s->log_q, s->label, s->predicted,
+                                                           file->weights[i]};
+    }
+    return status;
+}
+
+/* The report and the limits anew, with the rows' weights; what a store keeps has none. */
+static enum infomask_status weigh(struct estimate_run *run, const struct table_file *file,
+                                  const struct infomask_estimate_spec *spec, struct infomask_error *err)
+{
+    struct infomask_sample *samples = malloc(file->rows * sizeof *samples);
+    struct infomask_point *points = malloc(file->rows * sizeof *points);
+    struct infomask_estimate *sums = NULL;
+    size_t k = (size_t)file->classes, counted = 0;
+    enum infomask_status status = infomask_estimate_create(spec, &sums, err);
+
+    if (status == INFOMASK_OK && (samples == NULL || points == NULL))
+        status = error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", file->rows);
+    if (status == INFOMASK_OK)
+        status = sum_rows(run, file, sums, samples, points, &counted, err);
+    if (status == INFOMASK_OK) {
+        infomask_report_fini(&run->state.report);
+        status = infomask_estimate_weighted(samples, file->weights, file->rows, k, &run->state.report, err);
+    }
+    if (status == INFOMASK_OK)
+        status = infomask_estimate_limits(points, counted, k, 0.975, &run->state.limits, err);
+    infomask_estimate_free(sums);
+    free(samples);
+    free(points);
+    return status;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status estimate_table(struct estimate_run *run, const struct table_file *file,
                                            struct infomask_error *err)
@@ -107,11 +160,17 @@ static enum infomask_status estimate_table(struct estimate_run *run, const struc
         status = add_rows(run, file, info.id, err);
     if (status == INFOMASK_OK)
         status = estimate_finish(run, info.id, err);
+    if (status == INFOMASK_OK && file->weights != NULL)
+        status = weigh(run, file, &info.spec, err);
+    if (status == INFOMASK_OK)
+        estimate_of_groups(run);
     free(run->table.log_q);
     free(run->table.group);
     run->table.log_q = NULL;
     run->table.group = NULL;
     run->columns = file->columns;
+    run->missing = file->missing;
+    run->grouped = file->groups != NULL;
     estimate_info_fini(&info);
     return status;
 }
@@ -120,7 +179,9 @@ int estimate_data(struct estimate_run *run)
 {
     struct table_file file;
     struct infomask_error err;
-    enum infomask_status status = table_file_read(run->options->data, run->options->labels, &file, &err);
+    const struct estimate_options *o = run->options;
+    const struct table_request request = {o->data, o->labels, o->group_by, o->weights, o->drop};
+    enum infomask_status status = table_file_read(&request, &file, &err);
 
     if (status == INFOMASK_OK)
         status = estimate_table(run, &file, &err);
@@ -157,7 +218,7 @@ static enum infomask_status add_exact(const struct estimate_options *o, const st
         struct infomask_sample s;
         (void)snprintf(id, sizeof id, "%llu", (unsigned long long)i);
         status = infomask_estimate_add(sums, log_p, label, id, &s, err);
-        points[i] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted};
+        points[i] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted, 0};
     }
     return status;
 }

@@ -1,6 +1,8 @@
 #include "cli/read/csv.h"
 
+#include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,81 @@ bool csv_number(const char *cell, double *number)
     *number = strtod(cell, &end);
     return *end == '\0' && end != cell && isfinite(*number);
 }
+
+bool csv_missing(const char *cell)
+{
+    /* what pandas.read_csv takes for a missing value */
+    static const char *const words[] = {"", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>",
+                                        "#N/A", "#NA", "#N/A N/A", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(cell, words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Digits in groups with single marks between them, marks[i] after group i; *at moves behind the last group. */
+static int digit_groups(const char **at, const char *marks, int most)
+{
+    int groups = 0;
+
+    while (groups < most) {
+        size_t digits = strspn(*at, "0123456789");
+        if (digits == 0 || digits > 4)
+            return 0;
+        *at += digits;
+        groups++;
+        if (groups == most || **at == '\0' || strchr(marks, **at) == NULL || (*at)[1] < '0' || (*at)[1] > '9')
+            break;
+        (*at)++;
+    }
+    return groups;
+}
+
+bool csv_date(const char *cell)
+{
+    const char *at = cell;
+    size_t first = strspn(cell, "0123456789");
+    char mark = cell[first];
+    const char marks[2] = {mark, '\0'};
+    bool day;
+
+    if (first == 0 || first > 4 || mark == '\0' || strchr("-/.:", mark) == NULL)
+        return false;
+    day = mark != ':';
+    if (digit_groups(&at, marks, 3) < (day ? 3 : 2))
+        return false;
+    if (day && (*at == ' ' || *at == 'T') && at[1] >= '0' && at[1] <= '9') {
+        at++;
+        if (digit_groups(&at, ":", 3) < 2)
+            return false;
+    }
+    if (*at == '.')
+        at += 1 + strspn(at + 1, "0123456789");
+    at += strspn(at, " Z+-:0123456789APMapm"); /* a zone, or the half of the day */
+    return *at == '\0';
+}
+
+size_t csv_find_column(const struct csv *csv, const char *name)
+{
+    char *end;
+    unsigned long number = strtoul(name, &end, 10);
+
+    for (size_t j = 0; csv->header != NULL && j < csv->columns; j++)
+        if (strcmp(csv->header[j], name) == 0)
+            return j;
+    return name[0] >= '0' && name[0] <= '9' && *end == '\0' && number < csv->columns ? (size_t)number : csv->columns;
+}
+
+const char *csv_column_name(const struct csv *csv, size_t column, char text[24])
+{
+    if (csv->header != NULL)
+        return csv->header[column];
+    (void)snprintf(text, 24, "%zu", column);
+    return text;
+}
+
+/* ---- Cutting ------------------------------------------------------------------------------------------------------- */
 
 /* The separator that the first line has most of. */
 static char find_separator(const char *text)
@@ -41,8 +118,8 @@ static char *trimmed(char *cell, char *end)
 }
 
 /* Cuts a cell off at *at, in place, and moves *at behind its separator.  What ended it: the separator, '\n' or '\0';
- * '"' for a quote that is never closed. */
-static char next_cell(char **at, char separator, char **cell)
+ * '"' for a quote that is never closed.  *line counts the line feeds. */
+static char next_cell(char **at, char separator, char **cell, size_t *line)
 {
     char *from = *at + strspn(*at, " "), *to = from, end;
 
@@ -50,12 +127,14 @@ static char next_cell(char **at, char separator, char **cell)
         to = from + strcspn(from, separator == ',' ? ",\n" : separator == ';' ? ";\n" : "\t\n");
         end = *to;
         *at = to + (end != '\0');
+        *line += end == '\n';
         *cell = trimmed(from, to);
         return end;
     }
     *cell = to = from;
     for (from++; *from != '\0' && (*from != '"' || from[1] == '"'); from++) {
         from += *from == '"';
+        *line += *from == '\n';
         *to++ = *from;
     }
     if (*from == '\0')
@@ -64,50 +143,92 @@ static char next_cell(char **at, char separator, char **cell)
     end = *from;
     *to = '\0';
     *at = from + (end != '\0');
+    *line += end == '\n';
     return end == separator || end == '\n' || end == '\0' ? end : '"';
 }
 
-/* Room for one more cell. */
-static bool grow(struct csv *csv, size_t used, size_t *room)
+struct room {
+    size_t cells, used, rows;
+};
+
+static bool grow_cells(struct csv *csv, struct room *room)
 {
     char **all;
 
-    if (used < *room)
+    if (room->used < room->cells)
         return true;
-    *room = *room > 0 ? 2 * *room : 1024;
-    all = reallocarray(csv->all, *room, sizeof *all);
+    room->cells = room->cells > 0 ? 2 * room->cells : 1024;
+    all = reallocarray(csv->all, room->cells, sizeof *all);
     if (all == NULL)
         return false;
     csv->all = all;
     return true;
 }
 
+static bool grow_lines(struct csv *csv, struct room *room)
+{
+    uint32_t *lines;
+
+    if (csv->rows < room->rows)
+        return true;
+    room->rows = room->rows > 0 ? 2 * room->rows : 256;
+    lines = reallocarray(csv->all_lines, room->rows, sizeof *lines);
+    if (lines == NULL)
+        return false;
+    csv->all_lines = lines;
+    return true;
+}
+
+/* One row's cells; what ended it. */
+static char split_row(struct csv *csv, char **at, struct room *room, size_t *line, size_t *width)
+{
+    char end;
+
+    *width = 0;
+    do {
+        if (!grow_cells(csv, room))
+            return '!';
+        end = next_cell(at, csv->separator, &csv->all[room->used++], line);
+        (*width)++;
+    } while (end == csv->separator);
+    return end;
+}
+
+/* line: that of the row, then of the next one. */
+static enum infomask_status add_row(struct csv *csv, char **at, struct room *room, size_t *line, struct infomask_error *err)
+{
+    size_t width, first = *line;
+    char end = split_row(csv, at, room, line, &width);
+
+    if (end == '!' || !grow_lines(csv, room))
+        return error_set(err, INFOMASK_MEMORY, "no memory for the table");
+    if (end == '"')
+        return error_set(err, INFOMASK_BAD_DATA, "line %zu: a quotation mark without its partner", first);
+    if (csv->columns == 0)
+        csv->columns = width;
+    if (width != csv->columns)
+        return error_set(err, INFOMASK_BAD_DATA, "line %zu has %zu columns, the first one %zu", first, width, csv->columns);
+    csv->all_lines[csv->rows++] = (uint32_t)first;
+    return INFOMASK_OK;
+}
+
 static enum infomask_status split(struct csv *csv, struct infomask_error *err)
 {
-    char separator = find_separator(csv->text), *at = csv->text, end = '\n';
-    size_t used = 0, room = 0, width = 0, line = 1;
+    char *at = csv->text;
+    size_t line = 1;
+    struct room room = {0};
 
-    for (; *at != '\0' || end == separator; line++) {
-        width = 0;
+    csv->separator = find_separator(csv->text);
+    while (*at != '\0') {
+        enum infomask_status status = INFOMASK_OK;
         if (*at == '\n' || (at[0] == '\r' && at[1] == '\n')) { /* an empty line */
             at += 1 + (*at == '\r');
-            end = '\n';
+            line++;
             continue;
         }
-        do {
-            if (!grow(csv, used, &room))
-                return error_set(err, INFOMASK_MEMORY, "no memory for the table");
-            end = next_cell(&at, separator, &csv->all[used++]);
-            width++;
-        } while (end == separator);
-        if (end == '"')
-            return error_set(err, INFOMASK_BAD_DATA, "line %zu: a quotation mark without its partner", line);
-        if (csv->columns == 0)
-            csv->columns = width;
-        if (width != csv->columns)
-            return error_set(err, INFOMASK_BAD_DATA, "line %zu has %zu columns, the first one %zu", line, width,
-                             csv->columns);
-        csv->rows++;
+        status = add_row(csv, &at, &room, &line, err);
+        if (status != INFOMASK_OK)
+            return status;
     }
     return csv->rows > 0 ? INFOMASK_OK : error_set(err, INFOMASK_BAD_DATA, "there is nothing in it");
 }
@@ -135,9 +256,11 @@ enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_erro
         return status;
     }
     csv->cells = csv->all;
+    csv->lines = csv->all_lines;
     if (has_header(csv)) {
         csv->header = csv->all;
         csv->cells += csv->columns;
+        csv->lines++;
         csv->rows--;
     }
     return INFOMASK_OK;
@@ -146,6 +269,7 @@ enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_erro
 void csv_fini(struct csv *csv)
 {
     free(csv->all);
+    free(csv->all_lines);
     free(csv->text);
     *csv = (struct csv){0};
 }

@@ -1,6 +1,5 @@
 #include "cli/read/npy.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #define MAGIC_SIZE 6
 #define MOST_BYTES ((size_t)4 << 30)
 #define HEADER_MOST 65536
+#define MOST_TEXT 4096 /* characters of a text */
 
 static enum infomask_status bad(struct infomask_error *err, const char *what)
 {
@@ -79,6 +79,9 @@ static enum infomask_status parse_shape(const char *at, struct npy *npy, struct 
     }
 }
 
+/* What a reader takes. */
+enum wanted { FLOAT32, NUMBERS, TABLES, TEXTS }; /* TABLES: numbers, in either order */
+
 /* How the elements of a file are stored. */
 struct storage {
     const char *name; /* as NumPy writes it */
@@ -119,27 +122,66 @@ static const struct storage *find_storage(const char *type)
     return NULL;
 }
 
-static enum infomask_status parse_header(char *header, bool any, const struct storage **storage, struct npy *npy,
-                                         struct infomask_error *err)
+/* '<U5': five characters of four bytes; '|S5': five bytes. */
+static struct storage text_storage(const char *type)
 {
-    const char *order = value_of(header, "'fortran_order'");
+    unsigned long length = 0;
 
-    *storage = find_storage(value_of(header, "'descr'"));
-    if (!any && *storage != &storages[0])
-        return bad(err, "its type is not '<f4' (numpy: x.astype(\"float32\"))");
-    if (*storage == NULL)
-        return bad(err, "its type is not a real number of at most 8 bytes (numpy: x.astype(\"float32\"))");
-    if (order == NULL || strncmp(order, "False", 5) != 0)
-        return bad(err, "it is in Fortran order (numpy: np.ascontiguousarray(x))");
-    return parse_shape(value_of(header, "'shape'"), npy, err);
+    if (type != NULL && (strncmp(type, "'<U", 3) == 0 || strncmp(type, "'|S", 3) == 0))
+        length = strtoul(type + 3, NULL, 10);
+    if (length == 0 || length > MOST_TEXT)
+        return (struct storage){0};
+    return (struct storage){type[2] == 'U' ? "U" : "S", length * (type[2] == 'U' ? 4 : 1), NULL};
 }
 
-/* The header, and where the elements begin. */
-static enum infomask_status parse_shape_of(const void *bytes, size_t size, bool any, struct npy *npy,
-                                           const struct storage **storage, const char **elements,
-                                           struct infomask_error *err)
+static enum infomask_status check_type(const char *type, enum wanted wanted, const struct storage *storage,
+                                       struct infomask_error *err)
 {
-    size_t start = 0, length = 0;
+    if (type != NULL && strncmp(type, "'|O'", 4) == 0)
+        return error_set(err, INFOMASK_BAD_DATA, "it holds Python objects (numpy: x.astype(float), or for texts x.astype(str))");
+    if (wanted == TEXTS && storage->bytes == 0)
+        return error_set(err, INFOMASK_BAD_DATA, "its type is not a text of 1 to %d characters", MOST_TEXT);
+    if (wanted == FLOAT32 && storage->value != value_f4)
+        return bad(err, "its type is not '<f4' (numpy: x.astype(\"float32\"))");
+    if (storage->bytes == 0)
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "not a .npy file of numbers: its type is not a real number of at most 8 bytes (numpy: x.astype(\"float32\"))");
+    return INFOMASK_OK;
+}
+
+static enum infomask_status parse_header(char *header, enum wanted wanted, struct storage *storage, struct npy *npy,
+                                         bool *columns_first, struct infomask_error *err)
+{
+    const char *order = value_of(header, "'fortran_order'"), *type = value_of(header, "'descr'");
+    const struct storage *number = find_storage(type);
+    enum infomask_status status;
+
+    if (wanted == TEXTS)
+        *storage = text_storage(type);
+    else
+        *storage = number != NULL ? *number : (struct storage){0};
+    status = check_type(type, wanted, storage, err);
+    if (status != INFOMASK_OK)
+        return status;
+    *columns_first = order == NULL || strncmp(order, "False", 5) != 0;
+    if (*columns_first && wanted != TABLES)
+        return bad(err, "it is in Fortran order (numpy: np.ascontiguousarray(x))");
+    status = parse_shape(value_of(header, "'shape'"), npy, err);
+    *columns_first = *columns_first && npy->rank == 2;
+    return status;
+}
+
+/* Where the elements lie, and how. */
+struct elements {
+    struct storage storage;
+    const char *at;
+    bool columns_first;
+};
+
+static enum infomask_status parse_shape_of(const void *bytes, size_t size, enum wanted wanted, struct npy *npy,
+                                           struct elements *elements, struct infomask_error *err)
+{
+    size_t start = 0, length = 0, whole;
     enum infomask_status status = find_header(bytes, size, &start, &length, err);
     char *header;
 
@@ -151,23 +193,32 @@ static enum infomask_status parse_shape_of(const void *bytes, size_t size, bool 
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     memcpy(header, (const char *)bytes + start, length);
     header[length] = '\0';
-    status = parse_header(header, any, storage, npy, err);
+    status = parse_header(header, wanted, &elements->storage, npy, &elements->columns_first, err);
     free(header);
     if (status != INFOMASK_OK)
         return status;
     start += length;
-    if (size - start != npy->count * (*storage)->bytes)
-        return error_set(err, INFOMASK_BAD_DATA, "its shape asks for %zu bytes of data, but there are %zu",
-                         npy->count * (*storage)->bytes, size - start);
-    *elements = (const char *)bytes + start;
+    if (!checked_mul(npy->count, elements->storage.bytes, &whole) || size - start != whole)
+        return error_set(err, INFOMASK_BAD_DATA, "its shape asks for %zu elements of %zu bytes, but there are %zu bytes",
+                         npy->count, elements->storage.bytes, size - start);
+    elements->at = (const char *)bytes + start;
     return INFOMASK_OK;
 }
 
-static enum infomask_status parse(const void *bytes, size_t size, bool any, struct npy *npy, struct infomask_error *err)
+static double element(const struct elements *elements, const struct npy *npy, size_t i)
 {
-    const struct storage *storage = NULL;
-    const char *elements = NULL;
-    enum infomask_status status = parse_shape_of(bytes, size, any, npy, &storage, &elements, err);
+    size_t at = i;
+
+    if (elements->columns_first)
+        at = i % npy->dims[1] * npy->dims[0] + i / npy->dims[1];
+    return elements->storage.value(elements->at + at * elements->storage.bytes);
+}
+
+static enum infomask_status parse(const void *bytes, size_t size, enum wanted wanted, struct npy *npy,
+                                  struct infomask_error *err)
+{
+    struct elements elements;
+    enum infomask_status status = parse_shape_of(bytes, size, wanted, npy, &elements, err);
 
     if (status != INFOMASK_OK)
         return status;
@@ -175,16 +226,15 @@ static enum infomask_status parse(const void *bytes, size_t size, bool any, stru
     if (npy->data == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     for (size_t i = 0; i < npy->count; i++)
-        npy->data[i] = (float)storage->value(elements + i * storage->bytes);
+        npy->data[i] = (float)element(&elements, npy, i);
     return INFOMASK_OK;
 }
 
 enum infomask_status npy_parse_doubles(const void *bytes, size_t size, struct npy *npy, double **values,
                                        struct infomask_error *err)
 {
-    const struct storage *storage = NULL;
-    const char *elements = NULL;
-    enum infomask_status status = parse_shape_of(bytes, size, true, npy, &storage, &elements, err);
+    struct elements elements;
+    enum infomask_status status = parse_shape_of(bytes, size, TABLES, npy, &elements, err);
 
     *values = NULL;
     if (status != INFOMASK_OK)
@@ -193,18 +243,95 @@ enum infomask_status npy_parse_doubles(const void *bytes, size_t size, struct np
     if (*values == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     for (size_t i = 0; i < npy->count; i++)
-        (*values)[i] = storage->value(elements + i * storage->bytes);
+        (*values)[i] = element(&elements, npy, i);
+    return INFOMASK_OK;
+}
+
+/* ---- Texts --------------------------------------------------------------------------------------------------------- */
+
+bool npy_is_text(const void *bytes, size_t size)
+{
+    struct infomask_error err;
+    struct elements elements;
+    struct npy npy;
+
+    return parse_shape_of(bytes, size, TEXTS, &npy, &elements, &err) == INFOMASK_OK;
+}
+
+/* One UCS-4 character as UTF-8; what no character is becomes a question mark. */
+static char *put_character(char *to, uint32_t c)
+{
+    if (c > 0x10FFFF || (c >= 0xD800 && c < 0xE000))
+        c = '?';
+    if (c < 0x80) {
+        *to++ = (char)c;
+    } else if (c < 0x800) {
+        *to++ = (char)(0xC0 | c >> 6);
+        *to++ = (char)(0x80 | (c & 0x3F));
+    } else if (c < 0x10000) {
+        *to++ = (char)(0xE0 | c >> 12);
+        *to++ = (char)(0x80 | (c >> 6 & 0x3F));
+        *to++ = (char)(0x80 | (c & 0x3F));
+    } else {
+        *to++ = (char)(0xF0 | c >> 18);
+        *to++ = (char)(0x80 | (c >> 12 & 0x3F));
+        *to++ = (char)(0x80 | (c >> 6 & 0x3F));
+        *to++ = (char)(0x80 | (c & 0x3F));
+    }
+    return to;
+}
+
+/* NumPy pads with zeros. */
+static char *put_text(char *to, const char *from, const struct storage *storage)
+{
+    size_t unit = storage->name[0] == 'U' ? 4 : 1;
+
+    for (size_t i = 0; i < storage->bytes; i += unit) {
+        uint32_t c = (uint8_t)from[i];
+        if (unit == 4)
+            memcpy(&c, from + i, sizeof c);
+        if (c == 0)
+            break;
+        if (unit == 4)
+            to = put_character(to, c);
+        else
+            *to++ = (char)c;
+    }
+    *to++ = '\0';
+    return to;
+}
+
+enum infomask_status npy_parse_texts(const void *bytes, size_t size, struct npy *npy, char ***texts,
+                                     struct infomask_error *err)
+{
+    struct elements elements;
+    enum infomask_status status = parse_shape_of(bytes, size, TEXTS, npy, &elements, err);
+    size_t pointers, room;
+    char *to;
+
+    *texts = NULL;
+    if (status != INFOMASK_OK)
+        return status;
+    if (!checked_mul(npy->count, sizeof **texts, &pointers) ||
+        !checked_mul(npy->count, elements.storage.bytes + 1, &room) || room > SIZE_MAX - pointers - 1 ||
+        (*texts = malloc(pointers + room + 1)) == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    to = (char *)*texts + pointers;
+    for (size_t i = 0; i < npy->count; i++) {
+        (*texts)[i] = to;
+        to = put_text(to, elements.at + i * elements.storage.bytes, &elements.storage);
+    }
     return INFOMASK_OK;
 }
 
 enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
 {
-    return parse(bytes, size, false, npy, err);
+    return parse(bytes, size, FLOAT32, npy, err);
 }
 
 enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
 {
-    return parse(bytes, size, true, npy, err);
+    return parse(bytes, size, NUMBERS, npy, err);
 }
 
 enum infomask_status npy_read(const char *path, struct npy *npy, struct infomask_error *err)

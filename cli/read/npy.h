@@ -3,6 +3,7 @@
 #ifndef CLI_READ_NPY_H
 #define CLI_READ_NPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/base/status.h"
@@ -25,9 +26,15 @@ enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, 
 /* The same from any real type (float, integer, bool; little-endian), as float32: somebody's maps. */
 enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* The same as double, into values [npy->count] (malloc'ed); npy->data stays NULL. */
+/* The same as double, into values [npy->count] (malloc'ed), NaN among them, also from Fortran order of two dimensions
+ * (what pandas hands out); npy->data stays NULL. */
 enum infomask_status npy_parse_doubles(const void *bytes, size_t size, struct npy *npy, double **values,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
+/* Texts, NumPy's types U and S, as UTF-8: (*texts)[i], npy->count of them, in one piece of memory with the array
+ * (malloc'ed).  Other types are BAD_DATA. */
+bool npy_is_text(const void *bytes, size_t size);
+enum infomask_status npy_parse_texts(const void *bytes, size_t size, struct npy *npy, char ***texts,
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 enum infomask_status npy_write(const char *path, const struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void npy_fini(struct npy *npy);

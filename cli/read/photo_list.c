@@ -294,6 +294,20 @@ static uint32_t fnv(const char *text)
     return hash ^ hash >> 15; /* its low bits alone are weak */
 }
 
+uint64_t photo_folder(const struct labelled_photo *photo, bool below_class)
+{
+    const char *from = photo->sample, *end = strrchr(photo->sample, '/');
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    if (below_class)
+        from += strcspn(from, "/") + (strchr(from, '/') != NULL);
+    if (end == NULL || end <= from)
+        return 0;
+    for (; from < end; from++)
+        hash = (hash ^ (uint8_t)*from) * 0x100000001b3u;
+    return hash | 1;
+}
+
 void photo_list_shard(struct photo_list *list, unsigned index, unsigned count)
 {
     size_t kept = 0;

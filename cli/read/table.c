@@ -1,3 +1,4 @@
+/* A table's files: what they are, which of their columns are what, and float32 from what was read. */
 #include "cli/read/table.h"
 
 #include <math.h>
@@ -5,15 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/settings/files.h"
-#include "cli/read/csv.h"
-#include "cli/read/npy.h"
+#include "cli/read/table_parts.h"
 #include "core/base/checked.h"
 
 #define MOST_BYTES ((size_t)4 << 30)
-#define MOST_TEXTS 256 /* different texts in a column of features */
-#define MOST_CLASSES 65536
 #define SAMPLE 2048 /* rows that a column's spread is taken from */
 
 static bool ends_with(const char *path, const char *end)
@@ -23,224 +22,32 @@ static bool ends_with(const char *path, const char *end)
     return length >= tail && strcmp(path + length - tail, end) == 0;
 }
 
-/* ---- Labels -------------------------------------------------------------------------------------------------------- */
-
-/* A label with its row, to be sorted by what it is. */
-struct tag {
-    const char *text;
-    double number;
-    size_t row;
-};
-
-static int by_number(const void *left, const void *right)
-{
-    const struct tag *a = left, *b = right;
-
-    return (a->number > b->number) - (a->number < b->number);
-}
-
-static int by_text(const void *left, const void *right)
-{
-    const struct tag *a = left, *b = right;
-
-    return strcmp(a->text, b->text);
-}
-
-/* The distinct texts of n cells, `stride` apart, and each cell's place among them.  Numbers that are equal are one text
- * ("1", "1.0"). */
-static enum infomask_status number_texts(char **cells, size_t n, size_t stride, uint32_t *place, size_t *count,
-                                         char ***texts, struct infomask_error *err)
-{
-    struct tag *tags = malloc((n + 1) * sizeof *tags);
-    int (*order)(const void *, const void *) = by_number;
-
-    *texts = malloc((n + 1) * sizeof **texts);
-    *count = 0;
-    if (tags == NULL || *texts == NULL) {
-        free(tags);
-        free(*texts);
-        *texts = NULL;
-        return error_set(err, INFOMASK_MEMORY, "no memory for the table");
-    }
-    for (size_t i = 0; i < n; i++) {
-        tags[i] = (struct tag){cells[i * stride], 0, i};
-        if (!csv_number(tags[i].text, &tags[i].number))
-            order = by_text;
-    }
-    qsort(tags, n, sizeof *tags, order);
-    for (size_t i = 0; i < n; i++) {
-        if (i == 0 || order(&tags[i - 1], &tags[i]) != 0)
-            (*texts)[(*count)++] = cells[tags[i].row * stride];
-        place[tags[i].row] = (uint32_t)(*count - 1);
-    }
-    free(tags);
-    return INFOMASK_OK;
-}
-
-static enum infomask_status name_classes(char **texts, size_t count, struct table_file *table, struct infomask_error *err)
-{
-    size_t bytes = 1, used = 0;
-
-    if (count < 2 || count > MOST_CLASSES)
-        return error_set(err, INFOMASK_BAD_DATA, "labels: %zu different ones; a table has 2 to %d classes", count,
-                         MOST_CLASSES);
-    for (size_t y = 0; y < count; y++)
-        bytes += strlen(texts[y]) + 1;
-    table->classes = (int)count;
-    table->names = malloc(bytes);
-    if (table->names == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the classes");
-    for (size_t y = 0; y < count; y++)
-        for (const char *c = texts[y]; used < bytes; c++) {
-            table->names[used++] = *c == '\0' || *c == '\n' ? '\n' : *c;
-            if (*c == '\0')
-                break;
-        }
-    table->names[used - 1] = '\0';
-    return INFOMASK_OK;
-}
-
-static enum infomask_status label_cells(char **cells, size_t n, size_t stride, struct table_file *table,
-                                        struct infomask_error *err)
-{
-    char **texts = NULL;
-    size_t count = 0;
-    enum infomask_status status = INFOMASK_OK;
-
-    for (size_t i = 0; i < n && status == INFOMASK_OK; i++)
-        if (cells[i * stride][0] == '\0')
-            status = error_set(err, INFOMASK_BAD_DATA, "labels: row %zu has none", i);
-    table->labels = malloc((n + 1) * sizeof *table->labels);
-    if (status == INFOMASK_OK && table->labels == NULL)
-        status = error_set(err, INFOMASK_MEMORY, "no memory for the labels");
-    if (status == INFOMASK_OK)
-        status = number_texts(cells, n, stride, table->labels, &count, &texts, err);
-    if (status == INFOMASK_OK)
-        status = name_classes(texts, count, table, err);
-    free(texts);
-    return status;
-}
-
-/* Whole numbers become the texts that a CSV file would have. */
-static enum infomask_status label_numbers(const struct npy *npy, struct table_file *table, struct infomask_error *err)
-{
-    enum { WIDTH = 16 };
-    char *text = malloc(npy->count * WIDTH + 1), **cells = malloc((npy->count + 1) * sizeof *cells);
-    enum infomask_status status = INFOMASK_OK;
-
-    if (text == NULL || cells == NULL)
-        status = error_set(err, INFOMASK_MEMORY, "no memory for the labels");
-    for (size_t i = 0; status == INFOMASK_OK && i < npy->count; i++) {
-        float v = npy->data[i];
-        if (!(fabsf(v) <= 16777216) || truncf(v) < v || truncf(v) > v)
-            status = error_set(err, INFOMASK_BAD_DATA, "labels: row %zu is not a whole number up to 16777216", i);
-        else
-            (void)snprintf(cells[i] = text + i * WIDTH, WIDTH, "%.0f", (double)v);
-    }
-    if (status == INFOMASK_OK)
-        status = label_cells(cells, npy->count, 1, table, err);
-    free(text);
-    free(cells);
-    return status;
-}
-
-/* ---- Columns of a CSV table ---------------------------------------------------------------------------------------- */
-
-static size_t find_column(const struct csv *csv, const char *name)
-{
-    char *end;
-    unsigned long number = strtoul(name, &end, 10);
-
-    for (size_t j = 0; csv->header != NULL && j < csv->columns; j++)
-        if (strcmp(csv->header[j], name) == 0)
-            return j;
-    return name[0] >= '0' && name[0] <= '9' && *end == '\0' && number < csv->columns ? (size_t)number : csv->columns;
-}
-
-/* What a column of the file turns into. */
-struct source {
-    bool label;
-    size_t texts;    /* 0: numbers; else so many columns of 0 and 1 */
-    uint32_t *place; /* [rows] of texts; owned */
-};
-
-static enum infomask_status look_at(const struct csv *csv, size_t j, struct source *source, struct infomask_error *err)
-{
-    char **texts, number[24];
-    double value;
-    size_t numbers = 0, row = csv->rows;
-    enum infomask_status status;
-
-    (void)snprintf(number, sizeof number, "%zu", j);
-    for (size_t i = 0; i < csv->rows; i++) {
-        const char *cell = csv->cells[i * csv->columns + j];
-        if (cell[0] == '\0')
-            return error_set(err, INFOMASK_BAD_DATA, "row %zu, column \"%.60s\" is empty: fill it, or leave the row out", i,
-                             csv->header != NULL ? csv->header[j] : number);
-        if (csv_number(cell, &value))
-            numbers++;
-        else
-            row = i;
-    }
-    if (row == csv->rows)
-        return INFOMASK_OK;
-    source->place = malloc((csv->rows + 1) * sizeof *source->place);
-    if (source->place == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the table");
-    status = number_texts(csv->cells + j, csv->rows, csv->columns, source->place, &source->texts, &texts, err);
-    free(texts);
-    if (status == INFOMASK_OK && source->texts > MOST_TEXTS)
-        status = error_set(err, INFOMASK_BAD_DATA,
-                           "column \"%.60s\" is not a number in row %zu and has %zu different texts; at most %d are taken",
-                           csv->header != NULL ? csv->header[j] : number, row, source->texts, MOST_TEXTS);
-    return status;
-}
-
-static void fill_row(const struct csv *csv, const struct source *sources, size_t i, double *x)
-{
-    for (size_t j = 0; j < csv->columns; j++) {
-        double value = 0;
-        if (sources[j].label)
-            continue;
-        for (size_t t = 0; t < sources[j].texts; t++)
-            *x++ = sources[j].place[i] == t ? 1 : 0;
-        if (sources[j].texts == 0) {
-            (void)csv_number(csv->cells[i * csv->columns + j], &value);
-            *x++ = value;
-        }
-    }
-}
-
-/* label_column: csv->columns if there is none.  x [rows][columns]: malloc'ed. */
-static enum infomask_status take_columns(const struct csv *csv, size_t label_column, struct table_file *table, double **x,
-                                         struct infomask_error *err)
-{
-    struct source *sources = calloc(csv->columns, sizeof *sources);
-    enum infomask_status status = INFOMASK_OK;
-    size_t cells = 0;
-
-    if (sources == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the table");
-    table->rows = csv->rows;
-    for (size_t j = 0; status == INFOMASK_OK && j < csv->columns; j++) {
-        sources[j].label = j == label_column;
-        if (!sources[j].label)
-            status = look_at(csv, j, &sources[j], err);
-        if (!sources[j].label)
-            table->columns += sources[j].texts > 0 ? sources[j].texts : 1;
-    }
-    if (status == INFOMASK_OK && (!checked_mul3(table->rows, table->columns, sizeof **x, &cells) ||
-                                  (*x = malloc(cells + 1)) == NULL))
-        status = error_set(err, INFOMASK_MEMORY, "no memory for the table");
-    for (size_t i = 0; status == INFOMASK_OK && i < csv->rows; i++)
-        fill_row(csv, sources, i, *x + i * table->columns);
-    for (size_t j = 0; j < csv->columns; j++)
-        free(sources[j].place);
-    free(sources);
-    return status;
-}
-
 /* ---- Files --------------------------------------------------------------------------------------------------------- */
+
+/* What is often meant to be a table, and how it becomes one. */
+static enum infomask_status refuse_format(const char *path, const char *text, size_t size, struct infomask_error *err)
+{
+    static const struct {
+        const char *magic, *what;
+    } formats[] = {
+        {"ARROW1", "an Arrow file; with PyPI's pandas and pyarrow: pd.read_feather(FILE).to_csv(\"table.csv\", index=False)"},
+        {"PK\3\4", "a spreadsheet or a zip archive; save it as CSV, or with PyPI's pandas: pd.read_excel(FILE).to_csv("
+                   "\"table.csv\", index=False)"},
+        {"\x1f\x8b", "compressed: gunzip it first"},
+        {"SQLite format 3", "a database; sqlite3 -header -csv FILE 'SELECT * FROM ...' > table.csv"},
+        {"\x89HDF", "an HDF5 file; with PyPI's pandas: pd.read_hdf(FILE).to_csv(\"table.csv\", index=False)"},
+    };
+
+    if (size >= 4 && memcmp(text, "PAR1", 4) == 0)
+        return error_set(err, INFOMASK_BAD_DATA, "a Parquet file; PyPI's pyarrow converts it: python3 -c 'import "
+                         "pyarrow.parquet as p, pyarrow.csv as c; c.write_csv(p.read_table(\"%.120s\"), \"table.csv\")'", path);
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (size >= strlen(formats[i].magic) && memcmp(text, formats[i].magic, strlen(formats[i].magic)) == 0)
+            return error_set(err, INFOMASK_BAD_DATA, "%s", formats[i].what);
+    if (memchr(text, '\0', size) != NULL)
+        return error_set(err, INFOMASK_BAD_DATA, "not text: a table is CSV (in UTF-8), or its name ends in .npy");
+    return INFOMASK_OK;
+}
 
 static enum infomask_status read_csv(const char *path, struct csv *csv, struct infomask_error *err)
 {
@@ -249,61 +56,128 @@ static enum infomask_status read_csv(const char *path, struct csv *csv, struct i
     enum infomask_status status = file_read(path, MOST_BYTES, &text, &size, err);
 
     *csv = (struct csv){0};
-    if (status == INFOMASK_OK && memchr(text, '\0', size) != NULL) {
-        free(text);
-        return error_set(err, INFOMASK_BAD_DATA, "no text: a table is CSV, or its name ends in .npy");
-    }
-    return status == INFOMASK_OK ? csv_parse(text, csv, err) : status;
+    if (status == INFOMASK_OK)
+        status = refuse_format(path, text, size, err);
+    if (status == INFOMASK_OK)
+        return csv_parse(text, csv, err);
+    free(text);
+    return status;
 }
 
-static enum infomask_status read_npy(const char *path, struct npy *npy, struct infomask_error *err)
+/* Numbers as the texts that a CSV file would have, in one piece of memory with the array. */
+static enum infomask_status write_numbers(const double *numbers, size_t n, char ***texts, struct infomask_error *err)
 {
+    enum { WIDTH = 32 };
+    char *at;
+
+    if ((*texts = malloc(n * (sizeof **texts + WIDTH) + 1)) == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", n);
+    at = (char *)(*texts + n);
+    for (size_t i = 0; i < n; i++, at += WIDTH) {
+        (void)snprintf(at, WIDTH, "%.17g", numbers[i]);
+        (*texts)[i] = at;
+    }
+    return INFOMASK_OK;
+}
+
+/* One value a row from a .npy file. */
+static enum infomask_status read_npy_values(const char *path, size_t *n, char ***texts, struct infomask_error *err)
+{
+    struct npy npy = {0};
     char *bytes = NULL;
+    double *numbers = NULL;
     size_t size = 0;
     enum infomask_status status = file_read(path, MOST_BYTES, &bytes, &size, err);
 
-    *npy = (struct npy){0};
-    if (status == INFOMASK_OK)
-        status = npy_parse_numbers(bytes, size, npy, err);
+    if (status == INFOMASK_OK && npy_is_text(bytes, size)) {
+        status = npy_parse_texts(bytes, size, &npy, texts, err);
+    } else if (status == INFOMASK_OK) {
+        status = npy_parse_doubles(bytes, size, &npy, &numbers, err);
+        if (status == INFOMASK_OK)
+            status = write_numbers(numbers, npy.count, texts, err);
+    }
+    if (status == INFOMASK_OK && npy.rank != 1 && !(npy.rank == 2 && npy.dims[1] == 1))
+        status = error_set(err, INFOMASK_BAD_DATA, "it has %d dimensions instead of one", npy.rank);
+    *n = npy.count;
+    free(numbers);
     free(bytes);
     return status;
 }
 
-static enum infomask_status read_label_file(const char *path, struct table_file *table, size_t *count,
-                                            struct infomask_error *err)
+typedef enum infomask_status take_values(const struct table_values *values, struct table_file *table,
+                                         struct infomask_error *err);
+
+/* Labels, groups or weights that have a file of their own. */
+static enum infomask_status read_values(const char *path, const char *of, take_values *take, struct table_file *table,
+                                        struct infomask_error *err)
 {
     struct csv csv = {0};
-    struct npy npy = {0};
+    struct table_values values = {.stride = 1, .of = of};
+    char **texts = NULL;
     enum infomask_status status;
 
     if (ends_with(path, ".npy")) {
-        status = read_npy(path, &npy, err);
-        if (status == INFOMASK_OK && npy.rank != 1 && !(npy.rank == 2 && npy.dims[1] == 1))
-            status = error_set(err, INFOMASK_BAD_DATA, "labels are of one dimension");
-        *count = npy.count;
-        if (status == INFOMASK_OK)
-            status = label_numbers(&npy, table, err);
+        status = read_npy_values(path, &values.n, &texts, err);
+        values.cells = texts;
     } else {
         status = read_csv(path, &csv, err);
         if (status == INFOMASK_OK && csv.columns != 1)
-            status = error_set(err, INFOMASK_BAD_DATA, "labels are one column, not %zu", csv.columns);
-        *count = csv.rows;
-        if (status == INFOMASK_OK)
-            status = label_cells(csv.cells, csv.rows, 1, table, err);
+            status = error_set(err, INFOMASK_BAD_DATA, "%s are one column, not %zu", of, csv.columns);
+        values = (struct table_values){csv.rows, csv.cells, 1, csv.lines, of};
     }
-    npy_fini(&npy);
+    if (status == INFOMASK_OK && values.n != table->rows)
+        status = error_set(err, INFOMASK_BAD_DATA, "the table has %zu rows, but there are %zu %s", table->rows, values.n, of);
+    if (status == INFOMASK_OK)
+        status = take(&values, table, err);
+    free(texts);
     csv_fini(&csv);
     if (status != INFOMASK_OK)
         error_prefix(err, "%.100s", path);
     return status;
 }
 
-static enum infomask_status take_npy(const char *path, struct table_file *table, double **x, struct infomask_error *err)
+/* ---- NumPy --------------------------------------------------------------------------------------------------------- */
+
+/* Whether number `column` is in "3,5,7"; *known: all of them are numbers below `columns`. */
+static bool drops(const char *drop, size_t column, size_t columns, bool *known)
+{
+    bool found = false;
+
+    *known = true;
+    for (const char *at = drop; at != NULL;) {
+        char *end;
+        unsigned long number = strtoul(at, &end, 10);
+        *known = *known && end > at && *at >= '0' && *at <= '9' && (*end == ',' || *end == '\0') && number < columns;
+        found = found || (end > at && number == column);
+        at = *end == ',' ? end + 1 : NULL;
+    }
+    return found;
+}
+
+static enum infomask_status drop_columns(const char *drop, struct table_file *table, double *x, struct infomask_error *err)
+{
+    size_t columns = table->columns, kept = 0;
+    double *to = x;
+    bool known = true;
+
+    for (size_t j = 0; j < columns; j++)
+        kept += drops(drop, j, columns, &known) ? 0 : 1;
+    if (!known)
+        return error_set(err, INFOMASK_BAD_DATA, "--drop %.60s: its columns are numbers from 0 to %zu", drop, columns - 1);
+    for (size_t i = 0; i < table->rows * columns; i++)
+        if (!drops(drop, i % columns, columns, &known))
+            *to++ = x[i];
+    table->columns = kept;
+    return INFOMASK_OK;
+}
+
+static enum infomask_status take_npy(const struct table_request *request, struct table_file *table, double **x,
+                                     struct infomask_error *err)
 {
     struct npy npy = {0};
     char *bytes = NULL;
     size_t size = 0;
-    enum infomask_status status = file_read(path, MOST_BYTES, &bytes, &size, err);
+    enum infomask_status status = file_read(request->data, MOST_BYTES, &bytes, &size, err);
 
     if (status == INFOMASK_OK)
         status = npy_parse_doubles(bytes, size, &npy, x, err);
@@ -312,8 +186,15 @@ static enum infomask_status take_npy(const char *path, struct table_file *table,
         status = error_set(err, INFOMASK_BAD_DATA, "a table has two dimensions, rows and columns, not %d", npy.rank);
     table->rows = npy.dims[0];
     table->columns = npy.rank == 2 ? npy.dims[1] : 1;
+    for (size_t i = 0; status == INFOMASK_OK && i < npy.count; i++)
+        if (isinf((*x)[i]))
+            status = error_set(err, INFOMASK_BAD_DATA, "row %zu, column %zu is infinite", i / table->columns, i % table->columns);
+    if (status == INFOMASK_OK && request->drop != NULL)
+        status = drop_columns(request->drop, table, *x, err);
     return status;
 }
+
+/* ---- Narrowing ----------------------------------------------------------------------------------------------------- */
 
 /* x - centre, times 2^-exponent */
 struct rescaling {
@@ -333,17 +214,20 @@ static int by_size(const void *left, const void *right)
  * median and the deciles, so that a few far values do not count. */
 static struct rescaling rescaling_of(const double *x, size_t rows, size_t columns)
 {
-    double sample[SAMPLE], low = x[0], high = x[0], error = 0, spread;
-    size_t count = rows < SAMPLE ? rows : SAMPLE;
+    double sample[SAMPLE], low = INFINITY, high = -INFINITY, error = 0, spread;
+    size_t most = rows < SAMPLE ? rows : SAMPLE, count = 0;
 
     for (size_t i = 0; i < rows; i++) {
         double v = x[i * columns];
-        low = fmin(low, v);
+        low = fmin(low, v); /* the other one where v is missing */
         high = fmax(high, v);
-        error = fmax(error, fabs(v - (double)(float)v));
+        error = isnan(v) ? error : fmax(error, fabs(v - (double)(float)v));
     }
-    for (size_t i = 0; i < count; i++)
-        sample[i] = x[i * rows / count * columns];
+    for (size_t i = 0; i < most; i++)
+        if (!isnan(x[i * rows / most * columns]))
+            sample[count++] = x[i * rows / most * columns];
+    if (count == 0)
+        return (struct rescaling){0, 0};
     qsort(sample, count, sizeof *sample, by_size);
     spread = sample[count - 1 - count / 10] - sample[count / 10];
     spread = spread > 0 ? spread : high - low;
@@ -360,61 +244,130 @@ static enum infomask_status narrow(const double *x, struct table_file *table, st
     if (!checked_mul3(table->rows, columns, sizeof *table->x, &bytes) || (table->x = malloc(bytes + 1)) == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the table");
     for (size_t j = 0; j < columns && table->rows > 0; j++) {
-        struct rescaling r = rescaling_of(x + j, table->rows, columns);
-        for (size_t i = 0; i < table->rows; i++)
-            table->x[i * columns + j] = (float)ldexp(x[i * columns + j] - r.centre, -r.exponent);
+        const bool numbers = table->levels == NULL || table->levels[j] == 0;
+        struct rescaling r = numbers ? rescaling_of(x + j, table->rows, columns) : (struct rescaling){0, 0};
+        for (size_t i = 0; i < table->rows; i++) {
+            double v = x[i * columns + j];
+            table->x[i * columns + j] = isnan(v) ? NAN : (float)ldexp(v - r.centre, -r.exponent);
+            table->missing += isnan(v) ? 1 : 0;
+        }
     }
     return INFOMASK_OK;
 }
 
-/* The table but for its labels; those as well if they are a column of it. */
-static enum infomask_status read_columns(const char *path, const char *labels, struct table_file *table, double **x,
-                                         struct infomask_error *err)
-{
-    struct csv csv = {0};
-    enum infomask_status status;
-    size_t column;
+/* ---- CSV ----------------------------------------------------------------------------------------------------------- */
 
-    if (ends_with(path, ".npy"))
-        return take_npy(path, table, x, err);
-    status = read_csv(path, &csv, err);
-    if (status == INFOMASK_OK) {
-        column = find_column(&csv, labels);
-        status = take_columns(&csv, column, table, x, err);
-        if (status == INFOMASK_OK && column < csv.columns)
-            status = label_cells(csv.cells + column, csv.rows, csv.columns, table, err);
+static enum infomask_status no_column(const struct csv *csv, const char *what, const char *name, struct infomask_error *err)
+{
+    char columns[300];
+
+    table_list_columns(csv, columns, sizeof columns);
+    return error_set(err, INFOMASK_BAD_DATA, "%s: there is no column \"%.60s\"; its columns are %s", what, name, columns);
+}
+
+/* Marks the columns of "a,b": one name that has a comma in it, or several. */
+static enum infomask_status mark_dropped(const struct csv *csv, const char *drop, bool *taken, struct infomask_error *err)
+{
+    size_t whole = csv_find_column(csv, drop);
+    char *list = strdup(drop), *next = list;
+    enum infomask_status status = INFOMASK_OK;
+
+    if (list == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    if (whole < csv->columns) {
+        taken[whole] = true;
+        next = NULL;
     }
-    csv_fini(&csv);
+    for (char *name = strsep(&next, ","); status == INFOMASK_OK && name != NULL; name = strsep(&next, ",")) {
+        size_t column = csv_find_column(csv, name);
+        if (column < csv->columns)
+            taken[column] = true;
+        else
+            status = no_column(csv, "--drop", name, err);
+    }
+    free(list);
     return status;
 }
 
-static enum infomask_status read_data(const char *path, const char *labels, struct table_file *table,
+/* Labels, groups or weights: the column of that name, which is no feature then; else a file, that is read later. */
+static enum infomask_status take_value_column(const struct csv *csv, const char *name, const char *of, bool *taken,
+                                              take_values *take, struct table_file *table, struct infomask_error *err)
+{
+    size_t column = name != NULL ? csv_find_column(csv, name) : csv->columns;
+    struct table_values values = {csv->rows, csv->cells + column, csv->columns, csv->lines, of};
+
+    if (name == NULL)
+        return INFOMASK_OK;
+    if (column == csv->columns)
+        return access(name, F_OK) == 0 ? INFOMASK_OK : no_column(csv, of, name, err);
+    if (taken[column])
+        return error_set(err, INFOMASK_BAD_DATA, "%s: the column \"%.60s\" is dropped, or something else already", of, name);
+    taken[column] = true;
+    return take(&values, table, err);
+}
+
+static enum infomask_status take_csv(const struct table_request *request, const struct csv *csv, struct table_file *table,
+                                     double **x, struct infomask_error *err)
+{
+    bool *taken = calloc(csv->columns + 1, sizeof *taken);
+    enum infomask_status status = INFOMASK_OK;
+
+    if (taken == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the table");
+    if (request->drop != NULL)
+        status = mark_dropped(csv, request->drop, taken, err);
+    if (status == INFOMASK_OK)
+        status = take_value_column(csv, request->labels, "labels", taken, table_take_labels, table, err);
+    if (status == INFOMASK_OK)
+        status = take_value_column(csv, request->groups, "groups", taken, table_take_groups, table, err);
+    if (status == INFOMASK_OK)
+        status = take_value_column(csv, request->weights, "weights", taken, table_take_weights, table, err);
+    if (status == INFOMASK_OK)
+        status = table_take_columns(csv, taken, table, x, err);
+    free(taken);
+    return status;
+}
+
+/* ---- The whole ----------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status read_data(const struct table_request *request, struct table_file *table,
                                       struct infomask_error *err)
 {
+    struct csv csv = {0};
     double *x = NULL;
-    enum infomask_status status = read_columns(path, labels, table, &x, err);
+    enum infomask_status status;
 
+    if (ends_with(request->data, ".npy")) {
+        status = take_npy(request, table, &x, err);
+    } else {
+        status = read_csv(request->data, &csv, err);
+        if (status == INFOMASK_OK)
+            status = take_csv(request, &csv, table, &x, err);
+    }
+    if (status == INFOMASK_OK && table->columns == 0)
+        status = error_set(err, INFOMASK_BAD_DATA, "no column is left to learn from");
     if (status == INFOMASK_OK)
         status = narrow(x, table, err);
+    csv_fini(&csv);
     free(x);
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.100s", request->data);
     return status;
 }
 
-enum infomask_status table_file_read(const char *data, const char *labels, struct table_file *table,
+enum infomask_status table_file_read(const struct table_request *request, struct table_file *table,
                                      struct infomask_error *err)
 {
-    size_t count = 0;
     enum infomask_status status;
 
     *table = (struct table_file){0};
-    status = read_data(data, labels, table, err);
-    if (status != INFOMASK_OK) {
-        error_prefix(err, "%.100s", data);
-    } else if (table->labels == NULL) {
-        status = read_label_file(labels, table, &count, err);
-        if (status == INFOMASK_OK && count != table->rows)
-            status = error_set(err, INFOMASK_BAD_DATA, "the table has %zu rows, but there are %zu labels", table->rows, count);
-    }
+    status = read_data(request, table, err);
+    if (status == INFOMASK_OK && table->labels == NULL)
+        status = read_values(request->labels, "labels", table_take_labels, table, err);
+    if (status == INFOMASK_OK && request->groups != NULL && table->groups == NULL)
+        status = read_values(request->groups, "groups", table_take_groups, table, err);
+    if (status == INFOMASK_OK && request->weights != NULL && table->weights == NULL)
+        status = read_values(request->weights, "weights", table_take_weights, table, err);
     if (status != INFOMASK_OK)
         table_file_fini(table);
     return status;
@@ -422,8 +375,14 @@ enum infomask_status table_file_read(const char *data, const char *labels, struc
 
 void table_file_fini(struct table_file *table)
 {
+    for (size_t j = 0; table->column_names != NULL && j < table->columns; j++)
+        free(table->column_names[j]);
+    free(table->column_names);
+    free(table->levels);
     free(table->x);
     free(table->labels);
     free(table->names);
+    free(table->groups);
+    free(table->weights);
     *table = (struct table_file){0};
 }

@@ -11,7 +11,7 @@
 enum { FLAG_IMAGES = 300, FLAG_HELD_OUT, FLAG_BACKBONE, FLAG_NAME, FLAG_OBJECTIVE, FLAG_AUGMENT, FLAG_SEED, FLAG_SHUFFLE,
        FLAG_REPLACE, FLAG_NO_CACHE, FLAG_JSON, FLAG_QUIET, FLAG_ARCH, FLAG_DATA, FLAG_SIZE, FLAG_GRAY, FLAG_SHARE, FLAG_EPOCHS,
        FLAG_BATCH, FLAG_OPTIMISER, FLAG_SCHEDULE, FLAG_RATE, FLAG_MOMENTUM, FLAG_DECAY, FLAG_SMOOTHING, FLAG_CHECKPOINT,
-       FLAG_RESUME, FLAG_LOG, FLAG_REPORT, FLAG_KEEP_NORMS };
+       FLAG_RESUME, FLAG_GROUP_BY, FLAG_LOG, FLAG_REPORT, FLAG_KEEP_NORMS };
 
 /* What made the digits model: all-convolutional, with a class map. */
 static const char default_arch[] = "conv3x3:24,bn,relu,conv3x3:32/2,bn,relu,conv3x3:48,bn,relu,conv3x3:64/2,bn,relu,"
@@ -25,6 +25,7 @@ static const struct cli_flag flags[] = {
     {FLAG_OBJECTIVE, "objective", "NAME", "softmax (default) or pc-softmax: is the prior inside the logits or not"},
     {FLAG_AUGMENT, "augment", "LIST", "flip, crop: also learn from mirrored photos, from other crops; from scratch: flip, "
                                       "shift=PIXELS, rotate=DEGREES, scale=SHARE"},
+    {FLAG_GROUP_BY, "group-by", "folder", "photos of one folder below their class's (a person, a video) are never parted"},
     {FLAG_SEED, "seed", "N", "of everything drawn; default 0"},
     {FLAG_SHUFFLE, "shuffle-labels", NULL, "a control: deal the labels anew; nothing can be learnt then"},
     {FLAG_DATA, "data", "DATA", "from scratch: mnist, fashion, task:NAME, a folder of photos or of IDX files, or IMAGES,LABELS"},
@@ -112,6 +113,9 @@ static bool take_choice(struct train_options *o, int letter, const char *value)
     case FLAG_OPTIMISER:
         o->network.sgd = strcmp(value, "sgd") == 0;
         return o->network.sgd || strcmp(value, "adamw") == 0;
+    case FLAG_GROUP_BY:
+        o->group_by_folder = true;
+        return strcmp(value, "folder") == 0;
     case FLAG_SCHEDULE:
         o->network.schedule = value;
         return strcmp(value, "cosine") == 0 || strcmp(value, "one-cycle") == 0 || strcmp(value, "constant") == 0;
@@ -233,6 +237,8 @@ static bool check_augment(struct train_options *o)
 
 static int check(struct train_options *o, const struct cli *cli)
 {
+    if (o->group_by_folder && o->images == NULL)
+        return cli_misused(cli->command, "--group-by is of --images; a network from scratch takes its held-out part from --held-out");
     if ((o->images == NULL) == (o->data == NULL))
         return cli_misused(cli->command, "one of --images (a head on a network's features) and --data (a network from "
                            "scratch) is needed");

@@ -19,7 +19,7 @@ struct train_options {
     const char *arch, *data;                  /* a network from scratch: its layers, what it learns from */
     struct infomask_train_options network;    /* its numbers; other members are filled later */
     int size;                                 /* side of photos as the network sees them */
-    bool gray, resume;
+    bool gray, resume, group_by_folder;
     double held_out_share;
     const char *checkpoint, *log, *report;
     bool pc_softmax, shuffle_labels, replace, no_cache, json, quiet;
@@ -59,6 +59,7 @@ struct train_measured {
     const float *logits;               /* [photos][classes] */
     const struct class_names *names;
     const double *prior, *logit_prior; /* [classes]; logit_prior NULL: uniform */
+    const uint32_t *groups;            /* [photos] that were kept together, units of the limit; NULL: each by itself */
 };
 enum infomask_status train_measure(struct estimate_state *state, const struct train_measured *measured, size_t suspects,
                                    struct infomask_error *err) __attribute__((warn_unused_result));

@@ -19,6 +19,7 @@ struct teaching {
     struct model *backbone;
     struct infomask_look looks[TRAIN_VIEWS];
     size_t views, near; /* near: photos that are near copies of another */
+    uint32_t *groups;   /* [photos] that are kept in one fold */
     struct class_names names;
     struct train_photos photos, held_out;
     struct infomask_head head;
@@ -161,43 +162,131 @@ static enum infomask_status find_copies(struct teaching *t, uint32_t *groups, st
     return status;
 }
 
+static uint32_t root_of(uint32_t *groups, uint32_t i)
+{
+    while (groups[i] != i)
+        i = groups[i] = groups[groups[i]];
+    return i;
+}
+
+struct in_folder {
+    uint64_t folder;
+    uint32_t photo;
+};
+
+static int by_folder(const void *left, const void *right)
+{
+    const struct in_folder *a = left, *b = right;
+
+    if (a->folder != b->folder)
+        return a->folder < b->folder ? -1 : 1;
+    return (a->photo > b->photo) - (a->photo < b->photo);
+}
+
+/* Photos of one folder belong together as well; *left: groups then. */
+static enum infomask_status join_folders(const struct train_photos *p, uint32_t *groups, size_t *left,
+                                         struct infomask_error *err)
+{
+    size_t n = p->list.count;
+    struct in_folder *list = malloc((n + 1) * sizeof *list);
+
+    if (list == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct in_folder){photo_folder(&p->list.photos[i], true), (uint32_t)i};
+    qsort(list, n, sizeof *list, by_folder);
+    for (size_t i = 1; i < n; i++)
+        if (list[i].folder != 0 && list[i].folder == list[i - 1].folder)
+            groups[root_of(groups, list[i].photo)] = root_of(groups, list[i - 1].photo);
+    *left = 0;
+    for (size_t i = 0; i < n; i++) {
+        groups[i] = root_of(groups, (uint32_t)i);
+        *left += groups[i] == i;
+    }
+    free(list);
+    return INFOMASK_OK;
+}
+
+/* Photos of one folder, and near copies; where chains of likeness would tie folders to heaps, the folders alone. */
+static enum infomask_status keep_folders_together(struct teaching *t, struct infomask_error *err)
+{
+    size_t n = t->photos.list.count, left = 0, most = n / 10, *sizes = malloc((n + 1) * sizeof *sizes);
+    uint32_t *folders = malloc((n + 1) * sizeof *folders);
+    enum infomask_status status = INFOMASK_OK;
+
+    if (sizes == NULL || folders == NULL)
+        status = error_set(err, INFOMASK_MEMORY, "out of memory");
+    for (size_t i = 0; status == INFOMASK_OK && i < n; i++)
+        folders[i] = (uint32_t)i;
+    if (status == INFOMASK_OK)
+        status = join_folders(&t->photos, folders, &left, err);
+    if (status == INFOMASK_OK && left < 2)
+        status = error_set(err, INFOMASK_ARGUMENT, "--group-by folder: all photos are of one group");
+    if (status == INFOMASK_OK && left == n)
+        status = error_set(err, INFOMASK_ARGUMENT, "--group-by folder: no two photos lie in a folder of one group (CLASS/GROUP/PHOTO)");
+    if (status == INFOMASK_OK)
+        status = join_folders(&t->photos, t->groups, &left, err);
+    if (status == INFOMASK_OK) {
+        size_t alone = largest_group(folders, sizes, n);
+        if (largest_group(t->groups, sizes, n) > (alone > most ? alone : most))
+            memcpy(t->groups, folders, n * sizeof *folders);
+    }
+    free(sizes);
+    free(folders);
+    return status;
+}
+
 static enum infomask_status fit(struct teaching *t, struct infomask_error *err)
 {
     const struct train_photos *p = &t->photos;
     struct infomask_head_data data = {.photos = p->list.count, .views = p->views, .features = p->features,
                                       .classes = t->names.count, .x = p->x, .labels = p->labels};
-    uint32_t *groups = malloc((data.photos + 1) * sizeof *groups);
     enum infomask_status status;
 
-    if (groups == NULL)
+    t->groups = malloc((data.photos + 1) * sizeof *t->groups);
+    if (t->groups == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
-    data.groups = groups;
-    status = find_copies(t, groups, err);
+    data.groups = t->groups;
+    status = find_copies(t, t->groups, err);
+    if (status == INFOMASK_OK && t->options->group_by_folder)
+        status = keep_folders_together(t, err);
     if (status == INFOMASK_OK)
         status = infomask_fit_head(&data, t->options->pc_softmax, t->options->seed, t->pool, &t->head, err);
-    free(groups);
     return status;
 }
 
 static enum infomask_status measure(struct teaching *t, struct infomask_error *err)
 {
     struct train_measured m = {.photos = &t->photos, .logits = t->head.held_out, .names = &t->names,
-                               .prior = t->head.prior, .logit_prior = t->options->pc_softmax ? NULL : t->head.prior};
-    size_t n = t->held_out.list.count, k = t->names.count;
+                               .prior = t->head.prior, .logit_prior = t->options->pc_softmax ? NULL : t->head.prior,
+                               .groups = t->groups};
+    size_t n = t->held_out.list.count, k = t->names.count, left = 0;
+    uint32_t *groups;
     float *logits;
     enum infomask_status status = train_measure(&t->report, &m, SUSPECTS, err);
 
     if (status != INFOMASK_OK || n == 0)
         return status;
     logits = malloc(n * k * sizeof *logits);
-    if (logits == NULL)
+    groups = malloc(n * sizeof *groups);
+    if (logits == NULL || groups == NULL) {
+        free(logits);
+        free(groups);
         return error_set(err, INFOMASK_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; i < n; i++)
+        groups[i] = (uint32_t)i;
     for (size_t i = 0; i < n; i++)
         infomask_head_logits(&t->head, t->held_out.x + i * t->head.features, logits + i * k);
     m.photos = &t->held_out;
+    m.groups = groups;
     m.logits = logits;
-    status = train_measure(&t->held_out_report, &m, SUSPECTS, err);
+    if (t->options->group_by_folder)
+        status = join_folders(&t->held_out, groups, &left, err);
+    if (status == INFOMASK_OK)
+        status = train_measure(&t->held_out_report, &m, SUSPECTS, err);
     free(logits);
+    free(groups);
     return status;
 }
 
@@ -372,6 +461,7 @@ static void teaching_fini(struct teaching *t)
     estimate_state_fini(&t->report);
     estimate_state_fini(&t->held_out_report);
     infomask_head_fini(&t->head);
+    free(t->groups);
     train_photos_fini(&t->photos);
     train_photos_fini(&t->held_out);
     class_names_fini(&t->names);

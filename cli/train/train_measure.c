@@ -47,20 +47,21 @@ static int by_pmi(const void *a, const void *b)
 }
 
 /* Takes every sample's place in the report; those whose label is less likely than the threshold are suspects. */
-static enum infomask_status add_samples(struct estimate_state *state, const struct train_photos *photos,
-                                        const float *logits, struct infomask_estimate *sums, struct infomask_point *points,
+static enum infomask_status add_samples(struct estimate_state *state, const struct train_measured *m,
+                                        struct infomask_estimate *sums, struct infomask_point *points,
                                         struct infomask_error *err)
 {
+    const struct train_photos *photos = m->photos;
     size_t n = photos->list.count, k = state->info.spec.classes;
     enum infomask_status status = INFOMASK_OK;
 
     for (size_t i = 0; i < n && status == INFOMASK_OK; i++) {
         const char *id = photos->list.photos[i].sample;
         struct infomask_sample s;
-        status = infomask_estimate_add(sums, logits + i * k, photos->labels[i], id, &s, err);
+        status = infomask_estimate_add(sums, m->logits + i * k, photos->labels[i], id, &s, err);
         if (status != INFOMASK_OK)
             break;
-        points[i] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted};
+        points[i] = (struct infomask_point){m->groups != NULL ? m->groups[i] : s.order, s.log_q, s.label, s.predicted, 0};
         if (s.pmi <= state->suspect_threshold) {
             struct estimate_suspect *suspect = &state->suspects[state->suspect_count];
             *suspect = (struct estimate_suspect){strdup(id), s.label, s.predicted, s.pmi, NAN, true};
@@ -80,10 +81,9 @@ static void cut_suspects(struct estimate_state *state, size_t most)
         free(state->suspects[--state->suspect_count].sample);
 }
 
-static enum infomask_status measure(struct estimate_state *state, const struct train_photos *photos, const float *logits,
-                                    struct infomask_error *err)
+static enum infomask_status measure(struct estimate_state *state, const struct train_measured *m, struct infomask_error *err)
 {
-    size_t n = photos->list.count; /* at least 1 */
+    size_t n = m->photos->list.count; /* at least 1 */
     struct infomask_estimate *sums = NULL;
     struct infomask_point *points = calloc(n + 1, sizeof *points);
     enum infomask_status status = infomask_estimate_create(&state->info.spec, &sums, err);
@@ -92,11 +92,15 @@ static enum infomask_status measure(struct estimate_state *state, const struct t
     if (status == INFOMASK_OK && (points == NULL || state->suspects == NULL))
         status = error_set(err, INFOMASK_MEMORY, "no memory for the report");
     if (status == INFOMASK_OK)
-        status = add_samples(state, photos, logits, sums, points, err);
+        status = add_samples(state, m, sums, points, err);
     if (status == INFOMASK_OK)
         status = infomask_estimate_report(sums, &state->report, err);
     if (status == INFOMASK_OK)
         status = infomask_estimate_limits(points, n, state->info.spec.classes, 0.975, &state->limits, err);
+    if (status == INFOMASK_OK && state->limits.units < state->limits.samples) {
+        state->report.standard_error = state->limits.standard_error;
+        state->report.lower_limit_t = NAN;
+    }
     infomask_estimate_free(sums);
     free(points);
     return status;
@@ -120,7 +124,7 @@ enum infomask_status train_measure(struct estimate_state *state, const struct tr
     if (status == INFOMASK_OK)
         status = copy_names(&state->info, m->names, err);
     if (status == INFOMASK_OK)
-        status = measure(state, m->photos, m->logits, err);
+        status = measure(state, m, err);
     if (status == INFOMASK_OK)
         cut_suspects(state, suspects);
     else

@@ -40,5 +40,5 @@ void error_prefix(struct infomask_error *err, const char *format, ...)
     used = vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
     if (used >= 0 && (size_t)used < sizeof err->text)
-        (void)snprintf(err->text + used, sizeof err->text - (size_t)used, ": %.200s", old);
+        (void)snprintf(err->text + used, sizeof err->text - (size_t)used, ": %.400s", old);
 }

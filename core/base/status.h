@@ -37,7 +37,7 @@ enum infomask_status {
 #undef INFOMASK_STATUS_ENUM
 };
 
-#define INFOMASK_ERROR_TEXT 256
+#define INFOMASK_ERROR_TEXT 512
 
 struct infomask_error {
     enum infomask_status status;

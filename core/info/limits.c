@@ -60,27 +60,43 @@ static int by_unit(const void *left, const void *right)
         return a->unit < b->unit ? -1 : 1;
     if (a->label != b->label)
         return a->label < b->label ? -1 : 1;
-    return (a->log_q > b->log_q) - (a->log_q < b->log_q);
+    if (a->log_q < b->log_q || a->log_q > b->log_q)
+        return a->log_q < b->log_q ? -1 : 1;
+    return (a->weight > b->weight) - (a->weight < b->weight);
+}
+
+static double weight_of(const struct info_point *point)
+{
+    return point->weight > 0 ? point->weight : 1;
+}
+
+static double weight_of_all(const struct info_point *points, size_t n)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += weight_of(&points[i]);
+    return sum;
 }
 
 /* log f [classes] of the labels; what is returned is the least f that occurs, as its logarithm. */
 static double label_frequencies(const struct info_point *points, size_t n, size_t classes, double *log_f)
 {
-    double least = 0;
+    double least = 0, all = weight_of_all(points, n);
 
     for (size_t y = 0; y < classes; y++)
         log_f[y] = 0;
     for (size_t i = 0; i < n; i++)
-        log_f[points[i].label] += 1;
+        log_f[points[i].label] += weight_of(&points[i]);
     for (size_t y = 0; y < classes; y++) {
         if (log_f[y] > 0)
-            least = fmin(least, log_f[y] = log(log_f[y] / (double)n));
+            least = fmin(least, log_f[y] = log(log_f[y] / all));
     }
     return least;
 }
 
 /* The guarded PMIs, mapped from [low, low + range] onto [0, 1] and averaged over each unit.  Returns the number of units;
- * their weights are numbers of samples. */
+ * their weights are those of their samples together. */
 static size_t gather_units(const struct info_point *points, size_t n, const double *log_f, double guard, double low,
                            double range, struct info_unit *units)
 {
@@ -91,15 +107,15 @@ static size_t gather_units(const struct info_point *points, size_t n, const doub
         double x = fmin(fmax((v - low) / range, 0), 1);
         if (i == 0 || points[i].unit != points[i - 1].unit)
             units[count++] = (struct info_unit){0, 0};
-        units[count - 1].weight += 1;
-        units[count - 1].x += (x - units[count - 1].x) / units[count - 1].weight;
+        units[count - 1].weight += weight_of(&points[i]);
+        units[count - 1].x += (x - units[count - 1].x) * (weight_of(&points[i]) / units[count - 1].weight);
     }
     return count;
 }
 
 static void scale_weights(struct info_unit *units, size_t count)
 {
-    double most = 1;
+    double most = 0;
 
     for (size_t i = 0; i < count; i++)
         most = fmax(most, units[i].weight);
@@ -129,10 +145,13 @@ static double spread_of(const struct info_unit *units, size_t count, double *mea
 /* The mean of log q - log f: no limit may lie above it. */
 static double unguarded_mean(const struct info_point *points, size_t n, const double *log_f)
 {
-    double mean = 0;
+    double mean = 0, weights = 0;
 
-    for (size_t i = 0; i < n; i++)
-        mean += (points[i].log_q - log_f[points[i].label] - mean) / (double)(i + 1);
+    for (size_t i = 0; i < n; i++) {
+        double w = weight_of(&points[i]);
+        weights += w;
+        mean += (points[i].log_q - log_f[points[i].label] - mean) * (w / weights);
+    }
     return mean;
 }
 
@@ -176,13 +195,12 @@ static int by_prediction(const void *left, const void *right)
 /* Entropy of the groups of equal neighbours. */
 static double entropy_of_runs(const struct info_point *points, size_t n, int (*order)(const void *, const void *))
 {
-    double sum = 0;
+    double sum = 0, all = weight_of_all(points, n);
 
     for (size_t from = 0, to; from < n; from = to) {
-        double p;
+        double p = weight_of(&points[from]) / all;
         for (to = from + 1; to < n && order(&points[from], &points[to]) == 0; to++)
-            ;
-        p = (double)(to - from) / (double)n;
+            p += weight_of(&points[to]) / all;
         sum -= p * log(p);
     }
     return sum;

@@ -12,11 +12,12 @@
 
 #include "core/base/status.h"
 
-/* What a limit needs of a sample; 24 bytes, because there may be millions. */
+/* What a limit needs of a sample; 32 bytes, because there may be millions. */
 struct info_point {
     uint64_t unit; /* info_order of its id, or of the name of its group: what has the same one is drawn together */
     double log_q;
     uint32_t label, predicted;
+    double weight; /* how often it counts; 0: once.  A sample that does not count at all is left out */
 };
 
 struct info_limits {

@@ -217,6 +217,99 @@ void infomask_report_fini(struct infomask_report *report)
     *report = (struct infomask_report){0};
 }
 
+/* ---- Weights ------------------------------------------------------------------------------------------------------- */
+
+/* Sums of weights: of all, of the samples that are right, of each class. */
+static void weigh_classes(const struct infomask_sample *samples, const double *weights, size_t n, double *of_class,
+                          struct infomask_report *r)
+{
+    double all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct infomask_class_report *row = &r->by_class[samples[i].label];
+        of_class[samples[i].label] += weights[i];
+        all += weights[i];
+        row->samples += weights[i] > 0;
+    }
+    for (size_t y = 0; y < r->classes; y++) {
+        r->classes_seen += of_class[y] > 0;
+        of_class[y] /= all; /* f */
+        r->label_entropy -= of_class[y] > 0 ? of_class[y] * log(of_class[y]) : 0;
+        r->samples += r->by_class[y].samples;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct infomask_sample *s = &samples[i];
+        struct infomask_class_report *row = &r->by_class[s->label];
+        double w = weights[i] / all, inside = of_class[s->label] > 0 ? w / of_class[s->label] : 0;
+        row->mean_pmi += inside * s->pmi;
+        row->information += inside * (s->log_q - log(of_class[s->label]));
+        row->accuracy += s->predicted == s->label ? inside : 0;
+        r->accuracy += s->predicted == s->label ? w : 0;
+        r->log_loss -= w * s->log_q;
+        r->plug_in += w * s->information;
+        r->mean_entropy += w * s->entropy;
+    }
+}
+
+/* The standard error of a weighted mean: sqrt(sum w^2 (v - mean)^2) / sum w. */
+static double weighted_error(const struct infomask_sample *samples, const double *weights, size_t n, const double *f,
+                             double mean)
+{
+    double squares = 0, all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        double miss = weights[i] > 0 ? samples[i].log_q - log(f[samples[i].label]) - mean : 0;
+        squares += weights[i] * weights[i] * miss * miss;
+        all += weights[i];
+    }
+    return sqrt(squares * (double)n / (double)(n - 1)) / all; /* as of n samples that count alike */
+}
+
+static void weigh_bins(const struct infomask_sample *samples, const double *weights, size_t n, struct infomask_report *r)
+{
+    double sums[INFO_BINS] = {0}, all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        int b = (int)(samples[i].confidence * INFO_BINS);
+        b = b < INFO_BINS ? b : INFO_BINS - 1;
+        r->bin_samples[b] += weights[i] > 0;
+        r->bin_confidence[b] += weights[i] * samples[i].confidence;
+        r->bin_accuracy[b] += samples[i].predicted == samples[i].label ? weights[i] : 0;
+        sums[b] += weights[i];
+        all += weights[i];
+    }
+    for (int b = 0; b < INFO_BINS; b++) {
+        r->ece += fabs(r->bin_confidence[b] - r->bin_accuracy[b]) / all;
+        r->bin_confidence[b] /= sums[b];
+        r->bin_accuracy[b] /= sums[b];
+    }
+}
+
+enum infomask_status infomask_estimate_weighted(const struct infomask_sample *samples, const double *weights, size_t n,
+                                                size_t classes, struct infomask_report *report, struct infomask_error *err)
+{
+    struct infomask_class_report *rows = calloc(classes, sizeof *rows);
+    double *f = calloc(classes, sizeof *f);
+
+    if (rows == NULL || f == NULL) {
+        free(rows);
+        free(f);
+        return error_set(err, INFOMASK_MEMORY, "no memory for a report of %zu classes", classes);
+    }
+    *report = (struct infomask_report){.classes = classes, .by_class = rows, .lower_limit_t = NAN, .deviation = NAN,
+                                       .plug_in_deviation = NAN, .temperature = NAN, .calibrated_estimate = NAN,
+                                       .brier = NAN, .fano = NAN, .stratified = NAN, .stratified_error = NAN,
+                                       .prior_chi2 = NAN, .prior_p_value = NAN};
+    weigh_classes(samples, weights, n, f, report);
+    weigh_bins(samples, weights, n, report);
+    report->estimate = report->label_entropy - report->log_loss;
+    report->standard_error = weighted_error(samples, weights, n, f, report->estimate);
+    report->fraction = report->label_entropy > 0 ? report->estimate / report->label_entropy : NAN;
+    report->overconfidence = report->plug_in - report->estimate;
+    free(f);
+    return INFOMASK_OK;
+}
+
 /* ---- Limits, comparison -------------------------------------------------------------------------------------------- */
 
 enum infomask_status infomask_estimate_limits(struct infomask_point *points, size_t n, size_t classes, double confidence,
@@ -227,7 +320,8 @@ enum infomask_status infomask_estimate_limits(struct infomask_point *points, siz
     enum infomask_status status;
 
     for (size_t i = 0; i < n; i++) {
-        struct info_point own = {points[i].unit, points[i].log_q, points[i].label, points[i].predicted};
+        struct info_point own = {points[i].unit, points[i].log_q, points[i].label, points[i].predicted,
+                                 points[i].weight};
         if (own.label >= classes)
             return error_set(err, INFOMASK_BAD_DATA, "label %u: there are %zu classes", own.label, classes);
         memcpy((char *)storage + i * sizeof own, &own, sizeof own);

@@ -35,7 +35,7 @@ static void draw_points(const struct cell *cell, uint64_t seed, struct info_poin
         uint32_t label = info_task_sample(&cell->task, seed, i, x);
         info_task_posterior(&cell->task, x, log_p);
         (void)snprintf(id, sizeof id, "%zu", i);
-        points[i] = (struct info_point){info_order(id), log_p[label], label, 0};
+        points[i] = (struct info_point){info_order(id), log_p[label], label, 0, 0};
         counts[label]++;
     }
 }

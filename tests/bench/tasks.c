@@ -336,7 +336,7 @@ static double seconds_now(void)
 
 static int estimate(const struct rows *rows, uint64_t seed, struct pool *pool, struct run *run, int verbose)
 {
-    const struct infomask_table table = {rows->n, rows->columns, rows->classes, rows->x, rows->labels};
+    const struct infomask_table table = {rows->n, rows->columns, rows->classes, rows->x, rows->labels, NULL, NULL, NULL};
     const struct infomask_table_options options = {.seed = seed};
     struct infomask_table_result result;
     struct infomask_error err;
@@ -351,7 +351,7 @@ static int estimate(const struct rows *rows, uint64_t seed, struct pool *pool, s
         char id[24];
         (void)snprintf(id, sizeof id, "%zu", i);
         rows->points[i] = (struct info_point){info_order(id), (double)result.log_q[i * (size_t)rows->classes + rows->labels[i]],
-                                              rows->labels[i], 0};
+                                              rows->labels[i], 0, 0};
         count[rows->labels[i]]++;
         loss -= rows->points[i].log_q / (double)rows->n;
         exact -= rows->log_p[i] / (double)rows->n;

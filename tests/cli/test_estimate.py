@@ -50,7 +50,7 @@ def estimate(infomask, tmp_path):
 
 def numbers(report):
     """A report without what a second run may say otherwise."""
-    return {key: value for key, value in report.items() if key not in ("id", "name", "added", "known", "rejected")}
+    return {key: value for key, value in report.items() if key not in ("id", "name", "added", "known", "rejected", "rejected_in_all")}
 
 
 def test_a_folder_is_what_its_photos_say(infomask, estimate, photos):
@@ -97,7 +97,7 @@ def test_a_store_of_the_version_before_is_read_and_gone_on_with(estimate, photos
     db = sqlite3.connect(tmp_path / "x.db")
     db.execute("PRAGMA user_version = 0")
     db.close()
-    assert "no state of this version" in estimate("--images", photos, "--store", "x.db", code=1)
+    assert "not written by this version" in estimate("--images", photos, "--store", "x.db", code=1)
 
 
 def test_names_say_nothing(estimate, photos, tmp_path):
@@ -125,6 +125,21 @@ def test_copies_of_rows_tell_nothing(estimate, tmp_path):
     numpy.save(tmp_path / "y.npy", rng.integers(0, 2, 300))
     report = estimate("--data", tmp_path / "codes.npy", "--labels", tmp_path / "y.npy")
     assert report["table"]["duplicates"] == 0 and report["mutual_information"]["units"] == 300
+
+
+def test_photos_of_one_folder_are_one_group(infomask, estimate, photos, tmp_path):
+    """A folder below two classes' is one group (the same person); photos in none are by themselves."""
+    plain, grouped = estimate("--images", photos), estimate("--images", photos, "--group-by", "folder")
+    a, b = plain["mutual_information"], grouped["mutual_information"]
+    assert (a["limit_samples"], a["units"]) == (10, 10) and (b["limit_samples"], b["units"]) == (10, 7)
+    assert a["estimate"] == b["estimate"] and b["lower_limit_t"] is None and grouped["added"] == 10
+    shutil.copytree(photos / "tabby", tmp_path / "one" / "tabby")
+    shutil.rmtree(tmp_path / "one" / "tabby" / "deep")
+    assert "no photo lies in a folder" in estimate("--images", tmp_path / "one", "--group-by", "folder", code=1)
+    for path in (tmp_path / "one" / "tabby").glob("*.png"):
+        (tmp_path / "two" / "tabby" / "same").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "two" / "tabby" / "same")
+    assert "all photos are of one group" in estimate("--images", tmp_path / "two", "--group-by", "folder", code=1)
 
 
 def test_killed_and_run_again(estimate, photos, tmp_path):
@@ -179,6 +194,34 @@ def test_bad_photos_are_named_and_left_out(infomask, photos, tmp_path):
     assert {r["sample"]: r["code"] for r in done.json["rejected"]} == {
         "tabby/no.txt": "unsupported_format", "missile/cut.png": "bad_image", "missile/gone.png": "bad_request"}
     assert all(name in done.err for name in ("no.txt", "cut.png", "gone.png"))
+
+
+def test_other_bytes_or_another_label_are_conflicts(estimate, photos, tmp_path):
+    """As over HTTP: what is known under a name stays, and what came instead is listed."""
+    changed = tmp_path / "changed"
+    shutil.copytree(photos, changed)
+    whole = estimate("--images", changed, "--store", "x.db")
+    shutil.copy(photos / "missile" / "1.png", changed / "tabby" / "1.png")
+    again = estimate("--images", changed, "--store", "x.db")
+    assert (again["added"], again["known"], again["rejected_in_all"]) == (0, 9, 1) and numbers(again) == numbers(whole)
+    assert [(r["sample"], r["code"]) for r in again["rejected"]] == [("tabby/1.png", "conflict")]
+    assert "another photo" in again["rejected"][0]["detail"]
+    (photos / "one.tsv").write_text("tabby/2.png\tespresso\n")
+    (photos / "two.tsv").write_text("tabby/2.png\ttabby\n")
+    estimate("--list", photos / "two.tsv", "--store", "y.db", "--name", "a")
+    other = estimate("--list", photos / "one.tsv", "--store", "y.db", "--name", "a")
+    assert (other["known"], other["samples"]) == (0, 1) and other["rejected"][0]["code"] == "conflict"
+    assert '"tabby", not "espresso"' in other["rejected"][0]["detail"]
+
+
+def test_many_bad_photos_are_counted(infomask, photos, tmp_path):
+    many = tmp_path / "many"
+    shutil.copytree(photos, many)
+    for i in range(1200):
+        (many / "tabby" / f"x{i}.jpg").write_bytes(b"\xff\xd8 no photo")
+    done = infomask("estimate", "--images", many, "--store", "x.db", "--json")
+    assert done.code == 0 and done.json["rejected_in_all"] == 1200 and len(done.json["rejected"]) == 1000
+    assert len(done.err.splitlines()) == 21 and "1200 photos were left out" in done.err
 
 
 def test_a_folder_that_no_class_names(estimate, photos, tmp_path):
@@ -264,7 +307,7 @@ def test_tables(estimate, table):
     assert other["mutual_information"] == arrays["mutual_information"] and other["classes"][2]["label"] == "k2"
     # a column of text tells the first class from the others, all that it can
     whole = estimate("--data", "table.csv", "--labels", "kind")
-    assert [row["label"] for row in whole["classes"]] == names and whole["table"]["columns"] == 4
+    assert [row["label"] for row in whole["classes"]] == names and whole["table"]["columns"] == 3
     assert whole["mutual_information"]["lower_limit"] > arrays["mutual_information"]["estimate"]
     assert whole["mutual_information"] == estimate("--data", "table.csv", "--labels", "2")["mutual_information"]
     assert estimate("--data", "x.npy", "--labels", "y.npy", "--seed", 1)["mutual_information"] != arrays["mutual_information"]
@@ -303,9 +346,9 @@ def test_shuffled_labels_inform_of_nothing(estimate, table, tmp_path):
 
 
 @pytest.mark.parametrize("text, labels, sentence", [
-    ("a,b\n1,2\n3\n", "b", "line 3 has 1 columns"), ("a,b\n1,\n" * 30, "a", "is empty"), ("", "a", "nothing in it"),
+    ("a,b\n1,2\n3\n", "b", "line 3 has 1 columns"), ("", "a", "nothing in it"),
     ("a,b\n" + "1,x\n" * 30, "b", "1 different"), ('a,b\n"1,2\n', "b", "quotation mark"),
-    ("a,b\n" + "1,x\n2,y\n" * 9, "b", "20 to"), ("a,b\n" + "1,x\n2,y\n" * 30, "c", "c: cannot be read"),
+    ("a,b\n" + "1,x\n2,y\n" * 9, "b", "20 to"), ("a,b\n" + "1,x\n2,y\n" * 30, "c", 'no column "c"; its columns are a, b'),
     ("a,b\n" + "".join(f"t{i},{i % 2}\n" for i in range(300)), "b", "300 different texts")])
 def test_bad_tables(estimate, tmp_path, text, labels, sentence):
     (tmp_path / "bad.csv").write_text(text)

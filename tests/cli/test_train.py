@@ -142,6 +142,21 @@ def test_shuffled_labels_teach_nothing(train, photos):
         assert information["lower_limit"] <= 0 and information["estimate"] < 0.05
 
 
+def test_photos_of_one_folder_are_never_parted(train, photos, tmp_path):
+    """Ten folders of eight photos, each below both classes: the limit is over ten groups."""
+    for path in photos.rglob("*.png"):
+        folder = tmp_path / "grouped" / path.parent.name / f"person {int(path.stem) % 10}"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
+    grouped = train("--images", tmp_path / "grouped", "--backbone", DIGITS, "--name", "a", "--group-by", "folder", "--json")
+    assert grouped.code == 0, grouped.err
+    limit = grouped.json["cross_fit"]["mutual_information"]
+    assert (limit["limit_samples"], limit["units"]) == (80, 10) and limit["lower_limit_t"] is None
+    plain = train("--images", photos, "--backbone", DIGITS, "--name", "b", "--group-by", "folder")
+    assert plain.code == 1 and "no two photos lie in a folder" in plain.err
+    assert train("--data", "mnist", "--name", "c", "--group-by", "folder").code == 2
+
+
 # ---- What comes out --------------------------------------------------------------------------------------------------
 
 def test_the_same_bits_from_cached_features_and_any_number_of_threads(train, photos, tmp_path):

@@ -22,8 +22,9 @@ static const struct table_part network = {"network", table_network_fit, table_ne
 
 struct estimate {
     struct table_data data;
-    struct table_matrix plain, squares;
+    struct table_matrix plain, holes, squares; /* holes: plain with NAN where a number is missing; width 0: none is */
     int *labels;
+    float *weights;
     uint32_t *order; /* order[i]: the row of the table that is the i-th here */
     int part_count;
     const struct table_part *parts[INFOMASK_TABLE_PARTS];
@@ -84,7 +85,7 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
         for (size_t i = data->start[fit->fold[side]]; i < end; i += TABLE_BLOCK) {
             size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
             part->logits(data, fit->matrix, path, path->count - 1, fit->matrix->x + i * fit->matrix->width, rows, logits);
-            loss += table_normalise(logits, data->labels + i, rows, data->classes);
+            loss += table_loss(data, i, rows, logits);
         }
         table_judged(path, side, loss, patience);
     }
@@ -181,6 +182,7 @@ struct fold_work {
     size_t other_count;
     float *own, *others;     /* scores of the fold's rows, by the mean of its fits; of the others' rows, held out */
     int *other_labels;
+    float *other_weights;    /* NULL: all 1 */
     float *logits;           /* [TABLE_BLOCK][K] */
     double *log_prior;       /* [K] of the rows outside the fold */
 };
@@ -198,7 +200,7 @@ static size_t add_scores(const struct fold_work *w, int m, int other, size_t fir
     for (size_t i = first; i < end; i += TABLE_BLOCK) {
         size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
         e->parts[m]->logits(&e->data, matrix, path, state, matrix->x + i * matrix->width, rows, w->logits);
-        (void)table_normalise(w->logits, NULL, rows, e->data.classes);
+        table_normalise(w->logits, rows, e->data.classes);
         for (size_t r = 0; r < rows; r++) {
             float *out = scores + count * row + (size_t)m * k;
             if ((i + r - first) % step != 0)
@@ -227,9 +229,16 @@ static void fill_scores(struct fold_work *w)
         }
         for (size_t i = 0; i < count; i++)
             w->other_labels[at + i] = e->data.labels[start[other] + i * w->step];
+        for (size_t i = 0; w->other_weights != NULL && i < count; i++)
+            w->other_weights[at + i] = e->data.weights[start[other] + i * w->step];
         at += count;
     }
     w->other_count = at;
+}
+
+static double weight_of(const struct table_data *data, size_t row)
+{
+    return data->weights != NULL ? (double)data->weights[row] : 1;
 }
 
 static void set_prior(struct fold_work *w)
@@ -241,7 +250,7 @@ static void set_prior(struct fold_work *w)
         w->log_prior[y] = 0.5;
     for (size_t i = 0; i < data->n; i++)
         if (i < data->start[w->fold] || i >= data->start[w->fold + 1])
-            w->log_prior[data->labels[i]] += 1;
+            w->log_prior[data->labels[i]] += weight_of(data, i);
     for (int y = 0; y < data->classes; y++)
         rows += w->log_prior[y];
     for (int y = 0; y < data->classes; y++)
@@ -260,7 +269,7 @@ static void say(struct fold_work *w, const double *weights, double *log_q, doubl
         for (int m = 0; m < e->part_count; m++) {
             const double one = 1;
             table_pool_row(scores + (size_t)m * k, 1, e->data.classes, w->log_prior, &one, log_q);
-            alone[m] -= log_q[e->data.labels[first + i]];
+            alone[m] -= weight_of(&e->data, first + i) * log_q[e->data.labels[first + i]];
         }
         table_pool_row(scores, e->part_count, e->data.classes, w->log_prior, weights, log_q);
         table_guard(w->log_prior, 1 / (double)e->data.n, e->data.classes, log_q);
@@ -274,6 +283,7 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
     size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k;
     size_t own = e->data.start[fold + 1] - e->data.start[fold], others = e->data.n - own;
     struct fold_work w = {.e = e, .fold = fold, .step = (others + MOST_POOL_ROWS - 1) / MOST_POOL_ROWS};
+    struct table_scored scored;
     double weights[INFOMASK_TABLE_PARTS] = {0}, alone[INFOMASK_TABLE_PARTS] = {0}, *log_q = malloc(k * sizeof *log_q);
     enum infomask_status status = INFOMASK_OK;
 
@@ -281,18 +291,20 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
     w.own = calloc(own * row + 1, sizeof *w.own);
     w.others = calloc(others * row + 1, sizeof *w.others);
     w.other_labels = malloc(others * sizeof *w.other_labels);
+    w.other_weights = e->data.weights != NULL ? malloc(others * sizeof *w.other_weights) : NULL;
     w.logits = malloc(TABLE_BLOCK * k * sizeof *w.logits);
     w.log_prior = malloc(k * sizeof *w.log_prior);
     if (w.own == NULL || w.others == NULL || w.other_labels == NULL || w.logits == NULL || w.log_prior == NULL ||
-        log_q == NULL)
+        log_q == NULL || (w.other_weights == NULL) != (e->data.weights == NULL))
         status = error_set(err, INFOMASK_MEMORY, "no memory for the pool of %zu rows", e->data.n);
     if (status == INFOMASK_OK) {
         for (int m = 0; m < e->part_count; m++)
             w.step_of[m] = choose_step(e, m, fold);
         set_prior(&w);
         fill_scores(&w);
-        status = table_pool_fit(w.others, w.other_labels, w.other_count, e->part_count, e->data.classes, w.log_prior,
-                                weights, err);
+        scored = (struct table_scored){w.others, w.other_labels, w.other_weights, w.other_count, e->part_count,
+                                       e->data.classes, w.log_prior};
+        status = table_pool_fit(&scored, weights, err);
     }
     if (status == INFOMASK_OK)
         say(&w, weights, log_q, alone);
@@ -303,6 +315,7 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
     free(w.own);
     free(w.others);
     free(w.other_labels);
+    free(w.other_weights);
     free(w.logits);
     free(w.log_prior);
     free(log_q);
@@ -325,6 +338,20 @@ static void judge_one(void *context, int fold, int worker)
 
 /* ---- The whole ----------------------------------------------------------------------------------------------------- */
 
+static enum infomask_status check_weights(const struct infomask_table *table, struct infomask_error *err)
+{
+    double sum = 0;
+
+    for (size_t i = 0; table->weights != NULL && i < table->rows; i++) {
+        if (!(table->weights[i] >= 0 && isfinite(table->weights[i])))
+            return error_set(err, INFOMASK_BAD_DATA, "row %zu: a weight is a number from 0 on", i);
+        sum += table->weights[i];
+    }
+    if (table->weights != NULL && !(sum > 0 && isfinite(sum)))
+        return error_set(err, INFOMASK_BAD_DATA, "the weights add up to %g", sum);
+    return INFOMASK_OK;
+}
+
 static enum infomask_status check(const struct infomask_table *table, struct infomask_error *err)
 {
     size_t cells;
@@ -342,11 +369,14 @@ static enum infomask_status check(const struct infomask_table *table, struct inf
         if (table->labels[i] >= (uint32_t)table->classes)
             return error_set(err, INFOMASK_BAD_DATA, "row %zu: label %u, but there are %d classes", i, table->labels[i],
                              table->classes);
-    for (size_t i = 0; i < table->rows * table->columns; i++)
-        if (!isfinite(table->x[i]))
-            return error_set(err, INFOMASK_BAD_DATA, "row %zu, column %zu: not a finite number", i / table->columns,
-                             i % table->columns);
-    return INFOMASK_OK;
+    for (size_t i = 0; i < table->rows * table->columns; i++) {
+        size_t column = i % table->columns;
+        uint32_t levels = table->levels != NULL ? table->levels[column] : 0;
+        if (isinf(table->x[i]) || (levels > 0 && !(table->x[i] >= 0 && table->x[i] < (float)levels)))
+            return error_set(err, INFOMASK_BAD_DATA, "row %zu, column %zu: %s", i / table->columns, column,
+                             levels > 0 ? "not one of its categories" : "not a finite number");
+    }
+    return check_weights(table, err);
 }
 
 /* More folds leave more rows to learn from, which counts while rows are few; but the fits grow with their square. */
@@ -359,7 +389,7 @@ static int folds_for(const struct infomask_table *table)
     return table->rows < 30000 && work <= 1e7 ? 6 : 4;
 }
 
-/* As even as groups allow. */
+/* As even as copies allow. */
 static enum infomask_status set_starts(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
 {
     const uint32_t *group = e->result->group;
@@ -377,29 +407,76 @@ static enum infomask_status set_starts(struct estimate *e, const struct infomask
     return INFOMASK_OK;
 }
 
-static enum infomask_status set_folds(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+static enum infomask_status shuffle_rows(struct estimate *e, size_t rows, struct infomask_error *err)
 {
-    int *shuffled = malloc(table->rows * sizeof *shuffled);
-    enum infomask_status status;
+    int *shuffled = malloc(rows * sizeof *shuffled);
 
-    e->order = malloc(table->rows * sizeof *e->order);
-    e->labels = malloc(table->rows * sizeof *e->labels);
-    e->result->group = malloc(table->rows * sizeof *e->result->group);
+    e->order = malloc(rows * sizeof *e->order);
+    e->labels = malloc(rows * sizeof *e->labels);
+    e->result->group = malloc(rows * sizeof *e->result->group);
     if (shuffled == NULL || e->order == NULL || e->labels == NULL || e->result->group == NULL) {
         free(shuffled);
-        return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows);
+        return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", rows);
     }
-    train_shuffle((int)table->rows, e->data.seed, UINT64_MAX, shuffled);
-    for (size_t i = 0; i < table->rows; i++)
+    train_shuffle((int)rows, e->data.seed, UINT64_MAX, shuffled);
+    for (size_t i = 0; i < rows; i++)
         e->order[i] = (uint32_t)shuffled[i];
     free(shuffled);
-    status = table_groups(table, e->result->group, &e->result->copies, err);
-    if (status == INFOMASK_OK && e->result->copies > 0)
-        status = table_gather(e->result->group, table->rows, e->order, err);
-    for (size_t i = 0; i < table->rows; i++)
+    return INFOMASK_OK;
+}
+
+static enum infomask_status deal_groups(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+{
+    size_t groups = table_join(e->result->group, table->groups, table->rows);
+
+    if (groups == 0)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the groups");
+    if (groups < 3)
+        return error_set(err, INFOMASK_BAD_DATA, "the rows are of %zu group%s; there have to be at least 3", groups,
+                         groups == 1 ? "" : "s");
+    if (groups < (size_t)e->data.folds)
+        e->data.folds = (int)groups;
+    e->result->grouped = e->result->grouped || groups < table->rows;
+    return table_deal(e->result->group, table->rows, e->data.folds, e->order, e->data.start, err);
+}
+
+static enum infomask_status set_folds(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+{
+    enum infomask_status status = shuffle_rows(e, table->rows, err);
+
+    if (status == INFOMASK_OK)
+        status = table_groups(table, e->result->group, &e->result->copies, err);
+    e->result->grouped = e->result->copies > 0;
+    if (status == INFOMASK_OK && table->groups != NULL) {
+        status = deal_groups(e, table, err);
+    } else if (status == INFOMASK_OK) {
+        if (e->result->copies > 0)
+            status = table_gather(e->result->group, table->rows, e->order, err);
+        if (status == INFOMASK_OK)
+            status = set_starts(e, table, err);
+    }
+    for (size_t i = 0; status == INFOMASK_OK && i < table->rows; i++)
         e->labels[i] = (int)table->labels[e->order[i]];
     e->data.labels = e->labels;
-    return status == INFOMASK_OK ? set_starts(e, table, err) : status;
+    return status;
+}
+
+/* Of mean 1. */
+static enum infomask_status set_weights(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+{
+    double sum = 0;
+
+    if (table->weights == NULL)
+        return INFOMASK_OK;
+    e->weights = malloc(table->rows * sizeof *e->weights);
+    if (e->weights == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows);
+    for (size_t i = 0; i < table->rows; i++)
+        sum += table->weights[i];
+    for (size_t i = 0; i < table->rows; i++)
+        e->weights[i] = (float)(table->weights[e->order[i]] * ((double)table->rows / sum));
+    e->data.weights = e->weights;
+    return INFOMASK_OK;
 }
 
 static void add_part(struct estimate *e, const struct table_part *part, const struct table_matrix *matrix)
@@ -420,20 +497,24 @@ static enum infomask_status set_up(struct estimate *e, const struct infomask_tab
         e->data.folds = folds_for(table);
     if (status == INFOMASK_OK && (e->data.folds < 3 || e->data.folds > TABLE_MOST_FOLDS))
         return error_set(err, INFOMASK_ARGUMENT, "there are 3 to %d folds, not %d", TABLE_MOST_FOLDS, e->data.folds);
-    e->pairs = e->data.folds * (e->data.folds - 1) / 2;
     if (status == INFOMASK_OK && e->options->isa != NULL)
         status = kernels_named(e->options->isa, &e->data.kernels, err);
     if (status == INFOMASK_OK)
         status = set_folds(e, table, err);
+    e->pairs = e->data.folds * (e->data.folds - 1) / 2;
+    if (status == INFOMASK_OK)
+        status = set_weights(e, table, err);
     if (status == INFOMASK_OK)
         status = table_plain(table, e->order, &e->plain, err);
+    if (status == INFOMASK_OK)
+        status = table_holes(table, e->order, &e->holes, err);
     if (status == INFOMASK_OK)
         status = table_squares(&e->plain, &e->squares, err);
     if (status != INFOMASK_OK)
         return status;
     add_part(e, &network, &e->plain);
     if (table_trees_fit_in(&e->data, &e->plain))
-        add_part(e, &trees, &e->plain);
+        add_part(e, &trees, e->holes.width > 0 ? &e->holes : &e->plain);
     if (e->squares.width * (size_t)table->classes <= MOST_WEIGHTS)
         add_part(e, &quadratic, &e->squares);
     add_part(e, &linear, &e->plain);
@@ -457,7 +538,7 @@ static void sum_up(const struct estimate *e)
     for (int y = 0; y < e->data.classes; y++) {
         double f = 0;
         for (size_t i = 0; i < e->data.n; i++)
-            f += e->labels[i] == y;
+            f += e->labels[i] == y ? weight_of(&e->data, i) : 0;
         f /= (double)e->data.n;
         entropy -= f > 0 ? f * log(f) : 0;
     }
@@ -505,7 +586,9 @@ enum infomask_status infomask_table_estimate(const struct infomask_table *table,
     for (int i = 0; i < INFOMASK_TABLE_PARTS * MOST_PAIRS; i++)
         table_path_fini(&e->paths[i / MOST_PAIRS][i % MOST_PAIRS]);
     table_matrix_fini(&e->plain);
+    table_matrix_fini(&e->holes);
     table_matrix_fini(&e->squares);
+    free(e->weights);
     free(e->labels);
     free(e->order);
     free(e);

@@ -45,7 +45,7 @@ static double add_block(struct regression *r, size_t first, size_t rows)
     double loss;
 
     logits_of(data, r->fit->matrix, r->state, x, rows, r->logits);
-    loss = table_residuals(data, r->logits, data->labels + first, rows);
+    loss = table_residuals(data, first, rows, r->logits);
     for (size_t i = 0; i < rows; i++)
         for (size_t y = 0; y < k; y++)
             r->slope[y * (width + 1) + width] += r->logits[i * k + y];

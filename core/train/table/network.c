@@ -92,14 +92,17 @@ static void start_at_prior(struct training *t)
 {
     struct train_layer *last = &t->net->layers[t->net->layer_count - 1];
     const struct table_data *data = t->fit->data;
+    float sum = 0;
 
     memset(last->weights.value, 0, last->weights.count * sizeof(float));
     for (int y = 0; y < data->classes; y++)
         last->bias.value[y] = 0.5f;
     for (int i = 0; i < t->count; i++)
-        last->bias.value[data->labels[t->rows[i]]] += 1;
+        last->bias.value[data->labels[t->rows[i]]] += data->weights != NULL ? data->weights[t->rows[i]] : 1;
     for (int y = 0; y < data->classes; y++)
-        last->bias.value[y] = logf(last->bias.value[y] / ((float)t->count + 0.5f * (float)data->classes));
+        sum += last->bias.value[y];
+    for (int y = 0; y < data->classes; y++)
+        last->bias.value[y] = logf(last->bias.value[y] / sum);
 }
 
 /* mean += share (parameters - mean) */
@@ -117,6 +120,15 @@ static void average(struct training *t, float share)
     }
 }
 
+static void weigh(const struct training *t, int first, int count, float *gradient)
+{
+    size_t k = (size_t)t->fit->data->classes;
+
+    for (size_t i = 0; i < (size_t)count; i++)
+        for (size_t y = 0; y < k; y++)
+            gradient[i * k + y] *= t->fit->data->weights[t->rows[t->order[(size_t)first + i]]];
+}
+
 static void run_batch(struct training *t, int first, int count)
 {
     const struct train_loss loss = {0};
@@ -131,6 +143,8 @@ static void run_batch(struct training *t, int first, int count)
     }
     logits = train_forward(&pass);
     (void)train_loss(&loss, logits, t->labels, count, t->fit->data->classes, train_logit_gradient(t->net), NULL, NULL);
+    if (t->fit->data->weights != NULL)
+        weigh(t, first, count, train_logit_gradient(t->net));
     train_backward(&pass);
     train_update(t->net, &t->rule, t->step++, 0);
 }

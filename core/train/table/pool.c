@@ -10,36 +10,51 @@
 
 #define SPREAD 0.3
 
-double table_normalise(float *logits, const int *labels, size_t rows, int classes)
+static void normalise_row(float *z, size_t k)
 {
-    size_t k = (size_t)classes;
+    float top = -FLT_MAX, sum = 0, normal;
+
+    for (size_t y = 0; y < k; y++)
+        top = z[y] > top ? z[y] : top;
+    for (size_t y = 0; y < k; y++)
+        sum += expf(z[y] - top);
+    normal = top + logf(sum);
+    for (size_t y = 0; y < k; y++)
+        z[y] -= normal;
+}
+
+void table_normalise(float *logits, size_t rows, int classes)
+{
+    for (size_t i = 0; i < rows; i++)
+        normalise_row(logits + i * (size_t)classes, (size_t)classes);
+}
+
+double table_loss(const struct table_data *data, size_t first, size_t rows, float *logits)
+{
+    size_t k = (size_t)data->classes;
     double loss = 0;
 
     for (size_t i = 0; i < rows; i++) {
-        float *z = logits + i * k, top = -FLT_MAX, sum = 0, normal;
-        for (size_t y = 0; y < k; y++)
-            top = z[y] > top ? z[y] : top;
-        for (size_t y = 0; y < k; y++)
-            sum += expf(z[y] - top);
-        normal = top + logf(sum);
-        for (size_t y = 0; y < k; y++)
-            z[y] -= normal;
-        if (labels != NULL)
-            loss -= (double)z[labels[i]];
+        double w = data->weights != NULL ? (double)data->weights[first + i] : 1;
+        normalise_row(logits + i * k, k);
+        loss -= w * (double)logits[i * k + (size_t)data->labels[first + i]];
     }
     return loss;
 }
 
-double table_residuals(const struct table_data *data, float *logits, const int *labels, size_t rows)
+double table_residuals(const struct table_data *data, size_t first, size_t rows, float *logits)
 {
     size_t k = (size_t)data->classes;
     double loss = 0;
 
     data->kernels->softmax(logits, logits, rows, k);
     for (size_t i = 0; i < rows; i++) {
-        float *q = &logits[i * k + (size_t)labels[i]];
-        loss -= log(fmax((double)*q, 1e-30));
-        *q -= 1;
+        float *q = logits + i * k, w = data->weights != NULL ? data->weights[first + i] : 1;
+        size_t label = (size_t)data->labels[first + i];
+        loss -= (double)w * log(fmax((double)q[label], 1e-30));
+        q[label] -= 1;
+        for (size_t y = 0; data->weights != NULL && y < k; y++)
+            q[y] *= w;
     }
     return loss;
 }
@@ -62,44 +77,48 @@ void table_guard(const double *log_prior, double share, int classes, double *log
 }
 
 struct pool_fit {
-    const float *scores;
-    const int *labels;
-    size_t rows;
-    int parts, classes;
-    const double *log_prior;
+    const struct table_scored *of;
     int free[INFOMASK_TABLE_PARTS], free_count; /* the parts whose weight is not held at 0 */
     double *weights, *log_q;
 };
 
-/* mean loss, and its slope by the free weights: E_q s_m - s_m(label).  A normal prior of deviation SPREAD around equal
- * weights, worth a few rows, keeps the weights of separated data finite. */
+/* Adds w times the loss of a row and its slope by the free weights, E_q s_m - s_m(label). */
+static double add_row(struct pool_fit *fit, size_t r, double *gradient)
+{
+    const struct table_scored *of = fit->of;
+    size_t k = (size_t)of->classes, label = (size_t)of->labels[r];
+    const float *scores = of->scores + r * (size_t)of->parts * k;
+    double w = of->weights != NULL ? (double)of->weights[r] : 1, loss;
+
+    table_pool_row(scores, of->parts, of->classes, of->log_prior, fit->weights, fit->log_q);
+    loss = -w * fit->log_q[label];
+    for (size_t y = 0; y < k; y++)
+        fit->log_q[y] = w * (exp(fit->log_q[y]) - (y == label));
+    for (int i = 0; i < fit->free_count; i++)
+        for (size_t y = 0; y < k; y++)
+            gradient[i] += fit->log_q[y] * (double)scores[(size_t)fit->free[i] * k + y];
+    return loss;
+}
+
+/* The mean loss.  A normal prior of deviation SPREAD around equal weights, worth a few rows, keeps the weights of separated
+ * data finite. */
 static double pool_loss(void *context, const double *x, double *gradient)
 {
     struct pool_fit *fit = context;
-    size_t k = (size_t)fit->classes, row = (size_t)fit->parts * k;
     double loss = 0;
 
     for (int i = 0; i < fit->free_count; i++) {
         fit->weights[fit->free[i]] = x[i];
         gradient[i] = 0;
     }
-    for (size_t r = 0; r < fit->rows; r++) {
-        const float *scores = fit->scores + r * row;
-        size_t label = (size_t)fit->labels[r];
-        table_pool_row(scores, fit->parts, fit->classes, fit->log_prior, fit->weights, fit->log_q);
-        loss -= fit->log_q[label];
-        for (size_t y = 0; y < k; y++)
-            fit->log_q[y] = exp(fit->log_q[y]) - (y == label);
-        for (int i = 0; i < fit->free_count; i++)
-            for (size_t y = 0; y < k; y++)
-                gradient[i] += fit->log_q[y] * (double)scores[(size_t)fit->free[i] * k + y];
-    }
+    for (size_t r = 0; r < fit->of->rows; r++)
+        loss += add_row(fit, r, gradient);
     for (int i = 0; i < fit->free_count; i++) {
-        double miss = (x[i] - 1.0 / fit->parts) / SPREAD;
+        double miss = (x[i] - 1.0 / fit->of->parts) / SPREAD;
         loss += 0.5 * miss * miss;
-        gradient[i] = (gradient[i] + miss / SPREAD) / (double)fit->rows;
+        gradient[i] = (gradient[i] + miss / SPREAD) / (double)fit->of->rows;
     }
-    return loss / (double)fit->rows;
+    return loss / (double)fit->of->rows;
 }
 
 /* Drops the part of the most negative weight; false if there is none. */
@@ -120,22 +139,20 @@ static bool drop_negative(struct pool_fit *fit, double *x)
     return true;
 }
 
-enum infomask_status table_pool_fit(const float *scores, const int *labels, size_t rows, int parts, int classes,
-                                    const double *log_prior, double *weights, struct infomask_error *err)
+enum infomask_status table_pool_fit(const struct table_scored *scored, double *weights, struct infomask_error *err)
 {
     const struct minimize_options options = {.max_steps = 60, .tolerance = 1e-6};
-    struct pool_fit fit = {.scores = scores, .labels = labels, .rows = rows, .parts = parts, .classes = classes,
-                           .log_prior = log_prior, .free_count = parts, .weights = weights,
-                           .log_q = malloc((size_t)classes * sizeof(double))};
+    struct pool_fit fit = {.of = scored, .free_count = scored->parts, .weights = weights,
+                           .log_q = malloc((size_t)scored->classes * sizeof(double))};
     double x[INFOMASK_TABLE_PARTS];
     struct minimize_result result;
     enum infomask_status status = INFOMASK_OK;
 
     if (fit.log_q == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the pool");
-    for (int m = 0; m < parts; m++) {
+    for (int m = 0; m < scored->parts; m++) {
         fit.free[m] = m;
-        x[m] = 1.0 / parts;
+        x[m] = 1.0 / scored->parts;
     }
     do {
         if (fit.free_count > 0)

@@ -24,12 +24,19 @@
 /* A matrix [n][width]. */
 struct table_matrix {
     size_t n, width;
-    float *x; /* aligned_new */
+    float *x;         /* aligned_new */
+    uint32_t *source; /* [width] the column of the table that each is made of; NULL: products of several */
+    bool *category;   /* [width] it says whether a category has one value; NULL as source */
 };
 
 /* Columns on a common scale, tails beyond 4 deviations drawn in logarithmically, and columns of few values expanded
- * (1 where the value is v); constant columns are dropped.  From X alone: no label is looked at. */
+ * (1 where the value is v); constant columns are dropped.  Categories are expanded, values that are too rare to be seen
+ * in every fold together; a missing number is the column's centre, and 1 in a column that tells of it.  From X alone: no
+ * label is looked at. */
 enum infomask_status table_plain(const struct infomask_table *table, const uint32_t *order, struct table_matrix *plain,
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
+/* The same with NAN where a number is missing; width 0 where none is. */
+enum infomask_status table_holes(const struct infomask_table *table, const uint32_t *order, struct table_matrix *holes,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
 /* The plain columns and their products (of many columns: their squares only); width 0 where that adds nothing. */
 enum infomask_status table_squares(const struct table_matrix *plain, struct table_matrix *squares,
@@ -37,18 +44,26 @@ enum infomask_status table_squares(const struct table_matrix *plain, struct tabl
 void table_matrix_fini(struct table_matrix *matrix);
 
 /* group [rows]: the first row that a row equals, itself if there is none; copies: rows that equal an earlier one.  In tables
- * of few values every row is by itself. */
+ * of few values every row is by itself, and so is one whose values are those of many others. */
 enum infomask_status table_groups(const struct infomask_table *table, uint32_t *group, size_t *copies,
                                   struct infomask_error *err) __attribute__((warn_unused_result));
 /* Reorders `order` so that the rows of a group follow one another. */
 enum infomask_status table_gather(const uint32_t *group, size_t rows, uint32_t *order, struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* group becomes that of both: rows of one number in `with` belong together as well.  Returns the number of groups, 0 where
+ * there is no memory. */
+size_t table_join(uint32_t *group, const uint32_t *with, size_t rows);
+/* Deals groups out to folds, the largest first, each to the fold with the fewest rows; reorders `order` and sets start
+ * [folds + 1].  folds: at most the number of groups. */
+enum infomask_status table_deal(const uint32_t *group, size_t rows, int folds, uint32_t *order, size_t *start,
+                                struct infomask_error *err) __attribute__((warn_unused_result));
 
 struct table_data {
     size_t n;
     int classes, folds;
     size_t start[TABLE_MOST_FOLDS + 1]; /* fold f is [start[f], start[f + 1]) */
     const int *labels;                  /* [n] */
+    const float *weights;               /* [n] of mean 1; NULL: all 1 */
     const struct kernel_table *kernels;
     uint64_t seed;
 };
@@ -108,16 +123,26 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
 /* The same where the part knows the loss on fold[side]. */
 void table_judged(struct table_path *path, int side, double loss, int patience);
 
-/* log softmax of rows of logits, in place; the return value is the sum of -log q(label) (labels NULL: 0). */
-double table_normalise(float *logits, const int *labels, size_t rows, int classes);
+/* log softmax of rows of logits, in place. */
+void table_normalise(float *logits, size_t rows, int classes);
+/* The same of the data's rows from `first` on; the sum of -w log q(label) is returned. */
+double table_loss(const struct table_data *data, size_t first, size_t rows, float *logits);
 
-/* Logits [rows][K] become q - 1[label], the gradient of the loss, whose sum is returned (a q below 1e-30 counts as that). */
-double table_residuals(const struct table_data *data, float *logits, const int *labels, size_t rows);
+/* Logits [rows][K] of the data's rows from `first` on become w (q - 1[label]), the gradient of the loss, whose sum is
+ * returned (a q below 1e-30 counts as that). */
+double table_residuals(const struct table_data *data, size_t first, size_t rows, float *logits);
 
 /* Log-linear pool: q_y prop. to pi_y exp(sum_m w_m s_my), where s_m = log q_m - log pi is part m's PMI.  Fits w >= 0 by
  * the cross-entropy of rows [rows][parts][K]. */
-enum infomask_status table_pool_fit(const float *scores, const int *labels, size_t rows, int parts, int classes,
-                                    const double *log_prior, double *weights, struct infomask_error *err)
+struct table_scored {
+    const float *scores;
+    const int *labels;
+    const float *weights; /* [rows]; NULL: all 1 */
+    size_t rows;
+    int parts, classes;
+    const double *log_prior; /* [K] */
+};
+enum infomask_status table_pool_fit(const struct table_scored *scored, double *weights, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* log q [K] of one row. */
 void table_pool_row(const float *scores, int parts, int classes, const double *log_prior, const double *weights,

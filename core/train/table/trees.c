@@ -2,6 +2,8 @@
  * trees of DEPTH levels whose leaves hold a number for each class.  Columns are cut into bins by their quantiles, so
  * that a split is found in a histogram of the gradients.
  *
+ * Missing values have a bin of their own, the last one, and at every split go to whichever side gains more by them.
+ *
  * A state is what ROUNDS trees add to the one before; the first one is the log prior. */
 #include <math.h>
 #include <stdlib.h>
@@ -34,7 +36,8 @@ bool table_trees_fit_in(const struct table_data *data, const struct table_matrix
     return matrix->width > 0 && matrix->width * (size_t)data->classes <= MOST_CELLS;
 }
 
-/* A tree as it lies in a state: row x goes right at a split where x[column] > border; heap order. */
+/* A tree as it lies in a state: row x goes right at a split where x[column] > border; heap order.  A missing value goes
+ * left there, and right where the column is written as -1 - column. */
 struct tree {
     float column[SPLITS], border[SPLITS];
     /* then float leaf[LEAVES][K] */
@@ -50,8 +53,10 @@ static int leaf_of(const struct tree *tree, const float *x)
 {
     int at = 0;
 
-    for (int level = 0; level < DEPTH; level++)
-        at = 2 * at + 1 + (x[(size_t)tree->column[at]] > tree->border[at]);
+    for (int level = 0; level < DEPTH; level++) {
+        float column = tree->column[at], border = tree->border[at];
+        at = 2 * at + 1 + (column >= 0 ? x[(size_t)column] > border : !(x[(size_t)(-1 - column)] <= border));
+    }
     return at - SPLITS;
 }
 
@@ -91,7 +96,9 @@ struct forest {
     uint32_t *columns;       /* [width] a permutation whose first `drawn` they are */
     uint8_t *bins;           /* [count][width] */
     float *borders;          /* [width][bin_count - 1], rising; bin b: border[b - 1] < x <= border[b] */
-    int *labels, *node;      /* [count]; node: of the tree that is being grown, within its level */
+    bool holes;              /* values may be missing: the last bin is theirs */
+    uint32_t *rows;          /* [count] of the data */
+    int *node;               /* [count] of the tree that is being grown, within its level */
     float *f, *g;            /* [count][K] logits; [count][2 K] gradient and curvature of each class */
     bool *used;              /* [count] by the tree that is being grown */
     float *cells;            /* [nodes of a level][drawn][bin_count][2 K] */
@@ -107,16 +114,20 @@ static int by_value(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* Borders between distinct values at the quantiles of a sample; those that are not needed are infinite. */
-static void find_borders(const struct table_matrix *matrix, size_t j, size_t bins, float *sample, float *borders)
+/* Borders between distinct values at the quantiles of a sample; those that are not needed are infinite.  As many as
+ * there are bins for values that are not missing, less one, and infinite ones up to `bins` less one. */
+static void find_borders(const struct table_matrix *matrix, size_t j, size_t bins, bool holes, float *sample, float *borders)
 {
-    size_t count = matrix->n < SAMPLE ? matrix->n : SAMPLE, used = 0;
+    size_t most = matrix->n < SAMPLE ? matrix->n : SAMPLE, count = 0, used = 0, whole = bins - holes;
 
-    for (size_t i = 0; i < count; i++)
-        sample[i] = matrix->x[i * matrix->n / count * matrix->width + j];
+    for (size_t i = 0; i < most; i++) {
+        float v = matrix->x[i * matrix->n / most * matrix->width + j];
+        if (!isnan(v))
+            sample[count++] = v;
+    }
     qsort(sample, count, sizeof *sample, by_value);
-    for (size_t b = 1; b < bins; b++) {
-        size_t at = b * count / bins;
+    for (size_t b = 1; b < whole; b++) {
+        size_t at = b * count / whole;
         while (at < count && at > 0 && sample[at] <= sample[at - 1])
             at++;
         if (at == 0 || at >= count || (used > 0 && sample[at - 1] <= borders[used - 1]))
@@ -131,6 +142,8 @@ static uint8_t bin_of(const float *borders, size_t bins, float x)
 {
     size_t bin = 0;
 
+    if (isnan(x))
+        return (uint8_t)(bins - 1);
     for (size_t step = bins / 2; step > 0; step /= 2)
         if (x > borders[bin + step - 1])
             bin += step;
@@ -139,21 +152,22 @@ static uint8_t bin_of(const float *borders, size_t bins, float x)
 
 static void add_row(struct forest *forest, size_t row, float *counts)
 {
+    const struct table_data *data = forest->fit->data;
     const float *x = forest->fit->matrix->x + row * forest->width;
     uint8_t *bins = forest->bins + forest->count * forest->width;
     size_t count = forest->bin_count;
 
     for (size_t j = 0; j < forest->width; j++)
         bins[j] = bin_of(forest->borders + j * (count - 1), count, x[j]);
-    forest->labels[forest->count] = forest->fit->data->labels[row];
-    counts[forest->fit->data->labels[row]] += 1;
-    forest->count++;
+    forest->rows[forest->count++] = (uint32_t)row;
+    counts[data->labels[row]] += data->weights != NULL ? data->weights[row] : 1;
 }
 
 /* The rows outside both folds, and the log prior of their labels, which is the first state. */
 static void take_rows(struct forest *forest, float *prior)
 {
     const struct table_data *data = forest->fit->data;
+    float sum = 0;
 
     for (size_t y = 0; y < forest->k; y++)
         prior[y] = 0.5f;
@@ -161,23 +175,35 @@ static void take_rows(struct forest *forest, float *prior)
         for (size_t i = data->start[f]; f != forest->fit->fold[0] && f != forest->fit->fold[1] && i < data->start[f + 1]; i++)
             add_row(forest, i, prior);
     for (size_t y = 0; y < forest->k; y++)
-        prior[y] = logf(prior[y] / ((float)forest->count + 0.5f * (float)forest->k));
+        sum += prior[y];
+    for (size_t y = 0; y < forest->k; y++)
+        prior[y] = logf(prior[y] / sum);
     for (size_t i = 0; i < forest->count; i++)
         memcpy(forest->f + i * forest->k, prior, forest->k * sizeof *prior);
 }
 
-/* g = q - 1[label], h = q (1 - q) */
+/* g = w (q - 1[label]), h = w q (1 - q) */
+static void set_row(struct forest *forest, size_t i)
+{
+    const struct table_data *data = forest->fit->data;
+    size_t k = forest->k;
+    float *g = forest->g + i * 2 * k, *h = g + k, w = data->weights != NULL ? data->weights[forest->rows[i]] : 1;
+
+    memcpy(g, forest->f + i * k, k * sizeof *g);
+    data->kernels->softmax(g, g, 1, k);
+    g[data->labels[forest->rows[i]]] -= 1;
+    for (size_t y = 0; y < k; y++) {
+        h[y] = w * fmaxf(fabsf(g[y]) * (1 - fabsf(g[y])), 1e-6f); /* |q - 1[label]| is q or 1 - q */
+        g[y] *= w;
+    }
+}
+
 static void set_gradients(struct forest *forest)
 {
     struct random_stream random = random_stream(forest->fit->data->seed ^ forest->fit->stream, forest->round);
-    size_t k = forest->k;
 
     for (size_t i = 0; i < forest->count; i++) {
-        float *g = forest->g + i * 2 * k, *h = g + k;
-        memcpy(g, forest->f + i * k, k * sizeof *g);
-        (void)table_residuals(forest->fit->data, g, forest->labels + i, 1);
-        for (size_t y = 0; y < k; y++)
-            h[y] = fmaxf(fabsf(g[y]) * (1 - fabsf(g[y])), 1e-6f); /* |q - 1[label]| is q or 1 - q */
+        set_row(forest, i);
         forest->node[i] = 0;
         forest->used[i] = random_unit(&random) < SHARE;
     }
@@ -220,56 +246,87 @@ static float score(const float *g, size_t k, float *curvature)
     return sum;
 }
 
-/* The best border of a column in one node's cells: raises *best, and sets *border, if it beats it. */
-static bool try_column(const struct forest *forest, const float *cells, float *best, int *border)
+/* A split of a node: rows whose bin is above `border` go right, missing values where `right` says. */
+struct split {
+    float gain;
+    size_t column;
+    int border;
+    bool right;
+};
+
+static void move_cell(float *from, float *to, const float *cell, size_t pair)
 {
-    size_t pair = 2 * forest->k;
+    for (size_t y = 0; y < pair; y++) {
+        to[y] += cell[y];
+        from[y] -= cell[y];
+    }
+}
+
+/* The best border of a column in one node's cells, missing values on the right or on the left; into *best if it beats it. */
+static void try_side(const struct forest *forest, size_t column, const float *cells, bool missing_right, struct split *best)
+{
+    size_t pair = 2 * forest->k, last = forest->bin_count - 1;
     float *left = forest->sides, *right = left + pair, whole, here, h_left, h_right;
-    bool found = false;
 
     memset(left, 0, 2 * pair * sizeof *left);
     for (size_t b = 0; b < forest->bin_count; b++)
         for (size_t y = 0; y < pair; y++)
             right[y] += cells[b * pair + y];
     whole = score(right, forest->k, &h_right);
-    for (int b = 0; b + 1 < (int)forest->bin_count; b++) {
-        for (size_t y = 0; y < pair; y++) {
-            left[y] += cells[(size_t)b * pair + y];
-            right[y] -= cells[(size_t)b * pair + y];
-        }
+    if (!missing_right)
+        move_cell(right, left, cells + last * pair, pair);
+    for (size_t b = 0; b < last; b++) {
+        move_cell(right, left, cells + b * pair, pair);
         here = score(left, forest->k, &h_left);
         here += score(right, forest->k, &h_right) - whole;
-        if (h_left >= LEAST && h_right >= LEAST && here > *best) {
-            *best = here;
-            *border = b;
-            found = true;
-        }
+        if (h_left >= LEAST && h_right >= LEAST && here > best->gain)
+            *best = (struct split){here, column, (int)b, missing_right};
     }
-    return found;
+}
+
+static bool any_missing(const struct forest *forest, const float *cells)
+{
+    const float *missing = cells + (forest->bin_count - 1) * 2 * forest->k;
+    bool any = false;
+
+    for (size_t y = forest->k; y < 2 * forest->k; y++)
+        any = any || missing[y] > 0;
+    return any;
+}
+
+static struct split find_split(const struct forest *forest, int node)
+{
+    size_t column_size = forest->bin_count * 2 * forest->k;
+    const float *cells = forest->cells + (size_t)node * forest->drawn * column_size;
+    struct split best = {1e-6f, 0, (int)forest->bin_count, false};
+
+    for (size_t j = 0; j < forest->drawn; j++, cells += column_size) {
+        try_side(forest, forest->columns[j], cells, true, &best);
+        if (forest->holes && any_missing(forest, cells))
+            try_side(forest, forest->columns[j], cells, false, &best);
+    }
+    return best;
 }
 
 /* Splits every node of a level; a node that no split helps sends all its rows to the left. */
 static void split_level(struct forest *forest, int level, struct tree *tree)
 {
-    size_t bins = forest->bin_count, column_size = bins * 2 * forest->k, node_size = forest->drawn * column_size;
-    int nodes = 1 << level, border[1 << (DEPTH - 1)];
-    size_t column[1 << (DEPTH - 1)];
+    int nodes = 1 << level, bins = (int)forest->bin_count;
+    struct split splits[1 << (DEPTH - 1)];
 
     fill_cells(forest, nodes);
     for (int n = 0; n < nodes; n++) {
-        float best = 1e-6f;
-        column[n] = 0;
-        border[n] = (int)bins;
-        for (size_t j = 0; j < forest->drawn; j++)
-            if (try_column(forest, forest->cells + (size_t)n * node_size + j * column_size, &best, &border[n]))
-                column[n] = forest->columns[j];
-        tree->column[nodes - 1 + n] = (float)column[n];
+        struct split s = splits[n] = find_split(forest, n);
+        float column = (float)s.column;
+        tree->column[nodes - 1 + n] = forest->holes && s.right ? -1 - column : column;
         tree->border[nodes - 1 + n] =
-            border[n] < (int)bins ? forest->borders[column[n] * (bins - 1) + (size_t)border[n]] : INFINITY;
+            s.border < bins ? forest->borders[s.column * (size_t)(bins - 1) + (size_t)s.border] : INFINITY;
     }
     for (size_t i = 0; i < forest->count; i++) {
-        int n = forest->node[i];
-        forest->node[i] = 2 * n + (forest->bins[i * forest->width + column[n]] > border[n]);
+        const struct split *s = &splits[forest->node[i]];
+        int bin = forest->bins[i * forest->width + s->column];
+        bool right = forest->holes && bin == bins - 1 ? s->right : bin > s->border;
+        forest->node[i] = 2 * forest->node[i] + right;
     }
 }
 
@@ -313,7 +370,7 @@ static void judge(struct forest *forest, struct table_path *path, const float *s
             if (path->count == 1)
                 memcpy(held, state, forest->k * sizeof *held);
             memcpy(row, held, forest->k * sizeof *row);
-            loss += table_normalise(row, data->labels + first + i, 1, data->classes);
+            loss += table_loss(data, first + i, 1, row);
         }
         table_judged(path, side, loss, PATIENCE);
     }
@@ -334,6 +391,14 @@ static enum infomask_status follow_path(struct forest *forest, struct table_path
     return INFOMASK_OK;
 }
 
+static bool has_holes(const struct table_matrix *matrix)
+{
+    for (size_t i = 0; i < matrix->n * matrix->width; i++)
+        if (isnan(matrix->x[i]))
+            return true;
+    return false;
+}
+
 static enum infomask_status forest_init(struct forest *forest, struct infomask_error *err)
 {
     size_t n = forest->fit->data->n, k = forest->k, width = forest->width, nodes = (size_t)1 << (DEPTH - 1);
@@ -342,6 +407,7 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     bool fits = checked_mul3(n, 2 * k, sizeof(float), &rows) && checked_mul(n, width, &binned);
 
     forest->drawn = width < COLUMNS ? width : COLUMNS;
+    forest->holes = has_holes(forest->fit->matrix);
     forest->bin_count = BINS;
     while (forest->bin_count > LEAST_BINS && (forest->bin_count * ROWS_PER_BIN > n ||
                                               nodes * forest->drawn * forest->bin_count * 2 * k > MOST_HISTOGRAM))
@@ -349,7 +415,7 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     forest->columns = malloc(width * sizeof(uint32_t));
     forest->bins = fits ? malloc(binned) : NULL;
     forest->borders = calloc(width, (forest->bin_count - 1) * sizeof(float));
-    forest->labels = malloc(n * sizeof(int));
+    forest->rows = malloc(n * sizeof(uint32_t));
     forest->node = malloc(n * sizeof(int));
     forest->used = malloc(n * sizeof(bool));
     forest->f = fits ? malloc(rows / 2) : NULL;
@@ -357,7 +423,7 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     forest->cells = calloc(nodes * forest->drawn, forest->bin_count * 2 * k * sizeof(float));
     forest->sides = malloc(4 * k * sizeof(float));
     forest->held = fits ? malloc(rows / 2) : NULL;
-    if (sample == NULL || forest->columns == NULL || forest->bins == NULL || forest->borders == NULL || forest->labels == NULL ||
+    if (sample == NULL || forest->columns == NULL || forest->bins == NULL || forest->borders == NULL || forest->rows == NULL ||
         forest->node == NULL || forest->used == NULL || forest->f == NULL || forest->g == NULL || forest->cells == NULL ||
         forest->sides == NULL || forest->held == NULL) {
         free(sample);
@@ -365,7 +431,7 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     }
     for (size_t j = 0; j < width; j++) {
         forest->columns[j] = (uint32_t)j;
-        find_borders(forest->fit->matrix, j, forest->bin_count, sample, forest->borders + j * (forest->bin_count - 1));
+        find_borders(forest->fit->matrix, j, forest->bin_count, forest->holes, sample, forest->borders + j * (forest->bin_count - 1));
     }
     free(sample);
     return INFOMASK_OK;
@@ -376,7 +442,7 @@ static void forest_fini(struct forest *forest)
     free(forest->columns);
     free(forest->bins);
     free(forest->borders);
-    free(forest->labels);
+    free(forest->rows);
     free(forest->node);
     free(forest->used);
     free(forest->f);

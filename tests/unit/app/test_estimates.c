@@ -182,7 +182,7 @@ static void limits_are_cached(void **state)
         uint32_t label = logits_of(i, z);
         (void)snprintf(name, sizeof name, "photo-%llu.jpg", (unsigned long long)i);
         assert_int_equal(infomask_estimate_add(sums, z, label, name, &sample, NULL), INFOMASK_OK);
-        points[i] = (struct infomask_point){sample.order, sample.log_q, label, sample.predicted};
+        points[i] = (struct infomask_point){sample.order, sample.log_q, label, sample.predicted, 0};
     }
     assert_int_equal(infomask_estimate_limits(points, 60, K, 0.975, &limits, NULL), INFOMASK_OK);
     assert_true(s.limits.samples == 60 && s.limits.betting == limits.betting && s.limits.bernstein == limits.bernstein &&

@@ -83,7 +83,7 @@ static void set_add(struct set *set, const float *z, uint32_t label, const char 
     struct info_sample *s = &set->samples[set->n];
     info_totals_add(&set->totals, set->classes, &set->lens, z, label, scratch, s);
     s->order = info_order(id);
-    set->points[set->n++] = (struct info_point){s->order, s->log_q, label, s->predicted};
+    set->points[set->n++] = (struct info_point){s->order, s->log_q, label, s->predicted, 0};
 }
 
 static void set_fini(struct set *set)
@@ -467,7 +467,7 @@ static void other_names_give_the_same_limit(void **state)
     struct random_stream random = random_stream(6, 9);
     (void)state;
     for (int i = 0; i < N; i++) {
-        points[i] = (struct info_point){(uint64_t)i, log(random_unit(&random)), random_below(&random, 4), 0};
+        points[i] = (struct info_point){(uint64_t)i, log(random_unit(&random)), random_below(&random, 4), 0, 0};
         renamed[N - 1 - i] = points[i];
         renamed[N - 1 - i].unit = info_order((char[]){(char)('a' + i % 26), (char)('a' + i / 26), 0});
     }
@@ -488,7 +488,7 @@ static void groups_are_units(void **state)
     (void)state;
     for (int i = 0; i < N * COPIES; i++) {
         if (i < N)
-            once[i] = (struct info_point){(uint64_t)i + 1, log(random_unit(&random)), random_below(&random, 4), 0};
+            once[i] = (struct info_point){(uint64_t)i + 1, log(random_unit(&random)), random_below(&random, 4), 0, 0};
         all[i] = apart[i] = once[i % N];
         apart[i].unit = (uint64_t)i + 1;
     }
@@ -510,7 +510,7 @@ static void the_order_of_arrival_does_not_matter(void **state)
     struct random_stream random = random_stream(6, 3);
     (void)state;
     for (int i = 0; i < 50; i++) {
-        points[i] = (struct info_point){random_below(&random, 20), -random_unit(&random), random_below(&random, 4), 0};
+        points[i] = (struct info_point){random_below(&random, 20), -random_unit(&random), random_below(&random, 4), 0, 0};
         shuffled[(i * 7 + 3) % 50] = points[i];
     }
     assert_int_equal(info_limits(points, 50, 4, 0.975, &a, NULL), INFOMASK_OK);

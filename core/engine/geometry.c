@@ -220,8 +220,9 @@ static void cut_depthwise(const struct engine_model *model, struct step *s)
         s->scratch = (size_t)lines_under(w, s->lines) * (size_t)s->w * (size_t)s->out_c * sizeof(float);
 }
 
-/* Matrices of a product, rows of what works on elements or rows; the others run whole. */
-static void cut_general(const struct graph_node *node, const struct value *x, const struct value *y, struct step *s)
+/* Matrices of a product, rows of a norm or of elements; the others run whole. */
+static void cut_general(const struct engine_model *model, const struct graph_node *node, const struct value *x,
+                        const struct value *y, struct step *s)
 {
     int last = y->shape.rank - 1;
     double each, rows;
@@ -233,21 +234,43 @@ static void cut_general(const struct graph_node *node, const struct value *x, co
     if (node->op == GRAPH_MATMUL) {
         double m = (double)y->shape.d[last - 1], k = (double)x->shape.d[x->shape.rank - 1];
         s->cut = cut_make((int)(rows / m), 2 * m * each * k / PRODUCT_FLOPS_US, 0, MOST_CHUNKS);
+        s->scratch = model->kernels->operand_bytes((int)k, (int)each);
     } else if (rows >= 2 && (node->op == GRAPH_UNARY || (node->op == GRAPH_LAYER_NORM && node->axis == last))) {
         s->rows = (int)rows;
+        s->by_rows = true;
         s->unit = (int)(4096 / each) + 1;
-        s->cut = cut_make((s->rows + s->unit - 1) / s->unit, s->unit * each / 200, 0, MOST_CHUNKS);
+        s->cut = cut_make((s->rows + s->unit - 1) / s->unit, s->unit * each / (node->op == GRAPH_UNARY ? 200 : 2000), 0,
+                          MOST_CHUNKS);
     }
 }
 
+/* Rows of equal length, or lines of a map. */
+static void cut_elements(const struct plan *plan, const struct graph_node *node, const struct value *x, struct step *s)
+{
+    size_t row = pass_row(plan, node, s);
+
+    if (row == 0) {
+        if (node->op != GRAPH_SOFTMAX)
+            s->cut = cut_make(s->out_h, (double)x->elements / s->out_h / ELEMENTS_US, 0, MOST_CHUNKS);
+        return;
+    }
+    s->by_rows = true;
+    s->rows = (int)(x->elements / row);
+    s->unit = (int)(4096 / row) + 1;
+    s->cut = cut_make((s->rows + s->unit - 1) / s->unit, (double)row * s->unit / ELEMENTS_US, 0, MOST_CHUNKS);
+}
+
 /* Passes over the elements: rows of the output, a channel block of an average, or whole items. */
-static void cut_pass(enum graph_op op, const struct value *x, const struct value *y, const struct graph_node *node,
+static void cut_pass(const struct engine_model *model, const struct plan *plan, const struct graph_node *node,
                      struct step *s)
 {
+    const struct value *x = &plan->values[s->x], *y = &plan->values[s->y];
     double elements = (double)x->elements;
+    int64_t total;
 
     s->unit = 1;
-    switch (op) {
+    s->cut = (struct cut){1, 1, 1};
+    switch (node->op) {
     case GRAPH_MAX_POOL:
     case GRAPH_AVERAGE_POOL:
         elements = (double)s->rows * s->out_c * node->window.kernel_h * node->window.kernel_w;
@@ -257,16 +280,25 @@ static void cut_pass(enum graph_op op, const struct value *x, const struct value
         s->unit = 16;
         s->cut = cut_make((s->c + 15) / 16, elements / s->c * 16 / ELEMENTS_US, 0, 8);
         break;
-    case GRAPH_ADD:
-    case GRAPH_MUL:
     case GRAPH_BATCH_NORM:
-    case GRAPH_ACTIVATION:
         s->cut = cut_make(s->out_h, elements / s->out_h / ELEMENTS_US, 0, MOST_CHUNKS);
         break;
+    case GRAPH_ADD:
+    case GRAPH_MUL:
+    case GRAPH_ACTIVATION:
+    case GRAPH_SOFTMAX:
+        cut_elements(plan, node, x, s);
+        break;
+    case GRAPH_ATTENTION:
+        attention_geometry(model, plan, s);
+        break;
     default:
-        s->cut = (struct cut){1, 1, 1};
-        if (graph_is_general(op))
-            cut_general(node, x, y, s);
+        if (view_copies(node)) {
+            total = copy_rows(model, plan, s);
+            s->cut = cut_make((int)total, (double)y->elements / (double)total / ELEMENTS_US, 0, MOST_CHUNKS);
+        } else if (graph_is_general(node->op)) {
+            cut_general(model, node, x, y, s);
+        }
         break;
     }
 }
@@ -294,7 +326,7 @@ void step_geometry(const struct engine_model *model, struct plan *plan, int step
         cut_depthwise(model, s);
         break;
     case WAY_OTHER:
-        cut_pass(node->op, &plan->values[s->x], &plan->values[s->y], node, s);
+        cut_pass(model, plan, node, s);
         break;
     }
 }

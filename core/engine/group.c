@@ -55,7 +55,7 @@ void groups_find(const struct engine_model *model, struct plan *plan)
         const struct layer *layer = layer_at(model, plan, i);
         int members;
         if (i - 1 < grouped || layer->way != WAY_DEPTHWISE || layer->multiplier != 1 || !leads_to_next(plan, i - 1) ||
-            !is_expansion(layer_at(model, plan, i - 1)) ||
+            !is_expansion(layer_at(model, plan, i - 1)) || plan->values[plan->steps[i - 1].x].strided ||
             plan->values[plan->steps[i].x].shape.d[2] < GROUP_SIDE || plan->values[plan->steps[i].x].shape.d[0] != 1)
             continue;
         members = leads_to_next(plan, i) && is_product(layer_at(model, plan, i + 1)) ? 3 : 2;

@@ -142,6 +142,35 @@ static inline bool model_is_constant(const struct engine_model *model, int tenso
     return model->constant[tensor];
 }
 
+/* ---- Views (view.c) ----------------------------------------------------------------------------------------------- */
+
+#define VIEW_RANK (2 * GRAPH_MAX_RANK)
+
+/* Elements of memory by strides: dimensions in the file's order, all in elements of float32. */
+struct view {
+    int rank;
+    int64_t d[VIEW_RANK];
+    ptrdiff_t strides[VIEW_RANK], offset;
+};
+struct view view_dense(const struct shape *shape);
+/* The same elements, in the file's order, by dimensions that both can be cut into; false: there are none such. */
+bool view_refine(const struct view *a, const struct view *b, struct view *fine_a, struct view *fine_b);
+/* Does the node only move elements? */
+bool view_copies(const struct graph_node *node);
+/* Where the elements of such a node's output lie in the memory of its input; shape: of the output.  False: by no strides. */
+bool view_through(const struct graph_node *node, const struct view *x, const struct shape *shape, struct view *y);
+
+struct copy { /* dimensions in the order in which y lies, outermost first; at least one */
+    int rank;
+    int64_t d[VIEW_RANK];
+    ptrdiff_t from[VIEW_RANK], to[VIEW_RANK], from_offset, to_offset;
+};
+/* From x to y, of as many elements; false where their dimensions cannot be cut alike. */
+bool copy_make(const struct view *x, const struct view *y, struct copy *copy);
+/* Indices [first, last) of the outermost dimension. */
+void copy_run(const struct kernel_table *kernels, const struct copy *copy, int64_t first, int64_t last, const float *x,
+              float *y);
+
 /* ---- Plans (plan.c, place.c, cut.c) ------------------------------------------------------------------------------ */
 
 enum region {
@@ -158,6 +187,10 @@ struct value { /* a tensor's place; behind those of the tensors, one for each st
     float scale;           /* U8 */
     int zero;
     int root;        /* the tensor whose memory it is; itself unless it is only seen differently */
+    bool viewed;     /* its node does nothing: it is its input's memory */
+    bool strided;    /* and lies there as `view` says, whose offset is from the root's beginning; all readers know */
+    struct view view;
+    size_t shift;    /* bytes from the root's beginning, where it lies as its shape says */
     bool used, shared;
     int first, last; /* steps between which it lives */
     enum region region;
@@ -189,6 +222,7 @@ struct step {
     int out_h, out_w, out_c;
     int pad_top, pad_left, pad_bottom, pad_right;
     int rows;              /* of a product, an item */
+    bool by_rows;          /* a pass that is cut along `rows` rows of equal length, `unit` of them in a unit */
     bool by_panels;        /* the cut is along panels or channels instead of rows */
     int unit;              /* rows, panels or channels that a unit of the cut stands for */
     int lines;             /* lines of output that are padded or gathered at once; a product's rows that are narrowed */
@@ -218,6 +252,13 @@ void plan_release(struct engine_model *model, struct plan *plan);
 enum infomask_status plan_create(const struct engine_model *model, struct plan *plan, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
+static inline bool plan_is_active(const struct engine_model *model, const struct plan *plan, const struct graph_node *node)
+{
+    return !plan->noisy || model->noisy[node->output];
+}
+/* Which values are another one's memory; after the shapes.  False: no memory. */
+bool views_find(const struct engine_model *model, struct plan *plan);
+struct view view_of(const struct plan *plan, int tensor);
 /* The types in which values are kept; after the groups. */
 void types_find(const struct engine_model *model, struct plan *plan);
 /* Places the used values: offsets and the bytes of both regions. */
@@ -297,7 +338,14 @@ void run_winograd(const struct task *task);
 /* A convolution's lines [first, last) of output, for groups. */
 void step_lines(const struct task *task, int first, int last, int worker);
 void run_other(const struct task *task);
-void run_general(const struct task *task, int first, int last);
+void run_general(const struct task *task, int first, int last, int worker);
+/* Elements of a row where a pass over elements is cut along rows; 0: it is not (run_other.c). */
+size_t pass_row(const struct plan *plan, const struct graph_node *node, const struct step *step);
+/* Indices of the outermost dimension of what a node copies that only moves elements. */
+int64_t copy_rows(const struct engine_model *model, const struct plan *plan, const struct step *step);
+void run_attention(const struct task *task, int first, int last, int worker);
+/* Rows and scratch of an attention's step. */
+void attention_geometry(const struct engine_model *model, const struct plan *plan, struct step *step);
 /* One window's elements of channels [c0, c0 + c): kernel rows, kernel columns, channels.  Returns the end of `to`. */
 float *gather_window(const struct task *task, int line, int column, size_t c0, size_t c, float *to);
 /* Tells who looks on of the step; false: the run ends here. */

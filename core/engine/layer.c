@@ -28,6 +28,12 @@ static struct kernel_epilogue epilogue_of(const struct graph_node *node)
         return (struct kernel_epilogue){.activation = KERNEL_HARD_SWISH};
     case GRAPH_LEAKY_RELU:
         return (struct kernel_epilogue){KERNEL_LEAKY_RELU, node->alpha, 0};
+    case GRAPH_GELU_ACTIVATION:
+        return (struct kernel_epilogue){.activation = KERNEL_GELU};
+    case GRAPH_GELU_TANH_ACTIVATION:
+        return (struct kernel_epilogue){.activation = KERNEL_GELU_TANH};
+    case GRAPH_TANH_ACTIVATION:
+        return (struct kernel_epilogue){.activation = KERNEL_TANH};
     case GRAPH_LINEAR_ACTIVATION:
         break;
     }

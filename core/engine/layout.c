@@ -74,7 +74,21 @@ static bool wants_map(const struct graph_node *node)
 
 static bool any_order(const struct graph_node *node)
 {
-    return node->op == GRAPH_TRANSPOSE || node->op == GRAPH_RESHAPE;
+    return node->op != GRAPH_IDENTITY && view_copies(node); /* by strides from any order into any */
+}
+
+/* From N, C, H, W to N, H, W, C, or back: of a map the one is no work, and makes the other. */
+static bool turns(const struct graph_node *node, int last)
+{
+    static const int to_nhwc[4] = {0, 2, 3, 1}, to_nchw[4] = {0, 3, 1, 2};
+    const int *p = last == 1 ? to_nhwc : to_nchw;
+
+    if (node->op != GRAPH_TRANSPOSE)
+        return false;
+    for (int i = 0; i < 4; i++)
+        if (node->permutation[i] != p[i])
+            return false;
+    return true;
 }
 
 static void find_wanted(struct layouts *l)
@@ -83,7 +97,8 @@ static void find_wanted(struct layouts *l)
 
     for (int i = graph->node_count - 1; i >= l->model->first; i--) {
         const struct graph_node *node = &graph->nodes[i];
-        bool wants = wants_map(node) || (is_elementwise(l, node) && l->wanted[node->output]);
+        bool wants = wants_map(node) || (l->wanted[node->output] && (is_elementwise(l, node) || node->op == GRAPH_SLICE)) ||
+                     (is_four(l, node->inputs[0]) && turns(node, 1) && !l->wanted[node->output]);
         for (int j = 0; wants && j < node->input_count; j++)
             if (is_four(l, node->inputs[j]))
                 l->wanted[node->inputs[j]] = true;
@@ -117,8 +132,13 @@ static bool output_plain(const struct layouts *l, const struct graph_node *node)
 
     if (wants_map(node))
         return false;
+    if (is_four(l, node->inputs[0]) && turns(node, 2) && t[node->inputs[0]].plain)
+        return false;
     if (any_order(node))
         return !l->wanted[node->output];
+    for (int i = 0; is_elementwise(l, node) && node->op == GRAPH_CONCAT && i < node->input_count; i++)
+        if (is_four(l, node->inputs[i]) && !t[node->inputs[i]].plain)
+            return false; /* as a convolution has made it, most likely */
     if (is_elementwise(l, node))
         return is_four(l, node->inputs[0]) ? t[node->inputs[0]].plain : !l->wanted[node->output];
     return true;

@@ -8,49 +8,7 @@
 
 static bool is_vector(const struct shape *s) { return s->rank < 2 || shape_elements(s) == (size_t)s->d[1]; }
 
-/* Do the dimensions of a transposed tensor lie in memory as those of its input?  Those of one index lie anywhere. */
-static bool keeps_order(const struct graph_node *node, const struct shape *x, const struct shape *y)
-{
-    int from[GRAPH_MAX_RANK], to[GRAPH_MAX_RANK], i = 0, j = 0;
-
-    shape_order(x, from);
-    shape_order(y, to);
-    for (;; i++, j++) {
-        while (i < x->rank && x->d[from[i]] == 1)
-            i++;
-        while (j < y->rank && y->d[to[j]] == 1)
-            j++;
-        if (i == x->rank || j == y->rank)
-            return i == x->rank && j == y->rank;
-        if (node->permutation[to[j]] != from[i])
-            return false;
-    }
-}
-
-/* Does the node leave the memory of its input as it is? */
-static bool is_view(const struct graph_node *node, const struct plan *plan)
-{
-    const struct shape *x = &plan->values[node->inputs[0]].shape, *y = &plan->values[node->output].shape;
-
-    switch (node->op) {
-    case GRAPH_IDENTITY:
-        return shape_is_map(x) == shape_is_map(y) || is_vector(x);
-    case GRAPH_TRANSPOSE:
-        return keeps_order(node, x, y);
-    case GRAPH_DROPOUT:
-    case GRAPH_NOISE:
-        return !plan->noisy;
-    case GRAPH_RESHAPE:
-        return (is_vector(x) || !shape_is_map(x)) && (is_vector(y) || !shape_is_map(y));
-    default:
-        return false;
-    }
-}
-
-static bool is_active(const struct engine_model *model, const struct plan *plan, const struct graph_node *node)
-{
-    return !plan->noisy || model->noisy[node->output];
-}
+static bool is_view(const struct graph_node *node, const struct plan *plan) { return plan->values[node->output].viewed; }
 
 /* Steps of the active nodes that do something; the trunk ends behind the last that reads a map. */
 static void list_steps(const struct engine_model *model, struct plan *plan)
@@ -63,7 +21,7 @@ static void list_steps(const struct engine_model *model, struct plan *plan)
         int z = graph_input(node, sums ? 1 : 3);
         bool reads_map = false;
 
-        if (!is_active(model, plan, node) || is_view(node, plan))
+        if (!plan_is_active(model, plan, node) || is_view(node, plan))
             continue;
         if (!sums && node->op != GRAPH_CONV && node->op != GRAPH_LINEAR)
             z = GRAPH_NONE;
@@ -97,7 +55,7 @@ static void find_roots(const struct engine_model *model, struct plan *plan)
         plan->values[i].root = i;
     for (int i = model->first; i < graph->node_count; i++) {
         const struct graph_node *node = &graph->nodes[i];
-        if (is_active(model, plan, node) && is_view(node, plan))
+        if (plan_is_active(model, plan, node) && is_view(node, plan))
             plan->values[node->output].root = plan->values[node->inputs[0]].root;
     }
 }
@@ -222,7 +180,7 @@ static bool place(const struct engine_model *model, struct plan *plan)
     for (int i = 0; i < count; i++) {
         const struct value *root = root_of(plan, i);
         plan->values[i].region = root->region;
-        plan->values[i].offset = root->offset;
+        plan->values[i].offset = root->offset + plan->values[i].shift;
         plan->values[i].stride = root->stride;
         plan->values[i].used = root->used;
     }
@@ -261,6 +219,8 @@ enum infomask_status plan_create(const struct engine_model *model, struct plan *
     status = set_shapes(model, plan, err);
     if (status != INFOMASK_OK)
         return status;
+    if (!views_find(model, plan))
+        return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
     find_roots(model, plan);
     list_steps(model, plan);
     find_sharing(model, plan);

@@ -215,7 +215,13 @@ static void product_chunk(void *context, int chunk, int worker)
     g.a_row = s->c;
     if (s->tail && s->rows == 1)
         tail_strides(task, &g, x);
-    g.a = offset(task_value(task, x, task->item), type_of(task, x), (size_t)(row * g.a_row));
+    if (task->run->plan->values[x].strided) { /* pixels further apart than their channels (view.c) */
+        g.a_row = task->run->plan->values[x].view.strides[3];
+        g.a = offset(task_value(task, x, task->item), KERNEL_F32, (size_t)task->run->plan->values[x].view.offset);
+    } else {
+        g.a = task_value(task, x, task->item);
+    }
+    g.a = offset(g.a, type_of(task, x), (size_t)(row * g.a_row));
     g.m = rows - row;
     g.scratch = scratch_of(task, worker);
     if (s->by_panels) {

@@ -1,4 +1,5 @@
 /* General operators: row-major arrays, by the loops of core/graph; matrix products by the table's own. */
+#include <math.h>
 #include <string.h>
 
 #include "core/engine/internal.h"
@@ -39,16 +40,32 @@ static size_t matrix_at(const struct graph_array *operand, const struct graph_ar
     return at;
 }
 
+#define PACKED_ROWS 8 /* of A: fewer do not pay for putting B in the kernels' order */
+
 /* Matrices [first, last) of the result. */
 static void matmul(const struct task *task, const struct graph_array *in, const struct graph_array *y, float *out,
-                   int first, int last)
+                   int first, int last, int worker)
 {
+    const struct kernel_table *kernels = task->run->model->kernels;
     int m = (int)y->dims[y->rank - 2], n = (int)y->dims[y->rank - 1], k = (int)in[0].dims[in[0].rank - 1];
+    const float *packed = NULL;
+    struct kernel_weights weights;
 
     for (int i = first; i < last; i++) {
         const float *a = in[0].data + matrix_at(&in[0], y, (size_t)i) * (size_t)m * (size_t)k;
         const float *b = in[1].data + matrix_at(&in[1], y, (size_t)i) * (size_t)k * (size_t)n;
-        task->run->model->kernels->sgemm(false, false, m, n, k, 1, a, k, b, n, 0, out + (size_t)i * (size_t)m * (size_t)n, n);
+        float *c = out + (size_t)i * (size_t)m * (size_t)n;
+
+        if (m < PACKED_ROWS || !kernels->gemm_segments) {
+            kernels->sgemm(false, false, m, n, k, 1, a, k, b, n, 0, c, n);
+            continue;
+        }
+        if (b != packed)
+            kernels->pack_operand(&weights, &(struct kernel_operand){b, n, 1, k, n, 1}, task_scratch(task, worker));
+        packed = b;
+        kernels->gemm(&(struct kernel_gemm){.weights = &weights, .a = a, .a_row = k, .m = m, .c = c, .c_row = n,
+                                            .panel1 = weights.panels,
+                                            .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY}});
     }
 }
 
@@ -63,7 +80,31 @@ static void rows_of(struct graph_array *a, size_t first, size_t last)
     a->rank = 2;
 }
 
-void run_general(const struct task *task, int first, int last)
+/* The last dimension, with one factor and summand an element of it; false: something else. */
+static bool norm(const struct task *task, const struct graph_node *node, const struct graph_array *in,
+                 const struct graph_array *y, float *out)
+{
+    struct kernel_norm p = {.x = in[0].data, .y = out, .n = (size_t)y->dims[y->rank - 1], .epsilon = node->epsilon,
+                            .centred = node->function != GRAPH_RMS};
+    const float *operands[3] = {NULL, NULL, NULL};
+
+    if (node->axis != y->rank - 1)
+        return false;
+    for (int i = 1; i < node->input_count && i < 3; i++) {
+        if (in[i].rank > 1 || (in[i].rank == 1 && (size_t)in[i].dims[0] != p.n) || in[i].rank == 0)
+            return false;
+        operands[i] = in[i].rank < 0 ? NULL : in[i].data;
+    }
+    p.scale = operands[1];
+    p.bias = operands[2];
+    p.rows = 1;
+    for (int i = 0; i < y->rank - 1; i++)
+        p.rows *= (size_t)y->dims[i];
+    task->run->model->kernels->layer_norm(&p);
+    return true;
+}
+
+void run_general(const struct task *task, int first, int last, int worker)
 {
     const struct step *s = task->step;
     struct graph_node node = *node_of(task);
@@ -74,15 +115,15 @@ void run_general(const struct task *task, int first, int last)
     for (int i = 0; i < node.input_count; i++)
         in[i] = array_of(task, i);
     if (node.op == GRAPH_MATMUL) {
-        matmul(task, in, &y, out, first, last);
+        matmul(task, in, &y, out, first, last, worker);
         return;
     }
-    if (s->cut.total > 1) { /* by rows: element by element, or a norm of each */
-        out += (size_t)first * (size_t)s->unit * (size_t)y.dims[y.rank - 1];
-        last = last * s->unit < s->rows ? last * s->unit : s->rows;
-        rows_of(&in[0], (size_t)first * (size_t)s->unit, (size_t)last);
-        rows_of(&y, (size_t)first * (size_t)s->unit, (size_t)last);
+    if (s->by_rows) { /* element by element, or a norm of each */
+        out += (size_t)first * (size_t)y.dims[y.rank - 1];
+        rows_of(&in[0], (size_t)first, (size_t)last);
+        rows_of(&y, (size_t)first, (size_t)last);
         node.axis = 1;
     }
-    graph_general_compute(&node, in, &y, out);
+    if (node.op != GRAPH_LAYER_NORM || !norm(task, &node, in, &y, out))
+        graph_general_compute(&node, in, &y, out);
 }

@@ -36,44 +36,54 @@ static void walk_next(struct walk *walk)
     }
 }
 
-/* y in the order of the file's elements of x. */
-static void reshape(const struct task *task)
-{
-    const struct shape *shapes[2] = {shape_of(task, task->step->x), shape_of(task, task->step->y)};
-    const float *x = task_value(task, task->step->x, task->item);
-    float *y = task_value(task, task->step->y, task->item);
-    size_t count = shape_elements(shapes[0]);
-    struct walk walk[2] = {0};
+struct copy_ends {
+    struct view x, y;
+};
 
-    for (int t = 0; t < 2; t++) {
-        walk[t].rank = shapes[t]->rank;
-        shape_strides(shapes[t], walk[t].a_step);
-        for (int i = 0; i < shapes[t]->rank; i++)
-            walk[t].size[i] = (size_t)shapes[t]->d[i];
-    }
-    for (size_t i = 0; i < count; i++) {
-        y[walk[1].a] = x[walk[0].a];
-        walk_next(&walk[0]);
-        walk_next(&walk[1]);
-    }
+/* What a node that only moves elements reads, and where: in the order of its output's dimensions, if that can be said. */
+static struct copy_ends ends_of(const struct engine_model *model, const struct plan *plan, const struct step *s)
+{
+    struct copy_ends e = {.y = view_dense(&plan->values[s->y].shape)};
+    struct view x = view_of(plan, s->x);
+
+    /* task_value counts the shift of a dense one already */
+    x.offset = plan->values[s->x].strided ? x.offset : 0;
+    if (!view_through(&model->graph->nodes[s->node], &x, &plan->values[s->y].shape, &e.x))
+        e.x = x;
+    return e;
 }
 
-static void transpose(const struct task *task)
+/* Element by element in the file's order. */
+static void copy_slowly(const struct copy_ends *e, const float *x, float *y)
 {
-    const struct shape *xs = shape_of(task, task->step->x), *ys = shape_of(task, task->step->y);
+    struct walk from = {.rank = e->x.rank}, to = {.rank = e->y.rank};
+    size_t count = 1;
+
+    for (int i = 0; i < e->x.rank; i++) {
+        from.size[i] = (size_t)e->x.d[i];
+        from.a_step[i] = (size_t)e->x.strides[i];
+        count *= from.size[i];
+    }
+    for (int i = 0; i < e->y.rank; i++) {
+        to.size[i] = (size_t)e->y.d[i];
+        to.a_step[i] = (size_t)e->y.strides[i];
+    }
+    from.a = (size_t)e->x.offset;
+    for (size_t i = 0; i < count; i++, walk_next(&from), walk_next(&to))
+        y[to.a] = x[from.a];
+}
+
+static void move(const struct task *task, int first, int last)
+{
+    const struct copy_ends e = ends_of(task->run->model, task->run->plan, task->step);
     const float *x = task_value(task, task->step->x, task->item);
     float *y = task_value(task, task->step->y, task->item);
-    size_t x_strides[GRAPH_MAX_RANK] = {0}, count = shape_elements(ys);
-    struct walk walk = {.rank = ys->rank};
+    struct copy copy;
 
-    shape_strides(xs, x_strides);
-    shape_strides(ys, walk.b_step);
-    for (int i = 0; i < ys->rank; i++) {
-        walk.size[i] = (size_t)ys->d[i];
-        walk.a_step[i] = x_strides[node_of(task)->permutation[i]];
-    }
-    for (size_t i = 0; i < count; i++, walk_next(&walk))
-        y[walk.b] = x[walk.a];
+    if (copy_make(&e.x, &e.y, &copy))
+        copy_run(task->run->model->kernels, &copy, first, last, x, y);
+    else
+        copy_slowly(&e, x, y);
 }
 
 /* Elements of one index of `axis` and of all dimensions that lie inside it in memory, and how often that occurs. */
@@ -97,19 +107,25 @@ static void axis_blocks(const struct shape *s, int axis, size_t *inner, size_t *
 static void concat(const struct task *task)
 {
     const struct graph_node *node = node_of(task);
-    const struct shape *ys = shape_of(task, task->step->y);
+    const struct plan *plan = task->run->plan;
     float *y = task_value(task, task->step->y, task->item);
-    size_t inner, outer, at = 0, row;
+    struct view part = view_dense(shape_of(task, task->step->y));
 
-    axis_blocks(ys, node->axis, &inner, &outer);
-    row = inner * (size_t)ys->d[node->axis];
     for (int i = 0; i < node->input_count; i++) {
+        const struct value *v = &plan->values[node->inputs[i]];
         const float *constant = layer_of(task)->operands[i];
         const float *x = constant != NULL ? constant : task_value(task, node->inputs[i], task->item);
-        size_t width = inner * (size_t)shape_of(task, node->inputs[i])->d[node->axis];
-        for (size_t j = 0; j < outer; j++)
-            memcpy(y + j * row + at, x + j * width, width * sizeof *y);
-        at += width;
+        struct shape shape = v->shape;
+        struct view from;
+        struct copy copy;
+
+        shape.plain = shape.plain || constant != NULL; /* as the file has them */
+        from = v->strided ? v->view : view_dense(&shape);
+
+        part.d[node->axis] = v->shape.d[node->axis];
+        if (copy_make(&from, &part, &copy)) /* the same dimensions: always */
+            copy_run(task->run->model->kernels, &copy, 0, copy.d[0], x, y);
+        part.offset += part.strides[node->axis] * (ptrdiff_t)part.d[node->axis];
     }
 }
 
@@ -127,7 +143,8 @@ static void softmax_strided(const float *x, float *y, size_t n, size_t step)
         y[i * step] = (float)(exp((double)x[i * step] - (double)most) / sum);
 }
 
-static void softmax(const struct task *task)
+/* Rows [first, last) of `row` elements where it runs along the innermost dimension; else the whole. */
+static void softmax(const struct task *task, size_t first, size_t last, size_t row)
 {
     const struct shape *s = shape_of(task, task->step->x);
     int axis = node_of(task)->axis < 0 ? node_of(task)->axis + s->rank : node_of(task)->axis;
@@ -137,7 +154,7 @@ static void softmax(const struct task *task)
 
     axis_blocks(s, axis, &inner, &outer);
     if (inner == 1) {
-        task->run->model->kernels->softmax(x, y, outer, n);
+        task->run->model->kernels->softmax(x + first * row, y + first * row, (last - first) * row / n, n);
         return;
     }
     for (size_t o = 0; o < outer; o++)
@@ -192,6 +209,31 @@ static size_t per_row(const struct shape *a, const struct shape *b)
     return shape_is_map(a) || n > INT32_MAX ? 0 : n;
 }
 
+size_t pass_row(const struct plan *plan, const struct graph_node *node, const struct step *s)
+{
+    const struct shape *x = &plan->values[s->x].shape, *z;
+    int last = x->rank - 1;
+
+    if (node->op == GRAPH_SOFTMAX && shape_is_map(x))
+        return node->axis == 1 ? (size_t)x->d[1] : 0;
+    if (x->rank < 3 || shape_is_map(x) || (node->op == GRAPH_SOFTMAX && node->axis != last))
+        return 0;
+    if (node->op == GRAPH_SOFTMAX || node->op == GRAPH_ACTIVATION)
+        return (size_t)x->d[last];
+    z = &plan->values[s->z].shape;
+    if (shape_same(x, z) || shape_elements(z) == 1)
+        return (size_t)x->d[last];
+    return per_row(x, z) > 1 ? per_row(x, z) : 0;
+}
+
+int64_t copy_rows(const struct engine_model *model, const struct plan *plan, const struct step *s)
+{
+    const struct copy_ends e = ends_of(model, plan, s);
+    struct copy copy;
+
+    return copy_make(&e.x, &e.y, &copy) ? copy.d[0] : 1;
+}
+
 /* y = a (op) one value, n elements: as pixels of so many channels, and what is left. */
 static void combine_one(const struct task *task, const float *a, float b, float *y, size_t n, bool product)
 {
@@ -222,6 +264,8 @@ static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
     bool product = node_of(task)->op == GRAPH_MUL;
     size_t at = y0 * row, n = (y1 - y0) * row;
 
+    if (n == 0)
+        return;
     if (shape_same(as, bs) && product) {
         kernels->mul(a + at, b + at, y + at, n);
         if (layer->epilogue.activation != KERNEL_CLAMP || layer->epilogue.low > -INFINITY ||
@@ -297,11 +341,14 @@ static void chunk_body(void *context, int chunk, int worker)
 {
     const struct task *task = context;
     const struct step *s = task->step;
-    size_t row = task->run->plan->values[s->y].elements / (size_t)s->out_h;
+    size_t row = task->run->plan->values[s->y].elements / (size_t)(s->by_rows ? s->rows : s->out_h);
     int first, last;
 
-    (void)worker;
     cut_range(&s->cut, chunk, &first, &last);
+    if (s->by_rows) {
+        first *= s->unit;
+        last = last * s->unit < s->rows ? last * s->unit : s->rows;
+    }
     switch (node_of(task)->op) {
     case GRAPH_MAX_POOL:
     case GRAPH_AVERAGE_POOL:
@@ -318,24 +365,20 @@ static void chunk_body(void *context, int chunk, int worker)
     case GRAPH_ACTIVATION:
         pointwise(task, (size_t)first, (size_t)last, row);
         break;
-    case GRAPH_RESHAPE:
-        reshape(task);
-        break;
-    case GRAPH_TRANSPOSE:
-        transpose(task);
-        break;
     case GRAPH_CONCAT:
         concat(task);
         break;
-    case GRAPH_SOFTMAX:
-        softmax(task);
+    case GRAPH_ATTENTION:
+        run_attention(task, first, last, worker);
         break;
-    case GRAPH_IDENTITY: /* from one order of the dimensions to the other */
-        reshape(task);
+    case GRAPH_SOFTMAX:
+        softmax(task, (size_t)first, (size_t)last, row);
         break;
     default: /* the others are views or have ways of their own */
-        if (graph_is_general(node_of(task)->op))
-            run_general(task, first, last);
+        if (view_copies(node_of(task)))
+            move(task, first, last);
+        else if (graph_is_general(node_of(task)->op))
+            run_general(task, first, last, worker);
         break;
     }
 }

@@ -4,97 +4,9 @@
  * the node again until no rule fits.  A producer may be absorbed only if the tensor between the two has one reader
  * and is no output of the graph; its slot is then dead.  New weights are computed in double from the float ones.
  */
-#include <float.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/graph/graph.h"
-#include "core/graph/internal.h"
-
-struct fusion {
-    struct graph *graph;
-    int *readers;  /* [tensors]: node inputs and graph outputs that read it */
-    int *producer; /* [tensors]: node, or GRAPH_NONE */
-    int capacity;  /* of the two */
-    bool *dead;    /* [nodes] */
-    struct infomask_error *err;
-};
-
-static struct graph_node *node_at(const struct fusion *f, int i)
-{
-    return &f->graph->nodes[i];
-}
-
-static const struct graph_tensor *tensor_at(const struct fusion *f, int i)
-{
-    return &f->graph->tensors[i];
-}
-
-/* The node behind input i, whatever else reads it; GRAPH_NONE for an input of the graph or a constant (those that
- * this pass makes have numbers beyond the table). */
-static int source(const struct fusion *f, const struct graph_node *node, int i)
-{
-    int tensor = graph_input(node, i);
-    return tensor == GRAPH_NONE || tensor >= f->capacity ? GRAPH_NONE : f->producer[tensor];
-}
-
-/* The node behind input i, if nobody else reads it. */
-static int sole_source(const struct fusion *f, const struct graph_node *node, int i)
-{
-    int made_by = source(f, node, i);
-    return made_by != GRAPH_NONE && f->readers[node->inputs[i]] == 1 ? made_by : GRAPH_NONE;
-}
-
-static bool is_plain(const struct graph_node *node, enum graph_op op)
-{
-    return node->op == op && node->activation == GRAPH_LINEAR_ACTIVATION;
-}
-
-static bool is_product(const struct graph_node *node)
-{
-    return is_plain(node, GRAPH_CONV) || is_plain(node, GRAPH_LINEAR);
-}
-
-static bool close_to(double a, double b)
-{
-    return fabs(a - b) <= 4 * (double)FLT_EPSILON * fabs(b);
-}
-
-static void read_less(struct fusion *f, int tensor)
-{
-    if (tensor != GRAPH_NONE && tensor < f->capacity)
-        f->readers[tensor]--;
-}
-
-static void kill_node(struct fusion *f, int i)
-{
-    struct graph_node *node = node_at(f, i);
-    for (int j = 0; j < node->input_count; j++)
-        read_less(f, node->inputs[j]);
-    f->dead[i] = true;
-}
-
-/* Node `kept` makes what node `gone` made. */
-static void take_output(struct fusion *f, int kept, int gone)
-{
-    int output = node_at(f, gone)->output;
-    kill_node(f, gone);
-    node_at(f, kept)->output = output;
-    f->producer[output] = kept;
-}
-
-static bool set_input_count(struct graph_node *node, int count)
-{
-    int *inputs = reallocarray(node->inputs, (size_t)count + 1, sizeof *inputs);
-    if (!inputs)
-        return false;
-    for (int i = node->input_count; i < count; i++)
-        inputs[i] = GRAPH_NONE;
-    node->inputs = inputs;
-    node->input_count = count;
-    return true;
-}
+#include "core/graph/fuse.h"
 
 static enum infomask_status no_memory(struct fusion *f)
 {
@@ -304,21 +216,6 @@ static enum infomask_status fuse_residual(struct fusion *f, int *at, bool *chang
 
 /* ---- Activations that a file spells out ---------------------------------------------------------------------------- */
 
-/* x * g(x), where g has no other reader: node becomes the activation of x. */
-static void become_activation(struct fusion *f, int at, int gate, int x, enum graph_activation activation)
-{
-    struct graph_node *node = node_at(f, at);
-    for (int i = 0; i < node->input_count; i++)
-        read_less(f, node->inputs[i]);
-    if (gate != GRAPH_NONE && f->readers[node_at(f, gate)->output] == 0)
-        kill_node(f, gate);
-    node->op = GRAPH_ACTIVATION;
-    node->activation = activation;
-    node->input_count = 1;
-    node->inputs[0] = x;
-    f->readers[x]++;
-}
-
 static void spell_gate(struct fusion *f, int at, bool *changed)
 {
     const struct graph_node *node = node_at(f, at);
@@ -339,16 +236,6 @@ static void spell_gate(struct fusion *f, int at, bool *changed)
         *changed = true;
         return;
     }
-}
-
-/* A constant of one element, as the second input. */
-static bool scalar_operand(const struct fusion *f, const struct graph_node *node, double *value)
-{
-    const struct graph_tensor *y = tensor_at(f, node->inputs[1]);
-    if (!y->data || graph_elements(y) != 1)
-        return false;
-    *value = (double)y->data[0];
-    return true;
 }
 
 /* Is it clamp(x + c, 0, h) with factor * h = 1?  Then factor times it is HardSigmoid(factor, factor c). */
@@ -457,10 +344,14 @@ static enum infomask_status fuse_node(struct fusion *f, int *at, bool *changed)
     spell_gate(f, *at, changed);
     spell_hard_sigmoid(f, *at, changed);
     spell_hard_swish(f, *at, changed);
+    fuse_spell_unary(f, *at, changed);
+    fuse_spell_gelu(f, *at, changed);
     widen_pool(f, *at, changed);
     flatten_pool(f, at, changed);
     skip_reshape(f, *at, changed);
-    status = fuse_affine(f, at, changed);
+    status = fuse_attention(f, *at, changed);
+    if (!status)
+        status = fuse_affine(f, at, changed);
     if (!status)
         status = fuse_residual(f, at, changed);
     if (!status)

@@ -205,6 +205,7 @@ const char *graph_op_name(enum graph_op op)
         [GRAPH_LRN] = "LRN",
         [GRAPH_CONV_ND] = "Conv",
         [GRAPH_POOL_ND] = "Pool",
+        [GRAPH_ATTENTION] = "Attention",
         [GRAPH_QUANTIZE] = "QuantizeLinear",
     };
     return (unsigned)op < GRAPH_OPS ? names[op] : "unknown";
@@ -301,6 +302,12 @@ float graph_activate(const struct graph_node *node, float x)
         return (float)(v * fmin(fmax(v / 6 + 0.5, 0), 1));
     case GRAPH_LEAKY_RELU:
         return (float)(v < 0 ? alpha * v : v);
+    case GRAPH_GELU_ACTIVATION:
+        return (float)(0.5 * v * erfc(v * -0.70710678118654752440));
+    case GRAPH_GELU_TANH_ACTIVATION:
+        return (float)(v / (1 + exp(-2 * 0.79788456080286535588 * (v + 0.044715 * v * v * v))));
+    case GRAPH_TANH_ACTIVATION:
+        return (float)tanh(v);
     }
     return x;
 }

@@ -60,6 +60,8 @@ enum graph_op {
     GRAPH_LRN,        /* x [N, C, ...]; axis is its size, alpha, beta, epsilon is its bias */
     GRAPH_CONV_ND,    /* x [N, C, ...], W, b or none: any number of dimensions, any operand computed; table as window */
     GRAPH_POOL_ND,    /* x [N, C, ...]; function GRAPH_MAXIMUM or GRAPH_MEAN; table as window */
+    GRAPH_ATTENTION,  /* q [..., M, D], k [..., N, D] (axis 1) or [..., D, N] (axis 0), v [..., N, E], mask or none, which
+                       * broadcasts to [..., M, N]: softmax(alpha q k' + mask) v; made by graph_fuse */
     GRAPH_QUANTIZE,   /* x to the grid of an integer type and back: alpha the scale, beta the zero point, low, high */
     GRAPH_OPS
 };
@@ -117,7 +119,10 @@ enum graph_activation {
     GRAPH_SILU,              /* x sigmoid(x) */
     GRAPH_HARD_SIGMOID,      /* min(max(alpha x + beta, 0), 1) */
     GRAPH_HARD_SWISH,        /* x min(max(x / 6 + .5, 0), 1) */
-    GRAPH_LEAKY_RELU         /* x < 0 ? alpha x : x */
+    GRAPH_LEAKY_RELU,        /* x < 0 ? alpha x : x */
+    GRAPH_GELU_ACTIVATION,   /* x Phi(x) */
+    GRAPH_GELU_TANH_ACTIVATION, /* x / (1 + exp(-2 sqrt(2 / pi) (x + .044715 x^3))) */
+    GRAPH_TANH_ACTIVATION
 };
 
 struct graph_tensor {
@@ -241,7 +246,8 @@ enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_e
  * the activation behind, and the Add of a residual of the output's shape (before the activation), join its epilogue:
  * y = activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output, and no
  * residual into a depthwise convolution (one input channel a group).
- * x * sigmoid(x) becomes SILU, and the spelt-out forms of HardSigmoid and HardSwish those.  A global average whose
+ * x * sigmoid(x) becomes SILU, and the spelt-out forms of HardSigmoid, HardSwish and Gelu those; softmax(q k' + mask) v
+ * becomes ATTENTION, with the factors of q, k and the scores.  A global average whose
  * result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a global average. */
 enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Drops nodes and tensors that no output needs, and renumbers. */
@@ -256,6 +262,9 @@ enum infomask_status graph_general_shape(const struct graph_node *node, const st
  * nothing. */
 void graph_general_compute(const struct graph_node *node, const struct graph_array *inputs,
                            const struct graph_array *output, float *y);
+
+/* How many elements a SLICE takes of a dimension of that size, and the first. */
+int64_t graph_slice_range(const struct graph_node *node, int rank, int axis, int64_t size, int64_t *start);
 
 /* Output size of a window along one axis, standard formula floor((in + pads - dilation (k - 1) - 1) / stride) + 1,
  * with ceil_mode and auto_pad as in ONNX; the pads in force are stored in *before and *after (may be NULL).

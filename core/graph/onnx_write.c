@@ -307,6 +307,10 @@ static void write_activation(struct writer *w, const struct graph_node *node, ch
     case GRAPH_LEAKY_RELU:
         set_float(w, add_node(w, "LeakyRelu", &x, 1, y), "alpha", node->alpha);
         break;
+    case GRAPH_GELU_ACTIVATION:
+    case GRAPH_GELU_TANH_ACTIVATION:
+    case GRAPH_TANH_ACTIVATION:
+        break; /* refused before */
     }
 }
 
@@ -508,6 +512,7 @@ static enum infomask_status check_portable(const struct graph *graph, struct inf
         if (graph->nodes[i].op == GRAPH_AVERAGE_POOL && (w->dilation_h != 1 || w->dilation_w != 1))
             return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, &graph->nodes[i], "ONNX opset 13 has no dilation here");
         if (graph->concrete || graph_is_general(graph->nodes[i].op) ||
+            graph->nodes[i].activation >= GRAPH_GELU_ACTIVATION ||
             (graph->nodes[i].op == GRAPH_LINEAR && graph->tensors[graph->nodes[i].output].rank != 2))
             return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, &graph->nodes[i],
                                 "networks of general tensors are read, but not written");

@@ -35,7 +35,12 @@ enum kernel_activation {
     KERNEL_SILU, /* vector tables: within 4 ulp down to x = -80; below, |y| < 1e-34 */
     KERNEL_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1), alpha in low, beta in high */
     KERNEL_HARD_SWISH,
-    KERNEL_LEAKY_RELU /* alpha in low */
+    KERNEL_LEAKY_RELU, /* alpha in low */
+    KERNEL_GELU,       /* x Phi(x), Phi the normal distribution; vector tables: within 8 ulp from x = -12.5 on; below,
+                        * |y| < 1e-33 */
+    KERNEL_GELU_TANH,  /* x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + .044715 x^3), which is .5 x (1 + tanh u); vector tables:
+                        * within 1e-6 of the larger of |y| and |x| 1e-3 */
+    KERNEL_TANH        /* vector tables: within 4 ulp */
 };
 
 struct kernel_epilogue {
@@ -126,6 +131,26 @@ struct kernel_winograd {
     struct kernel_epilogue epilogue;
 };
 
+/* y = (x - mean) / sqrt(variance + epsilon) * scale + bias over rows of n elements; not centred: with the mean of the
+ * squares in place of the variance, and no mean (RMS). */
+struct kernel_norm {
+    const float *x;
+    float *y; /* may be x */
+    const float *scale, *bias; /* [n] or NULL */
+    size_t rows, n;
+    float epsilon;
+    bool centred;
+};
+
+/* The right operand of a matrix product that is computed itself: element (k, n) at b[k * row + n * column], times scale.
+ * One of the strides is 1. */
+struct kernel_operand {
+    const float *b;
+    ptrdiff_t row, column;
+    int k, n;
+    float scale;
+};
+
 #define KERNEL_PATCH 7
 
 struct kernel_table {
@@ -142,6 +167,10 @@ struct kernel_table {
     /* The same for weights that are quantised already: w [n][segments * segment_k] times scale [n]; type U8. */
     enum infomask_status (*pack_s8)(struct kernel_weights *weights, const int8_t *w, const float *scale,
                                     const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
+    /* The same for an operand that every run computes anew: float32, no bias, in memory of operand_bytes, 64-byte aligned, that
+     * the caller keeps as long as the weights.  They need no kernel_weights_fini. */
+    size_t (*operand_bytes)(int k, int n);
+    void (*pack_operand)(struct kernel_weights *weights, const struct kernel_operand *operand, void *memory);
     void (*gemm)(const struct kernel_gemm *gemm);
     size_t (*gemm_scratch)(const struct kernel_gemm *gemm); /* floats that a call needs */
     /* y = bf16(x), to nearest even */
@@ -164,8 +193,11 @@ struct kernel_table {
     void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y, size_t pixels, int c,
                         const struct kernel_epilogue *epilogue);
     void (*activate)(const float *x, float *y, size_t n, const struct kernel_epilogue *epilogue);
-    /* rows of n: y = softmax(x), finite for any finite x */
+    /* rows of n: y = softmax(x), finite for any finite x; y may be x */
     void (*softmax)(const float *x, float *y, size_t rows, size_t n);
+    void (*layer_norm)(const struct kernel_norm *norm);
+    /* y[c * y_row + r] = x[r * x_row + c] for r in [0, rows), c in [0, columns) */
+    void (*transpose)(const float *x, ptrdiff_t x_row, float *y, ptrdiff_t y_row, size_t rows, size_t columns);
     /* general matrix product for what is not a layer (class maps, cell affinities, training):
      * C[m, n] = alpha op(A) op(B) + beta C, row-major, op transposes where the flag says so */
     void (*sgemm)(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,

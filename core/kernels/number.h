@@ -55,6 +55,11 @@ static inline float number_exp(float x)
     return x < -87.3f ? 0 : p * power;
 }
 
+static inline double number_gelu_tanh(double x)
+{
+    return x / (1 + exp(-2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
 /* The activation of one value, in the formulas of kernels.h. */
 static inline float number_activate(float x, const struct kernel_epilogue *e)
 {
@@ -69,6 +74,12 @@ static inline float number_activate(float x, const struct kernel_epilogue *e)
         return x * number_clamp(x / 6 + 0.5f, 0, 1);
     case KERNEL_LEAKY_RELU:
         return x < 0 ? e->low * x : x;
+    case KERNEL_GELU:
+        return (float)(0.5 * (double)x * erfc((double)x * -0.70710678118654752440));
+    case KERNEL_GELU_TANH:
+        return (float)number_gelu_tanh((double)x);
+    case KERNEL_TANH:
+        return tanhf(x);
     case KERNEL_CLAMP:
         break;
     }

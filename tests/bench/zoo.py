@@ -30,13 +30,17 @@ SIZES = {"inception_v3": 299}
 # ---- export --------------------------------------------------------------------------------------------------------
 
 def network(name):
-    """With random weights, and batch norms that have seen a batch: activations neither die out nor overflow."""
+    """With random weights, and batch norms that have seen a batch: activations neither die out nor overflow.  Weights that
+    a network begins with as zeros (a transformer's head) are random too, or its outputs would say nothing."""
     import torch
     import torchvision
 
     torch.manual_seed(1)
     extra = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
     model = torchvision.models.get_model(name, weights=None, **extra)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and not module.weight.any():
+            torch.nn.init.normal_(module.weight, std=0.02)
     norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for module in norms:
         module.momentum = 1.0

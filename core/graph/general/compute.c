@@ -240,7 +240,7 @@ static void slice(const struct graph_node *node, const struct graph_array *x, co
     array_strides(x, strides);
     for (int i = 0; i < x->rank; i++) {
         int64_t start;
-        (void)general_slice(node, x->rank, i, x->dims[i], &start);
+        (void)graph_slice_range(node, x->rank, i, x->dims[i], &start);
         first += (ptrdiff_t)start * strides[i];
         w.strides[0][i] = strides[i] * (ptrdiff_t)node->table->v[2 * x->rank + i];
     }

@@ -61,9 +61,6 @@ float general_binary(enum graph_function function, float a, float b);
 /* Whole arrays; the functions that networks are full of have loops of their own. */
 void general_unary_all(const struct graph_node *node, const float *x, float *y, size_t n);
 
-/* The first index that a slice takes of a dimension, and how many. */
-int64_t general_slice(const struct graph_node *node, int rank, int axis, int64_t size, int64_t *start);
-
 /* window.c, resize.c: the larger operators */
 void general_conv(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y);
 void general_pool(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y);

@@ -64,6 +64,35 @@ static enum infomask_status matmul(struct question *q)
     return INFOMASK_OK;
 }
 
+/* Matrices side by side, the same number of each. */
+static enum infomask_status attention(struct question *q)
+{
+    const struct graph_array *a = &q->in[0], *k = &q->in[1], *v = &q->in[2];
+    int last = a->rank - 1, rows = last - q->node->axis, depth = last - !q->node->axis;
+    struct graph_array scores = *a, whole;
+    enum infomask_status status;
+    if (a->rank < 2 || k->rank != a->rank || v->rank != a->rank || a->dims[last] != k->dims[depth] ||
+        k->dims[rows] != v->dims[last - 1])
+        return MISFIT("q, k and v of sizes that do not fit");
+    for (int i = 0; i < last - 1; i++)
+        if (k->dims[i] != a->dims[i] || v->dims[i] != a->dims[i])
+            return MISFIT("q, k and v of different numbers");
+    scores.dims[last] = k->dims[rows];
+    whole = scores;
+    if (q->node->input_count > 3 && q->in[3].rank >= 0) {
+        *q->y = scores;
+        status = broadcast(q, &q->in[3]);
+        if (status)
+            return status;
+        for (int i = 0; i <= last; i++)
+            if (q->y->rank != whole.rank || q->y->dims[i] != whole.dims[i])
+                return MISFIT("a mask that is larger than the scores");
+    }
+    *q->y = *a;
+    q->y->dims[last] = v->dims[last];
+    return INFOMASK_OK;
+}
+
 static enum infomask_status reduce(struct question *q)
 {
     const struct graph_array *x = &q->in[0];
@@ -100,7 +129,7 @@ static enum infomask_status layer_norm(struct question *q)
 }
 
 /* Start and number of the elements that a slice takes of a dimension; both clamped as ONNX says. */
-static int64_t slice_range(const struct graph_node *node, int rank, int axis, int64_t size, int64_t *start)
+int64_t graph_slice_range(const struct graph_node *node, int rank, int axis, int64_t size, int64_t *start)
 {
     const int64_t *v = node->table->v;
     int64_t from = v[axis], to = v[rank + axis], step = v[2 * rank + axis];
@@ -116,11 +145,6 @@ static int64_t slice_range(const struct graph_node *node, int rank, int axis, in
     to = to < -1 ? -1 : to >= size ? size - 1 : to;
     *start = from;
     return from > to ? (from - to - step - 1) / -step : 0;
-}
-
-int64_t general_slice(const struct graph_node *node, int rank, int axis, int64_t size, int64_t *start)
-{
-    return slice_range(node, rank, axis, size, start);
 }
 
 static enum infomask_status slice(struct question *q)
@@ -140,7 +164,7 @@ static enum infomask_status slice(struct question *q)
                 return MISFIT("it cuts the batch");
             continue;
         }
-        q->y->dims[i] = slice_range(q->node, x->rank, i, x->dims[i], &start);
+        q->y->dims[i] = graph_slice_range(q->node, x->rank, i, x->dims[i], &start);
         if (q->y->dims[i] < 1)
             return MISFIT("it leaves nothing of dimension %d", i);
     }
@@ -273,6 +297,8 @@ enum infomask_status graph_general_shape(const struct graph_node *node, const st
         return broadcast_all(q);
     case GRAPH_MATMUL:
         return matmul(q);
+    case GRAPH_ATTENTION:
+        return attention(q);
     case GRAPH_REDUCE:
         return reduce(q);
     case GRAPH_LAYER_NORM:

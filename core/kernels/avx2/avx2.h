@@ -9,5 +9,6 @@ void avx2_depthwise(struct kernel_table *table);
 void avx2_winograd(struct kernel_table *table);
 void avx2_elementwise(struct kernel_table *table); /* conversions and pooling too */
 void avx2_patch(struct kernel_table *table);
+void avx2_transpose(struct kernel_table *table);
 
 #endif

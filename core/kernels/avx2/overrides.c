@@ -8,4 +8,5 @@ void kernels_avx2_fill(struct kernel_table *table)
     avx2_winograd(table);
     avx2_elementwise(table);
     avx2_patch(table);
+    avx2_transpose(table);
 }

@@ -10,6 +10,8 @@ enum infomask_status blas_pack(struct kernel_weights *weights, enum kernel_type 
 enum infomask_status blas_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
                                   const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
     __attribute__((warn_unused_result));
+size_t blas_operand_bytes(int k, int n);
+void blas_pack_operand(struct kernel_weights *weights, const struct kernel_operand *operand, void *memory);
 void blas_gemm(const struct kernel_gemm *gemm);
 size_t blas_gemm_scratch(const struct kernel_gemm *gemm);
 void blas_sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
@@ -25,6 +27,7 @@ void blas_mul(const float *a, const float *b, float *y, size_t n);
 void blas_scale_shift(const float *x, const float *scale, const float *shift, float *y, size_t pixels, int c,
                       const struct kernel_epilogue *epilogue);
 void blas_activate(const float *x, float *y, size_t n, const struct kernel_epilogue *epilogue);
+void blas_transpose(const float *x, ptrdiff_t x_row, float *y, ptrdiff_t y_row, size_t rows, size_t columns);
 void blas_softmax(const float *x, float *y, size_t rows, size_t n);
 
 #endif

@@ -51,6 +51,12 @@ void blas_activate(const float *x, float *y, size_t n, const struct kernel_epilo
         for (size_t i = 0; i < n; i++)
             y[i] = x[i] < 0 ? e->low * x[i] : x[i];
         break;
+    case KERNEL_GELU:
+    case KERNEL_GELU_TANH:
+    case KERNEL_TANH:
+        for (size_t i = 0; i < n; i++)
+            y[i] = number_activate(x[i], e);
+        break;
     }
 }
 
@@ -120,6 +126,18 @@ void blas_softmax(const float *x, float *y, size_t rows, size_t n)
     }
 }
 
+/* Blocks whose lines stay in the first cache. */
+void blas_transpose(const float *x, ptrdiff_t x_row, float *y, ptrdiff_t y_row, size_t rows, size_t columns)
+{
+    enum { BLOCK = 16 };
+
+    for (size_t r0 = 0; r0 < rows; r0 += BLOCK)
+        for (size_t c0 = 0; c0 < columns; c0 += BLOCK)
+            for (size_t c = c0; c < columns && c < c0 + BLOCK; c++)
+                for (size_t r = r0; r < rows && r < r0 + BLOCK; r++)
+                    y[(ptrdiff_t)c * y_row + (ptrdiff_t)r] = x[(ptrdiff_t)r * x_row + (ptrdiff_t)c];
+}
+
 void kernels_blas_fill(struct kernel_table *table)
 {
     table->types = 1u << KERNEL_F32;
@@ -127,6 +145,8 @@ void kernels_blas_fill(struct kernel_table *table)
     table->gemm_segments = false;
     table->pack = blas_pack;
     table->pack_s8 = blas_pack_s8;
+    table->operand_bytes = blas_operand_bytes;
+    table->pack_operand = blas_pack_operand;
     table->gemm = blas_gemm;
     table->gemm_scratch = blas_gemm_scratch;
     table->depthwise = blas_depthwise;
@@ -138,5 +158,6 @@ void kernels_blas_fill(struct kernel_table *table)
     table->scale_shift = blas_scale_shift;
     table->activate = blas_activate;
     table->softmax = blas_softmax;
+    table->transpose = blas_transpose;
     table->sgemm = blas_sgemm;
 }

@@ -59,6 +59,26 @@ enum infomask_status blas_pack_s8(struct kernel_weights *weights, const int8_t *
     return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the blas kernels compute in float32 only");
 }
 
+size_t blas_operand_bytes(int k, int n)
+{
+    size_t columns = (size_t)((n + PANEL - 1) / PANEL * PANEL);
+    return arena_round(((size_t)n * (size_t)k + columns) * sizeof(float));
+}
+
+void blas_pack_operand(struct kernel_weights *weights, const struct kernel_operand *o, void *memory)
+{
+    float *data = memory;
+    size_t k = (size_t)o->k, n = (size_t)o->n;
+
+    *weights = (struct kernel_weights){.segments = 1, .segment_k = o->k, .n = o->n,
+                                       .panels = (o->n + PANEL - 1) / PANEL, .panel_columns = PANEL, .data = memory,
+                                       .bytes = n * k * sizeof(float), .bias = data + n * k, .moved = true};
+    memset(weights->bias, 0, (size_t)weights->panels * PANEL * sizeof(float));
+    for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; i < k; i++)
+            data[j * k + i] = o->b[(ptrdiff_t)i * o->row + (ptrdiff_t)j * o->column] * o->scale;
+}
+
 /* OpenBLAS wants rows that do not overlap. */
 static bool in_place(const struct kernel_gemm *g) { return g->m == 1 || g->a_row >= g->weights->segment_k; }
 

@@ -164,6 +164,31 @@ static void softmax(const float *x, float *y, size_t rows, size_t n)
     }
 }
 
+static void layer_norm(const struct kernel_norm *p)
+{
+    for (size_t r = 0; r < p->rows; r++) {
+        const float *x = p->x + r * p->n;
+        double mean = 0, square = 0, factor;
+        for (size_t i = 0; p->centred && i < p->n; i++)
+            mean += (double)x[i];
+        mean /= (double)p->n;
+        for (size_t i = 0; i < p->n; i++)
+            square += ((double)x[i] - mean) * ((double)x[i] - mean);
+        factor = 1 / sqrt(square / (double)p->n + (double)p->epsilon);
+        for (size_t i = 0; i < p->n; i++) {
+            double v = ((double)x[i] - mean) * factor * (p->scale != NULL ? (double)p->scale[i] : 1);
+            p->y[r * p->n + i] = (float)(v + (p->bias != NULL ? (double)p->bias[i] : 0));
+        }
+    }
+}
+
+static void transpose(const float *x, ptrdiff_t x_row, float *y, ptrdiff_t y_row, size_t rows, size_t columns)
+{
+    for (size_t c = 0; c < columns; c++)
+        for (size_t r = 0; r < rows; r++)
+            y[(ptrdiff_t)c * y_row + (ptrdiff_t)r] = x[(ptrdiff_t)r * x_row + (ptrdiff_t)c];
+}
+
 void kernels_ref_fill(struct kernel_table *table)
 {
     *table = (struct kernel_table){.isa = KERNEL_REF,
@@ -173,6 +198,8 @@ void kernels_ref_fill(struct kernel_table *table)
                                    .gemm_segments = true,
                                    .pack = ref_pack,
                                    .pack_s8 = ref_pack_s8,
+                                   .operand_bytes = ref_operand_bytes,
+                                   .pack_operand = ref_pack_operand,
                                    .gemm = ref_gemm,
                                    .gemm_scratch = ref_gemm_scratch,
                                    .to_bf16 = to_bf16,
@@ -189,6 +216,8 @@ void kernels_ref_fill(struct kernel_table *table)
                                    .scale_shift = scale_shift,
                                    .activate = activate,
                                    .softmax = softmax,
+                                   .layer_norm = layer_norm,
+                                   .transpose = transpose,
                                    .sgemm = ref_sgemm,
                                    .patch_distance = ref_patch_distance,
                                    .patch_votes = ref_patch_votes};

@@ -10,6 +10,8 @@ enum infomask_status ref_pack(struct kernel_weights *weights, enum kernel_type t
 enum infomask_status ref_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale, const float *bias,
                                  int segments, int segment_k, int n, struct infomask_error *err)
     __attribute__((warn_unused_result));
+size_t ref_operand_bytes(int k, int n);
+void ref_pack_operand(struct kernel_weights *weights, const struct kernel_operand *operand, void *memory);
 void ref_gemm(const struct kernel_gemm *gemm);
 size_t ref_gemm_scratch(const struct kernel_gemm *gemm);
 void ref_winograd_input(const struct kernel_winograd *winograd);

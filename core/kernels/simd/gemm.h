@@ -77,6 +77,8 @@ static void pack_column(const struct kernel_weights *weights, int n, struct colu
         column_sums(weights)[n] = sum;
 }
 
+#include "core/kernels/simd/operand.h"
+
 /* ---- loops ------------------------------------------------------------------------------------------------------- */
 
 static size_t simd_gemm_scratch(const struct kernel_gemm *gemm)
@@ -174,6 +176,8 @@ static void simd_gemm_fill(struct kernel_table *table)
     table->gemm_segments = true;
     table->pack = simd_pack;
     table->pack_s8 = simd_pack_s8;
+    table->operand_bytes = simd_operand_bytes;
+    table->pack_operand = simd_pack_operand;
     table->gemm = simd_gemm;
     table->gemm_scratch = simd_gemm_scratch;
 }

@@ -119,6 +119,63 @@ static void linear(struct net *net, int k, int n)
     (void)node(net, GRAPH_LINEAR, inputs, 3, 2);
 }
 
+/* The last dimension of any number, k numbers of it to n. */
+static inline void linear_rows(struct net *net, int k, int n)
+{
+    int64_t dims[2] = {n, k};
+    int rank = net->graph->tensors[net->last].rank;
+    int inputs[3] = {net->last, constant(net, 2, dims, -1 / sqrt(k), 1 / sqrt(k)), vector(net, n, -1, 1)};
+    (void)node(net, GRAPH_LINEAR, inputs, 3, rank);
+}
+
+static inline void turn(struct net *net, const int *permutation)
+{
+    struct graph_node *n = unary(net, GRAPH_TRANSPOSE);
+    for (int i = 0; i < net->graph->tensors[net->last].rank; i++)
+        n->permutation[i] = permutation[i];
+}
+
+static inline struct graph_table *table_for(struct graph_node *n, size_t count)
+{
+    n->table = calloc(1, sizeof *n->table + count * sizeof *n->table->v);
+    assert_non_null(n->table);
+    n->table->count = count;
+    return n->table;
+}
+
+/* Indices [from, to) of a dimension, all of the others. */
+static inline void slice_of(struct net *net, int axis, int64_t from, int64_t to, int64_t step)
+{
+    struct graph_node *n = unary(net, GRAPH_SLICE);
+    int rank = net->graph->tensors[net->last].rank;
+    int64_t *v = table_for(n, 3 * (size_t)rank)->v;
+
+    for (int i = 0; i < rank; i++) {
+        v[i] = i == axis ? from : 0;
+        v[rank + i] = i == axis ? to : INT64_MAX;
+        v[2 * rank + i] = i == axis ? step : 1;
+    }
+}
+
+/* One index of a dimension, which goes. */
+static inline void gather_one(struct net *net, int axis, int64_t index)
+{
+    int x = net->last;
+    struct graph_node *n = node(net, GRAPH_GATHER, &x, 1, net->graph->tensors[x].rank - 1);
+
+    n->axis = axis;
+    table_for(n, 2)->v[1] = index;
+}
+
+static inline void scale_by(struct net *net, double factor)
+{
+    static const int64_t ones[GRAPH_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    int rank = net->graph->tensors[net->last].rank;
+    int pair[2] = {net->last, constant(net, rank, ones, factor, factor)};
+
+    (void)node(net, GRAPH_MUL, pair, 2, rank);
+}
+
 static void finish(struct net *net)
 {
     net->graph->outputs = malloc(sizeof *net->graph->outputs);

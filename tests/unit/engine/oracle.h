@@ -3,31 +3,7 @@
 #ifndef TESTS_UNIT_ENGINE_ORACLE_H
 #define TESTS_UNIT_ENGINE_ORACLE_H
 
-#include "test.h"
-
-#include <math.h>
-
-#include "core/graph/graph.h"
-
-struct oracle_tensor {
-    int rank;
-    size_t d[GRAPH_MAX_RANK];
-    double *v;
-};
-
-static size_t oracle_count(const struct oracle_tensor *t)
-{
-    size_t n = 1;
-    for (int i = 0; i < t->rank; i++)
-        n *= t->d[i];
-    return n;
-}
-
-static void oracle_new(struct oracle_tensor *t)
-{
-    t->v = calloc(oracle_count(t) + 1, sizeof *t->v);
-    assert_non_null(t->v);
-}
+#include "engine/oracle_general.h"
 
 static double oracle_activation(const struct graph_node *node, double x)
 {
@@ -44,6 +20,12 @@ static double oracle_activation(const struct graph_node *node, double x)
         return x * fmin(fmax(x / 6 + .5, 0), 1);
     case GRAPH_LEAKY_RELU:
         return x < 0 ? (double)node->alpha * x : x;
+    case GRAPH_GELU_ACTIVATION:
+        return x * (1 + erf(x * 0.70710678118654752440)) / 2;
+    case GRAPH_GELU_TANH_ACTIVATION:
+        return x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))) / 2;
+    case GRAPH_TANH_ACTIVATION:
+        return tanh(x);
     case GRAPH_LINEAR_ACTIVATION:
         break;
     }
@@ -125,10 +107,12 @@ static void oracle_linear(const struct graph_node *node, const struct oracle_ten
 {
     const struct oracle_tensor *x = &t[node->inputs[0]], *w = &t[node->inputs[1]];
     int bias = graph_input(node, 2);
+    size_t rows = oracle_count(x) / w->d[1];
 
-    *y = (struct oracle_tensor){2, {x->d[0], w->d[0]}, NULL};
+    *y = *x;
+    y->d[y->rank - 1] = w->d[0];
     oracle_new(y);
-    for (size_t n = 0; n < x->d[0]; n++)
+    for (size_t n = 0; n < rows; n++)
         for (size_t m = 0; m < w->d[0]; m++) {
             double sum = bias < 0 ? 0 : t[bias].v[m];
             for (size_t k = 0; k < w->d[1]; k++)
@@ -293,6 +277,8 @@ static void oracle_node(const struct graph *graph, const struct graph_node *node
         oracle_concat(node, t, y);
         break;
     default:
+        if (oracle_general(node, t, y))
+            break;
         oracle_elementwise(node, t, y);
         if (node->op == GRAPH_SOFTMAX)
             oracle_softmax(x, node->axis, y);

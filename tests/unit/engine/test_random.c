@@ -22,6 +22,7 @@ struct maker {
     struct net net;
     struct map maps[MOST_MAPS];
     int count;
+    bool one_size; /* shapes that are right for this picture alone */
     char story[1024]; /* what was put behind what, for who has to look into it */
 };
 
@@ -218,11 +219,170 @@ static void random_mobile(struct maker *m)
     }
 }
 
+/* ---- General tensors ------------------------------------------------------------------------------------------------ */
+
+/* Channels exchanged between groups, through five dimensions; then perhaps one part of them alone, or both again. */
+static void random_shuffle(struct maker *m)
+{
+    struct map from = last(m);
+    int groups = from.c % 3 == 0 ? 3 : 2, half = from.c / 2, parts[2];
+    int64_t five[5] = {-1, groups, from.c / groups, from.h, from.w}, four[4] = {-1, from.c, from.h, from.w};
+    static const int exchange[5] = {0, 2, 1, 3, 4};
+
+    if (from.c % groups != 0)
+        return;
+    m->one_size = true;
+    reshape_to(&m->net, 5, five);
+    turn(&m->net, exchange);
+    reshape_to(&m->net, 4, four);
+    keep(m, from.c, NULL, "shuffle");
+    if (half == 0 || sometimes(3))
+        return;
+    slice_of(&m->net, 1, half, from.c, 1);
+    keep(m, from.c - half, NULL, "slice");
+    parts[1] = m->net.last;
+    if (sometimes(2))
+        return;
+    m->net.last = m->maps[m->count - 2].tensor;
+    slice_of(&m->net, 1, 0, half, 1);
+    parts[0] = m->net.last;
+    node(&m->net, GRAPH_CONCAT, parts, 2, 4)->axis = 1;
+    keep(m, from.c, NULL, "join");
+}
+
+static void random_gelu(struct maker *m)
+{
+    int x = m->net.last, rank = m->net.graph->tensors[x].rank;
+    static const int64_t ones[GRAPH_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+
+    if (sometimes(2)) {
+        unary(&m->net, GRAPH_UNARY)->function = sometimes(2) ? GRAPH_GELU : GRAPH_TANH;
+        return;
+    }
+    scale_by(&m->net, sqrt(.5));
+    unary(&m->net, GRAPH_UNARY)->function = GRAPH_ERF;
+    (void)node(&m->net, GRAPH_ADD, (int[2]){m->net.last, constant(&m->net, rank, ones, 1, 1)}, 2, rank);
+    (void)node(&m->net, GRAPH_MUL, (int[2]){x, m->net.last}, 2, rank);
+    scale_by(&m->net, .5);
+}
+
+static void random_layer_norm(struct maker *m, int c)
+{
+    int inputs[3] = {m->net.last, sometimes(4) ? GRAPH_NONE : vector(&m->net, c, .5, 1.5),
+                     sometimes(4) ? GRAPH_NONE : vector(&m->net, c, -1, 1)};
+    int rank = m->net.graph->tensors[m->net.last].rank;
+    struct graph_node *n = node(&m->net, GRAPH_LAYER_NORM, inputs, 3, rank);
+
+    n->axis = rank - 1;
+    n->epsilon = 1e-2f;
+    n->function = sometimes(3) ? GRAPH_RMS : GRAPH_CENTRED;
+}
+
+/* q, k or v of [N, L, 3 heads d]: [N, heads, L, d], by an index of a turned whole, or by a slice that is turned. */
+static int random_part(struct maker *m, int x, int64_t l, int heads, int d, int part)
+{
+    static const int whole[5] = {0, 2, 3, 1, 4}, swap[4] = {0, 2, 1, 3};
+
+    m->net.last = x;
+    if (sometimes(2)) {
+        reshape_to(&m->net, 5, (int64_t[5]){-1, l, 3, heads, d});
+        turn(&m->net, whole);
+        gather_one(&m->net, 1, part);
+    } else {
+        slice_of(&m->net, 2, part * heads * d, (part + 1) * heads * d, 1);
+        reshape_to(&m->net, 4, (int64_t[4]){-1, l, heads, d});
+        turn(&m->net, swap);
+    }
+    return m->net.last;
+}
+
+/* Self-attention on tokens [N, L, C]. */
+static void random_attention(struct maker *m, int64_t l, int c)
+{
+    static const int turned[4] = {0, 1, 3, 2}, swap[4] = {0, 2, 1, 3};
+    int heads = 1 + below(3), d = 1 + below(9), q, k, v;
+
+    linear_rows(&m->net, c, 3 * heads * d);
+    q = m->net.last;
+    k = random_part(m, q, l, heads, d, 1);
+    v = random_part(m, q, l, heads, d, 2);
+    q = random_part(m, q, l, heads, d, 0);
+    if (sometimes(2))
+        scale_by(&m->net, .7);
+    q = m->net.last;
+    m->net.last = k;
+    turn(&m->net, turned);
+    if (sometimes(2))
+        scale_by(&m->net, -1.3);
+    (void)node(&m->net, GRAPH_MATMUL, (int[2]){q, m->net.last}, 2, 4);
+    if (sometimes(2))
+        scale_by(&m->net, 1.2);
+    if (sometimes(2))
+        (void)node(&m->net, GRAPH_ADD,
+                   (int[2]){m->net.last, constant(&m->net, 4, (int64_t[4]){1, sometimes(2) ? heads : 1, l, l}, -1, 1)}, 2, 4);
+    unary(&m->net, GRAPH_SOFTMAX)->axis = 3;
+    (void)node(&m->net, GRAPH_MATMUL, (int[2]){m->net.last, v}, 2, 4);
+    turn(&m->net, swap);
+    reshape_to(&m->net, 3, (int64_t[3]){-1, l, heads * d});
+    linear_rows(&m->net, heads * d, c);
+}
+
+/* The pixels as tokens [N, L, C], a block of a transformer on them, and a map again. */
+static void random_tokens(struct maker *m)
+{
+    static const int swap[3] = {0, 2, 1};
+    struct map from = last(m);
+    int64_t l = (int64_t)from.h * from.w;
+    int before;
+
+    if (l > 150)
+        return;
+    m->one_size = true;
+    reshape_to(&m->net, 3, (int64_t[3]){-1, from.c, -1});
+    turn(&m->net, swap);
+    before = m->net.last;
+    random_layer_norm(m, from.c);
+    if (!sometimes(3)) {
+        random_attention(m, l, from.c);
+    } else {
+        linear_rows(&m->net, from.c, 2 * from.c);
+        random_gelu(m);
+        linear_rows(&m->net, 2 * from.c, from.c);
+    }
+    if (!sometimes(3))
+        (void)node(&m->net, GRAPH_ADD, (int[2]){m->net.last, before}, 2, 3);
+    turn(&m->net, swap);
+    reshape_to(&m->net, 4, (int64_t[4]){-1, from.c, from.h, from.w});
+    keep(m, from.c, NULL, "tokens");
+}
+
+/* A norm and a perceptron over the channels of each pixel, as they lie in N, H, W, C. */
+static void random_channels_last(struct maker *m)
+{
+    static const int to_nhwc[4] = {0, 2, 3, 1}, to_nchw[4] = {0, 3, 1, 2};
+    struct map from = last(m);
+
+    turn(&m->net, to_nhwc);
+    random_layer_norm(m, from.c);
+    if (sometimes(2))
+        linear_rows(&m->net, from.c, from.c);
+    random_gelu(m);
+    turn(&m->net, to_nchw);
+    if (sometimes(2)) {
+        int64_t dims[4] = {1, from.c, 1, 1};
+        (void)node(&m->net, GRAPH_MUL, (int[2]){m->net.last, constant(&m->net, 4, dims, .5, 1.5)}, 2, 4);
+        (void)node(&m->net, GRAPH_ADD, (int[2]){m->net.last, from.tensor}, 2, 4);
+    }
+    keep(m, from.c, NULL, "channels-last");
+}
+
 static void random_layer(struct maker *m)
 {
     static void (*const layers[])(struct maker *) = {random_conv, random_conv, random_conv, random_conv, random_mobile,
                                                      random_mobile, random_sum, random_sum, random_concat, random_pool,
-                                                     random_gate, random_constant, random_activation, go_back};
+                                                     random_gate, random_constant, random_activation, go_back,
+                                                     random_shuffle, random_shuffle, random_tokens, random_tokens,
+                                                     random_channels_last};
 
     layers[below((int)(sizeof layers / sizeof *layers))](m);
     m->net.last = last(m).tensor;
@@ -243,6 +403,10 @@ static struct maker random_net(uint64_t number, int *h, int *w)
     for (int i = 0; i < layers && m.count < MOST_MAPS - 6; i++)
         random_layer(&m);
     pooled_head(&m.net, last(&m).c, 5);
+    if (m.one_size) {
+        m.net.graph->tensors[m.net.graph->input].dims[2] = *h;
+        m.net.graph->tensors[m.net.graph->input].dims[3] = *w;
+    }
     return m;
 }
 
@@ -250,7 +414,8 @@ static struct maker random_net(uint64_t number, int *h, int *w)
 static void turn_input(struct graph *graph)
 {
     static const int to_nchw[4] = {0, 3, 1, 2};
-    int64_t dims[4] = {-1, -1, -1, graph->tensors[graph->input].dims[1]};
+    const int64_t *own = graph->tensors[graph->input].dims;
+    int64_t dims[4] = {-1, own[2], own[3], own[1]};
     int input = graph_add_tensor(graph, "image", 4, dims, NULL, false), old = graph->input;
     int number = graph_add_node(graph, GRAPH_TRANSPOSE, "turn", &input, 1, old);
     struct graph_node turn = graph->nodes[number];
@@ -271,6 +436,15 @@ static void pass(struct graph *graph, const char *story)
 }
 
 static struct pool *pools[4];
+static int attentions, gelus; /* that the passes found */
+
+static void count_found(const struct graph *graph)
+{
+    for (int i = 0; i < graph->node_count; i++) {
+        attentions += graph->nodes[i].op == GRAPH_ATTENTION;
+        gelus += graph->nodes[i].activation == GRAPH_GELU_ACTIVATION;
+    }
+}
 
 static void check_net(uint64_t number, enum kernel_isa isa)
 {
@@ -296,6 +470,7 @@ static void check_net(uint64_t number, enum kernel_isa isa)
     if (sometimes(3))
         turn_input(m.net.graph);
     pass(m.net.graph, m.story);
+    count_found(m.net.graph);
     if (engine_model_create(&model, m.net.graph, &options, &err) ||
         engine_session_create(&session, model, pools[1 + below(3)], &err))
         fail_msg("network %llu, %s:%s", (unsigned long long)number, err.text, m.story);
@@ -338,6 +513,8 @@ static void random_networks_are_right(void **state)
         while (kernels_get((enum kernel_isa)isa) == NULL);
         check_net(i, (enum kernel_isa)isa);
     }
+    if (count >= 300)
+        assert_true(attentions > 20 && gelus > 20);
 }
 
 int main(void)

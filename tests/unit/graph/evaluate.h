@@ -52,6 +52,15 @@ static float evaluate_activation(const struct graph_node *n, double v)
     case GRAPH_LEAKY_RELU:
         v = v < 0 ? (double)n->alpha * v : v;
         break;
+    case GRAPH_GELU_ACTIVATION:
+        v = v * (1 + erf(v * 0.70710678118654752440)) / 2;
+        break;
+    case GRAPH_GELU_TANH_ACTIVATION:
+        v = v * (1 + tanh(0.79788456080286535588 * (v + 0.044715 * v * v * v))) / 2;
+        break;
+    case GRAPH_TANH_ACTIVATION:
+        v = tanh(v);
+        break;
     }
     return (float)v;
 }

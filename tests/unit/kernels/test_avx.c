@@ -44,7 +44,8 @@ static void close_to(const float *a, const float *b, size_t n, double tolerance,
 
 static const struct kernel_epilogue EPILOGUES[] = {
     {KERNEL_CLAMP, -INFINITY, INFINITY}, {KERNEL_CLAMP, 0, 6}, {KERNEL_CLAMP, -0.5f, 0.5f}, {KERNEL_SIGMOID, 0, 0},
-    {KERNEL_SILU, 0, 0}, {KERNEL_HARD_SIGMOID, 0.2f, 0.5f}, {KERNEL_HARD_SWISH, 0, 0}, {KERNEL_LEAKY_RELU, 0.1f, 0}};
+    {KERNEL_SILU, 0, 0}, {KERNEL_HARD_SIGMOID, 0.2f, 0.5f}, {KERNEL_HARD_SWISH, 0, 0}, {KERNEL_LEAKY_RELU, 0.1f, 0},
+    {KERNEL_GELU, 0, 0}, {KERNEL_GELU_TANH, 0, 0}, {KERNEL_TANH, 0, 0}};
 
 /* ---- accuracy of exp ------------------------------------------------------------------------------------------- */
 
@@ -68,6 +69,36 @@ static double worst_softmax(const struct kernel_table *table, float from, float 
     return worst;
 }
 
+static double exact_activation(enum kernel_activation activation, double x)
+{
+    switch (activation) {
+    case KERNEL_SILU:
+        return x / (1 + exp(-x));
+    case KERNEL_GELU:
+        return x * erfc(-x * sqrt(.5)) / 2;
+    case KERNEL_TANH:
+        return tanh(x);
+    default:
+        return 1 / (1 + exp(-x));
+    }
+}
+
+/* Of x / (1 + exp(-2 u)), where a rounding of u becomes a factor. */
+static double worst_gelu_tanh(const struct kernel_table *table)
+{
+    const struct kernel_epilogue epilogue = {KERNEL_GELU_TANH, 0, 0};
+    double worst = 0;
+
+    for (int i = 0; i <= 200000; i++) {
+        const float x = -15 + 30 * (float)i / 200000;
+        const double right = number_gelu_tanh((double)x);
+        float y;
+        table->activate(&x, &y, 1, &epilogue);
+        worst = fmax(worst, fabs((double)y - right) / (fabs(right) + 1e-3 * fabs((double)x) + 1e-30));
+    }
+    return worst;
+}
+
 static double worst_activation(const struct kernel_table *table, enum kernel_activation activation, float from, float to)
 {
     enum { N = 1000 };
@@ -80,8 +111,7 @@ static double worst_activation(const struct kernel_table *table, enum kernel_act
             x[i] = from + (to - from) * (float)(random_unit(&rng));
         table->activate(x, y, N, &epilogue);
         for (int i = 0; i < N; i++) {
-            const double s = 1 / (1 + exp(-(double)x[i]));
-            worst = fmax(worst, ulps(y[i], activation == KERNEL_SILU ? (double)x[i] * s : s));
+            worst = fmax(worst, ulps(y[i], exact_activation(activation, (double)x[i])));
         }
     }
     return worst;
@@ -99,6 +129,11 @@ static void exponentials_are_accurate(void **state)
         assert_true(worst_softmax(table, -87, 0) < 3);
         assert_true(worst_activation(table, KERNEL_SIGMOID, -87, 20) < 3);
         assert_true(worst_activation(table, KERNEL_SILU, -80, 80) < 4);
+        assert_true(worst_activation(table, KERNEL_GELU, -12.5f, 0) < 8);
+        assert_true(worst_activation(table, KERNEL_GELU, -1, 14) < 8);
+        assert_true(worst_activation(table, KERNEL_TANH, -1, 1) < 4);
+        assert_true(worst_activation(table, KERNEL_TANH, -12, 12) < 4);
+        assert_true(worst_gelu_tanh(table) < 1e-6);
     }
 }
 
@@ -122,6 +157,17 @@ static void activations_at_the_ends(void **state)
             assert_true(x[i] <= -88 ? y[i] <= 0 && y[i] > -1e-34f : x[i] >= 88 ? y[i] == x[i] : y[i] == x[i] / 2);
         table->activate((const float[]){NAN, -1, 7}, y, 3, &silu);
         assert_true(isnan(y[0]) && y[1] < 0 && y[2] > 6);
+        for (enum kernel_activation kind = KERNEL_GELU; kind <= KERNEL_TANH; kind++) {
+            const struct kernel_epilogue e = {kind, 0, 0};
+            table->activate(x, y, COUNT(x), &e);
+            for (int i = 0; i < COUNT(x); i++)
+                if (kind == KERNEL_TANH)
+                    assert_true(fabsf(x[i]) >= 88 ? y[i] == copysignf(1, x[i]) : y[i] == x[i]);
+                else
+                    assert_true(x[i] <= -88 ? y[i] <= 0 && y[i] > -1e-33f : x[i] >= 88 ? y[i] == x[i] : y[i] == x[i] / 2);
+            table->activate((const float[]){NAN, -1, 7}, y, 3, &e);
+            assert_true(isnan(y[0]) && y[1] < 0 && y[2] > 0.9f);
+        }
         table->activate((const float[]){NAN, -1, 7}, y, 3, &clamp);
         assert_true(isnan(y[0]) && y[1] == 0 && y[2] == 6);
     }

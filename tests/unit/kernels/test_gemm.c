@@ -71,8 +71,9 @@ static struct kernel_epilogue random_epilogue(void)
 {
     static const struct kernel_epilogue list[] = {
         {KERNEL_CLAMP, -INFINITY, INFINITY}, {KERNEL_CLAMP, 0, 6}, {KERNEL_CLAMP, 0, INFINITY}, {KERNEL_SIGMOID, 0, 0},
-        {KERNEL_SILU, 0, 0}, {KERNEL_HARD_SIGMOID, 0.2f, 0.5f}, {KERNEL_HARD_SWISH, 0, 0}, {KERNEL_LEAKY_RELU, 0.1f, 0}};
-    return list[random_below(&rng, 12) % COUNT(list)];
+        {KERNEL_SILU, 0, 0}, {KERNEL_HARD_SIGMOID, 0.2f, 0.5f}, {KERNEL_HARD_SWISH, 0, 0}, {KERNEL_LEAKY_RELU, 0.1f, 0},
+        {KERNEL_GELU, 0, 0}, {KERNEL_GELU_TANH, 0, 0}, {KERNEL_TANH, 0, 0}};
+    return list[random_below(&rng, 16) % COUNT(list)];
 }
 
 static struct gemm_case random_case(const struct kernel_table *table, enum kernel_type type)
@@ -226,6 +227,12 @@ static double activated(double x, const struct kernel_epilogue *e)
         return x * fmin(fmax(x / 6 + 0.5, 0), 1);
     case KERNEL_LEAKY_RELU:
         return x < 0 ? (double)e->low * x : x;
+    case KERNEL_GELU:
+        return x * erfc(-x * sqrt(.5)) / 2;
+    case KERNEL_GELU_TANH:
+        return x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x))) / 2;
+    case KERNEL_TANH:
+        return tanh(x);
     case KERNEL_CLAMP:
         break;
     }

@@ -1,0 +1,269 @@
+/* What files spell out of general operators: Gelu, and attention. */
+#include "core/graph/fuse.h"
+
+/* ---- Activations --------------------------------------------------------------------------------------------------- */
+
+void fuse_spell_unary(struct fusion *f, int at, bool *changed)
+{
+    struct graph_node *node = node_at(f, at);
+    if (node->op != GRAPH_UNARY)
+        return;
+    switch (node->function) {
+    case GRAPH_GELU:
+        node->activation = GRAPH_GELU_ACTIVATION;
+        break;
+    case GRAPH_GELU_TANH:
+        node->activation = GRAPH_GELU_TANH_ACTIVATION;
+        break;
+    case GRAPH_TANH:
+        node->activation = GRAPH_TANH_ACTIVATION;
+        break;
+    case GRAPH_SWISH:
+        if (node->alpha != 1.0f)
+            return;
+        node->activation = GRAPH_SILU;
+        break;
+    default:
+        return;
+    }
+    node->op = GRAPH_ACTIVATION;
+    *changed = true;
+}
+
+#define MOST_FACTORS 3
+
+/* A product of factors: a constant and what is computed, with the nodes between that nobody else reads. */
+struct factors {
+    double constant;
+    int tensors[MOST_FACTORS], count;
+    int inner[MOST_FACTORS], inner_count;
+};
+
+static void add_factors(const struct fusion *f, const struct graph_node *node, struct factors *p)
+{
+    double value;
+    int sides = 2;
+    if (scalar_operand(f, node, &value)) {
+        p->constant *= value;
+        sides = 1;
+    }
+    for (int side = 0; side < sides; side++) {
+        int made_by = sole_source(f, node, side);
+        bool inner = made_by != GRAPH_NONE && is_plain(node_at(f, made_by), GRAPH_MUL);
+        if (inner && p->inner_count < MOST_FACTORS) {
+            p->inner[p->inner_count++] = made_by;
+            add_factors(f, node_at(f, made_by), p);
+        } else if (p->count < MOST_FACTORS) {
+            p->tensors[p->count++] = node->inputs[side];
+        } else {
+            p->constant = NAN; /* too many: no form that is known */
+        }
+    }
+}
+
+/* Is the tensor, which nobody else reads, 1 + erf(x sqrt(1 / 2))?  Then the three nodes that make it, and x. */
+static bool is_erf_plus_one(const struct fusion *f, int tensor, int nodes[3], int *x)
+{
+    double value;
+    nodes[0] = tensor >= f->capacity || f->readers[tensor] != 1 ? GRAPH_NONE : f->producer[tensor];
+    if (nodes[0] == GRAPH_NONE || !is_plain(node_at(f, nodes[0]), GRAPH_ADD) ||
+        !scalar_operand(f, node_at(f, nodes[0]), &value) || !close_to(value, 1))
+        return false;
+    nodes[1] = sole_source(f, node_at(f, nodes[0]), 0);
+    if (nodes[1] == GRAPH_NONE || node_at(f, nodes[1])->op != GRAPH_UNARY || node_at(f, nodes[1])->function != GRAPH_ERF)
+        return false;
+    nodes[2] = sole_source(f, node_at(f, nodes[1]), 0);
+    if (nodes[2] == GRAPH_NONE || !is_plain(node_at(f, nodes[2]), GRAPH_MUL) ||
+        !scalar_operand(f, node_at(f, nodes[2]), &value) || !close_to(value, 0.70710678118654752440))
+        return false;
+    *x = node_at(f, nodes[2])->inputs[0];
+    return true;
+}
+
+void fuse_spell_gelu(struct fusion *f, int at, bool *changed)
+{
+    struct graph_node *node = node_at(f, at);
+    struct factors p = {.constant = 1};
+    int nodes[3], x;
+    if (!is_plain(node, GRAPH_MUL))
+        return;
+    add_factors(f, node, &p);
+    if (p.count != 2 || !close_to(p.constant, 0.5))
+        return;
+    for (int side = 0; side < 2; side++) {
+        if (!is_erf_plus_one(f, p.tensors[side], nodes, &x) || p.tensors[!side] != x)
+            continue;
+        for (int i = 0; i < p.inner_count; i++)
+            kill_node(f, p.inner[i]);
+        for (int i = 0; i < 3; i++)
+            kill_node(f, nodes[i]);
+        become_activation(f, at, GRAPH_NONE, x, GRAPH_GELU_ACTIVATION);
+        *changed = true;
+        return;
+    }
+}
+
+/* ---- Attention ----------------------------------------------------------------------------------------------------- */
+
+#define MOST_ABSORBED 16
+
+/* softmax(alpha q k' + mask) v, and the nodes that it is spelt out of. */
+struct attention {
+    int q, k, v, mask;
+    double alpha;
+    bool rows; /* k is [..., N, D] */
+    int nodes[MOST_ABSORBED], count;
+};
+
+static bool absorb(struct attention *a, int node)
+{
+    if (node == GRAPH_NONE || a->count == MOST_ABSORBED)
+        return false;
+    a->nodes[a->count++] = node;
+    return true;
+}
+
+/* One number that all elements are multiplied by. */
+static bool is_factor(const struct fusion *f, const struct graph_node *node, double *factor)
+{
+    const struct graph_tensor *x = tensor_at(f, node->inputs[0]), *y = tensor_at(f, node->output);
+    bool divides = node->op == GRAPH_BINARY && node->function == GRAPH_DIVIDE;
+    bool general = divides || (node->op == GRAPH_BINARY && node->function == GRAPH_TIMES);
+    if ((!general && !is_plain(node, GRAPH_MUL)) || x->rank != y->rank || !scalar_operand(f, node, factor))
+        return false;
+    *factor = divides ? 1 / *factor : *factor;
+    return isfinite(*factor);
+}
+
+/* The last two dimensions are exchanged, the others stay. */
+static bool turns_matrices(const struct fusion *f, const struct graph_node *node)
+{
+    int rank = tensor_at(f, node->output)->rank;
+    if (node->op != GRAPH_TRANSPOSE || rank < 2 || node->permutation[rank - 1] != rank - 2)
+        return false;
+    for (int i = 0; i < rank - 2; i++)
+        if (node->permutation[i] != i)
+            return false;
+    return true;
+}
+
+/* What input `side` of a node is a multiple of; through turned matrices too, if `turned` is given. */
+static int strip(const struct fusion *f, const struct graph_node *node, int side, struct attention *a, bool *turned)
+{
+    for (;; side = 0) {
+        int made_by = sole_source(f, node, side);
+        double factor;
+        if (made_by == GRAPH_NONE)
+            return node->inputs[side];
+        if (is_factor(f, node_at(f, made_by), &factor))
+            a->alpha *= factor;
+        else if (turned && turns_matrices(f, node_at(f, made_by)))
+            *turned = !*turned;
+        else
+            return node->inputs[side];
+        if (!absorb(a, made_by))
+            return GRAPH_NONE;
+        node = node_at(f, made_by);
+    }
+}
+
+/* The scores: a multiple of q k'. */
+static bool read_scores(const struct fusion *f, const struct graph_node *node, int side, struct attention *a)
+{
+    struct attention found = *a;
+    int product;
+    for (product = sole_source(f, node, side); product != GRAPH_NONE; product = sole_source(f, node_at(f, product), 0)) {
+        double factor;
+        if (!absorb(&found, product))
+            return false;
+        if (node_at(f, product)->op == GRAPH_MATMUL)
+            break;
+        if (!is_factor(f, node_at(f, product), &factor))
+            return false;
+        found.alpha *= factor;
+    }
+    if (product == GRAPH_NONE)
+        return false;
+    found.q = strip(f, node_at(f, product), 0, &found, NULL);
+    found.k = strip(f, node_at(f, product), 1, &found, &found.rows);
+    if (found.q == GRAPH_NONE || found.k == GRAPH_NONE)
+        return false;
+    *a = found;
+    return true;
+}
+
+static bool adds(const struct graph_node *node)
+{
+    return is_plain(node, GRAPH_ADD) || (node->op == GRAPH_BINARY && node->function == GRAPH_PLUS);
+}
+
+static bool read_attention(const struct fusion *f, int at, struct attention *a)
+{
+    int softmax = sole_source(f, node_at(f, at), 0), sum;
+    const struct graph_node *node;
+    if (softmax == GRAPH_NONE)
+        return false;
+    node = node_at(f, softmax);
+    if (!is_plain(node, GRAPH_SOFTMAX) || node->function == GRAPH_LOGARITHM ||
+        node->axis != tensor_at(f, node->output)->rank - 1 || !absorb(a, softmax))
+        return false;
+    a->v = node_at(f, at)->inputs[1];
+    if (read_scores(f, node, 0, a))
+        return true;
+    sum = sole_source(f, node, 0);
+    if (sum == GRAPH_NONE || !adds(node_at(f, sum)) || !absorb(a, sum))
+        return false;
+    for (int side = 0; side < 2; side++) {
+        a->mask = node_at(f, sum)->inputs[!side];
+        if (read_scores(f, node_at(f, sum), side, a))
+            return true;
+    }
+    return false;
+}
+
+/* Matrices of the same number in each, and a mask that adds none. */
+static bool fits(const struct fusion *f, const struct attention *a)
+{
+    const struct graph_tensor *q = tensor_at(f, a->q), *k = tensor_at(f, a->k), *v = tensor_at(f, a->v);
+    if (q->rank < 2 || k->rank != q->rank || v->rank != q->rank || q->data || k->data || v->data)
+        return false;
+    for (int i = 0; i < q->rank - 2; i++)
+        if (k->dims[i] != q->dims[i] || v->dims[i] != q->dims[i])
+            return false;
+    if (a->mask == GRAPH_NONE)
+        return true;
+    if (tensor_at(f, a->mask)->rank > q->rank)
+        return false;
+    for (int i = q->rank - 1, m = tensor_at(f, a->mask)->rank - 1; m >= 0; i--, m--) {
+        int64_t d = tensor_at(f, a->mask)->dims[m];
+        int64_t s = i == q->rank - 1 ? k->dims[i - a->rows] : q->dims[i];
+        if (d != 1 && d != s)
+            return false;
+    }
+    return true;
+}
+
+enum infomask_status fuse_attention(struct fusion *f, int at, bool *changed)
+{
+    struct attention a = {.alpha = 1, .mask = GRAPH_NONE};
+    struct graph_node *node = node_at(f, at);
+    if (node->op != GRAPH_MATMUL || !read_attention(f, at, &a) || !fits(f, &a) || !isfinite((float)a.alpha))
+        return INFOMASK_OK;
+    if (!set_input_count(node, 4))
+        return error_set(f->err, INFOMASK_MEMORY, "no memory to fuse the model's graph");
+    read_less(f, node->inputs[0]);
+    for (int i = 0; i < a.count; i++)
+        kill_node(f, a.nodes[i]);
+    node->op = GRAPH_ATTENTION;
+    node->inputs[0] = a.q;
+    node->inputs[1] = a.k;
+    node->inputs[2] = a.v; /* was read before */
+    node->inputs[3] = a.mask;
+    for (int i = 0; i < 4; i++)
+        if (i != 2 && node->inputs[i] != GRAPH_NONE && node->inputs[i] < f->capacity)
+            f->readers[node->inputs[i]]++;
+    node->alpha = (float)a.alpha;
+    node->axis = a.rows;
+    *changed = true;
+    return INFOMASK_OK;
+}

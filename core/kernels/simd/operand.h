@@ -1,0 +1,58 @@
+/* Packing an operand that is computed itself, into the panels of simd/gemm.h, which includes this. */
+#ifndef INFOMASK_KERNELS_SIMD_OPERAND_H
+#define INFOMASK_KERNELS_SIMD_OPERAND_H
+
+/* What a panel is padded with is read and multiplied, and lies behind the bias that is all zeros. */
+static size_t simd_operand_bytes(int k, int n)
+{
+    const size_t columns = (size_t)round_up(n, PANEL);
+    return arena_round((columns * (size_t)k + columns) * sizeof(float));
+}
+
+/* Rows of B as they lie: a row's part of a panel is a line. */
+static void operand_rows(const struct kernel_operand *o, int first, int columns, int width, float *to)
+{
+    const vec scale = vec_set(o->scale);
+    const float *from = o->b + first;
+
+    for (int k = 0; k < o->k; k++, from += o->row, to += width)
+        for (int n = 0; n < width; n += LANES) {
+            const vmask in = mask_first(columns - n < LANES ? columns - n : LANES);
+            const vmask out = mask_first(width - n < LANES ? width - n : LANES);
+            vec_store_mask(to + n, vec_mul(vec_load_mask(from + n, columns > n ? in : mask_first(0)), scale), out);
+        }
+}
+
+/* Columns of B side by side: each is a column of the panel. */
+static void operand_columns(const struct kernel_operand *o, int first, int columns, int width, float *to)
+{
+    for (int n = 0; n < width; n++) {
+        const float *from = o->b + (ptrdiff_t)(first + n) * o->column;
+        if (n < columns)
+            for (ptrdiff_t k = 0; k < o->k; k++)
+                to[k * width + n] = from[k] * o->scale;
+        else
+            for (ptrdiff_t k = 0; k < o->k; k++)
+                to[k * width + n] = 0;
+    }
+}
+
+static void simd_pack_operand(struct kernel_weights *w, const struct kernel_operand *o, void *memory)
+{
+    const size_t columns = (size_t)round_up(o->n, PANEL);
+
+    *w = (struct kernel_weights){.type = KERNEL_F32, .segments = 1, .segment_k = o->k, .n = o->n,
+                                 .panels = panels_of(o->n), .panel_columns = PANEL, .data = memory,
+                                 .bytes = columns * (size_t)o->k * sizeof(float), .moved = true};
+    w->bias = (float *)memory + columns * (size_t)o->k;
+    memset(w->bias, 0, columns * sizeof *w->bias);
+    for (int panel = 0; panel < w->panels; panel++) {
+        float *to = (float *)memory + (size_t)panel * PANEL * (size_t)o->k;
+        if (o->column == 1)
+            operand_rows(o, panel * PANEL, panel_columns(w, panel), panel_width(w, panel), to);
+        else
+            operand_columns(o, panel * PANEL, panel_columns(w, panel), panel_width(w, panel), to);
+    }
+}
+
+#endif

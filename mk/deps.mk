@@ -32,6 +32,7 @@ CONFORMANCE_VENV := build/conformance/venv
 CONFORMANCE_PYTHON := $(CONFORMANCE_VENV)/bin/python
 GENERATED_VENV := build/generated-venv
 MASK_PEERS_VENV := build/mask-peers-venv
+ONNX_VENV := build/onnx/venv
 PEERS_VENV := build/peers-venv
 TORCH_VENV := build/torch-venv
 WEB_VENV := build/web-venv
@@ -44,6 +45,7 @@ $(eval $(call python_folder,$(CLIENTS_VENV),tests/http/clients.txt))
 $(eval $(call python_folder,$(CONFORMANCE_VENV),tests/conformance/requirements.txt))
 $(eval $(call python_folder,$(GENERATED_VENV),tests/http/generated.txt))
 $(eval $(call python_folder,$(MASK_PEERS_VENV),tests/bench/requirements-masks.txt))
+$(eval $(call python_folder,$(ONNX_VENV),tests/zoo/onnx-requirements.txt))
 $(eval $(call python_folder,$(PEERS_VENV),tests/bench/peers.txt))
 $(eval $(call python_folder,$(TORCH_VENV),tests/bench/torch-requirements.txt))
 $(eval $(call python_folder,$(WEB_VENV),tests/web/requirements.txt))

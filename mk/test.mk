@@ -75,9 +75,26 @@ gallery: $(BIN) $(CONFORMANCE_VENV)/.done $(MODEL) ## photo, map, mask, overlay 
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/gallery.py $(BIN) build/gallery.jpg $(PHOTOS)
 
 .PHONY: zoo
-zoo: $(B)/zoo/netrun $(ZOO_VENV)/.done ## classifiers of torchvision and timm, both PyTorch exporters, against onnxruntime (hours, 10 GB in build/zoo); ZOO="tv:resnet18 ..."
-	$(Q)$(ZOO_VENV)/bin/python tests/zoo/export.py build/zoo/files $(ZOO)
-	$(Q)$(ZOO_VENV)/bin/python tests/zoo/compare.py $(B)/zoo/netrun build/zoo/files $(subst :,-,$(ZOO))
+zoo: $(B)/zoo/netrun $(ZOO_VENV)/.done ## classifiers of torchvision and timm, both PyTorch exporters, on photos at two sizes, against onnxruntime (hours; 7 GB of packages): build/zoo/survey.tsv; ZOO="tv:resnet18 ..."
+	@mkdir -p build/zoo
+	$(Q)$(ZOO_VENV)/bin/python tests/zoo/survey.py $(B)/zoo/netrun tests/data/photos build/zoo/survey.tsv $(ZOO)
+
+ONNX_NODES := build/onnx/usr/share/libonnx-testdata/data
+NETS ?= 3000
+# not installed: unpacked from the distribution's package
+$(ONNX_NODES):
+	@mkdir -p build/onnx
+	@cd build/onnx && apt-get download -q libonnx-testdata && dpkg -x libonnx-testdata_*.deb .
+
+.PHONY: onnx-nodes
+onnx-nodes: $(B)/zoo/netrun $(ONNX_VENV)/.done $(ONNX_NODES) ## the ONNX project's own tests of operators: Debian's libonnx-testdata, and the onnx package's; ISA=avx2
+	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/nodes.py $< $(if $(ISA),--isa $(ISA)) --list build/onnx/nodes.txt $(ONNX_NODES)
+	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/nodes.py $< $(if $(ISA),--isa $(ISA)) --list build/onnx/nodes-package.txt package
+
+.PHONY: onnx-nets
+onnx-nets: $(B)/zoo/netrun $(ONNX_VENV)/.done ## NETS=3000 random small networks beside onnxruntime, SEED=1 the first; ISA=avx512,avx2,blas,ref: several tables of kernels
+	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/random_nets.py $< --count $(NETS) --seed $(or $(SEED),1) \
+		--isa "$(ISA)" --keep build/onnx/wrong
 
 .PHONY: check-gradients
 check-gradients: $(B)/bench/train_bench $(TORCH_VENV)/.done ## every layer's gradient beside PyTorch's

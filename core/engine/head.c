@@ -66,6 +66,14 @@ static enum infomask_status insert_dropout(struct engine_model *model, struct in
     return INFOMASK_OK;
 }
 
+/* Does the head multiply the features' channels?  (A reshape may have cut them otherwise.) */
+static bool takes_channels(const struct graph *graph, const struct graph_node *head, int features)
+{
+    const struct graph_tensor *x = &graph->tensors[features], *w = &graph->tensors[head->inputs[1]];
+
+    return x->rank != 4 || x->dims[1] < 1 || x->dims[1] == w->dims[1];
+}
+
 enum infomask_status head_find(struct engine_model *model, struct infomask_error *err)
 {
     struct graph *graph = model->graph;
@@ -80,7 +88,7 @@ enum infomask_status head_find(struct engine_model *model, struct infomask_error
     if (node == NULL || !is_head(node))
         return INFOMASK_OK;
     pool = maker(model, skip_shape_changes(model, node->inputs[0]));
-    if (pool == NULL || pool->op != GRAPH_GLOBAL_AVERAGE)
+    if (pool == NULL || pool->op != GRAPH_GLOBAL_AVERAGE || !takes_channels(graph, node, pool->inputs[0]))
         return INFOMASK_OK;
     model->head = (int)(node - graph->nodes);
     model->features = pool->inputs[0];

@@ -65,7 +65,7 @@ static enum infomask_status find_base(struct engine_model *model, struct shape *
         model->base_h = model->info.height > 0 ? model->info.height : side;
         model->base_w = model->info.width > 0 ? model->info.width : side;
         status = shapes_infer(model, model->base_h, model->base_w, shapes, err);
-        if (status == INFOMASK_OK || (model->info.height > 0 && model->info.width > 0) || model->graph->concrete)
+        if (status == INFOMASK_OK || (model->info.height > 0 && model->info.width > 0))
             break;
     }
     if (status == INFOMASK_ARGUMENT)
@@ -89,6 +89,9 @@ static enum infomask_status examine_shapes(struct engine_model *model, struct sh
 
     if (status != INFOMASK_OK)
         return status;
+    if ((!model->graph->concrete || model_batch(model) > 1) &&
+        (shapes[model->output].rank < 1 || shapes[model->output].d[0] != model_batch(model)))
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the network's output has no row for each picture");
     info->outputs = output_elements(model, shapes);
     info->stride = 1;
     if (info->pooled_head && shapes[model->features].d[2] > 0) {

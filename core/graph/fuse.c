@@ -312,8 +312,9 @@ static void flatten_pool(struct fusion *f, int *at, bool *changed)
     const struct graph_node *node = node_at(f, *at);
     int pool = sole_source(f, node, 0);
     if (node->op != GRAPH_RESHAPE || tensor_at(f, node->output)->rank != 2 || pool == GRAPH_NONE ||
-        node_at(f, pool)->op != GRAPH_GLOBAL_AVERAGE)
-        return;
+        node_at(f, pool)->op != GRAPH_GLOBAL_AVERAGE ||
+        tensor_at(f, node->output)->dims[1] != tensor_at(f, node_at(f, pool)->inputs[0])->dims[1])
+        return; /* (a concrete graph may make [C, N] of it) */
     take_output(f, pool, *at);
     *at = pool;
     *changed = true;

@@ -5,8 +5,9 @@
  * keeps activations as N, H, W, C and converts where a shape is not an image's.  Nodes stand in topological order and
  * have one output each.  All values are float32; int64 constants of a file (shapes, axes) become attributes.
  * The first dimension of every activation is the batch and is -1, also where the file fixes it: any batch can run.
- * A file whose operators move or mix that dimension, or need a size that it leaves open, is read as `concrete` instead:
- * every shape is known, of a batch of one where the file leaves it open, and no dimension means anything special.
+ * A file whose operators move or mix that dimension is read as `concrete` instead: the batch is known, one where the
+ * file leaves it open, and no dimension means anything special.  One that also needs a size that it leaves open gets it
+ * (`assumed`); every shape is known then.
  *
  * Ownership: the graph owns its tensors, nodes and names; constant data either belongs to the graph (`owned`) or is
  * a view into the mapped model file, which the graph keeps open.  Thread rule: built by one thread, then immutable.
@@ -85,9 +86,7 @@ enum graph_function {
     /* LAYER_NORM */
     GRAPH_CENTRED, GRAPH_RMS,
     /* PAD */
-    GRAPH_PAD_CONSTANT, GRAPH_PAD_REFLECT, GRAPH_PAD_EDGE, GRAPH_PAD_WRAP,
-    /* SOFTMAX: its logarithm */
-    GRAPH_LOGARITHM
+    GRAPH_PAD_CONSTANT, GRAPH_PAD_REFLECT, GRAPH_PAD_EDGE, GRAPH_PAD_WRAP
 };
 
 /* How RESIZE maps an output's index to a place in the input, and how it reads there (ONNX's words). */
@@ -155,7 +154,7 @@ struct graph_node {
     float epsilon, ratio, sigma;      /* BATCH_NORM, DROPOUT, NOISE */
     int axis;                         /* CONCAT, SOFTMAX */
     int permutation[GRAPH_MAX_RANK];  /* TRANSPOSE */
-    enum graph_function function;     /* general operators; SOFTMAX: GRAPH_LOGARITHM for its logarithm */
+    enum graph_function function;     /* general operators */
     unsigned axes;                    /* REDUCE: bits */
     bool keep_dims;                   /* REDUCE */
     struct graph_resize *resize;      /* RESIZE; owned */
@@ -179,9 +178,9 @@ struct graph {
     size_t mapping_size;
     struct graph_mapping *external; /* files beside it that hold weights, mapped as well */
     int external_count;
-    bool concrete;                  /* all dims are known, see above */
+    bool concrete;                  /* the batch is known, see above */
     int64_t batch;                  /* of the input, if concrete */
-    bool assumed;                   /* concrete, though the file leaves its height or width open: no other size is right */
+    bool assumed;                   /* height and width, too, though the file leaves them open: no other size is right */
     size_t work;                    /* operations that computing with constants may still take: a file of a few bytes can
                                      * ask for the product of two large tensors of one number each */
     size_t budget;                  /* elements that passes may still make by copying constants (a hostile file could
@@ -218,16 +217,22 @@ void graph_unmap(struct graph *graph);
 int graph_producer(const struct graph *graph, int tensor);
 const char *graph_op_name(enum graph_op op);
 
-/* Reads an ONNX file (opset 7 to 23; IR 3 to 13) of the operators above and what they make up.  Those that it does not
+/* Reads an ONNX file (opset 7 to 28; IR 3 to 14) of the operators above and what they make up.  Those that it does not
  * know it names, all of them with the number of their nodes (INFOMASK_UNSUPPORTED_MODEL); a broken file is
  * INFOMASK_BAD_MODEL.  Weights are checked to be finite.  Files over 64 MB are mapped and their weights stay in place;
  * weights in other files of the same folder are always.  output: name of the tensor to take as the only output, NULL
- * for the file's first.  A concrete graph's height and width are 224 where the file leaves them open. */
+ * for the file's first. */
 enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* The same; size: of the picture, if the file leaves it open and cannot be read without it (0: 224). */
+struct onnx_size {
+    int height, width;
+};
+enum infomask_status onnx_read_for(const char *path, const char *output, struct onnx_size size, struct graph **graph,
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 /* The same of bytes in memory; folder: a descriptor of where external data lie, -1 if nowhere. */
 enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, int folder,
-                                     struct graph **graph, struct infomask_error *err)
+                                     struct onnx_size picture, struct graph **graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* Writes the graph as ONNX (opset 13) that other engines run with the same answers.  Concrete graphs and general
  * operators are refused. */

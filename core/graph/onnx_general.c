@@ -1,4 +1,5 @@
 /* Operators that work on elements, sums and norms of general tensors, and the steps that importers are made of. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -418,13 +419,17 @@ enum infomask_status onnx_import_instance_norm(struct onnx_import *im)
 enum infomask_status onnx_import_lp_norm(struct onnx_import *im)
 {
     int64_t axis = onnx_attribute_int(im, "axis", -1), p = onnx_attribute_int(im, "p", 2);
-    int x, norm = GRAPH_NONE, y = GRAPH_NONE;
+    int x, norm = GRAPH_NONE, least = GRAPH_NONE, y = GRAPH_NONE;
     enum infomask_status status = onnx_any_input(im, 0, &x);
     if (status)
         return status;
     if (!onnx_axis(&axis, tensor_at(im, x)->rank) || (p != 1 && p != 2))
         return onnx_broken(im, "its axis or p is wrong");
     status = onnx_step_reduce(im, p == 1 ? GRAPH_L1 : GRAPH_L2, x, 1u << axis, true, &norm);
+    if (!status)
+        status = onnx_new_scalar(im, FLT_MIN, &least); /* zeros stay zeros */
+    if (!status)
+        status = onnx_step_binary(im, GRAPH_MOST, norm, least, &norm);
     if (!status)
         status = onnx_step_binary(im, GRAPH_DIVIDE, x, norm, &y);
     return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
@@ -472,11 +477,11 @@ enum infomask_status onnx_import_lrn(struct onnx_import *im)
     return onnx_result(im, node, ONNX_FLOATS);
 }
 
-/* x - log sum exp x */
+/* x' - log sum exp x' with x' = x - its maximum: no more is lost of large numbers than they have lost already */
 enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
 {
     int64_t axis = onnx_attribute_int(im, "axis", im->opset < 13 ? 1 : -1);
-    int x, sum = GRAPH_NONE, y = GRAPH_NONE, rank;
+    int x, most = GRAPH_NONE, sum = GRAPH_NONE, y = GRAPH_NONE, rank;
     unsigned axes = 0;
     enum infomask_status status = onnx_any_input(im, 0, &x);
     if (status)
@@ -486,7 +491,11 @@ enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
         return onnx_broken(im, "its axis is wrong");
     for (int i = (int)axis; i < (im->opset < 13 ? rank : (int)axis + 1); i++)
         axes |= 1u << i;
-    status = onnx_step_reduce(im, GRAPH_LOG_SUM_EXP, x, axes, true, &sum);
+    status = onnx_step_reduce(im, GRAPH_MAXIMUM, x, axes, true, &most);
+    if (!status)
+        status = onnx_step_binary(im, GRAPH_MINUS, x, most, &x);
+    if (!status)
+        status = onnx_step_reduce(im, GRAPH_LOG_SUM_EXP, x, axes, true, &sum);
     if (!status)
         status = onnx_step_binary(im, GRAPH_MINUS, x, sum, &y);
     return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);

@@ -66,6 +66,8 @@ struct onnx_import {
     int opset;
     int64_t batch; /* that the file fixes, or -1 */
     int folder;    /* descriptor of the file's folder, -1: no other file may be read */
+    const struct onnx_size *size; /* asked for; 0: not */
+    bool sizes_open;              /* a concrete graph, too, leaves the picture's size open */
     void *values;  /* search tree of struct onnx_value by name */
     struct infomask_error *err;
 
@@ -160,8 +162,8 @@ enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, in
 
 onnx_importer onnx_import_flatten, onnx_import_reshape, onnx_import_squeeze, onnx_import_unsqueeze,
     onnx_import_transpose, onnx_import_shape, onnx_import_gather, onnx_import_slice, onnx_import_cast,
-    onnx_import_concat;
-/* ---- onnx_general.c, onnx_elements.c, onnx_moves.c: operators on general tensors --------------------------------------- */
+    onnx_import_cast_like, onnx_import_concat;
+/* ---- onnx_general.c, onnx_moves.c, onnx_gather.c, onnx_windows.c, onnx_attention.c: operators on general tensors -------- */
 
 onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_import_where, onnx_import_reduce,
     onnx_import_layer_norm, onnx_import_instance_norm, onnx_import_group_norm, onnx_import_lp_norm, onnx_import_cumsum,
@@ -171,7 +173,7 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_constant_of_shape, onnx_import_range, onnx_import_size, onnx_import_non_zero, onnx_import_trilu,
     onnx_import_depth_to_space, onnx_import_space_to_depth, onnx_import_quantize, onnx_import_dequantize,
     onnx_import_global_max, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
-    onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_arg;
+    onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention;
 /* A general node of these inputs; its table has room for `count` numbers (0: none).  NULL without memory. */
 struct graph_node *onnx_general(struct onnx_import *im, enum graph_op op, const int *inputs, int count, size_t table);
 /* Finishes it as a step on the way (its tensor into *out), or as the node's output of such numbers. */
@@ -191,6 +193,10 @@ enum infomask_status onnx_step_reshape(struct onnx_import *im, int x, int rank, 
 enum infomask_status onnx_step_transpose(struct onnx_import *im, int x, const int *permutation, int *out)
     __attribute__((warn_unused_result));
 enum infomask_status onnx_new_scalar(struct onnx_import *im, float value, int *out) __attribute__((warn_unused_result));
+/* A node that takes elements one by one into a new shape; its table is to be filled.  NULL if that is too large. */
+struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims);
+/* Does the file know every dimension? */
+bool onnx_is_known(const struct graph_tensor *t);
 /* An attribute or input of integers, as many as there are in v [ONNX_MAX_INTS]; *count -1 without one. */
 enum infomask_status onnx_list(struct onnx_import *im, int input, const char *attribute, int64_t *v, int *count)
     __attribute__((warn_unused_result));

@@ -103,281 +103,6 @@ enum infomask_status onnx_import_split(struct onnx_import *im)
     return status;
 }
 
-/* ---- Gather and Scatter, with indices that the file knows ----------------------------------------------------------- */
-
-/* Integers of a constant tensor; the caller frees them. */
-static enum infomask_status indices_of(struct onnx_import *im, int input, struct graph_tensor *shape, int64_t **v)
-{
-    int tensor;
-    size_t n;
-    enum infomask_status status = onnx_any_input(im, input, &tensor);
-    *v = NULL;
-    if (status)
-        return status;
-    *shape = *tensor_at(im, tensor);
-    if (!shape->data)
-        return onnx_unsupported(im, "its indices are computed while the network runs");
-    n = graph_elements(shape);
-    *v = malloc((n + 1) * sizeof **v);
-    if (!*v)
-        return onnx_no_memory(im);
-    for (size_t i = 0; i < n; i++)
-        (*v)[i] = (int64_t)shape->data[i];
-    return INFOMASK_OK;
-}
-
-enum infomask_status onnx_import_general_gather(struct onnx_import *im)
-{
-    int64_t axis = onnx_attribute_int(im, "axis", 0), *v;
-    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
-    struct graph_tensor shape;
-    struct graph_node *node;
-    int x;
-    size_t n, rank;
-    enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
-        status = indices_of(im, 1, &shape, &v);
-    if (status)
-        return status;
-    n = graph_elements(&shape);
-    rank = (size_t)shape.rank;
-    node = onnx_axis(&axis, tensor_at(im, x)->rank) ? onnx_general(im, GRAPH_GATHER, &x, 1, 1 + rank + n) : NULL;
-    if (node) {
-        node->axis = (int)axis;
-        node->table->v[0] = shape.rank;
-        memcpy(node->table->v + 1, shape.dims, rank * sizeof *v);
-        memcpy(node->table->v + 1 + rank, v, n * sizeof *v);
-    }
-    free(v);
-    return node ? onnx_result(im, node, numbers) : onnx_broken(im, "its axis is outside its input");
-}
-
-/* A node that takes elements one by one into a new shape; its table is to be filled. */
-static struct graph_node *take_into(struct onnx_import *im, int x, int rank, const int64_t *dims)
-{
-    size_t n = 1;
-    struct graph_node *node;
-    struct graph_tensor *y;
-    for (int i = 0; i < rank; i++)
-        if (dims[i] < 1 || __builtin_mul_overflow(n, (size_t)dims[i], &n) || n > GRAPH_MAX_ELEMENTS / 8)
-            return NULL;
-    node = onnx_general(im, GRAPH_TAKE, &x, 1, n);
-    if (!node)
-        return NULL;
-    y = &im->graph->tensors[node->output];
-    y->rank = rank;
-    memcpy(y->dims, dims, (size_t)rank * sizeof *dims);
-    return node;
-}
-
-static bool is_known(const struct graph_tensor *t)
-{
-    for (int i = 0; i < t->rank; i++)
-        if (t->dims[i] < 1)
-            return false;
-    return true;
-}
-
-/* Offset in a tensor of dims of the element that a row-major index in `shape` names, with `axis` replaced by `at`. */
-static int64_t element_offset(const struct graph_tensor *t, const struct graph_tensor *shape, size_t i, int axis,
-                              int64_t at)
-{
-    int64_t index[GRAPH_MAX_RANK], offset = 0;
-    for (int d = shape->rank - 1; d >= 0; d--) {
-        index[d] = (int64_t)(i % (size_t)shape->dims[d]);
-        i /= (size_t)shape->dims[d];
-    }
-    for (int d = 0; d < t->rank; d++)
-        offset = offset * t->dims[d] + (d == axis ? at : index[d]);
-    return offset;
-}
-
-enum infomask_status onnx_import_gather_elements(struct onnx_import *im)
-{
-    int64_t axis = onnx_attribute_int(im, "axis", 0), *v;
-    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
-    struct graph_tensor shape, t;
-    struct graph_node *node = NULL;
-    bool fits;
-    int x;
-    enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
-        status = indices_of(im, 1, &shape, &v);
-    if (status)
-        return status;
-    t = *tensor_at(im, x);
-    fits = is_known(&t) && shape.rank == t.rank && onnx_axis(&axis, t.rank);
-    for (int d = 0; fits && d < t.rank; d++)
-        fits = d == axis || shape.dims[d] <= t.dims[d];
-    for (size_t i = 0; fits && i < graph_elements(&shape); i++)
-        fits = onnx_axis(&v[i], (int)t.dims[axis]);
-    if (fits)
-        node = take_into(im, x, shape.rank, shape.dims);
-    for (size_t i = 0; node && i < node->table->count; i++)
-        node->table->v[i] = element_offset(&t, &shape, i, (int)axis, v[i]);
-    free(v);
-    return node ? onnx_result(im, node, numbers) : onnx_broken(im, "its axis or indices are outside its input");
-}
-
-/* The offset of the block that row i of indices [..., depth] names behind `batch` dimensions; -1 outside. */
-static int64_t block_offset(const struct graph_tensor *t, const int64_t *row, int batch, int64_t depth)
-{
-    int64_t offset = 0;
-    for (int d = 0; d < depth; d++) {
-        int64_t at = row[d];
-        if (!onnx_axis(&at, (int)t->dims[batch + d]))
-            return -1;
-        offset = offset * t->dims[batch + d] + at;
-    }
-    for (int d = batch + (int)depth; d < t->rank; d++)
-        offset *= t->dims[d];
-    return offset;
-}
-
-static size_t dims_product(const struct graph_tensor *t, int from, int to)
-{
-    size_t n = 1;
-    for (int d = from; d < to; d++)
-        n *= (size_t)t->dims[d];
-    return n;
-}
-
-enum infomask_status onnx_import_gather_nd(struct onnx_import *im)
-{
-    int64_t *v, dims[2 * GRAPH_MAX_RANK], batch = onnx_attribute_int(im, "batch_dims", 0), depth;
-    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
-    struct graph_tensor shape, t;
-    struct graph_node *node = NULL;
-    int x, rank = 0;
-    bool fits;
-    enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
-        status = indices_of(im, 1, &shape, &v);
-    if (status)
-        return status;
-    t = *tensor_at(im, x);
-    depth = shape.rank > 0 ? shape.dims[shape.rank - 1] : 0;
-    fits = is_known(&t) && batch >= 0 && batch < shape.rank && depth >= 1 && batch + depth <= t.rank;
-    for (int d = 0; fits && d < batch; d++)
-        fits = shape.dims[d] == t.dims[d];
-    for (int d = 0; fits && d < shape.rank - 1; d++)
-        dims[rank++] = shape.dims[d];
-    for (int d = (int)(batch + depth); fits && d < t.rank; d++)
-        dims[rank++] = t.dims[d];
-    if (fits && rank <= GRAPH_MAX_RANK)
-        node = take_into(im, x, rank, dims);
-    if (node) {
-        size_t block = dims_product(&t, (int)(batch + depth), t.rank), rows = graph_elements(&shape) / (size_t)depth;
-        size_t batches = dims_product(&t, 0, (int)batch), item = dims_product(&t, (int)batch, t.rank);
-        for (size_t i = 0; i < rows * block; i++) {
-            int64_t from = block_offset(&t, v + i / block * (size_t)depth, (int)batch, depth);
-            fits = fits && from >= 0;
-            node->table->v[i] = from + (int64_t)(i / block / (rows / batches) * item + i % block);
-        }
-    }
-    free(v);
-    return node && fits ? onnx_result(im, node, numbers) : onnx_broken(im, "its indices are outside its input");
-}
-
-/* Scattered: the elements of data, some of them replaced by updates: one take from both, side by side. */
-static enum infomask_status scatter(struct onnx_import *im, int data, int updates, const int64_t *to, size_t count)
-{
-    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
-    struct graph_tensor t = *tensor_at(im, data);
-    int64_t n = (int64_t)graph_elements(&t), flat[1] = {n}, more[1] = {(int64_t)count};
-    int parts[2], both;
-    struct graph_node *node;
-    enum infomask_status status = onnx_step_reshape(im, data, 1, flat, &parts[0]);
-    if (!status)
-        status = onnx_step_reshape(im, updates, 1, more, &parts[1]);
-    if (status)
-        return status;
-    node = onnx_general(im, GRAPH_CONCAT, parts, 2, 0);
-    status = node ? onnx_step(im, node, &both) : onnx_no_memory(im);
-    if (status)
-        return status;
-    node = take_into(im, both, t.rank, t.dims);
-    if (!node)
-        return onnx_no_memory(im);
-    for (int64_t i = 0; i < n; i++)
-        node->table->v[i] = i;
-    for (size_t i = 0; i < count; i++)
-        node->table->v[to[i]] = n + (int64_t)i;
-    return onnx_result(im, node, numbers);
-}
-
-static enum infomask_status scatter_inputs(struct onnx_import *im, int *data, int *updates, struct graph_tensor *shape,
-                                           int64_t **v)
-{
-    char reduction[8];
-    enum infomask_status status = onnx_any_input(im, 0, data);
-    onnx_attribute_text(im, "reduction", reduction, sizeof reduction);
-    if (!status)
-        status = onnx_any_input(im, 2, updates);
-    if (status)
-        return status;
-    if (*reduction && strcmp(reduction, "none") != 0)
-        return onnx_unsupported(im, "reduction '%s'", reduction);
-    if (!is_known(tensor_at(im, *data)) || !is_known(tensor_at(im, *updates)))
-        return onnx_unsupported(im, "it needs sizes that the file leaves open");
-    return indices_of(im, 1, shape, v);
-}
-
-enum infomask_status onnx_import_scatter_nd(struct onnx_import *im)
-{
-    struct graph_tensor shape, t;
-    int64_t *v, *to, depth;
-    int data, updates;
-    size_t rows, block, count;
-    bool fits;
-    enum infomask_status status = scatter_inputs(im, &data, &updates, &shape, &v);
-    if (status)
-        return status;
-    t = *tensor_at(im, data);
-    count = graph_elements(tensor_at(im, updates));
-    depth = shape.rank > 0 ? shape.dims[shape.rank - 1] : 0;
-    to = malloc((count + 1) * sizeof *to);
-    fits = to && depth >= 1 && depth <= t.rank;
-    rows = fits ? graph_elements(&shape) / (size_t)depth : 0;
-    block = fits ? dims_product(&t, (int)depth, t.rank) : 0;
-    fits = fits && rows * block == count;
-    for (size_t i = 0; fits && i < count; i++) {
-        int64_t from = block_offset(&t, v + i / block * (size_t)depth, 0, depth);
-        fits = from >= 0;
-        to[i] = from + (int64_t)(i % block);
-    }
-    status = fits ? scatter(im, data, updates, to, count) : onnx_broken(im, "its indices are outside its input");
-    free(v);
-    free(to);
-    return status;
-}
-
-enum infomask_status onnx_import_scatter_elements(struct onnx_import *im)
-{
-    int64_t axis = onnx_attribute_int(im, "axis", 0), *v, *to;
-    struct graph_tensor shape, t;
-    int data, updates;
-    size_t count;
-    bool fits;
-    enum infomask_status status = scatter_inputs(im, &data, &updates, &shape, &v);
-    if (status)
-        return status;
-    t = *tensor_at(im, data);
-    count = graph_elements(tensor_at(im, updates));
-    to = malloc((count + 1) * sizeof *to);
-    fits = to && shape.rank == t.rank && graph_elements(&shape) == count && onnx_axis(&axis, t.rank);
-    for (int d = 0; fits && d < t.rank; d++)
-        fits = shape.dims[d] <= t.dims[d];
-    for (size_t i = 0; fits && i < count; i++) {
-        fits = onnx_axis(&v[i], (int)t.dims[axis]);
-        to[i] = element_offset(&t, &shape, i, (int)axis, v[i]);
-    }
-    status = fits ? scatter(im, data, updates, to, count) : onnx_broken(im, "its axis or indices are outside its input");
-    free(v);
-    free(to);
-    return status;
-}
-
 /* ---- Copies -------------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status expand_to(struct onnx_import *im, int x, int rank, const int64_t *dims,
@@ -423,13 +148,13 @@ enum infomask_status onnx_import_tile(struct onnx_import *im)
     if (status)
         return status;
     t = *tensor_at(im, x);
-    if (count != t.rank || !is_known(&t))
+    if (count != t.rank || !onnx_is_known(&t))
         return onnx_unsupported(im, "it needs a number of repeats for each known dimension");
     for (int i = 0; i < t.rank; i++) {
         if (times[i] < 1 || times[i] > GRAPH_MAX_DIM || __builtin_mul_overflow(t.dims[i], times[i], &whole[i]))
             return onnx_unsupported(im, "its repeats are wrong");
     }
-    node = take_into(im, x, t.rank, whole);
+    node = onnx_take_into(im, x, t.rank, whole);
     if (!node)
         return onnx_unsupported(im, "it makes a tensor that is too large");
     n = node->table->count;
@@ -501,7 +226,7 @@ enum infomask_status onnx_import_trilu(struct onnx_import *im)
     if (status)
         return status;
     t = *tensor_at(im, x);
-    node = t.rank >= 2 && is_known(&t) ? take_into(im, x, t.rank, t.dims) : NULL;
+    node = t.rank >= 2 && onnx_is_known(&t) ? onnx_take_into(im, x, t.rank, t.dims) : NULL;
     if (!node)
         return onnx_unsupported(im, "only matrices of a known size are supported");
     rows = t.dims[t.rank - 2];
@@ -535,7 +260,7 @@ static enum infomask_status blocks_of(struct onnx_import *im, struct graph_tenso
         return status;
     *t = *tensor_at(im, x);
     *b = onnx_attribute_int(im, "blocksize", 0);
-    if (t->rank != 4 || !is_known(t) || *b < 1 || *b > 1 << 15)
+    if (t->rank != 4 || !onnx_is_known(t) || *b < 1 || *b > 1 << 15)
         return onnx_unsupported(im, "only blocks of [N, C, H, W] of a known size are supported");
     return INFOMASK_OK;
 }
@@ -650,7 +375,7 @@ enum infomask_status onnx_import_size(struct onnx_import *im)
     enum infomask_status status = onnx_any_input(im, 0, &x);
     if (status)
         return status;
-    if (!is_known(tensor_at(im, x)))
+    if (!onnx_is_known(tensor_at(im, x)))
         return onnx_unsupported(im, "it needs sizes that the file leaves open");
     status = onnx_new_scalar(im, (float)graph_elements(tensor_at(im, x)), &y);
     return status ? status : onnx_output_is(im, 0, y, ONNX_INTEGERS);

@@ -196,7 +196,7 @@ static enum infomask_status import_activation(struct onnx_import *im, struct act
 {
     struct graph_node *node;
     int x;
-    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+    enum infomask_status status = onnx_any_input(im, 0, &x);
     if (status)
         return status;
     node = onnx_begin(im, GRAPH_ACTIVATION, &x, 1);
@@ -207,12 +207,27 @@ static enum infomask_status import_activation(struct onnx_import *im, struct act
     node->high = activation.high;
     node->alpha = activation.alpha;
     node->beta = activation.beta;
-    return onnx_finish(im, node, true);
+    return onnx_result(im, node, onnx_numbers_of(im, 0));
 }
 
 static enum infomask_status import_relu(struct onnx_import *im)
 {
     return import_activation(im, (struct activation){GRAPH_CLAMP, 0, INFINITY, 0, 0});
+}
+
+/* A number that the file knows, whatever its type. */
+static enum infomask_status bound_input(struct onnx_import *im, int i, float *value)
+{
+    int tensor;
+    enum infomask_status status = onnx_any_input(im, i, &tensor);
+    if (status)
+        return status;
+    if (!tensor_at(im, tensor)->data)
+        return onnx_unsupported(im, "bounds that are computed while the network runs");
+    if (graph_elements(tensor_at(im, tensor)) != 1)
+        return onnx_broken(im, "input %d is not one number", i);
+    *value = tensor_at(im, tensor)->data[0];
+    return INFOMASK_OK;
 }
 
 /* The bounds are attributes before opset 11, and inputs since. */
@@ -221,11 +236,11 @@ static enum infomask_status import_clip(struct onnx_import *im)
     struct activation clip = {GRAPH_CLAMP, -FLT_MAX, FLT_MAX, 0, 0};
     enum infomask_status status = INFOMASK_OK;
     if (onnx_has(im, 1))
-        status = onnx_scalar_input(im, 1, &clip.low);
+        status = bound_input(im, 1, &clip.low);
     else
         clip.low = onnx_attribute_float(im, "min", clip.low);
     if (!status && onnx_has(im, 2))
-        status = onnx_scalar_input(im, 2, &clip.high);
+        status = bound_input(im, 2, &clip.high);
     else if (!status)
         clip.high = onnx_attribute_float(im, "max", clip.high);
     clip.low = clip.low <= -FLT_MAX ? -INFINITY : clip.low;
@@ -413,9 +428,12 @@ static const struct onnx_operator operators[] = {
     {"And", onnx_import_binary, 2, 2, ""},
     {"Asin", onnx_import_unary, 1, 1, ""},
     {"Atan", onnx_import_unary, 1, 1, ""},
+    {"Attention", onnx_import_attention, 3, 7,
+     " is_causal kv_num_heads q_num_heads qk_matmul_output_mode scale softcap softmax_precision "},
     {"AveragePool", onnx_import_average_pool, 1, 1, WINDOW "ceil_mode count_include_pad "},
     {"BatchNormalization", onnx_import_batch_norm, 5, 5, " epsilon momentum spatial training_mode "},
     {"Cast", onnx_import_cast, 1, 1, " round_mode to saturate "},
+    {"CastLike", onnx_import_cast_like, 2, 2, " round_mode saturate "},
     {"Ceil", onnx_import_unary, 1, 1, ""},
     {"Celu", onnx_import_unary, 1, 1, " alpha "},
     {"Clip", import_clip, 1, 3, " min max "},

@@ -19,11 +19,19 @@
 #include "core/graph/onnx_import.h"
 
 #define IN_PLACE_SIZE ((size_t)64 << 20)
-#define OPEN_SIDE 224 /* of a concrete graph's picture, where the file leaves it open */
+#define OPEN_SIDE 224 /* of a picture that nobody says the size of */
 #define MIN_OPSET 7
-#define MAX_OPSET 23
+#define MAX_OPSET 28
 #define MIN_IR 3
-#define MAX_IR 13
+#define MAX_IR 14
+
+/* What is asked for: a tensor (NULL: the first output) of a file whose external data lie in a folder (-1: nowhere), and
+ * the picture's size where the file leaves it open and yet needs it. */
+struct source {
+    const char *output;
+    int folder;
+    struct onnx_size size;
+};
 
 /* ---- protobuf-c, within a budget ----------------------------------------------------------------------------------- */
 
@@ -174,10 +182,12 @@ static enum infomask_status input_shape(struct onnx_import *im, const Onnx__Valu
     return INFOMASK_OK;
 }
 
-/* The batch is open, or, of a concrete graph, everything is known. */
+/* The batch is open, or, of a concrete graph, everything is known, or everything but the picture's size. */
 static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t *dims)
 {
-    int open = 0;
+    const int sides[2] = {im->size->height > 0 ? im->size->height : OPEN_SIDE,
+                          im->size->width > 0 ? im->size->width : OPEN_SIDE};
+    int first = rank == 4 && (dims[1] < 1 || (dims[3] > 0 && dims[3] <= 4)) ? 1 : 2, open = 0; /* N, H, W, C; N, C, H, W */
     im->batch = dims[0];
     if (!im->graph->concrete) {
         dims[0] = -1;
@@ -188,9 +198,11 @@ static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t 
     for (int i = 1; i < rank; i++) {
         if (dims[i] > 0)
             continue;
-        if (rank != 4 || ++open > 2)
+        if (rank != 4 || ++open > 2 || i < first || i > first + 1)
             return onnx_unsupported(im, "the input leaves more open than its batch, height and width");
-        dims[i] = OPEN_SIDE;
+        if (im->sizes_open)
+            continue;
+        dims[i] = sides[i - first];
         im->graph->assumed = true;
     }
     return INFOMASK_OK;
@@ -388,11 +400,13 @@ static enum infomask_status import_needed(struct onnx_import *im, const char *ou
     return status;
 }
 
-static enum infomask_status import_unpacked(struct unpacked *u, struct graph *graph, size_t size, const char *output,
-                                            int folder, struct infomask_error *err)
+static enum infomask_status import_unpacked(struct unpacked *u, struct graph *graph, size_t size,
+                                            const struct source *source, bool sizes_open, struct infomask_error *err)
 {
     struct onnx_import im = {.graph = graph, .slim = &u->slim, .err = err, .in_place = graph->mapping != NULL,
-                             .folder = folder, .file = u->model->graph};
+                             .folder = source->folder, .size = &source->size, .sizes_open = sizes_open,
+                             .file = u->model->graph};
+    const char *output = source->output;
     bool *needed;
     enum infomask_status status = check_versions(u->model, &im.opset, err);
     if (!status)
@@ -406,23 +420,34 @@ static enum infomask_status import_unpacked(struct unpacked *u, struct graph *gr
     return status;
 }
 
-/* As a graph for any batch and size; where that cannot be, as a concrete one. */
-static enum infomask_status import_file(struct graph **graph, const void *data, size_t size, const char *output,
-                                        int folder, struct infomask_error *err)
+/* An empty graph of the same mapped file, in its place. */
+static struct graph *start_again(struct graph **graph)
+{
+    struct graph *made = graph_create();
+    if (!made)
+        return NULL;
+    made->mapping = (*graph)->mapping;
+    made->mapping_size = (*graph)->mapping_size;
+    (*graph)->mapping = NULL;
+    graph_free(*graph);
+    return *graph = made;
+}
+
+/* As a graph for any batch and size; where that cannot be, as one of a single picture at a time, of any size; where that
+ * cannot be either, as one of which every size is known. */
+static enum infomask_status import_file(struct graph **graph, const void *data, size_t size,
+                                        const struct source *source, struct infomask_error *err)
 {
     struct unpacked u = {0};
-    struct graph *made = *graph, *concrete;
     enum infomask_status status = unpack(&u, data, size, err);
     if (!status)
-        status = import_unpacked(&u, made, size, output, folder, err);
-    if (status == INFOMASK_UNSUPPORTED_MODEL && u.model && (concrete = graph_create()) != NULL) {
-        concrete->mapping = made->mapping;
-        concrete->mapping_size = made->mapping_size;
-        made->mapping = NULL;
-        graph_free(made);
-        *graph = concrete;
-        concrete->concrete = true;
-        status = import_unpacked(&u, concrete, size, output, folder, err);
+        status = import_unpacked(&u, *graph, size, source, true, err);
+    for (int sizes_open = 1; sizes_open >= 0 && status == INFOMASK_UNSUPPORTED_MODEL && u.model; sizes_open--) {
+        struct graph *made = start_again(graph);
+        if (!made)
+            break;
+        made->concrete = true;
+        status = import_unpacked(&u, made, size, source, sizes_open, err);
     }
     unpacked_fini(&u);
     return status;
@@ -431,13 +456,14 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
 /* ---- Files --------------------------------------------------------------------------------------------------------- */
 
 enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, int folder,
-                                     struct graph **graph, struct infomask_error *err)
+                                     struct onnx_size picture, struct graph **graph, struct infomask_error *err)
 {
+    const struct source source = {.output = output, .folder = folder, .size = picture};
     enum infomask_status status;
     *graph = graph_create();
     if (!*graph)
         return error_set(err, INFOMASK_MEMORY, "no memory for the model");
-    status = import_file(graph, data, size, output, folder, err);
+    status = import_file(graph, data, size, &source, err);
     if (status) {
         graph_free(*graph);
         *graph = NULL;
@@ -459,19 +485,19 @@ static enum infomask_status read_all(int fd, char *data, size_t size, struct inf
     return INFOMASK_OK;
 }
 
-static enum infomask_status read_small(int fd, size_t size, const char *output, int folder, struct graph **graph,
+static enum infomask_status read_small(int fd, size_t size, const struct source *source, struct graph **graph,
                                        struct infomask_error *err)
 {
     char *data = malloc(size);
     enum infomask_status status = data ? read_all(fd, data, size, err)
                                        : error_set(err, INFOMASK_MEMORY, "no memory for the model");
     if (!status)
-        status = onnx_read_bytes(data, size, output, folder, graph, err);
+        status = onnx_read_bytes(data, size, source->output, source->folder, source->size, graph, err);
     free(data);
     return status;
 }
 
-static enum infomask_status read_mapped(int fd, size_t size, const char *output, int folder, struct graph **graph,
+static enum infomask_status read_mapped(int fd, size_t size, const struct source *source, struct graph **graph,
                                         struct infomask_error *err)
 {
     void *mapping = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -484,7 +510,7 @@ static enum infomask_status read_mapped(int fd, size_t size, const char *output,
     }
     made->mapping = mapping;
     made->mapping_size = size;
-    status = import_file(&made, mapping, size, output, folder, err);
+    status = import_file(&made, mapping, size, source, err);
     if (status) {
         graph_free(made);
         return status;
@@ -505,9 +531,16 @@ static int open_folder(const char *path)
 
 enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
 {
+    return onnx_read_for(path, output, (struct onnx_size){0}, graph, err);
+}
+
+enum infomask_status onnx_read_for(const char *path, const char *output, struct onnx_size size, struct graph **graph,
+                                   struct infomask_error *err)
+{
+    struct source source = {.output = output, .folder = -1, .size = size};
     enum infomask_status status;
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), folder = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *graph = NULL;
     if (fd < 0)
         return error_set(err, INFOMASK_IO, "the model file cannot be opened");
@@ -517,12 +550,13 @@ enum infomask_status onnx_read(const char *path, const char *output, struct grap
         status = error_set(err, INFOMASK_BAD_MODEL, "the model file is empty");
     else if ((uint64_t)st.st_size > GRAPH_MAX_FILE)
         status = error_set(err, INFOMASK_LIMIT, "the model file is larger than %llu MB", GRAPH_MAX_FILE >> 20);
-    else if ((size_t)st.st_size <= IN_PLACE_SIZE)
-        status = read_small(fd, (size_t)st.st_size, output, folder = open_folder(path), graph, err);
-    else
-        status = read_mapped(fd, (size_t)st.st_size, output, folder = open_folder(path), graph, err);
+    else {
+        source.folder = open_folder(path);
+        status = (size_t)st.st_size <= IN_PLACE_SIZE ? read_small(fd, (size_t)st.st_size, &source, graph, err)
+                                                     : read_mapped(fd, (size_t)st.st_size, &source, graph, err);
+    }
     close(fd);
-    if (folder >= 0)
-        close(folder);
+    if (source.folder >= 0)
+        close(source.folder);
     return status;
 }

@@ -305,7 +305,9 @@ enum infomask_status onnx_import_shape(struct onnx_import *im)
     end = clamp_index(onnx_attribute_int(im, "end", t->rank), t->rank);
     for (int i = start; i < end; i++) {
         struct onnx_int *item = &ints.item[ints.count++];
-        item->kind = t->data || t->dims[i] >= 0 ? ONNX_INT_KNOWN : i == 0 ? ONNX_INT_BATCH : ONNX_INT_SIZE;
+        item->kind = t->data || t->dims[i] >= 0           ? ONNX_INT_KNOWN
+                     : i == 0 && !im->graph->concrete ? ONNX_INT_BATCH
+                                                      : ONNX_INT_SIZE;
         item->value = t->dims[i];
     }
     return onnx_is_ints(im, &ints);
@@ -379,9 +381,8 @@ static enum infomask_status ints_to_floats(struct onnx_import *im)
 }
 
 /* All numbers are float32 here: only the steps to integers and to truths change any. */
-enum infomask_status onnx_import_cast(struct onnx_import *im)
+static enum infomask_status cast_to(struct onnx_import *im, int64_t to)
 {
-    int64_t to = onnx_attribute_int(im, "to", 0);
     bool to_float = to == ONNX_FLOAT || to == ONNX_FLOAT16 || to == ONNX_DOUBLE || to == ONNX_BFLOAT16;
     enum onnx_numbers from = onnx_numbers_of(im, 0);
     int x;
@@ -400,6 +401,17 @@ enum infomask_status onnx_import_cast(struct onnx_import *im)
         status = onnx_step_unary(im, GRAPH_TRUNCATE, x, &x);
     return status ? status
                   : onnx_output_is(im, 0, x, to_float ? ONNX_FLOATS : to == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS);
+}
+
+enum infomask_status onnx_import_cast(struct onnx_import *im)
+{
+    return cast_to(im, onnx_attribute_int(im, "to", 0));
+}
+
+enum infomask_status onnx_import_cast_like(struct onnx_import *im)
+{
+    static const int64_t types[] = {[ONNX_FLOATS] = ONNX_FLOAT, [ONNX_INTEGERS] = ONNX_INT64, [ONNX_TRUTHS] = ONNX_BOOL};
+    return cast_to(im, types[onnx_numbers_of(im, 1)]);
 }
 
 static enum infomask_status concat_ints(struct onnx_import *im)

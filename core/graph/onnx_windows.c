@@ -116,6 +116,8 @@ enum infomask_status onnx_import_resize(struct onnx_import *im)
             status = onnx_broken(im, "a size is not above zero");
         else
             node->table->v[axes[i]] = sizes[i];
+    if (!status && tensor_at(im, x)->dims[0] < 0 && node->table->v[0] == im->batch)
+        node->table->v[0] = 0; /* the file's own batch stays as it is */
     return status ? status : onnx_result(im, node, ONNX_FLOATS);
 }
 

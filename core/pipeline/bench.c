@@ -71,7 +71,8 @@ enum infomask_status infomask_model_flops(const struct infomask_model_spec *spec
                                           struct infomask_error *err)
 {
     struct graph *graph = NULL;
-    enum infomask_status status = onnx_read(spec->path, spec->output, &graph, err);
+    enum infomask_status status = onnx_read_for(spec->path, spec->output, (struct onnx_size){height, width},
+                                                &graph, err);
 
     if (status == INFOMASK_OK) {
         struct graph_tensor *x = &graph->tensors[graph->input];

@@ -40,8 +40,8 @@ static enum infomask_status inspect_input(const struct graph *graph, struct info
                          "channels as the second or the last");
     found->nhwc = last_is && (!first_is || (first != NULL && first->op == GRAPH_TRANSPOSE));
     found->channels = positive(input->dims[found->nhwc ? 3 : 1]);
-    found->height = positive(input->dims[found->nhwc ? 1 : 2]);
-    found->width = positive(input->dims[found->nhwc ? 2 : 3]);
+    found->height = graph->assumed ? 0 : positive(input->dims[found->nhwc ? 1 : 2]);
+    found->width = graph->assumed ? 0 : positive(input->dims[found->nhwc ? 2 : 3]);
     return INFOMASK_OK;
 }
 

@@ -45,7 +45,8 @@ static enum infomask_status filter_named(const char *name, enum image_filter *fi
 enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, struct graph **graph,
                                     struct infomask_error *err)
 {
-    enum infomask_status status = onnx_read(spec->path, spec->output, graph, err);
+    enum infomask_status status = onnx_read_for(spec->path, spec->output, (struct onnx_size){spec->height, spec->width},
+                                                graph, err);
 
     if (status == INFOMASK_OK)
         status = graph_infer_shapes(*graph, err);

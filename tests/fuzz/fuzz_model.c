@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct infomask_error err = {0};
     struct graph *graph = NULL;
-    if (onnx_read_bytes(data, size, NULL, -1, &graph, &err)) {
+    if (onnx_read_bytes(data, size, NULL, -1, (struct onnx_size){0}, &graph, &err)) {
         require(graph == NULL && err.text[0] && !strchr(err.text, '\n'), "a refusal has a sentence and no graph");
         return 0;
     }

@@ -32,9 +32,10 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static enum infomask_status read_graph(const char *file, bool plain, struct graph **graph, struct infomask_error *err)
+static enum infomask_status read_graph(const struct call *call, bool plain, struct graph **graph,
+                                       struct infomask_error *err)
 {
-    enum infomask_status status = onnx_read(file, NULL, graph, err);
+    enum infomask_status status = onnx_read_for(call->file, NULL, (struct onnx_size){call->height, call->width}, graph, err);
 
     if (status == INFOMASK_OK)
         status = graph_infer_shapes(*graph, err);
@@ -133,7 +134,7 @@ static bool answer(const struct call *call, const struct settings *settings)
     struct graph *graph = NULL;
     struct engine_model *model = NULL;
     double seconds = 0, start = now(), load;
-    enum infomask_status status = read_graph(call->file, settings->plain, &graph, &err);
+    enum infomask_status status = read_graph(call, settings->plain, &graph, &err);
 
     if (status == INFOMASK_OK)
         status = engine_model_create(&model, graph, &settings->options, &err);

@@ -245,6 +245,9 @@ static enum infomask_status resize(struct question *q)
     if (q->node->table->count != (size_t)x->rank)
         return MISFIT("sizes of another number of dimensions");
     for (int i = 0; i < x->rank; i++) {
+        if (x->dims[i] == UNKNOWN && i == 0 && (q->node->table->v[0] > 0 || q->node->resize->scales[0] < 1 ||
+                                               q->node->resize->scales[0] > 1))
+            return MISFIT("it resizes the batch");
         if (x->dims[i] == UNKNOWN)
             continue;
         q->y->dims[i] = general_resize_size(q->node, i, x->dims[i]);

@@ -50,7 +50,7 @@ static void files_that_are_no_model(void **state)
     assert_int_equal(onnx_read("/dev/zero", NULL, &graph, &err), INFOMASK_IO);
     assert_int_equal(onnx_read("/dev/null", NULL, &graph, &err), INFOMASK_IO);
     assert_int_equal(onnx_read("/tmp", NULL, &graph, &err), INFOMASK_IO);
-    assert_int_equal(onnx_read_bytes("", 0, NULL, -1, &graph, &err), INFOMASK_BAD_MODEL);
+    assert_int_equal(onnx_read_bytes("", 0, NULL, -1, (struct onnx_size){0}, &graph, &err), INFOMASK_BAD_MODEL);
     assert_null(graph);
 }
 
@@ -80,7 +80,7 @@ static enum infomask_status read_exact(const unsigned char *data, size_t size)
     enum infomask_status status;
     assert_non_null(copy);
     memcpy(copy, data, size);
-    status = onnx_read_bytes(copy, size, NULL, -1, &graph, &err);
+    status = onnx_read_bytes(copy, size, NULL, -1, (struct onnx_size){0}, &graph, &err);
     free(copy);
     if (!status && !graph_infer_shapes(graph, &err) && !graph_fold_constants(graph, &err) && !graph_fuse(graph, &err))
         assert_true(graph_prune(graph, &err) == INFOMASK_OK || err.text[0] != 0);

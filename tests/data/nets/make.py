@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Makes the networks of this folder and what onnxruntime computes with them.
+
+    make.py            # with numpy, onnx and onnxruntime
+
+Random networks (tests/zoo/nets.py) by their seeds, and networks that were wrong once, reduced.  For each NAME.onnx and
+NAME.f32: the input [n, c, h, w] or [n, h, w, c], then the output, float32 little-endian.  cases.txt has one line a case:
+name, n, h, w, numbers of the input, of the output.  Only who changes a case needs to run this.
+"""
+import pathlib
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent / "zoo"))
+from nets import Net  # noqa: E402
+from random_nets import theirs  # noqa: E402
+
+# small ones among the first thousands, and those that were wrong: 1380 resized its batch
+SEEDS = [1380, *range(20000, 20070)]
+CASES = []
+
+
+def save(name, model, x, y, h, w):
+    path = HERE / f"{name}.onnx"
+    path.write_bytes(model.SerializeToString())
+    if path.stat().st_size + x.nbytes > 24000:
+        path.unlink()
+        return
+    (HERE / f"{name}.f32").write_bytes(x.astype("<f4").tobytes() + y.astype("<f4").tobytes())
+    CASES.append(f"{name} {len(x)} {h} {w} {x.size} {y.size}")
+
+
+def constant(name, array):
+    return numpy_helper.from_array(np.asarray(array), name)
+
+
+def special(name, nodes, constants, dims, n, h, w, opset=20, ir=9):
+    """One of a few nodes from x to y."""
+    graph = helper.make_graph(nodes, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+    c = dims[1]
+    x = np.random.default_rng(3).standard_normal((n, c, h, w)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    save(name, model, x, session.run(None, {"x": x})[0], h, w)
+
+
+def head(x, c, k, seed):
+    """A pooled head behind x, and its constants."""
+    r = np.random.default_rng(seed)
+    return ([helper.make_node("GlobalAveragePool", [x], ["pooled"]), helper.make_node("Flatten", ["pooled"], ["flat"]),
+             helper.make_node("Gemm", ["flat", "w", "b"], ["y"], transB=1)],
+            [constant("w", r.standard_normal((k, c)).astype(np.float32)), constant("b", r.standard_normal(k).astype(np.float32))])
+
+
+def specials():
+    node = helper.make_node
+    r = np.random.default_rng(5)
+    w = constant("conv", (r.standard_normal((8, 3, 3, 3)) / 5).astype(np.float32))
+    conv = node("Conv", ["x", "conv"], ["map"], pads=[1, 1, 1, 1])
+    # as PyTorch's exporter writes adaptive pooling of an open size: a view by indices that count the batch
+    last = [constant("w", r.standard_normal((5, 8)).astype(np.float32)), constant("b", np.zeros(5, np.float32))]
+    special("view_by_indices", [
+        conv, node("Shape", ["x"], ["shape"], start=0, end=1), node("Squeeze", ["shape"], ["n"]),
+        node("ReduceMean", ["map", "axes"], ["mean"], keepdims=1), node("Reshape", ["mean", "all"], ["list"]),
+        node("Range", ["zero", "n", "one"], ["i"]), node("Mul", ["i", "channels"], ["start"]),
+        node("Unsqueeze", ["start", "three"], ["column"]), node("Add", ["column", "row"], ["indices"]),
+        node("Gather", ["list", "indices"], ["view"]), node("Reshape", ["view", "flat"], ["features"]),
+        node("Gemm", ["features", "w", "b"], ["y"], transB=1)],
+        [w, constant("axes", np.array([-1, -2])), constant("all", np.array([-1])), constant("zero", np.int64(0)),
+         constant("one", np.int64(1)), constant("channels", np.int64(8)), constant("three", np.array([1, 2, 3])),
+         constant("row", np.arange(8).reshape(1, 8, 1, 1)), constant("flat", np.array([-1, 8])), *last],
+        ["N", 3, "H", "W"], 1, 9, 12)
+    # whole numbers about four million: a LogSoftmax that adds its logarithm to such a maximum loses it
+    nodes, constants = head("map", 8, 6, 7)
+    nodes[-1].output[0] = "z"
+    special("log_softmax_of_large", [conv, *nodes, node("Floor", ["z"], ["whole"]), node("Add", ["whole", "much"], ["far"]),
+                                     node("LogSoftmax", ["far"], ["y"], axis=1)],
+            [w, *constants, constant("much", np.float32(1 << 22))], ["N", 3, "H", "W"], 3, 7, 7)
+    # a norm of zeros
+    nodes, constants = head("normed", 8, 6, 8)
+    special("norm_of_zeros", [conv, node("Relu", ["map"], ["positive"]), node("Mul", ["positive", "mask"], ["zeros"]),
+                              node("LpNormalization", ["zeros"], ["normed"], axis=1), *nodes],
+            [w, constant("mask", np.array([0, 1] * 3, np.float32).reshape(1, 1, 1, 6)), *constants], ["N", 3, 6, 6], 2, 6, 6)
+    # integers clipped, as distances between places are
+    nodes, constants = head("sum", 8, 6, 9)
+    special("clip_of_integers", [conv, node("Clip", ["places", "low", "high"], ["near"]), node("Gather", ["table", "near"], ["bias"]),
+                                 node("Add", ["map", "bias"], ["sum"]), *nodes],
+            [w, constant("places", np.arange(-3, 3)), constant("low", np.int64(-1)), constant("high", np.int64(2)),
+             constant("table", np.array([.5, -1, 2, .25], np.float32)), *constants], ["N", 3, 6, 6], 2, 6, 6)
+    # attention in one node: three heads, keys shared by two
+    for name, ins, more, attributes in (
+            ("attention", ["q", "k", "v"], [], dict(q_num_heads=2, kv_num_heads=2)),
+            ("attention_causal", ["q", "k", "v"], [], dict(q_num_heads=2, kv_num_heads=1, is_causal=1, softcap=2., scale=.7)),
+            ("attention_mask", ["q", "k", "v", "mask"], [constant("mask", np.tri(20, 20, 3, bool) & (np.arange(20)[:, None] != 4))],
+             dict(q_num_heads=2, kv_num_heads=2))):
+        kv = 8 // 2 * attributes["kv_num_heads"]
+        products = [constant(f"w{p}", (r.standard_normal((8, 8 if p == "q" else kv)) / 2).astype(np.float32)) for p in "qkv"]
+        nodes, constants = head("last", 8, 6, 10)
+        special(name, [conv, node("Reshape", ["map", "rows"], ["tokens"]), node("Transpose", ["tokens"], ["t"], perm=[0, 2, 1]),
+                       *[node("MatMul", ["t", f"w{p}"], [p]) for p in "qkv"], node("Attention", ins, ["seen"], **attributes),
+                       node("Transpose", ["seen"], ["back"], perm=[0, 2, 1]), node("Reshape", ["back", "map_shape"], ["last"]), *nodes],
+                [w, constant("rows", np.array([0, 8, -1])), constant("map_shape", np.array([0, 8, 4, 5])), *products, *more,
+                 *constants], ["N", 3, 4, 5], 2, 4, 5, opset=23, ir=11)
+
+
+def main():
+    for old in [*HERE.glob("*.onnx"), *HERE.glob("*.f32")]:
+        old.unlink()
+    specials()
+    for seed in SEEDS:
+        try:
+            net = Net(seed)
+            want = theirs(net)
+        except Exception:  # not a network, or none that onnxruntime runs
+            continue
+        if np.isfinite(want).all() and want.max() - want.min() > 1e-3:
+            save(f"net_{seed}", net.model, net.pictures, want, *net.dims[2:])
+    (HERE / "cases.txt").write_text("\n".join(CASES) + "\n")
+    print(f"{len(CASES)} cases, {sum(f.stat().st_size for f in HERE.iterdir()) >> 10} KB")
+
+
+if __name__ == "__main__":
+    main()

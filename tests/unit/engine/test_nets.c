@@ -1,0 +1,146 @@
+/* The networks of tests/data/nets on every table: as the engine plans and fuses them, and as they were read, step by step,
+ * they must compute what onnxruntime computed.  Files of a fixed batch take any number of pictures. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/base/pool.h"
+#include "core/engine/internal.h"
+#include "core/kernels/kernels.h"
+
+#define FOLDER "tests/data/nets/"
+#define TOLERANCE 2e-4 /* of the outputs' spread */
+
+struct golden {
+    char name[64];
+    int n, h, w;
+    size_t inputs, outputs;
+    float *data; /* inputs, then outputs */
+};
+
+static void golden_load(struct golden *g)
+{
+    char path[160];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, FOLDER "%s.f32", g->name);
+    file = fopen(path, "rb");
+    assert_non_null(file);
+    g->data = malloc((g->inputs + g->outputs) * sizeof *g->data);
+    assert_non_null(g->data);
+    assert_int_equal(fread(g->data, sizeof *g->data, g->inputs + g->outputs, file), g->inputs + g->outputs);
+    assert_int_equal(fgetc(file), EOF);
+    fclose(file);
+}
+
+static struct engine_model *read_model(const struct golden *g, const struct engine_options *options, bool fused)
+{
+    struct infomask_error err = {0};
+    struct graph *graph = NULL;
+    struct engine_model *model = NULL;
+    char path[160];
+
+    (void)snprintf(path, sizeof path, FOLDER "%s.onnx", g->name);
+    if (onnx_read_for(path, NULL, (struct onnx_size){g->h, g->w}, &graph, &err) || graph_infer_shapes(graph, &err) ||
+        graph_fold_constants(graph, &err) || (fused && graph_fuse(graph, &err)) || graph_prune(graph, &err) ||
+        engine_model_create(&model, graph, options, &err))
+        fail_msg("%s: %s", g->name, err.text);
+    return model;
+}
+
+/* The file's order to the engine's: N, H, W, C. */
+static void fill_input(const struct engine_model *model, const struct golden *g, float *input)
+{
+    size_t c = (size_t)model->info.channels, cells = (size_t)(g->h * g->w);
+
+    if (model->first == 1) {
+        memcpy(input, g->data, g->inputs * sizeof *input);
+        return;
+    }
+    for (size_t n = 0; n < (size_t)g->n; n++)
+        for (size_t k = 0; k < c; k++)
+            for (size_t i = 0; i < cells; i++)
+                input[(n * cells + i) * c + k] = g->data[(n * c + k) * cells + i];
+}
+
+static void check(const struct golden *g, const struct engine_options *options, bool fused, struct pool *pool)
+{
+    struct infomask_error err = {0};
+    struct engine_model *model = read_model(g, options, fused);
+    struct engine_session *session = NULL;
+    const float *want = g->data + g->inputs;
+    float *input, low = INFINITY, high = -INFINITY;
+
+    assert_int_equal(engine_session_create(&session, model, pool, &err), INFOMASK_OK);
+    session->poison = true;
+    if (engine_prepare(session, g->n, g->h, g->w, false, &input, &err))
+        fail_msg("%s: %s", g->name, err.text);
+    fill_input(model, g, input);
+    assert_int_equal(engine_run(session, &err), INFOMASK_OK);
+    assert_int_equal(model->info.outputs * (size_t)g->n, g->outputs);
+    for (size_t i = 0; i < g->outputs; i++) {
+        low = fminf(low, want[i]);
+        high = fmaxf(high, want[i]);
+    }
+    for (size_t i = 0; i < g->outputs; i++)
+        if (!(fabsf(engine_output(session)[i] - want[i]) <= (float)TOLERANCE * (high - low)))
+            fail_msg("%s on %s%s, output %zu: %.8g, not %.8g", g->name, options->kernels->name, fused ? "" : ", not fused", i,
+                     (double)engine_output(session)[i], (double)want[i]);
+    engine_session_free(session);
+    engine_model_free(model);
+}
+
+static void check_case(struct golden *g, struct pool *pool)
+{
+    golden_load(g);
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        struct engine_options options = {.kernels = kernels_get((enum kernel_isa)isa)};
+        if (options.kernels == NULL)
+            continue;
+        check(g, &options, true, pool);
+        options.apart = options.direct = true;
+        check(g, &options, false, pool);
+    }
+    free(g->data);
+}
+
+static void every_network_computes_what_onnxruntime_does(void **state)
+{
+    FILE *list = fopen(FOLDER "cases.txt", "r");
+    struct pool *pool = NULL;
+    struct golden g;
+    int cases = 0;
+    (void)state;
+
+    assert_non_null(list);
+    assert_int_equal(pool_create(&pool, 3, NULL, NULL, NULL), INFOMASK_OK);
+    while (fscanf(list, "%63s %d %d %d %zu %zu", g.name, &g.n, &g.h, &g.w, &g.inputs, &g.outputs) == 6) {
+        check_case(&g, pool);
+        cases++;
+    }
+    pool_free(pool);
+    fclose(list);
+    assert_true(cases > 40);
+}
+
+/* A size that the file leaves open stays open, and the head is found, however the exporter spells the pooling. */
+static void open_sizes_stay_open(void **state)
+{
+    struct golden g = {.name = "view_by_indices", .h = 9, .w = 12};
+    struct engine_model *model = read_model(&g, NULL, true);
+    (void)state;
+
+    assert_false(engine_model_info(model)->fixed_size);
+    assert_true(engine_model_info(model)->pooled_head);
+    assert_int_equal(engine_model_info(model)->outputs, 5);
+    engine_model_free(model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_network_computes_what_onnxruntime_does),
+                                       cmocka_unit_test(open_sizes_stay_open)};
+
+    kernels_warm_up();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

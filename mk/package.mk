@@ -58,6 +58,20 @@ test-manifests: $(CHECK_VENV)/.done ## Kubernetes manifests and the chart agains
 	@GOBIN=$(CURDIR)/build/gobin sh tools/kubernetes_tools.sh
 	@PATH=$(CURDIR)/build/gobin:$$PATH $(CHECK_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/container
 
+# ---- Many machines ---------------------------------------------------------------------------------------------------------------
+
+SCALE_VENV := build/venv-scale
+
+.PHONY: test-scale
+test-scale: $(BIN) $(SCALE_VENV)/.done ## infomask estimate over shards by Ray and Spark (from PyPI, real), Slurm, Argo and a Job: the same bits
+	@sh mk/deps.sh default-jre-headless
+	@INFOMASK_BIN=$(abspath $(BIN)) $(SCALE_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/scale
+
+$(SCALE_VENV)/.done: tests/scale/requirements.txt
+	@$(PYTHON) -m venv $(SCALE_VENV)
+	@$(SCALE_VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
 # ---- Documents made from the program ------------------------------------------------------------------------------------------------
 
 .PHONY: api-md

@@ -144,11 +144,14 @@ static bool lost_bytes(const struct call *call)
     return photo;
 }
 
-/* What curl -d sends, which is no photo: each mistake gets the sentence that helps. */
+/* JSON by another name, and what curl -d sends, which is no photo: each mistake gets the sentence that helps. */
 static int look_at_text(struct call *call)
 {
     struct request *request = &call->request;
 
+    if (begins(call, "{"))
+        return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
+                             "the body looks like JSON; send it with Content-Type: application/json");
     if (!type_is(request, "application/x-www-form-urlencoded"))
         return 0;
     if (lost_bytes(call))
@@ -157,9 +160,6 @@ static int look_at_text(struct call *call)
                              "send it with --data-binary @photo.jpg, or with -T photo.jpg");
     if (begins(call, "url="))
         return uploads_refuse_url(call, "url");
-    if (begins(call, "{"))
-        return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
-                             "the body looks like JSON; send it with Content-Type: application/json");
     if (begins(call, "image=") || begins(call, "file="))
         return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
                              "a form of this kind holds no photo; send -F image=@photo.jpg, or --data-binary @photo.jpg");
@@ -181,7 +181,8 @@ static int take_raw(struct call *call)
     return 0;
 }
 
-/* JSON by its Content-Type and its first sign: a photo is a photo whatever it is called. */
+/* JSON by its Content-Type and its first sign: a photo is a photo whatever it is called.  A byte order mark is a text's,
+ * and the parser says what is wrong with it. */
 static bool is_json(const struct call *call)
 {
     size_t i = 0;
@@ -190,7 +191,8 @@ static bool is_json(const struct call *call)
         return false;
     while (i < call->body_size && strchr(" \t\r\n", call->body[i]) != NULL && call->body[i] != '\0')
         i++;
-    return i == call->body_size || (unsigned char)call->body[i] < 0x80;
+    return i == call->body_size || (unsigned char)call->body[i] < 0x80 || begins(call, "\xef\xbb\xbf") ||
+           begins(call, "\xff\xfe") || begins(call, "\xfe\xff");
 }
 
 int uploads_take(struct call *call)
@@ -226,8 +228,8 @@ static int base64_value(unsigned char c)
     return c == '=' ? 65 : -1;
 }
 
-/* Decodes to `out`, which has room for three quarters of the text.  False: it is not base64. */
-static bool base64_decode(const char *text, char *out, size_t *size)
+/* Decodes to `out`, which has room for three quarters of the text.  NULL, or where it stops being base64. */
+static const char *base64_decode(const char *text, char *out, size_t *size)
 {
     uint32_t bits = 0;
     int digits = 0, padding = 0;
@@ -238,7 +240,7 @@ static bool base64_decode(const char *text, char *out, size_t *size)
         if (value == 64)
             continue;
         if (value < 0 || (value != 65 && padding > 0) || (value == 65 && ++padding > 2))
-            return false;
+            return text;
         if (value == 65)
             continue;
         bits = bits << 6 | (uint32_t)value;
@@ -247,14 +249,48 @@ static bool base64_decode(const char *text, char *out, size_t *size)
                 out[(*size)++] = (char)(bits >> shift & 0xff);
     }
     if (digits % 4 == 1 || (padding > 0 && (digits + padding) % 4 != 0))
-        return false;
+        return text;
     if (digits % 4 == 2)
         out[(*size)++] = (char)(bits >> 4 & 0xff);
     if (digits % 4 == 3) {
         out[(*size)++] = (char)(bits >> 10 & 0xff);
         out[(*size)++] = (char)(bits >> 2 & 0xff);
     }
-    return true;
+    return NULL;
+}
+
+/* Where the text of a data: URL begins, or the text itself; NULL: a data: URL without base64. */
+static const char *encoded_part(const char *text)
+{
+    const char *comma;
+
+    text += strspn(text, " \t\r\n");
+    if (strncasecmp(text, "data:", 5) != 0)
+        return text;
+    comma = strchr(text, ',');
+    return comma == NULL || comma - text < 12 || strncasecmp(comma - 7, ";base64", 7) != 0 ? NULL : comma + 1;
+}
+
+static int not_base64(struct call *call, const char *name, const char *text, const char *at)
+{
+    char sentence[160];
+
+    if (*at == '\0')
+        (void)snprintf(sentence, sizeof sentence, "\"%s\" is not base64: it is cut off", name);
+    else if (*at > ' ' && *at < 0x7f)
+        (void)snprintf(sentence, sizeof sentence, "\"%s\" is not base64: character %zu of it is %c", name,
+                       (size_t)(at - text) + 1, *at);
+    else
+        (void)snprintf(sentence, sizeof sentence, "\"%s\" is not base64 from character %zu on", name, (size_t)(at - text) + 1);
+    return bad_json(call, sentence);
+}
+
+static int bad_picture(struct call *call, const char *name, const char *what)
+{
+    char sentence[160];
+
+    (void)snprintf(sentence, sizeof sentence, "\"%s\" %s", name, what);
+    return bad_json(call, sentence);
 }
 
 static bool is_remote(const char *text)
@@ -270,29 +306,21 @@ static bool is_remote(const char *text)
 /* One picture: its bytes go into the body behind *used (the text, which the tree holds a copy of, was longer). */
 static int take_picture(struct call *call, const char *name, const struct json *node, size_t *used, struct upload *upload)
 {
-    const char *text = json_string(node), *comma;
-    char sentence[160];
+    const char *text = json_string(node), *encoded, *stopped;
     size_t size;
 
-    if (text != NULL && is_remote(text))
+    if (text == NULL)
+        return bad_picture(call, name, "must be the photo in base64, or a data: URL");
+    if (is_remote(text))
         return uploads_refuse_url(call, "an address in place of a photo");
-    if (text != NULL && strncasecmp(text, "data:", 5) == 0) {
-        comma = strchr(text, ',');
-        if (comma == NULL || comma - text < 12 || strncasecmp(comma - 7, ";base64", 7) != 0) {
-            (void)snprintf(sentence, sizeof sentence, "\"%s\" is a data: URL without \";base64,\"", name);
-            return bad_json(call, sentence);
-        }
-        text = comma + 1;
-    }
-    if (text == NULL || !base64_decode(text, call->body + *used, &size)) {
-        (void)snprintf(sentence, sizeof sentence, text == NULL ? "\"%s\" must be the photo in base64, or a data: URL"
-                                                               : "\"%s\" is not base64", name);
-        return bad_json(call, sentence);
-    }
-    if (size == 0) {
-        (void)snprintf(sentence, sizeof sentence, "\"%s\" is empty", name);
-        return bad_json(call, sentence);
-    }
+    encoded = encoded_part(text);
+    if (encoded == NULL)
+        return bad_picture(call, name, "is a data: URL without \";base64,\"");
+    stopped = base64_decode(encoded, call->body + *used, &size);
+    if (stopped != NULL)
+        return not_base64(call, name, encoded, stopped);
+    if (size == 0)
+        return bad_picture(call, name, "is empty");
     *upload = (struct upload){call->body + *used, size, name, NULL};
     *used += size;
     return 0;

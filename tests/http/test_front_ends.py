@@ -170,6 +170,43 @@ def test_pictures_in_parts(server):
     assert second.get_content_type() == "application/problem+json"
 
 
+@pytest.mark.parametrize("begin, what", [
+    (b"GIF89a", "a GIF picture"), (b"\0\0\0\x18ftypheic", "a HEIC picture"), (b"\0\0\0\x1cftypavif", "an AVIF picture"),
+    (b"\0\0\0\x18ftypmif1", "a HEIC picture"), (b"\0\0\0\x20ftypisom", "a film"), (b"II*\0", "a TIFF"), (b"MM\0*", "a TIFF"), (b"%PDF-1.7", "a PDF"),
+    (b"<!doctype html>", "a web page"), (b"<svg xmlns", "an SVG"), (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"), (b64(COFFEE)[:40].encode(), "base64"),
+    (b"PK\x03\x04", "a ZIP"), (b"MMMM", "WebP image"), (b"\x89PN", "WebP image"), (b"G", "WebP image")])
+def test_what_is_no_photo_is_named(server, begin, what):
+    answer = server.ask("POST", CLASSIFY, begin if len(begin) == 1 else begin + bytes(60))
+    assert answer.status == 415 and what in answer.json["detail"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "image/jpeg", "application/x-www-form-urlencoded", "application/vnd.api+json"])
+def test_json_by_another_name(server, kind):
+    answer = server.ask("POST", CLASSIFY, json.dumps({"image": b64(COFFEE)}).encode(), [("Content-Type", kind)])
+    assert answer.status == 400 and "Content-Type: application/json" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_json_of_another_coding(server, coding):
+    body = ("\ufeff" * (coding == "utf-16-be") + json.dumps({"image": "abcd"})).encode(coding)
+    answer = server.ask("POST", CLASSIFY, body, JSON)
+    assert answer.status == 400 and answer.json["code"] == "bad_json"
+
+
+@pytest.mark.parametrize("text, words", [("photo.jpg", "character 6 of it is ."), ("abcd%2B", "character 5 of it is %"), ("abcde", "cut off"),
+                                         ("abc\u00e9", "from character 4"), ("ab=c", "character 4 of it is c")])
+def test_what_is_no_base64_is_shown(server, text, words):
+    answer = post_json(server, CLASSIFY, {"image": text})
+    assert answer.status == 400 and answer.json["code"] == "bad_json" and words in answer.json["detail"]
+
+
+@pytest.mark.parametrize("change", [lambda text: "\n  data:image/jpeg;base64," + text, lambda text: "DATA:image/jpeg;name=a.jpg;BASE64," + text,
+                                    lambda text: text.rstrip("="), lambda text: text.replace("+", "-").replace("/", "_"),
+                                    lambda text: "\r\n".join(text[i:i + 76] for i in range(0, len(text), 76))])
+def test_ways_to_write_base64(server, change):
+    assert post_json(server, CLASSIFY, {"image": change(b64(COFFEE))}).json["predictions"][0]["label"] == "espresso"
+
+
 # ---- Headers -------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("accept, packed", [("gzip", True), ("deflate, gzip;q=0.5", True), ("*", True), ("GZIP", True), ("gzip;q=0", False),

@@ -113,6 +113,33 @@ static enum infomask_status check_limits(const struct image_info *info, const st
     return INFOMASK_OK;
 }
 
+/* What people send instead: named, so that they know what to save it as. */
+static const struct {
+    size_t at;
+    const char *bytes, *what;
+} others[] = {
+    {0, "GIF8", "a GIF picture"},          {4, "ftypavi", "an AVIF picture"},      {4, "ftyphei", "a HEIC picture"},
+    {4, "ftyphev", "a HEIC picture"},      {4, "ftypmif1", "a HEIC picture"},      {4, "ftypmsf1", "a HEIC picture"},
+    {4, "ftyp", "a film"},                 {0, "BM", "a BMP picture"},             {0, "II*", "a TIFF or raw picture"},
+    {0, "MM\0*", "a TIFF or raw picture"}, {0, "\xff\x0a", "a JPEG XL picture"},  {4, "JXL ", "a JPEG XL picture"},
+    {4, "jP  ", "a JPEG 2000 picture"},    {0, "8BPS", "a Photoshop file"},        {0, "%PDF", "a PDF document"},
+    {0, "<svg", "an SVG drawing"},         {0, "<?xml", "XML or an SVG drawing"},  {0, "<!", "a web page"},
+    {0, "<html", "a web page"},            {0, "{", "JSON"},                       {0, "/9j/", "base64 text"},
+    {0, "iVBORw0KGgo", "base64 text"},     {0, "UklGR", "base64 text"},            {0, "data:", "a data: URL"},
+    {0, "PK", "a ZIP archive"},            {0, "\x1f\x8b", "a gzip file"},
+};
+
+static enum infomask_status refuse_other(const uint8_t *data, size_t size, struct infomask_error *err)
+{
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        size_t length = others[i].bytes[0] == 'M' ? 4 : strlen(others[i].bytes); /* one of them holds a NUL */
+        if (size >= others[i].at + length && memcmp(data + others[i].at, others[i].bytes, length) == 0)
+            return error_set(err, INFOMASK_UNSUPPORTED_FORMAT, "the bytes are not a JPEG, PNG or WebP image but %s",
+                             others[i].what);
+    }
+    return error_set(err, INFOMASK_UNSUPPORTED_FORMAT, "the bytes are not a JPEG, PNG or WebP image");
+}
+
 enum infomask_status image_probe(const void *data, size_t size, const struct image_limits *limits,
                                  struct image_info *info, struct infomask_error *err)
 {
@@ -124,7 +151,7 @@ enum infomask_status image_probe(const void *data, size_t size, const struct ima
     if (size == 0)
         return error_set(err, INFOMASK_BAD_IMAGE, "the image is empty");
     if (!segment_sniff(data, size, &found.format))
-        return error_set(err, INFOMASK_UNSUPPORTED_FORMAT, "the bytes are not a JPEG, PNG or WebP image");
+        return refuse_other(data, size, err);
     status = probes[found.format](data, size, &found, err);
     if (status != INFOMASK_OK)
         return status;

@@ -204,7 +204,7 @@ static bool read_attention(const struct fusion *f, int at, struct attention *a)
     if (softmax == GRAPH_NONE)
         return false;
     node = node_at(f, softmax);
-    if (!is_plain(node, GRAPH_SOFTMAX) || node->function == GRAPH_LOGARITHM ||
+    if (!is_plain(node, GRAPH_SOFTMAX) ||
         node->axis != tensor_at(f, node->output)->rank - 1 || !absorb(a, softmax))
         return false;
     a->v = node_at(f, at)->inputs[1];

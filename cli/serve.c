@@ -47,31 +47,51 @@ static enum infomask_status open_models(const struct config *config, struct pool
     return status;
 }
 
-/* Without a place for state estimates are refused, the traffic is kept in memory, and everything else works. */
+static bool in_file(const struct config *config)
+{
+    return strcmp(config->state, "sqlite") == 0;
+}
+
+/* Without a place for state estimates are refused, the traffic is kept in memory, and everything else works; an address
+ * that is wrong ends the start. */
 static enum infomask_status open_state(const struct config *config, const char *folder, struct log *log,
                                        struct server_parts *parts, struct infomask_error *fatal)
 {
-    const struct estimates_options options = {config->state_limit,
-                                              config->logits_limit > 0 ? config->logits_limit : UINT64_MAX,
-                                              strcmp(config->durability, "relaxed") == 0};
-    char *path = folder != NULL ? file_join(folder, "estimates.db") : NULL;
+    const struct estimates_options options = {.max_bytes = config->state_limit,
+                                              .logit_bytes = config->logits_limit > 0 ? config->logits_limit : UINT64_MAX,
+                                              .relaxed = strcmp(config->durability, "relaxed") == 0,
+                                              .password_file = config->state_password,
+                                              .tell = log_warning,
+                                              .tell_context = log};
+    bool file = in_file(config);
+    char *where = !file ? strdup(config->state) : folder != NULL ? file_join(folder, "estimates.db") : NULL;
     struct infomask_error err;
+    enum infomask_status status = INFOMASK_OK;
 
-    if (path == NULL)
+    if (where == NULL)
         log_message(log, LOG_WARNING, "estimates are refused: the state folder cannot be made");
-    else if (estimates_open(path, &options, &parts->estimates, &err) != INFOMASK_OK)
+    else if ((status = estimates_open(where, &options, &parts->estimates, &err)) != INFOMASK_OK && file)
         log_message(log, LOG_WARNING, "estimates are refused: %s", err.text);
-    free(path);
+    free(where);
+    if (status != INFOMASK_OK && !file)
+        return error_set(fatal, status, "%s", err.text);
     return traffic_create(parts->estimates != NULL ? folder : NULL, parts->pool, &parts->traffic, fatal);
 }
 
 /* ---- Confinement ------------------------------------------------------------------------------------------------------ */
 
+enum { MOST_PORTS = 8 };
+
+/* The TCP ports of the state's server. */
+struct outward {
+    int ports[MOST_PORTS], count;
+};
+
 /* What is read again on SIGHUP, what is written, and the names that the sockets leave behind. */
 static void confine_to_files(const struct config *config, const struct server *server, const char *state,
-                             struct confined *confined)
+                             const struct outward *outward, struct confined *confined)
 {
-    enum { FIXED = 5 };
+    enum { FIXED = 6 };
     char *models = place_of_models(config->models_dir), *folders[FOLDERS_MOST] = {NULL};
     struct confine_path paths[FIXED + FOLDERS_MOST + SOCKETS_MAX] = {
         {strchr(config->model, '/') != NULL ? config->model : NULL, CONFINE_READ},
@@ -79,6 +99,7 @@ static void confine_to_files(const struct config *config, const struct server *s
         {config->keys, CONFINE_BESIDE},
         {config->tls_certificate, CONFINE_BESIDE},
         {config->tls_key, CONFINE_BESIDE},
+        {config->state_password, CONFINE_BESIDE},
     };
     size_t count = FIXED;
 
@@ -86,7 +107,7 @@ static void confine_to_files(const struct config *config, const struct server *s
         paths[count++] = (struct confine_path){folders[i], CONFINE_READ};
     for (int i = 0; server_local_name(server, i) != NULL; i++)
         paths[count++] = (struct confine_path){server_local_name(server, i), CONFINE_UNLINK};
-    confine_files(paths, count, confined);
+    confine_files(paths, count, outward->ports, outward->count, confined);
     for (size_t i = 0; i < FOLDERS_MOST; i++)
         free(folders[i]);
     free(models);
@@ -95,14 +116,19 @@ static void confine_to_files(const struct config *config, const struct server *s
 static enum infomask_status confine_early(const struct config *config, const struct server *server, const char *state,
                                           struct log *log, struct confined *confined, struct infomask_error *err)
 {
+    struct outward outward = {.count = 0};
+    enum infomask_status status;
+
     *confined = (struct confined){0};
     if (*config->user != '\0' && confine_user(config->user, state, err) != INFOMASK_OK)
         return err->status;
     if (geteuid() == 0)
         log_message(log, LOG_WARNING, "running as root; --user NAME becomes another user once the sockets are open");
-    if (config->confine)
-        confine_to_files(config, server, state, confined);
-    return INFOMASK_OK;
+    status = in_file(config) ? INFOMASK_OK
+                             : estimates_prepare(config->state, outward.ports, MOST_PORTS, &outward.count, err);
+    if (status == INFOMASK_OK && config->confine)
+        confine_to_files(config, server, state, &outward, confined);
+    return status;
 }
 
 static void confine_late(const struct config *config, struct log *log, struct confined *confined)

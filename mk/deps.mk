@@ -13,6 +13,10 @@ deps: ## install the missing Debian packages (as root or through sudo)
 deps-check: ## install what make check needs beyond make deps
 	@sh mk/deps.sh $(CHECK_PACKAGES)
 
+.PHONY: deps-postgres
+deps-postgres: ## install what make test-postgres and make drill start: PostgreSQL's server, HAProxy
+	@sh mk/deps.sh libpq5 postgresql postgresql-client haproxy
+
 # ---- Python for tests and benches, each need in a folder of its own below build/ -------------------------------------
 
 # $(1): the folder; $(2): the file that names the packages

@@ -47,6 +47,15 @@ test-http: $(BIN) $(MODEL) $(VENV)/.done ## black-box tests of the daemon, also 
 	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(if $(SAN),INFOMASK_SLOW=1) $(if $(filter thread,$(SAN)),INFOMASK_ISA=blas) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/http/tsan.txt" \
 		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(HTTP_TESTS),tests/http)
 
+# What outlives a request, the same tests, and those of replicas and outages.
+postgres_tests := tests/http/test_postgres.py tests/http/test_estimates.py tests/http/test_async.py \
+	tests/http/test_access.py tests/http/test_operations.py
+
+.PHONY: test-postgres
+test-postgres: $(BIN) $(MODEL) $(VENV)/.done ## the tests of state on a PostgreSQL server that they start (make deps-postgres)
+	$(Q)INFOMASK_TEST_POSTGRES=1 INFOMASK_BIN=$(CURDIR)/$(BIN) $(if $(SAN),INFOMASK_SLOW=1) \
+		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(HTTP_TESTS),$(postgres_tests))
+
 .PHONY: test-readme
 test-readme: $(BIN) $(VENV)/.done $(MODEL) ## run the examples of the README against a real daemon
 	$(Q)INFOMASK_BIN=$(abspath $(BIN)) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider tests/http/test_readme.py

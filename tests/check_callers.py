@@ -16,7 +16,6 @@ WAITING = set("""
     info_log_mean_exp
     info_pc_log_softmax
     infomask_estimate_fit
-    store_bytes
 """.split())
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 PROTOTYPE = re.compile(r"^(?!static|typedef|return|#)[a-z][\w *]*?\b(\w+)\([^;{]*?\)[^;{]*?;", re.M | re.S)

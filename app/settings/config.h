@@ -73,6 +73,11 @@
     X("compute", CHOICE, isa, "auto", "auto|ref|blas|avx2|avx512|amx", 0, "kernels: auto is the best of this processor")   \
     X("compute", CHOICE, precision, "f32", "f32|bf16|int8|auto", 0, "arithmetic of the network")                       \
     X("compute", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory per worker")             \
+    X("state", STRING, state, "sqlite", 1, 4095,                                                                       \
+      "where estimates, results of jobs and the traffic are kept: sqlite (files in state_dir), or "                    \
+      "postgresql://USER@HOST/DATABASE, which replicas share")                                                         \
+    X("state", STRING, state_password, "", 0, 4095,                                                                    \
+      "file with the password for PostgreSQL, read at each connection; empty: none")                                   \
     X("state", STRING, state_dir, "", 0, 4095,                                                                         \
       "folder of what is kept; empty: $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or ~/.local/state/infomask")          \
     X("state", SIZE, state_limit, 1024 * 1024 * 1024, 1048576, 1099511627776, "bytes of the estimates' file")           \

@@ -1,12 +1,13 @@
-/* The estimates' store: labelled samples and what they add up to, in one file under the state folder (SQLite, WAL).
+/* The estimates' store: labelled samples and what they add up to, in a file under the state folder (SQLite) or on a
+ * PostgreSQL server that several replicas share (store.h).
  *
  * Per sample its id, label, log q, PMI, information, entropy and prediction, and, up to a bound, its logits in half
  * precision; per estimate and class the running sums of core (infomask_estimate_pack), so that a report costs the same
  * whatever the number of samples.  Adding is idempotent by sample id and one transaction a call: what was answered
  * survives a kill -9 and, unless `relaxed`, a loss of power at any moment, and nothing is counted twice.  Calls that come
- * while a transaction is written share the next one: one fsync for all of them.  What needs every sample (the betting limit) is
- * computed apart and cached with the number of samples that it saw.
- * Nats throughout; no HTTP and no JSON here.  Thread rule: any thread, any number of processes on one file.
+ * while a file's transaction is written share the next one: one fsync for all of them.  What needs every sample (the betting
+ * limit) is computed apart and cached with the number of samples that it saw.
+ * Nats throughout; no HTTP and no JSON here.  Thread rule: any thread, any number of processes on one file or server.
  */
 #ifndef APP_STATE_ESTIMATES_H
 #define APP_STATE_ESTIMATES_H
@@ -17,19 +18,40 @@
 
 #include "core/infomask_estimate.h"
 
-struct estimates;
-
-struct estimates_options {
-    uint64_t max_bytes;   /* bound of the file; over it STATE_FULL.  0: 1 GiB */
-    uint64_t logit_bytes; /* kept logits of one estimate; UINT64_MAX: none; 0: 64 MiB */
-    bool relaxed;         /* what was answered survives the process, but perhaps not a loss of power */
+/* A handle: the store, and until when (of clock_ms()) a call with it may wait for a server. */
+struct estimates {
+    struct estimates_shared *shared;
+    double deadline_ms;
 };
 
-/* path: the file; it is made if it is not there.  options may be NULL.  IO when it cannot be written. */
-enum infomask_status estimates_open(const char *path, const struct estimates_options *options,
+struct estimates_options {
+    uint64_t max_bytes;        /* bound of the file; over it STATE_FULL.  0: 1 GiB */
+    uint64_t logit_bytes;      /* kept logits of one estimate; UINT64_MAX: none; 0: 64 MiB */
+    bool relaxed;              /* what was answered survives the process, but perhaps not a loss of power */
+    const char *password_file; /* of a server's user; NULL or "": none */
+    void (*tell)(void *context, const char *sentence); /* of a server that goes and comes; any thread; may be NULL */
+    void *tell_context;
+};
+
+/* where: a file, which is made if it is not there, or postgresql://...; options may be NULL.  IO when the file cannot be
+ * written; ARGUMENT when the address is wrong or libpq is not installed.  A server that is away is waited for behind. */
+enum infomask_status estimates_open(const char *where, const struct estimates_options *options,
                                     struct estimates **estimates, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void estimates_close(struct estimates *estimates); /* NULL does nothing */
+
+/* Of a server's address, before the process is confined: loads what it needs, and fills the TCP ports that it names (*count,
+ * at most `most`).  ARGUMENT when it is no address, or libpq is not installed. */
+enum infomask_status estimates_prepare(const char *where, int *ports, int most, int *count, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* The same store for a request that may wait no longer than until deadline_ms; nothing to close. */
+struct estimates estimates_within(const struct estimates *estimates, double deadline_ms);
+/* IO with a sentence while the state cannot be reached.  Never waits. */
+enum infomask_status estimates_ready(const struct estimates *estimates, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* Whether replicas share it. */
+bool estimates_shared(const struct estimates *estimates);
 
 #define ESTIMATE_ID_SIZE 25 /* 24 lower-case hex digits */
 #define ESTIMATE_NAME_MAX 255
@@ -67,7 +89,7 @@ enum infomask_status estimates_delete(struct estimates *estimates, const char *i
     __attribute__((warn_unused_result));
 
 /* Every estimate from the oldest on, without priors and labels (spec.prior and labels are NULL).  visit returns false to
- * stop; it must not call the store. */
+ * stop. */
 typedef bool estimates_visit(void *context, const struct estimate_info *info);
 enum infomask_status estimates_list(struct estimates *estimates, estimates_visit *visit, void *context,
                                     struct infomask_error *err) __attribute__((warn_unused_result));

@@ -7,30 +7,31 @@
 /* ---- Rows ---------------------------------------------------------------------------------------------------------- */
 
 /* item (may be NULL): what is asked for is the same, or a conflict. */
-static void compare_stored(sqlite3_stmt *statement, struct estimate_item *item)
+static void compare_stored(struct store_statement *statement, struct estimate_item *item)
 {
-    const void *digest = sqlite3_column_blob(statement, 1);
+    size_t size;
+    const void *digest = store_bytes(statement, 1, &size);
 
-    item->had = (uint32_t)sqlite3_column_int64(statement, 0);
+    item->had = (uint32_t)store_integer(statement, 0);
     item->conflict = item->had != item->label ||
-                     (item->digest != NULL && sqlite3_column_bytes(statement, 1) == ESTIMATE_DIGEST_SIZE &&
+                     (item->digest != NULL && size == ESTIMATE_DIGEST_SIZE &&
                       memcmp(digest, item->digest, ESTIMATE_DIGEST_SIZE) != 0);
 }
 
 static enum infomask_status find_sample(struct store_connection *connection, int64_t key, const char *sample, bool *found,
                                         struct estimate_item *item, struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(connection, SQL_HAS, err);
+    struct store_statement *statement = store_statement(connection, SQL_HAS, err);
     enum infomask_status status;
 
     if (statement == NULL)
         return INFOMASK_INTERNAL;
-    (void)sqlite3_bind_int64(statement, 1, key);
-    (void)sqlite3_bind_text(statement, 2, sample, -1, SQLITE_STATIC);
-    status = store_step(connection, statement, found, err);
+    store_bind_integer(statement, 1, key);
+    store_bind_text(statement, 2, sample);
+    status = store_step(statement, found, err);
     if (status == INFOMASK_OK && *found && item != NULL)
         compare_stored(statement, item);
-    (void)sqlite3_reset(statement);
+    store_reset(statement);
     return status;
 }
 
@@ -38,7 +39,7 @@ static enum infomask_status find_sample(struct store_connection *connection, int
 static enum infomask_status find_digest(struct store_connection *connection, int64_t key, const uint8_t *digest, bool *found,
                                         struct infomask_error *err)
 {
-    sqlite3_stmt *statement;
+    struct store_statement *statement;
     enum infomask_status status;
 
     *found = false;
@@ -47,94 +48,98 @@ static enum infomask_status find_digest(struct store_connection *connection, int
     statement = store_statement(connection, SQL_HAS_DIGEST, err);
     if (statement == NULL)
         return INFOMASK_INTERNAL;
-    (void)sqlite3_bind_int64(statement, 1, key);
-    (void)sqlite3_bind_blob(statement, 2, digest, ESTIMATE_DIGEST_SIZE, SQLITE_TRANSIENT);
-    status = store_step(connection, statement, found, err);
-    (void)sqlite3_reset(statement);
+    store_bind_integer(statement, 1, key);
+    store_bind_bytes(statement, 2, digest, ESTIMATE_DIGEST_SIZE);
+    status = store_step(statement, found, err);
+    store_reset(statement);
     return status;
 }
 
 enum infomask_status estimates_insert(struct store_connection *connection, int64_t key, const struct estimate_row *row,
                                       int64_t *sample, struct infomask_error *err)
 {
-    sqlite3_stmt *s = store_statement(connection, SQL_ADD, err);
+    struct store_statement *s = store_statement(connection, SQL_ADD, err);
     enum infomask_status status;
+    bool more;
 
     if (s == NULL)
         return INFOMASK_INTERNAL;
-    (void)sqlite3_bind_int64(s, 1, key);
-    (void)sqlite3_bind_text(s, 2, row->sample, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(s, 3, (int64_t)row->order); /* the same bits; SQLite's integers have a sign */
-    (void)sqlite3_bind_int64(s, 4, row->label);
-    (void)sqlite3_bind_int64(s, 5, row->predicted);
-    (void)sqlite3_bind_double(s, 6, row->log_q);
-    (void)sqlite3_bind_double(s, 7, row->pmi);
-    (void)sqlite3_bind_double(s, 8, row->information);
-    (void)sqlite3_bind_double(s, 9, row->entropy);
-    (void)sqlite3_bind_double(s, 10, row->confidence);
+    store_bind_integer(s, 1, key);
+    store_bind_text(s, 2, row->sample);
+    store_bind_integer(s, 3, (int64_t)row->order); /* the same bits; SQLite's integers have a sign */
+    store_bind_integer(s, 4, row->label);
+    store_bind_integer(s, 5, row->predicted);
+    store_bind_real(s, 6, row->log_q);
+    store_bind_real(s, 7, row->pmi);
+    store_bind_real(s, 8, row->information);
+    store_bind_real(s, 9, row->entropy);
+    store_bind_real(s, 10, row->confidence);
     if (row->unit != 0)
-        (void)sqlite3_bind_int64(s, 12, (int64_t)row->unit);
+        store_bind_integer(s, 12, (int64_t)row->unit);
     if (row->digest != NULL)
-        (void)sqlite3_bind_blob(s, 11, row->digest, ESTIMATE_DIGEST_SIZE, SQLITE_TRANSIENT);
-    status = store_run(connection, s, err);
-    if (status != INFOMASK_OK && sqlite3_extended_errcode(connection->db) == SQLITE_CONSTRAINT_UNIQUE)
+        store_bind_bytes(s, 11, row->digest, ESTIMATE_DIGEST_SIZE);
+    status = store_step(s, &more, err);
+    if (status != INFOMASK_OK && store_taken(connection))
         return error_set(err, INFOMASK_ARGUMENT, "the sample \"%.80s\" is in both estimates", row->sample);
-    *sample = sqlite3_last_insert_rowid(connection->db);
+    if (status == INFOMASK_OK && more) {
+        *sample = store_integer(s, 0);
+        status = store_run(s, err);
+    }
     return status;
 }
 
-static enum infomask_status find_samples(struct store_connection *own, const char *id, const char *const *samples,
-                                         size_t count, bool *known, struct infomask_error *err)
+struct asking {
+    const char *id, *const *samples;
+    size_t count;
+    bool *known;
+};
+
+static enum infomask_status find_samples(struct store_connection *connection, void *context, struct infomask_error *err)
 {
+    const struct asking *asking = context;
     struct estimate_info info = {0};
     int64_t key = 0;
-    enum infomask_status status = estimates_find_in(own, id, &key, &info, err);
+    enum infomask_status status = estimates_find_in(connection, asking->id, &key, &info, err);
 
     estimate_info_fini(&info);
-    for (size_t i = 0; status == INFOMASK_OK && i < count; i++)
-        status = find_sample(own, key, samples[i], &known[i], NULL, err);
+    for (size_t i = 0; status == INFOMASK_OK && i < asking->count; i++)
+        status = find_sample(connection, key, asking->samples[i], &asking->known[i], NULL, err);
     return status;
 }
 
 enum infomask_status estimates_known(struct estimates *estimates, const char *id, const char *const *samples, size_t count,
                                      bool *known, struct infomask_error *err)
 {
-    struct store_connection own;
-    enum infomask_status status = estimates_connect(estimates, &own, err);
+    struct asking asking = {id, samples, count, known};
 
-    if (status != INFOMASK_OK)
-        return status;
-    status = store_begin_read(&own, err);
-    if (status == INFOMASK_OK)
-        status = store_end(&own, find_samples(&own, id, samples, count, known, err), err);
-    store_disconnect(&own);
-    return status;
+    return store_read(estimates->shared->store, estimates->deadline_ms, find_samples, &asking, err);
 }
 
 static enum infomask_status keep_logits(struct store_connection *connection, int64_t sample, const void *half, size_t size,
                                         struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(connection, SQL_KEEP, err);
+    struct store_statement *statement = store_statement(connection, SQL_KEEP, err);
 
     if (statement == NULL)
         return INFOMASK_INTERNAL;
-    (void)sqlite3_bind_int64(statement, 1, sample);
-    (void)sqlite3_bind_blob(statement, 2, half, (int)size, SQLITE_TRANSIENT);
-    return store_run(connection, statement, err);
+    store_bind_integer(statement, 1, sample);
+    store_bind_bytes(statement, 2, half, size);
+    return store_run(statement, err);
 }
 
 /* Is there room for the logits of one more sample? */
-static bool room_for_logits(const struct estimates *estimates, const struct estimate_info *info)
+static bool room_for_logits(const struct estimates_shared *shared, const struct estimate_info *info)
 {
-    return (info->kept + 1) * info->spec.classes * sizeof(uint16_t) <= estimates->options.logit_bytes;
+    return (info->kept + 1) * info->spec.classes * sizeof(uint16_t) <= shared->logit_bytes;
 }
 
 /* ---- Adding -------------------------------------------------------------------------------------------------------- */
 
 /* One call of estimates_add under way. */
 struct adding {
-    struct estimates *estimates;
+    struct estimates_shared *shared;
     struct store_connection *connection;
+    double deadline_ms;
     const char *id;
     struct estimate_item *items; /* [count] */
     size_t count;
@@ -173,7 +178,7 @@ static enum infomask_status add_new(struct adding *a, struct estimate_item *item
     a->info.duplicates += item->duplicate;
     if (status == INFOMASK_OK)
         status = estimates_insert(a->connection, a->key, &row, &sample, err);
-    if (status == INFOMASK_OK && room_for_logits(a->estimates, &a->info)) {
+    if (status == INFOMASK_OK && room_for_logits(a->shared, &a->info)) {
         infomask_logits_pack(item->logits, a->info.spec.classes, a->half);
         status = keep_logits(a->connection, sample, a->half, a->info.spec.classes * sizeof *a->half, err);
         a->info.kept++;
@@ -195,11 +200,24 @@ static enum infomask_status add_item(struct adding *a, struct estimate_item *ite
     return item->added ? add_new(a, item, err) : status;
 }
 
+static void adding_fini(struct adding *a)
+{
+    infomask_estimate_free(a->sums);
+    estimate_info_fini(&a->info);
+    free(a->half);
+    free(a->loaded);
+    a->sums = NULL;
+    a->half = NULL;
+    a->loaded = NULL;
+}
+
 static enum infomask_status add_all(struct adding *a)
 {
     struct infomask_error *err = a->err;
-    enum infomask_status status = estimates_find_in(a->connection, a->id, &a->key, &a->info, err);
+    enum infomask_status status;
 
+    adding_fini(a); /* what an attempt before has left */
+    status = estimates_hold_in(a->connection, a->id, &a->key, &a->info, err);
     if (status == INFOMASK_OK)
         status = estimates_load(a->connection, a->key, &a->info, false, &a->sums, err);
     if (status != INFOMASK_OK)
@@ -218,18 +236,42 @@ static enum infomask_status add_all(struct adding *a)
     return status;
 }
 
+static enum infomask_status add_alone(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    struct adding *a = context;
+
+    (void)err; /* a's own */
+    a->connection = connection;
+    return add_all(a);
+}
+
+static void write_alone(struct adding *a)
+{
+    a->status = store_write(a->shared->store, a->deadline_ms, add_alone, a, a->err);
+}
+
 /* ---- Several calls in one transaction ------------------------------------------------------------------------------ */
 
 /* A call that fails takes back what it did, and nothing of the others'. */
-static enum infomask_status add_alone(struct adding *a)
+static enum infomask_status add_part(struct store_connection *connection, struct adding *a)
 {
-    enum infomask_status status = store_mark(a->connection, a->err);
+    enum infomask_status status = store_mark(connection, a->err);
 
+    a->connection = connection;
     if (status == INFOMASK_OK) {
         a->status = add_all(a);
-        status = store_release(a->connection, a->status == INFOMASK_OK, a->err);
+        status = store_release(connection, a->status == INFOMASK_OK, a->err);
     }
     return status;
+}
+
+static enum infomask_status add_together(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    for (struct adding *a = context; status == INFOMASK_OK && a != NULL; a = a->next)
+        status = add_part(connection, a);
+    return status == INFOMASK_OK ? INFOMASK_OK : error_set(err, status, "the state could not be written");
 }
 
 static void fail_all(struct adding *first, enum infomask_status status, const struct infomask_error *err)
@@ -243,111 +285,109 @@ static void fail_all(struct adding *first, enum infomask_status status, const st
     }
 }
 
-static void write_group(struct estimates *estimates, struct adding *first)
+static void write_together(struct adding *first)
 {
-    struct store_connection *connection = &estimates->write;
     struct infomask_error err;
     enum infomask_status status;
 
-    (void)pthread_mutex_lock(&estimates->write_lock);
-    status = store_begin(connection, &err);
-    if (status == INFOMASK_OK) {
-        for (struct adding *a = first; status == INFOMASK_OK && a != NULL; a = a->next)
-            status = add_alone(a);
-        if (status != INFOMASK_OK)
-            (void)error_set(&err, status, "the state could not be written");
-        status = store_end(connection, status, &err);
+    if (first->next == NULL) {
+        write_alone(first);
+        return;
     }
-    (void)pthread_mutex_unlock(&estimates->write_lock);
+    status = store_write(first->shared->store, first->deadline_ms, add_together, first, &err);
     if (status != INFOMASK_OK)
         fail_all(first, status, &err);
 }
 
 /* Whoever comes while nobody writes, writes for all who wait. */
-static void write_or_wait(struct estimates *estimates, struct adding *adding)
+static void write_or_wait(struct adding *adding)
 {
+    struct estimates_shared *shared = adding->shared;
     struct adding *first;
 
-    (void)pthread_mutex_lock(&estimates->group.lock);
-    *estimates->group.last = adding;
-    estimates->group.last = &adding->next;
-    while (estimates->group.busy && !adding->done)
-        (void)pthread_cond_wait(&estimates->group.written, &estimates->group.lock);
+    (void)pthread_mutex_lock(&shared->group.lock);
+    *shared->group.last = adding;
+    shared->group.last = &adding->next;
+    while (shared->group.busy && !adding->done)
+        (void)pthread_cond_wait(&shared->group.written, &shared->group.lock);
     if (!adding->done) {
-        first = estimates->group.first;
-        estimates->group.first = NULL;
-        estimates->group.last = &estimates->group.first;
-        estimates->group.busy = true;
-        (void)pthread_mutex_unlock(&estimates->group.lock);
-        write_group(estimates, first);
-        (void)pthread_mutex_lock(&estimates->group.lock);
+        first = shared->group.first;
+        shared->group.first = NULL;
+        shared->group.last = &shared->group.first;
+        shared->group.busy = true;
+        (void)pthread_mutex_unlock(&shared->group.lock);
+        write_together(first);
+        (void)pthread_mutex_lock(&shared->group.lock);
         for (struct adding *next; first != NULL; first = next) {
             next = first->next; /* its owner may be gone once it is done */
             first->done = true;
         }
-        estimates->group.busy = false;
-        (void)pthread_cond_broadcast(&estimates->group.written);
+        shared->group.busy = false;
+        (void)pthread_cond_broadcast(&shared->group.written);
     }
-    (void)pthread_mutex_unlock(&estimates->group.lock);
+    (void)pthread_mutex_unlock(&shared->group.lock);
 }
 
 enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items, size_t count,
                                    uint64_t *samples, struct infomask_error *err)
 {
-    struct adding adding = {.estimates = estimates, .connection = &estimates->write, .id = id, .items = items,
-                            .count = count, .err = err};
+    struct adding adding = {.shared = estimates->shared, .deadline_ms = estimates->deadline_ms, .id = id,
+                            .items = items, .count = count, .err = err};
 
-    write_or_wait(estimates, &adding);
+    if (store_has_one_writer(adding.shared->store))
+        write_or_wait(&adding);
+    else
+        write_alone(&adding);
     *samples = adding.info.samples;
-    infomask_estimate_free(adding.sums);
-    estimate_info_fini(&adding.info);
-    free(adding.half);
-    free(adding.loaded);
+    adding_fini(&adding);
     return adding.status;
 }
 
 /* ---- Merging ------------------------------------------------------------------------------------------------------- */
 
 struct merging {
-    struct estimates *estimates;
-    struct store_connection *into, from;
+    struct estimates *target;
+    const char *id, *from_id;
+    struct store_connection *into, *from;
     struct estimate_info info, from_info;
     struct infomask_estimate *sums, *from_sums;
     int64_t key, from_key;
 };
 
-static enum infomask_status copy_logits(struct merging *m, int64_t from_sample, int64_t sample, struct infomask_error *err)
+static void merging_fini(struct merging *m)
 {
-    sqlite3_stmt *statement = store_statement(&m->from, SQL_KEPT, err);
-    enum infomask_status status;
-    bool row;
+    infomask_estimate_free(m->sums);
+    infomask_estimate_free(m->from_sums);
+    m->sums = m->from_sums = NULL;
+    estimate_info_fini(&m->info);
+    estimate_info_fini(&m->from_info);
+}
 
-    if (statement == NULL)
-        return INFOMASK_INTERNAL;
-    if (!room_for_logits(m->estimates, &m->info))
+/* Column 11 of ROWS. */
+static enum infomask_status copy_logits(struct merging *m, struct store_statement *statement, int64_t sample,
+                                        struct infomask_error *err)
+{
+    size_t size;
+    const void *half = store_bytes(statement, 11, &size);
+
+    if (half == NULL || !room_for_logits(m->target->shared, &m->info))
         return INFOMASK_OK;
-    (void)sqlite3_bind_int64(statement, 1, from_sample);
-    status = store_step(&m->from, statement, &row, err);
-    if (status == INFOMASK_OK && row) {
-        status = keep_logits(m->into, sample, sqlite3_column_blob(statement, 0),
-                             (size_t)sqlite3_column_bytes(statement, 0), err);
-        m->info.kept++;
-    }
-    return status;
+    m->info.kept++;
+    return keep_logits(m->into, sample, half, size, err);
 }
 
 static enum infomask_status copy_rows(struct merging *m, struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(&m->from, SQL_ROWS, err);
+    struct store_statement *statement = store_statement(m->from, SQL_ROWS, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
 
     if (statement != NULL)
-        (void)sqlite3_bind_int64(statement, 1, m->from_key);
+        store_bind_integer(statement, 1, m->from_key);
     while (status == INFOMASK_OK) {
         struct estimate_row row;
         int64_t sample = 0;
         bool more, duplicate = false;
-        status = store_step(&m->from, statement, &more, err);
+        status = store_step(statement, &more, err);
         if (status != INFOMASK_OK || !more)
             break;
         estimates_row_of(statement, &row);
@@ -356,7 +396,7 @@ static enum infomask_status copy_rows(struct merging *m, struct infomask_error *
         if (status == INFOMASK_OK)
             status = estimates_insert(m->into, m->key, &row, &sample, err);
         if (status == INFOMASK_OK)
-            status = copy_logits(m, sqlite3_column_int64(statement, 9), sample, err);
+            status = copy_logits(m, statement, sample, err);
         m->info.samples++;
     }
     return status;
@@ -372,18 +412,22 @@ static enum infomask_status check_same_model(const struct merging *m, struct inf
     return INFOMASK_OK;
 }
 
-static enum infomask_status merge_all(struct merging *m, const char *id, const char *from_id, struct infomask_error *err)
+static enum infomask_status merge_into(struct store_connection *connection, void *context, struct infomask_error *err)
 {
-    enum infomask_status status = estimates_find_in(m->into, id, &m->key, &m->info, err);
+    struct merging *m = context;
+    enum infomask_status status;
 
+    merging_fini(m);
+    m->into = connection;
+    status = estimates_hold_in(m->into, m->id, &m->key, &m->info, err);
     if (status == INFOMASK_OK)
-        status = estimates_find_in(&m->from, from_id, &m->from_key, &m->from_info, err);
+        status = estimates_find_in(m->from, m->from_id, &m->from_key, &m->from_info, err);
     if (status == INFOMASK_OK)
         status = check_same_model(m, err);
     if (status == INFOMASK_OK)
         status = estimates_load(m->into, m->key, &m->info, true, &m->sums, err);
     if (status == INFOMASK_OK)
-        status = estimates_load(&m->from, m->from_key, &m->from_info, true, &m->from_sums, err);
+        status = estimates_load(m->from, m->from_key, &m->from_info, true, &m->from_sums, err);
     if (status == INFOMASK_OK)
         status = infomask_estimate_merge(m->sums, m->from_sums, err);
     if (status == INFOMASK_OK)
@@ -395,25 +439,21 @@ static enum infomask_status merge_all(struct merging *m, const char *id, const c
     return status;
 }
 
+/* What is read is a snapshot, also where both are one store. */
+static enum infomask_status merge_from(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    struct merging *m = context;
+
+    m->from = connection;
+    return store_write(m->target->shared->store, m->target->deadline_ms, merge_into, m, err);
+}
+
 enum infomask_status estimates_merge(struct estimates *estimates, const char *id, struct estimates *from,
                                      const char *from_id, struct infomask_error *err)
 {
-    struct merging m = {.estimates = estimates, .into = &estimates->write};
-    enum infomask_status status = estimates_connect(from, &m.from, err);
+    struct merging m = {.target = estimates, .id = id, .from_id = from_id};
+    enum infomask_status status = store_read(from->shared->store, from->deadline_ms, merge_from, &m, err);
 
-    if (status != INFOMASK_OK)
-        return status;
-    (void)pthread_mutex_lock(&estimates->write_lock);
-    status = store_begin_read(&m.from, err);
-    if (status == INFOMASK_OK)
-        status = store_begin(m.into, err);
-    if (status == INFOMASK_OK)
-        status = store_end(m.into, merge_all(&m, id, from_id, err), err);
-    (void)pthread_mutex_unlock(&estimates->write_lock);
-    store_disconnect(&m.from);
-    infomask_estimate_free(m.sums);
-    infomask_estimate_free(m.from_sums);
-    estimate_info_fini(&m.info);
-    estimate_info_fini(&m.from_info);
+    merging_fini(&m);
     return status;
 }

@@ -55,26 +55,29 @@ static enum infomask_status audited_init(struct audited *a, size_t most, size_t 
 static enum infomask_status read_audited(struct store_connection *connection, int64_t key, struct audited *a, size_t most,
                                          struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(connection, SQL_AUDITED, err);
+    struct store_statement *statement = store_statement(connection, SQL_AUDITED, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
+    const void *half;
+    size_t size;
 
-    if (statement != NULL) {
-        (void)sqlite3_bind_int64(statement, 1, key);
-        (void)sqlite3_bind_int64(statement, 2, (int64_t)most);
-    }
+    if (statement == NULL)
+        return status;
+    store_bind_integer(statement, 1, key);
+    store_bind_integer(statement, 2, (int64_t)most);
     while (status == INFOMASK_OK && a->n < most) {
         bool row;
-        status = store_step(connection, statement, &row, err);
+        status = store_step(statement, &row, err);
         if (status != INFOMASK_OK || !row)
             break;
-        if ((size_t)sqlite3_column_bytes(statement, 2) != a->classes * sizeof *a->half)
+        half = store_bytes(statement, 2, &size);
+        if (size != a->classes * sizeof *a->half)
             return error_set(err, INFOMASK_IO, "the kept logits are damaged");
-        memcpy(a->half, sqlite3_column_blob(statement, 2), a->classes * sizeof *a->half);
+        memcpy(a->half, half, size);
         infomask_logits_unpack(a->half, a->classes, a->logits + a->n * a->classes);
-        a->orders[a->n] = (uint64_t)sqlite3_column_int64(statement, 0);
-        a->labels[a->n++] = (uint32_t)sqlite3_column_int64(statement, 1);
+        a->orders[a->n] = (uint64_t)store_integer(statement, 0);
+        a->labels[a->n++] = (uint32_t)store_integer(statement, 1);
     }
-    (void)sqlite3_reset(statement);
+    store_reset(statement);
     return status;
 }
 
@@ -124,37 +127,33 @@ enum infomask_status estimate_audit_make(struct store_connection *connection, in
 
 /* ---- Keeping ------------------------------------------------------------------------------------------------------- */
 
-enum infomask_status estimate_audit_write(struct estimates *estimates, int64_t key, const struct audit_curve *curve,
+enum infomask_status estimate_audit_write(struct store_connection *connection, int64_t key, const struct audit_curve *curve,
                                           struct infomask_error *err)
 {
-    sqlite3_stmt *statement;
-    enum infomask_status status = INFOMASK_INTERNAL;
+    struct store_statement *statement = store_statement(connection, SQL_SET_AUDIT, err);
 
-    (void)pthread_mutex_lock(&estimates->write_lock);
-    statement = store_statement(&estimates->write, SQL_SET_AUDIT, err);
-    if (statement != NULL) {
-        (void)sqlite3_bind_int64(statement, 1, key);
-        if (curve->count > 0)
-            (void)sqlite3_bind_blob(statement, 2, curve->values, (int)(curve->count * sizeof *curve->values),
-                                    SQLITE_TRANSIENT);
-        status = store_run(&estimates->write, statement, err);
-    }
-    (void)pthread_mutex_unlock(&estimates->write_lock);
-    return status;
+    if (statement == NULL)
+        return INFOMASK_INTERNAL;
+    store_bind_integer(statement, 1, key);
+    if (curve->count > 0)
+        store_bind_bytes(statement, 2, curve->values, curve->count * sizeof *curve->values);
+    return store_run(statement, err);
 }
 
-static enum infomask_status copy_curve(sqlite3_stmt *statement, struct audit_curve *curve, struct infomask_error *err)
+static enum infomask_status copy_curve(struct store_statement *statement, struct audit_curve *curve, struct infomask_error *err)
 {
-    size_t size = (size_t)sqlite3_column_bytes(statement, 0), count = size / sizeof *curve->values;
+    size_t size, count;
+    const void *values = store_bytes(statement, 0, &size);
 
     if (size == 0)
         return INFOMASK_OK;
+    count = size / sizeof *curve->values;
     if (size % sizeof *curve->values != 0 || count < HEAD + 2 || (count - HEAD) % 2 != 0)
         return error_set(err, INFOMASK_IO, "the stored audit is damaged");
     curve->values = malloc(size);
     if (curve->values == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for an audit");
-    memcpy(curve->values, sqlite3_column_blob(statement, 0), size);
+    memcpy(curve->values, values, size);
     curve->count = count;
     return INFOMASK_OK;
 }
@@ -162,18 +161,18 @@ static enum infomask_status copy_curve(sqlite3_stmt *statement, struct audit_cur
 enum infomask_status estimate_audit_read(struct store_connection *connection, int64_t key, struct estimate_state *state,
                                          struct audit_curve *curve, struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(connection, SQL_AUDIT, err);
+    struct store_statement *statement = store_statement(connection, SQL_AUDIT, err);
     double n = (double)(state->info.samples > 0 ? state->info.samples : 1);
     enum infomask_status status;
     bool row;
 
     if (statement == NULL)
         return INFOMASK_INTERNAL;
-    (void)sqlite3_bind_int64(statement, 1, key);
-    status = store_step(connection, statement, &row, err);
+    store_bind_integer(statement, 1, key);
+    status = store_step(statement, &row, err);
     if (status == INFOMASK_OK && row)
         status = copy_curve(statement, curve, err);
-    (void)sqlite3_reset(statement);
+    store_reset(statement);
     state->suspect_threshold = -log(n);
     state->audit = (struct estimate_audit){.temperature = NAN, .wrong = NAN, .expected = 1};
     if (status != INFOMASK_OK || curve->count == 0)

@@ -20,78 +20,73 @@ void estimate_state_fini(struct estimate_state *state)
     *state = (struct estimate_state){0};
 }
 
-static double column_or_nan(sqlite3_stmt *statement, int column)
-{
-    return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN : sqlite3_column_double(statement, column);
-}
-
 static enum infomask_status read_limits(struct store_connection *connection, int64_t key,
                                         struct infomask_limits_of_estimate *limits, struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(connection, SQL_LIMITS, err);
+    struct store_statement *statement = store_statement(connection, SQL_LIMITS, err);
     enum infomask_status status;
     bool row;
 
     if (statement == NULL)
         return INFOMASK_INTERNAL;
-    (void)sqlite3_bind_int64(statement, 1, key);
-    status = store_step(connection, statement, &row, err);
+    store_bind_integer(statement, 1, key);
+    status = store_step(statement, &row, err);
     if (status == INFOMASK_OK && row) {
-        limits->samples = (size_t)sqlite3_column_int64(statement, 0);
+        limits->samples = (size_t)store_integer(statement, 0);
         limits->confidence = 0.975;
-        limits->betting = column_or_nan(statement, 1);
-        limits->bernstein = column_or_nan(statement, 2);
-        limits->confusion = column_or_nan(statement, 3);
-        limits->units = (size_t)sqlite3_column_int64(statement, 4);
+        limits->betting = store_real(statement, 1);
+        limits->bernstein = store_real(statement, 2);
+        limits->confusion = store_real(statement, 3);
+        limits->units = (size_t)store_integer(statement, 4);
         limits->standard_error = NAN; /* not kept */
     }
-    (void)sqlite3_reset(statement);
+    store_reset(statement);
     return status;
 }
 
 static enum infomask_status count_suspects(struct store_connection *connection, int64_t key, struct estimate_state *state,
                                            struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(connection, SQL_COUNT_SUSPECTS, err);
+    struct store_statement *statement = store_statement(connection, SQL_COUNT_SUSPECTS, err);
     enum infomask_status status;
     bool row;
 
     if (statement == NULL)
         return INFOMASK_INTERNAL;
-    (void)sqlite3_bind_int64(statement, 1, key);
-    (void)sqlite3_bind_double(statement, 2, state->suspect_threshold);
-    status = store_step(connection, statement, &row, err);
+    store_bind_integer(statement, 1, key);
+    store_bind_real(statement, 2, state->suspect_threshold);
+    status = store_step(statement, &row, err);
     if (status == INFOMASK_OK && row)
-        state->suspects_in_all = (uint64_t)sqlite3_column_int64(statement, 0);
-    (void)sqlite3_reset(statement);
+        state->suspects_in_all = (uint64_t)store_integer(statement, 0);
+    store_reset(statement);
     return status;
 }
 
 static enum infomask_status read_suspects(struct store_connection *connection, int64_t key, size_t most,
                                           const struct audit_curve *curve, struct estimate_state *state, struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(connection, SQL_SUSPECTS, err);
+    struct store_statement *statement = store_statement(connection, SQL_SUSPECTS, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
 
     state->suspects = calloc(most + 1, sizeof *state->suspects);
     if (state->suspects == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the suspects");
     if (statement != NULL) {
-        (void)sqlite3_bind_int64(statement, 1, key);
-        (void)sqlite3_bind_int64(statement, 2, (int64_t)most);
+        store_bind_integer(statement, 1, key);
+        store_bind_integer(statement, 2, (int64_t)most);
     }
     while (status == INFOMASK_OK) {
         struct estimate_suspect *suspect = &state->suspects[state->suspect_count];
         bool row;
-        status = store_step(connection, statement, &row, err);
+        status = store_step(statement, &row, err);
         if (status != INFOMASK_OK || !row)
             break;
-        suspect->sample = strdup((const char *)sqlite3_column_text(statement, 0));
+        suspect->sample = strdup(store_text(statement, 0));
         if (suspect->sample == NULL)
             return error_set(err, INFOMASK_MEMORY, "no memory for the suspects");
-        suspect->label = (uint32_t)sqlite3_column_int64(statement, 1);
-        suspect->predicted = (uint32_t)sqlite3_column_int64(statement, 2);
-        suspect->pmi = sqlite3_column_double(statement, 3);
+        suspect->label = (uint32_t)store_integer(statement, 1);
+        suspect->predicted = (uint32_t)store_integer(statement, 2);
+        suspect->pmi = store_real(statement, 3);
         suspect->expected = estimate_audit_expected(curve, suspect->pmi);
         suspect->past = suspect->pmi <= state->suspect_threshold;
         state->suspect_count++;
@@ -124,17 +119,28 @@ static enum infomask_status read_state(struct store_connection *connection, cons
     return status;
 }
 
+struct reading {
+    const char *id;
+    size_t most;
+    struct estimate_state *state;
+};
+
+static enum infomask_status read_one(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    const struct reading *reading = context;
+
+    estimate_state_fini(reading->state);
+    return read_state(connection, reading->id, reading->most, reading->state, err);
+}
+
 enum infomask_status estimates_read(struct estimates *estimates, const char *id, size_t max_suspects,
                                     struct estimate_state *state, struct infomask_error *err)
 {
+    struct reading reading = {id, max_suspects, state};
     enum infomask_status status;
 
     *state = (struct estimate_state){0};
-    (void)pthread_mutex_lock(&estimates->read_lock);
-    status = store_begin_read(&estimates->read, err);
-    if (status == INFOMASK_OK)
-        status = store_end(&estimates->read, read_state(&estimates->read, id, max_suspects, state, err), err);
-    (void)pthread_mutex_unlock(&estimates->read_lock);
+    status = store_read(estimates->shared->store, estimates->deadline_ms, read_one, &reading, err);
     if (status != INFOMASK_OK)
         estimate_state_fini(state);
     return status;
@@ -149,12 +155,12 @@ bool estimate_limits_due(const struct estimate_state *state)
 
 bool estimates_claim_limits(struct estimates *estimates)
 {
-    return !atomic_exchange(&estimates->limiting, true);
+    return !atomic_exchange(&estimates->shared->limiting, true);
 }
 
 void estimates_release_limits(struct estimates *estimates)
 {
-    atomic_store(&estimates->limiting, false);
+    atomic_store(&estimates->shared->limiting, false);
 }
 
 /* ---- Limits -------------------------------------------------------------------------------------------------------- */
@@ -163,7 +169,7 @@ void estimates_release_limits(struct estimates *estimates)
 static enum infomask_status read_points(struct store_connection *connection, int64_t key, uint64_t samples,
                                         struct infomask_point **out, size_t *count, struct infomask_error *err)
 {
-    sqlite3_stmt *statement = store_statement(connection, SQL_POINTS, err);
+    struct store_statement *statement = store_statement(connection, SQL_POINTS, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
     struct infomask_point *points = NULL;
     size_t bytes, n = 0;
@@ -171,119 +177,139 @@ static enum infomask_status read_points(struct store_connection *connection, int
     if (!checked_mul((size_t)samples + 1, sizeof *points, &bytes) || (points = malloc(bytes)) == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the limit of %llu samples", (unsigned long long)samples);
     if (statement != NULL)
-        (void)sqlite3_bind_int64(statement, 1, key);
+        store_bind_integer(statement, 1, key);
     while (status == INFOMASK_OK && n <= samples) {
         bool row;
-        status = store_step(connection, statement, &row, err);
+        status = store_step(statement, &row, err);
         if (status != INFOMASK_OK || !row)
             break;
-        points[n++] = (struct infomask_point){(uint64_t)sqlite3_column_int64(statement, 0),
-                                              sqlite3_column_double(statement, 1),
-                                              (uint32_t)sqlite3_column_int64(statement, 2),
-                                              (uint32_t)sqlite3_column_int64(statement, 3), 0};
+        points[n++] = (struct infomask_point){(uint64_t)store_integer(statement, 0),
+                                              store_real(statement, 1),
+                                              (uint32_t)store_integer(statement, 2),
+                                              (uint32_t)store_integer(statement, 3), 0};
     }
     *out = points;
     *count = n;
     return status;
 }
 
-static enum infomask_status write_limits(struct estimates *estimates, int64_t key,
-                                         const struct infomask_limits_of_estimate *limits, struct infomask_error *err)
-{
-    sqlite3_stmt *statement;
-    enum infomask_status status = INFOMASK_INTERNAL;
+/* One call of estimates_update_limits under way. */
+struct limiting {
+    const char *id;
+    int64_t key;
+    struct estimate_info info;
+    struct infomask_point *points;
+    size_t count;
+    struct audit_curve curve;
+    struct infomask_limits_of_estimate *limits;
+};
 
-    (void)pthread_mutex_lock(&estimates->write_lock);
-    statement = store_statement(&estimates->write, SQL_SET_LIMITS, err);
-    if (statement != NULL) {
-        (void)sqlite3_bind_int64(statement, 1, key);
-        (void)sqlite3_bind_int64(statement, 2, (int64_t)limits->samples);
-        (void)sqlite3_bind_double(statement, 3, limits->betting); /* NaN becomes NULL */
-        (void)sqlite3_bind_double(statement, 4, limits->bernstein);
-        (void)sqlite3_bind_double(statement, 5, limits->confusion);
-        (void)sqlite3_bind_int64(statement, 6, (int64_t)limits->units);
-        status = store_run(&estimates->write, statement, err);
-    }
-    (void)pthread_mutex_unlock(&estimates->write_lock);
+static void limiting_fini(struct limiting *l)
+{
+    free(l->points);
+    l->points = NULL;
+    estimate_info_fini(&l->info);
+    audit_curve_fini(&l->curve);
+}
+
+static enum infomask_status read_for_limits(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    struct limiting *l = context;
+    enum infomask_status status;
+
+    limiting_fini(l);
+    status = estimates_find_in(connection, l->id, &l->key, &l->info, err);
+    if (status == INFOMASK_OK)
+        status = read_points(connection, l->key, l->info.samples, &l->points, &l->count, err);
+    if (status == INFOMASK_OK)
+        status = estimate_audit_make(connection, l->key, &l->info, &l->curve, err);
     return status;
+}
+
+static enum infomask_status write_limits(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    const struct limiting *l = context;
+    struct store_statement *statement = store_statement(connection, SQL_SET_LIMITS, err);
+    enum infomask_status status;
+
+    if (statement == NULL)
+        return INFOMASK_INTERNAL;
+    store_bind_integer(statement, 1, l->key);
+    store_bind_integer(statement, 2, (int64_t)l->limits->samples);
+    store_bind_real(statement, 3, l->limits->betting);
+    store_bind_real(statement, 4, l->limits->bernstein);
+    store_bind_real(statement, 5, l->limits->confusion);
+    store_bind_integer(statement, 6, (int64_t)l->limits->units);
+    status = store_run(statement, err);
+    return status == INFOMASK_OK ? estimate_audit_write(connection, l->key, &l->curve, err) : status;
 }
 
 enum infomask_status estimates_update_limits(struct estimates *estimates, const char *id,
                                              struct infomask_limits_of_estimate *limits, struct infomask_error *err)
 {
-    struct store_connection own;
-    struct estimate_info info = {0};
-    struct infomask_point *points = NULL;
-    struct audit_curve curve = {0};
-    size_t count = 0;
-    int64_t key = 0;
-    enum infomask_status status = estimates_connect(estimates, &own, err);
+    struct store *store = estimates->shared->store;
+    struct limiting l = {.id = id, .limits = limits};
+    enum infomask_status status = store_read(store, estimates->deadline_ms, read_for_limits, &l, err);
 
     *limits = (struct infomask_limits_of_estimate){0};
-    if (status != INFOMASK_OK)
-        return status;
-    status = store_begin_read(&own, err);
-    if (status == INFOMASK_OK) {
-        status = estimates_find_in(&own, id, &key, &info, err);
-        if (status == INFOMASK_OK)
-            status = read_points(&own, key, info.samples, &points, &count, err);
-        if (status == INFOMASK_OK)
-            status = estimate_audit_make(&own, key, &info, &curve, err);
-        status = store_end(&own, status, err);
-    }
-    store_disconnect(&own);
     if (status == INFOMASK_OK)
-        status = infomask_estimate_limits(points, count, info.spec.classes, 0.975, limits, err);
-    free(points);
-    estimate_info_fini(&info);
+        status = infomask_estimate_limits(l.points, l.count, l.info.spec.classes, 0.975, limits, err);
     if (status == INFOMASK_OK)
-        status = write_limits(estimates, key, limits, err);
-    if (status == INFOMASK_OK)
-        status = estimate_audit_write(estimates, key, &curve, err);
-    audit_curve_fini(&curve);
+        status = store_write(store, estimates->deadline_ms, write_limits, &l, err);
+    limiting_fini(&l);
     return status;
 }
 
 /* ---- Every sample -------------------------------------------------------------------------------------------------- */
 
-void estimates_row_of(sqlite3_stmt *statement, struct estimate_row *row)
+void estimates_row_of(struct store_statement *statement, struct estimate_row *row)
 {
-    const void *digest = sqlite3_column_bytes(statement, 10) == ESTIMATE_DIGEST_SIZE ? sqlite3_column_blob(statement, 10)
-                                                                                     : NULL;
+    size_t size;
+    const void *digest = store_bytes(statement, 9, &size);
 
-    *row = (struct estimate_row){.digest = digest,
-                                 .unit = (uint64_t)sqlite3_column_int64(statement, 11), /* NULL is 0 */
-                                 .sample = (const char *)sqlite3_column_text(statement, 0),
-                                 .order = (uint64_t)sqlite3_column_int64(statement, 1),
-                                 .label = (uint32_t)sqlite3_column_int64(statement, 2),
-                                 .predicted = (uint32_t)sqlite3_column_int64(statement, 3),
-                                 .log_q = sqlite3_column_double(statement, 4),
-                                 .pmi = sqlite3_column_double(statement, 5),
-                                 .information = sqlite3_column_double(statement, 6),
-                                 .entropy = sqlite3_column_double(statement, 7),
-                                 .confidence = sqlite3_column_double(statement, 8)};
+    *row = (struct estimate_row){.digest = size == ESTIMATE_DIGEST_SIZE ? digest : NULL,
+                                 .unit = (uint64_t)store_integer(statement, 10), /* NULL is 0 */
+                                 .sample = store_text(statement, 0),
+                                 .order = (uint64_t)store_integer(statement, 1),
+                                 .label = (uint32_t)store_integer(statement, 2),
+                                 .predicted = (uint32_t)store_integer(statement, 3),
+                                 .log_q = store_real(statement, 4),
+                                 .pmi = store_real(statement, 5),
+                                 .information = store_real(statement, 6),
+                                 .entropy = store_real(statement, 7),
+                                 .confidence = store_real(statement, 8)};
 }
 
-static enum infomask_status visit_rows(struct store_connection *own, const char *id, estimate_row_visit *visit,
-                                       void *context, struct infomask_error *err)
+struct visiting {
+    const char *id;
+    estimate_row_visit *visit;
+    void *context;
+    bool begun; /* rows were handed out: it cannot be done again */
+};
+
+static enum infomask_status visit_rows(struct store_connection *connection, void *context, struct infomask_error *err)
 {
+    struct visiting *v = context;
     struct estimate_info info = {0};
     int64_t key = 0;
     bool more = true;
-    enum infomask_status status = estimates_find_in(own, id, &key, &info, err);
-    sqlite3_stmt *statement = status == INFOMASK_OK ? store_statement(own, SQL_ROWS, err) : NULL;
+    enum infomask_status status = estimates_find_in(connection, v->id, &key, &info, err);
+    struct store_statement *statement = status == INFOMASK_OK ? store_statement(connection, SQL_ROWS, err) : NULL;
 
     estimate_info_fini(&info);
+    if (v->begun)
+        return error_set(err, INFOMASK_IO, "the state's server went away in the middle of the samples");
     if (statement == NULL)
         return status != INFOMASK_OK ? status : INFOMASK_INTERNAL;
-    (void)sqlite3_bind_int64(statement, 1, key);
+    store_bind_integer(statement, 1, key);
     while (status == INFOMASK_OK && more) {
         struct estimate_row row;
-        status = store_step(own, statement, &more, err);
+        status = store_step(statement, &more, err);
         if (status != INFOMASK_OK || !more)
             break;
         estimates_row_of(statement, &row);
-        more = visit(context, &row);
+        v->begun = true;
+        more = v->visit(v->context, &row);
     }
     return status;
 }
@@ -291,24 +317,22 @@ static enum infomask_status visit_rows(struct store_connection *own, const char 
 enum infomask_status estimates_rows(struct estimates *estimates, const char *id, estimate_row_visit *visit, void *context,
                                     struct infomask_error *err)
 {
-    struct store_connection own;
-    enum infomask_status status = estimates_connect(estimates, &own, err);
+    struct visiting visiting = {id, visit, context, false};
 
-    if (status == INFOMASK_OK)
-        status = visit_rows(&own, id, visit, context, err);
-    if (own.db != NULL)
-        store_disconnect(&own);
-    return status;
+    return store_read(estimates->shared->store, estimates->deadline_ms, visit_rows, &visiting, err);
 }
 
 /* ---- Another prior ------------------------------------------------------------------------------------------------- */
 
 /* The logits of the statement's row; half [k] is scratch, because a blob may lie at any address. */
-static bool logits_of(sqlite3_stmt *statement, size_t k, uint16_t *half, float *logits)
+static bool logits_of(struct store_statement *statement, size_t k, uint16_t *half, float *logits)
 {
-    if ((size_t)sqlite3_column_bytes(statement, 2) != k * sizeof *half)
+    size_t size;
+    const void *bytes = store_bytes(statement, 2, &size);
+
+    if (size != k * sizeof *half)
         return false;
-    memcpy(half, sqlite3_column_blob(statement, 2), k * sizeof *half);
+    memcpy(half, bytes, size);
     infomask_logits_unpack(half, k, logits);
     return true;
 }
@@ -320,25 +344,25 @@ static enum infomask_status add_kept(struct store_connection *own, int64_t key, 
 {
     size_t k = state->info.spec.classes, n = 0;
     float *logits = calloc(k, sizeof *logits + sizeof(uint16_t));
-    sqlite3_stmt *statement = logits != NULL ? store_statement(own, SQL_KEPT_ALL, err) : NULL;
+    struct store_statement *statement = logits != NULL ? store_statement(own, SQL_KEPT_ALL, err) : NULL;
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
 
     if (logits == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the logits");
     if (statement != NULL)
-        (void)sqlite3_bind_int64(statement, 1, key);
+        store_bind_integer(statement, 1, key);
     while (status == INFOMASK_OK && n < state->info.kept) {
         struct infomask_sample s;
         bool row;
-        status = store_step(own, statement, &row, err);
+        status = store_step(statement, &row, err);
         if (status != INFOMASK_OK || !row)
             break;
         if (!logits_of(statement, k, (uint16_t *)(void *)(logits + k), logits)) {
             status = error_set(err, INFOMASK_IO, "the kept logits are damaged");
             break;
         }
-        status = infomask_estimate_add(sums, logits, (uint32_t)sqlite3_column_int64(statement, 1),
-                                       (const char *)sqlite3_column_text(statement, 0), &s, err);
+        status = infomask_estimate_add(sums, logits, (uint32_t)store_integer(statement, 1),
+                                       store_text(statement, 0), &s, err);
         if ((status = estimates_sound(status, err)) != INFOMASK_OK)
             break;
         points[n++] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted, 0};
@@ -363,17 +387,26 @@ static enum infomask_status set_prior(struct estimate_state *state, const double
     return INFOMASK_OK;
 }
 
-static enum infomask_status recompute(struct store_connection *own, const char *id, const double *prior,
-                                      struct estimate_state *state, struct infomask_error *err)
+struct recomputing {
+    const char *id;
+    const double *prior;
+    struct estimate_state *state;
+};
+
+static enum infomask_status recompute(struct store_connection *own, void *context, struct infomask_error *err)
 {
+    const struct recomputing *r = context;
+    struct estimate_state *state = r->state;
     struct infomask_estimate *sums = NULL;
     struct infomask_point *points = NULL;
     size_t count = 0;
     int64_t key = 0;
-    enum infomask_status status = estimates_find_in(own, id, &key, &state->info, err);
+    enum infomask_status status;
 
+    estimate_state_fini(state);
+    status = estimates_find_in(own, r->id, &key, &state->info, err);
     if (status == INFOMASK_OK)
-        status = set_prior(state, prior, err);
+        status = set_prior(state, r->prior, err);
     if (status == INFOMASK_OK)
         status = infomask_estimate_create(&state->info.spec, &sums, err);
     if (status != INFOMASK_OK)
@@ -396,14 +429,11 @@ static enum infomask_status recompute(struct store_connection *own, const char *
 enum infomask_status estimates_recompute(struct estimates *estimates, const char *id, const double *prior,
                                          struct estimate_state *state, struct infomask_error *err)
 {
-    struct store_connection own;
-    enum infomask_status status = estimates_connect(estimates, &own, err);
+    struct recomputing recomputing = {id, prior, state};
+    enum infomask_status status;
 
     *state = (struct estimate_state){0};
-    if (status == INFOMASK_OK) {
-        status = recompute(&own, id, prior, state, err);
-        store_disconnect(&own);
-    }
+    status = store_read(estimates->shared->store, estimates->deadline_ms, recompute, &recomputing, err);
     if (status != INFOMASK_OK)
         estimate_state_fini(state);
     return status;

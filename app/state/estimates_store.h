@@ -1,4 +1,4 @@
-/* What the files of the estimates' store share.  Private to server/estimates*.c. */
+/* What the files of the estimates' store share.  Private to app/state. */
 #ifndef APP_STATE_ESTIMATES_STORE_H
 #define APP_STATE_ESTIMATES_STORE_H
 
@@ -12,38 +12,41 @@
 #define SAMPLE_COLUMNS "id, place, label, predicted, log_q, pmi, information, entropy, confidence"
 #define ESTIMATE_STATEMENTS(X)                                                                                         \
     X(INSERT, "INSERT INTO estimate(id, name, model, version, sha256, prior_kind, classes, smoothing, created, prior,"  \
-              " logit_prior, labels) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")                                  \
+              " logit_prior, labels) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"                                     \
+              " ON CONFLICT(id) DO NOTHING")                                  \
     X(FIND, "SELECT " ESTIMATE_COLUMNS ", prior, logit_prior, labels FROM estimate WHERE id = ?1 OR name = ?1"          \
             " ORDER BY id = ?1 DESC LIMIT 2")                                                                           \
+    X(HOLD, "SELECT " ESTIMATE_COLUMNS ", prior, logit_prior, labels FROM estimate WHERE id = ?1 OR name = ?1"          \
+            " ORDER BY id = ?1 DESC LIMIT 2 FOR UPDATE")                                                                \
     X(LIST, "SELECT " ESTIMATE_COLUMNS " FROM estimate ORDER BY key")                                                   \
     X(DELETE_LOGITS, "DELETE FROM logits WHERE sample IN (SELECT key FROM sample WHERE estimate = ?1)")                 \
     X(DELETE_SAMPLES, "DELETE FROM sample WHERE estimate = ?1")                                                         \
     X(DELETE_CLASSES, "DELETE FROM class WHERE estimate = ?1")                                                          \
     X(DELETE, "DELETE FROM estimate WHERE key = ?1")                                                                    \
-    X(VACUUM, "PRAGMA incremental_vacuum")                                                                              \
     X(TOTALS, "SELECT totals FROM estimate WHERE key = ?1")                                                             \
     X(SET_TOTALS, "UPDATE estimate SET totals = ?2, samples = ?3, kept = ?4, duplicates = ?5 WHERE key = ?1")           \
     X(CLASS, "SELECT totals FROM class WHERE estimate = ?1 AND label = ?2")                                             \
     X(CLASSES, "SELECT label, totals FROM class WHERE estimate = ?1")                                                   \
     X(SET_CLASS, "INSERT INTO class(estimate, label, totals) VALUES (?1, ?2, ?3)"                                       \
-                 " ON CONFLICT DO UPDATE SET totals = excluded.totals")                                                 \
+                 " ON CONFLICT(estimate, label) DO UPDATE SET totals = excluded.totals")                                \
     X(HAS, "SELECT label, digest FROM sample WHERE estimate = ?1 AND id = ?2")                                          \
     X(HAS_DIGEST, "SELECT 1 FROM sample WHERE estimate = ?1 AND digest = ?2 LIMIT 1")                                   \
-    X(ADD, "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ", digest, unit) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)") \
+    X(ADD, "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ", digest, unit) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)" \
+           " RETURNING key")                                                                                            \
     X(KEEP, "INSERT INTO logits(sample, half) VALUES (?1, ?2)")                                                         \
     X(SUSPECTS, "SELECT id, label, predicted, pmi FROM sample WHERE estimate = ?1"                                      \
-                " ORDER BY pmi LIMIT ?2")                                                                               \
+                " ORDER BY pmi, key LIMIT ?2")                                                                               \
     X(AUDITED, "SELECT sample.place, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"   \
                " WHERE sample.estimate = ?1 ORDER BY sample.place LIMIT ?2")                                            \
     X(AUDIT, "SELECT audit FROM estimate WHERE key = ?1")                                                               \
     X(SET_AUDIT, "UPDATE estimate SET audit = ?2 WHERE key = ?1")                                                       \
-    X(COUNT_SUSPECTS, "SELECT count(*) FROM (SELECT 1 FROM sample WHERE estimate = ?1 AND pmi <= ?2 LIMIT 10000)")      \
+    X(COUNT_SUSPECTS, "SELECT count(*) FROM (SELECT 1 FROM sample WHERE estimate = ?1 AND pmi <= ?2 LIMIT 10000) AS past")      \
     X(LIMITS, "SELECT limit_samples, betting, bernstein, confusion, limit_units FROM estimate WHERE key = ?1")          \
     X(SET_LIMITS, "UPDATE estimate SET limit_samples = ?2, betting = ?3, bernstein = ?4, confusion = ?5, limit_units = ?6" \
                   " WHERE key = ?1 AND limit_samples <= ?2")                                                            \
     X(POINTS, "SELECT coalesce(unit, place), log_q, label, predicted FROM sample WHERE estimate = ?1")                  \
-    X(ROWS, "SELECT " SAMPLE_COLUMNS ", key, digest, unit FROM sample WHERE estimate = ?1 ORDER BY place, id")          \
-    X(KEPT, "SELECT half FROM logits WHERE sample = ?1")                                                                \
+    X(ROWS, "SELECT " SAMPLE_COLUMNS ", digest, unit, half FROM sample LEFT JOIN logits ON logits.sample = sample.key"  \
+            " WHERE estimate = ?1 ORDER BY place, id")                                                                  \
     X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"     \
                 " WHERE sample.estimate = ?1")
 
@@ -54,13 +57,14 @@ enum estimate_statement {
     SQL_COUNT
 };
 
+extern const char *const estimates_sql[SQL_COUNT];
+extern const struct store_schema estimates_file_schema, estimates_server_schema;
+
 struct adding;
 
-struct estimates {
-    char *path;
-    struct estimates_options options;
-    struct store_connection write, read;
-    pthread_mutex_t write_lock, read_lock;
+struct estimates_shared {
+    struct store *store;
+    uint64_t logit_bytes;
     struct {
         pthread_mutex_t lock;
         pthread_cond_t written;
@@ -70,15 +74,15 @@ struct estimates {
     _Atomic bool limiting; /* somebody computes limits behind a reply */
 };
 
-/* A connection of the caller's own, for what takes long. */
-enum infomask_status estimates_connect(const struct estimates *estimates, struct store_connection *connection,
-                                       struct infomask_error *err) __attribute__((warn_unused_result));
-
 /* What core says of numbers that were stored, as a damage of the state and not a fault of the request. */
 enum infomask_status estimates_sound(enum infomask_status status, struct infomask_error *err);
 
 /* Inside a transaction: the estimate's key and info. */
 enum infomask_status estimates_find_in(struct store_connection *connection, const char *id, int64_t *key,
+                                       struct estimate_info *info, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The same for one that writes: nobody else changes the estimate until its end. */
+enum infomask_status estimates_hold_in(struct store_connection *connection, const char *id, int64_t *key,
                                        struct estimate_info *info, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
@@ -108,7 +112,7 @@ void audit_curve_fini(struct audit_curve *curve);
 /* From the kept logits; no audit where there are none. */
 enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key, const struct estimate_info *info,
                                          struct audit_curve *curve, struct infomask_error *err);
-enum infomask_status estimate_audit_write(struct estimates *estimates, int64_t key, const struct audit_curve *curve,
+enum infomask_status estimate_audit_write(struct store_connection *connection, int64_t key, const struct audit_curve *curve,
                                           struct infomask_error *err);
 /* Fills state->audit and the threshold. */
 enum infomask_status estimate_audit_read(struct store_connection *connection, int64_t key, struct estimate_state *state,
@@ -117,6 +121,6 @@ enum infomask_status estimate_audit_read(struct store_connection *connection, in
 double estimate_audit_expected(const struct audit_curve *curve, double pmi);
 
 /* Reads the current row of ROWS; text belongs to the statement until its next step. */
-void estimates_row_of(sqlite3_stmt *statement, struct estimate_row *row);
+void estimates_row_of(struct store_statement *statement, struct estimate_row *row);
 
 #endif

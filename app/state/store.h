@@ -1,64 +1,75 @@
-/* A file of state: SQLite in WAL mode, bounded in size, safe against kill -9 and, unless it is relaxed, a loss of power.
+/* Where the state lives: a database, spoken to through one table of functions (store_driver.h), which SQLite in a file
+ * (store_sqlite.c) and a PostgreSQL server (store_postgres.c) fill.  Nobody above knows which of them it is.
  *
- * What a committed transaction wrote survives the death of the process at any moment.  It survives a loss of power too,
- * as each commit ends with an fsync of the log; `relaxed` leaves that to the checkpoints: the last transactions may then
- * be lost with the power, and the file is whole nevertheless.
- * A file that was removed or replaced under us is not written: each transaction that writes compares the names with the
- * files that are open, before and after.
- * Failures of SQLite become statuses here: STATE_FULL at the bound or on a full disk, IO otherwise; its own words
- * stay out of the sentence.  Private to the stores (estimates, traffic).  Thread rule: a connection belongs to one thread at a
- * time; several connections to one file may work at once.
+ *     status = store_write(store, deadline_ms, work, context, err);    a transaction around work(connection, context, err)
+ *
+ * A transaction that was committed survives the death of the process and, unless the store is relaxed, a loss of power.
+ * Work is done again from its beginning, on another connection, when the server closed the first one or asks for it: it
+ * must set all that it leaves behind at its start, and what it writes must be the same when it had been committed already
+ * without our having heard of it.
+ * A server that cannot be reached is waited for at most STORE_PATIENCE_MS since it went away, and never beyond the call's
+ * deadline; from then on calls fail at once until it is back: a thread of the store tries again and again.
+ * Statements are written once, in what both understand: parameters ?1, ?2, ...; "FOR UPDATE" at the end holds a row
+ * until the transaction's end, where several may write at once.
+ * Failures become statuses here: STATE_FULL at the bound or on a full disk, IO otherwise; the database's own words stay
+ * out of the sentence.  Private to app/state.  Thread rule: a connection belongs to one thread at a time.
  */
 #ifndef APP_STATE_STORE_H
 #define APP_STATE_STORE_H
 
-#include <sqlite3.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/status.h"
 
-struct store_file {
-    unsigned long long device, inode; /* 0: not known yet */
+struct store;
+struct store_connection;
+struct store_statement;
+
+#define STORE_PATIENCE_MS 8000.0
+
+struct store_schema {
+    const char *create;  /* run where there is none */
+    const char *upgrade; /* run on the version before; NULL: there is no way */
+    int version;
 };
 
 struct store_options {
-    const char *schema;     /* run on a file that is new */
-    const char *upgrade;    /* run on one of the version before; NULL: there is none */
-    int version;            /* of the schema */
-    const char *const *sql; /* [count]: the statements that will be asked for by number; they must outlive the connection */
+    struct store_schema file, server;
+    const char *const *sql;    /* [count]: the statements that will be asked for by number; they outlive the store */
     int count;
-    uint64_t max_bytes;     /* bound of the file; 0: none */
-    bool relaxed;           /* no fsync at a commit */
+    uint64_t max_bytes;        /* bound of the file; 0: none.  A server's is its administrator's */
+    bool relaxed;              /* the last transactions may be lost with the power */
+    const char *password_file; /* of a server's user, read at each connection; NULL or "": none */
+    void (*tell)(void *context, const char *sentence); /* of a server that goes and comes; any thread; may be NULL */
+    void *tell_context;
 };
 
-struct store_connection {
-    sqlite3 *db;
-    char *path, *log_path;        /* log: SQLite's write-ahead log */
-    struct store_file file, log;  /* those that are open */
-    bool writes;                  /* the transaction under way */
-    sqlite3_stmt **statements; /* [count], prepared on first use */
-    const char *const *sql;
-    int count;
-    sqlite3_stmt *rollback; /* prepared ahead: it is needed when there is no memory to prepare it */
-};
+/* where: a file's path (it is made if it is not there), or postgresql://...  IO when the file cannot be written or is no
+ * store of ours; ARGUMENT when the address is none, or libpq is not installed.  A server that is away is none of that. */
+enum infomask_status store_open(const char *where, const struct store_options *options, struct store **store,
+                                struct infomask_error *err) __attribute__((warn_unused_result));
+void store_close(struct store *store); /* NULL does nothing */
 
-/* Opens `path`, which is made if it is not there, and upgraded if it is of the version before.  IO when it cannot be
- * written, or is no store of ours (the version differs). */
-enum infomask_status store_connect(struct store_connection *connection, const char *path,
-                                   const struct store_options *options, struct infomask_error *err)
+/* Whether `where` is a server's address. */
+bool store_is_server(const char *where);
+/* Loads what a server's address needs, while files may still be opened, and fills the TCP ports that it names; returns in
+ * *count how many, at most `most`.  ARGUMENT when it is no address, or libpq is not installed. */
+enum infomask_status store_prepare(const char *where, int *ports, int most, int *count, struct infomask_error *err)
     __attribute__((warn_unused_result));
-void store_disconnect(struct store_connection *connection); /* a zeroed one is fine */
+/* IO with a sentence while the state cannot be reached.  Never waits. */
+enum infomask_status store_ready(struct store *store, struct infomask_error *err) __attribute__((warn_unused_result));
+/* Whether only one transaction may write at a time: then it is worth putting several calls into one. */
+bool store_has_one_writer(const struct store *store);
 
-/* Takes the write lock: waits up to 10 s for another process. */
-enum infomask_status store_begin(struct store_connection *connection, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-/* A snapshot for several reads. */
-enum infomask_status store_begin_read(struct store_connection *connection, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-/* Commits if status is OK, else rolls back; returns what happened. */
-enum infomask_status store_end(struct store_connection *connection, enum infomask_status status,
-                               struct infomask_error *err) __attribute__((warn_unused_result));
+typedef enum infomask_status store_work(struct store_connection *connection, void *context, struct infomask_error *err);
+/* deadline_ms: of clock_ms(); INFINITY: none.  Committed if work returns OK, else rolled back. */
+enum infomask_status store_write(struct store *store, double deadline_ms, store_work *work, void *context,
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
+/* The same on a snapshot. */
+enum infomask_status store_read(struct store *store, double deadline_ms, store_work *work, void *context,
+                                struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* A part of a transaction that may be taken back alone: begins, and ends it.  What fails here fails the transaction. */
 enum infomask_status store_mark(struct store_connection *connection, struct infomask_error *err)
@@ -66,17 +77,34 @@ enum infomask_status store_mark(struct store_connection *connection, struct info
 enum infomask_status store_release(struct store_connection *connection, bool keep, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* The n-th statement, reset and without bindings; NULL when it cannot be prepared (err is set). */
-sqlite3_stmt *store_statement(struct store_connection *connection, int n, struct infomask_error *err);
+/* The n-th statement, reset and without bindings; NULL when it cannot be prepared (err is set).  One statement of a
+ * connection is under way at a time: asking for another ends it. */
+struct store_statement *store_statement(struct store_connection *connection, int n, struct infomask_error *err);
+
+/* Parameters, from 1 on; one that is not bound is NULL, and so is NaN.  Text and bytes are borrowed until the
+ * statement is done, reset, or asked for again. */
+void store_bind_integer(struct store_statement *statement, int parameter, int64_t value);
+void store_bind_real(struct store_statement *statement, int parameter, double value);
+void store_bind_text(struct store_statement *statement, int parameter, const char *text);
+void store_bind_bytes(struct store_statement *statement, int parameter, const void *bytes, size_t size);
 
 /* One step.  OK with *row true: there is a row; false: done. */
-enum infomask_status store_step(struct store_connection *connection, sqlite3_stmt *statement, bool *row,
-                                struct infomask_error *err) __attribute__((warn_unused_result));
-/* One step that gives no row. */
-enum infomask_status store_run(struct store_connection *connection, sqlite3_stmt *statement,
-                               struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status store_step(struct store_statement *statement, bool *row, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* To the end. */
+enum infomask_status store_run(struct store_statement *statement, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void store_reset(struct store_statement *statement);
+/* Whether the last failure was a value that must be unique and is there already. */
+bool store_taken(const struct store_connection *connection);
 
-/* Bytes of the file that hold something. */
-uint64_t store_bytes(struct store_connection *connection);
+/* Columns of the row, from 0 on; what a pointer leads to lives until the next step.  Of NULL: 0, NAN, NULL. */
+int64_t store_integer(struct store_statement *statement, int column);
+double store_real(struct store_statement *statement, int column);
+const char *store_text(struct store_statement *statement, int column);
+const void *store_bytes(struct store_statement *statement, int column, size_t *size);
+
+/* Gives the room of what was deleted back to the system, where that is ours to do. */
+void store_compact(struct store *store);
 
 #endif

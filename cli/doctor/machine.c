@@ -60,7 +60,7 @@ static void look_at_disk(struct doctor *doctor, const char *folder)
 static void look_at_estimates(struct doctor *doctor, const char *folder)
 {
     const struct config *config = &doctor->cli->config;
-    const struct estimates_options options = {config->state_limit, UINT64_MAX, true};
+    const struct estimates_options options = {.max_bytes = config->state_limit, .logit_bytes = UINT64_MAX, .relaxed = true};
     struct estimates *estimates = NULL;
     struct infomask_error err;
     char *path = file_join(folder, "estimates.db");

@@ -22,6 +22,10 @@ static enum infomask_status default_store(const struct estimate_run *run, char *
         *path = strdup(run->options->store);
         return *path != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
     }
+    if (strcmp(run->cli->config.state, "sqlite") != 0) {
+        *path = strdup(run->cli->config.state);
+        return *path != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
+    }
     folder = place_of_state(run->cli->config.state_dir);
     if (folder == NULL)
         return error_set(err, INFOMASK_IO, "there is no state folder; say --store FILE or --state-dir FOLDER");
@@ -34,9 +38,10 @@ static enum infomask_status open_path(const struct estimate_run *run, const char
                                       struct infomask_error *err)
 {
     const struct config *config = &run->cli->config;
-    const struct estimates_options options = {config->state_limit,
-                                              config->logits_limit > 0 ? config->logits_limit : UINT64_MAX,
-                                              strcmp(config->durability, "relaxed") == 0};
+    const struct estimates_options options = {.max_bytes = config->state_limit,
+                                              .logit_bytes = config->logits_limit > 0 ? config->logits_limit : UINT64_MAX,
+                                              .relaxed = strcmp(config->durability, "relaxed") == 0,
+                                              .password_file = config->state_password};
     enum infomask_status status = estimates_open(path, &options, estimates, err);
 
     if (status != INFOMASK_OK)

@@ -55,7 +55,13 @@ struct ruleset {
 #define ACCESS_TRUNCATE (UINT64_C(1) << 14)
 #define ACCESS_DEVICE_IOCTL (UINT64_C(1) << 15)
 #define ACCESS_BIND_CONNECT UINT64_C(3)
+#define ACCESS_CONNECT UINT64_C(2)
 #define SCOPE_SOCKETS_SIGNALS UINT64_C(3)
+#define RULE_NET_PORT 2 /* a kind of rule, as of version 4 */
+
+struct port_rule {
+    uint64_t access, port;
+};
 
 #define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define WRITE                                                                                                          \
@@ -173,19 +179,34 @@ static void allow_path(struct rules *rules, const struct confine_path *path)
     }
 }
 
-void confine_files(const struct confine_path *paths, size_t count, struct confined *confined)
+static void allow_port(const struct rules *rules, int port)
+{
+    const struct port_rule rule = {ACCESS_CONNECT, (uint64_t)port};
+
+    (void)syscall(SYS_landlock_add_rule, rules->fd, RULE_NET_PORT, &rule, 0U); /* older kernels know no rule, and forbid nothing */
+}
+
+void confine_files(const struct confine_path *paths, size_t count, const int *ports, int port_count,
+                   struct confined *confined)
 {
     /* opened again when descriptors run out; how many processors a container has */
     static const char *const system_files[] = {"/dev/null", "/sys/fs/cgroup/cpu.max"};
+    /* names of hosts (resolv.conf is often a link), and of TLS's certificates */
+    static const struct confine_path names = {"/etc/resolv.conf", CONFINE_BESIDE};
     int version = landlock_version();
     struct rules rules;
 
-    *confined = (struct confined){.no_new_privileges = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0};
+    *confined = (struct confined){.no_new_privileges = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
+                                  .connects = port_count > 0};
     if (version == 0 || !rules_create(&rules, version))
         return;
     for (size_t i = 0; i < count; i++)
         if (paths[i].path != NULL && paths[i].path[0] != '\0')
             allow_path(&rules, &paths[i]);
+    if (port_count > 0)
+        allow_path(&rules, &names);
+    for (int i = 0; i < port_count; i++)
+        allow_port(&rules, ports[i]);
     confined->folders = rules.folders;
     for (size_t i = 0; i < sizeof system_files / sizeof *system_files; i++)
         allow(&rules, system_files[i], LANDLOCK_ACCESS_FS_READ_FILE);

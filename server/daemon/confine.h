@@ -8,8 +8,8 @@
  *
  * Files: no new privileges (prctl(2)) and Landlock (landlock(7)), which leaves the named folders and a few files of the
  * system, and no TCP connection outwards where the kernel knows that rule.  Calls: a seccomp filter (libseccomp) under
- * which there is no execve, no socket, no connect, no ptrace, no new process and no new executable memory; a call that is
- * not on its list fails with ENOSYS.  What the kernel lacks is left out and told: none of it is a reason not to serve.
+ * which there is no execve, no socket, no connect (unless ports were named), no ptrace, no new process and no new
+ * executable memory; a call that is not on its list fails with ENOSYS.  What the kernel lacks is left out and told: none of it is a reason not to serve.
  * Builds with a sanitizer read all files and may make the calls that its reports need.
  */
 #ifndef SERVER_DAEMON_CONFINE_H
@@ -37,6 +37,7 @@ struct confined {
     bool no_new_privileges, calls;
     int landlock; /* the version of its interface; 0: none */
     int folders;  /* that can still be reached */
+    bool connects; /* outwards, to the ports that were named */
 };
 
 /* Becomes `user` with its groups, after giving it `folder` (NULL: none) if that is root's.  ARGUMENT when there is no such
@@ -44,7 +45,10 @@ struct confined {
 enum infomask_status confine_user(const char *user, const char *folder, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-void confine_files(const struct confine_path *paths, size_t count, struct confined *confined);
+/* ports [port_count]: TCP ports that may still be connected to, with the names of hosts looked up on the way (a state
+ * that is on a server); NULL, 0: none. */
+void confine_files(const struct confine_path *paths, size_t count, const int *ports, int port_count,
+                   struct confined *confined);
 void confine_calls(struct confined *confined);
 
 /* One sentence: "no new privileges, seccomp, Landlock 7 (3 folders)"; what is missing is named. */

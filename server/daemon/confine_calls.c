@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "server/daemon/confine.h"
@@ -18,7 +20,7 @@ static const char *const allowed[] = {
     "open", "openat", "stat", "stat64", "lstat", "lstat64", "newfstatat", "fstatat64", "statx", "access", "faccessat",
     "faccessat2", "readlink", "readlinkat", "getcwd", "unlink", "unlinkat", "mkdir", "mkdirat", "rename", "renameat",
     "renameat2", "umask",
-    /* connections: accepted, never made */
+    /* connections: accepted, not made */
     "accept4", "recvfrom", "recvmsg", "recv", "sendto", "sendmsg", "sendmmsg", "send", "shutdown", "getsockopt",
     "setsockopt", "getsockname", "getpeername", "sendfile", "sendfile64", "poll", "ppoll", "ppoll_time64", "select",
     "_newselect", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
@@ -78,12 +80,28 @@ static int allow_some(scmp_filter_ctx filter)
     return failed;
 }
 
-static int load(scmp_filter_ctx filter)
+/* To the state's server, and to those that know where it is. */
+static int allow_connections(scmp_filter_ctx filter)
+{
+    static const char *const calls[] = {"connect"};
+    static const int families[] = {AF_UNIX, AF_INET, AF_INET6};
+    int failed = allow_all(filter, calls, sizeof calls / sizeof *calls);
+
+    for (size_t i = 0; failed == 0 && i < sizeof families / sizeof *families; i++)
+        failed = allow_where(filter, "socket", 0, UINT64_MAX, (scmp_datum_t)families[i]);
+    if (failed == 0)
+        failed = allow_where(filter, "ioctl", 1, UINT64_MAX, FIONREAD);
+    return failed;
+}
+
+static int load(scmp_filter_ctx filter, bool connects)
 {
     int failed = allow_all(filter, allowed, sizeof allowed / sizeof *allowed);
 
     if (failed == 0)
         failed = CONFINE_SANITIZED ? allow_all(filter, sanitizer, sizeof sanitizer / sizeof *sanitizer) : allow_some(filter);
+    if (failed == 0 && connects)
+        failed = allow_connections(filter);
     if (failed == 0)
         failed = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     /* Older kernels slow every filtered thread down against a side channel between sandboxes in one process: here is none. */
@@ -100,6 +118,6 @@ void confine_calls(struct confined *confined)
 
     if (filter == NULL)
         return;
-    confined->calls = load(filter) == 0;
+    confined->calls = load(filter, confined->connects) == 0;
     seccomp_release(filter);
 }

@@ -128,12 +128,14 @@ int handle_estimate_create(struct server_context *server, const struct request *
     struct creation creation = {0};
     struct json_writer writer;
     struct infomask_error err;
+    struct estimates own;
     int status;
 
     if (server->estimates == NULL)
         return no_state(request, reply);
+    own = infer_estimates(server, request);
     status = read_creation(server, request, reply, &creation);
-    if (status == 0 && estimates_create(server->estimates, &creation.info, &err) != INFOMASK_OK)
+    if (status == 0 && estimates_create(&own, &creation.info, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
     if (status == 0) {
         reply_header(reply, "Location", "/v1/estimates/%s", creation.info.id);
@@ -157,13 +159,15 @@ int handle_estimate_list(struct server_context *server, const struct request *re
 {
     struct json_writer writer;
     struct infomask_error err;
+    struct estimates own;
 
     if (server->estimates == NULL)
         return no_state(request, reply);
+    own = infer_estimates(server, request);
     json_writer_init(&writer, 0);
     json_object_open(&writer, NULL);
     json_array_open(&writer, "estimates");
-    if (estimates_list(server->estimates, list_one, &writer, &err) != INFOMASK_OK) {
+    if (estimates_list(&own, list_one, &writer, &err) != INFOMASK_OK) {
         json_writer_fini(&writer);
         return infer_state_error(server, request, reply, &err);
     }
@@ -175,10 +179,12 @@ int handle_estimate_list(struct server_context *server, const struct request *re
 int handle_estimate_delete(struct server_context *server, const struct request *request, struct reply *reply)
 {
     struct infomask_error err;
+    struct estimates own;
 
     if (server->estimates == NULL)
         return no_state(request, reply);
-    if (estimates_delete(server->estimates, request->capture[0], &err) != INFOMASK_OK)
+    own = infer_estimates(server, request);
+    if (estimates_delete(&own, request->capture[0], &err) != INFOMASK_OK)
         return infer_state_error(server, request, reply, &err);
     return reply_empty(reply, 204);
 }
@@ -223,11 +229,14 @@ static void post_limit_task(struct server_context *server, const struct estimate
     pool_post(server->pool, &own->task);
 }
 
-static enum infomask_status read_estimate(struct server_context *server, const char *id, size_t suspects,
+static enum infomask_status read_estimate(struct server_context *server, const struct request *request,
                                           struct estimate_state *state, struct infomask_error *err)
 {
+    struct estimates own = infer_estimates(server, request);
+    size_t suspects = (size_t)request->params.value[PARAM_ID_SUSPECTS].integer;
     struct infomask_limits_of_estimate limits;
-    enum infomask_status status = estimates_read(server->estimates, id, suspects, state, err);
+    const char *id = request->capture[0];
+    enum infomask_status status = estimates_read(&own, id, suspects, state, err);
 
     if (status != INFOMASK_OK || !estimate_limits_due(state))
         return status;
@@ -235,10 +244,10 @@ static enum infomask_status read_estimate(struct server_context *server, const c
         post_limit_task(server, state);
         return INFOMASK_OK;
     }
-    status = estimates_update_limits(server->estimates, id, &limits, err);
+    status = estimates_update_limits(&own, id, &limits, err);
     estimate_state_fini(state);
     if (status == INFOMASK_OK || status == INFOMASK_STATE_FULL) /* where all is full, reading goes on */
-        status = estimates_read(server->estimates, id, suspects, state, err);
+        status = estimates_read(&own, id, suspects, state, err);
     if (status == INFOMASK_OK)
         state->limits = limits;
     return status;
@@ -248,6 +257,7 @@ static enum infomask_status read_estimate(struct server_context *server, const c
 static int read_under_prior(struct server_context *server, const struct request *request, struct reply *reply,
                             struct estimate_state *state)
 {
+    struct estimates own = infer_estimates(server, request);
     struct estimate_info info;
     struct param_options options;
     struct infomask_estimate_spec spec = {0};
@@ -255,7 +265,7 @@ static int read_under_prior(struct server_context *server, const struct request 
     struct model *model;
     int status = 0;
 
-    if (estimates_find(server->estimates, request->capture[0], &info, &err) != INFOMASK_OK)
+    if (estimates_find(&own, request->capture[0], &info, &err) != INFOMASK_OK)
         return infer_state_error(server, request, reply, &err);
     model = models_get(server->models, info.model, &err);
     estimate_info_fini(&info);
@@ -264,7 +274,7 @@ static int read_under_prior(struct server_context *server, const struct request 
     if (param_options_init(&options, &request->params, model, &err) != PARAM_FINE)
         status = reply_problem(reply, request, VIEW_BAD_PARAMETER, "%s", err.text);
     else if (infomask_estimate_spec_of(model_core(model), &options.classify.prior, &spec, &err) != INFOMASK_OK ||
-             estimates_recompute(server->estimates, request->capture[0], spec.prior, state, &err) != INFOMASK_OK)
+             estimates_recompute(&own, request->capture[0], spec.prior, state, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
     else
         (void)snprintf(state->info.prior, sizeof state->info.prior, "%s", options.prior);
@@ -286,8 +296,7 @@ int handle_estimate(struct server_context *server, const struct request *request
         return no_state(request, reply);
     if (request->params.value[PARAM_ID_PRIOR].given)
         status = read_under_prior(server, request, reply, &state);
-    else if (read_estimate(server, request->capture[0],
-                           (size_t)request->params.value[PARAM_ID_SUSPECTS].integer, &state, &err) != INFOMASK_OK)
+    else if (read_estimate(server, request, &state, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
     if (status != 0)
         return status;

@@ -56,6 +56,11 @@ int infer_open(struct infer *infer, const struct upload *upload, struct infomask
     return 0;
 }
 
+struct estimates infer_estimates(const struct server_context *server, const struct request *request)
+{
+    return estimates_within(server->estimates, request->deadline_ms);
+}
+
 int infer_state_error(struct server_context *server, const struct request *request, struct reply *reply,
                       const struct infomask_error *error)
 {

@@ -22,6 +22,9 @@ int infer_open(struct infer *infer, const struct upload *upload, struct infomask
 int infer_error(struct infer *infer, const struct infomask_error *error);
 void infer_end(struct infer *infer);
 
+/* The estimates' store, which the request waits for until its own deadline.  There must be one. */
+struct estimates infer_estimates(const struct server_context *server, const struct request *request);
+
 /* reply_error for what used the state; a fault of the state itself is an error line of the log, with its sentence. */
 int infer_state_error(struct server_context *server, const struct request *request, struct reply *reply,
                       const struct infomask_error *error);

@@ -54,12 +54,13 @@ static enum infomask_status find_baseline(struct estimates *estimates, const str
 static int given_baseline(struct server_context *server, const struct request *request, struct reply *reply,
                           const struct model *model, char id[ESTIMATE_ID_SIZE])
 {
+    struct estimates own = infer_estimates(server, request);
     struct estimate_info info;
     struct infomask_error err;
     const char *name = request->params.value[PARAM_ID_BASELINE].text;
     bool fits;
 
-    if (estimates_find(server->estimates, name, &info, &err) != INFOMASK_OK)
+    if (estimates_find(&own, name, &info, &err) != INFOMASK_OK)
         return infer_state_error(server, request, reply, &err);
     fits = strcmp(info.sha256, model_info(model)->sha256) == 0 && strcmp(info.prior, "train") == 0 &&
            strcmp(info.model, model_name(model)) == 0 && info.samples >= TRAFFIC_LEAST;
@@ -73,6 +74,7 @@ static int given_baseline(struct server_context *server, const struct request *r
 static int refresh_baseline(struct server_context *server, const struct request *request, struct reply *reply,
                             const struct model *model, const struct traffic_state *now)
 {
+    struct estimates own = infer_estimates(server, request);
     struct traffic_baseline baseline;
     struct infomask_error err;
     char wanted[ESTIMATE_ID_SIZE];
@@ -81,7 +83,7 @@ static int refresh_baseline(struct server_context *server, const struct request 
     memcpy(wanted, now->baseline.id, sizeof wanted);
     if (request->params.value[PARAM_ID_BASELINE].given)
         status = given_baseline(server, request, reply, model, wanted);
-    if (status == 0 && find_baseline(server->estimates, model, wanted, &baseline, &err) != INFOMASK_OK)
+    if (status == 0 && find_baseline(&own, model, wanted, &baseline, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
     if (status == 0)
         traffic_set_baseline(server->traffic, model, &baseline);

@@ -6,6 +6,7 @@
 
 #include "app/state/traffic.h"
 #include "server/call/cache.h"
+#include "server/handlers/ops.h"
 #include "server/jobs/jobs.h"
 #include "server/observe/metrics.h"
 #include "server/queue/queue.h"
@@ -89,12 +90,14 @@ static char *page_text(struct server_context *server, size_t *size)
     struct metrics *metrics = server->metrics;
     char *text = NULL;
     FILE *out = open_memstream(&text, size);
+    enum view_problem problem;
+    struct infomask_error err;
 
     if (out == NULL)
         return NULL;
     metrics_head(out, "build_info", "gauge", "Version of the program.");
     (void)fprintf(out, "infomask_build_info{version=\"%s\"} 1\n", INFOMASK_VERSION);
-    metrics_single(out, "ready", "gauge", "1 while requests are taken.", atomic_load(&server->not_ready) == NULL);
+    metrics_single(out, "ready", "gauge", "1 while requests are taken.", ops_ready(server, &problem, &err));
     metrics_put_requests(out, metrics);
     put_queue(out, server);
     put_traffic(out, server);

@@ -1,5 +1,6 @@
 /* The routes under /v2 but inference: Open Inference Protocol v2 as KServe and Triton speak it. */
 #include "server/handlers/oip.h"
+#include "server/handlers/ops.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +30,9 @@ int handle_v2_live(struct server_context *server, const struct request *request,
 
 int handle_v2_ready(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    bool ready = atomic_load(&server->not_ready) == NULL;
+    enum view_problem problem;
+    struct infomask_error err;
+    bool ready = ops_ready(server, &problem, &err);
     return flag(reply, request, ready ? 200 : 503, NULL, "ready", ready);
 }
 

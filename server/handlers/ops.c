@@ -1,4 +1,7 @@
 /* GET /livez, /readyz. */
+#include "server/handlers/ops.h"
+
+#include "app/state/estimates.h"
 #include "server/call/routes.h"
 
 static int say(struct reply *reply, const struct request *request, const char *status)
@@ -19,13 +22,24 @@ int handle_livez(struct server_context *server, const struct request *request, s
     return say(reply, request, "alive");
 }
 
-int handle_readyz(struct server_context *server, const struct request *request, struct reply *reply)
+bool ops_ready(const struct server_context *server, enum view_problem *problem, struct infomask_error *err)
 {
     const char *reason = atomic_load(&server->not_ready);
 
-    if (reason == NULL)
+    *problem = reason != NULL ? VIEW_NOT_READY : VIEW_NO_STATE;
+    if (reason != NULL)
+        (void)error_set(err, INFOMASK_IO, "%s", reason);
+    return reason == NULL && (server->estimates == NULL || estimates_ready(server->estimates, err) == INFOMASK_OK);
+}
+
+int handle_readyz(struct server_context *server, const struct request *request, struct reply *reply)
+{
+    enum view_problem problem;
+    struct infomask_error err;
+
+    if (ops_ready(server, &problem, &err))
         return say(reply, request, "ready");
     reply_header(reply, "Cache-Control", "no-store");
     reply_header(reply, "Retry-After", "1");
-    return reply_problem(reply, request, VIEW_NOT_READY, "not ready: %s", reason);
+    return reply_problem(reply, request, problem, "not ready: %s", err.text);
 }

@@ -43,9 +43,10 @@ static void reject(struct arrival *arrival, enum view_problem problem, const cha
 
 static int open_model(struct samples *s)
 {
+    struct estimates own = infer_estimates(s->server, s->request);
     struct infomask_error err;
 
-    if (estimates_find(s->server->estimates, s->request->capture[0], &s->info, &err) != INFOMASK_OK)
+    if (estimates_find(&own, s->request->capture[0], &s->info, &err) != INFOMASK_OK)
         return infer_state_error(s->server, s->request, s->reply, &err);
     s->model = models_get(s->server->models, s->info.model, &err);
     if (s->model == NULL)
@@ -192,6 +193,7 @@ static void count_stored(struct samples *s, const struct estimate_item *items)
 
 static int store_all(struct samples *s)
 {
+    struct estimates own = infer_estimates(s->server, s->request);
     struct estimate_item *items = calloc(s->count + 1, sizeof *items);
     struct infomask_error err;
     size_t n = 0;
@@ -205,7 +207,7 @@ static int store_all(struct samples *s)
             items[n++] = (struct estimate_item){.sample = a->sample, .label = (uint32_t)a->label,
                                                 .logits = a->result.logits, .digest = a->digest};
     }
-    if (estimates_add(s->server->estimates, s->request->capture[0], items, n, &s->total, &err) != INFOMASK_OK)
+    if (estimates_add(&own, s->request->capture[0], items, n, &s->total, &err) != INFOMASK_OK)
         status = infer_state_error(s->server, s->request, s->reply, &err);
     else
         count_stored(s, items);

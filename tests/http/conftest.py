@@ -1,8 +1,11 @@
 """Black-box tests: each starts the real binary on a free port and speaks to it over sockets.
 
 INFOMASK_BIN names another binary (a sanitizer build); INFOMASK_SLOW=1 says that it is a slow one, and widens the times.
+INFOMASK_TEST_POSTGRES=1: every daemon keeps its state on a PostgreSQL server, in a database for each state folder.
 """
 import atexit
+import functools
+import hashlib
 import io
 import os
 import pathlib
@@ -18,6 +21,7 @@ import time
 import pytest
 from PIL import Image
 
+import postgres as databases
 from wire import Connection, request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -30,6 +34,31 @@ CLASSIFY = "/v1/classify"
 PATIENT = ("--header-timeout", 300, "--body-timeout", 300, "--request-timeout", 300, "--body-rate", 0)
 ENVIRONMENT = {name: value for name, value in {**os.environ, "XDG_DATA_HOME": "/nonexistent"}.items()
                if not name.startswith("INFOMASK_") or name == "INFOMASK_ISA"}
+
+
+ON_SERVER = bool(os.environ.get("INFOMASK_TEST_POSTGRES"))
+in_a_file = pytest.mark.skipif(ON_SERVER, reason="of SQLite's files")
+
+
+@functools.lru_cache(maxsize=None)
+def postgres_server():
+    """The one of this run, started when it is first wanted."""
+    if databases.programs() is None:
+        return None
+    server = databases.Postgres()
+    atexit.register(server.close)
+    return server
+
+
+def on_server(flags, environment):
+    """The flags that put the state of a daemon with these on the server."""
+    flags = list(map(str, flags))
+    if not ON_SERVER or "--state" in flags:
+        return []
+    if postgres_server() is None:
+        raise RuntimeError("PostgreSQL is not installed: make deps-postgres")
+    folder = flags[flags.index("--state-dir") + 1] if "--state-dir" in flags else environment.get("STATE_DIRECTORY", STATE)
+    return postgres_server().flags("state_" + hashlib.sha256(str(folder).encode()).hexdigest()[:16])
 
 
 def until(condition, seconds=PATIENCE):
@@ -45,7 +74,7 @@ class Server:
     """The daemon with some flags; its log lines and address."""
 
     def __init__(self, *flags, env=None, stderr=subprocess.PIPE):
-        arguments = [BINARY, "serve", "--port", "0", *map(str, flags)]
+        arguments = [BINARY, "serve", "--port", "0", *map(str, flags), *map(str, on_server(flags, env or {}))]
         self.process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=stderr, cwd=ROOT,
                                         env={**ENVIRONMENT, "STATE_DIRECTORY": STATE, **(env or {})})
         self.lines = []

@@ -8,7 +8,7 @@ import time
 import jsonschema
 import pytest
 
-from conftest import CLASSIFY, SLOW, said
+from conftest import CLASSIFY, SLOW, in_a_file, said
 from wire import form
 
 ASYNC = [("Prefer", "respond-async")]
@@ -149,6 +149,7 @@ def held(make_server, tmp_path):
         other.close()
 
 
+@in_a_file
 def test_their_number_is_bounded(held, png):
     """Where all is taken: 503; a result that was fetched gives way; nothing unfetched is lost."""
     server = held("--async-jobs", 3)
@@ -175,6 +176,7 @@ def test_their_bytes_are_bounded(make_server, png):
     assert server.metric("infomask_async_bytes") > 0
 
 
+@in_a_file
 def test_a_running_one_can_be_seen_and_cancelled(held, png):
     server = held()
     for _ in range(5):  # the lock holds a job up for 10 s: on a machine slower than that, again

@@ -259,6 +259,7 @@ def test_samples_survive_a_kill_and_a_restart(make_server, tmp_path):
     assert before == after and after["samples"] == 5
 
 
+@conftest.in_a_file
 def test_without_a_place_for_state_the_rest_works(make_server, tmp_path):
     place = tmp_path / "file"
     place.write_text("not a folder")
@@ -268,6 +269,7 @@ def test_without_a_place_for_state_the_rest_works(make_server, tmp_path):
     assert server.ask("POST", "/v1/classify", photo(1)).status == 200
 
 
+@conftest.in_a_file
 def test_a_full_state_is_507(make_server, tmp_path):
     server = make_server("--state-dir", tmp_path, "--state-limit", "1M")
     estimate = create(server)
@@ -283,6 +285,7 @@ def test_a_full_state_is_507(make_server, tmp_path):
     assert post(server, create(server), [("1", "a.png", photo(1))]).status == 201
 
 
+@conftest.in_a_file
 def test_nothing_is_acknowledged_into_a_removed_file(make_server, tmp_path):
     """rm while it is open: what would be written then is gone with the process."""
     server = make_server("--state-dir", tmp_path, *conftest.PATIENT)
@@ -310,6 +313,7 @@ def test_nothing_is_acknowledged_into_a_removed_file(make_server, tmp_path):
     assert server.ask("POST", "/v1/classify", photo(1)).status == 200
 
 
+@conftest.in_a_file
 @pytest.mark.parametrize("damage", ["UPDATE estimate SET totals = x'00'", "UPDATE estimate SET totals = zeroblob(1760)",
                                     "UPDATE class SET totals = x'0102'", "UPDATE estimate SET classes = -1",
                                     "UPDATE estimate SET classes = 7", "UPDATE estimate SET prior = x'00'",
@@ -391,11 +395,13 @@ def test_a_baseline_must_fit(service):
     assert response.status == 404 and json.loads(response.text)["code"] == "no_such_model"
 
 
+@conftest.in_a_file
 def test_killed_at_any_moment():
     acknowledged, _ = kill9.run(12, seed=3)  # make kill9 does a thousand
     assert acknowledged > 12
 
 
+@conftest.in_a_file
 def test_a_full_disk_is_507(make_server, monkeypatch, tmp_path):
     disk, script = tmp_path / "disk", tmp_path / "serve"
     disk.mkdir()
@@ -421,6 +427,7 @@ def test_a_full_disk_is_507(make_server, monkeypatch, tmp_path):
     assert read(server, estimate)["samples"] == count
 
 
+@conftest.in_a_file
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:-1], lambda b: b + b"x", lambda b: b"\xff" * len(b),
                                     lambda b: b[:-8] + b"\xff" * 8])
 def test_a_damaged_window_is_a_new_one(make_server, tmp_path, damage):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import CLASSIFY, SLOW, said
+from conftest import CLASSIFY, SLOW, in_a_file, said
 from wire import Closed, request
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -53,6 +53,7 @@ def test_nobody_to_tell(make_server, png, tmp_path):
         assert server.stop() == 0
 
 
+@in_a_file
 def test_a_stuck_worker_is_noticed(make_server, tmp_path):
     """Another process holds the state's lock, and the request that waits for it runs far beyond its deadline."""
     manager = Manager(str(tmp_path / "notify"), 0.2)

@@ -1,6 +1,8 @@
-/* The file of state when memory runs out in the middle of a transaction. */
+/* The file of state when memory runs out in the middle of a transaction, and when work fails. */
 #include "test.h"
 
+#include <math.h>
+#include <sqlite3.h>
 #include <stdbool.h>
 
 #include "scratch.h"
@@ -9,73 +11,77 @@
 enum { INSERT, COUNT, STATEMENTS };
 static const char *const statements[STATEMENTS] = {"INSERT INTO t VALUES (1)", "SELECT count(*) FROM t"};
 
-static const struct store_options options = {.schema = "CREATE TABLE t (x)", .version = 1, .sql = statements,
+static const struct store_options options = {.file = {"CREATE TABLE t (x)", NULL, 1}, .sql = statements,
                                              .count = STATEMENTS};
 
-static sqlite3_int64 rows(struct store_connection *connection)
-{
-    sqlite3_stmt *statement = store_statement(connection, COUNT, NULL);
-    sqlite3_int64 found;
-    bool row;
-
-    assert_int_equal(store_step(connection, statement, &row, NULL), INFOMASK_OK);
-    assert_true(row);
-    found = sqlite3_column_int64(statement, 0);
-    (void)sqlite3_reset(statement);
-    return found;
-}
-
-/* From here on nobody gets memory from SQLite; 0: everybody again. */
+/* From here on nobody gets memory from SQLite; false: everybody again. */
 static void starve(bool on)
 {
     (void)sqlite3_hard_heap_limit64(on ? sqlite3_memory_used() : 0);
 }
 
-static void rolled_back_without_memory(void **state)
+static enum infomask_status count(struct store_connection *connection, void *context, struct infomask_error *err)
 {
-    struct store_connection connection;
+    struct store_statement *statement = store_statement(connection, COUNT, err);
+    bool row;
+
+    assert_non_null(statement);
+    assert_int_equal(store_step(statement, &row, err), INFOMASK_OK);
+    assert_true(row);
+    *(int64_t *)context = store_integer(statement, 0);
+    return INFOMASK_OK;
+}
+
+static int64_t rows(struct store *store)
+{
+    int64_t found = -1;
+
+    assert_int_equal(store_read(store, INFINITY, count, &found, NULL), INFOMASK_OK);
+    return found;
+}
+
+enum failing { FINE, FAILS, STARVES };
+
+static enum infomask_status insert(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    enum failing how = *(enum failing *)context;
+
+    assert_int_equal(store_run(store_statement(connection, INSERT, err), err), INFOMASK_OK);
+    starve(how == STARVES);
+    return how == FINE ? INFOMASK_OK : INFOMASK_MEMORY;
+}
+
+static void what_fails_is_rolled_back(void **state)
+{
+    struct store *store;
     struct infomask_error err = {0};
     char *path = file_join(*state, "state");
 
-    assert_int_equal(store_connect(&connection, path, &options, &err), INFOMASK_OK);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(store_begin(&connection, &err), INFOMASK_OK);
-        assert_int_equal(store_run(&connection, store_statement(&connection, INSERT, &err), &err), INFOMASK_OK);
-        starve(true);
-        assert_int_equal(store_end(&connection, INFOMASK_MEMORY, &err), INFOMASK_MEMORY);
-        assert_true(sqlite3_get_autocommit(connection.db));
-        starve(false);
-    }
-    assert_int_equal(rows(&connection), 0);
-    assert_int_equal(store_begin(&connection, &err), INFOMASK_OK);
-    assert_int_equal(store_run(&connection, store_statement(&connection, INSERT, &err), &err), INFOMASK_OK);
-    assert_int_equal(store_end(&connection, INFOMASK_OK, &err), INFOMASK_OK);
-    assert_int_equal(rows(&connection), 1);
-    store_disconnect(&connection);
+    assert_int_equal(store_open(path, &options, &store, &err), INFOMASK_OK);
+    for (enum failing how = FAILS; how <= STARVES; how++)
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(store_write(store, INFINITY, insert, &how, &err), INFOMASK_MEMORY);
+            starve(false);
+            assert_int_equal(rows(store), 0);
+        }
+    assert_int_equal(store_write(store, INFINITY, insert, &(enum failing){FINE}, &err), INFOMASK_OK);
+    assert_int_equal(rows(store), 1);
+    store_close(store);
     free(path);
 }
 
-/* What another part left open by mistake is not what the next one works in. */
-static void begin_heals_what_is_open(void **state)
+static void an_address_without_a_file_is_a_server(void **state)
 {
-    struct store_connection connection;
-    char *path = file_join(*state, "state");
-
-    assert_int_equal(store_connect(&connection, path, &options, NULL), INFOMASK_OK);
-    assert_int_equal(store_begin(&connection, NULL), INFOMASK_OK);
-    assert_int_equal(store_run(&connection, store_statement(&connection, INSERT, NULL), NULL), INFOMASK_OK);
-    assert_int_equal(store_begin(&connection, NULL), INFOMASK_OK);
-    assert_int_equal(rows(&connection), 0);
-    assert_int_equal(store_end(&connection, INFOMASK_OK, NULL), INFOMASK_OK);
-    store_disconnect(&connection);
-    free(path);
+    (void)state;
+    assert_true(store_is_server("postgresql://host/name") && store_is_server("postgres://host/name"));
+    assert_false(store_is_server("/tmp/postgresql") || store_is_server("estimates.db") || store_is_server(""));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rolled_back_without_memory, scratch_make, scratch_remove),
-        cmocka_unit_test_setup_teardown(begin_heals_what_is_open, scratch_make, scratch_remove),
+        cmocka_unit_test_setup_teardown(what_fails_is_rolled_back, scratch_make, scratch_remove),
+        cmocka_unit_test(an_address_without_a_file_is_a_server),
     };
 
     /* small blocks too are then asked for */

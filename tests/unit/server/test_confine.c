@@ -79,7 +79,7 @@ static int confine_to(const struct folders *f, bool calls, struct confined *conf
     struct confined available;
 
     confine_available(&available);
-    confine_files(paths, 3, confined);
+    confine_files(paths, 3, NULL, 0, confined);
     if (calls && !available.calls)
         return NOT_HERE;
     if (calls)
@@ -318,7 +318,7 @@ static void what_is_missing_is_told(void **state)
     confined_text(&(struct confined){0}, text);
     assert_non_null(strstr(text, "no Landlock"));
     assert_non_null(strstr(text, "no seccomp"));
-    confined_text(&(struct confined){true, true, 3, 2}, text);
+    confined_text(&(struct confined){.no_new_privileges = true, .calls = true, .landlock = 3, .folders = 2}, text);
     assert_non_null(strstr(text, "no new privileges, seccomp, Landlock 3 (2 folders)"));
 }
 

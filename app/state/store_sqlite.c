@@ -1,0 +1,453 @@
+/* The state in a file: SQLite in WAL mode, bounded in size, safe against kill -9 and, unless it is relaxed, a loss of power.
+ *
+ * Each commit ends with an fsync of the log; `relaxed` leaves that to the checkpoints: the last transactions may then be
+ * lost with the power, and the file is whole nevertheless.  A file that was removed or replaced under us is not written:
+ * each transaction that writes compares the names with the files that are open, before and after.
+ */
+#include <errno.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "app/state/store_driver.h"
+
+#define PAGE 4096
+#define BUSY_MS 10000
+#define INCREMENTAL 2 /* a mode of auto_vacuum */
+#define APPLICATION 0x696d6173 /* "imas": whose file it is, for file(1) and for us */
+#define ROW_LOCK " FOR UPDATE" /* who writes has the file */
+
+struct file_name {
+    unsigned long long device, inode; /* 0: not known yet */
+};
+
+struct prepared {
+    struct store_statement base;
+    sqlite3_stmt *sqlite;
+};
+
+struct connection {
+    struct store_connection base;
+    sqlite3 *db;
+    char *log_path;              /* of SQLite's write-ahead log */
+    struct file_name file, log;  /* those that are open */
+    bool writes;                 /* the transaction under way */
+    struct prepared *statements; /* [count], prepared on first use */
+    sqlite3_stmt *rollback;      /* prepared ahead: it is needed when there is no memory to prepare it */
+};
+
+static struct connection *own(struct store_connection *connection)
+{
+    return (struct connection *)connection;
+}
+
+static sqlite3_stmt *inner(struct store_statement *statement)
+{
+    return ((struct prepared *)statement)->sqlite;
+}
+
+static enum infomask_status disk_full(struct infomask_error *err)
+{
+    return error_set(err, INFOMASK_STATE_FULL, "the disk of the state folder is full");
+}
+
+static enum infomask_status failed(struct connection *connection, int code, struct infomask_error *err)
+{
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        if (connection->db != NULL && sqlite3_system_errno(connection->db) == ENOSPC)
+            return disk_full(err);
+        return error_set(err, INFOMASK_STATE_FULL, "the state is full; delete estimates, or raise state_limit");
+    case SQLITE_NOMEM:
+        return error_set(err, INFOMASK_MEMORY, "no memory for the state");
+    case SQLITE_BUSY:
+        return error_set(err, INFOMASK_IO, "the state is in use by another process");
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+        return error_set(err, INFOMASK_IO, "the state cannot be written");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return error_set(err, INFOMASK_IO, "the file of the state is damaged");
+    case SQLITE_IOERR: /* a full disk shows as this too, where a file cannot be made longer */
+        if (connection->db != NULL && sqlite3_system_errno(connection->db) == ENOSPC)
+            return disk_full(err);
+        return error_set(err, INFOMASK_IO, "the state cannot be read or written");
+    default:
+        return error_set(err, INFOMASK_INTERNAL, "the state failed with code %d", code);
+    }
+}
+
+static enum infomask_status execute(struct connection *connection, const char *sql, struct infomask_error *err)
+{
+    int code = sqlite3_exec(connection->db, sql, NULL, NULL, NULL);
+
+    return code == SQLITE_OK ? INFOMASK_OK : failed(connection, code, err);
+}
+
+static enum infomask_status prepare(struct connection *connection, const char *sql, sqlite3_stmt **statement,
+                                    struct infomask_error *err)
+{
+    int code = sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+
+    return code == SQLITE_OK ? INFOMASK_OK : failed(connection, code, err);
+}
+
+/* ---- The files behind the names ------------------------------------------------------------------------------------ */
+
+static struct file_name file_of(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0)
+        return (struct file_name){0};
+    return (struct file_name){(unsigned long long)info.st_dev, (unsigned long long)info.st_ino};
+}
+
+static bool same_file(struct file_name a, struct file_name b)
+{
+    return a.device == b.device && a.inode == b.inode && a.inode != 0;
+}
+
+/* A file that has no name any more takes what is written with it: nothing may be acknowledged then.  The log is made
+ * with the first transaction and stays as long as somebody has it open. */
+static enum infomask_status check_files(struct connection *connection, struct infomask_error *err)
+{
+    struct file_name log = file_of(connection->log_path);
+
+    if (connection->log.inode == 0)
+        connection->log = log;
+    if (same_file(file_of(store_where(connection->base.store)), connection->file) && same_file(log, connection->log))
+        return INFOMASK_OK;
+    return error_set(err, INFOMASK_IO,
+                     "the state's file was removed or replaced while it was open; put it back, or start the service again");
+}
+
+/* ---- Transactions -------------------------------------------------------------------------------------------------- */
+
+/* Nothing happens outside of a transaction. */
+static void roll_back(struct connection *connection)
+{
+    if (sqlite3_get_autocommit(connection->db))
+        return;
+    (void)sqlite3_step(connection->rollback);
+    (void)sqlite3_reset(connection->rollback);
+}
+
+/* A transaction that is still open is one whose rolling back failed. */
+static enum infomask_status begin(struct connection *connection, bool writes, struct infomask_error *err)
+{
+    enum infomask_status status;
+
+    roll_back(connection);
+    connection->writes = writes;
+    status = execute(connection, writes ? "BEGIN IMMEDIATE" : "BEGIN", err);
+    if (status == INFOMASK_OK && writes && (status = check_files(connection, err)) != INFOMASK_OK)
+        roll_back(connection);
+    return status;
+}
+
+static void reset_all(struct connection *connection)
+{
+    for (int i = 0; i < store_options(connection->base.store)->count; i++)
+        (void)sqlite3_reset(connection->statements[i].sqlite); /* one in the middle of its rows would hold the transaction */
+}
+
+static enum infomask_status end(struct connection *connection, enum infomask_status status, struct infomask_error *err)
+{
+    reset_all(connection);
+    if (status == INFOMASK_OK)
+        status = execute(connection, "COMMIT", err);
+    if (status == INFOMASK_OK && connection->writes)
+        status = check_files(connection, err); /* removed meanwhile: what was committed is gone */
+    if (status != INFOMASK_OK)
+        roll_back(connection);
+    return status;
+}
+
+/* A number that a pragma answers; -1 on failure. */
+static int64_t pragma(struct connection *connection, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    int64_t value = -1;
+
+    if (sqlite3_prepare_v2(connection->db, sql, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        value = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    return value;
+}
+
+static enum infomask_status create_schema(struct connection *connection, const struct store_schema *schema,
+                                          struct infomask_error *err)
+{
+    char text[100];
+    enum infomask_status status = begin(connection, true, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    if (pragma(connection, "PRAGMA user_version") == 0) { /* nobody was quicker */
+        (void)snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION,
+                       schema->version);
+        status = execute(connection, schema->create, err);
+        if (status == INFOMASK_OK)
+            status = execute(connection, text, err);
+    }
+    return end(connection, status, err);
+}
+
+/* From the version before. */
+static enum infomask_status upgrade_schema(struct connection *connection, const struct store_schema *schema,
+                                           struct infomask_error *err)
+{
+    char text[60];
+    enum infomask_status status = begin(connection, true, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    if (pragma(connection, "PRAGMA user_version") == schema->version - 1) { /* nobody was quicker */
+        (void)snprintf(text, sizeof text, "PRAGMA user_version = %d", schema->version);
+        status = execute(connection, schema->upgrade, err);
+        if (status == INFOMASK_OK)
+            status = execute(connection, text, err);
+    }
+    return end(connection, status, err);
+}
+
+static enum infomask_status set_up(struct connection *connection, struct infomask_error *err)
+{
+    const struct store_options *options = store_options(connection->base.store);
+    const struct store_schema *schema = &options->file;
+    char text[60];
+    int64_t found;
+    enum infomask_status status = INFOMASK_OK;
+
+    if (pragma(connection, "PRAGMA auto_vacuum") != INCREMENTAL) /* saying it takes the write lock */
+        status = execute(connection, "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL", err);
+    if (status == INFOMASK_OK)
+        status = execute(connection,
+                         "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
+                         "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF",
+                         err);
+
+    if (status == INFOMASK_OK)
+        status = execute(connection, options->relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", err);
+    if (status == INFOMASK_OK && options->max_bytes > 0) {
+        (void)snprintf(text, sizeof text, "PRAGMA max_page_count = %llu",
+                       (unsigned long long)(options->max_bytes / PAGE + 1));
+        status = execute(connection, text, err);
+    }
+    if (status == INFOMASK_OK)
+        status = prepare(connection, "ROLLBACK", &connection->rollback, err);
+    if (status != INFOMASK_OK)
+        return status;
+    connection->file = file_of(store_where(connection->base.store));
+    found = pragma(connection, "PRAGMA user_version");
+    if (found == 0 && pragma(connection, "PRAGMA schema_version") == 0)
+        return create_schema(connection, schema, err);
+    if (pragma(connection, "PRAGMA application_id") == APPLICATION) {
+        if (found == schema->version)
+            return INFOMASK_OK;
+        if (found == schema->version - 1 && schema->upgrade != NULL)
+            return upgrade_schema(connection, schema, err);
+    }
+    return error_set(err, INFOMASK_IO, "the file was not written by this version of infomask");
+}
+
+static void disconnect(struct store_connection *base)
+{
+    struct connection *connection = own(base);
+    int count = store_options(base->store)->count;
+
+    for (int i = 0; connection->statements != NULL && i < count; i++)
+        (void)sqlite3_finalize(connection->statements[i].sqlite);
+    free(connection->statements);
+    (void)sqlite3_finalize(connection->rollback);
+    (void)sqlite3_close(connection->db);
+    free(connection->log_path);
+    free(connection);
+}
+
+static struct connection *create(struct store *store)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+
+    if (connection == NULL)
+        return NULL;
+    connection->base.store = store;
+    connection->statements = calloc((size_t)store_options(store)->count, sizeof *connection->statements);
+    if (connection->statements != NULL && asprintf(&connection->log_path, "%s-wal", store_where(store)) >= 0)
+        return connection;
+    connection->log_path = NULL;
+    disconnect(&connection->base);
+    return NULL;
+}
+
+static enum infomask_status connect_file(struct store *store, struct store_connection **out, struct infomask_error *err)
+{
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    struct connection *connection = create(store);
+    enum infomask_status status;
+    int code;
+
+    if (connection == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the state");
+    code = sqlite3_open_v2(store_where(store), &connection->db, flags, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_busy_timeout(connection->db, BUSY_MS);
+    status = code == SQLITE_OK ? set_up(connection, err) : failed(connection, code, err);
+    if (status != INFOMASK_OK)
+        disconnect(&connection->base);
+    else
+        *out = &connection->base;
+    return status;
+}
+
+static enum infomask_status begin_one(struct store_connection *base, bool writes, struct infomask_error *err)
+{
+    return begin(own(base), writes, err);
+}
+
+static enum infomask_status end_one(struct store_connection *base, enum infomask_status status, struct infomask_error *err)
+{
+    return end(own(base), status, err);
+}
+
+static enum infomask_status mark(struct store_connection *base, struct infomask_error *err)
+{
+    return execute(own(base), "SAVEPOINT part", err);
+}
+
+static enum infomask_status release(struct store_connection *base, bool keep, struct infomask_error *err)
+{
+    struct connection *connection = own(base);
+    struct infomask_error fault;
+    enum infomask_status status;
+
+    reset_all(connection);
+    if (sqlite3_get_autocommit(connection->db)) /* what failed took the whole transaction with it (a full disk does) */
+        return err != NULL ? err->status : INFOMASK_IO;
+    status = execute(connection, keep ? "RELEASE part" : "ROLLBACK TO part; RELEASE part", &fault);
+    if (status != INFOMASK_OK && err != NULL)
+        *err = fault;
+    return status;
+}
+
+static void compact(struct store_connection *base)
+{
+    (void)execute(own(base), "PRAGMA incremental_vacuum", NULL);
+}
+
+/* ---- Statements ---------------------------------------------------------------------------------------------------- */
+
+static enum infomask_status prepare_common(struct connection *connection, const char *sql, sqlite3_stmt **statement,
+                                           struct infomask_error *err)
+{
+    size_t length = strlen(sql), cut = strlen(ROW_LOCK);
+    int code;
+
+    if (length > cut && strcmp(sql + length - cut, ROW_LOCK) == 0)
+        length -= cut;
+    code = sqlite3_prepare_v3(connection->db, sql, (int)length, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+    return code == SQLITE_OK ? INFOMASK_OK : failed(connection, code, err);
+}
+
+static struct store_statement *statement(struct store_connection *base, int n, struct infomask_error *err)
+{
+    struct connection *connection = own(base);
+    struct prepared *prepared = &connection->statements[n];
+
+    prepared->base.connection = base;
+    if (prepared->sqlite != NULL) {
+        (void)sqlite3_reset(prepared->sqlite);
+        (void)sqlite3_clear_bindings(prepared->sqlite);
+    } else if (prepare_common(connection, store_options(base->store)->sql[n], &prepared->sqlite, err) != INFOMASK_OK) {
+        return NULL;
+    }
+    return &prepared->base;
+}
+
+static void bind_integer(struct store_statement *s, int parameter, int64_t value)
+{
+    (void)sqlite3_bind_int64(inner(s), parameter, value);
+}
+
+static void bind_real(struct store_statement *s, int parameter, double value)
+{
+    (void)sqlite3_bind_double(inner(s), parameter, value);
+}
+
+static void bind_text(struct store_statement *s, int parameter, const char *text)
+{
+    (void)sqlite3_bind_text(inner(s), parameter, text, -1, SQLITE_STATIC);
+}
+
+static void bind_bytes(struct store_statement *s, int parameter, const void *bytes, size_t size)
+{
+    (void)sqlite3_bind_blob64(inner(s), parameter, bytes, size, SQLITE_STATIC);
+}
+
+static enum infomask_status step(struct store_statement *s, bool *row, struct infomask_error *err)
+{
+    int code = sqlite3_step(inner(s));
+
+    *row = code == SQLITE_ROW;
+    if (code == SQLITE_ROW)
+        return INFOMASK_OK;
+    (void)sqlite3_reset(inner(s));
+    s->connection->taken = code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY;
+    return code == SQLITE_DONE ? INFOMASK_OK : failed(own(s->connection), code, err);
+}
+
+static void reset(struct store_statement *s)
+{
+    (void)sqlite3_reset(inner(s));
+}
+
+static int64_t integer(struct store_statement *s, int column)
+{
+    return sqlite3_column_int64(inner(s), column);
+}
+
+static double real(struct store_statement *s, int column)
+{
+    return sqlite3_column_type(inner(s), column) == SQLITE_NULL ? NAN : sqlite3_column_double(inner(s), column);
+}
+
+static const char *text(struct store_statement *s, int column)
+{
+    return (const char *)sqlite3_column_text(inner(s), column);
+}
+
+static const void *bytes(struct store_statement *s, int column, size_t *size)
+{
+    const void *blob = sqlite3_column_blob(inner(s), column);
+
+    *size = (size_t)sqlite3_column_bytes(inner(s), column);
+    return blob;
+}
+
+const struct store_driver store_sqlite = {
+    .one_writer = true,
+    .connect = connect_file,
+    .disconnect = disconnect,
+    .begin = begin_one,
+    .end = end_one,
+    .mark = mark,
+    .release = release,
+    .compact = compact,
+    .statement = statement,
+    .bind_integer = bind_integer,
+    .bind_real = bind_real,
+    .bind_text = bind_text,
+    .bind_bytes = bind_bytes,
+    .step = step,
+    .reset = reset,
+    .integer = integer,
+    .real = real,
+    .text = text,
+    .bytes = bytes,
+};

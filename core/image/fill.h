@@ -33,6 +33,7 @@ typedef void fill_votes(const uint8_t *pixels, const uint32_t *field, const floa
 struct fill_options {
     enum fill_kind kind;
     uint8_t color[3]; /* FILL_COLOR */
+    size_t pixels; /* of the copy that is filled, at most; 0: a megapixel */
     /* MATCH only: */
     fill_distance *distance;
     fill_votes *votes;

@@ -22,6 +22,7 @@
 struct fill {
     enum fill_kind used;
     const char *reason;
+    size_t most; /* pixels of the copy */
     int photo_width;
     int left, top, width, height; /* the window in the photo */
     int w, h;                     /* the copy */
@@ -70,7 +71,7 @@ static bool find_window(struct fill *fill, const struct image *photo, const uint
     if (x1 < 0)
         return false;
     margin = (x1 - x0 > y1 - y0 ? x1 - x0 : y1 - y0) / (match ? 1 : 8) + MARGIN;
-    if (match && (size_t)w * (size_t)h <= COPY_PIXELS)
+    if (match && (size_t)w * (size_t)h <= fill->most)
         margin = w > h ? w : h;
     fill->left = x0 > margin ? x0 - margin : 0;
     fill->top = y0 > margin ? y0 - margin : 0;
@@ -214,7 +215,7 @@ static enum infomask_status match_window(struct fill *fill, const struct image *
     *enough = true;
     if (!find_window(fill, photo, mask, true))
         return INFOMASK_OK;
-    size_copy(fill, COPY_PIXELS);
+    size_copy(fill, (double)fill->most);
     reduced = fill->w < fill->width || fill->h < fill->height;
     status = copy_window(fill, photo, mask, err);
     if (status == INFOMASK_OK && reduced) {
@@ -271,7 +272,7 @@ static enum infomask_status fill_make(struct fill *fill, const struct image *pho
     }
     if (!find_window(fill, photo, mask, false))
         return INFOMASK_OK;
-    size_copy(fill, COPY_PIXELS);
+    size_copy(fill, (double)fill->most);
     status = copy_window(fill, photo, mask, err);
     if (status != INFOMASK_OK)
         return status;
@@ -320,6 +321,7 @@ enum infomask_status fill_create(struct fill **out, const struct image *photo, c
     if (fill == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory to fill the mask");
     fill->used = options->kind;
+    fill->most = options->pixels > 0 ? options->pixels : COPY_PIXELS;
     if (fill->used == FILL_COLOR)
         memcpy(fill->flat, options->color, 3);
     else if (fill->used == FILL_MEAN)

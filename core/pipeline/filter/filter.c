@@ -11,6 +11,7 @@
 #include "core/image/cutout.h"
 
 #define LOSSY_QUALITY 90
+#define CONTROL_PIXELS 65536 /* that the control is filled on: nobody sees it but the network, whose view is no larger */
 #define MOST_FILLED 0.5 /* share of the photo that FILL_MATCH fills */
 
 struct infomask_filter_options infomask_default_filter_options(void)
@@ -255,13 +256,14 @@ static enum infomask_status cut_out(struct composer *c, const struct filter *f, 
     return status;
 }
 
-static enum infomask_status composer_init(struct composer *c, const struct filter *f, const uint8_t *hole,
+static enum infomask_status composer_init(struct composer *c, const struct filter *f, const uint8_t *hole, size_t most,
                                           struct infomask_error *err)
 {
     const struct infomask_filter_options *options = f->options;
     bool transparent = pipeline_fill_of(f->session->model, options) == INFOMASK_TRANSPARENT;
     struct fill_options fill = pipeline_fill(f->session, f->photo, options);
 
+    fill.pixels = most;
     *c = (struct composer){.photo = f->image, .hole = hole};
     c->channels = (f->image->channels == 4 || transparent) && options->format != INFOMASK_JPEG ? 4 : 3;
     c->row = malloc((size_t)f->image->width * 3);
@@ -304,7 +306,7 @@ enum infomask_status filter_encode(struct filter *f, struct infomask_error *err)
     struct composer c = {0};
     struct infomask_encoded *out = &f->out->image;
     double start = clock_ms();
-    enum infomask_status status = composer_init(&c, f, f->hole, err);
+    enum infomask_status status = composer_init(&c, f, f->hole, 0, err);
 
     f->out->timing.fill += clock_ms() - start;
     start = clock_ms();
@@ -321,7 +323,7 @@ enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole,
                                     struct infomask_error *err)
 {
     struct composer c = {0};
-    enum infomask_status status = composer_init(&c, f, hole, err);
+    enum infomask_status status = composer_init(&c, f, hole, CONTROL_PIXELS, err);
 
     if (status == INFOMASK_OK)
         status = image_init(image, f->image->width, f->image->height, c.channels, err);

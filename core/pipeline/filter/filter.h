@@ -40,7 +40,7 @@ enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *
     __attribute__((warn_unused_result));
 /* The picture with f->hole filled into f->out->image. */
 enum infomask_status filter_encode(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
-/* The photo with `hole` filled as a decoded picture, without encoding it; image_fini it. */
+/* The photo with `hole` filled for the network's eyes, on a small copy, as a decoded picture; image_fini it. */
 enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole, struct image *image,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
 

@@ -26,6 +26,7 @@ static struct infomask_picture_options picture_options(const struct work *work, 
         .colormap = work->cli->params.value[PARAM_ID_COLORMAP].text,
         .opacity = work->cli->params.value[PARAM_ID_OPACITY].number,
         .unit = view_units_factor(work->options.bits ? VIEW_BITS : VIEW_NATS),
+        .soft = work->cli->params.value[PARAM_ID_EDGE].integer == 1,
     };
 }
 

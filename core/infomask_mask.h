@@ -40,8 +40,13 @@ struct infomask_mask_options {
     /* [height, width] of the photo, not 0 where the target is: a mask of the caller's own, taken as it is.  No evidence is
      * asked for, nothing is refined; a filter makes one round of it, whatever its area.  NULL: the chain makes one */
     const uint8_t *given;
+    bool shadow; /* the mask takes along what lies in the target's shadow */
 };
 struct infomask_mask_options infomask_default_mask_options(void);
+
+struct infomask_box {
+    int x, y, width, height; /* photo pixels */
+};
 
 struct infomask_object {
     int x, y, width, height; /* photo pixels */
@@ -99,6 +104,7 @@ struct infomask_picture_options {
     enum infomask_picture picture;
     const char *colormap; /* "viridis", "magma", "turbo", "gray"; NULL: viridis */
     double unit;          /* 1: nats, 1 / ln 2: bits (scale and offset of MAP, the legend of OVERLAY) */
+    bool soft;            /* MASK: pixels at the edge say how much of them is target; needs the photo */
     double opacity;       /* 0..1, of OVERLAY's colours where the map is largest; a third of it where the map is 0 */
     enum infomask_format format; /* default PNG; WEBP for MASK (lossless) and OVERLAY (quality 90), whose samples have 8 bits */
 };
@@ -115,6 +121,7 @@ struct infomask_filter_options {
     struct infomask_mask_options mask;
     bool keep;           /* keep only the target */
     bool cutout;         /* beside keep: transparent around it, its edge soft (RGBA, no JPEG); fill and feather do not matter */
+    bool trim;           /* of a cutout: the picture is cropped to what is not transparent, after it was verified */
     enum infomask_fill fill; /* default INFOMASK_OWN_FILL */
     uint8_t color[3];    /* INFOMASK_COLOR */
     double dilate;       /* pixels at longest side 224, scaled with the photo; NAN, the default: 7 for INFOMASK_MATCH,
@@ -187,6 +194,8 @@ struct infomask_filtered {
     struct infomask_encoded image;
     struct infomask_verification *rows;
     int row_count;
+    bool trimmed;            /* as it was asked for */
+    struct infomask_box box; /* of the image in the photo: all of it unless trimmed */
     double area;
     int passes;
     enum infomask_verdict verdict; /* the worst of the rows'; none if any of them has none */

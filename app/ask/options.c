@@ -120,6 +120,7 @@ static void set_mask(struct param_options *options, const struct params *params)
         mask->occlusion_window = (int)v[PARAM_ID_OCCLUSION_WINDOW].integer;
     if (v[PARAM_ID_OCCLUSION_STRIDE].given)
         mask->occlusion_stride = (int)v[PARAM_ID_OCCLUSION_STRIDE].integer;
+    mask->shadow = v[PARAM_ID_SHADOW].integer != 0;
     mask->no_refine = v[PARAM_ID_REFINE].integer == 0;
     mask->threshold_given = v[PARAM_ID_THRESHOLD].given;
     (void)param_threshold(v[PARAM_ID_THRESHOLD].text, &mask->threshold, &mask->threshold_value);
@@ -135,6 +136,7 @@ static void set_filter(struct param_options *options, const struct params *param
 
     filter->keep = v[PARAM_ID_MODE].integer >= 1;
     filter->cutout = v[PARAM_ID_MODE].integer == 2;
+    filter->trim = v[PARAM_ID_TRIM].integer != 0;
     if (v[PARAM_ID_FILL].given && param_color(v[PARAM_ID_FILL].text, filter->color))
         filter->fill = INFOMASK_COLOR;
     else if (v[PARAM_ID_FILL].given)
@@ -180,7 +182,8 @@ void param_options_fini(struct param_options *options)
 enum infomask_status params_check_mask(const struct params *params, struct infomask_error *err)
 {
     static const enum param_id makers[] = {PARAM_ID_QUALITY,      PARAM_ID_THRESHOLD, PARAM_ID_REFINE,
-                                           PARAM_ID_MIN_EVIDENCE, PARAM_ID_UNTIL,     PARAM_ID_MAX_PASSES};
+                                           PARAM_ID_MIN_EVIDENCE, PARAM_ID_UNTIL,     PARAM_ID_MAX_PASSES,
+                                           PARAM_ID_SHADOW};
 
     for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++)
         if (params->value[makers[i]].given)

@@ -80,6 +80,9 @@ enum param_type {
     X(MIN_EVIDENCE, "min_evidence", NUMBER, 0, 1000, "", "", TAKES_MAPS,                                              \
       "largest window PMI, in units, under which there is nothing to mask; by default 0.29 log K nats, of a group at "  \
       "most half of what can be said of it")               \
+    X(SHADOW, "shadow", BOOL, 0, 0, "", "false", TAKES_MAPS, "the mask takes the target's shadow along")               \
+    X(EDGE, "edge", CHOICE, 0, 0, "hard|soft", "hard", TAKES_MASK | TAKES_ANALYZE,                                    \
+      "pixels of the mask 0 or 255, or at its edge what share of them is target")                                     \
     X(OUTPUT, "output", CHOICE, 0, 0, "mask|map|saliency|overlay", "mask", TAKES_MASK, "which picture")               \
     X(COLORMAP, "colormap", CHOICE, 0, 0, "viridis|magma|turbo|gray", "viridis", TAKES_MASK | TAKES_ANALYZE,          \
       "colours of the overlay")                                                                                        \
@@ -90,6 +93,8 @@ enum param_type {
       "form of the reply; by default as Accept says")                                                                 \
     X(MODE, "mode", CHOICE, 0, 0, "remove|keep|cutout", "remove", TAKES_FILTER | TAKES_ANALYZE,                              \
       "remove the target, keep only it, or cut it out: transparent around it, with a soft edge")                                                                           \
+    X(TRIM, "trim", BOOL, 0, 0, "", "false", TAKES_FILTER | TAKES_ANALYZE,                                            \
+      "crop the picture of mode=cutout to the target's box")                                                          \
     X(FILL, "fill", FILL, 0, 0, "match|inpaint|diffuse|blur|mean|pixelate|transparent", "",                           \
       TAKES_FILTER | TAKES_ANALYZE,                                                                                   \
       "what comes in the place of removed pixels: a name or #rrggbb; by default the model's own, else match")         \

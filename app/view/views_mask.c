@@ -56,15 +56,20 @@ static void view_map(struct json_writer *writer, const char *key, const struct v
     json_object_close(writer);
 }
 
+static void view_box(struct json_writer *writer, int x, int y, int width, int height)
+{
+    json_array_open(writer, "box");
+    json_put_int(writer, NULL, x);
+    json_put_int(writer, NULL, y);
+    json_put_int(writer, NULL, width);
+    json_put_int(writer, NULL, height);
+    json_array_close(writer);
+}
+
 static void view_object(struct json_writer *writer, const struct infomask_object *object)
 {
     json_object_open(writer, NULL);
-    json_array_open(writer, "box");
-    json_put_int(writer, NULL, object->x);
-    json_put_int(writer, NULL, object->y);
-    json_put_int(writer, NULL, object->width);
-    json_put_int(writer, NULL, object->height);
-    json_array_close(writer);
+    view_box(writer, object->x, object->y, object->width, object->height);
     json_put_double(writer, "area", object->area);
     json_array_open(writer, "peak");
     json_put_int(writer, NULL, object->peak_x);
@@ -253,12 +258,7 @@ static void view_telling(struct json_writer *writer, const char *key, double uni
         json_object_open(writer, NULL);
         json_put_int(writer, "row", cells[i].row);
         json_put_int(writer, "column", cells[i].column);
-        json_array_open(writer, "box");
-        json_put_int(writer, NULL, cells[i].x);
-        json_put_int(writer, NULL, cells[i].y);
-        json_put_int(writer, NULL, cells[i].width);
-        json_put_int(writer, NULL, cells[i].height);
-        json_array_close(writer);
+        view_box(writer, cells[i].x, cells[i].y, cells[i].width, cells[i].height);
         json_put_double(writer, "information", unit * cells[i].information);
         json_object_close(writer);
     }
@@ -338,6 +338,8 @@ static void view_fill(struct json_writer *writer, const struct infomask_filtered
     else
         json_put_null(writer, "fill_reason");
     json_put_int(writer, "fill_seed", (int64_t)filtered->fill_seed);
+    if (filtered->trimmed)
+        view_box(writer, filtered->box.x, filtered->box.y, filtered->box.width, filtered->box.height);
 }
 
 /* one object for one target, an array of rows for several */

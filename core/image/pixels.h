@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/base/status.h"
+#include "core/image/image.h"
 
 /* ---- Resizing float maps ----------------------------------------------------------------------------------------- */
 
@@ -72,5 +73,10 @@ void guided_filter(struct guided *guided, const float *p, float eps, float *out)
  * `feather` pixels.  In place, mask [h, w] -> 0..255, in memory of a few rows.  radius, feather >= 0. */
 enum infomask_status pixels_dilate(uint8_t *mask, int h, int w, double radius, double feather,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
+/* mask [photo height, photo width], set (not 0) where an object is, takes along what lies in its shadow: what hangs together
+ * with it, is darker than the ground around by about the same factor in every colour, lies within .6 of its size of it and
+ * is no larger than it (else nothing is taken). */
+enum infomask_status pixels_shadow(const struct image *photo, uint8_t *mask, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -356,6 +356,16 @@ static enum infomask_status unite_saliencies(struct infomask_saliency *saliency,
     return saliency->values != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the mask");
 }
 
+static enum infomask_status take_shadow(struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err)
+{
+    const struct image *image;
+    enum infomask_status status = photo_image(plan->photo, 8, plan->session->pool, &image, &mask->timing, err);
+
+    if (status == INFOMASK_OK)
+        status = pixels_shadow(image, mask->pixels, err);
+    return status == INFOMASK_OK ? paint_measure(mask, err) : status;
+}
+
 enum infomask_status mask_make(struct infomask_session *session, struct infomask_photo *photo,
                                const struct infomask_classification *classification,
                                const struct infomask_mask_options *options, bool keep, struct infomask_mask *mask,
@@ -379,6 +389,8 @@ enum infomask_status mask_make(struct infomask_session *session, struct infomask
         mask->threshold = mask->saliency->layers[0].threshold;
         status = options->given != NULL ? own_mask_paint(&plan, mask, err) : paint_mask(&plan, mask, err);
     }
+    if (status == INFOMASK_OK && options->shadow && !mask->empty)
+        status = take_shadow(&plan, mask, err);
     mask->timing.mask += clock_ms() - start;
     if (status != INFOMASK_OK)
         infomask_mask_fini(mask);

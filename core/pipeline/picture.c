@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/image/cutout.h"
 #include "core/image/overlay.h"
 #include "core/pipeline/mask.h"
 
@@ -196,6 +197,24 @@ static enum infomask_status encode_overlay(const struct infomask_mask *mask, str
     return status;
 }
 
+static void alpha_row(void *context, int y, uint8_t *row) { cutout_alpha_row(context, y, row); }
+
+static enum infomask_status encode_soft(const struct infomask_mask *mask, struct infomask_photo *photo,
+                                        enum infomask_format format, struct infomask_encoded *encoded,
+                                        struct infomask_error *err)
+{
+    struct cutout *cutout = NULL;
+    const struct image *image;
+    enum infomask_status status = photo_image(photo, 8, NULL, &image, NULL, err);
+
+    if (status == INFOMASK_OK)
+        status = cutout_create(&cutout, image, mask->pixels, false, err);
+    if (status == INFOMASK_OK)
+        status = encode(mask, 1, format, alpha_row, cutout, encoded, err);
+    cutout_free(cutout);
+    return status;
+}
+
 enum infomask_status infomask_mask_picture(const struct infomask_mask *mask, struct infomask_photo *photo,
                                            const struct infomask_picture_options *options,
                                            struct infomask_encoded *encoded, struct infomask_error *err)
@@ -208,7 +227,8 @@ enum infomask_status infomask_mask_picture(const struct infomask_mask *mask, str
         return error_set(err, INFOMASK_ARGUMENT, "a map and a saliency have 16 bits a pixel, which only PNG holds");
     switch (options->picture) {
     case INFOMASK_PICTURE_MASK:
-        status = encode(mask, 1, options->format, mask_row, (void *)(uintptr_t)mask, encoded, err);
+        status = options->soft ? encode_soft(mask, photo, options->format, encoded, err)
+                               : encode(mask, 1, options->format, mask_row, (void *)(uintptr_t)mask, encoded, err);
         break;
     case INFOMASK_PICTURE_MAP: status = encode_map(mask, options->unit, encoded, err); break;
     case INFOMASK_PICTURE_SALIENCY: status = encode_saliency(mask, encoded, err); break;

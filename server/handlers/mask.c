@@ -132,6 +132,7 @@ static int encode(struct work *work, const struct infomask_mask *mask, enum info
         .opacity = work->infer.request->params.value[PARAM_ID_OPACITY].number,
         .unit = view_units_factor(work->infer.options.bits ? VIEW_BITS : VIEW_NATS),
         .format = format,
+        .soft = work->infer.request->params.value[PARAM_ID_EDGE].integer == 1,
     };
     struct infomask_error err;
 
@@ -295,6 +296,7 @@ static void verdict_headers(struct work *work)
 static int filter_picture(struct work *work)
 {
     const struct infomask_verification *row = &work->filtered.rows[0];
+    const struct infomask_box *box = &work->filtered.box;
     struct reply *reply = work->infer.reply;
     char fill[VIEW_FILL_NAME];
 
@@ -306,6 +308,8 @@ static int filter_picture(struct work *work)
     reply_header(reply, "Infomask-Passes", "%d", work->filtered.passes);
     view_fill_name(&work->filtered, fill);
     reply_header(reply, "Infomask-Fill", "%s", fill);
+    if (work->filtered.trimmed)
+        reply_header(reply, "Infomask-Box", "%d,%d,%d,%d", box->x, box->y, box->width, box->height);
     verdict_headers(work);
     return reply_picture(work, &work->filtered.image, work->infer.options.filter.keep ? "kept" : "filtered");
 }

@@ -252,6 +252,7 @@ static const struct {
     {"Infomask-Rank-After", "integer", "its rank", false, true},
     {"Infomask-Passes", "integer", "rounds that were made", false, true},
     {"Infomask-Fill", "string", "what the mask was filled with: a name or #rrggbb", false, true},
+    {"Infomask-Box", "string", "of trim=true: x,y,width,height of the picture in the photo", false, true},
     {"Infomask-Verdict", "string", "removed, weakened, failed or null", false, true},
     {"Infomask-Complete", "boolean", "true for the verdict removed only", false, true},
 };

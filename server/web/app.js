@@ -171,7 +171,7 @@ async function filter(options, fresh, mask) {
 
 // an own mask is used as it is: what makes masks is refused beside it
 function onlyWithMask(asked) {
-  const own = ["quality", "threshold", "refine", "min_evidence", "until", "max_passes", "resolution", "method"];
+  const own = ["quality", "threshold", "refine", "min_evidence", "until", "max_passes", "shadow", "resolution", "method"];
   return Object.fromEntries(Object.entries(asked).filter(([name]) => !own.includes(name)));
 }
 

@@ -66,3 +66,56 @@ def test_a_cut_out_is_transparent_around_the_target_with_a_soft_edge(server):
     assert (alpha[150:400, 300:340] > 240).mean() > .9 and not alpha[:, :250].any() and not got[alpha == 0].any()
     assert ((alpha > 10) & (alpha < 245)).sum() > 200 and np.array_equal(got[alpha == 255][:, :3], photo[alpha == 255])
     assert filtered(server, ROCKET, "mode=cutout&format=jpeg").status == 400
+
+
+def test_a_cut_out_is_trimmed_to_its_box(server):
+    whole, reply = filtered(server, ROCKET, "mode=cutout"), filtered(server, ROCKET, "mode=cutout&trim=true")
+    got, all_of_it = (np.asarray(Image.open(io.BytesIO(r.body))) for r in (reply, whole))
+    x, y, width, height = map(int, reply.get("Infomask-Box").split(","))
+    seen = np.argwhere(all_of_it[..., 3])
+    assert (y, x) == tuple(seen.min(0)) and (y + height - 1, x + width - 1) == tuple(seen.max(0))
+    assert whole.get("Infomask-Box") is None and np.array_equal(got, all_of_it[y:y + height, x:x + width])
+    answer = filtered(server, ROCKET, "mode=cutout&trim=true&format=json").json
+    assert answer["box"] == [x, y, width, height]
+    refused = filtered(server, ROCKET, "trim=true")
+    assert refused.status == 400 and "mode=cutout" in refused.json["detail"]
+
+
+def test_nothing_to_cut_out_is_not_trimmed(server):
+    reply = filtered(server, (0, 0, 0, 0), "mode=cutout&trim=true")
+    assert reply.get("Infomask-Box") == "0,0,640,427" and Image.open(io.BytesIO(reply.body)).size == SIZE
+
+
+def test_a_soft_cut_out_is_nearer_to_the_truth_than_the_mask(server):
+    """A disk of another colour with a known alpha, pasted on the photo: at most half of the hard mask's error is left."""
+    photo = np.asarray(Image.open(PHOTO).convert("RGB")).astype(float)
+    y, x = np.mgrid[:SIZE[1], :SIZE[0]]
+    alpha = np.clip((60 + 1.5 - np.hypot(x - 150, y - 130)) / 3, 0, 1)
+    picture = np.uint8(photo * (1 - alpha[..., None]) + np.array([230., 120., 20.]) * alpha[..., None])
+    mask = np.uint8(255 * (alpha >= .5))
+    headers, body = form([("image", "a.png", encode(Image.fromarray(picture))), ("mask", "m.png", encode(Image.fromarray(mask)))])
+    got = np.asarray(Image.open(io.BytesIO(server.ask("POST", "/v1/filter?mode=cutout", body, headers).body)))[..., 3]
+    assert np.abs(got / 255 - alpha).sum() < .5 * np.abs(mask / 255 - alpha).sum()
+
+
+def masked(server, query):
+    reply = server.ask("POST", "/v1/mask?format=png&" + query, PHOTO.read_bytes(), [("Content-Type", "image/jpeg")])
+    return np.asarray(Image.open(io.BytesIO(reply.body))).astype(int) if reply.status == 200 else reply
+
+
+def test_the_edge_of_a_mask_is_hard_or_soft(server):
+    plain, hard, soft = (masked(server, query) for query in ("", "edge=hard", "edge=soft"))
+    assert np.array_equal(plain, hard) and set(np.unique(hard)) == {0, 255}
+    assert ((soft > 10) & (soft < 245)).sum() > 200 and np.abs(soft - hard).mean() < 12
+    assert masked(server, "edge=softer").status == 400
+
+
+def test_a_shadow_is_taken_along_only_where_that_is_asked_for(server):
+    photo = np.asarray(Image.open(ROOT / "tests" / "data" / "photos" / "coffee.png").convert("RGB"))
+    headers = [("Content-Type", "image/png")]
+    plain, with_shadow = (np.asarray(Image.open(io.BytesIO(server.ask(
+        "POST", "/v1/mask?format=png" + more, encode(Image.fromarray(photo)), headers).body))) for more in ("", "&shadow=true"))
+    added = (with_shadow > 0) & (plain == 0)
+    assert not ((plain > 0) & (with_shadow == 0)).any() and added.sum() > 500
+    assert photo[added].mean() < .6 * photo[plain == 0].mean()
+    assert filtered(server, ROCKET, "shadow=true").status == 400

@@ -71,7 +71,8 @@ def test_its_size_is_the_photos_as_shown(server):
 
 
 @pytest.mark.parametrize("name, value", [("quality", "fast"), ("threshold", "otsu"), ("refine", "true"),
-                                         ("min_evidence", "0"), ("until", "1"), ("max_passes", "1")])
+                                         ("min_evidence", "0"), ("until", "1"), ("max_passes", "1"),
+                                         ("shadow", "true")])
 def test_what_says_how_a_mask_is_made_cannot_stand_beside_it(server, name, value):
     response = filtered(server, mask_of(CUP), **{name: value})
     assert (response.status, response.json["code"]) == (400, "bad_parameter") and name in response.json["detail"]

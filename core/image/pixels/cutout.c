@@ -1,4 +1,4 @@
-/* In the matting equation I = a F + (1 - a) B alpha comes from the guided filter, B from the nearest sure background, and F
+/* In the matting equation I = a F + (1 - a) B alpha comes from matting.c, B from the nearest sure background, and F
  * is what is left, the more held to the nearest sure object the less of it is seen. */
 #include "core/image/cutout.h"
 
@@ -8,10 +8,12 @@
 #include "core/base/arena.h"
 #include "core/base/checked.h"
 #include "core/image/pixels.h"
+#include "core/image/pixels/matting.h"
 
 #define LONGEST 640
-#define RADIUS 260 /* of the longest side: the edge's band */
-#define EPS 1e-4F
+#define COLOURS 260 /* of the longest side: how far around sure colours are looked for, half of it */
+#define GIVEN_EDGE 160 /* the band in which alpha is found, of the longest side: along a mask of somebody's own */
+#define FOUND_EDGE 70 /* and along one of ours, which may be off by some pixels */
 #define SURE 0.95F
 #define MAPS 7 /* alpha, F, B */
 
@@ -65,30 +67,15 @@ static void sure_colours(const struct cutout *c, const float *rgb, bool object, 
             to[k][i] = 255.0F * (out[4 * i + 3] > 1e-3F ? out[4 * i + k] / out[4 * i + 3] : rgb[3 * i + k]);
 }
 
-static enum infomask_status soften(struct cutout *c, const float *rgb, int radius, struct infomask_error *err)
-{
-    struct guided *guided = NULL;
-    size_t n = (size_t)c->h * (size_t)c->w;
-    enum infomask_status status = guided_create(&guided, rgb, c->h, c->w, radius, err);
-
-    if (status != INFOMASK_OK)
-        return status;
-    guided_filter(guided, c->map[0], EPS, c->map[0]);
-    guided_free(guided);
-    for (size_t i = 0; i < n; i++)
-        c->map[0][i] = fminf(fmaxf((c->map[0][i] - 0.05F) / 0.9F, 0), 1);
-    return INFOMASK_OK;
-}
-
 static enum infomask_status no_memory(struct infomask_error *err)
 {
     return error_set(err, INFOMASK_MEMORY, "no memory for the cut-out");
 }
 
-static enum infomask_status make_maps(struct cutout *c, const uint8_t *mask, struct infomask_error *err)
+static enum infomask_status make_maps(struct cutout *c, const uint8_t *mask, bool given, struct infomask_error *err)
 {
     size_t n = (size_t)c->h * (size_t)c->w;
-    int radius = (c->h > c->w ? c->h : c->w) / RADIUS + 1;
+    int longest = c->h > c->w ? c->h : c->w, radius = longest / COLOURS + 1;
     float *rgb = aligned_new(3 * n * sizeof *rgb), *in = aligned_new(4 * n * sizeof *in), *out = aligned_new(4 * n * sizeof *out);
     double *scratch = aligned_new(pixels_box_scratch(c->w, 2 * radius) * sizeof *scratch);
     enum infomask_status status = INFOMASK_OK;
@@ -97,7 +84,7 @@ static enum infomask_status make_maps(struct cutout *c, const uint8_t *mask, str
         status = no_memory(err);
     if (status == INFOMASK_OK) {
         reduce(c, mask, rgb, c->map[0]);
-        status = soften(c, rgb, radius, err);
+        status = matting_solve(rgb, c->h, c->w, longest / (given ? GIVEN_EDGE : FOUND_EDGE) + 1, c->map[0], err);
     }
     if (status == INFOMASK_OK) {
         sure_colours(c, rgb, true, 2 * radius, in, out, scratch);
@@ -110,7 +97,7 @@ static enum infomask_status make_maps(struct cutout *c, const uint8_t *mask, str
     return status;
 }
 
-enum infomask_status cutout_create(struct cutout **out, const struct image *photo, const uint8_t *mask,
+enum infomask_status cutout_create(struct cutout **out, const struct image *photo, const uint8_t *mask, bool given,
                                    struct infomask_error *err)
 {
     struct cutout *c = calloc(1, sizeof *c);
@@ -129,7 +116,7 @@ enum infomask_status cutout_create(struct cutout **out, const struct image *phot
             status = no_memory(err);
     }
     if (status == INFOMASK_OK)
-        status = make_maps(c, mask, err);
+        status = make_maps(c, mask, given, err);
     for (int i = 0; i < MAPS && status == INFOMASK_OK; i++)
         status = pixels_enlarge_init(&c->enlarge[i], c->map[i], c->h, c->w, photo->height, photo->width, err);
     if (status != INFOMASK_OK) {
@@ -174,4 +161,11 @@ void cutout_row(struct cutout *c, int y, uint8_t *rgba)
         for (int k = 0; k < 3; k++)
             rgba[k] = rgba[3] == 0 ? 0 : sure ? p[k] : object_colour(c, x, k, p[k]);
     }
+}
+
+void cutout_alpha_row(struct cutout *c, int y, uint8_t *alpha)
+{
+    pixels_enlarge_row(&c->enlarge[0], y, c->row[0]);
+    for (int x = 0; x < c->photo->width; x++)
+        alpha[x] = (uint8_t)lrintf(255 * c->row[0][x]);
 }

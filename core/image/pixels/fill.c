@@ -438,6 +438,7 @@ void fill_row(struct fill *fill, int y, uint8_t *rgb)
         uint8_t *o = rgb + 3 * (size_t)(fill->left + x);
         for (size_t c = 0; c < 3; c++)
             o[c] = (uint8_t)((p[c] * (256 - share) + p[c + 3] * share + 32768) >> 16);
-    }    if (fill->from != NULL)
+    }
+    if (fill->from != NULL)
         copy_row(fill, y, rgb);
 }

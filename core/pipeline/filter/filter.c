@@ -251,7 +251,7 @@ static enum infomask_status cut_out(struct composer *c, const struct filter *f, 
         return filter_no_memory(err);
     for (size_t i = 0; i < f->pixels; i++)
         object[i] = (uint8_t)(255 - hole[i]);
-    status = cutout_create(&c->cutout, f->image, object, err);
+    status = cutout_create(&c->cutout, f->image, object, f->options->mask.given != NULL, err);
     free(object);
     return status;
 }
@@ -281,40 +281,97 @@ static void composer_fini(struct composer *c)
     free(c->row);
 }
 
-static enum infomask_status encode_composed(struct composer *c, enum infomask_format format, struct infomask_encoded *out,
-                                            struct infomask_error *err)
+static enum infomask_status encode(struct filter *f, int width, int height, int channels, image_row *row, void *context,
+                                   struct infomask_error *err)
 {
-    const struct image *image = c->photo;
-    struct image_png png = {.width = image->width, .height = image->height, .channels = c->channels, .bits = 8,
-                            .icc = image->icc, .icc_size = image->icc_size};
-    struct image_webp webp = {.width = image->width, .height = image->height, .channels = c->channels,
-                              .quality = LOSSY_QUALITY, .icc = image->icc, .icc_size = image->icc_size};
+    struct infomask_encoded *out = &f->out->image;
+    const struct image *image = f->image;
+    struct image_png png = {.width = width, .height = height, .channels = channels, .bits = 8, .icc = image->icc,
+                            .icc_size = image->icc_size};
+    struct image_webp webp = {.width = width, .height = height, .channels = channels, .quality = LOSSY_QUALITY,
+                              .icc = image->icc, .icc_size = image->icc_size};
 
-    out->content_type = infomask_format_type(format);
-    switch (format) {
+    infomask_encoded_fini(out);
+    out->content_type = infomask_format_type(f->options->format);
+    switch (f->options->format) {
     case INFOMASK_JPEG:
-        return image_encode_jpeg(image->width, image->height, LOSSY_QUALITY, image->icc, image->icc_size, compose_row, c,
-                                 &out->data, &out->size, err);
-    case INFOMASK_WEBP: return image_encode_webp(&webp, compose_row, c, &out->data, &out->size, err);
+        return image_encode_jpeg(width, height, LOSSY_QUALITY, image->icc, image->icc_size, row, context, &out->data,
+                                 &out->size, err);
+    case INFOMASK_WEBP: return image_encode_webp(&webp, row, context, &out->data, &out->size, err);
     case INFOMASK_PNG: break;
     }
-    return image_encode_png(&png, compose_row, c, &out->data, &out->size, err);
+    return image_encode_png(&png, row, context, &out->data, &out->size, err);
 }
 
 enum infomask_status filter_encode(struct filter *f, struct infomask_error *err)
 {
     struct composer c = {0};
-    struct infomask_encoded *out = &f->out->image;
     double start = clock_ms();
     enum infomask_status status = composer_init(&c, f, f->hole, 0, err);
 
     f->out->timing.fill += clock_ms() - start;
     start = clock_ms();
     pipeline_note_fill(f->session->model, c.fill, f->options, f->out);
-    infomask_encoded_fini(out);
+    f->out->box = (struct infomask_box){0, 0, f->image->width, f->image->height};
     if (status == INFOMASK_OK)
-        status = encode_composed(&c, f->options->format, out, err);
+        status = encode(f, f->image->width, f->image->height, c.channels, compose_row, &c, err);
     composer_fini(&c);
+    f->out->timing.encode += clock_ms() - start;
+    return status;
+}
+
+/* ---- Trimming ------------------------------------------------------------------------------------------------------- */
+
+struct window {
+    struct composer *composer;
+    struct infomask_box box;
+    uint8_t *row; /* [photo width, 4] */
+};
+
+static void window_row(void *context, int y, uint8_t *out)
+{
+    struct window *window = context;
+
+    compose_row(window->composer, window->box.y + y, window->row);
+    memcpy(out, window->row + 4 * (size_t)window->box.x, 4 * (size_t)window->box.width);
+}
+
+/* The box of what is not transparent; all of the photo where everything is. */
+static void find_box(struct window *window)
+{
+    const struct image *photo = window->composer->photo;
+    int x0 = photo->width, x1 = -1, y0 = photo->height, y1 = -1;
+
+    for (int y = 0; y < photo->height; y++) {
+        compose_row(window->composer, y, window->row);
+        for (int x = 0; x < photo->width; x++)
+            if (window->row[4 * (size_t)x + 3] != 0) {
+                x0 = x < x0 ? x : x0;
+                x1 = x > x1 ? x : x1;
+                y0 = y < y0 ? y : y0;
+                y1 = y;
+            }
+    }
+    window->box = x1 < 0 ? (struct infomask_box){0, 0, photo->width, photo->height}
+                         : (struct infomask_box){x0, y0, x1 - x0 + 1, y1 - y0 + 1};
+}
+
+/* The verified cut-out again, cropped. */
+static enum infomask_status trim(struct filter *f, struct infomask_error *err)
+{
+    struct composer c = {0};
+    struct window window = {.composer = &c, .row = malloc(4 * (size_t)f->image->width)};
+    double start = clock_ms();
+    enum infomask_status status = window.row != NULL ? composer_init(&c, f, f->hole, 0, err) : filter_no_memory(err);
+
+    if (status == INFOMASK_OK) {
+        find_box(&window);
+        f->out->trimmed = true;
+        f->out->box = window.box;
+        status = encode(f, window.box.width, window.box.height, c.channels, window_row, &window, err);
+    }
+    composer_fini(&c);
+    free(window.row);
     f->out->timing.encode += clock_ms() - start;
     return status;
 }
@@ -376,6 +433,8 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
     enum infomask_status status = INFOMASK_OK;
 
     *filtered = (struct infomask_filtered){0};
+    if (options->trim && !options->cutout)
+        return error_set(err, INFOMASK_ARGUMENT, "trim=true needs mode=cutout: there is nothing to crop to");
     if (options->format == INFOMASK_JPEG && options->cutout)
         return error_set(err, INFOMASK_ARGUMENT, "mode=cutout needs format=png or webp: JPEG has no transparency");
     if (options->format == INFOMASK_JPEG && options->fill == INFOMASK_TRANSPARENT)
@@ -393,6 +452,8 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
         status = verify_before(&f, err);
     if (status == INFOMASK_OK)
         status = filtered->mask.empty ? filter_unchanged(&f, err) : filter_rounds(&f, err);
+    if (status == INFOMASK_OK && options->trim)
+        status = trim(&f, err);
     filter_fini(&f);
     if (status != INFOMASK_OK)
         infomask_filtered_fini(filtered);

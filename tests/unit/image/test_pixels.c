@@ -8,6 +8,7 @@
 #include "core/image/fill.h"
 #include "core/image/overlay.h"
 #include "core/image/pixels.h"
+#include "core/image/pixels/matting.h"
 #include "core/kernels/kernels.h"
 
 static float *load(const char *path, size_t count)
@@ -347,12 +348,89 @@ static void overlay_draws_map_contour_and_legend(void **state)
     free(mask);
 }
 
+/* ---- Edges and shadows ---------------------------------------------------------------------------------------------- */
+
+/* A disk of `share` alpha at its edge over a ground of two colours; alpha is 1 within radius - 1.5 and 0 beyond radius + 1.5. */
+static double disk_alpha(int x, int y, double cx, double cy, double radius)
+{
+    double d = sqrt((x - cx) * (x - cx) + (y - cy) * (y - cy));
+    return fmin(fmax((radius + 1.5 - d) / 3, 0), 1);
+}
+
+static void alpha_at_an_edge_is_found(void **state)
+{
+    enum { H = 80, W = 100 };
+    static float rgb[H * W * 3], alpha[H * W];
+    double hard = 0, soft = 0;
+
+    (void)state;
+    for (int i = 0; i < H * W; i++) {
+        double a = disk_alpha(i % W, i / W, 48.3, 41.6, 25), object[3] = {.8, .3, .2}, ground[3] = {.1, .4, .6};
+        for (int c = 0; c < 3; c++)
+            rgb[3 * i + c] = (float)(a * object[c] + (1 - a) * (ground[c] + .001 * (i % W)));
+        alpha[i] = a >= .5 ? 1 : 0;
+        hard += fabs((double)alpha[i] - a);
+    }
+    assert_int_equal(matting_solve(rgb, H, W, 3, alpha, NULL), INFOMASK_OK);
+    for (int i = 0; i < H * W; i++) {
+        double a = disk_alpha(i % W, i / W, 48.3, 41.6, 25), d = hypot(i % W - 48.3, i / W - 41.6);
+        soft += fabs((double)alpha[i] - a);
+        if (fabs(d - 25) > 5)
+            assert_true(alpha[i] == (float)a); /* outside the band nothing changes */
+    }
+    if (soft > hard / 5)
+        fail_msg("alpha is off by %.2f, the mask by %.2f", soft, hard);
+}
+
+/* A red disk on a noisy, sloping ground; its shadow to the right, or a patch there of another colour as dark. */
+static void ground_with_disk(struct image *photo, uint8_t *mask, const double *factor)
+{
+    struct random_stream random = random_stream(11, 0);
+
+    assert_int_equal(image_init(photo, 300, 200, 3, NULL), INFOMASK_OK);
+    for (int i = 0; i < 300 * 200; i++) {
+        double shade = disk_alpha(i % 300, i / 300, 165, 110, 30), ground[3] = {170 + .1 * (i % 300), 150, 120};
+        mask[i] = disk_alpha(i % 300, i / 300, 120, 100, 35) >= .5 ? 255 : 0;
+        for (int c = 0; c < 3; c++)
+            photo->pixels[3 * i + c] =
+                mask[i] ? (uint8_t)(c == 0 ? 200 : 30)
+                        : (uint8_t)(ground[c] * (1 - shade * (1 - factor[c])) + (double)random_below(&random, 12));
+    }
+}
+
+static void a_shadow_is_taken_along_and_nothing_else(void **state)
+{
+    static const double factors[][3] = {{.55, .58, .62}, {1, 1, 1}, {.2, .5, 1.1}};
+    static uint8_t mask[300 * 200];
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct image photo;
+        int shade = 0, taken = 0, more = 0, object = 0;
+        ground_with_disk(&photo, mask, factors[k]);
+        for (int i = 0; i < 300 * 200; i++)
+            object += mask[i] != 0;
+        assert_int_equal(pixels_shadow(&photo, mask, NULL), INFOMASK_OK);
+        for (int i = 0; i < 300 * 200; i++) {
+            bool disk = disk_alpha(i % 300, i / 300, 120, 100, 35) >= .5, in = disk_alpha(i % 300, i / 300, 165, 110, 30) >= .5;
+            assert_true(!disk || mask[i] == 255);
+            shade += in && !disk;
+            taken += in && !disk && mask[i];
+            more += !in && !disk && mask[i];
+        }
+        if (k == 0 ? taken < .9 * shade || more > .15 * object : taken + more > .05 * object)
+            fail_msg("case %d: %d of %d in the shade, %d beside it, %d the object", k, taken, shade, more, object);
+        image_fini(&photo);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guided_filter_and_resizing_as_opencv), cmocka_unit_test(guided_filter_keeps_a_constant),
         cmocka_unit_test(rows_enlarge_as_the_whole_map),        cmocka_unit_test(area_keeps_the_mean),
         cmocka_unit_test(lab_of_known_colours),                 cmocka_unit_test(dilation_is_by_euclidean_distance),
+        cmocka_unit_test(alpha_at_an_edge_is_found),            cmocka_unit_test(a_shadow_is_taken_along_and_nothing_else),
         cmocka_unit_test(inpainting_is_near_opencv),            cmocka_unit_test(fills_leak_nothing),
         cmocka_unit_test(fills_continue_a_flat_photo),          cmocka_unit_test(a_photo_all_masked_becomes_grey),
         cmocka_unit_test(colour_maps_rise_in_lightness),        cmocka_unit_test(overlay_draws_map_contour_and_legend),

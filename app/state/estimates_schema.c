@@ -60,6 +60,11 @@ static const char create_server[] =
     "CREATE UNIQUE INDEX sample_id ON sample(estimate, id);"
     "CREATE INDEX sample_pmi ON sample(estimate, pmi, key);"
     "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
-    "CREATE TABLE logits(sample BIGINT PRIMARY KEY, half BYTEA NOT NULL);";
+    "CREATE TABLE logits(sample BIGINT PRIMARY KEY, half BYTEA NOT NULL);"
+    "CREATE TABLE job(id TEXT COLLATE \"C\" PRIMARY KEY, owner BIGINT NOT NULL, request_id TEXT NOT NULL,"
+    " route TEXT NOT NULL, replica TEXT NOT NULL, state BIGINT NOT NULL, made DOUBLE PRECISION NOT NULL,"
+    " beat DOUBLE PRECISION NOT NULL, expires DOUBLE PRECISION, status BIGINT, content_type TEXT, code TEXT,"
+    " headers TEXT, body BYTEA);"
+    "CREATE INDEX job_expires ON job(expires);";
 
 const struct store_schema estimates_server_schema = {create_server, NULL, 1};

@@ -48,7 +48,25 @@
     X(ROWS, "SELECT " SAMPLE_COLUMNS ", digest, unit, half FROM sample LEFT JOIN logits ON logits.sample = sample.key"  \
             " WHERE estimate = ?1 ORDER BY place, id")                                                                  \
     X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"     \
-                " WHERE sample.estimate = ?1")
+                " WHERE sample.estimate = ?1")                                                                         \
+    JOB_STATEMENTS(X)
+
+/* Of jobs, on a server only.  A replica that has not been heard of for 30 s is gone. */
+#define SERVER_TIME "extract(epoch FROM clock_timestamp())::float8"
+#define JOB_COLUMNS "request_id, route, state, " SERVER_TIME " - made, expires - " SERVER_TIME                           \
+                    ", status, content_type, code, headers, coalesce(octet_length(body), 0)::bigint"
+#define JOB_OF " FROM job WHERE id = ?1 AND owner = ?2 AND CASE WHEN state < 2 THEN beat > " SERVER_TIME " - 30"         \
+               " ELSE expires > " SERVER_TIME " END"
+#define JOB_STATEMENTS(X)                                                                                              \
+    X(JOB_MAKE, "INSERT INTO job(id, owner, request_id, route, replica, state, made, beat)"                             \
+                " VALUES (?1,?2,?3,?4,?5,0," SERVER_TIME "," SERVER_TIME ") ON CONFLICT(id) DO NOTHING")                \
+    X(JOB_CHANGE, "UPDATE job SET state = ?2, expires = " SERVER_TIME " + ?3, status = ?4, content_type = ?5, code = ?6," \
+                  " headers = ?7, body = ?8 WHERE id = ?1 AND state <= ?2 RETURNING 1")                                                 \
+    X(JOB, "SELECT " JOB_COLUMNS ", NULL::bytea" JOB_OF)                                                                \
+    X(JOB_BODY, "SELECT " JOB_COLUMNS ", body" JOB_OF)                                                                  \
+    X(JOB_FORGET, "DELETE FROM job WHERE id = ?1 AND owner = ?2 RETURNING 1")                                           \
+    X(JOB_BEAT, "UPDATE job SET beat = " SERVER_TIME " WHERE replica = ?1 AND state < 2")                               \
+    X(JOB_EXPIRE, "DELETE FROM job WHERE expires < " SERVER_TIME " OR (state < 2 AND beat < " SERVER_TIME " - 60)")
 
 enum estimate_statement {
 #define ESTIMATE_STATEMENT_ENUM(name, sql) SQL_##name,

@@ -227,6 +227,22 @@ void reply_header(struct reply *reply, const char *name, const char *format, ...
     add_header(reply, name, value);
 }
 
+/* The name goes behind the value, so that both are freed as one. */
+void reply_header_line(struct reply *reply, const char *line, size_t length)
+{
+    const char *colon = memchr(line, ':', length);
+    size_t name = colon != NULL ? (size_t)(colon - line) : 0, value = length - name - 2;
+    char *text = name > 0 && length >= name + 2 ? malloc(length + 2) : NULL;
+
+    if (text == NULL)
+        return;
+    memcpy(text, colon + 2, value);
+    text[value] = '\0';
+    memcpy(text + value + 1, line, name);
+    text[value + 1 + name] = '\0';
+    add_header(reply, text + value + 1, text);
+}
+
 void reply_header_encoded(struct reply *reply, const char *name, const char *value)
 {
     static const char hex[] = "0123456789ABCDEF";

@@ -82,6 +82,8 @@ void reply_encode(struct reply *reply, const struct request *request);
 void reply_header(struct reply *reply, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same with every byte but A-Za-z0-9-._~ percent-encoded. */
 void reply_header_encoded(struct reply *reply, const char *name, const char *value);
+/* One whose name is no literal: "Name: value" of that length, copied. */
+void reply_header_line(struct reply *reply, const char *line, size_t length);
 
 /* ---- Content negotiation (RFC 9110 section 12.5.1) ------------------------------------------------------------------ */
 

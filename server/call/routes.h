@@ -22,6 +22,7 @@ enum route_flag {
     ROUTE_PAGES = 256,    /* files for browsers: whatever Accept and the query say */
     ROUTE_CACHE = 512,    /* its answers may be kept */
     ROUTE_LINES = 2048,   /* several images are answered one by one, if Accept says so (lines.h) */
+    ROUTE_SHARED = 4096,  /* where replicas share their state it waits for that, on the lane (context.h) */
     ROUTE_MASK = 1024     /* a form's part named mask is a mask of the client's own */
 };
 
@@ -65,11 +66,11 @@ enum route_flag {
     X(SAMPLES, UPLOADS, "/v1/estimates/{id}/samples", ESTIMATES,                                                      \
       ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_ASYNC, handle_samples, TAKES_SAMPLES,                            \
       "Adds labelled photos to an estimate")                                                                          \
-    X(JOB, METHOD_GET, "/v1/jobs/{id}", ANY, 0, handle_job, TAKES_NOTHING,                                             \
+    X(JOB, METHOD_GET, "/v1/jobs/{id}", ANY, ROUTE_SHARED, handle_job, TAKES_NOTHING,                                             \
       "What became of a request with Prefer: respond-async")                                                          \
-    X(JOB_DELETE, METHOD_DELETE, "/v1/jobs/{id}", ANY, 0, handle_job_delete, TAKES_NOTHING,                           \
+    X(JOB_DELETE, METHOD_DELETE, "/v1/jobs/{id}", ANY, ROUTE_SHARED, handle_job_delete, TAKES_NOTHING,                           \
       "Cancels and forgets it")                                                                                       \
-    X(JOB_RESULT, METHOD_GET, "/v1/jobs/{id}/result", ANY, 0, handle_job_result, TAKES_NOTHING,                       \
+    X(JOB_RESULT, METHOD_GET, "/v1/jobs/{id}/result", ANY, ROUTE_SHARED, handle_job_result, TAKES_NOTHING,                       \
       "What it was answered, as it would have been at once; 202 while it is not finished")                            \
     X(V2, METHOD_GET, "/v2", NONE, ROUTE_V2, handle_v2_server, TAKES_NOTHING, "Open Inference Protocol v2: the server") \
     X(V2_LIVE, METHOD_GET, "/v2/health/live", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_live, TAKES_NOTHING,         \

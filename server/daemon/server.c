@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "app/settings/files.h"
+#include "app/state/estimates.h"
 #include "app/view/problem.h"
 #include "app/view/views.h"
 #include "core/base/clock.h"
@@ -31,6 +32,7 @@
 
 #define MAX_PEM (1024 * 1024)
 #define TICK_MS 100
+#define LANE_THREADS 4
 #define LINGER_TICK_MS 5
 #define ACCEPTS 64           /* at a time, so that the clock is looked at */
 #define SPARE_FDS 128        /* for models, logs and the library */
@@ -53,6 +55,7 @@ struct server {
     double trimmed_ms;  /* when memory was last given back */
     struct notify notify;
     struct pool_task reload;
+    struct pool *lane_pool; /* of what waits for the state's server; NULL: there is none */
     _Atomic bool reloading;
 };
 
@@ -241,6 +244,16 @@ enum infomask_status server_create(const struct config *config, struct log *log,
     return INFOMASK_OK;
 }
 
+/* What waits for the state's server must not hold a thread that computes, nor one that speaks to clients. */
+static enum infomask_status create_lane(struct server *server, struct infomask_error *err)
+{
+    enum infomask_status status = pool_create(&server->lane_pool, LANE_THREADS, NULL, NULL, err);
+
+    return status == INFOMASK_OK
+               ? queue_create(&server->context.lane, server->lane_pool, server->context.config->queue, err)
+               : status;
+}
+
 enum infomask_status server_start(struct server *server, const struct server_parts *parts, struct infomask_error *err)
 {
     struct server_context *context = &server->context;
@@ -252,8 +265,10 @@ enum infomask_status server_start(struct server *server, const struct server_par
     context->estimates = parts->estimates;
     context->traffic = parts->traffic;
     status = queue_create(&context->queue, context->pool, context->config->queue, err);
+    if (status == INFOMASK_OK && context->estimates != NULL && estimates_shared(context->estimates))
+        status = create_lane(server, err);
     if (status == INFOMASK_OK)
-        status = jobs_create(&context->jobs, context, err);
+        status = jobs_create(&context->jobs, context, server->lane_pool, err);
     if (status == INFOMASK_OK && context->config->cache > 0)
         status = cache_create(&context->cache, context->config->cache, err);
     if (status == INFOMASK_OK)
@@ -275,7 +290,9 @@ void server_free(struct server *server)
     http_free(server->tls);
     http_free(server->retired);
     connections_free(server->connections);
+    pool_free(server->lane_pool); /* the last results are stored */
     jobs_free(server->context.jobs);
+    queue_free(server->context.lane);
     queue_free(server->context.queue);
     metrics_free(server->context.metrics);
     keys_free(server->context.keys);
@@ -503,6 +520,8 @@ static bool turn(struct server *server, bool accepting)
         connections_nudge(server->connections);
     server->lingering = connections_reap(server->connections);
     queue_expire(server->context.queue);
+    if (server->context.lane != NULL)
+        queue_expire(server->context.lane);
     jobs_expire(server->context.jobs);
     end_retired(server);
     trim_memory(server);

@@ -132,7 +132,10 @@ static void run_job(struct queue_task *job)
     struct call *call = exchange->call;
 
     call->request.queue_ms = call->reply.queue_ms = job->queue_ms;
-    (void)call_handle(call);
+    if (call->request.async)
+        (void)jobs_submit(exchange->http->context->jobs, call);
+    else
+        (void)call_handle(call);
     finish_job(exchange);
 }
 
@@ -162,7 +165,7 @@ static bool client_gone(struct queue_task *job)
     return poll(&socket, 1, 0) > 0 && (socket.revents & (POLLERR | POLLHUP)) != 0;
 }
 
-static enum MHD_Result submit(struct exchange *exchange)
+static enum MHD_Result submit(struct exchange *exchange, struct queue *queue)
 {
     struct call *call = exchange->call;
 
@@ -174,7 +177,7 @@ static enum MHD_Result submit(struct exchange *exchange)
     /* suspended first: the job may be done before this function is */
     exchange->suspended = true;
     MHD_suspend_connection(exchange->connection);
-    if (!queue_submit(exchange->http->context->queue, &exchange->job)) {
+    if (!queue_submit(queue, &exchange->job)) {
         (void)call_overloaded(call);
         finish_job(exchange);
     }
@@ -294,14 +297,18 @@ static enum MHD_Result on_body(struct exchange *exchange, const char *data, size
 
 static enum MHD_Result on_complete(struct exchange *exchange)
 {
+    struct server_context *context = exchange->http->context;
     struct call *call = exchange->call;
+    unsigned flags = call->reply.status == 0 ? call->match.route->flags : 0;
 
     if (call->reply.status != 0 || call_complete(call) != 0)
         return send_reply(exchange, false);
+    if (context->lane != NULL && (call->request.async || (flags & ROUTE_SHARED)))
+        return submit(exchange, context->lane);
     if (call->request.async)
-        (void)jobs_submit(exchange->http->context->jobs, call);
-    else if (call->match.route->flags & ROUTE_JOB)
-        return submit(exchange);
+        (void)jobs_submit(context->jobs, call);
+    else if (flags & ROUTE_JOB)
+        return submit(exchange, context->queue);
     else
         (void)call_handle(call);
     return send_reply(exchange, false);

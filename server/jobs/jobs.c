@@ -1,4 +1,4 @@
-#include "server/jobs/jobs.h"
+#include "server/jobs/shared.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -8,41 +8,33 @@
 #include <sys/random.h>
 
 #include "core/base/clock.h"
-#include "server/call/call.h"
 #include "server/observe/log.h"
 #include "server/observe/metrics.h"
-#include "server/queue/queue.h"
 
-struct entry {
-    struct queue_task job; /* first: the queue hands it back */
-    struct jobs *jobs;
-    struct call *call; /* its request, and then its reply */
-    char id[JOB_ID_SIZE];
-    struct request_watch watch;
-    /* under the lock */
-    enum job_state state;
-    int references; /* the list's, the queue's, and of those who copy its reply */
-    bool fetched;
-    double made_ms, ended_ms;
-    size_t bytes;
-    struct entry *next;
-};
+static bool make_id(char id[JOB_ID_SIZE])
+{
+    unsigned char random[(JOB_ID_SIZE - 1) / 2];
 
-struct jobs {
-    struct server_context *server;
-    pthread_mutex_t lock;
-    struct entry *first; /* newest first */
-    int count;
-    size_t bytes; /* of those in the list */
-};
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return false; /* a name that can be guessed is worse than none */
+    for (size_t i = 0; i < sizeof random; i++)
+        (void)snprintf(id + 2 * i, 3, "%02x", random[i]);
+    return true;
+}
 
-enum infomask_status jobs_create(struct jobs **out, struct server_context *server, struct infomask_error *err)
+enum infomask_status jobs_create(struct jobs **out, struct server_context *server, struct pool *lane,
+                                 struct infomask_error *err)
 {
     struct jobs *jobs = calloc(1, sizeof *jobs);
 
     if (jobs == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for jobs");
+    if (!make_id(jobs->replica)) {
+        free(jobs);
+        return error_set(err, INFOMASK_INTERNAL, "no random numbers for a name");
+    }
     jobs->server = server;
+    jobs->lane = lane;
     (void)pthread_mutex_init(&jobs->lock, NULL);
     *out = jobs;
     return INFOMASK_OK;
@@ -85,6 +77,25 @@ static bool is_over(const struct entry *entry)
 static struct entry *release(struct entry *entry)
 {
     return --entry->references == 0 ? entry : NULL;
+}
+
+void jobs_hold(struct entry *entry)
+{
+    (void)pthread_mutex_lock(&entry->jobs->lock);
+    entry->references++;
+    (void)pthread_mutex_unlock(&entry->jobs->lock);
+}
+
+void jobs_drop(struct entry *entry)
+{
+    struct jobs *jobs = entry->jobs;
+    struct entry *dead;
+
+    (void)pthread_mutex_lock(&jobs->lock);
+    dead = release(entry);
+    (void)pthread_mutex_unlock(&jobs->lock);
+    if (dead != NULL)
+        entry_free(dead);
 }
 
 static struct entry *unlink_at(struct jobs *jobs, struct entry **place)
@@ -175,7 +186,6 @@ static void finish(struct entry *entry)
 {
     struct jobs *jobs = entry->jobs;
     struct call *call = entry->call;
-    struct entry *dead;
 
     call_drop_body(call);
     log_job(entry);
@@ -184,10 +194,9 @@ static void finish(struct entry *entry)
     entry->state = call->reply.status < 400 ? JOB_DONE : JOB_FAILED;
     entry->ended_ms = clock_ms();
     set_bytes(entry, call->reply.size, is_listed(entry));
-    dead = release(entry);
     (void)pthread_mutex_unlock(&jobs->lock);
-    if (dead != NULL)
-        entry_free(dead);
+    shared_ended(entry);
+    jobs_drop(entry);
 }
 
 static void run_entry(struct queue_task *job)
@@ -198,6 +207,7 @@ static void run_entry(struct queue_task *job)
     (void)pthread_mutex_lock(&entry->jobs->lock);
     entry->state = JOB_RUNNING;
     (void)pthread_mutex_unlock(&entry->jobs->lock);
+    shared_begun(entry);
     call->request.queue_ms = call->reply.queue_ms = job->queue_ms;
     (void)call_handle(call);
     finish(entry);
@@ -223,17 +233,6 @@ static bool is_cancelled(struct queue_task *job)
 }
 
 /* ---- Submitting ---------------------------------------------------------------------------------------------------- */
-
-static bool make_id(char id[JOB_ID_SIZE])
-{
-    unsigned char random[(JOB_ID_SIZE - 1) / 2];
-
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return false; /* a name that can be guessed is worse than none */
-    for (size_t i = 0; i < sizeof random; i++)
-        (void)snprintf(id + 2 * i, 3, "%02x", random[i]);
-    return true;
-}
 
 static struct entry *make_entry(struct jobs *jobs, struct call *call)
 {
@@ -305,9 +304,24 @@ static int accepted(struct call *call, const char *id)
     return reply_json(&call->reply, &call->request, 202, &writer);
 }
 
+/* It was listed, and is not going to run. */
+static void withdraw(struct jobs *jobs, struct entry *entry)
+{
+    struct entry **place;
+
+    (void)pthread_mutex_lock(&jobs->lock);
+    place = place_of(jobs, entry->id, entry->call->request.client_hash);
+    if (place != NULL)
+        (void)unlink_at(jobs, place);
+    (void)pthread_mutex_unlock(&jobs->lock);
+    entry_free(entry); /* nobody else knows its name yet */
+}
+
 int jobs_submit(struct jobs *jobs, struct call *call)
 {
     struct entry *entry = make_entry(jobs, call);
+    uint64_t owner = call->request.client_hash;
+    struct infomask_error err;
     char id[JOB_ID_SIZE];
 
     if (entry == NULL)
@@ -317,14 +331,14 @@ int jobs_submit(struct jobs *jobs, struct call *call)
         return no_room(jobs, call);
     }
     memcpy(id, entry->id, sizeof id); /* once it is submitted it may be gone at any time */
+    if (!shared_make(jobs, entry, &err)) {
+        withdraw(jobs, entry);
+        return reply_error(&call->reply, &call->request, &err);
+    }
     if (queue_submit(jobs->server->queue, &entry->job))
         return accepted(call, id);
-    (void)pthread_mutex_lock(&jobs->lock);
-    struct entry **place = place_of(jobs, id, entry->call->request.client_hash);
-    if (place != NULL)
-        (void)unlink_at(jobs, place);
-    (void)pthread_mutex_unlock(&jobs->lock);
-    entry_free(entry); /* nobody else knows its name yet */
+    withdraw(jobs, entry);
+    shared_unmake(jobs, id, owner);
     return call_overloaded(call);
 }
 
@@ -342,20 +356,21 @@ static void fill_view(const struct entry *entry, struct job_view *view)
     double now = clock_ms();
 
     *view = (struct job_view){.state = entry->state,
-                                .route = entry->call->request.route,
                                 .progress = progress(entry),
                                 .age_ms = now - entry->made_ms};
     memcpy(view->id, entry->id, sizeof view->id);
     memcpy(view->request_id, entry->call->request.id, sizeof view->request_id);
+    (void)snprintf(view->route, sizeof view->route, "%s", entry->call->request.route->pattern);
     if (!is_over(entry))
         return;
     view->expires_ms = fmax(0, entry->ended_ms + 1000 * entry->jobs->server->config->async_keep - now);
     view->status = entry->call->reply.status;
-    view->content_type = entry->call->reply.content_type;
+    (void)snprintf(view->content_type, sizeof view->content_type, "%s",
+                   entry->call->reply.content_type != NULL ? entry->call->reply.content_type : "");
     view->size = entry->call->reply.size;
 }
 
-bool jobs_find(struct jobs *jobs, const struct request *request, const char *id, struct job_view *view)
+static bool find_own(struct jobs *jobs, const struct request *request, const char *id, struct job_view *view)
 {
     struct entry **place;
 
@@ -365,6 +380,19 @@ bool jobs_find(struct jobs *jobs, const struct request *request, const char *id,
         fill_view(*place, view);
     (void)pthread_mutex_unlock(&jobs->lock);
     return place != NULL;
+}
+
+/* Where replicas share their state, what is known to all is asked first: another may have forgotten the job. */
+enum jobs_answer jobs_find(struct jobs *jobs, const struct request *request, const char *id, struct job_view *view,
+                           struct infomask_error *err)
+{
+    enum jobs_answer answer = jobs->lane != NULL ? shared_find(jobs, request, id, view, err) : JOBS_FINE;
+
+    if (jobs->lane != NULL && answer == JOBS_NO_JOB)
+        jobs_remove(jobs, id, request->client_hash);
+    else if (find_own(jobs, request, id, view))
+        return JOBS_FINE;
+    return jobs->lane != NULL ? answer : JOBS_NO_JOB;
 }
 
 /* Everything of an answer but what the new one has of its own. */
@@ -383,9 +411,9 @@ static bool copy_reply(struct reply *to, const struct reply *from)
     return true;
 }
 
-bool jobs_take(struct jobs *jobs, const struct request *request, const char *id, struct reply *reply)
+static bool take_own(struct jobs *jobs, const struct request *request, const char *id, struct reply *reply)
 {
-    struct entry **place, *entry = NULL, *dead;
+    struct entry **place, *entry = NULL;
     bool copied;
 
     (void)pthread_mutex_lock(&jobs->lock);
@@ -401,20 +429,25 @@ bool jobs_take(struct jobs *jobs, const struct request *request, const char *id,
     copied = copy_reply(reply, &entry->call->reply);
     if (!copied)
         (void)reply_no_memory(reply, request);
-    (void)pthread_mutex_lock(&jobs->lock);
-    dead = release(entry);
-    (void)pthread_mutex_unlock(&jobs->lock);
-    if (dead != NULL)
-        entry_free(dead);
+    jobs_drop(entry);
     return true;
 }
 
-bool jobs_forget(struct jobs *jobs, const struct request *request, const char *id)
+enum jobs_answer jobs_take(struct jobs *jobs, const struct request *request, const char *id, struct reply *reply,
+                           struct infomask_error *err)
+{
+    if (take_own(jobs, request, id, reply))
+        return JOBS_FINE;
+    return jobs->lane != NULL ? shared_take(jobs, request, id, reply, err) : JOBS_NO_JOB;
+}
+
+/* Whether it was there. */
+static bool forget_own(struct jobs *jobs, const char *id, uint64_t owner)
 {
     struct entry **place, *dead = NULL;
 
     (void)pthread_mutex_lock(&jobs->lock);
-    place = place_of(jobs, id, request->client_hash);
+    place = place_of(jobs, id, owner);
     if (place != NULL) {
         atomic_store(&(*place)->watch.cancelled, true);
         dead = unlink_at(jobs, place);
@@ -425,6 +458,20 @@ bool jobs_forget(struct jobs *jobs, const struct request *request, const char *i
     return place != NULL;
 }
 
+void jobs_remove(struct jobs *jobs, const char *id, uint64_t owner)
+{
+    (void)forget_own(jobs, id, owner);
+}
+
+enum jobs_answer jobs_forget(struct jobs *jobs, const struct request *request, const char *id, struct infomask_error *err)
+{
+    enum jobs_answer answer = jobs->lane != NULL ? shared_forget(jobs, request, id, err) : JOBS_NO_JOB;
+
+    if (answer != JOBS_NO_STATE && forget_own(jobs, id, request->client_hash))
+        return JOBS_FINE;
+    return answer;
+}
+
 /* ---- Keeping house ------------------------------------------------------------------------------------------------- */
 
 void jobs_expire(struct jobs *jobs)
@@ -432,6 +479,7 @@ void jobs_expire(struct jobs *jobs)
     double end = clock_ms() - 1000 * jobs->server->config->async_keep;
     struct entry *dead = NULL;
 
+    shared_tick(jobs);
     (void)pthread_mutex_lock(&jobs->lock);
     for (struct entry **place = &jobs->first; *place != NULL;) {
         if (!is_over(*place) || (*place)->ended_ms > end) {

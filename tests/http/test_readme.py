@@ -75,6 +75,27 @@ def test_the_targets_that_it_names_are_there():
             assert "=" in word or word in targets, word
 
 
+def test_the_rows_of_speed_are_those_of_the_speed_page():
+    """Three rows, and each number of them, rounded, stands in a row of docs/speed.md that names the same things."""
+    rows = [line for line in (ROOT / "docs/speed.md").read_text().splitlines() if line.startswith("|")]
+    table = README[README.index("| | infomask | other |"):].split("\n\n")[0].splitlines()[2:]
+    assert len(table) == 3
+
+    def stands(number, *words):
+        for row in rows:
+            if all(word in row for word in words):
+                digits = len(number.partition(".")[2])
+                if number in [f"{float(cell):.{digits}f}" for cell in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])", row)]:
+                    return True
+        return False
+    for line in table:
+        precision = "bf16" if "bf16" in line else "f32"
+        for number in re.findall(r"(\d+(?:\.\d+)?) (?:ms|photos|in|MB)", line):
+            words = ("FastAPI + onnxruntime",) if number in line.partition("FastAPI")[2] else ("infomask " + precision,) if "HTTP" in line \
+                else ("EfficientNet-Lite0", precision, "avx512", "| 1 | 1 | 224 |")
+            assert stands(number, *words), f"{number} of {line}"
+
+
 def heading(text):
     return re.sub(r"[^\w -]", "", text.strip().lower()).replace(" ", "-")
 

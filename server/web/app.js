@@ -140,7 +140,7 @@ async function analyse(options, fresh) {
   showMap();
   await stage.setMask(answer.mask.png ? blobOf(answer.mask.png) : null);
   offerMask(answer);
-  $("take").hidden = false;
+  for (const id of ["take", "nat", "more"]) $(id).hidden = false;
   showRequest();
 }
 

@@ -20,6 +20,18 @@ export function colorOf(t) {
   return [1, 2, 3, 4].map((k) => a[k] + f * (b[k] - a[k]));
 }
 
+// the colours of 1025 values from -1 to 1 as pixels of an ImageData, so that a frame of a cross-fade takes no time
+let pixelsOf = null;
+function palette() {
+  if (pixelsOf) return pixelsOf;
+  const bytes = new Uint8ClampedArray(4 * 1025);
+  for (let i = 0; i <= 1024; i++) {
+    const [r, g, b, a] = colorOf(i / 512 - 1);
+    bytes.set([r, g, b, 255 * a], 4 * i);
+  }
+  return pixelsOf = new Uint32Array(bytes.buffer);
+}
+
 /** Largest size of a value: both directions share one scale, so that equal colours are equal nats. */
 export const scaleOf = (cells) => Math.max(1e-9, ...cells.flat().map(Math.abs));
 
@@ -39,12 +51,16 @@ function stretch(values, rows, columns) {
     const at = (x + .5) / FINE - .5, base = Math.floor(at), f = at - base;
     const w = [f * (-.5 + f * (1 - .5 * f)), 1 + f * f * (-2.5 + 1.5 * f), f * (.5 + f * (2 - 1.5 * f)), f * f * (-.5 + .5 * f)];
     const from = [-1, 0, 1, 2].map((k) => Math.min(columns - 1, Math.max(0, base + k)));
-    for (let y = 0; y < rows; y++)
-      out[y * columns * FINE + x] = w.reduce((sum, weight, k) => sum + weight * values[y * columns + from[k]], 0);
+    for (let y = 0, row = 0; y < rows; y++, row += columns)
+      out[row * FINE + x] = w[0] * values[row + from[0]] + w[1] * values[row + from[1]] + w[2] * values[row + from[2]] + w[3] * values[row + from[3]];
   }
   return out;
 }
-const turn = (values, rows, columns) => Float32Array.from(values, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]);
+function turn(values, rows, columns) {
+  const out = new Float32Array(values.length);
+  for (let y = 0; y < rows; y++) for (let x = 0; x < columns; x++) out[x * rows + y] = values[y * columns + x];
+  return out;
+}
 
 /** The squares as a smooth field of FINE x FINE points each. */
 function fieldOf(cells) {
@@ -300,21 +316,20 @@ export class InfoMaskElement extends HTMLElement {
     const {rows, columns} = this.#map.field, canvas = this.#part.map;
     if (canvas.width !== columns || canvas.height !== rows) Object.assign(canvas, {width: columns, height: rows});
     const context = canvas.getContext("2d"), image = context.createImageData(columns, rows);
-    for (let i = 0; i < shown.length; i++) {
-      const [r, g, b, a] = colorOf(shown[i]);
-      image.data.set([r, g, b, 255 * a], 4 * i);
-    }
+    const colors = palette(), pixels = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = colors[Math.round(512 + 512 * Math.min(1, Math.max(-1, shown[i])))];
     context.putImageData(image, 0, 0);
   }
   #crossFade(from, to) {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches || this.#view !== "map" || document.hidden;
-    const turn = ++this.#fade, began = performance.now();
+    const turn = ++this.#fade, began = performance.now(), between = new Float32Array(to.length);
     if (still) return this.#draw();
     this.#draw();
     const step = (now) => {
       if (turn !== this.#fade || !this.#map || this.#map.shown !== to) return;
       const f = Math.min(1, (now - began) / FADE_MS);
-      this.#paintMap(to.map((value, i) => from[i] + f * (value - from[i])));
+      for (let i = 0; i < to.length; i++) between[i] = from[i] + f * (to[i] - from[i]);
+      this.#paintMap(between);
       if (f < 1) requestAnimationFrame(step);
     };
     requestAnimationFrame(step);
@@ -507,8 +522,9 @@ async function maskField(blob) {
   const context = new OffscreenCanvas(columns, rows).getContext("2d", {willReadFrequently: true});
   context.drawImage(bitmap, 0, 0, columns, rows);
   bitmap.close();
-  const {data} = context.getImageData(0, 0, columns, rows);
-  return {field: {rows, columns, values: Float32Array.from({length: rows * columns}, (_, i) => data[4 * i] / 255)}, level: .5};
+  const {data} = context.getImageData(0, 0, columns, rows), values = new Float32Array(rows * columns);
+  for (let i = 0; i < values.length; i++) values[i] = data[4 * i] / 255;
+  return {field: {rows, columns, values}, level: .5};
 }
 
 if (!customElements.get("info-mask")) customElements.define("info-mask", InfoMaskElement);

@@ -60,7 +60,9 @@ function sendWatched(url, {method, headers, body, signal}, progress) {
 
 /** The bytes of base64 as a picture. @param {string} base64 @param {string} type @returns {Blob} */
 export function blobOf(base64, type = "image/png") {
-  return new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], {type});
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return new Blob([bytes], {type});
 }
 
 /** The body of a question about photos: the photo as it is, or a form where there is more to send. */

@@ -182,6 +182,10 @@ $(FAIL_ALLOC): tests/load/fail_alloc.c
 allocations: $(load_needs) $(FAIL_ALLOC) ## every allocation of every kind of request fails once
 	$(Q)INFOMASK_FAIL_LIBRARY=$(CURDIR)/$(FAIL_ALLOC) $(load_python) tests/load/allocations.py
 
+.PHONY: drill
+drill: $(load_needs) ## replicas behind HAProxy and on PostgreSQL: one killed, drained, standing still, all replaced (make deps-postgres)
+	$(Q)$(load_python) tests/load/drill.py
+
 .PHONY: drains
 drains: $(load_needs) ## 50 SIGTERM drains and 100 kill -9 under load
 	$(Q)$(load_python) tests/load/drains.py

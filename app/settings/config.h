@@ -74,8 +74,8 @@
     X("compute", CHOICE, precision, "f32", "f32|bf16|int8|auto", 0, "arithmetic of the network")                       \
     X("compute", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory per worker")             \
     X("state", STRING, state, "sqlite", 1, 4095,                                                                       \
-      "where estimates, results of jobs and the traffic are kept: sqlite (files in state_dir), or "                    \
-      "postgresql://USER@HOST/DATABASE, which replicas share")                                                         \
+      "where estimates are kept: sqlite (a file in state_dir), or postgresql://USER@HOST/DATABASE, with the results "   \
+      "of jobs, for replicas to share")                                                         \
     X("state", STRING, state_password, "", 0, 4095,                                                                    \
       "file with the password for PostgreSQL, read at each connection; empty: none")                                   \
     X("state", STRING, state_dir, "", 0, 4095,                                                                         \

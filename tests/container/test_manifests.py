@@ -72,6 +72,7 @@ def test_kustomize_renders_it(folder):
 
 
 @pytest.mark.parametrize("values", [[], ["autoscaling.enabled=false", "replicas=3"], ["ingress.enabled=true"],
+                                    ["stateSecret=infomask-state"],
                                     ["keysSecret=infomask-keys", "monitor.enabled=true", "networkPolicy.enabled=false"]],
                          ids=str)
 def test_helm_renders_it(values):

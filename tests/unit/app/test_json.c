@@ -36,6 +36,30 @@ static void accepts_what_the_standard_has(void **state)
     }
 }
 
+/* What parsers in use have let through: each must be refused, with a sentence. */
+static void refuses_what_others_let_through(void **state)
+{
+    static const char *const bad[] = {
+        "[,1]", "[1,,2]", "[,]", "[\"a\",\n4\n,1,", "[\"\": 1]", "[1]x", "[1]]", "[][]", "{}}", "{}#",
+        "{\"a\":\"b\"}/**/", "//\n1", "[\"a\" /*b*/]", "[1", "[", "{", "[{", "{\"a\"", "{\"a\":", "[\"a", "\"",
+        "[\"\\", "[\"\\u00A", "[\"\\uD800\\u\"]", "[\"\\uD800\\", "nul", "tru", "falsee", "True", "NaN", "[Infinity]",
+        "[-Infinity]", "[-NaN]", "undefined", "*", "<null>", "abc", "'a'", "['a']", "[- 1]", "[--1]", "[+1]", "[-01]",
+        "[012]", "[0x1]", "[0xF]", "[1_000]", "[1 000.0]", "[1e]", "[1e+]", "[1.0e-]", "[0E]", "[1eE2]", "[1.e1]",
+        "[2.e+3]", "[.2e-3]", "[-.1]", "[1.]", "[-]", "[1.2.3]", "[1a]", "[0.1.2]", "[-2.]",
+        "[\xEF\xBC\x91]", /* a wide 1 */ "{1:1}", "{\"a\":}", "{:\"b\"}", "{\"a\" \"b\"}", "{\"a\"::\"b\"}",
+        "{\"a\":\"b\",}", "{\"a\":1,,}", "{'a':0}", "{a:1}", "{[:\"x\"}", "{\"a\":\"b\" \"c\"}", "{\"a\":1 true}",
+        "[\"\\x00\"]", "[\"\\a\"]", "[\"\\\xE2\x82\xAC\"]", "[\\n]", "[\"\t\"]", "[\"a\nb\"]", "[\"new\rline\"]",
+        "[\v]", "[\f]", "\xEF\xBB\xBF{}", "\xE2\x81\xA0[]", "[a\xE5]", "\xE5", "[\"\xED\xA0\x80\"]", "[\"\xC0\xAF\"]",
+        "[\"\xF4\xBF\xBF\xBF\"]", "[\"\xFF\"]", "[\"\x81\"]",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct infomask_error err = {0};
+        if (parse(bad[i], strlen(bad[i]), &err) != INFOMASK_BAD_DATA || err.text[0] == '\0')
+            fail_msg("%s: taken, or without a sentence", bad[i]);
+    }
+}
+
 struct bad {
     const char *text, *reason;
 };
@@ -382,7 +406,7 @@ static void a_tree_is_copied(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_what_the_standard_has),
+        cmocka_unit_test(accepts_what_the_standard_has), cmocka_unit_test(refuses_what_others_let_through),
         cmocka_unit_test(refuses_with_a_reason),
         cmocka_unit_test(a_nul_ends_nothing),
         cmocka_unit_test(limits_are_kept),

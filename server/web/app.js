@@ -118,7 +118,8 @@ async function newest(steps) {
 }
 
 const common = () => ({model: state.model || undefined, target: state.target || undefined});
-const filterQuestion = () => ({...parameters.for("filter"), ...common(), threshold: state.share === null ? parameters.values.threshold : `share:${state.share / 100}`});
+// what is shown behind the slider has the photo's size: only what is downloaded is cropped
+const filterQuestion = () => ({...parameters.for("filter"), trim: undefined, ...common(), threshold: state.share === null ? parameters.values.threshold : `share:${state.share / 100}`});
 
 async function analyse(options, fresh) {
   say("Looking …");
@@ -340,7 +341,7 @@ async function painted() {
 // ---- Taking along -------------------------------------------------------------------------------------------------------
 
 const told = (text) => { $("copied").textContent = text; };
-const asked = () => ({...filterQuestion(), target: state.target ? state.label : undefined});
+const asked = () => ({...filterQuestion(), trim: parameters.values.mode === "cutout" ? parameters.values.trim : undefined, target: state.target ? state.label : undefined});
 function showRequest() { $("request").textContent = program("curl", client.server, asked(), state.fileName ?? "photo.jpg", client.key); }
 
 async function copyProgram(event) {
@@ -360,7 +361,7 @@ async function makeCard() {
 }
 const makeCutout = () => newest(async (options, fresh) => {
   say("Cutting it out …");
-  const answer = await client.filter(state.photo, {...filterQuestion(), mode: "cutout", fill: undefined}, options);
+  const answer = await client.filter(state.photo, {...filterQuestion(), mode: "cutout", fill: undefined, trim: parameters.values.trim}, options);
   fresh();
   save(answer.image, `${fileName(state.name)}-${fileName(state.label)}-cutout.png`);
 });

@@ -1,8 +1,8 @@
 // Every parameter of /v1/filter and /v1/analyze, made from the service's own description: what it takes is what is shown.
 import {$, element} from "./format.js";
 
-const ELSEWHERE = ["target", "units", "format", "include", "output", "colormap", "opacity", "top_k", "abstain_below"];
-const FIRST = ["model", "fill", "mode", "quality", "threshold", "dilate", "feather", "until", "max_area", "prior", "method"];
+const ELSEWHERE = ["target", "units", "format", "include", "output", "colormap", "opacity", "top_k", "abstain_below", "edge"];
+const FIRST = ["model", "fill", "mode", "quality", "threshold", "shadow", "dilate", "feather", "trim", "until", "max_area", "prior", "method"];
 
 export class Parameters {
   #routes = null;   // route -> name -> schema

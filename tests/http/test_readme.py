@@ -66,12 +66,35 @@ def test_the_api_table_names_routes_that_are_there(server):
         assert server.ask("GET", path).status == 405
 
 
-def test_the_targets_that_it_names_are_there():
+def commands_named():
+    """Page, command and flags of every `infomask COMMAND --flag` in code, blocks and spans alike."""
+    for page in PAGES:
+        text = page.read_text()
+        pieces = re.findall(r"^```(?:sh|console)\n(.*?)^```$", text, re.M | re.S) + re.findall(r"`([^`\n]+)`", text)
+        for line in "\n".join(pieces).replace("\\\n", " ").splitlines():
+            for command, rest in re.findall(r"\binfomask ((?:models )?[a-z]+)( [^|;#&]*)?", re.sub(r"'[^']*'", "''", line)):
+                yield page, command, re.findall(r"(?<![\w-])(--[a-z][a-z-]*)", rest)
+
+
+def test_options_that_are_named_are_there():
+    asked, missing = {}, []
+    for page, command, flags in commands_named():
+        if command not in asked:
+            done = subprocess.run([BINARY, *command.split(), "--help"], capture_output=True, text=True, check=False)
+            asked[command] = done.stdout if done.returncode == 0 else ""
+        missing += [f"{page.name}: {command} {flag}" for flag in flags if not re.search(rf"{flag}\b(?!-)", asked[command])]
+        if not asked[command] and flags:
+            missing.append(f"{page.name}: {command}")
+    assert missing == [] and sum(map(bool, asked.values())) > 8
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_targets_that_it_names_are_there(page):
     makefiles = [ROOT / "Makefile", *(ROOT / "mk").glob("*.mk")]
     targets = {name for file in makefiles for line in re.findall(r"^([\w %.-]+):(?!=)", file.read_text(), re.M)
                for name in line.split()}
-    for text in re.findall(r"`make ([^`]*)`", README):
-        for word in text.split():
+    for text in re.findall(r"`make ([^`\n]*)`", page.read_text()):
+        for word in re.sub(r"\w+=(\"[^\"]*\"|'[^']*')", "", text).split():
             assert "=" in word or word in targets, word
 
 

@@ -153,6 +153,18 @@ def test_web_page(place):
         assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example"
 
 
+def test_many_photos_of_the_readme(tmp_path):
+    """Its block, but for the line that looks through a whole disk."""
+    page = ROOT / "README.md"
+    made = Place(tmp_path, page)
+    flat(tmp_path)
+    block = next(block for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text(), re.M | re.S) if "--resume" in block)
+    for command in block.strip().splitlines():
+        if not command.startswith("find /"):
+            made.run(command)
+    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 2 and len(list((tmp_path / "masks").glob("*.png"))) == 2
+
+
 def test_every_tutorial_is_run():
     told = (pathlib.Path(__file__)).read_text()
     assert all(f'["{page.name}"]' in told for page in TUTORIALS.glob("*.md"))

@@ -126,7 +126,7 @@ def number(text):
 
 def overflow(page):
     """How many pixels the page is wider than its window."""
-    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return max(0, page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
 def becomes(page, expression):

@@ -306,6 +306,20 @@ def test_the_cut_out_is_transparent_around_it(shown):
     assert alpha[10, 10] == 0 and alpha[150, 250] == 255 and .1 < (alpha > 0).mean() < .7
 
 
+def test_a_cut_out_is_trimmed_and_what_is_shown_is_not(shown):
+    page = shown.page
+    page.click("#more summary")
+    page.wait_for_selector("#parameter-trim")
+    with page.expect_response("**/v1/filter?*") as asked:
+        page.select_option("#parameter-trim", "true")
+    assert asked.value.ok and "trim" not in asked.value.url
+    answered(page)
+    with page.expect_download() as download:
+        page.click("#cutout")
+    width, height = Image.open(download.value.path()).size
+    assert width < 500 and height < 400
+
+
 def test_a_link_carries_the_choices(visit, server):
     one = visit(permissions=["clipboard-read", "clipboard-write"])
     page = one.go(server.url + "/")

@@ -444,7 +444,7 @@ def test_every_parameter_is_there(shown):
     names = {field.get_attribute("name") for field in page.locator("#parameters [name]").all()}
     document = page.evaluate("fetch('openapi.json').then((answer) => answer.json())")
     wanted = {one["name"] for route in ("filter", "analyze") for one in document["paths"][f"/v1/{route}"]["post"]["parameters"] if one.get("in") == "query"}
-    assert wanted - names <= {"target", "units", "format", "include", "output", "colormap", "opacity", "top_k", "abstain_below"}
+    assert wanted - names <= {"target", "units", "format", "include", "output", "colormap", "opacity", "top_k", "abstain_below", "edge"}
     with page.expect_request("**/v1/filter?*fill=mean*"):
         page.fill("#parameter-fill", "mean") if page.locator("input#parameter-fill").count() else page.select_option("#parameter-fill", "mean")
         page.keyboard.press("Tab")
@@ -485,6 +485,24 @@ def test_the_element_on_another_origin(visit, make_server, other_origin):
     one.keep("element")
     assert [problem for problem in one.problems if "favicon" not in problem and "404" not in problem] == []
     assert violations(page) == [] or all(rule in ("region", "landmark-one-main") for rule, _ in violations(page))
+
+
+def test_the_tutorial_of_web_pages(visit, make_server, other_origin):
+    """Its element and its module, as they stand there."""
+    text = (PHOTOS.parents[2] / "docs/tutorials/web-page.md").read_text()
+    html, module = (re.search(rf"^```{kind}\n(.*?)^```$", text, re.M | re.S)[1] for kind in ("html", "js"))
+    folder, origin = other_origin
+    server = make_server(*PATIENT, "--cors-origins", origin)
+    here = (html + module).count("https://photos.example/")
+    html, module = (code.replace("https://photos.example", server.url) for code in (html, module))
+    (folder / "cup.jpg").write_bytes((PHOTOS.parents[2] / "server/web/photos/coffee.jpg").read_bytes())
+    (folder / "page.js").write_text(f"const file = await (await fetch('cup.jpg')).blob();\n{module.replace('timeout(5000)', 'timeout(500000)')}\n"
+                                    "document.title = `${predictions[0].label} ${verification.verdict} ${image.size > 1000}`;")
+    (folder / "index.html").write_text(f'<!doctype html><html lang="en"><title>shop</title>{html}<script type="module" src="page.js"></script>')
+    page = visit().go(origin + "/")
+    expect(page.locator("info-mask .note")).to_contain_text("espresso:")
+    becomes(page, "document.title !== 'shop'")
+    assert page.title() == "espresso removed true" and here == 2
 
 
 def test_the_element_says_what_went_wrong(visit, make_server, other_origin):

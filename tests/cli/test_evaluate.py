@@ -92,7 +92,7 @@ def test_the_table_says_the_unit(infomask, folders):
     (lambda f: (f / "maps" / "cup.npy").unlink(), "maps/cup"),
     (lambda f: np.save(f / "maps" / "cup.npy", np.full((4, 4), np.nan)), "not finite"),
     (lambda f: np.save(f / "maps" / "cup.npy", np.zeros((4, 4, 1))), "two dimensions"),
-    (lambda f: np.save(f / "maps" / "cup.npy", np.zeros((4, 4), complex)), "no real number"),
+    (lambda f: np.save(f / "maps" / "cup.npy", np.zeros((4, 4), complex)), "not a real number"),
     (lambda f: (f / "photos" / "cup.png").write_bytes(b"no photo"), "cup.png"),
 ])
 def test_what_cannot_be_scored_is_named(infomask, folders, tmp_path, break_it, says):

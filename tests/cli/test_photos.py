@@ -182,7 +182,7 @@ def test_the_verification_is_of_the_very_bytes(infomask, coffee, tmp_path):
     checked = infomask("classify", "--target=espresso", "returned.png").json["target"]
     assert abs(checked["pmi"] - answer["verification"]["pmi_after"]) < 1e-4
     assert abs(checked["probability"] - answer["verification"]["probability_after"]) < 1e-4
-    assert answer["image_type"] == "image/png" and answer["verification"]["passes"] == 1
+    assert answer["image_type"] == "image/png" and answer["verification"]["passes"] in (1, 2)
 
 
 def test_the_name_says_jpeg(infomask, coffee, tmp_path):

@@ -54,12 +54,12 @@ export function markClass(key) {
 export function showLegend(cells, mean, rather) {
   const all = cells.flat(), scale = scaleOf(cells), low = Math.min(0, ...all), high = Math.max(0, ...all);
   const canvas = $("legend-scale"), context = canvas.getContext("2d");
+  const line = context.createImageData(canvas.width, 1);
   for (let x = 0; x < canvas.width; x++) {
     const [r, g, b, a] = colorOf((low + (high - low) * x / canvas.width) / scale);
-    context.clearRect(x, 0, 1, canvas.height);
-    context.fillStyle = `rgb(${r} ${g} ${b} / ${a})`;
-    context.fillRect(x, 0, 1, canvas.height);
+    line.data.set([r, g, b, 255 * a], 4 * x);
   }
+  for (let y = 0; y < canvas.height; y++) context.putImageData(line, 0, y);
   const zero = Math.round((0 - low) / ((high - low) || 1) * (canvas.width - 2));
   context.fillStyle = "#fff";
   context.fillRect(zero, 0, 2, canvas.height);

@@ -76,7 +76,7 @@ const WORDS = {
   weakened: ["◐ Weaker, not gone", (t) => `something still says “${t}”`],
   failed: ["✕ Not gone", (t) => `asked again, the network still finds “${t}”`],
   kept: ["Kept", (t) => `only what speaks for “${t}” is left`],
-  nothing: ["Nothing to take away", (t) => `nothing in the picture speaks for “${t}”`],
+  nothing: ["Nothing to take away", (t) => `no place in the picture says enough for “${t}”`],
 };
 
 /** before and after are of the very file that is downloaded. */

@@ -14,9 +14,10 @@ export function element(tag, props = {}, ...children) {
   return made;
 }
 
-const fixed = (value, digits) => value.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits});
-export const nats = (value) => (value === null || value === undefined || !Number.isFinite(value) ? "–" : fixed(value, 2).replace("-", "−"));
-export const bits = (value) => fixed(value / Math.LN2, 1).replace("-", "−");
+// "negative": -0.001 is 0.00, without a sign
+const fixed = (value, digits) => value.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative"}).replace("-", "−");
+export const nats = (value) => (value === null || value === undefined || !Number.isFinite(value) ? "–" : fixed(value, 2));
+export const bits = (value) => fixed(value / Math.LN2, 1);
 
 /** 0.951 -> "95.1 %", 0.00003 -> "0.003 %". */
 export function percent(share) {
@@ -36,7 +37,7 @@ export const oneIn = (p) => (1 / p < 1.05 ? "always" : `1 time in ${times(1 / p)
 export const sentence = (text) => text.replace(/^[a-z]+(?=[ ,])/, (word) => word[0].toUpperCase() + word.slice(1)).replace(/[^.!?…]$/, "$&.");
 
 /** A name that file systems like. */
-export const fileName = (text) => text.normalize("NFKD").replace(/[^\w.-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 60) || "photo";
+export const fileName = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").replace(/[^\w.-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 60) || "photo";
 
 export function save(blob, name) {
   const link = element("a", {href: URL.createObjectURL(blob), download: name});

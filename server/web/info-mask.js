@@ -88,6 +88,7 @@ function contour({rows, columns, values}, level) {
 
 const SHEET = new CSSStyleSheet();
 SHEET.replaceSync(`
+* { box-sizing: border-box; }
 :host { display: block; font: 1rem/1.4 system-ui, sans-serif; --a: var(--infomask-accent, #ffb454); }
 [hidden] { display: none !important; }
 .view { position: relative; container-type: inline-size; overflow: hidden; margin: 0 auto; border-radius: var(--infomask-radius, 12px); background: #0006;

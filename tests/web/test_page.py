@@ -39,6 +39,15 @@ def test_the_sentence_is_exact(shown, server):
     assert f"{row['pmi'] / 0.6931471805599453:.1f} yes/no" in text and "1 time in 1,000" in text
 
 
+def test_numbers_are_said_as_people_do(shown):
+    said = shown.page.evaluate("""async () => {
+      const {nats, bits, percent, times, oneIn, fileName, sentence} = await import(new URL("web/format.js", document.baseURI));
+      return [nats(-0.001), nats(-1.234), nats(null), nats(Infinity), bits(Math.log(8)), percent(.951), percent(.00003), percent(.9999), percent(1), percent(0),
+        times(951.3), times(3.25), oneIn(.001), oneIn(.25), fileName("Café / crème.jpg"), sentence("the PNG is torn"), sentence("photo.heic is torn!")]; }""")
+    assert said == ["0.00", "−1.23", "–", "–", "3.0", "95.1 %", "0.003 %", "over 99.9 %", "100 %", "0 %", "951", "3.3", "1 time in 1,000",
+                    "1 time in 4", "Cafe-creme.jpg", "The PNG is torn.", "photo.heic is torn!"]
+
+
 def test_two_views_are_named(shown, server):
     photo = (PHOTOS.parents[2] / "server/web/photos/coffee.jpg").read_bytes()
     answer = server.ask("POST", "/v1/mask?format=json", photo).json

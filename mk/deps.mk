@@ -38,6 +38,7 @@ GENERATED_VENV := build/generated-venv
 MASK_PEERS_VENV := build/mask-peers-venv
 ONNX_VENV := build/onnx/venv
 PEERS_VENV := build/peers-venv
+SCALE_VENV := build/scale-venv
 TORCH_VENV := build/torch-venv
 WEB_VENV := build/web-venv
 ZOO_VENV := build/zoo-venv
@@ -51,6 +52,7 @@ $(eval $(call python_folder,$(GENERATED_VENV),tests/http/generated.txt))
 $(eval $(call python_folder,$(MASK_PEERS_VENV),tests/bench/requirements-masks.txt))
 $(eval $(call python_folder,$(ONNX_VENV),tests/zoo/onnx-requirements.txt))
 $(eval $(call python_folder,$(PEERS_VENV),tests/bench/peers.txt))
+$(eval $(call python_folder,$(SCALE_VENV),tests/scale/requirements.txt))
 $(eval $(call python_folder,$(TORCH_VENV),tests/bench/torch-requirements.txt))
 $(eval $(call python_folder,$(WEB_VENV),tests/web/requirements.txt))
 $(eval $(call python_folder,$(ZOO_VENV),tests/zoo/requirements.txt))

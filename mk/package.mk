@@ -27,6 +27,11 @@ test-deb: deb ## install, serve, upgrade and purge the package in a fresh SUITE=
 	@sh mk/deps.sh debootstrap lintian
 	@sh tools/test_deb.sh build/deb $(SUITE)
 
+.PHONY: test-newcomer
+test-newcomer: ## the README's first command as a new user on a bare SUITE=bookworm: no root, a path with a space, a busy port, offline (root)
+	@sh mk/deps.sh debootstrap
+	@sh tools/newcomer.sh $(SUITE)
+
 .PHONY: test-reproducible
 test-reproducible: ## two builds in folders of different names give the same bytes
 	@sh tools/reproducible.sh
@@ -60,17 +65,10 @@ test-manifests: $(CHECK_VENV)/.done ## Kubernetes manifests and the chart agains
 
 # ---- Many machines ---------------------------------------------------------------------------------------------------------------
 
-SCALE_VENV := build/venv-scale
-
 .PHONY: test-scale
 test-scale: $(BIN) $(SCALE_VENV)/.done ## infomask estimate over shards by Ray and Spark (from PyPI, real), Slurm, Argo and a Job: the same bits
 	@sh mk/deps.sh default-jre-headless
 	@INFOMASK_BIN=$(abspath $(BIN)) $(SCALE_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/scale
-
-$(SCALE_VENV)/.done: tests/scale/requirements.txt
-	@$(PYTHON) -m venv $(SCALE_VENV)
-	@$(SCALE_VENV)/bin/pip install -q --disable-pip-version-check -r $<
-	@touch $@
 
 # ---- Documents made from the program ------------------------------------------------------------------------------------------------
 

@@ -182,6 +182,14 @@ $(FAIL_ALLOC): tests/load/fail_alloc.c
 allocations: $(load_needs) $(FAIL_ALLOC) ## every allocation of every kind of request fails once
 	$(Q)INFOMASK_FAIL_LIBRARY=$(CURDIR)/$(FAIL_ALLOC) $(load_python) tests/load/allocations.py
 
+.PHONY: fuzz-connections
+fuzz-connections: ## whole connections under AddressSanitizer and UBSan: writes, pauses, closes, resets; MINUTES=10
+	+$(Q)$(MAKE) -s --no-print-directory SAN=address,undefined conversations
+
+.PHONY: conversations
+conversations: $(load_needs)
+	$(Q)INFOMASK_SLOW=1 $(load_python) tests/load/conversations.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
 .PHONY: drill
 drill: $(load_needs) ## replicas behind HAProxy and on PostgreSQL: one killed, drained, standing still, all replaced (make deps-postgres)
 	$(Q)$(load_python) tests/load/drill.py

@@ -352,6 +352,8 @@ static enum infomask_status fuse_node(struct fusion *f, int *at, bool *changed)
     skip_reshape(f, *at, changed);
     status = fuse_attention(f, *at, changed);
     if (!status)
+        status = fuse_spell_norm(f, at, changed);
+    if (!status)
         status = fuse_affine(f, at, changed);
     if (!status)
         status = fuse_residual(f, at, changed);

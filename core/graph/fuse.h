@@ -122,9 +122,10 @@ static inline void become_activation(struct fusion *f, int at, int gate, int x, 
     f->readers[x]++;
 }
 
-/* fuse_general.c: each looks at node `at` and says in *changed whether it rewrote it. */
+/* fuse_general.c: each looks at node `at` and says in *changed whether it rewrote it; *at: where its work is done then. */
 void fuse_spell_unary(struct fusion *f, int at, bool *changed);
 void fuse_spell_gelu(struct fusion *f, int at, bool *changed);
+enum infomask_status fuse_spell_norm(struct fusion *f, int *at, bool *changed) __attribute__((warn_unused_result));
 enum infomask_status fuse_attention(struct fusion *f, int at, bool *changed) __attribute__((warn_unused_result));
 
 #endif

@@ -1,4 +1,6 @@
-/* What files spell out of general operators: Gelu, and attention. */
+/* What files spell out of general operators: Gelu, norms, and attention. */
+#include <string.h>
+
 #include "core/graph/fuse.h"
 
 /* ---- Activations --------------------------------------------------------------------------------------------------- */
@@ -101,6 +103,122 @@ void fuse_spell_gelu(struct fusion *f, int at, bool *changed)
         *changed = true;
         return;
     }
+}
+
+/* ---- Norms --------------------------------------------------------------------------------------------------------- */
+
+static bool is_function(const struct graph_node *node, enum graph_op plain, enum graph_function function)
+{
+    return is_plain(node, plain) || (node->op == GRAPH_BINARY && node->function == function);
+}
+
+/* The mean over the last dimension, which stays. */
+static bool is_mean(const struct fusion *f, int i)
+{
+    const struct graph_node *node = i == GRAPH_NONE ? NULL : node_at(f, i);
+    return node && node->op == GRAPH_REDUCE && node->function == GRAPH_MEAN && node->keep_dims &&
+           node->axes == 1u << (tensor_at(f, node->output)->rank - 1);
+}
+
+/* d * d, or d to the power of 2. */
+static bool is_square(const struct fusion *f, int i, int d)
+{
+    const struct graph_node *node = i == GRAPH_NONE ? NULL : node_at(f, i);
+    double power;
+    if (!node || node->inputs[0] != d)
+        return false;
+    if (node->op == GRAPH_BINARY && node->function == GRAPH_POWER)
+        return scalar_operand(f, node, &power) && power == 2;
+    return is_function(node, GRAPH_MUL, GRAPH_TIMES) && node->inputs[1] == d;
+}
+
+/* d / sqrt(mean(d^2) + epsilon) with d = x - mean(x): the nodes but the quotient. */
+static bool read_norm(const struct fusion *f, const struct graph_node *node, int nodes[6], double *epsilon)
+{
+    int d = node->inputs[0];
+    nodes[0] = source(f, node, 0);
+    if (nodes[0] == GRAPH_NONE || node_at(f, nodes[0])->op != GRAPH_BINARY ||
+        node_at(f, nodes[0])->function != GRAPH_MINUS)
+        return false;
+    nodes[1] = sole_source(f, node_at(f, nodes[0]), 1);
+    if (!is_mean(f, nodes[1]) || node_at(f, nodes[1])->inputs[0] != node_at(f, nodes[0])->inputs[0])
+        return false;
+    nodes[2] = sole_source(f, node, 1);
+    if (nodes[2] == GRAPH_NONE || node_at(f, nodes[2])->op != GRAPH_UNARY || node_at(f, nodes[2])->function != GRAPH_SQRT)
+        return false;
+    nodes[3] = sole_source(f, node_at(f, nodes[2]), 0);
+    if (nodes[3] == GRAPH_NONE || !is_function(node_at(f, nodes[3]), GRAPH_ADD, GRAPH_PLUS) ||
+        !scalar_operand(f, node_at(f, nodes[3]), epsilon))
+        return false;
+    nodes[4] = sole_source(f, node_at(f, nodes[3]), 0);
+    if (!is_mean(f, nodes[4]))
+        return false;
+    nodes[5] = sole_source(f, node_at(f, nodes[4]), 0);
+    return is_square(f, nodes[5], d) &&
+           f->readers[d] == (node_at(f, nodes[5])->inputs[1] == d ? 3 : 2);
+}
+
+static enum infomask_status become_norm(struct fusion *f, int at, const int nodes[6], double epsilon)
+{
+    struct graph_node *node = node_at(f, at);
+    int x = node_at(f, nodes[0])->inputs[0];
+    if (!set_input_count(node, 3))
+        return error_set(f->err, INFOMASK_MEMORY, "no memory to fuse the model's graph");
+    read_less(f, node->inputs[0]);
+    read_less(f, node->inputs[1]);
+    for (int i = 0; i < 6; i++)
+        kill_node(f, nodes[i]);
+    node->op = GRAPH_LAYER_NORM;
+    node->function = GRAPH_CENTRED;
+    node->axis = tensor_at(f, node->output)->rank - 1;
+    node->epsilon = (float)epsilon;
+    node->inputs[0] = x;
+    node->inputs[1] = node->inputs[2] = GRAPH_NONE;
+    f->readers[x]++;
+    return INFOMASK_OK;
+}
+
+/* A factor or summand for each element of a norm's rows, which it takes before the activation: a vector of its own. */
+static enum infomask_status absorb_affine(struct fusion *f, int *at, bool *changed)
+{
+    const struct graph_node *node = node_at(f, *at);
+    bool scales = is_function(node, GRAPH_MUL, GRAPH_TIMES), shifts = is_function(node, GRAPH_ADD, GRAPH_PLUS);
+    int norm = scales || shifts ? sole_source(f, node, 0) : GRAPH_NONE, vector;
+    const struct graph_tensor *operand = norm == GRAPH_NONE ? NULL : tensor_at(f, node->inputs[1]);
+    const struct graph_tensor *y = tensor_at(f, node->output);
+    enum infomask_status status;
+    struct graph_node *to;
+    int64_t n;
+    float *data;
+    if (!operand || !operand->data || operand->rank < 1 || node_at(f, norm)->op != GRAPH_LAYER_NORM)
+        return INFOMASK_OK;
+    to = node_at(f, norm);
+    n = operand->dims[operand->rank - 1];
+    if (to->input_count != 3 || to->axis != y->rank - 1 || !graph_same_shape(y, tensor_at(f, to->output)) ||
+        n != y->dims[y->rank - 1] || (size_t)n != graph_elements(operand) || to->inputs[2] != GRAPH_NONE ||
+        (scales && to->inputs[1] != GRAPH_NONE))
+        return INFOMASK_OK;
+    status = graph_new_constant(f->graph, 1, &n, &vector, &data, f->err);
+    if (status)
+        return status;
+    memcpy(data, tensor_at(f, node->inputs[1])->data, (size_t)n * sizeof *data);
+    to->inputs[scales ? 1 : 2] = vector;
+    take_output(f, norm, *at);
+    *at = norm;
+    *changed = true;
+    return INFOMASK_OK;
+}
+
+enum infomask_status fuse_spell_norm(struct fusion *f, int *at, bool *changed)
+{
+    struct graph_node *node = node_at(f, *at);
+    double epsilon;
+    int nodes[6];
+    if (node->op == GRAPH_BINARY && node->function == GRAPH_DIVIDE && read_norm(f, node, nodes, &epsilon)) {
+        *changed = true;
+        return become_norm(f, *at, nodes, epsilon);
+    }
+    return absorb_affine(f, at, changed);
 }
 
 /* ---- Attention ----------------------------------------------------------------------------------------------------- */

@@ -251,7 +251,7 @@ enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_e
  * the activation behind, and the Add of a residual of the output's shape (before the activation), join its epilogue:
  * y = activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output, and no
  * residual into a depthwise convolution (one input channel a group).
- * x * sigmoid(x) becomes SILU, and the spelt-out forms of HardSigmoid, HardSwish and Gelu those; softmax(q k' + mask) v
+ * x * sigmoid(x) becomes SILU, and the spelt-out forms of HardSigmoid, HardSwish, Gelu and LayerNormalization those; softmax(q k' + mask) v
  * becomes ATTENTION, with the factors of q, k and the scores.  A global average whose
  * result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a global average. */
 enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));

@@ -121,9 +121,42 @@ static void oracle_unary(const struct graph_node *node, const struct oracle_tens
             v = v * (1 + erf(v / sqrt(2))) / 2;
         else if (node->function == GRAPH_TANH)
             v = tanh(v);
+        else if (node->function == GRAPH_SQRT)
+            v = sqrt(v);
         else
             fail_msg("the oracle has no such function");
         y->v[i] = v;
+    }
+}
+
+/* The mean over the last dimension, which stays. */
+static void oracle_mean(const struct oracle_tensor *x, struct oracle_tensor *y)
+{
+    size_t n = x->d[x->rank - 1];
+
+    *y = *x;
+    y->d[y->rank - 1] = 1;
+    oracle_new(y);
+    for (size_t i = 0; i < oracle_count(x); i++)
+        y->v[i / n] += x->v[i] / (double)n;
+}
+
+/* Dimensions of b are those of a, or 1. */
+static void oracle_binary(const struct graph_node *node, const struct oracle_tensor *a, const struct oracle_tensor *b,
+                          struct oracle_tensor *y)
+{
+    *y = *a;
+    oracle_new(y);
+    for (size_t i = 0; i < oracle_count(a); i++) {
+        size_t rest = i, step = 1, at = 0;
+        for (int d = a->rank - 1; d >= 0; d--) {
+            at += b->d[d] == 1 ? 0 : rest % a->d[d] * step;
+            rest /= a->d[d];
+            step *= b->d[d];
+        }
+        y->v[i] = node->function == GRAPH_MINUS    ? a->v[i] - b->v[at]
+                  : node->function == GRAPH_DIVIDE ? a->v[i] / b->v[at]
+                                                   : pow(a->v[i], b->v[at]);
     }
 }
 
@@ -146,6 +179,12 @@ static bool oracle_general(const struct graph_node *node, const struct oracle_te
         return true;
     case GRAPH_UNARY:
         oracle_unary(node, x, y);
+        return true;
+    case GRAPH_REDUCE:
+        oracle_mean(x, y);
+        return true;
+    case GRAPH_BINARY:
+        oracle_binary(node, x, &t[node->inputs[1]], y);
         return true;
     default:
         return false;

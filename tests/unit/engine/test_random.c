@@ -266,7 +266,46 @@ static void random_gelu(struct maker *m)
     scale_by(&m->net, .5);
 }
 
-static void random_layer_norm(struct maker *m, int c)
+static int mean_of_rows(struct maker *m, int x, int rank)
+{
+    struct graph_node *n = node(&m->net, GRAPH_REDUCE, &x, 1, rank);
+
+    n->function = GRAPH_MEAN;
+    n->axes = 1u << (rank - 1);
+    n->keep_dims = true;
+    return m->net.last;
+}
+
+static int pair_of(struct maker *m, enum graph_function function, int a, int b, int rank)
+{
+    node(&m->net, GRAPH_BINARY, (int[2]){a, b}, 2, rank)->function = function;
+    return m->net.last;
+}
+
+/* As files before opset 17 spell a LayerNormalization out. */
+static void spelt_norm(struct maker *m, int c)
+{
+    static const int64_t ones[GRAPH_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    int64_t dims[GRAPH_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+    int x = m->net.last, rank = m->net.graph->tensors[x].rank, d, v;
+
+    d = pair_of(m, GRAPH_MINUS, x, mean_of_rows(m, x, rank), rank);
+    if (sometimes(2))
+        v = pair_of(m, GRAPH_POWER, d, constant(&m->net, rank, ones, 2, 2), rank);
+    else
+        (void)node(&m->net, GRAPH_MUL, (int[2]){d, d}, 2, rank), v = m->net.last;
+    v = mean_of_rows(m, v, rank);
+    (void)node(&m->net, GRAPH_ADD, (int[2]){v, constant(&m->net, rank, ones, 1e-2, 1e-2)}, 2, rank);
+    unary(&m->net, GRAPH_UNARY)->function = GRAPH_SQRT;
+    (void)pair_of(m, GRAPH_DIVIDE, d, m->net.last, rank);
+    dims[rank - 1] = c;
+    if (!sometimes(4))
+        (void)node(&m->net, GRAPH_MUL, (int[2]){m->net.last, constant(&m->net, rank, dims, .5, 1.5)}, 2, rank);
+    if (!sometimes(4))
+        (void)node(&m->net, GRAPH_ADD, (int[2]){m->net.last, constant(&m->net, rank, dims, -1, 1)}, 2, rank);
+}
+
+static void layer_norm(struct maker *m, int c)
 {
     int inputs[3] = {m->net.last, sometimes(4) ? GRAPH_NONE : vector(&m->net, c, .5, 1.5),
                      sometimes(4) ? GRAPH_NONE : vector(&m->net, c, -1, 1)};
@@ -276,6 +315,15 @@ static void random_layer_norm(struct maker *m, int c)
     n->axis = rank - 1;
     n->epsilon = 1e-2f;
     n->function = sometimes(3) ? GRAPH_RMS : GRAPH_CENTRED;
+}
+
+static void random_layer_norm(struct maker *m, int c)
+{
+    if (sometimes(3)) {
+        spelt_norm(m, c);
+        return;
+    }
+    layer_norm(m, c);
 }
 
 /* q, k or v of [N, L, 3 heads d]: [N, heads, L, d], by an index of a turned whole, or by a slice that is turned. */
@@ -436,12 +484,15 @@ static void pass(struct graph *graph, const char *story)
 }
 
 static struct pool *pools[4];
-static int attentions, gelus; /* that the passes found */
+static int attentions, gelus, norms; /* that the passes found */
 
 static void count_found(const struct graph *graph)
 {
     for (int i = 0; i < graph->node_count; i++) {
         attentions += graph->nodes[i].op == GRAPH_ATTENTION;
+        norms += graph->nodes[i].op == GRAPH_LAYER_NORM;
+        if (graph->nodes[i].op == GRAPH_REDUCE)
+            fail_msg("a norm was not found");
         gelus += graph->nodes[i].activation == GRAPH_GELU_ACTIVATION;
     }
 }
@@ -514,7 +565,7 @@ static void random_networks_are_right(void **state)
         check_net(i, (enum kernel_isa)isa);
     }
     if (count >= 300)
-        assert_true(attentions > 10 && gelus > 20);
+        assert_true(attentions > 10 && gelus > 20 && norms > 20);
 }
 
 int main(void)

@@ -121,13 +121,13 @@ int graph_add_tensor(struct graph *graph, const char *name, int rank, const int6
     void *array = graph->tensors;
     if (rank < 0 || rank > GRAPH_MAX_RANK)
         return GRAPH_NONE;
+    for (int i = 0; i < rank; i++) /* first: they may be those of a tensor that moves */
+        tensor.dims[i] = dims[i];
     if (!grow(&array, graph->tensor_count, &graph->tensor_capacity, sizeof tensor))
         return GRAPH_NONE;
     graph->tensors = array;
     if (!copy_name(name, &tensor.name))
         return GRAPH_NONE;
-    for (int i = 0; i < rank; i++)
-        tensor.dims[i] = dims[i];
     graph->tensors[graph->tensor_count] = tensor;
     return graph->tensor_count++;
 }

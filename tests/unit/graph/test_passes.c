@@ -345,6 +345,24 @@ static void weights_of_a_large_file_stay_in_it(void **state)
     assert_int_not_equal(in_place, 0); /* where a name's length puts them on a multiple of four bytes */
 }
 
+/* The dims of a new tensor may be those of one that has to move for it. */
+static void a_tensor_may_have_anothers_dims(void **state)
+{
+    static const int64_t dims[2] = {3, 5};
+    struct graph *graph = graph_create();
+    int tensor;
+
+    (void)state;
+    assert_non_null(graph);
+    tensor = graph_add_tensor(graph, NULL, 2, dims, NULL, false);
+    for (int i = 0; i < 20000; i++) {
+        tensor = graph_add_tensor(graph, NULL, 2, graph->tensors[tensor].dims, NULL, false);
+        assert_int_not_equal(tensor, GRAPH_NONE);
+        assert_memory_equal(graph->tensors[tensor].dims, dims, sizeof dims);
+    }
+    graph_free(graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +376,7 @@ int main(void)
         cmocka_unit_test(copies_stay_within_the_budget),
         cmocka_unit_test(constants_that_take_too_long_are_refused),
         cmocka_unit_test(windows_follow_the_formulas),
+        cmocka_unit_test(a_tensor_may_have_anothers_dims),
         cmocka_unit_test(weights_of_a_large_file_stay_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

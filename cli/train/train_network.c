@@ -178,7 +178,9 @@ static enum infomask_status learn(struct run *run, struct infomask_error *err)
     network.seed = o->seed;
     network.isa = strcmp(isa, "auto") != 0 ? isa : NULL;
     network.checkpoint = run->checkpoint;
-    network.resume = o->resume;
+    network.resume = o->resume && access(run->checkpoint, F_OK) == 0;
+    if (o->resume && !network.resume)
+        (void)fprintf(stderr, "infomask train: there is no checkpoint yet: starting with the first epoch\n");
     network.output = output;
     status = infomask_train(&network, run->pool, &watch, &run->trained, err);
     free(output);

@@ -196,12 +196,20 @@ def test_a_task_of_known_information_bounds_what_is_learnt(train, tmp_path):
     assert 'class="truth"' in (tmp_path / "page" / "information.svg").read_text()
 
 
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(train):
+    """So that a script may say --resume always."""
+    task = ("--data", "task:line-bal-d1-s1.0", "--arch", "linear:8,relu", "--epochs", 1, "--json", "--name")
+    resumed = train(*task, "a", "--resume")
+    assert resumed.code == 0 and "no checkpoint yet" in resumed.err
+    again = train(*task, "b")
+    assert again.json["held_out"]["mutual_information"] == resumed.json["held_out"]["mutual_information"]
+
+
 @pytest.mark.parametrize("arguments, code, reason", [
     (["--data", "task:nothing", "--name", "m"], 1, 'no task "nothing"'),
     (["--data", "DATA", "--name", "m", "--arch", "conv3x3:8,swish"], 1, 'layer 2, "swish"'),
     (["--data", "DATA", "--name", "m", "--epochs", "0"], 2, '"0" is not a value'),
     (["--data", "DATA", "--name", "m", "--augment", "crop"], 2, '"crop" is not a value of --augment here'),
-    (["--data", "DATA", "--name", "m", "--resume"], 1, "no checkpoint to resume from"),
     (["--data", "nowhere", "--name", "m"], 1, "neither a folder nor IMAGES,LABELS"),
     (["--data", "DATA/train-labels-idx1-ubyte.gz,DATA/t10k-labels-idx1-ubyte", "--name", "m"], 1, "3 or 4 dimensions"),
     (["--images", "DATA", "--data", "DATA", "--name", "m"], 2, "one of --images"),

@@ -154,20 +154,29 @@ struct infomask_table_options {
     uint64_t seed;
     int folds;       /* 3 to 10; 0: by the number of rows */
     const char *isa; /* kernels; NULL: the best of this processor */
+    size_t columns;  /* at most so many are looked at one by one, those that tell most alone; 0: none */
     /* after each of the `total` fits; false stops there (INFOMASK_CANCELLED).  From any thread.  May be NULL. */
     bool (*progress)(void *context, int done, int total);
     void *context;
 };
 
-#define INFOMASK_TABLE_PARTS 4
+#define INFOMASK_TABLE_PARTS 6
 
 struct infomask_table_part {
-    const char *name;    /* "network", "trees", "quadratic", "linear" */
+    const char *name;    /* "network", "trees", "quadratic", "grids", "linear", "discriminant" */
     double weight;       /* in the pool, mean over the folds */
     double information;  /* H(labels) less the cross-entropy of this part alone */
 };
 
+/* What a column says; nats, NAN where it was not looked at.  Each limit is at 97.5 %, of that column by itself. */
+struct infomask_table_column {
+    double alone, alone_limit;      /* estimate and lower limit of I(column; label), by cross-fitted histograms */
+    double lost, lost_low, lost_high; /* what the estimate loses where the pool does not know the column's value: mean over
+                                       * at most some 300 rows, t interval of 95 % */
+};
+
 struct infomask_table_result {
+    struct infomask_table_column *columns; /* [table->columns]; NULL unless asked for; malloc'ed */
     float *log_q; /* [rows][classes] log q(y | x of the row) by models that have not seen the row's label; malloc'ed */
     uint32_t *group; /* [rows] the first row of those that a row belongs to: its copies, its group; malloc'ed */
     bool grouped;    /* some row belongs to another: the limits are then over the groups, not the rows */

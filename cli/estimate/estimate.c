@@ -13,7 +13,7 @@
 
 enum { FLAG_IMAGES = 300, FLAG_LIST, FLAG_DATA, FLAG_LABELS, FLAG_MERGE, FLAG_COMPARE, FLAG_TASK,
        FLAG_EXACT, FLAG_N, FLAG_SEED, FLAG_STORE, FLAG_NAME, FLAG_FRESH,
-       FLAG_GROUP_BY, FLAG_WEIGHTS, FLAG_DROP, FLAG_FOLDS, FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
+       FLAG_GROUP_BY, FLAG_WEIGHTS, FLAG_DROP, FLAG_FOLDS, FLAG_COLUMNS, FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "FOLDER", "photos, one subfolder a class (its label, an alias or its index)"},
@@ -25,6 +25,7 @@ static const struct cli_flag flags[] = {
                                                       "of photos: folder, the one below that of the class"},
     {FLAG_WEIGHTS, "weights", "COLUMN|FILE", "how often each row of the table counts, 0 or more"},
     {FLAG_FOLDS, "folds", "N", "of the table, 3 to 10; default by its size, 10 for few rows"},
+    {FLAG_COLUMNS, "columns", "N", "columns of the table that get a row of their own, the most telling ones; default 30; 0: none"},
     {FLAG_MERGE, "merge", NULL, "add the estimates A, B, ... up; their samples must differ"},
     {FLAG_COMPARE, "compare", NULL, "does A or B inform more on the samples that both have"},
     {FLAG_TASK, "task", "NAME", "a table drawn from a synthetic task of known information"},
@@ -73,6 +74,11 @@ static bool take_value(struct estimate_options *o, int letter, const char *value
         if (!read_number(value, 100000, &number))
             return false;
         o->suspects = (size_t)number;
+        return true;
+    case FLAG_COLUMNS:
+        if (!read_number(value, 65536, &number))
+            return false;
+        o->columns = (size_t)number;
         return true;
     case FLAG_FOLDS:
         o->folds = read_number(value, 10, &number) ? (int)number : 0;
@@ -194,6 +200,10 @@ void estimate_run_fini(struct estimate_run *run)
         free(run->rejected[i].detail);
     }
     free(run->rejected);
+    for (size_t j = 0; run->column_names != NULL && j < run->columns; j++)
+        free(run->column_names[j]);
+    free(run->column_names);
+    free(run->table.columns);
     free(run->folder);
 }
 
@@ -237,7 +247,7 @@ static int run_estimate(const struct cli *cli, const struct estimate_options *o)
 
 int cmd_estimate(int argc, char **argv)
 {
-    struct estimate_options options = {.n = 10000, .suspects = 50};
+    struct estimate_options options = {.n = 10000, .suspects = 50, .columns = 30};
     const struct cli_spec spec = {
         .usage = "estimate [OPTION]... (--images FOLDER | --list FILE) [MODEL]\n"
                  "       infomask estimate [OPTION]... (--merge | --compare) ESTIMATE...\n"

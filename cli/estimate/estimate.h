@@ -15,7 +15,7 @@ struct estimate_options {
     unsigned shard_index, shard_count;        /* count 0: all */
     int folds;                                /* of a table; 0: by its size */
     uint64_t n, seed;                         /* of a task */
-    size_t suspects;
+    size_t suspects, columns;
 };
 
 /* A photo that was left out. */
@@ -38,6 +38,7 @@ struct estimate_run {
     } exact;                          /* what the task's exact posterior says, beside a table's estimate; NAN: nothing */
     struct infomask_table_result table; /* of a table: folds and parts (log_q is given back) */
     size_t columns, missing;          /* of a table; its cells without a value */
+    char **column_names;              /* [columns]; NULL: numbers; owned */
     bool grouped;                     /* the limits are over groups that were given */
     uint64_t added, known;            /* in this run; known: were there before */
     struct rejected_photo *rejected;  /* owned */

@@ -1,6 +1,7 @@
 /* infomask estimate: what was found, as JSON or as a page of text. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/cli.h"
 #include "cli/estimate/estimate.h"
@@ -52,6 +53,51 @@ static void print_table(const struct estimate_run *run)
     }
 }
 
+static const char *column_name(const struct estimate_run *run, size_t column, char text[24])
+{
+    if (run->column_names != NULL)
+        return run->column_names[column];
+    (void)snprintf(text, 24, "%zu", column);
+    return text;
+}
+
+/* The columns that were looked at, by what is lost without them; into list [columns]. */
+static size_t order_columns(const struct estimate_run *run, size_t *list)
+{
+    const struct infomask_table_column *rows = run->table.columns;
+    size_t count = 0;
+
+    for (size_t j = 0; j < run->columns; j++) {
+        size_t at = count;
+        if (isnan(rows[j].lost))
+            continue;
+        for (count++; at > 0 && rows[list[at - 1]].lost < rows[j].lost; at--)
+            list[at] = list[at - 1];
+        list[at] = j;
+    }
+    return count;
+}
+
+static void print_columns(const struct estimate_run *run)
+{
+    size_t *list = run->table.columns != NULL ? malloc((run->columns + 1) * sizeof *list) : NULL, count;
+    double factor = view_units_factor(run->units);
+    char number[24];
+
+    if (list == NULL)
+        return;
+    count = order_columns(run, list);
+    (void)printf("%-22s alone (lower limit), and lost without it (95 %% interval), %s\n", "columns", view_units_name(run->units));
+    for (size_t i = 0; i < count; i++) {
+        const struct infomask_table_column *c = &run->table.columns[list[i]];
+        (void)printf("  %-20.20s %.4f (%.4f)   %.4f (%.4f to %.4f)\n", column_name(run, list[i], number), c->alone * factor,
+                     c->alone_limit * factor, c->lost * factor, c->lost_low * factor, c->lost_high * factor);
+    }
+    if (count < run->columns)
+        (void)printf("  %zu more: constant, or not among the --columns most telling alone\n", run->columns - count);
+    free(list);
+}
+
 static void print_text(const struct estimate_run *run)
 {
     const struct estimate_state *state = &run->state;
@@ -75,8 +121,35 @@ static void print_text(const struct estimate_run *run)
         (void)printf("%-22s ece %.4g, brier %.4g\n", "calibration", r->ece, r->brier);
     }
     print_table(run);
+    print_columns(run);
     print_suspects(run);
     view_estimate_warnings(state, run->units, print_warning, NULL);
+}
+
+static void put_columns(struct json_writer *writer, const struct estimate_run *run)
+{
+    double factor = view_units_factor(run->units);
+    char number[24];
+
+    if (run->table.columns == NULL)
+        return;
+    json_array_open(writer, "by_column");
+    for (size_t j = 0; j < run->columns; j++) {
+        const struct infomask_table_column *c = &run->table.columns[j];
+        if (isnan(c->alone))
+            continue;
+        json_object_open(writer, NULL);
+        json_put_string(writer, "column", column_name(run, j, number));
+        json_put_double_or_null(writer, "alone", c->alone * factor);
+        json_put_double_or_null(writer, "alone_lower_limit", c->alone_limit * factor);
+        json_put_double_or_null(writer, "lost", c->lost * factor);
+        json_array_open(writer, "lost_interval");
+        json_put_double_or_null(writer, NULL, c->lost_low * factor);
+        json_put_double_or_null(writer, NULL, c->lost_high * factor);
+        json_array_close(writer);
+        json_object_close(writer);
+    }
+    json_array_close(writer);
 }
 
 static void put_table(struct json_writer *writer, const struct estimate_run *run)
@@ -101,6 +174,7 @@ static void put_table(struct json_writer *writer, const struct estimate_run *run
         json_object_close(writer);
     }
     json_array_close(writer);
+    put_columns(writer, run);
     json_object_close(writer);
 }
 

@@ -27,6 +27,7 @@ static enum infomask_status cross_fit(struct estimate_run *run, const struct tab
     const struct config *config = &run->cli->config;
     struct progress progress;
     struct infomask_table_options options = {.seed = run->options->seed, .folds = run->options->folds,
+                                             .columns = run->options->data != NULL ? run->options->columns : 0,
                                              .progress = show, .context = &progress,
                                              .isa = strcmp(config->isa, "auto") == 0 ? NULL : config->isa};
     struct pool *pool = NULL;
@@ -185,6 +186,8 @@ int estimate_data(struct estimate_run *run)
 
     if (status == INFOMASK_OK)
         status = estimate_table(run, &file, &err);
+    run->column_names = file.column_names; /* outlive the table */
+    file.column_names = NULL;
     table_file_fini(&file);
     return status == INFOMASK_OK ? CLI_DONE : cli_fails(run->cli->command, "%s", err.text);
 }

@@ -22,8 +22,9 @@
 #include "core/infomask.h"
 #include "core/infomask_train.h"
 
-#define MOST_CLASSES 20
-#define MOST_COLUMNS 50
+#define MOST_CLASSES 200
+#define MOST_COLUMNS 10000
+#define TRUTH_WORK 100 /* classes times columns from which on fewer rows are drawn for it */
 #define TRUTH_ROWS 2000000 /* of the others' true values: standard error about 4e-4 at most */
 
 /* ---- The other tasks ----------------------------------------------------------------------------------------------- */
@@ -260,6 +261,8 @@ static const struct task others[] = {
     {"sine-d3", 2, 3, sample_sine, 3},
 };
 
+#include "tests/bench/tangled.h"
+
 static double normalise(double *log_p, int classes)
 {
     double normal = info_log_sum_exp(log_p, (size_t)classes);
@@ -273,19 +276,21 @@ static double normalise(double *log_p, int classes)
 static double other_truth(const struct task *task)
 {
     double prior[MOST_CLASSES] = {0}, sum = 0, log_p[MOST_CLASSES], entropy = 0;
-    float x[MOST_COLUMNS];
+    int work = task->classes * task->columns / TRUTH_WORK;
+    uint64_t rows = TRUTH_ROWS / (uint64_t)(work > 1 ? work : 1);
+    static float x[MOST_COLUMNS];
 
-    for (uint64_t i = 0; i < TRUTH_ROWS; i++) {
+    for (uint64_t i = 0; i < rows; i++) {
         struct random_stream random = random_stream(UINT64_C(0xfeed), i);
         (void)task->sample(task, &random, x, log_p);
         (void)normalise(log_p, task->classes);
         sum += info_entropy(log_p, (size_t)task->classes);
         for (int k = 0; k < task->classes; k++)
-            prior[k] += exp(log_p[k]) / TRUTH_ROWS;
+            prior[k] += exp(log_p[k]) / (double)rows;
     }
     for (int k = 0; k < task->classes; k++)
         entropy -= prior[k] * log(prior[k]);
-    return entropy - sum / TRUTH_ROWS;
+    return entropy - sum / (double)rows;
 }
 
 /* ---- One run ------------------------------------------------------------------------------------------------------- */
@@ -298,7 +303,7 @@ struct rows {
     size_t n, columns;
     int classes;
     float *x;
-    uint32_t *labels;
+    uint32_t *labels, *levels; /* levels [columns] */
     double *log_p; /* [n] exact log p(label | x) */
     struct info_point *points;
 };
@@ -336,7 +341,7 @@ static double seconds_now(void)
 
 static int estimate(const struct rows *rows, uint64_t seed, struct pool *pool, struct run *run, int verbose)
 {
-    const struct infomask_table table = {rows->n, rows->columns, rows->classes, rows->x, rows->labels, NULL, NULL, NULL};
+    const struct infomask_table table = {rows->n, rows->columns, rows->classes, rows->x, rows->labels, rows->levels, NULL, NULL};
     const struct infomask_table_options options = {.seed = seed};
     struct infomask_table_result result;
     struct infomask_error err;
@@ -393,12 +398,24 @@ static int wanted(const struct options *o, const char *name)
     return o->name_count == 0;
 }
 
-static int run_task(const struct options *o, const struct task *other, size_t index, struct rows *rows, struct pool *pool,
-                    struct sums *sums)
+/* One of three kinds of task; other NULL: the built-in one of that index. */
+static double truth_of(const struct task *other, const struct tangled *tangle, size_t index)
+{
+    struct info_task task = info_task_at(other != NULL ? 0 : index);
+    struct task narrow;
+
+    if (other == NULL)
+        return info_task_truth(&task);
+    narrow = *other;
+    narrow.columns = tangle != NULL ? tangle->truth_columns : other->columns;
+    return other_truth(&narrow);
+}
+
+static int run_task(const struct options *o, const struct task *other, const struct tangled *tangle, size_t index,
+                    struct rows *rows, struct pool *pool, struct sums *sums)
 {
     const char *name = other != NULL ? other->name : info_task_at(index).name;
-    struct info_task task = info_task_at(other != NULL ? 0 : index);
-    double truth = other != NULL ? other_truth(other) : info_task_truth(&task), square = 0, bias = 0, exact = 0, ebias = 0;
+    double truth = truth_of(other, tangle, index), square = 0, bias = 0, exact = 0, ebias = 0;
     double slowest = 0, distance = 0;
     int valid = 0;
 
@@ -428,30 +445,63 @@ static int run_task(const struct options *o, const struct task *other, size_t in
     return 0;
 }
 
-static int run_mix(const struct options *o, int builtin, size_t n, struct pool *pool)
+static void rows_fini(struct rows *rows)
 {
-    struct rows rows = {.n = n, .x = malloc(n * MOST_COLUMNS * sizeof(float)), .labels = malloc(n * sizeof(uint32_t)),
-                        .log_p = malloc(n * sizeof(double)), .points = malloc(n * sizeof(struct info_point))};
-    struct sums s = {0};
-    size_t count = builtin ? info_task_count() : sizeof others / sizeof *others;
-    double bar = n >= 10000 ? 0.014 : 0.051, least, rmse, bias;
-    int failed = rows.x == NULL || rows.labels == NULL || rows.log_p == NULL || rows.points == NULL;
+    free(rows->x);
+    free(rows->labels);
+    free(rows->levels);
+    free(rows->log_p);
+    free(rows->points);
+}
 
-    for (size_t i = 0; !failed && i < count; i++)
-        if (wanted(o, builtin ? info_task_at(i).name : others[i].name))
-            failed = run_task(o, builtin ? NULL : &others[i], i, &rows, pool, &s);
-    free(rows.x);
-    free(rows.labels);
-    free(rows.log_p);
-    free(rows.points);
+/* Room for n rows of a task, and what its columns are. */
+static int rows_init(struct rows *rows, size_t n, size_t columns, uint32_t levels)
+{
+    *rows = (struct rows){.n = n, .x = malloc(n * columns * sizeof(float)), .labels = malloc(n * sizeof(uint32_t)),
+                          .levels = malloc(columns * sizeof(uint32_t)), .log_p = malloc(n * sizeof(double)),
+                          .points = malloc(n * sizeof(struct info_point))};
+    for (size_t j = 0; rows->levels != NULL && j < columns; j++)
+        rows->levels[j] = levels;
+    return rows->x == NULL || rows->labels == NULL || rows->levels == NULL || rows->log_p == NULL || rows->points == NULL;
+}
+
+enum mix { BUILT_IN, OTHERS, TANGLED };
+
+static int run_one(const struct options *o, enum mix mix, size_t i, size_t n, struct pool *pool, struct sums *sums)
+{
+    const struct tangled *tangle = mix == TANGLED ? &tangled[i] : NULL;
+    const struct task *other = mix == BUILT_IN ? NULL : mix == OTHERS ? &others[i] : &tangle->task;
+    struct rows rows;
+    int failed;
+
+    if (!wanted(o, other == NULL ? info_task_at(i).name : other->name))
+        return 0;
+    failed = rows_init(&rows, mix == TANGLED ? tangle->rows : n, other != NULL ? (size_t)other->columns : INFO_TASK_MAX_DIMENSIONS,
+                       tangle != NULL ? tangle->levels : 0);
+    if (!failed)
+        failed = run_task(o, other, tangle, i, &rows, pool, sums);
+    rows_fini(&rows);
+    return failed;
+}
+
+static int run_mix(const struct options *o, enum mix mix, size_t n, struct pool *pool)
+{
+    static const char *const names[] = {"ALL BUILT-IN", "ALL OTHERS", "ALL TANGLED"};
+    const size_t counts[] = {info_task_count(), sizeof others / sizeof *others, sizeof tangled / sizeof *tangled};
+    struct sums s = {0};
+    double bar = n >= 10000 ? 0.014 : 0.051, least, rmse, bias;
+    int failed = 0;
+
+    for (size_t i = 0; !failed && i < counts[mix]; i++)
+        failed = run_one(o, mix, i, n, pool, &s);
     if (failed || s.runs == 0)
         return failed;
     rmse = sqrt(s.square / s.runs);
     bias = s.bias / s.runs;
     least = 0.975 - 2 * sqrt(0.975 * 0.025 / s.runs);
-    failed = builtin && (rmse > bar || bias > 0.002);
+    failed = mix == BUILT_IN && (rmse > bar || bias > 0.002);
     failed |= s.valid < least * s.runs;
-    (void)printf("%-18s %6zu %8s %8.4f %+8.4f %8.4f %+8.4f %d/%d, slowest %.1f s%s\n\n", builtin ? "ALL BUILT-IN" : "ALL OTHERS", n,
+    (void)printf("%-18s %6zu %8s %8.4f %+8.4f %8.4f %+8.4f %d/%d, slowest %.1f s%s\n\n", names[mix], mix == TANGLED ? 0 : n,
                  "", rmse, bias, sqrt(s.exact_square / s.runs), s.exact_bias / s.runs, s.valid, s.runs, s.slowest,
                  failed ? "  BAR MISSED" : "");
     return failed;
@@ -498,8 +548,9 @@ int main(int argc, char **argv)
     (void)printf("%-18s %6s %8s %8s %8s %8s %8s %6s %7s %6s\n", "task", "rows", "I", "RMSE", "bias", "exact's", "bias",
                  "limit", "dist", "s");
     for (int i = 0; i < o.row_counts; i++)
-        for (int builtin = 1; builtin >= 0; builtin--)
-            failed |= run_mix(&o, builtin, o.rows[i], pool);
+        for (enum mix mix = BUILT_IN; mix <= OTHERS; mix++)
+            failed |= run_mix(&o, mix, o.rows[i], pool);
+    failed |= run_mix(&o, TANGLED, 0, pool);
     pool_free(pool);
     return failed;
 }

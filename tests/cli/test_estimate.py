@@ -273,7 +273,8 @@ def test_a_task_is_estimated_beside_its_exact_posterior(estimate):
     assert exact["estimate"] == estimate(*task, "--exact")["mutual_information"]["estimate"]
     assert abs(value["estimate"] - exact["estimate"]) < 0.1 and value["lower_limit"] < report["truth"]
     assert report["samples"] == 500 and report["table"]["columns"] == 2 and report["table"]["folds"] == 10
-    assert [part["name"] for part in report["table"]["parts"]] == ["network", "trees", "quadratic", "linear"]
+    assert [part["name"] for part in report["table"]["parts"]] == [
+        "network", "trees", "quadratic", "grids", "linear", "discriminant"]
     again = estimate(*task, "--threads", 1)
     assert again["mutual_information"] == value and again["table"] == report["table"]
 

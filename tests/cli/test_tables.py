@@ -88,6 +88,29 @@ def test_columns_are_dropped(estimate, tmp_path):
     assert "no column is left" in estimate("--data", "x.npy", "--labels", "y.npy", "--drop", "0,1", code=1)
 
 
+def test_every_column_has_a_row(infomask, estimate, tmp_path):
+    """A copy of a column tells as much alone, and nothing is lost without it; noise tells nothing; a constant has no row."""
+    rng = numpy.random.default_rng(8)
+    y = rng.integers(0, 2, 600)
+    a, noise = y + 0.7 * rng.normal(size=600), rng.normal(size=600)
+    sex = numpy.where(rng.random(600) < 0.8, y, 1 - y)
+    write(tmp_path / "t.csv", "a,twin,sex,noise,same,y", [(u, 3 * u - 1, "mf"[s], v, 4, label) for u, s, v, label in zip(a, sex, noise, y)])
+    report = estimate("--data", "t.csv", "--labels", "y")
+    rows = {row["column"]: row for row in report["table"]["by_column"]}
+    assert list(rows) == ["a", "twin", "sex", "noise"]
+    assert rows["a"]["alone"] == pytest.approx(rows["twin"]["alone"], abs=0.03) and rows["a"]["alone_lower_limit"] > 0.1
+    assert rows["noise"]["alone"] < 0.02 and rows["noise"]["alone_lower_limit"] <= 0
+    without = estimate("--data", "t.csv", "--labels", "y", "--drop", "sex", "--columns", 0)
+    assert "by_column" not in without["table"]
+    assert rows["sex"]["lost"] == pytest.approx(value(report) - value(without), abs=0.06)
+    assert rows["sex"]["lost_interval"][0] > 0 > rows["noise"]["lost_interval"][0] - 0.02
+    assert abs(rows["noise"]["lost"]) < 0.03 and rows["a"]["lost"] < 0.6 * rows["a"]["alone"]
+    one = estimate("--data", "t.csv", "--labels", "y", "--columns", 1)["table"]["by_column"]
+    assert sum(row["lost"] is not None for row in one) == 1
+    text = infomask("estimate", "--folds", 3, "--data", "t.csv", "--labels", "y").out
+    assert "lost without it" in text and "  sex " in text
+
+
 def subjects(rng, count, each):
     """Pure noise: a subject's rows are much alike, and its label has nothing to do with them."""
     x = numpy.repeat(rng.normal(size=(count, 3)), each, 0) + 1e-3 * rng.normal(size=(count * each, 3))

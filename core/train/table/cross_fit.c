@@ -1,9 +1,8 @@
 /* Estimates of I(X;Y) from a labelled table: folds, fits without each pair of them, and what is said of each row by
  * the fits that have not seen its label. */
-#include "core/train/table/table.h"
+#include "core/train/table/cross_fit.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,32 +10,18 @@
 #include "core/info/info.h"
 #include "core/train/fit.h"
 
-#define MOST_PAIRS (TABLE_MOST_FOLDS * (TABLE_MOST_FOLDS - 1) / 2)
 #define MOST_WEIGHTS 20000   /* of the quadratic part: beyond, the linear one and the network do without it */
+#define MANY_CLASSES 32
+#define FEW_ROWS 20          /* of a class, on average */
+#define LINEAR_WORK 1e6      /* rows times columns times classes of the linear model there */
 #define MOST_POOL_ROWS 50000 /* that the weights of a fold's pool are fitted to */
 
 static const struct table_part linear = {"linear", table_linear_fit, table_linear_logits};
 static const struct table_part quadratic = {"quadratic", table_linear_fit, table_linear_logits};
 static const struct table_part trees = {"trees", table_trees_fit, table_trees_logits};
+static const struct table_part grids = {"grids", table_grids_fit, table_grids_logits};
+static const struct table_part discriminant = {"discriminant", table_discriminant_fit, table_linear_logits};
 static const struct table_part network = {"network", table_network_fit, table_network_logits};
-
-struct estimate {
-    struct table_data data;
-    struct table_matrix plain, holes, squares; /* holes: plain with NAN where a number is missing; width 0: none is */
-    int *labels;
-    float *weights;
-    uint32_t *order; /* order[i]: the row of the table that is the i-th here */
-    int part_count;
-    const struct table_part *parts[INFOMASK_TABLE_PARTS];
-    const struct table_matrix *matrices[INFOMASK_TABLE_PARTS];
-    struct table_path paths[INFOMASK_TABLE_PARTS][MOST_PAIRS];
-    int pairs;
-    const struct infomask_table_options *options;
-    struct infomask_table_result *result;
-    double loss[INFOMASK_TABLE_PARTS][TABLE_MOST_FOLDS], weight[INFOMASK_TABLE_PARTS][TABLE_MOST_FOLDS];
-    atomic_int done, failed; /* fits; the first status that is not OK */
-    struct infomask_error errors[INFOMASK_TABLE_PARTS * MOST_PAIRS + TABLE_MOST_FOLDS];
-};
 
 /* ---- Paths --------------------------------------------------------------------------------------------------------- */
 
@@ -174,10 +159,20 @@ static int choose_step(const struct estimate *e, int part, int fold)
     return best;
 }
 
+const struct table_path *table_path_of(const struct estimate *e, int part, int fold, int other)
+{
+    return &e->paths[part][pair_of(e->data.folds, fold, other)];
+}
+
+int table_state_at(const struct estimate *e, int part, int fold, int other)
+{
+    return state_at(e, part, fold, other, e->step[part][fold]);
+}
+
 /* One fold's work: scores are PMIs s_m = log q_m - log pi, [row][part][K]. */
 struct fold_work {
     const struct estimate *e;
-    int fold, step_of[INFOMASK_TABLE_PARTS];
+    int fold;
     size_t step;             /* every step-th row of the others goes into the weights */
     size_t other_count;
     float *own, *others;     /* scores of the fold's rows, by the mean of its fits; of the others' rows, held out */
@@ -193,8 +188,8 @@ static size_t add_scores(const struct fold_work *w, int m, int other, size_t fir
 {
     const struct estimate *e = w->e;
     const struct table_matrix *matrix = e->matrices[m];
-    const struct table_path *path = &e->paths[m][pair_of(e->data.folds, w->fold, other)];
-    int state = state_at(e, m, w->fold, other, w->step_of[m]);
+    const struct table_path *path = table_path_of(e, m, w->fold, other);
+    int state = table_state_at(e, m, w->fold, other);
     size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k, count = 0;
 
     for (size_t i = first; i < end; i += TABLE_BLOCK) {
@@ -293,13 +288,13 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
     w.other_labels = malloc(others * sizeof *w.other_labels);
     w.other_weights = e->data.weights != NULL ? malloc(others * sizeof *w.other_weights) : NULL;
     w.logits = malloc(TABLE_BLOCK * k * sizeof *w.logits);
-    w.log_prior = malloc(k * sizeof *w.log_prior);
+    w.log_prior = e->log_prior[fold] = malloc(k * sizeof *w.log_prior);
     if (w.own == NULL || w.others == NULL || w.other_labels == NULL || w.logits == NULL || w.log_prior == NULL ||
         log_q == NULL || (w.other_weights == NULL) != (e->data.weights == NULL))
         status = error_set(err, INFOMASK_MEMORY, "no memory for the pool of %zu rows", e->data.n);
     if (status == INFOMASK_OK) {
         for (int m = 0; m < e->part_count; m++)
-            w.step_of[m] = choose_step(e, m, fold);
+            e->step[m][fold] = choose_step(e, m, fold);
         set_prior(&w);
         fill_scores(&w);
         scored = (struct table_scored){w.others, w.other_labels, w.other_weights, w.other_count, e->part_count,
@@ -317,7 +312,6 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
     free(w.other_labels);
     free(w.other_weights);
     free(w.logits);
-    free(w.log_prior);
     free(log_q);
     return status;
 }
@@ -379,12 +373,17 @@ static enum infomask_status check(const struct infomask_table *table, struct inf
     return check_weights(table, err);
 }
 
+static bool few_rows(size_t rows, int classes)
+{
+    return classes > MANY_CLASSES && rows < FEW_ROWS * (size_t)classes;
+}
+
 /* More folds leave more rows to learn from, which counts while rows are few; but the fits grow with their square. */
 static int folds_for(const struct infomask_table *table)
 {
     double work = (double)table->rows * (double)table->columns * table->classes;
 
-    if (table->rows < 3000 && work <= 1e6)
+    if (table->rows < 3000 && (work <= 1e6 || few_rows(table->rows, table->classes)))
         return 10;
     return table->rows < 30000 && work <= 1e7 ? 6 : 4;
 }
@@ -487,6 +486,29 @@ static void add_part(struct estimate *e, const struct table_part *part, const st
     e->matrices[e->part_count++] = matrix;
 }
 
+/* In the order of what their fits cost.  Where there are many classes with few rows each, clouds alone, and the linear
+ * model if that is not too much work: the others would have nothing to learn from, and take all the time and memory. */
+static void add_parts(struct estimate *e)
+{
+    size_t k = (size_t)e->data.classes;
+    bool few = few_rows(e->data.n, e->data.classes);
+    bool clouds = table_discriminant_fits_in(&e->data, &e->plain);
+
+    if (!few) {
+        add_part(e, &network, &e->plain);
+        if (table_trees_fit_in(&e->data, &e->plain))
+            add_part(e, &trees, e->holes.width > 0 ? &e->holes : &e->plain);
+        if (e->squares.width * k <= MOST_WEIGHTS)
+            add_part(e, &quadratic, &e->squares);
+        if (table_grids_fit_in(&e->data, &e->codes))
+            add_part(e, &grids, &e->codes);
+    }
+    if (!few || !clouds || (double)e->data.n * (double)e->plain.width * (double)k <= LINEAR_WORK)
+        add_part(e, &linear, &e->plain);
+    if (clouds)
+        add_part(e, &discriminant, &e->plain);
+}
+
 static enum infomask_status set_up(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
 {
     enum infomask_status status = check(table, err);
@@ -510,14 +532,11 @@ static enum infomask_status set_up(struct estimate *e, const struct infomask_tab
         status = table_holes(table, e->order, &e->holes, err);
     if (status == INFOMASK_OK)
         status = table_squares(&e->plain, &e->squares, err);
+    if (status == INFOMASK_OK)
+        status = table_codes(table, e->order, &e->codes, err);
     if (status != INFOMASK_OK)
         return status;
-    add_part(e, &network, &e->plain);
-    if (table_trees_fit_in(&e->data, &e->plain))
-        add_part(e, &trees, e->holes.width > 0 ? &e->holes : &e->plain);
-    if (e->squares.width * (size_t)table->classes <= MOST_WEIGHTS)
-        add_part(e, &quadratic, &e->squares);
-    add_part(e, &linear, &e->plain);
+    add_parts(e);
     e->result->log_q = malloc(table->rows * (size_t)table->classes * sizeof *e->result->log_q);
     return e->result->log_q == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows) : INFOMASK_OK;
 }
@@ -558,6 +577,7 @@ void infomask_table_result_fini(struct infomask_table_result *result)
 {
     free(result->log_q);
     free(result->group);
+    free(result->columns);
     *result = (struct infomask_table_result){0};
 }
 
@@ -581,13 +601,18 @@ enum infomask_status infomask_table_estimate(const struct infomask_table *table,
     }
     if (status == INFOMASK_OK)
         sum_up(e);
-    else
+    if (status == INFOMASK_OK && options->columns > 0)
+        status = table_look_at_columns(e, table->columns, pool, err);
+    if (status != INFOMASK_OK)
         infomask_table_result_fini(result);
-    for (int i = 0; i < INFOMASK_TABLE_PARTS * MOST_PAIRS; i++)
-        table_path_fini(&e->paths[i / MOST_PAIRS][i % MOST_PAIRS]);
+    for (int i = 0; i < INFOMASK_TABLE_PARTS * TABLE_MOST_PAIRS; i++)
+        table_path_fini(&e->paths[i / TABLE_MOST_PAIRS][i % TABLE_MOST_PAIRS]);
     table_matrix_fini(&e->plain);
     table_matrix_fini(&e->holes);
     table_matrix_fini(&e->squares);
+    table_matrix_fini(&e->codes);
+    for (int f = 0; f < TABLE_MOST_FOLDS; f++)
+        free(e->log_prior[f]);
     free(e->weights);
     free(e->labels);
     free(e->order);

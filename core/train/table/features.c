@@ -264,7 +264,7 @@ static enum infomask_status matrix_init(struct table_matrix *matrix, size_t n, s
 {
     size_t bytes;
 
-    *matrix = (struct table_matrix){n, width, NULL, NULL, NULL};
+    *matrix = (struct table_matrix){.n = n, .width = width};
     if (!checked_mul3(n, width, sizeof *matrix->x, &bytes) || (matrix->x = aligned_new(bytes + 1)) == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows of %zu columns", n, width);
     return INFOMASK_OK;
@@ -275,6 +275,7 @@ void table_matrix_fini(struct table_matrix *matrix)
     aligned_free(matrix->x);
     free(matrix->source);
     free(matrix->category);
+    free(matrix->factors);
     *matrix = (struct table_matrix){0};
 }
 
@@ -373,7 +374,7 @@ enum infomask_status table_squares(const struct table_matrix *plain, struct tabl
     enum infomask_status status;
     size_t count;
 
-    *squares = (struct table_matrix){plain->n, 0, NULL, NULL, NULL};
+    *squares = (struct table_matrix){.n = plain->n};
     if (plain->width == 0 || plain->width > MOST_SQUARED)
         return INFOMASK_OK;
     list = malloc((MOST_SQUARED + MOST_CROSSED * MOST_CROSSED) * sizeof *list);
@@ -381,13 +382,21 @@ enum infomask_status table_squares(const struct table_matrix *plain, struct tabl
         return error_set(err, INFOMASK_MEMORY, "no memory for products of columns");
     count = list_products(plain, list);
     status = count == 0 ? INFOMASK_OK : matrix_init(squares, plain->n, plain->width + count, err);
-    for (size_t i = 0; status == INFOMASK_OK && count > 0 && i < plain->n; i++) {
-        const float *x = plain->x + i * plain->width;
-        float *out = squares->x + i * squares->width;
-        memcpy(out, x, plain->width * sizeof *x);
-        for (size_t c = 0; c < count; c++)
-            out[plain->width + c] = 0.5f * x[list[c].i] * x[list[c].j];
+    if (status == INFOMASK_OK && count > 0 && (squares->factors = malloc(2 * count * sizeof *squares->factors)) == NULL)
+        status = error_set(err, INFOMASK_MEMORY, "no memory for products of columns");
+    for (size_t c = 0; status == INFOMASK_OK && c < count; c++) {
+        squares->factors[2 * c] = (uint32_t)list[c].i;
+        squares->factors[2 * c + 1] = (uint32_t)list[c].j;
     }
+    for (size_t i = 0; status == INFOMASK_OK && count > 0 && i < plain->n; i++)
+        table_multiply(squares, plain->width, plain->x + i * plain->width, squares->x + i * squares->width);
     free(list);
     return status;
+}
+
+void table_multiply(const struct table_matrix *squares, size_t width, const float *x, float *out)
+{
+    memcpy(out, x, width * sizeof *x);
+    for (size_t c = 0; c < squares->width - width; c++)
+        out[width + c] = 0.5f * x[squares->factors[2 * c]] * x[squares->factors[2 * c + 1]];
 }

@@ -20,6 +20,7 @@
 #define TABLE_MOST_FOLDS 10
 #define TABLE_MOST_STATES 64
 #define TABLE_BLOCK 512 /* rows that are looked at together */
+#define TABLE_CODES 64  /* of a column's values */
 
 /* A matrix [n][width]. */
 struct table_matrix {
@@ -27,6 +28,7 @@ struct table_matrix {
     float *x;         /* aligned_new */
     uint32_t *source; /* [width] the column of the table that each is made of; NULL: products of several */
     bool *category;   /* [width] it says whether a category has one value; NULL as source */
+    uint32_t *factors; /* [width - first product][2] of a matrix of products: plain columns; NULL: there are none */
 };
 
 /* Columns on a common scale, tails beyond 4 deviations drawn in logarithmically, and columns of few values expanded
@@ -38,9 +40,14 @@ enum infomask_status table_plain(const struct infomask_table *table, const uint3
 /* The same with NAN where a number is missing; width 0 where none is. */
 enum infomask_status table_holes(const struct infomask_table *table, const uint32_t *order, struct table_matrix *holes,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
+/* The table's columns as whole numbers from 0 to TABLE_CODES - 1, by their ranks; what is missing has the last one. */
+enum infomask_status table_codes(const struct infomask_table *table, const uint32_t *order, struct table_matrix *codes,
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
 /* The plain columns and their products (of many columns: their squares only); width 0 where that adds nothing. */
 enum infomask_status table_squares(const struct table_matrix *plain, struct table_matrix *squares,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
+/* A row of them from a plain row [width]. */
+void table_multiply(const struct table_matrix *squares, size_t width, const float *x, float *out);
 void table_matrix_fini(struct table_matrix *matrix);
 
 /* group [rows]: the first row that a row equals, itself if there is none; copies: rows that equal an earlier one.  In tables
@@ -107,6 +114,18 @@ bool table_trees_fit_in(const struct table_data *data, const struct table_matrix
 enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
+                        int step, const float *x, size_t rows, float *logits);
+
+/* Normal clouds of one shape; not for too many weights. */
+bool table_discriminant_fits_in(const struct table_data *data, const struct table_matrix *matrix);
+enum infomask_status table_discriminant_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* Boosted look-up tables of one to three columns, on table_codes; not for many classes. */
+bool table_grids_fit_in(const struct table_data *data, const struct table_matrix *codes);
+enum infomask_status table_grids_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void table_grids_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
                         int step, const float *x, size_t rows, float *logits);
 
 struct table_part {

@@ -29,6 +29,18 @@ def test_other_ways_to_see(visit, server, media):
     assert violations(page) == [] and one.problems == []
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (412, 823)], ids=lambda size: f"{size[0]}")
+def test_nothing_jumps_while_it_loads(visit, server, size):
+    one = visit(*size, **({"has_touch": True, "is_mobile": True} if size[0] < 600 else {}))
+    one.page.add_init_script("""window.shifts = [];
+      new PerformanceObserver((list) => window.shifts.push(...list.getEntries().map((entry) => [entry.value, entry.sources.map((source) => source.node?.id)])))
+        .observe({type: "layout-shift", buffered: true});""")
+    page = one.go(server.url + "/")
+    answered(page)
+    shifts = page.evaluate("window.shifts")
+    assert sum(value for value, _ in shifts) < .05, shifts
+
+
 def test_the_sentence_is_exact(shown, server):
     """exp(PMI) is the ratio, bits are nats / log 2, the prior and the probability are the ones of the answer."""
     photo = (PHOTOS.parents[2] / "server/web/photos/coffee.jpg").read_bytes()

@@ -193,7 +193,7 @@ struct kernel_table {
     void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y, size_t pixels, int c,
                         const struct kernel_epilogue *epilogue);
     void (*activate)(const float *x, float *y, size_t n, const struct kernel_epilogue *epilogue);
-    /* rows of n: y = softmax(x), finite for any finite x; y may be x */
+    /* rows of n: y = softmax(x), finite for any finite x (vector tables: 0 below e^-87 of the largest); y may be x */
     void (*softmax)(const float *x, float *y, size_t rows, size_t n);
     void (*layer_norm)(const struct kernel_norm *norm);
     /* y[c * y_row + r] = x[r * x_row + c] for r in [0, rows), c in [0, columns) */

@@ -120,6 +120,14 @@ static void simd_scale_shift(const float *x, const float *scale, const float *sh
                  scale_shift_as(KIND, false, shift != NULL, x, scale, shift, y, pixels, channels, epilogue))
 }
 
+/* exp of what is 0 or less; 0 below -87, where products with it would be numbers that some processors take a hundred times
+ * as long for: what attention masks out is -100 in some networks. */
+INLINE vec softmax_exp(vec x)
+{
+    const vec limited = vec_max(vec_set(-87), x);
+    return vec_negative(vec_sub(x, vec_set(-87)), vec_zero(), vec_exp_near(limited));
+}
+
 /* The largest element goes first, so that no exponential is above 1. */
 static void simd_softmax_row(const float *x, float *y, size_t n)
 {
@@ -132,7 +140,7 @@ static void simd_softmax_row(const float *x, float *y, size_t n)
     most = vec_set(vec_largest(most));
     for (size_t i = 0; i < n; i += LANES) {
         const vmask mask = mask_at(i, n);
-        const vec e = vec_exp(vec_sub(vec_load_mask(x + i, mask), most));
+        const vec e = softmax_exp(vec_sub(vec_load_mask(x + i, mask), most));
         sum = vec_add(sum, vec_select(mask, e, vec_zero()));
         vec_store_mask(y + i, e, mask);
     }
@@ -156,7 +164,7 @@ static void simd_softmax_short(const float *x, float *y, size_t rows, size_t n)
         most = vec_max(most, vec_load(columns[i]));
     }
     for (size_t i = 0; i < n; i++) {
-        const vec e = vec_exp(vec_sub(vec_load(columns[i]), most));
+        const vec e = softmax_exp(vec_sub(vec_load(columns[i]), most));
         sum = vec_add(sum, e);
         vec_store(columns[i], e);
     }

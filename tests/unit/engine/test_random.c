@@ -497,53 +497,84 @@ static void count_found(const struct graph *graph)
     }
 }
 
+struct pictures {
+    float *x; /* [n, c, h, w] */
+    int n, c, h, w;
+    bool taps;
+};
+
+/* A session that has run them on so many threads; free it. */
+static struct engine_session *run_on(struct engine_model *model, int threads, const struct pictures *p, const char *story)
+{
+    struct engine_session *session = NULL;
+    struct infomask_error err = {0};
+    float *input;
+
+    if (engine_session_create(&session, model, pools[threads], &err))
+        fail_msg("%s:%s", err.text, story);
+    session->poison = true;
+    if (engine_prepare(session, p->n, p->h, p->w, p->taps, &input, &err))
+        fail_msg("%s:%s", err.text, story);
+    for (int i = 0; i < p->n; i++)
+        for (int k = 0; k < p->c; k++)
+            for (int j = 0; j < p->h * p->w; j++)
+                input[(i * p->h * p->w + j) * p->c + k] = p->x[(i * p->c + k) * p->h * p->w + j];
+    assert_int_equal(engine_run(session, &err), INFOMASK_OK);
+    return session;
+}
+
+/* Near what the oracle says, and the same bits on another number of threads. */
+static void check_run(struct engine_model *model, const struct pictures *p, const struct oracle_tensor *y, uint64_t number,
+                      const char *story)
+{
+    int threads = 1 + below(3);
+    struct engine_session *session = run_on(model, threads, p, story), *other = run_on(model, 1 + threads % 3, p, story);
+    const float *got = engine_output(session);
+    double most = 1;
+
+    for (size_t i = 0; i < oracle_count(y); i++)
+        most = fmax(most, fabs(y->v[i]));
+    for (size_t i = 0; i < oracle_count(y); i++)
+        if (!(fabs((double)got[i] - y->v[i]) <= 1e-4 * most))
+            fail_msg("network %llu on %s, %d x %d x %d, output %zu: %.8g, not %.8g:%s", (unsigned long long)number,
+                     model->kernels->name, p->n, p->w, p->h, i, (double)got[i], y->v[i], story);
+    if (memcmp(got, engine_output(other), oracle_count(y) * sizeof *got) != 0)
+        fail_msg("network %llu on %s: other bits on another number of threads:%s", (unsigned long long)number,
+                 model->kernels->name, story);
+    engine_session_free(session);
+    engine_session_free(other);
+}
+
 static void check_net(uint64_t number, enum kernel_isa isa)
 {
-    int h, w, n;
-    struct maker m = random_net(number, &h, &w), same = random_net(number, &h, &w);
-    int c = m.maps[0].c;
+    struct pictures p = {0};
+    struct maker m = random_net(number, &p.h, &p.w), same = random_net(number, &p.h, &p.w);
     struct oracle_tensor *want;
     struct engine_options options = {.kernels = kernels_get(isa), .apart = sometimes(4), .direct = sometimes(4)};
     struct infomask_error err = {0};
     struct engine_model *model = NULL;
-    struct engine_session *session = NULL;
-    float *x, *input;
-    const struct oracle_tensor *y;
-    double most = 1;
+    size_t count;
 
-    n = sometimes(2) ? 1 : 1 + below(5);
-    x = malloc((size_t)(n * c * h * w) * sizeof *x);
-    assert_non_null(x);
-    for (int i = 0; i < n * c * h * w; i++)
-        x[i] = (float)(random_unit(&rng) * 2 - 1);
-    want = oracle_run(same.net.graph, x, (size_t)n, (size_t)h, (size_t)w);
-    y = &want[same.net.graph->outputs[0]];
+    p.c = m.maps[0].c;
+    p.n = sometimes(2) ? 1 : 1 + below(5);
+    p.taps = sometimes(2);
+    count = (size_t)(p.n * p.c * p.h * p.w);
+    p.x = malloc(count * sizeof *p.x);
+    assert_non_null(p.x);
+    for (size_t i = 0; i < count; i++)
+        p.x[i] = (float)(random_unit(&rng) * 2 - 1);
+    want = oracle_run(same.net.graph, p.x, (size_t)p.n, (size_t)p.h, (size_t)p.w);
     if (sometimes(3))
         turn_input(m.net.graph);
     pass(m.net.graph, m.story);
     count_found(m.net.graph);
-    if (engine_model_create(&model, m.net.graph, &options, &err) ||
-        engine_session_create(&session, model, pools[1 + below(3)], &err))
+    if (engine_model_create(&model, m.net.graph, &options, &err))
         fail_msg("network %llu, %s:%s", (unsigned long long)number, err.text, m.story);
-    session->poison = true;
-    if (engine_prepare(session, n, h, w, sometimes(2), &input, &err))
-        fail_msg("network %llu, %s:%s", (unsigned long long)number, err.text, m.story);
-    for (int i = 0; i < n; i++)
-        for (int k = 0; k < c; k++)
-            for (int p = 0; p < h * w; p++)
-                input[(i * h * w + p) * c + k] = x[(i * c + k) * h * w + p];
-    assert_int_equal(engine_run(session, &err), INFOMASK_OK);
-    for (size_t i = 0; i < oracle_count(y); i++)
-        most = fmax(most, fabs(y->v[i]));
-    for (size_t i = 0; i < oracle_count(y); i++)
-        if (!(fabs((double)engine_output(session)[i] - y->v[i]) <= 1e-4 * most))
-            fail_msg("network %llu on %s, %d x %d x %d, output %zu: %.8g, not %.8g:%s", (unsigned long long)number,
-                     kernels_get(isa)->name, n, w, h, i, (double)engine_output(session)[i], y->v[i], m.story);
-    engine_session_free(session);
+    check_run(model, &p, &want[same.net.graph->outputs[0]], number, m.story);
     engine_model_free(model);
     oracle_free(same.net.graph, want);
     graph_free(same.net.graph);
-    free(x);
+    free(p.x);
 }
 
 static uint64_t number_from(const char *name, uint64_t fallback)

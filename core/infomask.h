@@ -114,6 +114,11 @@ enum infomask_fill {
     INFOMASK_COLOR
 };
 
+/* Is the network, as it was planned and fused, what its layers give one by one?  AT_LOAD: asked of float32 and bf16 on a
+ * small picture, if that takes some 5 % of the load; a model that differs by more than rounding is not loaded.  WHOLE: on one of
+ * its own size, by the reference kernels, however long; the answer is in infomask_model_info. */
+enum infomask_verify { INFOMASK_VERIFY_AT_LOAD, INFOMASK_VERIFY_WHOLE, INFOMASK_VERIFY_NOT };
+
 /* The plain values of a model folder's model.json (api.md section 4).  Strings and arrays are copied. */
 struct infomask_model_spec {
     const char *path;   /* the ONNX file */
@@ -143,6 +148,7 @@ struct infomask_model_spec {
     enum infomask_precision precision;
     const char *int8_path;     /* INFOMASK_INT8: the file of its weights (infomask_quantize) */
     size_t arena_limit;        /* bytes per session; 0: 256 MiB */
+    enum infomask_verify verify;
 
     /* The folder's own mask settings; 0 or NULL: the built-in ones. */
     enum infomask_threshold_rule mask_threshold;
@@ -176,6 +182,8 @@ struct infomask_model_info {
     size_t weight_bytes;
     double prior_entropy; /* H(prior), nats */
     int groups;
+    bool verified, equal; /* by infomask_verify; false: there was too much to compute, or nobody asked */
+    double error, most;   /* the largest difference of an output, and what rounding may do, by the spread of the outputs */
 };
 
 enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **model,

@@ -6,12 +6,11 @@
 #include "cli/arguments.h"
 #include "core/infomask_lab.h"
 
-#define MODELS_CHECK_MOST 1e-3 /* of the spread of the logits: more is no rounding */
 #define MODELS_CHECK_METHODS 6
 
 struct models_check {
     bool equal;
-    double error;     /* largest difference, as a share of the spread of the reference's logits */
+    double error, most; /* largest difference, and what rounding may do, as a share of the spread of the outputs */
     double ms;        /* median of one pass on one photo, all threads */
     size_t weight_bytes, session_bytes;
     size_t classes;

@@ -66,6 +66,27 @@ enum infomask_status engine_model_create(struct engine_model **model, struct gra
     __attribute__((warn_unused_result));
 void engine_model_free(struct engine_model *model);
 
+/* ---- Does it compute what the file says? ---------------------------------------------------------------------------- */
+
+/* Before graph_fuse: runs the graph node by node, by the plainest loops and the table's sgemm, on seeded noise; at h x w, or
+ * (unless `whole`) at a smaller size if the file leaves its own open.  *verify is NULL if that takes longer than about so
+ * many seconds on one core. */
+struct engine_verify;
+enum infomask_status engine_verify_begin(struct engine_verify **verify, const struct graph *graph,
+                                         const struct kernel_table *kernels, int h, int w, bool whole, double seconds,
+                                         struct infomask_error *err) __attribute__((warn_unused_result));
+struct engine_verified {
+    bool equal;
+    double error, most; /* largest difference of an output, and what rounding may do, by the spread of the outputs */
+    int h, w;           /* at which size */
+};
+/* The model of that graph, planned and fused as it will serve, beside it.  INT8 is never unequal: its weights are rounded
+ * on purpose. */
+enum infomask_status engine_verify_end(const struct engine_verify *verify, struct engine_model *model,
+                                       struct engine_verified *found, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void engine_verify_free(struct engine_verify *verify); /* NULL is fine */
+
 /* What the planner found; pointers live as long as the model. */
 struct engine_info {
     int channels;         /* of the input image */

@@ -44,6 +44,15 @@ enum infomask_status shape_of_node(const struct graph *graph, const struct graph
 enum infomask_status shapes_infer(const struct engine_model *model, int h, int w, struct shape *shapes,
                                   struct infomask_error *err) __attribute__((warn_unused_result));
 
+/* ---- Comparing (check/evaluate.c) -------------------------------------------------------------------------------------- */
+
+/* A graph that no pass has fused, node by node, each in memory of its own; x: one item in the file's order, of h x w where
+ * the file leaves that open; *y: the first output in the file's order, the caller's to free. */
+enum infomask_status evaluate_graph(const struct graph *graph, const struct kernel_table *kernels, int h, int w, const float *x,
+                                    float **y, struct infomask_error *err) __attribute__((warn_unused_result));
+/* Floating-point operations of that, and the elements of the output; -1 if the size does not fit. */
+double evaluate_work(const struct graph *graph, int h, int w, size_t *outputs);
+
 /* ---- Layers (layer.c) -------------------------------------------------------------------------------------------- */
 
 enum layer_way {

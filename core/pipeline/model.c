@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "core/base/sha256.h"
@@ -42,8 +43,7 @@ static enum infomask_status filter_named(const char *name, enum image_filter *fi
     return error_set(err, INFOMASK_BAD_MODEL, "resize \"%.40s\" is none of bicubic, bilinear, nearest, lanczos", name);
 }
 
-enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, struct graph **graph,
-                                    struct infomask_error *err)
+enum infomask_status pipeline_read(const struct infomask_model_spec *spec, struct graph **graph, struct infomask_error *err)
 {
     enum infomask_status status = onnx_read_for(spec->path, spec->output, (struct onnx_size){spec->height, spec->width},
                                                 graph, err);
@@ -52,11 +52,60 @@ enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, stru
         status = graph_infer_shapes(*graph, err);
     if (status == INFOMASK_OK)
         status = graph_fold_constants(*graph, err);
-    if (status == INFOMASK_OK)
-        status = graph_fuse(*graph, err);
-    if (status == INFOMASK_OK)
-        status = graph_prune(*graph, err);
     return status;
+}
+
+enum infomask_status pipeline_fuse(struct graph *graph, struct infomask_error *err)
+{
+    enum infomask_status status = graph_fuse(graph, err);
+
+    return status == INFOMASK_OK ? graph_prune(graph, err) : status;
+}
+
+/* Seconds that the comparison at load may take: 5 % of reading and packing so many bytes. */
+static double patience(const struct infomask_model_spec *spec)
+{
+    struct stat file;
+
+    if (spec->verify == INFOMASK_VERIFY_WHOLE)
+        return HUGE_VAL;
+    return stat(spec->path, &file) == 0 ? fmax(0.03, 0.05 * (double)file.st_size / 1e8) : 0;
+}
+
+/* *verify: NULL if nothing is to be compared. */
+static enum infomask_status begin_verify(const struct infomask_model_spec *spec, const struct engine_options *options,
+                                         const struct graph *graph, struct engine_verify **verify, struct infomask_error *err)
+{
+    const struct kernel_table *kernels = options->kernels != NULL ? options->kernels : kernels_best();
+
+    *verify = NULL;
+    if (spec->verify == INFOMASK_VERIFY_NOT || options->precision == ENGINE_INT8)
+        return INFOMASK_OK;
+    if (spec->verify == INFOMASK_VERIFY_WHOLE)
+        kernels = kernels_get(KERNEL_REF);
+    return engine_verify_begin(verify, graph, kernels, spec->height, spec->width, spec->verify == INFOMASK_VERIFY_WHOLE,
+                               patience(spec), err);
+}
+
+static enum infomask_status end_verify(struct infomask_model *model, const struct engine_verify *verify, bool whole,
+                                       struct infomask_error *err)
+{
+    struct engine_verified found;
+    enum infomask_status status;
+
+    if (verify == NULL)
+        return INFOMASK_OK;
+    status = engine_verify_end(verify, model->engine, &found, err);
+    if (status != INFOMASK_OK)
+        return status;
+    model->info.verified = true;
+    model->info.equal = found.equal;
+    model->info.error = found.error;
+    model->info.most = found.most;
+    if (found.equal || whole)
+        return INFOMASK_OK;
+    return error_set(err, INFOMASK_INTERNAL, "as it would be served it differs from its layers computed one by one, by %.2g of "
+                     "the spread of its outputs (at most %g): it is not served", found.error, found.most);
 }
 
 /* The quantised weights, if the precision wants them. */
@@ -79,6 +128,7 @@ static enum infomask_status load_network(struct infomask_model *model, const str
                                      .head_dropout = spec->dropout};
     struct quant *quant = NULL;
     struct graph *graph = NULL;
+    struct engine_verify *verify = NULL;
     enum infomask_status status = INFOMASK_OK;
 
     if (spec->precision == INFOMASK_AUTO)
@@ -88,10 +138,15 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     if (status == INFOMASK_OK)
         status = int8 != NULL ? INFOMASK_OK : read_int8(model, spec, &quant, err);
     if (status == INFOMASK_OK)
-        status = pipeline_graph(spec, &graph, err);
+        status = pipeline_read(spec, &graph, err);
+    if (status == INFOMASK_OK)
+        status = begin_verify(spec, &options, graph, &verify, err);
+    if (status == INFOMASK_OK)
+        status = pipeline_fuse(graph, err);
     if (status != INFOMASK_OK) {
         graph_free(graph);
         quant_free(quant);
+        engine_verify_free(verify);
         return status;
     }
     model->squashed = pipeline_output_kind(graph) == INFOMASK_HEAD_SIGMOID;
@@ -100,6 +155,9 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     options.int8 = int8 != NULL ? &int8->int8 : NULL;
     status = engine_model_create(&model->engine, graph, &options, err);
     quant_free(quant);
+    if (status == INFOMASK_OK)
+        status = end_verify(model, verify, spec->verify == INFOMASK_VERIFY_WHOLE, err);
+    engine_verify_free(verify);
     if (status == INFOMASK_OK)
         model->network = engine_model_info(model->engine);
     model->kernels = options.kernels != NULL ? options.kernels : kernels_best();

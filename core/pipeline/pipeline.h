@@ -61,9 +61,11 @@ struct infomask_session {
 };
 
 
-/* The network from its file, through every pass; on failure it may be there, to be freed. */
-enum infomask_status pipeline_graph(const struct infomask_model_spec *spec, struct graph **graph,
-                                    struct infomask_error *err) __attribute__((warn_unused_result));
+/* The network from its file, its constants folded; on failure it may be there, to be freed. */
+enum infomask_status pipeline_read(const struct infomask_model_spec *spec, struct graph **graph, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The passes that are left. */
+enum infomask_status pipeline_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* How its first output ends: in a softmax, in a sigmoid, in neither (LOGITS). */
 enum infomask_output_kind pipeline_output_kind(const struct graph *graph);

@@ -1,10 +1,11 @@
 /* Runs ONNX files on raw tensors, for comparison with other engines:
  *
- *     netrun [--isa NAME] [--precision P] [--plain] FILE INPUT OUTPUT COUNT [HEIGHT WIDTH] ...
+ *     netrun [--isa NAME] [--precision P] [--plain] [--small] FILE INPUT OUTPUT COUNT [HEIGHT WIDTH] ...
  *
  * INPUT holds COUNT items in the file's own order (N, C, H, W or N, H, W, C ...), float32; OUTPUT gets the output in the
- * file's own order.  Any number of such calls may come on standard input instead, one a line; each is answered by a line
+ * file's own order.  "-" for them: some numbers, and nothing is written.  Any number of such calls may come on standard input instead, one a line; each is answered by a line
  * "ok SECONDS METHODS", or "failed REASON".  --plain: the graph as it was read, each step alone.
+ * --small: with the memory that the service gives a session.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,15 @@ static float *read_floats(const char *path, size_t *n)
     return data;
 }
 
+static float *some_floats(size_t n)
+{
+    float *x = n < (size_t)1 << 28 ? malloc((n + 1) * sizeof *x) : NULL;
+
+    for (size_t i = 0; x != NULL && i < n; i++)
+        x[i] = (float)(i * 2654435761u % 1000) / 500 - 1;
+    return x;
+}
+
 /* A map's items between N, C, H, W and N, H, W, C. */
 static void turn(const float *from, float *to, size_t items, size_t outer, size_t inner)
 {
@@ -81,7 +91,7 @@ static bool write_output(const struct engine_session *session, const struct call
     const struct shape *s = &session->area.plan->values[model->output].shape;
     size_t n = engine_model_info(model)->outputs * (size_t)call->count;
     float *out = malloc(n * sizeof *out);
-    FILE *file = fopen(call->output, "wb");
+    FILE *file = strcmp(call->output, "-") == 0 ? tmpfile() : fopen(call->output, "wb");
     bool fine = out != NULL && file != NULL;
 
     if (fine && shape_is_map(s))
@@ -102,12 +112,12 @@ static enum infomask_status run(struct engine_model *model, const struct call *c
     const struct engine_info *info = engine_model_info(model);
     struct engine_session *session = NULL;
     int h = call->height > 0 ? call->height : model->base_h, w = call->width > 0 ? call->width : model->base_w;
-    size_t n, items = (size_t)call->count;
-    float *x = read_floats(call->input, &n), *input;
+    bool map = model->graph->tensors[model->graph->input].rank == 4, made_up = strcmp(call->input, "-") == 0;
+    size_t items = (size_t)call->count, wanted = items * (size_t)info->channels * (map ? (size_t)h * (size_t)w : 1), n = wanted;
+    float *x = made_up ? some_floats(n) : read_floats(call->input, &n), *input;
     enum infomask_status status = engine_session_create(&session, model, NULL, err);
-    bool map = model->graph->tensors[model->graph->input].rank == 4;
 
-    if (status == INFOMASK_OK && (x == NULL || n != items * (size_t)info->channels * (map ? (size_t)(h * w) : 1)))
+    if (status == INFOMASK_OK && (x == NULL || n != wanted))
         status = error_set(err, INFOMASK_ARGUMENT, "the input has %zu numbers", n);
     if (status == INFOMASK_OK)
         status = engine_prepare(session, call->count, map ? h : 1, map ? w : 1, false, &input, err);
@@ -172,7 +182,9 @@ int main(int argc, char **argv)
 
     kernels_warm_up();
     for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
-        if (strcmp(argv[at], "--plain") == 0)
+        if (strcmp(argv[at], "--small") == 0)
+            settings.options.arena_limit = 0;
+        else if (strcmp(argv[at], "--plain") == 0)
             settings.plain = settings.options.apart = settings.options.direct = true;
         else if (strcmp(argv[at], "--isa") == 0 && at + 1 < argc)
             bad = kernels_named(argv[++at], &settings.options.kernels, &err) != INFOMASK_OK;

@@ -163,6 +163,13 @@ class Runner:
             return f"CRASHED with code {code}"
         return answer.strip()
 
+    def finish(self):
+        """Ends it; its exit code (a sanitizer's, if it has something to say)."""
+        if self.process is None:
+            return 0
+        self.process.stdin.close()
+        return self.process.wait()
+
 
 # what onnxruntime and PyTorch, from which such files come, compute otherwise too
 KNOWN = {name: "align_corners with scales: the whole number of outputs counts, not input times scale" for name in

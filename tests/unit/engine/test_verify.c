@@ -1,0 +1,193 @@
+/* The comparison of a planned, fused network with its layers one by one: the layers alone give what onnxruntime gave; sound
+ * models pass on every table; a fault planted in weights, in a bias, in a plan or in a kernel is seen. */
+#include "test.h"
+
+#include <math.h>
+
+#include "core/engine/internal.h"
+#include "core/kernels/kernels.h"
+
+#define FOLDER "tests/data/nets/"
+
+static struct graph *read_net(const char *name, int h, int w)
+{
+    struct infomask_error err = {0};
+    struct graph *graph = NULL;
+    char path[160];
+
+    (void)snprintf(path, sizeof path, FOLDER "%s.onnx", name);
+    if (onnx_read_for(path, NULL, (struct onnx_size){h, w}, &graph, &err) || graph_infer_shapes(graph, &err) ||
+        graph_fold_constants(graph, &err))
+        fail_msg("%s: %s", name, err.text);
+    return graph;
+}
+
+static struct engine_model *finish(struct graph *graph, const struct kernel_table *kernels)
+{
+    const struct engine_options options = {.kernels = kernels};
+    struct infomask_error err = {0};
+    struct engine_model *model = NULL;
+
+    if (graph_fuse(graph, &err) || graph_prune(graph, &err) || engine_model_create(&model, graph, &options, &err))
+        fail_msg("%s", err.text);
+    return model;
+}
+
+/* One item of a file whose batch is open, against the first of its golden outputs. */
+static void layers_alone_are_right(const char *name, struct graph *graph, int n, int h, int w, size_t inputs, size_t outputs)
+{
+    float *data = malloc((inputs + outputs) * sizeof *data), *y, low = INFINITY, high = -INFINITY;
+    struct infomask_error err = {0};
+    char path[160];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, FOLDER "%s.f32", name);
+    file = fopen(path, "rb");
+    assert_true(data != NULL && file != NULL && fread(data, sizeof *data, inputs + outputs, file) == inputs + outputs);
+    fclose(file);
+    if (evaluate_graph(graph, kernels_get(KERNEL_REF), h, w, data, &y, &err))
+        fail_msg("%s: %s", name, err.text);
+    for (size_t i = inputs; i < inputs + outputs; i++) {
+        low = fminf(low, data[i]);
+        high = fmaxf(high, data[i]);
+    }
+    for (size_t i = 0; i < outputs / (size_t)n; i++)
+        if (!(fabsf(y[i] - data[inputs + i]) <= 2e-4F * (high - low)))
+            fail_msg("%s, output %zu: %.8g, not %.8g", name, i, (double)y[i], (double)data[inputs + i]);
+    free(y);
+    free(data);
+}
+
+static bool is_equal(struct engine_verify *verify, struct engine_model *model)
+{
+    struct engine_verified found;
+    struct infomask_error err = {0};
+
+    if (engine_verify_end(verify, model, &found, &err))
+        fail_msg("%s", err.text);
+    return found.equal;
+}
+
+static void check_case(const char *name, int n, int h, int w, size_t inputs, size_t outputs)
+{
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *kernels = kernels_get((enum kernel_isa)isa);
+        struct engine_verify *verify = NULL;
+        struct infomask_error err = {0};
+        struct engine_model *model;
+        struct graph *graph;
+        if (kernels == NULL)
+            continue;
+        graph = read_net(name, h, w);
+        if (isa == KERNEL_REF && graph->tensors[graph->input].dims[0] < 0)
+            layers_alone_are_right(name, graph, n, h, w, inputs, outputs);
+        if (engine_verify_begin(&verify, graph, kernels, h, w, isa % 2 == 0, HUGE_VAL, &err))
+            fail_msg("%s: %s", name, err.text);
+        assert_non_null(verify);
+        model = finish(graph, kernels);
+        if (!is_equal(verify, model))
+            fail_msg("%s differs from its layers on %s", name, kernels->name);
+        engine_verify_free(verify);
+        engine_model_free(model);
+    }
+}
+
+static void sound_models_pass(void **state)
+{
+    FILE *list = fopen(FOLDER "cases.txt", "r");
+    char name[64];
+    size_t inputs, outputs;
+    int cases = 0, n, h, w;
+    (void)state;
+
+    assert_non_null(list);
+    while (fscanf(list, "%63s %d %d %d %zu %zu", name, &n, &h, &w, &inputs, &outputs) == 6) {
+        check_case(name, n, h, w, inputs, outputs);
+        cases++;
+    }
+    fclose(list);
+    assert_true(cases > 40);
+}
+
+/* ---- Faults ------------------------------------------------------------------------------------------------------------------ */
+
+static void (*sound_gemm)(const struct kernel_gemm *);
+
+/* The last column of each product is a little too large. */
+static void wrong_gemm(const struct kernel_gemm *g)
+{
+    sound_gemm(g);
+    for (int i = 0; g->panel1 == g->weights->panels && i < g->m; i++)
+        ((float *)g->c)[i * g->c_row + g->weights->n - 1] *= 1.02F;
+}
+
+static struct layer *first_weights(struct engine_model *model)
+{
+    for (int i = 0; i < model->layer_count; i++)
+        if (model->layers[i].weights != NULL)
+            return &model->layers[i];
+    return NULL;
+}
+
+/* The values of the plan that the comparison will take lie on each other. */
+static void spoil_plan(struct engine_model *model, int h, int w)
+{
+    struct infomask_error err = {0};
+    struct plan *plan = NULL;
+
+    assert_int_equal(plan_get(model, 1, h, w, false, false, &plan, &err), INFOMASK_OK);
+    for (int i = 0; i < model->graph->tensor_count; i++)
+        if (i != model->input && i != model->output && plan->values[i].region == REGION_LOCAL)
+            plan->values[i].offset = 0;
+    plan_release(model, plan);
+}
+
+static void faults_are_seen(void **state)
+{
+    enum { NONE, WEIGHTS, BIAS, PLAN, KERNEL, KINDS };
+    static struct kernel_table wrong;
+    (void)state;
+
+    wrong = *kernels_get(KERNEL_REF);
+    sound_gemm = wrong.gemm;
+    wrong.gemm = wrong_gemm;
+    for (int kind = NONE; kind < KINDS; kind++) {
+        struct graph *graph = read_net("attention", 4, 5);
+        struct engine_verify *verify = NULL;
+        struct infomask_error err = {0};
+        struct engine_model *model;
+        assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5, true, HUGE_VAL, &err), INFOMASK_OK);
+        model = finish(graph, kind == KERNEL ? &wrong : kernels_get(KERNEL_REF));
+        if (kind == WEIGHTS)
+            ((float *)first_weights(model)->weights->data)[0] += 0.5F;
+        if (kind == BIAS)
+            first_weights(model)->weights->bias[1] += 0.05F;
+        if (kind == PLAN)
+            spoil_plan(model, 4, 5);
+        if (is_equal(verify, model) != (kind == NONE))
+            fail_msg("fault %d", kind);
+        engine_verify_free(verify);
+        engine_model_free(model);
+    }
+}
+
+static void too_much_work_is_left_out(void **state)
+{
+    struct graph *graph = read_net("attention", 4, 5);
+    struct engine_verify *verify = NULL;
+    struct infomask_error err = {0};
+    (void)state;
+
+    assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5, false, 1e-9, &err), INFOMASK_OK);
+    assert_null(verify);
+    graph_free(graph);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sound_models_pass), cmocka_unit_test(faults_are_seen),
+                                       cmocka_unit_test(too_much_work_is_left_out)};
+
+    kernels_warm_up();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

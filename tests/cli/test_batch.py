@@ -199,6 +199,14 @@ def test_a_name_is_its_format_or_refused(infomask, album, tmp_path, command, nam
     assert data.startswith(starts.get(name.lower().partition(".")[2], b"{" if command == "classify" else b"\x89PNG"))
 
 
+def test_pictures_as_webp(infomask, album, tmp_path):
+    done = infomask("mask", "--quality=fast", "--format=webp", "album/more", "-o", "masks")
+    made = [path for path in (tmp_path / "masks").rglob("*") if path.is_file()]
+    assert done.code == 0 and len(made) == 3 and all(path.suffix == ".webp" and path.read_bytes()[8:12] == b"WEBP" for path in made)
+    done = infomask("mask", "--quality=fast", "--output=map", "album/a.png", "-o", "map.webp")
+    assert done.code == 1 and "16 bits" in done.err and not (tmp_path / "map.webp").exists()
+
+
 @pytest.mark.parametrize("command, arguments", [
     ("mask", ["--format=png", "-o", "x.json"]), ("mask", ["--format=webp", "-o", "x.png"]), ("mask", ["--json", "-o", "x.png"]), ("filter", ["--format=png", "-o", "x.jpg"]),
     ("classify", ["--json", "--text"]), ("mask", ["--format=png", "--jsonl"]), ("classify", ["--resume"]),

@@ -224,6 +224,16 @@ def test_gzip(server, path, accept, packed):
     assert again.status == 304 and again.body == b"" and again.get("ETag") == tag
 
 
+def test_the_page_is_light(server):
+    """All of its texts, as they travel, in 80 kB."""
+    folder = ROOT / "server/web"
+    paths = ["/", "/docs", "/infomask.js", "/info-mask.js"] + [f"/web/{file.name}" for file in folder.glob("*.*")
+             if file.suffix in (".js", ".css", ".svg") and file.name not in ("infomask.js", "info-mask.js")]
+    sizes = {path: len(server.ask(path=path, headers=[("Accept-Encoding", "gzip")]).body) for path in paths}
+    assert len(sizes) > 12 and sum(sizes.values()) < 80_000, sizes
+    assert all(len(server.ask(path=f"/web/{photo.name}").body) < 40_000 for photo in (folder / "photos").iterdir())
+
+
 def test_what_is_small_or_no_text_is_not_packed(server):
     for path in ["/livez", "/web/coffee.jpg"]:
         assert server.ask(path=path, headers=[("Accept-Encoding", "gzip")]).get("Content-Encoding") is None

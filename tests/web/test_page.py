@@ -526,6 +526,19 @@ def test_the_tutorial_of_web_pages(visit, make_server, other_origin):
     assert page.title() == "espresso removed true" and here == 2
 
 
+def test_the_example_page(visit, make_server, other_origin):
+    folder, origin = other_origin
+    server = make_server(*PATIENT, "--cors-origins", origin)
+    example = PHOTOS.parents[2] / "docs/example"
+    for one in example.iterdir():
+        (folder / one.name).write_bytes(one.read_bytes().replace(b"http://localhost:8080", server.url.encode()))
+    one = visit()
+    page = one.go(origin + "/")
+    expect(page.locator("info-mask .note")).to_contain_text("Egyptian cat:")
+    expect(page.locator("info-mask input")).to_be_visible()
+    assert violations(page) == []
+
+
 def test_the_element_says_what_went_wrong(visit, make_server, other_origin):
     folder, origin = other_origin
     server = make_server(*PATIENT, "--cors-origins", origin)

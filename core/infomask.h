@@ -156,6 +156,7 @@ struct infomask_model_spec {
     int mask_resolution;        /* side of the square with the pass's area; -1: native, if memory allows */
     double mask_min_evidence; /* nats; NAN or 0: 0.29 log K */
     int mask_window;          /* cells of the window PMI: 0: 5 */
+    double mask_scale;        /* the pass of quality standard over the model's own side, the others in proportion; 0: 2 */
 
     /* Wherever a class is asked about as a target, classes + g asks about groups[g] as one. */
     const struct infomask_group *groups; /* [group_count] */

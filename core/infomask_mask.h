@@ -151,6 +151,7 @@ enum infomask_reason {
     INFOMASK_ROSE,       /* pmi_after is not below pmi_before */
     INFOMASK_PLACE,      /* the place itself still tells */
     INFOMASK_REST,       /* the rest of the photo still tells */
+    INFOMASK_WINDOW,     /* some window of the photo still tells */
     INFOMASK_FIRST,      /* the target is still the best class */
     INFOMASK_WHOLE,      /* the whole photo still tells */
     INFOMASK_OVER_LIMIT, /* more than `until` is left */
@@ -162,6 +163,9 @@ enum infomask_reason {
 struct infomask_round {
     double area, pmi_after, map_pmi_after, probability_after;
     double region_pmi_before, region_pmi_after, context_pmi_before, context_pmi_after;
+    /* Of the mask's 5 x 5 windows of cells, in the pass of what is returned; evidence: how much of it would be masked.
+     * NAN without a pooled head. */
+    double largest_window_pmi_after, evidence;
     int rank_after;                /* 1: still the best class */
     double random_area_pmi_after;  /* NAN: not asked for in this round */
     enum infomask_verdict verdict;

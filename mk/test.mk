@@ -79,6 +79,10 @@ canvases: $(BIN) $(CONFORMANCE_VENV)/.done data ## "filter out all digits 0" on 
 scores: $(BIN) $(COMPOSITES)/.done ## masks scored on composites of stamps (161 MB, fetched) and photos: the table of docs/masks.md; FAITHFUL=1
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/scores.py $(BIN) $(COMPOSITES) $(if $(FAITHFUL),--faithful)
 
+.PHONY: removals
+removals: $(BIN) $(COMPOSITES)/.done ## how often match and inpaint remove what they should, and what a wrong mask covers (an hour): FIRST=0 LAST=130
+	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/removals.py $(BIN) $(COMPOSITES) --first $(or $(FIRST),0) --last $(or $(LAST),130)
+
 .PHONY: gallery
 gallery: $(BIN) $(CONFORMANCE_VENV)/.done $(MODEL) ## photo, map, mask, overlay and filtered photo of twelve photos in build/gallery.jpg; PHOTOS=
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/gallery.py $(BIN) build/gallery.jpg $(PHOTOS)

@@ -448,10 +448,11 @@ static void read_mask(struct reader *reader, struct infomask_model_spec *spec, c
         read_integer(&mask, "resolution", 32, 16384, &spec->mask_resolution);
     read_number(&mask, "min_evidence", 0, 1000, &spec->mask_min_evidence);
     read_integer(&mask, "window", 1, 1000, &spec->mask_window);
+    read_number(&mask, "scale", 1, 8, &spec->mask_scale);
     read_choice(&mask, "fill", "match|inpaint|diffuse|blur|mean", &fill);
     if (fill >= 0)
         spec->fill = fills[fill];
-    warn_of_unknown(&mask, "|threshold|resolution|min_evidence|window|fill|", name, warn, context);
+    warn_of_unknown(&mask, "|threshold|resolution|scale|min_evidence|window|fill|", name, warn, context);
     reader->status = mask.status;
 }
 

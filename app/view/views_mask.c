@@ -168,6 +168,9 @@ static void tell_place(const struct told *told, const struct infomask_round *rou
     else if (round->reason == INFOMASK_PLACE)
         (void)snprintf(text, size, "the place itself still says \"%s\": %.1f %s, its surroundings %.1f", told->label,
                        told->unit * round->region_pmi_after, told->units, told->unit * context);
+    else if (round->reason == INFOMASK_WINDOW)
+        (void)snprintf(text, size, "a part of the photo still says \"%s\": %.1f %s in a window, the surroundings %.1f",
+                       told->label, told->unit * round->largest_window_pmi_after, told->units, told->unit * context);
     else
         (void)snprintf(text, size, "the rest of the photo still says \"%s\": %.1f %s", told->label,
                        told->unit * context, told->units);
@@ -215,6 +218,7 @@ void view_reason(const struct view_head *head, const struct infomask_verificatio
         break;
     case INFOMASK_GONE:
     case INFOMASK_PLACE:
+    case INFOMASK_WINDOW:
     case INFOMASK_REST: tell_place(&told, round, text, size); break;
     default: tell_whole(&told, round, row->pmi_before, text, size);
     }
@@ -242,6 +246,7 @@ static void view_round(struct json_writer *writer, const struct view_head *head,
     json_put_double_or_null(writer, "map_pmi_after", unit * round->map_pmi_after);
     json_put_double_or_null(writer, "region_pmi_after", unit * round->region_pmi_after);
     json_put_double_or_null(writer, "context_pmi_after", unit * round->context_pmi_after);
+    json_put_double_or_null(writer, "largest_window_pmi_after", unit * round->largest_window_pmi_after);
     json_put_double(writer, "probability_after", round->probability_after);
     json_put_int(writer, "rank_after", round->rank_after);
     put_verdict(writer, round->verdict);
@@ -303,6 +308,7 @@ static void view_verification_row(struct json_writer *writer, const char *key, c
     json_put_double_or_null(writer, "region_pmi_after", unit * after->region_pmi_after);
     json_put_double_or_null(writer, "context_pmi_before", unit * after->context_pmi_before);
     json_put_double_or_null(writer, "context_pmi_after", unit * after->context_pmi_after);
+    json_put_double_or_null(writer, "largest_window_pmi_after", unit * after->largest_window_pmi_after);
     json_put_double(writer, "probability_before", row->probability_before);
     json_put_double(writer, "probability_after", after->probability_after);
     json_put_int(writer, "rank_after", after->rank_after);

@@ -81,27 +81,6 @@ struct mask_head pipeline_head(const struct infomask_model *model)
                               .packed = &model->head};
 }
 
-static enum infomask_status window_maps(struct chain *chain, const double *log_t, struct infomask_error *err)
-{
-    const struct mask_plan *plan = chain->plan;
-    const struct infomask_model *model = plan->session->model;
-    size_t k = model->info.classes;
-    float *offset = floats(k);
-    struct mask_window window = {plan->window, offset, model->log_logit_prior, model->spec.label_smoothing};
-    bool made = offset != NULL;
-    enum infomask_status status;
-
-    for (size_t c = 0; made && c < k; c++)
-        offset[c] = (float)(log_t[c] - model->log_logit_prior[c]);
-    for (int i = 0; made && i < plan->count; i++)
-        made = (chain->window[i] = floats((size_t)chain->features.h * (size_t)chain->features.w)) != NULL;
-    status = made ? mask_window_pmi(&chain->head, model->kernels, &window, chain->features.data, chain->features.h,
-                                    chain->features.w, chain->sets, plan->count, chain->window, err)
-                  : no_memory(err);
-    free(offset);
-    return status;
-}
-
 static enum infomask_status class_maps(struct chain *chain, const float *logits, const double *log_p,
                                        struct infomask_error *err)
 {
@@ -200,7 +179,7 @@ static enum infomask_status chain_maps(struct chain *chain, struct infomask_map 
     }
     if (status == INFOMASK_OK && plan->options->method != INFOMASK_OCCLUSION) {
         pipeline_logits(model, output, logits);
-        status = window_maps(chain, plan->classification->log_prior, err);
+        status = plan_windows(plan, &chain->features, chain->sets, chain->window, err);
         if (status == INFOMASK_OK)
             status = class_maps(chain, logits, log_p, err);
     }

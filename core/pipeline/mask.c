@@ -139,6 +139,13 @@ static double own_side(const struct infomask_model *model)
     return sqrt((double)model->spec.width * model->spec.height);
 }
 
+/* The side that the presets are multiples of. */
+static double preset_side(const struct infomask_model *model)
+{
+    double scale = model->spec.mask_scale / preset_scale[INFOMASK_STANDARD];
+    return own_side(model) * (scale > 0 ? scale : 1);
+}
+
 static void size_of_pass(struct mask_plan *plan, int *h, int *w)
 {
     const struct infomask_model *model = plan->session->model;
@@ -152,7 +159,7 @@ static void size_of_pass(struct mask_plan *plan, int *h, int *w)
         *h = multiple(plan->photo->info.height, model->info.stride, 1);
         *w = multiple(plan->photo->info.width, model->info.stride, 1);
     } else {
-        size_of_side(model, plan->photo, resolution > 0 ? resolution : own_side(model) * preset_scale[options->quality],
+        size_of_side(model, plan->photo, resolution > 0 ? resolution : preset_side(model) * preset_scale[options->quality],
                      h, w);
     }
 }
@@ -160,7 +167,7 @@ static void size_of_pass(struct mask_plan *plan, int *h, int *w)
 /* The preset whose resolution is nearest to the pass: its numbers belong to how fine the cells are. */
 static enum infomask_quality nearest_preset(const struct mask_plan *plan)
 {
-    double scale = sqrt((double)plan->view.out_width * plan->view.out_height) / own_side(plan->session->model);
+    double scale = sqrt((double)plan->view.out_width * plan->view.out_height) / preset_side(plan->session->model);
 
     if (scale < sqrt(preset_scale[INFOMASK_MIDDLE]))
         return INFOMASK_FAST;
@@ -218,7 +225,7 @@ static enum infomask_status check_resolution(const struct mask_plan *plan, struc
 
 /* ---- Rules -------------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_error *err)
+enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_error *err)
 {
     const struct infomask_mask_options *options = plan->options;
     const struct infomask_model *model = plan->session->model;
@@ -276,7 +283,7 @@ enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *er
     int h, w;
 
     size_of_pass(plan, &h, &w);
-    if (plan->options->resolution == 0 && model->spec.mask_resolution != 0 && !model->info.fixed_size &&
+    if (plan->options->resolution == 0 && (model->spec.mask_resolution != 0 || model->spec.mask_scale > 0) && !model->info.fixed_size &&
         !pass_fits(model, h, w)) /* the folder's wish, as far as it goes */
         size_of_side(model, plan->photo, infomask_largest_resolution(model, plan->photo), &h, &w);
     plan->view = image_view_whole(plan->photo->info.width, plan->photo->info.height, w, h);

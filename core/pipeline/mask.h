@@ -128,6 +128,15 @@ enum infomask_status plan_posterior(const struct mask_plan *plan, const float *o
 void plan_pmi_of_posterior(const struct mask_plan *plan, const double *log_p, double *pmi);
 /* Target i as a set, without shares. */
 struct mask_set plan_set(const struct mask_plan *plan, int i);
+/* Window PMI of each of sets [count] from the features of a pass: window[i] [h, w] is malloc'ed. */
+enum infomask_status plan_windows(const struct mask_plan *plan, const struct engine_tap *features,
+                                  const struct mask_set *sets, float **window, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The largest one of each target, [count], in the session's last pass with taps; for models with a pooled head. */
+enum infomask_status plan_largest_windows(const struct mask_plan *plan, double *largest, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The rule of the threshold, the least evidence and the window: of the request, else of the model's folder. */
+enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_error *err) __attribute__((warn_unused_result));
 /* The least evidence that target i needs. */
 double plan_evidence(const struct mask_plan *plan, int i);
 

@@ -81,13 +81,15 @@ def test_a_verdict_has_its_reason_and_its_rounds(filtered):
         assert len(rounds) == check["passes"] and [r["round"] for r in rounds] == list(range(1, len(rounds) + 1))
         best, = (r for r in rounds if r["returned"])
         for name in ("verdict", "reason", "area", "pmi_after", "map_pmi_after", "region_pmi_after", "context_pmi_after",
-                     "rank_after"):
+                     "largest_window_pmi_after", "rank_after"):
             assert best[name] == check[name]
         assert check["complete"] == (check["verdict"] == "removed") and answer["units"] in check["reason"]
         assert (check["still_tells"] is None) == check["complete"]
         unit = np.log(2) if answer["units"] == "bits" else 1
         removed = (check["region_pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit) + .5
                    and check["pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit) + 1
+                   and check["largest_window_pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit)
+                   + max(.29 * np.log(1000), check["pmi_before"] * unit / 2)
                    and check["pmi_after"] <= check["pmi_before"] / 2 and check["rank_after"] > 1)
         assert removed == check["complete"]
     cells = check["still_tells"]["outside"]  # of a tenth where half is needed

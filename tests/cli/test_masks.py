@@ -1,6 +1,8 @@
 """What each knob of a mask means, seen from outside: the pictures against each other and against the numbers."""
 import base64
 import io
+import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -126,3 +128,22 @@ def test_the_overlays_opacity(look, coffee):
     assert (clear.max(-1) > 0).mean() < .1  # the contour and the legend
     assert clear.mean() < half.mean() < full.mean()
     assert not np.array_equal(look("overlay", "--colormap=turbo"), look("overlay"))
+
+
+def test_a_folder_scales_the_passes_of_its_masks(mask, tmp_path):
+    """The presets' passes grow in proportion; a side that is asked for stands."""
+    source = pathlib.Path(__file__).parents[2] / "config" / "models" / "efficientnet-lite0"
+    document = json.loads((source / "model.json").read_text())
+    for name in ("model.onnx", "labels.txt"):
+        (tmp_path / name).symlink_to(source / name)
+    document.pop("precisions", None)
+    (tmp_path / "model.json").write_text(json.dumps({**document, "mask": {"scale": 3}}))
+    here = f"--model={tmp_path}"
+    cells = {quality: mask(f"--quality={quality}", here)["map"] for quality in ("fast", "standard")}
+    plain = {quality: mask(f"--quality={quality}")["map"] for quality in ("fast", "standard")}
+    for quality in cells:
+        assert 1.4 < cells[quality]["columns"] / plain[quality]["columns"] < 1.6, quality
+    assert mask("--resolution=448", here)["map"]["columns"] == plain["standard"]["columns"]
+    (tmp_path / "model.json").write_text(json.dumps({**document, "mask": {"scale": 9}}))
+    with pytest.raises(Exception):
+        mask(here)

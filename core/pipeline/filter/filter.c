@@ -44,6 +44,8 @@ static void filter_fini(struct filter *f)
     free(f->hole);
     free(f->share);
     free(f->map_after);
+    free(f->window_after);
+    free(f->evidence);
     free(f->map_log_p);
     free(f->score);
 }
@@ -406,10 +408,13 @@ static enum infomask_status filter_init(struct filter *f, struct infomask_error 
     f->prior = malloc(k * sizeof *f->prior);
     f->hole = malloc(f->pixels);
     f->map_after = malloc((size_t)f->count * sizeof *f->map_after);
+    f->window_after = malloc((size_t)f->count * sizeof *f->window_after);
+    f->evidence = malloc((size_t)f->count * sizeof *f->evidence);
     f->map_log_p = malloc(k * sizeof *f->map_log_p);
     f->score = malloc((size_t)f->count * sizeof *f->score);
     f->out->rows = calloc((size_t)f->count, sizeof *f->out->rows);
     if (f->targets == NULL || f->prior == NULL || f->hole == NULL || f->map_after == NULL || f->map_log_p == NULL ||
+        f->window_after == NULL || f->evidence == NULL ||
         f->score == NULL || f->out->rows == NULL)
         return filter_no_memory(err);
     f->out->row_count = f->count;

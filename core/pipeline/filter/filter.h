@@ -21,6 +21,8 @@ struct filter {
     uint8_t *hole; /* [pixels] how much of the fill a pixel is, of 255 */
     struct place_map place_before, place_after; /* the latter's lies in the session until its next pass */
     double *map_after;               /* [count] PMI of the whole-photo pass of what is returned */
+    double *window_after;            /* [count] largest window PMI of that pass; meaningless without place_after */
+    double *evidence;                /* [count] what of it would be masked */
     double *map_log_p;               /* [classes] and its log p(y|x) */
     double *share;                   /* [rows, columns] covered by the mask, for both */
     struct infomask_photo *returned; /* what was encoded, read again */

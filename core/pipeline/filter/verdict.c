@@ -47,9 +47,12 @@ static enum infomask_status ask_places(const struct filter *f, int i, struct inf
 {
     enum infomask_status status;
 
+    round->largest_window_pmi_after = round->evidence = NAN;
     round->region_pmi_before = round->region_pmi_after = round->context_pmi_before = round->context_pmi_after = NAN;
     if (f->place_before.f == NULL)
         return INFOMASK_OK;
+    round->largest_window_pmi_after = f->window_after[i];
+    round->evidence = f->evidence[i];
     status = place_pmi(f, i, MASK_REGION, &f->place_before, &round->region_pmi_before, err);
     if (status == INFOMASK_OK)
         status = place_pmi(f, i, MASK_CONTEXT, &f->place_before, &round->context_pmi_before, err);
@@ -77,6 +80,13 @@ bool verdict_judges(const struct filter *f, int i)
     return !f->options->keep && !f->out->mask.empty && f->score[i].pmi > 0;
 }
 
+/* Somewhere there is as much beyond the surroundings as would be masked, and half of what there was: a part of the object
+ * that the mask missed. */
+static bool window_tells(const struct infomask_round *round, double before)
+{
+    return round->largest_window_pmi_after > surroundings(round) + fmax(round->evidence, LEAST_LOSS * before);
+}
+
 /* Why the target is not removed. */
 static enum infomask_reason what_tells(const struct infomask_round *round, double before)
 {
@@ -88,6 +98,8 @@ static enum infomask_reason what_tells(const struct infomask_round *round, doubl
         return INFOMASK_PLACE;
     if (surroundings(round) > LEAST_LOSS * before)
         return INFOMASK_REST;
+    if (window_tells(round, before))
+        return INFOMASK_WINDOW;
     return round->rank_after == 1 ? INFOMASK_FIRST : INFOMASK_WHOLE;
 }
 
@@ -105,7 +117,7 @@ static enum infomask_reason judge(const struct filter *f, const struct infomask_
         return round->pmi_after <= 0 ? INFOMASK_NO_PMI : round->pmi_after >= before ? INFOMASK_ROSE : INFOMASK_WHOLE;
     if (!isnan(round->region_pmi_after) && verdict_excess(round) <= MARGIN &&
         round->pmi_after <= LEAST_LOSS * before && round->pmi_after <= surroundings(round) + WHOLE_MARGIN &&
-        round->rank_after > 1)
+        round->rank_after > 1 && !window_tells(round, before))
         return INFOMASK_GONE;
     return what_tells(round, before);
 }

@@ -42,6 +42,23 @@ static enum infomask_status whole_pass(struct filter *f, struct infomask_photo *
     return status;
 }
 
+/* What the returned picture's windows say, and how much would be evidence enough to mask them. */
+static enum infomask_status ask_windows(struct filter *f, struct infomask_error *err)
+{
+    struct infomask_mask_options options = f->options->mask;
+    struct mask_plan plan = {.session = f->session, .photo = f->returned, .classification = f->before,
+                             .options = &options, .targets = f->targets, .count = f->count};
+    enum infomask_status status;
+
+    options.min_evidence = NAN;
+    status = plan_rules(&plan, err);
+    if (status == INFOMASK_OK)
+        status = plan_largest_windows(&plan, f->window_after, err);
+    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
+        f->evidence[i] = plan_evidence(&plan, i);
+    return status;
+}
+
 enum infomask_status verify_before(struct filter *f, struct infomask_error *err)
 {
     struct place_map *kept = &f->out->mask.saliency->place, lying = {0};
@@ -77,7 +94,9 @@ enum infomask_status verify_returned(struct filter *f, struct infomask_error *er
         infomask_photo_whole(f->returned);
         status = infomask_classify(f->session, f->returned, &options, &f->after, err);
     }
-    return status == INFOMASK_OK ? whole_pass(f, f->returned, &f->place_after, err) : status;
+    if (status == INFOMASK_OK)
+        status = whole_pass(f, f->returned, &f->place_after, err);
+    return status == INFOMASK_OK && f->place_after.f != NULL ? ask_windows(f, err) : status;
 }
 
 /* A rectangle of the photo's shape and the hole's area at a random place. */

@@ -28,7 +28,8 @@ static void open_court(struct court *c)
 }
 
 static const struct infomask_round gone = {.pmi_after = 1, .map_pmi_after = 1, .rank_after = 90, .region_pmi_after = 1,
-                                           .context_pmi_after = 1.2, .random_area_pmi_after = NAN};
+                                           .context_pmi_after = 1.2, .largest_window_pmi_after = 2, .evidence = 2,
+                                           .random_area_pmi_after = NAN};
 
 static struct infomask_round judged(const struct court *c, struct infomask_round round, double control)
 {
@@ -70,6 +71,16 @@ static void a_verdict_says_no_in_every_way(void **state)
     r = gone, r.pmi_after = 2.21; /* over a nat more than the surroundings' 1.2: half of an object tells like that */
     check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WHOLE);
     r.pmi_after = 2.19;
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
+    r = gone, r.largest_window_pmi_after = 4.21; /* half of the 6 nats before over the surroundings' 1.2: the other half */
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WINDOW);
+    r.largest_window_pmi_after = 4.19;
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
+    r.largest_window_pmi_after = 3.01, r.context_pmi_after = -1, r.region_pmi_after = .4, r.pmi_after = .9;
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WINDOW);
+    r.evidence = 3.1; /* less than would be masked */
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
+    r = gone, r.largest_window_pmi_after = NAN;
     check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
     r = gone, r.rank_after = 1;
     check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_FIRST);
@@ -146,11 +157,13 @@ static void removed_is_never_said_of_what_is_still_there(void **state)
             v[k] = (double)(seed >> 40) / (1 << 24) * 12 - 4;
         }
         r = (struct infomask_round){.pmi_after = v[0], .map_pmi_after = v[1], .region_pmi_after = v[2],
-                                    .context_pmi_after = v[3], .rank_after = 1 + (int)fabs(v[4])};
+                                    .context_pmi_after = v[3], .largest_window_pmi_after = v[4], .evidence = 2,
+                                    .rank_after = 1 + (int)fabs(v[4])};
         r = judged(&c, r, v[1]);
         removed += r.verdict == INFOMASK_REMOVED;
         if (r.verdict == INFOMASK_REMOVED)
-            assert_true(r.pmi_after <= 3 && r.pmi_after <= fmax(0, r.context_pmi_after) + 1 && r.rank_after > 1 && r.region_pmi_after <= fmax(0, r.context_pmi_after) + .5);
+            assert_true(r.pmi_after <= 3 && r.pmi_after <= fmax(0, r.context_pmi_after) + 1 && r.rank_after > 1 &&
+                        r.largest_window_pmi_after <= fmax(0, r.context_pmi_after) + 3 && r.region_pmi_after <= fmax(0, r.context_pmi_after) + .5);
         if (r.verdict == INFOMASK_WEAKENED)
             assert_true(r.pmi_after < 6 && r.pmi_after < r.random_area_pmi_after);
     }

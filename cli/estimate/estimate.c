@@ -13,7 +13,7 @@
 
 enum { FLAG_IMAGES = 300, FLAG_LIST, FLAG_DATA, FLAG_LABELS, FLAG_MERGE, FLAG_COMPARE, FLAG_TASK,
        FLAG_EXACT, FLAG_N, FLAG_SEED, FLAG_STORE, FLAG_NAME, FLAG_FRESH,
-       FLAG_GROUP_BY, FLAG_WEIGHTS, FLAG_DROP, FLAG_FOLDS, FLAG_COLUMNS, FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
+       FLAG_GROUP_BY, FLAG_WEIGHTS, FLAG_DROP, FLAG_FOLDS, FLAG_COLUMNS, FLAG_WIDTH, FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "FOLDER", "photos, one subfolder a class (its label, an alias or its index)"},
@@ -37,6 +37,7 @@ static const struct cli_flag flags[] = {
     {FLAG_FRESH, "fresh", NULL, "forget an estimate of that name first, instead of going on with it"},
     {FLAG_SHARD, "shard", "I/N", "only the I-th of N disjoint parts of the photos (I from 0)"},
     {FLAG_SUSPECTS, "suspects", "N", "rows of suspects (0 to 100000); default 50"},
+    {FLAG_WIDTH, "width", "NATS", "also say how many samples would bring the lower limit so close to the estimate"},
     {FLAG_REPORT, "report", "FOLDER", "also write a page with plots there, index.html"},
     {FLAG_JSON, "json", NULL, "print one JSON object"},
     {FLAG_QUIET, "quiet", NULL, "no progress bar"},
@@ -64,6 +65,7 @@ static bool read_shard(const char *text, struct estimate_options *o)
 static bool take_value(struct estimate_options *o, int letter, const char *value)
 {
     uint64_t number = 0;
+    char *end;
 
     switch (letter) {
     case FLAG_N:
@@ -75,6 +77,9 @@ static bool take_value(struct estimate_options *o, int letter, const char *value
             return false;
         o->suspects = (size_t)number;
         return true;
+    case FLAG_WIDTH:
+        o->width = strtod(value, &end);
+        return *end == '\0' && o->width > 0 && isfinite(o->width);
     case FLAG_COLUMNS:
         if (!read_number(value, 65536, &number))
             return false;

@@ -16,6 +16,7 @@ struct estimate_options {
     int folds;                                /* of a table; 0: by its size */
     uint64_t n, seed;                         /* of a task */
     size_t suspects, columns;
+    double width;                             /* wanted, of estimate less limit, in the units of the answer; 0: none */
 };
 
 /* A photo that was left out. */

@@ -98,6 +98,17 @@ static void print_columns(const struct estimate_run *run)
     free(list);
 }
 
+/* So many samples in all would bring the limit within --width of the estimate: the distance falls with the root of their
+ * number (or of the groups', as long as those stay of a size); NAN without a limit. */
+static double samples_for_width(const struct estimate_run *run)
+{
+    double distance = (run->state.report.estimate - run->state.limits.betting) * view_units_factor(run->units);
+
+    if (run->options->width <= 0 || !isfinite(distance))
+        return NAN;
+    return ceil((double)run->state.report.samples * pow(fmax(distance, 1e-12) / run->options->width, 2));
+}
+
 static void print_text(const struct estimate_run *run)
 {
     const struct estimate_state *state = &run->state;
@@ -109,6 +120,9 @@ static void print_text(const struct estimate_run *run)
     print_value(run, "  lower limit, 97.5 %", state->limits.betting);
     if (run->grouped)
         (void)printf("%-22s over %zu groups\n", "", run->state.limits.units);
+    if (isfinite(samples_for_width(run)))
+        (void)printf("%-22s about %.3g samples in all for a limit %.3g %s below\n", "", samples_for_width(run),
+                     run->options->width, view_units_name(run->units));
     print_value(run, "  label entropy", r->label_entropy);
     if (isfinite(run->truth))
         print_value(run, "  truth", run->truth);
@@ -193,6 +207,12 @@ static void put_exact(struct json_writer *writer, const struct estimate_run *run
 
 static void put_run(struct json_writer *writer, const struct estimate_run *run)
 {
+    if (run->options->width > 0) {
+        json_object_open(writer, "wanted");
+        json_put_double(writer, "width", run->options->width);
+        json_put_double_or_null(writer, "samples", samples_for_width(run));
+        json_object_close(writer);
+    }
     if (isfinite(run->truth))
         json_put_double(writer, "truth", run->truth * view_units_factor(run->units));
     put_exact(writer, run);

@@ -14,6 +14,7 @@
 #include "cli/work.h"
 
 #define SUSPECTS 50
+#define LEAST_CALIBRATED 200 /* held-out pictures from which on a temperature is fitted */
 
 struct run {
     const struct cli *cli;
@@ -30,6 +31,8 @@ struct run {
     char *checkpoint;                     /* owned */
     FILE *log;
     bool bar;                             /* on a terminal */
+    double temperature;                   /* that is exported; 1: none */
+    double loss, calibrated_loss;         /* without and with the fitted one, on the half that it was not fitted to; 0: none */
 };
 
 /* ---- While it runs ------------------------------------------------------------------------------------------------- */
@@ -218,6 +221,83 @@ static enum infomask_status measure(struct run *run, struct infomask_error *err)
     return status == INFOMASK_OK ? train_measure(&run->state, &m, SUSPECTS, err) : status;
 }
 
+/* ---- Calibration --------------------------------------------------------------------------------------------------- */
+
+/* What the exported logits are but for a constant: under pc-softmax the prior is not in them. */
+static void exported_logits(const struct run *run, size_t i, float *z)
+{
+    size_t k = (size_t)run->trained.classes;
+    const float *log_q = run->trained.held_out + i * k;
+
+    for (size_t y = 0; y < k; y++)
+        z[y] = log_q[y] - (run->options->pc_softmax ? (float)log(run->trained.prior[y]) : 0);
+}
+
+/* The temperature of every second held-out picture; 1 where it is none. */
+static enum infomask_status fit_temperature(const struct run *run, float *z, double *temperature, struct infomask_error *err)
+{
+    bool pc = run->options->pc_softmax;
+    const struct infomask_estimate_spec spec = {.classes = (size_t)run->trained.classes, .prior = run->trained.prior,
+                                                .logit_prior = pc ? NULL : run->trained.prior};
+    struct infomask_estimate *sums = NULL;
+    struct infomask_report report = {0};
+    enum infomask_status status = infomask_estimate_create(&spec, &sums, err);
+
+    for (size_t i = 0; status == INFOMASK_OK && i < (size_t)run->set.held_out.count; i += 2) {
+        exported_logits(run, i, z);
+        status = infomask_estimate_add(sums, z, (uint32_t)run->trained.held_out_labels[i], "", NULL, err);
+    }
+    if (status == INFOMASK_OK)
+        status = infomask_estimate_report(sums, &report, err);
+    *temperature = status == INFOMASK_OK && !report.temperature_at_edge ? report.temperature : 1;
+    infomask_report_fini(&report);
+    infomask_estimate_free(sums);
+    return status;
+}
+
+/* Mean of -log q(label) over the other half, the exported logits divided by the temperature. */
+static double loss_at(const struct run *run, double temperature, float *z)
+{
+    size_t k = (size_t)run->trained.classes, n = 0;
+    double loss = 0;
+
+    for (size_t i = 1; i < (size_t)run->set.held_out.count; i += 2, n++) {
+        double top = -INFINITY, sum = 0, own = 0;
+        exported_logits(run, i, z);
+        for (size_t y = 0; y < k; y++) {
+            double prior = run->options->pc_softmax ? log(run->trained.prior[y]) : 0;
+            double value = (double)z[y] / temperature + prior;
+            sum = sum * exp(fmin(top - value, 0)) + exp(fmin(value - top, 0));
+            top = fmax(top, value);
+            own = y == (size_t)run->trained.held_out_labels[i] ? value : own;
+        }
+        loss += top + log(sum) - own;
+    }
+    return loss / (double)n;
+}
+
+/* Fitted to one half of the held-out pictures, and kept if it is better on the other one.  (Smoothed labels are undone
+ * before a temperature would act: there it is left alone.) */
+static enum infomask_status calibrate(struct run *run, struct infomask_error *err)
+{
+    float *z = malloc((size_t)run->trained.classes * sizeof *z);
+    double temperature = 1;
+    enum infomask_status status = INFOMASK_OK;
+
+    if (z == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    run->temperature = 1;
+    if (run->set.held_out.count >= LEAST_CALIBRATED && run->options->network.label_smoothing <= 0) {
+        status = fit_temperature(run, z, &temperature, err);
+        run->loss = loss_at(run, 1, z);
+        run->calibrated_loss = loss_at(run, temperature, z);
+        if (run->calibrated_loss < run->loss)
+            run->temperature = temperature;
+    }
+    free(z);
+    return status;
+}
+
 /* ---- The model folder ---------------------------------------------------------------------------------------------- */
 
 static void put_input(struct json_writer *w, const struct run *run)
@@ -274,6 +354,8 @@ static enum infomask_status write_model_json(const struct run *run, struct infom
     json_put_string(&w, "objective", pc ? "pc-softmax" : "softmax");
     if (smooth)
         json_put_double(&w, "label_smoothing", run->options->network.label_smoothing);
+    if (run->temperature < 1 || run->temperature > 1)
+        json_put_double(&w, "temperature", run->temperature);
     if (run->set.canvas) { /* of several drawings each is a mask of its own, at its own size */
         json_object_open(&w, "mask");
         json_put_string(&w, "threshold", "window");
@@ -303,6 +385,15 @@ static void put_report(struct json_writer *w, const struct run *run, enum view_u
     json_object_open(w, "held_out");
     view_estimate_members(w, &run->state, units);
     json_object_close(w);
+    if (run->loss > 0) {
+        json_object_open(w, "calibration"); /* of model.json: fitted to a half of the held-out pictures, measured on the other */
+        json_put_double(w, "temperature", run->temperature);
+        json_put_int(w, "samples", run->set.held_out.count / 2);
+        json_put_double(w, "log_loss_without", run->loss * view_units_factor(units));
+        json_put_double(w, "log_loss", (run->temperature < 1 || run->temperature > 1 ? run->calibrated_loss : run->loss) *
+                                           view_units_factor(units));
+        json_object_close(w);
+    }
     json_object_close(w);
 }
 
@@ -371,6 +462,8 @@ int train_network(const struct cli *cli, const struct train_options *options)
         status = learn(&run, &err);
     if (status == INFOMASK_OK)
         status = measure(&run, &err);
+    if (status == INFOMASK_OK)
+        status = calibrate(&run, &err);
     if (status == INFOMASK_OK)
         status = write_folder(&run, &err);
     if (status == INFOMASK_OK && run.checkpoint != NULL)

@@ -266,6 +266,16 @@ def test_exact_posteriors_of_tasks(estimate, task, truth):
     assert bits["truth"] == pytest.approx(report["truth"] / math.log(2))
 
 
+def test_how_many_samples_a_width_takes(infomask, estimate):
+    task = ("--task", "ref-bal-d2", "--exact", "--seed", 1)
+    few = estimate(*task, "--n", 2000, "--width", 0.02)
+    asked = few["wanted"]["samples"]
+    value = estimate(*task, "--n", int(asked))["mutual_information"]
+    assert 3000 < asked < 20000 and 0.014 < value["estimate"] - value["lower_limit"] < 0.022
+    assert "samples in all" in infomask("estimate", *task, "--n", 2000, "--width", 0.02).out
+    assert infomask("estimate", *task, "--width", "wide").code == 2
+
+
 def test_a_task_is_estimated_beside_its_exact_posterior(estimate):
     task = ("--task", "ref-imb-d2", "--n", 500, "--seed", 2)
     report = estimate(*task)

@@ -196,6 +196,34 @@ def test_a_task_of_known_information_bounds_what_is_learnt(train, tmp_path):
     assert 'class="truth"' in (tmp_path / "page" / "information.svg").read_text()
 
 
+@pytest.mark.parametrize("objective", ["softmax", "pc-softmax"])
+def test_the_exported_model_is_calibrated(train, places, tmp_path, infomask, objective):
+    """A third of the labels is wrong and the network learns them by heart: a temperature fitted to every second held-out
+    picture makes it sure of less, and the service says of the others what the report says."""
+    random = np.random.default_rng(3)
+    for part, count in ("train", 150), ("t10k", 240):
+        labels = np.sort(random.integers(0, 3, count)).astype(np.uint8)
+        pictures = np.stack([drawing(k, random) for k in labels])
+        order = random.permutation(count)
+        labels, pictures = labels[order], pictures[order]
+        labels = np.where(random.random(count) < 0.3, random.integers(0, 3, count), labels).astype(np.uint8)
+        idx(tmp_path / f"{part}-labels-idx1-ubyte", labels)
+        idx(tmp_path / f"{part}-images-idx3-ubyte", pictures)
+    for i in range(1, 240, 2):
+        (tmp_path / "photos" / str(labels[i])).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures[i]).save(tmp_path / "photos" / str(labels[i]) / f"{i}.png")
+    trained = train("--data", tmp_path, "--arch", "conv3x3:16,relu,conv3x3:16/2,relu,linear:64,relu", "--epochs", 25, "--batch",
+                    16, "--name", "m", "--json", "--objective", objective)
+    assert trained.code == 0, trained.err
+    calibration = trained.json["calibration"]
+    document = json.loads((tmp_path / "models" / "m" / "model.json").read_text())
+    assert document["temperature"] == calibration["temperature"] > 1.2 and calibration["samples"] == 120
+    assert calibration["log_loss"] < calibration["log_loss_without"] - 0.05
+    served = infomask("estimate", *places, "--images", tmp_path / "photos", tmp_path / "models" / "m", "--json")
+    assert served.code == 0, served.err
+    assert served.json["calibration"]["log_loss"] == pytest.approx(calibration["log_loss"], abs=1e-3)
+
+
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_anew(train):
     """So that a script may say --resume always."""
     task = ("--data", "task:line-bal-d1-s1.0", "--arch", "linear:8,relu", "--epochs", 1, "--json", "--name")

@@ -28,7 +28,7 @@ packages := libmicrohttpd libcjson openblas libjpeg libpng libwebp libwebpmux zl
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wformat=2
 hardening := -fstack-protector-strong -fPIE $(if $(DEBUG)$(SAN),,-D_FORTIFY_SOURCE=2)
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(if $(DEBUG),-O0,$(if $(SAN),-O1,-O2)) -g -fno-omit-frame-pointer -pthread \
-	$(warnings) $(hardening) -ffile-prefix-map=$(CURDIR)=. $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) \
+	$(warnings) $(hardening) -ffile-prefix-map="$(CURDIR)"=. $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) \
 	-I. -I$(B)/gen $(package_cflags) -MMD -MP $(CFLAGS)
 LDFLAGS_ALL = -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 # asked for once, and only when something is built: make help and make deps need no pkg-config

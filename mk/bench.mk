@@ -63,7 +63,7 @@ audit: $(B)/bench/audit $(VENV)/.done data ## how well the label audit finds wro
 
 .PHONY: million
 million: $(B)/bench/million $(BIN) $(MODEL) $(VENV)/.done ## time GET of an estimate with a million samples; SAMPLES=1000000
-	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(VENV_PYTHON) tests/bench/million.py $< --samples $(or $(SAMPLES),1000000)
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" $(VENV_PYTHON) tests/bench/million.py $< --samples $(or $(SAMPLES),1000000)
 
 # ---- Training ------------------------------------------------------------------------------------------------------------------
 

@@ -60,15 +60,15 @@ test-image: ## build the image on a base made by debootstrap, run it read-only a
 
 .PHONY: test-manifests
 test-manifests: $(CHECK_VENV)/.done ## Kubernetes manifests and the chart against their schemas (kustomize, helm where go is)
-	@GOBIN=$(CURDIR)/build/gobin sh tools/kubernetes_tools.sh
-	@PATH=$(CURDIR)/build/gobin:$$PATH $(CHECK_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/container
+	@GOBIN="$(CURDIR)/build/gobin" sh tools/kubernetes_tools.sh
+	@PATH="$(CURDIR)/build/gobin:$$PATH" $(CHECK_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/container
 
 # ---- Many machines ---------------------------------------------------------------------------------------------------------------
 
 .PHONY: test-scale
 test-scale: $(BIN) $(SCALE_VENV)/.done ## infomask estimate over shards by Ray and Spark (from PyPI, real), Slurm, Argo and a Job: the same bits
 	@sh mk/deps.sh default-jre-headless
-	@INFOMASK_BIN=$(abspath $(BIN)) $(SCALE_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/scale
+	@INFOMASK_BIN="$(abspath $(BIN))" $(SCALE_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/scale
 
 # ---- Documents made from the program ------------------------------------------------------------------------------------------------
 

@@ -39,12 +39,12 @@ test-threads: $(MODEL) $(B)/tests/engine/test_network ## 300 runs each on 1, 2, 
 
 .PHONY: test-cli
 test-cli: $(BIN) $(VENV)/.done $(MODEL) ## test the command line
-	$(Q)INFOMASK_BIN=$(abspath $(BIN)) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(CLI_TESTS),tests/cli)
+	$(Q)INFOMASK_BIN="$(abspath $(BIN))" $(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(CLI_TESTS),tests/cli)
 
 # Kernels are slow under ThreadSanitizer, and their threads are looked at by the unit tests: here OpenBLAS computes.
 .PHONY: test-http
 test-http: $(BIN) $(MODEL) $(VENV)/.done ## black-box tests of the daemon, also with SAN=thread or SAN=address,undefined
-	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(if $(SAN),INFOMASK_SLOW=1) $(if $(filter thread,$(SAN)),INFOMASK_ISA=blas) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/http/tsan.txt" \
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" $(if $(SAN),INFOMASK_SLOW=1) $(if $(filter thread,$(SAN)),INFOMASK_ISA=blas) TSAN_OPTIONS="suppressions=$(CURDIR)/tests/http/tsan.txt" \
 		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(HTTP_TESTS),tests/http)
 
 # What outlives a request, the same tests, and those of replicas and outages.
@@ -53,12 +53,12 @@ postgres_tests := tests/http/test_postgres.py tests/http/test_estimates.py tests
 
 .PHONY: test-postgres
 test-postgres: $(BIN) $(MODEL) $(VENV)/.done ## the tests of state on a PostgreSQL server that they start (make deps-postgres)
-	$(Q)INFOMASK_TEST_POSTGRES=1 INFOMASK_BIN=$(CURDIR)/$(BIN) $(if $(SAN),INFOMASK_SLOW=1) \
+	$(Q)INFOMASK_TEST_POSTGRES=1 INFOMASK_BIN="$(CURDIR)/$(BIN)" $(if $(SAN),INFOMASK_SLOW=1) \
 		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(HTTP_TESTS),$(postgres_tests))
 
 .PHONY: test-readme
 test-readme: $(BIN) $(VENV)/.done $(MODEL) ## run the examples of the README, the documents and the tutorials
-	$(Q)INFOMASK_BIN=$(abspath $(BIN)) $(VENV_PYTHON) -m pytest -q -p no:cacheprovider tests/http/test_readme.py tests/http/test_tutorials.py
+	$(Q)INFOMASK_BIN="$(abspath $(BIN))" $(VENV_PYTHON) -m pytest -q -p no:cacheprovider tests/http/test_readme.py tests/http/test_tutorials.py
 
 # ---- Beside independent implementations ---------------------------------------------------------------------------------------
 
@@ -66,13 +66,13 @@ MNIST ?= $(wildcard build/data/mnist)
 
 .PHONY: conformance
 conformance: $(BIN) $(B)/conformance/steps $(CONFORMANCE_VENV)/.done $(MODEL) ## compare masks with OpenCV, NumPy and onnxruntime, step by step and whole, and score them; MNIST=DIR (after make data: build/data/mnist): digits too
-	$(Q)INFOMASK_STEPS=$(abspath $(B)/conformance/steps) INFOMASK_BIN=$(abspath $(BIN)) MNIST=$(MNIST) \
+	$(Q)INFOMASK_STEPS="$(abspath $(B)/conformance/steps)" INFOMASK_BIN="$(abspath $(BIN))" MNIST=$(MNIST) \
 		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance
 	@$(MAKE) --no-print-directory scores
 
 .PHONY: canvases
 canvases: $(BIN) $(CONFORMANCE_VENV)/.done data ## "filter out all digits 0" on 60 canvases of nine digits (and of sixteen, and large ones), scored
-	$(Q)INFOMASK_BIN=$(abspath $(BIN)) MNIST=$(or $(MNIST),build/data/mnist) \
+	$(Q)INFOMASK_BIN="$(abspath $(BIN))" MNIST=$(or $(MNIST),build/data/mnist) \
 		$(CONFORMANCE_PYTHON) -m pytest -q -rP -p no:cacheprovider tests/conformance/test_digits.py
 
 .PHONY: scores
@@ -115,12 +115,12 @@ check-gradients: $(B)/bench/train_bench $(TORCH_VENV)/.done ## every layer's gra
 
 .PHONY: check-accuracy
 check-accuracy: $(BIN) $(TORCH_VENV)/.done data ## the same recipe on MNIST by PyTorch: the same accuracy? LAYERS= EPOCHS=3 SEEDS=4
-	$(Q)$(TORCH_VENV)/bin/python -P tests/bench/train_torch.py accuracy $(abspath $(BIN)) build/data/mnist \
+	$(Q)$(TORCH_VENV)/bin/python -P tests/bench/train_torch.py accuracy "$(abspath $(BIN))" build/data/mnist \
 		$(or $(LAYERS),linear:256$(comma)relu) $(or $(EPOCHS),3) $(or $(SEEDS),4)
 
 .PHONY: check-exports
 check-exports: $(BIN) $(BENCH_VENV)/.done ## what training writes, run by onnxruntime
-	$(Q)$(BENCH_VENV)/bin/python -P tests/bench/train_exports.py $(abspath $(BIN))
+	$(Q)$(BENCH_VENV)/bin/python -P tests/bench/train_exports.py "$(abspath $(BIN))"
 
 # ---- Clients and browsers that others wrote ------------------------------------------------------------------------------------
 
@@ -144,22 +144,22 @@ $(GENERATOR_JAR):
 
 .PHONY: clients
 clients: $(BIN) $(MODEL) $(CLIENTS_VENV)/.done $(PROMTOOL) clients-generated ## Triton's and KServe's clients, schemathesis, promtool, generated clients; EXAMPLES=15
-	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) EXAMPLES=$(or $(EXAMPLES),15) \
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" EXAMPLES=$(or $(EXAMPLES),15) \
 		$(CLIENTS_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/http/clients.py
 
 .PHONY: clients-generated
 clients-generated: $(BIN) $(MODEL) $(GENERATED_VENV)/.done $(CLIENTS_NODE)/.done $(GENERATOR_JAR) ## generate clients in four ways, and call each (needs node, npm, java, mvn)
-	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) GENERATOR_JAR=$(GENERATOR_JAR) NODE_FOLDER=$(CURDIR)/$(CLIENTS_NODE) \
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" GENERATOR_JAR=$(GENERATOR_JAR) NODE_FOLDER="$(CURDIR)/$(CLIENTS_NODE)" \
 		$(GENERATED_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/http/generated.py
 
 .PHONY: test-web
 test-web: $(BIN) $(MODEL) $(WEB_VENV)/.done ## the web page in Debian's chromium: stories, axe-core, screenshots in build/web (needs apt-get install chromium)
-	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) SCREENSHOTS=$(or $(SCREENSHOTS),$(CURDIR)/build/web) \
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" SCREENSHOTS="$(or $(SCREENSHOTS),$(CURDIR)/build/web)" \
 		$(WEB_VENV)/bin/python -m pytest -q -p no:cacheprovider $(or $(WEB_TESTS),tests/web)
 
 .PHONY: bench-web
 bench-web: $(BIN) $(MODEL) $(WEB_VENV)/.done ## how long people wait on the page: drop to classes and map, another class, sliders; ROUNDS=8
-	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) $(WEB_VENV)/bin/python tests/web/latency.py
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" $(WEB_VENV)/bin/python tests/web/latency.py
 
 LIGHTHOUSE := build/lighthouse
 $(LIGHTHOUSE)/.done:
@@ -169,12 +169,12 @@ $(LIGHTHOUSE)/.done:
 
 .PHONY: test-lighthouse
 test-lighthouse: $(BIN) $(MODEL) $(LIGHTHOUSE)/.done ## Lighthouse: accessibility and best practices 100; its performance is printed, and asserted by PERFORMANCE=95 (needs npm, chromium)
-	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) LIGHTHOUSE=$(LIGHTHOUSE)/node_modules/.bin/lighthouse PERFORMANCE=$(PERFORMANCE) \
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" LIGHTHOUSE=$(LIGHTHOUSE)/node_modules/.bin/lighthouse PERFORMANCE=$(PERFORMANCE) \
 		$(PYTHON) tests/web/lighthouse.py
 
 # ---- Faults, one after the other -------------------------------------------------------------------------------------------------
 
-load_python = INFOMASK_BIN=$(CURDIR)/$(BIN) INFOMASK_GENERATE=$(CURDIR)/$(B)/load/generate $(VENV_PYTHON)
+load_python = INFOMASK_BIN="$(CURDIR)/$(BIN)" INFOMASK_GENERATE="$(CURDIR)/$(B)/load/generate" $(VENV_PYTHON)
 load_needs := $(BIN) $(MODEL) $(VENV)/.done $(B)/load/generate
 
 FAIL_ALLOC := $(B)/load/fail_alloc.so
@@ -184,7 +184,7 @@ $(FAIL_ALLOC): tests/load/fail_alloc.c
 
 .PHONY: allocations
 allocations: $(load_needs) $(FAIL_ALLOC) ## every allocation of every kind of request fails once
-	$(Q)INFOMASK_FAIL_LIBRARY=$(CURDIR)/$(FAIL_ALLOC) $(load_python) tests/load/allocations.py
+	$(Q)INFOMASK_FAIL_LIBRARY="$(CURDIR)/$(FAIL_ALLOC)" $(load_python) tests/load/allocations.py
 
 .PHONY: fuzz-connections
 fuzz-connections: ## whole connections under AddressSanitizer and UBSan: writes, pauses, closes, resets; MINUTES=10
@@ -204,7 +204,7 @@ drains: $(load_needs) ## 50 SIGTERM drains and 100 kill -9 under load
 
 .PHONY: kill9
 kill9: $(BIN) $(MODEL) $(VENV)/.done ## kill -9 the daemon N=1000 times while samples are posted: none may be lost or doubled
-	$(Q)INFOMASK_BIN=$(CURDIR)/$(BIN) PYTHONPATH=tests/http $(VENV_PYTHON) tests/http/kill9.py --kills $(or $(N),1000)
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" PYTHONPATH=tests/http $(VENV_PYTHON) tests/http/kill9.py --kills $(or $(N),1000)
 
 .PHONY: mutants
 mutants: $(load_needs) ## 20,000 broken JPEG, PNG and WebP over HTTP; CASES=20000

@@ -405,7 +405,7 @@ def test_killed_at_any_moment():
 def test_a_full_disk_is_507(make_server, monkeypatch, tmp_path):
     disk, script = tmp_path / "disk", tmp_path / "serve"
     disk.mkdir()
-    script.write_text(f'#!/bin/sh\nmount -t tmpfs -o size=1m tmpfs {disk} || exit 77\nexec {conftest.BINARY} "$@"\n')
+    script.write_text(f'#!/bin/sh\nmount -t tmpfs -o size=1m tmpfs {disk} || exit 77\nexec "{conftest.BINARY}" "$@"\n')
     script.chmod(0o755)
     confined = tmp_path / "confined"  # a file system of its own, where that is allowed
     confined.write_text(f'#!/bin/sh\nexec unshare -rm {script} "$@"\n')

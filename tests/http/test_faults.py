@@ -64,7 +64,7 @@ def test_a_log_that_nobody_reads(make_server, png, closed):
 def test_standard_error_that_is_not_open(tmp_path, png):
     """The descriptor's number is taken by something else then: nothing of the log may get into it."""
     script = tmp_path / "serve"
-    script.write_text(f'#!/bin/sh\nexec 2>&-\nexec {conftest.BINARY} "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec 2>&-\nexec "{conftest.BINARY}" "$@"\n')
     script.chmod(0o755)
     own, conftest.BINARY = conftest.BINARY, str(script)
     try:

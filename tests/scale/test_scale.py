@@ -82,7 +82,7 @@ def test_a_shard_that_failed_is_tried_again(photos, environment, whole, tmp_path
     (tmp_path / "parts").mkdir()
     (tmp_path / "bin/infomask").write_text(f"""#!/bin/sh
 case "$*" in *"--shard 2/{SHARDS}"*) [ -e {tmp_path}/died ] || {{ touch {tmp_path}/died; kill -9 $$; }} ;; esac
-exec {BINARY} "$@"
+exec "{BINARY}" "$@"
 """)
     (tmp_path / "bin/infomask").chmod(0o755)
     broken = {**environment, "PATH": f"{tmp_path / 'bin'}:{environment['PATH']}"}

@@ -518,12 +518,12 @@ def test_the_tutorial_of_web_pages(visit, make_server, other_origin):
     html, module = (code.replace("https://photos.example", server.url) for code in (html, module))
     (folder / "cup.jpg").write_bytes((PHOTOS.parents[2] / "server/web/photos/coffee.jpg").read_bytes())
     (folder / "page.js").write_text(f"const file = await (await fetch('cup.jpg')).blob();\n{module.replace('timeout(5000)', 'timeout(500000)')}\n"
-                                    "document.title = `${predictions[0].label} ${verification.verdict} ${image.size > 1000}`;")
+                                    "document.title = `${predictions[0].label} ${verification.verdict} ${image.size > 1000} ${picture.type}`;")
     (folder / "index.html").write_text(f'<!doctype html><html lang="en"><title>shop</title>{html}<script type="module" src="page.js"></script>')
     page = visit().go(origin + "/")
     expect(page.locator("info-mask .note")).to_contain_text("espresso:")
     becomes(page, "document.title !== 'shop'")
-    assert page.title() == "espresso removed true" and here == 2
+    assert page.title() == "espresso removed true image/webp" and here == 2
 
 
 def test_the_example_page(visit, make_server, other_origin):

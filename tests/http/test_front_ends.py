@@ -224,6 +224,25 @@ def test_gzip(server, path, accept, packed):
     assert again.status == 304 and again.body == b"" and again.get("ETag") == tag
 
 
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON", 'application/json;charset="UTF-8"', "application/json ; x=y"])
+def test_charsets_of_json(server, kind):
+    body = json.dumps({"image": b64(COFFEE), "top_k": 1}).encode()
+    assert server.ask("POST", CLASSIFY, body, [("Content-Type", kind)]).json["predictions"][0]["label"] == "espresso"
+
+
+@pytest.mark.parametrize("path", ["/", "/infomask.js", "/web/coffee.jpg", "/openapi.json"])
+def test_head_and_range(server, path):
+    """HEAD is GET without its body; a range is not taken, so all of it comes; what a browser has is not sent again."""
+    whole, head = server.ask(path=path), server.ask("HEAD", path)
+    ranged = server.ask(path=path, headers=[("Range", "bytes=0-9")])
+    assert head.status == 200 and head.body == b"" and int(head.get("Content-Length")) == len(whole.body) and head.get("ETag") == whole.get("ETag")
+    assert ranged.status == 200 and ranged.body == whole.body and ranged.get("Content-Range") is None
+    for tag in (whole.get("ETag"), "W/" + whole.get("ETag"), '"other", ' + whole.get("ETag"), "*"):
+        assert server.ask(path=path, headers=[("If-None-Match", tag)]).status == 304
+        assert server.ask("HEAD", path, headers=[("If-None-Match", tag)]).status == 304
+    assert server.ask(path=path, headers=[("If-None-Match", '"other"')]).status == 200
+
+
 def test_the_page_is_light(server):
     """All of its texts, as they travel, in 80 kB."""
     folder = ROOT / "server/web"

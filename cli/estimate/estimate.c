@@ -13,7 +13,7 @@
 
 enum { FLAG_IMAGES = 300, FLAG_LIST, FLAG_DATA, FLAG_LABELS, FLAG_MERGE, FLAG_COMPARE, FLAG_TASK,
        FLAG_EXACT, FLAG_N, FLAG_SEED, FLAG_STORE, FLAG_NAME, FLAG_FRESH,
-       FLAG_GROUP_BY, FLAG_WEIGHTS, FLAG_DROP, FLAG_FOLDS, FLAG_COLUMNS, FLAG_WIDTH, FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
+       FLAG_GROUP_BY, FLAG_BY, FLAG_WEIGHTS, FLAG_DROP, FLAG_FOLDS, FLAG_COLUMNS, FLAG_WIDTH, FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "FOLDER", "photos, one subfolder a class (its label, an alias or its index)"},
@@ -23,6 +23,7 @@ static const struct cli_flag flags[] = {
     {FLAG_DROP, "drop", "COLUMN[,COLUMN]", "columns of the table that are not looked at"},
     {FLAG_GROUP_BY, "group-by", "COLUMN|FILE|folder", "rows of one value (person, video) share a fold and are one in the limit;\n"
                                                       "of photos: folder, the one below that of the class"},
+    {FLAG_BY, "by", "COLUMN|FILE|folder", "the information within each subgroup, too; of photos: folder, as of --group-by"},
     {FLAG_WEIGHTS, "weights", "COLUMN|FILE", "how often each row of the table counts, 0 or more"},
     {FLAG_FOLDS, "folds", "N", "of the table, 3 to 10; default by its size, 10 for few rows"},
     {FLAG_COLUMNS, "columns", "N", "columns of the table that get a row of their own, the most telling ones; default 30; 0: none"},
@@ -118,6 +119,9 @@ static bool take(void *context, int letter, const char *value)
     case FLAG_DROP:
         o->drop = value;
         return true;
+    case FLAG_BY:
+        o->by = value;
+        return true;
     case FLAG_GROUP_BY:
         o->group_by = value;
         return true;
@@ -170,6 +174,10 @@ static int check(const struct estimate_options *o, const struct cli *cli)
         return cli_misused(cli->command, "--drop, --folds and --weights are of a table: with --data");
     if (o->group_by != NULL && o->data == NULL && (sources_are_no_photos(o) || strcmp(o->group_by, "folder") != 0))
         return cli_misused(cli->command, "--group-by takes a column of a table, or of photos \"folder\"");
+    if (o->by != NULL && o->data == NULL && (sources_are_no_photos(o) || strcmp(o->by, "folder") != 0))
+        return cli_misused(cli->command, "--by takes a column of a table, or of photos \"folder\"");
+    if (o->by != NULL && o->weights != NULL)
+        return cli_misused(cli->command, "--by and --weights do not go together");
     if (o->weights != NULL && (o->store != NULL || o->report != NULL))
         return cli_misused(cli->command, "--weights is for a table's answer alone: without --store and --report");
     if (o->exact && o->task == NULL)
@@ -208,6 +216,9 @@ void estimate_run_fini(struct estimate_run *run)
     for (size_t j = 0; run->column_names != NULL && j < run->columns; j++)
         free(run->column_names[j]);
     free(run->column_names);
+    for (size_t i = 0; i < run->subgroup_count; i++)
+        free(run->subgroups[i].name);
+    free(run->subgroups);
     free(run->table.columns);
     free(run->folder);
 }

@@ -9,7 +9,7 @@
 
 struct estimate_options {
     const char *images, *list, *data, *task;  /* where the samples come from; one of them, or merge or compare */
-    const char *labels, *group_by, *weights, *drop; /* of data; group_by also of photos: "folder" */
+    const char *labels, *group_by, *by, *weights, *drop; /* of data; group_by and by also of photos: "folder" */
     const char *store, *name, *report;        /* NULL: the default ones; no report */
     bool merge, compare, json, fresh, quiet, exact;
     unsigned shard_index, shard_count;        /* count 0: all */
@@ -40,12 +40,21 @@ struct estimate_run {
     struct infomask_table_result table; /* of a table: folds and parts (log_q is given back) */
     size_t columns, missing;          /* of a table; its cells without a value */
     char **column_names;              /* [columns]; NULL: numbers; owned */
+    struct estimate_subgroup *subgroups; /* --by; owned */
+    size_t subgroup_count;
     bool grouped;                     /* the limits are over groups that were given */
     uint64_t added, known;            /* in this run; known: were there before */
     struct rejected_photo *rejected;  /* owned */
     size_t rejected_count, rejected_in_all; /* in the array; of all */
     char temporary[64];               /* a store that goes with the run; "": none */
 };
+/* One of --by: the information within it, by the same posteriors. */
+struct estimate_subgroup {
+    char *name; /* owned */
+    size_t samples;
+    double label_entropy, estimate, standard_error, lower_limit; /* nats; NAN where there are too few samples */
+};
+
 void estimate_run_fini(struct estimate_run *run);
 
 /* Each fills the run and returns an exit code; what failed was said on standard error. */
@@ -74,6 +83,11 @@ void estimate_of_groups(struct estimate_run *run);
 /* Computes the limits and reads the whole. */
 enum infomask_status estimate_finish(struct estimate_run *run, const char *id, struct infomask_error *err)
     __attribute__((warn_unused_result));
+
+/* Fills the subgroups from the store's samples: by [rows] of a table, whose samples are called by their rows' numbers, with
+ * names as lines; by NULL: by the folder below that of the class. */
+enum infomask_status estimate_by(struct estimate_run *run, const uint32_t *by, const char *names, size_t count,
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* JSON or a page of text on standard output; returns an exit code. */
 int estimate_print(const struct estimate_run *run);

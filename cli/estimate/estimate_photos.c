@@ -415,7 +415,10 @@ static enum infomask_status label_all(struct labelling *l, struct infomask_error
         return l->first.status;
     }
     l->run->grouped = l->run->options->group_by != NULL;
-    return estimate_finish(l->run, l->id, err);
+    status = estimate_finish(l->run, l->id, err);
+    if (status == INFOMASK_OK && l->run->options->by != NULL)
+        status = estimate_by(l->run, NULL, NULL, 0, err);
+    return status;
 }
 
 static enum infomask_status prepare(struct labelling *l, const char *model, struct infomask_error *err)

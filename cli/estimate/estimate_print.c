@@ -98,6 +98,40 @@ static void print_columns(const struct estimate_run *run)
     free(list);
 }
 
+static void print_subgroups(const struct estimate_run *run)
+{
+    double factor = view_units_factor(run->units);
+
+    if (run->subgroup_count > 0)
+        (void)printf("%-22s samples, information (lower limit), label entropy, %s\n", "within", view_units_name(run->units));
+    for (size_t i = 0; i < run->subgroup_count; i++) {
+        const struct estimate_subgroup *s = &run->subgroups[i];
+        (void)printf("  %-20.20s %6zu   %.4f (%.4f)   %.4f\n", s->name[0] != '\0' ? s->name : "(none)", s->samples,
+                     s->estimate * factor, s->lower_limit * factor, s->label_entropy * factor);
+    }
+}
+
+static void put_subgroups(struct json_writer *writer, const struct estimate_run *run)
+{
+    double factor = view_units_factor(run->units);
+
+    if (run->options->by == NULL)
+        return;
+    json_array_open(writer, "subgroups");
+    for (size_t i = 0; i < run->subgroup_count; i++) {
+        const struct estimate_subgroup *s = &run->subgroups[i];
+        json_object_open(writer, NULL);
+        json_put_string(writer, "name", s->name);
+        json_put_uint(writer, "samples", s->samples);
+        json_put_double_or_null(writer, "label_entropy", s->label_entropy * factor);
+        json_put_double_or_null(writer, "estimate", s->estimate * factor);
+        json_put_double_or_null(writer, "standard_error", s->standard_error * factor);
+        json_put_double_or_null(writer, "lower_limit", s->lower_limit * factor);
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+}
+
 /* So many samples in all would bring the limit within --width of the estimate: the distance falls with the root of their
  * number (or of the groups', as long as those stay of a size); NAN without a limit. */
 static double samples_for_width(const struct estimate_run *run)
@@ -136,6 +170,7 @@ static void print_text(const struct estimate_run *run)
     }
     print_table(run);
     print_columns(run);
+    print_subgroups(run);
     print_suspects(run);
     view_estimate_warnings(state, run->units, print_warning, NULL);
 }
@@ -217,6 +252,7 @@ static void put_run(struct json_writer *writer, const struct estimate_run *run)
         json_put_double(writer, "truth", run->truth * view_units_factor(run->units));
     put_exact(writer, run);
     put_table(writer, run);
+    put_subgroups(writer, run);
     if (run->folder == NULL)
         return;
     json_put_uint(writer, "added", run->added);

@@ -161,6 +161,8 @@ static enum infomask_status estimate_table(struct estimate_run *run, const struc
         status = add_rows(run, file, info.id, err);
     if (status == INFOMASK_OK)
         status = estimate_finish(run, info.id, err);
+    if (status == INFOMASK_OK && file->by != NULL)
+        status = estimate_by(run, file->by, file->by_names, file->by_count, err);
     if (status == INFOMASK_OK && file->weights != NULL)
         status = weigh(run, file, &info.spec, err);
     if (status == INFOMASK_OK)
@@ -181,7 +183,7 @@ int estimate_data(struct estimate_run *run)
     struct table_file file;
     struct infomask_error err;
     const struct estimate_options *o = run->options;
-    const struct table_request request = {o->data, o->labels, o->group_by, o->weights, o->drop};
+    const struct table_request request = {o->data, o->labels, o->group_by, o->weights, o->by, o->drop};
     enum infomask_status status = table_file_read(&request, &file, &err);
 
     if (status == INFOMASK_OK)

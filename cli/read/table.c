@@ -306,6 +306,17 @@ static enum infomask_status take_value_column(const struct csv *csv, const char 
     return take(&values, table, err);
 }
 
+static enum infomask_status take_subgroups(const struct csv *csv, const char *name, struct table_file *table,
+                                           struct infomask_error *err)
+{
+    size_t column = csv_find_column(csv, name);
+    const struct table_values values = {csv->rows, csv->cells + column, csv->columns, csv->lines, "subgroups"};
+
+    if (column < csv->columns)
+        return table_take_by(&values, table, err);
+    return access(name, F_OK) == 0 ? INFOMASK_OK : no_column(csv, "--by", name, err);
+}
+
 static enum infomask_status take_csv(const struct table_request *request, const struct csv *csv, struct table_file *table,
                                      double **x, struct infomask_error *err)
 {
@@ -322,6 +333,8 @@ static enum infomask_status take_csv(const struct table_request *request, const 
         status = take_value_column(csv, request->groups, "groups", taken, table_take_groups, table, err);
     if (status == INFOMASK_OK)
         status = take_value_column(csv, request->weights, "weights", taken, table_take_weights, table, err);
+    if (status == INFOMASK_OK && request->by != NULL)
+        status = take_subgroups(csv, request->by, table, err);
     if (status == INFOMASK_OK)
         status = table_take_columns(csv, taken, table, x, err);
     free(taken);
@@ -368,6 +381,8 @@ enum infomask_status table_file_read(const struct table_request *request, struct
         status = read_values(request->groups, "groups", table_take_groups, table, err);
     if (status == INFOMASK_OK && request->weights != NULL && table->weights == NULL)
         status = read_values(request->weights, "weights", table_take_weights, table, err);
+    if (status == INFOMASK_OK && request->by != NULL && table->by == NULL)
+        status = read_values(request->by, "subgroups", table_take_by, table, err);
     if (status != INFOMASK_OK)
         table_file_fini(table);
     return status;
@@ -384,5 +399,7 @@ void table_file_fini(struct table_file *table)
     free(table->names);
     free(table->groups);
     free(table->weights);
+    free(table->by);
+    free(table->by_names);
     *table = (struct table_file){0};
 }

@@ -13,7 +13,7 @@
  * labels, groups, weights: COLUMN, or a file of their own: .npy [n] of whole numbers (weights: any) or texts, or CSV of
  * one column.  groups, weights and drop may be NULL. */
 struct table_request {
-    const char *data, *labels, *groups, *weights;
+    const char *data, *labels, *groups, *weights, *by; /* by: subgroups; as groups, but its column stays a feature */
     const char *drop; /* COLUMN[,COLUMN]...: columns that are not looked at; of a .npy table their numbers */
 };
 
@@ -27,6 +27,9 @@ struct table_file {
     char *names;        /* the classes' names, a line each */
     uint32_t *groups;   /* [rows] rows with the same number belong together; NULL: each is by itself */
     double *weights;    /* [rows] 0 or more, not all 0; NULL: all 1 */
+    uint32_t *by;       /* [rows] < by_count; NULL: no subgroups were asked for */
+    char *by_names;     /* [by_count] lines */
+    size_t by_count;
     size_t missing;     /* cells of x that are NAN */
 };
 

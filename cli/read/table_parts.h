@@ -22,11 +22,13 @@ const char *table_place(const uint32_t *lines, size_t row, char text[32]);
 enum infomask_status table_number_texts(char *const *cells, size_t n, size_t stride, uint32_t *place, size_t *count,
                                         char **texts, struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* Into labels, classes and names; groups; weights. */
+/* Into labels, classes and names; groups; by, by_count and by_names; weights. */
 enum infomask_status table_take_labels(const struct table_values *values, struct table_file *table,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
 enum infomask_status table_take_groups(const struct table_values *values, struct table_file *table,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status table_take_by(const struct table_values *values, struct table_file *table, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status table_take_weights(const struct table_values *values, struct table_file *table,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 

@@ -7,6 +7,7 @@
 #include "cli/read/table_parts.h"
 
 #define MOST_CLASSES 65536
+#define MOST_SUBGROUPS 1000
 #define FEW_NUMBERS 20 /* different ones that are taken for classes however they look */
 
 const char *table_place(const uint32_t *lines, size_t row, char text[32])
@@ -89,27 +90,34 @@ static enum infomask_status refuse_missing(const struct table_values *values, co
 
 /* ---- Labels -------------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status name_classes(char **texts, size_t count, struct table_file *table, struct infomask_error *err)
+/* Texts as lines of one text; malloc'ed, NULL where there is no memory. */
+static char *join_lines(char **texts, size_t count)
 {
     size_t bytes = 1, used = 0;
+    char *lines;
 
-    if (count < 2 || count > MOST_CLASSES)
-        return error_set(err, INFOMASK_BAD_DATA, "labels: %zu different ones; a table has 2 to %d classes", count,
-                         MOST_CLASSES);
     for (size_t y = 0; y < count; y++)
         bytes += strlen(texts[y]) + 1;
-    table->classes = (int)count;
-    table->names = malloc(bytes);
-    if (table->names == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the classes");
-    for (size_t y = 0; y < count; y++)
+    lines = malloc(bytes);
+    for (size_t y = 0; lines != NULL && y < count; y++)
         for (const char *c = texts[y]; used < bytes; c++) {
-            table->names[used++] = *c == '\0' || *c == '\n' ? '\n' : *c;
+            lines[used++] = *c == '\0' || *c == '\n' ? '\n' : *c;
             if (*c == '\0')
                 break;
         }
-    table->names[used - 1] = '\0';
-    return INFOMASK_OK;
+    if (lines != NULL)
+        lines[used > 0 ? used - 1 : 0] = '\0';
+    return lines;
+}
+
+static enum infomask_status name_classes(char **texts, size_t count, struct table_file *table, struct infomask_error *err)
+{
+    if (count < 2 || count > MOST_CLASSES)
+        return error_set(err, INFOMASK_BAD_DATA, "labels: %zu different ones; a table has 2 to %d classes", count,
+                         MOST_CLASSES);
+    table->classes = (int)count;
+    table->names = join_lines(texts, count);
+    return table->names != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the classes");
 }
 
 /* Labels that are a quantity: numbers with fractions, or numbers of which most occur once. */
@@ -173,6 +181,20 @@ enum infomask_status table_take_groups(const struct table_values *values, struct
     if (status == INFOMASK_OK && count < 2)
         status = error_set(err, INFOMASK_BAD_DATA, "groups: all rows are of one group, so that nothing is left to hold out; "
                            "name a column with a value for each person, video or place");
+    return status;
+}
+
+enum infomask_status table_take_by(const struct table_values *values, struct table_file *table, struct infomask_error *err)
+{
+    char **texts = NULL;
+    enum infomask_status status = number_values(values, &table->by, &table->by_count, &texts, err);
+
+    if (status == INFOMASK_OK && table->by_count > MOST_SUBGROUPS)
+        status = error_set(err, INFOMASK_BAD_DATA, "--by: %zu different values; at most %d subgroups are reported",
+                           table->by_count, MOST_SUBGROUPS);
+    if (status == INFOMASK_OK && (table->by_names = join_lines(texts, table->by_count)) == NULL)
+        status = error_set(err, INFOMASK_MEMORY, "no memory for the subgroups");
+    free(texts);
     return status;
 }
 

@@ -133,6 +133,8 @@ def test_photos_of_one_folder_are_one_group(infomask, estimate, photos, tmp_path
     a, b = plain["mutual_information"], grouped["mutual_information"]
     assert (a["limit_samples"], a["units"]) == (10, 10) and (b["limit_samples"], b["units"]) == (10, 7)
     assert a["estimate"] == b["estimate"] and b["lower_limit_t"] is None and grouped["added"] == 10
+    by = estimate("--images", photos, "--by", "folder")["subgroups"]
+    assert {s["name"]: s["samples"] for s in by} == {"": 6, "deep": 4}
     shutil.copytree(photos / "tabby", tmp_path / "one" / "tabby")
     shutil.rmtree(tmp_path / "one" / "tabby" / "deep")
     assert "no photo lies in a folder" in estimate("--images", tmp_path / "one", "--group-by", "folder", code=1)

@@ -111,6 +111,26 @@ def test_every_column_has_a_row(infomask, estimate, tmp_path):
     assert "lost without it" in text and "  sex " in text
 
 
+def test_subgroups(infomask, estimate, tmp_path):
+    """One half of the rows tells the label, the other one nothing; mean of the terms over the subgroups is the whole."""
+    rng = numpy.random.default_rng(9)
+    y, site = rng.integers(0, 2, 500), rng.integers(0, 2, 500)
+    x = rng.normal(size=500) + numpy.where(site == 1, 3 * y, 0)
+    write(tmp_path / "t.csv", "x,site,y", [(a, f"site {b}", c) for a, b, c in zip(x, site, y)])
+    report = estimate("--data", "t.csv", "--labels", "y", "--by", "site")
+    nothing, much = report["subgroups"]
+    assert [nothing["name"], much["name"]] == ["site 0", "site 1"] and nothing["samples"] == (site == 0).sum()
+    assert nothing["lower_limit"] <= 0 and abs(nothing["estimate"]) < 0.05
+    assert 0.1 < much["lower_limit"] < much["estimate"] < much["label_entropy"] <= math.log(2) + 1e-9
+    loss = sum(s["samples"] * (s["estimate"] - s["label_entropy"]) for s in (nothing, much)) / 500
+    assert loss == pytest.approx(value(report) - report["label_entropy"], abs=1e-6)
+    assert report["table"]["columns"] == 2
+    text = infomask("estimate", "--folds", 3, "--data", "t.csv", "--labels", "y", "--by", "site").out
+    assert "within" in text and "site 1" in text
+    assert infomask("estimate", "--images", ".", "--by", "site").code == 2
+    assert 'no column "place"' in estimate("--data", "t.csv", "--labels", "y", "--by", "place", code=1)
+
+
 def subjects(rng, count, each):
     """Pure noise: a subject's rows are much alike, and its label has nothing to do with them."""
     x = numpy.repeat(rng.normal(size=(count, 3)), each, 0) + 1e-3 * rng.normal(size=(count * each, 3))

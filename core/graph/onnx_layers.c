@@ -210,22 +210,67 @@ enum infomask_status onnx_import_average_pool(struct onnx_import *im)
     return import_pool(im, GRAPH_AVERAGE_POOL);
 }
 
+/* Tokens in a square grid, [N, side side, D], as a map [N, side, side, D]; false if they are not that many. */
+static bool as_grid(struct onnx_import *im, int *x, enum infomask_status *status)
+{
+    const struct graph_tensor t = *tensor_at(im, *x);
+    int64_t side = t.dims[1] > 1 ? llround(sqrt((double)t.dims[1])) : 0, dims[4] = {t.dims[0], side, side, t.dims[2]};
+    if (side < 2 || side * side != t.dims[1] || t.dims[2] < 1)
+        return false;
+    *status = onnx_step_reshape(im, *x, 4, dims, x);
+    return true;
+}
+
+/* The mean of what has its channels last, over its places: the same pooling of the map turned, so that its head and its
+ * class maps are found. */
+static enum infomask_status mean_over_places(struct onnx_import *im, int x)
+{
+    static const int turn[4] = {0, 3, 1, 2};
+    int64_t dims[4] = {tensor_at(im, x)->dims[0], 1, 1, 1};
+    bool tokens = tensor_at(im, x)->rank == 3, keeps = onnx_attribute_int(im, "keepdims", 1) != 0;
+    enum infomask_status status = INFOMASK_OK;
+    struct graph_node *node;
+    if (tokens && !as_grid(im, &x, &status))
+        return onnx_import_reduce(im);
+    if (!status)
+        status = onnx_step_transpose(im, x, turn, &x);
+    if (status)
+        return status;
+    node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
+    if (!node)
+        return onnx_no_memory(im);
+    im->graph->tensors[node->output].rank = 2;
+    if (!keeps)
+        return onnx_finish(im, node, true);
+    dims[tokens ? 2 : 3] = tensor_at(im, x)->dims[1];
+    status = onnx_step(im, node, &x);
+    if (!status)
+        status = onnx_step_reshape(im, x, tokens ? 3 : 4, dims, &x);
+    return status ? status : onnx_is_tensor(im, x);
+}
+
 /* The mean of a map over its height and width is a pooling. */
 enum infomask_status onnx_import_reduce_mean(struct onnx_import *im)
 {
     int64_t axes[ONNX_MAX_INTS];
     struct graph_node *node;
-    int x, count;
+    int x, count, rank = rank_of(im, 0);
+    bool pair, places;
     enum infomask_status status = onnx_list(im, 1, "axes", axes, &count);
     if (status)
         return status;
     for (int i = 0; i < count; i++)
-        axes[i] += axes[i] < 0 ? 4 : 0;
-    if (rank_of(im, 0) != 4 || is_constant(im, 0) || count != 2 || axes[0] + axes[1] != 5 || axes[0] * axes[1] != 6)
+        axes[i] += axes[i] < 0 ? rank : 0;
+    pair = rank == 4 && !is_constant(im, 0) && count == 2;
+    places = (pair && axes[0] + axes[1] == 3 && axes[0] * axes[1] == 2) ||
+             (rank == 3 && !is_constant(im, 0) && count == 1 && axes[0] == 1);
+    if (!places && !(pair && axes[0] + axes[1] == 5 && axes[0] * axes[1] == 6))
         return onnx_import_reduce(im);
     status = onnx_tensor_input(im, 0, &x);
     if (status)
         return status;
+    if (places)
+        return mean_over_places(im, x);
     node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
     if (!node)
         return onnx_no_memory(im);

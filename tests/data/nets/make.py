@@ -109,6 +109,22 @@ def specials():
                  *constants], ["N", 3, 4, 5], 2, 4, 5, opset=23, ir=11)
 
 
+    # the mean of tokens, and of a map with its channels last: a pooled head all the same
+    nodes, constants = head("map", 8, 6, 11)
+    gemm = nodes[-1]
+    for name, shape, perm, axes, opset in (("mean_of_tokens", [0, 8, 36], [0, 2, 1], [1], 20), ("mean_of_places", [0, 8, 6, 6], [0, 2, 3, 1], [1, 2], 17),
+                                           ("mean_of_places_kept", [0, 8, 6, 6], [0, 2, 3, 1], [-2, 1], 20)):
+        keeps = name.endswith("kept")
+        mean = (node("ReduceMean", ["norm", "places"], ["mean"], keepdims=int(keeps)) if opset >= 18
+                else node("ReduceMean", ["norm"], ["mean"], axes=axes, keepdims=0))
+        last = [node("Reshape", ["mean", "flat_shape"], ["flat"])] if keeps else [node("Identity", ["mean"], ["flat"])]
+        special(name, [conv, node("Reshape", ["map", "rows"], ["cut"]), node("Transpose", ["cut"], ["turned"], perm=perm),
+                       node("LayerNormalization", ["turned", "gain"], ["norm"], axis=-1), mean, *last, gemm],
+                [w, constant("rows", np.array(shape)), constant("gain", np.linspace(.5, 1.5, 8).astype(np.float32)),
+                 *([constant("places", np.array(axes))] if opset >= 18 else []),
+                 *([constant("flat_shape", np.array([0, 8]))] if keeps else []), *constants], ["N", 3, 6, 6], 2, 6, 6, opset=opset)
+
+
 def main():
     for old in [*HERE.glob("*.onnx"), *HERE.glob("*.f32")]:
         old.unlink()

@@ -136,10 +136,45 @@ static void open_sizes_stay_open(void **state)
     engine_model_free(model);
 }
 
+/* The mean of tokens in a square, or over the places of a map with its channels last, is a pooled head: of a map whose
+ * mean under the head is the output. */
+static void means_are_pooled_heads(void **state)
+{
+    static const char *const names[] = {"mean_of_tokens", "mean_of_places", "mean_of_places_kept"};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct golden g = {.h = 6, .w = 6};
+        struct infomask_error err = {0};
+        struct engine_model *model;
+        struct engine_session *session = NULL;
+        struct engine_tap map;
+        float *input, mean[8] = {0}, z[6];
+        (void)snprintf(g.name, sizeof g.name, "%s", names[i]);
+        model = read_model(&g, NULL, true);
+        assert_true(engine_model_info(model)->pooled_head);
+        assert_int_equal(engine_session_create(&session, model, NULL, &err), INFOMASK_OK);
+        assert_int_equal(engine_prepare(session, 1, 6, 6, true, &input, &err), INFOMASK_OK);
+        for (int k = 0; k < 3 * 36; k++)
+            input[k] = (float)(k % 17) / 8 - 1;
+        assert_int_equal(engine_run(session, &err), INFOMASK_OK);
+        map = engine_features(session);
+        assert_true(map.data != NULL && map.h == 6 && map.w == 6 && map.c == 8);
+        for (int k = 0; k < 36 * 8; k++)
+            mean[k % 8] += map.data[k] / 36;
+        engine_head(model, mean, z);
+        for (int k = 0; k < 6; k++)
+            assert_true(fabsf(z[k] - engine_output(session)[k]) < 1e-5F);
+        engine_session_free(session);
+        engine_model_free(model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_network_computes_what_onnxruntime_does),
-                                       cmocka_unit_test(open_sizes_stay_open)};
+                                       cmocka_unit_test(open_sizes_stay_open),
+                                       cmocka_unit_test(means_are_pooled_heads)};
 
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,8 +99,14 @@ def man(binary):
     for option in settings.values():
         lines += [".TP", option_heads(option), roff(option.text)]
     lines += [".SH EXIT STATUS", ".TP", "0", "done", ".TP", "1", "failed; a sentence on standard error says why",
-              ".TP", "2", "wrong usage", ".SH FILES", ".TP", "\\fIinfomask.ini\\fR",
-              "settings, read from the folder of the system's settings and from \\fI$XDG_CONFIG_HOME/infomask\\fR"]
+              ".TP", "2", "wrong usage", ".TP", "3", "done, but not what \\fB\\-\\-require\\fR asks",
+              ".TP", "130, 143", "ended by ctrl\\-C or SIGTERM; what was done is kept",
+              ".SH FILES", ".TP", "\\fIinfomask.ini\\fR",
+              "settings, from \\fIetc/infomask\\fR beside the binary's folder (\\fI/etc/infomask\\fR of \\fI/usr/bin\\fR)",
+              ".TP", "\\fI~/.local/share/infomask/models\\fR",
+              "the user's own models (\\fI$XDG_DATA_HOME/infomask/models\\fR), found before the installed ones",
+              ".TP", "\\fI~/.local/state/infomask\\fR",
+              "what the service and \\fBinfomask estimate\\fR keep (\\fI$STATE_DIRECTORY\\fR, \\fI$XDG_STATE_HOME/infomask\\fR)"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,59 @@
+"""The manual page and the completions say what the binary's own help says."""
+import functools
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import BINARY, ROOT
+
+
+@functools.lru_cache
+def made(form):
+    return subprocess.run([sys.executable, ROOT / "tools/manual.py", form, BINARY], check=True, capture_output=True, text=True).stdout
+
+
+def commands(infomask):
+    return re.findall(r"^  (\w+)\s{2,}", infomask("--help").out.split("Commands:")[1], re.M)
+
+
+def options(infomask, command):
+    return re.findall(r"^  (?:-\w, |    )--([\w-]+)", infomask(command, "--help").out, re.M)
+
+
+def test_the_manual_has_every_command_and_option(infomask):
+    page = made("man").replace("\\-", "-")
+    for command in commands(infomask):
+        assert f".B infomask {command}" in page, command
+        for option in options(infomask, command):
+            assert f"\\fB--{option}\\fR" in page, (command, option)
+    assert ".TP\n130, 143\n" in page and "~/.local/share/infomask/models" in page
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not here")
+def test_the_manual_is_read_without_a_warning(tmp_path):
+    (tmp_path / "infomask.1").write_text(made("man"))
+    done = subprocess.run(["man", "--warnings", "-l", "infomask.1"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == "" and "EXIT STATUS" in done.stdout
+
+
+@pytest.mark.parametrize("line, expected", [
+    ("infomask doc", {"doctor"}), ("infomask classify --files", {"--files-from"}), ("infomask mask --res", {"--resume"}),
+    ("infomask filter --fill ma", {"match"}), ("infomask help doct", {"doctor"})])
+def test_bash_completes(tmp_path, line, expected):
+    (tmp_path / "completion").write_text(made("bash"))
+    words = line.split()
+    script = (f"source completion; COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _infomask; "
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert expected <= set(done.stdout.split()) and all(word.startswith(words[-1]) for word in done.stdout.split()), done
+
+
+def test_other_shells_know_the_new_ones(infomask):
+    fish, zsh = made("fish"), made("zsh")
+    for command in commands(infomask):
+        assert f"-a {command} " in fish and f"    '{command}:" in zsh
+        for option in options(infomask, command):
+            assert f"-l {option} " in fish and f"'--{option}" in zsh

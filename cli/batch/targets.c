@@ -105,7 +105,7 @@ enum infomask_status targets_make(const struct photos *photos, const struct outp
         if (made[i] == NULL)
             status = no_memory(err);
     }
-    if (status == INFOMASK_OK && output->folder)
+    if (status == INFOMASK_OK && output->path != NULL && output->folder)
         status = part(photos, output, made, places, err);
     if (status == INFOMASK_OK)
         status = check_inputs(photos, made, err);

@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "app/state/store_driver.h"
 
 #define PAGE 4096
 #define BUSY_MS 10000
+#define LEAST_FREE (256 * 1024) /* bytes below which a disk has no room for a transaction */
 #define INCREMENTAL 2 /* a mode of auto_vacuum */
 #define APPLICATION 0x696d6173 /* "imas": whose file it is, for file(1) and for us */
 #define ROW_LOCK " FOR UPDATE" /* who writes has the file */
@@ -54,11 +56,20 @@ static enum infomask_status disk_full(struct infomask_error *err)
     return error_set(err, INFOMASK_STATE_FULL, "the disk of the state folder is full");
 }
 
+/* SQLite says the same of its own bound and of the disk, and forgets the disk's errno. */
+static bool disk_is_full(const struct connection *connection)
+{
+    struct statvfs disk;
+
+    return statvfs(store_where(connection->base.store), &disk) == 0 &&
+           (unsigned long long)disk.f_bavail * disk.f_frsize < LEAST_FREE;
+}
+
 static enum infomask_status failed(struct connection *connection, int code, struct infomask_error *err)
 {
     switch (code & 0xff) {
     case SQLITE_FULL:
-        if (connection->db != NULL && sqlite3_system_errno(connection->db) == ENOSPC)
+        if (disk_is_full(connection))
             return disk_full(err);
         return error_set(err, INFOMASK_STATE_FULL, "the state is full; delete estimates, or raise state_limit");
     case SQLITE_NOMEM:

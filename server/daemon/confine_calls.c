@@ -34,7 +34,7 @@ static const char *const allowed[] = {
     "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "sigaltstack", "rt_sigtimedwait",
     /* who and what we are */
     "getpid", "getuid", "geteuid", "getgid", "getegid", "getuid32", "geteuid32", "getgid32", "getegid32", "getrandom",
-    "getrusage", "getrlimit", "ugetrlimit", "sysinfo", "uname"};
+    "getrusage", "statfs", "statfs64", "fstatfs", "fstatfs64", "getrlimit", "ugetrlimit", "sysinfo", "uname"};
 
 /* The leak check stops and reads its own process from a child. */
 static const char *const sanitizer[] = {"getdents", "clone", "ptrace", "wait4", "prctl", "prlimit64", "mmap", "mmap2",

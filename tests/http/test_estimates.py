@@ -420,6 +420,7 @@ def test_a_full_disk_is_507(make_server, monkeypatch, tmp_path):
         response = post(server, estimate, [("1", f"{count + i}.png", photo(i)) for i in range(16)])
         status, count = response.status, count + (json.loads(response.text)["accepted"] if response.status == 201 else 0)
     assert 0 < count and status == 507 and json.loads(response.text)["code"] == "state_full", response.text
+    assert json.loads(response.text)["detail"] == "the disk of the state folder is full"
     assert read(server, estimate)["samples"] == count  # nothing of the refused ones
     assert server.ask("POST", "/v1/classify", photo(1)).status == 200
     response = post(server, estimate, [("1", "0.png", photo(0))])

@@ -157,3 +157,33 @@ def test_a_clock_that_jumps(make_server, png, tmp_path):
     lines = [json.loads(line) for line in list(server.lines) if line.startswith("{")]
     assert all(0 <= line["total_ms"] < 600000 for line in lines if line["event"] == "request")
     assert server.stop() == 0
+
+
+# ---- Memory -----------------------------------------------------------------------------------------------------------
+
+
+def address_space(server):
+    """KiB."""
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
+        return int(next(line for line in status if line.startswith("VmSize")).split()[1])
+
+
+@pytest.mark.skipif(conftest.SLOW > 1, reason="a sanitizer's memory is not bounded so")
+def test_no_memory_for_a_photo(make_server, monkeypatch, tmp_path):
+    """What there is no memory for is 503 with a sentence; what there is memory for goes on."""
+    flags = ("--threads", 1, "--state-dir", tmp_path / "state", *PATIENT)
+    server = make_server(*flags)
+    limit = address_space(server) + 150 * 1024
+    server.stop()
+    script = tmp_path / "serve"
+    script.write_text(f'#!/bin/sh\nulimit -v {limit}\nexec "{conftest.BINARY}" "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(conftest, "BINARY", str(script))
+    server = make_server(*flags)
+    big = conftest.encode(conftest.Image.new("RGB", (6000, 6000), (10, 200, 30)))
+    for _ in range(3):
+        response = server.ask("POST", "/v1/filter?target=0", big)
+        assert (response.status, response.code) == (503, "overloaded"), response.text
+        assert response.json["detail"].startswith("no memory")
+    assert server.ask("POST", CLASSIFY, conftest.encode(conftest.Image.new("RGB", (60, 60)))).status == 200
+    assert server.stop() == 0

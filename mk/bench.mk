@@ -20,10 +20,10 @@ bench-layers: $(MODEL) $(B)/bench/engine_layers ## each layer's time, GFLOP/s an
 	$(Q)$(B)/bench/engine_layers $(or $(ONNX),$(MODEL)) $(or $(ISA),auto) $(or $(PRECISION),f32) $(or $(SIZE),224) $(or $(RUNS),300) $(APART)
 
 .PHONY: bench-zoo
-bench-zoo: $(B)/bench/engine_bench $(ZOO_VENV)/.done ## networks of torchvision (fetched, 6 GB) with random weights, beside onnxruntime; NAMES="resnet50 vgg11" THREADS=1,2 SECONDS=6 ISA=avx2 PRECISION=f32
+bench-zoo: $(B)/bench/engine_bench $(ZOO_VENV)/.done ## networks of torchvision (fetched, 6 GB) with random weights, beside onnxruntime; NAMES="resnet50 vgg11" THREADS=1,2 SECONDS=6 ISA=avx2 PRECISION=f32 CLOCK=cpu
 	$(Q)$(ZOO_VENV)/bin/python tests/bench/zoo.py export build/zoo $(NAMES)
 	$(Q)$(ZOO_VENV)/bin/python tests/bench/zoo.py run $(B)/bench/engine_bench build/zoo $(NAMES) --threads $(or $(THREADS),1$(comma)2) \
-		--seconds $(or $(SECONDS),6) --isa $(or $(ISA),auto) --precision $(or $(PRECISION),f32) $(if $(JSON),--json $(JSON))
+		--seconds $(or $(SECONDS),6) --isa $(or $(ISA),auto) --precision $(or $(PRECISION),f32) --clock $(or $(CLOCK),wall) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-kernels
 bench-kernels: $(B)/bench/kernels ## speed of the compute kernels and their share of the peak; ISA=avx2 for another set

@@ -115,25 +115,43 @@ static enum infomask_status shift_bias(struct fusion *f, struct graph_node *prod
     return INFOMASK_OK;
 }
 
+/* The product behind input 0, also through a turn, and the dimension of that input that are its channels. */
+static int product_behind(const struct fusion *f, const struct graph_node *node, int *axis)
+{
+    int made_by = sole_source(f, node, 0), turn = GRAPH_NONE, channels;
+    if (made_by != GRAPH_NONE && node_at(f, made_by)->op == GRAPH_TRANSPOSE) {
+        turn = made_by;
+        made_by = sole_source(f, node_at(f, turn), 0);
+    }
+    if (made_by == GRAPH_NONE || !is_product(node_at(f, made_by)))
+        return GRAPH_NONE;
+    channels = node_at(f, made_by)->op == GRAPH_LINEAR ? tensor_at(f, node_at(f, made_by)->output)->rank - 1 : 1;
+    *axis = channels;
+    for (int i = 0; turn != GRAPH_NONE && i < tensor_at(f, node_at(f, turn)->output)->rank; i++)
+        if (node_at(f, turn)->permutation[i] == channels)
+            *axis = i;
+    return made_by;
+}
+
 static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed)
 {
     struct affine affine;
-    int made_by = sole_source(f, node_at(f, *at), 0), axis;
+    int axis, made_by = product_behind(f, node_at(f, *at), &axis), kept;
     struct graph_node *product;
     enum infomask_status status;
     if (made_by == GRAPH_NONE)
         return INFOMASK_OK;
     product = node_at(f, made_by);
-    axis = product->op == GRAPH_LINEAR ? tensor_at(f, product->output)->rank - 1 : 1;
-    if (!is_product(product) || graph_input(product, 3) != GRAPH_NONE || !is_affine(f, node_at(f, *at), axis, &affine))
+    if (graph_input(product, 3) != GRAPH_NONE || !is_affine(f, node_at(f, *at), axis, &affine))
         return INFOMASK_OK;
     if (product->input_count < 3 && !set_input_count(product, 3))
         return no_memory(f);
     status = affine.node->op == GRAPH_ADD ? shift_bias(f, product, &affine) : scale_weights(f, product, &affine);
     if (status)
         return status;
-    take_output(f, made_by, *at);
-    *at = made_by;
+    kept = sole_source(f, node_at(f, *at), 0); /* the product, or the turn behind it */
+    take_output(f, kept, *at);
+    *at = kept;
     *changed = true;
     return INFOMASK_OK;
 }

@@ -247,13 +247,13 @@ enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_err
  * are the noise of the model. */
 enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* Conv or Linear + BatchNorm (or a constant factor or summand per channel) -> Conv or Linear, computed in double; then
- * the activation behind, and the Add of a residual of the output's shape (before the activation), join its epilogue:
+/* Conv or Linear (+ Transpose) + BatchNorm, or a constant factor or summand per channel, into its weights, in double; the
+ * activation behind and the Add of a residual of the output's shape (before the activation) join its epilogue:
  * y = activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output, and no
- * residual into a depthwise convolution (one input channel a group).
- * x * sigmoid(x) becomes SILU, and the spelt-out forms of HardSigmoid, HardSwish, Gelu and LayerNormalization those; softmax(q k' + mask) v
- * becomes ATTENTION, with the factors of q, k and the scores.  A global average whose
- * result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a global average. */
+ * residual into a depthwise convolution.  What files spell out becomes SILU, HardSigmoid, HardSwish, Gelu,
+ * LayerNormalization; softmax(q k' + mask) v becomes ATTENTION, with the factors of q, k and the scores.  A global average
+ * whose result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a global
+ * average. */
 enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Drops nodes and tensors that no output needs, and renumbers. */
 enum infomask_status graph_prune(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));

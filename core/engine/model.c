@@ -55,15 +55,17 @@ static size_t output_elements(const struct engine_model *model, const struct sha
     return shape_elements(&shapes[model->output]) / (size_t)model_batch(model);
 }
 
-/* The size that the file fixes; where it leaves it open, 224 or else the first that fits.  Fills shapes for it. */
+/* The size that the file fixes; where it leaves it open, the one that is asked for, 224, or else the first that fits.  Fills
+ * shapes for it. */
 static enum infomask_status find_base(struct engine_model *model, struct shape *shapes, struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
 
-    for (int size = 0; size <= 1024; size++) {
-        int side = size == 0 ? 224 : size;
-        model->base_h = model->info.height > 0 ? model->info.height : side;
-        model->base_w = model->info.width > 0 ? model->info.width : side;
+    for (int size = -1; size <= 1024; size++) {
+        int side = size <= 0 ? 224 : size;
+        bool asked = size < 0 && model->graph->height > 0 && model->graph->width > 0;
+        model->base_h = model->info.height > 0 ? model->info.height : asked ? model->graph->height : side;
+        model->base_w = model->info.width > 0 ? model->info.width : asked ? model->graph->width : side;
         status = shapes_infer(model, model->base_h, model->base_w, shapes, err);
         if (status == INFOMASK_OK || (model->info.height > 0 && model->info.width > 0))
             break;

@@ -181,6 +181,7 @@ struct graph {
     bool concrete;                  /* the batch is known, see above */
     int64_t batch;                  /* of the input, if concrete */
     bool assumed;                   /* height and width, too, though the file leaves them open: no other size is right */
+    int height, width;              /* of the picture that who read the file wants; 0: did not say */
     size_t work;                    /* operations that computing with constants may still take: a file of a few bytes can
                                      * ask for the product of two large tensors of one number each */
     size_t budget;                  /* elements that passes may still make by copying constants (a hostile file could

@@ -261,7 +261,7 @@ def test_a_slow_line_shows_how_much_was_sent(shown):
     answered(page)
     told = page.evaluate("window.told")
     shares = [number(text) for text in told if text.startswith("Sending")]
-    assert len(shares) > 2 and shares[0] < 100 and "Looking …" in told
+    assert shares and shares[0] < 100 and "Looking …" in told
 
 
 def test_a_slow_service_is_waited_for(shown):

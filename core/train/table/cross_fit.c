@@ -14,6 +14,8 @@
 #define MANY_CLASSES 32
 #define FEW_ROWS 20          /* of a class, on average */
 #define LINEAR_WORK 1e6      /* rows times columns times classes of the linear model there */
+#define MOST_LEARNT 100000   /* rows that a fit learns from */
+#define MOST_JUDGED 30000    /* rows of a fold that choose between its states */
 #define MOST_POOL_ROWS 50000 /* that the weights of a fold's pool are fitted to */
 
 static const struct table_part linear = {"linear", table_linear_fit, table_linear_logits};
@@ -24,6 +26,23 @@ static const struct table_part discriminant = {"discriminant", table_discriminan
 static const struct table_part network = {"network", table_network_fit, table_network_logits};
 
 /* ---- Paths --------------------------------------------------------------------------------------------------------- */
+
+static size_t end_within(const struct table_data *data, int fold, size_t most)
+{
+    size_t end = data->start[fold + 1], first = data->start[fold];
+
+    return end - first > most ? first + most : end;
+}
+
+size_t table_learnt_end(const struct table_data *data, int fold)
+{
+    return end_within(data, fold, MOST_LEARNT / (size_t)(data->folds - 2));
+}
+
+size_t table_judged_end(const struct table_data *data, int fold)
+{
+    return end_within(data, fold, MOST_JUDGED);
+}
 
 void table_path_fini(struct table_path *path)
 {
@@ -65,7 +84,7 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
     if (logits == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for %d classes", data->classes);
     for (int side = 0; side < 2; side++) {
-        size_t end = data->start[fit->fold[side] + 1];
+        size_t end = table_judged_end(data, fit->fold[side]);
         double loss = 0;
         for (size_t i = data->start[fit->fold[side]]; i < end; i += TABLE_BLOCK) {
             size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;

@@ -192,7 +192,7 @@ static enum infomask_status judge(struct boosting *b, struct table_path *path, c
     if (row == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the grids");
     for (int side = 0; side < 2; side++) {
-        size_t first = data->start[b->fit->fold[side]], rows = data->start[b->fit->fold[side] + 1] - first;
+        size_t first = data->start[b->fit->fold[side]], rows = table_judged_end(data, b->fit->fold[side]) - first;
         double loss = 0;
         if (path->count > 1)
             add_state(matrix->width, b->k, state, matrix->x + first * matrix->width, rows, held);

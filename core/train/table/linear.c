@@ -60,10 +60,11 @@ static double add_training_rows(struct regression *r)
     double loss = 0;
 
     for (int f = 0; f < data->folds; f++) {
+        size_t end = table_learnt_end(data, f);
         if (f == r->fit->fold[0] || f == r->fit->fold[1])
             continue;
-        for (size_t i = data->start[f]; i < data->start[f + 1]; i += TABLE_BLOCK) {
-            size_t left = data->start[f + 1] - i;
+        for (size_t i = data->start[f]; i < end; i += TABLE_BLOCK) {
+            size_t left = end - i;
             loss += add_block(r, i, left < TABLE_BLOCK ? left : TABLE_BLOCK);
         }
     }
@@ -119,12 +120,12 @@ static enum infomask_status follow_path(struct regression *r, double *w, struct 
 enum infomask_status table_linear_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
 {
     const struct table_data *data = fit->data;
-    struct regression r = {.fit = fit, .rows = data->n, .weights = (size_t)data->classes * (fit->matrix->width + 1)};
+    struct regression r = {.fit = fit, .weights = (size_t)data->classes * (fit->matrix->width + 1)};
     double *w = calloc(r.weights, sizeof *w);
     enum infomask_status status;
 
-    for (int i = 0; i < 2; i++)
-        r.rows -= data->start[fit->fold[i] + 1] - data->start[fit->fold[i]];
+    for (int f = 0; f < data->folds; f++)
+        r.rows += f != fit->fold[0] && f != fit->fold[1] ? table_learnt_end(data, f) - data->start[f] : 0;
     path->size = r.weights;
     r.state = aligned_new(r.weights * sizeof *r.state);
     r.slope = aligned_new(r.weights * sizeof *r.slope);

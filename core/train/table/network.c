@@ -184,7 +184,7 @@ static void list_rows(struct training *t)
     const struct table_data *data = t->fit->data;
 
     for (int f = 0; f < data->folds; f++)
-        for (size_t i = data->start[f]; f != t->fit->fold[0] && f != t->fit->fold[1] && i < data->start[f + 1]; i++)
+        for (size_t i = data->start[f]; f != t->fit->fold[0] && f != t->fit->fold[1] && i < table_learnt_end(data, f); i++)
             t->rows[t->count++] = (uint32_t)i;
 }
 

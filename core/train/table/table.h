@@ -85,6 +85,10 @@ struct table_path {
     bool peaked[2];                    /* the one fold, the other, has nothing to gain any more */
     int ended[2];                      /* states until then, which are those that count where that fold judges */
 };
+/* Of large tables not every row is learnt from, nor is a path judged on every one: up to here the rows of a fold are. */
+size_t table_learnt_end(const struct table_data *data, int fold);
+size_t table_judged_end(const struct table_data *data, int fold);
+
 void table_path_fini(struct table_path *path);
 /* Room for one more state; NULL when there is no memory. */
 float *table_path_grow(struct table_path *path);

@@ -172,7 +172,7 @@ static void take_rows(struct forest *forest, float *prior)
     for (size_t y = 0; y < forest->k; y++)
         prior[y] = 0.5f;
     for (int f = 0; f < data->folds; f++)
-        for (size_t i = data->start[f]; f != forest->fit->fold[0] && f != forest->fit->fold[1] && i < data->start[f + 1]; i++)
+        for (size_t i = data->start[f]; f != forest->fit->fold[0] && f != forest->fit->fold[1] && i < table_learnt_end(data, f); i++)
             add_row(forest, i, prior);
     for (size_t y = 0; y < forest->k; y++)
         sum += prior[y];
@@ -362,7 +362,7 @@ static void judge(struct forest *forest, struct table_path *path, const float *s
     float *held = forest->held, *row = forest->sides;
 
     for (int side = 0; side < 2; side++) {
-        size_t first = data->start[forest->fit->fold[side]], rows = data->start[forest->fit->fold[side] + 1] - first;
+        size_t first = data->start[forest->fit->fold[side]], rows = table_judged_end(data, forest->fit->fold[side]) - first;
         double loss = 0;
         if (path->count > 1)
             add_state(matrix, forest->k, state, matrix->x + first * matrix->width, rows, held);
@@ -399,9 +399,23 @@ static bool has_holes(const struct table_matrix *matrix)
     return false;
 }
 
+/* The most that is learnt from or judged. */
+static size_t rows_of(const struct table_fit *fit)
+{
+    size_t learnt = 0, judged = 0;
+
+    for (int f = 0; f < fit->data->folds; f++) {
+        if (f == fit->fold[0] || f == fit->fold[1])
+            judged += table_judged_end(fit->data, f) - fit->data->start[f];
+        else
+            learnt += table_learnt_end(fit->data, f) - fit->data->start[f];
+    }
+    return learnt > judged ? learnt : judged;
+}
+
 static enum infomask_status forest_init(struct forest *forest, struct infomask_error *err)
 {
-    size_t n = forest->fit->data->n, k = forest->k, width = forest->width, nodes = (size_t)1 << (DEPTH - 1);
+    size_t n = rows_of(forest->fit), k = forest->k, width = forest->width, nodes = (size_t)1 << (DEPTH - 1);
     size_t rows = 0, binned = 0;
     float *sample = malloc(SAMPLE * sizeof *sample);
     bool fits = checked_mul3(n, 2 * k, sizeof(float), &rows) && checked_mul(n, width, &binned);
@@ -409,7 +423,7 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     forest->drawn = width < COLUMNS ? width : COLUMNS;
     forest->holes = has_holes(forest->fit->matrix);
     forest->bin_count = BINS;
-    while (forest->bin_count > LEAST_BINS && (forest->bin_count * ROWS_PER_BIN > n ||
+    while (forest->bin_count > LEAST_BINS && (forest->bin_count * ROWS_PER_BIN > forest->fit->data->n ||
                                               nodes * forest->drawn * forest->bin_count * 2 * k > MOST_HISTOGRAM))
         forest->bin_count /= 2;
     forest->columns = malloc(width * sizeof(uint32_t));

@@ -1,4 +1,4 @@
-/* Included before every file that clang-tidy looks at (but core/base/status.c): the analyser does not see into error_set, and
+/* Included before every file that clang-tidy and -fanalyzer look at (but core/base/status.c): they do not see into error_set, and
  * would follow failures that go on as if nothing were wrong. */
 #include "core/base/status.h"
 

@@ -54,14 +54,14 @@ static enum infomask_status leave_known_out(struct teaching *t, struct infomask_
 {
     size_t n = t->photos.list.count, m = t->held_out.list.count;
     const char **known = malloc((n + 1) * sizeof *known);
-    bool *out = calloc(m + 1, sizeof *out);
+    bool *out = calloc(m + 1, sizeof *out), fine = known != NULL && out != NULL;
     char text[300];
 
-    for (size_t i = 0; known != NULL && i < n; i++)
+    for (size_t i = 0; fine && i < n; i++)
         known[i] = t->photos.sha[i];
-    if (known != NULL)
+    if (fine)
         qsort(known, n, sizeof *known, by_hash);
-    for (size_t i = 0; known != NULL && out != NULL && i < m; i++) {
+    for (size_t i = 0; fine && i < m; i++) {
         const char *sha = t->held_out.sha[i], **found = bsearch(&sha, known, n, sizeof *known, by_hash);
         size_t at = found != NULL ? (size_t)((*found - t->photos.sha[0]) / (ptrdiff_t)sizeof *t->photos.sha) : 0;
         if (found == NULL)
@@ -70,13 +70,11 @@ static enum infomask_status leave_known_out(struct teaching *t, struct infomask_
         (void)snprintf(text, sizeof text, "is also trained on, as %.200s; not used as held out", t->photos.list.photos[at].sample);
         train_photos_reject(&t->held_out, i, "trained_on", text, t->options->quiet);
     }
-    if (known != NULL && out != NULL)
+    if (fine)
         train_photos_keep(&t->held_out, out);
     free(out);
-    if (known == NULL)
-        return error_set(err, INFOMASK_MEMORY, "out of memory");
     free(known);
-    return INFOMASK_OK;
+    return fine ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
 }
 
 static enum infomask_status read_photos(struct teaching *t, struct infomask_error *err)

@@ -25,7 +25,7 @@ PAUSE = 0.02
 NAMES = """alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_b1 efficientnet_v2_s googlenet inception_v3 mnasnet0_5
     mnasnet1_0 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_1_6gf regnet_x_400mf regnet_x_800mf regnet_y_1_6gf
     regnet_y_400mf regnet_y_800mf resnet18 resnet34 resnet50 resnext50_32x4d shufflenet_v2_x1_0 shufflenet_v2_x0_5
-    squeezenet1_0 squeezenet1_1 vgg11 vit_b_16 wide_resnet50_2""".split()
+    squeezenet1_0 squeezenet1_1 swin_t vgg11 vit_b_16 wide_resnet50_2""".split()
 SIZES = {"inception_v3": 299}
 
 

@@ -6,6 +6,7 @@ rows are the processor's time for a drop until its map is there, of the page's m
 """
 import base64
 import io
+import atexit
 import os
 import pathlib
 import statistics
@@ -90,6 +91,7 @@ def processor(one, server, action):
 
 def main():
     server = http_conftest.Server(*PATIENT)
+    atexit.register(server.process.kill)  # whatever happens
     with sync_playwright() as playwright:
         one = Visit(playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, headless=True))
         page = one.go(server.url + "/")

@@ -104,6 +104,11 @@ onnx-nodes: $(B)/zoo/netrun $(ONNX_VENV)/.done $(ONNX_NODES) ## the ONNX project
 	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/nodes.py $< $(if $(ISA),--isa $(ISA)) --list build/onnx/nodes.txt $(ONNX_NODES)
 	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/nodes.py $< $(if $(ISA),--isa $(ISA)) --list build/onnx/nodes-package.txt package
 
+.PHONY: mutants-models
+mutants-models: $(B)/zoo/netrun $(ZOO_VENV)/.done ## N=10000 real exports (small networks of timm and torchvision, both exporters) changed at random, read and run; with SAN=address,undefined
+	$(Q)$(ZOO_VENV)/bin/python -W ignore tests/zoo/mutants.py $< build/zoo/mutants --count $(or $(N),10000) --seed $(or $(SEED),1) \
+		--seconds $(if $(SAN),10,1)
+
 .PHONY: onnx-nets
 onnx-nets: $(B)/zoo/netrun $(ONNX_VENV)/.done ## NETS=3000 random small networks beside onnxruntime, SEED=1 the first; ISA=avx512,avx2,blas,ref: several tables of kernels
 	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/random_nets.py $< --count $(NETS) --seed $(or $(SEED),1) \

@@ -36,7 +36,7 @@ def networks():
                                                  downsample_layer=swin.PatchMergingV2), 64),
         ("convnext", lambda: convnext.ConvNeXt(depths=(1, 1, 1, 1), dims=(8, 8, 16, 16), num_classes=5), 32),
         ("mobilenetv3", lambda: timm.create_model("mobilenetv3_small_050", num_classes=5), 64),
-        ("resnet", lambda: resnet.ResNet(resnet.Bottleneck, [1, 1, 1, 1], num_classes=5, base_width=4, cardinality=4,
+        ("resnet", lambda: resnet.ResNet(resnet.Bottleneck, [1, 1, 1, 1], num_classes=5, base_width=32, cardinality=2,
                                          channels=(8, 8, 16, 16)), 64),
         ("ghost", lambda: ghostnet.GhostNet(cfgs=[[[3, 16, 8, 0, 1]], [[3, 24, 12, .25, 2]]], num_classes=5, width=.5), 64),
     ]

@@ -85,14 +85,15 @@ static void turned_bits_do_no_harm(void **state)
     assert_true(refused > all / 4); /* PNG sees all of them, JPEG and WebP some */
 }
 
-/* A PNG protects its pixels by checksums: one turned bit is seen wherever it matters. */
+/* A PNG protects its pixels by checksums: one turned bit is seen wherever it matters.  The last 4 bytes are the checksum of
+ * an end that is empty: some versions of libpng (1.6.48) do not look at it. */
 static void a_png_sees_every_turned_bit(void **state)
 {
     struct file file = file_load("images", "rgb8.png");
     struct infomask_error err;
 
     (void)state;
-    for (size_t bit = 0; bit < file.size * 8; bit++) {
+    for (size_t bit = 0; bit < (file.size - 4) * 8; bit++) {
         file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
         assert_int_not_equal(decode(file.data, file.size, &err), INFOMASK_OK);
         file.data[bit / 8] ^= (uint8_t)(1 << bit % 8);

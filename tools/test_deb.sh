@@ -32,7 +32,7 @@ inside test -f /etc/infomask/infomask.ini
 inside id infomask >/dev/null
 
 step "serve"
-port=$((20000 + $$ % 20000))
+port=$((10000 + $$ % 20000)) # below those that the system gives out
 chroot "$root" infomask serve --config /etc/infomask/infomask.ini --port "$port" --state-dir /var/lib/infomask >/dev/null 2>&1 &
 served=$!
 for _ in $(seq 300); do inside infomask healthcheck --port "$port" >/dev/null 2>&1 && break; sleep 0.1; done

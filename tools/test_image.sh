@@ -23,7 +23,7 @@ for tool in bin/sh usr/bin/sh usr/bin/dpkg usr/bin/apt usr/bin/env; do
     [ ! -e "$root/$tool" ] || { echo "$tool is in the image" >&2; exit 1; }
 done
 test -f "$root/usr/share/doc/infomask/infomask.spdx.json"
-port=$((20000 + $$ % 20000))
+port=$((10000 + $$ % 20000)) # below those that the system gives out
 # what `podman run --read-only --cap-drop ALL --user 65532` gives it: a file system that is read-only but for the state,
 # no capability, not even to be had again, and no way to new privileges
 cat >"$work/enter.py" <<'PYTHON'

@@ -47,7 +47,7 @@ void cli_warns(void *unused, const char *sentence)
     (void)fprintf(stderr, "infomask: warning: %s\n", sentence);
 }
 
-/* ---- The table of options --------------------------------------------------------------------------------------------- */
+/* ---- The table of options ---------------------------------------------------------------------------------------- */
 
 struct options {
     struct option list[MOST_OPTIONS];
@@ -75,7 +75,8 @@ static void add_option(struct options *options, const char *name, bool value, in
         add_spelling(options, name, value, code, '-', '_');
 }
 
-/* A setting may be a flag of every command that names its section; the parameter `model` is the setting of that name. */
+/* A setting may be a flag of every command that names its section; the parameter `model` is the setting of that name.
+ */
 static bool is_param(const struct cli_spec *spec, int id)
 {
     return id != PARAM_ID_MODEL && (param_info((enum param_id)id)->groups & spec->params) != 0;
@@ -115,7 +116,7 @@ static void fill_options(struct options *options, const struct cli_spec *spec)
             add_option(options, config_setting((enum config_key)key).name, true, CODE_SETTING + key);
 }
 
-/* ---- Help ------------------------------------------------------------------------------------------------------------- */
+/* ---- Help -------------------------------------------------------------------------------------------------------- */
 
 #define HELP_COLUMN 30
 #define HELP_WIDTH 100
@@ -214,7 +215,7 @@ static void print_help(const struct cli_spec *spec)
     print_settings(spec);
 }
 
-/* ---- Reading ---------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 /* What was given for the settings, until the file and the environment have been read. */
 struct given {

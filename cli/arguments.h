@@ -39,8 +39,8 @@ struct cli {
     int operand_count;
 };
 
-/* Reads everything.  Returns -1 if the command is to go on (then cli_close it), else the exit code: --help was asked for,
- * or something was wrong. */
+/* Reads everything.  Returns -1 if the command is to go on (then cli_close it), else the exit code: --help was asked
+ * for, or something was wrong. */
 int cli_open(struct cli *cli, const struct cli_spec *spec, int argc, char **argv) __attribute__((warn_unused_result));
 void cli_close(struct cli *cli);
 

@@ -129,10 +129,10 @@ static int print_result(const struct bench *bench, const char *command)
 
     if (!bench->json) {
         (void)printf("%dx%d, batch %d, threads %d, %s, %s: %d runs, min %.3f ms, median %.3f ms, %.1f images/s, "
-                     "%.1f of %.1f GFLOP/s (%.0f %%), %.0f MB\n", bench->options.width, bench->options.height,
-                     bench->options.batch, bench->threads, bench->isa, bench->precision, r->runs, r->min_ms, r->median_ms,
-                     1e3 * bench->options.batch / r->median_ms, gflops, r->peak_gflops, 100 * gflops / r->peak_gflops,
-                     resident_mb());
+                     "%.1f of %.1f GFLOP/s (%.0f %%), %.0f MB\n",
+                     bench->options.width, bench->options.height, bench->options.batch, bench->threads, bench->isa,
+                     bench->precision, r->runs, r->min_ms, r->median_ms, 1e3 * bench->options.batch / r->median_ms,
+                     gflops, r->peak_gflops, 100 * gflops / r->peak_gflops, resident_mb());
         return CLI_DONE;
     }
     json_writer_init(&writer, json_indent(false));

@@ -1,7 +1,7 @@
 /* The command line: one file per command, and what they share.
  *
- * Exit codes: 0 done, 1 failed (a sentence on standard error says why), 2 wrong usage, 3 done, but not what --require asks;
- * 128 and the signal's number when one ended a run over many photos.
+ * Exit codes: 0 done, 1 failed (a sentence on standard error says why), 2 wrong usage, 3 done, but not what --require
+ * asks; 128 and the signal's number when one ended a run over many photos.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -43,7 +43,8 @@ int cli_misused(const char *command, const char *format, ...) __attribute__((for
 /* "infomask: warning: sentence" on standard error; the shape of model_options.warn. */
 void cli_warns(void *unused, const char *sentence);
 
-/* The status of GET /readyz at the address of a setting `listen` (one, without a port); 0: nobody answers HTTP there. */
+/* The status of GET /readyz at the address of a setting `listen` (one, without a port); 0: nobody answers HTTP there.
+ */
 int healthcheck_ask(const char *listen, int port, double seconds);
 
 #endif

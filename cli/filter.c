@@ -12,9 +12,11 @@ enum { FLAG_REQUIRE = 300, FLAG_MASK, FLAG_SHEET, FLAG_TSV };
 enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_WEBP, FORMAT_JSON };
 
 static const struct cli_flag flags[] = {
-    OUTPUT_FLAGS("write there: a picture (.png, .jpg, .webp), JSON (.json) or JSON lines (.jsonl); a folder for several"),
+    OUTPUT_FLAGS(
+        "write there: a picture (.png, .jpg, .webp), JSON (.json) or JSON lines (.jsonl); a folder for several"),
     OUTPUT_FLAG_OF_SHOW,
-    {FLAG_MASK, "mask", "FILE", "a mask of one's own for one photo: a picture of its size, not black where the target is"},
+    {FLAG_MASK, "mask", "FILE",
+     "a mask of one's own for one photo: a picture of its size, not black where the target is"},
     {FLAG_SHEET, "sheet", "FILE", "for a folder: a contact sheet (JPEG) of what was changed, before and after"},
     {FLAG_TSV, "tsv", NULL, "for a folder: its list as verdicts.tsv instead of verdicts.jsonl"},
     {FLAG_REQUIRE, "require", "VERDICT", "exit code 3 if a photo's verdict is less: removed or weakened"},
@@ -53,13 +55,20 @@ static struct output_spec output_spec_of(const struct cli *cli)
     const struct param_value *format = &cli->params.value[PARAM_ID_FILTER_FORMAT];
     bool json = format->given && format->integer == FORMAT_JSON;
 
-    return (struct output_spec){.noun = "a filtered photo", .png = true, .jpeg = true, .webp = true, .piped = OUTPUT_PICTURE,
+    return (struct output_spec){.noun = "a filtered photo",
+                                .png = true,
+                                .jpeg = true,
+                                .webp = true,
+                                .piped = OUTPUT_PICTURE,
                                 .at_terminal = OUTPUT_PICTURE,
-                                .format = !format->given ? OUTPUT_FORMS : json ? OUTPUT_JSON : OUTPUT_PICTURE,
+                                .format = !format->given ? OUTPUT_FORMS
+                                          : json         ? OUTPUT_JSON
+                                                         : OUTPUT_PICTURE,
                                 .format_extension = format->given ? extensions[format->integer] : NULL};
 }
 
-static void tell_row(const struct work *work, FILE *out, const struct shot *shot, const struct infomask_verification *row)
+static void tell_row(const struct work *work, FILE *out, const struct shot *shot,
+                     const struct infomask_verification *row)
 {
     double unit = view_units_factor(shot->head.units);
     const char *verdict = infomask_verdict_name(row->after.verdict);
@@ -76,7 +85,8 @@ static void tell_row(const struct work *work, FILE *out, const struct shot *shot
     (void)fputc('\n', out);
 }
 
-static void tell_filtered(const struct work *work, FILE *out, const struct shot *shot, const struct infomask_filtered *filtered)
+static void tell_filtered(const struct work *work, FILE *out, const struct shot *shot,
+                          const struct infomask_filtered *filtered)
 {
     for (int i = 0; out != NULL && i < filtered->row_count; i++)
         tell_row(work, out, shot, &filtered->rows[i]);
@@ -143,7 +153,8 @@ static enum infomask_status filter_photo(struct work *work, struct batch_item *i
     if (filtering->mask != NULL)
         status = take_mask(work, filtering, &shot, err);
     if (status == INFOMASK_OK)
-        status = infomask_filter(item->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
+        status = infomask_filter(item->session, shot.photo, &shot.classification, &work->options.filter, NULL,
+                                 &filtered, err);
     if (status == INFOMASK_OK)
         status = write_result(work, item, &shot, &filtered, err);
     if (status == INFOMASK_OK && filtered.verdict < filtering->require)

@@ -1,4 +1,5 @@
-/* What the files of `infomask filter` share: photos named one by one (filter.c), and all of a folder (filter_folder.c). */
+/* What the files of `infomask filter` share: photos named one by one (filter.c), and all of a folder (filter_folder.c).
+ */
 #ifndef CLI_FILTER_H
 #define CLI_FILTER_H
 

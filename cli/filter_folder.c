@@ -1,5 +1,6 @@
 /* infomask filter DIR -o OUT: every photo of a folder.  What was done stands in OUT/verdicts.jsonl (or .tsv), a line a
- * photo, written as it goes: a run that was ended goes on where it was.  A photo without the target is copied as it is. */
+ * photo, written as it goes: a run that was ended goes on where it was.  A photo without the target is copied as it is.
+ */
 #include "cli/filter.h"
 
 #include <errno.h>
@@ -62,7 +63,8 @@ static bool lies_in(const char *out, const char *folder)
             slash[slash == copy] = '\0';
         of = realpath(slash != NULL ? copy : ".", NULL);
     }
-    inside = in != NULL && of != NULL && strncmp(in, of, length) == 0 && (of[length] == '\0' || of[length] == '/' || length == 1);
+    inside = in != NULL && of != NULL && strncmp(in, of, length) == 0 &&
+             (of[length] == '\0' || of[length] == '/' || length == 1);
     free(in);
     free(of);
     free(copy);
@@ -89,7 +91,7 @@ static const char *sample_of(const struct run *run, size_t i)
     return run->photos->entries[i].sample;
 }
 
-/* ---- Where a photo goes --------------------------------------------------------------------------------------------- */
+/* ---- Where a photo goes ------------------------------------------------------------------------------------------ */
 
 static size_t stem_length(const char *sample)
 {
@@ -142,7 +144,7 @@ static enum infomask_status write_below(const struct run *run, const char *name,
     return status;
 }
 
-/* ---- The list --------------------------------------------------------------------------------------------------------- */
+/* ---- The list ---------------------------------------------------------------------------------------------------- */
 
 static void put_field(FILE *out, const char *text)
 {
@@ -296,7 +298,7 @@ static enum infomask_status open_list(struct run *run, struct infomask_error *er
     return status;
 }
 
-/* ---- The contact sheet ------------------------------------------------------------------------------------------------ */
+/* ---- The contact sheet ------------------------------------------------------------------------------------------- */
 
 static int sheet_width(void) { return PAIRS * (2 * CELL + 2 * GAP) + GAP; }
 static int sheet_height(int pairs) { return (pairs + PAIRS - 1) / PAIRS * (CELL + GAP) + GAP; }
@@ -310,8 +312,8 @@ static void paste(const struct run *run, int left, int top, const uint8_t *pixel
 }
 
 /* Before and after, side by side. */
-static enum infomask_status add_pair(struct run *run, struct infomask_photo *photo, const struct infomask_encoded *image,
-                                     struct infomask_error *err)
+static enum infomask_status add_pair(struct run *run, struct infomask_photo *photo,
+                                     const struct infomask_encoded *image, struct infomask_error *err)
 {
     struct infomask_limits limits = work_photo_limits(&run->work->cli->config);
     int left = run->pairs % PAIRS * (2 * CELL + 2 * GAP) + GAP, top = run->pairs / PAIRS * (CELL + GAP) + GAP;
@@ -362,7 +364,7 @@ static enum infomask_status write_sheet(const struct run *run, struct infomask_e
     return status;
 }
 
-/* ---- Photos ----------------------------------------------------------------------------------------------------------- */
+/* ---- Photos ------------------------------------------------------------------------------------------------------ */
 
 static enum infomask_status keep_result(struct run *run, size_t i, struct shot *shot,
                                         const struct infomask_filtered *filtered, struct infomask_error *err)
@@ -397,7 +399,8 @@ static enum infomask_status filter_one(struct run *run, size_t i, struct infomas
 
     if (status != INFOMASK_OK)
         return status;
-    status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered, err);
+    status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered,
+                             err);
     if (status == INFOMASK_OK)
         status = keep_result(run, i, &shot, &filtered, err);
     infomask_filtered_fini(&filtered);
@@ -432,9 +435,10 @@ static void filter_all(void *context)
 static int tell(const struct run *run)
 {
     if (!run->filtering->output.quiet)
-        (void)fprintf(stderr, "%zu filtered, %zu without the target copied as they are, %zu done before, %zu no photos, "
-                      "%zu failed; the list: %s\n", run->changed, run->untouched, run->done_before, run->no_photo,
-                      run->failed, run->list_path);
+        (void)fprintf(stderr,
+                      "%zu filtered, %zu without the target copied as they are, %zu done before, %zu no photos, "
+                      "%zu failed; the list: %s\n",
+                      run->changed, run->untouched, run->done_before, run->no_photo, run->failed, run->list_path);
     if (interrupt_signal() != 0)
         return interrupt_code();
     if (run->failed > 0)

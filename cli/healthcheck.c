@@ -42,7 +42,8 @@ static bool take(void *context, int letter, const char *value)
 static int connect_to(const char *address, int port, double seconds)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *found = NULL;
-    struct timeval limit = {.tv_sec = (time_t)seconds, .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
+    struct timeval limit = {.tv_sec = (time_t)seconds,
+                            .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
     char service[16];
     int fd = -1;
 
@@ -67,7 +68,8 @@ static int ask(int fd, const char *path)
 {
     char request[128], reply[64];
     size_t got = 0;
-    int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+    int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                          path);
     int status = 0;
 
     if (send(fd, request, (size_t)length, MSG_NOSIGNAL) != length)
@@ -122,8 +124,9 @@ int cmd_healthcheck(int argc, char **argv)
     struct check check = {.seconds = 3};
     const struct cli_spec spec = {
         .usage = "healthcheck [OPTION]...",
-        .about = "Asks the service at the configured address and port whether it is ready; says nothing and exits with 0\n"
-                 "if it is.",
+        .about =
+            "Asks the service at the configured address and port whether it is ready; says nothing and exits with 0\n"
+            "if it is.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " server ",

@@ -121,7 +121,8 @@ static int run(const struct cli *cli)
         return cli_misused(cli->command, "a name has 1 to %d of A-Z a-z 0-9 . _ - @, not \"%.80s\"", NAME_MOST,
                            cli->operands[1]);
     if (strlen(cli->operands[2]) > 64 || !good_scopes(cli->operands[2]))
-        return cli_misused(cli->command, "scopes are infer, estimates and admin, with commas between them, not \"%.80s\"",
+        return cli_misused(cli->command,
+                           "scopes are infer, estimates and admin, with commas between them, not \"%.80s\"",
                            cli->operands[2]);
     if (*cli->config.keys == '\0')
         return cli_misused(cli->command, "which file? --keys FILE, or the setting keys");
@@ -132,8 +133,9 @@ int cmd_keys(int argc, char **argv)
 {
     const struct cli_spec spec = {
         .usage = "keys add NAME SCOPES [--keys FILE]",
-        .about = "Makes an API key: prints it once, and appends its hash to the file of keys, which is made if it is not\n"
-                 "there.  SCOPES are infer, estimates and admin, with commas between them; admin includes the others.",
+        .about =
+            "Makes an API key: prints it once, and appends its hash to the file of keys, which is made if it is not\n"
+            "there.  SCOPES are infer, estimates and admin, with commas between them; admin includes the others.",
         .sections = " security ",
     };
     struct cli cli;

@@ -24,12 +24,14 @@ static const struct command {
 
 static void print_help(FILE *stream)
 {
-    (void)fprintf(stream, "Usage: infomask COMMAND [OPTION]...\n\n"
-                          "A photo in; class probabilities, mutual information, a mask of where the information is, and a\n"
-                          "filtered photo out.\n\nCommands:\n");
+    (void)fprintf(stream,
+                  "Usage: infomask COMMAND [OPTION]...\n\n"
+                  "A photo in; class probabilities, mutual information, a mask of where the information is, and a\n"
+                  "filtered photo out.\n\nCommands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         (void)fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    (void)fprintf(stream, "\nEach has its own --help (or: infomask help COMMAND).  Exit codes: 0 done, 1 failed, 2 wrong usage, 3 less than --require.\n");
+    (void)fprintf(stream, "\nEach has its own --help (or: infomask help COMMAND).  Exit codes: 0 done, 1 failed, 2 "
+                          "wrong usage, 3 less than --require.\n");
 }
 
 /* OpenBLAS makes threads as it is loaded, before main, and only the environment can tell it not to.  They would be a

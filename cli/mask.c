@@ -10,7 +10,8 @@
 enum { FORMAT_JSON, FORMAT_PNG, FORMAT_WEBP };
 
 static const struct cli_flag flags[] = {
-    OUTPUT_FLAGS("write there: a picture (.png, .webp), JSON (.json) or JSON lines (.jsonl); a folder for several pictures"),
+    OUTPUT_FLAGS(
+        "write there: a picture (.png, .webp), JSON (.json) or JSON lines (.jsonl); a folder for several pictures"),
     OUTPUT_FLAG_OF_SHOW,
 };
 
@@ -54,8 +55,9 @@ static void tell_mask(const struct work *work, FILE *out, const struct shot *sho
     (void)fprintf(out, ", %.1f %% of the picture%s\n", 100 * mask->area, mask->empty ? " (nothing to mask)" : "");
 }
 
-static enum infomask_status write_picture(const struct work *work, const struct batch_item *item, const struct shot *shot,
-                                          const struct infomask_mask *mask, struct infomask_error *err)
+static enum infomask_status write_picture(const struct work *work, const struct batch_item *item,
+                                          const struct shot *shot, const struct infomask_mask *mask,
+                                          struct infomask_error *err)
 {
     struct infomask_picture_options options = picture_options(work, picture_asked(work));
     struct infomask_encoded encoded = {0};
@@ -120,8 +122,14 @@ static struct output_spec output_spec_of(const struct cli *cli)
     static const char *const extensions[] = {NULL, "png", "webp"};
     bool json = format->given && format->integer == FORMAT_JSON;
 
-    return (struct output_spec){.noun = "a mask", .png = true, .webp = true, .piped = OUTPUT_JSON, .at_terminal = OUTPUT_TEXT,
-                                .format = !format->given ? OUTPUT_FORMS : json ? OUTPUT_JSON : OUTPUT_PICTURE,
+    return (struct output_spec){.noun = "a mask",
+                                .png = true,
+                                .webp = true,
+                                .piped = OUTPUT_JSON,
+                                .at_terminal = OUTPUT_TEXT,
+                                .format = !format->given ? OUTPUT_FORMS
+                                          : json         ? OUTPUT_JSON
+                                                         : OUTPUT_PICTURE,
                                 .format_extension = format->given ? extensions[format->integer] : NULL};
 }
 
@@ -131,7 +139,8 @@ int cmd_mask(int argc, char **argv)
     struct output_spec output_spec;
     const struct cli_spec spec = {
         .usage = "mask [OPTION]... FILE|FOLDER...",
-        .about = "Shows where in each photo the information about the target class is: with -o or --format=png|webp a picture of\n"
+        .about = "Shows where in each photo the information about the target class is: with -o or --format=png|webp a "
+                 "picture of\n"
                  "the photo's size, on a terminal a line, elsewhere JSON.  Without --target it is the best class.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,

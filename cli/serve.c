@@ -58,7 +58,8 @@ static enum infomask_status open_state(const struct config *config, const char *
                                        struct server_parts *parts, struct infomask_error *fatal)
 {
     const struct estimates_options options = {.max_bytes = config->state_limit,
-                                              .logit_bytes = config->logits_limit > 0 ? config->logits_limit : UINT64_MAX,
+                                              .logit_bytes = config->logits_limit > 0 ? config->logits_limit
+                                                                                      : UINT64_MAX,
                                               .relaxed = strcmp(config->durability, "relaxed") == 0,
                                               .password_file = config->state_password,
                                               .tell = log_warning,
@@ -78,7 +79,7 @@ static enum infomask_status open_state(const struct config *config, const char *
     return traffic_create(parts->estimates != NULL ? folder : NULL, parts->pool, &parts->traffic, fatal);
 }
 
-/* ---- Confinement ------------------------------------------------------------------------------------------------------ */
+/* ---- Confinement ------------------------------------------------------------------------------------------------- */
 
 enum { MOST_PORTS = 8 };
 
@@ -144,7 +145,7 @@ static void confine_late(const struct config *config, struct log *log, struct co
     log_message(log, confined->calls && confined->landlock > 0 ? LOG_INFO : LOG_WARNING, "confined: %s", text);
 }
 
-/* ---- Serving ---------------------------------------------------------------------------------------------------------- */
+/* ---- Serving ----------------------------------------------------------------------------------------------------- */
 
 /* All that serve makes, in the order in which it is made. */
 struct service {

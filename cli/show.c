@@ -43,7 +43,7 @@ static int terminal_columns(void)
     return size.ws_col < MOST_COLUMNS ? size.ws_col : MOST_COLUMNS;
 }
 
-/* ---- Kitty: the file itself, in base64 ------------------------------------------------------------------------------- */
+/* ---- Kitty: the file itself, in base64 --------------------------------------------------------------------------- */
 
 static void show_kitty(const struct infomask_encoded *encoded, int columns)
 {
@@ -69,7 +69,7 @@ static void show_kitty(const struct infomask_encoded *encoded, int columns)
     (void)putchar('\n');
 }
 
-/* ---- Pixels ---------------------------------------------------------------------------------------------------------- */
+/* ---- Pixels ------------------------------------------------------------------------------------------------------ */
 
 struct small {
     int width, height;
@@ -136,8 +136,8 @@ static void show_blocks(const struct small *small)
         for (int x = 0; x < small->width; x++) {
             const uint8_t *upper = small->rgb + 3 * ((size_t)y * (size_t)small->width + (size_t)x);
             const uint8_t *lower = upper + 3 * (size_t)small->width;
-            (void)printf("\033[38;2;%d;%d;%dm\033[48;2;%d;%d;%dm\xe2\x96\x80", upper[0], upper[1], upper[2], lower[0], lower[1],
-                         lower[2]);
+            (void)printf("\033[38;2;%d;%d;%dm\033[48;2;%d;%d;%dm\xe2\x96\x80", upper[0], upper[1], upper[2], lower[0],
+                         lower[1], lower[2]);
         }
         (void)fputs("\033[0m\n", stdout);
     }

@@ -25,8 +25,9 @@ static void print_processor(void)
 {
     const struct cpu_features *cpu = cpu_features();
 
-    (void)printf("processor: %d cores%s%s%s%s%s\n", cpu_count(), cpu->avx2_fma ? ", avx2" : "", cpu->avx512 ? ", avx512" : "",
-                 cpu->avx512_bf16 ? ", bf16" : "", cpu->avx512_vnni ? ", vnni" : "", cpu->amx ? ", amx" : "");
+    (void)printf("processor: %d cores%s%s%s%s%s\n", cpu_count(), cpu->avx2_fma ? ", avx2" : "",
+                 cpu->avx512 ? ", avx512" : "", cpu->avx512_bf16 ? ", bf16" : "", cpu->avx512_vnni ? ", vnni" : "",
+                 cpu->amx ? ", amx" : "");
 }
 
 static void print_precisions(const struct config *config)
@@ -52,7 +53,8 @@ int cmd_version(int argc, char **argv)
 {
     const struct cli_spec spec = {
         .usage = "version [OPTION]...",
-        .about = "Prints the version, the instruction set and precision in use, what the kernel has for the service to confine\n"
+        .about = "Prints the version, the instruction set and precision in use, what the kernel has for the service to "
+                 "confine\n"
                  "itself with, and the libraries that it was built with.",
         .sections = " compute ",
         .take = take,

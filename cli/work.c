@@ -16,7 +16,7 @@
 #include "core/base/cpu.h"
 #include "core/base/pool.h"
 
-/* ---- Threads and model ------------------------------------------------------------------------------------------------ */
+/* ---- Threads and model ------------------------------------------------------------------------------------------- */
 
 enum infomask_status work_pool(const struct config *config, struct pool **pool, struct infomask_error *err)
 {
@@ -56,7 +56,8 @@ static char *find_folder(const char *directories, const char *name, struct infom
         (void)error_set(err, INFOMASK_MEMORY, "out of memory");
     } else if (!folder_is_path(name) && access(folder, F_OK) != 0) {
         models_suggest(directories, name, hint, sizeof hint);
-        (void)error_set(err, INFOMASK_ARGUMENT, "there is no model of that name%s; looked for in %.120s", hint, directories);
+        (void)error_set(err, INFOMASK_ARGUMENT, "there is no model of that name%s; looked for in %.120s", hint,
+                        directories);
         free(folder);
         folder = NULL;
     }
@@ -138,7 +139,7 @@ void work_close(struct work *work)
     pool_free(work->pool);
 }
 
-/* ---- One photo -------------------------------------------------------------------------------------------------------- */
+/* ---- One photo --------------------------------------------------------------------------------------------------- */
 
 struct infomask_limits work_photo_limits(const struct config *config)
 {
@@ -184,7 +185,7 @@ void shot_close(struct shot *shot)
     *shot = (struct shot){0};
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 int json_indent(bool pretty)
 {

@@ -41,7 +41,7 @@ enum infomask_status work_folder_write(const struct config *config, const char *
 /* The limits of photos in the settings. */
 struct infomask_limits work_photo_limits(const struct config *config);
 
-/* ---- One photo -------------------------------------------------------------------------------------------------------- */
+/* ---- One photo --------------------------------------------------------------------------------------------------- */
 
 struct shot {
     const char *path;
@@ -57,7 +57,7 @@ enum infomask_status shot_open(const struct work *work, struct infomask_session 
                                struct shot *shot, struct infomask_error *err) __attribute__((warn_unused_result));
 void shot_close(struct shot *shot);
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 /* The text of a writer to a file or standard output ("-" or NULL). */
 enum infomask_status write_json(struct json_writer *writer, const char *path, struct infomask_error *err)

@@ -66,7 +66,8 @@ struct infomask_encoded {
     double scale, offset; /* INFOMASK_PICTURE_MAP: value = offset + scale * pixel, in the unit asked for */
 };
 void infomask_encoded_fini(struct infomask_encoded *encoded);
-/* A JPEG of the photo whose longest side is `side` (or the photo's own, if that is smaller), for pages that list many. */
+/* A JPEG of the photo whose longest side is `side` (or the photo's own, if that is smaller), for pages that list many.
+ */
 enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, struct infomask_encoded *encoded,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 
@@ -81,9 +82,14 @@ enum infomask_precision { INFOMASK_F32, INFOMASK_BF16, INFOMASK_INT8, INFOMASK_A
 #define INFOMASK_PRECISIONS 3
 enum infomask_color { INFOMASK_RGB, INFOMASK_BGR, INFOMASK_GRAY };
 enum infomask_fit { INFOMASK_CROP, INFOMASK_SQUASH };
-/* What a row of the network's output is.  AUTO: as the file ends.  SIGMOID: every class is a question of its own, answered
- * by yes or no (several labels a photo), whether the file ends in the sigmoid or before it. */
-enum infomask_output_kind { INFOMASK_HEAD_AUTO, INFOMASK_HEAD_LOGITS, INFOMASK_HEAD_PROBABILITIES, INFOMASK_HEAD_SIGMOID };
+/* What a row of the network's output is.  AUTO: as the file ends.  SIGMOID: every class is a question of its own,
+ * answered by yes or no (several labels a photo), whether the file ends in the sigmoid or before it. */
+enum infomask_output_kind {
+    INFOMASK_HEAD_AUTO,
+    INFOMASK_HEAD_LOGITS,
+    INFOMASK_HEAD_PROBABILITIES,
+    INFOMASK_HEAD_SIGMOID
+};
 
 enum infomask_threshold_rule {
     INFOMASK_THRESHOLD_AUTO,
@@ -114,9 +120,9 @@ enum infomask_fill {
     INFOMASK_COLOR
 };
 
-/* Is the network, as it was planned and fused, what its layers give one by one?  AT_LOAD: asked of float32 and bf16 on a
- * small picture, if that takes some 5 % of the load; a model that differs by more than rounding is not loaded.  WHOLE: on one of
- * its own size, by the reference kernels, however long; the answer is in infomask_model_info. */
+/* Is the network, as it was planned and fused, what its layers give one by one?  AT_LOAD: asked of float32 and bf16 on
+ * a small picture, if that takes some 5 % of the load; a model that differs by more than rounding is not loaded. WHOLE:
+ * on one of its own size, by the reference kernels, however long; the answer is in infomask_model_info. */
 enum infomask_verify { INFOMASK_VERIFY_AT_LOAD, INFOMASK_VERIFY_WHOLE, INFOMASK_VERIFY_NOT };
 
 /* The plain values of a model folder's model.json (api.md section 4).  Strings and arrays are copied. */
@@ -136,8 +142,8 @@ struct infomask_model_spec {
     const char *resize;       /* "bicubic", "bilinear", "nearest", "lanczos" */
     float mean[3], std[3];    /* of 0..255 values */
 
-    /* [labels] training prior, or NULL: uniform.  SIGMOID: of each class being there, 0 to 1 (NULL: a half); they need no
-     * sum.  So is logit_prior then */
+    /* [labels] training prior, or NULL: uniform.  SIGMOID: of each class being there, 0 to 1 (NULL: a half); they need
+     * no sum.  So is logit_prior then */
     const double *prior;
     const double *logit_prior; /* [labels] what is inside the logits, or NULL: by objective */
     bool pc_softmax;           /* objective: logit prior defaults to uniform instead of prior */
@@ -156,7 +162,7 @@ struct infomask_model_spec {
     int mask_resolution;        /* side of the square with the pass's area; -1: native, if memory allows */
     double mask_min_evidence; /* nats; NAN or 0: 0.29 log K */
     int mask_window;          /* cells of the window PMI: 0: 5 */
-    double mask_scale;        /* the pass of quality standard over the model's own side, the others in proportion; 0: 2 */
+    double mask_scale; /* the pass of quality standard over the model's own side, the others in proportion; 0: 2 */
 
     /* Wherever a class is asked about as a target, classes + g asks about groups[g] as one. */
     const struct infomask_group *groups; /* [group_count] */
@@ -184,7 +190,8 @@ struct infomask_model_info {
     double prior_entropy; /* H(prior), nats */
     int groups;
     bool verified, equal; /* by infomask_verify; false: there was too much to compute, or nobody asked */
-    double error, most;   /* the largest difference of an output, and what rounding may do, by the spread of the outputs */
+    double error,
+        most; /* the largest difference of an output, and what rounding may do, by the spread of the outputs */
 };
 
 enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **model,
@@ -220,8 +227,8 @@ struct infomask_classify_options {
 };
 
 /* All arrays are [classes] and belong to the result.  With a sigmoid head a class's numbers are of its being there:
- * log_probability = log p(there|x), pmi = log p(there|x) - log t; information, entropy and prior_entropy are sums over the
- * classes of the binary ones; the order is by falling pmi. */
+ * log_probability = log p(there|x), pmi = log p(there|x) - log t; information, entropy and prior_entropy are sums over
+ * the classes of the binary ones; the order is by falling pmi. */
 struct infomask_classification {
     size_t classes;
     double *log_probability; /* log p_t(y|x) */
@@ -264,8 +271,8 @@ enum infomask_status infomask_classify_batch(struct infomask_session *session, s
 /* What a pool is to be started with (pool_create's `start`): each worker makes its numeric library's buffers. */
 void infomask_worker_start(void *context, int worker);
 
-/* The kernels that `name` means here ("ref", "blas", "avx2", "avx512", "amx"; NULL or "auto": the best of this processor);
- * NULL for another word or a set that this processor or build does not have. */
+/* The kernels that `name` means here ("ref", "blas", "avx2", "avx512", "amx"; NULL or "auto": the best of this
+ * processor); NULL for another word or a set that this processor or build does not have. */
 const char *infomask_isa(const char *name, struct infomask_error *err);
 /* "f32", "bf16", "int8", "auto". */
 const char *infomask_precision_name(enum infomask_precision precision);

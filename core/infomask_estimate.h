@@ -1,5 +1,5 @@
-/* Estimates: the mutual information of a labelled data set (docs/information.md), with its limits; comparing models; the
- * class prior of unlabelled data; synthetic tasks of known information.
+/* Estimates: the mutual information of a labelled data set (docs/information.md), with its limits; comparing models;
+ * the class prior of unlabelled data; synthetic tasks of known information.
  *
  * Nats, statuses and thread rule as in infomask.h.
  */
@@ -63,7 +63,8 @@ enum infomask_status infomask_estimate_unpack_class(struct infomask_estimate *es
 struct infomask_class_report {
     uint64_t samples;
     double mean_pmi;    /* under the spec's prior */
-    double information; /* mean log q - log f, f the label's frequency: the parts whose mean over samples is the estimate */
+    double information; /* mean log q - log f, f the label's frequency: the parts whose mean over samples is the
+                           estimate */
     double accuracy;    /* all three NAN without samples */
 };
 
@@ -72,7 +73,8 @@ struct infomask_report {
     uint64_t samples;
     size_t classes, classes_seen;
     double accuracy, label_entropy;
-    double estimate, standard_error, lower_limit_t, fraction; /* E estimate <= I(X;Y); the limit at 97.5 %, approximate */
+    double estimate, standard_error, lower_limit_t,
+        fraction;                       /* E estimate <= I(X;Y); the limit at 97.5 %, approximate */
     double deviation;                   /* of one sample's part of the estimate */
     double plug_in, plug_in_deviation, overconfidence; /* mean KL(q || prior), of one sample, plug_in - estimate */
     double mean_entropy;
@@ -82,7 +84,8 @@ struct infomask_report {
     double fano;                        /* lower bound on I(X;Y) from the accuracy alone */
     double stratified, stratified_error; /* estimate for a population of the spec's prior */
     double prior_chi2, prior_p_value;   /* of the labels against the spec's prior */
-    double bin_confidence[15], bin_accuracy[15]; /* reliability: means over samples of a confidence in [i, i + 1) / 15 */
+    double bin_confidence[15],
+        bin_accuracy[15]; /* reliability: means over samples of a confidence in [i, i + 1) / 15 */
     uint64_t bin_samples[15];
     struct infomask_class_report *by_class; /* [classes]; owned */
 };
@@ -90,7 +93,8 @@ enum infomask_status infomask_estimate_report(const struct infomask_estimate *es
                                               struct infomask_error *err) __attribute__((warn_unused_result));
 void infomask_report_fini(struct infomask_report *report);
 
-/* What needs every sample, but little of each.  The points [n] are used up; the results do not depend on their order. */
+/* What needs every sample, but little of each.  The points [n] are used up; the results do not depend on their order.
+ */
 struct infomask_point {
     uint64_t unit; /* the sample's `order`, or that of its group: what has the same one was drawn together */
     double log_q;
@@ -105,20 +109,20 @@ struct infomask_limits_of_estimate {
     double standard_error; /* from the units */
     double confusion; /* I(predicted; label), at most I(X;Y), biased upwards */
 };
-enum infomask_status infomask_estimate_limits(struct infomask_point *points, size_t n, size_t classes, double confidence,
-                                              struct infomask_limits_of_estimate *limits, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status infomask_estimate_limits(struct infomask_point *points, size_t n, size_t classes,
+                                              double confidence, struct infomask_limits_of_estimate *limits,
+                                              struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The report of samples that count differently often: weights [n], 0 or more, of
- * `classes` classes.  What the sums do not tell is NAN (temperature, calibration, brier, the estimate for the prior).  Owned as of
- * infomask_estimate_report. */
+ * `classes` classes.  What the sums do not tell is NAN (temperature, calibration, brier, the estimate for the prior).
+ * Owned as of infomask_estimate_report. */
 enum infomask_status infomask_estimate_weighted(const struct infomask_sample *samples, const double *weights, size_t n,
-                                                size_t classes, struct infomask_report *report, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+                                                size_t classes, struct infomask_report *report,
+                                                struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Label audit of kept logits [n][classes]: the PMIs of the labels under the spec's prior, ascending, and how many right
- * labels would have a PMI of at most that, under a calibration that is fitted on the set itself without its wrong labels
- * (core/info/audit.h).  orders [n]: those of the samples. */
+ * labels would have a PMI of at most that, under a calibration that is fitted on the set itself without its wrong
+ * labels (core/info/audit.h).  orders [n]: those of the samples. */
 struct infomask_audit {
     double temperature;         /* by which the logits would have to be divided */
     double wrong;               /* labels estimated to be wrong */

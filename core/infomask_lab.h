@@ -48,19 +48,20 @@ const float *infomask_mask_saliency(const struct infomask_mask *mask, int *h, in
 enum infomask_status infomask_read_map(const void *bytes, size_t size, float **map, int *h, int *w,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* ---- Looking at a model file --------------------------------------------------------------------------------------- */
+/* ---- Looking at a model file ------------------------------------------------------------------------------------- */
 
 struct infomask_inspection {
     bool nhwc;
     int channels, height, width; /* 0: any size */
     size_t outputs;              /* numbers for each picture, of the output asked for */
     int output_count;            /* outputs of the file */
-    enum infomask_output_kind head; /* how the output ends: in a softmax or sigmoid of its own, or in neither (LOGITS) */
+    enum infomask_output_kind
+        head;                    /* how the output ends: in a softmax or sigmoid of its own, or in neither (LOGITS) */
     bool normalises;             /* the first layers scale and shift the input themselves */
     bool takes_bytes;            /* then: they expect 0..255, not 0..1 */
 };
-/* Reads the file without running it.  output: a tensor's name, NULL: the first.  What infomask_model_load would say of a
- * file that cannot be read; UNSUPPORTED_MODEL for an input that is no picture. */
+/* Reads the file without running it.  output: a tensor's name, NULL: the first.  What infomask_model_load would say of
+ * a file that cannot be read; UNSUPPORTED_MODEL for an input that is no picture. */
 enum infomask_status infomask_inspect(const char *path, const char *output, struct infomask_inspection *found,
                                       struct infomask_error *err) __attribute__((warn_unused_result));
 
@@ -90,7 +91,7 @@ enum infomask_status infomask_classify_cells(struct infomask_session *session, s
                                              struct infomask_classification *result, struct infomask_cells *cells,
                                              struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* ---- Features (infomask train) ------------------------------------------------------------------------------------ */
+/* ---- Features (infomask train) ----------------------------------------------------------------------------------- */
 
 /* How a photo is looked at: its centred square of `crop` of the shorter side (0: the model's own view), or its mirror
  * image. */
@@ -106,13 +107,15 @@ enum infomask_status infomask_features(struct infomask_session *session, struct 
 
 /* The photo's centred square at width x height, as a model of that input sees it: 8-bit RGB, or luma if `gray`;
  * pixels [height][width][3 or 1]. */
-enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int width, int height, bool gray, uint8_t *pixels,
-                                           struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int width, int height, bool gray,
+                                           uint8_t *pixels, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* RGB pixels [height][width][3] as a JPEG. */
-enum infomask_status infomask_pixels_jpeg(const uint8_t *pixels, int width, int height, struct infomask_encoded *encoded,
-                                          struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status infomask_pixels_jpeg(const uint8_t *pixels, int width, int height,
+                                          struct infomask_encoded *encoded, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
-/* ---- Operations and times -------------------------------------------------------------------------------------------- */
+/* ---- Operations and times ---------------------------------------------------------------------------------------- */
 
 /* Floating-point operations of one h x w item (a multiplication and an addition are two), of its convolutions and
  * linear layers; read from the file anew. */

@@ -37,8 +37,9 @@ struct infomask_mask_options {
     bool threshold_given; /* false: the model folder's rule */
     double min_evidence;  /* nats; NAN: the model's, of a group at most half of -log t(G) */
     int occlusion_window, occlusion_stride; /* pixels of the view; 0: a quarter and an eighth of its side */
-    /* [height, width] of the photo, not 0 where the target is: a mask of the caller's own, taken as it is.  No evidence is
-     * asked for, nothing is refined; a filter makes one round of it, whatever its area.  NULL: the chain makes one */
+    /* [height, width] of the photo, not 0 where the target is: a mask of the caller's own, taken as it is.  No evidence
+     * is asked for, nothing is refined; a filter makes one round of it, whatever its area.  NULL: the chain makes one
+     */
     const uint8_t *given;
     bool shadow; /* the mask takes along what lies in the target's shadow */
 };
@@ -89,8 +90,8 @@ enum infomask_status infomask_mask(struct infomask_session *session, struct info
                                    const struct infomask_mask_options *options, struct infomask_mask *mask,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* A mask of somebody's own for this photo, from a picture of the same size as shown: pixels [height, width] (malloc'ed) is
- * 255 where it is neither black nor transparent, else 0.  ARGUMENT, with both sizes, for another size. */
+/* A mask of somebody's own for this photo, from a picture of the same size as shown: pixels [height, width] (malloc'ed)
+ * is 255 where it is neither black nor transparent, else 0.  ARGUMENT, with both sizes, for another size. */
 enum infomask_status infomask_own_mask(const struct infomask_photo *photo, const void *bytes, size_t size,
                                        uint8_t **pixels, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -98,7 +99,12 @@ enum infomask_status infomask_own_mask(const struct infomask_photo *photo, const
 /* The largest square side that `resolution` may ask of this model. */
 int infomask_largest_resolution(struct infomask_model *model, const struct infomask_photo *photo);
 
-enum infomask_picture { INFOMASK_PICTURE_MASK, INFOMASK_PICTURE_MAP, INFOMASK_PICTURE_SALIENCY, INFOMASK_PICTURE_OVERLAY };
+enum infomask_picture {
+    INFOMASK_PICTURE_MASK,
+    INFOMASK_PICTURE_MAP,
+    INFOMASK_PICTURE_SALIENCY,
+    INFOMASK_PICTURE_OVERLAY
+};
 
 struct infomask_picture_options {
     enum infomask_picture picture;
@@ -106,7 +112,8 @@ struct infomask_picture_options {
     double unit;          /* 1: nats, 1 / ln 2: bits (scale and offset of MAP, the legend of OVERLAY) */
     bool soft;            /* MASK: pixels at the edge say how much of them is target; needs the photo */
     double opacity;       /* 0..1, of OVERLAY's colours where the map is largest; a third of it where the map is 0 */
-    enum infomask_format format; /* default PNG; WEBP for MASK (lossless) and OVERLAY (quality 90), whose samples have 8 bits */
+    enum infomask_format
+        format; /* default PNG; WEBP for MASK (lossless) and OVERLAY (quality 90), whose samples have 8 bits */
 };
 
 /* A picture of exactly the photo's size.  OVERLAY needs the photo. */
@@ -120,7 +127,7 @@ enum infomask_status infomask_mask_picture(const struct infomask_mask *mask, str
 struct infomask_filter_options {
     struct infomask_mask_options mask;
     bool keep;           /* keep only the target */
-    bool cutout;         /* beside keep: transparent around it, its edge soft (RGBA, no JPEG); fill and feather do not matter */
+    bool cutout; /* beside keep: transparent around it, its edge soft (RGBA, no JPEG); fill and feather do not matter */
     bool trim;           /* of a cutout: the picture is cropped to what is not transparent, after it was verified */
     enum infomask_fill fill; /* default INFOMASK_OWN_FILL */
     uint8_t color[3];    /* INFOMASK_COLOR */
@@ -158,8 +165,9 @@ enum infomask_reason {
     INFOMASK_NO_PLACE    /* the mask is under half a cell: there is no place to ask */
 };
 
-/* One round, as one target sees it.  region_... and context_... are the PMI of the head on the mean features of the cells
- * under the mask, and of those beside it, in the pass of the whole photo; NAN: too few such cells, or no pooled head. */
+/* One round, as one target sees it.  region_... and context_... are the PMI of the head on the mean features of the
+ * cells under the mask, and of those beside it, in the pass of the whole photo; NAN: too few such cells, or no pooled
+ * head. */
 struct infomask_round {
     double area, pmi_after, map_pmi_after, probability_after;
     double region_pmi_before, region_pmi_after, context_pmi_before, context_pmi_after;
@@ -216,10 +224,10 @@ void infomask_filtered_fini(struct infomask_filtered *filtered);
 /* "match", "inpaint", ...; NULL for a colour and the model's own. */
 const char *infomask_fill_name(enum infomask_fill fill);
 
-/* Masks, fills, encodes, decodes what was encoded and verifies; while the verdict is not REMOVED, further rounds follow,
- * up to max_passes and max_area, and the best of them is the answer: by verdict, then by how little the place says beyond
- * its surroundings, then by area.  When the photo's time is over, the best round so far is.  mask_in: a mask of the same
- * photo and options that the caller has already (then copied), or NULL. */
+/* Masks, fills, encodes, decodes what was encoded and verifies; while the verdict is not REMOVED, further rounds
+ * follow, up to max_passes and max_area, and the best of them is the answer: by verdict, then by how little the place
+ * says beyond its surroundings, then by area.  When the photo's time is over, the best round so far is.  mask_in: a
+ * mask of the same photo and options that the caller has already (then copied), or NULL. */
 enum infomask_status infomask_filter(struct infomask_session *session, struct infomask_photo *photo,
                                      const struct infomask_classification *classification,
                                      const struct infomask_filter_options *options,

@@ -13,7 +13,7 @@
 #include "core/base/pool.h"
 #include "core/base/status.h"
 
-/* ---- Heads: a linear layer on the features of a frozen network ----------------------------------------------------- */
+/* ---- Heads: a linear layer on the features of a frozen network --------------------------------------------------- */
 
 /* n photos, V views of each (view 0 is what classification sees; the others are augmentation). */
 struct infomask_head_data {
@@ -28,7 +28,7 @@ struct infomask_head_data {
 struct infomask_head {
     size_t features, classes;
     float *w, *b;          /* [classes][features], [classes]; owned, as the rest */
-    double *prior;         /* [classes] label frequencies: what is inside the logits, unless pc_softmax (then uniform) */
+    double *prior; /* [classes] label frequencies: what is inside the logits, unless pc_softmax (then uniform) */
     double l2;             /* INFINITY: the prior alone; the features told nothing */
     double temperature;
     int folds;
@@ -46,8 +46,8 @@ enum infomask_status infomask_fit_head(const struct infomask_head_data *data, bo
 /* logits [classes] of one photo's features. */
 void infomask_head_logits(const struct infomask_head *head, const float *features, float *logits);
 
-/* The network of an ONNX file (of its output `output`; NULL: its first) with this head in place of its own, as ONNX with
- * BatchNorm folded. */
+/* The network of an ONNX file (of its output `output`; NULL: its first) with this head in place of its own, as ONNX
+ * with BatchNorm folded. */
 enum infomask_status infomask_write_head(const char *network, const char *output, const struct infomask_head *head,
                                          const char *path, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -58,7 +58,7 @@ enum infomask_status infomask_find_copies(const float *x, size_t photos, size_t 
                                           struct pool *pool, uint32_t *groups, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* ---- Networks from scratch ----------------------------------------------------------------------------------------- */
+/* ---- Networks from scratch --------------------------------------------------------------------------------------- */
 
 /* A labelled set of 8-bit pictures. */
 struct infomask_pictures {
@@ -136,7 +136,7 @@ enum infomask_status infomask_train(const struct infomask_train_options *options
                                     const struct infomask_train_watch *watch, struct infomask_trained *trained,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* ---- Tables: I(X;Y) of labelled features --------------------------------------------------------------------------- */
+/* ---- Tables: I(X;Y) of labelled features ------------------------------------------------------------------------- */
 
 /* rows x columns features, labels < classes.  Borrowed.  Rows of different groups must be independent of each other. */
 struct infomask_table {
@@ -171,8 +171,8 @@ struct infomask_table_part {
 /* What a column says; nats, NAN where it was not looked at.  Each limit is at 97.5 %, of that column by itself. */
 struct infomask_table_column {
     double alone, alone_limit;      /* estimate and lower limit of I(column; label), by cross-fitted histograms */
-    double lost, lost_low, lost_high; /* what the estimate loses where the pool does not know the column's value: mean over
-                                       * at most some 300 rows, t interval of 95 % */
+    double lost, lost_low, lost_high; /* what the estimate loses where the pool does not know the column's value: mean
+                                       * over at most some 300 rows, t interval of 95 % */
 };
 
 struct infomask_table_result {
@@ -193,7 +193,7 @@ enum infomask_status infomask_table_estimate(const struct infomask_table *table,
                                              struct infomask_table_result *result, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* ---- int8: a network's weights quantised on photos ----------------------------------------------------------------- */
+/* ---- int8: a network's weights quantised on photos --------------------------------------------------------------- */
 
 struct infomask_quantize_options {
     const struct infomask_model_spec *model; /* the precision in it does not matter */
@@ -213,8 +213,8 @@ struct infomask_quantize_options {
     void *context;
 };
 
-/* A crop is a random square of 0.4 to 1 times the photo's shorter side (of the photo's own shape where the model squashes
- * it); each photo's first one is what classification sees. */
+/* A crop is a random square of 0.4 to 1 times the photo's shorter side (of the photo's own shape where the model
+ * squashes it); each photo's first one is what classification sees. */
 struct infomask_quantized {
     int layers, kept;
     size_t photos, left_out, held_out_photos; /* calibrated on, unreadable, measured on */
@@ -223,7 +223,8 @@ struct infomask_quantized {
     double agreement;             /* share of crops with the best class of float32 */
     double log_probability_error; /* nats, root mean square over float32's 5 best classes */
     double clear, clear_agreement; /* share of crops whose two best classes are 0.1 nats apart, and theirs (else NAN) */
-    double sure, sure_agreement;  /* share of crops whose best class has half of the probability, and theirs (else NAN) */
+    double sure,
+        sure_agreement; /* share of crops whose best class has half of the probability, and theirs (else NAN) */
 };
 
 /* The same photos, options and kernels give the same file for any number of threads. */

@@ -21,9 +21,14 @@ test-programs: $(BIN) $(unit_tests) $(fuzz_replays) $(MODEL) $(VENV)/.done
 test-all: includes unit fuzz-replay test-network test-cli test-http
 
 .PHONY: includes
-includes: ## check who includes whom (the layers of the code), and for functions without callers
+includes: ## check who includes whom (the layers of the code), the style, and for functions without callers
 	$(Q)$(PYTHON) tests/check_includes.py
 	$(Q)$(PYTHON) tests/check_callers.py
+	$(Q)$(PYTHON) tests/check_style.py
+
+.PHONY: format
+format: ## break the lines that are longer than the style allows (needs clang-format)
+	$(Q)sh tools/format.sh
 
 .PHONY: unit
 unit: $(unit_tests) $(MODEL) ## build and run the unit tests only, as many at a time as there are cores

@@ -20,7 +20,8 @@ static enum infomask_status read_prior_values(const char *text, size_t classes, 
     for (const char *c = text; *c != '\0'; c++)
         count += *c == ',';
     if (count != classes)
-        return error_set(err, INFOMASK_ARGUMENT, "prior must have %zu numbers, one for each class, not %zu", classes, count);
+        return error_set(err, INFOMASK_ARGUMENT, "prior must have %zu numbers, one for each class, not %zu", classes,
+                         count);
     for (size_t i = 0; i < classes; i++) {
         char *end;
         p[i] = strtod(text, &end);
@@ -187,7 +188,8 @@ enum infomask_status params_check_mask(const struct params *params, struct infom
 
     for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++)
         if (params->value[makers[i]].given)
-            return error_set(err, INFOMASK_ARGUMENT, "%s cannot stand beside a mask of your own, which is taken as it is",
+            return error_set(err, INFOMASK_ARGUMENT,
+                             "%s cannot stand beside a mask of your own, which is taken as it is",
                              param_info(makers[i])->name);
     return INFOMASK_OK;
 }

@@ -1,5 +1,5 @@
-/* The reader: one pass over the bytes that checks the grammar, then cJSON builds the tree, then a pass over the tree for
- * duplicate keys (which only show once escapes are decoded). */
+/* The reader: one pass over the bytes that checks the grammar, then cJSON builds the tree, then a pass over the tree
+ * for duplicate keys (which only show once escapes are decoded). */
 #include "app/json/json.h"
 
 #include <cjson/cJSON.h>
@@ -40,8 +40,8 @@ static bool scan_fails(struct scan *scan, const char *what)
 
 static bool scan_exceeds(struct scan *scan, const char *what, size_t limit)
 {
-    (void)error_set(scan->err, INFOMASK_BAD_DATA, "the JSON has more than %zu %s, the most that is taken, at byte %zu", limit,
-                    what, scan->at);
+    (void)error_set(scan->err, INFOMASK_BAD_DATA, "the JSON has more than %zu %s, the most that is taken, at byte %zu",
+                    limit, what, scan->at);
     return false;
 }
 
@@ -400,8 +400,9 @@ static enum infomask_status parse_tree(const char *text, size_t size, struct jso
     return INFOMASK_OK;
 }
 
-enum infomask_status json_parse_apart(const char *text, size_t size, const struct json_limits *limits, const char *apart,
-                                      struct json **root, struct json_numbers *numbers, struct infomask_error *err)
+enum infomask_status json_parse_apart(const char *text, size_t size, const struct json_limits *limits,
+                                      const char *apart, struct json **root, struct json_numbers *numbers,
+                                      struct infomask_error *err)
 {
     struct json_limits used = limits != NULL ? *limits : json_default_limits();
     struct scan scan = {.text = (const unsigned char *)text,
@@ -435,7 +436,7 @@ enum infomask_status json_parse(const char *text, size_t size, const struct json
     return json_parse_apart(text, size, limits, NULL, root, &none, err);
 }
 
-/* ---- Numbers apart ------------------------------------------------------------------------------------------------- */
+/* ---- Numbers apart ----------------------------------------------------------------------------------------------- */
 
 /* Where the numbers of a checked array are read. */
 struct reading {
@@ -559,7 +560,8 @@ bool json_number(const struct json *node, double *value)
 bool json_integer(const struct json *node, int64_t *value)
 {
     double number;
-    if (!json_number(node, &number) || trunc(number) < number || trunc(number) > number || fabs(number) > 9007199254740992.0)
+    if (!json_number(node, &number) || trunc(number) < number || trunc(number) > number ||
+        fabs(number) > 9007199254740992.0)
         return false;
     *value = (int64_t)number;
     return true;

@@ -17,7 +17,7 @@
 
 #include "core/base/status.h"
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 struct json_limits {
     int max_depth;     /* arrays and objects inside each other; at most 500 */
@@ -34,16 +34,16 @@ struct json; /* a node */
  * what was wrong and the byte where ("duplicate key \"a\"", "not UTF-8 at byte 17"); MEMORY. */
 enum infomask_status json_parse(const char *text, size_t size, const struct json_limits *limits, struct json **root,
                                 struct infomask_error *err) __attribute__((warn_unused_result));
-/* As json_parse, but the first array under a key `apart` that holds nothing but numbers (in arrays of any depth) becomes no
- * nodes, which would take 64 bytes a number, and counts as one value: an empty array stands in its place, and *numbers is its
- * text, borrowed; {NULL, 0}: there was none. */
+/* As json_parse, but the first array under a key `apart` that holds nothing but numbers (in arrays of any depth)
+ * becomes no nodes, which would take 64 bytes a number, and counts as one value: an empty array stands in its place,
+ * and *numbers is its text, borrowed; {NULL, 0}: there was none. */
 struct json_numbers {
     const char *text;
     size_t size;
 };
-enum infomask_status json_parse_apart(const char *text, size_t size, const struct json_limits *limits, const char *apart,
-                                      struct json **root, struct json_numbers *numbers, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status json_parse_apart(const char *text, size_t size, const struct json_limits *limits,
+                                      const char *apart, struct json **root, struct json_numbers *numbers,
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
 /* Its numbers in their order.  False: they are not `count`, or the arrays are neither flat nor of the shape [rank]. */
 bool json_numbers_read(const struct json_numbers *numbers, const int64_t *shape, int rank, float *values, size_t count);
 
@@ -65,7 +65,7 @@ bool json_integer(const struct json *node, int64_t *value); /* a number without 
 bool json_bool(const struct json *node, bool *value);
 const char *json_string(const struct json *node); /* UTF-8 without NULs; NULL for another kind */
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 struct json_writer {
     char *data;

@@ -33,9 +33,9 @@ static int fixed_text(uint64_t digits, int decimals, bool minus, char text[JSON_
     return length;
 }
 
-/* LEAST <= |value| < MOST, in whole numbers: |value| = m / 2^s, and scaled / 2^s = |value| 10^k has 17 digits.  Of these
- * the last two, one or none are rounded away (to even), as long as what is left is nearer to the value than half the
- * way to the next double. */
+/* LEAST <= |value| < MOST, in whole numbers: |value| = m / 2^s, and scaled / 2^s = |value| 10^k has 17 digits.  Of
+ * these the last two, one or none are rounded away (to even), as long as what is left is nearer to the value than half
+ * the way to the next double. */
 static int shortest(double value, char text[JSON_DOUBLE_TEXT])
 {
     int exponent, k = 2;
@@ -59,8 +59,8 @@ static int shortest(double value, char text[JSON_DOUBLE_TEXT])
     }
 }
 
-/* Any decimal of up to 15 digits survives a normal double, and %g drops the zeros at its end: 15 digits are the shortest
- * if they read back; else 16, else 17, which always do.  Subnormal doubles may need fewer than 15. */
+/* Any decimal of up to 15 digits survives a normal double, and %g drops the zeros at its end: 15 digits are the
+ * shortest if they read back; else 16, else 17, which always do.  Subnormal doubles may need fewer than 15. */
 int json_double_text(double finite, char text[JSON_DOUBLE_TEXT])
 {
     int digits = fpclassify(finite) == FP_SUBNORMAL ? 1 : 15, length = 0;

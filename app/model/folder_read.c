@@ -13,7 +13,7 @@
 #define MOST_JSON (1 << 20)
 #define MOST_TEXT (64 << 20)
 
-/* ---- Typed reading, with sentences that name the key ------------------------------------------------------------------ */
+/* ---- Typed reading, with sentences that name the key ------------------------------------------------------------- */
 
 /* One object of model.json. */
 struct reader {
@@ -131,13 +131,14 @@ static void warn_of_unknown(const struct reader *reader, const char *keys, const
         int length = snprintf(key, sizeof key, "|%.60s|", json_key(node));
         if (length < (int)sizeof key && strchr(json_key(node), '|') == NULL && strstr(keys, key) != NULL)
             continue;
-        (void)snprintf(sentence, sizeof sentence, "model %.63s: model.json: unknown key \"%s%.60s\" is kept and not used",
-                       name, reader->prefix, json_key(node));
+        (void)snprintf(sentence, sizeof sentence,
+                       "model %.63s: model.json: unknown key \"%s%.60s\" is kept and not used", name, reader->prefix,
+                       json_key(node));
         warn(context, sentence);
     }
 }
 
-/* ---- Names and files -------------------------------------------------------------------------------------------------- */
+/* ---- Names and files --------------------------------------------------------------------------------------------- */
 
 static void check_model_name(struct reader *reader, const char *name)
 {
@@ -222,7 +223,7 @@ static void read_groups(struct reader *reader, struct model_folder *folder)
     folder->spec.group_count = folder->groups.count;
 }
 
-/* ---- Priors ----------------------------------------------------------------------------------------------------------- */
+/* ---- Priors ------------------------------------------------------------------------------------------------------ */
 
 /* K positive numbers with spaces or commas between them. */
 static size_t parse_numbers(const char *text, double *numbers, size_t room)
@@ -336,7 +337,7 @@ static void read_training_prior(struct reader *reader, struct model_folder *fold
     folder->spec.logit_prior = folder->logit_prior;
 }
 
-/* ---- The parts of model.json -------------------------------------------------------------------------------------------- */
+/* ---- The parts of model.json ------------------------------------------------------------------------------------- */
 
 /* three numbers, or one for all channels */
 static void read_channels(struct reader *reader, const char *key, double low, float value[3])
@@ -430,7 +431,8 @@ static void read_threshold(struct reader *mask, struct infomask_model_spec *spec
 
     read_string(mask, "threshold", &text);
     if (text != NULL && !param_threshold(text, &spec->mask_threshold, &spec->mask_threshold_value))
-        reader_fails(mask, "threshold", "must be auto, otsu, window, max:V, share:V, nats:V or bits:V, not \"%.40s\"", text);
+        reader_fails(mask, "threshold", "must be auto, otsu, window, max:V, share:V, nats:V or bits:V, not \"%.40s\"",
+                     text);
 }
 
 static void read_mask(struct reader *reader, struct infomask_model_spec *spec, const char *name, model_warn *warn,
@@ -442,7 +444,8 @@ static void read_mask(struct reader *reader, struct infomask_model_spec *spec, c
     int fill = -1;
 
     read_threshold(&mask, spec);
-    if (json_string(member(&mask, "resolution")) != NULL && strcmp(json_string(member(&mask, "resolution")), "native") == 0)
+    if (json_string(member(&mask, "resolution")) != NULL &&
+        strcmp(json_string(member(&mask, "resolution")), "native") == 0)
         spec->mask_resolution = -1;
     else
         read_integer(&mask, "resolution", 32, 16384, &spec->mask_resolution);
@@ -540,8 +543,10 @@ static enum infomask_status read_document(struct model_folder *folder, enum info
     read_meaning(&reader, &folder->spec);
     read_training_prior(&reader, folder);
     read_mask(&reader, &folder->spec, folder->name, warn, context);
-    warn_of_unknown(&reader, "|name|version|file|labels|input|prior|objective|dropout|licence|source|logit_prior|"
-                    "label_smoothing|temperature|output|output_kind|head|added|mask|precisions|quantize|training|", folder->name, warn, context);
+    warn_of_unknown(&reader,
+                    "|name|version|file|labels|input|prior|objective|dropout|licence|source|logit_prior|"
+                    "label_smoothing|temperature|output|output_kind|head|added|mask|precisions|quantize|training|",
+                    folder->name, warn, context);
     return reader.status;
 }
 

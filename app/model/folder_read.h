@@ -31,10 +31,10 @@ struct model_folder {
 
 typedef void model_warn(void *context, const char *sentence);
 
-/* precision: INT8 takes the folder's int8 file (BAD_MODEL if it has none); AUTO the fastest that the kernels `isa` (NULL
- * or "auto": the best) have and whose agreement with f32 the folder records as at least 0.99 ("precisions").  spec tells
- * which it became.  warn (may be NULL) hears of unknown keys.
- * BAD_MODEL, with a sentence that begins with the file's name and names the key and what it should be; IO; MEMORY. */
+/* precision: INT8 takes the folder's int8 file (BAD_MODEL if it has none); AUTO the fastest that the kernels `isa`
+ * (NULL or "auto": the best) have and whose agreement with f32 the folder records as at least 0.99 ("precisions"). spec
+ * tells which it became.  warn (may be NULL) hears of unknown keys. BAD_MODEL, with a sentence that begins with the
+ * file's name and names the key and what it should be; IO; MEMORY. */
 enum infomask_status model_folder_read(const char *path, enum infomask_precision precision, const char *isa,
                                        model_warn *warn, void *context, struct model_folder *folder,
                                        struct infomask_error *err)

@@ -61,8 +61,8 @@ static bool good_name(const char *name)
     return length > 0 && length < 64 && name[0] != '.' && name[strspn(name, allowed)] == '\0';
 }
 
-enum infomask_status folder_write_open(struct folder_write *folder, const char *directory, const char *name, bool replace,
-                                       struct infomask_error *err)
+enum infomask_status folder_write_open(struct folder_write *folder, const char *directory, const char *name,
+                                       bool replace, struct infomask_error *err)
 {
     const char *slash;
     struct stat at;
@@ -77,8 +77,10 @@ enum infomask_status folder_write_open(struct folder_write *folder, const char *
     slash = strrchr(folder->path, '/');
     folder->name = slash != NULL ? slash + 1 : folder->path;
     if (!good_name(folder->name))
-        return error_set(err, INFOMASK_ARGUMENT, "a model's name is 1 to 63 of A-Za-z0-9._- and does not begin with a dot, "
-                         "unlike \"%.80s\"", folder->name);
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "a model's name is 1 to 63 of A-Za-z0-9._- and does not begin with a dot, "
+                         "unlike \"%.80s\"",
+                         folder->name);
     if (lstat(folder->path, &at) == 0 && (!replace || !folder_has_document(folder->path)))
         return error_set(err, INFOMASK_ARGUMENT, "%.150s is there already%s", folder->path,
                          replace ? ", and is not a model folder" : "; --replace makes it anew");
@@ -98,8 +100,8 @@ char *folder_write_file(const struct folder_write *folder, const char *name)
     return file_join(folder->part, name);
 }
 
-enum infomask_status folder_write_text(const struct folder_write *folder, const char *name, const char *text, size_t size,
-                                       struct infomask_error *err)
+enum infomask_status folder_write_text(const struct folder_write *folder, const char *name, const char *text,
+                                       size_t size, struct infomask_error *err)
 {
     char *path = folder_write_file(folder, name);
     enum infomask_status status =

@@ -70,7 +70,8 @@ char *models_folder(const char *directories, const char *model)
 }
 
 /* Each name that has a model.json, in the folder where it is found first. */
-static void each_model(const char *directories, void (*take)(void *context, const char *folder, const char *name), void *context)
+static void each_model(const char *directories, void (*take)(void *context, const char *folder, const char *name),
+                       void *context)
 {
     char *directory;
 

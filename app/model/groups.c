@@ -15,7 +15,7 @@
 #define MOST_MEMBERS (1 << 24)
 #define SURELY 0.5
 
-/* ---- Names ---------------------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 static unsigned char folded(char c)
 {
@@ -61,7 +61,7 @@ static int find_name(const struct groups *groups, const char *name)
     return at < (size_t)groups->count && compare(groups->by_name[at].name, name) == 0 ? groups->by_name[at].group : -1;
 }
 
-/* ---- Reading -------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 struct line {
     int number;
@@ -194,7 +194,7 @@ static enum infomask_status sort_names(struct reader *reader)
     return INFOMASK_OK;
 }
 
-/* ---- Members -------------------------------------------------------------------------------------------------------- */
+/* ---- Members ----------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status dissolve(struct reader *reader, int group);
 
@@ -209,8 +209,8 @@ static enum infomask_status take_member(struct reader *reader, const struct line
     if (*member != '@') {
         index = *member >= '0' && *member <= '9' ? strtoul(member, &end, 10) : reader->classes;
         if (index >= reader->classes || *end != '\0')
-            return bad_line(reader, line->number, "the member \"%.60s\" is neither a class (0 to %zu) nor a @group", member,
-                            reader->classes - 1);
+            return bad_line(reader, line->number, "the member \"%.60s\" is neither a class (0 to %zu) nor a @group",
+                            member, reader->classes - 1);
         taken[index] = 1;
         return INFOMASK_OK;
     }
@@ -277,7 +277,7 @@ static enum infomask_status dissolve(struct reader *reader, int group)
     return status;
 }
 
-/* ---- The groups of a class ------------------------------------------------------------------------------------------ */
+/* ---- The groups of a class --------------------------------------------------------------------------------------- */
 
 struct sized {
     int size, group;
@@ -322,7 +322,7 @@ static enum infomask_status index_classes(struct groups *groups, size_t classes,
     return INFOMASK_OK;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------------------ */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status take_memory(struct reader *reader, const char *text, size_t size)
 {
@@ -358,7 +358,8 @@ enum infomask_status class_groups_parse(const char *text, size_t size, size_t cl
 
     *groups = (struct groups){0};
     if (classes == 0)
-        return error_set(err, INFOMASK_BAD_MODEL, "needs \"labels\" in model.json, which say how many classes there are");
+        return error_set(err, INFOMASK_BAD_MODEL,
+                         "needs \"labels\" in model.json, which say how many classes there are");
     status = take_memory(&reader, text, size);
     if (status == INFOMASK_OK)
         status = read_lines(&reader, size);
@@ -393,7 +394,7 @@ void class_groups_fini(struct groups *groups)
     *groups = (struct groups){0};
 }
 
-/* ---- Asking --------------------------------------------------------------------------------------------------------- */
+/* ---- Asking ------------------------------------------------------------------------------------------------------ */
 
 /* by_alias[from] ... by_alias[to - 1] have the name. */
 static enum groups_status several_found(const struct groups *groups, size_t from, size_t to, struct infomask_error *err)
@@ -410,7 +411,8 @@ static enum groups_status several_found(const struct groups *groups, size_t from
     return GROUPS_AMBIGUOUS;
 }
 
-enum groups_status class_groups_find(const struct groups *groups, const char *name, int *group, struct infomask_error *err)
+enum groups_status class_groups_find(const struct groups *groups, const char *name, int *group,
+                                     struct infomask_error *err)
 {
     size_t aliases = groups->count > 0 ? groups->first_alias[groups->count] : 0, from, to;
     char list[LABELS_LIST];

@@ -29,16 +29,17 @@ struct groups {
     size_t *first_of_class;   /* [classes + 1] */
 };
 
-/* `size` bytes of groups.tsv (copied) for so many classes.  BAD_MODEL, with the line's number, for a line that is none, a
- * member that is no class or group, groups that hold each other in a circle, a name that was given before. */
+/* `size` bytes of groups.tsv (copied) for so many classes.  BAD_MODEL, with the line's number, for a line that is none,
+ * a member that is no class or group, groups that hold each other in a circle, a name that was given before. */
 enum infomask_status class_groups_parse(const char *text, size_t size, size_t classes, struct groups *groups,
                                   struct infomask_error *err) __attribute__((warn_unused_result));
 void class_groups_fini(struct groups *groups);
 
 enum groups_status { GROUPS_FOUND, GROUPS_UNKNOWN, GROUPS_AMBIGUOUS };
-/* By name, else by alias.  AMBIGUOUS: an alias of several groups, which err names; UNKNOWN: err has the nearest names. */
-enum groups_status class_groups_find(const struct groups *groups, const char *name, int *group, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+/* By name, else by alias.  AMBIGUOUS: an alias of several groups, which err names; UNKNOWN: err has the nearest names.
+ */
+enum groups_status class_groups_find(const struct groups *groups, const char *name, int *group,
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The smallest group of which the photo is at least half, -1: none; of equals the likelier, then the first. */
 int class_groups_surely(const struct groups *groups, const struct infomask_classification *classification, double *p);

@@ -15,7 +15,7 @@
 #define MOST_CLASSES 1000000
 #define NEAREST 3
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status bad_line(struct infomask_error *err, size_t line, const char *what)
 {
@@ -155,7 +155,7 @@ void labels_fini(struct labels *labels)
     *labels = (struct labels){0};
 }
 
-/* ---- Finding ------------------------------------------------------------------------------------------------------- */
+/* ---- Finding ----------------------------------------------------------------------------------------------------- */
 
 /* The first of `order` that is not below name. */
 static size_t lower_bound(const struct labels *labels, const char *name)
@@ -259,7 +259,8 @@ static enum labels_status several_found(const struct labels *labels, size_t from
             (void)snprintf(list + used, sizeof list - used, ", ...");
             break;
         }
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%zu", n > from ? ", " : "", labels->order[n].index);
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%zu", n > from ? ", " : "",
+                                 labels->order[n].index);
     }
     (void)error_set(err, INFOMASK_ARGUMENT, "\"%.60s\" names several classes: ask for one of the indices %s",
                     labels->order[from].name, list);

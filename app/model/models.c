@@ -37,7 +37,7 @@ static enum infomask_status no_memory(struct infomask_error *err)
     return error_set(err, INFOMASK_MEMORY, "out of memory");
 }
 
-/* ---- One model -------------------------------------------------------------------------------------------------------- */
+/* ---- One model --------------------------------------------------------------------------------------------------- */
 
 static void model_free(struct model *model)
 {
@@ -161,7 +161,7 @@ struct kept_slot *model_text(struct model *model, enum model_text text)
     return &model->texts[text];
 }
 
-/* ---- Classes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Classes ----------------------------------------------------------------------------------------------------- */
 
 size_t model_classes(const struct model *model)
 {
@@ -171,7 +171,8 @@ size_t model_classes(const struct model *model)
 const char *model_label(const struct model *model, size_t index)
 {
     const struct labels *labels = &model->folder.labels;
-    return index < labels->count ? labels->names[labels->first[index]] : model->folder.groups.names[index - labels->count];
+    return index < labels->count ? labels->names[labels->first[index]]
+                                 : model->folder.groups.names[index - labels->count];
 }
 
 const struct groups *model_groups(const struct model *model)
@@ -209,7 +210,7 @@ enum model_class_status model_find_class(const struct model *model, const char *
     }
 }
 
-/* ---- Sessions --------------------------------------------------------------------------------------------------------- */
+/* ---- Sessions ---------------------------------------------------------------------------------------------------- */
 
 enum infomask_status model_session_take(struct model *model, struct infomask_session **session,
                                         struct infomask_error *err)
@@ -243,7 +244,7 @@ static void model_trim(struct model *model)
     (void)pthread_mutex_unlock(&model->lock);
 }
 
-/* ---- The catalogue ---------------------------------------------------------------------------------------------------- */
+/* ---- The catalogue ----------------------------------------------------------------------------------------------- */
 
 /* Models by name; immutable once it is in force. */
 struct shelf {
@@ -355,8 +356,8 @@ static enum infomask_status shelf_add(const struct models *models, struct shelf 
 
     if (other != NULL) {
         if (memcmp(&other->folder.stamp, &model->folder.stamp, sizeof other->folder.stamp) != 0)
-            warn(models, "model folder %.80s: the name \"%s\" is taken by another folder", file_name(model->folder.path),
-                 model_name(model));
+            warn(models, "model folder %.80s: the name \"%s\" is taken by another folder",
+                 file_name(model->folder.path), model_name(model));
         model_release(model); /* or the same folder by another path */
         return INFOMASK_OK;
     }
@@ -389,7 +390,8 @@ static bool is_hidden(const struct models *models, size_t index, const char *nam
     bool hidden = false;
 
     for (size_t i = 0; i < index && !hidden; i++) {
-        char *directory = folders_part(models->directories, i), *path = directory != NULL ? file_join(directory, name) : NULL;
+        char *directory = folders_part(models->directories, i),
+             *path = directory != NULL ? file_join(directory, name) : NULL;
         hidden = path != NULL && folder_has_document(path);
         free(path);
         free(directory);
@@ -442,14 +444,16 @@ static int compare_models(const void *a, const void *b)
     return strcmp(model_name(*(struct model *const *)a), model_name(*(struct model *const *)b));
 }
 
-/* The default: what was asked for by name or path; else the model that the project comes with; else the first by name. */
+/* The default: what was asked for by name or path; else the model that the project comes with; else the first by name.
+ */
 static struct model *choose(const struct models *models, const struct shelf *shelf)
 {
     if (models->chosen[0] == '\0') {
         struct model *own = shelf_find(shelf, FOLDER_OWN_MODEL);
         return own != NULL || shelf->count == 0 ? own : shelf->models[0];
     }
-    return folder_is_path(models->chosen) ? shelf_find_folder(shelf, models->chosen) : shelf_find(shelf, models->chosen);
+    return folder_is_path(models->chosen) ? shelf_find_folder(shelf, models->chosen)
+                                          : shelf_find(shelf, models->chosen);
 }
 
 static void list_names(const struct shelf *shelf, char *text, size_t size)
@@ -472,8 +476,8 @@ static enum infomask_status no_default(const struct models *models, const struct
     if (shelf->count == 0 && reason->status != INFOMASK_OK)
         return error_set(err, reason->status, "%s", reason->text);
     if (shelf->count == 0)
-        return error_set(err, INFOMASK_ARGUMENT, "there is no model folder in %.120s: make model fetches the default one",
-                         models->directories);
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "there is no model folder in %.120s: make model fetches the default one", models->directories);
     if (reason->status != INFOMASK_OK)
         return error_set(err, reason->status, "the default model %.60s: %.180s", models->chosen, reason->text);
     list_names(shelf, names, sizeof names);

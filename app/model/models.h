@@ -50,7 +50,7 @@ struct statistics *model_statistics(struct model *model); /* from zero at each l
 enum model_text { MODEL_LABELS, MODEL_GROUPS, MODEL_DESCRIPTION, MODEL_DESCRIPTION_DEFAULT, MODEL_TEXTS };
 struct kept_slot *model_text(struct model *model, enum model_text text);
 
-/* ---- Classes ------------------------------------------------------------------------------------------------------- */
+/* ---- Classes ----------------------------------------------------------------------------------------------------- */
 
 size_t model_classes(const struct model *model);
 /* The class's name, UTF-8: its line of labels.txt, or its index in digits where the folder has no labels.  Of a group,
@@ -74,11 +74,12 @@ const struct groups *model_groups(const struct model *model);
 bool model_is_group(const struct model *model, int target);
 
 enum model_target_status { MODEL_TARGET_FOUND, MODEL_TARGET_NO_CLASS, MODEL_TARGET_NO_GROUP, MODEL_TARGET_AMBIGUOUS };
-/* A class as model_find_class finds it, else a group by its name, else by an alias; with "group:" before it a group only. */
+/* A class as model_find_class finds it, else a group by its name, else by an alias; with "group:" before it a group
+ * only. */
 enum model_target_status model_find_target(const struct model *model, const char *name, int *target,
                                            struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* ---- Sessions ------------------------------------------------------------------------------------------------------ */
+/* ---- Sessions ---------------------------------------------------------------------------------------------------- */
 
 /* A session of this model for the caller alone: an idle one, or a new one.  Give it back with model_session_give, which
  * keeps it for the next (up to as many as the pool has threads).  Hold the model while a session is out. */
@@ -86,20 +87,22 @@ enum infomask_status model_session_take(struct model *model, struct infomask_ses
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 void model_session_give(struct model *model, struct infomask_session *session); /* NULL does nothing */
 
-/* ---- The catalogue ------------------------------------------------------------------------------------------------- */
+/* ---- The catalogue ----------------------------------------------------------------------------------------------- */
 
 struct models;
 
-/* Loads every folder of the directories (below) that has a model.json; a folder that cannot be loaded is warned about and left out,
- * unless it is the default model.  default_model: a name in them, or the path of a folder (one with a '/');
- * with "" efficientnet-lite0 if it is there, else the first by name.  The strings and the options are copied; the pool must outlive it. */
+/* Loads every folder of the directories (below) that has a model.json; a folder that cannot be loaded is warned about
+ * and left out, unless it is the default model.  default_model: a name in them, or the path of a folder (one with a
+ * '/'); with "" efficientnet-lite0 if it is there, else the first by name.  The strings and the options are copied; the
+ * pool must outlive it. */
 enum infomask_status models_create(const char *directories, const char *default_model,
                                    const struct model_options *options, struct models **models,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
 void models_free(struct models *models);
 
 /* The named model (NULL or "": the default), held for the caller; NULL when there is none of that name, with the names
- * that there are in err (ARGUMENT: the service's no_such_model), or (BAD_MODEL: model_failed) why its folder was not loaded. */
+ * that there are in err (ARGUMENT: the service's no_such_model), or (BAD_MODEL: model_failed) why its folder was not
+ * loaded. */
 struct model *models_get(struct models *models, const char *name, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
@@ -128,14 +131,16 @@ void models_trim(struct models *models);
 
 /* Folders of models are given as a path, "one:another" (app/settings/places.h); the first that has a name wins. */
 
-/* The folder of the default model: efficientnet-lite0, else the first by name that has a model.json; malloc'ed; NULL: none. */
+/* The folder of the default model: efficientnet-lite0, else the first by name that has a model.json; malloc'ed; NULL:
+ * none. */
 char *models_default_folder(const char *directories);
 
-/* The folder of a MODEL argument (a name below one of the directories, or the path of a folder); of one that is nowhere, where
- * it would be.  malloc'ed, NULL without memory. */
+/* The folder of a MODEL argument (a name below one of the directories, or the path of a folder); of one that is
+ * nowhere, where it would be.  malloc'ed, NULL without memory. */
 char *models_folder(const char *directories, const char *model);
 
-/* Where a new model of that name goes: below `directory`, or the path that `model` is.  malloc'ed, NULL without memory. */
+/* Where a new model of that name goes: below `directory`, or the path that `model` is.  malloc'ed, NULL without memory.
+ */
 char *models_new_folder(const char *directory, const char *model);
 
 /* " (did you mean NAME?)", or nothing where no model's name is near. */

@@ -15,7 +15,14 @@ struct statistics_request {
     double total_ms, queue_ms, input_ms, infer_ms, output_ms;
 };
 
-enum statistics_span { STATISTICS_TOTAL, STATISTICS_QUEUE, STATISTICS_INPUT, STATISTICS_INFER, STATISTICS_OUTPUT, STATISTICS_SPANS };
+enum statistics_span {
+    STATISTICS_TOTAL,
+    STATISTICS_QUEUE,
+    STATISTICS_INPUT,
+    STATISTICS_INFER,
+    STATISTICS_OUTPUT,
+    STATISTICS_SPANS
+};
 
 struct statistics {
     _Atomic uint64_t successes, failures, images, failed_ns;

@@ -31,8 +31,10 @@ struct row {
     {section, #name, type, offsetof(struct config, name), value, 0, low, high, words, about}
 #define ROW_NUMBER(type, section, name, value, low, high, about) \
     {section, #name, type, offsetof(struct config, name), NULL, value, low, high, NULL, about}
-#define ROW_STRING(section, name, value, low, high, about) ROW_TEXT(TYPE_STRING, section, name, value, low, high, NULL, about)
-#define ROW_CHOICE(section, name, value, low, high, about) ROW_TEXT(TYPE_CHOICE, section, name, value, 0, high, low, about)
+#define ROW_STRING(section, name, value, low, high, about) \
+    ROW_TEXT(TYPE_STRING, section, name, value, low, high, NULL, about)
+#define ROW_CHOICE(section, name, value, low, high, about) \
+    ROW_TEXT(TYPE_CHOICE, section, name, value, 0, high, low, about)
 #define ROW_INT(section, name, value, low, high, about) ROW_NUMBER(TYPE_INT, section, name, value, low, high, about)
 #define ROW_SIZE(section, name, value, low, high, about) ROW_NUMBER(TYPE_SIZE, section, name, value, low, high, about)
 #define ROW_REAL(section, name, value, low, high, about) ROW_NUMBER(TYPE_REAL, section, name, value, low, high, about)
@@ -49,7 +51,7 @@ static void *field(const struct config *config, enum config_key key)
     return (char *)(uintptr_t)config + rows[key].offset;
 }
 
-/* ---- One value -------------------------------------------------------------------------------------------------------- */
+/* ---- One value --------------------------------------------------------------------------------------------------- */
 
 /* A sentence about the value's form; the caller says where it stands. */
 static enum infomask_status wrong(const struct row *row, const char *value, struct infomask_error *err)
@@ -63,8 +65,8 @@ static enum infomask_status wrong(const struct row *row, const char *value, stru
                          "%s must be an integer from %.0f to %.0f (K, M or G may follow), not \"%.60s\"", row->name,
                          row->low, row->high, value);
     case TYPE_REAL:
-        return error_set(err, INFOMASK_ARGUMENT, "%s must be a number from %g to %g, not \"%.60s\"", row->name, row->low,
-                         row->high, value);
+        return error_set(err, INFOMASK_ARGUMENT, "%s must be a number from %g to %g, not \"%.60s\"", row->name,
+                         row->low, row->high, value);
     case TYPE_BOOL:
         return error_set(err, INFOMASK_ARGUMENT, "%s must be true or false, not \"%.60s\"", row->name, value);
     case TYPE_CHOICE:
@@ -242,7 +244,7 @@ enum config_key config_find(const char *name)
     return CONFIG_COUNT;
 }
 
-/* ---- The file --------------------------------------------------------------------------------------------------------- */
+/* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 /* libinih is read through a reader of ours: Debian's build does not tell the line, joins lines that begin with a space
  * to the one before, and cuts long ones in two. */
@@ -354,7 +356,7 @@ enum infomask_status config_read_file(struct config *config, const char *path, s
     return status;
 }
 
-/* ---- The environment -------------------------------------------------------------------------------------------------- */
+/* ---- The environment --------------------------------------------------------------------------------------------- */
 
 /* "PORT" of "PORT=1" -> "port"; false if it is too long to be a setting */
 static bool lower_name(const char *variable, size_t length, char *name, size_t room)
@@ -404,7 +406,7 @@ enum infomask_status config_read_environment(struct config *config, char *const 
     return INFOMASK_OK;
 }
 
-/* ---- Telling ---------------------------------------------------------------------------------------------------------- */
+/* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
 struct config_setting config_setting(enum config_key key)
 {
@@ -509,9 +511,10 @@ char *config_template(void)
         return NULL;
     stream = open_memstream(&text, &size);
     if (stream != NULL) {
-        (void)fprintf(stream, "# Settings of infomask; each line is commented out and shows the default.\n"
-                              "# An environment variable INFOMASK_NAME is stronger than this file, a flag --name stronger "
-                              "than both.\n# What is in force, and from where: infomask config\n");
+        (void)fprintf(stream,
+                      "# Settings of infomask; each line is commented out and shows the default.\n"
+                      "# An environment variable INFOMASK_NAME is stronger than this file, a flag --name stronger "
+                      "than both.\n# What is in force, and from where: infomask config\n");
         for (int key = 0; key < CONFIG_COUNT; key++) {
             if (key == 0 || strcmp(rows[key].section, rows[key - 1].section) != 0)
                 (void)fprintf(stream, "\n[%s]\n", rows[key].section);

@@ -17,7 +17,8 @@ enum infomask_status file_write(const char *path, const void *data, size_t size,
     __attribute__((warn_unused_result));
 
 /* Makes the folders that lead to `path`, which is a file's; those that are there are left.  IO with a sentence. */
-enum infomask_status file_make_parents(const char *path, struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status file_make_parents(const char *path, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* folder/name, malloc'ed; NULL without memory. */
 char *file_join(const char *folder, const char *name);

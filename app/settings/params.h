@@ -1,5 +1,5 @@
-/* The parameters of all routes: one table, from which the checks, the sentences of a refusal and /openapi.json are made.
- * The command line reads its flags --name by the same table, so that both mean the same.
+/* The parameters of all routes: one table, from which the checks, the sentences of a refusal and /openapi.json are
+ * made. The command line reads its flags --name by the same table, so that both mean the same.
  */
 #ifndef APP_SETTINGS_PARAMS_H
 #define APP_SETTINGS_PARAMS_H
@@ -47,73 +47,77 @@ enum param_type {
 
 /* X(ID, name, TYPE, low, high, words, default, GROUPS, description).  default "": none. */
 #define PARAMS(X)                                                                                                      \
-    X(MODEL, "model", TEXT, 1, 63, "", "", TAKES_INFER, "name of the model; by default the configured one")           \
-    X(TOP_K, "top_k", INTEGER, 1, 1000000, "", "5", TAKES_CLASSIFY | TAKES_ANALYZE,                                   \
-      "rows of predictions; at most the number of classes")                                                           \
-    X(TARGET, "target", CLASS, 1, 255, "", "", TAKES_INFER,                                                           \
-      "class by index, label or alias (label:2019 for a label made of digits), or group (group:NAME where a class has " \
-      "the name too); several times for masks of several; by default the best class")                                                                           \
+    X(MODEL, "model", TEXT, 1, 63, "", "", TAKES_INFER, "name of the model; by default the configured one")            \
+    X(TOP_K, "top_k", INTEGER, 1, 1000000, "", "5", TAKES_CLASSIFY | TAKES_ANALYZE,                                    \
+      "rows of predictions; at most the number of classes")                                                            \
+    X(TARGET, "target", CLASS, 1, 255, "", "", TAKES_INFER,                                                            \
+      "class by index, label or alias (label:2019 for a label made of digits), or group (group:NAME where a class "    \
+      "has "                                                                                                           \
+      "the name too); several times for masks of several; by default the best class")                                  \
     X(GROUPS, "groups", BOOL, 0, 0, "", "false", TAKES_CLASSIFY | TAKES_ANALYZE,                                       \
-      "the groups of each prediction, and what the photo surely is")                                                  \
-    X(UNITS, "units", CHOICE, 0, 0, "nats|bits", "nats", TAKES_INFER | TAKES_ESTIMATE | TAKES_INFORMATION | TAKES_TRAIN, \
-      "unit of every information, entropy and log-probability")                                                       \
-    X(PRIOR, "prior", PRIOR, 0, 0, "", "train", TAKES_INFER | TAKES_ESTIMATE,                                         \
-      "class prior: train (the model's), uniform, or one positive number for each class, with commas between them")           \
-    X(SAMPLES, "samples", INTEGER, 0, 256, "", "0", TAKES_CLASSIFY, "noisy passes for the bounds under noise")        \
-    X(SEED, "seed", INTEGER, 0, 9007199254740991, "", "0", TAKES_CLASSIFY | TAKES_FILTER | TAKES_ANALYZE,             \
-      "seed of the noise and of random control regions")                                                              \
-    X(ABSTAIN_BELOW, "abstain_below", NUMBER, 0, 1000, "", "", TAKES_CLASSIFY | TAKES_ANALYZE,                        \
-      "information, in units, under which abstain is true")                                                           \
-    X(QUALITY, "quality", CHOICE, 0, 0, "standard|middle|fast", "standard", TAKES_MAPS,                               \
-      "preset of the mask: size of the pass and of its grid")                                                         \
-    X(RESOLUTION, "resolution", RESOLUTION, 32, 16384, "", "", TAKES_MAPS,                                            \
-      "native (the photo's own pixels), or the side of the square that has the pass's area")                          \
+      "the groups of each prediction, and what the photo surely is")                                                   \
+    X(UNITS, "units", CHOICE, 0, 0, "nats|bits", "nats",                                                               \
+      TAKES_INFER | TAKES_ESTIMATE | TAKES_INFORMATION | TAKES_TRAIN,                                                  \
+      "unit of every information, entropy and log-probability")                                                        \
+    X(PRIOR, "prior", PRIOR, 0, 0, "", "train", TAKES_INFER | TAKES_ESTIMATE,                                          \
+      "class prior: train (the model's), uniform, or one positive number for each class, with commas between them")    \
+    X(SAMPLES, "samples", INTEGER, 0, 256, "", "0", TAKES_CLASSIFY, "noisy passes for the bounds under noise")         \
+    X(SEED, "seed", INTEGER, 0, 9007199254740991, "", "0", TAKES_CLASSIFY | TAKES_FILTER | TAKES_ANALYZE,              \
+      "seed of the noise and of random control regions")                                                               \
+    X(ABSTAIN_BELOW, "abstain_below", NUMBER, 0, 1000, "", "", TAKES_CLASSIFY | TAKES_ANALYZE,                         \
+      "information, in units, under which abstain is true")                                                            \
+    X(QUALITY, "quality", CHOICE, 0, 0, "standard|middle|fast", "standard", TAKES_MAPS,                                \
+      "preset of the mask: size of the pass and of its grid")                                                          \
+    X(RESOLUTION, "resolution", RESOLUTION, 32, 16384, "", "", TAKES_MAPS,                                             \
+      "native (the photo's own pixels), or the side of the square that has the pass's area")                           \
     X(METHOD, "method", CHOICE, 0, 0, "infocam|cam|infocam+|gradcam++|layercam|occlusion", "infocam", TAKES_MAPS,      \
-      "how the map is made")                                                                                          \
+      "how the map is made")                                                                                           \
     X(OCCLUSION_WINDOW, "occlusion_window", INTEGER, 1, 16384, "", "", TAKES_MAPS,                                     \
       "side, in pixels of the pass, of the window that occlusion paints; by default a quarter of the shorter side")    \
     X(OCCLUSION_STRIDE, "occlusion_stride", INTEGER, 1, 16384, "", "", TAKES_MAPS,                                     \
       "pixels from one window of occlusion to the next; by default an eighth of the shorter side")                     \
-    X(REFINE, "refine", BOOL, 0, 0, "", "true", TAKES_MAPS, "the whole chain (true) or the bare map (false)")         \
-    X(THRESHOLD, "threshold", THRESHOLD, 0, 1000, "", "auto", TAKES_MAPS,                                             \
-      "rule of the mask: auto, otsu, max:SHARE, nats:VALUE, bits:VALUE, share:SHARE or window")                       \
-    X(MIN_EVIDENCE, "min_evidence", NUMBER, 0, 1000, "", "", TAKES_MAPS,                                              \
-      "largest window PMI, in units, under which there is nothing to mask; by default 0.29 log K nats, of a group at "  \
-      "most half of what can be said of it")               \
+    X(REFINE, "refine", BOOL, 0, 0, "", "true", TAKES_MAPS, "the whole chain (true) or the bare map (false)")          \
+    X(THRESHOLD, "threshold", THRESHOLD, 0, 1000, "", "auto", TAKES_MAPS,                                              \
+      "rule of the mask: auto, otsu, max:SHARE, nats:VALUE, bits:VALUE, share:SHARE or window")                        \
+    X(MIN_EVIDENCE, "min_evidence", NUMBER, 0, 1000, "", "", TAKES_MAPS,                                               \
+      "largest window PMI, in units, under which there is nothing to mask; by default 0.29 log K nats, of a group at " \
+      "most half of what can be said of it")                                                                           \
     X(SHADOW, "shadow", BOOL, 0, 0, "", "false", TAKES_MAPS, "the mask takes the target's shadow along")               \
-    X(EDGE, "edge", CHOICE, 0, 0, "hard|soft", "hard", TAKES_MASK | TAKES_ANALYZE,                                    \
-      "pixels of the mask 0 or 255, or at its edge what share of them is target")                                     \
-    X(OUTPUT, "output", CHOICE, 0, 0, "mask|map|saliency|overlay", "mask", TAKES_MASK, "which picture")               \
-    X(COLORMAP, "colormap", CHOICE, 0, 0, "viridis|magma|turbo|gray", "viridis", TAKES_MASK | TAKES_ANALYZE,          \
+    X(EDGE, "edge", CHOICE, 0, 0, "hard|soft", "hard", TAKES_MASK | TAKES_ANALYZE,                                     \
+      "pixels of the mask 0 or 255, or at its edge what share of them is target")                                      \
+    X(OUTPUT, "output", CHOICE, 0, 0, "mask|map|saliency|overlay", "mask", TAKES_MASK, "which picture")                \
+    X(COLORMAP, "colormap", CHOICE, 0, 0, "viridis|magma|turbo|gray", "viridis", TAKES_MASK | TAKES_ANALYZE,           \
       "colours of the overlay")                                                                                        \
     X(OPACITY, "opacity", NUMBER, 0, 1, "", "0.6", TAKES_MASK | TAKES_ANALYZE,                                         \
       "of the overlay's colours where the map is largest; a third of it where the map is 0")                           \
-    X(MASK_FORMAT, "format", CHOICE, 0, 0, "json|png|webp", "", TAKES_MASK, "form of the reply; by default as Accept says")\
-    X(FILTER_FORMAT, "format", CHOICE, 0, 0, "png|jpeg|webp|json", "", TAKES_FILTER,                                    \
-      "form of the reply; by default as Accept says")                                                                 \
-    X(MODE, "mode", CHOICE, 0, 0, "remove|keep|cutout", "remove", TAKES_FILTER | TAKES_ANALYZE,                              \
-      "remove the target, keep only it, or cut it out: transparent around it, with a soft edge")                                                                           \
-    X(TRIM, "trim", BOOL, 0, 0, "", "false", TAKES_FILTER | TAKES_ANALYZE,                                            \
-      "crop the picture of mode=cutout to the target's box")                                                          \
-    X(FILL, "fill", FILL, 0, 0, "match|inpaint|diffuse|blur|mean|pixelate|transparent", "",                           \
-      TAKES_FILTER | TAKES_ANALYZE,                                                                                   \
-      "what comes in the place of removed pixels: a name or #rrggbb; by default the model's own, else match")         \
+    X(MASK_FORMAT, "format", CHOICE, 0, 0, "json|png|webp", "", TAKES_MASK,                                            \
+      "form of the reply; by default as Accept says")                                                                  \
+    X(FILTER_FORMAT, "format", CHOICE, 0, 0, "png|jpeg|webp|json", "", TAKES_FILTER,                                   \
+      "form of the reply; by default as Accept says")                                                                  \
+    X(MODE, "mode", CHOICE, 0, 0, "remove|keep|cutout", "remove", TAKES_FILTER | TAKES_ANALYZE,                        \
+      "remove the target, keep only it, or cut it out: transparent around it, with a soft edge")                       \
+    X(TRIM, "trim", BOOL, 0, 0, "", "false", TAKES_FILTER | TAKES_ANALYZE,                                             \
+      "crop the picture of mode=cutout to the target's box")                                                           \
+    X(FILL, "fill", FILL, 0, 0, "match|inpaint|diffuse|blur|mean|pixelate|transparent", "",                            \
+      TAKES_FILTER | TAKES_ANALYZE,                                                                                    \
+      "what comes in the place of removed pixels: a name or #rrggbb; by default the model's own, else match")          \
     X(FILL_SEED, "fill_seed", INTEGER, 0, 9007199254740991, "", "0", TAKES_FILTER | TAKES_ANALYZE,                     \
-      "seed of fill=match")                                                                                           \
-    X(DILATE, "dilate", NUMBER, 0, 100, "", "", TAKES_FILTER | TAKES_ANALYZE,                                        \
-      "pixels that the mask grows, for a photo of longest side 224, scaled with it; by default 7 for fill=match, else 3")                           \
-    X(FEATHER, "feather", NUMBER, 0, 1000, "", "0", TAKES_FILTER | TAKES_ANALYZE, "pixels of soft edge")              \
-    X(UNTIL, "until", NUMBER, -1000, 1000, "", "", TAKES_FILTER | TAKES_ANALYZE,                                      \
-      "residual information, in units, at which the target counts as removed; by default the verdict's own rule")                           \
-    X(MAX_PASSES, "max_passes", INTEGER, 1, 10, "", "3", TAKES_FILTER | TAKES_ANALYZE, "rounds at most")              \
-    X(MAX_AREA, "max_area", NUMBER, 0, 1, "", "0.6", TAKES_FILTER | TAKES_ANALYZE,                                    \
-      "share of the photo over which no more is removed")                                                             \
-    X(INCLUDE, "include", LIST, 0, 0, "mask|overlay|saliency|image", "", TAKES_ANALYZE,                               \
-      "pictures in the reply, with commas between them")                                                              \
-    X(LABEL, "label", CLASS, 1, 255, "", "", TAKES_SAMPLES, "class of the uploaded photo")                            \
-    X(BASELINE, "baseline", TEXT, 1, 255, "", "", TAKES_INFORMATION,                                                  \
-      "estimate (id or name) of labelled photos that the traffic is compared with; by default the largest")           \
-    X(SUSPECTS, "suspects", INTEGER, 0, 100000, "", "50", TAKES_SUSPECTS, "how many of the lowest samples are listed")   \
+      "seed of fill=match")                                                                                            \
+    X(DILATE, "dilate", NUMBER, 0, 100, "", "", TAKES_FILTER | TAKES_ANALYZE,                                          \
+      "pixels that the mask grows, for a photo of longest side 224, scaled with it; by default 7 for fill=match, "     \
+      "else 3")                                                                                                        \
+    X(FEATHER, "feather", NUMBER, 0, 1000, "", "0", TAKES_FILTER | TAKES_ANALYZE, "pixels of soft edge")               \
+    X(UNTIL, "until", NUMBER, -1000, 1000, "", "", TAKES_FILTER | TAKES_ANALYZE,                                       \
+      "residual information, in units, at which the target counts as removed; by default the verdict's own rule")      \
+    X(MAX_PASSES, "max_passes", INTEGER, 1, 10, "", "3", TAKES_FILTER | TAKES_ANALYZE, "rounds at most")               \
+    X(MAX_AREA, "max_area", NUMBER, 0, 1, "", "0.6", TAKES_FILTER | TAKES_ANALYZE,                                     \
+      "share of the photo over which no more is removed")                                                              \
+    X(INCLUDE, "include", LIST, 0, 0, "mask|overlay|saliency|image", "", TAKES_ANALYZE,                                \
+      "pictures in the reply, with commas between them")                                                               \
+    X(LABEL, "label", CLASS, 1, 255, "", "", TAKES_SAMPLES, "class of the uploaded photo")                             \
+    X(BASELINE, "baseline", TEXT, 1, 255, "", "", TAKES_INFORMATION,                                                   \
+      "estimate (id or name) of labelled photos that the traffic is compared with; by default the largest")            \
+    X(SUSPECTS, "suspects", INTEGER, 0, 100000, "", "50", TAKES_SUSPECTS, "how many of the lowest samples are listed") \
     X(SAMPLE, "sample", TEXT, 1, 1024, "", "", TAKES_SAMPLES, "the sample's id; a repeated one is not counted again")
 
 enum param_id {
@@ -176,7 +180,14 @@ struct param_options {
     double *prior_values; /* owned */
 };
 
-enum param_failure { PARAM_FINE, PARAM_BAD, PARAM_AMBIGUOUS_CLASS, PARAM_NO_SUCH_CLASS, PARAM_NO_SUCH_GROUP, PARAM_NO_MEMORY };
+enum param_failure {
+    PARAM_FINE,
+    PARAM_BAD,
+    PARAM_AMBIGUOUS_CLASS,
+    PARAM_NO_SUCH_CLASS,
+    PARAM_NO_SUCH_GROUP,
+    PARAM_NO_MEMORY
+};
 
 /* options->filter.mask.targets points into options: don't copy the struct.  Free with param_options_fini, on failure
  * too. */

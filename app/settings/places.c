@@ -119,7 +119,7 @@ char *place_of_state(const char *setting)
     return path;
 }
 
-/* ---- Models ------------------------------------------------------------------------------------------------------------ */
+/* ---- Models ------------------------------------------------------------------------------------------------------ */
 
 /* In the sources; NULL: this is not a build of them. */
 static char *models_of_sources(void)

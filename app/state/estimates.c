@@ -13,7 +13,7 @@
 #define DEFAULT_BYTES ((uint64_t)1 << 30)
 #define DEFAULT_LOGITS ((uint64_t)64 << 20)
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status open_store(const char *where, const struct estimates_options *options, struct store **store,
                                        struct infomask_error *err)
@@ -91,7 +91,7 @@ bool estimates_shared(const struct estimates *estimates)
     return !store_has_one_writer(estimates->shared->store);
 }
 
-/* ---- Info ---------------------------------------------------------------------------------------------------------- */
+/* ---- Info -------------------------------------------------------------------------------------------------------- */
 
 void estimate_info_fini(struct estimate_info *info)
 {
@@ -194,7 +194,8 @@ static void info_of(struct store_statement *statement, struct estimate_info *inf
     info->duplicates = (uint64_t)store_integer(statement, 12);
 }
 
-static enum infomask_status fill_rest(struct store_statement *statement, struct estimate_info *info, struct infomask_error *err)
+static enum infomask_status fill_rest(struct store_statement *statement, struct estimate_info *info,
+                                      struct infomask_error *err)
 {
     const char *labels;
     enum infomask_status status = copy_prior(&info->spec.prior, info->spec.classes, statement, 13, err);
@@ -204,7 +205,8 @@ static enum infomask_status fill_rest(struct store_statement *statement, struct 
     labels = store_text(statement, 15);
     if (status == INFOMASK_OK && labels != NULL) {
         info->labels = strdup(labels);
-        status = info->labels != NULL ? split_labels(info, err) : error_set(err, INFOMASK_MEMORY, "no memory for labels");
+        status = info->labels != NULL ? split_labels(info, err)
+                                      : error_set(err, INFOMASK_MEMORY, "no memory for labels");
     }
     return status;
 }
@@ -281,7 +283,8 @@ struct listing {
     size_t count, capacity;
 };
 
-static enum infomask_status list_one(struct store_statement *statement, struct listing *listing, struct infomask_error *err)
+static enum infomask_status list_one(struct store_statement *statement, struct listing *listing,
+                                     struct infomask_error *err)
 {
     if (listing->count == listing->capacity) {
         size_t capacity = 2 * listing->capacity + 16;
@@ -325,7 +328,7 @@ enum infomask_status estimates_list(struct estimates *estimates, estimates_visit
     return status;
 }
 
-/* ---- Create and delete --------------------------------------------------------------------------------------------- */
+/* ---- Create and delete ------------------------------------------------------------------------------------------- */
 
 static enum infomask_status make_id(char id[ESTIMATE_ID_SIZE], struct infomask_error *err)
 {
@@ -365,7 +368,8 @@ static enum infomask_status insert_info(struct store_connection *connection, voi
     return store_run(s, err);
 }
 
-enum infomask_status estimates_create(struct estimates *estimates, struct estimate_info *info, struct infomask_error *err)
+enum infomask_status estimates_create(struct estimates *estimates, struct estimate_info *info,
+                                      struct infomask_error *err)
 {
     struct infomask_estimate *sums = NULL;
     enum infomask_status status;
@@ -385,7 +389,8 @@ enum infomask_status estimates_create(struct estimates *estimates, struct estima
 
 static enum infomask_status delete_all(struct store_connection *connection, int64_t key, struct infomask_error *err)
 {
-    static const enum estimate_statement steps[] = {SQL_DELETE_LOGITS, SQL_DELETE_SAMPLES, SQL_DELETE_CLASSES, SQL_DELETE};
+    static const enum estimate_statement steps[] = {SQL_DELETE_LOGITS, SQL_DELETE_SAMPLES, SQL_DELETE_CLASSES,
+                                                    SQL_DELETE};
     enum infomask_status status = INFOMASK_OK;
 
     for (size_t i = 0; status == INFOMASK_OK && i < sizeof steps / sizeof *steps; i++) {
@@ -422,7 +427,8 @@ static enum infomask_status delete_one(struct store_connection *connection, void
 enum infomask_status estimates_delete(struct estimates *estimates, const char *id, struct infomask_error *err)
 {
     struct deleting deleting = {id, false};
-    enum infomask_status status = store_write(estimates->shared->store, estimates->deadline_ms, delete_one, &deleting, err);
+    enum infomask_status status = store_write(estimates->shared->store, estimates->deadline_ms, delete_one, &deleting,
+                                              err);
 
     if (status == INFOMASK_OK)
         store_compact(estimates->shared->store);
@@ -436,10 +442,10 @@ enum infomask_status estimates_sound(enum infomask_status status, struct infomas
     return error_set(err, INFOMASK_IO, "what is stored of the estimate is damaged");
 }
 
-/* ---- Sums ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status load_classes(struct store_connection *connection, int64_t key, struct infomask_estimate *sums,
-                                         struct infomask_error *err)
+static enum infomask_status load_classes(struct store_connection *connection, int64_t key,
+                                         struct infomask_estimate *sums, struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_CLASSES, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;

@@ -4,10 +4,10 @@
  * Per sample its id, label, log q, PMI, information, entropy and prediction, and, up to a bound, its logits in half
  * precision; per estimate and class the running sums of core (infomask_estimate_pack), so that a report costs the same
  * whatever the number of samples.  Adding is idempotent by sample id and one transaction a call: what was answered
- * survives a kill -9 and, unless `relaxed`, a loss of power at any moment, and nothing is counted twice.  Calls that come
- * while a file's transaction is written share the next one: one fsync for all of them.  What needs every sample (the betting
- * limit) is computed apart and cached with the number of samples that it saw.
- * Nats throughout; no HTTP and no JSON here.  Thread rule: any thread, any number of processes on one file or server.
+ * survives a kill -9 and, unless `relaxed`, a loss of power at any moment, and nothing is counted twice.  Calls that
+ * come while a file's transaction is written share the next one: one fsync for all of them.  What needs every sample
+ * (the betting limit) is computed apart and cached with the number of samples that it saw. Nats throughout; no HTTP and
+ * no JSON here.  Thread rule: any thread, any number of processes on one file or server.
  */
 #ifndef APP_STATE_ESTIMATES_H
 #define APP_STATE_ESTIMATES_H
@@ -33,15 +33,16 @@ struct estimates_options {
     void *tell_context;
 };
 
-/* where: a file, which is made if it is not there, or postgresql://...; options may be NULL.  IO when the file cannot be
- * written; ARGUMENT when the address is wrong or libpq is not installed.  A server that is away is waited for behind. */
+/* where: a file, which is made if it is not there, or postgresql://...; options may be NULL.  IO when the file cannot
+ * be written; ARGUMENT when the address is wrong or libpq is not installed.  A server that is away is waited for
+ * behind. */
 enum infomask_status estimates_open(const char *where, const struct estimates_options *options,
                                     struct estimates **estimates, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void estimates_close(struct estimates *estimates); /* NULL does nothing */
 
-/* Of a server's address, before the process is confined: loads what it needs, and fills the TCP ports that it names (*count,
- * at most `most`).  ARGUMENT when it is no address, or libpq is not installed. */
+/* Of a server's address, before the process is confined: loads what it needs, and fills the TCP ports that it names
+ * (*count, at most `most`).  ARGUMENT when it is no address, or libpq is not installed. */
 enum infomask_status estimates_prepare(const char *where, int *ports, int most, int *count, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
@@ -88,8 +89,8 @@ enum infomask_status estimates_find(struct estimates *estimates, const char *id,
 enum infomask_status estimates_delete(struct estimates *estimates, const char *id, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* Every estimate from the oldest on, without priors and labels (spec.prior and labels are NULL).  visit returns false to
- * stop. */
+/* Every estimate from the oldest on, without priors and labels (spec.prior and labels are NULL).  visit returns false
+ * to stop. */
 typedef bool estimates_visit(void *context, const struct estimate_info *info);
 enum infomask_status estimates_list(struct estimates *estimates, estimates_visit *visit, void *context,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
@@ -107,11 +108,13 @@ struct estimate_item {
     uint32_t had;          /* out: where there is a conflict, the label that is stored */
 };
 /* All of them in one transaction; on failure none.  *samples: how many the estimate has then. */
-enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items, size_t count,
-                                   uint64_t *samples, struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items,
+                                   size_t count, uint64_t *samples, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* known[i]: whether the estimate has the sample `samples[i]`. */
-enum infomask_status estimates_known(struct estimates *estimates, const char *id, const char *const *samples, size_t count,
-                                     bool *known, struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status estimates_known(struct estimates *estimates, const char *id, const char *const *samples,
+                                     size_t count, bool *known, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 struct estimate_suspect {
     char *sample;
@@ -171,12 +174,13 @@ struct estimate_row {
     double log_q, pmi, information, entropy, confidence;
 };
 typedef bool estimate_row_visit(void *context, const struct estimate_row *row);
-enum infomask_status estimates_rows(struct estimates *estimates, const char *id, estimate_row_visit *visit, void *context,
-                                    struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status estimates_rows(struct estimates *estimates, const char *id, estimate_row_visit *visit,
+                                    void *context, struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Adds all samples of `from_id` in `from` (which may be the same store) to `id`, exactly as if they had been added
  * there.  ARGUMENT when they are of different models or priors, or when a sample is in both (named in the sentence). */
 enum infomask_status estimates_merge(struct estimates *estimates, const char *id, struct estimates *from,
-                                     const char *from_id, struct infomask_error *err) __attribute__((warn_unused_result));
+                                     const char *from_id, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 /* item (may be NULL): what is asked for is the same, or a conflict. */
 static void compare_stored(struct store_statement *statement, struct estimate_item *item)
@@ -18,8 +18,8 @@ static void compare_stored(struct store_statement *statement, struct estimate_it
                       memcmp(digest, item->digest, ESTIMATE_DIGEST_SIZE) != 0);
 }
 
-static enum infomask_status find_sample(struct store_connection *connection, int64_t key, const char *sample, bool *found,
-                                        struct estimate_item *item, struct infomask_error *err)
+static enum infomask_status find_sample(struct store_connection *connection, int64_t key, const char *sample,
+                                        bool *found, struct estimate_item *item, struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_HAS, err);
     enum infomask_status status;
@@ -36,8 +36,8 @@ static enum infomask_status find_sample(struct store_connection *connection, int
 }
 
 /* Whether a sample has these bytes already; never without a digest. */
-static enum infomask_status find_digest(struct store_connection *connection, int64_t key, const uint8_t *digest, bool *found,
-                                        struct infomask_error *err)
+static enum infomask_status find_digest(struct store_connection *connection, int64_t key, const uint8_t *digest,
+                                        bool *found, struct infomask_error *err)
 {
     struct store_statement *statement;
     enum infomask_status status;
@@ -107,16 +107,16 @@ static enum infomask_status find_samples(struct store_connection *connection, vo
     return status;
 }
 
-enum infomask_status estimates_known(struct estimates *estimates, const char *id, const char *const *samples, size_t count,
-                                     bool *known, struct infomask_error *err)
+enum infomask_status estimates_known(struct estimates *estimates, const char *id, const char *const *samples,
+                                     size_t count, bool *known, struct infomask_error *err)
 {
     struct asking asking = {id, samples, count, known};
 
     return store_read(estimates->shared->store, estimates->deadline_ms, find_samples, &asking, err);
 }
 
-static enum infomask_status keep_logits(struct store_connection *connection, int64_t sample, const void *half, size_t size,
-                                        struct infomask_error *err)
+static enum infomask_status keep_logits(struct store_connection *connection, int64_t sample, const void *half,
+                                        size_t size, struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_KEEP, err);
 
@@ -133,7 +133,7 @@ static bool room_for_logits(const struct estimates_shared *shared, const struct 
     return (info->kept + 1) * info->spec.classes * sizeof(uint16_t) <= shared->logit_bytes;
 }
 
-/* ---- Adding -------------------------------------------------------------------------------------------------------- */
+/* ---- Adding ------------------------------------------------------------------------------------------------------ */
 
 /* One call of estimates_add under way. */
 struct adding {
@@ -250,7 +250,7 @@ static void write_alone(struct adding *a)
     a->status = store_write(a->shared->store, a->deadline_ms, add_alone, a, a->err);
 }
 
-/* ---- Several calls in one transaction ------------------------------------------------------------------------------ */
+/* ---- Several calls in one transaction ---------------------------------------------------------------------------- */
 
 /* A call that fails takes back what it did, and nothing of the others'. */
 static enum infomask_status add_part(struct store_connection *connection, struct adding *a)
@@ -328,8 +328,8 @@ static void write_or_wait(struct adding *adding)
     (void)pthread_mutex_unlock(&shared->group.lock);
 }
 
-enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items, size_t count,
-                                   uint64_t *samples, struct infomask_error *err)
+enum infomask_status estimates_add(struct estimates *estimates, const char *id, struct estimate_item *items,
+                                   size_t count, uint64_t *samples, struct infomask_error *err)
 {
     struct adding adding = {.shared = estimates->shared, .deadline_ms = estimates->deadline_ms, .id = id,
                             .items = items, .count = count, .err = err};
@@ -343,7 +343,7 @@ enum infomask_status estimates_add(struct estimates *estimates, const char *id, 
     return adding.status;
 }
 
-/* ---- Merging ------------------------------------------------------------------------------------------------------- */
+/* ---- Merging ----------------------------------------------------------------------------------------------------- */
 
 struct merging {
     struct estimates *target;
@@ -405,8 +405,8 @@ static enum infomask_status copy_rows(struct merging *m, struct infomask_error *
 static enum infomask_status check_same_model(const struct merging *m, struct infomask_error *err)
 {
     if (strcmp(m->info.sha256, m->from_info.sha256) != 0)
-        return error_set(err, INFOMASK_ARGUMENT, "the estimates are of different models: %.60s and %.60s", m->info.model,
-                         m->from_info.model);
+        return error_set(err, INFOMASK_ARGUMENT, "the estimates are of different models: %.60s and %.60s",
+                         m->info.model, m->from_info.model);
     if (m->key == m->from_key && strcmp(m->info.id, m->from_info.id) == 0)
         return error_set(err, INFOMASK_ARGUMENT, "an estimate cannot be merged with itself");
     return INFOMASK_OK;

@@ -16,7 +16,7 @@ void audit_curve_fini(struct audit_curve *curve)
     *curve = (struct audit_curve){0};
 }
 
-/* ---- Making -------------------------------------------------------------------------------------------------------- */
+/* ---- Making ------------------------------------------------------------------------------------------------------ */
 
 struct audited {
     size_t n, classes;
@@ -52,8 +52,8 @@ static enum infomask_status audited_init(struct audited *a, size_t most, size_t 
     return INFOMASK_OK;
 }
 
-static enum infomask_status read_audited(struct store_connection *connection, int64_t key, struct audited *a, size_t most,
-                                         struct infomask_error *err)
+static enum infomask_status read_audited(struct store_connection *connection, int64_t key, struct audited *a,
+                                         size_t most, struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_AUDITED, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
@@ -102,8 +102,9 @@ static enum infomask_status draw_curve(const struct audited *a, const struct inf
     return INFOMASK_OK;
 }
 
-enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key, const struct estimate_info *info,
-                                         struct audit_curve *curve, struct infomask_error *err)
+enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key,
+                                         const struct estimate_info *info, struct audit_curve *curve,
+                                         struct infomask_error *err)
 {
     size_t most = MOST_LOGITS / info->spec.classes;
     struct infomask_audit audit;
@@ -118,17 +119,18 @@ enum infomask_status estimate_audit_make(struct store_connection *connection, in
     if (status == INFOMASK_OK)
         status = read_audited(connection, key, &a, most, err);
     if (status == INFOMASK_OK && a.n > 0)
-        status = infomask_estimate_audit(&info->spec, a.logits, a.labels, a.orders, a.n, a.pmi, a.expected, &audit, err);
+        status = infomask_estimate_audit(&info->spec, a.logits, a.labels, a.orders, a.n, a.pmi, a.expected, &audit,
+                                         err);
     if (status == INFOMASK_OK && a.n > 0)
         status = draw_curve(&a, &audit, (double)info->samples / (double)a.n, curve, err);
     audited_fini(&a);
     return status;
 }
 
-/* ---- Keeping ------------------------------------------------------------------------------------------------------- */
+/* ---- Keeping ----------------------------------------------------------------------------------------------------- */
 
-enum infomask_status estimate_audit_write(struct store_connection *connection, int64_t key, const struct audit_curve *curve,
-                                          struct infomask_error *err)
+enum infomask_status estimate_audit_write(struct store_connection *connection, int64_t key,
+                                          const struct audit_curve *curve, struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_SET_AUDIT, err);
 
@@ -140,7 +142,8 @@ enum infomask_status estimate_audit_write(struct store_connection *connection, i
     return store_run(statement, err);
 }
 
-static enum infomask_status copy_curve(struct store_statement *statement, struct audit_curve *curve, struct infomask_error *err)
+static enum infomask_status copy_curve(struct store_statement *statement, struct audit_curve *curve,
+                                       struct infomask_error *err)
 {
     size_t size, count;
     const void *values = store_bytes(statement, 0, &size);

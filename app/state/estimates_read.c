@@ -8,7 +8,7 @@
 
 #include "core/base/checked.h"
 
-/* ---- Reports ------------------------------------------------------------------------------------------------------- */
+/* ---- Reports ----------------------------------------------------------------------------------------------------- */
 
 void estimate_state_fini(struct estimate_state *state)
 {
@@ -44,8 +44,8 @@ static enum infomask_status read_limits(struct store_connection *connection, int
     return status;
 }
 
-static enum infomask_status count_suspects(struct store_connection *connection, int64_t key, struct estimate_state *state,
-                                           struct infomask_error *err)
+static enum infomask_status count_suspects(struct store_connection *connection, int64_t key,
+                                           struct estimate_state *state, struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_COUNT_SUSPECTS, err);
     enum infomask_status status;
@@ -63,7 +63,8 @@ static enum infomask_status count_suspects(struct store_connection *connection, 
 }
 
 static enum infomask_status read_suspects(struct store_connection *connection, int64_t key, size_t most,
-                                          const struct audit_curve *curve, struct estimate_state *state, struct infomask_error *err)
+                                          const struct audit_curve *curve, struct estimate_state *state,
+                                          struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_SUSPECTS, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
@@ -163,7 +164,7 @@ void estimates_release_limits(struct estimates *estimates)
     atomic_store(&estimates->shared->limiting, false);
 }
 
-/* ---- Limits -------------------------------------------------------------------------------------------------------- */
+/* ---- Limits ------------------------------------------------------------------------------------------------------ */
 
 /* All points of an estimate; malloc'ed. */
 static enum infomask_status read_points(struct store_connection *connection, int64_t key, uint64_t samples,
@@ -212,7 +213,8 @@ static void limiting_fini(struct limiting *l)
     audit_curve_fini(&l->curve);
 }
 
-static enum infomask_status read_for_limits(struct store_connection *connection, void *context, struct infomask_error *err)
+static enum infomask_status read_for_limits(struct store_connection *connection, void *context,
+                                            struct infomask_error *err)
 {
     struct limiting *l = context;
     enum infomask_status status;
@@ -260,7 +262,7 @@ enum infomask_status estimates_update_limits(struct estimates *estimates, const 
     return status;
 }
 
-/* ---- Every sample -------------------------------------------------------------------------------------------------- */
+/* ---- Every sample ------------------------------------------------------------------------------------------------ */
 
 void estimates_row_of(struct store_statement *statement, struct estimate_row *row)
 {
@@ -314,15 +316,15 @@ static enum infomask_status visit_rows(struct store_connection *connection, void
     return status;
 }
 
-enum infomask_status estimates_rows(struct estimates *estimates, const char *id, estimate_row_visit *visit, void *context,
-                                    struct infomask_error *err)
+enum infomask_status estimates_rows(struct estimates *estimates, const char *id, estimate_row_visit *visit,
+                                    void *context, struct infomask_error *err)
 {
     struct visiting visiting = {id, visit, context, false};
 
     return store_read(estimates->shared->store, estimates->deadline_ms, visit_rows, &visiting, err);
 }
 
-/* ---- Another prior ------------------------------------------------------------------------------------------------- */
+/* ---- Another prior ----------------------------------------------------------------------------------------------- */
 
 /* The logits of the statement's row; half [k] is scratch, because a blob may lie at any address. */
 static bool logits_of(struct store_statement *statement, size_t k, uint16_t *half, float *logits)

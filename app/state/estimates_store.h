@@ -8,64 +8,71 @@
 #include "app/state/store.h"
 
 /* X(NAME, SQL) */
-#define ESTIMATE_COLUMNS "key, id, name, model, version, sha256, prior_kind, classes, smoothing, created, samples, kept, duplicates"
+#define ESTIMATE_COLUMNS \
+    "key, id, name, model, version, sha256, prior_kind, classes, smoothing, created, samples, kept, duplicates"
 #define SAMPLE_COLUMNS "id, place, label, predicted, log_q, pmi, information, entropy, confidence"
 #define ESTIMATE_STATEMENTS(X)                                                                                         \
-    X(INSERT, "INSERT INTO estimate(id, name, model, version, sha256, prior_kind, classes, smoothing, created, prior,"  \
-              " logit_prior, labels) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"                                     \
-              " ON CONFLICT(id) DO NOTHING")                                  \
-    X(FIND, "SELECT " ESTIMATE_COLUMNS ", prior, logit_prior, labels FROM estimate WHERE id = ?1 OR name = ?1"          \
-            " ORDER BY id = ?1 DESC LIMIT 2")                                                                           \
-    X(HOLD, "SELECT " ESTIMATE_COLUMNS ", prior, logit_prior, labels FROM estimate WHERE id = ?1 OR name = ?1"          \
-            " ORDER BY id = ?1 DESC LIMIT 2 FOR UPDATE")                                                                \
-    X(LIST, "SELECT " ESTIMATE_COLUMNS " FROM estimate ORDER BY key")                                                   \
-    X(DELETE_LOGITS, "DELETE FROM logits WHERE sample IN (SELECT key FROM sample WHERE estimate = ?1)")                 \
-    X(DELETE_SAMPLES, "DELETE FROM sample WHERE estimate = ?1")                                                         \
-    X(DELETE_CLASSES, "DELETE FROM class WHERE estimate = ?1")                                                          \
-    X(DELETE, "DELETE FROM estimate WHERE key = ?1")                                                                    \
-    X(TOTALS, "SELECT totals FROM estimate WHERE key = ?1")                                                             \
-    X(SET_TOTALS, "UPDATE estimate SET totals = ?2, samples = ?3, kept = ?4, duplicates = ?5 WHERE key = ?1")           \
-    X(CLASS, "SELECT totals FROM class WHERE estimate = ?1 AND label = ?2")                                             \
-    X(CLASSES, "SELECT label, totals FROM class WHERE estimate = ?1")                                                   \
-    X(SET_CLASS, "INSERT INTO class(estimate, label, totals) VALUES (?1, ?2, ?3)"                                       \
-                 " ON CONFLICT(estimate, label) DO UPDATE SET totals = excluded.totals")                                \
-    X(HAS, "SELECT label, digest FROM sample WHERE estimate = ?1 AND id = ?2")                                          \
-    X(HAS_DIGEST, "SELECT 1 FROM sample WHERE estimate = ?1 AND digest = ?2 LIMIT 1")                                   \
-    X(ADD, "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ", digest, unit) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)" \
-           " RETURNING key")                                                                                            \
-    X(KEEP, "INSERT INTO logits(sample, half) VALUES (?1, ?2)")                                                         \
-    X(SUSPECTS, "SELECT id, label, predicted, pmi FROM sample WHERE estimate = ?1"                                      \
-                " ORDER BY pmi, key LIMIT ?2")                                                                               \
-    X(AUDITED, "SELECT sample.place, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"   \
-               " WHERE sample.estimate = ?1 ORDER BY sample.place LIMIT ?2")                                            \
-    X(AUDIT, "SELECT audit FROM estimate WHERE key = ?1")                                                               \
-    X(SET_AUDIT, "UPDATE estimate SET audit = ?2 WHERE key = ?1")                                                       \
-    X(COUNT_SUSPECTS, "SELECT count(*) FROM (SELECT 1 FROM sample WHERE estimate = ?1 AND pmi <= ?2 LIMIT 10000) AS past")      \
-    X(LIMITS, "SELECT limit_samples, betting, bernstein, confusion, limit_units FROM estimate WHERE key = ?1")          \
-    X(SET_LIMITS, "UPDATE estimate SET limit_samples = ?2, betting = ?3, bernstein = ?4, confusion = ?5, limit_units = ?6" \
-                  " WHERE key = ?1 AND limit_samples <= ?2")                                                            \
-    X(POINTS, "SELECT coalesce(unit, place), log_q, label, predicted FROM sample WHERE estimate = ?1")                  \
-    X(ROWS, "SELECT " SAMPLE_COLUMNS ", digest, unit, half FROM sample LEFT JOIN logits ON logits.sample = sample.key"  \
-            " WHERE estimate = ?1 ORDER BY place, id")                                                                  \
-    X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"     \
+    X(INSERT, "INSERT INTO estimate(id, name, model, version, sha256, prior_kind, classes, smoothing, created, prior," \
+              " logit_prior, labels) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)"                                  \
+              " ON CONFLICT(id) DO NOTHING")                                                                           \
+    X(FIND, "SELECT " ESTIMATE_COLUMNS ", prior, logit_prior, labels FROM estimate WHERE id = ?1 OR name = ?1"         \
+            " ORDER BY id = ?1 DESC LIMIT 2")                                                                          \
+    X(HOLD, "SELECT " ESTIMATE_COLUMNS ", prior, logit_prior, labels FROM estimate WHERE id = ?1 OR name = ?1"         \
+            " ORDER BY id = ?1 DESC LIMIT 2 FOR UPDATE")                                                               \
+    X(LIST, "SELECT " ESTIMATE_COLUMNS " FROM estimate ORDER BY key")                                                  \
+    X(DELETE_LOGITS, "DELETE FROM logits WHERE sample IN (SELECT key FROM sample WHERE estimate = ?1)")                \
+    X(DELETE_SAMPLES, "DELETE FROM sample WHERE estimate = ?1")                                                        \
+    X(DELETE_CLASSES, "DELETE FROM class WHERE estimate = ?1")                                                         \
+    X(DELETE, "DELETE FROM estimate WHERE key = ?1")                                                                   \
+    X(TOTALS, "SELECT totals FROM estimate WHERE key = ?1")                                                            \
+    X(SET_TOTALS, "UPDATE estimate SET totals = ?2, samples = ?3, kept = ?4, duplicates = ?5 WHERE key = ?1")          \
+    X(CLASS, "SELECT totals FROM class WHERE estimate = ?1 AND label = ?2")                                            \
+    X(CLASSES, "SELECT label, totals FROM class WHERE estimate = ?1")                                                  \
+    X(SET_CLASS, "INSERT INTO class(estimate, label, totals) VALUES (?1, ?2, ?3)"                                      \
+                 " ON CONFLICT(estimate, label) DO UPDATE SET totals = excluded.totals")                               \
+    X(HAS, "SELECT label, digest FROM sample WHERE estimate = ?1 AND id = ?2")                                         \
+    X(HAS_DIGEST, "SELECT 1 FROM sample WHERE estimate = ?1 AND digest = ?2 LIMIT 1")                                  \
+    X(ADD,                                                                                                             \
+      "INSERT INTO sample(estimate, " SAMPLE_COLUMNS ", digest, unit) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)" \
+      " RETURNING key")                                                                                                \
+    X(KEEP, "INSERT INTO logits(sample, half) VALUES (?1, ?2)")                                                        \
+    X(SUSPECTS, "SELECT id, label, predicted, pmi FROM sample WHERE estimate = ?1"                                     \
+                " ORDER BY pmi, key LIMIT ?2")                                                                         \
+    X(AUDITED, "SELECT sample.place, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"  \
+               " WHERE sample.estimate = ?1 ORDER BY sample.place LIMIT ?2")                                           \
+    X(AUDIT, "SELECT audit FROM estimate WHERE key = ?1")                                                              \
+    X(SET_AUDIT, "UPDATE estimate SET audit = ?2 WHERE key = ?1")                                                      \
+    X(COUNT_SUSPECTS,                                                                                                  \
+      "SELECT count(*) FROM (SELECT 1 FROM sample WHERE estimate = ?1 AND pmi <= ?2 LIMIT 10000) AS past")             \
+    X(LIMITS, "SELECT limit_samples, betting, bernstein, confusion, limit_units FROM estimate WHERE key = ?1")         \
+    X(SET_LIMITS,                                                                                                      \
+      "UPDATE estimate SET limit_samples = ?2, betting = ?3, bernstein = ?4, confusion = ?5, limit_units = ?6"         \
+      " WHERE key = ?1 AND limit_samples <= ?2")                                                                       \
+    X(POINTS, "SELECT coalesce(unit, place), log_q, label, predicted FROM sample WHERE estimate = ?1")                 \
+    X(ROWS, "SELECT " SAMPLE_COLUMNS ", digest, unit, half FROM sample LEFT JOIN logits ON logits.sample = sample.key" \
+            " WHERE estimate = ?1 ORDER BY place, id")                                                                 \
+    X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"    \
                 " WHERE sample.estimate = ?1")                                                                         \
     JOB_STATEMENTS(X)
 
 /* Of jobs, on a server only.  A replica that has not been heard of for 30 s is gone. */
 #define SERVER_TIME "extract(epoch FROM clock_timestamp())::float8"
-#define JOB_COLUMNS "request_id, route, state, " SERVER_TIME " - made, expires - " SERVER_TIME                           \
-                    ", status, content_type, code, headers, coalesce(octet_length(body), 0)::bigint"
-#define JOB_OF " FROM job WHERE id = ?1 AND owner = ?2 AND CASE WHEN state < 2 THEN beat > " SERVER_TIME " - 30"         \
-               " ELSE expires > " SERVER_TIME " END"
-#define JOB_STATEMENTS(X)                                                                                              \
-    X(JOB_MAKE, "INSERT INTO job(id, owner, request_id, route, replica, state, made, beat)"                             \
-                " VALUES (?1,?2,?3,?4,?5,0," SERVER_TIME "," SERVER_TIME ") ON CONFLICT(id) DO NOTHING")                \
-    X(JOB_CHANGE, "UPDATE job SET state = ?2, expires = " SERVER_TIME " + ?3, status = ?4, content_type = ?5, code = ?6," \
-                  " headers = ?7, body = ?8 WHERE id = ?1 AND state <= ?2 RETURNING 1")                                                 \
-    X(JOB, "SELECT " JOB_COLUMNS ", NULL::bytea" JOB_OF)                                                                \
-    X(JOB_BODY, "SELECT " JOB_COLUMNS ", body" JOB_OF)                                                                  \
-    X(JOB_FORGET, "DELETE FROM job WHERE id = ?1 AND owner = ?2 RETURNING 1")                                           \
-    X(JOB_BEAT, "UPDATE job SET beat = " SERVER_TIME " WHERE replica = ?1 AND state < 2")                               \
+#define JOB_COLUMNS                                                            \
+    "request_id, route, state, " SERVER_TIME " - made, expires - " SERVER_TIME \
+    ", status, content_type, code, headers, coalesce(octet_length(body), 0)::bigint"
+#define JOB_OF                                                                                        \
+    " FROM job WHERE id = ?1 AND owner = ?2 AND CASE WHEN state < 2 THEN beat > " SERVER_TIME " - 30" \
+    " ELSE expires > " SERVER_TIME " END"
+#define JOB_STATEMENTS(X)                                                                                     \
+    X(JOB_MAKE, "INSERT INTO job(id, owner, request_id, route, replica, state, made, beat)"                   \
+                " VALUES (?1,?2,?3,?4,?5,0," SERVER_TIME "," SERVER_TIME ") ON CONFLICT(id) DO NOTHING")      \
+    X(JOB_CHANGE,                                                                                             \
+      "UPDATE job SET state = ?2, expires = " SERVER_TIME " + ?3, status = ?4, content_type = ?5, code = ?6," \
+      " headers = ?7, body = ?8 WHERE id = ?1 AND state <= ?2 RETURNING 1")                                   \
+    X(JOB, "SELECT " JOB_COLUMNS ", NULL::bytea" JOB_OF)                                                      \
+    X(JOB_BODY, "SELECT " JOB_COLUMNS ", body" JOB_OF)                                                        \
+    X(JOB_FORGET, "DELETE FROM job WHERE id = ?1 AND owner = ?2 RETURNING 1")                                 \
+    X(JOB_BEAT, "UPDATE job SET beat = " SERVER_TIME " WHERE replica = ?1 AND state < 2")                     \
     X(JOB_EXPIRE, "DELETE FROM job WHERE expires < " SERVER_TIME " OR (state < 2 AND beat < " SERVER_TIME " - 60)")
 
 enum estimate_statement {
@@ -120,18 +127,19 @@ enum infomask_status estimates_save_class(struct store_connection *connection, i
 /* Inserts the row of a sample; *sample: its key.  A repeated id is ARGUMENT. */
 enum infomask_status estimates_insert(struct store_connection *connection, int64_t key, const struct estimate_row *row,
                                       int64_t *sample, struct infomask_error *err) __attribute__((warn_unused_result));
-/* The audit of an estimate, as it is stored (estimates_audit.c): what it found, and for some of its PMIs, ascending, how
- * many right labels would lie as low among all samples. */
+/* The audit of an estimate, as it is stored (estimates_audit.c): what it found, and for some of its PMIs, ascending,
+ * how many right labels would lie as low among all samples. */
 struct audit_curve {
     double *values; /* samples, temperature, wrong, threshold, expected, then pairs (pmi, expected); owned */
     size_t count;   /* of values; 0: no audit */
 };
 void audit_curve_fini(struct audit_curve *curve);
 /* From the kept logits; no audit where there are none. */
-enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key, const struct estimate_info *info,
-                                         struct audit_curve *curve, struct infomask_error *err);
-enum infomask_status estimate_audit_write(struct store_connection *connection, int64_t key, const struct audit_curve *curve,
-                                          struct infomask_error *err);
+enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key,
+                                         const struct estimate_info *info, struct audit_curve *curve,
+                                         struct infomask_error *err);
+enum infomask_status estimate_audit_write(struct store_connection *connection, int64_t key,
+                                          const struct audit_curve *curve, struct infomask_error *err);
 /* Fills state->audit and the threshold. */
 enum infomask_status estimate_audit_read(struct store_connection *connection, int64_t key, struct estimate_state *state,
                                          struct audit_curve *curve, struct infomask_error *err);

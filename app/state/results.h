@@ -1,8 +1,8 @@
 /* Results of jobs where replicas share their state: what one replica runs, every other can answer for.
  *
- * A job has a row from before it waits until it expires or is forgotten.  The replica that runs it says every few seconds
- * that it still does (results_beat); a job whose replica went silent is as if it had never been.  Times are the server's.
- * Everything may wait for the server until the handle's deadline.  Thread rule: any thread.
+ * A job has a row from before it waits until it expires or is forgotten.  The replica that runs it says every few
+ * seconds that it still does (results_beat); a job whose replica went silent is as if it had never been.  Times are the
+ * server's. Everything may wait for the server until the handle's deadline.  Thread rule: any thread.
  */
 #ifndef APP_STATE_RESULTS_H
 #define APP_STATE_RESULTS_H

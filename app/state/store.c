@@ -86,7 +86,7 @@ enum infomask_status store_ready(struct store *store, struct infomask_error *err
     return store->away_ms > 0 ? away(err) : INFOMASK_OK;
 }
 
-/* ---- Connections --------------------------------------------------------------------------------------------------- */
+/* ---- Connections ------------------------------------------------------------------------------------------------- */
 
 /* Under the lock; until the clock says `until` or something changes. */
 static void wait_until(struct store *store, double until)
@@ -190,7 +190,7 @@ static void give(struct store *store, struct store_connection *connection)
         store->driver->disconnect(connection);
 }
 
-/* ---- The keeper ---------------------------------------------------------------------------------------------------- */
+/* ---- The keeper -------------------------------------------------------------------------------------------------- */
 
 static void tell(const struct store *store, const char *what, const char *why)
 {
@@ -286,7 +286,7 @@ static void *keep(void *context)
     return NULL;
 }
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static struct store *store_create(const char *where, const struct store_options *options)
 {
@@ -368,7 +368,7 @@ void store_close(struct store *store)
     free(store);
 }
 
-/* ---- Transactions -------------------------------------------------------------------------------------------------- */
+/* ---- Transactions ------------------------------------------------------------------------------------------------ */
 
 /* *again: it failed, and another connection may do better. */
 static enum infomask_status attempt(struct store *store, double deadline, bool writes, store_work *work, void *context,
@@ -431,7 +431,7 @@ void store_compact(struct store *store)
     (void)pthread_mutex_unlock(&store->writer);
 }
 
-/* ---- By the driver's table ----------------------------------------------------------------------------------------- */
+/* ---- By the driver's table --------------------------------------------------------------------------------------- */
 
 static const struct store_driver *driver_of(const struct store_statement *statement)
 {

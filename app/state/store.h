@@ -1,18 +1,18 @@
 /* Where the state lives: a database, spoken to through one table of functions (store_driver.h), which SQLite in a file
  * (store_sqlite.c) and a PostgreSQL server (store_postgres.c) fill.  Nobody above knows which of them it is.
  *
- *     status = store_write(store, deadline_ms, work, context, err);    a transaction around work(connection, context, err)
+ *     status = store_write(store, deadline_ms, work, context, err);    a transaction around work(connection, context,
+ * err)
  *
  * A transaction that was committed survives the death of the process and, unless the store is relaxed, a loss of power.
  * Work is done again from its beginning, on another connection, when the server closed the first one or asks for it: it
- * must set all that it leaves behind at its start, and what it writes must be the same when it had been committed already
- * without our having heard of it.
- * A server that cannot be reached is waited for at most STORE_PATIENCE_MS since it went away, and never beyond the call's
- * deadline; from then on calls fail at once until it is back: a thread of the store tries again and again.
- * Statements are written once, in what both understand: parameters ?1, ?2, ...; "FOR UPDATE" at the end holds a row
- * until the transaction's end, where several may write at once.
- * Failures become statuses here: STATE_FULL at the bound or on a full disk, IO otherwise; the database's own words stay
- * out of the sentence.  Private to app/state.  Thread rule: a connection belongs to one thread at a time.
+ * must set all that it leaves behind at its start, and what it writes must be the same when it had been committed
+ * already without our having heard of it. A server that cannot be reached is waited for at most STORE_PATIENCE_MS since
+ * it went away, and never beyond the call's deadline; from then on calls fail at once until it is back: a thread of the
+ * store tries again and again. Statements are written once, in what both understand: parameters ?1, ?2, ...; "FOR
+ * UPDATE" at the end holds a row until the transaction's end, where several may write at once. Failures become statuses
+ * here: STATE_FULL at the bound or on a full disk, IO otherwise; the database's own words stay out of the sentence.
+ * Private to app/state.  Thread rule: a connection belongs to one thread at a time.
  */
 #ifndef APP_STATE_STORE_H
 #define APP_STATE_STORE_H
@@ -46,16 +46,17 @@ struct store_options {
     void *tell_context;
 };
 
-/* where: a file's path (it is made if it is not there), or postgresql://...  IO when the file cannot be written or is no
- * store of ours; ARGUMENT when the address is none, or libpq is not installed.  A server that is away is none of that. */
+/* where: a file's path (it is made if it is not there), or postgresql://...  IO when the file cannot be written or is
+ * no store of ours; ARGUMENT when the address is none, or libpq is not installed.  A server that is away is none of
+ * that. */
 enum infomask_status store_open(const char *where, const struct store_options *options, struct store **store,
                                 struct infomask_error *err) __attribute__((warn_unused_result));
 void store_close(struct store *store); /* NULL does nothing */
 
 /* Whether `where` is a server's address. */
 bool store_is_server(const char *where);
-/* Loads what a server's address needs, while files may still be opened, and fills the TCP ports that it names; returns in
- * *count how many, at most `most`.  ARGUMENT when it is no address, or libpq is not installed. */
+/* Loads what a server's address needs, while files may still be opened, and fills the TCP ports that it names; returns
+ * in *count how many, at most `most`.  ARGUMENT when it is no address, or libpq is not installed. */
 enum infomask_status store_prepare(const char *where, int *ports, int most, int *count, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* IO with a sentence while the state cannot be reached.  Never waits. */

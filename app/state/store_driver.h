@@ -14,7 +14,8 @@ struct store_driver {
 
     /* First of all; *library: malloc'ed, what connections will find by store_library.  May be NULL. */
     enum infomask_status (*load)(const struct store *store, void **library, struct infomask_error *err);
-    enum infomask_status (*connect)(struct store *store, struct store_connection **connection, struct infomask_error *err);
+    enum infomask_status (*connect)(struct store *store, struct store_connection **connection,
+                                    struct infomask_error *err);
     void (*disconnect)(struct store_connection *connection);
     enum infomask_status (*ping)(struct store_connection *connection, struct infomask_error *err); /* of a remote one */
 

@@ -1,9 +1,9 @@
 /* The state on a PostgreSQL server, in a schema of its own named infomask, which the first replica makes.
  *
- * Nothing here blocks longer than a connection's deadline: the socket is non-blocking, and each wait looks at the clock and
- * at whether the server has been given up.  A connection that is out of time is closed, because what it waits for would be
- * taken for the next answer; the server ends what it was doing when its own timeouts say so.
- * Values travel in binary form: what is read is, bit for bit, what was written.  Rows come one by one.
+ * Nothing here blocks longer than a connection's deadline: the socket is non-blocking, and each wait looks at the clock
+ * and at whether the server has been given up.  A connection that is out of time is closed, because what it waits for
+ * would be taken for the next answer; the server ends what it was doing when its own timeouts say so. Values travel in
+ * binary form: what is read is, bit for bit, what was written.  Rows come one by one.
  */
 #include <endian.h>
 #include <math.h>
@@ -24,7 +24,7 @@ static struct postgres_statement *inner(struct store_statement *statement)
     return (struct postgres_statement *)statement;
 }
 
-/* ---- What went wrong ----------------------------------------------------------------------------------------------- */
+/* ---- What went wrong --------------------------------------------------------------------------------------------- */
 
 static enum infomask_status lost(struct postgres *c, bool again, struct infomask_error *err)
 {
@@ -66,7 +66,7 @@ static enum infomask_status refused(struct postgres *c, const struct pg_result *
     return error_set(err, INFOMASK_IO, "the state's server failed with the code %.5s", code);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
 /* Until the socket is ready for `events`, the deadline, or a slice is over: then 0. */
 int postgres_wait(struct postgres *c, short events, double deadline)
@@ -119,8 +119,8 @@ static enum infomask_status judge(struct postgres *c, struct pg_result *result, 
     }
 }
 
-/* Every result of what was sent, to its end; the first failure is the answer.  number: of the first row, if there is one;
- * NULL: nobody asks. */
+/* Every result of what was sent, to its end; the first failure is the answer.  number: of the first row, if there is
+ * one; NULL: nobody asks. */
 static enum infomask_status finish_all(struct postgres *c, int64_t *number, struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
@@ -188,7 +188,7 @@ enum infomask_status postgres_commit(struct postgres *c, struct infomask_error *
     return c->base.lost || finish_all(c, NULL, NULL) == INFOMASK_OK ? status : lost(c, true, err);
 }
 
-/* ---- Transactions -------------------------------------------------------------------------------------------------- */
+/* ---- Transactions ------------------------------------------------------------------------------------------------ */
 
 static enum infomask_status ping(struct store_connection *base, struct infomask_error *err)
 {
@@ -197,7 +197,8 @@ static enum infomask_status ping(struct store_connection *base, struct infomask_
 
 static enum infomask_status begin(struct store_connection *base, bool writes, struct infomask_error *err)
 {
-    return postgres_command(own(base), writes ? "BEGIN READ WRITE" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
+    return postgres_command(own(base), writes ? "BEGIN READ WRITE" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                            err);
 }
 
 static enum infomask_status end(struct store_connection *base, enum infomask_status status, struct infomask_error *err)
@@ -219,14 +220,15 @@ static enum infomask_status mark(struct store_connection *base, struct infomask_
 static enum infomask_status release(struct store_connection *base, bool keep, struct infomask_error *err)
 {
     struct infomask_error fault;
-    enum infomask_status status = postgres_command(own(base), keep ? "RELEASE part" : "ROLLBACK TO part; RELEASE part", &fault);
+    enum infomask_status status = postgres_command(own(base), keep ? "RELEASE part" : "ROLLBACK TO part; RELEASE part",
+                                                   &fault);
 
     if (status != INFOMASK_OK && err != NULL)
         *err = fault;
     return status;
 }
 
-/* ---- Statements ---------------------------------------------------------------------------------------------------- */
+/* ---- Statements -------------------------------------------------------------------------------------------------- */
 
 static struct store_statement *statement(struct store_connection *base, int n, struct infomask_error *err)
 {
@@ -280,7 +282,8 @@ static void bind_bytes(struct store_statement *base, int parameter, const void *
     bind_raw(inner(base), parameter, bytes, size);
 }
 
-static enum infomask_status prepare(struct postgres *c, struct postgres_statement *s, const char *name, struct infomask_error *err)
+static enum infomask_status prepare(struct postgres *c, struct postgres_statement *s, const char *name,
+                                    struct infomask_error *err)
 {
     char sql[MOST_SQL];
     enum infomask_status status;
@@ -363,7 +366,7 @@ static void reset(struct store_statement *base)
         finish_current(c);
 }
 
-/* ---- Columns ------------------------------------------------------------------------------------------------------- */
+/* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
 /* NULL for NULL, and where there is no row. */
 static const void *value_of(struct store_statement *base, int column, size_t *size)

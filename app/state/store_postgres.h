@@ -37,13 +37,14 @@ enum infomask_status postgres_ask(struct postgres *c, const char *sql, int64_t *
     __attribute__((warn_unused_result));
 enum infomask_status postgres_command(struct postgres *c, const char *sql, struct infomask_error *err)
     __attribute__((warn_unused_result));
-enum infomask_status postgres_commit(struct postgres *c, struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status postgres_commit(struct postgres *c, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* store_postgres_connect.c: of the driver's table. */
 enum infomask_status postgres_load(const struct store *store, void **library, struct infomask_error *err)
     __attribute__((warn_unused_result));
-enum infomask_status postgres_connect(struct store *store, struct store_connection **connection, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status postgres_connect(struct store *store, struct store_connection **connection,
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
 void postgres_disconnect(struct store_connection *connection);
 
 #endif

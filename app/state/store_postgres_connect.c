@@ -1,4 +1,5 @@
-/* To a connection with a PostgreSQL server: the address, the password, and the schema, which the first who comes makes. */
+/* To a connection with a PostgreSQL server: the address, the password, and the schema, which the first who comes makes.
+ */
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
@@ -14,9 +15,10 @@
 #define MOST_PASSWORD 4096
 #define SCHEMA_LOCK "7595448371512077683" /* "infomask" read as a number: who makes or changes the schema holds it */
 
-/* ---- The schema ---------------------------------------------------------------------------------------------------- */
+/* ---- The schema -------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status create_schema(struct postgres *c, const struct store_schema *schema, struct infomask_error *err)
+static enum infomask_status create_schema(struct postgres *c, const struct store_schema *schema,
+                                          struct infomask_error *err)
 {
     char text[200];
     int64_t there = 0;
@@ -44,10 +46,12 @@ static enum infomask_status upgrade_schema(struct postgres *c, const struct stor
 }
 
 /* number 0: there is none.  oldest: which version of infomask's may still use it. */
-static enum infomask_status read_version(struct postgres *c, int64_t *number, int64_t *oldest, struct infomask_error *err)
+static enum infomask_status read_version(struct postgres *c, int64_t *number, int64_t *oldest,
+                                         struct infomask_error *err)
 {
     int64_t there = 0;
-    enum infomask_status status = postgres_ask(c, "SELECT (to_regclass('infomask.version') IS NOT NULL)::int", &there, err);
+    enum infomask_status status = postgres_ask(c, "SELECT (to_regclass('infomask.version') IS NOT NULL)::int", &there,
+                                               err);
 
     *number = *oldest = 0;
     if (status == INFOMASK_OK && there != 0)
@@ -58,7 +62,8 @@ static enum infomask_status read_version(struct postgres *c, int64_t *number, in
 }
 
 /* Whoever comes first makes or changes it; the others wait, and find it done. */
-static enum infomask_status change_schema(struct postgres *c, const struct store_schema *schema, struct infomask_error *err)
+static enum infomask_status change_schema(struct postgres *c, const struct store_schema *schema,
+                                          struct infomask_error *err)
 {
     int64_t number, oldest;
     enum infomask_status status = postgres_command(c, "BEGIN; SELECT pg_advisory_xact_lock(" SCHEMA_LOCK ")", err);
@@ -89,7 +94,7 @@ static enum infomask_status set_up(struct postgres *c, struct infomask_error *er
                      (long long)number, schema->version);
 }
 
-/* ---- Connecting ---------------------------------------------------------------------------------------------------- */
+/* ---- Connecting -------------------------------------------------------------------------------------------------- */
 
 void postgres_disconnect(struct store_connection *base)
 {
@@ -214,7 +219,7 @@ enum infomask_status postgres_connect(struct store *store, struct store_connecti
     return status;
 }
 
-/* ---- The address --------------------------------------------------------------------------------------------------- */
+/* ---- The address ------------------------------------------------------------------------------------------------- */
 
 static const char *option_of(const struct libpq_option *options, const char *keyword)
 {
@@ -249,8 +254,9 @@ static enum infomask_status check_address(const struct libpq *pq, const char *wh
         status = error_set(err, INFOMASK_ARGUMENT, "state: %.*s",
                            message != NULL ? (int)strcspn(message, "\n") : 0, message != NULL ? message : "");
     else if (option_of(options, "password") != NULL)
-        status = error_set(err, INFOMASK_ARGUMENT, "state: a password in the address can be read by others; put it into a "
-                                                   "file, and name that by state_password");
+        status = error_set(err, INFOMASK_ARGUMENT,
+                           "state: a password in the address can be read by others; put it into a "
+                           "file, and name that by state_password");
     pq->freemem(message);
     pq->conninfoFree(options);
     return status;

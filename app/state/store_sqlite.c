@@ -1,8 +1,9 @@
-/* The state in a file: SQLite in WAL mode, bounded in size, safe against kill -9 and, unless it is relaxed, a loss of power.
+/* The state in a file: SQLite in WAL mode, bounded in size, safe against kill -9 and, unless it is relaxed, a loss of
+ * power.
  *
- * Each commit ends with an fsync of the log; `relaxed` leaves that to the checkpoints: the last transactions may then be
- * lost with the power, and the file is whole nevertheless.  A file that was removed or replaced under us is not written:
- * each transaction that writes compares the names with the files that are open, before and after.
+ * Each commit ends with an fsync of the log; `relaxed` leaves that to the checkpoints: the last transactions may then
+ * be lost with the power, and the file is whole nevertheless.  A file that was removed or replaced under us is not
+ * written: each transaction that writes compares the names with the files that are open, before and after.
  */
 #include <errno.h>
 #include <math.h>
@@ -107,7 +108,7 @@ static enum infomask_status prepare(struct connection *connection, const char *s
     return code == SQLITE_OK ? INFOMASK_OK : failed(connection, code, err);
 }
 
-/* ---- The files behind the names ------------------------------------------------------------------------------------ */
+/* ---- The files behind the names ---------------------------------------------------------------------------------- */
 
 static struct file_name file_of(const char *path)
 {
@@ -133,11 +134,12 @@ static enum infomask_status check_files(struct connection *connection, struct in
         connection->log = log;
     if (same_file(file_of(store_where(connection->base.store)), connection->file) && same_file(log, connection->log))
         return INFOMASK_OK;
-    return error_set(err, INFOMASK_IO,
-                     "the state's file was removed or replaced while it was open; put it back, or start the service again");
+    return error_set(
+        err, INFOMASK_IO,
+        "the state's file was removed or replaced while it was open; put it back, or start the service again");
 }
 
-/* ---- Transactions -------------------------------------------------------------------------------------------------- */
+/* ---- Transactions ------------------------------------------------------------------------------------------------ */
 
 /* Nothing happens outside of a transaction. */
 static void roll_back(struct connection *connection)
@@ -164,7 +166,8 @@ static enum infomask_status begin(struct connection *connection, bool writes, st
 static void reset_all(struct connection *connection)
 {
     for (int i = 0; i < store_options(connection->base.store)->count; i++)
-        (void)sqlite3_reset(connection->statements[i].sqlite); /* one in the middle of its rows would hold the transaction */
+        (void)sqlite3_reset(
+            connection->statements[i].sqlite); /* one in the middle of its rows would hold the transaction */
 }
 
 static enum infomask_status end(struct connection *connection, enum infomask_status status, struct infomask_error *err)
@@ -245,7 +248,8 @@ static enum infomask_status set_up(struct connection *connection, struct infomas
                          err);
 
     if (status == INFOMASK_OK)
-        status = execute(connection, options->relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", err);
+        status = execute(connection, options->relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL",
+                         err);
     if (status == INFOMASK_OK && options->max_bytes > 0) {
         (void)snprintf(text, sizeof text, "PRAGMA max_page_count = %llu",
                        (unsigned long long)(options->max_bytes / PAGE + 1));
@@ -322,7 +326,8 @@ static enum infomask_status begin_one(struct store_connection *base, bool writes
     return begin(own(base), writes, err);
 }
 
-static enum infomask_status end_one(struct store_connection *base, enum infomask_status status, struct infomask_error *err)
+static enum infomask_status end_one(struct store_connection *base, enum infomask_status status,
+                                    struct infomask_error *err)
 {
     return end(own(base), status, err);
 }
@@ -352,7 +357,7 @@ static void compact(struct store_connection *base)
     (void)execute(own(base), "PRAGMA incremental_vacuum", NULL);
 }
 
-/* ---- Statements ---------------------------------------------------------------------------------------------------- */
+/* ---- Statements -------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status prepare_common(struct connection *connection, const char *sql, sqlite3_stmt **statement,
                                            struct infomask_error *err)

@@ -24,7 +24,7 @@ struct traffic {
     _Atomic bool saving;
 };
 
-/* ---- Saving -------------------------------------------------------------------------------------------------------- */
+/* ---- Saving ------------------------------------------------------------------------------------------------------ */
 
 /* An image of the first window that the file is behind of; NULL: none (or no memory). */
 static void *next_image(struct traffic *traffic, char key[65], size_t *size)
@@ -102,7 +102,7 @@ void traffic_free(struct traffic *traffic)
     free(traffic);
 }
 
-/* ---- Windows ------------------------------------------------------------------------------------------------------- */
+/* ---- Windows ----------------------------------------------------------------------------------------------------- */
 
 static void key_of(const struct model *model, char key[65])
 {
@@ -178,7 +178,7 @@ void traffic_set_baseline(struct traffic *traffic, const struct model *model, co
     (void)pthread_mutex_unlock(&traffic->lock);
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 static double mean_of(const double *values, size_t n, double *deviation)
 {

@@ -1,5 +1,6 @@
-/* The traffic's information: per model a running window of KL(q(.|x) || prior) over unlabelled requests, what the network
- * says of their class prior, and an alarm when they no longer look like a labelled baseline (docs/information.md).
+/* The traffic's information: per model a running window of KL(q(.|x) || prior) over unlabelled requests, what the
+ * network says of their class prior, and an alarm when they no longer look like a labelled baseline
+ * (docs/information.md).
  *
  * A window holds the last TRAFFIC_WINDOW photos, and the PMIs of the last few hundred of them for the fit of the prior.
  * Its file under the state folder is written behind the requests at most every few seconds and at the end: a restart

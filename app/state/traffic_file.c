@@ -105,7 +105,8 @@ enum infomask_status window_write(const char *folder, const char key[65], const 
 /* Under the prior that the model has now, and with numbers only. */
 static bool is_sound(const struct window *w, const struct header *header, const char *image)
 {
-    const float *pmi = (const float *)(const void *)(image + 2 * TRAFFIC_WINDOW * sizeof(double) + w->classes * sizeof(double));
+    const float *pmi = (const float *)(const void *)(image + 2 * TRAFFIC_WINDOW * sizeof(double) +
+                                                     w->classes * sizeof(double));
     const double *values = (const double *)(const void *)image;
     size_t rows = w->row_limit * w->classes;
 

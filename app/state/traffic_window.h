@@ -19,7 +19,8 @@ struct window {
 struct window *window_create(const char key[65], size_t classes, const double *prior);
 void window_free(struct window *window);
 
-/* The file's text is the window's bytes on this machine; a file of another shape or that is damaged is ignored (false). */
+/* The file's text is the window's bytes on this machine; a file of another shape or that is damaged is ignored (false).
+ */
 bool window_load(struct window *window, const char *folder);
 /* A copy of everything that window_write needs, to be written without the lock; malloc'ed, NULL without memory. */
 void *window_image(const struct window *window, size_t *size);

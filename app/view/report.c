@@ -25,7 +25,7 @@ struct report {
     double factor;
 };
 
-/* ---- Samples ------------------------------------------------------------------------------------------------------- */
+/* ---- Samples ----------------------------------------------------------------------------------------------------- */
 
 bool report_row(void *context, const struct estimate_row *row)
 {
@@ -49,7 +49,7 @@ void report_samples_fini(struct report_samples *samples)
     *samples = (struct report_samples){0};
 }
 
-/* ---- Head ---------------------------------------------------------------------------------------------------------- */
+/* ---- Head -------------------------------------------------------------------------------------------------------- */
 
 static const char style[] =
     "body{font:15px/1.5 system-ui,sans-serif;max-width:1040px;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
@@ -60,7 +60,8 @@ static const char style[] =
     ".title{font-size:13px;font-weight:600}.bar{fill:#31688e}.low{fill:#b5367a}.line{fill:none;stroke:#31688e;"
     "stroke-width:2}.ideal{fill:none;stroke:#999;stroke-dasharray:4 3}.dot{fill:#31688e}li{margin:.2em 0}"
     ".suspects{display:flex;flex-wrap:wrap;gap:1em}.suspect{width:170px;font-size:13px;overflow-wrap:anywhere}"
-    "@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}.grid{stroke:#444}.tick,.axis,.title{fill:#bbb}"
+    "@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}.grid{stroke:#444}.tick,.axis,.title{fill:#"
+    "bbb}"
     ".bar,.dot{fill:#5ea3cc}.line{stroke:#5ea3cc}}";
 
 static void put_row(const struct report *r, const char *name, double value, const char *unit)
@@ -74,11 +75,14 @@ static void put_head(const struct report *r)
     const struct infomask_report *report = &r->state->report;
     const char *name = r->state->info.name[0] != '\0' ? r->state->info.name : r->state->info.id;
 
-    (void)fprintf(r->out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta http-equiv="
-                  "\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
-                  "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Information: ");
+    (void)fprintf(
+        r->out,
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta http-equiv="
+        "\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Information: ");
     html_text(r->out, name);
-    (void)fprintf(r->out, "</title>\n<style>%s</style></head><body>\n<h1>How much the samples say about their class</h1>\n<p>",
+    (void)fprintf(r->out,
+                  "</title>\n<style>%s</style></head><body>\n<h1>How much the samples say about their class</h1>\n<p>",
                   style);
     html_text(r->out, name);
     (void)fprintf(r->out, "<br>%llu samples, model ", (unsigned long long)report->samples);
@@ -107,7 +111,7 @@ static void put_warning(void *context, const char *sentence)
     (void)fputs("</li>\n", out);
 }
 
-/* ---- Plots --------------------------------------------------------------------------------------------------------- */
+/* ---- Plots ------------------------------------------------------------------------------------------------------- */
 
 static void plot_histogram(const struct report *r)
 {
@@ -204,15 +208,18 @@ static void put_class_table(const struct report *r, const struct class_bar *bars
 {
     char number[24];
 
-    (void)fprintf(r->out, "<h2>Classes, least informed first</h2>\n<table><tr><th>class</th><th>samples</th><th>information"
+    (void)fprintf(r->out,
+                  "<h2>Classes, least informed first</h2>\n<table><tr><th>class</th><th>samples</th><th>information"
                   "</th><th>mean PMI</th><th>accuracy</th></tr>\n");
     for (size_t i = 0; i < n && i < CLASSES_SHOWN; i++) {
         const struct infomask_class_report *row = &r->state->report.by_class[bars[i].index];
         (void)fputs("<tr><td>", r->out);
         html_text(r->out, estimate_label(&r->state->info, bars[i].index, number));
-        (void)fprintf(r->out, "</td><td class=\"n\">%llu</td><td class=\"n\">%.3f</td><td class=\"n\">%.3f</td>"
-                      "<td class=\"n\">%.3f</td></tr>\n", (unsigned long long)row->samples, row->information * r->factor,
-                      row->mean_pmi * r->factor, row->accuracy);
+        (void)fprintf(r->out,
+                      "</td><td class=\"n\">%llu</td><td class=\"n\">%.3f</td><td class=\"n\">%.3f</td>"
+                      "<td class=\"n\">%.3f</td></tr>\n",
+                      (unsigned long long)row->samples, row->information * r->factor, row->mean_pmi * r->factor,
+                      row->accuracy);
     }
     (void)fputs("</table>\n", r->out);
     if (n > CLASSES_SHOWN)
@@ -248,7 +255,7 @@ static void plot_classes(const struct report *r, const struct class_bar *bars, s
     plot_close(&plot);
 }
 
-/* ---- Suspects ------------------------------------------------------------------------------------------------------ */
+/* ---- Suspects ---------------------------------------------------------------------------------------------------- */
 
 static void put_base64(FILE *out, const uint8_t *data, size_t size)
 {
@@ -291,7 +298,8 @@ static void put_suspects(const struct report *r)
     const struct estimate_state *state = r->state;
     char number[24];
 
-    (void)fprintf(r->out, "<h2>Suspects</h2>\n<p>%llu samples have a PMI of their own label of %.2f %s or less, where right "
+    (void)fprintf(r->out,
+                  "<h2>Suspects</h2>\n<p>%llu samples have a PMI of their own label of %.2f %s or less, where right "
                   "labels leave about %.2g.  These are the lowest.</p>\n<div class=\"suspects\">\n",
                   (unsigned long long)state->suspects_in_all, state->suspect_threshold * r->factor, r->units,
                   state->audit.expected);
@@ -311,7 +319,7 @@ static void put_suspects(const struct report *r)
     (void)fputs("</div>\n", r->out);
 }
 
-/* ---- The page ------------------------------------------------------------------------------------------------------ */
+/* ---- The page ---------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status put_page(const struct report *r, enum view_units units, struct infomask_error *err)
 {
@@ -352,8 +360,9 @@ static enum infomask_status save(const char *folder, const char *text, size_t si
     return status;
 }
 
-enum infomask_status report_write(const char *folder, const struct estimate_state *state, struct report_samples *samples,
-                                  const char *photos, enum view_units units, struct infomask_error *err)
+enum infomask_status report_write(const char *folder, const struct estimate_state *state,
+                                  struct report_samples *samples, const char *photos, enum view_units units,
+                                  struct infomask_error *err)
 {
     struct report report = {NULL, state, samples, photos, view_units_name(units), view_units_factor(units)};
     char *text = NULL;

@@ -1,5 +1,5 @@
-/* A page about an estimate: one HTML file with its plots in SVG and the suspects' pictures inside, no script, nothing from
- * elsewhere.  PMI histogram, reliability, information by class, risk against coverage, suspects. */
+/* A page about an estimate: one HTML file with its plots in SVG and the suspects' pictures inside, no script, nothing
+ * from elsewhere.  PMI histogram, reliability, information by class, risk against coverage, suspects. */
 #ifndef APP_VIEW_REPORT_H
 #define APP_VIEW_REPORT_H
 
@@ -19,10 +19,10 @@ struct report_samples {
 bool report_row(void *samples, const struct estimate_row *row);
 void report_samples_fini(struct report_samples *samples);
 
-/* Writes folder/index.html, and makes the folder.  samples: sorted in place.  photos: the folder under which the suspects'
- * files lie, by their ids; NULL: no pictures. */
-enum infomask_status report_write(const char *folder, const struct estimate_state *state, struct report_samples *samples,
-                                  const char *photos, enum view_units units, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+/* Writes folder/index.html, and makes the folder.  samples: sorted in place.  photos: the folder under which the
+ * suspects' files lie, by their ids; NULL: no pictures. */
+enum infomask_status report_write(const char *folder, const struct estimate_state *state,
+                                  struct report_samples *samples, const char *photos, enum view_units units,
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -58,9 +58,11 @@ static void put_ticks(const struct plot *p)
                       "x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.4g</text>\n", across(p, at), TOP, across(p, at),
                       HEIGHT - BOTTOM, across(p, at), HEIGHT - BOTTOM + 15, fabs(at) < 1e-9 * x ? 0 : at);
     for (double at = ceil(p->y0 / y - 1e-9) * y; at <= p->y1 + 1e-9 * y; at += y)
-        (void)fprintf(p->out, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/><text class=\"tick\" "
-                      "x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n", LEFT, down(p, at), WIDTH - RIGHT, down(p, at),
-                      LEFT - 5, down(p, at) + 4, fabs(at) < 1e-9 * y ? 0 : at);
+        (void)fprintf(p->out,
+                      "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/><text class=\"tick\" "
+                      "x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n",
+                      LEFT, down(p, at), WIDTH - RIGHT, down(p, at), LEFT - 5, down(p, at) + 4,
+                      fabs(at) < 1e-9 * y ? 0 : at);
 }
 
 void plot_open(struct plot *p, const char *title, const char *x, const char *y)
@@ -82,7 +84,8 @@ void plot_open(struct plot *p, const char *title, const char *x, const char *y)
     (void)fprintf(p->out, "<text class=\"axis\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">", (LEFT + WIDTH - RIGHT) / 2,
                   HEIGHT - 10);
     html_text(p->out, x);
-    (void)fprintf(p->out, "</text><text class=\"axis\" transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">",
+    (void)fprintf(p->out,
+                  "</text><text class=\"axis\" transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">",
                   (TOP + HEIGHT - BOTTOM) / 2);
     html_text(p->out, y);
     (void)fputs("</text>\n", p->out);
@@ -111,6 +114,6 @@ void plot_line(const struct plot *p, const double *x, const double *y, size_t n,
 
 void plot_dot(const struct plot *p, double x, double y, double radius, const char *class)
 {
-    (void)fprintf(p->out, "<circle class=\"%s\" cx=\"%.2f\" cy=\"%.2f\" r=\"%.1f\"/>\n", class, across(p, x), down(p, y),
-                  radius);
+    (void)fprintf(p->out, "<circle class=\"%s\" cx=\"%.2f\" cy=\"%.2f\" r=\"%.1f\"/>\n", class, across(p, x),
+                  down(p, y), radius);
 }

@@ -11,12 +11,15 @@
 
 static const char style[] =
     "body{font:15px/1.5 system-ui,sans-serif;max-width:1040px;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
-    ".plots{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;flex:1 1 460px;max-width:512px}svg{width:100%;height:auto}"
+    ".plots{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;flex:1 1 "
+    "460px;max-width:512px}svg{width:100%;height:auto}"
     "table{border-collapse:collapse}td,th{padding:.15em .8em;text-align:right;font-variant-numeric:tabular-nums}";
-static const char plot_style[] =
-    "text{font-family:system-ui,sans-serif}.grid{stroke:#ddd}.tick{font-size:10px;fill:#666}.axis{font-size:12px;fill:#555}"
-    ".title{font-size:13px;font-weight:600;fill:#555}.train,.held,.ideal,.truth{fill:none;stroke-width:2}.train{stroke:#e0912f}"
-    ".held{stroke:#31688e}.ideal{stroke:#999;stroke-dasharray:6 4}.truth{stroke:#b5367a;stroke-dasharray:2 3}.dot{fill:#31688e}";
+static const char plot_style[] = "text{font-family:system-ui,sans-serif}.grid{stroke:#ddd}.tick{font-size:10px;fill:#"
+                                 "666}.axis{font-size:12px;fill:#555}"
+                                 ".title{font-size:13px;font-weight:600;fill:#555}.train,.held,.ideal,.truth{fill:none;"
+                                 "stroke-width:2}.train{stroke:#e0912f}"
+                                 ".held{stroke:#31688e}.ideal{stroke:#999;stroke-dasharray:6 "
+                                 "4}.truth{stroke:#b5367a;stroke-dasharray:2 3}.dot{fill:#31688e}";
 
 struct run {
     const char *title;
@@ -46,8 +49,8 @@ static double least(const struct run *r, value_of *of)
     return low;
 }
 
-static void line(const struct run *r, const struct plot *plot, value_of *x, double x_factor, value_of *y, double y_factor,
-                 const char *class)
+static void line(const struct run *r, const struct plot *plot, value_of *x, double x_factor, value_of *y,
+                 double y_factor, const char *class)
 {
     for (size_t i = 0; i < r->count; i++) {
         r->x[i] = x(&r->epochs[i]) * x_factor;
@@ -95,7 +98,8 @@ static void plot_information(const struct run *r, FILE *out, const char *own)
 static void plot_accuracy(const struct run *r, FILE *out, const char *own)
 {
     double low = fmin(least(r, held_accuracy), least(r, train_accuracy));
-    struct plot plot = {.out = out, .x0 = 0, .x1 = (double)r->epochs[0].epochs, .y0 = low - 0.1 * (1 - low), .y1 = 1, .style = own};
+    struct plot plot = {
+        .out = out, .x0 = 0, .x1 = (double)r->epochs[0].epochs, .y0 = low - 0.1 * (1 - low), .y1 = 1, .style = own};
 
     plot_open(&plot, "Accuracy: held out (blue), training (orange)", "epoch", "");
     line(r, &plot, epoch_of, 1, train_accuracy, 1, "train");
@@ -125,12 +129,15 @@ static void plot_softmax(const struct run *r, FILE *out, const char *own)
 
 static void put_table(const struct run *r, FILE *out)
 {
-    (void)fprintf(out, "<table><tr><th>epoch</th><th>loss</th><th>I train</th><th>I held out</th><th>&plusmn;</th><th>H(Y)"
+    (void)fprintf(out,
+                  "<table><tr><th>epoch</th><th>loss</th><th>I train</th><th>I held out</th><th>&plusmn;</th><th>H(Y)"
                   "</th><th>accuracy</th><th>seconds</th></tr>\n");
     for (size_t i = 0; i < r->count; i++) {
         const struct infomask_train_epoch *e = &r->epochs[i];
-        (void)fprintf(out, "<tr><td>%d</td><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>%.2f %%</td>"
-                      "<td>%.1f</td></tr>\n", e->epoch, e->loss * r->factor, e->train_information * r->factor,
+        (void)fprintf(out,
+                      "<tr><td>%d</td><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>%.2f %%</td>"
+                      "<td>%.1f</td></tr>\n",
+                      e->epoch, e->loss * r->factor, e->train_information * r->factor,
                       e->held_out_information * r->factor, e->standard_error * r->factor, e->label_entropy * r->factor,
                       100 * e->held_out_accuracy, e->seconds);
     }
@@ -139,9 +146,11 @@ static void put_table(const struct run *r, FILE *out)
 
 static void put_page(const struct run *r, FILE *out)
 {
-    (void)fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" "
+    (void)fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n<meta "
+                "http-equiv=\"Content-Security-Policy\" "
                 "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-                "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Training: ", out);
+                "<meta name=\"viewport\" content=\"width=device-width\">\n<title>Training: ",
+                out);
     html_text(out, r->title);
     (void)fprintf(out, "</title>\n<style>%s%s</style></head><body>\n<h1>Training: ", style, plot_style);
     html_text(out, r->title);
@@ -182,8 +191,13 @@ enum infomask_status report_training(const char *folder, const char *title, cons
                                      size_t count, double truth, enum view_units units,
                                      struct infomask_error *err)
 {
-    struct run run = {.title = title, .epochs = epochs, .count = count, .truth = truth, .factor = view_units_factor(units),
-                      .units = view_units_name(units), .x = malloc((count + 2) * sizeof(double)),
+    struct run run = {.title = title,
+                      .epochs = epochs,
+                      .count = count,
+                      .truth = truth,
+                      .factor = view_units_factor(units),
+                      .units = view_units_name(units),
+                      .x = malloc((count + 2) * sizeof(double)),
                       .y = malloc((count + 2) * sizeof(double))};
     enum infomask_status status = INFOMASK_OK;
 

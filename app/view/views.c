@@ -51,7 +51,7 @@ void view_head(struct json_writer *writer, const struct view_head *head, bool im
     json_put_uint(writer, "classes", model_classes(head->model));
 }
 
-/* ---- Timing ----------------------------------------------------------------------------------------------------------- */
+/* ---- Timing ------------------------------------------------------------------------------------------------------ */
 
 /* to the microsecond: more digits would be noise */
 static void put_ms(struct json_writer *writer, const char *key, double ms)
@@ -98,7 +98,7 @@ void view_timing(struct json_writer *writer, const struct view_head *head, enum 
     json_object_close(writer);
 }
 
-/* ---- Classification --------------------------------------------------------------------------------------------------- */
+/* ---- Classification ---------------------------------------------------------------------------------------------- */
 
 static void put_class_name(struct json_writer *writer, const struct model *model, int index)
 {
@@ -205,7 +205,8 @@ static void view_noise(struct json_writer *writer, const struct view_head *head,
         json_object_open(writer, NULL);
         put_class_name(writer, head->model, y);
         put_interval(writer, "log_probability", unit * c->noise_l1[y], unit * c->noise_ls[y]);
-        put_interval(writer, "pmi", unit * (c->noise_l1[y] - c->log_prior[y]), unit * (c->noise_ls[y] - c->log_prior[y]));
+        put_interval(writer, "pmi", unit * (c->noise_l1[y] - c->log_prior[y]),
+                     unit * (c->noise_ls[y] - c->log_prior[y]));
         json_object_close(writer);
     }
     json_array_close(writer);

@@ -31,7 +31,7 @@ struct view_head {
     double started_ms;                        /* clock_ms() when the request came in */
 };
 
-/* ---- Replies: each writes one whole object, as a member `key` or, with NULL, as an array's entry or the top ---------- */
+/* ---- Replies: each writes one whole object, as a member `key` or, with NULL, as an array's entry or the top ------ */
 
 struct view_classify_options {
     int top_k;            /* rows of predictions */
@@ -75,7 +75,7 @@ void view_analyze(struct json_writer *writer, const char *key, const struct view
                   const struct infomask_mask *mask, const struct infomask_filtered *filtered,
                   const struct view_picture *pictures, size_t picture_count);
 
-/* ---- Models -------------------------------------------------------------------------------------------------------- */
+/* ---- Models ------------------------------------------------------------------------------------------------------ */
 
 void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default);
 /* {"models": [...], "default": "name"} */

@@ -21,7 +21,7 @@ static void put_model(struct json_writer *writer, const struct estimate_info *in
     json_object_close(writer);
 }
 
-/* ---- Warnings ------------------------------------------------------------------------------------------------------ */
+/* ---- Warnings ---------------------------------------------------------------------------------------------------- */
 
 struct speaker {
     view_warning *say;
@@ -59,7 +59,8 @@ static void warn_of_value(const struct speaker *s)
     else if (l->samples > 0 && l->betting <= 0 && r->classes_seen > 1)
         say(s, "the lower limit is not above 0: these samples do not show that the inputs carry the label");
     if (r->fraction > 0.98 && r->samples >= 30)
-        say(s, "the estimate is nearly the whole label entropy; on samples that the model was trained on it means nothing");
+        say(s, "the estimate is nearly the whole label entropy; on samples that the model was trained on it means "
+               "nothing");
     if (l->samples > 0 && l->samples < r->samples)
         say(s, "the lower limit is of %zu of the %llu samples; a newer one is being computed", l->samples,
             (unsigned long long)r->samples);
@@ -72,7 +73,8 @@ static void warn_of_calibration(const struct speaker *s)
     const struct infomask_report *r = &s->state->report;
     double gain = r->calibrated_estimate - r->estimate;
 
-    if (r->samples >= 30 && r->temperature > 1 && gain > 2 * r->standard_error / sqrt((double)r->samples) && gain > 0.01)
+    if (r->samples >= 30 && r->temperature > 1 && gain > 2 * r->standard_error / sqrt((double)r->samples) &&
+        gain > 0.01)
         say(s, "the model is over-confident: with temperature %.3g the estimate is %.4g %s", r->temperature,
             r->calibrated_estimate * s->factor, s->units);
     if (r->temperature_at_edge && r->temperature > 1)
@@ -111,11 +113,14 @@ static void warn_of_suspects(const struct speaker *s)
         say(s, "%llu%s samples lie past the cut, where about %.2g right labels are expected: look at the labels",
             (unsigned long long)found, found >= 10000 ? " or more" : "", s->state->audit.expected);
     if (s->state->info.duplicates > 0)
-        say(s, "%llu samples have the bytes of another one: they tell nothing new, and the limits count them as if they did",
+        say(s,
+            "%llu samples have the bytes of another one: they tell nothing new, and the limits count them as if they "
+            "did",
             (unsigned long long)s->state->info.duplicates);
 }
 
-void view_estimate_warnings(const struct estimate_state *state, enum view_units units, view_warning *say_it, void *context)
+void view_estimate_warnings(const struct estimate_state *state, enum view_units units, view_warning *say_it,
+                            void *context)
 {
     struct speaker speaker = {say_it, context, state, view_units_name(units), view_units_factor(units)};
 
@@ -134,7 +139,7 @@ static void put_warning(void *context, const char *sentence)
     json_put_string(context, NULL, sentence);
 }
 
-/* ---- The estimate -------------------------------------------------------------------------------------------------- */
+/* ---- The estimate ------------------------------------------------------------------------------------------------ */
 
 static void put_information(struct json_writer *writer, const struct estimate_state *state, double factor)
 {
@@ -294,7 +299,7 @@ void view_estimate(struct json_writer *writer, const char *key, const struct est
     json_object_close(writer);
 }
 
-/* ---- Rows and comparisons ------------------------------------------------------------------------------------------ */
+/* ---- Rows and comparisons ---------------------------------------------------------------------------------------- */
 
 void view_estimate_row(struct json_writer *writer, const char *key, const struct estimate_info *info)
 {

@@ -17,7 +17,8 @@ void view_estimate_row(struct json_writer *writer, const char *key, const struct
 
 /* The members that say what the numbers mean in words; also printed by the command line. */
 typedef void view_warning(void *context, const char *sentence);
-void view_estimate_warnings(const struct estimate_state *state, enum view_units units, view_warning *say, void *context);
+void view_estimate_warnings(const struct estimate_state *state, enum view_units units, view_warning *say,
+                            void *context);
 
 /* {"samples", "difference", "standard_error", "interval": [lower, upper], "p_value", "confidence", "verdict"} */
 void view_comparison(struct json_writer *writer, const char *key, const struct infomask_comparison *comparison,

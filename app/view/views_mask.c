@@ -150,7 +150,7 @@ void view_mask(struct json_writer *writer, const char *key, const struct view_he
     json_object_close(writer);
 }
 
-/* ---- Filtering -------------------------------------------------------------------------------------------------------- */
+/* ---- Filtering --------------------------------------------------------------------------------------------------- */
 
 /* What a reason's sentence speaks of. */
 struct told {
@@ -176,14 +176,15 @@ static void tell_place(const struct told *told, const struct infomask_round *rou
                        told->unit * context, told->units);
 }
 
-static void tell_whole(const struct told *told, const struct infomask_round *round, double before, char *text, size_t size)
+static void tell_whole(const struct told *told, const struct infomask_round *round, double before, char *text,
+                       size_t size)
 {
     double after = told->unit * round->pmi_after;
 
     switch (round->reason) {
     case INFOMASK_ROSE:
-        (void)snprintf(text, size, "the photo says \"%s\" no less than before: %.1f %s, before %.1f", told->label, after,
-                       told->units, told->unit * before);
+        (void)snprintf(text, size, "the photo says \"%s\" no less than before: %.1f %s, before %.1f", told->label,
+                       after, told->units, told->unit * before);
         break;
     case INFOMASK_FIRST:
         (void)snprintf(text, size, "\"%s\" is still the best class: %.1f %s", told->label, after, told->units);

@@ -31,9 +31,10 @@ static void view_methods(struct json_writer *writer, const struct infomask_model
         json_put_string(writer, NULL, methods[i]);
     json_put_string(writer, NULL, "occlusion");
     json_array_close(writer);
-    json_put_string(writer, "why_not", info->class_map ? NULL
-                                       : info->sigmoid ? "maps by the head are made for a softmax; this model has a sigmoid"
-                                                       : "the network has no linear head on pooled features");
+    json_put_string(writer, "why_not",
+                    info->class_map ? NULL
+                    : info->sigmoid ? "maps by the head are made for a softmax; this model has a sigmoid"
+                                    : "the network has no linear head on pooled features");
 }
 
 void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default)

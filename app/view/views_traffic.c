@@ -87,14 +87,17 @@ static void put_warnings(struct json_writer *writer, const struct traffic_state 
 
     json_array_open(writer, "warnings");
     if (s->window < TRAFFIC_LEAST) {
-        (void)snprintf(text, sizeof text, "%zu photos are too few to say anything; %d are needed", s->window, TRAFFIC_LEAST);
+        (void)snprintf(text, sizeof text, "%zu photos are too few to say anything; %d are needed", s->window,
+                       TRAFFIC_LEAST);
         json_put_string(writer, NULL, text);
     }
     if (s->baseline.samples == 0)
-        json_put_string(writer, NULL, "there is no labelled estimate of this model with at least 30 samples to compare with");
+        json_put_string(writer, NULL,
+                        "there is no labelled estimate of this model with at least 30 samples to compare with");
     if (s->rows >= TRAFFIC_LEAST && s->rows < 5 * s->classes)
-        json_put_string(writer, NULL, "the photos are few for so many classes: the fitted prior is rough, and chi2 errs "
-                                      "towards no alarm");
+        json_put_string(writer, NULL,
+                        "the photos are few for so many classes: the fitted prior is rough, and chi2 errs "
+                        "towards no alarm");
     if (!(fabs(s->z) > TRAFFIC_ALARM) && s->window >= TRAFFIC_LEAST)
         json_put_string(writer, NULL, "information alone cannot see photos on which the model is confidently wrong");
     json_array_close(writer);

@@ -51,7 +51,7 @@ struct loop {
     struct infomask_error fatal;  /* what is written cannot be: the run ends */
 };
 
-/* ---- One photo -------------------------------------------------------------------------------------------------------- */
+/* ---- One photo --------------------------------------------------------------------------------------------------- */
 
 static bool is_named_photo(const char *path)
 {
@@ -100,7 +100,8 @@ static enum infomask_status open_item(struct loop *loop, struct slot *slot, int 
         item->text = open_memstream(&slot->text, &slot->text_size);
     if (tells)
         item->said = open_memstream(&slot->said, &slot->said_size);
-    if (status == INFOMASK_OK && ((item->output->form == OUTPUT_TEXT && item->text == NULL) || (tells && item->said == NULL)))
+    if (status == INFOMASK_OK &&
+        ((item->output->form == OUTPUT_TEXT && item->text == NULL) || (tells && item->said == NULL)))
         status = error_set(err, INFOMASK_MEMORY, "out of memory");
     return status;
 }
@@ -123,7 +124,7 @@ static enum infomask_status do_item(struct loop *loop, struct slot *slot, int wo
     return status;
 }
 
-/* ---- Results, in their order ------------------------------------------------------------------------------------------ */
+/* ---- Results, in their order ------------------------------------------------------------------------------------- */
 
 static void fail_all(struct loop *loop, const struct infomask_error *err)
 {
@@ -234,7 +235,7 @@ static void do_slot(void *context, int index, int worker)
     (void)pthread_mutex_unlock(&loop->lock);
 }
 
-/* ---- Waves ------------------------------------------------------------------------------------------------------------ */
+/* ---- Waves ------------------------------------------------------------------------------------------------------- */
 
 static bool is_done(const struct loop *loop, const struct photo_entry *entry, const char *target)
 {
@@ -287,7 +288,7 @@ static void run_waves(struct loop *loop)
     }
 }
 
-/* ---- The whole run ---------------------------------------------------------------------------------------------------- */
+/* ---- The whole run ----------------------------------------------------------------------------------------------- */
 
 static enum infomask_status open_stream(struct loop *loop, struct infomask_error *err)
 {
@@ -360,9 +361,10 @@ static void tell(const struct loop *loop)
         (void)fprintf(stderr, "infomask %s: ended by a signal; %zu photos are done%s\n", loop->work->cli->command,
                       loop->fine, resumable ? ", --resume goes on with the rest" : "");
     else if (loop->skipped + loop->left_out > 0)
-        (void)fprintf(stderr,
-                      "infomask %s: %zu photos done, %zu failed, %zu done before, %zu files left out that are not photos\n",
-                      loop->work->cli->command, loop->fine, loop->failed, loop->skipped, loop->left_out);
+        (void)fprintf(
+            stderr,
+            "infomask %s: %zu photos done, %zu failed, %zu done before, %zu files left out that are not photos\n",
+            loop->work->cli->command, loop->fine, loop->failed, loop->skipped, loop->left_out);
 }
 
 static void close_loop(struct loop *loop)
@@ -393,7 +395,8 @@ int batch_run(struct work *work, struct photos *photos, const struct output *out
         progress_start(&loop.progress, photos->more == NULL ? photos->count : 0,
                        output->quiet || !output->many || output->show);
         run_waves(&loop);
-        if (loop.stream == stdout && isatty(STDOUT_FILENO)) { /* the answers are there, the bar would only follow them */
+        if (loop.stream == stdout &&
+            isatty(STDOUT_FILENO)) { /* the answers are there, the bar would only follow them */
             progress_hide(&loop.progress);
             loop.progress.shown = false;
         }
@@ -410,7 +413,7 @@ int batch_run(struct work *work, struct photos *photos, const struct output *out
     return loop.failed > 0 ? CLI_FAILED : CLI_DONE;
 }
 
-/* ---- What there is to do ---------------------------------------------------------------------------------------------- */
+/* ---- What there is to do ----------------------------------------------------------------------------------------- */
 
 static bool is_folder(const char *path)
 {

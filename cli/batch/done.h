@@ -12,9 +12,9 @@ struct done {
     size_t count, capacity;
 };
 
-/* Reads the lines of `path` that hold an answer, {"file": NAME, ...}.  Those that hold a problem, or were cut, leave the file
- * (by a new one that takes its name), so that they are tried again.  A file that is not there is empty.  BAD_DATA: a line
- * that is not of this program. */
+/* Reads the lines of `path` that hold an answer, {"file": NAME, ...}.  Those that hold a problem, or were cut, leave
+ * the file (by a new one that takes its name), so that they are tried again.  A file that is not there is empty.
+ * BAD_DATA: a line that is not of this program. */
 enum infomask_status done_read(struct done *done, const char *path, struct infomask_error *err)
     __attribute__((warn_unused_result));
 bool done_has(const struct done *done, const char *file);

@@ -13,7 +13,8 @@ static void note(int number)
 
 static void watch(int number)
 {
-    struct sigaction before, action = {.sa_handler = note, .sa_flags = (int)SA_RESETHAND}; /* no SA_RESTART: reads end */
+    struct sigaction before,
+        action = {.sa_handler = note, .sa_flags = (int)SA_RESETHAND}; /* no SA_RESTART: reads end */
 
     (void)sigemptyset(&action.sa_mask);
     if (sigaction(number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)

@@ -1,4 +1,5 @@
-/* Ctrl-C and SIGTERM during a long run: the first is noted, so that what is done can be kept; the second ends the process. */
+/* Ctrl-C and SIGTERM during a long run: the first is noted, so that what is done can be kept; the second ends the
+ * process. */
 #ifndef CLI_BATCH_INTERRUPT_H
 #define CLI_BATCH_INTERRUPT_H
 

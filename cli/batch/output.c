@@ -46,7 +46,7 @@ bool output_take(struct output *output, int letter, const char *value)
     }
 }
 
-/* ---- What a name says ------------------------------------------------------------------------------------------------- */
+/* ---- What a name says -------------------------------------------------------------------------------------------- */
 
 struct meaning {
     enum output_form form;
@@ -168,7 +168,8 @@ static bool is_folder(const struct output *output, bool pictures)
 
     if (stat(output->path, &at) == 0)
         return S_ISDIR(at.st_mode);
-    return (length > 0 && output->path[length - 1] == '/') || (pictures && output->many && ending_of(output->path)[0] == '\0');
+    return (length > 0 && output->path[length - 1] == '/') ||
+           (pictures && output->many && ending_of(output->path)[0] == '\0');
 }
 
 static int check_folder(const struct output *output, const struct cli *cli)
@@ -228,7 +229,7 @@ int output_open(struct output *output, const struct cli *cli, const struct outpu
     return code;
 }
 
-/* ---- Writing ---------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 enum infomask_status output_picture(const struct output *output, const char *path,
                                     const struct infomask_encoded *encoded, struct infomask_error *err)

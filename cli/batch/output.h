@@ -31,22 +31,29 @@ struct output {
     bool many;             /* there may be more than one photo */
 };
 
-/* ---- Flags ------------------------------------------------------------------------------------------------------------ */
+/* ---- Flags ------------------------------------------------------------------------------------------------------- */
 
-enum { OUTPUT_FLAG_PRETTY = 900, OUTPUT_FLAG_SHOW, OUTPUT_FLAG_JSON, OUTPUT_FLAG_LINES, OUTPUT_FLAG_TEXT, OUTPUT_FLAG_LIST,
-       OUTPUT_FLAG_RESUME };
+enum {
+    OUTPUT_FLAG_PRETTY = 900,
+    OUTPUT_FLAG_SHOW,
+    OUTPUT_FLAG_JSON,
+    OUTPUT_FLAG_LINES,
+    OUTPUT_FLAG_TEXT,
+    OUTPUT_FLAG_LIST,
+    OUTPUT_FLAG_RESUME
+};
 
-#define OUTPUT_FLAGS(what)                                                                                              \
-    {'o', "output-file", "FILE", what},                                                                                 \
-        {'q', "quiet", NULL, "say nothing but errors on standard error"},                                               \
-        {OUTPUT_FLAG_JSON, "json", NULL, "print JSON, as the service answers (the default where it goes into a pipe)"}, \
-        {OUTPUT_FLAG_LINES, "jsonl", NULL, "print a line of JSON for each photo as soon as it is done"},                \
-        {OUTPUT_FLAG_TEXT, "text", NULL, "print for people (the default on a terminal)"},                               \
-        {OUTPUT_FLAG_PRETTY, "pretty", NULL, "indent the JSON"},                                                        \
-        {OUTPUT_FLAG_LIST, "files-from", "FILE",                                                                        \
-         "read names of photos and folders from FILE (- is standard input), one a line or ended by NULs"},              \
-    {                                                                                                                   \
-        OUTPUT_FLAG_RESUME, "resume", NULL, "go on with the lines or pictures that are at -o: leave out what is done"    \
+#define OUTPUT_FLAGS(what)                                                                                            \
+    {'o', "output-file", "FILE", what}, {'q', "quiet", NULL, "say nothing but errors on standard error"},             \
+        {OUTPUT_FLAG_JSON, "json", NULL,                                                                              \
+         "print JSON, as the service answers (the default where it goes into a pipe)"},                               \
+        {OUTPUT_FLAG_LINES, "jsonl", NULL, "print a line of JSON for each photo as soon as it is done"},              \
+        {OUTPUT_FLAG_TEXT, "text", NULL, "print for people (the default on a terminal)"},                             \
+        {OUTPUT_FLAG_PRETTY, "pretty", NULL, "indent the JSON"},                                                      \
+        {OUTPUT_FLAG_LIST, "files-from", "FILE",                                                                      \
+         "read names of photos and folders from FILE (- is standard input), one a line or ended by NULs"},            \
+    {                                                                                                                 \
+        OUTPUT_FLAG_RESUME, "resume", NULL, "go on with the lines or pictures that are at -o: leave out what is done" \
     }
 #define OUTPUT_FLAG_OF_SHOW \
     {OUTPUT_FLAG_SHOW, "show", NULL, "draw the picture on the terminal (kitty, sixels, else half blocks)"}
@@ -54,7 +61,7 @@ enum { OUTPUT_FLAG_PRETTY = 900, OUTPUT_FLAG_SHOW, OUTPUT_FLAG_JSON, OUTPUT_FLAG
 /* Takes one of them; false: it is none. */
 bool output_take(struct output *output, int letter, const char *value);
 
-/* ---- What it will be -------------------------------------------------------------------------------------------------- */
+/* ---- What it will be --------------------------------------------------------------------------------------------- */
 
 struct output_spec {
     const char *noun;             /* "a mask", for sentences */
@@ -66,15 +73,15 @@ struct output_spec {
     const char *format_extension;
 };
 
-/* Fills form, extension and folder from the flags, the name of -o and `many`, and makes the folder; complains on standard
- * error.  Returns -1 to go on, else the exit code. */
+/* Fills form, extension and folder from the flags, the name of -o and `many`, and makes the folder; complains on
+ * standard error.  Returns -1 to go on, else the exit code. */
 int output_open(struct output *output, const struct cli *cli, const struct output_spec *spec)
     __attribute__((warn_unused_result));
 
 /* As its extension says; PNG without one. */
 enum infomask_format output_format(const struct output *output);
 
-/* ---- Writing ---------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 /* Writes a picture to `path` (NULL or "-": standard output), or draws it, or both. */
 enum infomask_status output_picture(const struct output *output, const char *path,

@@ -42,14 +42,15 @@ static enum infomask_status add(struct photos *photos, char *path, size_t sample
     return INFOMASK_OK;
 }
 
-/* ---- Folders ---------------------------------------------------------------------------------------------------------- */
+/* ---- Folders ----------------------------------------------------------------------------------------------------- */
 
 static int by_bytes(const FTSENT **a, const FTSENT **b)
 {
     return strcmp((*a)->fts_name, (*b)->fts_name); /* not by locale: the order is the same everywhere */
 }
 
-static enum infomask_status visit(struct photos *photos, FTS *walk, FTSENT *entry, size_t root, struct infomask_error *err)
+static enum infomask_status visit(struct photos *photos, FTS *walk, FTSENT *entry, size_t root,
+                                  struct infomask_error *err)
 {
     bool hidden = entry->fts_level > 0 && entry->fts_name[0] == '.';
 
@@ -115,7 +116,7 @@ static enum infomask_status add_name(struct photos *photos, const char *name, bo
     return add(photos, strdup(name), mirrored ? sample_of_name(name) : (size_t)(file_name(name) - name), false, 0, err);
 }
 
-/* ---- Lists ------------------------------------------------------------------------------------------------------------ */
+/* ---- Lists ------------------------------------------------------------------------------------------------------- */
 
 struct names {
     int fd;
@@ -200,7 +201,8 @@ static char *next_name(struct names *names, bool wait, struct infomask_error *er
 
     while ((end = find_end(names)) == NULL && !names->ended) {
         if (names->used - names->at >= MOST_NAME - 1) {
-            (void)error_set(err, INFOMASK_BAD_DATA, "the list of photos has a line of more than %d bytes", MOST_NAME - 1);
+            (void)error_set(err, INFOMASK_BAD_DATA, "the list of photos has a line of more than %d bytes",
+                            MOST_NAME - 1);
             return NULL;
         }
         if (!fill(names, wait) && !names->ended)
@@ -230,7 +232,7 @@ static bool read_name(struct photos *photos, bool wait, struct infomask_error *e
     return name[0] == '\0' || add_name(photos, name, true, err) == INFOMASK_OK;
 }
 
-/* ---- All of it -------------------------------------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------------------------------- */
 
 enum infomask_status photos_open(struct photos *photos, char *const *operands, int count, const char *list, bool whole,
                                  struct infomask_error *err)

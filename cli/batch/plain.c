@@ -11,7 +11,7 @@
 #define BAR 24          /* columns of a bar */
 #define LABEL_MOST 40   /* columns that a label is given */
 
-/* ---- Text ------------------------------------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 static uint32_t code_point(const unsigned char *text, size_t length)
 {
@@ -35,8 +35,8 @@ static bool is_in(uint32_t code, const struct range *ranges, size_t count)
     return false;
 }
 
-/* Columns of a sign: 0 for one that is drawn over another, 2 for wide ones (the large blocks of Unicode's East Asian Width),
- * -1 for controls and for what turns the direction of a line. */
+/* Columns of a sign: 0 for one that is drawn over another, 2 for wide ones (the large blocks of Unicode's East Asian
+ * Width), -1 for controls and for what turns the direction of a line. */
 static int sign_width(uint32_t code)
 {
     static const struct range controls[] = {{0, 0x1F}, {0x7F, 0x9F}, {0x202A, 0x202E}, {0x2066, 0x2069}};
@@ -88,7 +88,7 @@ void plain_put(FILE *out, const char *text, int width)
         (void)fputc(' ', out);
 }
 
-/* ---- Bars ------------------------------------------------------------------------------------------------------------- */
+/* ---- Bars -------------------------------------------------------------------------------------------------------- */
 
 static bool terminal_is_utf8(void)
 {
@@ -116,7 +116,7 @@ static void put_bar(FILE *out, double p)
     (void)fputs(fine ? blocks[eighths % 8] : "", out);
 }
 
-/* ---- Classes ---------------------------------------------------------------------------------------------------------- */
+/* ---- Classes ----------------------------------------------------------------------------------------------------- */
 
 struct row {
     const char *label;
@@ -147,8 +147,8 @@ static int wider(int width, const char *label)
     return own > width ? own : width;
 }
 
-static void put_block(FILE *out, const char *path, const struct view_head *head, const struct infomask_classification *c,
-                      const struct plain_classify_options *options)
+static void put_block(FILE *out, const char *path, const struct view_head *head,
+                      const struct infomask_classification *c, const struct plain_classify_options *options)
 {
     int rows = (size_t)options->rows < c->classes ? options->rows : (int)c->classes, width = 8;
     double unit = view_units_factor(head->units);

@@ -12,9 +12,9 @@ int plain_width(const char *text);
 /* The text in `width` columns at least (0: as it is), signs that a terminal would obey as '?'. */
 void plain_put(FILE *out, const char *text, int width);
 
-/* The classes of a photo: one line that names the best, or (rows over 1) a block of so many, the photo's name above; under
- * them the target where there is one, what the photo says in all, and that it abstains where it does.
- * name_width: columns for the photo's name on a line. */
+/* The classes of a photo: one line that names the best, or (rows over 1) a block of so many, the photo's name above;
+ * under them the target where there is one, what the photo says in all, and that it abstains where it does. name_width:
+ * columns for the photo's name on a line. */
 struct plain_classify_options {
     const struct view_classify_options *view;
     int rows, name_width;

@@ -25,7 +25,8 @@ static bool take(void *context, int letter, const char *value)
     return true;
 }
 
-void doctor_say(struct doctor *doctor, enum doctor_state state, const char *check, const char *remedy, const char *format, ...)
+void doctor_say(struct doctor *doctor, enum doctor_state state, const char *check, const char *remedy,
+                const char *format, ...)
 {
     struct doctor_line *lines = reallocarray(doctor->lines, doctor->count + 1, sizeof *lines);
     va_list args;
@@ -107,8 +108,10 @@ static int check_operands(const struct cli *cli)
         while (k < CHECKS && strcmp(cli->operands[i], checks[k].name) != 0)
             k++;
         if (k == CHECKS)
-            return cli_misused(cli->command, "there is no check \"%s\": they are port, user, certificate, keys, confinement, state, "
-                               "limits and models", cli->operands[i]);
+            return cli_misused(cli->command,
+                               "there is no check \"%s\": they are port, user, certificate, keys, confinement, state, "
+                               "limits and models",
+                               cli->operands[i]);
     }
     return -1;
 }
@@ -138,10 +141,11 @@ int cmd_doctor(int argc, char **argv)
     bool json = false;
     const struct cli_spec spec = {
         .usage = "doctor [OPTION]... [CHECK]...",
-        .about = "Looks at what the service will need with these settings, before it is started or started again: ports,\n"
-                 "user, certificate, keys, state folder, disk, limits, kernels, and that every model loads and answers.\n"
-                 "One line each: ok, warn or fail, and what helps.  Exit code 1 if one of them fails.  CHECK (port, user,\n"
-                 "certificate, keys, confinement, state, limits, models): only these.",
+        .about =
+            "Looks at what the service will need with these settings, before it is started or started again: ports,\n"
+            "user, certificate, keys, state folder, disk, limits, kernels, and that every model loads and answers.\n"
+            "One line each: ok, warn or fail, and what helps.  Exit code 1 if one of them fails.  CHECK (port, user,\n"
+            "certificate, keys, confinement, state, limits, models): only these.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " server security images models compute state ",

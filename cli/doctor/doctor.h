@@ -22,8 +22,8 @@ struct doctor {
 };
 
 /* One more line; remedy is not copied. */
-void doctor_say(struct doctor *doctor, enum doctor_state state, const char *check, const char *remedy, const char *format,
-                ...) __attribute__((format(printf, 5, 6)));
+void doctor_say(struct doctor *doctor, enum doctor_state state, const char *check, const char *remedy,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 void doctor_ports(struct doctor *doctor);       /* port: can each address be listened on? */
 void doctor_user(struct doctor *doctor);        /* user: becomes the one that the service will be */

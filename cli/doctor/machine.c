@@ -22,7 +22,7 @@
 
 static double megabytes(unsigned long long bytes) { return (double)bytes / 1e6; }
 
-/* ---- State ------------------------------------------------------------------------------------------------------------ */
+/* ---- State ------------------------------------------------------------------------------------------------------- */
 
 /* The folder itself, or the nearest above it that is there; malloc'ed. */
 static char *existing(const char *path)
@@ -51,7 +51,8 @@ static void look_at_disk(struct doctor *doctor, const char *folder)
                    megabytes(spare), folder);
     else if (spare < limit)
         doctor_say(doctor, DOCTOR_WARN, "disk", "make room, or set state_limit to less",
-                   "%.0f MB are free at %s, and the state may grow to %.0f MB", megabytes(spare), folder, megabytes(limit));
+                   "%.0f MB are free at %s, and the state may grow to %.0f MB", megabytes(spare), folder,
+                   megabytes(limit));
     else
         doctor_say(doctor, DOCTOR_OK, "disk", NULL, "%.0f MB are free at %s", megabytes(spare), folder);
 }
@@ -60,7 +61,8 @@ static void look_at_disk(struct doctor *doctor, const char *folder)
 static void look_at_estimates(struct doctor *doctor, const char *folder)
 {
     const struct config *config = &doctor->cli->config;
-    const struct estimates_options options = {.max_bytes = config->state_limit, .logit_bytes = UINT64_MAX, .relaxed = true};
+    const struct estimates_options options = {
+        .max_bytes = config->state_limit, .logit_bytes = UINT64_MAX, .relaxed = true};
     struct estimates *estimates = NULL;
     struct infomask_error err;
     char *path = file_join(folder, "estimates.db");
@@ -69,7 +71,8 @@ static void look_at_estimates(struct doctor *doctor, const char *folder)
         if (estimates_open(path, &options, &estimates, &err) == INFOMASK_OK)
             doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s can be written, and its estimates read", folder);
         else
-            doctor_say(doctor, DOCTOR_FAIL, "state", "put back a copy of estimates.db, or move it away", "%s: %s", folder, err.text);
+            doctor_say(doctor, DOCTOR_FAIL, "state", "put back a copy of estimates.db, or move it away", "%s: %s",
+                       folder, err.text);
         estimates_close(estimates);
     } else if (path != NULL) {
         doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s can be written; there are no estimates yet", folder);
@@ -97,12 +100,13 @@ void doctor_state_folder(struct doctor *doctor)
     struct stat at;
 
     if (there == NULL) {
-        doctor_say(doctor, DOCTOR_WARN, "state", "set state_dir", "there is no place for state: estimates will be refused");
+        doctor_say(doctor, DOCTOR_WARN, "state", "set state_dir",
+                   "there is no place for state: estimates will be refused");
     } else if (stat(there, &at) != 0 || !S_ISDIR(at.st_mode)) {
         doctor_say(doctor, DOCTOR_FAIL, "state", "set state_dir to a folder", "%s is not a folder", there);
     } else if (!can_write(there)) {
-        doctor_say(doctor, DOCTOR_FAIL, "state", "give it to the user of the service, or set state_dir", "%s: %s", there,
-                   strerror(errno));
+        doctor_say(doctor, DOCTOR_FAIL, "state", "give it to the user of the service, or set state_dir", "%s: %s",
+                   there, strerror(errno));
     } else if (strcmp(path, there) != 0) {
         doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s will be made", path);
     } else {
@@ -116,7 +120,7 @@ void doctor_state_folder(struct doctor *doctor)
     free(path);
 }
 
-/* ---- Limits ----------------------------------------------------------------------------------------------------------- */
+/* ---- Limits ------------------------------------------------------------------------------------------------------ */
 
 static void look_at_files(struct doctor *doctor)
 {
@@ -126,8 +130,9 @@ static void look_at_files(struct doctor *doctor)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     if (limit.rlim_max < wanted)
-        doctor_say(doctor, DOCTOR_WARN, "files", "ulimit -n, or LimitNOFILE of the unit; or set max_connections to less",
-                   "%llu descriptors are allowed, and max_connections needs %llu", (unsigned long long)limit.rlim_max, wanted);
+        doctor_say(
+            doctor, DOCTOR_WARN, "files", "ulimit -n, or LimitNOFILE of the unit; or set max_connections to less",
+            "%llu descriptors are allowed, and max_connections needs %llu", (unsigned long long)limit.rlim_max, wanted);
     else
         doctor_say(doctor, DOCTOR_OK, "files", NULL, "%llu descriptors are allowed, %llu needed",
                    (unsigned long long)limit.rlim_max, wanted);
@@ -168,20 +173,24 @@ static unsigned long long memory_left(void)
 static void look_at_memory(struct doctor *doctor)
 {
     const struct config *config = &doctor->cli->config;
-    unsigned long long threads = (unsigned long long)(config->threads > 0 ? config->threads : cpu_count()), left = memory_left();
+    unsigned long long threads = (unsigned long long)(config->threads > 0 ? config->threads : cpu_count()),
+                       left = memory_left();
     unsigned long long allowed = threads * (config->arena + config->decoder_memory) +
-                                 (unsigned long long)config->queue * config->max_body + config->cache + config->async_memory;
+                                 (unsigned long long)config->queue * config->max_body + config->cache +
+                                 config->async_memory;
     struct rlimit space;
 
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
-        doctor_say(doctor, DOCTOR_FAIL, "memory", "ulimit -v unlimited; limit memory by MemoryMax of the unit or the container",
+        doctor_say(doctor, DOCTOR_FAIL, "memory",
+                   "ulimit -v unlimited; limit memory by MemoryMax of the unit or the container",
                    "the address space is limited to %.0f MB: OpenBLAS would wait for ever where it cannot map memory",
                    megabytes(space.rlim_cur));
     else if (left > 0 && left < LEAST_MEMORY)
         doctor_say(doctor, DOCTOR_FAIL, "memory", "give it more", "%.0f MB are left", megabytes(left));
     else if (left > 0 && allowed > left)
         doctor_say(doctor, DOCTOR_WARN, "memory", "set arena, queue, max_body, cache or async_memory to less",
-                   "%.0f MB are left, and the worst that the settings allow is %.0f MB", megabytes(left), megabytes(allowed));
+                   "%.0f MB are left, and the worst that the settings allow is %.0f MB", megabytes(left),
+                   megabytes(allowed));
     else
         doctor_say(doctor, DOCTOR_OK, "memory", NULL, "%.0f MB are left; the worst that the settings allow is %.0f MB",
                    megabytes(left), megabytes(allowed));

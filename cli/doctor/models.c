@@ -16,13 +16,15 @@ static void look_at_model(struct doctor *doctor, const struct model *model, bool
     struct infomask_error err;
 
     if (models_check_folder(doctor->cli, model_folder_path(model), &check, &err) != INFOMASK_OK)
-        doctor_say(doctor, DOCTOR_FAIL, "model", "infomask models check tells more", "%s does not answer: %s", name, err.text);
+        doctor_say(doctor, DOCTOR_FAIL, "model", "infomask models check tells more", "%s does not answer: %s", name,
+                   err.text);
     else if (!check.equal)
         doctor_say(doctor, DOCTOR_FAIL, "kernels", "set isa = blas, and tell the project",
-                   "%s differs from the reference kernels by %.2g of the spread of its logits on %s", name, check.error, check.isa);
+                   "%s differs from the reference kernels by %.2g of the spread of its logits on %s", name, check.error,
+                   check.isa);
     else
-        doctor_say(doctor, DOCTOR_OK, "model", NULL, "%s%s: answers in %.1f ms on %s, as the reference kernels to %.1g", name,
-                   is_default ? " (default)" : "", check.ms, check.isa, check.error);
+        doctor_say(doctor, DOCTOR_OK, "model", NULL, "%s%s: answers in %.1f ms on %s, as the reference kernels to %.1g",
+                   name, is_default ? " (default)" : "", check.ms, check.isa, check.error);
 }
 
 static void look_at_all(struct doctor *doctor, struct models *models)
@@ -38,8 +40,8 @@ static void look_at_all(struct doctor *doctor, struct models *models)
         models_list_free(list, count);
     }
     for (size_t i = 0; i < failures.count; i++)
-        doctor_say(doctor, DOCTOR_WARN, "model", "mend its folder, or infomask models remove it", "%s cannot be loaded: %s",
-                   failures.list[i].name, failures.list[i].reason);
+        doctor_say(doctor, DOCTOR_WARN, "model", "mend its folder, or infomask models remove it",
+                   "%s cannot be loaded: %s", failures.list[i].name, failures.list[i].reason);
     model_failures_fini(&failures);
 }
 
@@ -61,8 +63,8 @@ void doctor_models(struct doctor *doctor)
         if (models_create(directories, config->model, &options, &models, &err) == INFOMASK_OK)
             look_at_all(doctor, models);
         else
-            doctor_say(doctor, DOCTOR_FAIL, "model", "set models_dir and model; infomask models add and fetch make folders", "%s",
-                       err.text);
+            doctor_say(doctor, DOCTOR_FAIL, "model",
+                       "set models_dir and model; infomask models add and fetch make folders", "%s", err.text);
     }
     models_free(models);
     free(directories);

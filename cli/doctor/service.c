@@ -20,23 +20,25 @@
 #define DAY 86400
 #define SOON_DAYS 21 /* a certificate that ends sooner should have been renewed by then */
 
-/* ---- Ports ------------------------------------------------------------------------------------------------------------ */
+/* ---- Ports ------------------------------------------------------------------------------------------------------- */
 
 /* An address that cannot be listened on: by the service that runs, by another process, or not of this machine. */
 static void tell_closed(struct doctor *doctor, const char *address, const struct infomask_error *err)
 {
     const struct config *config = &doctor->cli->config;
-    bool busy = strstr(err->text, "in use") != NULL, can_ask = strpbrk(address, ":/") == NULL && config->tls_certificate[0] == '\0';
+    bool busy = strstr(err->text, "in use") != NULL,
+         can_ask = strpbrk(address, ":/") == NULL && config->tls_certificate[0] == '\0';
     int status = busy && can_ask ? healthcheck_ask(address, config->port, 2) : 0;
 
     if (status == 200 || status == 503)
         doctor_say(doctor, DOCTOR_OK, "port", NULL, "%s port %d is the running service's", address, config->port);
     else if (busy && !can_ask)
-        doctor_say(doctor, DOCTOR_WARN, "port", "fine if it is the service that will be started again", "%s", err->text);
+        doctor_say(doctor, DOCTOR_WARN, "port", "fine if it is the service that will be started again", "%s",
+                   err->text);
     else
         doctor_say(doctor, DOCTOR_FAIL, "port",
-                   busy ? "infomask serve --port, or the setting port" : "set listen to an address of this machine", "%s",
-                   err->text);
+                   busy ? "infomask serve --port, or the setting port" : "set listen to an address of this machine",
+                   "%s", err->text);
 }
 
 static void look_at_address(struct doctor *doctor, const char *address, bool *outside)
@@ -70,11 +72,12 @@ void doctor_ports(struct doctor *doctor)
         doctor_say(doctor, DOCTOR_WARN, "keys", "infomask keys add NAME infer --keys FILE, and the setting keys",
                    "the service can be reached from outside, and anybody may ask it");
     if (outside && config->tls_certificate[0] == '\0')
-        doctor_say(doctor, DOCTOR_WARN, "certificate", "set tls_certificate and tls_key, or put a proxy with TLS before it",
+        doctor_say(doctor, DOCTOR_WARN, "certificate",
+                   "set tls_certificate and tls_key, or put a proxy with TLS before it",
                    "the service can be reached from outside, and speaks no TLS");
 }
 
-/* ---- User ------------------------------------------------------------------------------------------------------------- */
+/* ---- User -------------------------------------------------------------------------------------------------------- */
 
 void doctor_user(struct doctor *doctor)
 {
@@ -89,7 +92,7 @@ void doctor_user(struct doctor *doctor)
         doctor_say(doctor, DOCTOR_FAIL, "user", "name a user that there is, and start as root", "%s", err.text);
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------------------------ */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 /* A secret that others of the machine can read is one of theirs too. */
 static void look_at_secret(struct doctor *doctor, const char *check, const char *path)
@@ -109,9 +112,11 @@ static char *read_pem(struct doctor *doctor, const char *setting, const char *pa
     size_t size;
 
     if (path[0] == '\0')
-        doctor_say(doctor, DOCTOR_FAIL, "certificate", "set tls_certificate and tls_key, or neither", "%s is not set", setting);
+        doctor_say(doctor, DOCTOR_FAIL, "certificate", "set tls_certificate and tls_key, or neither", "%s is not set",
+                   setting);
     else if (file_read(path, MOST_PEM, &text, &size, &err) != INFOMASK_OK)
-        doctor_say(doctor, DOCTOR_FAIL, "certificate", "the service must be able to read it", "%s: %s %s", setting, path, err.text);
+        doctor_say(doctor, DOCTOR_FAIL, "certificate", "the service must be able to read it", "%s: %s %s", setting,
+                   path, err.text);
     return text;
 }
 
@@ -135,9 +140,11 @@ static void tell_certificate(struct doctor *doctor, const struct certificate *fo
         doctor_say(doctor, DOCTOR_FAIL, "certificate", "set tls_key to the key that it was made with",
                    "tls_key is not the key of tls_certificate");
     if (found->ends <= now)
-        doctor_say(doctor, DOCTOR_FAIL, "certificate", "renew it", "it, or a certificate of its chain, ended on %s", ends);
+        doctor_say(doctor, DOCTOR_FAIL, "certificate", "renew it", "it, or a certificate of its chain, ended on %s",
+                   ends);
     else if (found->starts > now)
-        doctor_say(doctor, DOCTOR_FAIL, "certificate", "look at the clock of this machine", "it is not valid before %s", starts);
+        doctor_say(doctor, DOCTOR_FAIL, "certificate", "look at the clock of this machine", "it is not valid before %s",
+                   starts);
     else
         doctor_say(doctor, soon ? DOCTOR_WARN : DOCTOR_OK, "certificate", soon ? "renew it, and send SIGHUP" : NULL,
                    "valid until %s, for %s", ends, found->names[0] != '\0' ? found->names : "no name at all");
@@ -145,7 +152,8 @@ static void tell_certificate(struct doctor *doctor, const struct certificate *fo
         doctor_say(doctor, DOCTOR_FAIL, "certificate", "get one for the names of the setting hosts",
                    "it is not for %s, which clients call it by (hosts)", found->missing);
     else if (found->names[0] == '\0')
-        doctor_say(doctor, DOCTOR_WARN, "certificate", "get one with a subject alternative name", "clients refuse it: it names nobody");
+        doctor_say(doctor, DOCTOR_WARN, "certificate", "get one with a subject alternative name",
+                   "clients refuse it: it names nobody");
 }
 
 void doctor_certificate(struct doctor *doctor)
@@ -187,7 +195,8 @@ void doctor_keys(struct doctor *doctor)
     if (status != INFOMASK_OK)
         doctor_say(doctor, DOCTOR_FAIL, "keys", "infomask keys add NAME SCOPES makes a line of it", "%s", err.text);
     else if (keys_count(keys) == 0)
-        doctor_say(doctor, DOCTOR_FAIL, "keys", "infomask keys add NAME SCOPES makes one", "%s has no key: nobody could ask", path);
+        doctor_say(doctor, DOCTOR_FAIL, "keys", "infomask keys add NAME SCOPES makes one",
+                   "%s has no key: nobody could ask", path);
     else
         doctor_say(doctor, DOCTOR_OK, "keys", NULL, "%zu read from %s%s", keys_count(keys), path,
                    keys_has_admin(keys) ? "" : "; none of them is an admin's");
@@ -202,7 +211,8 @@ void doctor_confinement(struct doctor *doctor)
     char text[CONFINED_TEXT];
 
     if (!doctor->cli->config.confine) {
-        doctor_say(doctor, DOCTOR_WARN, "confinement", "set confine = true", "the service keeps rights that it does not need");
+        doctor_say(doctor, DOCTOR_WARN, "confinement", "set confine = true",
+                   "the service keeps rights that it does not need");
         return;
     }
     confine_available(&available);

@@ -11,9 +11,33 @@
 #include "app/view/report.h"
 #include "cli/cli.h"
 
-enum { FLAG_IMAGES = 300, FLAG_LIST, FLAG_DATA, FLAG_LABELS, FLAG_MERGE, FLAG_COMPARE, FLAG_TASK,
-       FLAG_EXACT, FLAG_N, FLAG_SEED, FLAG_STORE, FLAG_NAME, FLAG_FRESH,
-       FLAG_GROUP_BY, FLAG_BY, FLAG_WEIGHTS, FLAG_DROP, FLAG_FOLDS, FLAG_COLUMNS, FLAG_WIDTH, FLAG_SHARD, FLAG_SUSPECTS, FLAG_REPORT, FLAG_JSON, FLAG_QUIET };
+enum {
+    FLAG_IMAGES = 300,
+    FLAG_LIST,
+    FLAG_DATA,
+    FLAG_LABELS,
+    FLAG_MERGE,
+    FLAG_COMPARE,
+    FLAG_TASK,
+    FLAG_EXACT,
+    FLAG_N,
+    FLAG_SEED,
+    FLAG_STORE,
+    FLAG_NAME,
+    FLAG_FRESH,
+    FLAG_GROUP_BY,
+    FLAG_BY,
+    FLAG_WEIGHTS,
+    FLAG_DROP,
+    FLAG_FOLDS,
+    FLAG_COLUMNS,
+    FLAG_WIDTH,
+    FLAG_SHARD,
+    FLAG_SUSPECTS,
+    FLAG_REPORT,
+    FLAG_JSON,
+    FLAG_QUIET
+};
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "FOLDER", "photos, one subfolder a class (its label, an alias or its index)"},
@@ -21,12 +45,15 @@ static const struct cli_flag flags[] = {
     {FLAG_DATA, "data", "FILE", "no photos but a table of features: CSV or .npy [n, d]"},
     {FLAG_LABELS, "labels", "FILE|COLUMN", "its labels: .npy [n], CSV of one column, or a column of the table"},
     {FLAG_DROP, "drop", "COLUMN[,COLUMN]", "columns of the table that are not looked at"},
-    {FLAG_GROUP_BY, "group-by", "COLUMN|FILE|folder", "rows of one value (person, video) share a fold and are one in the limit;\n"
-                                                      "of photos: folder, the one below that of the class"},
-    {FLAG_BY, "by", "COLUMN|FILE|folder", "the information within each subgroup, too; of photos: folder, as of --group-by"},
+    {FLAG_GROUP_BY, "group-by", "COLUMN|FILE|folder",
+     "rows of one value (person, video) share a fold and are one in the limit;\n"
+     "of photos: folder, the one below that of the class"},
+    {FLAG_BY, "by", "COLUMN|FILE|folder",
+     "the information within each subgroup, too; of photos: folder, as of --group-by"},
     {FLAG_WEIGHTS, "weights", "COLUMN|FILE", "how often each row of the table counts, 0 or more"},
     {FLAG_FOLDS, "folds", "N", "of the table, 3 to 10; default by its size, 10 for few rows"},
-    {FLAG_COLUMNS, "columns", "N", "columns of the table that get a row of their own, the most telling ones; default 30; 0: none"},
+    {FLAG_COLUMNS, "columns", "N",
+     "columns of the table that get a row of their own, the most telling ones; default 30; 0: none"},
     {FLAG_MERGE, "merge", NULL, "add the estimates A, B, ... up; their samples must differ"},
     {FLAG_COMPARE, "compare", NULL, "does A or B inform more on the samples that both have"},
     {FLAG_TASK, "task", "NAME", "a table drawn from a synthetic task of known information"},
@@ -44,7 +71,7 @@ static const struct cli_flag flags[] = {
     {FLAG_QUIET, "quiet", NULL, "no progress bar"},
 };
 
-/* ---- Flags --------------------------------------------------------------------------------------------------------- */
+/* ---- Flags ------------------------------------------------------------------------------------------------------- */
 
 static bool read_number(const char *text, uint64_t high, uint64_t *value)
 {
@@ -164,7 +191,8 @@ static bool sources_are_no_photos(const struct estimate_options *o)
 
 static int check(const struct estimate_options *o, const struct cli *cli)
 {
-    int sources = (o->images != NULL) + (o->list != NULL) + (o->data != NULL) + (o->task != NULL) + o->merge + o->compare;
+    int sources = (o->images != NULL) + (o->list != NULL) + (o->data != NULL) + (o->task != NULL) + o->merge +
+                  o->compare;
 
     if (sources != 1)
         return cli_misused(cli->command, "one of --images, --list, --data, --task, --merge, --compare is needed");
@@ -195,7 +223,7 @@ static int check(const struct estimate_options *o, const struct cli *cli)
     return -1;
 }
 
-/* ---- The command --------------------------------------------------------------------------------------------------- */
+/* ---- The command ------------------------------------------------------------------------------------------------- */
 
 void estimate_run_fini(struct estimate_run *run)
 {
@@ -269,10 +297,11 @@ int cmd_estimate(int argc, char **argv)
                  "       infomask estimate [OPTION]... (--merge | --compare) ESTIMATE...\n"
                  "       infomask estimate [OPTION]... --data FILE --labels FILE|COLUMN\n"
                  "       infomask estimate [OPTION]... --task NAME",
-        .about = "Estimates the mutual information I(X;Y) between photos and their classes through a model: a lower bound\n"
-                 "as long as the model was not trained on them.  A run that was stopped goes on where it was.  Of a table,\n"
-                 "classifiers are trained and cross-fitted for the purpose.  An ESTIMATE is a store's FILE, FILE#NAME, or\n"
-                 "the name or id of one in the state folder.",
+        .about =
+            "Estimates the mutual information I(X;Y) between photos and their classes through a model: a lower bound\n"
+            "as long as the model was not trained on them.  A run that was stopped goes on where it was.  Of a table,\n"
+            "classifiers are trained and cross-fitted for the purpose.  An ESTIMATE is a store's FILE, FILE#NAME, or\n"
+            "the name or id of one in the state folder.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .params = TAKES_ESTIMATE,

@@ -36,7 +36,7 @@ struct estimate_run {
     double truth;                     /* of a task, nats; NAN: unknown */
     struct {
         double estimate, standard_error, lower_limit;
-    } exact;                          /* what the task's exact posterior says, beside a table's estimate; NAN: nothing */
+    } exact; /* what the task's exact posterior says, beside a table's estimate; NAN: nothing */
     struct infomask_table_result table; /* of a table: folds and parts (log_q is given back) */
     size_t columns, missing;          /* of a table; its cells without a value */
     char **column_names;              /* [columns]; NULL: numbers; owned */
@@ -84,8 +84,8 @@ void estimate_of_groups(struct estimate_run *run);
 enum infomask_status estimate_finish(struct estimate_run *run, const char *id, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* Fills the subgroups from the store's samples: by [rows] of a table, whose samples are called by their rows' numbers, with
- * names as lines; by NULL: by the folder below that of the class. */
+/* Fills the subgroups from the store's samples: by [rows] of a table, whose samples are called by their rows' numbers,
+ * with names as lines; by NULL: by the folder below that of the class. */
 enum infomask_status estimate_by(struct estimate_run *run, const uint32_t *by, const char *names, size_t count,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
 

@@ -71,8 +71,8 @@ static bool gather(void *context, const struct estimate_row *row)
 }
 
 /* H(labels) less the mean of -log q(label), and its limit. */
-static enum infomask_status measure(struct estimate_subgroup *s, struct infomask_point *points, size_t n, size_t classes,
-                                    struct infomask_error *err)
+static enum infomask_status measure(struct estimate_subgroup *s, struct infomask_point *points, size_t n,
+                                    size_t classes, struct infomask_error *err)
 {
     double *count = calloc(classes, sizeof *count);
     struct infomask_limits_of_estimate limits;

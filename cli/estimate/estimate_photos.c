@@ -1,7 +1,7 @@
 /* infomask estimate --images, --list: labelled photos through the network on every core, into a store.
  *
- * A chunk of photos is one pass of one session on one core; its samples are one transaction.  A run that was stopped goes
- * on where it was, because what the store has is left out before the chunks are cut.
+ * A chunk of photos is one pass of one session on one core; its samples are one transaction.  A run that was stopped
+ * goes on where it was, because what the store has is left out before the chunks are cut.
  */
 #include <limits.h>
 #include <math.h>
@@ -40,7 +40,7 @@ struct labelling {
     atomic_size_t added;
 };
 
-/* ---- One chunk ----------------------------------------------------------------------------------------------------- */
+/* ---- One chunk --------------------------------------------------------------------------------------------------- */
 
 struct chunk {
     const struct labelled_photo *from[BATCH]; /* of photos[i] */
@@ -68,7 +68,8 @@ static void reject_as(struct labelling *l, const struct labelled_photo *photo, c
 
     (void)pthread_mutex_lock(&l->lock);
     named = run->rejected_in_all++ < MOST_NAMED;
-    rows = run->rejected_count < MOST_LISTED ? reallocarray(run->rejected, run->rejected_count + 1, sizeof *rows) : NULL;
+    rows = run->rejected_count < MOST_LISTED ? reallocarray(run->rejected, run->rejected_count + 1, sizeof *rows)
+                                             : NULL;
     if (rows != NULL) {
         rows[run->rejected_count++] = (struct rejected_photo){strdup(photo->sample), strdup(detail), code};
         run->rejected = rows;
@@ -128,8 +129,10 @@ static enum infomask_status store_chunk(struct labelling *l, struct chunk *chunk
     for (int i = 0; i < chunk->count; i++) {
         if (errors[i].status == INFOMASK_OK) {
             sha256_raw(chunk->bytes[i], chunk->sizes[i], digests[n]);
-            items[n] = (struct estimate_item){.sample = chunk->from[i]->sample, .label = (uint32_t)chunk->from[i]->label,
-                                              .logits = results[i].logits, .digest = digests[n],
+            items[n] = (struct estimate_item){.sample = chunk->from[i]->sample,
+                                              .label = (uint32_t)chunk->from[i]->label,
+                                              .logits = results[i].logits,
+                                              .digest = digests[n],
                                               .unit = unit_of(l->run->options, chunk->from[i])};
             n++;
         } else {
@@ -155,7 +158,8 @@ static enum infomask_status run_chunk(struct labelling *l, struct chunk *chunk, 
     if (l->sessions[worker] == NULL)
         status = model_session_take(l->model, &l->sessions[worker], err);
     if (status == INFOMASK_OK)
-        status = infomask_classify_batch(l->sessions[worker], chunk->photos, chunk->count, &options, results, errors, err);
+        status = infomask_classify_batch(l->sessions[worker], chunk->photos, chunk->count, &options, results, errors,
+                                         err);
     if (status == INFOMASK_OK)
         status = store_chunk(l, chunk, results, errors, err);
     for (int i = 0; i < chunk->count; i++)
@@ -182,7 +186,7 @@ static void label_chunk(void *context, int index, int worker)
     progress_add(&l->progress, count, chunk.bad);
 }
 
-/* ---- Known photos -------------------------------------------------------------------------------------------------- */
+/* ---- Known photos ------------------------------------------------------------------------------------------------ */
 
 /* Other bytes, or another class, under the name of a photo that the estimate has: it stays as it was. */
 static void reject_conflict(struct labelling *l, const struct labelled_photo *photo, const struct estimate_item *item)
@@ -190,7 +194,8 @@ static void reject_conflict(struct labelling *l, const struct labelled_photo *ph
     char detail[200], number[24], other[24];
 
     if (item->had != item->label)
-        (void)snprintf(detail, sizeof detail, "the sample is known with the label \"%.60s\", not \"%.60s\"; it stays as it was",
+        (void)snprintf(detail, sizeof detail,
+                       "the sample is known with the label \"%.60s\", not \"%.60s\"; it stays as it was",
                        estimate_label(&l->info, item->had, number), estimate_label(&l->info, item->label, other));
     else
         (void)snprintf(detail, sizeof detail, "another photo is known under this name; it stays as it was");
@@ -236,7 +241,7 @@ static enum infomask_status compare_known(struct labelling *l, struct infomask_e
     return status;
 }
 
-/* ---- The estimate in the store ------------------------------------------------------------------------------------- */
+/* ---- The estimate in the store ----------------------------------------------------------------------------------- */
 
 /* What a second run of the same command finds again: the data set's place, the model and the prior. */
 static enum infomask_status default_name(const struct labelling *l, char name[ESTIMATE_NAME_MAX + 1],
@@ -265,7 +270,8 @@ static enum infomask_status check_same(const struct labelling *l, const struct e
                                        struct infomask_error *err)
 {
     struct infomask_estimate_spec spec;
-    enum infomask_status status = infomask_estimate_spec_of(model_core(l->model), &l->options.classify.prior, &spec, err);
+    enum infomask_status status = infomask_estimate_spec_of(model_core(l->model), &l->options.classify.prior, &spec,
+                                                            err);
 
     if (status != INFOMASK_OK)
         return status;
@@ -359,7 +365,7 @@ static enum infomask_status skip_known(struct labelling *l, struct infomask_erro
     return status;
 }
 
-/* ---- All of it ----------------------------------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------------------------------- */
 
 /* Photos that lie in no folder are groups by themselves; but some have to lie in one, and not all in the same. */
 static enum infomask_status check_folders(const struct labelling *l, struct infomask_error *err)
@@ -374,7 +380,8 @@ static enum infomask_status check_folders(const struct labelling *l, struct info
         same = same && unit == first;
     }
     if (!any)
-        return error_set(err, INFOMASK_ARGUMENT, "--group-by folder: no photo lies in a folder of its group (CLASS/GROUP/PHOTO)");
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "--group-by folder: no photo lies in a folder of its group (CLASS/GROUP/PHOTO)");
     if (same)
         return error_set(err, INFOMASK_ARGUMENT, "--group-by folder: all photos are of one group");
     return INFOMASK_OK;

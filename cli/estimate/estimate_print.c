@@ -26,8 +26,9 @@ static void print_suspects(const struct estimate_run *run)
 
     if (state->suspect_count == 0)
         return;
-    (void)printf("lowest, %llu past the cut, where %.2g right labels are expected; right labels expected as low as each:\n",
-                 (unsigned long long)state->suspects_in_all, state->audit.expected);
+    (void)printf(
+        "lowest, %llu past the cut, where %.2g right labels are expected; right labels expected as low as each:\n",
+        (unsigned long long)state->suspects_in_all, state->audit.expected);
     for (size_t i = 0; i < state->suspect_count && i < 10; i++)
         (void)printf("%c %9.3f %8.2g  %s: %s, taken for %s\n", state->suspects[i].past ? '*' : ' ',
                      state->suspects[i].pmi * view_units_factor(run->units), state->suspects[i].expected,
@@ -39,8 +40,8 @@ static void print_table(const struct estimate_run *run)
 {
     if (run->table.folds == 0)
         return;
-    (void)printf("%-22s %zu columns, %d folds; held out, each part alone and its weight in the pool:\n", "table", run->columns,
-                 run->table.folds);
+    (void)printf("%-22s %zu columns, %d folds; held out, each part alone and its weight in the pool:\n", "table",
+                 run->columns, run->table.folds);
     if (run->table.copies > 0)
         (void)printf("  %zu rows are copies of another one, whose fold they share; the limit is over different rows\n",
                      run->table.copies);
@@ -87,11 +88,13 @@ static void print_columns(const struct estimate_run *run)
     if (list == NULL)
         return;
     count = order_columns(run, list);
-    (void)printf("%-22s alone (lower limit), and lost without it (95 %% interval), %s\n", "columns", view_units_name(run->units));
+    (void)printf("%-22s alone (lower limit), and lost without it (95 %% interval), %s\n", "columns",
+                 view_units_name(run->units));
     for (size_t i = 0; i < count; i++) {
         const struct infomask_table_column *c = &run->table.columns[list[i]];
-        (void)printf("  %-20.20s %.4f (%.4f)   %.4f (%.4f to %.4f)\n", column_name(run, list[i], number), c->alone * factor,
-                     c->alone_limit * factor, c->lost * factor, c->lost_low * factor, c->lost_high * factor);
+        (void)printf("  %-20.20s %.4f (%.4f)   %.4f (%.4f to %.4f)\n", column_name(run, list[i], number),
+                     c->alone * factor, c->alone_limit * factor, c->lost * factor, c->lost_low * factor,
+                     c->lost_high * factor);
     }
     if (count < run->columns)
         (void)printf("  %zu more: constant, or not among the --columns most telling alone\n", run->columns - count);
@@ -103,7 +106,8 @@ static void print_subgroups(const struct estimate_run *run)
     double factor = view_units_factor(run->units);
 
     if (run->subgroup_count > 0)
-        (void)printf("%-22s samples, information (lower limit), label entropy, %s\n", "within", view_units_name(run->units));
+        (void)printf("%-22s samples, information (lower limit), label entropy, %s\n", "within",
+                     view_units_name(run->units));
     for (size_t i = 0; i < run->subgroup_count; i++) {
         const struct estimate_subgroup *s = &run->subgroups[i];
         (void)printf("  %-20.20s %6zu   %.4f (%.4f)   %.4f\n", s->name[0] != '\0' ? s->name : "(none)", s->samples,
@@ -132,8 +136,8 @@ static void put_subgroups(struct json_writer *writer, const struct estimate_run 
     json_array_close(writer);
 }
 
-/* So many samples in all would bring the limit within --width of the estimate: the distance falls with the root of their
- * number (or of the groups', as long as those stay of a size); NAN without a limit. */
+/* So many samples in all would bring the limit within --width of the estimate: the distance falls with the root of
+ * their number (or of the groups', as long as those stay of a size); NAN without a limit. */
 static double samples_for_width(const struct estimate_run *run)
 {
     double distance = (run->state.report.estimate - run->state.limits.betting) * view_units_factor(run->units);

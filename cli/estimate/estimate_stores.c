@@ -12,7 +12,7 @@
 #include "cli/estimate/estimate.h"
 #include "cli/work.h"
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status default_store(const struct estimate_run *run, char **path, struct infomask_error *err)
 {
@@ -39,7 +39,8 @@ static enum infomask_status open_path(const struct estimate_run *run, const char
 {
     const struct config *config = &run->cli->config;
     const struct estimates_options options = {.max_bytes = config->state_limit,
-                                              .logit_bytes = config->logits_limit > 0 ? config->logits_limit : UINT64_MAX,
+                                              .logit_bytes = config->logits_limit > 0 ? config->logits_limit
+                                                                                      : UINT64_MAX,
                                               .relaxed = strcmp(config->durability, "relaxed") == 0,
                                               .password_file = config->state_password};
     enum infomask_status status = estimates_open(path, &options, estimates, err);
@@ -85,7 +86,8 @@ static enum infomask_status find_in(struct estimates *estimates, const char *pat
     if (name == NULL) {
         status = estimates_list(estimates, count_one, &only, err);
         if (status == INFOMASK_OK && only.count != 1)
-            status = error_set(err, INFOMASK_ARGUMENT, "%.200s has %zu estimates; say which: FILE#NAME", path, only.count);
+            status = error_set(err, INFOMASK_ARGUMENT, "%.200s has %zu estimates; say which: FILE#NAME", path,
+                               only.count);
         memcpy(id, only.id, sizeof only.id);
         return status;
     }
@@ -121,7 +123,8 @@ enum infomask_status estimate_open_operand(struct estimate_run *run, const char 
         path = NULL;
         status = default_store(run, &path, err);
         if (status == INFOMASK_OK && !is_file(path))
-            status = error_set(err, INFOMASK_NO_SUCH_ESTIMATE, "there is neither a file nor an estimate \"%.150s\"", operand);
+            status = error_set(err, INFOMASK_NO_SUCH_ESTIMATE, "there is neither a file nor an estimate \"%.150s\"",
+                               operand);
     }
     if (status == INFOMASK_OK && path == NULL)
         status = error_set(err, INFOMASK_MEMORY, "out of memory");
@@ -155,7 +158,7 @@ enum infomask_status estimate_finish(struct estimate_run *run, const char *id, s
     return status;
 }
 
-/* ---- Merging ------------------------------------------------------------------------------------------------------- */
+/* ---- Merging ----------------------------------------------------------------------------------------------------- */
 
 /* Without --store the sum is printed and forgotten. */
 enum infomask_status estimate_open_target(struct estimate_run *run, struct infomask_error *err)
@@ -180,8 +183,8 @@ enum infomask_status estimate_free_name(struct estimate_run *run, const char *na
     enum infomask_status status = estimates_find(run->estimates, name, &old, err);
 
     if (status == INFOMASK_OK && !run->options->fresh)
-        status = error_set(err, INFOMASK_ARGUMENT, "the store has an estimate \"%.100s\"; give another --name, or --fresh",
-                           name);
+        status = error_set(err, INFOMASK_ARGUMENT,
+                           "the store has an estimate \"%.100s\"; give another --name, or --fresh", name);
     else if (status == INFOMASK_OK)
         status = estimates_delete(run->estimates, old.id, err);
     else if (status == INFOMASK_NO_SUCH_ESTIMATE)
@@ -247,7 +250,7 @@ int estimate_merge(struct estimate_run *run)
     return status == INFOMASK_OK ? CLI_DONE : cli_fails(run->cli->command, "%s", err.text);
 }
 
-/* ---- Comparing ----------------------------------------------------------------------------------------------------- */
+/* ---- Comparing --------------------------------------------------------------------------------------------------- */
 
 struct compared {
     uint64_t order;
@@ -332,7 +335,8 @@ static enum infomask_status join(const struct comparing *a, const struct compari
     return INFOMASK_OK;
 }
 
-static int print_comparison(const struct estimate_run *run, const struct infomask_comparison *c, size_t only_a, size_t only_b)
+static int print_comparison(const struct estimate_run *run, const struct infomask_comparison *c, size_t only_a,
+                            size_t only_b)
 {
     double factor = view_units_factor(run->units);
     struct infomask_error err;

@@ -12,7 +12,7 @@
 
 #define ADD_AT_ONCE 4096 /* rows in one transaction */
 
-/* ---- A table --------------------------------------------------------------------------------------------------------- */
+/* ---- A table ----------------------------------------------------------------------------------------------------- */
 
 static bool show(void *context, int done, int total)
 {
@@ -20,7 +20,8 @@ static bool show(void *context, int done, int total)
     return true;
 }
 
-static enum infomask_status cross_fit(struct estimate_run *run, const struct table_file *file, struct infomask_error *err)
+static enum infomask_status cross_fit(struct estimate_run *run, const struct table_file *file,
+                                      struct infomask_error *err)
 {
     const struct infomask_table table = {file->rows, file->columns, file->classes, file->x,
                                          file->labels, file->levels, file->groups, file->weights};
@@ -44,8 +45,8 @@ static enum infomask_status cross_fit(struct estimate_run *run, const struct tab
 }
 
 /* The estimate of a table is under its own label frequencies, which are what the rows' posteriors start from. */
-static enum infomask_status describe(struct estimate_run *run, const struct table_file *file, struct estimate_info *info,
-                                     struct infomask_error *err)
+static enum infomask_status describe(struct estimate_run *run, const struct table_file *file,
+                                     struct estimate_info *info, struct infomask_error *err)
 {
     const struct estimate_options *o = run->options;
     size_t k = (size_t)file->classes;
@@ -62,7 +63,10 @@ static enum infomask_status describe(struct estimate_run *run, const struct tabl
     memcpy(info->spec.logit_prior, info->spec.prior, k * sizeof(double));
     if (file->names != NULL && (info->labels = strdup(file->names)) == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for %zu classes", k);
-    (void)snprintf(info->name, sizeof info->name, "%s", o->name != NULL ? o->name : o->data != NULL ? o->data : o->task);
+    (void)snprintf(info->name, sizeof info->name, "%s",
+                   o->name != NULL   ? o->name
+                   : o->data != NULL ? o->data
+                                     : o->task);
     (void)snprintf(info->model, sizeof info->model, "cross-fitted pool");
     (void)snprintf(info->version, sizeof info->version, "1");
     (void)snprintf(info->prior, sizeof info->prior, "given");
@@ -84,9 +88,11 @@ static enum infomask_status add_rows(struct estimate_run *run, const struct tabl
         size_t count = file->rows - first < ADD_AT_ONCE ? file->rows - first : ADD_AT_ONCE;
         for (size_t i = 0; i < count; i++) {
             (void)snprintf(names[i], sizeof names[i], "%zu", first + i);
-            items[i] = (struct estimate_item){.sample = names[i], .label = file->labels[first + i],
+            items[i] = (struct estimate_item){.sample = names[i],
+                                              .label = file->labels[first + i],
                                               .logits = run->table.log_q + (first + i) * (size_t)file->classes,
-                                              .unit = run->table.grouped ? (uint64_t)run->table.group[first + i] + 1 : 0};
+                                              .unit = run->table.grouped ? (uint64_t)run->table.group[first + i] + 1
+                                                                         : 0};
         }
         status = estimates_add(run->estimates, id, items, count, &samples, err);
     }
@@ -95,7 +101,7 @@ static enum infomask_status add_rows(struct estimate_run *run, const struct tabl
     return status;
 }
 
-/* ---- Weights --------------------------------------------------------------------------------------------------------- */
+/* ---- Weights ----------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status sum_rows(const struct estimate_run *run, const struct table_file *file,
                                      struct infomask_estimate *sums, struct infomask_sample *samples,
@@ -141,7 +147,7 @@ static enum infomask_status weigh(struct estimate_run *run, const struct table_f
     return status;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status estimate_table(struct estimate_run *run, const struct table_file *file,
                                            struct infomask_error *err)
@@ -194,7 +200,7 @@ int estimate_data(struct estimate_run *run)
     return status == INFOMASK_OK ? CLI_DONE : cli_fails(run->cli->command, "%s", err.text);
 }
 
-/* ---- Tasks --------------------------------------------------------------------------------------------------------- */
+/* ---- Tasks ------------------------------------------------------------------------------------------------------- */
 
 /* A prior of positive numbers, as a spec owns it. */
 static enum infomask_status task_spec(const struct infomask_task *task, struct infomask_estimate_spec *spec,
@@ -202,7 +208,8 @@ static enum infomask_status task_spec(const struct infomask_task *task, struct i
 {
     size_t bytes = task->classes * sizeof *spec->prior;
 
-    *spec = (struct infomask_estimate_spec){.classes = task->classes, .prior = malloc(bytes), .logit_prior = malloc(bytes)};
+    *spec = (struct infomask_estimate_spec){
+        .classes = task->classes, .prior = malloc(bytes), .logit_prior = malloc(bytes)};
     if (spec->prior == NULL || spec->logit_prior == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     memcpy(spec->prior, task->prior, bytes);
@@ -259,8 +266,8 @@ static enum infomask_status run_exact(const struct estimate_options *o, const st
     return INFOMASK_OK;
 }
 
-static enum infomask_status draw(const struct estimate_options *o, const struct infomask_task *task, struct table_file *file,
-                                 struct infomask_error *err)
+static enum infomask_status draw(const struct estimate_options *o, const struct infomask_task *task,
+                                 struct table_file *file, struct infomask_error *err)
 {
     float log_p[INFOMASK_TASK_MAX];
     size_t n = (size_t)o->n;
@@ -277,7 +284,8 @@ static enum infomask_status draw(const struct estimate_options *o, const struct 
     return INFOMASK_OK;
 }
 
-static enum infomask_status run_task(struct estimate_run *run, const struct infomask_task *task, struct infomask_error *err)
+static enum infomask_status run_task(struct estimate_run *run, const struct infomask_task *task,
+                                     struct infomask_error *err)
 {
     struct estimate_state exact = {0};
     struct table_file file = {0};

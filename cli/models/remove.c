@@ -22,14 +22,16 @@ static bool take(void *context, int letter, const char *value)
     return false;
 }
 
-/* Files first: model.json goes as the last one, so that a half that stays is still seen as a model and can be removed. */
+/* Files first: model.json goes as the last one, so that a half that stays is still seen as a model and can be removed.
+ */
 static enum infomask_status remove_folder(const char *path, struct infomask_error *err)
 {
     DIR *folder = opendir(path);
     bool fine = folder != NULL;
 
     for (struct dirent *entry; fine && (entry = readdir(folder)) != NULL;)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, "model.json") != 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            strcmp(entry->d_name, "model.json") != 0)
             fine = unlinkat(dirfd(folder), entry->d_name, 0) == 0;
     fine = fine && unlinkat(dirfd(folder), "model.json", 0) == 0;
     if (folder != NULL)
@@ -63,7 +65,8 @@ int models_remove(int argc, char **argv)
 {
     const struct cli_spec spec = {
         .usage = "models remove [OPTION]... NAME",
-        .about = "Removes a model's folder and the files in it.  A running service goes on with it until it reads its models\n"
+        .about = "Removes a model's folder and the files in it.  A running service goes on with it until it reads its "
+                 "models\n"
                  "again (SIGHUP, or the repository's routes).",
         .sections = " models ",
         .take = take,

@@ -19,8 +19,9 @@ bool csv_number(const char *cell, double *number)
 bool csv_missing(const char *cell)
 {
     /* what pandas.read_csv takes for a missing value */
-    static const char *const words[] = {"", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>",
-                                        "#N/A", "#NA", "#N/A N/A", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"};
+    static const char *const words[] = {"",         "NA",     "N/A",     "n/a",     "NaN",     "nan",  "-NaN",
+                                        "-nan",     "NULL",   "null",    "None",    "<NA>",    "#N/A", "#NA",
+                                        "#N/A N/A", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(cell, words[i]) == 0)
@@ -89,7 +90,7 @@ const char *csv_column_name(const struct csv *csv, size_t column, char text[24])
     return text;
 }
 
-/* ---- Cutting ------------------------------------------------------------------------------------------------------- */
+/* ---- Cutting ----------------------------------------------------------------------------------------------------- */
 
 /* The separator that the first line has most of. */
 static char find_separator(const char *text)
@@ -195,7 +196,8 @@ static char split_row(struct csv *csv, char **at, struct room *room, size_t *lin
 }
 
 /* line: that of the row, then of the next one. */
-static enum infomask_status add_row(struct csv *csv, char **at, struct room *room, size_t *line, struct infomask_error *err)
+static enum infomask_status add_row(struct csv *csv, char **at, struct room *room, size_t *line,
+                                    struct infomask_error *err)
 {
     size_t width, first = *line;
     char end = split_row(csv, at, room, line, &width);
@@ -207,7 +209,8 @@ static enum infomask_status add_row(struct csv *csv, char **at, struct room *roo
     if (csv->columns == 0)
         csv->columns = width;
     if (width != csv->columns)
-        return error_set(err, INFOMASK_BAD_DATA, "line %zu has %zu columns, the first one %zu", first, width, csv->columns);
+        return error_set(err, INFOMASK_BAD_DATA, "line %zu has %zu columns, the first one %zu", first, width,
+                         csv->columns);
     csv->all_lines[csv->rows++] = (uint32_t)first;
     return INFOMASK_OK;
 }

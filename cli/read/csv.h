@@ -19,7 +19,8 @@ struct csv {
 };
 
 /* text: malloc'ed and NUL-terminated; it is the csv's from then on, also on failure.  BAD_DATA names the line. */
-enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void csv_fini(struct csv *csv);
 
 /* A whole cell as a finite number. */

@@ -138,14 +138,16 @@ static enum infomask_status check_type(const char *type, enum wanted wanted, con
                                        struct infomask_error *err)
 {
     if (type != NULL && strncmp(type, "'|O'", 4) == 0)
-        return error_set(err, INFOMASK_BAD_DATA, "it holds Python objects (numpy: x.astype(float), or for texts x.astype(str))");
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "it holds Python objects (numpy: x.astype(float), or for texts x.astype(str))");
     if (wanted == TEXTS && storage->bytes == 0)
         return error_set(err, INFOMASK_BAD_DATA, "its type is not a text of 1 to %d characters", MOST_TEXT);
     if (wanted == FLOAT32 && storage->value != value_f4)
         return bad(err, "its type is not '<f4' (numpy: x.astype(\"float32\"))");
     if (storage->bytes == 0)
         return error_set(err, INFOMASK_BAD_DATA,
-                         "not a .npy file of numbers: its type is not a real number of at most 8 bytes (numpy: x.astype(\"float32\"))");
+                         "not a .npy file of numbers: its type is not a real number of at most 8 bytes (numpy: "
+                         "x.astype(\"float32\"))");
     return INFOMASK_OK;
 }
 
@@ -199,8 +201,9 @@ static enum infomask_status parse_shape_of(const void *bytes, size_t size, enum 
         return status;
     start += length;
     if (!checked_mul(npy->count, elements->storage.bytes, &whole) || size - start != whole)
-        return error_set(err, INFOMASK_BAD_DATA, "its shape asks for %zu elements of %zu bytes, but there are %zu bytes",
-                         npy->count, elements->storage.bytes, size - start);
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "its shape asks for %zu elements of %zu bytes, but there are %zu bytes", npy->count,
+                         elements->storage.bytes, size - start);
     elements->at = (const char *)bytes + start;
     return INFOMASK_OK;
 }
@@ -247,7 +250,7 @@ enum infomask_status npy_parse_doubles(const void *bytes, size_t size, struct np
     return INFOMASK_OK;
 }
 
-/* ---- Texts --------------------------------------------------------------------------------------------------------- */
+/* ---- Texts ------------------------------------------------------------------------------------------------------- */
 
 bool npy_is_text(const void *bytes, size_t size)
 {

@@ -20,7 +20,8 @@ static enum infomask_status no_memory(struct infomask_error *err)
 }
 
 /* Takes path, also on failure. */
-static enum infomask_status add(struct photo_list *list, char *path, size_t sample, int label, struct infomask_error *err)
+static enum infomask_status add(struct photo_list *list, char *path, size_t sample, int label,
+                                struct infomask_error *err)
 {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity > 0 ? 2 * list->capacity : 1024;
@@ -64,7 +65,7 @@ enum infomask_status photo_read(const struct labelled_photo *photo, size_t limit
     return file_read(photo->path, limit, bytes, size, err);
 }
 
-/* ---- Folders ------------------------------------------------------------------------------------------------------- */
+/* ---- Folders ----------------------------------------------------------------------------------------------------- */
 
 /* The class that a subfolder's name means. */
 typedef enum infomask_status find_class(void *context, const char *name, int *label, struct infomask_error *err);
@@ -114,7 +115,8 @@ static enum infomask_status walk_class(struct walk *walk, const char *folder, in
     return status;
 }
 
-static enum infomask_status walk_root(struct walk *walk, const char *folder, const char *name, struct infomask_error *err)
+static enum infomask_status walk_root(struct walk *walk, const char *folder, const char *name,
+                                      struct infomask_error *err)
 {
     char *path = file_join(folder, name);
     enum infomask_status status = INFOMASK_OK;
@@ -210,7 +212,8 @@ static enum infomask_status find_in_names(void *context, const char *name, int *
             return INFOMASK_OK;
         }
     if (!servable(name))
-        return error_set(err, INFOMASK_ARGUMENT, "a class's name is UTF-8 without tabs, line ends and other control characters");
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "a class's name is UTF-8 without tabs, line ends and other control characters");
     if (names->fixed)
         return error_set(err, INFOMASK_ARGUMENT, "no class is named \"%.80s\"", name);
     more = reallocarray(names->names, names->count + 1, sizeof *more);
@@ -238,7 +241,7 @@ void class_names_fini(struct class_names *names)
     *names = (struct class_names){0};
 }
 
-/* ---- Lists --------------------------------------------------------------------------------------------------------- */
+/* ---- Lists ------------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status add_line(struct photo_list *list, const struct model *model, const char *file, char *line,
                                      struct infomask_error *err)
@@ -283,7 +286,7 @@ enum infomask_status photo_list_file(struct photo_list *list, const struct model
     return status;
 }
 
-/* ---- Shards -------------------------------------------------------------------------------------------------------- */
+/* ---- Shards ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t fnv(const char *text)
 {

@@ -11,7 +11,8 @@
 
 struct labelled_photo {
     char *path;         /* to open */
-    const char *sample; /* its id, within path: relative to the folder or list, so that a moved data set keeps its ids */
+    const char
+        *sample; /* its id, within path: relative to the folder or list, so that a moved data set keeps its ids */
     int label;
 };
 
@@ -42,10 +43,11 @@ enum infomask_status photo_list_file(struct photo_list *list, const struct model
                                      struct infomask_error *err) __attribute__((warn_unused_result));
 /* Leaves the photos whose sample's hash is `index` modulo `count`: disjoint parts, whatever the order. */
 void photo_list_shard(struct photo_list *list, unsigned index, unsigned count);
-/* What photos of one folder have in common (a person, a video): a hash of its name, below the class's folder if the list
- * is one of folders of classes (so that one name below two classes is one group); 0: it lies in none. */
+/* What photos of one folder have in common (a person, a video): a hash of its name, below the class's folder if the
+ * list is one of folders of classes (so that one name below two classes is one group); 0: it lies in none. */
 uint64_t photo_folder(const struct labelled_photo *photo, bool below_class);
-/* The bytes of a photo's file (malloc'ed).  A pipe or device that lies in a folder is refused: opening it would wait. */
+/* The bytes of a photo's file (malloc'ed).  A pipe or device that lies in a folder is refused: opening it would wait.
+ */
 enum infomask_status photo_read(const struct labelled_photo *photo, size_t limit, char **bytes, size_t *size,
                                 struct infomask_error *err) __attribute__((warn_unused_result));
 void photo_list_fini(struct photo_list *list);

@@ -22,7 +22,7 @@ static bool ends_with(const char *path, const char *end)
     return length >= tail && strcmp(path + length - tail, end) == 0;
 }
 
-/* ---- Files --------------------------------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 /* What is often meant to be a table, and how it becomes one. */
 static enum infomask_status refuse_format(const char *path, const char *text, size_t size, struct infomask_error *err)
@@ -30,7 +30,8 @@ static enum infomask_status refuse_format(const char *path, const char *text, si
     static const struct {
         const char *magic, *what;
     } formats[] = {
-        {"ARROW1", "an Arrow file; with PyPI's pandas and pyarrow: pd.read_feather(FILE).to_csv(\"table.csv\", index=False)"},
+        {"ARROW1",
+         "an Arrow file; with PyPI's pandas and pyarrow: pd.read_feather(FILE).to_csv(\"table.csv\", index=False)"},
         {"PK\3\4", "a spreadsheet or a zip archive; save it as CSV, or with PyPI's pandas: pd.read_excel(FILE).to_csv("
                    "\"table.csv\", index=False)"},
         {"\x1f\x8b", "compressed: gunzip it first"},
@@ -39,8 +40,11 @@ static enum infomask_status refuse_format(const char *path, const char *text, si
     };
 
     if (size >= 4 && memcmp(text, "PAR1", 4) == 0)
-        return error_set(err, INFOMASK_BAD_DATA, "a Parquet file; PyPI's pyarrow converts it: python3 -c 'import "
-                         "pyarrow.parquet as p, pyarrow.csv as c; c.write_csv(p.read_table(\"%.120s\"), \"table.csv\")'", path);
+        return error_set(
+            err, INFOMASK_BAD_DATA,
+            "a Parquet file; PyPI's pyarrow converts it: python3 -c 'import "
+            "pyarrow.parquet as p, pyarrow.csv as c; c.write_csv(p.read_table(\"%.120s\"), \"table.csv\")'",
+            path);
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
         if (size >= strlen(formats[i].magic) && memcmp(text, formats[i].magic, strlen(formats[i].magic)) == 0)
             return error_set(err, INFOMASK_BAD_DATA, "%s", formats[i].what);
@@ -126,7 +130,8 @@ static enum infomask_status read_values(const char *path, const char *of, take_v
         values = (struct table_values){csv.rows, csv.cells, 1, csv.lines, of};
     }
     if (status == INFOMASK_OK && values.n != table->rows)
-        status = error_set(err, INFOMASK_BAD_DATA, "the table has %zu rows, but there are %zu %s", table->rows, values.n, of);
+        status = error_set(err, INFOMASK_BAD_DATA, "the table has %zu rows, but there are %zu %s", table->rows,
+                           values.n, of);
     if (status == INFOMASK_OK)
         status = take(&values, table, err);
     free(texts);
@@ -136,7 +141,7 @@ static enum infomask_status read_values(const char *path, const char *of, take_v
     return status;
 }
 
-/* ---- NumPy --------------------------------------------------------------------------------------------------------- */
+/* ---- NumPy ------------------------------------------------------------------------------------------------------- */
 
 /* Whether number `column` is in "3,5,7"; *known: all of them are numbers below `columns`. */
 static bool drops(const char *drop, size_t column, size_t columns, bool *known)
@@ -154,7 +159,8 @@ static bool drops(const char *drop, size_t column, size_t columns, bool *known)
     return found;
 }
 
-static enum infomask_status drop_columns(const char *drop, struct table_file *table, double *x, struct infomask_error *err)
+static enum infomask_status drop_columns(const char *drop, struct table_file *table, double *x,
+                                         struct infomask_error *err)
 {
     size_t columns = table->columns, kept = 0;
     double *to = x;
@@ -163,7 +169,8 @@ static enum infomask_status drop_columns(const char *drop, struct table_file *ta
     for (size_t j = 0; j < columns; j++)
         kept += drops(drop, j, columns, &known) ? 0 : 1;
     if (!known)
-        return error_set(err, INFOMASK_BAD_DATA, "--drop %.60s: its columns are numbers from 0 to %zu", drop, columns - 1);
+        return error_set(err, INFOMASK_BAD_DATA, "--drop %.60s: its columns are numbers from 0 to %zu", drop,
+                         columns - 1);
     for (size_t i = 0; i < table->rows * columns; i++)
         if (!drops(drop, i % columns, columns, &known))
             *to++ = x[i];
@@ -188,13 +195,14 @@ static enum infomask_status take_npy(const struct table_request *request, struct
     table->columns = npy.rank == 2 ? npy.dims[1] : 1;
     for (size_t i = 0; status == INFOMASK_OK && i < npy.count; i++)
         if (isinf((*x)[i]))
-            status = error_set(err, INFOMASK_BAD_DATA, "row %zu, column %zu is infinite", i / table->columns, i % table->columns);
+            status = error_set(err, INFOMASK_BAD_DATA, "row %zu, column %zu is infinite", i / table->columns,
+                               i % table->columns);
     if (status == INFOMASK_OK && request->drop != NULL)
         status = drop_columns(request->drop, table, *x, err);
     return status;
 }
 
-/* ---- Narrowing ----------------------------------------------------------------------------------------------------- */
+/* ---- Narrowing --------------------------------------------------------------------------------------------------- */
 
 /* x - centre, times 2^-exponent */
 struct rescaling {
@@ -255,18 +263,21 @@ static enum infomask_status narrow(const double *x, struct table_file *table, st
     return INFOMASK_OK;
 }
 
-/* ---- CSV ----------------------------------------------------------------------------------------------------------- */
+/* ---- CSV --------------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status no_column(const struct csv *csv, const char *what, const char *name, struct infomask_error *err)
+static enum infomask_status no_column(const struct csv *csv, const char *what, const char *name,
+                                      struct infomask_error *err)
 {
     char columns[300];
 
     table_list_columns(csv, columns, sizeof columns);
-    return error_set(err, INFOMASK_BAD_DATA, "%s: there is no column \"%.60s\"; its columns are %s", what, name, columns);
+    return error_set(err, INFOMASK_BAD_DATA, "%s: there is no column \"%.60s\"; its columns are %s", what, name,
+                     columns);
 }
 
 /* Marks the columns of "a,b": one name that has a comma in it, or several. */
-static enum infomask_status mark_dropped(const struct csv *csv, const char *drop, bool *taken, struct infomask_error *err)
+static enum infomask_status mark_dropped(const struct csv *csv, const char *drop, bool *taken,
+                                         struct infomask_error *err)
 {
     size_t whole = csv_find_column(csv, drop);
     char *list = strdup(drop), *next = list;
@@ -301,7 +312,8 @@ static enum infomask_status take_value_column(const struct csv *csv, const char 
     if (column == csv->columns)
         return access(name, F_OK) == 0 ? INFOMASK_OK : no_column(csv, of, name, err);
     if (taken[column])
-        return error_set(err, INFOMASK_BAD_DATA, "%s: the column \"%.60s\" is dropped, or something else already", of, name);
+        return error_set(err, INFOMASK_BAD_DATA, "%s: the column \"%.60s\" is dropped, or something else already", of,
+                         name);
     taken[column] = true;
     return take(&values, table, err);
 }
@@ -317,8 +329,8 @@ static enum infomask_status take_subgroups(const struct csv *csv, const char *na
     return access(name, F_OK) == 0 ? INFOMASK_OK : no_column(csv, "--by", name, err);
 }
 
-static enum infomask_status take_csv(const struct table_request *request, const struct csv *csv, struct table_file *table,
-                                     double **x, struct infomask_error *err)
+static enum infomask_status take_csv(const struct table_request *request, const struct csv *csv,
+                                     struct table_file *table, double **x, struct infomask_error *err)
 {
     bool *taken = calloc(csv->columns + 1, sizeof *taken);
     enum infomask_status status = INFOMASK_OK;
@@ -341,7 +353,7 @@ static enum infomask_status take_csv(const struct table_request *request, const 
     return status;
 }
 
-/* ---- The whole ----------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status read_data(const struct table_request *request, struct table_file *table,
                                       struct infomask_error *err)

@@ -73,21 +73,25 @@ struct taken_column {
     uint32_t *place; /* [rows] of a category; owned */
 };
 
-static enum infomask_status refuse(const struct csv *csv, size_t j, size_t row, const char *why, struct infomask_error *err)
+static enum infomask_status refuse(const struct csv *csv, size_t j, size_t row, const char *why,
+                                   struct infomask_error *err)
 {
     char number[24], columns[400];
     const char *cell = csv->cells[row * csv->columns + j], *name = csv_column_name(csv, j, number);
 
     table_list_columns(csv, columns, sizeof columns);
-    return error_set(err, INFOMASK_BAD_DATA, "line %u, column \"%.60s\": \"%.40s\" %s, or leave the column out: --drop %.60s "
-                     "(its columns are %s)", csv->lines[row], name, cell, why, name, columns);
+    return error_set(err, INFOMASK_BAD_DATA,
+                     "line %u, column \"%.60s\": \"%.40s\" %s, or leave the column out: --drop %.60s "
+                     "(its columns are %s)",
+                     csv->lines[row], name, cell, why, name, columns);
 }
 
 /* Cells of a category: what is missing is a value of its own. */
 static enum infomask_status number_levels(struct taken_column *column, struct infomask_error *err)
 {
     const struct csv *csv = column->csv;
-    char **cells = malloc((csv->rows + 1) * sizeof *cells), **texts = malloc((csv->rows + 1) * sizeof *texts), none[] = "";
+    char **cells = malloc((csv->rows + 1) * sizeof *cells), **texts = malloc((csv->rows + 1) * sizeof *texts),
+         none[] = "";
     enum infomask_status status = INFOMASK_OK;
 
     column->place = malloc((csv->rows + 1) * sizeof *column->place);
@@ -104,7 +108,8 @@ static enum infomask_status number_levels(struct taken_column *column, struct in
     return status;
 }
 
-static enum infomask_status take_texts(struct taken_column *column, const struct kinds *kinds, struct infomask_error *err)
+static enum infomask_status take_texts(struct taken_column *column, const struct kinds *kinds,
+                                       struct infomask_error *err)
 {
     const struct csv *csv = column->csv;
     size_t j = column->from, present = csv->rows - kinds->missing;
@@ -112,21 +117,29 @@ static enum infomask_status take_texts(struct taken_column *column, const struct
     enum infomask_status status;
 
     if (kinds->dates > 0 && 10 * kinds->dates >= 9 * kinds->texts)
-        return refuse(csv, j, kinds->first_date, "is a date or a time, which is neither a number nor a category; give what "
-                      "counts of it as numbers (the year, days since a day, the hour)", err);
+        return refuse(csv, j, kinds->first_date,
+                      "is a date or a time, which is neither a number nor a category; give what "
+                      "counts of it as numbers (the year, days since a day, the hour)",
+                      err);
     if (kinds->commas > 0 && 10 * kinds->commas >= 9 * kinds->texts)
-        return refuse(csv, j, kinds->first_text, "is not a number as it is written; write numbers with a point and without "
-                      "commas", err);
+        return refuse(csv, j, kinds->first_text,
+                      "is not a number as it is written; write numbers with a point and without "
+                      "commas",
+                      err);
     status = number_levels(column, err);
     if (status != INFOMASK_OK || column->levels <= FEW_VALUES)
         return status;
     if (2 * kinds->numbers > kinds->numbers + kinds->texts)
-        return refuse(csv, j, kinds->first_text, "is not a number, though most of its column are; mend it, or leave its cell "
-                      "empty", err);
+        return refuse(csv, j, kinds->first_text,
+                      "is not a number, though most of its column are; mend it, or leave its cell "
+                      "empty",
+                      err);
     if (2 * column->levels <= present)
         return INFOMASK_OK;
-    (void)snprintf(why, sizeof why, "is one of %zu different texts in %zu rows: a name rather than a category; give its kind "
-                   "instead", column->levels, present);
+    (void)snprintf(why, sizeof why,
+                   "is one of %zu different texts in %zu rows: a name rather than a category; give its kind "
+                   "instead",
+                   column->levels, present);
     return refuse(csv, j, kinds->first_text, why, err);
 }
 
@@ -164,8 +177,9 @@ static enum infomask_status name_columns(const struct taken_column *columns, str
         if (table->column_names[j] == NULL)
             return error_set(err, INFOMASK_MEMORY, "no memory for the table");
     }
-    return table->levels != NULL && table->column_names != NULL ? INFOMASK_OK
-                                                                : error_set(err, INFOMASK_MEMORY, "no memory for the table");
+    return table->levels != NULL && table->column_names != NULL
+               ? INFOMASK_OK
+               : error_set(err, INFOMASK_MEMORY, "no memory for the table");
 }
 
 enum infomask_status table_take_columns(const struct csv *csv, const bool *taken, struct table_file *table, double **x,

@@ -27,8 +27,8 @@ enum infomask_status table_take_labels(const struct table_values *values, struct
                                        struct infomask_error *err) __attribute__((warn_unused_result));
 enum infomask_status table_take_groups(const struct table_values *values, struct table_file *table,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
-enum infomask_status table_take_by(const struct table_values *values, struct table_file *table, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status table_take_by(const struct table_values *values, struct table_file *table,
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 enum infomask_status table_take_weights(const struct table_values *values, struct table_file *table,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 

@@ -19,7 +19,7 @@ const char *table_place(const uint32_t *lines, size_t row, char text[32])
     return text;
 }
 
-/* ---- Texts to numbers ---------------------------------------------------------------------------------------------- */
+/* ---- Texts to numbers -------------------------------------------------------------------------------------------- */
 
 /* A text with its row, to be sorted by what it is. */
 struct tag {
@@ -67,8 +67,8 @@ enum infomask_status table_number_texts(char *const *cells, size_t n, size_t str
 }
 
 /* The same with memory of its own for the places and the texts. */
-static enum infomask_status number_values(const struct table_values *values, uint32_t **place, size_t *count, char ***texts,
-                                          struct infomask_error *err)
+static enum infomask_status number_values(const struct table_values *values, uint32_t **place, size_t *count,
+                                          char ***texts, struct infomask_error *err)
 {
     *place = malloc((values->n + 1) * sizeof **place);
     *texts = malloc((values->n + 1) * sizeof **texts);
@@ -84,11 +84,12 @@ static enum infomask_status refuse_missing(const struct table_values *values, co
 
     for (size_t i = 0; i < values->n; i++)
         if (csv_missing(values->cells[i * values->stride]))
-            return error_set(err, INFOMASK_BAD_DATA, "%s: %s %s", values->of, table_place(values->lines, i, place), sentence);
+            return error_set(err, INFOMASK_BAD_DATA, "%s: %s %s", values->of, table_place(values->lines, i, place),
+                             sentence);
     return INFOMASK_OK;
 }
 
-/* ---- Labels -------------------------------------------------------------------------------------------------------- */
+/* ---- Labels ------------------------------------------------------------------------------------------------------ */
 
 /* Texts as lines of one text; malloc'ed, NULL where there is no memory. */
 static char *join_lines(char **texts, size_t count)
@@ -110,7 +111,8 @@ static char *join_lines(char **texts, size_t count)
     return lines;
 }
 
-static enum infomask_status name_classes(char **texts, size_t count, struct table_file *table, struct infomask_error *err)
+static enum infomask_status name_classes(char **texts, size_t count, struct table_file *table,
+                                         struct infomask_error *err)
 {
     if (count < 2 || count > MOST_CLASSES)
         return error_set(err, INFOMASK_BAD_DATA, "labels: %zu different ones; a table has 2 to %d classes", count,
@@ -143,10 +145,11 @@ static enum infomask_status refuse_quantities(const struct table_values *values,
     free(sizes);
     if (!numbers || (whole && 2 * single < count))
         return INFOMASK_OK;
-    return error_set(err, INFOMASK_BAD_DATA,
-                     "labels: %zu different numbers in %zu rows look like a quantity (regression), but labels are classes; "
-                     "cut it into ranges first (pandas: pd.qcut(y, 5, labels=False)), or name another column",
-                     count, values->n);
+    return error_set(
+        err, INFOMASK_BAD_DATA,
+        "labels: %zu different numbers in %zu rows look like a quantity (regression), but labels are classes; "
+        "cut it into ranges first (pandas: pd.qcut(y, 5, labels=False)), or name another column",
+        count, values->n);
 }
 
 enum infomask_status table_take_labels(const struct table_values *values, struct table_file *table,
@@ -166,7 +169,7 @@ enum infomask_status table_take_labels(const struct table_values *values, struct
     return status;
 }
 
-/* ---- Groups, weights ----------------------------------------------------------------------------------------------- */
+/* ---- Groups, weights --------------------------------------------------------------------------------------------- */
 
 enum infomask_status table_take_groups(const struct table_values *values, struct table_file *table,
                                        struct infomask_error *err)
@@ -179,12 +182,14 @@ enum infomask_status table_take_groups(const struct table_values *values, struct
         status = number_values(values, &table->groups, &count, &texts, err);
     free(texts);
     if (status == INFOMASK_OK && count < 2)
-        status = error_set(err, INFOMASK_BAD_DATA, "groups: all rows are of one group, so that nothing is left to hold out; "
+        status = error_set(err, INFOMASK_BAD_DATA,
+                           "groups: all rows are of one group, so that nothing is left to hold out; "
                            "name a column with a value for each person, video or place");
     return status;
 }
 
-enum infomask_status table_take_by(const struct table_values *values, struct table_file *table, struct infomask_error *err)
+enum infomask_status table_take_by(const struct table_values *values, struct table_file *table,
+                                   struct infomask_error *err)
 {
     char **texts = NULL;
     enum infomask_status status = number_values(values, &table->by, &table->by_count, &texts, err);

@@ -8,10 +8,39 @@
 
 #include "cli/cli.h"
 
-enum { FLAG_IMAGES = 300, FLAG_HELD_OUT, FLAG_BACKBONE, FLAG_NAME, FLAG_OBJECTIVE, FLAG_AUGMENT, FLAG_SEED, FLAG_SHUFFLE,
-       FLAG_REPLACE, FLAG_NO_CACHE, FLAG_JSON, FLAG_QUIET, FLAG_ARCH, FLAG_DATA, FLAG_SIZE, FLAG_GRAY, FLAG_SHARE, FLAG_EPOCHS,
-       FLAG_BATCH, FLAG_OPTIMISER, FLAG_SCHEDULE, FLAG_RATE, FLAG_MOMENTUM, FLAG_DECAY, FLAG_SMOOTHING, FLAG_CHECKPOINT,
-       FLAG_RESUME, FLAG_GROUP_BY, FLAG_LOG, FLAG_REPORT, FLAG_KEEP_NORMS };
+enum {
+    FLAG_IMAGES = 300,
+    FLAG_HELD_OUT,
+    FLAG_BACKBONE,
+    FLAG_NAME,
+    FLAG_OBJECTIVE,
+    FLAG_AUGMENT,
+    FLAG_SEED,
+    FLAG_SHUFFLE,
+    FLAG_REPLACE,
+    FLAG_NO_CACHE,
+    FLAG_JSON,
+    FLAG_QUIET,
+    FLAG_ARCH,
+    FLAG_DATA,
+    FLAG_SIZE,
+    FLAG_GRAY,
+    FLAG_SHARE,
+    FLAG_EPOCHS,
+    FLAG_BATCH,
+    FLAG_OPTIMISER,
+    FLAG_SCHEDULE,
+    FLAG_RATE,
+    FLAG_MOMENTUM,
+    FLAG_DECAY,
+    FLAG_SMOOTHING,
+    FLAG_CHECKPOINT,
+    FLAG_RESUME,
+    FLAG_GROUP_BY,
+    FLAG_LOG,
+    FLAG_REPORT,
+    FLAG_KEEP_NORMS
+};
 
 /* What made the digits model: all-convolutional, with a class map. */
 static const char default_arch[] = "conv3x3:24,bn,relu,conv3x3:32/2,bn,relu,conv3x3:48,bn,relu,conv3x3:64/2,bn,relu,"
@@ -20,15 +49,19 @@ static const char default_arch[] = "conv3x3:24,bn,relu,conv3x3:32/2,bn,relu,conv
 static const struct cli_flag flags[] = {
     {FLAG_IMAGES, "images", "FOLDER", "photos, one subfolder a class; its name becomes the class's"},
     {FLAG_NAME, "name", "NAME", "of the model folder that is made, below models_dir; with a / its path"},
-    {FLAG_HELD_OUT, "held-out", "FOLDER", "further photos of the same classes, which are only measured on (or --data's forms)"},
+    {FLAG_HELD_OUT, "held-out", "FOLDER",
+     "further photos of the same classes, which are only measured on (or --data's forms)"},
     {FLAG_BACKBONE, "backbone", "MODEL", "the network whose features are used; default the default model"},
     {FLAG_OBJECTIVE, "objective", "NAME", "softmax (default) or pc-softmax: is the prior inside the logits or not"},
-    {FLAG_AUGMENT, "augment", "LIST", "flip, crop: also learn from mirrored photos, from other crops; from scratch: flip, "
-                                      "shift=PIXELS, rotate=DEGREES, scale=SHARE"},
-    {FLAG_GROUP_BY, "group-by", "folder", "photos of one folder below their class's (a person, a video) are never parted"},
+    {FLAG_AUGMENT, "augment", "LIST",
+     "flip, crop: also learn from mirrored photos, from other crops; from scratch: flip, "
+     "shift=PIXELS, rotate=DEGREES, scale=SHARE"},
+    {FLAG_GROUP_BY, "group-by", "folder",
+     "photos of one folder below their class's (a person, a video) are never parted"},
     {FLAG_SEED, "seed", "N", "of everything drawn; default 0"},
     {FLAG_SHUFFLE, "shuffle-labels", NULL, "a control: deal the labels anew; nothing can be learnt then"},
-    {FLAG_DATA, "data", "DATA", "from scratch: mnist, fashion, task:NAME, a folder of photos or of IDX files, or IMAGES,LABELS"},
+    {FLAG_DATA, "data", "DATA",
+     "from scratch: mnist, fashion, task:NAME, a folder of photos or of IDX files, or IMAGES,LABELS"},
     {FLAG_ARCH, "arch", "LAYERS", "its layers (docs/training.md), e.g. conv3x3:32,bn,relu,max2/2,gap,dropout:0.2"},
     {FLAG_SIZE, "size", "PIXELS", "side of photos as it sees them; default 32"},
     {FLAG_GRAY, "gray", NULL, "it sees photos without colour"},
@@ -52,7 +85,7 @@ static const struct cli_flag flags[] = {
     {FLAG_QUIET, "quiet", NULL, "no progress bar, and do not name the photos that are left out"},
 };
 
-/* ---- Flags --------------------------------------------------------------------------------------------------------- */
+/* ---- Flags ------------------------------------------------------------------------------------------------------- */
 
 static bool read_number(const char *text, double low, double high, double *value)
 {
@@ -232,13 +265,15 @@ static bool check_augment(struct train_options *o)
 
     if (o->augment == NULL)
         return true;
-    return o->data != NULL ? read_augment(o->augment, &o->network) : o->augment[0] != '\0' && train_looks(o->augment, looks, &count);
+    return o->data != NULL ? read_augment(o->augment, &o->network)
+                           : o->augment[0] != '\0' && train_looks(o->augment, looks, &count);
 }
 
 static int check(struct train_options *o, const struct cli *cli)
 {
     if (o->group_by_folder && o->images == NULL)
-        return cli_misused(cli->command, "--group-by is of --images; a network from scratch takes its held-out part from --held-out");
+        return cli_misused(cli->command,
+                           "--group-by is of --images; a network from scratch takes its held-out part from --held-out");
     if ((o->images == NULL) == (o->data == NULL))
         return cli_misused(cli->command, "one of --images (a head on a network's features) and --data (a network from "
                            "scratch) is needed");
@@ -275,9 +310,12 @@ int cmd_train(int argc, char **argv)
     const struct cli_spec spec = {
         .usage = "train [OPTION]... --images FOLDER --name NAME\n"
                  "       infomask train [OPTION]... --data DATA [--arch LAYERS] --name NAME",
-        .about = "Teaches a network classes of one's own by maximising log-softmax, and measures on what it did not see how\n"
-                 "much information about the class it then has: a head on the features of a trained network (--images), or a\n"
-                 "network from scratch (--data).  What comes out is a model folder: classify, mask, filter and serve take it\n"
+        .about = "Teaches a network classes of one's own by maximising log-softmax, and measures on what it did not "
+                 "see how\n"
+                 "much information about the class it then has: a head on the features of a trained network "
+                 "(--images), or a\n"
+                 "network from scratch (--data).  What comes out is a model folder: classify, mask, filter and serve "
+                 "take it\n"
                  "as they take any other.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,

@@ -41,8 +41,9 @@ struct train_photos {
 /* The looks of --augment: "flip", "crop", "flip,crop"; NULL: the photo alone.  False for another word. */
 bool train_looks(const char *augment, struct infomask_look looks[TRAIN_VIEWS], size_t *count);
 
-/* Reads every photo of the list through the network, in parallel, what the cache has from there; leaves bad ones and the
- * second of two alike out, says so on standard error, and moves the others together.  The list is the photos' then. */
+/* Reads every photo of the list through the network, in parallel, what the cache has from there; leaves bad ones and
+ * the second of two alike out, says so on standard error, and moves the others together.  The list is the photos' then.
+ */
 enum infomask_status train_photos_read(struct train_photos *photos, const struct cli *cli,
                                        const struct train_options *options, struct model *backbone, struct pool *pool,
                                        const struct infomask_look *looks, size_t views, struct infomask_error *err)
@@ -67,13 +68,13 @@ enum infomask_status train_measure(struct estimate_state *state, const struct tr
 void train_put_summary(struct json_writer *writer, const char *key, const struct estimate_state *state);
 int train_print_state(const struct cli *cli, const struct estimate_state *state, enum view_units units);
 
-/* ---- The two kinds ----------------------------------------------------------------------------------------------------- */
+/* ---- The two kinds ----------------------------------------------------------------------------------------------- */
 
 /* Each does its kind of training and returns an exit code; what failed was said on standard error. */
 int train_head(const struct cli *cli, const struct train_options *options);
 int train_network(const struct cli *cli, const struct train_options *options);
 
-/* ---- Data for networks from scratch ------------------------------------------------------------------------------------ */
+/* ---- Data for networks from scratch ------------------------------------------------------------------------------ */
 
 struct train_set {
     struct infomask_pictures train, held_out;
@@ -82,8 +83,9 @@ struct train_set {
     bool canvas;     /* IDX files: small drawings, not photos */
     double truth;    /* I(X;Y) where it is known, nats; else NAN */
 };
-/* --data: "mnist", "fashion", "task:NAME" (a synthetic task of known information, its numbers as bytes), a folder with the four IDX files of such a set, "IMAGES,LABELS" (IDX files), or folders of
- * photos; what has no held-out part of its own (nor --held-out) is split. */
+/* --data: "mnist", "fashion", "task:NAME" (a synthetic task of known information, its numbers as bytes), a folder with
+ * the four IDX files of such a set, "IMAGES,LABELS" (IDX files), or folders of photos; what has no held-out part of its
+ * own (nor --held-out) is split. */
 enum infomask_status train_set_read(struct train_set *set, const struct cli *cli, const struct train_options *options,
                                     struct pool *pool, struct infomask_error *err) __attribute__((warn_unused_result));
 void train_set_fini(struct train_set *set);

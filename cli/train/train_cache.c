@@ -94,7 +94,8 @@ void train_cache_put(struct train_cache *cache, const char *key, const float *fe
     memcpy(record, key, TRAIN_KEY);
     memcpy(record + TRAIN_KEY, features, cache->record - TRAIN_KEY);
     (void)pthread_mutex_lock(&cache->lock);
-    if (cache->fd >= 0 && fstat(cache->fd, &at) == 0 && write(cache->fd, record, cache->record) != (ssize_t)cache->record)
+    if (cache->fd >= 0 && fstat(cache->fd, &at) == 0 &&
+        write(cache->fd, record, cache->record) != (ssize_t)cache->record)
         if (ftruncate(cache->fd, at.st_size) != 0) {
             (void)close(cache->fd);
             cache->fd = -1;

@@ -27,7 +27,7 @@ struct teaching {
     struct folder_write folder;
 };
 
-/* ---- Photos -------------------------------------------------------------------------------------------------------- */
+/* ---- Photos ------------------------------------------------------------------------------------------------------ */
 
 static enum infomask_status open_backbone(struct teaching *t, struct infomask_error *err)
 {
@@ -67,7 +67,8 @@ static enum infomask_status leave_known_out(struct teaching *t, struct infomask_
         if (found == NULL)
             continue;
         out[i] = true;
-        (void)snprintf(text, sizeof text, "is also trained on, as %.200s; not used as held out", t->photos.list.photos[at].sample);
+        (void)snprintf(text, sizeof text, "is also trained on, as %.200s; not used as held out",
+                       t->photos.list.photos[at].sample);
         train_photos_reject(&t->held_out, i, "trained_on", text, t->options->quiet);
     }
     if (fine)
@@ -84,7 +85,8 @@ static enum infomask_status read_photos(struct teaching *t, struct infomask_erro
 
     t->names.fixed = true;
     if (status == INFOMASK_OK && t->names.count < 2)
-        status = error_set(err, INFOMASK_ARGUMENT, "%.150s: at least two subfolders, one for each class, are needed", o->images);
+        status = error_set(err, INFOMASK_ARGUMENT, "%.150s: at least two subfolders, one for each class, are needed",
+                           o->images);
     if (status == INFOMASK_OK && o->held_out != NULL)
         status = photo_list_classes(&t->held_out.list, &t->names, o->held_out, err);
     if (status == INFOMASK_OK)
@@ -116,13 +118,14 @@ static enum infomask_status count_classes(const struct teaching *t, struct infom
         for (size_t i = 0; i < t->photos.list.count; i++)
             count += t->photos.labels[i] == k;
         if (count < 2)
-            return error_set(err, INFOMASK_ARGUMENT, "class \"%.60s\" has %zu good photo%s; every class needs at least 2",
-                             t->names.names[k], count, count == 1 ? "" : "s");
+            return error_set(err, INFOMASK_ARGUMENT,
+                             "class \"%.60s\" has %zu good photo%s; every class needs at least 2", t->names.names[k],
+                             count, count == 1 ? "" : "s");
     }
     return INFOMASK_OK;
 }
 
-/* ---- Fitting and measuring ----------------------------------------------------------------------------------------- */
+/* ---- Fitting and measuring --------------------------------------------------------------------------------------- */
 
 static size_t largest_group(const uint32_t *groups, size_t *sizes, size_t n)
 {
@@ -136,8 +139,8 @@ static size_t largest_group(const uint32_t *groups, size_t *sizes, size_t n)
     return largest;
 }
 
-/* One photo at two sizes or qualities has a cosine of .90 to .99.  Where everything looks alike that much, chains of likeness
- * would take up whole folds: then only the closest count. */
+/* One photo at two sizes or qualities has a cosine of .90 to .99.  Where everything looks alike that much, chains of
+ * likeness would take up whole folds: then only the closest count. */
 static enum infomask_status find_copies(struct teaching *t, uint32_t *groups, struct infomask_error *err)
 {
     static const double cosines[] = {0.9, 0.95, 0.98, 0.99, 0.999};
@@ -221,7 +224,8 @@ static enum infomask_status keep_folders_together(struct teaching *t, struct inf
     if (status == INFOMASK_OK && left < 2)
         status = error_set(err, INFOMASK_ARGUMENT, "--group-by folder: all photos are of one group");
     if (status == INFOMASK_OK && left == n)
-        status = error_set(err, INFOMASK_ARGUMENT, "--group-by folder: no two photos lie in a folder of one group (CLASS/GROUP/PHOTO)");
+        status = error_set(err, INFOMASK_ARGUMENT,
+                           "--group-by folder: no two photos lie in a folder of one group (CLASS/GROUP/PHOTO)");
     if (status == INFOMASK_OK)
         status = join_folders(&t->photos, t->groups, &left, err);
     if (status == INFOMASK_OK) {
@@ -288,7 +292,7 @@ static enum infomask_status measure(struct teaching *t, struct infomask_error *e
     return status;
 }
 
-/* ---- The model folder ---------------------------------------------------------------------------------------------- */
+/* ---- The model folder -------------------------------------------------------------------------------------------- */
 
 static void put_copy(struct json_writer *w, const struct json *from, const char *key)
 {
@@ -408,7 +412,8 @@ static enum infomask_status write_folder(struct teaching *t, struct infomask_err
 
     free(path);
     if (status == INFOMASK_OK)
-        status = folder_write_classes(&t->folder, (const char *const *)t->names.names, t->names.count, t->head.prior, err);
+        status = folder_write_classes(&t->folder, (const char *const *)t->names.names, t->names.count, t->head.prior,
+                                      err);
     if (status == INFOMASK_OK)
         status = write_report(t, err);
     if (status == INFOMASK_OK)
@@ -418,7 +423,7 @@ static enum infomask_status write_folder(struct teaching *t, struct infomask_err
     return status;
 }
 
-/* ---- Telling ------------------------------------------------------------------------------------------------------- */
+/* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
 static int print_text(const struct teaching *t, enum view_units units)
 {

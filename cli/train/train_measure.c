@@ -61,7 +61,8 @@ static enum infomask_status add_samples(struct estimate_state *state, const stru
         status = infomask_estimate_add(sums, m->logits + i * k, photos->labels[i], id, &s, err);
         if (status != INFOMASK_OK)
             break;
-        points[i] = (struct infomask_point){m->groups != NULL ? m->groups[i] : s.order, s.log_q, s.label, s.predicted, 0};
+        points[i] = (struct infomask_point){m->groups != NULL ? m->groups[i] : s.order, s.log_q, s.label, s.predicted,
+                                            0};
         if (s.pmi <= state->suspect_threshold) {
             struct estimate_suspect *suspect = &state->suspects[state->suspect_count];
             *suspect = (struct estimate_suspect){strdup(id), s.label, s.predicted, s.pmi, NAN, true};
@@ -81,7 +82,8 @@ static void cut_suspects(struct estimate_state *state, size_t most)
         free(state->suspects[--state->suspect_count].sample);
 }
 
-static enum infomask_status measure(struct estimate_state *state, const struct train_measured *m, struct infomask_error *err)
+static enum infomask_status measure(struct estimate_state *state, const struct train_measured *m,
+                                    struct infomask_error *err)
 {
     size_t n = m->photos->list.count; /* at least 1 */
     struct infomask_estimate *sums = NULL;

@@ -32,10 +32,10 @@ struct run {
     FILE *log;
     bool bar;                             /* on a terminal */
     double temperature;                   /* that is exported; 1: none */
-    double loss, calibrated_loss;         /* without and with the fitted one, on the half that it was not fitted to; 0: none */
+    double loss, calibrated_loss; /* without and with the fitted one, on the half that it was not fitted to; 0: none */
 };
 
-/* ---- While it runs ------------------------------------------------------------------------------------------------- */
+/* ---- While it runs ----------------------------------------------------------------------------------------------- */
 
 static void put_epoch(struct json_writer *w, const char *key, const struct infomask_train_epoch *e)
 {
@@ -119,7 +119,7 @@ static void on_progress(void *context, int epoch, double share)
                       "------------------------", epoch, 100 * share);
 }
 
-/* ---- Before and after ---------------------------------------------------------------------------------------------- */
+/* ---- Before and after -------------------------------------------------------------------------------------------- */
 
 /* --checkpoint, else <state>/training/<name>; NULL: none can be kept. */
 static char *checkpoint_path(const struct run *run)
@@ -221,7 +221,7 @@ static enum infomask_status measure(struct run *run, struct infomask_error *err)
     return status == INFOMASK_OK ? train_measure(&run->state, &m, SUSPECTS, err) : status;
 }
 
-/* ---- Calibration --------------------------------------------------------------------------------------------------- */
+/* ---- Calibration ------------------------------------------------------------------------------------------------- */
 
 /* What the exported logits are but for a constant: under pc-softmax the prior is not in them. */
 static void exported_logits(const struct run *run, size_t i, float *z)
@@ -234,7 +234,8 @@ static void exported_logits(const struct run *run, size_t i, float *z)
 }
 
 /* The temperature of every second held-out picture; 1 where it is none. */
-static enum infomask_status fit_temperature(const struct run *run, float *z, double *temperature, struct infomask_error *err)
+static enum infomask_status fit_temperature(const struct run *run, float *z, double *temperature,
+                                            struct infomask_error *err)
 {
     bool pc = run->options->pc_softmax;
     const struct infomask_estimate_spec spec = {.classes = (size_t)run->trained.classes, .prior = run->trained.prior,
@@ -298,7 +299,7 @@ static enum infomask_status calibrate(struct run *run, struct infomask_error *er
     return status;
 }
 
-/* ---- The model folder ---------------------------------------------------------------------------------------------- */
+/* ---- The model folder -------------------------------------------------------------------------------------------- */
 
 static void put_input(struct json_writer *w, const struct run *run)
 {
@@ -386,12 +387,14 @@ static void put_report(struct json_writer *w, const struct run *run, enum view_u
     view_estimate_members(w, &run->state, units);
     json_object_close(w);
     if (run->loss > 0) {
-        json_object_open(w, "calibration"); /* of model.json: fitted to a half of the held-out pictures, measured on the other */
+        json_object_open(
+            w, "calibration"); /* of model.json: fitted to a half of the held-out pictures, measured on the other */
         json_put_double(w, "temperature", run->temperature);
         json_put_int(w, "samples", run->set.held_out.count / 2);
         json_put_double(w, "log_loss_without", run->loss * view_units_factor(units));
-        json_put_double(w, "log_loss", (run->temperature < 1 || run->temperature > 1 ? run->calibrated_loss : run->loss) *
-                                           view_units_factor(units));
+        json_put_double(w, "log_loss",
+                        (run->temperature < 1 || run->temperature > 1 ? run->calibrated_loss : run->loss) *
+                            view_units_factor(units));
         json_object_close(w);
     }
     json_object_close(w);

@@ -32,7 +32,7 @@ struct reading {
     atomic_size_t from_cache;
 };
 
-/* ---- Looks --------------------------------------------------------------------------------------------------------- */
+/* ---- Looks ------------------------------------------------------------------------------------------------------- */
 
 bool train_looks(const char *augment, struct infomask_look looks[TRAIN_VIEWS], size_t *count)
 {
@@ -54,12 +54,13 @@ bool train_looks(const char *augment, struct infomask_look looks[TRAIN_VIEWS], s
     return true;
 }
 
-/* ---- One photo ----------------------------------------------------------------------------------------------------- */
+/* ---- One photo --------------------------------------------------------------------------------------------------- */
 
 static void key_of(const struct reading *r, size_t i, const struct infomask_look *look, char key[SHA256_HEX])
 {
     char text[512];
-    int length = snprintf(text, sizeof text, "%s %s %.9g %d", r->identity, r->photos->sha[i], look->crop, look->mirrored);
+    int length = snprintf(text, sizeof text, "%s %s %.9g %d", r->identity, r->photos->sha[i], look->crop,
+                          look->mirrored);
 
     sha256_bytes(text, (size_t)length, key);
 }
@@ -113,7 +114,7 @@ static void read_one(void *context, int index, int worker)
     progress_add(&r->progress, 1, err->status != INFOMASK_OK);
 }
 
-/* ---- Leaving out --------------------------------------------------------------------------------------------------- */
+/* ---- Leaving out ------------------------------------------------------------------------------------------------- */
 
 void train_photos_reject(struct train_photos *photos, size_t i, const char *code, const char *detail, bool quiet)
 {
@@ -123,7 +124,8 @@ void train_photos_reject(struct train_photos *photos, size_t i, const char *code
         (void)fprintf(stderr, "infomask train: %s: %s\n", photos->list.photos[i].path, detail);
     if (rows == NULL)
         return;
-    rows[photos->rejected_count++] = (struct rejected_photo){strdup(photos->list.photos[i].sample), strdup(detail), code};
+    rows[photos->rejected_count++] = (struct rejected_photo){strdup(photos->list.photos[i].sample), strdup(detail),
+                                                             code};
     photos->rejected = rows;
 }
 
@@ -163,7 +165,8 @@ static bool alike(const struct train_photos *photos, size_t i, size_t j)
 }
 
 /* order[first, end) are the same photo.  Under one label the first of them stays, under several none. */
-static void judge_copies(struct train_photos *photos, const size_t *order, size_t first, size_t end, bool *out, bool quiet)
+static void judge_copies(struct train_photos *photos, const size_t *order, size_t first, size_t end, bool *out,
+                         bool quiet)
 {
     const struct labelled_photo *kept = &photos->list.photos[order[first]];
     bool agree = true;
@@ -182,7 +185,8 @@ static void judge_copies(struct train_photos *photos, const size_t *order, size_
 }
 
 /* The same photo is the same features, bit for bit, whatever the file's format. */
-static enum infomask_status leave_copies_out(struct train_photos *photos, bool *out, bool quiet, struct infomask_error *err)
+static enum infomask_status leave_copies_out(struct train_photos *photos, bool *out, bool quiet,
+                                             struct infomask_error *err)
 {
     size_t n = 0, *order = malloc((photos->list.count + 1) * sizeof *order);
 
@@ -223,7 +227,7 @@ static enum infomask_status leave_out(struct reading *r, bool quiet, struct info
     return status;
 }
 
-/* ---- All of them --------------------------------------------------------------------------------------------------- */
+/* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 /* What, beside photo and look, the features come from. */
 static char *identity_of(const struct model *model)
@@ -231,9 +235,9 @@ static char *identity_of(const struct model *model)
     const struct infomask_model_info *info = model_info(model);
     const struct infomask_model_spec *s = model_spec(model);
     char *text;
-    int length = asprintf(&text, "%s %s %s %s %dx%d %d %d %g %dx%d %s %g,%g,%g %g,%g,%g", INFOMASK_VERSION, info->sha256,
-                          info->isa, info->precision, s->width, s->height, (int)s->color, (int)s->fit, s->crop,
-                          s->resize_width, s->resize_height, s->resize, (double)s->mean[0], (double)s->mean[1],
+    int length = asprintf(&text, "%s %s %s %s %dx%d %d %d %g %dx%d %s %g,%g,%g %g,%g,%g", INFOMASK_VERSION,
+                          info->sha256, info->isa, info->precision, s->width, s->height, (int)s->color, (int)s->fit,
+                          s->crop, s->resize_width, s->resize_height, s->resize, (double)s->mean[0], (double)s->mean[1],
                           (double)s->mean[2], (double)s->std[0], (double)s->std[1], (double)s->std[2]);
 
     return length >= 0 ? text : NULL;
@@ -266,8 +270,8 @@ static enum infomask_status reading_init(struct reading *r, struct infomask_erro
     r->errors = calloc(n + 1, sizeof *r->errors);
     r->sessions = calloc((size_t)pool_threads(r->pool), sizeof *r->sessions);
     r->identity = identity_of(r->backbone);
-    if (photos->x == NULL || photos->labels == NULL || photos->sha == NULL || r->errors == NULL || r->sessions == NULL ||
-        r->identity == NULL)
+    if (photos->x == NULL || photos->labels == NULL || photos->sha == NULL || r->errors == NULL ||
+        r->sessions == NULL || r->identity == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the features of %zu photos", n);
     for (size_t i = 0; i < n; i++)
         photos->labels[i] = (uint32_t)photos->list.photos[i].label;

@@ -18,7 +18,7 @@
 static const char *const fashion[] = {"T-shirt/top", "trouser", "pullover", "dress", "coat",
                                       "sandal", "shirt", "sneaker", "bag", "ankle boot"};
 
-/* ---- IDX files ----------------------------------------------------------------------------------------------------- */
+/* ---- IDX files --------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status add_name(struct class_names *names, const char *name, struct infomask_error *err)
 {
@@ -96,7 +96,8 @@ static bool read_idx_folder(struct train_set *set, const char *folder, enum info
 }
 
 /* "IMAGES,LABELS" */
-static enum infomask_status read_idx_text(const char *text, struct infomask_pictures *pictures, struct infomask_error *err)
+static enum infomask_status read_idx_text(const char *text, struct infomask_pictures *pictures,
+                                          struct infomask_error *err)
 {
     const char *comma = strchr(text, ',');
     char *images = comma != NULL ? strndup(text, (size_t)(comma - text)) : NULL;
@@ -104,7 +105,8 @@ static enum infomask_status read_idx_text(const char *text, struct infomask_pict
 
     if (comma == NULL)
         return error_set(err, INFOMASK_ARGUMENT, "\"%.150s\" is neither a folder nor IMAGES,LABELS", text);
-    status = images != NULL ? read_pair(images, comma + 1, pictures, err) : error_set(err, INFOMASK_MEMORY, "out of memory");
+    status = images != NULL ? read_pair(images, comma + 1, pictures, err)
+                            : error_set(err, INFOMASK_MEMORY, "out of memory");
     free(images);
     return status;
 }
@@ -118,12 +120,13 @@ static enum infomask_status read_known(struct train_set *set, const char *name, 
     if (folder == NULL && clothes)
         folder = strdup("/usr/share/datasets/fashion-mnist");
     if (folder == NULL || !read_idx_folder(set, folder, &status, err))
-        status = error_set(err, INFOMASK_IO, "%s is not here; make data fetches it", clothes ? "Fashion-MNIST" : "MNIST");
+        status = error_set(err, INFOMASK_IO, "%s is not here; make data fetches it",
+                           clothes ? "Fashion-MNIST" : "MNIST");
     free(folder);
     return status == INFOMASK_OK ? name_classes(set, clothes, err) : status;
 }
 
-/* ---- Tasks --------------------------------------------------------------------------------------------------------- */
+/* ---- Tasks ------------------------------------------------------------------------------------------------------- */
 
 #define TASK_TRAIN 20000
 #define TASK_HELD_OUT 10000
@@ -149,13 +152,15 @@ static enum infomask_status draw_task(const struct infomask_task *task, uint64_t
     return INFOMASK_OK;
 }
 
-static enum infomask_status read_task(struct train_set *set, const char *name, uint64_t seed, struct infomask_error *err)
+static enum infomask_status read_task(struct train_set *set, const char *name, uint64_t seed,
+                                      struct infomask_error *err)
 {
     struct infomask_task task;
     enum infomask_status status;
 
     if (!infomask_task_find(name, &task))
-        return error_set(err, INFOMASK_ARGUMENT, "there is no task \"%.60s\"; infomask estimate --task ? lists them", name);
+        return error_set(err, INFOMASK_ARGUMENT, "there is no task \"%.60s\"; infomask estimate --task ? lists them",
+                         name);
     set->truth = task.information;
     set->mean = TASK_ZERO;
     set->std = TASK_SCALE;
@@ -165,7 +170,7 @@ static enum infomask_status read_task(struct train_set *set, const char *name, u
     return status == INFOMASK_OK ? name_classes(set, false, err) : status;
 }
 
-/* ---- Folders of photos --------------------------------------------------------------------------------------------- */
+/* ---- Folders of photos ------------------------------------------------------------------------------------------- */
 
 struct shrinking {
     const struct photo_list *list;
@@ -191,8 +196,9 @@ static void shrink_one(void *context, int i, int worker)
     if (err->status == INFOMASK_OK)
         err->status = infomask_photo_open(bytes, size, &s->limits, &photo, err);
     if (err->status == INFOMASK_OK)
-        err->status = infomask_photo_pixels(photo, p->width, p->height, p->channels == 1,
-                                            p->pixels + (size_t)i * (size_t)p->width * (size_t)p->height * (size_t)p->channels, err);
+        err->status = infomask_photo_pixels(
+            photo, p->width, p->height, p->channels == 1,
+            p->pixels + (size_t)i * (size_t)p->width * (size_t)p->height * (size_t)p->channels, err);
     infomask_photo_close(photo);
     free(bytes);
     p->labels[i] = s->list->photos[i].label;
@@ -218,11 +224,12 @@ static void leave_bad_out(struct shrinking *s)
 }
 
 static enum infomask_status read_photos(struct train_set *set, const char *folder, const struct cli *cli,
-                                        const struct train_options *o, struct pool *pool, struct infomask_pictures *pictures,
-                                        struct infomask_error *err)
+                                        const struct train_options *o, struct pool *pool,
+                                        struct infomask_pictures *pictures, struct infomask_error *err)
 {
     struct photo_list list = {0};
-    struct shrinking s = {.list = &list, .options = o, .cli = cli, .limits = work_photo_limits(&cli->config), .pictures = pictures};
+    struct shrinking s = {
+        .list = &list, .options = o, .cli = cli, .limits = work_photo_limits(&cli->config), .pictures = pictures};
     size_t side = (size_t)o->size, bytes = 0;
     enum infomask_status status = photo_list_classes(&list, &set->names, folder, err);
 
@@ -231,8 +238,12 @@ static enum infomask_status read_photos(struct train_set *set, const char *folde
         (list.count >= INT_MAX || !checked_mul3(list.count, side * side, o->gray ? 1 : 3, &bytes)))
         status = error_set(err, INFOMASK_LIMIT, "%zu photos are too many", list.count);
     if (status == INFOMASK_OK) {
-        *pictures = (struct infomask_pictures){.count = (int)list.count, .classes = (int)set->names.count, .width = o->size,
-                                               .height = o->size, .channels = o->gray ? 1 : 3, .pixels = malloc(bytes + 1),
+        *pictures = (struct infomask_pictures){.count = (int)list.count,
+                                               .classes = (int)set->names.count,
+                                               .width = o->size,
+                                               .height = o->size,
+                                               .channels = o->gray ? 1 : 3,
+                                               .pixels = malloc(bytes + 1),
                                                .labels = malloc((list.count + 1) * sizeof(int))};
         s.errors = calloc(list.count + 1, sizeof *s.errors);
         if (pictures->pixels == NULL || pictures->labels == NULL || s.errors == NULL)
@@ -249,7 +260,7 @@ static enum infomask_status read_photos(struct train_set *set, const char *folde
     return status;
 }
 
-/* ---- All of it ----------------------------------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------------------------------- */
 
 static bool is_folder(const char *path)
 {
@@ -258,8 +269,8 @@ static bool is_folder(const char *path)
 }
 
 static enum infomask_status read_either(struct train_set *set, const char *text, const struct cli *cli,
-                                        const struct train_options *o, struct pool *pool, struct infomask_pictures *pictures,
-                                        struct infomask_error *err)
+                                        const struct train_options *o, struct pool *pool,
+                                        struct infomask_pictures *pictures, struct infomask_error *err)
 {
     enum infomask_status status;
 

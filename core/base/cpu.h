@@ -16,9 +16,10 @@ struct cpu_features {
 /* Thread-safe; the same answer for the life of the process. */
 const struct cpu_features *cpu_features(void);
 
-/* Before a function: the compiler makes a copy of it for wider vectors and the loader picks one.  Without contraction of
- * products and sums (the Makefile's numeric flags) every copy gives the same bits.  For loops that the compiler turns
- * into vector code itself; hand-written kernels have their table.  Sanitizers start after the loader has picked: none. */
+/* Before a function: the compiler makes a copy of it for wider vectors and the loader picks one.  Without contraction
+ * of products and sums (the Makefile's numeric flags) every copy gives the same bits.  For loops that the compiler
+ * turns into vector code itself; hand-written kernels have their table.  Sanitizers start after the loader has picked:
+ * none. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 #define CPU_CLONES __attribute__((target_clones("avx2", "default")))

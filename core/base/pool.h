@@ -34,7 +34,8 @@ struct pool_task {
 };
 void pool_post(struct pool *pool, struct pool_task *task);
 
-/* Runs fn(context) on a worker and returns when it is done (at once, in place, if the caller is one, or pool is NULL). */
+/* Runs fn(context) on a worker and returns when it is done (at once, in place, if the caller is one, or pool is NULL).
+ */
 void pool_run(struct pool *pool, void (*fn)(void *context), void *context);
 
 /* body(context, i, worker) for i in [0, chunks); worker in [0, pool_threads) is the thread that runs the chunk, for

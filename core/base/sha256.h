@@ -15,8 +15,9 @@
 
 void sha256_raw(const void *data, size_t size, uint8_t digest[SHA256_SIZE]);
 void sha256_bytes(const void *data, size_t size, char hex[SHA256_HEX]);
-/* Of a file, while the caller does something else.  Between start and finish the job is the other thread's; finish waits
- * for it, and is called once, whatever happened between.  Where no thread can be had, finish reads the file itself. */
+/* Of a file, while the caller does something else.  Between start and finish the job is the other thread's; finish
+ * waits for it, and is called once, whatever happened between.  Where no thread can be had, finish reads the file
+ * itself. */
 struct sha256_job {
     const char *path;
     char hex[SHA256_HEX];

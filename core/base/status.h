@@ -47,7 +47,8 @@ struct infomask_error {
 /* The stable word of a status ("bad_image"); "unknown" for a number that is none. */
 const char *status_word(enum infomask_status status);
 
-/* Fills err (if not NULL) and returns status, so that a failure is one line: return error_set(err, INFOMASK_IO, ...); */
+/* Fills err (if not NULL) and returns status, so that a failure is one line: return error_set(err, INFOMASK_IO, ...);
+ */
 enum infomask_status error_set(struct infomask_error *err, enum infomask_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -49,7 +49,8 @@ struct engine_int8 {
 struct engine_options {
     const struct kernel_table *kernels; /* NULL: the best of this processor */
     enum engine_precision precision;
-    const struct engine_int8 *int8; /* ENGINE_INT8: layers that it does not name stay f32.  Needed during creation only */
+    const struct engine_int8
+        *int8;  /* ENGINE_INT8: layers that it does not name stay f32.  Needed during creation only */
     bool apart; /* no steps run together: for engine_run_watched and tests */
     size_t arena_limit; /* bytes a session may use; 0: 256 MiB */
     int plans;          /* kept at most; 0: 16 */
@@ -66,11 +67,11 @@ enum infomask_status engine_model_create(struct engine_model **model, struct gra
     __attribute__((warn_unused_result));
 void engine_model_free(struct engine_model *model);
 
-/* ---- Does it compute what the file says? ---------------------------------------------------------------------------- */
+/* ---- Does it compute what the file says? ------------------------------------------------------------------------- */
 
-/* Before graph_fuse: runs the graph node by node, by the plainest loops and the table's sgemm, on seeded noise; at h x w, or
- * (unless `whole`) at a smaller size if the file leaves its own open.  *verify is NULL if that takes longer than about so
- * many seconds on one core. */
+/* Before graph_fuse: runs the graph node by node, by the plainest loops and the table's sgemm, on seeded noise; at h x
+ * w, or (unless `whole`) at a smaller size if the file leaves its own open.  *verify is NULL if that takes longer than
+ * about so many seconds on one core. */
 struct engine_verify;
 enum infomask_status engine_verify_begin(struct engine_verify **verify, const struct graph *graph,
                                          const struct kernel_table *kernels, int h, int w, bool whole, double seconds,
@@ -80,8 +81,8 @@ struct engine_verified {
     double error, most; /* largest difference of an output, and what rounding may do, by the spread of the outputs */
     int h, w;           /* at which size */
 };
-/* The model of that graph, planned and fused as it will serve, beside it.  INT8 is never unequal: its weights are rounded
- * on purpose. */
+/* The model of that graph, planned and fused as it will serve, beside it.  INT8 is never unequal: its weights are
+ * rounded on purpose. */
 enum infomask_status engine_verify_end(const struct engine_verify *verify, struct engine_model *model,
                                        struct engine_verified *found, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -138,7 +139,7 @@ struct engine_tap engine_features(const struct engine_session *session);
 /* Residual sums in network order, i in [0, tap_count); where a network has none, the last tensor of each resolution. */
 struct engine_tap engine_residual(const struct engine_session *session, int i);
 
-/* ---- Looking on (calibration) ------------------------------------------------------------------------------------- */
+/* ---- Looking on (calibration) ------------------------------------------------------------------------------------ */
 
 /* Can this layer run in u8 x s8: a convolution in one group, not dilated along its rows, that is not too deep? */
 bool engine_can_int8(const struct graph *graph, const struct graph_node *node);

@@ -1,7 +1,7 @@
 /* Which steps run together.  On large maps the expansion of an inverted residual block is made a few lines at a time,
  * just before the depthwise convolution that reads it, and the projection follows at once: what lies between them never
  * leaves the second cache, and has no place in the arena. */
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/engine/internal.h"
 
 #define GROUP_SIDE 56 /* maps at least as high: smaller ones stay in the caches anyway */
@@ -109,13 +109,13 @@ void group_geometry(const struct engine_model *model, const struct plan *plan, s
     else
         leader->scratch =
             larger(leader->scratch, narrow_bytes(model, plan, leader, lines_under(w, leader->group_lines)));
-    leader->window_at = arena_round(leader->scratch);
+    leader->window_at = aligned_round(leader->scratch);
     depthwise->window_at = leader->window_at +
-                           arena_round(line_bytes(plan, leader) * (size_t)lines_under(w, leader->group_lines));
+                           aligned_round(line_bytes(plan, leader) * (size_t)lines_under(w, leader->group_lines));
     last->scratch_at = depthwise->window_at;
     if (last > depthwise) {
-        last->scratch_at += arena_round(line_bytes(plan, depthwise) * (size_t)leader->group_lines);
+        last->scratch_at += aligned_round(line_bytes(plan, depthwise) * (size_t)leader->group_lines);
         last->scratch = larger(last->scratch, narrow_bytes(model, plan, last, leader->group_lines));
     }
-    leader->scratch = last->scratch_at + arena_round(last > depthwise ? last->scratch : 0);
+    leader->scratch = last->scratch_at + aligned_round(last > depthwise ? last->scratch : 0);
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/engine/internal.h"
 
 /* The node that makes a tensor, NULL for the input. */

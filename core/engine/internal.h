@@ -4,8 +4,8 @@
  * Everything is planned for one item of the batch.  The nodes before the last one that reads a map form the trunk: it
  * runs item by item, so that an item's activations stay in the caches, and its values live in a lane's local memory.
  * The nodes behind form the tail: vectors, all items at once, in memory shared by the items, as are input, output and
- * whatever stays readable.  Shapes have N = 1; a rank-4 tensor N, C, H, W is stored as H, W, C, others row-major, and so
- * are those of rank 4 that general operators work on: layouts_find says which, and puts conversions where both meet.
+ * whatever stays readable.  Shapes have N = 1; a rank-4 tensor N, C, H, W is stored as H, W, C, others row-major, and
+ * so are those of rank 4 that general operators work on: layouts_find says which, and puts conversions where both meet.
  * A concrete graph has the batch of its file; an item is then that many pictures.
  */
 #ifndef INFOMASK_ENGINE_INTERNAL_H
@@ -44,12 +44,13 @@ enum infomask_status shape_of_node(const struct graph *graph, const struct graph
 enum infomask_status shapes_infer(const struct engine_model *model, int h, int w, struct shape *shapes,
                                   struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* ---- Comparing (check/evaluate.c) -------------------------------------------------------------------------------------- */
+/* ---- Comparing (check/evaluate.c) -------------------------------------------------------------------------------- */
 
-/* A graph that no pass has fused, node by node, each in memory of its own; x: one item in the file's order, of h x w where
- * the file leaves that open; *y: the first output in the file's order, the caller's to free. */
-enum infomask_status evaluate_graph(const struct graph *graph, const struct kernel_table *kernels, int h, int w, const float *x,
-                                    float **y, struct infomask_error *err) __attribute__((warn_unused_result));
+/* A graph that no pass has fused, node by node, each in memory of its own; x: one item in the file's order, of h x w
+ * where the file leaves that open; *y: the first output in the file's order, the caller's to free. */
+enum infomask_status evaluate_graph(const struct graph *graph, const struct kernel_table *kernels, int h, int w,
+                                    const float *x, float **y, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Floating-point operations of that, and the elements of the output; -1 if the size does not fit. */
 double evaluate_work(const struct graph *graph, int h, int w, size_t *outputs);
 
@@ -151,7 +152,7 @@ static inline bool model_is_constant(const struct engine_model *model, int tenso
     return model->constant[tensor];
 }
 
-/* ---- Views (view.c) ----------------------------------------------------------------------------------------------- */
+/* ---- Views (view.c) ---------------------------------------------------------------------------------------------- */
 
 #define VIEW_RANK (2 * GRAPH_MAX_RANK)
 
@@ -166,7 +167,8 @@ struct view view_dense(const struct shape *shape);
 bool view_refine(const struct view *a, const struct view *b, struct view *fine_a, struct view *fine_b);
 /* Does the node only move elements? */
 bool view_copies(const struct graph_node *node);
-/* Where the elements of such a node's output lie in the memory of its input; shape: of the output.  False: by no strides. */
+/* Where the elements of such a node's output lie in the memory of its input; shape: of the output.  False: by no
+ * strides. */
 bool view_through(const struct graph_node *node, const struct view *x, const struct shape *shape, struct view *y);
 
 struct copy { /* dimensions in the order in which y lies, outermost first; at least one */
@@ -261,7 +263,8 @@ void plan_release(struct engine_model *model, struct plan *plan);
 enum infomask_status plan_create(const struct engine_model *model, struct plan *plan, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
-static inline bool plan_is_active(const struct engine_model *model, const struct plan *plan, const struct graph_node *node)
+static inline bool plan_is_active(const struct engine_model *model, const struct plan *plan,
+                                  const struct graph_node *node)
 {
     return !plan->noisy || model->noisy[node->output];
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/engine/internal.h"
 
@@ -93,7 +93,8 @@ bool layer_is_last(const struct graph *graph, int node)
 /* The head stays float32, so that maps and logits agree; so do the ways that copy windows. */
 static enum kernel_type type_of(const struct engine_model *model, const struct layer *layer, int node)
 {
-    const struct engine_int8_layer *int8 = int8_find(model, model->graph->tensors[model->graph->nodes[node].output].name);
+    const struct engine_int8_layer *int8 = int8_find(model,
+                                                     model->graph->tensors[model->graph->nodes[node].output].name);
     bool bf16 = model->options.precision == ENGINE_BF16 || (int8 != NULL && int8->bf16);
 
     if (layer_is_last(model->graph, node) || layer->groups != 1 || layer->way == WAY_GATHER)
@@ -402,7 +403,8 @@ enum infomask_status layer_init(struct layer *layer, const struct engine_model *
     default:
         break;
     }
-    return node->op == GRAPH_CONCAT || graph_is_general(node->op) ? operands_init(layer, model, node, err) : INFOMASK_OK;
+    return node->op == GRAPH_CONCAT || graph_is_general(node->op) ? operands_init(layer, model, node, err)
+                                                                  : INFOMASK_OK;
 }
 
 void layer_fini(struct layer *layer)
@@ -431,10 +433,10 @@ static bool stays_apart(const struct kernel_weights *weights) { return weights->
 
 size_t layer_room(const struct layer *layer)
 {
-    size_t bytes = arena_round(filter_bytes(layer));
+    size_t bytes = aligned_round(filter_bytes(layer));
 
     for (int g = 0; layer->weights != NULL && g < layer->packs; g++)
-        bytes += stays_apart(&layer->weights[g]) ? 0 : arena_round(layer->weights[g].bytes);
+        bytes += stays_apart(&layer->weights[g]) ? 0 : aligned_round(layer->weights[g].bytes);
     return bytes;
 }
 
@@ -445,12 +447,12 @@ void layer_move(struct layer *layer, unsigned char *to)
         aligned_free(layer->filter);
         layer->filter = (float *)(void *)to;
         layer->moved = true;
-        to += arena_round(filter_bytes(layer));
+        to += aligned_round(filter_bytes(layer));
     }
     for (int g = 0; layer->weights != NULL && g < layer->packs; g++) {
         if (stays_apart(&layer->weights[g]))
             continue;
         kernel_weights_move(&layer->weights[g], to);
-        to += arena_round(layer->weights[g].bytes);
+        to += aligned_round(layer->weights[g].bytes);
     }
 }

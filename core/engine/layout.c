@@ -97,7 +97,8 @@ static void find_wanted(struct layouts *l)
 
     for (int i = graph->node_count - 1; i >= l->model->first; i--) {
         const struct graph_node *node = &graph->nodes[i];
-        bool wants = wants_map(node) || (l->wanted[node->output] && (is_elementwise(l, node) || node->op == GRAPH_SLICE)) ||
+        bool wants = wants_map(node) ||
+                     (l->wanted[node->output] && (is_elementwise(l, node) || node->op == GRAPH_SLICE)) ||
                      (is_four(l, node->inputs[0]) && turns(node, 1) && !l->wanted[node->output]);
         for (int j = 0; wants && j < node->input_count; j++)
             if (is_four(l, node->inputs[j]))

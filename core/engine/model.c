@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/engine/internal.h"
 
 #define DEFAULT_ARENA ((size_t)256 << 20)
@@ -55,8 +55,8 @@ static size_t output_elements(const struct engine_model *model, const struct sha
     return shape_elements(&shapes[model->output]) / (size_t)model_batch(model);
 }
 
-/* The size that the file fixes; where it leaves it open, the one that is asked for, 224, or else the first that fits.  Fills
- * shapes for it. */
+/* The size that the file fixes; where it leaves it open, the one that is asked for, 224, or else the first that fits.
+ * Fills shapes for it. */
 static enum infomask_status find_base(struct engine_model *model, struct shape *shapes, struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;

@@ -1,7 +1,7 @@
 /* Lifetimes to offsets: the largest value first, each at the lowest place that is free while it lives. */
 #include <stdlib.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/engine/internal.h"
 
 struct block {
@@ -52,7 +52,7 @@ static size_t place_region(struct plan *plan, int count, enum region region, str
     for (int i = 0; i < count; i++) {
         struct value *v = &plan->values[i];
         if (v->used && v->root == i && v->region == region)
-            blocks[n++] = (struct block){v, arena_round(v->elements * kernel_type_bytes(v->type) * items)};
+            blocks[n++] = (struct block){v, aligned_round(v->elements * kernel_type_bytes(v->type) * items)};
     }
     qsort(blocks, (size_t)n, sizeof *blocks, larger_first);
     for (int i = 0; i < n; i++) {

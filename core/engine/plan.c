@@ -2,13 +2,16 @@
  * where it lies. */
 #include <stdlib.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/engine/internal.h"
 
 static bool is_vector(const struct shape *s) { return s->rank < 2 || shape_elements(s) == (size_t)s->d[1]; }
 
-static bool is_view(const struct graph_node *node, const struct plan *plan) { return plan->values[node->output].viewed; }
+static bool is_view(const struct graph_node *node, const struct plan *plan)
+{
+    return plan->values[node->output].viewed;
+}
 
 /* Steps of the active nodes that do something; the trunk ends behind the last that reads a map. */
 static void list_steps(const struct engine_model *model, struct plan *plan)
@@ -232,7 +235,7 @@ enum infomask_status plan_create(const struct engine_model *model, struct plan *
         if (plan->steps[i].members > 1)
             group_geometry(model, plan, &plan->steps[i]);
         if (plan->steps[i].scratch > plan->scratch_bytes)
-            plan->scratch_bytes = arena_round(plan->steps[i].scratch);
+            plan->scratch_bytes = aligned_round(plan->steps[i].scratch);
     }
     find_lifetimes(model, plan);
     add_staged(model, plan);

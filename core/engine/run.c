@@ -1,7 +1,7 @@
 /* Runs a plan: the trunk item by item, the tail for all items at once. */
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/engine/internal.h"
 
 /* Of one picture of an item that is several; what is staged for a step is for one. */

@@ -1,8 +1,8 @@
-/* Attention: softmax(alpha q k' + mask) v, matrix by matrix.  k and v are packed once for a matrix; the scores of some rows
- * of q at a time stay in the second cache, and there is no place for all of them. */
+/* Attention: softmax(alpha q k' + mask) v, matrix by matrix.  k and v are packed once for a matrix; the scores of some
+ * rows of q at a time stay in the second cache, and there is no place for all of them. */
 #include <math.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/engine/internal.h"
 
 #define SCORE_BYTES ((size_t)128 << 10)
@@ -54,12 +54,12 @@ static void read_mask(const struct task *task, struct attention *a)
 
 static size_t k_bytes(const struct kernel_table *kernels, const struct attention *a)
 {
-    return arena_round(kernels->operand_bytes(a->d, a->n));
+    return aligned_round(kernels->operand_bytes(a->d, a->n));
 }
 
 static size_t v_bytes(const struct kernel_table *kernels, const struct attention *a)
 {
-    return arena_round(kernels->operand_bytes(a->n, a->e));
+    return aligned_round(kernels->operand_bytes(a->n, a->e));
 }
 
 void attention_geometry(const struct engine_model *model, const struct plan *plan, struct step *s)
@@ -70,7 +70,7 @@ void attention_geometry(const struct engine_model *model, const struct plan *pla
 
     rows = rows < tile ? tile : rows;
     s->lines = rows < (size_t)a.m ? (int)rows : a.m;
-    s->scratch = k_bytes(model->kernels, &a) + v_bytes(model->kernels, &a) + arena_round(row * (size_t)s->lines);
+    s->scratch = k_bytes(model->kernels, &a) + v_bytes(model->kernels, &a) + aligned_round(row * (size_t)s->lines);
     s->cut = cut_make(a.matrices, 2.0 * a.m * a.n * (a.d + a.e) / 100e3, 0, MOST_CHUNKS);
 }
 
@@ -86,8 +86,8 @@ static ptrdiff_t matrix_at(const struct attention *a, const struct view *v, int 
     return at;
 }
 
-static void add_mask(const struct attention *a, const struct kernel_table *kernels, const float *mask, int first, int rows,
-                     float *scores)
+static void add_mask(const struct attention *a, const struct kernel_table *kernels, const float *mask, int first,
+                     int rows, float *scores)
 {
     const struct kernel_epilogue none = {KERNEL_CLAMP, -INFINITY, INFINITY};
     ptrdiff_t step = a->mask.strides[a->rank - 1];
@@ -143,8 +143,10 @@ static void one_matrix(const struct task *task, const struct attention *a, const
     ptrdiff_t q_row = a->q.strides[a->rank - 2], v_row = a->v.strides[a->rank - 2];
     struct kernel_weights k, v;
 
-    kernels->pack_operand(&k, &(struct kernel_operand){o->k + matrix_at(a, &a->k, number), a->k_row, a->k_column, a->d, a->n,
-                                                       node_of(task)->alpha}, scratch);
+    kernels->pack_operand(&k,
+                          &(struct kernel_operand){o->k + matrix_at(a, &a->k, number), a->k_row, a->k_column, a->d,
+                                                   a->n, node_of(task)->alpha},
+                          scratch);
     kernels->pack_operand(&v, &(struct kernel_operand){o->v + matrix_at(a, &a->v, number), v_row, 1, a->n, a->e, 1},
                           scratch + k_bytes(kernels, a));
     for (int first = 0; first < a->m; first += task->step->lines) {

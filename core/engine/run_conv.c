@@ -446,12 +446,27 @@ static struct kernel_depthwise depthwise_of(const struct task *task)
     const struct layer *layer = layer_of(task);
     const struct graph_window *w = window_of(task);
 
-    return (struct kernel_depthwise){
-        .h = s->h, .w = s->w, .c = s->out_c, .out_h = s->out_h, .out_w = s->out_w, .weights = layer->filter,
-        .bias = layer->bias, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w, .stride_h = w->stride_h,
-        .stride_w = w->stride_w, .out = type_of(task, s->y), .y_scale = task->run->plan->values[s->y].scale,
-        .y_zero = task->run->plan->values[s->y].zero, .dilation_h = w->dilation_h, .dilation_w = w->dilation_w, .pad_top = s->pad_top,
-        .pad_left = s->pad_left, .y1 = s->out_h, .c1 = s->out_c, .epilogue = layer->epilogue};
+    return (struct kernel_depthwise){.h = s->h,
+                                     .w = s->w,
+                                     .c = s->out_c,
+                                     .out_h = s->out_h,
+                                     .out_w = s->out_w,
+                                     .weights = layer->filter,
+                                     .bias = layer->bias,
+                                     .kernel_h = w->kernel_h,
+                                     .kernel_w = w->kernel_w,
+                                     .stride_h = w->stride_h,
+                                     .stride_w = w->stride_w,
+                                     .out = type_of(task, s->y),
+                                     .y_scale = task->run->plan->values[s->y].scale,
+                                     .y_zero = task->run->plan->values[s->y].zero,
+                                     .dilation_h = w->dilation_h,
+                                     .dilation_w = w->dilation_w,
+                                     .pad_top = s->pad_top,
+                                     .pad_left = s->pad_left,
+                                     .y1 = s->out_h,
+                                     .c1 = s->out_c,
+                                     .epilogue = layer->epilogue};
 }
 
 /* Several outputs a channel: the rows under a chunk with each channel repeated, as a map of their own. */

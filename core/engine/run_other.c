@@ -40,7 +40,8 @@ struct copy_ends {
     struct view x, y;
 };
 
-/* What a node that only moves elements reads, and where: in the order of its output's dimensions, if that can be said. */
+/* What a node that only moves elements reads, and where: in the order of its output's dimensions, if that can be said.
+ */
 static struct copy_ends ends_of(const struct engine_model *model, const struct plan *plan, const struct step *s)
 {
     struct copy_ends e = {.y = view_dense(&plan->values[s->y].shape)};

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/engine/internal.h"
 
@@ -38,9 +38,9 @@ static bool area_bytes(const struct plan *plan, int lanes, int workers, size_t *
     size_t local, scratch;
 
     return checked_mul(plan->local_bytes, (size_t)lanes, &local) &&
-           checked_mul(arena_round(plan->scratch_bytes), (size_t)workers, &scratch) &&
+           checked_mul(aligned_round(plan->scratch_bytes), (size_t)workers, &scratch) &&
            checked_add(plan->shared_bytes, local, bytes) && checked_add(*bytes, scratch, bytes) &&
-           checked_add(*bytes, ARENA_ALIGN, bytes);
+           checked_add(*bytes, ALIGNED_BYTES, bytes);
 }
 
 static enum infomask_status too_large(const struct engine_session *session, const struct plan *plan, size_t bytes,

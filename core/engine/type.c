@@ -13,9 +13,10 @@ enum infomask_status engine_precision_check(enum engine_precision precision, con
     if (kernels == NULL)
         kernels = kernels_best();
     if (precision == ENGINE_BF16 && (kernels->types & 1u << KERNEL_BF16) == 0)
-        return error_set(err, INFOMASK_ARGUMENT,
-                         "precision bf16 needs a processor with avx512_bf16 and the kernels avx512 or amx; these are %s",
-                         kernels->name);
+        return error_set(
+            err, INFOMASK_ARGUMENT,
+            "precision bf16 needs a processor with avx512_bf16 and the kernels avx512 or amx; these are %s",
+            kernels->name);
     if (precision == ENGINE_INT8 && (kernels->types & 1u << KERNEL_U8) == 0)
         return error_set(err, INFOMASK_ARGUMENT,
                          "precision int8 needs a processor with avx2 or avx512_vnni and their kernels; these are %s",

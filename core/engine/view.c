@@ -1,5 +1,6 @@
-/* Tensors that are another tensor's memory seen by other strides: a turn, a slice, one index of a dimension, a repetition
- * or another shape costs nothing where every reader can walk by strides; the last of a chain of them copies once. */
+/* Tensors that are another tensor's memory seen by other strides: a turn, a slice, one index of a dimension, a
+ * repetition or another shape costs nothing where every reader can walk by strides; the last of a chain of them copies
+ * once. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,8 +77,8 @@ bool view_refine(const struct view *a, const struct view *b, struct view *fine_a
     return left_a == left_b;
 }
 
-/* The strides of dimension d, which stands for the dimensions of `fine` from *at on, from the last one; false where they are
- * no one stride. */
+/* The strides of dimension d, which stands for the dimensions of `fine` from *at on, from the last one; false where
+ * they are no one stride. */
 static bool join(const struct view *fine, int *at, int64_t d, ptrdiff_t *stride)
 {
     bool first = true;
@@ -205,9 +206,9 @@ static bool conv_walks(const struct engine_model *model, int node, const struct 
 {
     const struct layer *layer = &model->layers[node];
 
-    return !model->apart && layer->way == WAY_PRODUCT && layer->type == KERNEL_F32 && layer->groups == 1 && !layer->jumps && v->rank == 4 &&
-           v->d[0] == 1 && v->strides[1] == 1 && v->d[2] * v->d[3] > 1 && v->strides[3] >= v->d[1] &&
-           v->strides[2] == v->strides[3] * (ptrdiff_t)v->d[3];
+    return !model->apart && layer->way == WAY_PRODUCT && layer->type == KERNEL_F32 && layer->groups == 1 &&
+           !layer->jumps && v->rank == 4 && v->d[0] == 1 && v->strides[1] == 1 && v->d[2] * v->d[3] > 1 &&
+           v->strides[3] >= v->d[1] && v->strides[2] == v->strides[3] * (ptrdiff_t)v->d[3];
 }
 
 /* Can the node walk through this input by strides? */
@@ -333,7 +334,8 @@ bool views_find(const struct engine_model *model, struct plan *plan)
 }
 
 /* ---- Copies: dimensions that both sides walk through as one are joined, and what is left inside are runs, or a matrix
- * to turn ------------------------------------------------------------------------------------------------------------ */
+ * to turn ------------------------------------------------------------------------------------------------------------
+ */
 
 static void swap_dims(struct copy *c, int a, int b)
 {

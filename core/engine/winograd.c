@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/engine/internal.h"
 
@@ -21,8 +21,9 @@ bool winograd_wins(const struct engine_model *model, const struct layer *layer, 
 {
     bool small_step = w->stride_h == 1 && w->stride_w == 1 && w->dilation_h == 1;
 
-    return layer->way == WAY_SEGMENTS && layer->groups == 1 && layer->type == KERNEL_F32 && !model->options.direct && !model->options.apart &&
-           w->kernel_h == 3 && w->kernel_w == 3 && small_step && m >= LEAST_CHANNELS && c >= LEAST_CHANNELS;
+    return layer->way == WAY_SEGMENTS && layer->groups == 1 && layer->type == KERNEL_F32 && !model->options.direct &&
+           !model->options.apart && w->kernel_h == 3 && w->kernel_w == 3 && small_step && m >= LEAST_CHANNELS &&
+           c >= LEAST_CHANNELS;
 }
 
 /* G g G^T of one filter, [side, side]. */
@@ -121,7 +122,7 @@ void winograd_geometry(const struct engine_model *model, struct step *s)
     s->lines = (int)(BATCH_BYTES / tile_bytes) / unit * unit;
     s->lines = s->lines < 2 * unit ? 2 * unit : s->lines;
     s->lines = s->lines < tiles ? s->lines : tiles;
-    s->scratch = (size_t)s->lines * tile_bytes + 2 * ARENA_ALIGN;
+    s->scratch = (size_t)s->lines * tile_bytes + 2 * ALIGNED_BYTES;
 }
 
 /* Tiles [first, last), not more than s->lines of them, and panels [panel0, panel1). */
@@ -134,7 +135,7 @@ static void winograd_batch(const struct task *task, int first, int last, int pan
     float *v = (float *)(void *)task_scratch(task, worker);
     int count = last - first;
     size_t v_apart = (size_t)count * (size_t)s->c, p_apart = (size_t)count * (size_t)s->out_c;
-    float *products = v + arena_round((size_t)layer->packs * v_apart * sizeof(float)) / sizeof(float);
+    float *products = v + aligned_round((size_t)layer->packs * v_apart * sizeof(float)) / sizeof(float);
     struct kernel_winograd transform = {
         .m = layer->tile, .first = first, .count = count, .x = task_value(task, s->x, task->item), .h = s->h, .w = s->w,
         .c = s->c, .pad_top = s->pad_top, .pad_left = s->pad_left, .v = v, .products = products,

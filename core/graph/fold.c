@@ -156,7 +156,8 @@ static enum infomask_status spend_work(struct graph *graph, const struct graph_n
 {
     size_t work;
 
-    if (!checked_mul(graph_elements(graph_output_tensor(graph, node)), work_each(graph, node), &work) || work > graph->work)
+    if (!checked_mul(graph_elements(graph_output_tensor(graph, node)), work_each(graph, node), &work) ||
+        work > graph->work)
         return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, node, "its constants take too long to compute");
     graph->work -= work;
     return INFOMASK_OK;

@@ -156,7 +156,7 @@ static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed
     return INFOMASK_OK;
 }
 
-/* ---- Activations and residuals ------------------------------------------------------------------------------------- */
+/* ---- Activations and residuals ----------------------------------------------------------------------------------- */
 
 static void copy_activation(struct graph_node *to, const struct graph_node *from)
 {
@@ -232,7 +232,7 @@ static enum infomask_status fuse_residual(struct fusion *f, int *at, bool *chang
     return INFOMASK_OK;
 }
 
-/* ---- Activations that a file spells out ---------------------------------------------------------------------------- */
+/* ---- Activations that a file spells out -------------------------------------------------------------------------- */
 
 static void spell_gate(struct fusion *f, int at, bool *changed)
 {
@@ -305,7 +305,7 @@ static void spell_hard_swish(struct fusion *f, int at, bool *changed)
     }
 }
 
-/* ---- Pools --------------------------------------------------------------------------------------------------------- */
+/* ---- Pools ------------------------------------------------------------------------------------------------------- */
 
 /* One window over the whole map of the file's own size. */
 static void widen_pool(struct fusion *f, int at, bool *changed)
@@ -353,7 +353,7 @@ static void skip_reshape(struct fusion *f, int at, bool *changed)
     *changed = true;
 }
 
-/* ---- The walk ------------------------------------------------------------------------------------------------------ */
+/* ---- The walk ---------------------------------------------------------------------------------------------------- */
 
 /* One try of every rule on a node; a rule that moves the work to another slot changes `at`. */
 static enum infomask_status fuse_node(struct fusion *f, int *at, bool *changed)

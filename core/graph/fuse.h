@@ -1,7 +1,7 @@
 /* Private to the passes that merge neighbours: the graph while it is rewritten.
  *
- * A rule looks at a node and at the ones that made its inputs.  A producer may be absorbed only if the tensor between the
- * two has one reader and is no output of the graph; its slot is then dead. */
+ * A rule looks at a node and at the ones that made its inputs.  A producer may be absorbed only if the tensor between
+ * the two has one reader and is no output of the graph; its slot is then dead. */
 #ifndef INFOMASK_GRAPH_FUSE_H
 #define INFOMASK_GRAPH_FUSE_H
 
@@ -122,7 +122,8 @@ static inline void become_activation(struct fusion *f, int at, int gate, int x, 
     f->readers[x]++;
 }
 
-/* fuse_general.c: each looks at node `at` and says in *changed whether it rewrote it; *at: where its work is done then. */
+/* fuse_general.c: each looks at node `at` and says in *changed whether it rewrote it; *at: where its work is done then.
+ */
 void fuse_spell_unary(struct fusion *f, int at, bool *changed);
 void fuse_spell_gelu(struct fusion *f, int at, bool *changed);
 enum infomask_status fuse_spell_norm(struct fusion *f, int *at, bool *changed) __attribute__((warn_unused_result));

@@ -3,7 +3,7 @@
 
 #include "core/graph/fuse.h"
 
-/* ---- Activations --------------------------------------------------------------------------------------------------- */
+/* ---- Activations ------------------------------------------------------------------------------------------------- */
 
 void fuse_spell_unary(struct fusion *f, int at, bool *changed)
 {
@@ -72,7 +72,8 @@ static bool is_erf_plus_one(const struct fusion *f, int tensor, int nodes[3], in
         !scalar_operand(f, node_at(f, nodes[0]), &value) || !close_to(value, 1))
         return false;
     nodes[1] = sole_source(f, node_at(f, nodes[0]), 0);
-    if (nodes[1] == GRAPH_NONE || node_at(f, nodes[1])->op != GRAPH_UNARY || node_at(f, nodes[1])->function != GRAPH_ERF)
+    if (nodes[1] == GRAPH_NONE || node_at(f, nodes[1])->op != GRAPH_UNARY ||
+        node_at(f, nodes[1])->function != GRAPH_ERF)
         return false;
     nodes[2] = sole_source(f, node_at(f, nodes[1]), 0);
     if (nodes[2] == GRAPH_NONE || !is_plain(node_at(f, nodes[2]), GRAPH_MUL) ||
@@ -105,7 +106,7 @@ void fuse_spell_gelu(struct fusion *f, int at, bool *changed)
     }
 }
 
-/* ---- Norms --------------------------------------------------------------------------------------------------------- */
+/* ---- Norms ------------------------------------------------------------------------------------------------------- */
 
 static bool is_function(const struct graph_node *node, enum graph_op plain, enum graph_function function)
 {
@@ -144,7 +145,8 @@ static bool read_norm(const struct fusion *f, const struct graph_node *node, int
     if (!is_mean(f, nodes[1]) || node_at(f, nodes[1])->inputs[0] != node_at(f, nodes[0])->inputs[0])
         return false;
     nodes[2] = sole_source(f, node, 1);
-    if (nodes[2] == GRAPH_NONE || node_at(f, nodes[2])->op != GRAPH_UNARY || node_at(f, nodes[2])->function != GRAPH_SQRT)
+    if (nodes[2] == GRAPH_NONE || node_at(f, nodes[2])->op != GRAPH_UNARY ||
+        node_at(f, nodes[2])->function != GRAPH_SQRT)
         return false;
     nodes[3] = sole_source(f, node_at(f, nodes[2]), 0);
     if (nodes[3] == GRAPH_NONE || !is_function(node_at(f, nodes[3]), GRAPH_ADD, GRAPH_PLUS) ||
@@ -221,7 +223,7 @@ enum infomask_status fuse_spell_norm(struct fusion *f, int *at, bool *changed)
     return absorb_affine(f, at, changed);
 }
 
-/* ---- Attention ----------------------------------------------------------------------------------------------------- */
+/* ---- Attention --------------------------------------------------------------------------------------------------- */
 
 #define MOST_ABSORBED 16
 
@@ -290,7 +292,8 @@ static bool read_scores(const struct fusion *f, const struct graph_node *node, i
 {
     struct attention found = *a;
     int product;
-    for (product = sole_source(f, node, side); product != GRAPH_NONE; product = sole_source(f, node_at(f, product), 0)) {
+    for (product = sole_source(f, node, side); product != GRAPH_NONE;
+         product = sole_source(f, node_at(f, product), 0)) {
         double factor;
         if (!absorb(&found, product))
             return false;

@@ -50,7 +50,8 @@ enum graph_op {
     GRAPH_WHERE,      /* condition, x, y: x where the condition is not 0 */
     GRAPH_MATMUL,     /* [..., M, K] times [..., K, N] */
     GRAPH_REDUCE,     /* x; function over the dimensions in `axes` */
-    GRAPH_LAYER_NORM, /* x, scale or none, bias or none: over the dimensions from `axis` on; function GRAPH_RMS: no mean */
+    GRAPH_LAYER_NORM, /* x, scale or none, bias or none: over the dimensions from `axis` on; function GRAPH_RMS: no mean
+                       */
     GRAPH_SLICE,      /* x; table: starts [rank], ends [rank], steps [rank], as ONNX counts them */
     GRAPH_GATHER,     /* x; table: rank of the indices, their dims, the indices; along `axis` */
     GRAPH_TAKE,       /* x; table: for each element of the output its element of x, -1 for 0 */
@@ -61,8 +62,8 @@ enum graph_op {
     GRAPH_LRN,        /* x [N, C, ...]; axis is its size, alpha, beta, epsilon is its bias */
     GRAPH_CONV_ND,    /* x [N, C, ...], W, b or none: any number of dimensions, any operand computed; table as window */
     GRAPH_POOL_ND,    /* x [N, C, ...]; function GRAPH_MAXIMUM or GRAPH_MEAN; table as window */
-    GRAPH_ATTENTION,  /* q [..., M, D], k [..., N, D] (axis 1) or [..., D, N] (axis 0), v [..., N, E], mask or none, which
-                       * broadcasts to [..., M, N]: softmax(alpha q k' + mask) v; made by graph_fuse */
+    GRAPH_ATTENTION,  /* q [..., M, D], k [..., N, D] (axis 1) or [..., D, N] (axis 0), v [..., N, E], mask or none,
+                       * which  broadcasts to [..., M, N]: softmax(alpha q k' + mask) v; made by graph_fuse */
     GRAPH_QUANTIZE,   /* x to the grid of an integer type and back: alpha the scale, beta the zero point, low, high */
     GRAPH_OPS
 };
@@ -92,7 +93,13 @@ enum graph_function {
 /* How RESIZE maps an output's index to a place in the input, and how it reads there (ONNX's words). */
 struct graph_resize {
     enum { GRAPH_NEAREST, GRAPH_LINEAR_RESIZE, GRAPH_CUBIC } mode;
-    enum { GRAPH_HALF_PIXEL, GRAPH_ASYMMETRIC, GRAPH_ALIGN_CORNERS, GRAPH_PYTORCH_HALF_PIXEL, GRAPH_HALF_PIXEL_SYMMETRIC } place;
+    enum {
+        GRAPH_HALF_PIXEL,
+        GRAPH_ASYMMETRIC,
+        GRAPH_ALIGN_CORNERS,
+        GRAPH_PYTORCH_HALF_PIXEL,
+        GRAPH_HALF_PIXEL_SYMMETRIC
+    } place;
     enum { GRAPH_ROUND_PREFER_FLOOR, GRAPH_ROUND_PREFER_CEIL, GRAPH_FLOOR_NEAREST, GRAPH_CEIL_NEAREST } nearest;
     bool exclude_outside, antialias;
     float cubic;                   /* its coefficient a */
@@ -180,10 +187,10 @@ struct graph {
     int external_count;
     bool concrete;                  /* the batch is known, see above */
     int64_t batch;                  /* of the input, if concrete */
-    bool assumed;                   /* height and width, too, though the file leaves them open: no other size is right */
+    bool assumed; /* height and width, too, though the file leaves them open: no other size is right */
     int height, width;              /* of the picture that who read the file wants; 0: did not say */
-    size_t work;                    /* operations that computing with constants may still take: a file of a few bytes can
-                                     * ask for the product of two large tensors of one number each */
+    size_t work; /* operations that computing with constants may still take: a file of a few bytes can
+                  * ask for the product of two large tensors of one number each */
     size_t budget;                  /* elements that passes may still make by copying constants (a hostile file could
                                      * otherwise have one weight copied a thousand times) */
 };
@@ -244,17 +251,17 @@ enum infomask_status onnx_write(const struct graph *graph, const char *path, str
 /* Output shapes in order; what depends on constants only gets its value on the way. */
 enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* Removes what depends on constants only (its value is a constant by then) and identities.  Dropout and Noise stay: they
- * are the noise of the model. */
+/* Removes what depends on constants only (its value is a constant by then) and identities.  Dropout and Noise stay:
+ * they are the noise of the model. */
 enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* Conv or Linear (+ Transpose) + BatchNorm, or a constant factor or summand per channel, into its weights, in double; the
- * activation behind and the Add of a residual of the output's shape (before the activation) join its epilogue:
- * y = activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output, and no
+/* Conv or Linear (+ Transpose) + BatchNorm, or a constant factor or summand per channel, into its weights, in double;
+ * the activation behind and the Add of a residual of the output's shape (before the activation) join its epilogue: y =
+ * activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output, and no
  * residual into a depthwise convolution.  What files spell out becomes SILU, HardSigmoid, HardSwish, Gelu,
- * LayerNormalization; softmax(q k' + mask) v becomes ATTENTION, with the factors of q, k and the scores.  A global average
- * whose result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a global
- * average. */
+ * LayerNormalization; softmax(q k' + mask) v becomes ATTENTION, with the factors of q, k and the scores.  A global
+ * average whose result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a
+ * global average. */
 enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Drops nodes and tensors that no output needs, and renumbers. */
 enum infomask_status graph_prune(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));

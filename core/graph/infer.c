@@ -87,7 +87,8 @@ static bool is_vector(const struct graph_tensor *tensor, int64_t n)
 
 static bool window_is_sound(const struct graph_window *w)
 {
-    const int positive[] = {w->kernel_h, w->kernel_w, w->stride_h, w->stride_w, w->dilation_h, w->dilation_w, w->groups};
+    const int positive[] = {w->kernel_h,   w->kernel_w,   w->stride_h, w->stride_w,
+                            w->dilation_h, w->dilation_w, w->groups};
     const int pads[] = {w->pad_top, w->pad_left, w->pad_bottom, w->pad_right};
     for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
         if (positive[i] < 1 || positive[i] > 1 << 20)

@@ -177,7 +177,8 @@ enum infomask_status onnx_import_attention(struct onnx_import *im)
 {
     static const int turn[4] = {0, 1, 3, 2};
     int x[3], keys = GRAPH_NONE, y = GRAPH_NONE, allowed = GRAPH_NONE;
-    bool joined = onnx_has(im, 0) && im->inputs[0]->kind == ONNX_TENSOR && tensor_at(im, im->inputs[0]->tensor)->rank == 3;
+    bool joined = onnx_has(im, 0) && im->inputs[0]->kind == ONNX_TENSOR &&
+                  tensor_at(im, im->inputs[0]->tensor)->rank == 3;
     float scale;
     enum infomask_status status;
     for (int i = 4; i < 7; i++)

@@ -309,7 +309,8 @@ enum infomask_status onnx_import_scatter_elements(struct onnx_import *im)
         fits = onnx_axis(&v[i], (int)t.dims[axis]);
         to[i] = element_offset(&t, &shape, i, (int)axis, v[i]);
     }
-    status = fits ? scatter(im, data, updates, to, count) : onnx_broken(im, "its axis or indices are outside its input");
+    status = fits ? scatter(im, data, updates, to, count)
+                  : onnx_broken(im, "its axis or indices are outside its input");
     free(v);
     free(to);
     return status;

@@ -11,7 +11,7 @@ static const struct graph_tensor *tensor_at(const struct onnx_import *im, int i)
     return &im->graph->tensors[i];
 }
 
-/* ---- Steps --------------------------------------------------------------------------------------------------------- */
+/* ---- Steps ------------------------------------------------------------------------------------------------------- */
 
 struct graph_node *onnx_general(struct onnx_import *im, enum graph_op op, const int *inputs, int count, size_t table)
 {
@@ -132,7 +132,7 @@ bool onnx_axis(int64_t *axis, int rank)
     return *axis >= 0 && *axis < rank;
 }
 
-/* ---- Elements ------------------------------------------------------------------------------------------------------ */
+/* ---- Elements ---------------------------------------------------------------------------------------------------- */
 
 static bool is_named(const struct onnx_import *im, const char *name) { return strcmp(im->node->op_type, name) == 0; }
 
@@ -170,7 +170,8 @@ static const struct named_function reductions[] = {
     {"ReduceLogSumExp", GRAPH_LOG_SUM_EXP, 0, 0},
 };
 
-static const struct named_function *find_named(const struct onnx_import *im, const struct named_function *list, size_t n)
+static const struct named_function *find_named(const struct onnx_import *im, const struct named_function *list,
+                                               size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (is_named(im, list[i].name))
@@ -262,7 +263,7 @@ enum infomask_status onnx_import_where(struct onnx_import *im)
     return node ? onnx_result(im, node, numbers) : onnx_no_memory(im);
 }
 
-/* ---- Sums ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
 static unsigned all_axes(int rank) { return (1u << rank) - 1; }
 
@@ -501,7 +502,7 @@ enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
     return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
-/* ---- Products ------------------------------------------------------------------------------------------------------ */
+/* ---- Products ---------------------------------------------------------------------------------------------------- */
 
 /* Operands of one dimension get another, which the result loses again. */
 enum infomask_status onnx_import_general_matmul(struct onnx_import *im)

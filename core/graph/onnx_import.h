@@ -83,7 +83,7 @@ enum infomask_status onnx_broken(struct onnx_import *im, const char *format, ...
     __attribute__((warn_unused_result));
 enum infomask_status onnx_no_memory(struct onnx_import *im) __attribute__((warn_unused_result));
 
-/* ---- onnx_values.c ------------------------------------------------------------------------------------------------- */
+/* ---- onnx_values.c ----------------------------------------------------------------------------------------------- */
 
 /* A new value of that name; NULL without memory or (*taken) when the name stands for one already. */
 struct onnx_value *onnx_define(struct onnx_import *im, const char *name, bool *taken);
@@ -135,13 +135,13 @@ enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints
 enum infomask_status onnx_reshape_constant(struct onnx_import *im, int tensor, int rank, const int64_t *dims,
                                            int *reshaped) __attribute__((warn_unused_result));
 
-/* Adds a node with a new output tensor (NULL without memory); set its attributes, then finish it: infers, folds, and (is_output) gives its
- * result to the first output's name.  The pointer is valid until the next node. */
+/* Adds a node with a new output tensor (NULL without memory); set its attributes, then finish it: infers, folds, and
+ * (is_output) gives its result to the first output's name.  The pointer is valid until the next node. */
 struct graph_node *onnx_begin(struct onnx_import *im, enum graph_op op, const int *inputs, int count);
 enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node, bool is_output)
     __attribute__((warn_unused_result));
 
-/* ---- onnx_ops.c, onnx_layers.c, onnx_shapes.c ---------------------------------------------------------------------- */
+/* ---- onnx_ops.c, onnx_layers.c, onnx_shapes.c -------------------------------------------------------------------- */
 
 typedef enum infomask_status onnx_importer(struct onnx_import *im) __attribute__((warn_unused_result));
 
@@ -163,7 +163,7 @@ enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, in
 onnx_importer onnx_import_flatten, onnx_import_reshape, onnx_import_squeeze, onnx_import_unsqueeze,
     onnx_import_transpose, onnx_import_shape, onnx_import_gather, onnx_import_slice, onnx_import_cast,
     onnx_import_cast_like, onnx_import_concat;
-/* ---- onnx_general.c, onnx_moves.c, onnx_gather.c, onnx_windows.c, onnx_attention.c: operators on general tensors -------- */
+/* ---- onnx_general.c, onnx_moves.c, onnx_gather.c, onnx_windows.c, onnx_attention.c: operators on general tensors - */
 
 onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_import_where, onnx_import_reduce,
     onnx_import_layer_norm, onnx_import_instance_norm, onnx_import_group_norm, onnx_import_lp_norm, onnx_import_cumsum,

@@ -9,7 +9,7 @@ static const struct graph_tensor *tensor_at(const struct onnx_import *im, int i)
     return &im->graph->tensors[i];
 }
 
-/* ---- Windows ------------------------------------------------------------------------------------------------------- */
+/* ---- Windows ----------------------------------------------------------------------------------------------------- */
 
 static bool to_int(int64_t value, int *out)
 {
@@ -319,7 +319,7 @@ enum infomask_status onnx_import_pad(struct onnx_import *im)
     return onnx_is_padded(im, x, zeros);
 }
 
-/* ---- Products ------------------------------------------------------------------------------------------------------ */
+/* ---- Products ---------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status transposed(struct onnx_import *im, int matrix, int *out)
 {
@@ -338,7 +338,8 @@ enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, in
     int inputs[2] = {x, GRAPH_NONE};
     struct graph_node *node;
     float *data;
-    enum infomask_status status = graph_new_constant(im->graph, tensor_at(im, x)->rank, ones, &inputs[1], &data, im->err);
+    enum infomask_status status = graph_new_constant(im->graph, tensor_at(im, x)->rank, ones, &inputs[1], &data,
+                                                     im->err);
     if (status)
         return status;
     *data = factor;

@@ -10,7 +10,7 @@ static const struct graph_tensor *tensor_at(const struct onnx_import *im, int i)
     return &im->graph->tensors[i];
 }
 
-/* ---- Slice, Split -------------------------------------------------------------------------------------------------- */
+/* ---- Slice, Split ------------------------------------------------------------------------------------------------ */
 
 /* A slice that takes everything, to be narrowed. */
 static struct graph_node *whole_slice(struct onnx_import *im, int x)
@@ -103,7 +103,7 @@ enum infomask_status onnx_import_split(struct onnx_import *im)
     return status;
 }
 
-/* ---- Copies -------------------------------------------------------------------------------------------------------- */
+/* ---- Copies ------------------------------------------------------------------------------------------------------ */
 
 static enum infomask_status expand_to(struct onnx_import *im, int x, int rank, const int64_t *dims,
                                       enum onnx_numbers numbers)
@@ -239,7 +239,8 @@ enum infomask_status onnx_import_trilu(struct onnx_import *im)
 }
 
 /* [N, C, H, W] as six dimensions, turned, and back. */
-static enum infomask_status shuffle(struct onnx_import *im, const int64_t six[6], const int turn[6], const int64_t four[4])
+static enum infomask_status shuffle(struct onnx_import *im, const int64_t six[6], const int turn[6],
+                                    const int64_t four[4])
 {
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
@@ -301,7 +302,7 @@ enum infomask_status onnx_import_space_to_depth(struct onnx_import *im)
     }
 }
 
-/* ---- Constants ----------------------------------------------------------------------------------------------------- */
+/* ---- Constants --------------------------------------------------------------------------------------------------- */
 
 enum infomask_status onnx_import_constant_of_shape(struct onnx_import *im)
 {

@@ -44,7 +44,7 @@ static enum infomask_status import_global_average(struct onnx_import *im)
     return import_simple(im, GRAPH_GLOBAL_AVERAGE);
 }
 
-/* ---- Sums and factors ---------------------------------------------------------------------------------------------- */
+/* ---- Sums and factors -------------------------------------------------------------------------------------------- */
 
 /* Numpy's broadcasting of a constant: to x's rank, with leading ones. */
 static enum infomask_status match_rank(struct onnx_import *im, int x, int *y)
@@ -185,7 +185,7 @@ static enum infomask_status import_div(struct onnx_import *im)
     return import_arithmetic(im, '/');
 }
 
-/* ---- Activations and noise ----------------------------------------------------------------------------------------- */
+/* ---- Activations and noise --------------------------------------------------------------------------------------- */
 
 struct activation {
     enum graph_activation kind;
@@ -360,7 +360,7 @@ static enum infomask_status import_random(struct onnx_import *im)
     return onnx_is_random(im, x, fabsf(onnx_attribute_float(im, "scale", 1)));
 }
 
-/* ---- Constants and aliases ----------------------------------------------------------------------------------------- */
+/* ---- Constants and aliases --------------------------------------------------------------------------------------- */
 
 static enum infomask_status constant_numbers(struct onnx_import *im, const Onnx__AttributeProto *a, bool list)
 {

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/graph/onnx_import.h"
 
 #define IN_PLACE_SIZE ((size_t)64 << 20)
@@ -34,7 +34,7 @@ struct source {
     struct onnx_size size;
 };
 
-/* ---- protobuf-c, within a budget ----------------------------------------------------------------------------------- */
+/* ---- protobuf-c, within a budget --------------------------------------------------------------------------------- */
 
 struct budget {
     size_t left;
@@ -105,7 +105,7 @@ static enum infomask_status check_versions(const Onnx__ModelProto *model, int *o
     return INFOMASK_OK;
 }
 
-/* ---- What the output needs ----------------------------------------------------------------------------------------- */
+/* ---- What the output needs --------------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b)
 {
@@ -139,7 +139,7 @@ static enum infomask_status find_needed(struct onnx_import *im, const char *outp
     return fine ? INFOMASK_OK : onnx_no_memory(im);
 }
 
-/* ---- The input and the weights ------------------------------------------------------------------------------------- */
+/* ---- The input and the weights ----------------------------------------------------------------------------------- */
 
 static enum infomask_status define(struct onnx_import *im, const char *name, struct onnx_value **value)
 {
@@ -188,7 +188,8 @@ static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t 
 {
     const int sides[2] = {im->size->height > 0 ? im->size->height : OPEN_SIDE,
                           im->size->width > 0 ? im->size->width : OPEN_SIDE};
-    int first = rank == 4 && (dims[1] < 1 || (dims[3] > 0 && dims[3] <= 4)) ? 1 : 2, open = 0; /* N, H, W, C; N, C, H, W */
+    int first = rank == 4 && (dims[1] < 1 || (dims[3] > 0 && dims[3] <= 4)) ? 1 : 2,
+        open = 0; /* N, H, W, C; N, C, H, W */
     im->batch = dims[0];
     if (!im->graph->concrete) {
         dims[0] = -1;
@@ -221,7 +222,8 @@ static enum infomask_status define_input(struct onnx_import *im, void *needed)
         if (onnx_lookup(im, name) || !is_needed(needed, name))
             continue;
         if (im->graph->input != GRAPH_NONE)
-            return onnx_unsupported(im, "a model of more than one input is not supported ('%s')", shown_name(name).text);
+            return onnx_unsupported(im, "a model of more than one input is not supported ('%s')",
+                                    shown_name(name).text);
         status = input_shape(im, im->file->input[i], &rank, dims);
         if (!status)
             status = define(im, name, &value);
@@ -237,7 +239,7 @@ static enum infomask_status define_input(struct onnx_import *im, void *needed)
     return im->graph->input == GRAPH_NONE ? onnx_broken(im, "the output does not depend on an input") : INFOMASK_OK;
 }
 
-/* ---- Nodes --------------------------------------------------------------------------------------------------------- */
+/* ---- Nodes ------------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status resolve_inputs(struct onnx_import *im)
 {
@@ -287,7 +289,8 @@ static enum infomask_status import_node(struct onnx_import *im)
     status = check_attributes(im, operator);
     if (status)
         return status;
-    if (count < (size_t)operator->min_inputs || count > (size_t)(operator->max_inputs < 0 ? INT32_MAX - 1 : operator->max_inputs))
+    if (count < (size_t) operator->min_inputs ||
+                count>(size_t)(operator->max_inputs<0 ? INT32_MAX - 1 : operator->max_inputs))
         return onnx_broken(im, "it has %zu inputs", count);
     im->inputs = calloc(count + 1, sizeof *im->inputs);
     im->input_count = (int)count;
@@ -309,7 +312,7 @@ static enum infomask_status import_nodes(struct onnx_import *im, const bool *nee
     return status;
 }
 
-/* ---- The output ---------------------------------------------------------------------------------------------------- */
+/* ---- The output -------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status define_output(struct onnx_import *im, const char *name)
 {
@@ -436,8 +439,8 @@ static struct graph *start_again(struct graph **graph)
     return *graph = made;
 }
 
-/* As a graph for any batch and size; where that cannot be, as one of a single picture at a time, of any size; where that
- * cannot be either, as one of which every size is known. */
+/* As a graph for any batch and size; where that cannot be, as one of a single picture at a time, of any size; where
+ * that cannot be either, as one of which every size is known. */
 static enum infomask_status import_file(struct graph **graph, const void *data, size_t size,
                                         const struct source *source, struct infomask_error *err)
 {
@@ -456,7 +459,7 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
     return status;
 }
 
-/* ---- Files --------------------------------------------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------------------------------------------------- */
 
 enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, int folder,
                                      struct onnx_size picture, struct graph **graph, struct infomask_error *err)

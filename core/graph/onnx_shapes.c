@@ -99,7 +99,7 @@ enum infomask_status onnx_import_flatten(struct onnx_import *im)
     return reshape_to(im, x, 2, dims);
 }
 
-/* ---- Reshape ------------------------------------------------------------------------------------------------------- */
+/* ---- Reshape ----------------------------------------------------------------------------------------------------- */
 
 /* Is the first number of a shape the batch?  It is if the file says so (a copied 0, or the batch that it computed),
  * or if it is the file's own batch, or a -1 of which the other numbers leave just that. */
@@ -142,7 +142,8 @@ static enum infomask_status target_shape(struct onnx_import *im, const struct gr
 }
 
 /* Before opset 5 the shape is an attribute. */
-static enum infomask_status shape_attribute(struct onnx_import *im, struct onnx_ints *own, const struct onnx_ints **shape)
+static enum infomask_status shape_attribute(struct onnx_import *im, struct onnx_ints *own,
+                                            const struct onnx_ints **shape)
 {
     int64_t v[ONNX_MAX_INTS];
     enum infomask_status status = onnx_list(im, -1, "shape", v, &own->count);
@@ -284,7 +285,7 @@ enum infomask_status onnx_import_transpose(struct onnx_import *im)
     return onnx_result(im, node, onnx_numbers_of(im, 0));
 }
 
-/* ---- Integers ------------------------------------------------------------------------------------------------------ */
+/* ---- Integers ---------------------------------------------------------------------------------------------------- */
 
 static int clamp_index(int64_t i, int count)
 {
@@ -410,7 +411,8 @@ enum infomask_status onnx_import_cast(struct onnx_import *im)
 
 enum infomask_status onnx_import_cast_like(struct onnx_import *im)
 {
-    static const int64_t types[] = {[ONNX_FLOATS] = ONNX_FLOAT, [ONNX_INTEGERS] = ONNX_INT64, [ONNX_TRUTHS] = ONNX_BOOL};
+    static const int64_t types[] = {
+        [ONNX_FLOATS] = ONNX_FLOAT, [ONNX_INTEGERS] = ONNX_INT64, [ONNX_TRUTHS] = ONNX_BOOL};
     return cast_to(im, types[onnx_numbers_of(im, 1)]);
 }
 

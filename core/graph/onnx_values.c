@@ -50,7 +50,7 @@ enum infomask_status onnx_no_memory(struct onnx_import *im)
     return error_set(im->err, INFOMASK_MEMORY, "no memory for the model");
 }
 
-/* ---- Names --------------------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -90,7 +90,7 @@ void onnx_forget(struct onnx_import *im)
     im->values = NULL;
 }
 
-/* ---- Tensors of the file ------------------------------------------------------------------------------------------- */
+/* ---- Tensors of the file ----------------------------------------------------------------------------------------- */
 
 static size_t type_size(int32_t type)
 {
@@ -237,7 +237,8 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
                  proto->data_type == ONNX_FLOAT && (uintptr_t)e->data % sizeof(float) == 0;
     enum infomask_status status;
     float *data;
-    if (e->count == 0) { /* a left-out argument of some exporters: as a list without elements nobody can compute with it */
+    if (e->count ==
+        0) { /* a left-out argument of some exporters: as a list without elements nobody can compute with it */
         value->kind = ONNX_INTS;
         value->ints = calloc(1, sizeof *value->ints);
         if (value->ints)
@@ -246,8 +247,8 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
     }
     value->kind = ONNX_TENSOR;
     if (stays) {
-        value->tensor = graph_add_tensor(im->graph, proto->name, rank, proto->dims, (const float *)(const void *)e->data,
-                                         false);
+        value->tensor = graph_add_tensor(im->graph, proto->name, rank, proto->dims,
+                                         (const float *)(const void *)e->data, false);
         status = value->tensor == GRAPH_NONE ? onnx_no_memory(im)
                                              : check_finite(im, proto, (const void *)e->data, e->count);
         graph_forget((const void *)e->data, e->count);
@@ -328,7 +329,7 @@ enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorP
     return is_int ? read_ints(im, proto, &e, value) : read_floats(im, proto, &e, value);
 }
 
-/* ---- Inputs of the node -------------------------------------------------------------------------------------------- */
+/* ---- Inputs of the node ------------------------------------------------------------------------------------------ */
 
 bool onnx_has(const struct onnx_import *im, int i)
 {
@@ -456,7 +457,7 @@ enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct
     return INFOMASK_OK;
 }
 
-/* ---- Attributes ---------------------------------------------------------------------------------------------------- */
+/* ---- Attributes -------------------------------------------------------------------------------------------------- */
 
 const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name)
 {
@@ -499,7 +500,7 @@ void onnx_attribute_text(const struct onnx_import *im, const char *name, char *o
     out[length] = 0;
 }
 
-/* ---- Outputs ------------------------------------------------------------------------------------------------------- */
+/* ---- Outputs ----------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status define_output(struct onnx_import *im, int i, struct onnx_value **value)
 {

@@ -12,7 +12,7 @@ static const struct graph_tensor *tensor_at(const struct onnx_import *im, int i)
 
 static bool is_named(const struct onnx_import *im, const char *name) { return strcmp(im->node->op_type, name) == 0; }
 
-/* ---- Resize -------------------------------------------------------------------------------------------------------- */
+/* ---- Resize ------------------------------------------------------------------------------------------------------ */
 
 /* The place of a word in a list; the first where there is none, -1 where it is unknown. */
 static int word_at(struct onnx_import *im, const char *attribute, const char *const *words, int count)
@@ -121,7 +121,7 @@ enum infomask_status onnx_import_resize(struct onnx_import *im)
     return status ? status : onnx_result(im, node, ONNX_FLOATS);
 }
 
-/* ---- Quantisation -------------------------------------------------------------------------------------------------- */
+/* ---- Quantisation ------------------------------------------------------------------------------------------------ */
 
 static enum infomask_status channel_shape(struct onnx_import *im, int *operand, int rank, int64_t axis)
 {
@@ -194,7 +194,7 @@ enum infomask_status onnx_import_dequantize(struct onnx_import *im)
     return status ? status : onnx_output_is(im, 0, x, ONNX_FLOATS);
 }
 
-/* ---- Windows of any number of dimensions ---------------------------------------------------------------------------- */
+/* ---- Windows of any number of dimensions ------------------------------------------------------------------------- */
 
 enum infomask_status onnx_import_global_max(struct onnx_import *im)
 {
@@ -242,7 +242,8 @@ static enum infomask_status window_table(struct onnx_import *im, struct graph_no
     v[5 * n + 1] = onnx_attribute_int(im, "ceil_mode", 0) != 0;
     v[5 * n + 2] = onnx_attribute_int(im, "count_include_pad", 0) != 0;
     v[5 * n + 3] = auto_pad;
-    return fine && v[5 * n] > 0 ? INFOMASK_OK : onnx_broken(im, "its kernel, strides, dilations, pads or groups are wrong");
+    return fine && v[5 * n] > 0 ? INFOMASK_OK
+                                : onnx_broken(im, "its kernel, strides, dilations, pads or groups are wrong");
 }
 
 enum infomask_status onnx_import_general_conv(struct onnx_import *im)

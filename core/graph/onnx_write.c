@@ -68,7 +68,7 @@ static bool push(struct writer *w, void ***array, size_t *count, size_t *capacit
     return true;
 }
 
-/* ---- Names --------------------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b)
 {
@@ -107,7 +107,7 @@ static char *tensor_name(struct writer *w, int tensor)
     return w->names[tensor];
 }
 
-/* ---- Constants ----------------------------------------------------------------------------------------------------- */
+/* ---- Constants --------------------------------------------------------------------------------------------------- */
 
 static char *add_initializer(struct writer *w, char *name, int32_t type, int rank, const int64_t *dims,
                              const void *data, size_t bytes)
@@ -155,7 +155,7 @@ static char *operand(struct writer *w, int tensor)
     return tensor_name(w, tensor);
 }
 
-/* ---- Nodes and attributes ------------------------------------------------------------------------------------------ */
+/* ---- Nodes and attributes ---------------------------------------------------------------------------------------- */
 
 /* Trailing inputs that are left out ("") are not written. */
 static Onnx__NodeProto *add_node(struct writer *w, const char *op, char *const *inputs, size_t count, char *output)
@@ -254,7 +254,7 @@ static void set_window(struct writer *w, Onnx__NodeProto *node, const struct gra
         set_ints(w, node, "pads", pads, 4);
 }
 
-/* ---- Operators ----------------------------------------------------------------------------------------------------- */
+/* ---- Operators --------------------------------------------------------------------------------------------------- */
 
 static void write_clamp(struct writer *w, const struct graph_node *node, char *x, char *y)
 {
@@ -456,7 +456,7 @@ static void write_node(struct writer *w, const struct graph_node *node)
     }
 }
 
-/* ---- The file ------------------------------------------------------------------------------------------------------ */
+/* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 /* "N", "H" and "W" where a size is open. */
 static Onnx__TensorShapeProto__Dimension *dimension(struct writer *w, const struct graph_tensor *t, int i)
@@ -510,7 +510,8 @@ static enum infomask_status check_portable(const struct graph *graph, struct inf
     for (int i = 0; i < graph->node_count; i++) {
         const struct graph_window *w = &graph->nodes[i].window;
         if (graph->nodes[i].op == GRAPH_AVERAGE_POOL && (w->dilation_h != 1 || w->dilation_w != 1))
-            return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, &graph->nodes[i], "ONNX opset 13 has no dilation here");
+            return graph_refuse(err, INFOMASK_UNSUPPORTED_MODEL, &graph->nodes[i],
+                                "ONNX opset 13 has no dilation here");
         if (graph->concrete || graph_is_general(graph->nodes[i].op) ||
             graph->nodes[i].activation >= GRAPH_GELU_ACTIVATION ||
             (graph->nodes[i].op == GRAPH_LINEAR && graph->tensors[graph->nodes[i].output].rank != 2))

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/graph/graph.h"
 #include "core/graph/internal.h"
 

@@ -11,9 +11,9 @@
 
 struct cutout;
 
-/* mask [photo height, photo width]: 0 to 255, how much of the object a pixel is.  Along its edge alpha follows the photo
- * (closed-form matting, core/image/pixels/matting.h, on a copy of longest side 640): nearby if the mask was given by
- * somebody, a little further if it was found.  The photo is borrowed until cutout_free.  Fails only for memory. */
+/* mask [photo height, photo width]: 0 to 255, how much of the object a pixel is.  Along its edge alpha follows the
+ * photo (closed-form matting, core/image/pixels/matting.h, on a copy of longest side 640): nearby if the mask was given
+ * by somebody, a little further if it was found.  The photo is borrowed until cutout_free.  Fails only for memory. */
 enum infomask_status cutout_create(struct cutout **cutout, const struct image *photo, const uint8_t *mask, bool given,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
 void cutout_free(struct cutout *cutout);

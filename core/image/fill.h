@@ -47,7 +47,7 @@ struct fill_options {
 struct fill;
 
 /* mask [photo height, photo width]: pixels that are not 0 are replaced; photo and mask are borrowed while the fill is
- * made (MATCH: both until fill_free; PIXELATE: the photo).  A photo without a kept pixel is filled with mid-grey.  Where
+ * made (MATCH: both until fill_free; PIXELATE: the photo).  A photo without a kept pixel is filled with mid-grey. Where
  * over half of the photo is to be filled, or there is too little to copy from, DIFFUSE comes in the place of MATCH.
  * Fails for memory, and for MATCH when its time is over. */
 enum infomask_status fill_create(struct fill **fill, const struct image *photo, const uint8_t *mask,

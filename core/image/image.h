@@ -54,7 +54,8 @@ enum infomask_status image_decode(const void *data, size_t size, const struct im
                                   struct image *image, struct infomask_error *err) __attribute__((warn_unused_result));
 /* A JPEG at numerator/8 of its size by the decoder's scaled DCT (1..8); other formats only at 8.  With a region (in
  * pixels of the unscaled, oriented photo) only what it needs need be decoded; pixels outside are then undefined.  An
- * idle thread of the pool (may be NULL) decodes the lower part of a baseline JPEG meanwhile; the pixels are the same. */
+ * idle thread of the pool (may be NULL) decodes the lower part of a baseline JPEG meanwhile; the pixels are the same.
+ */
 struct pool;
 struct image_region {
     int left, top, width, height;

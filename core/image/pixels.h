@@ -50,7 +50,7 @@ static inline uint8_t pixels_luma(const uint8_t *rgb)
     return (uint8_t)((299 * rgb[0] + 587 * rgb[1] + 114 * rgb[2] + 500) / 1000);
 }
 
-/* ---- Box means and the guided filter ------------------------------------------------------------------------------ */
+/* ---- Box means and the guided filter ----------------------------------------------------------------------------- */
 
 /* Mean over (2 radius + 1)^2 pixels of a map of four channels, in constant time a pixel.  out may not be in.
  * scratch: pixels_box_scratch(w, radius) doubles. */
@@ -67,15 +67,15 @@ void guided_free(struct guided *guided);
 /* p, out [h, w]; out may be p. */
 void guided_filter(struct guided *guided, const float *p, float eps, float *out);
 
-/* ---- Masks of bytes ----------------------------------------------------------------------------------------------- */
+/* ---- Masks of bytes ---------------------------------------------------------------------------------------------- */
 
 /* Grows the set pixels (not 0) by a disk of `radius` pixels (Euclidean); beyond it 255 falls linearly to 0 over
  * `feather` pixels.  In place, mask [h, w] -> 0..255, in memory of a few rows.  radius, feather >= 0. */
 enum infomask_status pixels_dilate(uint8_t *mask, int h, int w, double radius, double feather,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
-/* mask [photo height, photo width], set (not 0) where an object is, takes along what lies in its shadow: what hangs together
- * with it, is darker than the ground around by about the same factor in every colour, lies within .6 of its size of it and
- * is no larger than it (else nothing is taken). */
+/* mask [photo height, photo width], set (not 0) where an object is, takes along what lies in its shadow: what hangs
+ * together with it, is darker than the ground around by about the same factor in every colour, lies within .6 of its
+ * size of it and is no larger than it (else nothing is taken). */
 enum infomask_status pixels_shadow(const struct image *photo, uint8_t *mask, struct infomask_error *err)
     __attribute__((warn_unused_result));
 

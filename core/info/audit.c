@@ -71,7 +71,7 @@ static void fill_noise(struct work *w)
         w->noise[y] = w->noise[y] > 0 ? (w->noise[y] + 1) / ((double)w->n + seen) : 0;
 }
 
-/* ---- Calibration --------------------------------------------------------------------------------------------------- */
+/* ---- Calibration ------------------------------------------------------------------------------------------------- */
 
 /* The likelihood of one inverse temperature beside noise, at the best share of noise: EM. */
 static double likelihood_at(const struct work *w, int j)
@@ -138,7 +138,7 @@ static void fit_fold(struct work *w, size_t fold)
         w->weights[fold][c] = total > 0 ? weight[c] / total : 1.0 / PARTS;
 }
 
-/* ---- Counting ------------------------------------------------------------------------------------------------------ */
+/* ---- Counting ---------------------------------------------------------------------------------------------------- */
 
 /* Index of the first pmi that is at least `value`; n if none. */
 static size_t first_at_least(const double *pmi, size_t n, double value)
@@ -179,8 +179,8 @@ static int by_size(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-/* The k lowest hold about k - expected wrong labels.  The cut is where the F1 that this makes expect is best; there is none
- * where the surplus may be chance, or is less than a third of what one would look at. */
+/* The k lowest hold about k - expected wrong labels.  The cut is where the F1 that this makes expect is best; there is
+ * none where the surplus may be chance, or is less than a third of what one would look at. */
 static void find_cut(const double *pmi, const double *expected, size_t n, struct info_audit *audit)
 {
     double best = 0, most = 0;

@@ -1,10 +1,11 @@
-/* Label audit: how many right labels would lie as low as a sample's, and where to stop looking (docs/information.md, use 4).
+/* Label audit: how many right labels would lie as low as a sample's, and where to stop looking (docs/information.md,
+ * use 4).
  *
- * A PMI of a label says how surprising it is to the model; how surprising is too much depends on the model's calibration,
- * which is fitted on the very set that is audited.  The model of a label is a mixture:
- *   p(y|x) = sum_j w_j softmax(b_j z)_y + e r_y,   b_j = b 2^(-1), b 2^(-1/2), b, b 2^(1/2)
- * with b the inverse temperature that is likeliest beside e, and r the labels' frequencies: a label that only r explains is
- * counted as wrong, and has no say in the calibration (soft trimming).  The weights for a sample come from the other folds.
+ * A PMI of a label says how surprising it is to the model; how surprising is too much depends on the model's
+ * calibration, which is fitted on the very set that is audited.  The model of a label is a mixture: p(y|x) = sum_j w_j
+ * softmax(b_j z)_y + e r_y,   b_j = b 2^(-1), b 2^(-1/2), b, b 2^(1/2) with b the inverse temperature that is likeliest
+ * beside e, and r the labels' frequencies: a label that only r explains is counted as wrong, and has no say in the
+ * calibration (soft trimming).  The weights for a sample come from the other folds.
  */
 #ifndef INFOMASK_INFO_AUDIT_H
 #define INFOMASK_INFO_AUDIT_H
@@ -23,8 +24,8 @@ struct info_audit {
 };
 
 /* n samples of K classes: z [n][K], softmax(z) the posterior under the prior; labels [n] < K; log_prior [K]; fold [n]:
- * any number, which decides the fold.  pmi [n] (out): the PMIs of the labels, ascending; expected [n] (out): how many right
- * labels would have a PMI of at most pmi[i].  Fails with ARGUMENT (n = 0) or MEMORY. */
+ * any number, which decides the fold.  pmi [n] (out): the PMIs of the labels, ascending; expected [n] (out): how many
+ * right labels would have a PMI of at most pmi[i].  Fails with ARGUMENT (n = 0) or MEMORY. */
 enum infomask_status info_audit(const float *z, const uint32_t *labels, const uint64_t *fold, size_t n, size_t classes,
                                 const double *log_prior, double *pmi, double *expected, struct info_audit *audit,
                                 struct infomask_error *err);

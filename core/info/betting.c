@@ -1,16 +1,16 @@
 /* Two bettors that take turns, by what has been seen so far.
  *
  * With D the stake and W the capital, a step is W + D w (x - m).
- *   plain   D = W min(b, .9 / m): the b that is best for a normal x of the variance seen so far.  Where that variance is
- *           small (a model that is nearly never wrong), nothing grows faster.
- *   target  D = C phi(Phi^-1(W / C)) / (s sqrt(steps left)): what holds the price of "C at the end or nothing" if x were
- *           normal with deviation s.  All or nothing at the end spends no chance on being richer than needed: the limit
- *           lies 2.1 standard errors below the mean for a confidence of .975, where the plain bettor ends 2.7 below it.
+ *   plain   D = W min(b, .9 / m): the b that is best for a normal x of the variance seen so far.  Where that variance
+ * is small (a model that is nearly never wrong), nothing grows faster. target  D = C phi(Phi^-1(W / C)) / (s sqrt(steps
+ * left)): what holds the price of "C at the end or nothing" if x were normal with deviation s.  All or nothing at the
+ * end spends no chance on being richer than needed: the limit lies 2.1 standard errors below the mean for a confidence
+ * of .975, where the plain bettor ends 2.7 below it.
  *
- * Why one bracket of m suffices: with D(W) for the target cut to at most .9 W and C - W, its slope lies in [-1, 1] (phi o
- * Phi^-1 is concave and 0 at both ends), so that a step never turns a larger capital into a smaller one; nor does a plain
- * one, whose factor is at least .1.  Neither step grows with m, and which of the two it is does not depend on m.  So the
- * capital at the end never grows with m.
+ * Why one bracket of m suffices: with D(W) for the target cut to at most .9 W and C - W, its slope lies in [-1, 1] (phi
+ * o Phi^-1 is concave and 0 at both ends), so that a step never turns a larger capital into a smaller one; nor does a
+ * plain one, whose factor is at least .1.  Neither step grows with m, and which of the two it is does not depend on m.
+ * So the capital at the end never grows with m.
  */
 #include "core/info/betting.h"
 
@@ -32,7 +32,7 @@
 #define MOST_CAPITAL 1e150
 #define TRIED 16              /* values of m in one pass */
 #define TOLERANCE 1e-3        /* of the standard error: the limit is rounded down by no more */
-#define CELLS 1024            /* of the table of phi(Phi^-1(p)); between its points it lies below the curve, on the safe side */
+#define CELLS 1024 /* of the table of phi(Phi^-1(p)); between its points it lies below the curve, on the safe side */
 
 struct bettor {
     const struct info_unit *units;
@@ -43,7 +43,7 @@ struct bettor {
     double price[CELLS + 1]; /* phi(Phi^-1(i / CELLS)) */
 };
 
-/* ---- The table ----------------------------------------------------------------------------------------------------- */
+/* ---- The table --------------------------------------------------------------------------------------------------- */
 
 static double density(double z)
 {
@@ -64,7 +64,7 @@ static void fill_prices(double *price)
     }
 }
 
-/* ---- One order ----------------------------------------------------------------------------------------------------- */
+/* ---- One order --------------------------------------------------------------------------------------------------- */
 
 static void shuffle(struct bettor *b, uint64_t order)
 {
@@ -123,7 +123,8 @@ static void bet(const struct bettor *b, const double *m, double *capitals)
         most[k] = MOST_LOST / m[k];
     }
     for (size_t i = 0; i < b->n; i++) {
-        double x = b->x[i], w = b->w[i], scale = goal * b->stake[i] / sqrt(n - (double)i), factor = -b->stake[i] * plain;
+        double x = b->x[i], w = b->w[i], scale = goal * b->stake[i] / sqrt(n - (double)i),
+               factor = -b->stake[i] * plain;
         for (int k = 0; k < TRIED && b->stake[i] < 0; k++)
             capital[k] = fmin(capital[k] * (1 + fmin(factor, most[k]) * w * (x - m[k])), MOST_CAPITAL);
         for (int k = 0; k < TRIED && b->stake[i] > 0; k++)
@@ -133,7 +134,7 @@ static void bet(const struct bettor *b, const double *m, double *capitals)
         capitals[k] += capital[k];
 }
 
-/* ---- The limit ----------------------------------------------------------------------------------------------------- */
+/* ---- The limit --------------------------------------------------------------------------------------------------- */
 
 /* How many of the rising m [TRIED] are refuted. */
 static int refuted(struct bettor *b, const double *m)
@@ -176,8 +177,8 @@ static double mean_of(const struct info_unit *units, size_t n, double *error)
     return sum / weights;
 }
 
-/* The first values of m lie close where the limit most likely is, and one is 0; from then on they cut what lies between the
- * last that is refuted and the first that stands. */
+/* The first values of m lie close where the limit most likely is, and one is 0; from then on they cut what lies between
+ * the last that is refuted and the first that stands. */
 static double find_limit(struct bettor *b)
 {
     double m[TRIED], error, mean = mean_of(b->units, b->n, &error), low = 0, high = mean;

@@ -1,9 +1,9 @@
 /* Lower limit of a mean of bounded values by betting, without an order (docs/information.md, "The limit").
  *
- * Whoever claims "the mean is at most m" pays m for a ticket that is worth the next value x in [0, 1].  A bettor who starts
- * with 1 and never goes below 0 then has, under the claim, a capital of expectation at most 1 at the end; so has the mean
- * of the capitals over many orders of the same values, and by Markov's inequality it reaches 1 / (1 - confidence) with a
- * probability of at most 1 - confidence.  The limit is the largest m at which it does.
+ * Whoever claims "the mean is at most m" pays m for a ticket that is worth the next value x in [0, 1].  A bettor who
+ * starts with 1 and never goes below 0 then has, under the claim, a capital of expectation at most 1 at the end; so has
+ * the mean of the capitals over many orders of the same values, and by Markov's inequality it reaches 1 / (1 -
+ * confidence) with a probability of at most 1 - confidence.  The limit is the largest m at which it does.
  */
 #ifndef INFOMASK_INFO_BETTING_H
 #define INFOMASK_INFO_BETTING_H

@@ -3,7 +3,7 @@
 #include "core/info/limits.h"
 #include "core/info/special.h"
 
-/* ---- Temperature --------------------------------------------------------------------------------------------------- */
+/* ---- Temperature ------------------------------------------------------------------------------------------------- */
 
 struct node { /* the mean cross-entropy and its derivatives by u = log b, in which it bends least */
     double u, value, slope, curvature;
@@ -78,7 +78,7 @@ double info_grid_minimum(const struct info_totals *totals, double *ce, bool *at_
     return info_grid_beta(j);
 }
 
-/* ---- Report -------------------------------------------------------------------------------------------------------- */
+/* ---- Report ------------------------------------------------------------------------------------------------------ */
 
 static double share(uint64_t part, uint64_t whole)
 {
@@ -142,7 +142,8 @@ static double fano_bound(double label_entropy, double error, size_t k)
     return label_entropy - h - (k > 1 ? error * log((double)(k - 1)) : 0);
 }
 
-static void fill_stratified(const struct info_class_totals *classes, const struct info_lens *lens, struct info_report *r)
+static void fill_stratified(const struct info_class_totals *classes, const struct info_lens *lens,
+                            struct info_report *r)
 {
     double sum = 0, variance = 0;
 
@@ -159,7 +160,8 @@ static void fill_stratified(const struct info_class_totals *classes, const struc
     r->stratified_error = sqrt(variance);
 }
 
-static void fill_prior_test(const struct info_class_totals *classes, const struct info_lens *lens, struct info_report *r)
+static void fill_prior_test(const struct info_class_totals *classes, const struct info_lens *lens,
+                            struct info_report *r)
 {
     double g = 0;
 

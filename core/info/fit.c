@@ -12,7 +12,7 @@
 #define LEAST_BETA (1.0 / 64)
 #define MOST_BETA 64.0
 
-/* ---- Cross-entropy ------------------------------------------------------------------------------------------------- */
+/* ---- Cross-entropy ----------------------------------------------------------------------------------------------- */
 
 /* One chunk's sums: ce, slope_b, then slope_c [K]; and a row of q [K]. */
 struct work {
@@ -111,7 +111,7 @@ enum infomask_status info_cross_entropy(const struct info_logits *logits, double
     return INFOMASK_OK;
 }
 
-/* ---- Temperature --------------------------------------------------------------------------------------------------- */
+/* ---- Temperature ------------------------------------------------------------------------------------------------- */
 
 enum infomask_status info_fit_temperature(const struct info_logits *logits, struct info_fit *fit,
                                           struct infomask_error *err)
@@ -137,7 +137,7 @@ enum infomask_status info_fit_temperature(const struct info_logits *logits, stru
     return INFOMASK_OK;
 }
 
-/* ---- Vector scaling ------------------------------------------------------------------------------------------------ */
+/* ---- Vector scaling ---------------------------------------------------------------------------------------------- */
 
 struct vector_fit {
     struct work work;
@@ -223,7 +223,7 @@ enum infomask_status info_fit_vector(const struct info_logits *logits, double *c
     return status;
 }
 
-/* ---- Prior shift --------------------------------------------------------------------------------------------------- */
+/* ---- Prior shift ------------------------------------------------------------------------------------------------- */
 
 /* One step of EM: next_k = mean_x softmax(i(x) + log t)_k.  Returns the mean log-likelihood at t. */
 static double em_step(const float *pmi, size_t n, size_t k, const double *t, double *next, double *row)

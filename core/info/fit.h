@@ -8,8 +8,8 @@
 #include "core/base/pool.h"
 #include "core/base/status.h"
 
-/* n samples of K classes: z [n][K] any logits whose softmax is the posterior asked about (their row maximum should be of
- * moderate size), labels [n] < K. */
+/* n samples of K classes: z [n][K] any logits whose softmax is the posterior asked about (their row maximum should be
+ * of moderate size), labels [n] < K. */
 struct info_logits {
     size_t n, classes;
     const float *z;
@@ -17,7 +17,8 @@ struct info_logits {
     struct pool *pool; /* its idle threads help; NULL: none.  The result is the same bits */
 };
 
-/* Cross-entropy of softmax(b z + c) (c [K] or NULL: zeros), its derivative by b (D5), and by c if slope_c is not NULL. */
+/* Cross-entropy of softmax(b z + c) (c [K] or NULL: zeros), its derivative by b (D5), and by c if slope_c is not NULL.
+ */
 enum infomask_status info_cross_entropy(const struct info_logits *logits, double b, const double *c, double *ce,
                                         double *slope_b, double *slope_c, struct infomask_error *err)
     __attribute__((warn_unused_result));

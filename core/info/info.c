@@ -3,8 +3,8 @@
 #include <float.h>
 #include <math.h>
 
-/* log sum_k w_k exp(z_k) = top + log_sum.  The two are kept apart, because beside a large top the small log_sum would be
- * lost before the top is subtracted again. */
+/* log sum_k w_k exp(z_k) = top + log_sum.  The two are kept apart, because beside a large top the small log_sum would
+ * be lost before the top is subtracted again. */
 struct norm {
     double top, log_sum;
 };

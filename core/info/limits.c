@@ -12,7 +12,7 @@ double info_guard(size_t n)
     return fmin(1e-3, 1 / (double)n);
 }
 
-/* ---- One by one -------------------------------------------------------------------------------------------------------- */
+/* ---- One by one -------------------------------------------------------------------------------------------------- */
 
 double info_bernstein_limit(double mean, double sd, double n, double range, double confidence)
 {
@@ -50,7 +50,7 @@ void info_compare(const double *pmi_a, const double *pmi_b, size_t n, struct inf
         comparison->p_value = mean != 0 ? 0 : 1;
 }
 
-/* ---- From points --------------------------------------------------------------------------------------------------- */
+/* ---- From points ------------------------------------------------------------------------------------------------- */
 
 static int by_unit(const void *left, const void *right)
 {
@@ -95,8 +95,8 @@ static double label_frequencies(const struct info_point *points, size_t n, size_
     return least;
 }
 
-/* The guarded PMIs, mapped from [low, low + range] onto [0, 1] and averaged over each unit.  Returns the number of units;
- * their weights are those of their samples together. */
+/* The guarded PMIs, mapped from [low, low + range] onto [0, 1] and averaged over each unit.  Returns the number of
+ * units; their weights are those of their samples together. */
 static size_t gather_units(const struct info_point *points, size_t n, const double *log_f, double guard, double low,
                            double range, struct info_unit *units)
 {

@@ -1,8 +1,8 @@
 /* Lower confidence limits on I(X;Y) from the PMIs of held-out samples (docs/information.md, "Limits").
  *
  * With f the label frequencies of the sample, the guarded PMI v = log[(1 - e) q + e f](y) - log f_y lies in
- * [log e, -log min f], and E v <= I(X;Y) for every model q that has not seen the samples.  A limit on E v is thus a limit
- * on I.  Thread rule: pure functions.
+ * [log e, -log min f], and E v <= I(X;Y) for every model q that has not seen the samples.  A limit on E v is thus a
+ * limit on I.  Thread rule: pure functions.
  */
 #ifndef INFOMASK_INFO_LIMITS_H
 #define INFOMASK_INFO_LIMITS_H

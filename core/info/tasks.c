@@ -77,7 +77,7 @@ struct info_task info_task_at(size_t i)
     return task;
 }
 
-/* ---- Samples and posteriors ---------------------------------------------------------------------------------------- */
+/* ---- Samples and posteriors -------------------------------------------------------------------------------------- */
 
 static uint32_t draw_label(const struct info_task *task, struct random_stream *random)
 {
@@ -142,10 +142,10 @@ void info_task_posterior(const struct info_task *task, const float *x, double *l
     }
 }
 
-/* ---- True values --------------------------------------------------------------------------------------------------- */
+/* ---- True values ------------------------------------------------------------------------------------------------- */
 
-/* The projection on the diagonal is sufficient: t | k ~ N(c_k sqrt(d), 1).  I = int sum_k p_k f_k log(f_k / f) dt by the
- * trapezoid rule, which for such an integrand converges faster than any power of the step. */
+/* The projection on the diagonal is sufficient: t | k ~ N(c_k sqrt(d), 1).  I = int sum_k p_k f_k log(f_k / f) dt by
+ * the trapezoid rule, which for such an integrand converges faster than any power of the step. */
 static double line_truth(const struct info_task *task)
 {
     const double step = 0.005, tail = 12;

@@ -14,7 +14,7 @@ double info_grid_beta(int j)
     return exp2((double)(j - INFO_GRID / 2) / OCTAVE);
 }
 
-/* ---- Lens ---------------------------------------------------------------------------------------------------------- */
+/* ---- Lens -------------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status take_log_prior(double *log_p, const double *p, size_t classes, const char *name,
                                            struct infomask_error *err)
@@ -75,7 +75,7 @@ void info_lens_fini(struct info_lens *lens)
     memset(lens, 0, sizeof *lens);
 }
 
-/* ---- One sample ---------------------------------------------------------------------------------------------------- */
+/* ---- One sample -------------------------------------------------------------------------------------------------- */
 
 /* FNV-1a, then the finaliser of SplitMix64, so that ids that count upwards land anywhere */
 uint64_t info_order(const char *id)
@@ -215,7 +215,7 @@ void info_totals_add(struct info_totals *totals, struct info_class_totals *class
         *sample = s;
 }
 
-/* ---- Merge and bytes ----------------------------------------------------------------------------------------------- */
+/* ---- Merge and bytes --------------------------------------------------------------------------------------------- */
 
 void info_class_totals_merge(struct info_class_totals *into, const struct info_class_totals *from)
 {

@@ -1,7 +1,7 @@
 /* What a labelled data set adds up to: sums from which its information is reported, whatever the number of samples.
  *
- * All sums are exact under merge (core/info/exact.h).  K classes; log q is the log-posterior under the estimate's prior t
- * (core/info/info.h).  An object belongs to one thread at a time.
+ * All sums are exact under merge (core/info/exact.h).  K classes; log q is the log-posterior under the estimate's prior
+ * t (core/info/info.h).  An object belongs to one thread at a time.
  */
 #ifndef INFOMASK_INFO_TOTALS_H
 #define INFOMASK_INFO_TOTALS_H
@@ -68,8 +68,8 @@ struct info_totals {
     struct info_grid_totals grid[INFO_GRID];
 };
 
-/* Adds one sample: z [K] logits as the network gave them, label < K, scratch [2 K].  sample (may be NULL) is filled, but
- * for `order`. */
+/* Adds one sample: z [K] logits as the network gave them, label < K, scratch [2 K].  sample (may be NULL) is filled,
+ * but for `order`. */
 void info_totals_add(struct info_totals *totals, struct info_class_totals *classes, const struct info_lens *lens,
                      const float *z, uint32_t label, double *scratch, struct info_sample *sample);
 

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/cpu.h"
 
 static struct kernel_table tables[KERNEL_ISAS];

@@ -5,10 +5,10 @@
  * up to one vector beyond a tensor's last element (aligned_new leaves room), and never allocate.
  * Thread rule: every kernel may run in any number of threads at once on disjoint outputs.
  *
- * Each instruction set has one table, filled in the order ref, blas, avx2, avx512, amx up to its own: a slot that a set does
- * not have is that of the set before it, and no slot is NULL (ref/: the readable oracle).
- * Determinism: for one table, the result of a kernel is a function of its inputs only, not of how the caller cut the
- * work into ranges.  (blas: to rounding only, OpenBLAS chooses its inner kernel by size; so callers cut by shape.)
+ * Each instruction set has one table, filled in the order ref, blas, avx2, avx512, amx up to its own: a slot that a set
+ * does not have is that of the set before it, and no slot is NULL (ref/: the readable oracle). Determinism: for one
+ * table, the result of a kernel is a function of its inputs only, not of how the caller cut the work into ranges.
+ * (blas: to rounding only, OpenBLAS chooses its inner kernel by size; so callers cut by shape.)
  */
 #ifndef INFOMASK_KERNELS_KERNELS_H
 #define INFOMASK_KERNELS_KERNELS_H
@@ -32,14 +32,14 @@ static inline size_t kernel_type_bytes(enum kernel_type type)
 enum kernel_activation {
     KERNEL_CLAMP, /* min(max(x, low), high); low = -INFINITY, high = INFINITY: none */
     KERNEL_SIGMOID,
-    KERNEL_SILU, /* vector tables: within 4 ulp down to x = -80; below, |y| < 1e-34 */
+    KERNEL_SILU,         /* vector tables: within 4 ulp down to x = -80; below, |y| < 1e-34 */
     KERNEL_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1), alpha in low, beta in high */
     KERNEL_HARD_SWISH,
     KERNEL_LEAKY_RELU, /* alpha in low */
     KERNEL_GELU,       /* x Phi(x), Phi the normal distribution; vector tables: within 8 ulp from x = -12.5 on; below,
                         * |y| < 1e-33 */
-    KERNEL_GELU_TANH,  /* x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + .044715 x^3), which is .5 x (1 + tanh u); vector tables:
-                        * within 1e-6 of the larger of |y| and |x| 1e-3 */
+    KERNEL_GELU_TANH,  /* x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + .044715 x^3), which is .5 x (1 + tanh u); vector
+                        * tables:  within 1e-6 of the larger of |y| and |x| 1e-3 */
     KERNEL_TANH        /* vector tables: within 4 ulp */
 };
 
@@ -115,8 +115,8 @@ struct kernel_pool {
 
 /* Winograd's convolution F(m x m, 3 x 3) of stride 1: y = A^T [(G g G^T) . (B^T d B)] A for tiles of m x m outputs with
  * the matrices of Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015); m is 2 or 4.  The dot is
- * (m + 2)^2 matrix products over the channels, between the two transforms: element i = (m + 2) row + column of all tiles
- * times element i of all filters.  Tile t has its outputs at row m (t / across), column m (t % across), with
+ * (m + 2)^2 matrix products over the channels, between the two transforms: element i = (m + 2) row + column of all
+ * tiles times element i of all filters.  Tile t has its outputs at row m (t / across), column m (t % across), with
  * across = ceil(out_w / m); tiles [first, first + count) are done. */
 struct kernel_winograd {
     int m, first, count;
@@ -142,8 +142,8 @@ struct kernel_norm {
     bool centred;
 };
 
-/* The right operand of a matrix product that is computed itself: element (k, n) at b[k * row + n * column], times scale.
- * One of the strides is 1. */
+/* The right operand of a matrix product that is computed itself: element (k, n) at b[k * row + n * column], times
+ * scale. One of the strides is 1. */
 struct kernel_operand {
     const float *b;
     ptrdiff_t row, column;
@@ -167,8 +167,8 @@ struct kernel_table {
     /* The same for weights that are quantised already: w [n][segments * segment_k] times scale [n]; type U8. */
     enum infomask_status (*pack_s8)(struct kernel_weights *weights, const int8_t *w, const float *scale,
                                     const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
-    /* The same for an operand that every run computes anew: float32, no bias, in memory of operand_bytes, 64-byte aligned, that
-     * the caller keeps as long as the weights.  They need no kernel_weights_fini. */
+    /* The same for an operand that every run computes anew: float32, no bias, in memory of operand_bytes, 64-byte
+     * aligned, that the caller keeps as long as the weights.  They need no kernel_weights_fini. */
     size_t (*operand_bytes)(int k, int n);
     void (*pack_operand)(struct kernel_weights *weights, const struct kernel_operand *operand, void *memory);
     void (*gemm)(const struct kernel_gemm *gemm);
@@ -203,13 +203,13 @@ struct kernel_table {
     void (*sgemm)(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
                   const float *b, int ldb, float beta, float *c, int ldc);
     /* Two squares of KERNEL_PATCH^2 pixels of four bytes, `row` bytes from a row to the next, readable to four bytes
-     * beyond a row's last: the sum of the squared differences of their bytes, of those alone whose byte in `counts` (same
-     * rows; NULL: all) is 255 and not 0.  Where the sum is `stop` or more, any number from `stop` up to it. */
+     * beyond a row's last: the sum of the squared differences of their bytes, of those alone whose byte in `counts`
+     * (same rows; NULL: all) is 255 and not 0.  Where the sum is `stop` or more, any number from `stop` up to it. */
     uint32_t (*patch_distance)(const uint8_t *a, const uint8_t *b, ptrdiff_t row, const uint8_t *counts, uint32_t stop);
-    /* What the patches around pixel `at` of a picture `row` pixels wide say it is: over the centres t = at + dy row + dx,
-     * dy in [first, last], dx in +-3, the sums of weight[t] times the bytes of pixel field[t] + at - t, and, the fifth, of
-     * weight[t].  In float32, by rows for each dx, these then as ((-3 + 1) + (-1 + 3)) + ((-2 + 2) + 0): the same bits in
-     * every table.  Pixel field[t] + at - t is read for every t, whatever its weight. */
+    /* What the patches around pixel `at` of a picture `row` pixels wide say it is: over the centres t = at + dy row +
+     * dx, dy in [first, last], dx in +-3, the sums of weight[t] times the bytes of pixel field[t] + at - t, and, the
+     * fifth, of weight[t].  In float32, by rows for each dx, these then as ((-3 + 1) + (-1 + 3)) + ((-2 + 2) + 0): the
+     * same bits in every table.  Pixel field[t] + at - t is read for every t, whatever its weight. */
     void (*patch_votes)(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row,
                         int first, int last, float sum[5]);
 };

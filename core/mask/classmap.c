@@ -25,7 +25,7 @@ double mask_head_mean(const float *w, const float *b, int classes, int features,
     return sum_b / classes;
 }
 
-/* ---- Sets of classes ----------------------------------------------------------------------------------------------- */
+/* ---- Sets of classes --------------------------------------------------------------------------------------------- */
 
 struct mask_set mask_set_one(const int *target)
 {
@@ -114,7 +114,7 @@ static void subtract_expected(const struct mask_head *head, const double *log_p,
     }
 }
 
-/* ---- Maps ------------------------------------------------------------------------------------------------------------ */
+/* ---- Maps -------------------------------------------------------------------------------------------------------- */
 
 /* Eight partial sums: the same order whatever vectors the compiler has. */
 static double dot(const double *a, const float *b, int n)
@@ -163,8 +163,8 @@ static void feature_means(const float *f, int n, int d, double *mean)
             mean[j] += (double)f[(size_t)u * (size_t)d + (size_t)j] / n;
 }
 
-/* Every method is v . f(u) + constant; v [d] comes as the target's weights with their bias.  extra [d]: the mean features
- * for GRADCAM_PP, those outside for INFOCAM of a set. */
+/* Every method is v . f(u) + constant; v [d] comes as the target's weights with their bias.  extra [d]: the mean
+ * features for GRADCAM_PP, those outside for INFOCAM of a set. */
 static double direction(const struct mask_head *head, enum mask_method method, const struct mask_set *set, int other,
                         double bias, double *extra, double *v)
 {

@@ -14,7 +14,7 @@
 #include "core/base/status.h"
 #include "core/kernels/kernels.h"
 
-/* ---- Class maps of a pooled linear head --------------------------------------------------------------------------- */
+/* ---- Class maps of a pooled linear head -------------------------------------------------------------------------- */
 
 /* z = scale (W mean(f) + b): the logits.  All arrays are borrowed. */
 struct mask_head {
@@ -29,9 +29,9 @@ struct mask_head {
 /* mean_w[j] = mean_c w[c, j]; returns mean_c b[c].  Once a model. */
 double mask_head_mean(const float *w, const float *b, int classes, int features, float *mean_w);
 
-/* A target: a class, or a set of classes G asked about as one.  With z' = z + log t - log r the shifted logits of the whole
- * photo and a = softmax of z' within G,  LSE_G(z') = sum_k a_k z'_k + H(a)  exactly, so that the maps of a set are those of
- * a class whose weights are sum_k a_k w_k. */
+/* A target: a class, or a set of classes G asked about as one.  With z' = z + log t - log r the shifted logits of the
+ * whole photo and a = softmax of z' within G,  LSE_G(z') = sum_k a_k z'_k + H(a)  exactly, so that the maps of a set
+ * are those of a class whose weights are sum_k a_k w_k. */
 struct mask_set {
     const int *members;  /* [count], in rising order */
     int count;
@@ -56,21 +56,20 @@ enum infomask_status mask_information(const struct mask_head *head, const struct
 enum mask_method { MASK_INFOCAM, MASK_CAM, MASK_INFOCAM_PLUS, MASK_GRADCAM_PP, MASK_LAYERCAM };
 
 /* The map that finds the object (its positive part makes the seeds), [n]:
- *   INFOCAM       scale K/(K-1) ((w_t - mean_c w_c) . f(u) + b_t - mean b): local logit over the mean of the others', nats;
- *   CAM           w_t . f(u)  (its positive part is Grad-CAM = HiResCAM = XGrad-CAM for such a head);
- *   INFOCAM_PLUS  scale ((w_t - w_k) . f(u) + b_t - b_k), k = `other`: D_{t,k} of F2, nats;
- *   GRADCAM_PP    sum_j max(w_tj, 0) / (2 + w_tj mean(f_j)) f_j(u)   (Chattopadhyay et al. 2018 in closed form);
- *   LAYERCAM      max(sum_j max(w_tj, 0) f_j(u), 0)   (Jiang et al. 2021).
- * Of a set w_t is sum_k a_k w_k, infoCAM's contrast is the mean of the weights outside of it, and for the last two, which
- * are of gradients, w_t is the gradient of log p(G|x), sum_k a_k w_k - sum_j p_j w_j.
- * log_p [K]: of the pass; may be NULL for one class.  Fails only for memory. */
+ *   INFOCAM       scale K/(K-1) ((w_t - mean_c w_c) . f(u) + b_t - mean b): local logit over the mean of the others',
+ * nats; CAM           w_t . f(u)  (its positive part is Grad-CAM = HiResCAM = XGrad-CAM for such a head); INFOCAM_PLUS
+ * scale ((w_t - w_k) . f(u) + b_t - b_k), k = `other`: D_{t,k} of F2, nats; GRADCAM_PP    sum_j max(w_tj, 0) / (2 +
+ * w_tj mean(f_j)) f_j(u)   (Chattopadhyay et al. 2018 in closed form); LAYERCAM      max(sum_j max(w_tj, 0) f_j(u), 0)
+ * (Jiang et al. 2021). Of a set w_t is sum_k a_k w_k, infoCAM's contrast is the mean of the weights outside of it, and
+ * for the last two, which are of gradients, w_t is the gradient of log p(G|x), sum_k a_k w_k - sum_j p_j w_j. log_p
+ * [K]: of the pass; may be NULL for one class.  Fails only for memory. */
 enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, const struct mask_set *set,
                                     int other, const double *log_p, const float *f, int n, float *map,
                                     struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* The contrast class of INFOCAM_PLUS: the least likely of the best 200 of z [K] (all, if there are fewer) that is not in the
- * set; where all of these are, the likeliest outside.  -1: the set has every class. */
+/* The contrast class of INFOCAM_PLUS: the least likely of the best 200 of z [K] (all, if there are fewer) that is not
+ * in the set; where all of these are, the likeliest outside.  -1: the set has every class. */
 int mask_other_class(const float *z, int classes, const struct mask_set *set);
 
 /* Window PMI [h, w] for each of `sets`: PMI of the head on the mean of f over k x k cells (k odd; reflected at the
@@ -90,7 +89,7 @@ enum infomask_status mask_window_pmi(const struct mask_head *head, const struct 
 /* gate = clip(win / g, 0, 1), g = min(1, most / 2) nats; most: the largest PMI there can be, log K or -log t(G). */
 void mask_gate(const float *win, int n, double most, float *gate);
 
-/* ---- A place and its surroundings ---------------------------------------------------------------------------------- */
+/* ---- A place and its surroundings -------------------------------------------------------------------------------- */
 
 /* share [rows, columns]: how much of each cell's rectangle of the picture mask [h, w] covers, 0..1 (255 is all of a
  * pixel); the cells part the picture evenly, pixels on a border counting for both sides by their parts.  Fails only for
@@ -106,7 +105,7 @@ enum mask_place {
  * written. */
 double mask_place_mean(enum mask_place place, const double *share, const float *f, int n, int d, float *mean);
 
-/* ---- The graph of cells ------------------------------------------------------------------------------------------- */
+/* ---- The graph of cells ------------------------------------------------------------------------------------------ */
 
 /* Writes one tensor's part of the cells' vectors: t [n, c] (n cells of the graph's grid), each channel
  * (v - mean) / (std + 1e-3) over the cells, each cell divided by its length and times sqrt(weight), to columns
@@ -126,7 +125,7 @@ void mask_affinity(const struct kernel_table *kernels, const float *x, int n, in
 enum infomask_status mask_spread(const float *a, int n, const float *seeds, double centre, float *p, int *steps,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* ---- Values ------------------------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 /* m = max(m, 0) / max(m), in place; all zeros stay zeros. */
 void mask_normalise(float *m, size_t n);
@@ -139,7 +138,7 @@ double mask_otsu(const float *m, size_t n);
 enum infomask_status mask_share_threshold(const float *m, int n, double share, double *threshold,
                                           struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* ---- Regions ------------------------------------------------------------------------------------------------------ */
+/* ---- Regions ----------------------------------------------------------------------------------------------------- */
 
 struct mask_region {
     int x, y, width, height;

@@ -1,6 +1,6 @@
-/* Connected regions by runs: a row is cut into runs of set pixels, a run joins the runs of the row above that it touches
- * (corners count), and what belongs together is kept by union-find whose roots carry the region's sums.  Only two rows
- * of runs exist at a time; their number is at most half a row. */
+/* Connected regions by runs: a row is cut into runs of set pixels, a run joins the runs of the row above that it
+ * touches (corners count), and what belongs together is kept by union-find whose roots carry the region's sums.  Only
+ * two rows of runs exist at a time; their number is at most half a row. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,7 +266,7 @@ void mask_regions_fini(struct mask_regions *regions)
     *regions = (struct mask_regions){0};
 }
 
-/* ---- Strokes ------------------------------------------------------------------------------------------------------- */
+/* ---- Strokes ----------------------------------------------------------------------------------------------------- */
 
 /* The pixels of one value. */
 static void select_row(const uint8_t *marks, int w, uint8_t value, uint8_t *row)
@@ -420,7 +420,7 @@ enum infomask_status mask_strokes_paint(const struct mask_strokes *strokes, cons
     return INFOMASK_OK;
 }
 
-/* ---- Specks -------------------------------------------------------------------------------------------------------- */
+/* ---- Specks ------------------------------------------------------------------------------------------------------ */
 
 static enum infomask_status drop_small(uint8_t *mask, int h, int w, uint8_t pixel, size_t least,
                                        struct infomask_error *err)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/cpu.h"
 #include "core/base/checked.h"
 #include "core/info/info.h"
@@ -73,7 +73,8 @@ CPU_CLONES static double finish_row(const struct mask_head *head, const float *o
 
 /* log p_y from the raw logits of a network trained with label smoothing: smoothing inverted, then each class times
  * exp(offset), renormalised. */
-static double unsmoothed(const float *z, double lse, const struct mask_window *window, int k, const struct mask_set *set)
+static double unsmoothed(const float *z, double lse, const struct mask_window *window, int k,
+                         const struct mask_set *set)
 {
     double total = 0, mine = 0;
     int next = 0; /* members come in order */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/random.h"
 #include "core/graph/graph.h"
 #include "core/infomask_lab.h"
@@ -46,7 +46,7 @@ enum infomask_status infomask_precision_check(enum infomask_precision precision,
     return status;
 }
 
-/* ---- Work in a network ------------------------------------------------------------------------------------------------ */
+/* ---- Work in a network ------------------------------------------------------------------------------------------- */
 
 static double elements(const struct graph_tensor *tensor)
 {
@@ -90,7 +90,7 @@ enum infomask_status infomask_model_flops(const struct infomask_model_spec *spec
     return status;
 }
 
-/* ---- The network's time ----------------------------------------------------------------------------------------------- */
+/* ---- The network's time ------------------------------------------------------------------------------------------ */
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -134,7 +134,7 @@ static enum infomask_status time_runs(struct infomask_session *session, const st
     return INFOMASK_OK;
 }
 
-/* ---- The processor's best --------------------------------------------------------------------------------------------- */
+/* ---- The processor's best ---------------------------------------------------------------------------------------- */
 
 #define PEAK_K 256
 #define PEAK_N 192
@@ -154,18 +154,18 @@ static struct kernel_gemm peak_gemm(const struct peak *peak, int chunk)
     size_t one = peak->a_bytes + peak->c_bytes + peak->scratch_bytes;
     unsigned char *a = peak->memory + (size_t)chunk * one;
 
-    return (struct kernel_gemm){.weights = &peak->weights,
-                                .a = a,
-                                .a_row = PEAK_K,
-                                .m = peak->rows,
-                                .c = a + peak->a_bytes,
-                                .c_row = PEAK_N,
-                                .out = KERNEL_F32,
-                                .panel1 = peak->weights.panels,
-                                .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY},
-                                .a_scale = 1,
-                                .scratch = peak->scratch_bytes > 0 ? (float *)(void *)(a + peak->a_bytes + peak->c_bytes)
-                                                                   : NULL};
+    return (struct kernel_gemm){
+        .weights = &peak->weights,
+        .a = a,
+        .a_row = PEAK_K,
+        .m = peak->rows,
+        .c = a + peak->a_bytes,
+        .c_row = PEAK_N,
+        .out = KERNEL_F32,
+        .panel1 = peak->weights.panels,
+        .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY},
+        .a_scale = 1,
+        .scratch = peak->scratch_bytes > 0 ? (float *)(void *)(a + peak->a_bytes + peak->c_bytes) : NULL};
 }
 
 static void peak_chunk(void *context, int chunk, int worker)
@@ -209,10 +209,10 @@ static enum infomask_status measure_peak(const struct infomask_model *model, str
         status = peak.table->pack(&peak.weights, type, w, NULL, 1, PEAK_K, PEAK_N, err);
     if (status == INFOMASK_OK) {
         peak.rows = peak.table->gemm_tile[type] * (96 / peak.table->gemm_tile[type] + 1);
-        peak.a_bytes = arena_round((size_t)peak.rows * PEAK_K * kernel_type_bytes(type) + ARENA_ALIGN);
-        peak.c_bytes = arena_round((size_t)peak.rows * PEAK_N * sizeof(float));
+        peak.a_bytes = aligned_round((size_t)peak.rows * PEAK_K * kernel_type_bytes(type) + ALIGNED_BYTES);
+        peak.c_bytes = aligned_round((size_t)peak.rows * PEAK_N * sizeof(float));
         gemm = peak_gemm(&peak, 0);
-        peak.scratch_bytes = arena_round(peak.table->gemm_scratch(&gemm) * sizeof(float));
+        peak.scratch_bytes = aligned_round(peak.table->gemm_scratch(&gemm) * sizeof(float));
         peak.memory = aligned_new((size_t)peak.chunks * (peak.a_bytes + peak.c_bytes + peak.scratch_bytes));
         if (peak.memory == NULL)
             status = error_set(err, INFOMASK_MEMORY, "out of memory");

@@ -69,7 +69,8 @@ typedef enum infomask_status crop_body(struct job *job, size_t i, int crop, int 
                                        struct infomask_error *err);
 
 /* Every crop of photo i of the share, as the network takes it, through `body`. */
-static enum infomask_status each_crop(struct job *job, size_t i, int worker, crop_body *body, struct infomask_error *err)
+static enum infomask_status each_crop(struct job *job, size_t i, int worker, crop_body *body,
+                                      struct infomask_error *err)
 {
     const struct infomask_model *model = job->exact;
     size_t number = job->share.photos[i], size = 0;
@@ -89,7 +90,8 @@ static enum infomask_status each_crop(struct job *job, size_t i, int worker, cro
         infomask_photo_whole(photo);
     for (int c = 0; c < crops_of(&job->share, i) && status == INFOMASK_OK; c++) {
         int width = photo->info.width, height = photo->info.height;
-        struct image_view view = c == 0 ? pipeline_view(model, width, height) : random_view(model, width, height, &stream);
+        struct image_view view = c == 0 ? pipeline_view(model, width, height)
+                                        : random_view(model, width, height, &stream);
         status = pipeline_tensor(&session, photo, &view, tensor, &timing, err);
         if (status == INFOMASK_OK)
             status = body(job, i, c, worker, tensor, err);
@@ -163,7 +165,8 @@ static enum infomask_status first_failure(const struct job *job, struct infomask
 static enum infomask_status keep_crop(struct job *job, size_t i, int crop, int worker, const float *tensor,
                                       struct infomask_error *err)
 {
-    size_t elements = (size_t)job->exact->spec.width * (size_t)job->exact->spec.height * (size_t)job->exact->info.channels;
+    size_t elements = (size_t)job->exact->spec.width * (size_t)job->exact->spec.height *
+                      (size_t)job->exact->info.channels;
 
     (void)worker;
     (void)err;
@@ -403,8 +406,10 @@ enum infomask_status infomask_quantize(const struct infomask_quantize_options *o
 
     *result = (struct infomask_quantized){.crops = options->crops > 0 ? options->crops : DEFAULT_CROPS,
                                           .held_out = options->held_out > 0 ? options->held_out : DEFAULT_HELD_OUT};
-    if (options->photos < 1 || options->photos > INT32_MAX || result->crops > MOST_CROPS || result->held_out > MOST_CROPS)
-        return error_set(err, INFOMASK_ARGUMENT, "quantising takes at least one photo and at most %d crops", MOST_CROPS);
+    if (options->photos < 1 || options->photos > INT32_MAX || result->crops > MOST_CROPS ||
+        result->held_out > MOST_CROPS)
+        return error_set(err, INFOMASK_ARGUMENT, "quantising takes at least one photo and at most %d crops",
+                         MOST_CROPS);
     status = job_open(&job, err);
     if (status == INFOMASK_OK)
         status = share_photos(&job, result, err);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/image/pixels.h"
 #include "core/pipeline/mask.h"
 
@@ -66,7 +66,7 @@ static enum infomask_status no_memory(struct infomask_error *err)
     return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
 }
 
-/* ---- The pass and the class maps ---------------------------------------------------------------------------------- */
+/* ---- The pass and the class maps --------------------------------------------------------------------------------- */
 
 struct mask_head pipeline_head(const struct infomask_model *model)
 {
@@ -190,7 +190,7 @@ static enum infomask_status chain_maps(struct chain *chain, struct infomask_map 
     return status;
 }
 
-/* ---- The graph ---------------------------------------------------------------------------------------------------- */
+/* ---- The graph --------------------------------------------------------------------------------------------------- */
 
 struct part {
     struct engine_tap tap;
@@ -306,7 +306,7 @@ static enum infomask_status chain_graph(struct chain *chain, struct infomask_err
     return status;
 }
 
-/* ---- Guide and sharpening ----------------------------------------------------------------------------------------- */
+/* ---- Guide and sharpening ---------------------------------------------------------------------------------------- */
 
 static enum infomask_status guided_for(struct chain *chain, int radius, struct guided **guided,
                                        struct infomask_error *err)
@@ -370,7 +370,7 @@ static void sharpen(const struct chain *chain, float *u, float *soft, struct mas
         soft[i] = (soft[i] + u[i]) / 2 * (layer->gate != NULL ? layer->gate[i] : 1.0F);
 }
 
-/* ---- One target --------------------------------------------------------------------------------------------------- */
+/* ---- One target -------------------------------------------------------------------------------------------------- */
 
 /* The cells' value and limit for the rules that act on them. */
 static enum infomask_status cell_rule(const struct chain *chain, int i, const struct infomask_map *map, float *value,
@@ -527,7 +527,7 @@ static enum infomask_status refined_layer(const struct chain *chain, int i, cons
     return status;
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static bool chain_init(struct chain *chain, const struct mask_plan *plan)
 {

@@ -338,8 +338,8 @@ static enum infomask_status classify_group(struct infomask_session *session, str
     for (int i = 0; i < count && status == INFOMASK_OK; i++) {
         results[i].timing.network = (clock_ms() - start) / count;
         if (errors[i].status == INFOMASK_OK)
-            errors[i].status =
-                pipeline_interpret(model, engine_output(session->engine) + (size_t)i * k, prior, &results[i], &errors[i]);
+            errors[i].status = pipeline_interpret(model, engine_output(session->engine) + (size_t)i * k, prior,
+                                                  &results[i], &errors[i]);
         if (errors[i].status != INFOMASK_OK)
             infomask_classification_fini(&results[i]);
     }

@@ -25,7 +25,7 @@ struct infomask_estimate {
     double *scratch; /* [2 K] */
 };
 
-/* ---- Specs --------------------------------------------------------------------------------------------------------- */
+/* ---- Specs ------------------------------------------------------------------------------------------------------- */
 
 enum infomask_status infomask_estimate_spec_of(const struct infomask_model *model, const struct infomask_prior *prior,
                                                struct infomask_estimate_spec *spec, struct infomask_error *err)
@@ -54,7 +54,7 @@ void infomask_estimate_spec_fini(struct infomask_estimate_spec *spec)
     *spec = (struct infomask_estimate_spec){0};
 }
 
-/* ---- Sums ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
 enum infomask_status infomask_estimate_create(const struct infomask_estimate_spec *spec,
                                               struct infomask_estimate **estimate, struct infomask_error *err)
@@ -158,7 +158,7 @@ enum infomask_status infomask_estimate_unpack_class(struct infomask_estimate *es
     return INFOMASK_OK;
 }
 
-/* ---- Report -------------------------------------------------------------------------------------------------------- */
+/* ---- Report ------------------------------------------------------------------------------------------------------ */
 
 static void fill_classes(const struct infomask_estimate *e, struct infomask_report *report)
 {
@@ -217,7 +217,7 @@ void infomask_report_fini(struct infomask_report *report)
     *report = (struct infomask_report){0};
 }
 
-/* ---- Weights ------------------------------------------------------------------------------------------------------- */
+/* ---- Weights ----------------------------------------------------------------------------------------------------- */
 
 /* Sums of weights: of all, of the samples that are right, of each class. */
 static void weigh_classes(const struct infomask_sample *samples, const double *weights, size_t n, double *of_class,
@@ -265,7 +265,8 @@ static double weighted_error(const struct infomask_sample *samples, const double
     return sqrt(squares * (double)n / (double)(n - 1)) / all; /* as of n samples that count alike */
 }
 
-static void weigh_bins(const struct infomask_sample *samples, const double *weights, size_t n, struct infomask_report *r)
+static void weigh_bins(const struct infomask_sample *samples, const double *weights, size_t n,
+                       struct infomask_report *r)
 {
     double sums[INFO_BINS] = {0}, all = 0;
 
@@ -286,7 +287,8 @@ static void weigh_bins(const struct infomask_sample *samples, const double *weig
 }
 
 enum infomask_status infomask_estimate_weighted(const struct infomask_sample *samples, const double *weights, size_t n,
-                                                size_t classes, struct infomask_report *report, struct infomask_error *err)
+                                                size_t classes, struct infomask_report *report,
+                                                struct infomask_error *err)
 {
     struct infomask_class_report *rows = calloc(classes, sizeof *rows);
     double *f = calloc(classes, sizeof *f);
@@ -310,10 +312,11 @@ enum infomask_status infomask_estimate_weighted(const struct infomask_sample *sa
     return INFOMASK_OK;
 }
 
-/* ---- Limits, comparison -------------------------------------------------------------------------------------------- */
+/* ---- Limits, comparison ------------------------------------------------------------------------------------------ */
 
-enum infomask_status infomask_estimate_limits(struct infomask_point *points, size_t n, size_t classes, double confidence,
-                                              struct infomask_limits_of_estimate *limits, struct infomask_error *err)
+enum infomask_status infomask_estimate_limits(struct infomask_point *points, size_t n, size_t classes,
+                                              double confidence, struct infomask_limits_of_estimate *limits,
+                                              struct infomask_error *err)
 {
     void *storage = points; /* there may be millions: each is rewritten in its own place */
     struct info_limits l;
@@ -340,7 +343,7 @@ void infomask_compare(const double *pmi_a, const double *pmi_b, size_t n, struct
     *comparison = (struct infomask_comparison){c.samples, c.difference, c.standard_error, c.lower, c.upper, c.p_value};
 }
 
-/* ---- Kept logits --------------------------------------------------------------------------------------------------- */
+/* ---- Kept logits ------------------------------------------------------------------------------------------------- */
 
 void infomask_logits_pack(const float *logits, size_t classes, uint16_t *half)
 {
@@ -360,7 +363,8 @@ void infomask_logits_unpack(const uint16_t *half, size_t classes, float *logits)
 
 /* The logits whose softmax, after scaling and biases, is the spec's posterior: smoothing inverted.  The change of prior
  * is a bias of each class, which the fit finds by itself. */
-static float *prepared(const struct infomask_estimate_spec *spec, const float *logits, size_t n, struct infomask_error *err)
+static float *prepared(const struct infomask_estimate_spec *spec, const float *logits, size_t n,
+                       struct infomask_error *err)
 {
     size_t k = spec->classes, count;
     float *z = checked_mul(n, k, &count) ? malloc(count * sizeof *z + 1) : NULL;
@@ -462,7 +466,7 @@ enum infomask_status infomask_fit_prior(const float *pmi, size_t n, size_t class
     return status;
 }
 
-/* ---- Tasks --------------------------------------------------------------------------------------------------------- */
+/* ---- Tasks ------------------------------------------------------------------------------------------------------- */
 
 _Static_assert(INFOMASK_TASK_MAX == INFO_TASK_MAX_CLASSES && INFOMASK_TASK_MAX == INFO_TASK_MAX_DIMENSIONS, "sizes");
 

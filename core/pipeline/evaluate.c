@@ -295,8 +295,9 @@ static enum infomask_status probe_filled(struct trial *t, enum fill_kind kind, d
     struct random_stream random = random_stream(1, 0);
     uint8_t *line = malloc(3 * w);
     struct fill *fill = NULL;
-    enum infomask_status status =
-        line == NULL ? no_memory(err) : fill_create(&fill, t->image, t->hole, &(struct fill_options){.kind = kind}, err);
+    enum infomask_status status = line == NULL ? no_memory(err)
+                                               : fill_create(&fill, t->image, t->hole,
+                                                             &(struct fill_options){.kind = kind}, err);
 
     for (size_t y = 0; status == INFOMASK_OK && y < (size_t)t->image->height; y++) {
         fill_row(fill, (int)y, line);

@@ -8,7 +8,8 @@ static void mirror(float *tensor, int h, int w, int c)
     for (int y = 0; y < h; y++, tensor += (size_t)w * (size_t)c)
         for (int left = 0, right = w - 1; left < right; left++, right--)
             for (int i = 0; i < c; i++) {
-                float *a = tensor + (size_t)left * (size_t)c + i, *b = tensor + (size_t)right * (size_t)c + i, swap = *a;
+                float *a = tensor + (size_t)left * (size_t)c + i, *b = tensor + (size_t)right * (size_t)c + i,
+                      swap = *a;
                 *a = *b;
                 *b = swap;
             }
@@ -38,7 +39,8 @@ enum infomask_status infomask_features(struct infomask_session *session, struct 
     enum infomask_status status = INFOMASK_OK;
 
     if (!model->info.class_map)
-        status = error_set(err, INFOMASK_NO_CLASS_MAP, "this model has no pooled linear head, so it has no features to build on");
+        status = error_set(err, INFOMASK_NO_CLASS_MAP,
+                           "this model has no pooled linear head, so it has no features to build on");
     if (status == INFOMASK_OK)
         status = engine_prepare(session->engine, 1, view.out_height, view.out_width, true, &input, err);
     if (status == INFOMASK_OK)

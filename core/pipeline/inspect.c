@@ -1,5 +1,5 @@
-/* What a model file tells of itself, for people who add it: its input, its outputs, how its last layer ends, and whether it
- * normalises its input itself. */
+/* What a model file tells of itself, for people who add it: its input, its outputs, how its last layer ends, and
+ * whether it normalises its input itself. */
 #include <math.h>
 
 #include "core/graph/graph.h"
@@ -26,7 +26,8 @@ static int positive(int64_t dim)
     return dim > 0 && dim < 1 << 24 ? (int)dim : 0;
 }
 
-/* A picture has 1 or 3 channels: where that dimension stands says the layout.  A leading transposition has the last word. */
+/* A picture has 1 or 3 channels: where that dimension stands says the layout.  A leading transposition has the last
+ * word. */
 static enum infomask_status inspect_input(const struct graph *graph, struct infomask_inspection *found,
                                           struct infomask_error *err)
 {
@@ -36,7 +37,8 @@ static enum infomask_status inspect_input(const struct graph *graph, struct info
     bool last_is = input->rank == 4 && (input->dims[3] == 1 || input->dims[3] == 3);
 
     if (input->rank != 4 || (!first_is && !last_is))
-        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "its input is not a picture: it must have 4 dimensions, with 1 or 3 "
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL,
+                         "its input is not a picture: it must have 4 dimensions, with 1 or 3 "
                          "channels as the second or the last");
     found->nhwc = last_is && (!first_is || (first != NULL && first->op == GRAPH_TRANSPOSE));
     found->channels = positive(input->dims[found->nhwc ? 3 : 1]);
@@ -68,7 +70,8 @@ static enum infomask_status inspect_output(const struct graph *graph, struct inf
     for (int i = 1; i < output->rank; i++)
         classes = output->dims[i] > 0 && classes > 0 && classes < 1 << 24 ? classes * output->dims[i] : -1;
     if (output->rank < 2 || classes < 1)
-        return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "its output \"%.60s\" is not a row of numbers for each picture",
+        return error_set(err, INFOMASK_UNSUPPORTED_MODEL,
+                         "its output \"%.60s\" is not a row of numbers for each picture",
                          output->name != NULL ? output->name : "");
     found->outputs = (size_t)classes;
     found->output_count = graph->output_count;
@@ -76,8 +79,8 @@ static enum infomask_status inspect_output(const struct graph *graph, struct inf
     return INFOMASK_OK;
 }
 
-/* The largest constant that the first nodes subtract from, add to or multiply the input by tells what they expect: a mean
- * over 2 is one of bytes. */
+/* The largest constant that the first nodes subtract from, add to or multiply the input by tells what they expect: a
+ * mean over 2 is one of bytes. */
 static void inspect_normalisation(const struct graph *graph, struct infomask_inspection *found)
 {
     int tensor = graph->input;

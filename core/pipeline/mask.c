@@ -101,7 +101,8 @@ enum infomask_status plan_posterior(const struct mask_plan *plan, const float *o
     return status;
 }
 
-enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err)
+enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi,
+                              struct infomask_error *err)
 {
     double *log_p = malloc(plan->session->model->info.classes * sizeof *log_p);
     enum infomask_status status;
@@ -115,7 +116,7 @@ enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output,
     return status;
 }
 
-/* ---- The size of the pass ----------------------------------------------------------------------------------------- */
+/* ---- The size of the pass ---------------------------------------------------------------------------------------- */
 
 static int multiple(double length, int stride, int least)
 {
@@ -159,8 +160,8 @@ static void size_of_pass(struct mask_plan *plan, int *h, int *w)
         *h = multiple(plan->photo->info.height, model->info.stride, 1);
         *w = multiple(plan->photo->info.width, model->info.stride, 1);
     } else {
-        size_of_side(model, plan->photo, resolution > 0 ? resolution : preset_side(model) * preset_scale[options->quality],
-                     h, w);
+        size_of_side(model, plan->photo,
+                     resolution > 0 ? resolution : preset_side(model) * preset_scale[options->quality], h, w);
     }
 }
 
@@ -223,7 +224,7 @@ static enum infomask_status check_resolution(const struct mask_plan *plan, struc
                      plan->view.out_width, plan->view.out_height, limit >> 20, largest);
 }
 
-/* ---- Rules -------------------------------------------------------------------------------------------------------- */
+/* ---- Rules ------------------------------------------------------------------------------------------------------- */
 
 enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_error *err)
 {
@@ -283,8 +284,8 @@ enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *er
     int h, w;
 
     size_of_pass(plan, &h, &w);
-    if (plan->options->resolution == 0 && (model->spec.mask_resolution != 0 || model->spec.mask_scale > 0) && !model->info.fixed_size &&
-        !pass_fits(model, h, w)) /* the folder's wish, as far as it goes */
+    if (plan->options->resolution == 0 && (model->spec.mask_resolution != 0 || model->spec.mask_scale > 0) &&
+        !model->info.fixed_size && !pass_fits(model, h, w)) /* the folder's wish, as far as it goes */
         size_of_side(model, plan->photo, infomask_largest_resolution(model, plan->photo), &h, &w);
     plan->view = image_view_whole(plan->photo->info.width, plan->photo->info.height, w, h);
     plan->view.filter = plan->session->model->filter;
@@ -310,7 +311,7 @@ static enum infomask_status plan_init(struct mask_plan *plan, struct infomask_ti
     return plan_strokes(plan, timing, err);
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status mask_init(struct infomask_mask *mask, const struct mask_plan *plan,
                                       struct infomask_error *err)

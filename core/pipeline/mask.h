@@ -1,5 +1,6 @@
 /* How a mask is made (docs/masks.md), in the order of the files: the plan of one request (mask.c), one chain a target
- * at working size (chain.c, occlusion.c), and the photo's own pixels (paint.c; strokes.c for canvases).  Private to core/pipeline.
+ * at working size (chain.c, occlusion.c), and the photo's own pixels (paint.c; strokes.c for canvases).  Private to
+ * core/pipeline.
  *
  * Working size: the photo with its longest side at 224.  Nothing here grows with the photo but the mask's bytes.
  */
@@ -100,8 +101,8 @@ enum infomask_status paint_guide(const struct mask_plan *plan, int h, int w, flo
 enum infomask_status paint_mask(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* mask->pixels are those that were given. */
-enum infomask_status own_mask_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status own_mask_paint(const struct mask_plan *plan, struct infomask_mask *mask,
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 /* Objects, area and share anew from mask->pixels. */
 enum infomask_status paint_measure(struct infomask_mask *mask, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -118,8 +119,8 @@ enum infomask_status strokes_paint(const struct mask_plan *plan, struct infomask
 enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* PMI of the targets from one row of network output, or of logits, under the prior asked about. */
-enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi,
+                              struct infomask_error *err) __attribute__((warn_unused_result));
 enum infomask_status plan_pmi_of_logits(const struct mask_plan *plan, const float *logits, double *pmi,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 /* The same from log p(y|x) [classes], which plan_posterior makes of a row of network output. */

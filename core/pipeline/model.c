@@ -43,7 +43,8 @@ static enum infomask_status filter_named(const char *name, enum image_filter *fi
     return error_set(err, INFOMASK_BAD_MODEL, "resize \"%.40s\" is none of bicubic, bilinear, nearest, lanczos", name);
 }
 
-enum infomask_status pipeline_read(const struct infomask_model_spec *spec, struct graph **graph, struct infomask_error *err)
+enum infomask_status pipeline_read(const struct infomask_model_spec *spec, struct graph **graph,
+                                   struct infomask_error *err)
 {
     enum infomask_status status = onnx_read_for(spec->path, spec->output, (struct onnx_size){spec->height, spec->width},
                                                 graph, err);
@@ -74,7 +75,8 @@ static double patience(const struct infomask_model_spec *spec)
 
 /* *verify: NULL if nothing is to be compared. */
 static enum infomask_status begin_verify(const struct infomask_model_spec *spec, const struct engine_options *options,
-                                         const struct graph *graph, struct engine_verify **verify, struct infomask_error *err)
+                                         const struct graph *graph, struct engine_verify **verify,
+                                         struct infomask_error *err)
 {
     const struct kernel_table *kernels = options->kernels != NULL ? options->kernels : kernels_best();
 
@@ -104,8 +106,10 @@ static enum infomask_status end_verify(struct infomask_model *model, const struc
     model->info.most = found.most;
     if (found.equal || whole)
         return INFOMASK_OK;
-    return error_set(err, INFOMASK_INTERNAL, "as it would be served it differs from its layers computed one by one, by %.2g of "
-                     "the spread of its outputs (at most %g): it is not served", found.error, found.most);
+    return error_set(err, INFOMASK_INTERNAL,
+                     "as it would be served it differs from its layers computed one by one, by %.2g of "
+                     "the spread of its outputs (at most %g): it is not served",
+                     found.error, found.most);
 }
 
 /* The quantised weights, if the precision wants them. */
@@ -115,7 +119,8 @@ static enum infomask_status read_int8(const struct infomask_model *model, const 
     if (spec->precision != INFOMASK_INT8)
         return INFOMASK_OK;
     if (spec->int8_path == NULL)
-        return error_set(err, INFOMASK_BAD_MODEL, "this model has no int8 weights: infomask models quantize makes them");
+        return error_set(err, INFOMASK_BAD_MODEL,
+                         "this model has no int8 weights: infomask models quantize makes them");
     return quant_read(spec->int8_path, model->info.sha256, quant, err);
 }
 
@@ -220,8 +225,10 @@ static enum infomask_status binary_prior_new(const double *p, size_t k, double *
         double t = p != NULL ? p[i] : 0.5;
         if (!(t > 0 && t < 1)) {
             free(log_p);
-            return error_set(err, INFOMASK_BAD_MODEL, "the prior of class %zu must be between 0 and 1, as of a model of several "
-                             "labels a photo", i);
+            return error_set(err, INFOMASK_BAD_MODEL,
+                             "the prior of class %zu must be between 0 and 1, as of a model of several "
+                             "labels a photo",
+                             i);
         }
         log_p[i] = log(t);
     }
@@ -323,8 +330,8 @@ static void copy_spec(struct infomask_model *model, const struct infomask_model_
     own->path = own->output = own->resize = own->isa = own->int8_path = NULL;
     own->prior = own->logit_prior = NULL;
     own->groups = NULL;
-    model->probabilities =
-        !model->sigmoid && (spec->probabilities || spec->head == INFOMASK_HEAD_PROBABILITIES || model->network->softmax_output);
+    model->probabilities = !model->sigmoid && (spec->probabilities || spec->head == INFOMASK_HEAD_PROBABILITIES ||
+                                               model->network->softmax_output);
     model->temperature = spec->temperature > 0 ? spec->temperature : 1;
     model->normalise.color = colors[spec->color];
     memcpy(model->normalise.mean, spec->mean, sizeof spec->mean);

@@ -10,7 +10,8 @@
 #define MOST_OBJECTS 256
 #define SPECK 10000 /* a region of less than that part of the photo is noise of the sharpening */
 
-/* The chain's own cut may be tidied; a rule that names a level of the saliency, or the bare map, is taken at its word. */
+/* The chain's own cut may be tidied; a rule that names a level of the saliency, or the bare map, is taken at its word.
+ */
 static bool may_tidy(const struct mask_plan *plan)
 {
     return !plan->strokes && !plan->options->no_refine && plan->rule != INFOMASK_THRESHOLD_OTSU &&
@@ -50,7 +51,7 @@ enum infomask_status paint_guide(const struct mask_plan *plan, int h, int w, flo
     return status;
 }
 
-/* ---- Layers to bytes ---------------------------------------------------------------------------------------------- */
+/* ---- Layers to bytes --------------------------------------------------------------------------------------------- */
 
 struct layer_rows {
     struct pixels_enlarge x, gate;
@@ -104,7 +105,7 @@ static enum infomask_status paint_layer(const struct mask_layer *layer, bool tid
     return status;
 }
 
-/* ---- Objects and shares ------------------------------------------------------------------------------------------- */
+/* ---- Objects and shares ------------------------------------------------------------------------------------------ */
 
 /* The positive information of a pixel: the largest of the targets' maps. */
 struct information {

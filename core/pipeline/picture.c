@@ -104,9 +104,9 @@ static void overlay_map_row(void *context, int y, uint8_t *row)
     overlay_row(map->overlay, y, map->row, row);
 }
 
-static enum infomask_status encode_png(const struct infomask_mask *mask, int channels, int bits, const char *const *text,
-                                       image_row *row, void *context, struct infomask_encoded *encoded,
-                                       struct infomask_error *err)
+static enum infomask_status encode_png(const struct infomask_mask *mask, int channels, int bits,
+                                       const char *const *text, image_row *row, void *context,
+                                       struct infomask_encoded *encoded, struct infomask_error *err)
 {
     struct image_png png = {.width = mask->width, .height = mask->height, .channels = channels, .bits = bits,
                             .text = text, .flat = channels == 1 && bits == 8};

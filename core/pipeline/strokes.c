@@ -1,6 +1,6 @@
-/* Canvases: strokes (digits, letters, signs) on a flat background, on a picture larger than what the network was trained
- * on.  A stroke is one thing: it is taken whole or left.  One that fits the training view is judged by the network on
- * that view centred on it, a larger one by the mean of the window PMI over its pixels. */
+/* Canvases: strokes (digits, letters, signs) on a flat background, on a picture larger than what the network was
+ * trained on.  A stroke is one thing: it is taken whole or left.  One that fits the training view is judged by the
+ * network on that view centred on it, a larger one by the mean of the window PMI over its pixels. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static enum infomask_status no_memory(struct infomask_error *err)
     return error_set(err, INFOMASK_MEMORY, "no memory for the strokes of the mask");
 }
 
-/* ---- What is a stroke ---------------------------------------------------------------------------------------------- */
+/* ---- What is a stroke -------------------------------------------------------------------------------------------- */
 
 /* The greys of a canvas: its background, and how far from it strokes and their rims begin. */
 struct greys {
@@ -75,7 +75,7 @@ enum infomask_status strokes_mark(struct infomask_photo *photo, struct pool *poo
     return INFOMASK_OK;
 }
 
-/* ---- The network on each stroke ------------------------------------------------------------------------------------ */
+/* ---- The network on each stroke ---------------------------------------------------------------------------------- */
 
 /* What the network says of the view that is centred on a stroke. */
 struct verdicts {
@@ -187,7 +187,7 @@ static enum infomask_status judge(struct verdicts *v, const struct mask_strokes 
     return status;
 }
 
-/* ---- Painting ------------------------------------------------------------------------------------------------------ */
+/* ---- Painting ---------------------------------------------------------------------------------------------------- */
 
 /* More likely than without the canvas, and more than any other class. */
 static bool is_target(const struct verdicts *v, const struct mask_region *r, int stroke, int target, double level)

@@ -30,8 +30,8 @@ static struct image_view view_of(const struct infomask_photo_info *info, int sid
     return image_view_whole(info->width, info->height, width > 0 ? width : 1, height > 0 ? height : 1);
 }
 
-enum infomask_status infomask_pixels_jpeg(const uint8_t *pixels, int width, int height, struct infomask_encoded *encoded,
-                                          struct infomask_error *err)
+enum infomask_status infomask_pixels_jpeg(const uint8_t *pixels, int width, int height,
+                                          struct infomask_encoded *encoded, struct infomask_error *err)
 {
     struct rows rows = {pixels, (size_t)width * 3};
 
@@ -50,7 +50,8 @@ enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, 
     *encoded = (struct infomask_encoded){.content_type = "image/jpeg"};
     if (pixels == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a small picture");
-    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL, &image, &scaled, err);
+    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL, &image,
+                               &scaled, err);
     if (status == INFOMASK_OK) {
         status = image_resample(&image, &scaled, pixels, err);
         image_fini(&image);
@@ -66,8 +67,8 @@ enum infomask_status infomask_photo_small(struct infomask_photo *photo, int widt
 {
     struct image_view view = image_view_whole(photo->info.width, photo->info.height, width, height), scaled;
     struct image image = {0};
-    enum infomask_status status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL,
-                                                    &image, &scaled, err);
+    enum infomask_status status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info,
+                                                    &view, NULL, &image, &scaled, err);
 
     if (status == INFOMASK_OK) {
         status = image_resample(&image, &scaled, rgb, err);
@@ -76,8 +77,8 @@ enum infomask_status infomask_photo_small(struct infomask_photo *photo, int widt
     return status;
 }
 
-enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int width, int height, bool gray, uint8_t *pixels,
-                                           struct infomask_error *err)
+enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int width, int height, bool gray,
+                                           uint8_t *pixels, struct infomask_error *err)
 {
     const struct image_normalise plain = {.color = gray ? IMAGE_GRAY : IMAGE_RGB, .std = {1, 1, 1}};
     struct image_view view = image_view_crop(photo->info.width, photo->info.height, 1, width, height), scaled;
@@ -89,7 +90,8 @@ enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int wid
     if (values == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a small picture");
     view.filter = IMAGE_BICUBIC;
-    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL, &image, &scaled, err);
+    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL, &image,
+                               &scaled, err);
     if (status == INFOMASK_OK) {
         status = image_tensor(&image, &scaled, &plain, NULL, values, err);
         image_fini(&image);

@@ -264,7 +264,8 @@ enum infomask_status quant_read_bytes(const void *data, size_t size, const char 
     if (memcmp(hex, bytes + MAGIC_SIZE, DIGITS) != 0)
         return damaged(err);
     if (model != NULL && memcmp(model, bytes + HEAD, DIGITS) != 0)
-        return error_set(err, INFOMASK_BAD_MODEL, "the int8 weights were made for another version of the network: quantise "
+        return error_set(err, INFOMASK_BAD_MODEL,
+                         "the int8 weights were made for another version of the network: quantise "
                          "it again");
     quant = calloc(1, sizeof *quant);
     if (quant == NULL)

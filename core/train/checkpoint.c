@@ -1,5 +1,5 @@
-/* A checkpoint: a header, the epochs so far, then every parameter with its moments and every running statistic, in layer
- * order. */
+/* A checkpoint: a header, the epochs so far, then every parameter with its moments and every running statistic, in
+ * layer order. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,7 +89,8 @@ enum infomask_status train_checkpoint_read(struct train_net *net, const char *pa
     if (file == NULL)
         return error_set(err, INFOMASK_IO, "there is no checkpoint to resume from");
     ok = fread(&header, sizeof header, 1, file) == 1 && memcmp(header.magic, magic, sizeof magic) == 0;
-    if (!ok || header.parameters != train_net_parameters(net) || memcmp(header.run, progress->run, sizeof progress->run) != 0) {
+    if (!ok || header.parameters != train_net_parameters(net) ||
+        memcmp(header.run, progress->run, sizeof progress->run) != 0) {
         (void)fclose(file);
         return error_set(err, INFOMASK_BAD_DATA, "the checkpoint is of a run with other options, data or kernels");
     }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/infomask_train.h"
 #include "core/kernels/kernels.h"
 
@@ -136,5 +136,6 @@ enum infomask_status infomask_find_copies(const float *x, size_t photos, size_t 
     free(s.scratch);
     free(s.blocks);
     aligned_free(unit);
-    return fine ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory to look for copies among %zu photos", photos);
+    return fine ? INFOMASK_OK
+                : error_set(err, INFOMASK_MEMORY, "no memory to look for copies among %zu photos", photos);
 }

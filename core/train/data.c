@@ -110,7 +110,7 @@ enum infomask_status infomask_pictures_read(const char *images, const char *labe
     return status;
 }
 
-/* ---- Splitting ---------------------------------------------------------------------------------------------------- */
+/* ---- Splitting --------------------------------------------------------------------------------------------------- */
 
 static size_t picture_bytes(const struct infomask_pictures *p)
 {
@@ -170,7 +170,7 @@ enum infomask_status infomask_pictures_split(struct infomask_pictures *pictures,
     return status;
 }
 
-/* ---- What the loop sees ------------------------------------------------------------------------------------------- */
+/* ---- What the loop sees ------------------------------------------------------------------------------------------ */
 
 enum infomask_status train_data_of(const struct infomask_pictures *pictures, struct train_data *data,
                                    struct infomask_error *err)

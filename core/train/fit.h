@@ -6,7 +6,7 @@
 #include "core/infomask_train.h"
 #include "core/train/net.h"
 
-/* ---- Loss: log-softmax (cross-entropy) or PC-softmax (arXiv 1911.10688) -------------------------------------------- */
+/* ---- Loss: log-softmax (cross-entropy) or PC-softmax (arXiv 1911.10688) ------------------------------------------ */
 
 struct train_loss {
     const double *log_prior; /* [classes]: PC-softmax, -log(e^{z_y} / sum_k pi_k e^{z_k}); NULL: log-softmax */
@@ -18,7 +18,7 @@ struct train_loss {
 double train_loss(const struct train_loss *loss, const float *logits, const int *labels, int n, int classes,
                   float *dlogits, int *correct, double *log_q);
 
-/* ---- Optimisers ----------------------------------------------------------------------------------------------------- */
+/* ---- Optimisers -------------------------------------------------------------------------------------------------- */
 
 enum train_optimiser { TRAIN_SGD, TRAIN_ADAMW };
 enum train_schedule { TRAIN_CONSTANT, TRAIN_COSINE, TRAIN_ONE_CYCLE };
@@ -37,7 +37,7 @@ double train_rate(const struct train_rule *rule, uint64_t step, uint64_t steps);
 /* One update of every parameter from its gradient; step counts from 0. */
 void train_update(struct train_net *net, const struct train_rule *rule, uint64_t step, uint64_t steps);
 
-/* ---- Data ------------------------------------------------------------------------------------------------------------ */
+/* ---- Data -------------------------------------------------------------------------------------------------------- */
 
 /* The caller's pixels, and labels of our own (they may be shuffled). */
 struct train_data {
@@ -62,7 +62,7 @@ void train_data_item(const struct train_data *data, int index, float mean, float
 /* order[count]: a permutation that is a function of (seed, epoch). */
 void train_shuffle(int count, uint64_t seed, uint64_t epoch, int *order);
 
-/* ---- Checkpoints ----------------------------------------------------------------------------------------------------- */
+/* ---- Checkpoints ------------------------------------------------------------------------------------------------- */
 
 /* Everything that a resumed run needs to go on with the same bits; written to a side file and renamed. */
 struct train_progress {
@@ -76,7 +76,7 @@ enum infomask_status train_checkpoint_write(const struct train_net *net, const c
 enum infomask_status train_checkpoint_read(struct train_net *net, const char *path, struct train_progress *progress,
                                            struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* ---- Export ---------------------------------------------------------------------------------------------------------- */
+/* ---- Export ------------------------------------------------------------------------------------------------------ */
 
 /* As ONNX, input "input" [N, C, H, W] (H and W free where the network pools globally), output "logits".
  * fold: BatchNorm goes into the convolution before it. */

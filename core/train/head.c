@@ -1,9 +1,9 @@
 /* A linear head with everything about it cross-fitted.
  *
- * What is held out must not have chosen anything.  For every pair of folds {f, g} a path of heads is fitted without both,
- * for every fold {f} one without it.  Fold f's strength and temperature are those that serve the folds g best in the
- * pairs {f, g}; its held-out logits are those of the path {f} at them.  The head that is handed out takes its strength
- * and temperature from the folds' held-out logits in the single paths, and is fitted to everything.
+ * What is held out must not have chosen anything.  For every pair of folds {f, g} a path of heads is fitted without
+ * both, for every fold {f} one without it.  Fold f's strength and temperature are those that serve the folds g best in
+ * the pairs {f, g}; its held-out logits are those of the path {f} at them.  The head that is handed out takes its
+ * strength and temperature from the folds' held-out logits in the single paths, and is fitted to everything.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -22,7 +22,7 @@ struct crossfit {
     struct infomask_error errors[MOST_PATHS];
 };
 
-/* ---- Temperature -------------------------------------------------------------------------------------------------- */
+/* ---- Temperature ------------------------------------------------------------------------------------------------- */
 
 static double part_loss(const struct head_part *part, size_t k, double b)
 {
@@ -72,7 +72,7 @@ static void temper(const struct head_path *path, double b, const float *from, si
     }
 }
 
-/* ---- Paths -------------------------------------------------------------------------------------------------------- */
+/* ---- Paths ------------------------------------------------------------------------------------------------------- */
 
 static void run_path(void *context, int index, int worker)
 {
@@ -80,8 +80,8 @@ static void run_path(void *context, int index, int worker)
     int i = c->ran + index;
 
     (void)worker;
-    c->errors[i].status = head_path_run(&c->paths[i], &c->rows, c->paths[i].left_out, c->at_least[i], HEAD_STRENGTHS - 1,
-                                        &c->errors[i]);
+    c->errors[i].status = head_path_run(&c->paths[i], &c->rows, c->paths[i].left_out, c->at_least[i],
+                                        HEAD_STRENGTHS - 1, &c->errors[i]);
 }
 
 /* The paths [first, count). */
@@ -133,8 +133,9 @@ static int choose(const struct crossfit *c, int f, double *b)
     for (int g = 0; g < rows->folds; g++) {
         const struct head_path *path = path_without(c, f < 0 ? g : f, g);
         if (g != f)
-            parts[count++] = (struct head_part){head_path_logits(path, rows, strength, g), rows->labels + rows->first[g],
-                                                rows->first[g + 1] - rows->first[g], path->log_prior};
+            parts[count++] = (struct head_part){head_path_logits(path, rows, strength, g),
+                                                rows->labels + rows->first[g], rows->first[g + 1] - rows->first[g],
+                                                path->log_prior};
     }
     *b = strength > 0 ? head_temperature(parts, count, rows->classes) : 1;
     return strength;
@@ -161,7 +162,7 @@ static enum infomask_status fit_folds(struct crossfit *c, struct pool *pool, str
     return run_paths(c, pairs, pool, err);
 }
 
-/* ---- The head ----------------------------------------------------------------------------------------------------- */
+/* ---- The head ---------------------------------------------------------------------------------------------------- */
 
 static void hold_out(const struct crossfit *c, struct infomask_head *head)
 {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/info/minimize.h"
 #include "core/train/head.h"
 
@@ -94,7 +94,10 @@ static bool fit_init(struct fit *fit, const struct head_rows *rows, const struct
         most = n > most ? n : most;
         left += (path->left_out >> f & 1) != 0 ? n : 0;
     }
-    *fit = (struct fit){.rows = rows, .kernels = kernels_best(), .left_out = path->left_out, .log_prior = path->log_prior,
+    *fit = (struct fit){.rows = rows,
+                        .kernels = kernels_best(),
+                        .left_out = path->left_out,
+                        .log_prior = path->log_prior,
                         .n = (double)((rows->photos - left) * rows->views)};
     fit->w = aligned_new(weights * sizeof(float));
     fit->gradient = aligned_new(weights * sizeof(float));

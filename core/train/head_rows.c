@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/base/random.h"
 #include "core/train/head.h"
@@ -77,7 +77,8 @@ static enum infomask_status make_folds(struct head_rows *rows, const struct info
 
     rows->photo = malloc(n * sizeof *rows->photo);
     rows->labels = malloc(n * sizeof *rows->labels);
-    if (order == NULL || counts == NULL || group_fold == NULL || fold == NULL || rows->photo == NULL || rows->labels == NULL) {
+    if (order == NULL || counts == NULL || group_fold == NULL || fold == NULL || rows->photo == NULL ||
+        rows->labels == NULL) {
         status = error_set(err, INFOMASK_MEMORY, "no memory for %zu photos", n);
     } else {
         shuffle(order, n, seed);

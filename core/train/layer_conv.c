@@ -123,8 +123,11 @@ static void forward_chunk(void *context, int chunk, int worker)
     const struct train_layer *layer = conv->layer;
     struct train_net *net = conv->pass->net;
     int first, end, group = group_images(layer);
-    struct kernel_gemm product = {.weights = &conv->packed, .a_row = (ptrdiff_t)row_length(layer), .c_row = layer->out.c,
-                                  .out = KERNEL_F32, .panel1 = conv->packed.panels,
+    struct kernel_gemm product = {.weights = &conv->packed,
+                                  .a_row = (ptrdiff_t)row_length(layer),
+                                  .c_row = layer->out.c,
+                                  .out = KERNEL_F32,
+                                  .panel1 = conv->packed.panels,
                                   .epilogue = epilogue_of(conv->activation)};
 
     train_range(conv->pass->n, chunk, &first, &end);
@@ -162,12 +165,14 @@ static void backward_group(const struct conv_pass *conv, int chunk, int first, i
     if (layer->dx == NULL)
         return;
     if (in_place(layer)) {
-        kernels->sgemm(false, false, m, k, n, 1, dy, n, layer->weights.value, k, 0, layer->dx + (size_t)first * item, k);
+        kernels->sgemm(false, false, m, k, n, 1, dy, n, layer->weights.value, k, 0, layer->dx + (size_t)first * item,
+                       k);
         return;
     }
     kernels->sgemm(false, false, m, k, n, 1, dy, n, layer->weights.value, k, 0, scratch, k);
     for (int i = 0; i < count; i++)
-        col2im(layer, scratch + (size_t)i * (size_t)out_pixels(layer) * (size_t)k, layer->dx + (size_t)(first + i) * item);
+        col2im(layer, scratch + (size_t)i * (size_t)out_pixels(layer) * (size_t)k,
+               layer->dx + (size_t)(first + i) * item);
 }
 
 static void backward_chunk(void *context, int chunk, int worker)

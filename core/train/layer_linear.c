@@ -43,8 +43,8 @@ static void forward_chunk(void *context, int chunk, int worker)
     part_of(linear, chunk, &first, &count);
     for (int i = 0; i < m; i++)
         memcpy(layer->y + (size_t)i * (size_t)n + first, layer->bias.value + first, (size_t)count * sizeof(float));
-    linear->pass->net->kernels->sgemm(false, true, m, count, k, 1, layer->x, k, layer->weights.value + (size_t)first * (size_t)k,
-                                      k, 1, layer->y + first, n);
+    linear->pass->net->kernels->sgemm(false, true, m, count, k, 1, layer->x, k,
+                                      layer->weights.value + (size_t)first * (size_t)k, k, 1, layer->y + first, n);
 }
 
 static void gradient_chunk(void *context, int chunk, int worker)

@@ -55,7 +55,8 @@ static void batch_statistics(struct train_layer *layer, const struct train_pass 
     sums_reduce(layer);
     for (size_t j = 0; j < c; j++) {
         double shifted = layer->sums[j] / count, variance = layer->sums[c + j] / count - shifted * shifted;
-        double mean = shifted + layer->running_mean[j], unbiased = count > 1 ? variance * count / (count - 1) : variance;
+        double mean = shifted + layer->running_mean[j],
+               unbiased = count > 1 ? variance * count / (count - 1) : variance;
         variance = variance > 0 ? variance : 0;
         layer->batch_mean[j] = (float)mean;
         layer->batch_inverse[j] = (float)(1.0 / sqrt(variance + (double)layer->epsilon));

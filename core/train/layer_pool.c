@@ -1,4 +1,5 @@
-/* Pooling: maximum and average (padding is left out of both).  The global average is one window over the whole input. */
+/* Pooling: maximum and average (padding is left out of both).  The global average is one window over the whole input.
+ */
 #include <math.h>
 #include <string.h>
 

@@ -39,7 +39,7 @@ void infomask_trained_fini(struct infomask_trained *trained)
     *trained = (struct infomask_trained){0};
 }
 
-/* ---- set-up ------------------------------------------------------------------------------------------------------- */
+/* ---- set-up ------------------------------------------------------------------------------------------------------ */
 
 static enum infomask_status read_rule(const struct infomask_train_options *o, struct train_rule *rule,
                                       struct infomask_error *err)
@@ -52,7 +52,8 @@ static enum infomask_status read_rule(const struct infomask_train_options *o, st
         if (strcmp(o->schedule, names[i]) == 0)
             schedule = i;
     if (schedule < 0)
-        return error_set(err, INFOMASK_ARGUMENT, "schedule \"%.40s\" is none of constant, cosine, one-cycle", o->schedule);
+        return error_set(err, INFOMASK_ARGUMENT, "schedule \"%.40s\" is none of constant, cosine, one-cycle",
+                         o->schedule);
     *rule = (struct train_rule){.optimiser = o->sgd ? TRAIN_SGD : TRAIN_ADAMW,
                                 .schedule = (enum train_schedule)schedule,
                                 .rate = o->rate > 0 ? o->rate : o->sgd ? 0.1 : 0.002,
@@ -120,7 +121,8 @@ static void set_prior(struct loop *loop)
 
 static void digest(const struct infomask_pictures *pictures, char hex[SHA256_HEX])
 {
-    size_t bytes = (size_t)pictures->count * (size_t)pictures->height * (size_t)pictures->width * (size_t)pictures->channels;
+    size_t bytes = (size_t)pictures->count * (size_t)pictures->height * (size_t)pictures->width *
+                   (size_t)pictures->channels;
     char both[2][SHA256_HEX];
 
     sha256_bytes(pictures->pixels, bytes, both[0]);
@@ -198,7 +200,7 @@ static void tear_down(struct loop *loop)
     free(loop->done.history);
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------------------ */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 struct fill {
     struct loop *loop;
@@ -233,7 +235,7 @@ static void fill_batch(const struct fill *fill)
     pool_for(fill->loop->net->pool, TRAIN_CHUNKS, fill_chunk, (void *)(uintptr_t)fill);
 }
 
-/* ---- evaluation --------------------------------------------------------------------------------------------------- */
+/* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
 struct evaluation {
     double sum, square; /* of log q(y|x) - log f_y */
@@ -308,7 +310,7 @@ static enum infomask_status evaluate(struct loop *loop, const struct train_data 
     return INFOMASK_OK;
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static uint64_t steps_per_epoch(const struct loop *loop)
 {
@@ -327,7 +329,8 @@ static double run_epoch(struct loop *loop, uint64_t epoch)
     train_shuffle(loop->train.count, o->seed, epoch, loop->order);
     for (uint64_t s = 0; s < steps; s++) {
         int first = (int)s * batch, left = loop->train.count - first;
-        struct fill fill = {loop, &loop->train, loop->order, first, left < batch ? left : batch, epoch, loop->augmented};
+        struct fill fill = {loop,  &loop->train,   loop->order, first, left < batch ? left : batch,
+                            epoch, loop->augmented};
         struct train_pass pass = {loop->net, fill.count, true, epoch * steps + s};
         fill_batch(&fill);
         sum += train_loss(&loss, train_forward(&pass), loop->labels, fill.count, loop->train.classes,
@@ -424,7 +427,8 @@ static void hold_out(struct loop *loop, float *log_q)
     int k = loop->train.classes, batch = loop->net->batch, count = loop->held_out.count;
 
     for (int first = 0; first < count; first += batch) {
-        struct fill fill = {loop, &loop->held_out, NULL, first, count - first < batch ? count - first : batch, 0, false};
+        struct fill fill = {loop, &loop->held_out, NULL, first, count - first < batch ? count - first : batch, 0,
+                            false};
         struct train_pass pass = {loop->net, fill.count, false, 0};
         fill_batch(&fill);
         const float *logits = train_forward(&pass);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/random.h"
 
 const struct train_layer_kind train_layer_kinds[TRAIN_KINDS] = {
@@ -28,7 +28,7 @@ void train_range(int n, int chunk, int *first, int *end)
     *end = (int)((long)n * (chunk + 1) / TRAIN_CHUNKS);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static float *floats_new(size_t count)
 {
@@ -157,7 +157,7 @@ void train_net_free(struct train_net *net)
     free(net);
 }
 
-/* ---- specification ------------------------------------------------------------------------------------------------ */
+/* ---- specification ----------------------------------------------------------------------------------------------- */
 
 /* "3x3" -> 3, 3; "3" -> 3, 3 */
 static bool read_kernel(const char **at, struct train_layer *layer)
@@ -346,7 +346,7 @@ static enum infomask_status read_spec(struct train_net *net, const char *spec, s
     return status;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static bool scratch_init(struct train_net *net)
 {

@@ -55,7 +55,8 @@ struct train_layer {
     float low, high, slope; /* ACTIVATION: clamp to [low, high], slope below 0 (leaky) */
     float ratio, sigma;     /* DROPOUT, NOISE */
     float epsilon, momentum; /* BATCH_NORM */
-    struct train_param weights, bias; /* CONV and LINEAR [C_out][K] and [C_out]; DEPTHWISE [kh][kw][C]; norm: scale, shift */
+    struct train_param weights,
+        bias; /* CONV and LINEAR [C_out][K] and [C_out]; DEPTHWISE [kh][kw][C]; norm: scale, shift */
     float *running_mean, *running_variance; /* BATCH_NORM, [C] */
     float *batch_mean, *batch_inverse;      /* of the last training batch: mean, 1 / sqrt(variance + eps) */
     double *sums;                           /* BATCH_NORM: [TRAIN_CHUNKS][2][C] */

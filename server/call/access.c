@@ -91,7 +91,8 @@ static int check_rate(struct call *call)
     int wait;
 
     if (call->server->rates == NULL || client == 0 || call->match.route->scope == SCOPE_NONE ||
-        (call->match.route->flags & ROUTE_PRIORITY) || rates_take(call->server->rates, client, 1, call->request.started_ms, &wait))
+        (call->match.route->flags & ROUTE_PRIORITY) ||
+        rates_take(call->server->rates, client, 1, call->request.started_ms, &wait))
         return 0;
     reply_header(&call->reply, "Retry-After", "%d", wait);
     return reply_problem(&call->reply, &call->request, VIEW_RATE_LIMITED,
@@ -148,7 +149,8 @@ static double of_photo(const struct request *request, const struct upload *uploa
     if (takes(request, TAKES_MAPS))
         cost += map_pass(request, photo);
     if (takes(request, TAKES_FILTER))
-        cost += (double)request->params.value[PARAM_ID_MAX_PASSES].integer * (map_pass(request, photo) + FILLING * photo);
+        cost += (double)request->params.value[PARAM_ID_MAX_PASSES].integer *
+                (map_pass(request, photo) + FILLING * photo);
     return cost;
 }
 
@@ -273,8 +275,8 @@ static bool origin_allowed(const char *allowed, const char *origin)
     return false;
 }
 
-/* Fields that a page asks for beside ours do no harm, since we do not look at them (tracing adds its own): they are allowed
- * by the names that it gave, if these are names. */
+/* Fields that a page asks for beside ours do no harm, since we do not look at them (tracing adds its own): they are
+ * allowed by the names that it gave, if these are names. */
 static void allow_fields(struct call *call, const char *asked)
 {
     char text[1024] = ALLOWED;
@@ -318,11 +320,12 @@ static void origin_host(const char *origin, char name[HOST_SIZE])
     host_name(host == NULL ? "" : host + 3, host == NULL ? 0 : strlen(host + 3), name);
 }
 
-/* What the browser says where it says it: it knows what its page's address was, whatever a proxy made of Host.  Older ones
- * send the page's origin only. */
+/* What the browser says where it says it: it knows what its page's address was, whatever a proxy made of Host.  Older
+ * ones send the page's origin only. */
 static bool is_cross_site(const struct call *call, const struct head *head)
 {
-    const char *site = head_get(head, "Sec-Fetch-Site"), *origin = head_get(head, "Origin"), *host = head_get(head, "Host");
+    const char *site = head_get(head, "Sec-Fetch-Site"), *origin = head_get(head, "Origin"),
+               *host = head_get(head, "Host");
     char from[HOST_SIZE], to[HOST_SIZE];
 
     if (origin != NULL && origin_allowed(call->server->config->cors_origins, origin))
@@ -340,7 +343,8 @@ int access_site(struct call *call, const struct head *head)
 {
     int status = check_host(call, head_get(head, "Host"));
 
-    if (status != 0 || (call->request.method & (METHOD_GET | METHOD_HEAD | METHOD_OPTIONS)) || !is_cross_site(call, head))
+    if (status != 0 || (call->request.method & (METHOD_GET | METHOD_HEAD | METHOD_OPTIONS)) ||
+        !is_cross_site(call, head))
         return status;
     return reply_problem(&call->reply, &call->request, VIEW_CROSS_SITE,
                          "a page of another site may not ask this; cors_origins lists those that may");

@@ -9,8 +9,8 @@ int access_check(struct call *call, const struct head *head);
 
 /* Fills in what a request whose body is whole costs; 0, or 429: its client has less left. */
 int access_cost(struct call *call);
-/* 0, or the status of a refusal: 421 for a Host that is not served here (a page that rebinds its name to our address asks
- * with its own), 403 for what another site's page makes a browser do. */
+/* 0, or the status of a refusal: 421 for a Host that is not served here (a page that rebinds its name to our address
+ * asks with its own), 403 for what another site's page makes a browser do. */
 int access_site(struct call *call, const struct head *head);
 
 /* Adds the CORS headers if the Origin (NULL: none) is one that the configuration allows; with methods and header names

@@ -1,8 +1,9 @@
 /* The filter at the border: what the HTTP library lets through and a service on the open internet must not.
  *
  * libmicrohttpd 0.9.75 takes Content-Length beside Transfer-Encoding, duplicates of either, unknown codings, names with
- * spaces, and absolute targets (NULs and lone line feeds it hides: server/http/wire.h sees them).  Each of these is how one request is smuggled inside another when a proxy in
- * front reads it differently: it is refused and the connection closed.  Pure functions of a request's head.
+ * spaces, and absolute targets (NULs and lone line feeds it hides: server/http/wire.h sees them).  Each of these is how
+ * one request is smuggled inside another when a proxy in front reads it differently: it is refused and the connection
+ * closed.  Pure functions of a request's head.
  */
 #ifndef SERVER_CALL_BORDER_H
 #define SERVER_CALL_BORDER_H

@@ -65,7 +65,7 @@ void cache_state(struct cache *cache, struct cache_state *state)
     (void)pthread_mutex_unlock(&cache->lock);
 }
 
-/* ---- The table, under the lock ------------------------------------------------------------------------------------- */
+/* ---- The table, under the lock ----------------------------------------------------------------------------------- */
 
 /* The keys are uniform already. */
 static struct entry **place_of(struct cache *cache, const char *key)
@@ -109,7 +109,7 @@ static void evict_oldest(struct cache *cache)
     release(entry);
 }
 
-/* ---- Keys ---------------------------------------------------------------------------------------------------------- */
+/* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
 /* A text with its length before it, so that no two lists of texts read alike. */
 static void put_text(FILE *out, const char *text)
@@ -159,7 +159,7 @@ bool cache_key(struct server_context *server, const struct request *request, cha
     return made;
 }
 
-/* ---- Taking out ---------------------------------------------------------------------------------------------------- */
+/* ---- Taking out -------------------------------------------------------------------------------------------------- */
 
 /* The text that stands for a hit's own times. */
 static int hit_times(const struct request *request, char *text, size_t size)
@@ -248,7 +248,7 @@ bool cache_take(struct cache *cache, const char *key, const struct request *requ
     return body != NULL;
 }
 
-/* ---- Putting in ---------------------------------------------------------------------------------------------------- */
+/* ---- Putting in -------------------------------------------------------------------------------------------------- */
 
 static struct entry *make_entry(const char *key, const struct reply *reply, int first_header)
 {

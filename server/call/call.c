@@ -208,7 +208,8 @@ static int read_timeout(struct call *call, const char *text)
     if (text == NULL)
         return 0;
     seconds = strtod(text, &end);
-    if (end == text || *end != '\0' || !(seconds >= 0.001 && seconds <= MOST_TIMEOUT) || strspn(text, "0123456789.+-eE") != strlen(text))
+    if (end == text || *end != '\0' || !(seconds >= 0.001 && seconds <= MOST_TIMEOUT) ||
+        strspn(text, "0123456789.+-eE") != strlen(text))
         return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST,
                              "X-Request-Timeout must be seconds from 0.001 to %d", MOST_TIMEOUT);
     if (seconds < limit)
@@ -233,7 +234,8 @@ static int read_method(struct call *call, const char *method)
         call->request.method = (enum method)methods[i].method;
         return 0;
     }
-    return reply_problem(&call->reply, &call->request, VIEW_NOT_IMPLEMENTED, "the method %.20s is not known here", method);
+    return reply_problem(&call->reply, &call->request, VIEW_NOT_IMPLEMENTED, "the method %.20s is not known here",
+                         method);
 }
 
 static int read_target(struct call *call)
@@ -318,8 +320,8 @@ static int check_accept(struct call *call)
 
     if (route->flags & ROUTE_LINES)
         call->request.several = lines_asked(&call->request);
-    if (call->request.several != SEVERAL_NO || (route->flags & (ROUTE_PRIORITY | ROUTE_V2 | ROUTE_PAGES)) || route->id == ROUTE_ID_MASK ||
-        route->id == ROUTE_ID_FILTER || best >= 0)
+    if (call->request.several != SEVERAL_NO || (route->flags & (ROUTE_PRIORITY | ROUTE_V2 | ROUTE_PAGES)) ||
+        route->id == ROUTE_ID_MASK || route->id == ROUTE_ID_FILTER || best >= 0)
         return 0;
     return reply_problem(&call->reply, &call->request, VIEW_NOT_ACCEPTABLE, "this route answers application/json only");
 }
@@ -330,9 +332,12 @@ static int check_body(struct call *call, const struct head *head)
     const char *coding = head_get(head, "Content-Encoding");
     bool wanted = route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY);
 
-    call->body_limit = !wanted ? NO_BODY_LIMIT : route->flags & ROUTE_JSON ? JSON_BODY_LIMIT : call->server->config->max_body;
+    call->body_limit = !wanted                     ? NO_BODY_LIMIT
+                       : route->flags & ROUTE_JSON ? JSON_BODY_LIMIT
+                                                   : call->server->config->max_body;
     if (wanted && call->framing.length < 0 && !call->framing.chunked) {
-        call->reply.close = true; /* a folded or misspelt framing field may hide a body that would be read as a request */
+        call->reply.close =
+            true; /* a folded or misspelt framing field may hide a body that would be read as a request */
         return reply_problem(&call->reply, &call->request, VIEW_LENGTH_REQUIRED,
                              "this route needs a body with a Content-Length or chunks");
     }

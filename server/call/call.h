@@ -1,11 +1,10 @@
 /* One request on its way from a head to a reply, without sockets: http.c feeds it, tests and fuzzers can do so too.
  *
  *     call_create                   at the request line
- *     call_head                     the head is complete: border, route, key, parameters, limits; may be refused already
- *     call_body                     each piece of the body
- *     call_complete                 the body is whole: forms are taken apart; may be refused
- *     call_handle                   runs the handler (on the thread that the route asks for)
- *     call_free
+ *     call_head                     the head is complete: border, route, key, parameters, limits; may be refused
+ * already call_body                     each piece of the body call_complete                 the body is whole: forms
+ * are taken apart; may be refused call_handle                   runs the handler (on the thread that the route asks
+ * for) call_free
  *
  * A step returns 0 to go on, or the status of the reply that it filled.
  */
@@ -53,8 +52,8 @@ int call_complete(struct call *call);
 int call_handle(struct call *call);
 /* Frees the body once nothing looks at it any more. */
 void call_drop_body(struct call *call);
-/* Takes the request with its body out of a call, so that it outlives its connection: the call is left with what its reply
- * and its log line need.  NULL without memory; the call is then as it was. */
+/* Takes the request with its body out of a call, so that it outlives its connection: the call is left with what its
+ * reply and its log line need.  NULL without memory; the call is then as it was. */
 struct call *call_detach(struct call *call);
 /* Whose turn the queue counts it as: its key's, else its address'; 0: a local socket's. */
 uint64_t call_client(const struct call *call);

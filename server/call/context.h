@@ -1,4 +1,5 @@
-/* What a handler sees of the service: its parts, each with a header of its own.  Made by server/daemon, lent to everyone. */
+/* What a handler sees of the service: its parts, each with a header of its own.  Made by server/daemon, lent to
+ * everyone. */
 #ifndef SERVER_CALL_CONTEXT_H
 #define SERVER_CALL_CONTEXT_H
 
@@ -33,7 +34,7 @@ struct server_context {
     struct queue *queue;
     struct keys *keys;
     struct rates *rates, *costs;    /* of requests, of what they cost; NULL: no limit */
-    struct queue *lane;             /* of what waits for the state's server, on threads of its own; NULL: no such server */
+    struct queue *lane; /* of what waits for the state's server, on threads of its own; NULL: no such server */
     struct jobs *jobs;
     struct cache *cache;            /* NULL: no answers are kept */
     struct infomask_limits limits;  /* of photos; the deadline is set by each request */

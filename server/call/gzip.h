@@ -8,8 +8,9 @@
 /* Whether an Accept-Encoding field (NULL: none was sent) takes gzip; "gzip;q=0" does not. */
 bool gzip_accepted(const char *accept_encoding);
 
-/* *out: malloc'ed.  False without memory, when the result would be longer than the text, or (unpacking) for data that is
- * no gzip stream or opens to more than a mebibyte: it unpacks what was embedded in the binary, nothing from outside. */
+/* *out: malloc'ed.  False without memory, when the result would be longer than the text, or (unpacking) for data that
+ * is no gzip stream or opens to more than a mebibyte: it unpacks what was embedded in the binary, nothing from outside.
+ */
 bool gzip_pack(const void *data, size_t size, char **out, size_t *out_size);
 bool gzip_unpack(const void *data, size_t size, char **out, size_t *out_size);
 

@@ -66,7 +66,8 @@ static bool put_one(struct server_context *server, const struct request *whole, 
     request.accept = lines ? "application/json" : "image/png, application/json;q=0.1";
     reply_init(&one);
     if (request_expired((void *)(uintptr_t)whole))
-        (void)reply_problem(&one, &request, VIEW_DEADLINE_EXCEEDED, "the request's deadline passed before it was answered");
+        (void)reply_problem(&one, &request, VIEW_DEADLINE_EXCEEDED,
+                            "the request's deadline passed before it was answered");
     else
         (void)dispatch(server, &request, &one);
     fits = !lines || one.content_type == NULL || strstr(one.content_type, "json") != NULL;
@@ -98,8 +99,9 @@ int lines_handle(struct server_context *server, const struct request *request, s
     if (fclose(out) != 0 || !fits) {
         free(text);
         return fits ? reply_no_memory(reply, request)
-                    : reply_problem(reply, request, VIEW_BAD_PARAMETER,
-                                    "format must be json for lines of JSON; ask for pictures with Accept: multipart/mixed");
+                    : reply_problem(
+                          reply, request, VIEW_BAD_PARAMETER,
+                          "format must be json for lines of JSON; ask for pictures with Accept: multipart/mixed");
     }
     if (!mixed)
         return reply_take(reply, 200, "application/x-ndjson", text, size);

@@ -1,5 +1,6 @@
-/* Several images in one request, each answered as if it had come alone: a line of JSON each (NDJSON, application/x-ndjson),
- * or a part of multipart/mixed each, for pictures.  An image that is bad has its problem in its place. */
+/* Several images in one request, each answered as if it had come alone: a line of JSON each (NDJSON,
+ * application/x-ndjson), or a part of multipart/mixed each, for pictures.  An image that is bad has its problem in its
+ * place. */
 #ifndef SERVER_CALL_LINES_H
 #define SERVER_CALL_LINES_H
 

@@ -5,7 +5,7 @@
 
 #include "app/json/text.h"
 
-/* ---- Header fields with parameters: value; name=token; name="quoted" ------------------------------------------------ */
+/* ---- Header fields with parameters: value; name=token; name="quoted" --------------------------------------------- */
 
 struct field {
     char *name, *value; /* NUL-terminated in place */

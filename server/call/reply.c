@@ -156,7 +156,8 @@ static bool has_header(const struct reply *reply, const char *name)
     return false;
 }
 
-int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format, ...)
+int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format,
+                  ...)
 {
     char detail[DETAIL_SIZE];
     struct json_writer writer;
@@ -265,7 +266,7 @@ void reply_header_encoded(struct reply *reply, const char *name, const char *val
     add_header(reply, name, text);
 }
 
-/* ---- Times -------------------------------------------------------------------------------------------------------- */
+/* ---- Times ------------------------------------------------------------------------------------------------------- */
 
 void reply_timing(struct reply *reply, const struct request *request)
 {
@@ -281,12 +282,12 @@ void reply_timing(struct reply *reply, const struct request *request)
 
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
         if (steps[i].ms > 0)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s;dur=%.3f", used > 0 ? ", " : "", steps[i].name,
-                                     steps[i].ms);
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s;dur=%.3f", used > 0 ? ", " : "",
+                                     steps[i].name, steps[i].ms);
     reply_header(reply, "Server-Timing", "%s", text);
 }
 
-/* ---- Coding of the content ---------------------------------------------------------------------------------------- */
+/* ---- Coding of the content --------------------------------------------------------------------------------------- */
 
 static bool is_text(const char *type)
 {
@@ -304,7 +305,8 @@ static void mark_packed(struct reply *reply)
     reply_header(reply, "Content-Encoding", "gzip");
     for (int i = 0; i < reply->header_count; i++) {
         char *old = reply->headers[i].value, *tag;
-        if (strcmp(reply->headers[i].name, "ETag") != 0 || asprintf(&tag, "%.*s" PACKED "\"", (int)strlen(old) - 1, old) < 0)
+        if (strcmp(reply->headers[i].name, "ETag") != 0 ||
+            asprintf(&tag, "%.*s" PACKED "\"", (int)strlen(old) - 1, old) < 0)
             continue;
         free(old);
         reply->headers[i].value = tag;

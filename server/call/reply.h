@@ -63,8 +63,8 @@ int reply_tagged(struct reply *reply, const struct request *request);
 bool etag_matches(const char *list, const char *tag);
 
 /* application/problem+json; `format` makes the detail: one sentence, with the limit.  Under /v2 {"error": "..."}. */
-int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format,
+                  ...) __attribute__((format(printf, 4, 5)));
 /* 503: what there is no memory for may be asked again. */
 int reply_no_memory(struct reply *reply, const struct request *request);
 /* What core (or models, or json) says of a failure, as the problem that view_problem_of makes of it. */
@@ -85,9 +85,10 @@ void reply_header_encoded(struct reply *reply, const char *name, const char *val
 /* One whose name is no literal: "Name: value" of that length, copied. */
 void reply_header_line(struct reply *reply, const char *line, size_t length);
 
-/* ---- Content negotiation (RFC 9110 section 12.5.1) ------------------------------------------------------------------ */
+/* ---- Content negotiation (RFC 9110 section 12.5.1) --------------------------------------------------------------- */
 
-/* Index of the offered media type that `accept` likes best (the first of equals; 0 for NULL); -1: none is acceptable. */
+/* Index of the offered media type that `accept` likes best (the first of equals; 0 for NULL); -1: none is acceptable.
+ */
 int accept_best(const char *accept, const char *const *offers, int count);
 
 #endif

@@ -12,7 +12,8 @@ static const struct route table[ROUTE_COUNT] = {
 
 const struct route *route_info(enum route_id id) { return &table[id]; }
 
-/* Compares segment by segment; what {...} matches is copied to storage.  Returns the number of captures, -1: no match. */
+/* Compares segment by segment; what {...} matches is copied to storage.  Returns the number of captures, -1: no match.
+ */
 static int match_pattern(const char *pattern, const char *path, char *storage, const char **capture)
 {
     int captures = 0;

@@ -30,82 +30,79 @@ enum route_flag {
 
 /* X(ID, METHODS, pattern, SCOPE, FLAGS, handler, PARAMETERS, summary).  {name} in a pattern matches one segment. */
 #define ROUTES(X)                                                                                                      \
-    X(PAGE, METHOD_GET, "/", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The web page")                           \
-    X(PAGE_DOCS, METHOD_GET, "/docs", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The reference")                 \
-    X(PAGE_CLIENT, METHOD_GET, "/infomask.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "A client")             \
-    X(PAGE_ELEMENT, METHOD_GET, "/info-mask.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "An element")         \
-    X(PAGE_PYTHON, METHOD_GET, "/infomask.py", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "A client in Python")   \
-    X(PAGE_FILE, METHOD_GET, "/web/{file}", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The page's files")        \
-    X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_CACHE | ROUTE_LINES,   \
-      handle_classify, TAKES_CLASSIFY, "Class probabilities and information")                                                          \
+    X(PAGE, METHOD_GET, "/", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The web page")                            \
+    X(PAGE_DOCS, METHOD_GET, "/docs", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The reference")                  \
+    X(PAGE_CLIENT, METHOD_GET, "/infomask.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "A client")              \
+    X(PAGE_ELEMENT, METHOD_GET, "/info-mask.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "An element")          \
+    X(PAGE_PYTHON, METHOD_GET, "/infomask.py", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "A client in Python")    \
+    X(PAGE_FILE, METHOD_GET, "/web/{file}", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The page's files")         \
+    X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_CACHE | ROUTE_LINES,    \
+      handle_classify, TAKES_CLASSIFY, "Class probabilities and information")                                          \
     X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_LINES, handle_mask, TAKES_MASK, \
-      "Where the information about the target class is")                                                              \
+      "Where the information about the target class is")                                                               \
     X(FILTER, UPLOADS, "/v1/filter", INFER,                                                                            \
-      ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES, handle_filter, TAKES_FILTER,                                                                                                   \
-      "The photo with the target object removed, or only it kept, verified")                                          \
+      ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES, handle_filter, TAKES_FILTER,    \
+      "The photo with the target object removed, or only it kept, verified")                                           \
     X(ANALYZE, UPLOADS, "/v1/analyze", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES,       \
-      handle_analyze, TAKES_ANALYZE,                                                                                  \
-      "Classification and mask in one reply")                                                                         \
-    X(MODELS, METHOD_GET, "/v1/models", INFER, 0, handle_models, TAKES_NOTHING, "The models that can be asked")       \
-    X(RELOAD, METHOD_POST, "/v1/models/reload", ADMIN, ROUTE_JOB, handle_reload, TAKES_NOTHING,                       \
-      "Looks at the model folders again")                                                                             \
-    X(MODEL, METHOD_GET, "/v1/models/{name}", INFER, 0, handle_model, TAKES_NOTHING, "One model")                     \
-    X(LABELS, METHOD_GET, "/v1/models/{name}/labels", INFER, 0, handle_labels, TAKES_NOTHING, "Its classes")          \
-    X(GROUPS, METHOD_GET, "/v1/models/{name}/groups", INFER, 0, handle_groups, TAKES_NOTHING,                         \
-      "Its groups of classes")                                                                                        \
-    X(INFORMATION, METHOD_GET, "/v1/models/{name}/information", INFER, ROUTE_JOB, handle_information,                 \
-      TAKES_INFORMATION, "The running, unlabelled information of the traffic, and the drift alarm")                   \
-    X(ESTIMATE_CREATE, METHOD_POST, "/v1/estimates", ESTIMATES, ROUTE_JOB | ROUTE_JSON, handle_estimate_create,       \
-      TAKES_NOTHING, "Opens an estimate of the mutual information of a labelled data set")                            \
-    X(ESTIMATE_LIST, METHOD_GET, "/v1/estimates", ESTIMATES, ROUTE_JOB, handle_estimate_list, TAKES_NOTHING,          \
-      "The estimates")                                                                                                \
-    X(ESTIMATE, METHOD_GET, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate, TAKES_ESTIMATE | TAKES_SUSPECTS, \
-      "One estimate")                                                                                                 \
-    X(ESTIMATE_DELETE, METHOD_DELETE, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate_delete,             \
-      TAKES_NOTHING, "Forgets an estimate and its samples")                                                           \
-    X(SAMPLES, UPLOADS, "/v1/estimates/{id}/samples", ESTIMATES,                                                      \
-      ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_ASYNC, handle_samples, TAKES_SAMPLES,                            \
-      "Adds labelled photos to an estimate")                                                                          \
-    X(JOB, METHOD_GET, "/v1/jobs/{id}", ANY, ROUTE_SHARED, handle_job, TAKES_NOTHING,                                             \
-      "What became of a request with Prefer: respond-async")                                                          \
-    X(JOB_DELETE, METHOD_DELETE, "/v1/jobs/{id}", ANY, ROUTE_SHARED, handle_job_delete, TAKES_NOTHING,                           \
-      "Cancels and forgets it")                                                                                       \
-    X(JOB_RESULT, METHOD_GET, "/v1/jobs/{id}/result", ANY, ROUTE_SHARED, handle_job_result, TAKES_NOTHING,                       \
-      "What it was answered, as it would have been at once; 202 while it is not finished")                            \
-    X(V2, METHOD_GET, "/v2", NONE, ROUTE_V2, handle_v2_server, TAKES_NOTHING, "Open Inference Protocol v2: the server") \
-    X(V2_LIVE, METHOD_GET, "/v2/health/live", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_live, TAKES_NOTHING,         \
-      "Is the process alive")                                                                                         \
-    X(V2_READY, METHOD_GET, "/v2/health/ready", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_ready, TAKES_NOTHING,      \
-      "Does it take requests")                                                                                        \
-    X(V2_STATISTICS, METHOD_GET, "/v2/models/stats", INFER, ROUTE_V2, handle_v2_statistics, TAKES_NOTHING,            \
-      "What the models have done since they were loaded")                                                             \
-    X(V2_MODEL, METHOD_GET, "/v2/models/{name}", INFER, ROUTE_V2, handle_v2_model, TAKES_NOTHING,                     \
-      "A model's tensors")                                                                                            \
-    X(V2_MODEL_VERSION, METHOD_GET, "/v2/models/{name}/versions/{version}", INFER, ROUTE_V2, handle_v2_model,         \
-      TAKES_NOTHING, "A model's tensors")                                                                             \
-    X(V2_MODEL_READY, METHOD_GET, "/v2/models/{name}/ready", INFER, ROUTE_V2, handle_v2_model_ready, TAKES_NOTHING,   \
-      "Can the model be asked")                                                                                       \
-    X(V2_VERSION_READY, METHOD_GET, "/v2/models/{name}/versions/{version}/ready", INFER, ROUTE_V2,                    \
-      handle_v2_model_ready, TAKES_NOTHING, "Can the model be asked")                                                 \
-    X(V2_MODEL_STATISTICS, METHOD_GET, "/v2/models/{name}/stats", INFER, ROUTE_V2, handle_v2_model_statistics,        \
-      TAKES_NOTHING, "What the model has done since it was loaded")                                                   \
-    X(V2_VERSION_STATISTICS, METHOD_GET, "/v2/models/{name}/versions/{version}/stats", INFER, ROUTE_V2,               \
-      handle_v2_model_statistics, TAKES_NOTHING, "What the model has done since it was loaded")                       \
-    X(V2_INFER, METHOD_POST, "/v2/models/{name}/infer", INFER, ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer,  \
-      TAKES_NOTHING, "Tensors in, tensors out: JSON, or with the binary tensor extension")                            \
-    X(V2_VERSION_INFER, METHOD_POST, "/v2/models/{name}/versions/{version}/infer", INFER,                             \
-      ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer, TAKES_NOTHING,                                            \
-      "Tensors in, tensors out: JSON, or with the binary tensor extension")                                           \
-    X(V2_INDEX, METHOD_POST, "/v2/repository/index", ADMIN, ROUTE_V2, handle_v2_index, TAKES_NOTHING,                 \
-      "The models that there are")                                                                                    \
-    X(V2_LOAD, METHOD_POST, "/v2/repository/models/{name}/load", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_load,         \
-      TAKES_NOTHING, "Looks at the model folders again; the model must then be there")                                \
-    X(V2_UNLOAD, METHOD_POST, "/v2/repository/models/{name}/unload", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_unload,   \
-      TAKES_NOTHING, "Takes a model out of service until the folders are looked at again")                            \
-    X(LIVEZ, METHOD_GET, "/livez", NONE, ROUTE_PRIORITY, handle_livez, TAKES_NOTHING, "Is the process alive")         \
-    X(READYZ, METHOD_GET, "/readyz", NONE, ROUTE_PRIORITY, handle_readyz, TAKES_NOTHING, "Does it take requests")     \
-    X(METRICS, METHOD_GET, "/metrics", ANY, ROUTE_PRIORITY, handle_metrics, TAKES_NOTHING, "Prometheus metrics")      \
-    X(OPENAPI, METHOD_GET, "/openapi.json", NONE, ROUTE_PRIORITY, handle_openapi, TAKES_NOTHING,                      \
+      handle_analyze, TAKES_ANALYZE, "Classification and mask in one reply")                                           \
+    X(MODELS, METHOD_GET, "/v1/models", INFER, 0, handle_models, TAKES_NOTHING, "The models that can be asked")        \
+    X(RELOAD, METHOD_POST, "/v1/models/reload", ADMIN, ROUTE_JOB, handle_reload, TAKES_NOTHING,                        \
+      "Looks at the model folders again")                                                                              \
+    X(MODEL, METHOD_GET, "/v1/models/{name}", INFER, 0, handle_model, TAKES_NOTHING, "One model")                      \
+    X(LABELS, METHOD_GET, "/v1/models/{name}/labels", INFER, 0, handle_labels, TAKES_NOTHING, "Its classes")           \
+    X(GROUPS, METHOD_GET, "/v1/models/{name}/groups", INFER, 0, handle_groups, TAKES_NOTHING, "Its groups of classes") \
+    X(INFORMATION, METHOD_GET, "/v1/models/{name}/information", INFER, ROUTE_JOB, handle_information,                  \
+      TAKES_INFORMATION, "The running, unlabelled information of the traffic, and the drift alarm")                    \
+    X(ESTIMATE_CREATE, METHOD_POST, "/v1/estimates", ESTIMATES, ROUTE_JOB | ROUTE_JSON, handle_estimate_create,        \
+      TAKES_NOTHING, "Opens an estimate of the mutual information of a labelled data set")                             \
+    X(ESTIMATE_LIST, METHOD_GET, "/v1/estimates", ESTIMATES, ROUTE_JOB, handle_estimate_list, TAKES_NOTHING,           \
+      "The estimates")                                                                                                 \
+    X(ESTIMATE, METHOD_GET, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate,                               \
+      TAKES_ESTIMATE | TAKES_SUSPECTS, "One estimate")                                                                 \
+    X(ESTIMATE_DELETE, METHOD_DELETE, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate_delete,              \
+      TAKES_NOTHING, "Forgets an estimate and its samples")                                                            \
+    X(SAMPLES, UPLOADS, "/v1/estimates/{id}/samples", ESTIMATES, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_ASYNC, \
+      handle_samples, TAKES_SAMPLES, "Adds labelled photos to an estimate")                                            \
+    X(JOB, METHOD_GET, "/v1/jobs/{id}", ANY, ROUTE_SHARED, handle_job, TAKES_NOTHING,                                  \
+      "What became of a request with Prefer: respond-async")                                                           \
+    X(JOB_DELETE, METHOD_DELETE, "/v1/jobs/{id}", ANY, ROUTE_SHARED, handle_job_delete, TAKES_NOTHING,                 \
+      "Cancels and forgets it")                                                                                        \
+    X(JOB_RESULT, METHOD_GET, "/v1/jobs/{id}/result", ANY, ROUTE_SHARED, handle_job_result, TAKES_NOTHING,             \
+      "What it was answered, as it would have been at once; 202 while it is not finished")                             \
+    X(V2, METHOD_GET, "/v2", NONE, ROUTE_V2, handle_v2_server, TAKES_NOTHING,                                          \
+      "Open Inference Protocol v2: the server")                                                                        \
+    X(V2_LIVE, METHOD_GET, "/v2/health/live", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_live, TAKES_NOTHING,          \
+      "Is the process alive")                                                                                          \
+    X(V2_READY, METHOD_GET, "/v2/health/ready", NONE, ROUTE_PRIORITY | ROUTE_V2, handle_v2_ready, TAKES_NOTHING,       \
+      "Does it take requests")                                                                                         \
+    X(V2_STATISTICS, METHOD_GET, "/v2/models/stats", INFER, ROUTE_V2, handle_v2_statistics, TAKES_NOTHING,             \
+      "What the models have done since they were loaded")                                                              \
+    X(V2_MODEL, METHOD_GET, "/v2/models/{name}", INFER, ROUTE_V2, handle_v2_model, TAKES_NOTHING, "A model's tensors") \
+    X(V2_MODEL_VERSION, METHOD_GET, "/v2/models/{name}/versions/{version}", INFER, ROUTE_V2, handle_v2_model,          \
+      TAKES_NOTHING, "A model's tensors")                                                                              \
+    X(V2_MODEL_READY, METHOD_GET, "/v2/models/{name}/ready", INFER, ROUTE_V2, handle_v2_model_ready, TAKES_NOTHING,    \
+      "Can the model be asked")                                                                                        \
+    X(V2_VERSION_READY, METHOD_GET, "/v2/models/{name}/versions/{version}/ready", INFER, ROUTE_V2,                     \
+      handle_v2_model_ready, TAKES_NOTHING, "Can the model be asked")                                                  \
+    X(V2_MODEL_STATISTICS, METHOD_GET, "/v2/models/{name}/stats", INFER, ROUTE_V2, handle_v2_model_statistics,         \
+      TAKES_NOTHING, "What the model has done since it was loaded")                                                    \
+    X(V2_VERSION_STATISTICS, METHOD_GET, "/v2/models/{name}/versions/{version}/stats", INFER, ROUTE_V2,                \
+      handle_v2_model_statistics, TAKES_NOTHING, "What the model has done since it was loaded")                        \
+    X(V2_INFER, METHOD_POST, "/v2/models/{name}/infer", INFER, ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer,   \
+      TAKES_NOTHING, "Tensors in, tensors out: JSON, or with the binary tensor extension")                             \
+    X(V2_VERSION_INFER, METHOD_POST, "/v2/models/{name}/versions/{version}/infer", INFER,                              \
+      ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer, TAKES_NOTHING,                                             \
+      "Tensors in, tensors out: JSON, or with the binary tensor extension")                                            \
+    X(V2_INDEX, METHOD_POST, "/v2/repository/index", ADMIN, ROUTE_V2, handle_v2_index, TAKES_NOTHING,                  \
+      "The models that there are")                                                                                     \
+    X(V2_LOAD, METHOD_POST, "/v2/repository/models/{name}/load", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_load,          \
+      TAKES_NOTHING, "Looks at the model folders again; the model must then be there")                                 \
+    X(V2_UNLOAD, METHOD_POST, "/v2/repository/models/{name}/unload", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_unload,    \
+      TAKES_NOTHING, "Takes a model out of service until the folders are looked at again")                             \
+    X(LIVEZ, METHOD_GET, "/livez", NONE, ROUTE_PRIORITY, handle_livez, TAKES_NOTHING, "Is the process alive")          \
+    X(READYZ, METHOD_GET, "/readyz", NONE, ROUTE_PRIORITY, handle_readyz, TAKES_NOTHING, "Does it take requests")      \
+    X(METRICS, METHOD_GET, "/metrics", ANY, ROUTE_PRIORITY, handle_metrics, TAKES_NOTHING, "Prometheus metrics")       \
+    X(OPENAPI, METHOD_GET, "/openapi.json", NONE, ROUTE_PRIORITY, handle_openapi, TAKES_NOTHING,                       \
       "The description of this interface")
 
 #define ROUTE_DECLARE(id, methods, pattern, scope, flags, handler, groups, summary) route_handler handler;

@@ -47,7 +47,8 @@ static int take_parts(struct call *call, struct part *parts, int count)
             continue;
         }
         if (is_upload(part)) {
-            call->uploads[request->upload_count++] = (struct upload){part->data, part->size, part->name, part->file_name};
+            call->uploads[request->upload_count++] = (struct upload){part->data, part->size, part->name,
+                                                                     part->file_name};
             continue;
         }
         if (strcmp(part->name, "url") == 0)
@@ -161,8 +162,9 @@ static int look_at_text(struct call *call)
     if (begins(call, "url="))
         return uploads_refuse_url(call, "url");
     if (begins(call, "image=") || begins(call, "file="))
-        return reply_problem(&call->reply, request, VIEW_BAD_REQUEST,
-                             "a form of this kind holds no photo; send -F image=@photo.jpg, or --data-binary @photo.jpg");
+        return reply_problem(
+            &call->reply, request, VIEW_BAD_REQUEST,
+            "a form of this kind holds no photo; send -F image=@photo.jpg, or --data-binary @photo.jpg");
     return 0;
 }
 
@@ -181,8 +183,8 @@ static int take_raw(struct call *call)
     return 0;
 }
 
-/* JSON by its Content-Type and its first sign: a photo is a photo whatever it is called.  A byte order mark is a text's,
- * and the parser says what is wrong with it. */
+/* JSON by its Content-Type and its first sign: a photo is a photo whatever it is called.  A byte order mark is a
+ * text's, and the parser says what is wrong with it. */
 static bool is_json(const struct call *call)
 {
     size_t i = 0;
@@ -281,7 +283,8 @@ static int not_base64(struct call *call, const char *name, const char *text, con
         (void)snprintf(sentence, sizeof sentence, "\"%s\" is not base64: character %zu of it is %c", name,
                        (size_t)(at - text) + 1, *at);
     else
-        (void)snprintf(sentence, sizeof sentence, "\"%s\" is not base64 from character %zu on", name, (size_t)(at - text) + 1);
+        (void)snprintf(sentence, sizeof sentence, "\"%s\" is not base64 from character %zu on", name,
+                       (size_t)(at - text) + 1);
     return bad_json(call, sentence);
 }
 
@@ -304,7 +307,8 @@ static bool is_remote(const char *text)
 }
 
 /* One picture: its bytes go into the body behind *used (the text, which the tree holds a copy of, was longer). */
-static int take_picture(struct call *call, const char *name, const struct json *node, size_t *used, struct upload *upload)
+static int take_picture(struct call *call, const char *name, const struct json *node, size_t *used,
+                        struct upload *upload)
 {
     const char *text = json_string(node), *encoded, *stopped;
     size_t size;
@@ -371,7 +375,8 @@ static int set_parameter(struct call *call, const char *name, const char *value)
     char sentence[160];
 
     if (value == NULL) {
-        (void)snprintf(sentence, sizeof sentence, "\"%.60s\" must be a string, a number, true, false or a list of them", name);
+        (void)snprintf(sentence, sizeof sentence, "\"%.60s\" must be a string, a number, true, false or a list of them",
+                       name);
         return bad_json(call, sentence);
     }
     if (params_set(&call->request.params, call->match.route->groups, name, value, &err) != INFOMASK_OK)
@@ -446,7 +451,8 @@ static int read_document(struct call *call)
     case INFOMASK_OK:
         break;
     case INFOMASK_BAD_DATA:
-        return reply_problem(&call->reply, &call->request, VIEW_BAD_JSON, "the body is not JSON as it is taken: %s", err.text);
+        return reply_problem(&call->reply, &call->request, VIEW_BAD_JSON, "the body is not JSON as it is taken: %s",
+                             err.text);
     default:
         return reply_error(&call->reply, &call->request, &err);
     }

@@ -1,9 +1,10 @@
 /* API keys: who may ask what.
  *
  * The file has a line a key: its name, its scopes with commas between them (infer, estimates, admin; admin includes the
- * others), and the SHA-256 of the key in hex (printf %s KEY | sha256sum); '#' begins a comment.  The keys themselves are
- * nowhere; they should be random and long (openssl rand -hex 32), which is why a plain hash is enough.  Every comparison
- * looks at the whole table and at every byte.  Thread rule: any thread; keys_read swaps the table under the readers.
+ * others), and the SHA-256 of the key in hex (printf %s KEY | sha256sum); '#' begins a comment.  The keys themselves
+ * are nowhere; they should be random and long (openssl rand -hex 32), which is why a plain hash is enough.  Every
+ * comparison looks at the whole table and at every byte.  Thread rule: any thread; keys_read swaps the table under the
+ * readers.
  */
 #ifndef SERVER_CLIENTS_KEYS_H
 #define SERVER_CLIENTS_KEYS_H

@@ -19,8 +19,8 @@ enum infomask_status rates_create(struct rates **rates, double rate, int burst, 
     __attribute__((warn_unused_result));
 void rates_free(struct rates *rates);
 
-/* Takes `amount` from a client at a time in ms.  One that is more than the burst passes where the bucket is full, and is paid
- * for afterwards.  False: over its rate; *wait_s: seconds until it may come again. */
+/* Takes `amount` from a client at a time in ms.  One that is more than the burst passes where the bucket is full, and
+ * is paid for afterwards.  False: over its rate; *wait_s: seconds until it may come again. */
 bool rates_take(struct rates *rates, uint64_t client, double amount, double now_ms, int *wait_s);
 
 #endif

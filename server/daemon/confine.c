@@ -183,7 +183,8 @@ static void allow_port(const struct rules *rules, int port)
 {
     const struct port_rule rule = {ACCESS_CONNECT, (uint64_t)port};
 
-    (void)syscall(SYS_landlock_add_rule, rules->fd, RULE_NET_PORT, &rule, 0U); /* older kernels know no rule, and forbid nothing */
+    (void)syscall(SYS_landlock_add_rule, rules->fd, RULE_NET_PORT, &rule,
+                  0U); /* older kernels know no rule, and forbid nothing */
 }
 
 void confine_files(const struct confine_path *paths, size_t count, const int *ports, int port_count,

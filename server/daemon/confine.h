@@ -1,5 +1,5 @@
-/* Self-confinement: what the process could do and does not need is given up for good, so that a flaw in a decoder, in the
- * HTTP library or in our own code leads nowhere.
+/* Self-confinement: what the process could do and does not need is given up for good, so that a flaw in a decoder, in
+ * the HTTP library or in our own code leads nowhere.
  *
  *     confine_user("infomask", state, &err);      root only: becomes that user, for good
  *     confine_files(paths, count, &confined);     before any thread is made: threads inherit it
@@ -9,8 +9,9 @@
  * Files: no new privileges (prctl(2)) and Landlock (landlock(7)), which leaves the named folders and a few files of the
  * system, and no TCP connection outwards where the kernel knows that rule.  Calls: a seccomp filter (libseccomp) under
  * which there is no execve, no socket, no connect (unless ports were named), no ptrace, no new process and no new
- * executable memory; a call that is not on its list fails with ENOSYS.  What the kernel lacks is left out and told: none of it is a reason not to serve.
- * Builds with a sanitizer read all files and may make the calls that its reports need.
+ * executable memory; a call that is not on its list fails with ENOSYS.  What the kernel lacks is left out and told:
+ * none of it is a reason not to serve. Builds with a sanitizer read all files and may make the calls that its reports
+ * need.
  */
 #ifndef SERVER_DAEMON_CONFINE_H
 #define SERVER_DAEMON_CONFINE_H
@@ -40,8 +41,8 @@ struct confined {
     bool connects; /* outwards, to the ports that were named */
 };
 
-/* Becomes `user` with its groups, after giving it `folder` (NULL: none) if that is root's.  ARGUMENT when there is no such
- * user, or when the process is neither root's nor its; nothing when it is that user's already. */
+/* Becomes `user` with its groups, after giving it `folder` (NULL: none) if that is root's.  ARGUMENT when there is no
+ * such user, or when the process is neither root's nor its; nothing when it is that user's already. */
 enum infomask_status confine_user(const char *user, const char *folder, struct infomask_error *err)
     __attribute__((warn_unused_result));
 

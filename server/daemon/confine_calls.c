@@ -54,7 +54,8 @@ static int allow_all(scmp_filter_ctx filter, const char *const *names, size_t co
 }
 
 /* A call where (argument & mask) == value. */
-static int allow_where(scmp_filter_ctx filter, const char *name, unsigned argument, scmp_datum_t mask, scmp_datum_t value)
+static int allow_where(scmp_filter_ctx filter, const char *name, unsigned argument, scmp_datum_t mask,
+                       scmp_datum_t value)
 {
     int number = seccomp_syscall_resolve_name(name);
     const struct scmp_arg_cmp where = {argument, SCMP_CMP_MASKED_EQ, mask, value};
@@ -99,12 +100,14 @@ static int load(scmp_filter_ctx filter, bool connects)
     int failed = allow_all(filter, allowed, sizeof allowed / sizeof *allowed);
 
     if (failed == 0)
-        failed = CONFINE_SANITIZED ? allow_all(filter, sanitizer, sizeof sanitizer / sizeof *sanitizer) : allow_some(filter);
+        failed = CONFINE_SANITIZED ? allow_all(filter, sanitizer, sizeof sanitizer / sizeof *sanitizer)
+                                   : allow_some(filter);
     if (failed == 0 && connects)
         failed = allow_connections(filter);
     if (failed == 0)
         failed = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    /* Older kernels slow every filtered thread down against a side channel between sandboxes in one process: here is none. */
+    /* Older kernels slow every filtered thread down against a side channel between sandboxes in one process: here is
+     * none. */
     if (failed == 0)
         (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
     (void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);

@@ -36,7 +36,8 @@
 #define LINGER_TICK_MS 5
 #define ACCEPTS 64           /* at a time, so that the clock is looked at */
 #define SPARE_FDS 128        /* for models, logs and the library */
-#define MOST_HEAP_BLOCK (2 << 20) /* a photo as the network sees it is below: its pages stay from request to request, ... */
+#define MOST_HEAP_BLOCK \
+    (2 << 20) /* a photo as the network sees it is below: its pages stay from request to request, ... */
 #define MOST_HEAP_TOP (8 << 20)   /* ... as do those at the heap's end; each that comes anew costs a fault */
 #define TRIM_MS 10000        /* idle time after which memory goes back to the system */
 #define TRIM_BUSY_MS 60000   /* and time between two returns of what is free, when it is never idle */
@@ -182,8 +183,8 @@ static enum infomask_status open_sockets(struct server *server, struct infomask_
         struct listener *listener = &server->listeners[i];
         listener->tls = !listener->local && *config->tls_certificate != '\0';
         if (!listener->loopback && *config->keys == '\0')
-            log_message(server->context.log, LOG_WARNING, "%s can be reached from outside, and no API keys are configured",
-                        listener->address);
+            log_message(server->context.log, LOG_WARNING,
+                        "%s can be reached from outside, and no API keys are configured", listener->address);
     }
     return status;
 }
@@ -321,8 +322,8 @@ const char *server_local_name(const struct server *server, int i)
 static void refuse(struct server *server, int fd, enum admission admission)
 {
     char answer[VIEW_PROBLEM_ANSWER];
-    size_t size = view_problem_answer(VIEW_OVERLOADED, "Service Unavailable", "too many connections; try again in 1 s", 1,
-                                      answer);
+    size_t size = view_problem_answer(VIEW_OVERLOADED, "Service Unavailable", "too many connections; try again in 1 s",
+                                      1, answer);
 
     metrics_cut(server->context.metrics,
                 admission == ADMIT_NOT_TOTAL ? METRICS_CUT_CONNECTIONS : METRICS_CUT_ADDRESS);
@@ -398,7 +399,8 @@ static void reload_tls(struct server *server)
     if (server->tls == NULL)
         return;
     if (server->retired != NULL) {
-        log_message(server->context.log, LOG_WARNING, "the certificate was not read again: the last change is still under way");
+        log_message(server->context.log, LOG_WARNING,
+                    "the certificate was not read again: the last change is still under way");
         return;
     }
     if (create_tls(server, &tls, &err) != INFOMASK_OK) {

@@ -14,7 +14,7 @@ static int no_state(const struct request *request, struct reply *reply)
                          "this service keeps no state: its state folder cannot be written");
 }
 
-/* ---- Create -------------------------------------------------------------------------------------------------------- */
+/* ---- Create ------------------------------------------------------------------------------------------------------ */
 
 struct creation {
     struct json *body;
@@ -35,7 +35,8 @@ static void creation_fini(struct creation *c)
 static enum infomask_status check_keys(const struct json *body, struct infomask_error *err)
 {
     if (json_kind(body) != JSON_OBJECT)
-        return error_set(err, INFOMASK_BAD_DATA, "the body must be a JSON object with model, and perhaps prior and name");
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "the body must be a JSON object with model, and perhaps prior and name");
     for (const struct json *member = json_first(body); member != NULL; member = json_next(member))
         if (strcmp(json_key(member), "model") != 0 && strcmp(json_key(member), "prior") != 0 &&
             strcmp(json_key(member), "name") != 0)
@@ -59,7 +60,8 @@ static enum infomask_status read_prior_numbers(const struct json *node, size_t c
     }
     for (i = 0; i < classes; i++)
         p[i] /= sum;
-    return isfinite(sum) ? INFOMASK_OK : error_set(err, INFOMASK_ARGUMENT, "the numbers of prior must have a finite sum");
+    return isfinite(sum) ? INFOMASK_OK
+                         : error_set(err, INFOMASK_ARGUMENT, "the numbers of prior must have a finite sum");
 }
 
 static enum infomask_status read_prior(struct creation *c, struct infomask_prior *prior, struct infomask_error *err)
@@ -147,7 +149,7 @@ int handle_estimate_create(struct server_context *server, const struct request *
     return status;
 }
 
-/* ---- List, delete -------------------------------------------------------------------------------------------------- */
+/* ---- List, delete ------------------------------------------------------------------------------------------------ */
 
 static bool list_one(void *context, const struct estimate_info *info)
 {
@@ -189,7 +191,7 @@ int handle_estimate_delete(struct server_context *server, const struct request *
     return reply_empty(reply, 204);
 }
 
-/* ---- Read ---------------------------------------------------------------------------------------------------------- */
+/* ---- Read -------------------------------------------------------------------------------------------------------- */
 
 /* The limits of many samples take seconds: they are computed behind the reply, one at a time. */
 struct limit_task {
@@ -206,7 +208,8 @@ static void run_limit_task(struct pool_task *task)
     struct infomask_error err;
 
     if (estimates_update_limits(own->estimates, own->id, &limits, &err) != INFOMASK_OK)
-        log_message(own->log, LOG_WARNING, "limits of the estimate %s: %s", own->id, err.text); /* the next reader asks again */
+        log_message(own->log, LOG_WARNING, "limits of the estimate %s: %s", own->id,
+                    err.text); /* the next reader asks again */
     estimates_release_limits(own->estimates);
     free(own);
 }

@@ -66,7 +66,9 @@ int infer_state_error(struct server_context *server, const struct request *reque
 {
     if (error->status == INFOMASK_IO)
         log_event(server->log, LOG_ERROR, true, "state",
-                  (const struct log_field[]){LOG_FIELD_TEXT("request_id", request->id), LOG_FIELD_TEXT("message", error->text)}, 2);
+                  (const struct log_field[]){LOG_FIELD_TEXT("request_id", request->id),
+                                             LOG_FIELD_TEXT("message", error->text)},
+                  2);
     return reply_error(reply, request, error);
 }
 

@@ -67,8 +67,10 @@ static int given_baseline(struct server_context *server, const struct request *r
     memcpy(id, info.id, sizeof info.id);
     estimate_info_fini(&info);
     return fits ? 0
-                : reply_problem(reply, request, VIEW_BAD_PARAMETER, "baseline must be an estimate of the model %s, under "
-                                "its training prior, with at least %d samples", model_name(model), TRAFFIC_LEAST);
+                : reply_problem(reply, request, VIEW_BAD_PARAMETER,
+                                "baseline must be an estimate of the model %s, under "
+                                "its training prior, with at least %d samples",
+                                model_name(model), TRAFFIC_LEAST);
 }
 
 static int refresh_baseline(struct server_context *server, const struct request *request, struct reply *reply,

@@ -264,7 +264,8 @@ int handle_mask(struct server_context *server, const struct request *request, st
     if (form < 0)
         return reply->status;
     if (form == 2 && deep)
-        return reply_problem(reply, request, VIEW_BAD_PARAMETER, "output=%s has 16 bits a pixel, which only format=png holds",
+        return reply_problem(reply, request, VIEW_BAD_PARAMETER,
+                             "output=%s has 16 bits a pixel, which only format=png holds",
                              request->params.value[PARAM_ID_OUTPUT].text);
     status = work_begin(&work, server, request, reply);
     if (status == 0)

@@ -22,9 +22,10 @@ static void put_queue(FILE *out, struct server_context *server)
     metrics_single(out, "job_mean_seconds", "gauge", "Moving average of a job's time.", state.mean_ms / 1000);
     metrics_single(out, "job_oldest_seconds", "gauge", "Age of the longest running job.", state.oldest_ms / 1000);
     metrics_single(out, "jobs_done_total", "counter", "Jobs that were run.", (double)state.done);
-    metrics_single(out, "jobs_late_total", "counter", "Jobs dropped in the queue at their deadline.", (double)state.late);
-    metrics_single(out, "jobs_crowded_total", "counter", "Jobs that gave their place in a full queue up to another client.",
-                   (double)state.crowded);
+    metrics_single(out, "jobs_late_total", "counter", "Jobs dropped in the queue at their deadline.",
+                   (double)state.late);
+    metrics_single(out, "jobs_crowded_total", "counter",
+                   "Jobs that gave their place in a full queue up to another client.", (double)state.crowded);
     metrics_single(out, "jobs_gone_total", "counter", "Jobs dropped because the client left.", (double)state.gone);
     metrics_single(out, "jobs_refused_total", "counter", "Jobs refused by a full queue.", (double)state.refused);
 }

@@ -137,7 +137,7 @@ int handle_v2_model(struct server_context *server, const struct request *request
     return reply_json(reply, request, 200, &writer);
 }
 
-/* ---- Repository ---------------------------------------------------------------------------------------------------- */
+/* ---- Repository -------------------------------------------------------------------------------------------------- */
 
 int handle_v2_index(struct server_context *server, const struct request *request, struct reply *reply)
 {
@@ -191,7 +191,7 @@ int handle_v2_unload(struct server_context *server, const struct request *reques
     return reply_empty(reply, 200);
 }
 
-/* ---- Statistics ---------------------------------------------------------------------------------------------------- */
+/* ---- Statistics -------------------------------------------------------------------------------------------------- */
 
 static void put_span(struct json_writer *w, const char *key, uint64_t count, uint64_t ns)
 {

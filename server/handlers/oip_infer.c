@@ -142,7 +142,7 @@ static enum infomask_status run_images(struct inference *inference, struct infom
     return status;
 }
 
-/* ---- The reply ----------------------------------------------------------------------------------------------------- */
+/* ---- The reply --------------------------------------------------------------------------------------------------- */
 
 static double value_of(const struct infomask_classification *result, enum oip_output_id id, int class)
 {
@@ -180,7 +180,8 @@ static int compare_ranked(const void *a, const void *b)
     return order != 0 ? order : (x->class > y->class) - (x->class < y->class);
 }
 
-/* "value:index:label", best first by the value asked for: PMI orders as the probabilities only under a uniform prior. */
+/* "value:index:label", best first by the value asked for: PMI orders as the probabilities only under a uniform prior.
+ */
 static bool classify_row(struct inference *inference, const struct oip_output *output, int i, int count, char **strings)
 {
     const struct infomask_classification *result = &inference->results[i];

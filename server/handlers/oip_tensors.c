@@ -16,7 +16,7 @@ const char *oip_output_name(enum oip_output_id id)
     return names[id];
 }
 
-/* ---- Reading: what is asked --------------------------------------------------------------------------------------- */
+/* ---- Reading: what is asked -------------------------------------------------------------------------------------- */
 
 static enum infomask_status bad(struct infomask_error *err, const char *sentence)
 {
@@ -44,8 +44,8 @@ static enum infomask_status read_output(const struct json *node, struct oip_requ
                 return bad(err, "the output map has no classes, so classification does not go with it");
             return INFOMASK_OK;
         }
-    return error_set(err, INFOMASK_BAD_DATA, "there is no output \"%.40s\"; there are probabilities, logits, pmi and map",
-                     name);
+    return error_set(err, INFOMASK_BAD_DATA,
+                     "there is no output \"%.40s\"; there are probabilities, logits, pmi and map", name);
 }
 
 static enum infomask_status read_outputs(const struct json *list, struct oip_request *request,
@@ -86,7 +86,7 @@ static enum infomask_status read_parameters(const struct json *parameters, struc
     return INFOMASK_OK;
 }
 
-/* ---- Reading: tensors ---------------------------------------------------------------------------------------------- */
+/* ---- Reading: tensors -------------------------------------------------------------------------------------------- */
 
 struct input {
     const struct json *node, *data; /* data: NULL where the tensor is behind the JSON */
@@ -202,7 +202,8 @@ static enum infomask_status read_elements(struct oip_request *request, const str
     size_t left = input->size;
 
     for (size_t i = 0; i < input->elements; i++) {
-        size_t size = left < 4 ? SIZE_MAX : (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
+        size_t size = left < 4 ? SIZE_MAX
+                               : (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
         if (size == SIZE_MAX || size > left - 4)
             return error_set(err, INFOMASK_BAD_DATA, "BYTES element %zu runs past the end of its tensor", i);
         request->images[i] = (struct upload){.data = at + 4, .size = size};
@@ -218,7 +219,8 @@ static enum infomask_status read_images(struct oip_request *request, const struc
     if (input->elements > OIP_MAX_ITEMS)
         return error_set(err, INFOMASK_BAD_DATA, "a BYTES input has at most %d elements", OIP_MAX_ITEMS);
     if (input->data != NULL && json_count(input->data) != input->elements)
-        return error_set(err, INFOMASK_BAD_DATA, "data must be as many strings as the shape says, %zu", input->elements);
+        return error_set(err, INFOMASK_BAD_DATA, "data must be as many strings as the shape says, %zu",
+                         input->elements);
     request->images = calloc(input->elements, sizeof *request->images);
     if (request->images == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the input");
@@ -232,7 +234,8 @@ static enum infomask_status check_name(const struct input *input, const char *wa
 
     if (name != NULL && strcmp(name, wanted) == 0)
         return INFOMASK_OK;
-    return error_set(err, INFOMASK_BAD_DATA, "there is no input \"%.40s\" of this datatype; FP32 is named input, BYTES image",
+    return error_set(err, INFOMASK_BAD_DATA,
+                     "there is no input \"%.40s\" of this datatype; FP32 is named input, BYTES image",
                      name == NULL ? "" : name);
 }
 
@@ -254,8 +257,8 @@ static enum infomask_status read_input(struct oip_request *request, const struct
     input.data = json_get(input.node, "data");
     (void)json_integer(json_get(json_get(input.node, "parameters"), "binary_data_size"), &declared);
     if (input.data == NULL && (declared < 0 || (uint64_t)declared != size))
-        return error_set(err, INFOMASK_BAD_DATA, "an input without data needs binary_data_size, as many bytes as follow: %zu",
-                         size);
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "an input without data needs binary_data_size, as many bytes as follow: %zu", size);
     if (input.data != NULL && (size != 0 || json_kind(input.data) != JSON_ARRAY))
         return bad(err, "an input has either data, an array, or bytes behind the JSON");
     status = read_shape(&input, err);

@@ -39,7 +39,7 @@ static void reject(struct arrival *arrival, enum view_problem problem, const cha
     arrival->photo = NULL;
 }
 
-/* ---- Setting up ---------------------------------------------------------------------------------------------------- */
+/* ---- Setting up -------------------------------------------------------------------------------------------------- */
 
 static int open_model(struct samples *s)
 {
@@ -89,7 +89,8 @@ static bool find_label(const struct samples *s, const struct upload *upload, str
     if (label == NULL)
         label = upload->field;
     if (label == NULL) {
-        reject(arrival, VIEW_BAD_PARAMETER, "which class is it? label=CLASS, or a form whose part is named by its label");
+        reject(arrival, VIEW_BAD_PARAMETER,
+               "which class is it? label=CLASS, or a form whose part is named by its label");
         return false;
     }
     switch (model_find_class(s->model, label, &arrival->label, &err)) {
@@ -115,7 +116,7 @@ static void open_photo(struct samples *s, const struct upload *upload, struct ar
     }
 }
 
-/* ---- The network, and the store ------------------------------------------------------------------------------------ */
+/* ---- The network, and the store ---------------------------------------------------------------------------------- */
 
 #define BATCH 8
 
@@ -167,10 +168,12 @@ static void reject_conflict(struct samples *s, struct arrival *arrival, const st
     char detail[INFOMASK_ERROR_TEXT];
 
     if (item->had != item->label)
-        (void)snprintf(detail, sizeof detail, "the sample is known with the label \"%.80s\", not \"%.80s\"; it stays as it was",
+        (void)snprintf(detail, sizeof detail,
+                       "the sample is known with the label \"%.80s\", not \"%.80s\"; it stays as it was",
                        model_label(s->model, item->had), model_label(s->model, item->label));
     else
-        (void)snprintf(detail, sizeof detail, "another photo is known under this name; say another sample or file name");
+        (void)snprintf(detail, sizeof detail,
+                       "another photo is known under this name; say another sample or file name");
     reject(arrival, VIEW_CONFLICT, detail);
     s->conflicts++;
 }
@@ -215,7 +218,7 @@ static int store_all(struct samples *s)
     return status;
 }
 
-/* ---- The reply ----------------------------------------------------------------------------------------------------- */
+/* ---- The reply --------------------------------------------------------------------------------------------------- */
 
 /* Of a request that has failed as a whole, beside its list. */
 static void put_conflict(struct json_writer *writer)

@@ -65,7 +65,8 @@ static void look_at_chain(gnutls_x509_crt_t *chain, unsigned count, const char *
     unsigned index = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        time_t starts = gnutls_x509_crt_get_activation_time(chain[i]), ends = gnutls_x509_crt_get_expiration_time(chain[i]);
+        time_t starts = gnutls_x509_crt_get_activation_time(chain[i]),
+               ends = gnutls_x509_crt_get_expiration_time(chain[i]);
         found->starts = i == 0 || starts > found->starts ? starts : found->starts;
         found->ends = i == 0 || ends < found->ends ? ends : found->ends;
     }
@@ -87,12 +88,13 @@ static enum infomask_status look_at_key(gnutls_x509_crt_t own, const char *text,
     if (code == 0)
         found->pair = is_pair(own, key);
     gnutls_x509_privkey_deinit(key);
-    return code == 0 ? INFOMASK_OK : error_set(err, INFOMASK_BAD_DATA, "the key is not a PEM file without a passphrase: %s",
-                                               gnutls_strerror(code));
+    return code == 0 ? INFOMASK_OK
+                     : error_set(err, INFOMASK_BAD_DATA, "the key is not a PEM file without a passphrase: %s",
+                                 gnutls_strerror(code));
 }
 
-enum infomask_status certificate_look(const char *certificate, const char *key, const char *hosts, struct certificate *found,
-                                      struct infomask_error *err)
+enum infomask_status certificate_look(const char *certificate, const char *key, const char *hosts,
+                                      struct certificate *found, struct infomask_error *err)
 {
     gnutls_datum_t pem = datum(certificate);
     gnutls_x509_crt_t chain[MOST_CHAIN];
@@ -103,8 +105,8 @@ enum infomask_status certificate_look(const char *certificate, const char *key, 
 
     *found = (struct certificate){0};
     if (code <= 0)
-        return error_set(err, INFOMASK_BAD_DATA, "the certificate is not a PEM file with a chain of at most %d: %s", MOST_CHAIN,
-                         gnutls_strerror(code));
+        return error_set(err, INFOMASK_BAD_DATA, "the certificate is not a PEM file with a chain of at most %d: %s",
+                         MOST_CHAIN, gnutls_strerror(code));
     count = (unsigned)code;
     look_at_chain(chain, count, hosts, found);
     status = look_at_key(chain[0], key, found, err);

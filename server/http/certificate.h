@@ -16,9 +16,11 @@ struct certificate {
     char missing[256];   /* the first of the hosts that it does not cover; "": none */
 };
 
-/* certificate: PEM files' texts, the first certificate being the server's own.  hosts: names that clients use, with commas or
- * spaces between them, "*" stands for none.  BAD_DATA with a sentence that says which of the two is wrong and how. */
-enum infomask_status certificate_look(const char *certificate, const char *key, const char *hosts, struct certificate *found,
-                                      struct infomask_error *err) __attribute__((warn_unused_result));
+/* certificate: PEM files' texts, the first certificate being the server's own.  hosts: names that clients use, with
+ * commas or spaces between them, "*" stands for none.  BAD_DATA with a sentence that says which of the two is wrong and
+ * how. */
+enum infomask_status certificate_look(const char *certificate, const char *key, const char *hosts,
+                                      struct certificate *found, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

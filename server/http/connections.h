@@ -33,8 +33,8 @@ enum infomask_status connections_create(struct connections **connections, const 
 void connections_free(struct connections *connections);
 
 enum admission { ADMIT, ADMIT_NOT_TOTAL, ADMIT_NOT_ADDRESS };
-/* A socket was accepted.  Counts it if there is room.  tls: nothing may be written past the library.  loopback: only this
- * machine reaches the address that it came in by. */
+/* A socket was accepted.  Counts it if there is room.  tls: nothing may be written past the library.  loopback: only
+ * this machine reaches the address that it came in by. */
 enum admission connections_admit(struct connections *connections, int fd, const struct sockaddr *address, bool tls,
                                  bool loopback);
 bool connections_loopback(struct connections *connections, int fd);

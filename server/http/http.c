@@ -437,7 +437,8 @@ enum infomask_status http_create(struct server_context *context, struct connecti
         return error_set(err, INFOMASK_MEMORY, "no memory for the HTTP server");
     if (!reads_work()) {
         free(http);
-        return error_set(err, INFOMASK_INTERNAL, "the HTTP library reads past this program's checks: it must be linked dynamically");
+        return error_set(err, INFOMASK_INTERNAL,
+                         "the HTTP library reads past this program's checks: it must be linked dynamically");
     }
     (void)snprintf(priorities, sizeof priorities, "%s" TLS_VERSIONS, context->config->tls_ciphers);
     http->context = context;
@@ -464,9 +465,10 @@ enum infomask_status http_create(struct server_context *context, struct connecti
     if (http->daemon == NULL) {
         free(http);
         return error_set(err, INFOMASK_INTERNAL,
-                         certificate != NULL ? "the HTTP server cannot be started; are certificate and key a pair of PEM files, "
-                                               "and is tls_ciphers a priority string of GnuTLS?"
-                                             : "the HTTP server cannot be started");
+                         certificate != NULL
+                             ? "the HTTP server cannot be started; are certificate and key a pair of PEM files, "
+                               "and is tls_ciphers a priority string of GnuTLS?"
+                             : "the HTTP server cannot be started");
     }
     *out = http;
     return INFOMASK_OK;

@@ -1,10 +1,10 @@
 /* A look at what the HTTP library reads from a socket, between the system (or TLS) and it: it has no hook for that.
  *
  * The program defines `recv` and `gnutls_record_recv` itself; the dynamic linker gives a program's own functions to the
- * libraries that it loads, as it does with an allocator of one's own.  Reads of other sockets pass through unseen.  Where a
- * scanner (wire.h) finds a fault, the library reads an ending of ours instead of the rest, and then the end of the
- * connection.  The library also takes an end of file for a client that left, and gives it no answer: while a request is
- * answered it reads nothing.  Thread rule: one thread at a time for a descriptor, as the library has it.
+ * libraries that it loads, as it does with an allocator of one's own.  Reads of other sockets pass through unseen.
+ * Where a scanner (wire.h) finds a fault, the library reads an ending of ours instead of the rest, and then the end of
+ * the connection.  The library also takes an end of file for a client that left, and gives it no answer: while a
+ * request is answered it reads nothing.  Thread rule: one thread at a time for a descriptor, as the library has it.
  */
 #ifndef SERVER_HTTP_READS_H
 #define SERVER_HTTP_READS_H

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #define BACKLOG 4096
-#define UNSENT (128 * 1024) /* of an answer that the system may hold for a client that does not read: it would hold 4 MiB */
+#define UNSENT \
+    (128 * 1024) /* of an answer that the system may hold for a client that does not read: it would hold 4 MiB */
 
 void socket_peer_text(const struct sockaddr *address, char *text, size_t size)
 {
@@ -150,7 +151,7 @@ static enum infomask_status open_one(char *text, int port, struct listener *list
     return open_tcp(host, colon + 1, listener, err);
 }
 
-/* ---- Sockets that a service manager opened (sd_listen_fds(3)) ------------------------------------------------------------- */
+/* ---- Sockets that a service manager opened (sd_listen_fds(3)) ---------------------------------------------------- */
 
 #define FIRST_HANDED 3
 
@@ -174,13 +175,14 @@ static enum infomask_status take_handed(int fd, struct listener *listener, struc
 
     *listener = (struct listener){.fd = fd, .handed = true};
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &length) != 0 || accepts == 0)
-        return error_set(err, INFOMASK_ARGUMENT, "descriptor %d, which the service manager handed over, is not a listening socket",
-                         fd);
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "descriptor %d, which the service manager handed over, is not a listening socket", fd);
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     if (getsockname(fd, (void *)&name, &size) == 0 && name.sun_family == AF_UNIX) {
         listener->local = listener->loopback = true;
-        (void)snprintf(listener->address, sizeof listener->address, "unix:%.*s", (int)sizeof name.sun_path - 1, name.sun_path);
+        (void)snprintf(listener->address, sizeof listener->address, "unix:%.*s", (int)sizeof name.sun_path - 1,
+                       name.sun_path);
         return INFOMASK_OK;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
@@ -188,7 +190,8 @@ static enum infomask_status take_handed(int fd, struct listener *listener, struc
     return INFOMASK_OK;
 }
 
-static enum infomask_status take_all_handed(struct listener listeners[SOCKETS_MAX], int count, struct infomask_error *err)
+static enum infomask_status take_all_handed(struct listener listeners[SOCKETS_MAX], int count,
+                                            struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
 

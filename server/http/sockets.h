@@ -19,7 +19,8 @@ struct listener {
 
 /* addresses: with commas or spaces between them; each HOST, HOST:PORT, [IPV6], [IPV6]:PORT or unix:PATH.  port: where
  * none is given; 0 takes a free one.  Where a service manager handed sockets over (LISTEN_FDS and LISTEN_PID, as by
- * systemd's socket units), those are taken and the addresses are not looked at.  ARGUMENT for what is no address, IO for one that is busy, both naming it. */
+ * systemd's socket units), those are taken and the addresses are not looked at.  ARGUMENT for what is no address, IO
+ * for one that is busy, both naming it. */
 enum infomask_status sockets_open(const char *addresses, int port, struct listener listeners[SOCKETS_MAX], int *count,
                                   struct infomask_error *err) __attribute__((warn_unused_result));
 /* Closes them and removes local ones' names. */

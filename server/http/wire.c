@@ -17,7 +17,7 @@ static void enter(struct wire *w, enum wire_state state)
     w->length = 0;
 }
 
-/* ---- Lines of the head --------------------------------------------------------------------------------------------- */
+/* ---- Lines of the head ------------------------------------------------------------------------------------------- */
 
 static bool is_name(const struct wire *w, const char *name)
 {
@@ -76,7 +76,7 @@ static void end_head(struct wire *w)
         begin_request(w);
 }
 
-/* ---- Ends of lines ------------------------------------------------------------------------------------------------- */
+/* ---- Ends of lines ----------------------------------------------------------------------------------------------- */
 
 static void end_chunk_size(struct wire *w)
 {
@@ -118,7 +118,7 @@ static void end_line(struct wire *w)
     enter(w, WIRE_NAME_OF_FIELD);
 }
 
-/* ---- Bytes of lines ------------------------------------------------------------------------------------------------ */
+/* ---- Bytes of lines ---------------------------------------------------------------------------------------------- */
 
 static int hex_digit(unsigned char c)
 {

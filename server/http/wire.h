@@ -1,10 +1,10 @@
-/* The bytes of requests as they come in, before the HTTP library reads them: it takes a line feed for the end of a line and
- * a NUL for the end of a text, where a proxy in front may not, and then the two see different requests.
+/* The bytes of requests as they come in, before the HTTP library reads them: it takes a line feed for the end of a line
+ * and a NUL for the end of a text, where a proxy in front may not, and then the two see different requests.
  *
  * A scanner follows the requests of one connection: their lines, fields, bodies and chunks.  It only judges what the
- * library's reading hides from server/call/border.h, which judges all the rest: NULs, carriage returns and line feeds that
- * are not a pair, other control characters in a chunk's line, and how many cookies there are.  Of a request that the border
- * refuses it need not see the end: the connection ends with it.  (RFC 9112 sections 2.2, 5, 6.3, 7.1)
+ * library's reading hides from server/call/border.h, which judges all the rest: NULs, carriage returns and line feeds
+ * that are not a pair, other control characters in a chunk's line, and how many cookies there are.  Of a request that
+ * the border refuses it need not see the end: the connection ends with it.  (RFC 9112 sections 2.2, 5, 6.3, 7.1)
  */
 #ifndef SERVER_HTTP_WIRE_H
 #define SERVER_HTTP_WIRE_H
@@ -47,8 +47,8 @@ struct wire {
  * fine: fewer than `size` if wire->fault is set, which ends the connection. */
 size_t wire_scan(struct wire *wire, const void *bytes, size_t size);
 
-/* What to let the library read in place of a faulty byte and all behind it, so that it comes to an end and the refusal can
- * be answered; "": nothing would do, let it see the end of the connection. */
+/* What to let the library read in place of a faulty byte and all behind it, so that it comes to an end and the refusal
+ * can be answered; "": nothing would do, let it see the end of the connection. */
 const char *wire_ending(const struct wire *wire);
 
 #endif

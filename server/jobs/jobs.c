@@ -66,7 +66,7 @@ const char *job_state_name(enum job_state state)
     return names[state];
 }
 
-/* ---- The list, under the lock -------------------------------------------------------------------------------------- */
+/* ---- The list, under the lock ------------------------------------------------------------------------------------ */
 
 static bool is_over(const struct entry *entry)
 {
@@ -156,7 +156,7 @@ static bool is_listed(const struct entry *entry)
     return at != NULL;
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 static void log_job(const struct entry *entry)
 {
@@ -178,8 +178,8 @@ static void log_job(const struct entry *entry)
         LOG_FIELD_TEXT("traceparent", call->request.traceparent),
     };
 
-    log_event(entry->jobs->server->log, reply->status >= 500 ? LOG_WARNING : LOG_INFO, reply->status >= 400, "job", fields,
-              (int)(sizeof fields / sizeof fields[0]));
+    log_event(entry->jobs->server->log, reply->status >= 500 ? LOG_WARNING : LOG_INFO, reply->status >= 400, "job",
+              fields, (int)(sizeof fields / sizeof fields[0]));
 }
 
 static void finish(struct entry *entry)
@@ -223,7 +223,8 @@ static void drop_entry(struct queue_task *job, enum queue_drop why)
         (void)call_overloaded(call);
     else
         (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
-                        why == QUEUE_GONE ? "the job was cancelled" : "the job's deadline passed while it waited in the queue");
+                            why == QUEUE_GONE ? "the job was cancelled"
+                                              : "the job's deadline passed while it waited in the queue");
     finish(entry);
 }
 
@@ -232,7 +233,7 @@ static bool is_cancelled(struct queue_task *job)
     return atomic_load(&((struct entry *)job)->watch.cancelled);
 }
 
-/* ---- Submitting ---------------------------------------------------------------------------------------------------- */
+/* ---- Submitting -------------------------------------------------------------------------------------------------- */
 
 static struct entry *make_entry(struct jobs *jobs, struct call *call)
 {
@@ -283,10 +284,11 @@ static int no_room(struct jobs *jobs, struct call *call)
     const struct config *config = jobs->server->config;
 
     reply_header(&call->reply, "Retry-After", "%d", 5);
-    return reply_problem(&call->reply, &call->request, VIEW_OVERLOADED,
-                         "there is no room for another job (at most %d, of %zu bytes in all); fetch the results of others, "
-                         "or delete them",
-                         config->async_jobs, config->async_memory);
+    return reply_problem(
+        &call->reply, &call->request, VIEW_OVERLOADED,
+        "there is no room for another job (at most %d, of %zu bytes in all); fetch the results of others, "
+        "or delete them",
+        config->async_jobs, config->async_memory);
 }
 
 static int accepted(struct call *call, const char *id)
@@ -342,7 +344,7 @@ int jobs_submit(struct jobs *jobs, struct call *call)
     return call_overloaded(call);
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------------------------- */
+/* ---- Asking ------------------------------------------------------------------------------------------------------ */
 
 static double progress(const struct entry *entry)
 {
@@ -463,7 +465,8 @@ void jobs_remove(struct jobs *jobs, const char *id, uint64_t owner)
     (void)forget_own(jobs, id, owner);
 }
 
-enum jobs_answer jobs_forget(struct jobs *jobs, const struct request *request, const char *id, struct infomask_error *err)
+enum jobs_answer jobs_forget(struct jobs *jobs, const struct request *request, const char *id,
+                             struct infomask_error *err)
 {
     enum jobs_answer answer = jobs->lane != NULL ? shared_forget(jobs, request, id, err) : JOBS_NO_JOB;
 
@@ -472,7 +475,7 @@ enum jobs_answer jobs_forget(struct jobs *jobs, const struct request *request, c
     return answer;
 }
 
-/* ---- Keeping house ------------------------------------------------------------------------------------------------- */
+/* ---- Keeping house ----------------------------------------------------------------------------------------------- */
 
 void jobs_expire(struct jobs *jobs)
 {

@@ -23,7 +23,7 @@ static struct estimates soon(const struct jobs *jobs)
     return within(jobs, clock_ms() + STORE_MS);
 }
 
-/* ---- Telling ------------------------------------------------------------------------------------------------------- */
+/* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
 bool shared_make(struct jobs *jobs, const struct entry *entry, struct infomask_error *err)
 {
@@ -103,7 +103,8 @@ static void run_ended(struct pool_task *task)
     if (stored && !there) /* another replica was told to forget it */
         jobs_remove(jobs, entry->id, entry->call->request.client_hash);
     if (!stored)
-        log_message(jobs->server->log, LOG_WARNING, "the result of the job %s is not stored yet: %s", entry->id, err.text);
+        log_message(jobs->server->log, LOG_WARNING, "the result of the job %s is not stored yet: %s", entry->id,
+                    err.text);
     (void)pthread_mutex_lock(&jobs->lock);
     entry->unsaved = !stored;
     entry->again_ms = clock_ms() + AGAIN_MS;
@@ -151,7 +152,7 @@ void shared_tick(struct jobs *jobs)
     pool_post(jobs->lane, &jobs->beat);
 }
 
-/* ---- Asking -------------------------------------------------------------------------------------------------------- */
+/* ---- Asking ------------------------------------------------------------------------------------------------------ */
 
 static enum jobs_answer get(struct jobs *jobs, const struct request *request, const char *id, bool body,
                             struct result *result, struct infomask_error *err)
@@ -186,7 +187,8 @@ enum jobs_answer shared_find(struct jobs *jobs, const struct request *request, c
 /* The body, and behind it the texts that the reply points to. */
 static bool fill_reply(struct reply *reply, const struct result *r)
 {
-    size_t type = r->content_type != NULL ? strlen(r->content_type) + 1 : 0, code = r->code != NULL ? strlen(r->code) + 1 : 0;
+    size_t type = r->content_type != NULL ? strlen(r->content_type) + 1 : 0,
+           code = r->code != NULL ? strlen(r->code) + 1 : 0;
     char *data = malloc(r->size + type + code + 1);
 
     if (data == NULL)
@@ -220,7 +222,8 @@ enum jobs_answer shared_take(struct jobs *jobs, const struct request *request, c
     return answer;
 }
 
-enum jobs_answer shared_forget(struct jobs *jobs, const struct request *request, const char *id, struct infomask_error *err)
+enum jobs_answer shared_forget(struct jobs *jobs, const struct request *request, const char *id,
+                               struct infomask_error *err)
 {
     struct estimates own = within(jobs, request->deadline_ms);
     bool there;

@@ -64,6 +64,7 @@ enum jobs_answer shared_find(struct jobs *jobs, const struct request *request, c
                              struct infomask_error *err);
 enum jobs_answer shared_take(struct jobs *jobs, const struct request *request, const char *id, struct reply *reply,
                              struct infomask_error *err);
-enum jobs_answer shared_forget(struct jobs *jobs, const struct request *request, const char *id, struct infomask_error *err);
+enum jobs_answer shared_forget(struct jobs *jobs, const struct request *request, const char *id,
+                               struct infomask_error *err);
 
 #endif

@@ -33,10 +33,12 @@ void account_request(const struct call *call, uint64_t bytes_out, bool sent)
 {
     const struct reply *reply = &call->reply;
     const struct infomask_timing *t = &reply->timing;
-    bool refused = reply->status >= 400, probe = call->match.route != NULL && (call->match.route->flags & ROUTE_PRIORITY);
+    bool refused = reply->status >= 400,
+         probe = call->match.route != NULL && (call->match.route->flags & ROUTE_PRIORITY);
     double total = clock_ms() - call->request.started_ms;
     double slow_ms = call->server->config->slow_ms;
-    bool slow = slow_ms > 0 && total > slow_ms, cheap = call->match.route == NULL || !(call->match.route->flags & ROUTE_JOB);
+    bool slow = slow_ms > 0 && total > slow_ms,
+         cheap = call->match.route == NULL || !(call->match.route->flags & ROUTE_JOB);
     enum log_level level = reply->status >= 500 || slow ? LOG_WARNING : probe ? LOG_DEBUG : LOG_INFO;
     const struct log_field fields[] = {
         LOG_FIELD_TEXT("request_id", call->request.id),

@@ -130,8 +130,9 @@ static void put_start(struct line *line, bool json, enum log_level level, const 
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)gmtime_r(&now.tv_sec, &utc);
     (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    size = snprintf(text, sizeof text, json ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"" : "%s.%03ldZ %s %s",
-                    stamp, now.tv_nsec / 1000000, level_name[level], event);
+    size = snprintf(text, sizeof text,
+                    json ? "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"" : "%s.%03ldZ %s %s", stamp,
+                    now.tv_nsec / 1000000, level_name[level], event);
     (void)put(line, text, (size_t)size);
 }
 

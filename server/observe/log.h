@@ -2,7 +2,8 @@
  *
  * A line is one write(2) of at most LOG_LINE bytes, so that lines of several threads never mix.  Lines of one kind that
  * come in floods are dropped beyond a rate, and how many is told with the next line that goes through.  A descriptor
- * that fails or is full (a full disk, a closed pipe, one that nobody reads) loses lines and nothing else.  Thread rule: any thread.
+ * that fails or is full (a full disk, a closed pipe, one that nobody reads) loses lines and nothing else.  Thread rule:
+ * any thread.
  */
 #ifndef SERVER_OBSERVE_LOG_H
 #define SERVER_OBSERVE_LOG_H

@@ -284,7 +284,8 @@ void metrics_put_totals(FILE *out, struct metrics *metrics)
     metrics_single(out, "connections", "gauge", "Open connections.", atomic_load(&metrics->connections));
     metrics_single(out, "in_flight", "gauge", "Requests being read, computed or answered.",
                    atomic_load(&metrics->in_flight));
-    metrics_single(out, "images_total", "counter", "Images that were looked at.", (double)atomic_load(&metrics->images));
+    metrics_single(out, "images_total", "counter", "Images that were looked at.",
+                   (double)atomic_load(&metrics->images));
     metrics_single(out, "received_bytes_total", "counter", "Bytes of bodies.", (double)atomic_load(&metrics->bytes_in));
     metrics_single(out, "sent_bytes_total", "counter", "Bytes of answers.", (double)atomic_load(&metrics->bytes_out));
 }

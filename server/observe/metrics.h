@@ -44,7 +44,7 @@ void metrics_cut(struct metrics *metrics, enum metrics_cut cut);
 void metrics_connections(struct metrics *metrics, int change); /* +1, -1 */
 void metrics_in_flight(struct metrics *metrics, int change);
 
-/* ---- Text: what the page of /metrics (server/handlers/metrics_page.c) is put together from ------------------------- */
+/* ---- Text: what the page of /metrics (server/handlers/metrics_page.c) is put together from ----------------------- */
 
 void metrics_head(FILE *out, const char *name, const char *type, const char *help);
 void metrics_single(FILE *out, const char *name, const char *type, const char *help, double value);

@@ -14,7 +14,8 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const char openapi_schemas_begin[], openapi_schemas_end[];
 
-/* What a route is called, and what it answers when all is well: status, media types with the name of the schema for JSON
+/* What a route is called, and what it answers when all is well: status, media types with the name of the schema for
+ * JSON
  * ("" for bytes). */
 struct answer {
     const char *name, *tag;
@@ -41,7 +42,8 @@ static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_SAMPLES] = {"add_samples", "estimates", 201, "application/json", "SamplesReply"},
     [ROUTE_ID_JOB] = {"get_job", "jobs", 200, "application/json", "Job"},
     [ROUTE_ID_JOB_DELETE] = {"delete_job", "jobs", 204, "", ""},
-    [ROUTE_ID_JOB_RESULT] = {"get_job_result", "jobs", 200, "application/json image/png image/jpeg image/webp", "FilterReply SamplesReply"},
+    [ROUTE_ID_JOB_RESULT] = {"get_job_result", "jobs", 200, "application/json image/png image/jpeg image/webp",
+                             "FilterReply SamplesReply"},
     [ROUTE_ID_V2] = {"v2_server", "v2", 200, "application/json", "V2Server"},
     [ROUTE_ID_V2_LIVE] = {"v2_live", "v2", 200, "application/json", "V2Live"},
     [ROUTE_ID_V2_READY] = {"v2_ready", "v2", 200, "application/json", "V2Ready"},
@@ -50,7 +52,8 @@ static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_V2_MODEL_READY] = {"v2_model_ready", "v2", 200, "application/json", "V2Ready"},
     [ROUTE_ID_V2_VERSION_READY] = {"v2_version_ready", "v2", 200, "application/json", "V2Ready"},
     [ROUTE_ID_V2_INFER] = {"v2_infer", "v2", 200, "application/json application/octet-stream", "V2Inference"},
-    [ROUTE_ID_V2_VERSION_INFER] = {"v2_version_infer", "v2", 200, "application/json application/octet-stream", "V2Inference"},
+    [ROUTE_ID_V2_VERSION_INFER] = {"v2_version_infer", "v2", 200, "application/json application/octet-stream",
+                                   "V2Inference"},
     [ROUTE_ID_V2_INDEX] = {"v2_index", "v2", 200, "application/json", "V2Index"},
     [ROUTE_ID_V2_STATISTICS] = {"v2_statistics", "v2", 200, "application/json", "V2Statistics"},
     [ROUTE_ID_V2_MODEL_STATISTICS] = {"v2_model_statistics", "v2", 200, "application/json", "V2Statistics"},
@@ -163,8 +166,9 @@ static void put_form(struct json_writer *w, const struct route *route)
     json_put_string(w, "type", "object");
     if (route->id != ROUTE_ID_SAMPLES) {
         json_object_open(w, "properties");
-        put_bytes(w, "image", route->flags & (ROUTE_PARTS | ROUTE_LINES) ? "JPEG, PNG or WebP; may be given several times"
-                                                                         : "JPEG, PNG or WebP");
+        put_bytes(w, "image",
+                  route->flags & (ROUTE_PARTS | ROUTE_LINES) ? "JPEG, PNG or WebP; may be given several times"
+                                                             : "JPEG, PNG or WebP");
         if (route->flags & ROUTE_MASK)
             put_bytes(w, "mask", OWN_MASK);
         json_object_close(w);
@@ -184,10 +188,11 @@ static void put_body(struct json_writer *w, const struct route *route)
     json_object_open(w, "requestBody");
     json_put_bool(w, "required", true);
     if (route->flags & ROUTE_UPLOAD)
-        json_put_string(w, "description", "The photo as it is (its format is found from its first bytes, whatever the "
-                                          "Content-Type says), or a form.  JSON is taken too, {\"image\": \"base64 or a "
-                                          "data: URL\", ...parameters}: generators would choose it for bytes, so it is "
-                                          "not in this list");
+        json_put_string(w, "description",
+                        "The photo as it is (its format is found from its first bytes, whatever the "
+                        "Content-Type says), or a form.  JSON is taken too, {\"image\": \"base64 or a "
+                        "data: URL\", ...parameters}: generators would choose it for bytes, so it is "
+                        "not in this list");
     json_object_open(w, "content");
     if (!(route->flags & ROUTE_UPLOAD)) {
         const char *schema = route->flags & ROUTE_JSON ? "EstimateRequest" : "V2Request";
@@ -247,7 +252,8 @@ static const struct {
     {"Infomask-Pmi-After", "number", "what the returned bytes say", false, true},
     {"Infomask-Region-Pmi-After", "string", "what the place itself still says, a number or null", false, true},
     {"Infomask-Context-Pmi-After", "string", "what its surroundings say, a number or null", false, true},
-    {"Infomask-Random-Area-Pmi-After", "string", "what is left after painting over a random area of that size", false, true},
+    {"Infomask-Random-Area-Pmi-After", "string", "what is left after painting over a random area of that size", false,
+     true},
     {"Infomask-Probability-After", "number", "probability of the target in the returned bytes", false, true},
     {"Infomask-Rank-After", "integer", "its rank", false, true},
     {"Infomask-Passes", "integer", "rounds that were made", false, true},
@@ -281,8 +287,9 @@ static void put_headers(struct json_writer *w, const struct route *route, int st
     if (route->flags & ROUTE_JOB)
         put_header(w, "Server-Timing");
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
-        if (status == 200 && ((headers[i].mask && route->id == ROUTE_ID_MASK) ||
-                              (headers[i].filter && (route->id == ROUTE_ID_FILTER || route->id == ROUTE_ID_JOB_RESULT))))
+        if (status == 200 &&
+            ((headers[i].mask && route->id == ROUTE_ID_MASK) ||
+             (headers[i].filter && (route->id == ROUTE_ID_FILTER || route->id == ROUTE_ID_JOB_RESULT))))
             put_header(w, headers[i].name);
     json_object_close(w);
 }
@@ -428,8 +435,10 @@ static void put_description(struct json_writer *w, const struct route *route, co
     char text[320];
 
     (void)snprintf(text, sizeof text, "%s%s", scope,
-                   route->flags & ROUTE_LINES ? ". Several images in one request are answered with Accept: application/x-ndjson, "
-                                                "a line of JSON each as if it had come alone" : "");
+                   route->flags & ROUTE_LINES
+                       ? ". Several images in one request are answered with Accept: application/x-ndjson, "
+                         "a line of JSON each as if it had come alone"
+                       : "");
     json_put_string(w, "description", text);
 }
 
@@ -559,8 +568,10 @@ static void put_components(struct json_writer *w, const struct json *schemas)
     put_header_parameter(w, "RequestId", "X-Request-Id", "taken over into the answer and the log if it is 1 to 128 of "
                          "A-Za-z0-9._-; else one is made", false);
     put_header_parameter(w, "Timeout", "X-Request-Timeout", "seconds after which the answer is of no use", true);
-    put_header_parameter(w, "Prefer", "Prefer", "respond-async: answer 202 at once, and the result under /v1/jobs; other "
-                         "preferences are passed over", false);
+    put_header_parameter(w, "Prefer", "Prefer",
+                         "respond-async: answer 202 at once, and the result under /v1/jobs; other "
+                         "preferences are passed over",
+                         false);
     json_object_close(w);
     json_object_open(w, "responses");
     put_refusal(w, "Problem", "Problem", "application/problem+json");
@@ -599,8 +610,9 @@ static void put_document(struct json_writer *w, const struct json *schemas)
     json_object_open(w, "info");
     json_put_string(w, "title", "infomask");
     json_put_string(w, "version", INFOMASK_VERSION);
-    json_put_string(w, "description", "A photo in; class probabilities, mutual information in nats, a mask of where the "
-                                      "information is, and a filtered photo out.");
+    json_put_string(w, "description",
+                    "A photo in; class probabilities, mutual information in nats, a mask of where the "
+                    "information is, and a filtered photo out.");
     json_object_open(w, "license");
     json_put_string(w, "name", "Apache-2.0");
     json_put_string(w, "identifier", "Apache-2.0");

@@ -76,7 +76,7 @@ void fair_free(struct fair *fair)
 
 int fair_waiting(const struct fair *fair) { return fair->waiting; }
 
-/* ---- Flows --------------------------------------------------------------------------------------------------------- */
+/* ---- Flows ------------------------------------------------------------------------------------------------------- */
 
 static struct flow *find_in(const struct list *list, uint64_t client)
 {
@@ -147,7 +147,7 @@ static struct fair_item *unlink_at(struct fair *fair, struct flow *flow, struct 
     return item;
 }
 
-/* ---- Coming -------------------------------------------------------------------------------------------------------- */
+/* ---- Coming ------------------------------------------------------------------------------------------------------ */
 
 static struct flow *longest(const struct fair *fair)
 {
@@ -216,7 +216,7 @@ bool fair_put(struct fair *fair, struct fair_item *item, struct fair_item **evic
     return true;
 }
 
-/* ---- Going --------------------------------------------------------------------------------------------------------- */
+/* ---- Going ------------------------------------------------------------------------------------------------------- */
 
 struct fair_item *fair_take(struct fair *fair)
 {
@@ -239,7 +239,8 @@ struct fair_item *fair_take(struct fair *fair)
     return NULL;
 }
 
-struct fair_item *fair_take_if(struct fair *fair, bool (*picks)(const struct fair_item *item, void *context), void *context)
+struct fair_item *fair_take_if(struct fair *fair, bool (*picks)(const struct fair_item *item, void *context),
+                               void *context)
 {
     struct fair_item *taken = NULL;
 

@@ -1,10 +1,10 @@
 /* Whose turn it is: deficit round robin among clients, by the cost of what they ask.
  *
- * Each client with something waiting is a flow, first come first served within itself.  Flows take turns, and each turn is
- * worth one unit of cost: who asks for what costs ten waits ten turns (Shreedhar and Varghese, 1996).  A flow that was
- * idle goes before those that have been waiting, once (as in RFC 8290, section 4): somebody who asks now and then hardly
- * sees what the others queue up, and many such cannot starve one that always asks.
- * Thread rule: one thread at a time.
+ * Each client with something waiting is a flow, first come first served within itself.  Flows take turns, and each turn
+ * is worth one unit of cost: who asks for what costs ten waits ten turns (Shreedhar and Varghese, 1996).  A flow that
+ * was idle goes before those that have been waiting, once (as in RFC 8290, section 4): somebody who asks now and then
+ * hardly sees what the others queue up, and many such cannot starve one that always asks. Thread rule: one thread at a
+ * time.
  */
 #ifndef SERVER_QUEUE_FAIR_H
 #define SERVER_QUEUE_FAIR_H
@@ -30,18 +30,20 @@ enum infomask_status fair_create(struct fair **fair, int capacity, struct infoma
 void fair_free(struct fair *fair); /* nothing may be waiting; NULL does nothing */
 
 int fair_waiting(const struct fair *fair);
-/* Whether an item of that client would find a place: there is one, or somebody else has at least two items more waiting,
- * and gives one up. */
+/* Whether an item of that client would find a place: there is one, or somebody else has at least two items more
+ * waiting, and gives one up. */
 bool fair_has_room(const struct fair *fair, uint64_t client);
 /* The cost of what would be taken before an item of that client that came now, about. */
 double fair_ahead(const struct fair *fair, uint64_t client);
 
 /* Puts an item behind its client's others.  False: there is no place.  *evicted: the newest item of who had most, which
  * gave way; NULL: nobody did. */
-bool fair_put(struct fair *fair, struct fair_item *item, struct fair_item **evicted) __attribute__((warn_unused_result));
+bool fair_put(struct fair *fair, struct fair_item *item, struct fair_item **evicted)
+    __attribute__((warn_unused_result));
 /* The next item; NULL: nothing waits. */
 struct fair_item *fair_take(struct fair *fair);
 /* Takes out all items that `picks` returns true for; linked by next, in no order. */
-struct fair_item *fair_take_if(struct fair *fair, bool (*picks)(const struct fair_item *item, void *context), void *context);
+struct fair_item *fair_take_if(struct fair *fair, bool (*picks)(const struct fair_item *item, void *context),
+                               void *context);
 
 #endif

@@ -174,7 +174,8 @@ bool queue_overloaded(struct queue *queue, uint64_t client, double deadline_ms, 
 
 static bool is_late(const struct fair_item *item, void *now)
 {
-    const struct queue_task *task = (const struct queue_task *)(const void *)((const char *)item - offsetof(struct queue_task, turn));
+    const struct queue_task *task = (const struct queue_task *)(const void *)((const char *)item -
+                                                                              offsetof(struct queue_task, turn));
     return *(const double *)now > task->deadline_ms;
 }
 
@@ -206,8 +207,16 @@ void queue_state(struct queue *queue, struct queue_state *state)
         oldest = fmin(oldest, queue->started[i]);
         due = fmin(due, queue->deadline[i]);
     }
-    *state = (struct queue_state){.waiting = fair_waiting(queue->fair), .running = queue->running, .capacity = queue->capacity,
-                                 .mean_ms = queue->mean_ms, .oldest_ms = now - oldest, .overdue_ms = now - due, .done = queue->done,
-                                 .late = queue->late, .gone = queue->gone, .crowded = queue->crowded, .refused = queue->refused};
+    *state = (struct queue_state){.waiting = fair_waiting(queue->fair),
+                                  .running = queue->running,
+                                  .capacity = queue->capacity,
+                                  .mean_ms = queue->mean_ms,
+                                  .oldest_ms = now - oldest,
+                                  .overdue_ms = now - due,
+                                  .done = queue->done,
+                                  .late = queue->late,
+                                  .gone = queue->gone,
+                                  .crowded = queue->crowded,
+                                  .refused = queue->refused};
     (void)pthread_mutex_unlock(&queue->lock);
 }

@@ -1,8 +1,9 @@
 /* The queue between the HTTP threads and the compute threads: bounded, fair between clients, with deadlines.
  *
- * queue_submit puts a task in the queue and tells the pool that there is one to take; a free compute thread takes the one
- * whose client's turn it is (fair.h), asks whether anybody still waits for it, and runs it.  A task that is too late or whose client left is dropped
- * unstarted.  Every task submitted ends in exactly one call of run or drop.  Thread rule: any thread.
+ * queue_submit puts a task in the queue and tells the pool that there is one to take; a free compute thread takes the
+ * one whose client's turn it is (fair.h), asks whether anybody still waits for it, and runs it.  A task that is too
+ * late or whose client left is dropped unstarted.  Every task submitted ends in exactly one call of run or drop. Thread
+ * rule: any thread.
  */
 #ifndef SERVER_QUEUE_QUEUE_H
 #define SERVER_QUEUE_QUEUE_H

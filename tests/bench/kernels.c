@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/number.h"
 

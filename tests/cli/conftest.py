@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -10,6 +11,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("INFOMASK_BIN", str(ROOT / "build" / "infomask"))
 PHOTOS = ROOT / "tests" / "data" / "photos"
 MODEL = ROOT / "config" / "models" / "efficientnet-lite0"
+
+# a shell that starts the tests in the background has them ignore it, and what they start would too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Result:

@@ -25,7 +25,7 @@ static const float *value_of(const struct evaluation *e, int tensor)
     return tensor_at(e, tensor)->data != NULL ? tensor_at(e, tensor)->data : e->values[tensor];
 }
 
-/* ---- Shapes ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Shapes ------------------------------------------------------------------------------------------------------ */
 
 /* What the file leaves open is one picture, of h x w. */
 static void input_shape(const struct graph *graph, int h, int w, struct shape *s)
@@ -43,7 +43,8 @@ static enum infomask_status shapes_of(const struct graph *graph, int h, int w, s
                                       struct infomask_error *err)
 {
     struct shape *s = calloc((size_t)graph->tensor_count + 1, sizeof *s);
-    enum infomask_status status = s != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
+    enum infomask_status status = s != NULL ? INFOMASK_OK
+                                            : error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
 
     for (int i = 0; status == INFOMASK_OK && i < graph->tensor_count; i++) {
         s[i].rank = graph->tensors[i].rank;
@@ -85,7 +86,7 @@ double evaluate_work(const struct graph *graph, int h, int w, size_t *outputs)
     return work;
 }
 
-/* ---- Windows ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Windows ----------------------------------------------------------------------------------------------------- */
 
 /* One window's walk over a plane of h x w: for each tap where it lies, -1 in the padding. */
 struct walk {
@@ -96,7 +97,8 @@ struct walk {
 static struct walk walk_of(const struct evaluation *e, const struct graph_node *node)
 {
     const struct shape *x = &e->shapes[node->inputs[0]], *y = &e->shapes[node->output];
-    struct walk walk = {.w = &node->window, .h = (int)x->d[2], .wide = (int)x->d[3], .out_h = (int)y->d[2], .out_w = (int)y->d[3]};
+    struct walk walk = {
+        .w = &node->window, .h = (int)x->d[2], .wide = (int)x->d[3], .out_h = (int)y->d[2], .out_w = (int)y->d[3]};
 
     (void)graph_window_output(&node->window, 0, walk.h, &walk.top, NULL);
     (void)graph_window_output(&node->window, 1, walk.wide, &walk.left, NULL);
@@ -129,7 +131,8 @@ static bool conv(struct evaluation *e, const struct graph_node *node, float *y)
 {
     const struct graph_tensor *w = tensor_at(e, node->inputs[1]);
     struct walk walk = walk_of(e, node);
-    int groups = node->window.groups, m = (int)w->dims[0] / groups, c = (int)w->dims[1], cells = walk.out_h * walk.out_w;
+    int groups = node->window.groups, m = (int)w->dims[0] / groups, c = (int)w->dims[1],
+        cells = walk.out_h * walk.out_w;
     int k = c * node->window.kernel_h * node->window.kernel_w;
     const float *x = value_of(e, node->inputs[0]), *b = graph_input(node, 2) < 0 ? NULL : value_of(e, node->inputs[2]);
     float *columns = malloc((size_t)k * (size_t)cells * sizeof *columns);
@@ -139,7 +142,8 @@ static bool conv(struct evaluation *e, const struct graph_node *node, float *y)
     for (int64_t n = 0; n < e->shapes[node->inputs[0]].d[0]; n++)
         for (int g = 0; g < groups; g++, x += (ptrdiff_t)c * walk.h * walk.wide, y += (ptrdiff_t)m * cells) {
             copy_windows(&walk, x, c, columns);
-            e->kernels->sgemm(false, false, m, cells, k, 1, w->data + (ptrdiff_t)g * m * k, k, columns, cells, 0, y, cells);
+            e->kernels->sgemm(false, false, m, cells, k, 1, w->data + (ptrdiff_t)g * m * k, k, columns, cells, 0, y,
+                              cells);
             for (int i = 0; b != NULL && i < m * cells; i++)
                 y[i] += b[g * m + i / cells];
         }
@@ -172,13 +176,14 @@ static void pool(struct evaluation *e, const struct graph_node *node, float *y)
                 ptrdiff_t at = tap_at(&walk, i / walk.out_w, i % walk.out_w, ky, kx);
                 sum += at < 0 ? 0 : (double)x[at];
                 most = at >= 0 && (double)x[at] > most ? (double)x[at] : most;
-                count += at >= 0 || (node->window.count_include_pad && is_padding(&walk, i / walk.out_w, i % walk.out_w, ky, kx));
+                count += at >= 0 ||
+                         (node->window.count_include_pad && is_padding(&walk, i / walk.out_w, i % walk.out_w, ky, kx));
             }
             *y++ = (float)(node->op == GRAPH_MAX_POOL ? most : sum / count);
         }
 }
 
-/* ---- The rest ---------------------------------------------------------------------------------------------------------------- */
+/* ---- The rest ---------------------------------------------------------------------------------------------------- */
 
 static void linear(struct evaluation *e, const struct graph_node *node, float *y)
 {
@@ -212,7 +217,8 @@ static void batch_norm(struct evaluation *e, const struct graph_node *node, floa
         p[i] = value_of(e, node->inputs[i]);
     for (size_t i = 0; i < before * channels * behind; i++) {
         size_t c = i / behind % channels;
-        y[i] = (float)(((double)x[i] - (double)p[3][c]) / sqrt((double)p[4][c] + (double)node->epsilon) * (double)p[1][c] +
+        y[i] = (float)(((double)x[i] - (double)p[3][c]) / sqrt((double)p[4][c] + (double)node->epsilon) *
+                           (double)p[1][c] +
                        (double)p[2][c]);
     }
 }
@@ -329,7 +335,7 @@ static bool general(struct evaluation *e, const struct graph_node *node, float *
     return true;
 }
 
-/* ---- The walk ---------------------------------------------------------------------------------------------------------------- */
+/* ---- The walk ---------------------------------------------------------------------------------------------------- */
 
 static bool compute(struct evaluation *e, const struct graph_node *node, float *y)
 {
@@ -396,7 +402,8 @@ static enum infomask_status run_nodes(struct evaluation *e, struct infomask_erro
         size_t n = shape_elements(&e->shapes[node->output]);
         bool fused = node->op != GRAPH_ACTIVATION && node->activation != GRAPH_LINEAR_ACTIVATION;
 
-        if (fused || node->op == GRAPH_ATTENTION || ((node->op == GRAPH_CONV || node->op == GRAPH_LINEAR) && graph_input(node, 3) >= 0))
+        if (fused || node->op == GRAPH_ATTENTION ||
+            ((node->op == GRAPH_CONV || node->op == GRAPH_LINEAR) && graph_input(node, 3) >= 0))
             return error_set(err, INFOMASK_INTERNAL, "only a graph that was not fused runs node by node");
         e->alive += n;
         e->values[node->output] = e->alive <= MOST_ELEMENTS ? malloc((n + 16) * sizeof(float)) : NULL;
@@ -417,8 +424,8 @@ static void count_readers(struct evaluation *e)
     e->readers[e->graph->outputs[0]]++;
 }
 
-enum infomask_status evaluate_graph(const struct graph *graph, const struct kernel_table *kernels, int h, int w, const float *x,
-                                    float **y, struct infomask_error *err)
+enum infomask_status evaluate_graph(const struct graph *graph, const struct kernel_table *kernels, int h, int w,
+                                    const float *x, float **y, struct infomask_error *err)
 {
     struct evaluation e = {.graph = graph, .kernels = kernels};
     size_t tensors = (size_t)graph->tensor_count + 1, n;

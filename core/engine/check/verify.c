@@ -1,5 +1,5 @@
-/* Does a model compute what its file says?  Before the passes change the graph it runs node by node (evaluate.c) on some
- * numbers; when the engine has made its layers and plans, it runs on the same, and the outputs are compared. */
+/* Does a model compute what its file says?  Before the passes change the graph it runs node by node (evaluate.c) on
+ * some numbers; when the engine has made its layers and plans, it runs on the same, and the outputs are compared. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,16 +41,16 @@ static bool has_steps(const struct graph *graph)
         const struct graph_node *node = &graph->nodes[i];
         enum graph_function f = node->function;
         if (node->op == GRAPH_QUANTIZE || node->op == GRAPH_WHERE ||
-            (node->op == GRAPH_UNARY && (f == GRAPH_FLOOR || f == GRAPH_CEIL || f == GRAPH_ROUND || f == GRAPH_TRUNCATE ||
-                                         f == GRAPH_SIGN || f == GRAPH_NOT)) ||
+            (node->op == GRAPH_UNARY && (f == GRAPH_FLOOR || f == GRAPH_CEIL || f == GRAPH_ROUND ||
+                                         f == GRAPH_TRUNCATE || f == GRAPH_SIGN || f == GRAPH_NOT)) ||
             (node->op == GRAPH_BINARY && f >= GRAPH_MODULO && f != GRAPH_PRELU))
             return true;
     }
     return false;
 }
 
-/* Of any size: a square of 64, which has room for a few windows of every layer, else one of 32, else the next larger one
- * whose outputs are as many as those of h x w.  Returns the work, -1 if there is none. */
+/* Of any size: a square of 64, which has room for a few windows of every layer, else one of 32, else the next larger
+ * one whose outputs are as many as those of h x w.  Returns the work, -1 if there is none. */
 static double smaller(const struct graph *graph, struct engine_verify *v, int h, int w, double most)
 {
     static const int sides[] = {64, 32, 48, 80, 96, 128, 160, 192};
@@ -187,20 +187,22 @@ static enum infomask_status run_model(struct engine_session *session, const stru
         return status;
     y = model->info.outputs * (size_t)model_batch(model) == v->outputs ? take_output(session, v) : NULL;
     if (y == NULL)
-        return error_set(err, INFOMASK_INTERNAL, "the network has another number of outputs than its layers one by one");
+        return error_set(err, INFOMASK_INTERNAL,
+                         "the network has another number of outputs than its layers one by one");
     found->error = difference(y, v->y, v->outputs);
     free(y);
     return INFOMASK_OK;
 }
 
-enum infomask_status engine_verify_end(const struct engine_verify *v, struct engine_model *model, struct engine_verified *found,
-                                       struct infomask_error *err)
+enum infomask_status engine_verify_end(const struct engine_verify *v, struct engine_model *model,
+                                       struct engine_verified *found, struct infomask_error *err)
 {
     static const double most[ENGINE_PRECISIONS] = {[ENGINE_F32] = 1e-3, [ENGINE_BF16] = 0.1, [ENGINE_INT8] = HUGE_VAL};
     struct engine_session *session = NULL;
     enum infomask_status status = engine_session_create(&session, model, NULL, err);
 
-    *found = (struct engine_verified){.most = fmax(most[model->info.precision], v->steps ? 0.05 : 0), .h = v->h, .w = v->w};
+    *found = (struct engine_verified){
+        .most = fmax(most[model->info.precision], v->steps ? 0.05 : 0), .h = v->h, .w = v->w};
     if (status == INFOMASK_OK)
         status = run_model(session, v, found, err);
     engine_session_free(session);

@@ -5,7 +5,7 @@
 
 #include "core/graph/general/general.h"
 
-/* ---- Elements ------------------------------------------------------------------------------------------------------ */
+/* ---- Elements ---------------------------------------------------------------------------------------------------- */
 
 static struct general_walk walk_over(const struct graph_array *shape, const struct graph_array *in, int count)
 {
@@ -17,8 +17,8 @@ static struct general_walk walk_over(const struct graph_array *shape, const stru
 }
 
 /* The elements of the last dimension, of a and b as far apart as their strides say. */
-static void binary_row(enum graph_function function, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs, float *y,
-                       size_t n)
+static void binary_row(enum graph_function function, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs,
+                       float *y, size_t n)
 {
     switch (function) {
     case GRAPH_PLUS:
@@ -73,7 +73,7 @@ static void quantize(const struct graph_node *node, const struct graph_array *x,
     }
 }
 
-/* ---- Sums ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
 static void matmul(const struct graph_array *in, const struct graph_array *out, float *y)
 {
@@ -228,7 +228,7 @@ static void cumulate(const struct graph_node *node, const struct graph_array *x,
     }
 }
 
-/* ---- Movements ----------------------------------------------------------------------------------------------------- */
+/* ---- Movements --------------------------------------------------------------------------------------------------- */
 
 static void slice(const struct graph_node *node, const struct graph_array *x, const struct graph_array *out, float *y)
 {

@@ -65,7 +65,8 @@ void general_unary_all(const struct graph_node *node, const float *x, float *y, 
 void general_conv(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y);
 void general_pool(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y);
 void general_lrn(const struct graph_node *node, const struct graph_array *in, float *y);
-void general_resize(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y);
+void general_resize(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                    float *y);
 int64_t general_resize_size(const struct graph_node *node, int axis, int64_t size);
 
 /* The table of CONV_ND and POOL_ND: per dimension kernel, stride, dilation, pad before, pad after; then groups,

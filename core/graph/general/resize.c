@@ -123,7 +123,8 @@ static double sum_over(const struct taps *taps, const ptrdiff_t *strides, int ra
     return sum;
 }
 
-void general_resize(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y)
+void general_resize(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                    float *y)
 {
     struct taps taps[GRAPH_MAX_RANK];
     ptrdiff_t strides[GRAPH_MAX_RANK];

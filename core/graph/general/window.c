@@ -146,6 +146,7 @@ void general_lrn(const struct graph_node *node, const struct graph_array *in, fl
                 for (int64_t j = first < 0 ? 0 : first; j <= last && j < c; j++)
                     sum += (double)x[(size_t)j * plane] * (double)x[(size_t)j * plane];
                 *y++ = (float)((double)x[(size_t)k * plane] /
-                               pow((double)node->epsilon + (double)node->alpha / (double)size * sum, (double)node->beta));
+                               pow((double)node->epsilon + (double)node->alpha / (double)size * sum,
+                                   (double)node->beta));
             }
 }

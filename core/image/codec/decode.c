@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/image/codec/orientation.h"
 
@@ -14,7 +14,8 @@ enum infomask_status image_init(struct image *image, int width, int height, int 
     *image = (struct image){0};
     if (width < 1 || height < 1 || channels < 1 || channels > 4 ||
         !checked_mul3((size_t)width, (size_t)height, (size_t)channels, &bytes))
-        return error_set(err, INFOMASK_ARGUMENT, "%d x %d pixels of %d channels are not an image", width, height, channels);
+        return error_set(err, INFOMASK_ARGUMENT, "%d x %d pixels of %d channels are not an image", width, height,
+                         channels);
     image->pixels = aligned_new(bytes);
     if (image->pixels == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for %d x %d pixels", width, height);

@@ -31,7 +31,8 @@ static inline bool decode_expired(const struct decoding *d)
 {
     return d->limits->expired != NULL && d->limits->expired(d->limits->deadline_context);
 }
-enum infomask_status decode_deadline(struct infomask_error *err) __attribute__((warn_unused_result)); /* INFOMASK_DEADLINE with its sentence */
+enum infomask_status decode_deadline(struct infomask_error *err)
+    __attribute__((warn_unused_result)); /* INFOMASK_DEADLINE with its sentence */
 
 /* Rows can be written where they end up. */
 static inline bool decode_in_place(const struct decoding *d) { return d->info->orientation == 1; }

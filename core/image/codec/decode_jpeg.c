@@ -318,9 +318,9 @@ static void read_part(void *context, int part, int worker)
     free(r.strip);
 }
 
-/* Entropy-coded data takes two thirds of the time.  If a row that is skipped costs 2 and one that is decoded 3, then the
- * first reader (skips to the top t, decodes to the border b) needs 2 t + 3 (b - t), the second (skips to the border,
- * decodes to the end e) 2 b + 3 (e - b): the same for b = (3 e + t) / 4. */
+/* Entropy-coded data takes two thirds of the time.  If a row that is skipped costs 2 and one that is decoded 3, then
+ * the first reader (skips to the top t, decodes to the border b) needs 2 t + 3 (b - t), the second (skips to the
+ * border, decodes to the end e) 2 b + 3 (e - b): the same for b = (3 e + t) / 4. */
 static void share(struct jpeg_shared *shared)
 {
     const struct image_region *needed = &shared->d->needed;

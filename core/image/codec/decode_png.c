@@ -5,7 +5,7 @@
 
 #include <png.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/image/codec/decode.h"
 #include "core/image/codec/orientation.h"
@@ -140,7 +140,8 @@ static void read_row(struct png_reader *r, uint8_t *row)
 }
 
 /* With the last row libpng inflates whatever is left of the image data, a thousand times what there is of it at most:
- * what a row needs must be enough.  Stored blocks take a little more than the row, chunks of few bytes each far more. */
+ * what a row needs must be enough.  Stored blocks take a little more than the row, chunks of few bytes each far more.
+ */
 static void bound_surplus(struct png_reader *r)
 {
     size_t row = png_get_rowbytes(r->png, r->info);

@@ -1,7 +1,7 @@
 /* Still WebP through libwebp, fed in portions so that the deadline is looked at between them. */
 #include <webp/decode.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/image/codec/decode.h"
 #include "core/image/codec/orientation.h"

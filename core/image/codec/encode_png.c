@@ -144,8 +144,9 @@ static enum infomask_status check(const struct image_png *q, struct infomask_err
 {
     if (q->width < 1 || q->height < 1 || (q->channels != 1 && q->channels != 3 && q->channels != 4) ||
         (q->bits != 8 && !(q->bits == 16 && q->channels == 1)))
-        return error_set(err, INFOMASK_ARGUMENT, "%d x %d pixels of %d channels of %d bits are not a PNG that can be written",
-                         q->width, q->height, q->channels, q->bits);
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "%d x %d pixels of %d channels of %d bits are not a PNG that can be written", q->width,
+                         q->height, q->channels, q->bits);
     for (const char *const *text = q->text; text != NULL && *text != NULL; text += 2)
         if (text[1] == NULL || strlen(text[0]) < 1 || strlen(text[0]) > 79)
             return error_set(err, INFOMASK_ARGUMENT, "a PNG's text has a keyword of 1 to 79 bytes and a value");

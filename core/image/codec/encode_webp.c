@@ -1,5 +1,5 @@
-/* WebP by libwebp: lossless for masks, lossy for photos, their alpha always as it is.  A colour profile goes along through
- * libwebpmux, which copies the encoded picture once. */
+/* WebP by libwebp: lossless for masks, lossy for photos, their alpha always as it is.  A colour profile goes along
+ * through libwebpmux, which copies the encoded picture once. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,8 +95,10 @@ static enum infomask_status encode(const struct image_webp *q, image_row *row, v
     picture.custom_ptr = out;
     status = take_rows(&picture, q, row, context, err);
     if (status == INFOMASK_OK && !WebPEncode(&config, &picture))
-        status = picture.error_code == VP8_ENC_ERROR_PARTITION0_OVERFLOW || picture.error_code == VP8_ENC_ERROR_PARTITION_OVERFLOW
-                     ? error_set(err, INFOMASK_ARGUMENT, "the picture holds more than a lossy WebP can; ask for PNG or JPEG")
+        status = picture.error_code == VP8_ENC_ERROR_PARTITION0_OVERFLOW ||
+                         picture.error_code == VP8_ENC_ERROR_PARTITION_OVERFLOW
+                     ? error_set(err, INFOMASK_ARGUMENT,
+                                 "the picture holds more than a lossy WebP can; ask for PNG or JPEG")
                      : no_memory(err);
     WebPPictureFree(&picture);
     return status;
@@ -111,10 +113,12 @@ enum infomask_status image_encode_webp(const struct image_webp *webp, image_row 
     *data = NULL;
     *size = 0;
     if (webp->width < 1 || webp->height < 1 || webp->width > WEBP_MAX_DIMENSION || webp->height > WEBP_MAX_DIMENSION)
-        return error_set(err, INFOMASK_ARGUMENT, "a WebP has 1 to %d pixels a side; this picture has %d x %d, ask for PNG",
-                         WEBP_MAX_DIMENSION, webp->width, webp->height);
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "a WebP has 1 to %d pixels a side; this picture has %d x %d, ask for PNG", WEBP_MAX_DIMENSION,
+                         webp->width, webp->height);
     if ((webp->channels != 1 && webp->channels != 3 && webp->channels != 4) || webp->quality < 0 || webp->quality > 100)
-        return error_set(err, INFOMASK_ARGUMENT, "%d channels at quality %d are no WebP of ours", webp->channels, webp->quality);
+        return error_set(err, INFOMASK_ARGUMENT, "%d channels at quality %d are no WebP of ours", webp->channels,
+                         webp->quality);
     status = encode(webp, row, context, &out, err);
     if (status == INFOMASK_OK && webp->icc != NULL && webp->icc_size > 0)
         status = add_profile(&out, webp, err);

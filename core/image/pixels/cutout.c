@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/image/pixels.h"
 #include "core/image/pixels/matting.h"
@@ -32,7 +32,8 @@ static void reduce(const struct cutout *c, const uint8_t *mask, float *rgb, floa
 
     for (int y = 0; y < c->h; y++)
         for (int x = 0; x < c->w; x++) {
-            int y0 = (int)((int64_t)y * c->photo->height / c->h), y1 = (int)((int64_t)(y + 1) * c->photo->height / c->h);
+            int y0 = (int)((int64_t)y * c->photo->height / c->h),
+                y1 = (int)((int64_t)(y + 1) * c->photo->height / c->h);
             int x0 = (int)((int64_t)x * c->photo->width / c->w), x1 = (int)((int64_t)(x + 1) * c->photo->width / c->w);
             size_t at = (size_t)y * (size_t)c->w + (size_t)x;
             float sum[4] = {0}, n = (float)(y1 - y0) * (float)(x1 - x0) * 255.0F;
@@ -48,7 +49,8 @@ static void reduce(const struct cutout *c, const uint8_t *mask, float *rgb, floa
         }
 }
 
-/* The mean colour, times 255, of the pixels around that are surely object (or surely background); the own where none is. */
+/* The mean colour, times 255, of the pixels around that are surely object (or surely background); the own where none
+ * is. */
 static void sure_colours(const struct cutout *c, const float *rgb, bool object, int radius, float *in, float *out,
                          double *scratch)
 {
@@ -76,7 +78,8 @@ static enum infomask_status make_maps(struct cutout *c, const uint8_t *mask, boo
 {
     size_t n = (size_t)c->h * (size_t)c->w;
     int longest = c->h > c->w ? c->h : c->w, radius = longest / COLOURS + 1;
-    float *rgb = aligned_new(3 * n * sizeof *rgb), *in = aligned_new(4 * n * sizeof *in), *out = aligned_new(4 * n * sizeof *out);
+    float *rgb = aligned_new(3 * n * sizeof *rgb), *in = aligned_new(4 * n * sizeof *in),
+          *out = aligned_new(4 * n * sizeof *out);
     double *scratch = aligned_new(pixels_box_scratch(c->w, 2 * radius) * sizeof *scratch);
     enum infomask_status status = INFOMASK_OK;
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/image/fill.h"
 #include "core/image/pixels.h"

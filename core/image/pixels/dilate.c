@@ -1,5 +1,5 @@
-/* Euclidean distances to a mask, a row at a time.  For a row, `last` and `next` hold for each column the nearest set row
- * at or above and at or below it, so the vertical distance is known; the horizontal part is then an interval (for a
+/* Euclidean distances to a mask, a row at a time.  For a row, `last` and `next` hold for each column the nearest set
+ * row at or above and at or below it, so the vertical distance is known; the horizontal part is then an interval (for a
  * disk) or a lower envelope of parabolas (for distances: Felzenszwalb and Huttenlocher 2012).  Rows above have been
  * overwritten by then, but only `last` remembers them; rows below are still the mask as it was. */
 #include <math.h>

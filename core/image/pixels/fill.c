@@ -1,6 +1,6 @@
 /* A fill works on a copy of the hole's surroundings, reduced to a megapixel by averaging the kept pixels of each block
- * (a block without one is hole), and is enlarged bilinearly, row by row, when it is read.  What was matched on a reduced
- * copy is not enlarged: its vectors are, and copy the photo's own pixels. */
+ * (a block without one is hole), and is enlarged bilinearly, row by row, when it is read.  What was matched on a
+ * reduced copy is not enlarged: its vectors are, and copy the photo's own pixels. */
 #include "core/image/fill.h"
 
 #include <math.h>
@@ -370,10 +370,10 @@ static void fill_line(struct fill *fill, int y)
         fill->line[n + c] = fill->line[n - 3 + c];
 }
 
-/* ---- Copies at the photo's own size --------------------------------------------------------------------------------- */
+/* ---- Copies at the photo's own size ------------------------------------------------------------------------------ */
 
-/* A pixel of the window copied along the vector of the copy's pixel `tap`; false: that one was not copied, or the place is
- * to be filled itself. */
+/* A pixel of the window copied along the vector of the copy's pixel `tap`; false: that one was not copied, or the place
+ * is to be filled itself. */
 static bool copy_along(const struct fill *fill, int x, int y, size_t tap, int *rgb)
 {
     uint32_t from = fill->from[tap];

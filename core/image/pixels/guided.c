@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/cpu.h"
 #include "core/base/checked.h"
 #include "core/image/pixels.h"
@@ -60,8 +60,8 @@ static inline void slide(four_doubles *sum, const double *line, size_t window, d
     *sum += enter - leave;
 }
 
-/* Two lines at once: each sum waits for the one before it, so that one line leaves half of the processor idle.  Both may
- * be the same.  (The last step reads a pixel behind the window: there is one.) */
+/* Two lines at once: each sum waits for the one before it, so that one line leaves half of the processor idle.  Both
+ * may be the same.  (The last step reads a pixel behind the window: there is one.) */
 CPU_CLONES static void slide_columns(const double *line, const double *next, int w, int radius, double scale,
                                      float *out, float *out_next)
 {
@@ -80,7 +80,10 @@ CPU_CLONES static void slide_columns(const double *line, const double *next, int
     }
 }
 
-static const float *reflected_row(const float *in, int y, int h, size_t row) { return in + (size_t)reflect(y, h) * row; }
+static const float *reflected_row(const float *in, int y, int h, size_t row)
+{
+    return in + (size_t)reflect(y, h) * row;
+}
 
 void pixels_box4(const float *in, int h, int w, int radius, float *out, double *scratch)
 {
@@ -197,8 +200,8 @@ void guided_free(struct guided *g)
     free(g);
 }
 
-/* box: mean p, mean p I -> a (three) and b.  The symmetric 3 x 3 system by L D L^T written out: the adjugate would be as
- * short, but its determinant cancels in float where the colours are nearly grey. */
+/* box: mean p, mean p I -> a (three) and b.  The symmetric 3 x 3 system by L D L^T written out: the adjugate would be
+ * as short, but its determinant cancels in float where the colours are nearly grey. */
 CPU_CLONES static void guided_solve(const struct guided *g, float eps)
 {
     size_t n = (size_t)g->h * (size_t)g->w * 4;
@@ -209,7 +212,8 @@ CPU_CLONES static void guided_solve(const struct guided *g, float eps)
         float i1 = 1.0F / (s[0] + eps), l21 = s[1] * i1, l31 = s[2] * i1;
         float d2 = s[3] + eps - l21 * s[1], e32 = t[0] - l21 * s[2], l32 = e32 / d2;
         float d3 = t[1] + eps - l31 * s[2] - l32 * e32;
-        float y1 = q[1] - m[0] * q[0], y2 = q[2] - m[1] * q[0] - l21 * y1, y3 = q[3] - m[2] * q[0] - l31 * y1 - l32 * y2;
+        float y1 = q[1] - m[0] * q[0], y2 = q[2] - m[1] * q[0] - l21 * y1,
+              y3 = q[3] - m[2] * q[0] - l31 * y1 - l32 * y2;
         float ab = y3 / d3, ag = y2 / d2 - l32 * ab, ar = y1 * i1 - l21 * ag - l31 * ab;
         o[0] = ar;
         o[1] = ag;

@@ -1,9 +1,9 @@
 /* A. Telea, "An image inpainting technique based on the fast marching method", 2004.
  *
- * The front of known pixels marches into the hole in the order of its distance T (|grad T| = 1).  A pixel that the front
- * reaches becomes sum_q w(q) I(q) / sum_q w(q) over the known q within `radius`, w = direction (q lies across the front)
- * x 1 / distance^3 x 1 / (1 + |T(q) - T|), plus the weighted gradient sum_q w(q) grad I(q) . (p - q) with its length
- * taken to one grey level, as OpenCV does: enough to carry a slope on, too little to overshoot.
+ * The front of known pixels marches into the hole in the order of its distance T (|grad T| = 1).  A pixel that the
+ * front reaches becomes sum_q w(q) I(q) / sum_q w(q) over the known q within `radius`, w = direction (q lies across the
+ * front) x 1 / distance^3 x 1 / (1 + |T(q) - T|), plus the weighted gradient sum_q w(q) grad I(q) . (p - q) with its
+ * length taken to one grey level, as OpenCV does: enough to carry a slope on, too little to overshoot.
  *
  * The gradients of known pixels are kept and mended as pixels become known, and colours lie in fours, so that a
  * neighbour costs one weight and a few vector operations.  T outside the hole is negative, from a march outwards. */

@@ -1,9 +1,9 @@
 /* Exemplar-based completion of a small picture: every pixel of the hole is copied from a kept one.
  *
- * Patches of 7 x 7 pixels, coarse to fine: at each size of a pyramid a field tells for every patch that touches the hole
- * where the kept patch most like it lies (PatchMatch: Barnes et al. 2009), and the patches vote for the hole's pixels
- * (Wexler, Shechtman and Irani 2007).  At the finest size the winning patch is copied, and what is left of the seams is
- * blended in the gradients (Perez, Gangnet and Blake 2003, with a weak pull to the copied values).
+ * Patches of 7 x 7 pixels, coarse to fine: at each size of a pyramid a field tells for every patch that touches the
+ * hole where the kept patch most like it lies (PatchMatch: Barnes et al. 2009), and the patches vote for the hole's
+ * pixels (Wexler, Shechtman and Irani 2007).  At the finest size the winning patch is copied, and what is left of the
+ * seams is blended in the gradients (Perez, Gangnet and Blake 2003, with a weak pull to the copied values).
  *
  * The result is a function of picture, hole and seed: not of the number of threads, and integer distances make it the
  * same for every instruction set.  Private to core/image but for match_options' types, which fill.h names.
@@ -50,12 +50,13 @@ struct match {
     struct match_level level[MATCH_LEVELS]; /* 0: the finest */
 };
 
-/* rgb [h, w, 3], hole [h, w]: not 0 where unknown.  from [h, w] (may be NULL): of hole pixels, the index of the pixel that
- * was copied, UINT32_MAX where there is none.  *enough false: too few sources, nothing was done.  DEADLINE, MEMORY. */
+/* rgb [h, w, 3], hole [h, w]: not 0 where unknown.  from [h, w] (may be NULL): of hole pixels, the index of the pixel
+ * that was copied, UINT32_MAX where there is none.  *enough false: too few sources, nothing was done.  DEADLINE,
+ * MEMORY. */
 enum infomask_status match_complete(const struct fill_options *options, uint8_t *rgb, const uint8_t *hole, int h, int w,
                                     uint32_t *from, bool *enough, struct infomask_error *err);
 
-/* ---- match_level.c ------------------------------------------------------------------------------------------------ */
+/* ---- match_level.c ----------------------------------------------------------------------------------------------- */
 
 /* The finest level from the picture; a coarser one from `fine`.  On failure level_fini still has to be called. */
 enum infomask_status match_level_init(struct match_level *level, const uint8_t *rgb, const uint8_t *hole, int h, int w,
@@ -64,16 +65,17 @@ enum infomask_status match_level_halve(struct match_level *level, const struct m
                                        struct infomask_error *err);
 void match_level_fini(struct match_level *level);
 
-/* ---- match_field.c ------------------------------------------------------------------------------------------------ */
+/* ---- match_field.c ----------------------------------------------------------------------------------------------- */
 
-/* The coarsest level: from the hole's rim inwards, each pixel from the kept patch most like the known part of its own. */
+/* The coarsest level: from the hole's rim inwards, each pixel from the kept patch most like the known part of its own.
+ */
 enum infomask_status match_peel(const struct match *match, struct match_level *level, struct infomask_error *err);
 /* The field of the next coarser level, enlarged. */
 void match_enlarge(const struct match_level *coarse, struct match_level *level);
 /* One pass of PatchMatch, forwards in even turns and backwards in odd ones; `turn` counts the fill's passes. */
 void match_pass(const struct match *match, struct match_level *level, uint32_t turn);
 
-/* ---- match_vote.c ------------------------------------------------------------------------------------------------- */
+/* ---- match_vote.c ------------------------------------------------------------------------------------------------ */
 
 /* Weights from the distances (even: all alike but for depth), then the hole's pixels from the votes; returns the mean
  * change of a byte. */
@@ -82,9 +84,10 @@ enum infomask_status match_vote(const struct match *match, struct match_level *l
 /* from [h, w]: where each pixel of the hole comes from in the patch of the largest weight. */
 void match_choose(const struct match *match, const struct match_level *level, uint32_t *from);
 
-/* ---- match_blend.c ------------------------------------------------------------------------------------------------ */
+/* ---- match_blend.c ----------------------------------------------------------------------------------------------- */
 
-/* rgb [h, w, 3] in the hole: the copied pixels, with the steps at seams and rim spread (a screened Poisson equation). */
+/* rgb [h, w, 3] in the hole: the copied pixels, with the steps at seams and rim spread (a screened Poisson equation).
+ */
 enum infomask_status match_blend(const struct match *match, const uint32_t *from, uint8_t *rgb, const uint8_t *hole,
                                  int h, int w, struct infomask_error *err);
 

@@ -1,11 +1,11 @@
-/* The screened Poisson equation over the hole: neighbours shall differ as the pixels they are copied from do, the rim is
- * given, and every pixel is drawn weakly to its copy.  Conjugate gradients with the diagonal as preconditioner; the three
- * colours are three systems with one matrix, solved side by side.  Sums are over chunks of fixed size. */
+/* The screened Poisson equation over the hole: neighbours shall differ as the pixels they are copied from do, the rim
+ * is given, and every pixel is drawn weakly to its copy.  Conjugate gradients with the diagonal as preconditioner; the
+ * three colours are three systems with one matrix, solved side by side.  Sums are over chunks of fixed size. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/image/fill.h"
 #include "core/image/pixels/match.h"
 
@@ -106,7 +106,10 @@ static four_floats apply(const struct blend *b, const four_floats *v, int i)
     return b->diagonal[i] * v[i] - (v[s[0]] + v[s[1]] + v[s[2]] + v[s[3]]);
 }
 
-static int chunk_end(const struct blend *b, int chunk) { return (chunk + 1) * CHUNK < b->count ? (chunk + 1) * CHUNK : b->count; }
+static int chunk_end(const struct blend *b, int chunk)
+{
+    return (chunk + 1) * CHUNK < b->count ? (chunk + 1) * CHUNK : b->count;
+}
 
 static four_floats sum_chunks(const four_floats *part, int n)
 {

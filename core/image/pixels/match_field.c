@@ -1,11 +1,11 @@
-/* The field of sources: peeled inwards at the coarsest size, enlarged from size to size, and improved by PatchMatch.  Work
- * is cut into bands of rows by the picture's height alone, and a band sees of its neighbours what they were before the
- * pass: so the threads do not show. */
+/* The field of sources: peeled inwards at the coarsest size, enlarged from size to size, and improved by PatchMatch.
+ * Work is cut into bands of rows by the picture's height alone, and a band sees of its neighbours what they were before
+ * the pass: so the threads do not show. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/image/fill.h"
 #include "core/image/pixels/match.h"
 
@@ -18,7 +18,7 @@ static const uint8_t *patch_at(const struct match_level *level, const uint8_t *p
     return pixels + 4 * (centre - MATCH_RADIUS * ((size_t)level->w + 1));
 }
 
-/* ---- Onion peel ---------------------------------------------------------------------------------------------------- */
+/* ---- Onion peel -------------------------------------------------------------------------------------------------- */
 
 struct peel {
     const struct match *match;
@@ -181,7 +181,7 @@ enum infomask_status match_peel(const struct match *match, struct match_level *l
     return made ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory to fill the mask");
 }
 
-/* ---- Enlarging ----------------------------------------------------------------------------------------------------- */
+/* ---- Enlarging --------------------------------------------------------------------------------------------------- */
 
 void match_enlarge(const struct match_level *coarse, struct match_level *level)
 {
@@ -200,7 +200,7 @@ void match_enlarge(const struct match_level *coarse, struct match_level *level)
     }
 }
 
-/* ---- PatchMatch ---------------------------------------------------------------------------------------------------- */
+/* ---- PatchMatch -------------------------------------------------------------------------------------------------- */
 
 struct scan {
     const struct match *match;

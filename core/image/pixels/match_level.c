@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/image/pixels/match.h"
 
@@ -57,7 +57,7 @@ static enum infomask_status level_alloc(struct match_level *level, int h, int w,
                : no_memory(err);
 }
 
-/* ---- Texture: how steep the luma is around a pixel ----------------------------------------------------------------- */
+/* ---- Texture: how steep the luma is around a pixel --------------------------------------------------------------- */
 
 static int luma(const uint8_t *p) { return (77 * p[0] + 150 * p[1] + 29 * p[2] + 128) >> 8; }
 
@@ -138,7 +138,7 @@ static enum infomask_status texture_bytes(struct match_level *level, struct info
     return INFOMASK_OK;
 }
 
-/* ---- Distances into the hole, sources and targets ------------------------------------------------------------------ */
+/* ---- Distances into the hole, sources and targets ---------------------------------------------------------------- */
 
 /* Chamfer distances, 3 a step and 4 a diagonal (Borgefors 1986), then in pixels. */
 static enum infomask_status measure_depth(struct match_level *level, struct infomask_error *err)
@@ -154,11 +154,14 @@ static enum infomask_status measure_depth(struct match_level *level, struct info
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
             uint16_t *p = d + (size_t)(y + 1) * wide + (size_t)x + 1;
-            int a = p[-1] + 3, b = p[-(ptrdiff_t)wide] + 3, c = p[-(ptrdiff_t)wide - 1] + 4, e = p[-(ptrdiff_t)wide + 1] + 4;
+            int a = p[-1] + 3, b = p[-(ptrdiff_t)wide] + 3, c = p[-(ptrdiff_t)wide - 1] + 4,
+                e = p[-(ptrdiff_t)wide + 1] + 4;
             a = a < b ? a : b;
             c = c < e ? c : e;
             a = a < c ? a : c;
-            *p = (uint16_t)(level->hole[(size_t)y * (size_t)w + (size_t)x] == 0 ? 0 : a < UINT16_MAX - 4 ? a : UINT16_MAX - 4);
+            *p = (uint16_t)(level->hole[(size_t)y * (size_t)w + (size_t)x] == 0 ? 0
+                            : a < UINT16_MAX - 4                                ? a
+                                                                                : UINT16_MAX - 4);
         }
     level->deepest = 0;
     for (int y = h - 1; y >= 0; y--)
@@ -194,7 +197,8 @@ static enum infomask_status mark_patches(struct match_level *level, struct infom
             sum += column[x] - (x >= MATCH_SIDE ? column[x - MATCH_SIDE] : 0);
             if (x < MATCH_SIDE - 1)
                 continue;
-            level->kind[(size_t)centre * (size_t)w + (size_t)(x - MATCH_RADIUS)] = sum == 0 ? MATCH_SOURCE : MATCH_TARGET;
+            level->kind[(size_t)centre * (size_t)w + (size_t)(x - MATCH_RADIUS)] = sum == 0 ? MATCH_SOURCE
+                                                                                            : MATCH_TARGET;
             level->sources += sum == 0;
             level->targets += sum != 0;
         }
@@ -281,7 +285,7 @@ static enum infomask_status level_finish(struct match_level *level, struct infom
     return status;
 }
 
-/* ---- The levels ---------------------------------------------------------------------------------------------------- */
+/* ---- The levels -------------------------------------------------------------------------------------------------- */
 
 enum infomask_status match_level_init(struct match_level *level, const uint8_t *rgb, const uint8_t *hole, int h, int w,
                                       struct infomask_error *err)

@@ -1,10 +1,10 @@
-/* What the patches say of the hole's pixels: their weighted mean at every size, and at the end the pixel of the patch that
- * fits best. */
+/* What the patches say of the hole's pixels: their weighted mean at every size, and at the end the pixel of the patch
+ * that fits best. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/image/fill.h"
 #include "core/image/pixels/match.h"
 
@@ -119,7 +119,8 @@ static uint32_t vote_pixel(const struct vote *vote, int x, int y)
     uint32_t change = 0;
     float sum[5];
 
-    vote->match->options->votes(level->pixels, level->field, level->weight, at, (size_t)level->w, c.y0 - y, c.y1 - y, sum);
+    vote->match->options->votes(level->pixels, level->field, level->weight, at, (size_t)level->w, c.y0 - y, c.y1 - y,
+                                sum);
     for (size_t k = 0; k < 4 && sum[4] > 0; k++) {
         int v = (int)(sum[k] / sum[4] + 0.5F);
         v = v < 255 ? v : 255;
@@ -181,7 +182,7 @@ enum infomask_status match_vote(const struct match *match, struct match_level *l
     return made ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory to fill the mask");
 }
 
-/* ---- The last word -------------------------------------------------------------------------------------------------- */
+/* ---- The last word ----------------------------------------------------------------------------------------------- */
 
 static uint32_t choose_pixel(const struct match_level *level, int x, int y)
 {

@@ -1,5 +1,6 @@
-/* For every 3 x 3 window that touches the band, alpha should be an affine function of colour; what is left of the best one
- * is the energy.  The matrix is never formed: a window gives each of its pixels x less the affine fit to the window's x. */
+/* For every 3 x 3 window that touches the band, alpha should be an affine function of colour; what is left of the best
+ * one is the energy.  The matrix is never formed: a window gives each of its pixels x less the affine fit to the
+ * window's x. */
 #include "core/image/pixels/matting.h"
 
 #include <math.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 
 #define EPS (1e-5F / 9) /* added to the colours' variances */
 #define PULL 0.03F      /* towards the mask */
@@ -30,7 +31,7 @@ struct matting {
     float *diagonal, *r, *p, *q; /* [h, w], 0 outside the band */
 };
 
-/* ---- The band ------------------------------------------------------------------------------------------------------- */
+/* ---- The band ---------------------------------------------------------------------------------------------------- */
 
 static void mark_disk(struct matting *m, int x, int y, int radius)
 {
@@ -53,7 +54,7 @@ static void find_band(struct matting *m, const float *mask, int radius)
         }
 }
 
-/* ---- The windows ---------------------------------------------------------------------------------------------------- */
+/* ---- The windows ------------------------------------------------------------------------------------------------- */
 
 /* Into fit: the inverse of the symmetric matrix, over 9. */
 static void invert(const double s[6], float fit[6])
@@ -141,7 +142,7 @@ static bool find_windows(struct matting *m)
     return true;
 }
 
-/* ---- The equation --------------------------------------------------------------------------------------------------- */
+/* ---- The equation ------------------------------------------------------------------------------------------------ */
 
 /* y = A x in the band, 0 elsewhere. */
 static void multiply(const struct matting *m, const float *x, float *y)

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/base/pool.h"
 #include "core/image/image.h"
@@ -139,7 +139,7 @@ static enum infomask_status prepare(struct resampling *r, const struct image_vie
     r->row_bytes = (size_t)view->out_width * 3;
     r->stride = padded((size_t)r->x.padded * 3 + 4);
     r->source_bytes = padded((size_t)r->image->width * 3 + RESAMPLE_OVERREAD);
-    r->scratch_bytes = arena_round(r->source_bytes * RESAMPLE_ROWS + r->stride);
+    r->scratch_bytes = aligned_round(r->source_bytes * RESAMPLE_ROWS + r->stride);
     if (checked_mul(r->stride, (size_t)(r->y.end - r->y.begin), &middle) &&
         checked_mul(r->scratch_bytes, (size_t)threads, &scratch)) {
         r->middle = aligned_new(middle);

@@ -1,10 +1,10 @@
 /* The parts of the AMX table: matrix products of bf16 and of u8 x s8 on tile registers, 16 rows of 64 bytes each.  All
  * else, float32 above all, is that of AVX-512.
  *
- * A tile product takes 16 cycles for 16 x 16 sums of 32 bf16 or 64 u8 products each: eight times what a vector unit does.
- * So a block of C is two tiles by two (32 x 32), each tile that is loaded serves two products, and everything around
- * the products counts: A is read in place, and a K that is no multiple of a tile's row ends with a tile that overlaps the
- * one before it, its weights zero where they were counted already.
+ * A tile product takes 16 cycles for 16 x 16 sums of 32 bf16 or 64 u8 products each: eight times what a vector unit
+ * does. So a block of C is two tiles by two (32 x 32), each tile that is loaded serves two products, and everything
+ * around the products counts: A is read in place, and a K that is no multiple of a tile's row ends with a tile that
+ * overlaps the one before it, its weights zero where they were counted already.
  */
 #ifndef INFOMASK_KERNELS_AMX_AMX_H
 #define INFOMASK_KERNELS_AMX_AMX_H
@@ -49,7 +49,10 @@ static inline struct amx_walk amx_walk_of(const struct kernel_weights *w)
     return walk;
 }
 
-static inline int amx_panel_tiles(const struct kernel_weights *w, int panel) { return w->n - panel * PANEL > 16 ? 2 : 1; }
+static inline int amx_panel_tiles(const struct kernel_weights *w, int panel)
+{
+    return w->n - panel * PANEL > 16 ? 2 : 1;
+}
 
 /* Bytes from one panel to the next. */
 static inline ptrdiff_t amx_panel_bytes(const struct amx_walk *walk)

@@ -123,7 +123,8 @@ static void stage(const struct kernel_gemm *g, const char *a, int rows, ptrdiff_
 }
 
 /* Rows [m, m + b->rows) of panels [panel0, panel1). */
-static void block_panels(const struct kernel_gemm *g, struct block *b, struct ahead *ahead, int m, int panel0, int panel1)
+static void block_panels(const struct kernel_gemm *g, struct block *b, struct ahead *ahead, int m, int panel0,
+                         int panel1)
 {
     const struct kernel_weights *w = g->weights;
     const ptrdiff_t size = element_size(g->out), panel_bytes = amx_panel_bytes(b->walk);
@@ -149,8 +150,8 @@ static void block_panels(const struct kernel_gemm *g, struct block *b, struct ah
     }
 }
 
-/* The block that begins at row m, its rows staged and the tiles configured for it.  Blocks are of nearly equal height: a
- * last one of few rows would take its panels as long as a full one. */
+/* The block that begins at row m, its rows staged and the tiles configured for it.  Blocks are of nearly equal height:
+ * a last one of few rows would take its panels as long as a full one. */
 static void block_begin(const struct kernel_gemm *g, struct block *b, int m, char *staged)
 {
     const int left = g->m - m, blocks = (left + BLOCK_ROWS - 1) / BLOCK_ROWS, rows = (left + blocks - 1) / blocks;
@@ -181,7 +182,8 @@ static void multiply(const struct kernel_gemm *g)
     const ptrdiff_t size = element_size(g->weights->type), staged_row = (ptrdiff_t)walk.steps * TILE_ROW_BYTES;
     const int panels = panels_first(g, &walk) ? 1 : g->panel1 - g->panel0;
     struct ahead ahead = ahead_of(g, BLOCK_ROWS);
-    struct block b = {.walk = &walk, .a_row = walk.staged ? staged_row : g->a_row * size, .a_part = g->a_segment * size};
+    struct block b = {
+        .walk = &walk, .a_row = walk.staged ? staged_row : g->a_row * size, .a_part = g->a_segment * size};
     _Alignas(64) char staged[BLOCK_ROWS * AMX_STAGED_BYTES];
 
     if (walk.staged)

@@ -21,7 +21,8 @@ static void pack_part(const struct kernel_weights *weights, const struct amx_wal
     for (int k = 0; k < walk->part_k; k++) {
         const int step = k / whole, at = k - (step == walk->steps - 1 ? walk->last : step * whole);
         const float value = column_next(from, weights, n);
-        put(weights->type, tile + (size_t)step * (size_t)tiles * TILE_BYTES + at / per * TILE_ROW_BYTES, at % per, value);
+        put(weights->type, tile + (size_t)step * (size_t)tiles * TILE_BYTES + at / per * TILE_ROW_BYTES, at % per,
+            value);
         if (weights->type == KERNEL_U8)
             *sum += (int32_t)value;
     }
@@ -51,7 +52,8 @@ static enum infomask_status amx_pack(struct kernel_weights *weights, enum kernel
 }
 
 static enum infomask_status amx_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
-                                        const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+                                        const float *bias, int segments, int segment_k, int n,
+                                        struct infomask_error *err)
 {
     if (!amx_takes(KERNEL_U8, segments, segment_k))
         return kernels_get(KERNEL_AVX512)->pack_s8(weights, w, scale, bias, segments, segment_k, n, err);

@@ -21,8 +21,8 @@ static tile_function *tile_for(enum kernel_type type, int width)
 
 /* ---- u8 as pairs of 16 bits -------------------------------------------------------------------------------------- */
 
-/* Elements that are widened at once: a row of the deepest product that is packed (simd/pack.h), each of whose segments may
- * be one element and a zero; of a common one, many rows. */
+/* Elements that are widened at once: a row of the deepest product that is packed (simd/pack.h), each of whose segments
+ * may be one element and a zero; of a common one, many rows. */
 enum { WIDE_ELEMENTS = 2 * (INT32_MAX / (255 * 127)) };
 
 static int16_t *widen(const uint8_t *from, int n, int16_t *to)

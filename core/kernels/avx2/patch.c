@@ -43,7 +43,7 @@ static uint32_t patch_distance(const uint8_t *a, const uint8_t *b, ptrdiff_t row
     return so_far;
 }
 
-/* ---- Votes: the seven patches of a row side by side ----------------------------------------------------------------- */
+/* ---- Votes: the seven patches of a row side by side -------------------------------------------------------------- */
 
 static inline float lanes(__m256 v)
 {

@@ -1,8 +1,8 @@
 /* The micro-kernel of the matrix products: one tile of C, `rows` x 8 vectors columns, held in registers over the whole
  * of K; see core/kernels/avx512/tile.h, whose smaller brother this is.  Tiles are 6 rows by 16 columns, 4 by 24 in a
- * last panel, and 12 by 8.  A step of u8 is two elements that were widened to 16 bits before (gemm.c): multiplying u8 by s8 as
- * AVX2 can (vpmaddubsw) would saturate, and pairs of 16 bits are exact and as fast: a multiplication takes 16 products, two
- * of them start in a cycle, and the sums go to other units. */
+ * last panel, and 12 by 8.  A step of u8 is two elements that were widened to 16 bits before (gemm.c): multiplying u8
+ * by s8 as AVX2 can (vpmaddubsw) would saturate, and pairs of 16 bits are exact and as fast: a multiplication takes 16
+ * products, two of them start in a cycle, and the sums go to other units. */
 #ifndef INFOMASK_KERNELS_AVX2_TILE_H
 #define INFOMASK_KERNELS_AVX2_TILE_H
 
@@ -180,8 +180,8 @@ INLINE void store_clamped(int rows, int vectors, const struct tile *t, const str
     }
 }
 
-/* A row of C and of the residual is a line of the cache or two, each far from the one before: the processor's own prefetch
- * does not see them coming, and the multiplications take about as long as they are on their way. */
+/* A row of C and of the residual is a line of the cache or two, each far from the one before: the processor's own
+ * prefetch does not see them coming, and the multiplications take about as long as they are on their way. */
 INLINE void output_near(int rows, const struct tile *t)
 {
     UNROLL for (int r = 0; r < rows; r++)

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/kernels/kernels.h"
 
 #define PANEL 64
@@ -62,7 +62,7 @@ enum infomask_status blas_pack_s8(struct kernel_weights *weights, const int8_t *
 size_t blas_operand_bytes(int k, int n)
 {
     size_t columns = (size_t)((n + PANEL - 1) / PANEL * PANEL);
-    return arena_round(((size_t)n * (size_t)k + columns) * sizeof(float));
+    return aligned_round(((size_t)n * (size_t)k + columns) * sizeof(float));
 }
 
 void blas_pack_operand(struct kernel_weights *weights, const struct kernel_operand *o, void *memory)

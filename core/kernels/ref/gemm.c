@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/kernels/number.h"
 #include "core/kernels/ref/ref.h"
@@ -78,7 +78,7 @@ enum infomask_status ref_pack_s8(struct kernel_weights *weights, const int8_t *w
 size_t ref_operand_bytes(int k, int n)
 {
     size_t columns = (size_t)((n + PANEL - 1) / PANEL * PANEL);
-    return arena_round(((size_t)n * (size_t)k + columns) * sizeof(float));
+    return aligned_round(((size_t)n * (size_t)k + columns) * sizeof(float));
 }
 
 void ref_pack_operand(struct kernel_weights *weights, const struct kernel_operand *o, void *memory)

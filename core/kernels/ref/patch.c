@@ -13,8 +13,8 @@ uint32_t ref_patch_distance(const uint8_t *a, const uint8_t *b, ptrdiff_t row, c
     return sum;
 }
 
-void ref_patch_votes(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row, int first,
-                     int last, float sum[5])
+void ref_patch_votes(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row,
+                     int first, int last, float sum[5])
 {
     float part[KERNEL_PATCH + 1][5] = {{0}};
 

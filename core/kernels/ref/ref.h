@@ -19,7 +19,7 @@ void ref_winograd_output(const struct kernel_winograd *winograd);
 void ref_sgemm(bool transpose_a, bool transpose_b, int m, int n, int k, float alpha, const float *a, int lda,
                const float *b, int ldb, float beta, float *c, int ldc);
 uint32_t ref_patch_distance(const uint8_t *a, const uint8_t *b, ptrdiff_t row, const uint8_t *counts, uint32_t stop);
-void ref_patch_votes(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row, int first,
-                     int last, float sum[5]);
+void ref_patch_votes(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row,
+                     int first, int last, float sum[5]);
 
 #endif

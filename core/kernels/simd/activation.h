@@ -24,8 +24,8 @@ INLINE vec vec_exp(vec x)
     return vec_scale2(p, n);
 }
 
-/* exp(x) for x in -87..88, by a polynomial of degree 5 for exp(r), |r| <= 0.347, whose relative error is below 1.1e-7.  n is
- * rounded by adding 1.5 * 2^23, and is then in the low bits of the sum, from where it goes into the exponent. */
+/* exp(x) for x in -87..88, by a polynomial of degree 5 for exp(r), |r| <= 0.347, whose relative error is below 1.1e-7.
+ * n is rounded by adding 1.5 * 2^23, and is then in the low bits of the sum, from where it goes into the exponent. */
 INLINE vec vec_exp_near(vec x)
 {
     const vec shifter = vec_set(0x1.8p23f), t = vec_fma(x, vec_set(0x1.715476p+0f), shifter);

@@ -27,8 +27,8 @@ struct depthwise_row {
 
 /* ---- what happens to the sums ------------------------------------------------------------------------------------ */
 
-INLINE void depthwise_finish_as(enum kernel_activation kind, const struct kernel_depthwise *d, const float *sums, int outs,
-                                float *y)
+INLINE void depthwise_finish_as(enum kernel_activation kind, const struct kernel_depthwise *d, const float *sums,
+                                int outs, float *y)
 {
     for (int o = 0; o < outs; o++, y += d->c)
         vec_store(y, vec_activate_as(kind, vec_load(sums + o * LANES), &d->epilogue));

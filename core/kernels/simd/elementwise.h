@@ -38,7 +38,8 @@ static void simd_to_u8(const float *x, uint8_t *y, size_t n, float scale, int ze
         vec_store_u8(y + i, vec_mul(vec_load_mask(x + i, mask_at(i, n)), inverse), zero, mask_at(i, n));
 }
 
-INLINE void activate_as(enum kernel_activation kind, const float *x, float *y, size_t n, const struct kernel_epilogue *e)
+INLINE void activate_as(enum kernel_activation kind, const float *x, float *y, size_t n,
+                        const struct kernel_epilogue *e)
 {
     size_t i = 0;
 
@@ -120,8 +121,8 @@ static void simd_scale_shift(const float *x, const float *scale, const float *sh
                  scale_shift_as(KIND, false, shift != NULL, x, scale, shift, y, pixels, channels, epilogue))
 }
 
-/* exp of what is 0 or less; 0 below -87, where products with it would be numbers that some processors take a hundred times
- * as long for: what attention masks out is -100 in some networks. */
+/* exp of what is 0 or less; 0 below -87, where products with it would be numbers that some processors take a hundred
+ * times as long for: what attention masks out is -100 in some networks. */
 INLINE vec softmax_exp(vec x)
 {
     const vec limited = vec_max(vec_set(-87), x);
@@ -151,8 +152,8 @@ static void simd_softmax_row(const float *x, float *y, size_t n)
     }
 }
 
-/* Up to LANES rows of fewer elements than that, a lane for each row: one row alone would leave lanes idle, and would wait
- * for its largest element and its sum. */
+/* Up to LANES rows of fewer elements than that, a lane for each row: one row alone would leave lanes idle, and would
+ * wait for its largest element and its sum. */
 static void simd_softmax_short(const float *x, float *y, size_t rows, size_t n)
 {
     _Alignas(64) float columns[LANES][LANES];

@@ -44,7 +44,8 @@ static float norm_squares(const float *x, size_t n, float mean_value)
     return vec_sum(vec_add(vec_add(sums[0], sums[1]), vec_add(sums[2], sums[3])));
 }
 
-INLINE void norm_write(const struct kernel_norm *p, const float *x, float *y, vec mean, vec factor, size_t i, vmask mask)
+INLINE void norm_write(const struct kernel_norm *p, const float *x, float *y, vec mean, vec factor, size_t i,
+                       vmask mask)
 {
     vec v = vec_mul(vec_sub(vec_load_mask(x + i, mask), mean), factor);
 

@@ -6,7 +6,7 @@
 static size_t simd_operand_bytes(int k, int n)
 {
     const size_t columns = (size_t)round_up(n, PANEL);
-    return arena_round((columns * (size_t)k + columns) * sizeof(float));
+    return aligned_round((columns * (size_t)k + columns) * sizeof(float));
 }
 
 /* Rows of B as they lie: a row's part of a panel is a line. */

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/kernels/number.h"
 

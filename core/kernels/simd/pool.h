@@ -30,7 +30,8 @@ INLINE struct pool_window pool_window(const struct kernel_pool *p, int oy, int o
     return w;
 }
 
-INLINE vec pool_vector(const struct kernel_pool *p, const struct pool_window *w, bool maximum, bool tail, int c, vmask mask)
+INLINE vec pool_vector(const struct kernel_pool *p, const struct pool_window *w, bool maximum, bool tail, int c,
+                       vmask mask)
 {
     vec value = maximum ? vec_set(-INFINITY) : vec_zero();
 

@@ -71,10 +71,10 @@ INLINE void store_as(enum kernel_activation kind, int rows, const struct tile *t
         }
         if (whole < t->columns) {
             const vec sum = vec_load(sums + whole);
-            vec_store_mask(
-                c + whole,
-                vec_activate_as(kind, residual ? vec_add(sum, vec_load_mask(residual + whole, rest)) : sum, t->epilogue),
-                rest);
+            vec_store_mask(c + whole,
+                           vec_activate_as(kind, residual ? vec_add(sum, vec_load_mask(residual + whole, rest)) : sum,
+                                           t->epilogue),
+                           rest);
         }
     }
 }

@@ -11,7 +11,8 @@ enum infomask_fill pipeline_fill_of(const struct infomask_model *model, const st
 
 /* Pixels, at the working size, by which the mask grows before it is filled; *least: how little it may be where
  * over half of the photo would be filled. */
-double pipeline_dilate(const struct infomask_model *model, const struct infomask_filter_options *options, double *least);
+double pipeline_dilate(const struct infomask_model *model, const struct infomask_filter_options *options,
+                       double *least);
 
 /* For fill_create; a transparent fill has none. */
 struct fill_options pipeline_fill(struct infomask_session *session, const struct infomask_photo *photo,

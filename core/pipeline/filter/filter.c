@@ -1,6 +1,6 @@
-/* Filtering: mask, grow, fill, encode; then the very bytes that will be returned are decoded and asked again (verify.c),
- * judged (verdict.c), and further rounds follow if that takes it (rounds.c).  The result is composed row by row while it
- * is encoded: beside the photo only masks of bytes and one decoded copy exist. */
+/* Filtering: mask, grow, fill, encode; then the very bytes that will be returned are decoded and asked again
+ * (verify.c), judged (verdict.c), and further rounds follow if that takes it (rounds.c).  The result is composed row by
+ * row while it is encoded: beside the photo only masks of bytes and one decoded copy exist. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 #include "core/image/cutout.h"
 
 #define LOSSY_QUALITY 90
-#define CONTROL_PIXELS 65536 /* that the control is filled on: nobody sees it but the network, whose view is no larger */
+#define CONTROL_PIXELS \
+    65536               /* that the control is filled on: nobody sees it but the network, whose view is no larger */
 #define MOST_FILLED 0.5 /* share of the photo that FILL_MATCH fills */
 
 struct infomask_filter_options infomask_default_filter_options(void)
@@ -55,7 +56,7 @@ enum infomask_status filter_no_memory(struct infomask_error *err)
     return error_set(err, INFOMASK_MEMORY, "no memory to filter the photo");
 }
 
-/* ---- Masks -------------------------------------------------------------------------------------------------------- */
+/* ---- Masks ------------------------------------------------------------------------------------------------------- */
 
 static void *copy_of(const void *from, size_t size)
 {
@@ -205,7 +206,7 @@ enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *
     return status;
 }
 
-/* ---- Composing and encoding ---------------------------------------------------------------------------------------- */
+/* ---- Composing and encoding -------------------------------------------------------------------------------------- */
 
 struct composer {
     const struct image *photo;
@@ -322,7 +323,7 @@ enum infomask_status filter_encode(struct filter *f, struct infomask_error *err)
     return status;
 }
 
-/* ---- Trimming ------------------------------------------------------------------------------------------------------- */
+/* ---- Trimming ---------------------------------------------------------------------------------------------------- */
 
 struct window {
     struct composer *composer;
@@ -392,7 +393,7 @@ enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole,
     return status;
 }
 
-/* ---- The whole ---------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status filter_init(struct filter *f, struct infomask_error *err)
 {

@@ -1,5 +1,6 @@
 /* How a photo is filtered, in the order of the files: holes and their filling (filter.c), what is left in the picture
- * that will be returned (verify.c), what that means (verdict.c), and the rounds (rounds.c).  Private to core/pipeline. */
+ * that will be returned (verify.c), what that means (verdict.c), and the rounds (rounds.c).  Private to core/pipeline.
+ */
 #ifndef INFOMASK_PIPELINE_FILTER_H
 #define INFOMASK_PIPELINE_FILTER_H
 

@@ -1,4 +1,5 @@
-/* Masks of somebody's own: a picture becomes the bytes of a mask, and these take the place of what the chain would make. */
+/* Masks of somebody's own: a picture becomes the bytes of a mask, and these take the place of what the chain would
+ * make. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +60,9 @@ enum infomask_status infomask_own_mask(const struct infomask_photo *photo, const
     infomask_photo_whole(picture);
     got = &picture->info;
     if (got->width != want->width || got->height != want->height)
-        status = error_set(err, INFOMASK_ARGUMENT, "the mask is %d x %d, the photo as shown %d x %d: they must be alike",
-                           got->width, got->height, want->width, want->height);
+        status = error_set(err, INFOMASK_ARGUMENT,
+                           "the mask is %d x %d, the photo as shown %d x %d: they must be alike", got->width,
+                           got->height, want->width, want->height);
     if (status == INFOMASK_OK)
         status = read_pixels(picture, pixels, err);
     infomask_photo_close(picture);
@@ -91,7 +93,8 @@ static enum infomask_status share_saliency(const struct infomask_mask *mask, str
     return status;
 }
 
-enum infomask_status own_mask_paint(const struct mask_plan *plan, struct infomask_mask *mask, struct infomask_error *err)
+enum infomask_status own_mask_paint(const struct mask_plan *plan, struct infomask_mask *mask,
+                                    struct infomask_error *err)
 {
     size_t n = (size_t)mask->width * (size_t)mask->height;
     enum infomask_status status;

@@ -1,5 +1,5 @@
-/* The rounds of a filter: fill, ask again, judge; while the target is not removed, the next round's mask takes what still
- * tells, and its rim where the place itself does.  The best round is the answer. */
+/* The rounds of a filter: fill, ask again, judge; while the target is not removed, the next round's mask takes what
+ * still tells, and its rim where the place itself does.  The best round is the answer. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static void outcome_fini(struct outcome *o)
     *o = (struct outcome){0};
 }
 
-/* ---- One round ---------------------------------------------------------------------------------------------------- */
+/* ---- One round --------------------------------------------------------------------------------------------------- */
 
 static void sum_up(const struct filter *f, struct outcome *o)
 {
@@ -111,7 +111,7 @@ static enum infomask_status make_round(struct filter *f, struct outcome *o, stru
     return status == INFOMASK_OK ? look(f, o, err) : status;
 }
 
-/* ---- The next mask ------------------------------------------------------------------------------------------------ */
+/* ---- The next mask ----------------------------------------------------------------------------------------------- */
 
 static bool place_tells(const struct filter *f, const struct outcome *o)
 {
@@ -156,7 +156,8 @@ static enum infomask_status widen(const struct filter *f, uint8_t *mask, struct 
 }
 
 /* place: it is the place itself that still tells; area: of the last hole. */
-static enum infomask_status next_mask(struct filter *f, bool place, double area, bool *grown, struct infomask_error *err)
+static enum infomask_status next_mask(struct filter *f, bool place, double area, bool *grown,
+                                      struct infomask_error *err)
 {
     uint8_t *both = malloc(f->pixels), *wider = malloc(f->pixels), *mask = NULL;
     enum infomask_status status = both == NULL || wider == NULL ? filter_no_memory(err) : add_left(f, both, err);
@@ -182,7 +183,7 @@ static enum infomask_status next_mask(struct filter *f, bool place, double area,
     return status;
 }
 
-/* ---- The best of them --------------------------------------------------------------------------------------------- */
+/* ---- The best of them -------------------------------------------------------------------------------------------- */
 
 static bool is_better(const struct outcome *a, const struct outcome *b)
 {
@@ -253,7 +254,8 @@ static void fill_in(struct filter *f, const struct outcome *best, int best_round
     }
 }
 
-static enum infomask_status give_best(struct filter *f, struct outcome *best, int best_round, struct infomask_error *err)
+static enum infomask_status give_best(struct filter *f, struct outcome *best, int best_round,
+                                      struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
 

@@ -8,7 +8,8 @@
 
 #define MARGIN 0.5 /* nats that the place may say beyond its surroundings */
 #define LEAST_LOSS 0.5 /* of its PMI that the whole must have lost */
-#define WHOLE_MARGIN 1 /* nats that the whole may say beyond the surroundings: more comes from what the mask has missed */
+#define WHOLE_MARGIN \
+    1 /* nats that the whole may say beyond the surroundings: more comes from what the mask has missed */
 
 const char *infomask_verdict_name(enum infomask_verdict verdict)
 {
@@ -16,7 +17,7 @@ const char *infomask_verdict_name(enum infomask_verdict verdict)
     return names[verdict];
 }
 
-/* ---- Places ------------------------------------------------------------------------------------------------------- */
+/* ---- Places ------------------------------------------------------------------------------------------------------ */
 
 /* PMI of the head on the mean of the place's features; NAN if the place has under half a cell. */
 static enum infomask_status place_pmi(const struct filter *f, int i, enum mask_place place, const struct place_map *map,
@@ -63,7 +64,7 @@ static enum infomask_status ask_places(const struct filter *f, int i, struct inf
     return status;
 }
 
-/* ---- Judging ------------------------------------------------------------------------------------------------------ */
+/* ---- Judging ----------------------------------------------------------------------------------------------------- */
 
 static double surroundings(const struct infomask_round *round)
 {
@@ -80,8 +81,8 @@ bool verdict_judges(const struct filter *f, int i)
     return !f->options->keep && !f->out->mask.empty && f->score[i].pmi > 0;
 }
 
-/* Somewhere there is as much beyond the surroundings as would be masked, and half of what there was: a part of the object
- * that the mask missed. */
+/* Somewhere there is as much beyond the surroundings as would be masked, and half of what there was: a part of the
+ * object that the mask missed. */
 static bool window_tells(const struct infomask_round *round, double before)
 {
     return round->largest_window_pmi_after > surroundings(round) + fmax(round->evidence, LEAST_LOSS * before);
@@ -161,7 +162,7 @@ void verdict_with_control(const struct filter *f, int i, double control, struct 
         round->verdict = round->pmi_after < before && round->pmi_after < control ? INFOMASK_WEAKENED : INFOMASK_FAILED;
 }
 
-/* ---- What still tells --------------------------------------------------------------------------------------------- */
+/* ---- What still tells -------------------------------------------------------------------------------------------- */
 
 static void keep_telling(struct infomask_telling *best, int *count, const struct infomask_telling *cell)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/train/table/table.h"
 
@@ -124,12 +124,14 @@ enum infomask_status table_codes(const struct infomask_table *table, const uint3
             codes->source[width++] = (uint32_t)j;
     }
     codes->width = width;
-    if (axes != NULL && sample != NULL && codes->source != NULL && checked_mul3(table->rows, width, sizeof *codes->x, &bytes))
+    if (axes != NULL && sample != NULL && codes->source != NULL &&
+        checked_mul3(table->rows, width, sizeof *codes->x, &bytes))
         codes->x = aligned_new(bytes + 1);
     for (size_t i = 0; codes->x != NULL && i < table->rows; i++)
         for (size_t j = 0; j < width; j++)
             codes->x[i * width + j] = code_of(&axes[j], table->x[order[i] * table->columns + codes->source[j]]);
     free(axes);
     free(sample);
-    return codes->x != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for %zu columns", table->columns);
+    return codes->x != NULL ? INFOMASK_OK
+                            : error_set(err, INFOMASK_MEMORY, "no memory for %zu columns", table->columns);
 }

@@ -1,9 +1,10 @@
 /* What each column of a table says: alone, by histograms of its codes, and to the pool.
  *
- * Without a column the pool says the geometric mean of what it says for DRAWS values of it, those at its quantiles among
- * the rows of the fold: for evidence that adds up, log q(y|x) = sum_j e_j(y) + ..., that takes e_j out but for a constant of
- * each class, which is set so that the mean of q(y) is what it was.  (Permutation, Breiman 2001, with one wrong value for
- * each row, misleads instead: it costs more than the column says.)  No label of a fold has a say in what is said of it. */
+ * Without a column the pool says the geometric mean of what it says for DRAWS values of it, those at its quantiles
+ * among the rows of the fold: for evidence that adds up, log q(y|x) = sum_j e_j(y) + ..., that takes e_j out but for a
+ * constant of each class, which is set so that the mean of q(y) is what it was.  (Permutation, Breiman 2001, with one
+ * wrong value for each row, misleads instead: it costs more than the column says.)  No label of a fold has a say in
+ * what is said of it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static double weight_of(const struct table_data *data, size_t row)
     return data->weights != NULL ? (double)data->weights[row] : 1;
 }
 
-/* ---- Alone --------------------------------------------------------------------------------------------------------- */
+/* ---- Alone ------------------------------------------------------------------------------------------------------- */
 
 struct histogram {
     size_t k;
@@ -165,7 +166,7 @@ static bool look_alone(const struct estimate *e, size_t column, struct infomask_
     return fine;
 }
 
-/* ---- Without ------------------------------------------------------------------------------------------------------- */
+/* ---- Without ----------------------------------------------------------------------------------------------------- */
 
 /* Rows of one fold as every part sees them. */
 struct block {
@@ -212,8 +213,8 @@ static void add_part(const struct estimate *e, int fold, int m, struct block *b)
     for (int other = 0; other < e->data.folds; other++) {
         if (other == fold)
             continue;
-        e->parts[m]->logits(&e->data, e->matrices[m], table_path_of(e, m, fold, other), table_state_at(e, m, fold, other),
-                            b->x[m], b->rows, b->logits);
+        e->parts[m]->logits(&e->data, e->matrices[m], table_path_of(e, m, fold, other),
+                            table_state_at(e, m, fold, other), b->x[m], b->rows, b->logits);
         table_normalise(b->logits, b->rows, e->data.classes);
         for (size_t r = 0; r < b->rows; r++)
             for (size_t y = 0; y < k; y++)
@@ -399,7 +400,7 @@ static bool look_without(const struct estimate *e, size_t column, struct infomas
     return fine;
 }
 
-/* ---- All ----------------------------------------------------------------------------------------------------------- */
+/* ---- All --------------------------------------------------------------------------------------------------------- */
 
 static void look(void *context, int chunk, int worker)
 {
@@ -442,7 +443,8 @@ static void choose_columns(struct looking *l)
     }
 }
 
-enum infomask_status table_look_at_columns(struct estimate *e, size_t columns, struct pool *pool, struct infomask_error *err)
+enum infomask_status table_look_at_columns(struct estimate *e, size_t columns, struct pool *pool,
+                                           struct infomask_error *err)
 {
     struct looking l = {.e = e, .column = malloc((e->codes.width + 1) * sizeof *l.column)};
 

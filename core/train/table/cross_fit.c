@@ -25,7 +25,7 @@ static const struct table_part grids = {"grids", table_grids_fit, table_grids_lo
 static const struct table_part discriminant = {"discriminant", table_discriminant_fit, table_linear_logits};
 static const struct table_part network = {"network", table_network_fit, table_network_logits};
 
-/* ---- Paths --------------------------------------------------------------------------------------------------------- */
+/* ---- Paths ------------------------------------------------------------------------------------------------------- */
 
 static size_t end_within(const struct table_data *data, int fold, size_t most)
 {
@@ -55,7 +55,8 @@ float *table_path_grow(struct table_path *path)
     size_t bytes;
     float *states;
 
-    if (path->count == TABLE_MOST_STATES || !checked_mul3((size_t)path->count + 1, path->size, sizeof *states, &bytes) ||
+    if (path->count == TABLE_MOST_STATES ||
+        !checked_mul3((size_t)path->count + 1, path->size, sizeof *states, &bytes) ||
         (states = realloc(path->states, bytes)) == NULL)
         return NULL;
     path->states = states;
@@ -88,7 +89,8 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
         double loss = 0;
         for (size_t i = data->start[fit->fold[side]]; i < end; i += TABLE_BLOCK) {
             size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
-            part->logits(data, fit->matrix, path, path->count - 1, fit->matrix->x + i * fit->matrix->width, rows, logits);
+            part->logits(data, fit->matrix, path, path->count - 1, fit->matrix->x + i * fit->matrix->width, rows,
+                         logits);
             loss += table_loss(data, i, rows, logits);
         }
         table_judged(path, side, loss, patience);
@@ -97,7 +99,7 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
     return INFOMASK_OK;
 }
 
-/* ---- Fits ---------------------------------------------------------------------------------------------------------- */
+/* ---- Fits -------------------------------------------------------------------------------------------------------- */
 
 /* Pair number -> folds a < b. */
 static void pair_at(int folds, int pair, int fold[2])
@@ -143,7 +145,7 @@ static void fit_one(void *context, int chunk, int worker)
         keep_failure(e, status, chunk, &err);
 }
 
-/* ---- What is said of a fold ---------------------------------------------------------------------------------------- */
+/* ---- What is said of a fold -------------------------------------------------------------------------------------- */
 
 /* The state that the fits without (fold, other) are at when `step` is asked for: a path that ended stays at its end. */
 static int state_at(const struct estimate *e, int part, int fold, int other, int step)
@@ -202,8 +204,8 @@ struct fold_work {
 };
 
 /* Adds share times the PMIs of part m under the fit without (fold, other) for every step-th row of [first, end). */
-static size_t add_scores(const struct fold_work *w, int m, int other, size_t first, size_t end, size_t step, float share,
-                         float *scores)
+static size_t add_scores(const struct fold_work *w, int m, int other, size_t first, size_t end, size_t step,
+                         float share, float *scores)
 {
     const struct estimate *e = w->e;
     const struct table_matrix *matrix = e->matrices[m];
@@ -239,7 +241,8 @@ static void fill_scores(struct fold_work *w)
             continue;
         for (int m = 0; m < e->part_count; m++) {
             count = add_scores(w, m, other, start[other], start[other + 1], w->step, 1, w->others + at * row);
-            (void)add_scores(w, m, other, start[w->fold], start[w->fold + 1], 1, 1 / (float)(e->data.folds - 1), w->own);
+            (void)add_scores(w, m, other, start[w->fold], start[w->fold + 1], 1, 1 / (float)(e->data.folds - 1),
+                             w->own);
         }
         for (size_t i = 0; i < count; i++)
             w->other_labels[at + i] = e->data.labels[start[other] + i * w->step];
@@ -349,7 +352,7 @@ static void judge_one(void *context, int fold, int worker)
         keep_failure(e, status, e->part_count * e->pairs + fold, &err);
 }
 
-/* ---- The whole ----------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status check_weights(const struct infomask_table *table, struct infomask_error *err)
 {
@@ -408,7 +411,8 @@ static int folds_for(const struct infomask_table *table)
 }
 
 /* As even as copies allow. */
-static enum infomask_status set_starts(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+static enum infomask_status set_starts(struct estimate *e, const struct infomask_table *table,
+                                       struct infomask_error *err)
 {
     const uint32_t *group = e->result->group;
 
@@ -419,8 +423,8 @@ static enum infomask_status set_starts(struct estimate *e, const struct infomask
             at++;
         e->data.start[f] = at;
         if (at == e->data.start[f - 1])
-            return error_set(err, INFOMASK_BAD_DATA, "too few different rows for %d folds: one makes up too much of the table",
-                             e->data.folds);
+            return error_set(err, INFOMASK_BAD_DATA,
+                             "too few different rows for %d folds: one makes up too much of the table", e->data.folds);
     }
     return INFOMASK_OK;
 }
@@ -443,7 +447,8 @@ static enum infomask_status shuffle_rows(struct estimate *e, size_t rows, struct
     return INFOMASK_OK;
 }
 
-static enum infomask_status deal_groups(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+static enum infomask_status deal_groups(struct estimate *e, const struct infomask_table *table,
+                                        struct infomask_error *err)
 {
     size_t groups = table_join(e->result->group, table->groups, table->rows);
 
@@ -458,7 +463,8 @@ static enum infomask_status deal_groups(struct estimate *e, const struct infomas
     return table_deal(e->result->group, table->rows, e->data.folds, e->order, e->data.start, err);
 }
 
-static enum infomask_status set_folds(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+static enum infomask_status set_folds(struct estimate *e, const struct infomask_table *table,
+                                      struct infomask_error *err)
 {
     enum infomask_status status = shuffle_rows(e, table->rows, err);
 
@@ -480,7 +486,8 @@ static enum infomask_status set_folds(struct estimate *e, const struct infomask_
 }
 
 /* Of mean 1. */
-static enum infomask_status set_weights(struct estimate *e, const struct infomask_table *table, struct infomask_error *err)
+static enum infomask_status set_weights(struct estimate *e, const struct infomask_table *table,
+                                        struct infomask_error *err)
 {
     double sum = 0;
 
@@ -557,7 +564,8 @@ static enum infomask_status set_up(struct estimate *e, const struct infomask_tab
         return status;
     add_parts(e);
     e->result->log_q = malloc(table->rows * (size_t)table->classes * sizeof *e->result->log_q);
-    return e->result->log_q == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows) : INFOMASK_OK;
+    return e->result->log_q == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", table->rows)
+                                    : INFOMASK_OK;
 }
 
 static enum infomask_status failure(const struct estimate *e, struct infomask_error *err)

@@ -10,7 +10,8 @@
 
 struct estimate {
     struct table_data data;
-    struct table_matrix plain, holes, squares, codes; /* holes: plain with NAN where a number is missing; width 0: none is */
+    struct table_matrix plain, holes, squares,
+        codes; /* holes: plain with NAN where a number is missing; width 0: none is */
     int *labels;
     float *weights;
     uint32_t *order; /* order[i]: the row of the table that is the i-th here */
@@ -33,7 +34,7 @@ const struct table_path *table_path_of(const struct estimate *e, int part, int f
 int table_state_at(const struct estimate *e, int part, int fold, int other);
 
 /* Fills result->columns: what each says alone, and what is lost without it. */
-enum infomask_status table_look_at_columns(struct estimate *e, size_t columns, struct pool *pool, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status table_look_at_columns(struct estimate *e, size_t columns, struct pool *pool,
+                                           struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

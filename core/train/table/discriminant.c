@@ -1,10 +1,10 @@
-/* The discriminant part: classes as normal clouds of one common shape (Fisher 1936), for few rows with many columns and for
- * many classes with few rows.
+/* The discriminant part: classes as normal clouds of one common shape (Fisher 1936), for few rows with many columns and
+ * for many classes with few rows.
  *
- * Columns are screened: those with the largest spread between the class means, over that within the classes, come first, and
- * the states are discriminants of the first 1, 2, 4, ... of them.  The shape is shrunken towards independent columns
- * (Friedman 1989), each column's class means towards their common mean (James and Stein 1961).  A state is as of the linear
- * part: weights and a bias a class.  Only rows outside both folds are looked at. */
+ * Columns are screened: those with the largest spread between the class means, over that within the classes, come
+ * first, and the states are discriminants of the first 1, 2, 4, ... of them.  The shape is shrunken towards independent
+ * columns (Friedman 1989), each column's class means towards their common mean (James and Stein 1961).  A state is as
+ * of the linear part: weights and a bias a class.  Only rows outside both folds are looked at. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,8 @@ static void visit_rows(struct clouds *c, size_t step, visit_row *visit)
     const struct table_data *data = c->fit->data;
 
     for (int f = 0; f < data->folds; f++)
-        for (size_t i = data->start[f]; f != c->fit->fold[0] && f != c->fit->fold[1] && i < data->start[f + 1]; i += step)
+        for (size_t i = data->start[f]; f != c->fit->fold[0] && f != c->fit->fold[1] && i < data->start[f + 1];
+             i += step)
             visit(c, c->fit->matrix->x + i * c->width, (size_t)data->labels[i],
                   data->weights != NULL ? (double)data->weights[i] : 1);
 }
@@ -164,7 +165,7 @@ static void scale_shape(struct clouds *c)
         c->shape[a * c->shaped + a] = c->variance[c->first[a]];
 }
 
-/* ---- One discriminant ---------------------------------------------------------------------------------------------- */
+/* ---- One discriminant -------------------------------------------------------------------------------------------- */
 
 /* The lower Cholesky factor of the first `size` columns' shape, what lies beside the diagonal shrunken. */
 static void factorise(struct clouds *c, size_t size, double shrinkage)
@@ -279,7 +280,8 @@ static void clouds_fini(struct clouds *c)
     free(c->solved);
 }
 
-enum infomask_status table_discriminant_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
+enum infomask_status table_discriminant_fit(const struct table_fit *fit, struct table_path *path,
+                                            struct infomask_error *err)
 {
     struct clouds c = {.fit = fit, .k = (size_t)fit->data->classes, .width = fit->matrix->width};
     bool fits = clouds_init(&c);

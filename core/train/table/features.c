@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/train/table/table.h"
 
@@ -44,7 +44,7 @@ static float value_at(const struct infomask_table *table, size_t i, size_t j)
     return table->x[i * table->columns + j];
 }
 
-/* ---- Numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
 static void moments(const struct infomask_table *table, size_t j, struct column *column)
 {
@@ -111,7 +111,7 @@ static void look_at_numbers(const struct infomask_table *table, size_t j, float 
     }
 }
 
-/* ---- Categories ---------------------------------------------------------------------------------------------------- */
+/* ---- Categories -------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status count_values(const struct infomask_table *table, size_t j, struct column *column,
                                          struct infomask_error *err)
@@ -162,7 +162,7 @@ static size_t indicators_of(const struct column *column)
     return column->named + column->rare;
 }
 
-/* ---- All columns --------------------------------------------------------------------------------------------------- */
+/* ---- All columns ------------------------------------------------------------------------------------------------- */
 
 static void columns_free(struct column *columns, size_t count)
 {
@@ -196,7 +196,8 @@ static void limit_levels(struct column *columns, size_t count)
         columns[j].levels = 0;
 }
 
-static enum infomask_status look(const struct infomask_table *table, struct column **columns, struct infomask_error *err)
+static enum infomask_status look(const struct infomask_table *table, struct column **columns,
+                                 struct infomask_error *err)
 {
     float *sample = malloc(SAMPLE * sizeof *sample);
     enum infomask_status status = INFOMASK_OK;
@@ -331,7 +332,7 @@ enum infomask_status table_holes(const struct infomask_table *table, const uint3
     return INFOMASK_OK;
 }
 
-/* ---- Products ------------------------------------------------------------------------------------------------------ */
+/* ---- Products ---------------------------------------------------------------------------------------------------- */
 
 /* Whether column j takes two values only: its square is then no news. */
 static int two_valued(const struct table_matrix *plain, size_t j)

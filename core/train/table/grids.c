@@ -1,9 +1,10 @@
-/* The grids part: boosted look-up tables of one, two or three columns, for what columns say only together (two codes that
- * interact, the sign of a product) and for what a column says in many turns (periods).
+/* The grids part: boosted look-up tables of one, two or three columns, for what columns say only together (two codes
+ * that interact, the sign of a product) and for what a column says in many turns (periods).
  *
  * Which pairs and triples are looked at is screened first, on the rows outside both folds alone: those whose cells and
- * labels have the largest G-statistic beyond what the columns, or the pairs in a triple, have by themselves.  Then gradient
- * boosting, as of the trees (trees.c), of grids of 64 cells: one column in 64 codes, two in 8, three in 4 (codes.c).
+ * labels have the largest G-statistic beyond what the columns, or the pairs in a triple, have by themselves.  Then
+ * gradient boosting, as of the trees (trees.c), of grids of 64 cells: one column in 64 codes, two in 8, three in 4
+ * (codes.c).
  *
  * A state is what ROUNDS grids add to the one before; the first one is the log prior. */
 #include <math.h>
@@ -67,7 +68,7 @@ void table_grids_logits(const struct table_data *data, const struct table_matrix
         add_state(matrix->width, k, path->states + path->size * (size_t)s, x, rows, logits);
 }
 
-/* ---- Boosting ------------------------------------------------------------------------------------------------------ */
+/* ---- Boosting ---------------------------------------------------------------------------------------------------- */
 
 struct boosting {
     const struct table_fit *fit;
@@ -89,7 +90,8 @@ static void take_rows(struct boosting *b)
     size_t step = data->n / MOST_ROWS + 1;
 
     for (int f = 0; f < data->folds; f++)
-        for (size_t i = data->start[f]; f != b->fit->fold[0] && f != b->fit->fold[1] && i < data->start[f + 1]; i += step)
+        for (size_t i = data->start[f]; f != b->fit->fold[0] && f != b->fit->fold[1] && i < data->start[f + 1];
+             i += step)
             b->rows[b->count++] = (uint32_t)i;
 }
 
@@ -169,8 +171,9 @@ static void add_grid(struct boosting *b, float *state)
         b->best = b->sums;
         b->sums = swap;
     }
-    *grid = (struct grid){(float)b->list[chosen].dims,
-                          {(float)b->list[chosen].column[0], (float)b->list[chosen].column[1], (float)b->list[chosen].column[2]}};
+    *grid = (struct grid){
+        (float)b->list[chosen].dims,
+        {(float)b->list[chosen].column[0], (float)b->list[chosen].column[1], (float)b->list[chosen].column[2]}};
     for (size_t c = 0; c < TABLE_CODES; c++)
         for (size_t y = 0; y < k; y++)
             cells[c * k + y] = -RATE * b->best[c * 2 * k + y] / (b->best[c * 2 * k + k + y] + PENALTY);
@@ -180,10 +183,11 @@ static void add_grid(struct boosting *b, float *state)
     b->round++;
 }
 
-/* ---- The part ------------------------------------------------------------------------------------------------------ */
+/* ---- The part ---------------------------------------------------------------------------------------------------- */
 
 /* The losses of both folds: their logits grow with the states. */
-static enum infomask_status judge(struct boosting *b, struct table_path *path, const float *state, struct infomask_error *err)
+static enum infomask_status judge(struct boosting *b, struct table_path *path, const float *state,
+                                  struct infomask_error *err)
 {
     const struct table_data *data = b->fit->data;
     const struct table_matrix *matrix = b->fit->matrix;

@@ -1,9 +1,9 @@
 /* Which rows of a table belong together, and folds that do not part them.
  *
- * Equal rows are copies of one another where equality is no accident: where some column has so many values that two rows
- * hardly share one, and theirs is none of the few that many rows have (a 0 where most rows have 0), nor missing.  Whole
- * numbers and categories may be codes, of which equal ones are the rule: it takes three such columns.  A copy in another
- * fold is a row whose label has been seen.
+ * Equal rows are copies of one another where equality is no accident: where some column has so many values that two
+ * rows hardly share one, and theirs is none of the few that many rows have (a 0 where most rows have 0), nor missing.
+ * Whole numbers and categories may be codes, of which equal ones are the rule: it takes three such columns.  A copy in
+ * another fold is a row whose label has been seen.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -88,7 +88,7 @@ static bool stands_apart(const struct telling *telling, size_t count, const floa
     return codes >= CODES;
 }
 
-/* ---- Equal rows ---------------------------------------------------------------------------------------------------- */
+/* ---- Equal rows -------------------------------------------------------------------------------------------------- */
 
 struct hashed_row {
     uint64_t hash;
@@ -173,7 +173,7 @@ enum infomask_status table_groups(const struct infomask_table *table, uint32_t *
     return INFOMASK_OK;
 }
 
-/* ---- Folds --------------------------------------------------------------------------------------------------------- */
+/* ---- Folds ------------------------------------------------------------------------------------------------------- */
 
 /* Groups in the order of their first rows, rows of one in their own: a counting sort. */
 enum infomask_status table_gather(const uint32_t *group, size_t rows, uint32_t *order, struct infomask_error *err)
@@ -205,7 +205,7 @@ enum infomask_status table_gather(const uint32_t *group, size_t rows, uint32_t *
     return INFOMASK_OK;
 }
 
-/* ---- Groups that are given ----------------------------------------------------------------------------------------- */
+/* ---- Groups that are given --------------------------------------------------------------------------------------- */
 
 static uint32_t root_of(uint32_t *group, uint32_t row)
 {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/info/minimize.h"
 #include "core/train/table/table.h"
 
@@ -18,8 +18,8 @@ struct regression {
     float *state, *slope, *logits; /* [K][width + 1] twice, [TABLE_BLOCK][K] */
 };
 
-static void logits_of(const struct table_data *data, const struct table_matrix *matrix, const float *state, const float *x,
-                      size_t rows, float *logits)
+static void logits_of(const struct table_data *data, const struct table_matrix *matrix, const float *state,
+                      const float *x, size_t rows, float *logits)
 {
     size_t k = (size_t)data->classes, width = matrix->width;
 
@@ -49,8 +49,8 @@ static double add_block(struct regression *r, size_t first, size_t rows)
     for (size_t i = 0; i < rows; i++)
         for (size_t y = 0; y < k; y++)
             r->slope[y * (width + 1) + width] += r->logits[i * k + y];
-    data->kernels->sgemm(true, false, data->classes, (int)width, (int)rows, 1, r->logits, data->classes, x, (int)width, 1,
-                         r->slope, (int)width + 1);
+    data->kernels->sgemm(true, false, data->classes, (int)width, (int)rows, 1, r->logits, data->classes, x, (int)width,
+                         1, r->slope, (int)width + 1);
     return loss;
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/train/fit.h"
 #include "core/train/table/table.h"
 
@@ -48,7 +48,8 @@ void table_network_logits(const struct table_data *data, const struct table_matr
 {
     enum { STRIP = 64 };
     struct shape shape = shape_of(data, matrix);
-    const float *state = path->states + path->size * (size_t)step, *second = state + layer_size(&shape, 0), *third = second + layer_size(&shape, 1);
+    const float *state = path->states + path->size * (size_t)step, *second = state + layer_size(&shape, 0),
+                *third = second + layer_size(&shape, 1);
     float a[STRIP * HIDDEN], b[STRIP * HIDDEN];
 
     for (size_t i = 0; i < rows; i += STRIP) {
@@ -59,7 +60,7 @@ void table_network_logits(const struct table_data *data, const struct table_matr
     }
 }
 
-/* ---- Training ------------------------------------------------------------------------------------------------------ */
+/* ---- Training ---------------------------------------------------------------------------------------------------- */
 
 struct training {
     const struct table_fit *fit;
@@ -138,7 +139,8 @@ static void run_batch(struct training *t, int first, int count)
 
     for (int i = 0; i < count; i++) {
         uint32_t row = t->rows[t->order[first + i]];
-        memcpy(t->net->input + (size_t)i * matrix->width, matrix->x + row * matrix->width, matrix->width * sizeof(float));
+        memcpy(t->net->input + (size_t)i * matrix->width, matrix->x + row * matrix->width,
+               matrix->width * sizeof(float));
         t->labels[i] = t->fit->data->labels[row];
     }
     logits = train_forward(&pass);
@@ -162,7 +164,8 @@ static void run_epoch(struct training *t, int epoch)
 
 static const struct table_part network = {"network", table_network_fit, table_network_logits};
 
-static enum infomask_status follow_path(struct training *t, int epochs, struct table_path *path, struct infomask_error *err)
+static enum infomask_status follow_path(struct training *t, int epochs, struct table_path *path,
+                                        struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
 
@@ -184,7 +187,8 @@ static void list_rows(struct training *t)
     const struct table_data *data = t->fit->data;
 
     for (int f = 0; f < data->folds; f++)
-        for (size_t i = data->start[f]; f != t->fit->fold[0] && f != t->fit->fold[1] && i < table_learnt_end(data, f); i++)
+        for (size_t i = data->start[f]; f != t->fit->fold[0] && f != t->fit->fold[1] && i < table_learnt_end(data, f);
+             i++)
             t->rows[t->count++] = (uint32_t)i;
 }
 
@@ -192,7 +196,9 @@ enum infomask_status table_network_fit(const struct table_fit *fit, struct table
 {
     const struct table_data *data = fit->data;
     struct shape shape = shape_of(data, fit->matrix);
-    struct training t = {.fit = fit, .rows = malloc(data->n * sizeof *t.rows), .order = malloc(data->n * sizeof *t.order),
+    struct training t = {.fit = fit,
+                         .rows = malloc(data->n * sizeof *t.rows),
+                         .order = malloc(data->n * sizeof *t.order),
                          .labels = malloc(4096 * sizeof *t.labels)};
     enum infomask_status status = INFOMASK_OK;
     int epochs = 0;
@@ -204,8 +210,8 @@ enum infomask_status table_network_fit(const struct table_fit *fit, struct table
     if (status == INFOMASK_OK) {
         list_rows(&t);
         set_schedule(&t, &epochs);
-        status = train_net_create(&t.net, SPEC, (struct train_shape){1, 1, (int)fit->matrix->width}, data->classes, t.batch,
-                                  data->seed + fit->stream, data->kernels, NULL, err);
+        status = train_net_create(&t.net, SPEC, (struct train_shape){1, 1, (int)fit->matrix->width}, data->classes,
+                                  t.batch, data->seed + fit->stream, data->kernels, NULL, err);
     }
     if (status == INFOMASK_OK) {
         start_at_prior(&t);

@@ -100,8 +100,8 @@ static double add_row(struct pool_fit *fit, size_t r, double *gradient)
     return loss;
 }
 
-/* The mean loss.  A normal prior of deviation SPREAD around equal weights, worth a few rows, keeps the weights of separated
- * data finite. */
+/* The mean loss.  A normal prior of deviation SPREAD around equal weights, worth a few rows, keeps the weights of
+ * separated data finite. */
 static double pool_loss(void *context, const double *x, double *gradient)
 {
     struct pool_fit *fit = context;

@@ -1,6 +1,6 @@
 /* Screening by the G-statistic, G = sum n_ck log(n_ck n / (n_c n_k)) over cells c and classes k: 2 G is chi2 of
- * (cells - 1)(classes - 1) degrees where they are independent.  Of a pair only what lies beyond both columns counts, of a
- * triple what lies beyond its pairs. */
+ * (cells - 1)(classes - 1) degrees where they are independent.  Of a pair only what lies beyond both columns counts, of
+ * a triple what lies beyond its pairs. */
 #include "core/train/table/screen.h"
 
 #include <math.h>
@@ -59,7 +59,8 @@ static struct association associate(struct screening *s, const uint8_t *cell, si
         g -= n_log_n(s->of_class[y]);
         classes += s->of_class[y] > 0;
     }
-    return (struct association){g + n_log_n(n), (double)((cells > 0 ? cells - 1 : 0) * (classes > 0 ? classes - 1 : 0))};
+    return (struct association){g + n_log_n(n),
+                                (double)((cells > 0 ? cells - 1 : 0) * (classes > 0 ? classes - 1 : 0))};
 }
 
 static double deviations(double g, double freedom)
@@ -83,7 +84,7 @@ static void insert(struct screened *list, size_t *listed, size_t most, struct sc
     list[at] = what;
 }
 
-/* ---- One, two, three ----------------------------------------------------------------------------------------------- */
+/* ---- One, two, three --------------------------------------------------------------------------------------------- */
 
 /* A column at 64 codes or at 8, whichever says more. */
 static enum infomask_status screen_singles(struct screening *s, struct screened *list, size_t *listed, double *score,
@@ -158,8 +159,8 @@ static void alone(struct screening *s, const struct ranked *best, size_t count, 
     }
 }
 
-static void screen_pairs(struct screening *s, const struct ranked *best, size_t count, uint8_t *cell, struct association *of,
-                         struct screened *list, size_t *listed)
+static void screen_pairs(struct screening *s, const struct ranked *best, size_t count, uint8_t *cell,
+                         struct association *of, struct screened *list, size_t *listed)
 {
     size_t step = step_for(s, 0.5 * (double)count * (double)count);
 
@@ -194,7 +195,8 @@ static void screen_triples(struct screening *s, const struct ranked *best, size_
     for (size_t i = 0; i < count; i++)
         for (size_t j = i + 1; j < count; j++)
             for (size_t l = j + 1; l < count; l++) {
-                const struct association *ij = &pair[i * count + j], *il = &pair[i * count + l], *jl = &pair[j * count + l];
+                const struct association *ij = &pair[i * count + j], *il = &pair[i * count + l],
+                                         *jl = &pair[j * count + l];
                 struct screened what = {3, {best[i].column, best[j].column, best[l].column}, 0};
                 struct association all;
                 combine(s, what.column, 3, step, cell);
@@ -207,10 +209,10 @@ static void screen_triples(struct screening *s, const struct ranked *best, size_
             }
 }
 
-/* ---- All ----------------------------------------------------------------------------------------------------------- */
+/* ---- All --------------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status screen_together(struct screening *s, const double *score, struct screened *list, size_t *listed,
-                                            struct infomask_error *err)
+static enum infomask_status screen_together(struct screening *s, const double *score, struct screened *list,
+                                            size_t *listed, struct infomask_error *err)
 {
     struct ranked *best = malloc(s->width * sizeof *best);
     struct association *of = malloc(MOST_CROSSED * sizeof *of);
@@ -224,7 +226,8 @@ static enum infomask_status screen_together(struct screening *s, const double *s
     } else {
         screen_pairs(s, best, best_columns(score, s->width, MOST_CROSSED, best), cell, of, list + *listed, &pairs);
         *listed += pairs;
-        screen_triples(s, best, best_columns(score, s->width, MOST_TRIPLED, best), cell, of, pair, list + *listed, &triples);
+        screen_triples(s, best, best_columns(score, s->width, MOST_TRIPLED, best), cell, of, pair, list + *listed,
+                       &triples);
         *listed += triples;
     }
     free(best);
@@ -234,12 +237,18 @@ static enum infomask_status screen_together(struct screening *s, const double *s
     return status;
 }
 
-enum infomask_status table_screen(const struct table_fit *fit, const uint32_t *rows, size_t count, struct screened *list,
-                                  size_t *listed, struct infomask_error *err)
+enum infomask_status table_screen(const struct table_fit *fit, const uint32_t *rows, size_t count,
+                                  struct screened *list, size_t *listed, struct infomask_error *err)
 {
     size_t k = (size_t)fit->data->classes, width = fit->matrix->width;
-    struct screening s = {.codes = fit->matrix, .labels = fit->data->labels, .rows = rows, .count = count, .k = k,
-                          .width = width, .counts = malloc(64 * k * sizeof(double)), .column = malloc(width * count + 1),
+    struct screening s = {.codes = fit->matrix,
+                          .labels = fit->data->labels,
+                          .rows = rows,
+                          .count = count,
+                          .k = k,
+                          .width = width,
+                          .counts = malloc(64 * k * sizeof(double)),
+                          .column = malloc(width * count + 1),
                           .of_class = malloc(k * sizeof(double))};
     double *score = malloc((width + 1) * sizeof *score);
     enum infomask_status status = INFOMASK_OK;

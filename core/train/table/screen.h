@@ -31,7 +31,8 @@ static inline size_t screened_cell(const struct screened *what, const float *x)
 
 /* The most telling ones by the labels of rows [count] alone, into list [TABLE_SCREENED]: single columns whether or not
  * they stand out, pairs and triples where they do. */
-enum infomask_status table_screen(const struct table_fit *fit, const uint32_t *rows, size_t count, struct screened *list,
-                                  size_t *listed, struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status table_screen(const struct table_fit *fit, const uint32_t *rows, size_t count,
+                                  struct screened *list, size_t *listed, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -33,8 +33,8 @@ struct table_matrix {
 
 /* Columns on a common scale, tails beyond 4 deviations drawn in logarithmically, and columns of few values expanded
  * (1 where the value is v); constant columns are dropped.  Categories are expanded, values that are too rare to be seen
- * in every fold together; a missing number is the column's centre, and 1 in a column that tells of it.  From X alone: no
- * label is looked at. */
+ * in every fold together; a missing number is the column's centre, and 1 in a column that tells of it.  From X alone:
+ * no label is looked at. */
 enum infomask_status table_plain(const struct infomask_table *table, const uint32_t *order, struct table_matrix *plain,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
 /* The same with NAN where a number is missing; width 0 where none is. */
@@ -50,15 +50,15 @@ enum infomask_status table_squares(const struct table_matrix *plain, struct tabl
 void table_multiply(const struct table_matrix *squares, size_t width, const float *x, float *out);
 void table_matrix_fini(struct table_matrix *matrix);
 
-/* group [rows]: the first row that a row equals, itself if there is none; copies: rows that equal an earlier one.  In tables
- * of few values every row is by itself, and so is one whose values are those of many others. */
+/* group [rows]: the first row that a row equals, itself if there is none; copies: rows that equal an earlier one.  In
+ * tables of few values every row is by itself, and so is one whose values are those of many others. */
 enum infomask_status table_groups(const struct infomask_table *table, uint32_t *group, size_t *copies,
                                   struct infomask_error *err) __attribute__((warn_unused_result));
 /* Reorders `order` so that the rows of a group follow one another. */
 enum infomask_status table_gather(const uint32_t *group, size_t rows, uint32_t *order, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* group becomes that of both: rows of one number in `with` belong together as well.  Returns the number of groups, 0 where
- * there is no memory. */
+/* group becomes that of both: rows of one number in `with` belong together as well.  Returns the number of groups, 0
+ * where there is no memory. */
 size_t table_join(uint32_t *group, const uint32_t *with, size_t rows);
 /* Deals groups out to folds, the largest first, each to the fold with the fewest rows; reorders `order` and sets start
  * [folds + 1].  folds: at most the number of groups. */
@@ -85,7 +85,8 @@ struct table_path {
     bool peaked[2];                    /* the one fold, the other, has nothing to gain any more */
     int ended[2];                      /* states until then, which are those that count where that fold judges */
 };
-/* Of large tables not every row is learnt from, nor is a path judged on every one: up to here the rows of a fold are. */
+/* Of large tables not every row is learnt from, nor is a path judged on every one: up to here the rows of a fold are.
+ */
 size_t table_learnt_end(const struct table_data *data, int fold);
 size_t table_judged_end(const struct table_data *data, int fold);
 
@@ -122,8 +123,8 @@ void table_trees_logits(const struct table_data *data, const struct table_matrix
 
 /* Normal clouds of one shape; not for too many weights. */
 bool table_discriminant_fits_in(const struct table_data *data, const struct table_matrix *matrix);
-enum infomask_status table_discriminant_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status table_discriminant_fit(const struct table_fit *fit, struct table_path *path,
+                                            struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Boosted look-up tables of one to three columns, on table_codes; not for many classes. */
 bool table_grids_fit_in(const struct table_data *data, const struct table_matrix *codes);

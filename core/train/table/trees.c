@@ -86,7 +86,7 @@ void table_trees_logits(const struct table_data *data, const struct table_matrix
         add_state(matrix, k, path->states + path->size * (size_t)s, x, rows, logits);
 }
 
-/* ---- Growing ------------------------------------------------------------------------------------------------------- */
+/* ---- Growing ----------------------------------------------------------------------------------------------------- */
 
 struct forest {
     const struct table_fit *fit;
@@ -116,7 +116,8 @@ static int by_value(const void *left, const void *right)
 
 /* Borders between distinct values at the quantiles of a sample; those that are not needed are infinite.  As many as
  * there are bins for values that are not missing, less one, and infinite ones up to `bins` less one. */
-static void find_borders(const struct table_matrix *matrix, size_t j, size_t bins, bool holes, float *sample, float *borders)
+static void find_borders(const struct table_matrix *matrix, size_t j, size_t bins, bool holes, float *sample,
+                         float *borders)
 {
     size_t most = matrix->n < SAMPLE ? matrix->n : SAMPLE, count = 0, used = 0, whole = bins - holes;
 
@@ -172,7 +173,8 @@ static void take_rows(struct forest *forest, float *prior)
     for (size_t y = 0; y < forest->k; y++)
         prior[y] = 0.5f;
     for (int f = 0; f < data->folds; f++)
-        for (size_t i = data->start[f]; f != forest->fit->fold[0] && f != forest->fit->fold[1] && i < table_learnt_end(data, f); i++)
+        for (size_t i = data->start[f];
+             f != forest->fit->fold[0] && f != forest->fit->fold[1] && i < table_learnt_end(data, f); i++)
             add_row(forest, i, prior);
     for (size_t y = 0; y < forest->k; y++)
         sum += prior[y];
@@ -262,8 +264,10 @@ static void move_cell(float *from, float *to, const float *cell, size_t pair)
     }
 }
 
-/* The best border of a column in one node's cells, missing values on the right or on the left; into *best if it beats it. */
-static void try_side(const struct forest *forest, size_t column, const float *cells, bool missing_right, struct split *best)
+/* The best border of a column in one node's cells, missing values on the right or on the left; into *best if it beats
+ * it. */
+static void try_side(const struct forest *forest, size_t column, const float *cells, bool missing_right,
+                     struct split *best)
 {
     size_t pair = 2 * forest->k, last = forest->bin_count - 1;
     float *left = forest->sides, *right = left + pair, whole, here, h_left, h_right;
@@ -352,7 +356,7 @@ static void grow_tree(struct forest *forest, float *state)
     forest->round++;
 }
 
-/* ---- The part ------------------------------------------------------------------------------------------------------ */
+/* ---- The part ---------------------------------------------------------------------------------------------------- */
 
 /* The losses of both folds: their logits grow with the states. */
 static void judge(struct forest *forest, struct table_path *path, const float *state)
@@ -362,7 +366,8 @@ static void judge(struct forest *forest, struct table_path *path, const float *s
     float *held = forest->held, *row = forest->sides;
 
     for (int side = 0; side < 2; side++) {
-        size_t first = data->start[forest->fit->fold[side]], rows = table_judged_end(data, forest->fit->fold[side]) - first;
+        size_t first = data->start[forest->fit->fold[side]],
+               rows = table_judged_end(data, forest->fit->fold[side]) - first;
         double loss = 0;
         if (path->count > 1)
             add_state(matrix, forest->k, state, matrix->x + first * matrix->width, rows, held);
@@ -437,15 +442,16 @@ static enum infomask_status forest_init(struct forest *forest, struct infomask_e
     forest->cells = calloc(nodes * forest->drawn, forest->bin_count * 2 * k * sizeof(float));
     forest->sides = malloc(4 * k * sizeof(float));
     forest->held = fits ? malloc(rows / 2) : NULL;
-    if (sample == NULL || forest->columns == NULL || forest->bins == NULL || forest->borders == NULL || forest->rows == NULL ||
-        forest->node == NULL || forest->used == NULL || forest->f == NULL || forest->g == NULL || forest->cells == NULL ||
-        forest->sides == NULL || forest->held == NULL) {
+    if (sample == NULL || forest->columns == NULL || forest->bins == NULL || forest->borders == NULL ||
+        forest->rows == NULL || forest->node == NULL || forest->used == NULL || forest->f == NULL ||
+        forest->g == NULL || forest->cells == NULL || forest->sides == NULL || forest->held == NULL) {
         free(sample);
         return error_set(err, INFOMASK_MEMORY, "no memory for the trees of %zu rows", n);
     }
     for (size_t j = 0; j < width; j++) {
         forest->columns[j] = (uint32_t)j;
-        find_borders(forest->fit->matrix, j, forest->bin_count, forest->holes, sample, forest->borders + j * (forest->bin_count - 1));
+        find_borders(forest->fit->matrix, j, forest->bin_count, forest->holes, sample,
+                     forest->borders + j * (forest->bin_count - 1));
     }
     free(sample);
     return INFOMASK_OK;

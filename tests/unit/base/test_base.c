@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/checked.h"
 #include "core/base/cpu.h"
 #include "core/base/pool.h"
@@ -40,7 +40,7 @@ static void blocks_are_aligned(void **state)
     (void)state;
     assert_non_null(block);
     assert_non_null(large);
-    assert_int_equal((uintptr_t)block % ARENA_ALIGN, 0);
+    assert_int_equal((uintptr_t)block % ALIGNED_BYTES, 0);
     assert_int_equal((uintptr_t)large % (2 << 20), 0);
     large[(3 << 20) - 1] = block[0] = 1;
     aligned_free(block);

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/graph/graph.h"
 
 #define C 3 /* channels of every activation here */

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <zlib.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/cpu.h"
 #include "core/base/pool.h"
 #include "core/image/image.h"

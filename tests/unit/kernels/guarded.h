@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_KERNELS_GUARDED_H
 #define TESTS_UNIT_KERNELS_GUARDED_H
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "test.h"
 
 #define GUARD 64 /* floats before and behind an output */

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 #include "core/base/random.h"
 #include "core/kernels/kernels.h"
 #include "kernels/guarded.h"

@@ -1,4 +1,4 @@
-#include "core/base/arena.h"
+#include "core/base/aligned.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 
 void *aligned_new(size_t size)
 {
-    if (size > SIZE_MAX - 2 * ARENA_ALIGN)
+    if (size > SIZE_MAX - 2 * ALIGNED_BYTES)
         return NULL;
     /* one line more than asked, so that a full vector load at the last element is inside the block */
-    return aligned_alloc(ARENA_ALIGN, arena_round(size) + ARENA_ALIGN);
+    return aligned_alloc(ALIGNED_BYTES, aligned_round(size) + ALIGNED_BYTES);
 }
 
 void aligned_free(void *block) { free(block); }
@@ -23,7 +23,7 @@ void *aligned_new_large(size_t size)
 
     if (size < PAGE || size > SIZE_MAX - 2 * PAGE)
         return aligned_new(size);
-    block = aligned_alloc(PAGE, (size + ARENA_ALIGN + PAGE - 1) / PAGE * PAGE);
+    block = aligned_alloc(PAGE, (size + ALIGNED_BYTES + PAGE - 1) / PAGE * PAGE);
     if (size - whole > PAGE / 2) /* a last page that is mostly used */
         whole += PAGE;
     if (block != NULL)

@@ -64,6 +64,7 @@ static bool good_name(const char *name)
 enum infomask_status folder_write_open(struct folder_write *folder, const char *directory, const char *name,
                                        bool replace, struct infomask_error *err)
 {
+    enum infomask_status status;
     const char *slash;
     struct stat at;
     size_t length;
@@ -90,9 +91,10 @@ enum infomask_status folder_write_open(struct folder_write *folder, const char *
         folder->part = NULL;
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     }
-    if (mkdir(folder->part, 0755) != 0)
-        return error_set(err, INFOMASK_IO, "%.150s cannot be made: %s", folder->path, strerror(errno));
-    return INFOMASK_OK;
+    status = file_make_parents(folder->path, err);
+    if (status == INFOMASK_OK && mkdir(folder->part, 0755) != 0)
+        status = error_set(err, INFOMASK_IO, "%.150s cannot be made: %s", folder->path, strerror(errno));
+    return status;
 }
 
 char *folder_write_file(const struct folder_write *folder, const char *name)

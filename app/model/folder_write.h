@@ -15,8 +15,8 @@ struct folder_write {
     bool replace;
 };
 
-/* name: of a folder below `directory` (place_of_new_models), or a path.  ARGUMENT if it is there, unless `replace` and
- * it is a model's, and for a name that a model cannot have; IO. */
+/* name: of a folder below `directory` (place_of_new_models), or a path; the folders above it are made.  ARGUMENT if it
+ * is there, unless `replace` and it is a model's, and for a name that a model cannot have; IO. */
 enum infomask_status folder_write_open(struct folder_write *folder, const char *directory, const char *name,
                                        bool replace, struct infomask_error *err) __attribute__((warn_unused_result));
 /* The path of a file in it; malloc'ed. */

@@ -159,6 +159,16 @@ def test_a_sigmoid_head_has_priors_of_its_own(models, tmp_path):
     assert "between 0 and 1" in run("classify", "--models-dir", models, "--model", "several", COFFEE).stderr
 
 
+def test_the_folder_of_models_is_made(tmp_path):
+    """As models fetch and train make it, which write their folders the same way."""
+    file = network(tmp_path / "net.onnx")
+    assert add(tmp_path / "new/models", file, "small").returncode == 0
+    assert (tmp_path / "new/models/small/model.json").is_file()
+    (tmp_path / "file").touch()
+    ran = add(tmp_path / "file/models", file, "small")
+    assert ran.returncode == 1 and "file/models: cannot be made: Not a directory" in ran.stderr, ran.stderr
+
+
 def test_fetch_lists_and_refuses(models):
     listed = run("models", "fetch", "--list")
     assert listed.returncode == 0 and "open-nsfw" in listed.stdout and "Apache-2.0" in listed.stdout

@@ -4,13 +4,14 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/json/json_utf8.h"
 
 #define DEEPEST 500        /* cJSON's own limit is 1,000; our recursion needs about 100 bytes a level */
-#define LONGEST_NUMBER 63  /* cJSON reads a number through a buffer of 64 */
+#define LONGEST_NUMBER 63  /* cJSON reads a number through a buffer of 64: longer ones are written anew for it */
 #define FEW_KEYS 16        /* up to this many are compared pairwise, without memory */
 
 struct json_limits json_default_limits(void)
@@ -25,6 +26,7 @@ struct scan {
     size_t values, max_values;
     const char *apart;      /* json_parse_apart's key; NULL: none, or its array was found */
     size_t from, to;        /* that array's text */
+    bool long_number;       /* there is one that cJSON cannot read */
     bool counted, numeric;  /* every value counts; no value but numbers and arrays came */
     struct infomask_error *err;
 };
@@ -166,14 +168,11 @@ static bool scan_digits(struct scan *scan)
 
 static bool number_is_finite(struct scan *scan, size_t start)
 {
-    char copy[LONGEST_NUMBER + 1];
     size_t length = scan->at - start;
 
-    if (length > LONGEST_NUMBER)
-        return scan_fails(scan, "a number of more than 63 characters");
-    memcpy(copy, scan->text + start, length);
-    copy[length] = '\0';
-    return isfinite(strtod(copy, NULL)) || scan_fails(scan, "a number too large for a double");
+    scan->long_number = scan->long_number || length > LONGEST_NUMBER;
+    return isfinite(json_double_read((const char *)scan->text + start, length)) ||
+           scan_fails(scan, "a number too large for a double");
 }
 
 static bool scan_number(struct scan *scan)
@@ -384,6 +383,38 @@ static char *text_of_tree(const struct scan *scan, size_t *size)
     return text;
 }
 
+/* Behind a string's opening quote: the next character after it. */
+static const char *string_end(const char *at)
+{
+    for (; *at != '"'; at++)
+        at += *at == '\\';
+    return at + 1;
+}
+
+/* The checked text, with 17 digits for each number that cJSON cannot read: no longer than it was. */
+static char *text_of_short_numbers(const char *text, size_t *size)
+{
+    const char *at = text, *end = text + *size, *next;
+    char *copy = malloc(*size + 1), *to = copy;
+
+    for (; copy != NULL && at < end; at = next) {
+        size_t length = 1;
+        if (*at == '"')
+            length = (size_t)(string_end(at + 1) - at);
+        else if (*at == '-' || (*at >= '0' && *at <= '9'))
+            for (; at + length < end && strchr("+-.0123456789eE", at[length]) != NULL; length++)
+                ;
+        next = at + length;
+        if (*at != '"' && length > LONGEST_NUMBER)
+            to += snprintf(to, LONGEST_NUMBER, "%.17g", json_double_read(at, length));
+        else
+            to = mempcpy(to, at, length);
+    }
+    if (copy != NULL)
+        *size = (size_t)(to - copy);
+    return copy;
+}
+
 static enum infomask_status parse_tree(const char *text, size_t size, struct json **root, struct infomask_error *err)
 {
     cJSON *tree = cJSON_ParseWithLength(text, size);
@@ -398,6 +429,22 @@ static enum infomask_status parse_tree(const char *text, size_t size, struct jso
     }
     *root = (struct json *)tree;
     return INFOMASK_OK;
+}
+
+static enum infomask_status parse_text(const struct scan *scan, const char *text, size_t size, struct json **root,
+                                       struct infomask_error *err)
+{
+    enum infomask_status status;
+    char *shorter;
+
+    if (!scan->long_number)
+        return parse_tree(text, size, root, err);
+    shorter = text_of_short_numbers(text, &size);
+    if (shorter == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    status = parse_tree(shorter, size, root, err);
+    free(shorter);
+    return status;
 }
 
 enum infomask_status json_parse_apart(const char *text, size_t size, const struct json_limits *limits,
@@ -419,12 +466,12 @@ enum infomask_status json_parse_apart(const char *text, size_t size, const struc
     if (!scan_text(&scan))
         return INFOMASK_BAD_DATA;
     if (scan.to == 0)
-        return parse_tree(text, size, root, err);
+        return parse_text(&scan, text, size, root, err);
     *numbers = (struct json_numbers){text + scan.from, scan.to - scan.from};
     rest = text_of_tree(&scan, &size);
     if (rest == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
-    status = parse_tree(rest, size, root, err);
+    status = parse_text(&scan, rest, size, root, err);
     free(rest);
     return status;
 }
@@ -453,14 +500,11 @@ static void skip_space(struct reading *r)
 
 static bool read_one(struct reading *r)
 {
-    char copy[LONGEST_NUMBER + 1];
     size_t length = strspn(r->at, "+-.0123456789eE");
 
-    if (r->used == r->count || length == 0 || length > LONGEST_NUMBER)
+    if (r->used == r->count || length == 0)
         return false;
-    memcpy(copy, r->at, length);
-    copy[length] = '\0';
-    r->values[r->used++] = (float)strtod(copy, NULL);
+    r->values[r->used++] = (float)json_double_read(r->at, length);
     r->at += length;
     return true;
 }

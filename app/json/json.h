@@ -109,5 +109,8 @@ void json_put_node(struct json_writer *writer, const char *key, const struct jso
 /* The text of one double, as json_put_double writes it; returns its length. */
 #define JSON_DOUBLE_TEXT 32
 int json_double_text(double finite, char text[JSON_DOUBLE_TEXT]);
+/* The double nearest to a number in JSON's grammar of `size` characters (no NUL needed), ties to even; plus or minus
+ * HUGE_VAL where it is too large. */
+double json_double_read(const char *number, size_t size);
 
 #endif

@@ -83,7 +83,8 @@ static void refuses_with_a_reason(void **state)
         {"-", "a number without a digit"},
         {"1e400", "too large for a double"},
         {"-1e999", "too large for a double"},
-        {"0.000000000000000000000000000000000000000000000000000000000000000001", "more than 63 characters"},
+        {"1000000000000000000000000000000000000000000000000000000000000000000e300", "too large for a double"},
+        {"0.000000000000000000000000000000000000000000000000000000000000000001.2", "text after the value"},
         {"NaN", "unexpected character"},
         {"Infinity", "unexpected character"},
         {"nul", "unknown word"},
@@ -212,6 +213,72 @@ static void values_are_read_by_kind(void **state)
     json_free(NULL);
 }
 
+static double from_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Each line of the file is read by itself, in a document beside strings that hold digits, and in an array apart. */
+static void long_numbers_are_those_of_python(void **state)
+{
+    static char line[4096], text[5000];
+    FILE *file = fopen("tests/data/json/numbers.txt", "r");
+    int count = 0;
+    (void)state;
+    assert_non_null(file);
+    for (; fgets(line, sizeof line, file) != NULL; count++) {
+        const int64_t shape[1] = {2};
+        struct infomask_error err = {0};
+        struct json_numbers apart;
+        struct json *root = NULL;
+        double expected = from_bits(strtoull(line, NULL, 16)), value = -1;
+        float pair[2];
+        const char *number = line + 17;
+        line[strcspn(line, "\n")] = '\0';
+        assert_true(strlen(number) > 63);
+        value = json_double_read(number, strlen(number));
+        assert_memory_equal(&value, &expected, sizeof value);
+        int size = snprintf(text, sizeof text, "{\"%.70s\\\"\":[%s,\"\\\\\"],\"apart\":[1,%s]}", number, number,
+                            number);
+        if (json_parse_apart(text, (size_t)size, NULL, "apart", &root, &apart, &err) != INFOMASK_OK)
+            fail_msg("%s: %s", number, err.text);
+        assert_true(strncmp(json_key(json_first(root)), number, 63) == 0);
+        assert_true(json_number(json_first(json_first(root)), &value));
+        assert_memory_equal(&value, &expected, sizeof value);
+        assert_string_equal(json_string(json_next(json_first(json_first(root)))), "\\");
+        assert_true(json_numbers_read(&apart, shape, 1, pair, 2));
+        assert_true(fabs(pair[1] - (float)expected) <= 0 || isinf((float)expected));
+        json_free(root);
+    }
+    (void)fclose(file);
+    assert_true(count > 50);
+}
+
+/* As long as a document may be: against the C library on the whole text. */
+static void numbers_have_no_longest(void **state)
+{
+    enum { ZEROS = 100000 };
+    char *text = malloc(ZEROS + 32);
+    const char *const ends[] = {"e-99999", "1e-100000", ".5e-100323", "e-100500"};
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct json *root = NULL;
+        double value = -1;
+        text[0] = '7';
+        memset(text + 1, '0', ZEROS);
+        (void)strcpy(text + 1 + ZEROS, ends[i]);
+        assert_int_equal(json_parse(text, strlen(text), NULL, &root, NULL), INFOMASK_OK);
+        assert_true(json_number(root, &value));
+        assert_true(value >= strtod(text, NULL) && value <= strtod(text, NULL));
+        json_free(root);
+    }
+    (void)strcpy(text + 1 + ZEROS, "e-99600");
+    assert_int_equal(parse(text, strlen(text), NULL), INFOMASK_BAD_DATA);
+    free(text);
+}
+
 static char *written(struct json_writer *writer)
 {
     char *text = NULL;
@@ -316,13 +383,6 @@ static void what_is_left_open_fails_the_writer(void **state)
     assert_null(text);
 }
 
-static double from_bits(uint64_t bits)
-{
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* one digit fewer reads back as another double (where the digits are those of a fraction, so that all count) */
 static void check_shortest(double value)
 {
@@ -412,6 +472,8 @@ int main(void)
         cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(duplicates_are_found_among_many),
         cmocka_unit_test(values_are_read_by_kind),
+        cmocka_unit_test(long_numbers_are_those_of_python),
+        cmocka_unit_test(numbers_have_no_longest),
         cmocka_unit_test(writes_one_line_or_indented),
         cmocka_unit_test(base64_of_every_length),
         cmocka_unit_test(a_number_that_is_not_finite_fails_the_writer),

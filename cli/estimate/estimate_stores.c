@@ -8,6 +8,7 @@
 
 #include "app/settings/files.h"
 #include "app/settings/places.h"
+#include "app/state/store.h"
 #include "cli/cli.h"
 #include "cli/estimate/estimate.h"
 #include "cli/work.h"
@@ -34,6 +35,12 @@ static enum infomask_status default_store(const struct estimate_run *run, char *
     return *path != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
 }
 
+/* Why a server does not answer, which what fails in the end does not say. */
+static void tell_on_stderr(void *context, const char *sentence)
+{
+    (void)fprintf(stderr, "infomask %s: %s\n", (const char *)context, sentence);
+}
+
 static enum infomask_status open_path(const struct estimate_run *run, const char *path, struct estimates **estimates,
                                       struct infomask_error *err)
 {
@@ -42,7 +49,9 @@ static enum infomask_status open_path(const struct estimate_run *run, const char
                                               .logit_bytes = config->logits_limit > 0 ? config->logits_limit
                                                                                       : UINT64_MAX,
                                               .relaxed = strcmp(config->durability, "relaxed") == 0,
-                                              .password_file = config->state_password};
+                                              .password_file = config->state_password,
+                                              .tell = tell_on_stderr,
+                                              .tell_context = (void *)(uintptr_t)run->cli->command};
     enum infomask_status status = estimates_open(path, &options, estimates, err);
 
     if (status != INFOMASK_OK)
@@ -122,7 +131,7 @@ enum infomask_status estimate_open_operand(struct estimate_run *run, const char 
         free(path);
         path = NULL;
         status = default_store(run, &path, err);
-        if (status == INFOMASK_OK && !is_file(path))
+        if (status == INFOMASK_OK && !store_is_server(path) && !is_file(path))
             status = error_set(err, INFOMASK_NO_SUCH_ESTIMATE, "there is neither a file nor an estimate \"%.150s\"",
                                operand);
     }

@@ -89,6 +89,52 @@ def test_the_same_bits_as_in_a_file(make_server, flags, tmp_path):
     assert read(alone, own, "prior=uniform") == read(replicas[0], shared, "prior=uniform")
 
 
+def command_line(folder, *arguments):
+    return subprocess.run([BINARY, "estimate", "--json", *map(str, arguments)], capture_output=True, text=True,
+                          cwd=conftest.ROOT, env={**conftest.ENVIRONMENT, "STATE_DIRECTORY": str(folder)})
+
+
+def test_the_command_line_keeps_its_estimates_there(make_server, flags, tmp_path):
+    """As in a file; the service reads them; names are found for --merge and --compare."""
+    for i in range(8):
+        (tmp_path / "photos" / str(i % 3)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / str(i % 3) / f"{i}.png").write_bytes(photo(i))
+
+    def run(*arguments, code=0):
+        ran = command_line(tmp_path, *arguments)
+        assert ran.returncode == code, ran.stderr
+        return json.loads(ran.stdout) if code == 0 else ran.stderr
+
+    def numbers(report):
+        own = ("id", "name", "created", "request_id", "added", "known", "rejected", "rejected_in_all")
+        return {key: value for key, value in report.items() if key not in own}
+
+    images = ("digits", "--images", tmp_path / "photos", "--name")
+    here = run(*images, "set", "--store", tmp_path / "own.db")
+    there = run(*images, "set", *flags[:4])
+    assert here["added"] == there["added"] == 8 and numbers(here) == numbers(there)
+    again = run(*images, "set", *flags[:4])
+    assert (again["added"], again["known"]) == (0, 8) and numbers(again) == numbers(there)
+    assert not (tmp_path / "estimates.db").exists()
+
+    server = make_server(*flags)
+    assert [row["name"] for row in server.ask(path=BASE).json["estimates"]] == ["set"]
+    told = read(server, "set")
+    assert {key: told[key] for key in ("mutual_information", "classes", "accuracy")} == {
+        key: there[key] for key in ("mutual_information", "classes", "accuracy")}
+
+    run(*images, "flat", *flags[:4], "--prior", "uniform")
+    assert run("--compare", "set", "flat", *flags[:4])["samples"] == 8
+    assert numbers(run("--merge", "set", *flags[:4])) == numbers(there)
+    assert 'no estimate "none"' in run("--merge", "none", *flags[:4], code=1)
+
+
+@takes_long
+def test_the_command_line_says_why_the_server_does_not_answer(flags, tmp_path):
+    ran = command_line(tmp_path, "--merge", "set", *flags[:2])
+    assert ran.returncode == 1 and name_of(flags) in ran.stderr and "no password" in ran.stderr
+
+
 @takes_long
 def test_posts_to_both_at_once(make_server, flags):
     replicas = [make_server(*flags) for _ in range(2)]

@@ -414,11 +414,17 @@ static int take_list(struct call *call, const char *name, const struct json *lis
     return set_parameter(call, name, joined);
 }
 
+/* Whether a member of the document is one, which is no parameter. */
+static bool is_picture(const struct call *call, const char *name)
+{
+    return strcmp(name, "image") == 0 || (strcmp(name, "mask") == 0 && (call->match.route->flags & ROUTE_MASK));
+}
+
 static int take_member(struct call *call, const struct json *member, char **texts)
 {
     const char *name = json_key(member);
 
-    if (strcmp(name, "image") == 0 || (strcmp(name, "mask") == 0 && (call->match.route->flags & ROUTE_MASK)))
+    if (is_picture(call, name))
         return 0; /* taken already */
     if (strcmp(name, "url") == 0)
         return uploads_refuse_url(call, "url");
@@ -430,15 +436,15 @@ static int take_member(struct call *call, const struct json *member, char **text
 }
 
 /* Room for every number of the document as text, every string once more, and an end for each. */
-static size_t texts_size(const struct json *node)
+static size_t texts_size(const struct call *call, const struct json *node)
 {
     size_t size = JSON_DOUBLE_TEXT + 8;
 
     if (json_string(node) != NULL)
         size += strlen(json_string(node));
     for (const struct json *child = json_first(node); child != NULL; child = json_next(child))
-        if (json_key(child) == NULL || (strcmp(json_key(child), "image") != 0 && strcmp(json_key(child), "mask") != 0))
-            size += texts_size(child);
+        if (json_key(child) == NULL || !is_picture(call, json_key(child)))
+            size += texts_size(call, child);
     return size;
 }
 
@@ -482,7 +488,7 @@ int uploads_take_json(struct call *call)
             return status;
         call->request.mask = slot;
     }
-    at = call->texts = malloc(texts_size(call->document));
+    at = call->texts = malloc(texts_size(call, call->document));
     if (at == NULL)
         return reply_no_memory(&call->reply, &call->request);
     for (const struct json *member = json_first(call->document); member != NULL; member = json_next(member))

@@ -47,6 +47,14 @@ def test_parameters_of_every_kind(server):
     assert same(post_json(server, "/v1/analyze", document).json, server.ask("POST", "/v1/analyze" + query, COFFEE).json)
 
 
+@pytest.mark.parametrize("name", ["mask", "image ", "prior"])
+def test_a_long_list_that_is_no_parameter(server, name):
+    """On a route that takes no mask, `mask` is a parameter like others, and its text needs room."""
+    answer = post_json(server, CLASSIFY, {"image": b64(COFFEE), name: [0.12345678901234567] * 5000})
+    assert answer.status == 400 and name.strip() in answer.json["detail"]
+    assert server.ask("POST", CLASSIFY, COFFEE).status == 200
+
+
 def test_a_prior_as_a_list(server, png):
     answer = post_json(server, CLASSIFY + "?model=digits", {"image": b64(png), "prior": [1, 2, 3, 4, 5, 5, 4, 3, 2, 1]})
     assert same(answer.json, server.ask("POST", CLASSIFY + "?model=digits&prior=1,2,3,4,5,5,4,3,2,1", png).json)

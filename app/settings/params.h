@@ -20,10 +20,10 @@ enum param_group {
     TAKES_FILTER = 4,
     TAKES_ANALYZE = 8,
     TAKES_SAMPLES = 16,      /* POST /v1/estimates/{id}/samples */
-    TAKES_ESTIMATE = 32,     /* GET /v1/estimates/{id} */
+    TAKES_ESTIMATE = 32,     /* GET and POST /v1/estimates/{id} */
     TAKES_INFORMATION = 64,  /* GET /v1/models/{name}/information */
     TAKES_TRAIN = 128,       /* infomask train */
-    TAKES_SUSPECTS = 256,    /* GET /v1/estimates/{id}; the command line has a flag of its own */
+    TAKES_SUSPECTS = 256,    /* GET and POST /v1/estimates/{id}; the command line has a flag of its own */
     TAKES_INFER = TAKES_CLASSIFY | TAKES_MASK | TAKES_FILTER | TAKES_ANALYZE,
     TAKES_MAPS = TAKES_MASK | TAKES_FILTER | TAKES_ANALYZE,
     TAKES_TARGETS = TAKES_MAPS

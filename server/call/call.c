@@ -330,11 +330,11 @@ static int check_body(struct call *call, const struct head *head)
 {
     const struct route *route = call->match.route;
     const char *coding = head_get(head, "Content-Encoding");
-    bool wanted = route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY);
+    bool wanted = route->flags & ROUTE_BODY;
 
-    call->body_limit = !wanted                     ? NO_BODY_LIMIT
-                       : route->flags & ROUTE_JSON ? JSON_BODY_LIMIT
-                                                   : call->server->config->max_body;
+    call->body_limit = !wanted                                      ? NO_BODY_LIMIT
+                       : route->flags & (ROUTE_JSON | ROUTE_PARAMS) ? JSON_BODY_LIMIT
+                                                                    : call->server->config->max_body;
     if (wanted && call->framing.length < 0 && !call->framing.chunked) {
         call->reply.close =
             true; /* a folded or misspelt framing field may hide a body that would be read as a request */
@@ -447,7 +447,7 @@ int call_body(struct call *call, const char *data, size_t size)
         return reply_problem(&call->reply, &call->request, VIEW_BODY_TOO_LARGE,
                              "the body is over %zu bytes, which is the most that is taken", call->body_limit);
     }
-    if (!(call->match.route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
+    if (!(call->match.route->flags & ROUTE_BODY))
         return 0;
     if (!reserve(call, call->body_size + size)) {
         call_drop_body(call);
@@ -467,17 +467,15 @@ static int take_body(struct call *call)
 {
     unsigned flags = call->match.route->flags;
 
-    if (!(flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
+    if (!(flags & ROUTE_BODY))
         return 0;
     if (call->body_size == 0)
         return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST, "the body is empty");
-    if (!(flags & ROUTE_UPLOAD) || !multipart_is_form(call->request.content_type)) {
+    if (!(flags & (ROUTE_UPLOAD | ROUTE_PARAMS)) || !multipart_is_form(call->request.content_type)) {
         call->request.body = call->body;
         call->request.body_size = call->body_size;
     }
-    if (!(flags & ROUTE_UPLOAD))
-        return 0;
-    return uploads_take(call);
+    return (flags & (ROUTE_UPLOAD | ROUTE_PARAMS)) ? uploads_take(call) : 0;
 }
 
 int call_complete(struct call *call)

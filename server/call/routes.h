@@ -23,9 +23,11 @@ enum route_flag {
     ROUTE_CACHE = 512,    /* its answers may be kept */
     ROUTE_LINES = 2048,   /* several images are answered one by one, if Accept says so (lines.h) */
     ROUTE_SHARED = 4096,  /* where replicas share their state it waits for that, on the lane (context.h) */
+    ROUTE_PARAMS = 8192,  /* the body is JSON, an object of parameters, or a form of them */
     ROUTE_MASK = 1024     /* a form's part named mask is a mask of the client's own */
 };
 
+#define ROUTE_BODY (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY | ROUTE_PARAMS) /* a body is asked for */
 #define UPLOADS (METHOD_POST | METHOD_PUT)
 
 /* X(ID, METHODS, pattern, SCOPE, FLAGS, handler, PARAMETERS, summary).  {name} in a pattern matches one segment. */
@@ -59,6 +61,9 @@ enum route_flag {
       "The estimates")                                                                                                 \
     X(ESTIMATE, METHOD_GET, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate,                               \
       TAKES_ESTIMATE | TAKES_SUSPECTS, "One estimate")                                                                 \
+    X(ESTIMATE_ASK, METHOD_POST, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB | ROUTE_PARAMS, handle_estimate,           \
+      TAKES_ESTIMATE | TAKES_SUSPECTS,                                                                                 \
+      "One estimate, as its GET, the parameters in a JSON object or a form: a prior may be too long for a URL")        \
     X(ESTIMATE_DELETE, METHOD_DELETE, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate_delete,              \
       TAKES_NOTHING, "Forgets an estimate and its samples")                                                            \
     X(SAMPLES, UPLOADS, "/v1/estimates/{id}/samples", ESTIMATES, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_ASYNC, \

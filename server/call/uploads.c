@@ -18,6 +18,8 @@ int uploads_refuse_url(struct call *call, const char *name)
 
 /* ---- Forms ------------------------------------------------------------------------------------------------------- */
 
+static bool only_parameters(const struct call *call) { return (call->match.route->flags & ROUTE_PARAMS) != 0; }
+
 static bool is_upload(const struct part *part)
 {
     return part->file_name != NULL || strcmp(part->name, "image") == 0 || strcmp(part->name, "file") == 0;
@@ -46,7 +48,7 @@ static int take_parts(struct call *call, struct part *parts, int count)
                 return status;
             continue;
         }
-        if (is_upload(part)) {
+        if (!only_parameters(call) && is_upload(part)) {
             call->uploads[request->upload_count++] = (struct upload){part->data, part->size, part->name,
                                                                      part->file_name};
             continue;
@@ -114,7 +116,7 @@ static int take_form(struct call *call)
     else
         status = take_parts(call, parts, count);
     free(parts);
-    return status != 0 ? status : choose_upload(call);
+    return status != 0 || only_parameters(call) ? status : choose_upload(call);
 }
 
 /* ---- The photo as it is ------------------------------------------------------------------------------------------ */
@@ -201,7 +203,7 @@ int uploads_take(struct call *call)
 {
     if (multipart_is_form(call->request.content_type))
         return take_form(call);
-    call->json = is_json(call);
+    call->json = only_parameters(call) || is_json(call);
     return call->json ? 0 : take_raw(call);
 }
 
@@ -417,7 +419,8 @@ static int take_list(struct call *call, const char *name, const struct json *lis
 /* Whether a member of the document is one, which is no parameter. */
 static bool is_picture(const struct call *call, const char *name)
 {
-    return strcmp(name, "image") == 0 || (strcmp(name, "mask") == 0 && (call->match.route->flags & ROUTE_MASK));
+    return strcmp(name, "image") == 0 ? !only_parameters(call)
+                                      : strcmp(name, "mask") == 0 && (call->match.route->flags & ROUTE_MASK) != 0;
 }
 
 static int take_member(struct call *call, const struct json *member, char **texts)
@@ -463,7 +466,11 @@ static int read_document(struct call *call)
         return reply_error(&call->reply, &call->request, &err);
     }
     if (json_kind(call->document) != JSON_OBJECT)
-        return bad_json(call, "the body must be an object: {\"image\": \"base64\", ...parameters}");
+        return bad_json(call, only_parameters(call)
+                                  ? "the body must be an object of parameters: {\"prior\": [1, 2, ...]}"
+                                  : "the body must be an object: {\"image\": \"base64\", ...parameters}");
+    if (only_parameters(call))
+        return 0;
     if (json_get(call->document, "image") == NULL) {
         if (json_get(call->document, "url") != NULL)
             return uploads_refuse_url(call, "url");
@@ -472,14 +479,13 @@ static int read_document(struct call *call)
     return 0;
 }
 
-int uploads_take_json(struct call *call)
+static int take_pictures(struct call *call)
 {
     const struct json *mask;
     size_t used = 0;
-    char *at;
-    int status = read_document(call);
+    int status = take_images(call, json_get(call->document, "image"), &used);
 
-    if (status != 0 || (status = take_images(call, json_get(call->document, "image"), &used)) != 0)
+    if (status != 0)
         return status;
     mask = (call->match.route->flags & ROUTE_MASK) ? json_get(call->document, "mask") : NULL;
     if (mask != NULL && json_kind(mask) != JSON_NULL) {
@@ -488,6 +494,18 @@ int uploads_take_json(struct call *call)
             return status;
         call->request.mask = slot;
     }
+    return 0;
+}
+
+int uploads_take_json(struct call *call)
+{
+    char *at;
+    int status = read_document(call);
+
+    if (status == 0 && !only_parameters(call))
+        status = take_pictures(call);
+    if (status != 0)
+        return status;
     at = call->texts = malloc(texts_size(call, call->document));
     if (at == NULL)
         return reply_no_memory(&call->reply, &call->request);
@@ -496,5 +514,5 @@ int uploads_take_json(struct call *call)
             return status;
     call->request.body = NULL;
     call->request.body_size = 0;
-    return choose_upload(call);
+    return only_parameters(call) ? 0 : choose_upload(call);
 }

@@ -38,6 +38,7 @@ static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_ESTIMATE_CREATE] = {"create_estimate", "estimates", 201, "application/json", "EstimateCreated"},
     [ROUTE_ID_ESTIMATE_LIST] = {"list_estimates", "estimates", 200, "application/json", "Estimates"},
     [ROUTE_ID_ESTIMATE] = {"get_estimate", "estimates", 200, "application/json", "Estimate"},
+    [ROUTE_ID_ESTIMATE_ASK] = {"ask_estimate", "estimates", 200, "application/json", "Estimate"},
     [ROUTE_ID_ESTIMATE_DELETE] = {"delete_estimate", "estimates", 204, "", ""},
     [ROUTE_ID_SAMPLES] = {"add_samples", "estimates", 201, "application/json", "SamplesReply"},
     [ROUTE_ID_JOB] = {"get_job", "jobs", 200, "application/json", "Job"},
@@ -183,7 +184,7 @@ static void put_form(struct json_writer *w, const struct route *route)
 
 static void put_body(struct json_writer *w, const struct route *route)
 {
-    if (!(route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY)))
+    if (!(route->flags & ROUTE_BODY))
         return;
     json_object_open(w, "requestBody");
     json_put_bool(w, "required", true);
@@ -193,9 +194,13 @@ static void put_body(struct json_writer *w, const struct route *route)
                         "Content-Type says), or a form.  JSON is taken too, {\"image\": \"base64 or a "
                         "data: URL\", ...parameters}: generators would choose it for bytes, so it is "
                         "not in this list");
+    else if (route->flags & ROUTE_PARAMS)
+        json_put_string(w, "description", "The parameters; a multipart form of the same fields is taken too");
     json_object_open(w, "content");
     if (!(route->flags & ROUTE_UPLOAD)) {
-        const char *schema = route->flags & ROUTE_JSON ? "EstimateRequest" : "V2Request";
+        const char *schema = route->flags & ROUTE_PARAMS ? "EstimateQuestion"
+                             : route->flags & ROUTE_JSON ? "EstimateRequest"
+                                                         : "V2Request";
         json_object_open(w, "application/json");
         put_reference(w, "schema", "schemas", schema, strlen(schema));
         json_object_close(w);
@@ -327,7 +332,7 @@ static void put_success(struct json_writer *w, const struct route *route, int st
 /* Whether a route can answer with a status, by what it is. */
 static bool can_answer(const struct route *route, int status)
 {
-    bool body = route->flags & (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY), upload = route->flags & ROUTE_UPLOAD;
+    bool body = route->flags & ROUTE_BODY, upload = route->flags & ROUTE_UPLOAD;
 
     switch (status) {
     case 400:

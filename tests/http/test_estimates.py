@@ -236,6 +236,68 @@ def test_a_prior_of_ones_own(service):
     assert state["classes"][0]["mean_pmi"] == pytest.approx(answer["target"]["pmi"], abs=1e-9)
 
 
+def fields(members):
+    """A form of texts."""
+    parts = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in members.items())
+    return (parts + "--x--\r\n").encode(), [("Content-Type", "multipart/form-data; boundary=x")]
+
+
+def full_prior(classes):
+    """A number of 17 digits for each class, as people have them: 20 KB of text."""
+    return [float(value) for value in numpy.random.default_rng(5).dirichlet(numpy.ones(classes))]
+
+
+def test_a_prior_too_long_for_a_url(service):
+    """GET /v1/estimates/{id} with a body: the same reply, whichever way the prior comes."""
+    models = json.loads(service.ask(path="/v1/models").text)
+    classes = next(m["classes"] for m in models["models"] if m["name"] == models["default"])
+    estimate = create(service)
+    assert post(service, estimate, [("1", f"{i}.png", photo(i)) for i in range(4)]).status == 201
+
+    def ask(body, headers=JSON, query=""):
+        response = service.ask("POST", f"{BASE}/{estimate}{query}", body, headers)
+        return response.status, {key: value for key, value in response.json.items() if key != "request_id"}
+
+    def get(query):
+        return 200, {key: value for key, value in read(service, estimate, query).items() if key != "request_id"}
+
+    small = [1 + k % 3 for k in range(classes)]
+    expected = get("?units=bits&suspects=2&prior=" + ",".join(map(str, small)))
+    assert (expected[1]["prior"], expected[1]["units"]) == ("given", "bits")
+    assert ask(json.dumps({"prior": small, "units": "bits", "suspects": 2}).encode()) == expected
+    assert ask(*fields({"prior": ",".join(map(str, small)), "units": "bits"}), "?suspects=2") == expected
+    assert ask(b'{"suspects": 2}') == get("?suspects=2") != get("")
+    assert ask(b"{}") == get("") and ask(b'{"prior": "uniform"}') == get("?prior=uniform")
+
+    prior = full_prior(classes)
+    body = json.dumps({"prior": prior}).encode()
+    assert len(body) > 16 * classes
+    status, state = ask(body)
+    assert status == 200 and state["prior"] == "given" and state != get("")[1]
+    assert ask(*fields({"prior": ",".join(map(repr, prior))})) == (status, state)
+    own = create(service, prior=prior)  # not from logits in half precision
+    assert post(service, own, [("1", f"{i}.png", photo(i)) for i in range(4)]).status == 201
+    assert state["classes"][0]["mean_pmi"] == pytest.approx(read(service, own)["classes"][0]["mean_pmi"], abs=0.02)
+
+
+@pytest.mark.parametrize("body, headers, code, word", [
+    (b'{"prior": [1, 2]}', JSON, "bad_parameter", "prior"), (b'{"priors": 1}', JSON, "bad_parameter", "priors"),
+    (json.dumps({"image": [0.12345678901234567] * 5000}).encode(), JSON, "bad_parameter", "image"), (b'{"prior": {}}', JSON, "bad_json", "prior"),
+    (b'[1, 2]', JSON, "bad_json", "object of parameters"), (b'{"prior"', JSON, "bad_json", "JSON"), (b"", JSON, "bad_request", "empty"),
+    (*fields({"prior": "1,-1"}), "bad_parameter", "prior"), (*form([("image", "a.png", b"x")]), "bad_parameter", "image"),
+    (b'{"prior": "train", "units": "bits"}', JSON, "bad_parameter", "more than once"),
+])
+def test_a_body_that_asks_for_nothing_known(service, body, headers, code, word):
+    estimate = create(service)
+    response = service.ask("POST", f"{BASE}/{estimate}?prior=uniform" if word == "more than once" else f"{BASE}/{estimate}", body, headers)
+    assert response.status == 400 and response.code == code and word in response.json["detail"]
+
+
+def test_a_body_for_an_estimate_that_is_not_there(service):
+    for body in (b"{}", b'{"prior": "uniform"}'):
+        assert service.ask("POST", BASE + "/0123456789abcdef0123456789abcdef", body, JSON).code == "no_such_estimate"
+
+
 def test_list_and_delete(service):
     estimate = create(service, name="to go")
     rows = json.loads(service.ask(path=BASE).text)["estimates"]

@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 
+import numpy
 import pytest
 from PIL import Image
 
@@ -53,6 +54,22 @@ def test_a_long_list_that_is_no_parameter(server, name):
     answer = post_json(server, CLASSIFY, {"image": b64(COFFEE), name: [0.12345678901234567] * 5000})
     assert answer.status == 400 and name.strip() in answer.json["detail"]
     assert server.ask("POST", CLASSIFY, COFFEE).status == 200
+
+
+def test_a_prior_of_a_thousand_long_numbers(server, png):
+    """In JSON and in a form; as texts they make 20 KB, more than a URL takes."""
+    models = server.ask(path="/v1/models").json
+    classes = next(m["classes"] for m in models["models"] if m["name"] == models["default"])
+    prior = [float(value) for value in numpy.random.default_rng(5).dirichlet(numpy.ones(classes))]
+    every = f"{CLASSIFY}?top_k={classes}"
+    answer = post_json(server, every, {"image": b64(png), "prior": prior})
+    assert answer.status == 200 and answer.json["prior"] == "given"
+    headers, body = form([("prior", ",".join(map(repr, prior))), ("image", "a.png", png)])
+    assert same(answer.json, server.ask("POST", every, body, headers).json)
+    flat = {row["index"]: row["probability"] for row in server.ask("POST", every + "&prior=uniform", png).json["predictions"]}
+    total = sum(flat[k] * prior[k] for k in range(classes))
+    for row in answer.json["predictions"]:
+        assert row["probability"] == pytest.approx(flat[row["index"]] * prior[row["index"]] / total, rel=1e-6, abs=1e-12)
 
 
 def test_a_prior_as_a_list(server, png):

@@ -60,7 +60,7 @@ wait "$running" || true
 running=
 
 step "without a network"
-as_anna "rm -rf config/models/efficientnet-lite0/model.onnx build/data build/wheels"
+as_anna "rm -rf config/models/efficientnet-lite0/model.onnx build/data build/download"
 python3 - "$root/offline.py" <<'PYTHON'
 import sys
 open(sys.argv[1], "w").write('''import fcntl, os, socket, struct, subprocess
@@ -79,9 +79,10 @@ for line in run.stdout:
         os.killpg(run.pid, 15)
 ''')
 PYTHON
-unshare --net chroot "$root" env -i HOME=/home/anna PLACE="$place" PATH=/usr/bin:/bin python3 /offline.py >"$work/offline" 2>&1
+unshare --net chroot "$root" env -i HOME=/home/anna PLACE="$place" PATH=/usr/bin:/bin python3 /offline.py >"$work/offline" 2>&1 ||
+    { tail -n 20 "$work/offline" >&2; exit 1; }
 grep -E "cannot be fetched|^answer: True" "$work/offline" | tee "$work/found"
-[ "$(wc -l <"$work/found")" -ge 2 ]
+[ "$(wc -l <"$work/found")" -ge 2 ] || { tail -n 20 "$work/offline" >&2; exit 1; }
 
 if [ "${FULL:-0}" = 1 ]; then
     step "make test"

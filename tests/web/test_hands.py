@@ -52,7 +52,8 @@ def test_brush_paints_the_nats_drop_and_it_can_be_undone(painted):
     own_rule = page.locator("#verdict-says").inner_text()
     page.click("#brush")
     page.locator("#brush-size").fill("20")
-    stroke(page, (.3, .35), (.45, .5), (.6, .4))
+    with page.expect_response("**/v1/filter?*"):
+        stroke(page, (.3, .35), (.45, .5), (.6, .4))
     expect(page.locator("#undo")).to_be_visible()
     answered(page)
     mask = sent()

@@ -20,8 +20,8 @@
 
 static const struct table_part linear = {"linear", table_linear_fit, table_linear_logits};
 static const struct table_part quadratic = {"quadratic", table_linear_fit, table_linear_logits};
-static const struct table_part trees = {"trees", table_trees_fit, table_trees_logits};
-static const struct table_part grids = {"grids", table_grids_fit, table_grids_logits};
+static const struct table_part trees = {"trees", table_trees_fit, table_boosted_logits};
+static const struct table_part grids = {"grids", table_grids_fit, table_boosted_logits};
 static const struct table_part discriminant = {"discriminant", table_discriminant_fit, table_linear_logits};
 static const struct table_part network = {"network", table_network_fit, table_network_logits};
 

@@ -81,6 +81,7 @@ struct table_path {
     int count;
     size_t size;   /* floats of a state */
     float *states; /* [count][size]; malloc'ed */
+    const struct boosting_kind *kind;  /* of a boosted part's learners; NULL for the others */
     double loss[2][TABLE_MOST_STATES]; /* sum of -log q over the rows of the one fold, of the other */
     bool peaked[2];                    /* the one fold, the other, has nothing to gain any more */
     int ended[2];                      /* states until then, which are those that count where that fold judges */
@@ -118,8 +119,6 @@ void table_network_logits(const struct table_data *data, const struct table_matr
 bool table_trees_fit_in(const struct table_data *data, const struct table_matrix *matrix);
 enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
     __attribute__((warn_unused_result));
-void table_trees_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
-                        int step, const float *x, size_t rows, float *logits);
 
 /* Normal clouds of one shape; not for too many weights. */
 bool table_discriminant_fits_in(const struct table_data *data, const struct table_matrix *matrix);
@@ -130,8 +129,9 @@ enum infomask_status table_discriminant_fit(const struct table_fit *fit, struct 
 bool table_grids_fit_in(const struct table_data *data, const struct table_matrix *codes);
 enum infomask_status table_grids_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
     __attribute__((warn_unused_result));
-void table_grids_logits(const struct table_data *data, const struct table_matrix *matrix, const struct table_path *path,
-                        int step, const float *x, size_t rows, float *logits);
+/* Logits of a path of trees or of grids. */
+void table_boosted_logits(const struct table_data *data, const struct table_matrix *matrix,
+                          const struct table_path *path, int step, const float *x, size_t rows, float *logits);
 
 struct table_part {
     const char *name;

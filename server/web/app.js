@@ -117,7 +117,10 @@ async function newest(steps) {
   }
 }
 
-const common = () => ({model: state.model || undefined, target: state.target || undefined});
+const model = () => state.models.find((one) => one.name === state.model);
+// a model without a class map is asked by the first of the methods that it has
+const method = () => parameters.values.method ?? (model()?.methods?.includes("infocam") ?? true ? undefined : model().methods[0]);
+const common = () => ({model: state.model || undefined, target: state.target || undefined, method: method()});
 // what is shown behind the slider has the photo's size: only what is downloaded is cropped
 const filterQuestion = () => ({...parameters.for("filter"), trim: undefined, ...common(), threshold: state.share === null ? parameters.values.threshold : `share:${state.share / 100}`});
 
@@ -241,7 +244,7 @@ async function compare() {
   if (state.against && !state.maps.has(state.against)) {
     const photo = state.photo, key = state.against;
     try {
-      const answer = await client.mask(photo, {...parameters.for("analyze"), model: state.model || undefined, target: key, output: undefined, mode: undefined, fill: undefined}, {waiting});
+      const answer = await client.mask(photo, {...parameters.for("analyze"), model: state.model || undefined, target: key, method: method(), output: undefined, mode: undefined, fill: undefined}, {waiting});
       if (photo !== state.photo) return;
       calm();
       state.maps.set(key, {cells: answer.map.cells, pmi: answer.map.pmi, mean: answer.map.mean});
@@ -368,7 +371,7 @@ const makeCutout = () => newest(async (options, fresh) => {
 
 // ---- Models and parameters ------------------------------------------------------------------------------------------------
 
-const classes = () => state.models.find((model) => model.name === state.model)?.classes ?? ROWS;
+const classes = () => model()?.classes ?? ROWS;
 const names = new Names((key) => choose(key));
 
 async function loadNames() {
@@ -380,7 +383,6 @@ async function loadModels() {
   const answer = await client.models();
   state.models = answer.models.filter((model) => !model.status || model.status === "ready");
   state.model = state.models.some((model) => model.name === parameters.values.model) ? parameters.values.model : answer.default ?? "";
-  if (state.model) await loadNames();
 }
 async function showMore() {
   try {
@@ -457,9 +459,10 @@ async function begin() {
   try {
     if (!state.photo) Object.assign(parameters.values, rest);
     if (Object.keys(rest).length) await parameters.load(client);
-    const models = loadModels(); // beside the first photo: its answer needs no names
-    if (state.photo) await Promise.all([models, ask()]);
-    else await Promise.all([models, takeSample(["coffee", "chelsea", "rocket"].includes(photo) ? photo : "coffee", {target, share: share === "" ? null : share})]);
+    await loadModels();
+    const names = state.model ? loadNames() : null; // beside the first photo: its answer needs no names
+    if (state.photo) await Promise.all([names, ask()]);
+    else await Promise.all([names, takeSample(["coffee", "chelsea", "rocket"].includes(photo) ? photo : "coffee", {target, share: share === "" ? null : share})]);
   } catch (error) {
     if (mine === client) complain(error instanceof Error ? error : new Error(String(error)));
   }

@@ -1,0 +1,42 @@
+"""The page with models that are not ours: nothing on it may depend on a pooled head, a softmax or many classes."""
+import os
+import pathlib
+import subprocess
+import urllib.parse
+
+import pytest
+from playwright.sync_api import expect
+
+from conftest import PATIENT, PHOTOS, ROOT, answered, choose, file
+
+NETS = ROOT / "tests" / "data" / "nets"
+BIN = os.environ.get("INFOMASK_BIN", str(ROOT / "build" / "infomask"))
+# a sigmoid over several labels, a softmax behind no pooled head
+FOREIGN = ["net_20026", "net_20022"]
+
+
+@pytest.fixture(scope="session")
+def foreign(tmp_path_factory, make_server):
+    folder = tmp_path_factory.mktemp("foreign")
+    for name in FOREIGN:
+        subprocess.run([BIN, "models", "add", str(NETS / f"{name}.onnx"), "--name", name, "--preset", "unit",
+                        "--models-dir", str(folder)], check=True, capture_output=True)
+    return {name: make_server(*PATIENT, "--models-dir", str(folder), "--model", name) for name in FOREIGN}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_model_without_a_class_map_is_asked_by_what_it_has(visit, foreign, name):
+    one = visit()
+    page = one.go(foreign[name].url + "/")
+    answered(page)
+    choose(page, file("photo.png", (PHOTOS / "coffee.png").read_bytes()))
+    answered(page)
+    expect(page.locator("#classes button")).to_have_count(5)
+    page.locator("#classes button").nth(1).click()
+    answered(page)
+    expect(page.locator("#problem")).to_be_hidden()
+    for request in one.posts():
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(request.url).query)
+        assert query["method"] == ["occlusion"], request.url
+    one.keep(f"model-{name}")
+    assert one.problems == []

@@ -141,6 +141,27 @@ struct infomask_comparison {
 };
 void infomask_compare(const double *pmi_a, const double *pmi_b, size_t n, struct infomask_comparison *comparison);
 
+/* What the second of two models adds to the first on the same samples, and what each says: conditional information by a
+ * cross-fitted log-linear mix of both against the first recalibrated alone (core/info/conditional.h).  All NAN below 30
+ * samples, 5 units or 2 classes. */
+struct infomask_pair {
+    size_t n;
+    const struct infomask_estimate_spec *first_spec, *second_spec; /* of as many classes */
+    const float *first, *second;                                   /* [n][classes] kept logits */
+    const uint32_t *labels;                                        /* [n] */
+    const uint64_t *units; /* [n] the samples' orders, or those of their groups */
+};
+struct infomask_conditional {
+    size_t samples, units;
+    double confidence;
+    double alone, together;          /* at most I(Y;A), I(Y;A,B) on average */
+    double estimate, standard_error; /* of I(Y;B|A): together - alone */
+    double lower_limit;
+};
+enum infomask_status infomask_estimate_conditional(const struct infomask_pair *pair, struct pool *pool,
+                                                   struct infomask_conditional *result, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
 /* Logits in half precision, relative to the largest of them, for a store. */
 void infomask_logits_pack(const float *logits, size_t classes, uint16_t *half);
 void infomask_logits_unpack(const uint16_t *half, size_t classes, float *logits);

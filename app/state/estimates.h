@@ -172,6 +172,8 @@ struct estimate_row {
     uint64_t order;
     uint32_t label, predicted;
     double log_q, pmi, information, entropy, confidence;
+    const void *half;      /* kept logits, half_size bytes (infomask_logits_unpack) at any address; size 0: none */
+    size_t half_size;
 };
 typedef bool estimate_row_visit(void *context, const struct estimate_row *row);
 enum infomask_status estimates_rows(struct estimates *estimates, const char *id, estimate_row_visit *visit,

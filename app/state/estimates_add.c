@@ -173,7 +173,7 @@ static enum infomask_status add_new(struct adding *a, struct estimate_item *item
         return status;
     a->loaded[item->label] = 1;
     row = (struct estimate_row){item->digest, item->unit, item->sample, s.order, s.label, s.predicted, s.log_q,
-                                s.pmi, s.information, s.entropy, s.confidence};
+                                s.pmi, s.information, s.entropy, s.confidence, NULL, 0};
     status = find_digest(a->connection, a->key, item->digest, &item->duplicate, err);
     a->info.duplicates += item->duplicate;
     if (status == INFOMASK_OK)

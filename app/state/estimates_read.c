@@ -266,8 +266,8 @@ enum infomask_status estimates_update_limits(struct estimates *estimates, const 
 
 void estimates_row_of(struct store_statement *statement, struct estimate_row *row)
 {
-    size_t size;
-    const void *digest = store_bytes(statement, 9, &size);
+    size_t size, half_size;
+    const void *digest = store_bytes(statement, 9, &size), *half = store_bytes(statement, 11, &half_size);
 
     *row = (struct estimate_row){.digest = size == ESTIMATE_DIGEST_SIZE ? digest : NULL,
                                  .unit = (uint64_t)store_integer(statement, 10), /* NULL is 0 */
@@ -279,7 +279,9 @@ void estimates_row_of(struct store_statement *statement, struct estimate_row *ro
                                  .pmi = store_real(statement, 5),
                                  .information = store_real(statement, 6),
                                  .entropy = store_real(statement, 7),
-                                 .confidence = store_real(statement, 8)};
+                                 .confidence = store_real(statement, 8),
+                                 .half = half,
+                                 .half_size = half_size};
 }
 
 struct visiting {

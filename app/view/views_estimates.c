@@ -319,9 +319,24 @@ void view_estimate_row(struct json_writer *writer, const char *key, const struct
     json_object_close(writer);
 }
 
-void view_comparison(struct json_writer *writer, const char *key, const struct infomask_comparison *c,
-                     enum view_units units)
+static void put_conditional(struct json_writer *writer, const char *key, const struct infomask_conditional *c,
+                            double factor)
 {
+    json_object_open(writer, key);
+    json_put_uint(writer, "samples", c->samples);
+    json_put_uint(writer, "units", c->units);
+    put(writer, "alone", c->alone, factor);
+    put(writer, "together", c->together, factor);
+    put(writer, "estimate", c->estimate, factor);
+    put(writer, "standard_error", c->standard_error, factor);
+    put(writer, "lower_limit", c->lower_limit, factor);
+    json_put_double(writer, "confidence", c->confidence);
+    json_object_close(writer);
+}
+
+void view_comparison(struct json_writer *writer, const char *key, const struct view_pair *pair, enum view_units units)
+{
+    const struct infomask_comparison *c = &pair->comparison;
     double factor = view_units_factor(units);
 
     json_object_open(writer, key);
@@ -340,5 +355,14 @@ void view_comparison(struct json_writer *writer, const char *key, const struct i
                     : c->lower > 0     ? "the first adds information"
                     : c->upper < 0     ? "the second adds information"
                                        : "no difference is shown");
+    if (pair->why_not != NULL) {
+        json_put_null(writer, "conditional_information");
+        json_put_string(writer, "why_not", pair->why_not);
+    } else {
+        json_object_open(writer, "conditional_information");
+        put_conditional(writer, "second_given_first", &pair->second, factor);
+        put_conditional(writer, "first_given_second", &pair->first, factor);
+        json_object_close(writer);
+    }
     json_object_close(writer);
 }

@@ -20,8 +20,14 @@ typedef void view_warning(void *context, const char *sentence);
 void view_estimate_warnings(const struct estimate_state *state, enum view_units units, view_warning *say,
                             void *context);
 
-/* {"samples", "difference", "standard_error", "interval": [lower, upper], "p_value", "confidence", "verdict"} */
-void view_comparison(struct json_writer *writer, const char *key, const struct infomask_comparison *comparison,
-                     enum view_units units);
+/* Two models: `why_not` says why there is no conditional information; NULL: there is. */
+struct view_pair {
+    struct infomask_comparison comparison;
+    struct infomask_conditional second, first; /* what the second adds to the first, and the first to the second */
+    const char *why_not;
+};
+/* {"samples", "difference", "standard_error", "interval": [lower, upper], "p_value", "confidence", "verdict",
+ * "conditional_information": {"second_given_first", "first_given_second"}} */
+void view_comparison(struct json_writer *writer, const char *key, const struct view_pair *pair, enum view_units units);
 
 #endif

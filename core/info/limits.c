@@ -123,23 +123,33 @@ static void scale_weights(struct info_unit *units, size_t count)
         units[i].weight /= most;
 }
 
-/* Mean of the samples and, as if the units were what was drawn, the deviation of w (x - mean) / mean w. */
-static double spread_of(const struct info_unit *units, size_t count, double *mean_weight, double *deviation)
+static struct info_spread spread_of(const struct info_unit *units, size_t count)
 {
-    double sum = 0, weights = 0, squares = 0, mean;
+    double sum = 0, weights = 0, squares = 0, mean, mean_weight;
 
     for (size_t i = 0; i < count; i++) {
         sum += units[i].weight * units[i].x;
         weights += units[i].weight;
     }
     mean = sum / weights;
-    *mean_weight = weights / (double)count;
+    mean_weight = weights / (double)count;
     for (size_t i = 0; i < count; i++) {
-        double miss = units[i].weight * (units[i].x - mean) / *mean_weight;
+        double miss = units[i].weight * (units[i].x - mean) / mean_weight;
         squares += miss * miss;
     }
-    *deviation = count > 1 ? sqrt(squares / (double)(count - 1)) : NAN;
-    return mean;
+    return (struct info_spread){mean, mean_weight, count > 1 ? sqrt(squares / (double)(count - 1)) : NAN};
+}
+
+enum infomask_status info_units_limit(struct info_unit *units, size_t n, double confidence, double *limit,
+                                      struct info_spread *spread, struct infomask_error *err)
+{
+    enum infomask_status status;
+
+    scale_weights(units, n);
+    status = info_betting_limit(units, n, confidence, limit, err); /* and sorts them */
+    if (status == INFOMASK_OK)
+        *spread = spread_of(units, n);
+    return status;
 }
 
 /* The mean of log q - log f: no limit may lie above it. */
@@ -158,21 +168,19 @@ static double unguarded_mean(const struct info_point *points, size_t n, const do
 static enum infomask_status limits_of(const struct info_point *points, size_t n, const double *log_f, double least,
                                       struct info_unit *units, struct info_limits *limits, struct infomask_error *err)
 {
-    double guard = info_guard(n), low = log(guard), range = -least - low, mean, weight, deviation;
+    double guard = info_guard(n), low = log(guard), range = -least - low;
     size_t count = gather_units(points, n, log_f, guard, low, range, units);
-    enum infomask_status status;
+    struct info_spread spread;
+    enum infomask_status status = info_units_limit(units, count, limits->confidence, &limits->betting, &spread, err);
 
-    scale_weights(units, count);
-    status = info_betting_limit(units, count, limits->confidence, &limits->betting, err); /* and sorts them */
     if (status != INFOMASK_OK)
         return status;
-    mean = spread_of(units, count, &weight, &deviation);
     limits->units = count;
     limits->betting = fmin(low + range * limits->betting, unguarded_mean(points, n, log_f));
-    limits->standard_error = range * deviation / sqrt((double)count);
+    limits->standard_error = range * spread.deviation / sqrt((double)count);
     if (count > 1)
-        limits->bernstein = low + range * info_bernstein_limit(mean, deviation, (double)count, 1 / weight,
-                                                               limits->confidence);
+        limits->bernstein = low + range * info_bernstein_limit(spread.mean, spread.deviation, (double)count,
+                                                               1 / spread.mean_weight, limits->confidence);
     return INFOMASK_OK;
 }
 

@@ -36,6 +36,16 @@ enum infomask_status info_limits(struct info_point *points, size_t n, size_t cla
                                  struct info_limits *limits, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
+/* Of weighted units (betting.h), whose weights are brought to at most 1 here: the mean sum w x / sum w, its betting
+ * limit, and the deviation of w (x - mean) / mean w, as if the units were what was drawn (NAN for one).  n >= 1. */
+struct info_unit;
+struct info_spread {
+    double mean, mean_weight, deviation;
+};
+enum infomask_status info_units_limit(struct info_unit *units, size_t n, double confidence, double *limit,
+                                      struct info_spread *spread, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
 /* The guard e of n samples: min(1e-3, 1 / n). */
 double info_guard(size_t n);
 

@@ -5,6 +5,7 @@
 
 #include "core/base/checked.h"
 #include "core/info/audit.h"
+#include "core/info/conditional.h"
 #include "core/info/estimate.h"
 #include "core/info/fit.h"
 #include "core/info/half.h"
@@ -446,6 +447,47 @@ enum infomask_status infomask_estimate_audit(const struct infomask_estimate_spec
     free(z);
     info_lens_fini(&lens);
     *audit = (struct infomask_audit){a.temperature, a.wrong, a.threshold, a.expected, a.past};
+    return status;
+}
+
+/* log q - log r up to a constant of each sample: free of the prior that is inside the logits. */
+static float *evidence(const struct infomask_estimate_spec *spec, const float *logits, size_t n,
+                       struct infomask_error *err)
+{
+    size_t k = spec->classes;
+    float *z = prepared(spec, logits, n, err);
+
+    for (size_t y = 0; z != NULL && spec->logit_prior != NULL && y < k; y++) {
+        float log_r = (float)log(spec->logit_prior[y]);
+        for (size_t i = 0; i < n; i++)
+            z[i * k + y] -= log_r;
+    }
+    return z;
+}
+
+enum infomask_status infomask_estimate_conditional(const struct infomask_pair *pair, struct pool *pool,
+                                                   struct infomask_conditional *result, struct infomask_error *err)
+{
+    size_t n = pair->n, k = pair->first_spec->classes;
+    struct info_conditional r;
+    float *a, *b;
+    enum infomask_status status;
+
+    if (pair->second_spec->classes != k)
+        return error_set(err, INFOMASK_ARGUMENT, "the models have %zu and %zu classes", k, pair->second_spec->classes);
+    for (size_t i = 0; i < n; i++)
+        if (pair->labels[i] >= k)
+            return error_set(err, INFOMASK_ARGUMENT, "label %u: there are %zu classes", pair->labels[i], k);
+    a = evidence(pair->first_spec, pair->first, n, err);
+    b = a != NULL ? evidence(pair->second_spec, pair->second, n, err) : NULL;
+    status = b == NULL ? INFOMASK_MEMORY
+                       : info_conditional(&(struct info_pair){n, k, a, b, pair->labels, pair->units, pool}, 0.975, &r,
+                                          err);
+    free(a);
+    free(b);
+    if (status == INFOMASK_OK)
+        *result = (struct infomask_conditional){r.samples, r.units, 0.975, r.alone, r.together, r.estimate,
+                                                r.standard_error, r.lower_limit};
     return status;
 }
 

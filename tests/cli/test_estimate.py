@@ -254,6 +254,8 @@ def test_two_models_on_the_same_photos(infomask, estimate, photos, tmp_path):
     assert comparison["standard_error"] == pytest.approx(error, abs=1e-9)
     t = 2.2621571628  # 97.5 % of Student's t with 9 degrees of freedom
     assert comparison["interval"] == [pytest.approx(mean - t * error, abs=1e-8), pytest.approx(mean + t * error, abs=1e-8)]
+    assert comparison["conditional_information"] is None and "too few" in comparison["why_not"]
+    assert "too few" in infomask("estimate", "--compare", "a.db", "b.db").out
 
 
 @pytest.mark.parametrize("task, truth", [("ref-bal-d2", 1.3003), ("ref-imb-d1", 1.0224), ("erase5-imb-e0.4", 0.8939)])
@@ -351,6 +353,33 @@ def test_tables_are_kept_compared_and_reported(infomask, estimate, table, tmp_pa
     again = ("--data", "x.npy", "--labels", "y.npy", "--store", "s.db", "--name", "two")
     assert "--fresh" in estimate(*again, code=1)
     assert estimate(*again, "--fresh")["samples"] == 400
+
+
+def test_what_one_set_of_columns_adds_to_another(infomask, estimate, tmp_path):
+    """Two readings of unit noise of a class at 0 or 1, and the first one again, blurred: 0.0899 nats and nothing."""
+    r = numpy.random.default_rng(8)
+    y = r.integers(0, 2, 1500)
+    first, second = (y[:, None] + r.normal(size=(1500, 1)) for _ in range(2))
+    blurred = first + r.normal(size=(1500, 1))
+    numpy.save(tmp_path / "y.npy", y)
+    for name, x in (("first", first), ("second", second), ("blurred", blurred)):
+        numpy.save(tmp_path / f"{name}.npy", x)
+        estimate("--data", f"{name}.npy", "--labels", "y.npy", "--columns", 0, "--store", "s.db", "--name", name)
+    added = estimate("--compare", "s.db#first", "s.db#second")["conditional_information"]
+    for part in added.values():
+        assert part["samples"] == part["units"] == 1500
+        assert part["estimate"] == pytest.approx(part["together"] - part["alone"], abs=1e-12)
+        assert abs(part["estimate"] - 0.0899) < 4 * part["standard_error"] and 0.02 < part["lower_limit"] < 0.0899
+    assert abs(added["second_given_first"]["alone"] - 0.1140) < 0.05
+    bits = estimate("--compare", "s.db#first", "s.db#second", "--units", "bits")["conditional_information"]
+    assert bits["first_given_second"]["estimate"] == pytest.approx(
+        added["first_given_second"]["estimate"] / math.log(2))
+    added = estimate("--compare", "s.db#first", "s.db#blurred")["conditional_information"]
+    assert added["second_given_first"]["lower_limit"] <= 0 < added["first_given_second"]["lower_limit"]
+    same = estimate("--compare", "s.db#first", "s.db#first")["conditional_information"]
+    assert all(abs(part["estimate"]) < 0.005 and part["lower_limit"] <= 0 for part in same.values())
+    text = infomask("estimate", "--compare", "s.db#first", "s.db#blurred").out
+    assert "nothing is shown" in text.splitlines()[2] and "it adds information" in text.splitlines()[3]
 
 
 def test_shuffled_labels_inform_of_nothing(estimate, table, tmp_path):

@@ -41,9 +41,9 @@ bench-masks: $(MODEL) $(BIN) $(B)/bench/masks $(if $(PEERS),$(MASK_PEERS_VENV)/.
 		$(MODEL) tests/data/photos --rounds $(or $(ROUNDS),30) --precision $(or $(PRECISION),f32)
 
 .PHONY: bench-fills
-bench-fills: $(BIN) $(FILLS)/.done $(MODEL) ## fills against the truth on 150 holes in photos (fetched, 210 MB), beside OpenCV, scikit-image and (if installed) G'MIC; CASES=150 SLOW=12 SHEET=folder
+bench-fills: $(BIN) $(FILLS)/.done $(MODEL) ## fills against the truth on 150 holes in photos (fetched, 210 MB), beside OpenCV, scikit-image and (if installed) G'MIC; CASES=150 SHARES=.15,.35 SLOW=12 SHEET=folder
 	$(Q)$(CONFORMANCE_PYTHON) tests/bench/fills.py $(BIN) $(MODEL) \
-		$(FILLS)/packages/tuxpaint-stamps-default $(FILLS)/photos --cases $(or $(CASES),150) --slow $(or $(SLOW),12) \
+		$(FILLS)/packages/tuxpaint-stamps-default $(FILLS)/photos --cases $(or $(CASES),150) $(if $(SHARES),--shares $(SHARES)) --slow $(or $(SLOW),12) \
 		$(if $(SHEET),--sheet $(SHEET))
 
 # ---- Information --------------------------------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ enum fill_kind {
     FILL_COLOR
 };
 
+#define FILL_MOST_MATCHED 0.6 /* share of a photo that MATCH fills */
+
 /* kernel_table.patch_distance and patch_votes (core/kernels/kernels.h). */
 typedef uint32_t fill_distance(const uint8_t *a, const uint8_t *b, ptrdiff_t row, const uint8_t *counts, uint32_t stop);
 typedef void fill_votes(const uint8_t *pixels, const uint32_t *field, const float *weight, size_t at, size_t row,
@@ -48,7 +50,8 @@ struct fill;
 
 /* mask [photo height, photo width]: pixels that are not 0 are replaced; photo and mask are borrowed while the fill is
  * made (MATCH: both until fill_free; PIXELATE: the photo).  A photo without a kept pixel is filled with mid-grey. Where
- * over half of the photo is to be filled, or there is too little to copy from, DIFFUSE comes in the place of MATCH.
+ * more than FILL_MOST_MATCHED of the photo is to be filled, or there is too little to copy from, DIFFUSE comes in the
+ * place of MATCH.
  * Fails for memory, and for MATCH when its time is over. */
 enum infomask_status fill_create(struct fill **fill, const struct image *photo, const uint8_t *mask,
                                  const struct fill_options *options, struct infomask_error *err)

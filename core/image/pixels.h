@@ -73,10 +73,16 @@ void guided_filter(struct guided *guided, const float *p, float eps, float *out)
  * `feather` pixels.  In place, mask [h, w] -> 0..255, in memory of a few rows.  radius, feather >= 0. */
 enum infomask_status pixels_dilate(uint8_t *mask, int h, int w, double radius, double feather,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
-/* mask [photo height, photo width], set (not 0) where an object is, takes along what lies in its shadow: what hangs
- * together with it, is darker than the ground around by about the same factor in every colour, lies within .6 of its
- * size of it and is no larger than it (else nothing is taken). */
-enum infomask_status pixels_shadow(const struct image *photo, uint8_t *mask, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum pixels_shade {
+    PIXELS_SHADOW, /* darker than the ground around by about the same factor in every colour, or nearly black; within
+                    * .6 of the object's longer side and no larger than the object (else nothing is taken) */
+    PIXELS_CONTACT /* nearly black beside the ground around and lower than the object's middle, in pieces that end
+                    * within .12 of its longer side of its edge; .15 of the object at most */
+};
+
+/* mask [photo height, photo width], set (not 0) where an object is, takes along what lies in its shadow and hangs
+ * together with it. */
+enum infomask_status pixels_shadow(const struct image *photo, enum pixels_shade shade, uint8_t *mask,
+                                   struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -370,7 +370,7 @@ static enum infomask_status take_shadow(struct mask_plan *plan, struct infomask_
     enum infomask_status status = photo_image(plan->photo, 8, plan->session->pool, &image, &mask->timing, err);
 
     if (status == INFOMASK_OK)
-        status = pixels_shadow(image, mask->pixels, err);
+        status = pixels_shadow(image, PIXELS_SHADOW, mask->pixels, err);
     return status == INFOMASK_OK ? paint_measure(mask, err) : status;
 }
 

@@ -1,7 +1,7 @@
 """Holes whose contents are known: shapes of stamps cut into photos.
 
-A case is a photo of long side at most `side`, a mask of an object's shape that covers 15 to 35 % of it, grown by 3 px, and
-so what should be there.  Everything follows from the seed.
+A case is a photo of long side at most `side`, a mask of an object's shape that covers a share of it (15 to 35 %), grown by
+3 px, and so what should be there.  Everything follows from the seed.
 """
 import pathlib
 import random
@@ -53,10 +53,10 @@ def crop(rng, path, side):
         return np.asarray(image.crop((x, y, x + w, y + h)))
 
 
-def cut(rng, shape, h, w):
-    """The shape somewhere in a picture, covering 15 to 35 % of it; None if it does not fit."""
+def cut(rng, shape, h, w, shares):
+    """The shape somewhere in a picture, covering a share of it; None if it does not fit."""
     alpha = np.asarray(shape) >= 128
-    share = rng.uniform(.15, .35)
+    share = rng.uniform(*shares)
     scale = (share * h * w / max(1, alpha.sum())) ** .5
     size = max(1, round(shape.width * scale)), max(1, round(shape.height * scale))
     if size[0] > w - 8 or size[1] > h - 8:
@@ -68,7 +68,7 @@ def cut(rng, shape, h, w):
     return ndimage.distance_transform_edt(~mask) <= 3
 
 
-def cases(photo_folders, stamps, count, side=400, seed=1):
+def cases(photo_folders, stamps, count, side=400, seed=1, shares=(.15, .35)):
     rng = random.Random(seed)
     paths, outlines = photos(photo_folders), list(shapes(stamps))
     rng.shuffle(paths)
@@ -78,6 +78,6 @@ def cases(photo_folders, stamps, count, side=400, seed=1):
         photo = crop(rng, path, side)
         mask = None
         while mask is None:
-            mask = cut(rng, rng.choice(outlines), *photo.shape[:2])
+            mask = cut(rng, rng.choice(outlines), *photo.shape[:2], shares)
         made.append((f"{len(made):03}-{path.stem}", photo, mask))
     return made

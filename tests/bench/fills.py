@@ -85,6 +85,7 @@ def main():
     parser.add_argument("--cases", type=int, default=150)
     parser.add_argument("--side", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shares", default=".15,.35", help="of the photo that a hole covers, before it is grown: from,to")
     parser.add_argument("--slow", type=int, default=12, help="cases that the slow peers (biharmonic, G'MIC) are given")
     parser.add_argument("--peers", default="")
     parser.add_argument("--sheet", help="folder for pictures of each case")
@@ -92,8 +93,9 @@ def main():
     network = fill_distance.Network(options.model)
     fills = peers(options.program, [name for name in options.peers.split(",") if name])
     rows = {name: {} for name in fills}
+    shares = tuple(float(share) for share in options.shares.split(","))
     for i, (name, photo, mask) in enumerate(fill_cases.cases(options.photos, options.stamps, options.cases, options.side,
-                                                             options.seed)):
+                                                             options.seed, shares)):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             Image.fromarray(photo).save(folder / "photo.png")
@@ -107,7 +109,7 @@ def main():
             pathlib.Path(options.sheet).mkdir(parents=True, exist_ok=True)
             shown = [np.where(mask[..., None], [255, 0, 255], photo)] + [d[0] for d in done.values()]
             Image.fromarray(np.concatenate(shown, 1).astype(np.uint8)).save(f"{options.sheet}/{name}.jpg")
-    print(f"{options.cases} cases, long side {options.side}")
+    print(f"{options.cases} cases, long side {options.side}, holes of {options.shares} of the photo")
     print(f"{'fill':18} {'n':>4} {'d/8':>6} {'d/16':>6} {'d/32':>6} {'KL':>6} {'PSNR':>6} {'ms':>7} {'nearer':>7} {'ratio':>6}")
     for n, of in rows.items():
         mean = np.mean(list(of.values()), 0)

@@ -37,9 +37,10 @@ def test_match_is_the_default_and_its_seed_is_heard(server):
     assert filtered(server, ROCKET).get("Infomask-Fill") == "match"
 
 
-def test_over_half_of_the_photo_is_diffused_with_the_reason(server):
+def test_well_over_half_of_the_photo_is_diffused_with_the_reason(server):
     answer = filtered(server, (0, 0, 400, 427), "format=json").json
     assert answer["fill"] == "diffuse" and "half" in answer["fill_reason"]
+    assert filtered(server, (0, 0, 360, 427), "format=json").json["fill"] == "match"
     wished = filtered(server, (0, 0, 400, 427), "format=json&fill=inpaint").json
     assert (wished["fill"], wished["fill_reason"]) == ("inpaint", None)
 
@@ -119,3 +120,14 @@ def test_a_shadow_is_taken_along_only_where_that_is_asked_for(server):
     assert not ((plain > 0) & (with_shadow == 0)).any() and added.sum() > 500
     assert photo[added].mean() < .6 * photo[plain == 0].mean()
     assert filtered(server, ROCKET, "shadow=true").status == 400
+
+
+def test_the_dark_line_under_a_cup_goes_with_it(server):
+    """By default more of the photo is filled than the mask grown by 7 pixels of 224; what is more is dark."""
+    path = ROOT / "tests" / "data" / "photos" / "coffee.png"
+    photo = np.asarray(Image.open(path).convert("RGB"))
+    whole, grown = (np.asarray(Image.open(io.BytesIO(server.ask(
+        "POST", "/v1/filter?format=png&max_passes=1" + more, path.read_bytes(), [("Content-Type", "image/png")]).body)))
+        for more in ("", "&dilate=7"))
+    added = (whole != photo).any(2) & ~(grown != photo).any(2)
+    assert added.sum() > 2000 and np.median(photo[added]) < .5 * np.median(photo)

@@ -12,7 +12,6 @@
 
 #define COPY_PIXELS 1000000
 #define MARGIN 16
-#define MOST_MATCHED 0.5 /* share of the photo that MATCH fills */
 #define INPAINT_RADIUS 4
 #define REDUCED_RADIUS 3 /* on a reduced copy: more of the photo than the other on the photo itself */
 #define DIFFUSE_SIGMA (1.0 / 96.0) /* of the photo's longest side */
@@ -239,8 +238,8 @@ static enum infomask_status fill_match(struct fill *fill, const struct image *ph
     bool enough = false;
     enum infomask_status status = INFOMASK_OK;
 
-    if (masked_share(photo, mask) > MOST_MATCHED)
-        fill->reason = "over half of the photo is to be filled";
+    if (masked_share(photo, mask) > FILL_MOST_MATCHED)
+        fill->reason = "well over half of the photo is to be filled, more than 60 %";
     else
         status = match_window(fill, photo, mask, options, &enough, err);
     if (status != INFOMASK_OK || enough)

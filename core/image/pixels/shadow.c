@@ -1,5 +1,5 @@
 /* A shadow is the ground as it is beside it, times less light: darker than its surroundings by about the same factor in
- * every colour, and it begins where the object ends. */
+ * every colour, and it begins where the object ends.  Under the object's edge it is nearly black. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,14 +14,22 @@
 #define DARKEST 0.15F
 #define UNLIKE 1.35F     /* between the factors of two colours: a shadow outdoors is bluish */
 #define LEAST_LIGHT 12.0F /* of the ground in a colour: what is black already shows no shadow */
-#define REACH 0.6        /* of the object's longer side: how far from it its shadow goes */
-#define MOST 1.0         /* of the object's area: more is not its shadow but the dark */
-#define GROWN 2          /* pixels of the copy: a shadow's edge is soft */
+#define DEEP 0.35F       /* of the ground's light: where things touch it is so dark that there is no colour left */
 
 enum { GROUND, OBJECT, SHADOW };
 
+/* How far a shadow goes. */
+struct limits {
+    double reach; /* of the object's longer side: beyond its box; of a contact beyond its edge */
+    double most;  /* of the object's area: more is not its shadow but the dark */
+    double grown; /* pixels of the copy: a shadow's edge is soft, that of its darkest part more so */
+};
+
+static const struct limits limits[] = {[PIXELS_SHADOW] = {0.6, 1.0, 2}, [PIXELS_CONTACT] = {0.12, 0.15, 5}};
+
 struct shadow {
     const struct image *photo;
+    enum pixels_shade shade;
     int h, w;
     float *rgb;     /* [h, w, 4] means over blocks, 0..255; the fourth free */
     float *ground;  /* [h, w, 4] */
@@ -84,7 +92,9 @@ static bool in_shade(const struct shadow *s, size_t at)
         low = fminf(low, factor);
         high = fmaxf(high, factor);
     }
-    return high > 0 && high <= DARKER && low >= DARKEST && high <= UNLIKE * low;
+    if (high <= DEEP || s->shade == PIXELS_CONTACT)
+        return high > 0 && high <= DEEP;
+    return high <= DARKER && low >= DARKEST && high <= UNLIKE * low;
 }
 
 static void take(struct shadow *s, size_t at, size_t *count)
@@ -116,10 +126,29 @@ static struct extent extent_of(const struct shadow *s)
     return e;
 }
 
+static double longer_side(const struct extent *e)
+{
+    return e->x1 - e->x0 > e->y1 - e->y0 ? e->x1 - e->x0 + 1 : e->y1 - e->y0 + 1;
+}
+
 static bool at_hand(const struct extent *e, int x, int y)
 {
-    double reach = REACH * (e->x1 - e->x0 > e->y1 - e->y0 ? e->x1 - e->x0 + 1 : e->y1 - e->y0 + 1);
+    double reach = limits[PIXELS_SHADOW].reach * longer_side(e);
     return x >= e->x0 - reach && x <= e->x1 + reach && y >= e->y0 - reach && y <= e->y1 + reach;
+}
+
+static void take_around(struct shadow *s, size_t at, size_t *count)
+{
+    size_t w = (size_t)s->w, x = at % w, y = at / w;
+
+    if (x > 0)
+        take(s, at - 1, count);
+    if (x + 1 < w)
+        take(s, at + 1, count);
+    if (y > 0)
+        take(s, at - w, count);
+    if (y + 1 < (size_t)s->h)
+        take(s, at + w, count);
 }
 
 /* What is shaded and hangs together with the object; returns how much that is. */
@@ -131,24 +160,62 @@ static size_t spread(struct shadow *s, const struct extent *e)
     for (int turn = 0; turn < 2; turn++)
         for (size_t k = 0; k < (turn == 0 ? n : count); k++) {
             size_t at = turn == 0 ? k : s->queue[k];
-            int x = (int)(at % w), y = (int)(at / w);
-            if ((turn == 0 && s->kind[at] != OBJECT) || !at_hand(e, x, y))
-                continue;
-            if (x > 0)
-                take(s, at - 1, &count);
-            if (x + 1 < s->w)
-                take(s, at + 1, &count);
-            if (y > 0)
-                take(s, at - w, &count);
-            if (y + 1 < s->h)
-                take(s, at + w, &count);
+            if ((turn == 1 || s->kind[at] == OBJECT) && at_hand(e, (int)(at % w), (int)(at / w)))
+                take_around(s, at, &count);
         }
     return count;
 }
 
+/* The same one connected piece after the other: those that end within reach of the object's edge and lie lower than its
+ * middle are taken, for light comes from above, and what goes on is the dark. */
+static size_t spread_contact(struct shadow *s, const struct extent *e, const uint8_t *close)
+{
+    size_t n = (size_t)s->h * (size_t)s->w, w = (size_t)s->w, count = 0, kept = 0;
+
+    memset(s->taken, 0, n);
+    for (size_t k = 0; k < n; k++) {
+        size_t first = count, rows = 0;
+        bool ends = true;
+        if (s->kind[k] != OBJECT)
+            continue;
+        take_around(s, k, &count);
+        for (size_t i = first; i < count; i++) {
+            take_around(s, s->queue[i], &count);
+            rows += s->queue[i] / w;
+            ends = ends && close[s->queue[i]] != 0;
+        }
+        if (ends && 2 * rows > (size_t)(e->y0 + e->y1) * (count - first))
+            kept += count - first;
+        else
+            for (size_t i = first; i < count; i++)
+                s->taken[s->queue[i]] = 1; /* seen, and left */
+    }
+    for (size_t k = 0; k < n; k++)
+        s->taken[k] = s->taken[k] == 255 ? 255 : 0;
+    return kept;
+}
+
+static enum infomask_status find_contact(struct shadow *s, const struct extent *e, size_t *count,
+                                         struct infomask_error *err)
+{
+    size_t n = (size_t)s->h * (size_t)s->w;
+    uint8_t *close = malloc(n);
+    enum infomask_status status;
+
+    if (close == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory to look for shadows");
+    for (size_t i = 0; i < n; i++)
+        close[i] = s->kind[i] == OBJECT ? 255 : 0;
+    status = pixels_dilate(close, s->h, s->w, limits[PIXELS_CONTACT].reach * longer_side(e), 0, err);
+    if (status == INFOMASK_OK)
+        *count = spread_contact(s, e, close);
+    free(close);
+    return status;
+}
+
 static enum infomask_status add(struct shadow *s, uint8_t *mask, struct infomask_error *err)
 {
-    enum infomask_status status = pixels_dilate(s->taken, s->h, s->w, GROWN, 0, err);
+    enum infomask_status status = pixels_dilate(s->taken, s->h, s->w, limits[s->shade].grown, 0, err);
 
     for (int y = 0; status == INFOMASK_OK && y < s->photo->height; y++)
         for (int x = 0; x < s->photo->width; x++)
@@ -189,9 +256,10 @@ static bool shadow_init(struct shadow *s, const struct image *photo)
            s->taken != NULL && s->queue != NULL;
 }
 
-enum infomask_status pixels_shadow(const struct image *photo, uint8_t *mask, struct infomask_error *err)
+enum infomask_status pixels_shadow(const struct image *photo, enum pixels_shade shade, uint8_t *mask,
+                                   struct infomask_error *err)
 {
-    struct shadow s = {0};
+    struct shadow s = {.shade = shade};
     enum infomask_status status = INFOMASK_OK;
 
     if (!shadow_init(&s, photo))
@@ -206,8 +274,11 @@ enum infomask_status pixels_shadow(const struct image *photo, uint8_t *mask, str
             for (size_t i = 0; i < (size_t)s.h * (size_t)s.w; i++)
                 s.kind[i] = s.kind[i] == OBJECT ? OBJECT : in_shade(&s, i) ? SHADOW : GROUND;
         }
-        count = spread(&s, &extent);
-        if (count > 0 && (double)count <= MOST * (double)extent.area)
+        if (shade == PIXELS_CONTACT)
+            status = find_contact(&s, &extent, &count, err);
+        else
+            count = spread(&s, &extent);
+        if (status == INFOMASK_OK && count > 0 && (double)count <= limits[shade].most * (double)extent.area)
             status = add(&s, mask, err);
     }
     shadow_fini(&s);

@@ -21,11 +21,16 @@ enum infomask_fill pipeline_fill_of(const struct infomask_model *model, const st
     return model->spec.fill != INFOMASK_OWN_FILL ? model->spec.fill : INFOMASK_MATCH;
 }
 
+bool pipeline_grows(const struct infomask_model *model, const struct infomask_filter_options *options)
+{
+    return isnan(options->dilate) && !options->keep && options->mask.given == NULL &&
+           pipeline_fill_of(model, options) == INFOMASK_MATCH;
+}
+
 double pipeline_dilate(const struct infomask_model *model, const struct infomask_filter_options *options, double *least)
 {
     *least = !isnan(options->dilate) ? options->dilate : options->cutout ? 0 : DILATE;
-    return isnan(options->dilate) && !options->keep && pipeline_fill_of(model, options) == INFOMASK_MATCH ? DILATE_MATCH
-                                                                                                         : *least;
+    return pipeline_grows(model, options) ? DILATE_MATCH : *least;
 }
 
 struct fill_options pipeline_fill(struct infomask_session *session, const struct infomask_photo *photo,

@@ -9,8 +9,10 @@
 /* What the options mean for this model: never INFOMASK_OWN_FILL. */
 enum infomask_fill pipeline_fill_of(const struct infomask_model *model, const struct infomask_filter_options *options);
 
+/* Is it left to the pipeline how far the mask grows, so that copied patches do not go on with the object's edge? */
+bool pipeline_grows(const struct infomask_model *model, const struct infomask_filter_options *options);
 /* Pixels, at the working size, by which the mask grows before it is filled; *least: how little it may be where
- * over half of the photo would be filled. */
+ * more than FILL_MOST_MATCHED of the photo would be filled. */
 double pipeline_dilate(const struct infomask_model *model, const struct infomask_filter_options *options,
                        double *least);
 

@@ -13,7 +13,6 @@
 #define LOSSY_QUALITY 90
 #define CONTROL_PIXELS \
     65536               /* that the control is filled on: nobody sees it but the network, whose view is no larger */
-#define MOST_FILLED 0.5 /* share of the photo that FILL_MATCH fills */
 
 struct infomask_filter_options infomask_default_filter_options(void)
 {
@@ -115,6 +114,22 @@ double filter_area(const uint8_t *hole, size_t pixels)
     return (double)set / (double)pixels;
 }
 
+/* The dark line under the object's edge: patches that are copied go on with it. */
+static enum infomask_status take_contact(const struct filter *f, uint8_t *hole, struct infomask_error *err)
+{
+    uint8_t *larger = malloc(f->pixels);
+    enum infomask_status status = INFOMASK_OK;
+
+    if (larger == NULL)
+        return filter_no_memory(err);
+    memcpy(larger, hole, f->pixels);
+    status = pixels_shadow(f->image, PIXELS_CONTACT, larger, err);
+    if (status == INFOMASK_OK && filter_area(larger, f->pixels) <= fmin(FILL_MOST_MATCHED, f->options->max_area))
+        memcpy(hole, larger, f->pixels);
+    free(larger);
+    return status;
+}
+
 enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, uint8_t *hole, struct infomask_error *err)
 {
     int longest = f->image->width > f->image->height ? f->image->width : f->image->height;
@@ -125,8 +140,10 @@ enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, ui
         memcpy(hole, mask, f->pixels);
         status = pixels_dilate(hole, f->image->height, f->image->width, dilate * longest / WORKING_SIDE,
                                f->options->feather, err);
-        again = status == INFOMASK_OK && dilate > least && filter_area(hole, f->pixels) > MOST_FILLED;
+        again = status == INFOMASK_OK && dilate > least && filter_area(hole, f->pixels) > FILL_MOST_MATCHED;
     }
+    if (status == INFOMASK_OK && pipeline_grows(f->session->model, f->options))
+        status = take_contact(f, hole, err);
     for (size_t i = 0; status == INFOMASK_OK && f->options->keep && i < f->pixels; i++)
         hole[i] = (uint8_t)(255 - hole[i]);
     return status;

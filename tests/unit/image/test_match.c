@@ -132,7 +132,7 @@ static void threads_and_instructions_do_not_show(void **state)
 static void falls_back_with_a_reason(void **state)
 {
     static const int sizes[][2] = {{64, 48}, {6, 40}, {9, 9}};
-    static const double shares[] = {.55, .1, .3};
+    static const double shares[] = {.65, .1, .3};
     (void)state;
     for (int k = 0; k < 3; k++) {
         struct fill_options options = options_of(0, NULL);

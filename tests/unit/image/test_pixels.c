@@ -410,7 +410,7 @@ static void a_shadow_is_taken_along_and_nothing_else(void **state)
         ground_with_disk(&photo, mask, factors[k]);
         for (int i = 0; i < 300 * 200; i++)
             object += mask[i] != 0;
-        assert_int_equal(pixels_shadow(&photo, mask, NULL), INFOMASK_OK);
+        assert_int_equal(pixels_shadow(&photo, PIXELS_SHADOW, mask, NULL), INFOMASK_OK);
         for (int i = 0; i < 300 * 200; i++) {
             bool disk = disk_alpha(i % 300, i / 300, 120, 100, 35) >= .5, in = disk_alpha(i % 300, i / 300, 165, 110, 30) >= .5;
             assert_true(!disk || mask[i] == 255);
@@ -424,6 +424,35 @@ static void a_shadow_is_taken_along_and_nothing_else(void **state)
     }
 }
 
+/* Black touches a disk on even ground: under it, over it, and under it with no end. */
+static void what_is_black_under_an_object_is_taken_along(void **state)
+{
+    static const int top[] = {132, 52, 132}, bottom[] = {144, 64, 200};
+    static uint8_t mask[300 * 200];
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        struct image photo;
+        int black = 0, taken = 0, more = 0;
+        assert_int_equal(image_init(&photo, 300, 200, 3, NULL), INFOMASK_OK);
+        for (int i = 0; i < 300 * 200; i++) {
+            bool in = i % 300 > 100 && i % 300 < 140 && i / 300 > top[k] && i / 300 < bottom[k];
+            mask[i] = disk_alpha(i % 300, i / 300, 120, 100, 40) >= .5 ? 255 : 0;
+            memset(photo.pixels + 3 * i, mask[i] ? 90 : in ? 8 : 160, 3);
+            black += in && !mask[i];
+        }
+        assert_int_equal(pixels_shadow(&photo, PIXELS_CONTACT, mask, NULL), INFOMASK_OK);
+        for (int i = 0; i < 300 * 200; i++) {
+            bool disk = disk_alpha(i % 300, i / 300, 120, 100, 40) >= .5;
+            taken += mask[i] && !disk && photo.pixels[3 * i] == 8;
+            more += mask[i] && !disk && photo.pixels[3 * i] != 8;
+        }
+        if (k == 0 ? taken < .95 * black || more > 3 * black : taken + more > 0)
+            fail_msg("case %d: %d of %d black pixels, %d others", k, taken, black, more);
+        image_fini(&photo);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +460,7 @@ int main(void)
         cmocka_unit_test(rows_enlarge_as_the_whole_map),        cmocka_unit_test(area_keeps_the_mean),
         cmocka_unit_test(lab_of_known_colours),                 cmocka_unit_test(dilation_is_by_euclidean_distance),
         cmocka_unit_test(alpha_at_an_edge_is_found),            cmocka_unit_test(a_shadow_is_taken_along_and_nothing_else),
+        cmocka_unit_test(what_is_black_under_an_object_is_taken_along),
         cmocka_unit_test(inpainting_is_near_opencv),            cmocka_unit_test(fills_leak_nothing),
         cmocka_unit_test(fills_continue_a_flat_photo),          cmocka_unit_test(a_photo_all_masked_becomes_grey),
         cmocka_unit_test(colour_maps_rise_in_lightness),        cmocka_unit_test(overlay_draws_map_contour_and_legend),

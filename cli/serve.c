@@ -76,7 +76,7 @@ static enum infomask_status open_state(const struct config *config, const char *
     free(where);
     if (status != INFOMASK_OK && !file)
         return error_set(fatal, status, "%s", err.text);
-    return traffic_create(parts->estimates != NULL ? folder : NULL, parts->pool, &parts->traffic, fatal);
+    return traffic_create(parts->estimates, &parts->traffic, fatal);
 }
 
 /* ---- Confinement ------------------------------------------------------------------------------------------------- */

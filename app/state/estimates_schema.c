@@ -7,6 +7,20 @@ const char *const estimates_sql[SQL_COUNT] = {
 #undef ESTIMATE_STATEMENT_SQL
 };
 
+/* ---- The traffic ------------------------------------------------------------------------------------------------- */
+
+/* A window a row, and its photos: `count` of them from place `first` on, the last ones in `photos` (pairs of doubles:
+ * information, entropy) and `pmi` (floats, a row of all classes each). */
+#define TRAFFIC_TABLES(INT, NAME, REAL, BYTES)                                                                       \
+    "CREATE TABLE traffic(id " NAME " PRIMARY KEY, total " INT " NOT NULL, changed " INT " NOT NULL, baseline " NAME \
+    ", samples " INT ", plug_in " REAL ", deviation " REAL ", overconfidence " REAL ");"                             \
+    "CREATE TABLE traffic_part(traffic " NAME " NOT NULL, first " INT " NOT NULL, count " INT " NOT NULL, writer "   \
+    NAME " NOT NULL, number " INT " NOT NULL, photos " BYTES " NOT NULL, pmi " BYTES ", PRIMARY KEY(traffic, first));" \
+    "CREATE UNIQUE INDEX traffic_part_number ON traffic_part(traffic, writer, number);"
+
+#define TRAFFIC_OF_FILE TRAFFIC_TABLES("INTEGER", "TEXT", "REAL", "BLOB")
+#define TRAFFIC_OF_SERVER TRAFFIC_TABLES("BIGINT", "TEXT COLLATE \"C\"", "DOUBLE PRECISION", "BYTEA")
+
 /* ---- A file ------------------------------------------------------------------------------------------------------ */
 
 static const char create_file[] =
@@ -25,19 +39,21 @@ static const char create_file[] =
     "CREATE UNIQUE INDEX sample_id ON sample(estimate, id);"
     "CREATE INDEX sample_pmi ON sample(estimate, pmi);"
     "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
-    "CREATE TABLE logits(sample INTEGER PRIMARY KEY, half BLOB NOT NULL);";
+    "CREATE TABLE logits(sample INTEGER PRIMARY KEY, half BLOB NOT NULL);" TRAFFIC_OF_FILE;
 
-/* What a file of version 1 lacks; its limits are of another rule. */
-static const char upgrade_file[] =
+/* What a file of version 1 lacks (its limits are of another rule), and one of version 2. */
+static const char *const upgrades_of_file[] = {
     "ALTER TABLE estimate ADD COLUMN audit BLOB;"
     "ALTER TABLE estimate ADD COLUMN limit_units INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE estimate ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE sample ADD COLUMN digest BLOB;"
     "ALTER TABLE sample ADD COLUMN unit INTEGER;"
     "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
-    "UPDATE estimate SET limit_samples = 0;";
+    "UPDATE estimate SET limit_samples = 0;",
+    TRAFFIC_OF_FILE,
+};
 
-const struct store_schema estimates_file_schema = {create_file, upgrade_file, 2};
+const struct store_schema estimates_file_schema = {create_file, upgrades_of_file, 3, 3};
 
 /* ---- A server ---------------------------------------------------------------------------------------------------- */
 
@@ -66,6 +82,9 @@ static const char create_server[] =
     " route TEXT NOT NULL, replica TEXT NOT NULL, state BIGINT NOT NULL, made DOUBLE PRECISION NOT NULL,"
     " beat DOUBLE PRECISION NOT NULL, expires DOUBLE PRECISION, status BIGINT, content_type TEXT, code TEXT,"
     " headers TEXT, body BYTEA);"
-    "CREATE INDEX job_expires ON job(expires);";
+    "CREATE INDEX job_expires ON job(expires);" TRAFFIC_OF_SERVER;
 
-const struct store_schema estimates_server_schema = {create_server, NULL, 1};
+static const char *const upgrades_of_server[] = {TRAFFIC_OF_SERVER};
+
+/* One of version 1 does not know of the traffic, and may go on. */
+const struct store_schema estimates_server_schema = {create_server, upgrades_of_server, 2, 1};

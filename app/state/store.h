@@ -30,9 +30,10 @@ struct store_statement;
 #define STORE_PATIENCE_MS 8000.0
 
 struct store_schema {
-    const char *create;  /* run where there is none */
-    const char *upgrade; /* run on the version before; NULL: there is no way */
+    const char *create;          /* run where there is none */
+    const char *const *upgrades; /* [version - 1]: the i-th is run on version i + 1, and makes the next */
     int version;
+    int oldest;                  /* whose programs may go on using it */
 };
 
 struct store_options {

@@ -29,19 +29,22 @@ static enum infomask_status create_schema(struct postgres *c, const struct store
         status = postgres_command(c, "CREATE SCHEMA infomask", err);
     (void)snprintf(text, sizeof text,
                    "CREATE TABLE infomask.version(number INTEGER NOT NULL, oldest INTEGER NOT NULL);"
-                   "INSERT INTO infomask.version VALUES (%d, %d)", schema->version, schema->version);
+                   "INSERT INTO infomask.version VALUES (%d, %d)", schema->version, schema->oldest);
     if (status == INFOMASK_OK)
         status = postgres_command(c, text, err);
     return status == INFOMASK_OK ? postgres_command(c, schema->create, err) : status;
 }
 
-static enum infomask_status upgrade_schema(struct postgres *c, const struct store_schema *schema,
+static enum infomask_status upgrade_schema(struct postgres *c, const struct store_schema *schema, int64_t from,
                                            struct infomask_error *err)
 {
     char text[100];
-    enum infomask_status status = postgres_command(c, schema->upgrade, err);
+    enum infomask_status status = INFOMASK_OK;
 
-    (void)snprintf(text, sizeof text, "UPDATE infomask.version SET number = %d", schema->version);
+    for (int64_t v = from; status == INFOMASK_OK && v < schema->version; v++)
+        status = postgres_command(c, schema->upgrades[v - 1], err);
+    (void)snprintf(text, sizeof text, "UPDATE infomask.version SET number = %d, oldest = %d", schema->version,
+                   schema->oldest);
     return status == INFOMASK_OK ? postgres_command(c, text, err) : status;
 }
 
@@ -72,8 +75,8 @@ static enum infomask_status change_schema(struct postgres *c, const struct store
         status = read_version(c, &number, &oldest, err);
     if (status == INFOMASK_OK && number == 0)
         status = create_schema(c, schema, err);
-    else if (status == INFOMASK_OK && number == schema->version - 1 && schema->upgrade != NULL)
-        status = upgrade_schema(c, schema, err);
+    else if (status == INFOMASK_OK && number < schema->version)
+        status = upgrade_schema(c, schema, number, err);
     return status == INFOMASK_OK ? postgres_commit(c, err) : status;
 }
 

@@ -213,21 +213,22 @@ static enum infomask_status create_schema(struct connection *connection, const s
     return end(connection, status, err);
 }
 
-/* From the version before. */
+/* From any version before, one step after the other. */
 static enum infomask_status upgrade_schema(struct connection *connection, const struct store_schema *schema,
                                            struct infomask_error *err)
 {
     char text[60];
+    int64_t from;
     enum infomask_status status = begin(connection, true, err);
 
     if (status != INFOMASK_OK)
         return status;
-    if (pragma(connection, "PRAGMA user_version") == schema->version - 1) { /* nobody was quicker */
-        (void)snprintf(text, sizeof text, "PRAGMA user_version = %d", schema->version);
-        status = execute(connection, schema->upgrade, err);
-        if (status == INFOMASK_OK)
-            status = execute(connection, text, err);
-    }
+    from = pragma(connection, "PRAGMA user_version"); /* somebody may have been quicker */
+    for (int64_t v = from; status == INFOMASK_OK && v >= 1 && v < schema->version; v++)
+        status = execute(connection, schema->upgrades[v - 1], err);
+    (void)snprintf(text, sizeof text, "PRAGMA user_version = %d", schema->version);
+    if (status == INFOMASK_OK && from >= 1 && from < schema->version)
+        status = execute(connection, text, err);
     return end(connection, status, err);
 }
 
@@ -266,7 +267,7 @@ static enum infomask_status set_up(struct connection *connection, struct infomas
     if (pragma(connection, "PRAGMA application_id") == APPLICATION) {
         if (found == schema->version)
             return INFOMASK_OK;
-        if (found == schema->version - 1 && schema->upgrade != NULL)
+        if (found >= 1 && found < schema->version)
             return upgrade_schema(connection, schema, err);
     }
     return error_set(err, INFOMASK_IO, "the file was not written by this version of infomask");

@@ -3,8 +3,10 @@
  * (docs/information.md).
  *
  * A window holds the last TRAFFIC_WINDOW photos, and the PMIs of the last few hundred of them for the fit of the prior.
- * Its file under the state folder is written behind the requests at most every few seconds and at the end: a restart
- * goes on where it was, a kill -9 loses the last seconds.  A model whose file changes starts a new window.
+ * It lives in the state beside the estimates (estimates.h): all that share a state have one window of a model.  A
+ * thread of its own tells what is new every few seconds, and learns what others told; the end tells the rest.  A
+ * restart goes on where it was, a kill -9 loses the last seconds.  While the state is full or away, what is new waits
+ * in memory, as much of it as a window holds.  A model whose file or prior changes starts a new window.
  * Nats throughout; no HTTP and no JSON here.  Thread rule: any thread.
  */
 #ifndef APP_STATE_TRAFFIC_H
@@ -25,10 +27,10 @@ struct model;
 #define TRAFFIC_ROW_BYTES ((size_t)4 << 20) /* within this memory */
 #define TRAFFIC_LEAST 30                  /* photos below which nothing is said */
 
-/* folder: of the state; NULL: the windows live in memory only.  pool: writes the files. */
-enum infomask_status traffic_create(const char *folder, struct pool *pool, struct traffic **traffic,
+/* estimates: the state, which must outlive the traffic; NULL: the windows live in memory only. */
+enum infomask_status traffic_create(const struct estimates *estimates, struct traffic **traffic,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
-/* Writes what is not yet on disk; after the pool's end.  NULL does nothing. */
+/* Tells the rest.  NULL does nothing. */
 void traffic_free(struct traffic *traffic);
 
 /* One classification under the model's own prior (others are the caller's to leave out).  Without memory it is lost. */
@@ -40,8 +42,15 @@ struct traffic_baseline {
     uint64_t samples; /* 0: there is none */
     double plug_in, deviation, overconfidence;
 };
-/* Sets it for the model's window; the alarm on /metrics uses it from then on. */
-void traffic_set_baseline(struct traffic *traffic, const struct model *model, const struct traffic_baseline *baseline);
+/* Sets it for the model's window, for all who share it; the alarm on /metrics uses it from then on.  state: as below.
+ */
+enum infomask_status traffic_set_baseline(struct traffic *traffic, const struct model *model,
+                                          const struct estimates *state, const struct traffic_baseline *baseline,
+                                          struct infomask_error *err) __attribute__((warn_unused_result));
+/* Tells and learns now.  state: that of the traffic, with the time that this may take (estimates_within); NULL where
+ * there is none. */
+enum infomask_status traffic_refresh(struct traffic *traffic, const struct model *model, const struct estimates *state,
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
 struct traffic_class {
     double prior;            /* the training prior */
@@ -59,7 +68,8 @@ struct traffic_state {
     struct traffic_class *by_class;    /* [classes]; owned; NULL without rows */
     struct infomask_shift shift;       /* of the prior; meaningful with by_class */
 };
-/* fit: the classes and the shift too (tens of milliseconds); else by_class is NULL. */
+/* As of the last look at the state, and what is not told yet; does not wait.  fit: the classes and the shift too (tens
+ * of milliseconds); else by_class is NULL. */
 enum infomask_status traffic_read(struct traffic *traffic, const struct model *model, bool fit,
                                   struct traffic_state *state, struct infomask_error *err)
     __attribute__((warn_unused_result));

@@ -1,30 +1,95 @@
-/* One model's window and its file.  Private to server/traffic*.c. */
+/* One model's window: what replicas share of it, and what this process has seen and not yet told.  Private to
+ * app/state/traffic*.c.
+ *
+ * Photos have places from 0 on, in the order in which they came into the state; a ring keeps the last ones at fixed
+ * slots, so that whoever has read the same photos computes the same bits.
+ */
 #ifndef APP_STATE_TRAFFIC_WINDOW_H
 #define APP_STATE_TRAFFIC_WINDOW_H
 
 #include "app/state/traffic.h"
 
-struct window {
-    char key[65];               /* hash of the model's name and file */
+#define TRAFFIC_KEY_SIZE 65
+#define TRAFFIC_WRITER_SIZE 25
+
+struct photo_numbers {
+    double information, entropy;
+};
+
+struct ring {
     size_t classes, row_limit;
-    uint64_t total, saved;      /* photos; as of the file */
+    uint64_t total;               /* photos so far */
+    struct photo_numbers *photos; /* [TRAFFIC_WINDOW]: place i is at i % TRAFFIC_WINDOW */
+    float *pmi;                   /* [row_limit][classes], likewise */
+};
+/* False without memory. */
+bool ring_init(struct ring *ring, size_t classes);
+void ring_fini(struct ring *ring);
+void ring_clear(struct ring *ring);
+void ring_put(struct ring *ring, struct photo_numbers photo, const double *pmi);
+
+/* Some photos in a row: `count` places from `first` on, of which the last ones are here. */
+struct traffic_part {
+    uint64_t first, count;
+    size_t photos, rows;               /* here; rows of PMIs */
+    const struct photo_numbers *photo; /* [photos] */
+    const float *pmi;                  /* [rows][classes] */
+    void *storage;                     /* owned; NULL: borrowed */
+    struct traffic_part *next;
+};
+void traffic_part_fini(struct traffic_part *part);
+/* A copy of the places from `from` up to `to`, as far as the ring still has them; pmi false: without rows.  False
+ * without memory. */
+bool ring_copy(const struct ring *ring, uint64_t from, uint64_t to, bool pmi, struct traffic_part *part);
+/* Puts a part at its own places; the ring's total becomes its end. */
+void ring_take(struct ring *ring, const struct traffic_part *part);
+
+struct window {
+    char key[TRAFFIC_KEY_SIZE]; /* in the state: hash of the model's name, file and prior */
+    char model_key[TRAFFIC_KEY_SIZE]; /* of name and file */
     double *prior;              /* [classes] */
-    double *information, *entropy; /* [TRAFFIC_WINDOW] rings: photo i is at i % TRAFFIC_WINDOW */
-    float *pmi;                 /* [row_limit][classes], likewise */
+    struct ring shared, own;    /* as of the last look at the state; what this process saw */
+    uint64_t told;              /* places of `own` that are in `shared` */
+    uint64_t telling, number;   /* how many of `own` the part under way has, 0: none; its number */
+    bool looked;                /* at the state, since the beginning */
     struct traffic_baseline baseline;
     struct window *next;
 };
-
 /* An empty window; NULL without memory. */
-struct window *window_create(const char key[65], size_t classes, const double *prior);
+struct window *window_create(const char key[TRAFFIC_KEY_SIZE], size_t classes, const double *prior);
 void window_free(struct window *window);
 
-/* The file's text is the window's bytes on this machine; a file of another shape or that is damaged is ignored (false).
- */
-bool window_load(struct window *window, const char *folder);
-/* A copy of everything that window_write needs, to be written without the lock; malloc'ed, NULL without memory. */
-void *window_image(const struct window *window, size_t *size);
-enum infomask_status window_write(const char *folder, const char key[65], const void *image, size_t size,
-                                  struct infomask_error *err) __attribute__((warn_unused_result));
+/* ---- In the state (traffic_store.c) ------------------------------------------------------------------------------ */
+
+/* Appends a part to the window's photos.  The same writer and number again: nothing happens. */
+struct traffic_told {
+    const char *key, *writer;
+    uint64_t number;
+    size_t classes, row_limit;
+    struct traffic_part part; /* its `first` is what the state says */
+};
+enum infomask_status traffic_store_tell(const struct estimates *estimates, const struct traffic_told *told,
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* What the state has behind the place `since`; from the window's beginning where it has fewer photos than that. */
+struct traffic_news {
+    const char *key;
+    size_t classes, row_limit;
+    uint64_t since;
+    bool damaged;                     /* out: not to be used */
+    uint64_t total;                   /* out: photos in all */
+    struct traffic_baseline baseline; /* out */
+    struct traffic_part *parts;       /* out: in the order of their places; owned */
+};
+enum infomask_status traffic_store_look(const struct estimates *estimates, struct traffic_news *news,
+                                        struct infomask_error *err) __attribute__((warn_unused_result));
+void traffic_news_fini(struct traffic_news *news);
+
+enum infomask_status traffic_store_set_baseline(const struct estimates *estimates, const char *key,
+                                                const struct traffic_baseline *baseline, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The window begins anew. */
+enum infomask_status traffic_store_forget(const struct estimates *estimates, const char *key,
+                                          struct infomask_error *err) __attribute__((warn_unused_result));
 
 #endif

@@ -87,9 +87,22 @@ static int refresh_baseline(struct server_context *server, const struct request 
         status = given_baseline(server, request, reply, model, wanted);
     if (status == 0 && find_baseline(&own, model, wanted, &baseline, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
-    if (status == 0)
-        traffic_set_baseline(server->traffic, model, &baseline);
+    if (status == 0 && traffic_set_baseline(server->traffic, model, &own, &baseline, &err) != INFOMASK_OK &&
+        err.status != INFOMASK_STATE_FULL)
+        status = infer_state_error(server, request, reply, &err);
     return status;
+}
+
+/* Full: what is new waits in memory, and is told of all the same. */
+static int refresh(struct server_context *server, const struct request *request, struct reply *reply,
+                   const struct model *model)
+{
+    struct estimates own = infer_estimates(server, request);
+    struct infomask_error err;
+
+    if (traffic_refresh(server->traffic, model, &own, &err) == INFOMASK_OK || err.status == INFOMASK_STATE_FULL)
+        return 0;
+    return infer_state_error(server, request, reply, &err);
 }
 
 static int answer(struct server_context *server, const struct request *request, struct reply *reply,
@@ -99,8 +112,10 @@ static int answer(struct server_context *server, const struct request *request, 
     struct traffic_state state;
     struct json_writer writer;
     struct infomask_error err;
-    int status = 0;
+    int status = server->estimates != NULL ? refresh(server, request, reply, model) : 0;
 
+    if (status != 0)
+        return status;
     if (traffic_read(server->traffic, model, false, &state, &err) != INFOMASK_OK)
         return infer_state_error(server, request, reply, &err);
     if (server->estimates != NULL)

@@ -97,7 +97,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)snprintf(path, sizeof path, "%s/estimates.db", folder);
     require(estimates_open(path, &(struct estimates_options){.max_bytes = config.state_limit, .logit_bytes = 1 << 16}, &parts.estimates, NULL) ==
                 INFOMASK_OK, "estimates");
-    require(traffic_create(NULL, parts.pool, &parts.traffic, NULL) == INFOMASK_OK, "traffic");
+    require(traffic_create(NULL, &parts.traffic, NULL) == INFOMASK_OK, "traffic");
     require(server_start(server, &parts, NULL) == INFOMASK_OK, "threads");
     require(pthread_create(&thread, NULL, serve, server) == 0, "a thread");
     return 0;

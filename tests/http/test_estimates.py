@@ -491,15 +491,35 @@ def test_a_full_disk_is_507(make_server, monkeypatch, tmp_path):
 
 
 @conftest.in_a_file
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:-1], lambda b: b + b"x", lambda b: b"\xff" * len(b),
-                                    lambda b: b[:-8] + b"\xff" * 8])
+@pytest.mark.parametrize("damage", ["UPDATE traffic_part SET photos = x'00'", "UPDATE traffic_part SET pmi = substr(pmi, 2)",
+                                    "UPDATE traffic_part SET photos = x'fffffffffffffffffffffffffffffff7'",
+                                    "UPDATE traffic_part SET first = first + 1", "UPDATE traffic_part SET count = 0",
+                                    "UPDATE traffic SET total = total + 1", "DELETE FROM traffic_part"])
 def test_a_damaged_window_is_a_new_one(make_server, tmp_path, damage):
     server = make_server("--state-dir", tmp_path)
     classify_noise(server, range(3))
     server.stop()
-    (file,) = tmp_path.glob("traffic-*.bin")
-    file.write_bytes(damage(file.read_bytes()))
+    with sqlite3.connect(tmp_path / "estimates.db") as file:
+        assert file.execute("SELECT total FROM traffic").fetchall() == [(3,)]
+        assert file.execute(damage).rowcount == 1
     server = make_server("--state-dir", tmp_path)
     assert traffic(server)["total"] == 0
+    classify_noise(server, range(2))
+    assert traffic(server)["total"] == 2
+    server.stop()
+    assert traffic(make_server("--state-dir", tmp_path))["total"] == 2
+
+
+@conftest.in_a_file
+def test_a_file_of_an_older_version_gets_what_it_lacks(make_server, tmp_path):
+    server = make_server("--state-dir", tmp_path)
+    estimate = create(server)
+    assert post(server, estimate, [("1", f"{i}.png", photo(i)) for i in range(3)]).status == 201
+    before = read(server, estimate)["mutual_information"]
+    server.stop()
+    with sqlite3.connect(tmp_path / "estimates.db") as file:
+        file.executescript("DROP TABLE traffic_part; DROP TABLE traffic; PRAGMA user_version = 2")
+    server = make_server("--state-dir", tmp_path)
+    assert read(server, estimate)["mutual_information"] == before
     classify_noise(server, range(2))
     assert traffic(server)["total"] == 2

@@ -194,6 +194,83 @@ def test_names_come_back_as_they_were_sent(make_server, flags):
     assert read(server, estimate)["samples"] == 2
 
 
+# ---- The traffic -------------------------------------------------------------------------------------------------------
+
+
+def traffic(server, query=""):
+    response = server.ask(path=f"/v1/models/digits/information{query}")
+    assert response.status == 200, response.text
+    return {key: value for key, value in response.json.items() if key != "request_id"}
+
+
+def classify(server, numbers):
+    for i in numbers:
+        assert server.ask("POST", "/v1/classify?model=digits", photo(i)).status == 200
+
+
+def test_the_traffic_is_one(make_server, flags, tmp_path):
+    """Every replica tells the same, and what one photo after the other tells in a file."""
+    a, b = make_server(*flags), make_server(*flags)
+    alone = make_server("--state", "sqlite", "--state-dir", tmp_path, *PATIENT)
+    for i in range(0, 40, 5):
+        for server in ((a, b)[i % 2], alone):
+            classify(server, range(i, i + 5))
+        assert traffic((a, b)[i % 2]) == traffic(alone)  # it tells what it saw before
+    assert traffic(a) == traffic(b) and traffic(a)["total"] == 40
+    classify(a, range(40, 43))
+    until(lambda: traffic(b)["total"] == 43)  # without anybody asking
+    a.signal(signal.SIGKILL)
+    before = traffic(b)
+    b.stop()
+    assert traffic(make_server(*flags)) == before
+
+
+def test_the_baseline_is_one(make_server, flags):
+    a, b = make_server(*flags), make_server(*flags)
+    estimates = [create(a, b'{"model": "digits"}') for _ in range(2)]
+    for estimate in estimates:
+        parts = form([("1", f"{i}.png", photo(i)) for i in range(31)])
+        assert a.ask("POST", f"{BASE}/{estimate}/samples", *parts).json["accepted"] == 31
+    classify(a, range(31))
+    assert traffic(a)["total"] == 31
+    assert traffic(b, f"?baseline={estimates[1]}")["z"] is not None
+    here, there = traffic(a), traffic(b)
+    assert here == there and here["baseline"]["estimate"] == estimates[1]
+    metrics = [server.ask(path="/metrics").text for server in (a, b)]
+    lines = [[line for line in text.splitlines() if line.startswith("infomask_traffic")] for text in metrics]
+    assert lines[0] == lines[1] and any("z{" in line for line in lines[0])
+
+
+@takes_long
+def test_photos_of_an_outage_are_counted_after_it(database, make_server, flags):
+    a, b = make_server(*flags), make_server(*flags)
+    classify(a, range(2))
+    assert traffic(b)["total"] == 2
+    database.stop()
+    classify(a, range(2, 5))
+    classify(b, range(5, 9))
+    until(lambda: "infomask_traffic_photos_total" in a.ask(path="/metrics").text)
+    database.start()
+    for server in (a, b):
+        ready(server)
+        until(lambda: traffic(server)["total"] == 9)
+    assert traffic(a) == traffic(b)
+
+
+def test_tables_of_the_version_before_get_what_they_lack(database, make_server, flags):
+    """And the version before may go on with them."""
+    server = make_server(*flags)
+    estimate = create(server)
+    server.stop()
+    database.sql(name_of(flags), "DROP TABLE infomask.traffic_part; DROP TABLE infomask.traffic;"
+                                 "UPDATE infomask.version SET number = 1, oldest = 1")
+    server = make_server(*flags)
+    assert post(server, estimate, 1).status == 201
+    classify(server, range(3))
+    assert traffic(server)["total"] == 3
+    assert database.sql(name_of(flags), "SELECT number, oldest FROM infomask.version") == "2|1"
+
+
 # ---- Jobs --------------------------------------------------------------------------------------------------------------
 
 ASYNC = [("Prefer", "respond-async")]

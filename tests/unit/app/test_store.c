@@ -11,7 +11,7 @@
 enum { INSERT, COUNT, STATEMENTS };
 static const char *const statements[STATEMENTS] = {"INSERT INTO t VALUES (1)", "SELECT count(*) FROM t"};
 
-static const struct store_options options = {.file = {"CREATE TABLE t (x)", NULL, 1}, .sql = statements,
+static const struct store_options options = {.file = {"CREATE TABLE t (x)", NULL, 1, 1}, .sql = statements,
                                              .count = STATEMENTS};
 
 /* From here on nobody gets memory from SQLite; false: everybody again. */

@@ -221,8 +221,9 @@ mutants: $(load_needs) ## 20,000 broken JPEG, PNG and WebP over HTTP; CASES=2000
 	$(Q)$(load_python) tests/load/mutants.py --cases $(or $(CASES),20000)
 
 .PHONY: soak
-soak: $(load_needs) ## good and bad traffic for 20 minutes or HOURS=: memory, descriptors, threads
-	$(Q)$(load_python) tests/load/soak.py --minutes $(if $(HOURS),$$(awk 'BEGIN { print $(HOURS) * 60 }'),$(or $(SOAK_MINUTES),20))
+soak: $(load_needs) ## good, bad, slow and half-closed traffic for 20 minutes or HOURS=: memory, descriptors, threads, answers; RATE=2 a second
+	$(Q)$(load_python) tests/load/soak.py --minutes $(if $(HOURS),$$(awk 'BEGIN { print $(HOURS) * 60 }'),$(or $(SOAK_MINUTES),20)) \
+		--rate $(or $(RATE),0)
 
 # ---- arm64: cross-built, and tested in an emulator (Debian 12; on arm64 itself make test does all of this and more) -----------
 

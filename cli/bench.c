@@ -96,12 +96,9 @@ static enum infomask_status bench_session(struct bench *bench, struct model *mod
 static void bench_step(void *context)
 {
     struct bench *bench = context;
-    struct model_options options;
     struct model *model = NULL;
 
-    bench->status = work_model_options(bench->config, bench->pool, &options, &bench->err);
-    if (bench->status == INFOMASK_OK)
-        bench->status = work_model(bench->config, bench->model, &options, &model, &bench->err);
+    bench->status = work_load(bench->config, bench->pool, bench->model, &model, &bench->err);
     if (bench->status == INFOMASK_OK)
         bench->status = bench_session(bench, model, &bench->err);
     model_release(model);

@@ -26,10 +26,7 @@ static enum infomask_status classify_photo(struct work *work, struct batch_item 
                                            struct infomask_error *err)
 {
     const struct classifying *classifying = context;
-    struct view_classify_options view = {.top_k = work->options.top_k,
-                                         .target = work->options.target_count > 0 ? work->options.targets[0] : -1,
-                                         .abstain_below = work->options.abstain_below,
-                                         .groups = work->options.groups};
+    struct view_classify_options view = ask_view_classify(&work->ask);
     struct shot shot;
     enum infomask_status status = shot_open(work, item->session, item->path, false, &shot, err);
 

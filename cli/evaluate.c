@@ -162,7 +162,7 @@ static enum infomask_status read_truth(const struct evaluation *e, const char *n
 static enum infomask_status target_of(const struct evaluation *e, const struct shot *shot, const char *name,
                                       int *target, struct infomask_error *err)
 {
-    const struct infomask_mask_options *options = &e->work->options.filter.mask;
+    const struct infomask_mask_options *options = &e->work->ask.options.filter.mask;
     size_t length = (size_t)stem_length(name);
     const char *line = e->target_text;
     char class_name[256];
@@ -173,7 +173,7 @@ static enum infomask_status target_of(const struct evaluation *e, const struct s
         if (end > length + 1 && strncmp(line, name, length) == 0 && line[length] == '\t') {
             struct infomask_error none;
             (void)snprintf(class_name, sizeof class_name, "%.*s", (int)(end - length - 1), line + length + 1);
-            if (model_find_class(e->work->model, class_name, target, &none) == MODEL_CLASS_FOUND)
+            if (model_find_class(e->work->ask.model, class_name, target, &none) == MODEL_CLASS_FOUND)
                 return INFOMASK_OK;
             return error_set(err, INFOMASK_ARGUMENT, "%.60s is not a class of this model", class_name);
         }
@@ -204,7 +204,7 @@ static void subject_fini(struct subject *s)
 static enum infomask_status score_subject(const struct evaluation *e, struct subject *s, const char *name,
                                           struct infomask_mask_score *score, struct infomask_error *err)
 {
-    struct infomask_mask_options options = e->work->options.filter.mask;
+    struct infomask_mask_options options = e->work->ask.options.filter.mask;
     const float *saliency;
     int h, w;
     enum infomask_status status;
@@ -214,14 +214,14 @@ static enum infomask_status score_subject(const struct evaluation *e, struct sub
     if (e->maps != NULL)
         status = read_map(e, e->maps, name, &s->map, &h, &w, err);
     else
-        status = infomask_mask(e->work->session, s->shot.photo, &s->shot.classification, &options, &s->mask, err);
+        status = infomask_mask(e->work->ask.session, s->shot.photo, &s->shot.classification, &options, &s->mask, err);
     if (status != INFOMASK_OK)
         return status;
     saliency = e->maps != NULL ? s->map : infomask_mask_saliency(&s->mask, &h, &w);
     status = infomask_score_mask(s->shot.photo, saliency, h, w, s->mask.pixels, s->truth, s->truth_h, s->truth_w, score,
                                  err);
     if (status == INFOMASK_OK && !e->quick)
-        status = infomask_score_faithfulness(e->work->session, s->shot.photo, &s->shot.classification, s->target,
+        status = infomask_score_faithfulness(e->work->ask.session, s->shot.photo, &s->shot.classification, s->target,
                                              saliency, h, w, score, err);
     return status;
 }
@@ -235,7 +235,7 @@ static enum infomask_status evaluate_photo(const struct evaluation *e, const cha
                                                : read_truth(e, name, &s.truth, &s.truth_h, &s.truth_w, err);
 
     if (status == INFOMASK_OK)
-        status = shot_open(e->work, e->work->session, path, true, &s.shot, err);
+        status = shot_open(e->work, e->work->ask.session, path, true, &s.shot, err);
     if (status == INFOMASK_OK)
         status = target_of(e, &s.shot, name, &s.target, err);
     if (status == INFOMASK_OK)
@@ -305,7 +305,7 @@ static void put_photo(struct json_writer *json, const struct evaluation *e, cons
     json_object_open(json, NULL);
     json_put_string(json, "file", name);
     json_put_int(json, "target", result->target);
-    json_put_string(json, "label", model_label(e->work->model, (size_t)result->target));
+    json_put_string(json, "label", model_label(e->work->ask.model, (size_t)result->target));
     json_put_double(json, "pmi", result->pmi);
     json_put_double_or_null(json, "largest_window_pmi", result->largest_window_pmi);
     put_scores(json, &alone);

@@ -77,7 +77,7 @@ static void tell_row(const struct work *work, FILE *out, const struct shot *shot
     view_reason(&shot->head, row, &row->after, reason, sizeof reason);
     plain_put(out, shot->path, 0);
     (void)fputs(": ", out);
-    plain_put(out, model_label(work->model, (size_t)row->target), 0);
+    plain_put(out, model_label(work->ask.model, (size_t)row->target), 0);
     (void)fprintf(out, ", %.2f -> %.2f %s, %.1f %% of the picture, rounds %d, %s%s", unit * row->pmi_before,
                   unit * row->after.pmi_after, view_units_name(shot->head.units), 100 * row->after.area, row->passes,
                   verdict != NULL ? verdict : "", verdict != NULL ? ": " : "");
@@ -106,9 +106,10 @@ static enum infomask_status write_view(struct json_writer *writer, const struct 
 }
 
 /* The user's own mask becomes the photo's. */
-static enum infomask_status take_mask(struct work *work, struct filtering *filtering, const struct shot *shot,
+static enum infomask_status take_mask(struct work *work, const struct filtering *filtering, const struct shot *shot,
                                       struct infomask_error *err)
 {
+    enum view_problem problem;
     char *bytes = NULL;
     size_t size;
     enum infomask_status status = file_read(filtering->mask, work->cli->config.max_body, &bytes, &size, err);
@@ -116,10 +117,8 @@ static enum infomask_status take_mask(struct work *work, struct filtering *filte
     if (status != INFOMASK_OK)
         error_prefix(err, "%.120s", filtering->mask);
     else
-        status = infomask_own_mask(shot->photo, bytes, size, &filtering->own, err);
+        status = ask_own_mask(&work->ask, shot->photo, bytes, size, &problem, err);
     free(bytes);
-    if (status == INFOMASK_OK)
-        param_options_mask(&work->options, &work->cli->params, filtering->own);
     return status;
 }
 
@@ -153,17 +152,13 @@ static enum infomask_status filter_photo(struct work *work, struct batch_item *i
     if (filtering->mask != NULL)
         status = take_mask(work, filtering, &shot, err);
     if (status == INFOMASK_OK)
-        status = infomask_filter(item->session, shot.photo, &shot.classification, &work->options.filter, NULL,
+        status = infomask_filter(item->session, shot.photo, &shot.classification, &work->ask.options.filter, NULL,
                                  &filtered, err);
     if (status == INFOMASK_OK)
         status = write_result(work, item, &shot, &filtered, err);
     if (status == INFOMASK_OK && filtered.verdict < filtering->require)
         filtering->fell_short = true;
     infomask_filtered_fini(&filtered);
-    if (filtering->mask != NULL) {
-        free(filtering->own);
-        filtering->own = NULL;
-    }
     shot_close(&shot);
     return status;
 }
@@ -194,7 +189,7 @@ static int filter(struct cli *cli, struct filtering *filtering, struct photos *p
 
     if (code >= 0)
         return code;
-    work.options.filter.format = output_format(&filtering->output);
+    work.ask.options.filter.format = output_format(&filtering->output);
     code = filtering->output.form == OUTPUT_PICTURE && filter_is_folder(cli, &filtering->output)
                ? filter_folder(&work, filtering, photos)
                : batch_run(&work, photos, &filtering->output, filter_photo, filtering);

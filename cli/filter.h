@@ -15,7 +15,6 @@ struct filtering {
     enum infomask_verdict require; /* NO_VERDICT: anything is well */
     atomic_bool fell_short;
     const char *mask;  /* a file */
-    uint8_t *own;      /* its pixels */
     const char *sheet; /* of a folder: where the contact sheet goes; NULL: none */
     bool tsv;          /* of a folder: the list as TSV, else JSON lines */
 };

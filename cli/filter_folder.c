@@ -315,7 +315,7 @@ static void paste(const struct run *run, int left, int top, const uint8_t *pixel
 static enum infomask_status add_pair(struct run *run, struct infomask_photo *photo,
                                      const struct infomask_encoded *image, struct infomask_error *err)
 {
-    struct infomask_limits limits = work_photo_limits(&run->work->cli->config);
+    struct infomask_limits limits = ask_limits(&run->work->cli->config);
     int left = run->pairs % PAIRS * (2 * CELL + 2 * GAP) + GAP, top = run->pairs / PAIRS * (CELL + GAP) + GAP;
     size_t bytes = (size_t)sheet_width() * (size_t)sheet_height(run->pairs + 1) * 3;
     uint8_t *pixels = malloc((size_t)CELL * CELL * 3), *sheet;
@@ -395,12 +395,12 @@ static enum infomask_status filter_one(struct run *run, size_t i, struct infomas
     struct work *work = run->work;
     struct infomask_filtered filtered = {0};
     struct shot shot;
-    enum infomask_status status = shot_open(work, work->session, run->photos->entries[i].path, true, &shot, err);
+    enum infomask_status status = shot_open(work, work->ask.session, run->photos->entries[i].path, true, &shot, err);
 
     if (status != INFOMASK_OK)
         return status;
-    status = infomask_filter(work->session, shot.photo, &shot.classification, &work->options.filter, NULL, &filtered,
-                             err);
+    status = infomask_filter(work->ask.session, shot.photo, &shot.classification, &work->ask.options.filter, NULL,
+                             &filtered, err);
     if (status == INFOMASK_OK)
         status = keep_result(run, i, &shot, &filtered, err);
     infomask_filtered_fini(&filtered);

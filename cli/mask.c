@@ -20,24 +20,6 @@ static bool take(void *context, int letter, const char *value)
     return output_take(context, letter, value);
 }
 
-static struct infomask_picture_options picture_options(const struct work *work, enum infomask_picture picture)
-{
-    return (struct infomask_picture_options){
-        .picture = picture,
-        .colormap = work->cli->params.value[PARAM_ID_COLORMAP].text,
-        .opacity = work->cli->params.value[PARAM_ID_OPACITY].number,
-        .unit = view_units_factor(work->options.bits ? VIEW_BITS : VIEW_NATS),
-        .soft = work->cli->params.value[PARAM_ID_EDGE].integer == 1,
-    };
-}
-
-static enum infomask_picture picture_asked(const struct work *work)
-{
-    static const enum infomask_picture pictures[] = {INFOMASK_PICTURE_MASK, INFOMASK_PICTURE_MAP,
-                                                     INFOMASK_PICTURE_SALIENCY, INFOMASK_PICTURE_OVERLAY};
-    return pictures[work->cli->params.value[PARAM_ID_OUTPUT].integer];
-}
-
 /* Both views are named: what the model's own crop says, and the whole photo, which the mask is of. */
 static void tell_mask(const struct work *work, FILE *out, const struct shot *shot, const struct infomask_mask *mask)
 {
@@ -48,7 +30,7 @@ static void tell_mask(const struct work *work, FILE *out, const struct shot *sho
         return;
     plain_put(out, shot->path, 0);
     (void)fputs(": ", out);
-    plain_put(out, model_label(work->model, (size_t)map->target), 0);
+    plain_put(out, model_label(work->ask.model, (size_t)map->target), 0);
     (void)fprintf(out, ", %.2f %s", unit * map->pmi, view_units_name(shot->head.units));
     if (isfinite(map->map_pmi))
         (void)fprintf(out, " in the crop, %.2f in the whole photo", unit * map->map_pmi);
@@ -59,11 +41,11 @@ static enum infomask_status write_picture(const struct work *work, const struct 
                                           const struct shot *shot, const struct infomask_mask *mask,
                                           struct infomask_error *err)
 {
-    struct infomask_picture_options options = picture_options(work, picture_asked(work));
+    const struct infomask_picture_options options =
+        ask_picture_options(&work->ask, ask_picture(&work->ask), output_format(item->output));
     struct infomask_encoded encoded = {0};
     enum infomask_status status;
 
-    options.format = output_format(item->output);
     status = infomask_mask_picture(mask, shot->photo, &options, &encoded, err);
     if (status == INFOMASK_OK)
         status = output_picture(item->output, item->target, &encoded, err);
@@ -77,13 +59,14 @@ static enum infomask_status write_view(const struct work *work, struct json_writ
                                        const struct infomask_mask *mask, struct infomask_error *err)
 {
     static const char *const names[] = {"mask", "map", "saliency", "overlay"};
-    struct infomask_picture_options options = picture_options(work, INFOMASK_PICTURE_MASK);
+    struct infomask_picture_options options =
+        ask_picture_options(&work->ask, INFOMASK_PICTURE_MASK, INFOMASK_PNG);
     struct infomask_encoded png = {0}, other = {0};
     struct view_picture picture = {names[work->cli->params.value[PARAM_ID_OUTPUT].integer], &other};
     enum infomask_status status = infomask_mask_picture(mask, shot->photo, &options, &png, err);
-    bool more = picture_asked(work) != INFOMASK_PICTURE_MASK;
+    bool more = ask_picture(&work->ask) != INFOMASK_PICTURE_MASK;
 
-    options.picture = picture_asked(work);
+    options.picture = ask_picture(&work->ask);
     if (status == INFOMASK_OK && more)
         status = infomask_mask_picture(mask, shot->photo, &options, &other, err);
     if (status == INFOMASK_OK)
@@ -104,7 +87,7 @@ static enum infomask_status mask_photo(struct work *work, struct batch_item *ite
     if (status != INFOMASK_OK)
         return status;
     shot.head.file = item->output->many ? item->path : NULL;
-    status = infomask_mask(item->session, shot.photo, &shot.classification, &work->options.filter.mask, &mask, err);
+    status = infomask_mask(item->session, shot.photo, &shot.classification, &work->ask.options.filter.mask, &mask, err);
     if (status == INFOMASK_OK && item->text != NULL)
         tell_mask(work, item->text, &shot, &mask);
     else if (status == INFOMASK_OK && item->output->form == OUTPUT_PICTURE)

@@ -77,12 +77,9 @@ static enum infomask_status run_tensor(const struct run *run, struct model *mode
 static enum infomask_status run_model(const struct run *run, struct pool *pool, const struct npy *x,
                                       struct infomask_error *err)
 {
-    struct model_options options;
     struct model *model = NULL;
-    enum infomask_status status = work_model_options(run->config, pool, &options, err);
+    enum infomask_status status = work_load(run->config, pool, run->model, &model, err);
 
-    if (status == INFOMASK_OK)
-        status = work_model(run->config, run->model, &options, &model, err);
     if (status == INFOMASK_OK)
         status = run_tensor(run, model, x, err);
     model_release(model);

@@ -96,84 +96,73 @@ enum infomask_status work_folder_write(const struct config *config, const char *
     return status;
 }
 
-static int parameters_fail(const struct work *work, enum param_failure failure, const struct infomask_error *err)
+enum infomask_status work_load(const struct config *config, struct pool *pool, const char *name, struct model **model,
+                               struct infomask_error *err)
 {
-    if (failure == PARAM_BAD)
-        return cli_misused(work->cli->command, "%s", err->text);
-    return cli_fails(work->cli->command, "%s", err->text);
+    struct model_options options;
+    enum infomask_status status = work_model_options(config, pool, &options, err);
+
+    return status == INFOMASK_OK ? work_model(config, name, &options, model, err) : status;
+}
+
+enum infomask_status work_take(struct work *work, const struct cli *cli, const char *name, enum view_problem *problem,
+                               struct infomask_error *err)
+{
+    struct model *model = NULL;
+    enum infomask_status status;
+
+    *work = (struct work){.cli = cli};
+    *problem = VIEW_INTERNAL;
+    status = work_pool(&cli->config, &work->pool, err);
+    if (status == INFOMASK_OK)
+        status = work_load(&cli->config, work->pool, name, &model, err);
+    return status == INFOMASK_OK ? ask_open(&work->ask, model, &cli->params, problem, err) : status;
 }
 
 int work_open(struct work *work, struct cli *cli)
 {
-    struct model_options options;
+    enum view_problem problem;
     struct infomask_error err;
-    enum param_failure failure = PARAM_FINE;
-    enum infomask_status status;
-    int code = -1;
+    enum infomask_status status = work_take(work, cli, NULL, &problem, &err);
 
-    *work = (struct work){.cli = cli};
-    status = work_pool(&cli->config, &work->pool, &err);
     if (status == INFOMASK_OK)
-        status = work_model_options(&cli->config, work->pool, &options, &err);
+        status = ask_session(&work->ask, &err);
     if (status == INFOMASK_OK)
-        status = work_model(&cli->config, NULL, &options, &work->model, &err);
-    if (status == INFOMASK_OK)
-        failure = param_options_init(&work->options, &cli->params, work->model, &err);
-    if (status == INFOMASK_OK && failure == PARAM_FINE)
-        status = model_session_take(work->model, &work->session, &err);
-    if (failure != PARAM_FINE)
-        code = parameters_fail(work, failure, &err);
-    else if (status != INFOMASK_OK)
-        code = cli_fails(cli->command, "%s", err.text);
-    if (code >= 0)
-        work_close(work);
-    return code;
+        return -1;
+    work_close(work);
+    return problem == VIEW_BAD_PARAMETER ? cli_misused(cli->command, "%s", err.text)
+                                         : cli_fails(cli->command, "%s", err.text);
 }
 
 void work_close(struct work *work)
 {
-    param_options_fini(&work->options);
-    if (work->model != NULL)
-        model_session_give(work->model, work->session);
-    model_release(work->model);
+    ask_close(&work->ask);
     pool_free(work->pool);
 }
 
 /* ---- One photo --------------------------------------------------------------------------------------------------- */
 
-struct infomask_limits work_photo_limits(const struct config *config)
-{
-    struct infomask_limits limits = infomask_default_limits();
-
-    limits.max_pixels = config->max_pixels;
-    limits.max_side = config->max_side;
-    limits.max_scans = config->max_scans;
-    limits.decoder_memory = config->decoder_memory;
-    return limits;
-}
-
 enum infomask_status shot_open(const struct work *work, struct infomask_session *session, const char *path, bool whole,
                                struct shot *shot, struct infomask_error *err)
 {
-    struct infomask_limits limits = work_photo_limits(&work->cli->config);
+    struct infomask_limits limits = ask_limits(&work->cli->config);
+    double started_ms = clock_ms();
     enum infomask_status status;
 
-    *shot = (struct shot){.path = path, .head.started_ms = clock_ms()};
+    *shot = (struct shot){.path = path};
     status = file_read(path, work->cli->config.max_body, &shot->bytes, &shot->size, err);
     if (status == INFOMASK_OK)
         status = infomask_photo_open(shot->bytes, shot->size, &limits, &shot->photo, err);
     if (status == INFOMASK_OK && whole)
         infomask_photo_whole(shot->photo);
     if (status == INFOMASK_OK)
-        status = infomask_classify(session, shot->photo, &work->options.classify, &shot->classification, err);
+        status = infomask_classify(session, shot->photo, &work->ask.options.classify, &shot->classification, err);
     if (status != INFOMASK_OK) {
         shot_close(shot);
         return status;
     }
-    shot->head.model = work->model;
-    shot->head.image = infomask_photo_info(shot->photo);
-    shot->head.units = work->options.bits ? VIEW_BITS : VIEW_NATS;
-    shot->head.prior = work->options.prior;
+    shot->head = ask_head(&work->ask, infomask_photo_info(shot->photo));
+    shot->head.started_ms = started_ms;
     return INFOMASK_OK;
 }
 

@@ -2,24 +2,26 @@
 #ifndef CLI_WORK_H
 #define CLI_WORK_H
 
+#include "app/ask/ask.h"
 #include "app/json/json.h"
 #include "app/model/folder_write.h"
 #include "app/model/models.h"
-#include "app/settings/params.h"
-#include "app/view/views.h"
 #include "cli/arguments.h"
 #include "core/infomask.h"
 
 struct work {
-    struct cli *cli;
+    const struct cli *cli;
     struct pool *pool;
-    struct model *model;
-    struct infomask_session *session;
-    struct param_options options; /* what the parameters mean for this model; not to be copied */
+    struct ask ask; /* with a session, for what is done on one thread */
 };
 
 /* Makes all of it from the settings and parameters.  Returns -1 to go on (then work_close), else the exit code. */
 int work_open(struct work *work, struct cli *cli) __attribute__((warn_unused_result));
+/* The same for a MODEL argument (NULL: the setting), without a session; complains of nothing.  *problem: what a failure
+ * is to a client.  work_close in any case. */
+enum infomask_status work_take(struct work *work, const struct cli *cli, const char *model,
+                               enum view_problem *problem, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void work_close(struct work *work);
 
 /* The setting `precision`, one of its words. */
@@ -34,13 +36,13 @@ enum infomask_status work_pool(const struct config *config, struct pool **pool, 
 /* The model of a MODEL argument (NULL: the setting `model`, or the default one), loaded. */
 enum infomask_status work_model(const struct config *config, const char *name, const struct model_options *options,
                                 struct model **model, struct infomask_error *err) __attribute__((warn_unused_result));
+/* The same with the options of the settings. */
+enum infomask_status work_load(const struct config *config, struct pool *pool, const char *name, struct model **model,
+                               struct infomask_error *err) __attribute__((warn_unused_result));
 /* Begins a model folder of that name where new ones go (place_of_new_models), or at the path that `name` is. */
 enum infomask_status work_folder_write(const struct config *config, const char *name, bool replace,
                                        struct folder_write *folder, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* The limits of photos in the settings. */
-struct infomask_limits work_photo_limits(const struct config *config);
-
 /* ---- One photo --------------------------------------------------------------------------------------------------- */
 
 struct shot {

@@ -27,7 +27,7 @@ ROOMS = {  # room: rooms of the same floor whose headers it may include, beside 
     "app/settings": {"json"},
     "app/model": {"json", "settings"},
     "app/state": {"json", "settings", "model"},
-    "app/ask": {"json", "settings", "model"},
+    "app/ask": {"json", "settings", "model", "view"},
     "app/view": {"json", "settings", "model", "state"},
     "app/estimate": {"json", "settings", "model", "state", "ask", "view"},
     "server/clients": set(),

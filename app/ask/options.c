@@ -1,10 +1,9 @@
 /* From checked parameters to core's options: what needs the model (number of classes, their names) or the units. */
+#include "app/ask/options.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "app/model/models.h"
-#include "app/settings/params.h"
 
 static double to_nats(const struct param_options *options, const struct param_value *value)
 {
@@ -38,12 +37,13 @@ static enum infomask_status read_prior_values(const char *text, size_t classes, 
     return INFOMASK_OK;
 }
 
-static enum param_failure set_prior(struct param_options *options, const struct params *params,
-                                    const struct model *model, struct infomask_error *err)
+static enum infomask_status set_prior(struct param_options *options, const struct params *params,
+                                      const struct model *model, struct infomask_error *err)
 {
     const char *text = params->value[PARAM_ID_PRIOR].text;
     struct infomask_prior *prior = &options->classify.prior;
     size_t classes = model_classes(model);
+    enum infomask_status status = INFOMASK_OK;
 
     options->prior = "train";
     if (text != NULL && strcmp(text, "uniform") == 0) {
@@ -51,34 +51,59 @@ static enum param_failure set_prior(struct param_options *options, const struct 
         options->prior = "uniform";
     } else if (text != NULL && strcmp(text, "train") != 0) {
         options->prior_values = calloc(classes, sizeof *options->prior_values);
-        if (options->prior_values == NULL) {
-            (void)error_set(err, INFOMASK_MEMORY, "no memory for the prior");
-            return PARAM_NO_MEMORY;
-        }
-        if (read_prior_values(text, classes, options->prior_values, err) != INFOMASK_OK)
-            return PARAM_BAD;
+        if (options->prior_values == NULL)
+            return error_set(err, INFOMASK_MEMORY, "no memory for the prior");
+        status = read_prior_values(text, classes, options->prior_values, err);
         *prior = (struct infomask_prior){INFOMASK_PRIOR_GIVEN, options->prior_values};
         options->prior = "given";
     }
     options->filter.mask.prior = *prior;
-    return PARAM_FINE;
+    return status;
 }
 
-static enum param_failure set_targets(struct param_options *options, const struct params *params,
-                                      const struct model *model, struct infomask_error *err)
+enum infomask_status ask_find_target(const struct model *model, const char *name, int *target,
+                                     enum view_problem *problem, struct infomask_error *err)
+{
+    switch (model_find_target(model, name, target, err)) {
+    case MODEL_TARGET_NO_CLASS:
+        *problem = VIEW_NO_SUCH_CLASS;
+        return INFOMASK_ARGUMENT;
+    case MODEL_TARGET_NO_GROUP:
+        *problem = VIEW_NO_SUCH_GROUP;
+        return INFOMASK_ARGUMENT;
+    case MODEL_TARGET_AMBIGUOUS:
+        *problem = VIEW_AMBIGUOUS_CLASS;
+        return INFOMASK_ARGUMENT;
+    case MODEL_TARGET_FOUND:
+        break;
+    }
+    return INFOMASK_OK;
+}
+
+enum infomask_status ask_find_class(const struct model *model, const char *name, int *class,
+                                    enum view_problem *problem, struct infomask_error *err)
+{
+    switch (model_find_class(model, name, class, err)) {
+    case MODEL_CLASS_UNKNOWN:
+        *problem = VIEW_NO_SUCH_CLASS;
+        return INFOMASK_ARGUMENT;
+    case MODEL_CLASS_AMBIGUOUS:
+        *problem = VIEW_AMBIGUOUS_CLASS;
+        return INFOMASK_ARGUMENT;
+    case MODEL_CLASS_FOUND:
+        break;
+    }
+    return INFOMASK_OK;
+}
+
+static enum infomask_status set_targets(struct param_options *options, const struct params *params,
+                                        const struct model *model, enum view_problem *problem,
+                                        struct infomask_error *err)
 {
     for (int i = 0; i < params->target_count; i++) {
         int index, seen = 0;
-        switch (model_find_target(model, params->targets[i], &index, err)) {
-        case MODEL_TARGET_NO_CLASS:
-            return PARAM_NO_SUCH_CLASS;
-        case MODEL_TARGET_NO_GROUP:
-            return PARAM_NO_SUCH_GROUP;
-        case MODEL_TARGET_AMBIGUOUS:
-            return PARAM_AMBIGUOUS_CLASS;
-        case MODEL_TARGET_FOUND:
-            break;
-        }
+        if (ask_find_target(model, params->targets[i], &index, problem, err) != INFOMASK_OK)
+            return INFOMASK_ARGUMENT;
         while (seen < options->target_count && options->targets[seen] != index)
             seen++;
         if (seen == options->target_count)
@@ -86,23 +111,21 @@ static enum param_failure set_targets(struct param_options *options, const struc
     }
     options->filter.mask.targets = options->target_count > 0 ? options->targets : NULL;
     options->filter.mask.target_count = options->target_count;
-    return PARAM_FINE;
+    return INFOMASK_OK;
 }
 
-static enum param_failure set_top_k(struct param_options *options, const struct params *params,
-                                    const struct model *model, struct infomask_error *err)
+static enum infomask_status set_top_k(struct param_options *options, const struct params *params,
+                                      const struct model *model, struct infomask_error *err)
 {
     const struct param_value *value = &params->value[PARAM_ID_TOP_K];
     int64_t classes = (int64_t)model_classes(model);
 
-    if (value->given && value->integer > classes) {
-        (void)error_set(err, INFOMASK_ARGUMENT, "top_k must be an integer from 1 to %lld, the number of classes",
-                        (long long)classes);
-        return PARAM_BAD;
-    }
+    if (value->given && value->integer > classes)
+        return error_set(err, INFOMASK_ARGUMENT, "top_k must be an integer from 1 to %lld, the number of classes",
+                         (long long)classes);
     options->groups = params->value[PARAM_ID_GROUPS].integer == 1;
     options->top_k = (int)(value->integer < classes ? value->integer : classes);
-    return PARAM_FINE;
+    return INFOMASK_OK;
 }
 
 static void set_mask(struct param_options *options, const struct params *params)
@@ -152,11 +175,12 @@ static void set_filter(struct param_options *options, const struct params *param
     filter->seed = (uint64_t)v[PARAM_ID_SEED].integer;
 }
 
-enum param_failure param_options_init(struct param_options *options, const struct params *params,
-                                      const struct model *model, struct infomask_error *err)
+enum infomask_status param_options_init(struct param_options *options, const struct params *params,
+                                        const struct model *model, enum view_problem *problem,
+                                        struct infomask_error *err)
 {
     const struct param_value *v = params->value;
-    enum param_failure failure;
+    enum infomask_status status;
 
     *options = (struct param_options){.filter = infomask_default_filter_options(), .abstain_below = NAN};
     options->bits = v[PARAM_ID_UNITS].integer == 1;
@@ -166,12 +190,12 @@ enum param_failure param_options_init(struct param_options *options, const struc
         options->abstain_below = to_nats(options, &v[PARAM_ID_ABSTAIN_BELOW]);
     set_mask(options, params);
     set_filter(options, params);
-    failure = set_top_k(options, params, model, err);
-    if (failure == PARAM_FINE)
-        failure = set_prior(options, params, model, err);
-    if (failure == PARAM_FINE)
-        failure = set_targets(options, params, model, err);
-    return failure;
+    status = set_top_k(options, params, model, err);
+    if (status == INFOMASK_OK)
+        status = set_prior(options, params, model, err);
+    if (status != INFOMASK_OK)
+        *problem = view_problem_of(status);
+    return status == INFOMASK_OK ? set_targets(options, params, model, problem, err) : status;
 }
 
 void param_options_fini(struct param_options *options)

@@ -10,8 +10,6 @@
 
 #include "core/infomask_mask.h"
 
-struct model;
-
 /* Which routes take a parameter: bits. */
 enum param_group {
     TAKES_NOTHING = 0,
@@ -165,42 +163,5 @@ int param_range_text(enum param_id id, char *text, size_t size);
 /* THRESHOLD: its rule and value (nats or a share).  FILL: the bytes of #rrggbb.  False: it is not one. */
 bool param_threshold(const char *text, enum infomask_threshold_rule *rule, double *value);
 bool param_color(const char *text, uint8_t color[3]);
-
-/* What the parameters mean for a model: priors counted, classes found, units converted to nats. */
-struct param_options {
-    struct infomask_classify_options classify;
-    struct infomask_filter_options filter; /* and .mask inside */
-    int targets[PARAMS_MAX_TARGETS];
-    int target_count;
-    int top_k;            /* capped at K only when it is the default */
-    bool groups;          /* with the predictions */
-    bool bits;
-    double abstain_below; /* nats; NAN: never */
-    const char *prior;    /* "train", "uniform", "given" */
-    double *prior_values; /* owned */
-};
-
-enum param_failure {
-    PARAM_FINE,
-    PARAM_BAD,
-    PARAM_AMBIGUOUS_CLASS,
-    PARAM_NO_SUCH_CLASS,
-    PARAM_NO_SUCH_GROUP,
-    PARAM_NO_MEMORY
-};
-
-/* options->filter.mask.targets points into options: don't copy the struct.  Free with param_options_fini, on failure
- * too. */
-enum param_failure param_options_init(struct param_options *options, const struct params *params,
-                                      const struct model *model, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-void param_options_fini(struct param_options *options);
-
-/* ARGUMENT, with a sentence, if a parameter was given that says how a mask is to be made: it cannot stand beside a mask
- * of one's own. */
-enum infomask_status params_check_mask(const struct params *params, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-/* pixels: borrowed. */
-void param_options_mask(struct param_options *options, const struct params *params, const uint8_t *pixels);
 
 #endif

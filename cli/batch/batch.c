@@ -40,7 +40,6 @@ struct loop {
     void *context;
     struct done done;
     char **targets;               /* [photos->count]; NULL: standard output, or no pictures */
-    struct infomask_session **sessions; /* [threads] */
     struct slot *slots;           /* [wave] */
     size_t used, emitted;         /* of the wave */
     pthread_mutex_t lock;         /* of emitted and what follows */
@@ -67,7 +66,7 @@ static bool is_named_photo(const char *path)
 /* In a folder lie other files too: what is neither named as a photo nor begins like one is left out. */
 static bool is_other_file(const struct loop *loop, const char *path)
 {
-    struct infomask_limits limits = work_photo_limits(&loop->work->cli->config);
+    struct infomask_limits limits = ask_limits(&loop->work->cli->config);
     struct infomask_photo *photo = NULL;
     struct infomask_error ignored;
     unsigned char bytes[SNIFFED];
@@ -83,19 +82,17 @@ static bool is_other_file(const struct loop *loop, const char *path)
     return got >= 0 && status == INFOMASK_UNSUPPORTED_FORMAT;
 }
 
-static enum infomask_status open_item(struct loop *loop, struct slot *slot, int worker, struct infomask_error *err)
+static enum infomask_status open_item(struct loop *loop, struct slot *slot, struct infomask_error *err)
 {
     struct batch_item *item = &slot->item;
-    enum infomask_status status = INFOMASK_OK;
+    enum infomask_status status;
     /* a picture that goes down a pipe is not commented */
     bool tells = !loop->output->quiet && loop->output->form == OUTPUT_PICTURE &&
                  (loop->output->path != NULL || loop->output->show);
 
     item->output = loop->output;
     item->path = slot->entry.path;
-    if (loop->sessions[worker] == NULL)
-        status = model_session_take(loop->work->model, &loop->sessions[worker], err);
-    item->session = loop->sessions[worker];
+    status = model_session_take(loop->work->ask.model, &item->session, err);
     if (item->output->form == OUTPUT_TEXT)
         item->text = open_memstream(&slot->text, &slot->text_size);
     if (tells)
@@ -106,10 +103,10 @@ static enum infomask_status open_item(struct loop *loop, struct slot *slot, int 
     return status;
 }
 
-static enum infomask_status do_item(struct loop *loop, struct slot *slot, int worker, struct infomask_error *err)
+static enum infomask_status do_item(struct loop *loop, struct slot *slot, struct infomask_error *err)
 {
     struct batch_item *item = &slot->item;
-    enum infomask_status status = open_item(loop, slot, worker, err);
+    enum infomask_status status = open_item(loop, slot, err);
 
     if (status == INFOMASK_OK && slot->entry.failure != 0)
         status = error_set(err, INFOMASK_IO, "cannot be read: %s", strerror(slot->entry.failure));
@@ -117,6 +114,8 @@ static enum infomask_status do_item(struct loop *loop, struct slot *slot, int wo
         status = file_make_parents(item->target, err);
     if (status == INFOMASK_OK)
         status = loop->step(loop->work, item, loop->context, err);
+    model_session_give(loop->work->ask.model, item->session);
+    item->session = NULL;
     if (item->text != NULL)
         (void)fclose(item->text);
     if (item->said != NULL)
@@ -222,10 +221,11 @@ static void do_slot(void *context, int index, int worker)
     struct loop *loop = context;
     struct slot *slot = &loop->slots[index];
 
+    (void)worker;
     slot->left_out = slot->entry.found && slot->entry.failure == 0 && !is_named_photo(slot->entry.path) &&
                      is_other_file(loop, slot->entry.path);
     if (!slot->left_out && interrupt_signal() == 0)
-        slot->status = do_item(loop, slot, worker, &slot->err);
+        slot->status = do_item(loop, slot, &slot->err);
     else if (!slot->left_out)
         return; /* it was not begun, and neither is what comes behind it emitted */
     (void)pthread_mutex_lock(&loop->lock);
@@ -314,9 +314,8 @@ static enum infomask_status begin(struct loop *loop, struct infomask_error *err)
     size_t threads = (size_t)pool_threads(loop->work->pool);
     enum infomask_status status = open_stream(loop, err);
 
-    loop->sessions = calloc(threads, sizeof *loop->sessions);
     loop->slots = calloc(WAVE * threads, sizeof *loop->slots);
-    if (status == INFOMASK_OK && (loop->sessions == NULL || loop->slots == NULL))
+    if (status == INFOMASK_OK && loop->slots == NULL)
         status = error_set(err, INFOMASK_MEMORY, "out of memory");
     if (status == INFOMASK_OK && loop->output->form == OUTPUT_PICTURE)
         status = targets_make(loop->photos, loop->output, &loop->targets, err);
@@ -371,9 +370,6 @@ static void close_loop(struct loop *loop)
 {
     if (loop->stream != NULL && loop->stream != stdout)
         (void)fclose(loop->stream);
-    for (int i = 0; loop->sessions != NULL && i < pool_threads(loop->work->pool); i++)
-        model_session_give(loop->work->model, loop->sessions[i]);
-    free(loop->sessions);
     free(loop->slots);
     targets_free(loop->targets, loop->photos->count);
     done_fini(&loop->done);

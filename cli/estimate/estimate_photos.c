@@ -4,13 +4,13 @@
  * goes on where it was, because what the store has is left out before the chunks are cut.
  */
 #include <limits.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/settings/files.h"
+#include "app/estimate/label_photos.h"
+#include "app/estimate/open.h"
 #include "cli/cli.h"
 #include "cli/estimate/estimate.h"
 #include "cli/progress.h"
@@ -18,21 +18,16 @@
 #include "cli/work.h"
 #include "core/base/sha256.h"
 
-#define BATCH 8
 #define COMPARED 256     /* known photos in one transaction */
 #define MOST_NAMED 20    /* photos that are left out, each with a line on standard error */
 #define MOST_LISTED 1000 /* and with a row in the answer */
 
 struct labelling {
     struct estimate_run *run;
-    struct pool *pool;
-    struct model *model;
-    struct param_options options;
+    struct work work;
     struct infomask_limits limits;
     struct photo_list list, known; /* to look at; that the estimate has */
     char id[ESTIMATE_ID_SIZE];
-    struct estimate_info info;     /* of the estimate that there was; its labels */
-    struct infomask_session **sessions; /* [threads] */
     struct progress progress;
     pthread_mutex_t lock;               /* of what follows */
     struct infomask_error first;        /* what ended the run */
@@ -40,17 +35,7 @@ struct labelling {
     atomic_size_t added;
 };
 
-/* ---- One chunk --------------------------------------------------------------------------------------------------- */
-
-struct chunk {
-    const struct labelled_photo *from[BATCH]; /* of photos[i] */
-    struct infomask_photo *photos[BATCH];
-    char *bytes[BATCH];
-    size_t sizes[BATCH];
-    int count;
-    size_t bad;
-};
-
+/* What goes wrong with the run, not with a photo. */
 static void fail(struct labelling *l, const struct infomask_error *err)
 {
     (void)pthread_mutex_lock(&l->lock);
@@ -60,7 +45,8 @@ static void fail(struct labelling *l, const struct infomask_error *err)
 }
 
 /* The first of them are named and listed; what there are more is counted. */
-static void reject_as(struct labelling *l, const struct labelled_photo *photo, const char *code, const char *detail)
+static void reject(struct labelling *l, const struct labelled_photo *photo, enum view_problem problem,
+                   const char *detail)
 {
     struct estimate_run *run = l->run;
     struct rejected_photo *rows;
@@ -71,7 +57,8 @@ static void reject_as(struct labelling *l, const struct labelled_photo *photo, c
     rows = run->rejected_count < MOST_LISTED ? reallocarray(run->rejected, run->rejected_count + 1, sizeof *rows)
                                              : NULL;
     if (rows != NULL) {
-        rows[run->rejected_count++] = (struct rejected_photo){strdup(photo->sample), strdup(detail), code};
+        rows[run->rejected_count++] = (struct rejected_photo){strdup(photo->sample), strdup(detail),
+                                                              view_problem_code(problem)};
         run->rejected = rows;
     }
     (void)pthread_mutex_unlock(&l->lock);
@@ -79,134 +66,77 @@ static void reject_as(struct labelling *l, const struct labelled_photo *photo, c
         progress_say(&l->progress, "infomask estimate: %s: %s\n", photo->path, detail);
 }
 
-static void reject(struct labelling *l, const struct labelled_photo *photo, const struct infomask_error *err)
-{
-    reject_as(l, photo, view_problem_code(err->status == INFOMASK_IO ? VIEW_BAD_REQUEST : view_problem_of(err->status)),
-              err->text);
-}
-
-static void open_photos(struct labelling *l, struct chunk *chunk, const struct labelled_photo *photos, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct infomask_error err;
-        char *bytes = NULL;
-        size_t size = 0;
-        enum infomask_status status = INFOMASK_OK;
-
-        if (photos[i].sample[0] == '\0' || strlen(photos[i].sample) > ESTIMATE_SAMPLE_MAX)
-            status = error_set(&err, INFOMASK_ARGUMENT, "its name has more than %d bytes", ESTIMATE_SAMPLE_MAX);
-        if (status == INFOMASK_OK)
-            status = photo_read(&photos[i], l->run->cli->config.max_body, &bytes, &size, &err);
-        if (status == INFOMASK_OK)
-            status = infomask_photo_open(bytes, size, &l->limits, &chunk->photos[chunk->count], &err);
-        if (status != INFOMASK_OK) {
-            free(bytes);
-            reject(l, &photos[i], &err);
-            chunk->bad++;
-            continue;
-        }
-        chunk->bytes[chunk->count] = bytes;
-        chunk->sizes[chunk->count] = size;
-        chunk->from[chunk->count++] = &photos[i];
-    }
-}
-
 static uint64_t unit_of(const struct estimate_options *o, const struct labelled_photo *photo)
 {
     return o->group_by != NULL ? photo_folder(photo, o->images != NULL) : 0;
 }
 
-static enum infomask_status store_chunk(struct labelling *l, struct chunk *chunk,
-                                        const struct infomask_classification *results,
-                                        const struct infomask_error *errors, struct infomask_error *err)
+static struct label_target target_of(const struct labelling *l, struct infomask_session *session)
 {
-    uint8_t digests[BATCH][ESTIMATE_DIGEST_SIZE];
-    struct estimate_item items[BATCH];
-    size_t n = 0;
-    uint64_t samples;
-    enum infomask_status status;
-
-    for (int i = 0; i < chunk->count; i++) {
-        if (errors[i].status == INFOMASK_OK) {
-            sha256_raw(chunk->bytes[i], chunk->sizes[i], digests[n]);
-            items[n] = (struct estimate_item){.sample = chunk->from[i]->sample,
-                                              .label = (uint32_t)chunk->from[i]->label,
-                                              .logits = results[i].logits,
-                                              .digest = digests[n],
-                                              .unit = unit_of(l->run->options, chunk->from[i])};
-            n++;
-        } else {
-            reject(l, chunk->from[i], &errors[i]);
-            chunk->bad++;
-        }
-    }
-    status = estimates_add(l->run->estimates, l->id, items, n, &samples, err);
-    for (size_t i = 0; status == INFOMASK_OK && i < n; i++)
-        atomic_fetch_add(&l->added, items[i].added);
-    return status;
+    return (struct label_target){.estimates = l->run->estimates, .id = l->id, .model = l->work.ask.model,
+                                 .session = session, .limits = &l->limits, .other_sample = "it stays as it was"};
 }
 
-static enum infomask_status run_chunk(struct labelling *l, struct chunk *chunk, int worker, struct infomask_error *err)
+/* bytes: the caller's to free. */
+static void read_photo(const struct labelling *l, const struct labelled_photo *from, char **bytes,
+                       struct label_photo *photo)
 {
-    const struct infomask_classify_options options = {.prior.kind = INFOMASK_PRIOR_TRAIN};
-    struct infomask_classification results[BATCH] = {0};
-    struct infomask_error errors[BATCH] = {0};
+    struct infomask_error err;
     enum infomask_status status = INFOMASK_OK;
+    size_t size = 0;
 
-    if (chunk->count == 0)
-        return INFOMASK_OK;
-    if (l->sessions[worker] == NULL)
-        status = model_session_take(l->model, &l->sessions[worker], err);
+    if (from->sample[0] == '\0' || strlen(from->sample) > ESTIMATE_SAMPLE_MAX)
+        status = error_set(&err, INFOMASK_ARGUMENT, "its name has more than %d bytes", ESTIMATE_SAMPLE_MAX);
     if (status == INFOMASK_OK)
-        status = infomask_classify_batch(l->sessions[worker], chunk->photos, chunk->count, &options, results, errors,
-                                         err);
-    if (status == INFOMASK_OK)
-        status = store_chunk(l, chunk, results, errors, err);
-    for (int i = 0; i < chunk->count; i++)
-        infomask_classification_fini(&results[i]);
-    return status;
+        status = photo_read(from, l->run->cli->config.max_body, bytes, &size, &err);
+    *photo = (struct label_photo){.sample = from->sample, .data = *bytes, .size = size, .label = from->label,
+                                  .unit = unit_of(l->run->options, from)};
+    if (status != INFOMASK_OK)
+        label_reject(photo, status == INFOMASK_IO ? VIEW_BAD_REQUEST : view_problem_of(status), err.text);
 }
 
 static void label_chunk(void *context, int index, int worker)
 {
     struct labelling *l = context;
-    struct chunk chunk = {.count = 0};
-    size_t first = (size_t)index * BATCH, count = l->list.count - first < BATCH ? l->list.count - first : BATCH;
+    const struct labelled_photo *from = &l->list.photos[(size_t)index * LABEL_BATCH];
+    size_t left = l->list.count - (size_t)index * LABEL_BATCH, count = left < LABEL_BATCH ? left : LABEL_BATCH, bad = 0;
+    struct label_photo photos[LABEL_BATCH];
+    char *bytes[LABEL_BATCH] = {0};
+    struct infomask_session *session;
+    struct label_target target;
     struct infomask_error err;
+    uint64_t samples;
 
+    (void)worker;
     if (atomic_load(&l->failed))
         return;
-    open_photos(l, &chunk, &l->list.photos[first], count);
-    if (run_chunk(l, &chunk, worker, &err) != INFOMASK_OK)
+    for (size_t i = 0; i < count; i++)
+        read_photo(l, &from[i], &bytes[i], &photos[i]);
+    if (model_session_take(l->work.ask.model, &session, &err) != INFOMASK_OK)
         fail(l, &err);
-    for (int i = 0; i < chunk.count; i++) {
-        infomask_photo_close(chunk.photos[i]);
-        free(chunk.bytes[i]);
+    target = target_of(l, session);
+    if (session != NULL && label_photos(&target, photos, count, &samples, &err) != INFOMASK_OK)
+        fail(l, &err);
+    model_session_give(l->work.ask.model, session);
+    for (size_t i = 0; i < count; i++) {
+        if (photos[i].rejected)
+            reject(l, &from[i], photos[i].problem, photos[i].detail);
+        bad += photos[i].rejected;
+        atomic_fetch_add(&l->added, photos[i].added);
+        free(bytes[i]);
     }
-    progress_add(&l->progress, count, chunk.bad);
+    progress_add(&l->progress, count, bad);
 }
 
 /* ---- Known photos ------------------------------------------------------------------------------------------------ */
 
 /* Other bytes, or another class, under the name of a photo that the estimate has: it stays as it was. */
-static void reject_conflict(struct labelling *l, const struct labelled_photo *photo, const struct estimate_item *item)
-{
-    char detail[200], number[24], other[24];
-
-    if (item->had != item->label)
-        (void)snprintf(detail, sizeof detail,
-                       "the sample is known with the label \"%.60s\", not \"%.60s\"; it stays as it was",
-                       estimate_label(&l->info, item->had, number), estimate_label(&l->info, item->label, other));
-    else
-        (void)snprintf(detail, sizeof detail, "another photo is known under this name; it stays as it was");
-    reject_as(l, photo, "conflict", detail);
-}
-
 static enum infomask_status compare_photos(struct labelling *l, const struct labelled_photo *photos, size_t count,
                                            struct infomask_error *err)
 {
     uint8_t digests[COMPARED][ESTIMATE_DIGEST_SIZE];
     struct estimate_item items[COMPARED];
+    const struct label_target target = target_of(l, NULL);
     uint64_t samples;
     enum infomask_status status;
 
@@ -224,7 +154,9 @@ static enum infomask_status compare_photos(struct labelling *l, const struct lab
     status = estimates_add(l->run->estimates, l->id, items, count, &samples, err);
     for (size_t i = 0; status == INFOMASK_OK && i < count; i++)
         if (items[i].conflict) {
-            reject_conflict(l, &photos[i], &items[i]);
+            struct label_photo known;
+            label_reject_conflict(&known, &target, &items[i]);
+            reject(l, &photos[i], known.problem, known.detail);
             l->run->known--;
         }
     return status;
@@ -250,8 +182,8 @@ static enum infomask_status default_name(const struct labelling *l, char name[ES
     const struct estimate_options *o = l->run->options;
     const char *given = o->images != NULL ? o->images : o->list;
     char *place = realpath(given, NULL), *text = NULL, hex[SHA256_HEX];
-    int length = asprintf(&text, "%s@%s,%s%s", place != NULL ? place : given, model_name(l->model), l->options.prior,
-                          o->group_by != NULL ? ",folder" : "");
+    int length = asprintf(&text, "%s@%s,%s%s", place != NULL ? place : given, model_name(l->work.ask.model),
+                          l->work.ask.options.prior, o->group_by != NULL ? ",folder" : "");
 
     free(place);
     if (length < 0)
@@ -266,47 +198,9 @@ static enum infomask_status default_name(const struct labelling *l, char name[ES
     return INFOMASK_OK;
 }
 
-static enum infomask_status check_same(const struct labelling *l, const struct estimate_info *info,
-                                       struct infomask_error *err)
-{
-    struct infomask_estimate_spec spec;
-    enum infomask_status status = infomask_estimate_spec_of(model_core(l->model), &l->options.classify.prior, &spec,
-                                                            err);
-
-    if (status != INFOMASK_OK)
-        return status;
-    if (strcmp(info->sha256, model_info(l->model)->sha256) != 0)
-        status = error_set(err, INFOMASK_ARGUMENT, "the estimate \"%.100s\" is of another model, %.60s; give another "
-                           "--name, or --fresh", info->name, info->model);
-    for (size_t y = 0; status == INFOMASK_OK && y < spec.classes; y++) {
-        double had = info->spec.prior != NULL ? info->spec.prior[y] : 1 / (double)spec.classes;
-        if (fabs(had - spec.prior[y]) > 1e-9 * had)
-            status = error_set(err, INFOMASK_ARGUMENT, "the estimate \"%.100s\" is under another prior; give another "
-                               "--name, or --fresh", info->name);
-    }
-    infomask_estimate_spec_fini(&spec);
-    return status;
-}
-
-static enum infomask_status create_estimate(struct labelling *l, const char *name, struct infomask_error *err)
-{
-    struct estimate_info info = {0};
-    enum infomask_status status;
-
-    (void)snprintf(info.name, sizeof info.name, "%s", name);
-    (void)snprintf(info.prior, sizeof info.prior, "%s", l->options.prior);
-    status = estimate_info_of_model(&info, l->model, &l->options.classify.prior, err);
-    if (status == INFOMASK_OK)
-        status = estimates_create(l->run->estimates, &info, err);
-    memcpy(l->id, info.id, sizeof l->id);
-    estimate_info_fini(&info);
-    return status;
-}
-
-static enum infomask_status open_estimate(struct labelling *l, struct infomask_error *err)
+static enum infomask_status find_estimate(struct labelling *l, struct infomask_error *err)
 {
     const struct estimate_options *o = l->run->options;
-    struct estimate_info info = {0};
     char name[ESTIMATE_NAME_MAX + 1];
     enum infomask_status status = INFOMASK_OK;
 
@@ -314,23 +208,7 @@ static enum infomask_status open_estimate(struct labelling *l, struct infomask_e
         (void)snprintf(name, sizeof name, "%s", o->name);
     else
         status = default_name(l, name, err);
-    if (status == INFOMASK_OK)
-        status = estimates_find(l->run->estimates, name, &info, err);
-    if (status == INFOMASK_OK && o->fresh) {
-        status = estimates_delete(l->run->estimates, info.id, err);
-        if (status == INFOMASK_OK)
-            status = INFOMASK_NO_SUCH_ESTIMATE;
-    }
-    if (status == INFOMASK_NO_SUCH_ESTIMATE) {
-        status = create_estimate(l, name, err);
-    } else if (status == INFOMASK_OK) {
-        status = check_same(l, &info, err);
-        memcpy(l->id, info.id, sizeof l->id);
-        l->info = info;
-        return status;
-    }
-    estimate_info_fini(&info);
-    return status;
+    return status == INFOMASK_OK ? estimate_open(l->run->estimates, &l->work.ask, name, o->fresh, l->id, err) : status;
 }
 
 /* Leaves only the photos that the estimate has not yet; the others are to be compared. */
@@ -390,14 +268,14 @@ static enum infomask_status check_folders(const struct labelling *l, struct info
 static enum infomask_status list_photos(struct labelling *l, struct infomask_error *err)
 {
     const struct estimate_options *o = l->run->options;
-    enum infomask_status status = o->images != NULL ? photo_list_folder(&l->list, l->model, o->images, err)
-                                                    : photo_list_file(&l->list, l->model, o->list, err);
+    enum infomask_status status = o->images != NULL ? photo_list_folder(&l->list, l->work.ask.model, o->images, err)
+                                                    : photo_list_file(&l->list, l->work.ask.model, o->list, err);
 
     if (status == INFOMASK_OK && o->group_by != NULL)
         status = check_folders(l, err);
     if (status == INFOMASK_OK && o->shard_count > 0)
         photo_list_shard(&l->list, o->shard_index, o->shard_count);
-    if (status == INFOMASK_OK && l->list.count / BATCH >= INT_MAX)
+    if (status == INFOMASK_OK && l->list.count / LABEL_BATCH >= INT_MAX)
         status = error_set(err, INFOMASK_ARGUMENT, "%zu photos are too many for one run; see --shard", l->list.count);
     return status;
 }
@@ -409,7 +287,7 @@ static enum infomask_status label_all(struct labelling *l, struct infomask_error
     progress_start(&l->progress, l->list.count, l->run->options->quiet);
     status = compare_known(l, err);
     if (status == INFOMASK_OK)
-        pool_for(l->pool, (int)((l->list.count + BATCH - 1) / BATCH), label_chunk, l);
+        pool_for(l->work.pool, (int)((l->list.count + LABEL_BATCH - 1) / LABEL_BATCH), label_chunk, l);
     progress_end(&l->progress);
     if (l->run->rejected_in_all > MOST_NAMED)
         (void)fprintf(stderr, "infomask estimate: %zu photos were left out, of which the first %d are named\n",
@@ -430,27 +308,17 @@ static enum infomask_status label_all(struct labelling *l, struct infomask_error
 
 static enum infomask_status prepare(struct labelling *l, const char *model, struct infomask_error *err)
 {
-    const struct cli *cli = l->run->cli;
-    struct model_options options;
-    enum infomask_status status = work_pool(&cli->config, &l->pool, err);
+    enum view_problem problem;
+    enum infomask_status status = work_take(&l->work, l->run->cli, model, &problem, err);
 
-    if (status == INFOMASK_OK)
-        status = work_model_options(&cli->config, l->pool, &options, err);
-    if (status == INFOMASK_OK)
-        status = work_model(&cli->config, model, &options, &l->model, err);
-    if (status == INFOMASK_OK && param_options_init(&l->options, &cli->params, l->model, err) != PARAM_FINE)
-        status = INFOMASK_ARGUMENT;
     if (status == INFOMASK_OK)
         status = list_photos(l, err);
     if (status == INFOMASK_OK)
         status = estimate_open_store(l->run, err);
     if (status == INFOMASK_OK)
-        status = open_estimate(l, err);
+        status = find_estimate(l, err);
     if (status == INFOMASK_OK)
         status = skip_known(l, err);
-    l->sessions = calloc((size_t)pool_threads(l->pool), sizeof *l->sessions);
-    if (status == INFOMASK_OK && l->sessions == NULL)
-        status = error_set(err, INFOMASK_MEMORY, "out of memory");
     return status;
 }
 
@@ -466,7 +334,7 @@ static char *folder_of(const struct estimate_options *o)
 
 int estimate_photos(struct estimate_run *run, const char *model)
 {
-    struct labelling l = {.run = run, .limits = work_photo_limits(&run->cli->config)};
+    struct labelling l = {.run = run, .limits = ask_limits(&run->cli->config)};
     struct infomask_error err;
     enum infomask_status status;
 
@@ -475,15 +343,9 @@ int estimate_photos(struct estimate_run *run, const char *model)
     status = prepare(&l, model, &err);
     if (status == INFOMASK_OK)
         status = label_all(&l, &err);
-    for (int i = 0; l.sessions != NULL && i < pool_threads(l.pool); i++)
-        model_session_give(l.model, l.sessions[i]);
-    free(l.sessions);
     photo_list_fini(&l.list);
     photo_list_fini(&l.known);
-    estimate_info_fini(&l.info);
-    param_options_fini(&l.options);
-    model_release(l.model);
-    pool_free(l.pool);
+    work_close(&l.work);
     (void)pthread_mutex_destroy(&l.lock);
     if (status != INFOMASK_OK)
         return cli_fails(run->cli->command, "%s", err.text);

@@ -180,7 +180,6 @@ static enum infomask_status check_file(const struct cli *cli, const char *path, 
 static enum infomask_status check_named(const struct cli *cli, const char *name, struct models_check *check,
                                         struct infomask_error *err)
 {
-    struct model_options options;
     struct model *model = NULL;
     struct pool *pool = NULL;
     enum infomask_status status;
@@ -189,9 +188,7 @@ static enum infomask_status check_named(const struct cli *cli, const char *name,
         return check_file(cli, name, check, err);
     status = work_pool(&cli->config, &pool, err);
     if (status == INFOMASK_OK)
-        status = work_model_options(&cli->config, pool, &options, err);
-    if (status == INFOMASK_OK)
-        status = work_model(&cli->config, name, &options, &model, err);
+        status = work_load(&cli->config, pool, name, &model, err);
     if (status == INFOMASK_OK)
         status = check_model(model, pool, check, err);
     model_release(model);

@@ -183,7 +183,7 @@ static enum infomask_status keep_of_folder(struct quantizing *q, const struct mo
 static enum infomask_status quantize_model(struct quantizing *q, struct model *model, struct pool *pool,
                                            struct infomask_error *err)
 {
-    struct infomask_limits limits = work_photo_limits(q->config);
+    struct infomask_limits limits = ask_limits(q->config);
     char *output = file_join(model_folder_path(model), FILE_NAME);
     const struct infomask_quantize_options options = {
         .model = model_spec(model), .output = q->dry_run ? NULL : output, .photos = q->list.count, .read = read_photo,

@@ -22,8 +22,6 @@ struct reading {
     const struct cli *cli;
     const struct infomask_look *looks;
     struct model *backbone;
-    struct pool *pool;
-    struct infomask_session **sessions; /* [threads] */
     struct infomask_limits limits;
     char *identity;                     /* everything that features depend on but photo and look; owned */
     struct train_cache cache;
@@ -65,11 +63,12 @@ static void key_of(const struct reading *r, size_t i, const struct infomask_look
     sha256_bytes(text, (size_t)length, key);
 }
 
-static enum infomask_status see(struct reading *r, size_t i, const char *bytes, size_t size, int worker,
+static enum infomask_status see(struct reading *r, size_t i, const char *bytes, size_t size,
                                 struct infomask_error *err)
 {
     struct train_photos *photos = r->photos;
     struct infomask_photo *photo = NULL;
+    struct infomask_session *session = NULL;
     enum infomask_status status = INFOMASK_OK;
     bool all_there = true;
 
@@ -84,13 +83,14 @@ static enum infomask_status see(struct reading *r, size_t i, const char *bytes, 
             status = infomask_photo_open(bytes, size, &r->limits, &photo, err);
         if (photo != NULL && photos->views > 1)
             infomask_photo_whole(photo);
-        if (status == INFOMASK_OK && r->sessions[worker] == NULL)
-            status = model_session_take(r->backbone, &r->sessions[worker], err);
+        if (status == INFOMASK_OK && session == NULL)
+            status = model_session_take(r->backbone, &session, err);
         if (status == INFOMASK_OK)
-            status = infomask_features(r->sessions[worker], photo, &r->looks[v], x, err);
+            status = infomask_features(session, photo, &r->looks[v], x, err);
         if (status == INFOMASK_OK)
             train_cache_put(&r->cache, key, x);
     }
+    model_session_give(r->backbone, session);
     infomask_photo_close(photo);
     if (all_there)
         atomic_fetch_add(&r->from_cache, 1);
@@ -105,10 +105,11 @@ static void read_one(void *context, int index, int worker)
     char *bytes = NULL;
     struct infomask_error *err = &r->errors[i];
 
+    (void)worker;
     err->status = photo_read(&photos->list.photos[i], r->cli->config.max_body, &bytes, &size, err);
     if (err->status == INFOMASK_OK) {
         sha256_bytes(bytes, size, photos->sha[i]);
-        err->status = see(r, i, bytes, size, worker, err);
+        err->status = see(r, i, bytes, size, err);
     }
     free(bytes);
     progress_add(&r->progress, 1, err->status != INFOMASK_OK);
@@ -268,10 +269,9 @@ static enum infomask_status reading_init(struct reading *r, struct infomask_erro
     photos->labels = malloc((n + 1) * sizeof *photos->labels);
     photos->sha = calloc(n + 1, sizeof *photos->sha);
     r->errors = calloc(n + 1, sizeof *r->errors);
-    r->sessions = calloc((size_t)pool_threads(r->pool), sizeof *r->sessions);
     r->identity = identity_of(r->backbone);
     if (photos->x == NULL || photos->labels == NULL || photos->sha == NULL || r->errors == NULL ||
-        r->sessions == NULL || r->identity == NULL)
+        r->identity == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the features of %zu photos", n);
     for (size_t i = 0; i < n; i++)
         photos->labels[i] = (uint32_t)photos->list.photos[i].label;
@@ -282,8 +282,8 @@ enum infomask_status train_photos_read(struct train_photos *photos, const struct
                                        const struct train_options *options, struct model *backbone, struct pool *pool,
                                        const struct infomask_look *looks, size_t views, struct infomask_error *err)
 {
-    struct reading r = {.photos = photos, .cli = cli, .looks = looks, .backbone = backbone, .pool = pool,
-                        .limits = work_photo_limits(&cli->config)};
+    struct reading r = {.photos = photos, .cli = cli, .looks = looks, .backbone = backbone,
+                        .limits = ask_limits(&cli->config)};
     enum infomask_status status;
     char *path;
 
@@ -304,9 +304,6 @@ enum infomask_status train_photos_read(struct train_photos *photos, const struct
         photos->from_cache = atomic_load(&r.from_cache);
         status = leave_out(&r, options->quiet, err);
     }
-    for (int i = 0; r.sessions != NULL && i < pool_threads(pool); i++)
-        model_session_give(backbone, r.sessions[i]);
-    free(r.sessions);
     free(r.errors);
     free(r.identity);
     return status;

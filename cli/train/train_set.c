@@ -229,7 +229,7 @@ static enum infomask_status read_photos(struct train_set *set, const char *folde
 {
     struct photo_list list = {0};
     struct shrinking s = {
-        .list = &list, .options = o, .cli = cli, .limits = work_photo_limits(&cli->config), .pictures = pictures};
+        .list = &list, .options = o, .cli = cli, .limits = ask_limits(&cli->config), .pictures = pictures};
     size_t side = (size_t)o->size, bytes = 0;
     enum infomask_status status = photo_list_classes(&list, &set->names, folder, err);
 

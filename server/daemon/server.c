@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "app/ask/ask.h"
 #include "app/settings/files.h"
 #include "app/state/estimates.h"
 #include "app/view/problem.h"
@@ -207,11 +208,7 @@ static void set_limits(struct server_context *context)
 {
     const struct config *config = context->config;
 
-    context->limits = infomask_default_limits();
-    context->limits.max_pixels = config->max_pixels;
-    context->limits.max_side = config->max_side;
-    context->limits.max_scans = config->max_scans;
-    context->limits.decoder_memory = config->decoder_memory;
+    context->limits = ask_limits(config);
     context->body_memory = 16 * config->max_body;
 }
 

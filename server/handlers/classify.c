@@ -3,36 +3,25 @@
 
 #include "server/handlers/infer.h"
 
-static struct view_classify_options view_options(const struct infer *infer)
-{
-    const struct param_options *options = &infer->options;
-    return (struct view_classify_options){
-        .top_k = options->top_k,
-        .target = options->target_count > 0 ? options->targets[0] : -1,
-        .abstain_below = options->abstain_below,
-        .groups = options->groups,
-    };
-}
-
 static void note_result(struct infer *infer, const struct infomask_classification *result)
 {
-    int target = infer->options.target_count > 0 ? infer->options.targets[0] : result->order[0];
+    int target = infer->ask.options.target_count > 0 ? infer->ask.options.targets[0] : result->order[0];
 
-    infer->reply->pmi = infomask_score(model_core(infer->model), result, target).pmi;
+    infer->reply->pmi = infomask_score(model_core(infer->ask.model), result, target).pmi;
     infer_add_timing(infer->reply, &result->timing);
 }
 
 static int classify_one(struct infer *infer)
 {
     struct infomask_classification result = {0};
-    struct view_classify_options view = view_options(infer);
+    struct view_classify_options view = ask_view_classify(&infer->ask);
     struct infomask_error err;
     struct json_writer writer;
     int status = infer_open(infer, &infer->request->uploads[0], &infer->photo);
 
     if (status != 0)
         return status;
-    if (infomask_classify(infer->session, infer->photo, &infer->options.classify, &result, &err) != INFOMASK_OK)
+    if (infomask_classify(infer->ask.session, infer->photo, &infer->ask.options.classify, &result, &err) != INFOMASK_OK)
         return infer_error(infer, &err);
     const struct infomask_photo_info *info = infomask_photo_info(infer->photo);
     struct view_head head = infer_head(infer, info, NULL);
@@ -103,7 +92,7 @@ static void write_entry(struct infer *infer, struct batch *batch, int i, struct 
 {
     const struct upload *upload = &infer->request->uploads[i];
     const char *file = upload->file_name != NULL ? upload->file_name : upload->field;
-    struct view_classify_options view = view_options(infer);
+    struct view_classify_options view = ask_view_classify(&infer->ask);
     int k = batch->photo[i];
 
     if (batch->errors[i].status != INFOMASK_OK) {
@@ -124,8 +113,8 @@ static int classify_batch(struct infer *infer, struct batch *batch)
 
     open_all(infer, batch);
     if (batch->good > 0 &&
-        infomask_classify_batch(infer->session, batch->photos, batch->good, &infer->options.classify, batch->results,
-                                batch->pass_errors, &err) != INFOMASK_OK)
+        infomask_classify_batch(infer->ask.session, batch->photos, batch->good, &infer->ask.options.classify,
+                                batch->results, batch->pass_errors, &err) != INFOMASK_OK)
         return infer_error(infer, &err);
     for (int i = 0; i < batch->good; i++)
         if (batch->pass_errors[i].status != INFOMASK_OK)

@@ -262,8 +262,9 @@ static int read_under_prior(struct server_context *server, const struct request 
 {
     struct estimates own = infer_estimates(server, request);
     struct estimate_info info;
-    struct param_options options;
     struct infomask_estimate_spec spec = {0};
+    struct ask ask;
+    enum view_problem problem;
     struct infomask_error err;
     struct model *model;
     int status = 0;
@@ -274,16 +275,15 @@ static int read_under_prior(struct server_context *server, const struct request 
     estimate_info_fini(&info);
     if (model == NULL)
         return reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
-    if (param_options_init(&options, &request->params, model, &err) != PARAM_FINE)
-        status = reply_problem(reply, request, VIEW_BAD_PARAMETER, "%s", err.text);
-    else if (infomask_estimate_spec_of(model_core(model), &options.classify.prior, &spec, &err) != INFOMASK_OK ||
+    if (ask_open(&ask, model, &request->params, &problem, &err) != INFOMASK_OK)
+        status = reply_problem(reply, request, problem, "%s", err.text);
+    else if (infomask_estimate_spec_of(model_core(model), &ask.options.classify.prior, &spec, &err) != INFOMASK_OK ||
              estimates_recompute(&own, request->capture[0], spec.prior, state, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
     else
-        (void)snprintf(state->info.prior, sizeof state->info.prior, "%s", options.prior);
+        (void)snprintf(state->info.prior, sizeof state->info.prior, "%s", ask.options.prior);
     infomask_estimate_spec_fini(&spec);
-    param_options_fini(&options);
-    model_release(model);
+    ask_close(&ask);
     return status;
 }
 

@@ -6,40 +6,34 @@
 #include "app/state/traffic.h"
 #include "server/observe/log.h"
 
-static int refuse_parameter(struct infer *infer, enum param_failure failure, const struct infomask_error *err)
+struct infomask_limits infer_limits(const struct server_context *server, const struct request *request)
 {
-    static const enum view_problem problem[] = {
-        [PARAM_BAD] = VIEW_BAD_PARAMETER,
-        [PARAM_AMBIGUOUS_CLASS] = VIEW_AMBIGUOUS_CLASS,
-        [PARAM_NO_SUCH_CLASS] = VIEW_NO_SUCH_CLASS,
-        [PARAM_NO_SUCH_GROUP] = VIEW_NO_SUCH_GROUP,
-        [PARAM_NO_MEMORY] = VIEW_OVERLOADED,
-    };
-    return reply_problem(infer->reply, infer->request, problem[failure], "%s", err->text);
+    struct infomask_limits limits = server->limits;
+
+    limits.expired = request_expired;
+    limits.deadline_context = (void *)(uintptr_t)request;
+    return limits;
 }
 
 int infer_begin(struct infer *infer, struct server_context *server, const struct request *request, struct reply *reply)
 {
     const char *name = request->params.value[PARAM_ID_MODEL].text;
+    enum view_problem problem;
     struct infomask_error err;
-    enum param_failure failure;
+    struct model *model;
 
-    *infer = (struct infer){.server = server, .request = request, .reply = reply, .limits = server->limits};
-    infer->limits.expired = request_expired;
-    infer->limits.deadline_context = (void *)(uintptr_t)request;
-    infer->model = models_get(server->models, name, &err);
-    if (infer->model == NULL)
+    *infer = (struct infer){.server = server, .request = request, .reply = reply,
+                            .limits = infer_limits(server, request)};
+    model = models_get(server->models, name, &err);
+    if (model == NULL)
         return reply_no_model(reply, request, &err);
-    (void)snprintf(reply->model, sizeof reply->model, "%s", model_name(infer->model));
-    failure = param_options_init(&infer->options, &request->params, infer->model, &err);
-    if (failure != PARAM_FINE)
-        return refuse_parameter(infer, failure, &err);
-    if (infer->options.classify.samples > 0 && !model_info(infer->model)->noise)
+    (void)snprintf(reply->model, sizeof reply->model, "%s", model_name(model));
+    if (ask_open(&infer->ask, model, &request->params, &problem, &err) != INFOMASK_OK)
+        return reply_problem(reply, request, problem, "%s", err.text);
+    if (infer->ask.options.classify.samples > 0 && !model_info(model)->noise)
         return reply_problem(reply, request, VIEW_NO_NOISE,
-                             "the model %s has no noise to sample; leave samples out or 0", model_name(infer->model));
-    if (model_session_take(infer->model, &infer->session, &err) != INFOMASK_OK)
-        return infer_error(infer, &err);
-    return 0;
+                             "the model %s has no noise to sample; leave samples out or 0", model_name(model));
+    return ask_session(&infer->ask, &err) == INFOMASK_OK ? 0 : infer_error(infer, &err);
 }
 
 int infer_error(struct infer *infer, const struct infomask_error *error)
@@ -75,24 +69,18 @@ int infer_state_error(struct server_context *server, const struct request *reque
 void infer_end(struct infer *infer)
 {
     infomask_photo_close(infer->photo);
-    param_options_fini(&infer->options);
-    if (infer->session != NULL)
-        model_session_give(infer->model, infer->session);
-    model_release(infer->model);
+    ask_close(&infer->ask);
 }
 
 struct view_head infer_head(const struct infer *infer, const struct infomask_photo_info *image, const char *file)
 {
-    return (struct view_head){
-        .request_id = infer->request->id,
-        .file = file,
-        .model = infer->model,
-        .image = image,
-        .units = infer->options.bits ? VIEW_BITS : VIEW_NATS,
-        .prior = infer->options.prior,
-        .queue_ms = infer->request->queue_ms,
-        .started_ms = infer->request->started_ms,
-    };
+    struct view_head head = ask_head(&infer->ask, image);
+
+    head.request_id = infer->request->id;
+    head.file = file;
+    head.queue_ms = infer->request->queue_ms;
+    head.started_ms = infer->request->started_ms;
+    return head;
 }
 
 /* Letters, digits, - and _ of a file's name without its ending; "photo" where it has none. */
@@ -144,8 +132,8 @@ void infer_note(struct infer *infer, const struct infomask_photo_info *image, in
 
 void infer_note_traffic(const struct infer *infer, const struct infomask_classification *result)
 {
-    if (infer->options.classify.prior.kind == INFOMASK_PRIOR_TRAIN)
-        traffic_add(infer->server->traffic, infer->model, result);
+    if (infer->ask.options.classify.prior.kind == INFOMASK_PRIOR_TRAIN)
+        traffic_add(infer->server->traffic, infer->ask.model, result);
 }
 
 void infer_add_timing(struct reply *reply, const struct infomask_timing *timing)

@@ -1,8 +1,8 @@
-/* What the handlers that run a network share: model, options, photos and a session, taken and given back together. */
+/* What the handlers that run a network share: a question to a model (app/ask) with the request that asks it. */
 #ifndef SERVER_HANDLERS_INFER_H
 #define SERVER_HANDLERS_INFER_H
 
-#include "app/view/views.h"
+#include "app/ask/ask.h"
 #include "server/call/routes.h"
 
 struct infer {
@@ -10,12 +10,12 @@ struct infer {
     const struct request *request;
     struct reply *reply;
     struct infomask_limits limits;
-    struct model *model;
-    struct infomask_session *session;
-    struct param_options options;
+    struct ask ask;
     struct infomask_photo *photo; /* of the first upload, where one is asked for */
 };
 
+/* The service's limits of photos, and the request's deadline. */
+struct infomask_limits infer_limits(const struct server_context *server, const struct request *request);
 /* Each returns 0, or the status of the reply that it filled; infer_end is called either way. */
 int infer_begin(struct infer *infer, struct server_context *server, const struct request *request, struct reply *reply);
 int infer_open(struct infer *infer, const struct upload *upload, struct infomask_photo **photo);

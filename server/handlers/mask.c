@@ -1,7 +1,6 @@
 /* POST /v1/mask, /v1/filter, /v1/analyze. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/handlers/infer.h"
@@ -16,7 +15,6 @@ struct work {
     struct infomask_mask mask;
     struct infomask_filtered filtered;
     bool masked, has_filtered;
-    uint8_t *own; /* the client's mask */
     struct infomask_encoded mask_png, pictures[4];
     struct view_picture views[4];
     size_t picture_count;
@@ -29,33 +27,14 @@ static const struct infomask_photo_info *photo_info(const struct work *work)
 
 static double in_units(const struct work *work, double nats)
 {
-    return nats * view_units_factor(work->infer.options.bits ? VIEW_BITS : VIEW_NATS);
-}
-
-/* The client's own mask; what is wrong with it is no fault of the photo's. */
-static int take_mask(struct work *work, const struct request *request)
-{
-    struct infer *infer = &work->infer;
-    struct infomask_error err;
-
-    if (params_check_mask(&request->params, &err) != INFOMASK_OK)
-        return reply_problem(infer->reply, request, VIEW_BAD_PARAMETER, "%s", err.text);
-    switch (infomask_own_mask(infer->photo, request->mask->data, request->mask->size, &work->own, &err)) {
-    case INFOMASK_OK:
-        param_options_mask(&infer->options, &request->params, work->own);
-        return 0;
-    case INFOMASK_MEMORY:
-    case INFOMASK_DEADLINE:
-        return infer_error(infer, &err);
-    default:
-        return reply_problem(infer->reply, request, VIEW_BAD_MASK, "%s", err.text);
-    }
+    return ask_in_units(&work->infer.ask, nats);
 }
 
 /* Opens the photo and classifies it: what comes next needs the posterior. */
 static int work_begin(struct work *work, struct server_context *server, const struct request *request,
                       struct reply *reply)
 {
+    enum view_problem problem;
     struct infomask_error err;
     int status;
 
@@ -66,11 +45,11 @@ static int work_begin(struct work *work, struct server_context *server, const st
     if (status != 0)
         return status;
     infer_note(&work->infer, photo_info(work), 1);
-    status = request->mask != NULL ? take_mask(work, request) : 0;
-    if (status != 0)
-        return status;
-    if (infomask_classify(work->infer.session, work->infer.photo, &work->infer.options.classify, &work->classification,
-                          &err) != INFOMASK_OK)
+    if (request->mask != NULL && ask_own_mask(&work->infer.ask, work->infer.photo, request->mask->data,
+                                              request->mask->size, &problem, &err) != INFOMASK_OK)
+        return reply_problem(reply, request, problem, "%s", err.text);
+    if (infomask_classify(work->infer.ask.session, work->infer.photo, &work->infer.ask.options.classify,
+                          &work->classification, &err) != INFOMASK_OK)
         return infer_error(&work->infer, &err);
     infer_note_traffic(&work->infer, &work->classification);
     request_progress(request, 1, 4); /* masking, filling and verifying come next, and take longer */
@@ -89,7 +68,6 @@ static void work_end(struct work *work)
     if (work->masked)
         infomask_mask_fini(&work->mask);
     infomask_classification_fini(&work->classification);
-    free(work->own);
     infer_end(&work->infer);
 }
 
@@ -98,8 +76,8 @@ static int run_mask(struct work *work)
     struct infer *infer = &work->infer;
     struct infomask_error err;
 
-    if (infomask_mask(infer->session, infer->photo, &work->classification, &infer->options.filter.mask, &work->mask,
-                      &err) != INFOMASK_OK)
+    if (infomask_mask(infer->ask.session, infer->photo, &work->classification, &infer->ask.options.filter.mask,
+                      &work->mask, &err) != INFOMASK_OK)
         return infer_error(infer, &err);
     work->masked = true;
     infer->reply->pmi = work->mask.maps[0].pmi;
@@ -112,7 +90,7 @@ static int run_filter(struct work *work, const struct infomask_mask *mask)
     struct infer *infer = &work->infer;
     struct infomask_error err;
 
-    if (infomask_filter(infer->session, infer->photo, &work->classification, &infer->options.filter, mask,
+    if (infomask_filter(infer->ask.session, infer->photo, &work->classification, &infer->ask.options.filter, mask,
                         &work->filtered, &err) != INFOMASK_OK)
         return infer_error(infer, &err);
     work->has_filtered = true;
@@ -126,14 +104,7 @@ static int run_filter(struct work *work, const struct infomask_mask *mask)
 static int encode(struct work *work, const struct infomask_mask *mask, enum infomask_picture picture,
                   enum infomask_format format, struct infomask_encoded *encoded)
 {
-    const struct infomask_picture_options options = {
-        .picture = picture,
-        .colormap = work->infer.request->params.value[PARAM_ID_COLORMAP].text,
-        .opacity = work->infer.request->params.value[PARAM_ID_OPACITY].number,
-        .unit = view_units_factor(work->infer.options.bits ? VIEW_BITS : VIEW_NATS),
-        .format = format,
-        .soft = work->infer.request->params.value[PARAM_ID_EDGE].integer == 1,
-    };
+    const struct infomask_picture_options options = ask_picture_options(&work->infer.ask, picture, format);
     struct infomask_error err;
 
     if (infomask_mask_picture(mask, work->infer.photo, &options, encoded, &err) != INFOMASK_OK)
@@ -172,7 +143,7 @@ static int reply_picture(struct work *work, struct infomask_encoded *encoded, co
 
 static void target_headers(struct work *work, int target)
 {
-    const struct model *model = work->infer.model;
+    const struct model *model = work->infer.ask.model;
 
     if (!model_is_group(model, target))
         reply_header(work->infer.reply, "Infomask-Target", "%d", target);
@@ -201,18 +172,11 @@ static int choose_form(const struct request *request, struct reply *reply, enum 
 
 /* ---- /v1/mask ---------------------------------------------------------------------------------------------------- */
 
-static enum infomask_picture asked_picture(const struct work *work)
-{
-    static const enum infomask_picture pictures[] = {INFOMASK_PICTURE_MASK, INFOMASK_PICTURE_MAP,
-                                                     INFOMASK_PICTURE_SALIENCY, INFOMASK_PICTURE_OVERLAY};
-    return pictures[work->infer.request->params.value[PARAM_ID_OUTPUT].integer];
-}
-
 static int mask_picture(struct work *work, enum infomask_format format)
 {
     struct reply *reply = work->infer.reply;
     struct infomask_encoded encoded = {0};
-    enum infomask_picture picture = asked_picture(work);
+    enum infomask_picture picture = ask_picture(&work->infer.ask);
     int status = encode(work, &work->mask, picture, format, &encoded);
 
     if (status != 0)
@@ -221,7 +185,7 @@ static int mask_picture(struct work *work, enum infomask_format format)
     reply_header(reply, "Infomask-Pmi", "%.9g", in_units(work, work->mask.maps[0].pmi));
     number_header(reply, "Infomask-Map-Pmi", in_units(work, work->mask.maps[0].map_pmi));
     reply_header(reply, "Infomask-Area", "%.9g", work->mask.area);
-    reply_header(reply, "Infomask-Units", "%s", work->infer.options.bits ? "bits" : "nats");
+    reply_header(reply, "Infomask-Units", "%s", work->infer.ask.options.bits ? "bits" : "nats");
     if (picture == INFOMASK_PICTURE_MAP) {
         reply_header(reply, "Infomask-Map-Scale", "%.17g", encoded.scale);
         reply_header(reply, "Infomask-Map-Offset", "%.17g", encoded.offset);
@@ -233,7 +197,7 @@ static int mask_json(struct work *work)
 {
     const struct request *request = work->infer.request;
     struct view_head head = infer_head(&work->infer, photo_info(work), NULL);
-    enum infomask_picture picture = asked_picture(work);
+    enum infomask_picture picture = ask_picture(&work->infer.ask);
     struct json_writer writer;
     int status = encode(work, &work->mask, INFOMASK_PICTURE_MASK, INFOMASK_PNG, &work->mask_png);
 
@@ -304,7 +268,7 @@ static int filter_picture(struct work *work)
     target_headers(work, row->target);
     number_header(reply, "Infomask-Pmi-Before", in_units(work, row->pmi_before));
     number_header(reply, "Infomask-Pmi-After", in_units(work, row->after.pmi_after));
-    reply_header(reply, "Infomask-Units", "%s", work->infer.options.bits ? "bits" : "nats");
+    reply_header(reply, "Infomask-Units", "%s", work->infer.ask.options.bits ? "bits" : "nats");
     reply_header(reply, "Infomask-Area", "%.9g", work->filtered.area);
     reply_header(reply, "Infomask-Passes", "%d", work->filtered.passes);
     view_fill_name(&work->filtered, fill);
@@ -312,7 +276,7 @@ static int filter_picture(struct work *work)
     if (work->filtered.trimmed)
         reply_header(reply, "Infomask-Box", "%d,%d,%d,%d", box->x, box->y, box->width, box->height);
     verdict_headers(work);
-    return reply_picture(work, &work->filtered.image, work->infer.options.filter.keep ? "kept" : "filtered");
+    return reply_picture(work, &work->filtered.image, work->infer.ask.options.filter.keep ? "kept" : "filtered");
 }
 
 static int filter_json(struct work *work)
@@ -338,8 +302,8 @@ int handle_filter(struct server_context *server, const struct request *request, 
     if (form < 0)
         return reply->status;
     status = work_begin(&work, server, request, reply);
-    work.infer.options.filter.format = formats[form];
-    if (status == 0 && form == 1 && work.infer.options.filter.fill == INFOMASK_TRANSPARENT)
+    work.infer.ask.options.filter.format = formats[form];
+    if (status == 0 && form == 1 && work.infer.ask.options.filter.fill == INFOMASK_TRANSPARENT)
         status = reply_problem(reply, request, VIEW_BAD_PARAMETER,
                                "fill=transparent needs format=png or webp: JPEG has no transparency");
     if (status == 0)
@@ -382,11 +346,8 @@ int handle_analyze(struct server_context *server, const struct request *request,
     if (status == 0)
         status = add_included(&work, request->params.value[PARAM_ID_INCLUDE].integer);
     if (status == 0) {
-        const struct param_options *options = &work.infer.options;
         struct view_head head = infer_head(&work.infer, photo_info(&work), NULL);
-        struct view_classify_options view = {.top_k = options->top_k,
-                                             .target = options->target_count > 0 ? options->targets[0] : -1,
-                                             .groups = options->groups, .abstain_below = options->abstain_below};
+        struct view_classify_options view = ask_view_classify(&work.infer.ask);
         struct json_writer writer;
         json_writer_init(&writer, 0);
         view_analyze(&writer, NULL, &head, &work.classification, &view, &work.mask,

@@ -7,7 +7,7 @@
 #include "app/json/text.h"
 #include "app/state/traffic.h"
 #include "core/infomask_lab.h"
-#include "server/call/routes.h"
+#include "server/handlers/infer.h"
 #include "server/handlers/oip.h"
 #include "server/handlers/oip_tensors.h"
 
@@ -15,8 +15,7 @@ struct inference {
     struct server_context *server;
     const struct request *request;
     struct reply *reply;
-    struct model *model;
-    struct infomask_session *session;
+    struct ask ask;
     struct oip_request asked;
     struct infomask_classify_options options;
     int target;
@@ -44,7 +43,7 @@ static bool wants(const struct oip_request *asked, enum oip_output_id id)
 static void complete_outputs(struct inference *inference)
 {
     struct oip_request *asked = &inference->asked;
-    bool class_map = model_info(inference->model)->class_map;
+    bool class_map = model_info(inference->ask.model)->class_map;
 
     for (int i = 0; asked->output_count == 0 && i < OIP_OUTPUT_COUNT; i++)
         if (i != OIP_MAP || class_map)
@@ -71,6 +70,7 @@ static int header_length(const struct request *request, int64_t *length)
 static int read_request(struct inference *inference)
 {
     const struct request *request = inference->request;
+    enum view_problem problem;
     struct infomask_error err;
     int64_t length;
     enum infomask_status status;
@@ -83,17 +83,10 @@ static int read_request(struct inference *inference)
         return fail(inference, status, &err);
     inference->options.prior.kind = inference->asked.uniform ? INFOMASK_PRIOR_UNIFORM : INFOMASK_PRIOR_TRAIN;
     inference->target = -1;
-    if (inference->asked.target != NULL)
-        switch (model_find_target(inference->model, inference->asked.target, &inference->target, &err)) {
-        case MODEL_TARGET_FOUND:
-            break;
-        case MODEL_TARGET_NO_CLASS:
-            return reply_problem(inference->reply, request, VIEW_NO_SUCH_CLASS, "%s", err.text);
-        case MODEL_TARGET_NO_GROUP:
-            return reply_problem(inference->reply, request, VIEW_NO_SUCH_GROUP, "%s", err.text);
-        case MODEL_TARGET_AMBIGUOUS:
-            return reply_problem(inference->reply, request, VIEW_AMBIGUOUS_CLASS, "%s", err.text);
-        }
+    if (inference->asked.target != NULL &&
+        ask_find_target(inference->ask.model, inference->asked.target, &inference->target, &problem, &err) !=
+            INFOMASK_OK)
+        return reply_problem(inference->reply, request, problem, "%s", err.text);
     complete_outputs(inference);
     return 0;
 }
@@ -101,13 +94,13 @@ static int read_request(struct inference *inference)
 static enum infomask_status run_tensor(struct inference *inference, struct infomask_error *err)
 {
     const struct oip_request *asked = &inference->asked;
-    bool nhwc = model_spec(inference->model)->nhwc;
+    bool nhwc = model_spec(inference->ask.model)->nhwc;
     int64_t channels = asked->shape[nhwc ? 3 : 1], h = asked->shape[nhwc ? 1 : 2], w = asked->shape[nhwc ? 2 : 3];
 
-    if (channels != model_info(inference->model)->channels)
+    if (channels != model_info(inference->ask.model)->channels)
         return error_set(err, INFOMASK_BAD_DATA, "this model takes [N, %s], C = %d, but the shape has C = %lld",
-                         nhwc ? "H, W, C" : "C, H, W", model_info(inference->model)->channels, (long long)channels);
-    return infomask_classify_tensor(inference->session, asked->tensor, asked->count, (int)h, (int)w,
+                         nhwc ? "H, W, C" : "C, H, W", model_info(inference->ask.model)->channels, (long long)channels);
+    return infomask_classify_tensor(inference->ask.session, asked->tensor, asked->count, (int)h, (int)w,
                                     &inference->options, inference->target, inference->results,
                                     inference->maps ? inference->cells : NULL, err);
 }
@@ -115,16 +108,14 @@ static enum infomask_status run_tensor(struct inference *inference, struct infom
 static enum infomask_status run_image(struct inference *inference, int i, struct infomask_error *err)
 {
     const struct upload *image = &inference->asked.images[i];
-    struct infomask_limits limits = inference->server->limits;
+    struct infomask_limits limits = infer_limits(inference->server, inference->request);
     struct infomask_photo *photo;
     enum infomask_status status;
 
-    limits.expired = request_expired;
-    limits.deadline_context = (void *)(uintptr_t)inference->request;
     status = infomask_photo_open(image->data, image->size, &limits, &photo, err);
     if (status != INFOMASK_OK)
         return status;
-    status = infomask_classify_cells(inference->session, photo, &inference->options, inference->target,
+    status = infomask_classify_cells(inference->ask.session, photo, &inference->options, inference->target,
                                      &inference->results[i], inference->maps ? &inference->cells[i] : NULL, err);
     infomask_photo_close(photo);
     return status;
@@ -153,7 +144,7 @@ static double value_of(const struct infomask_classification *result, enum oip_ou
 
 static bool write_rows(struct inference *inference, struct oip_reply *out, const struct oip_output *output)
 {
-    size_t k = model_info(inference->model)->classes, n = (size_t)inference->asked.count;
+    size_t k = model_info(inference->ask.model)->classes, n = (size_t)inference->asked.count;
     int64_t shape[2] = {(int64_t)n, (int64_t)k};
     float *values = malloc(n * k * sizeof *values);
 
@@ -194,7 +185,7 @@ static bool classify_row(struct inference *inference, const struct oip_output *o
         qsort(ranked, result->classes, sizeof *ranked, compare_ranked);
     for (int j = 0; ok && j < count; j++)
         if (asprintf(&strings[j], "%f:%d:%s", ranked[j].value, ranked[j].class,
-                     model_label(inference->model, (size_t)ranked[j].class)) < 0) {
+                     model_label(inference->ask.model, (size_t)ranked[j].class)) < 0) {
             strings[j] = NULL;
             ok = false;
         }
@@ -204,7 +195,7 @@ static bool classify_row(struct inference *inference, const struct oip_output *o
 
 static bool write_classification(struct inference *inference, struct oip_reply *out, const struct oip_output *output)
 {
-    size_t k = model_info(inference->model)->classes, n = (size_t)inference->asked.count;
+    size_t k = model_info(inference->ask.model)->classes, n = (size_t)inference->asked.count;
     size_t each = (size_t)output->classification < k ? (size_t)output->classification : k;
     int64_t shape[2] = {(int64_t)n, (int64_t)each};
     char **strings = calloc(n * each, sizeof *strings);
@@ -246,7 +237,7 @@ static int write_reply(struct inference *inference)
     bool ok = true;
     int status;
 
-    oip_reply_init(&out, model_name(inference->model), model_version(inference->model), inference->asked.id);
+    oip_reply_init(&out, model_name(inference->ask.model), model_version(inference->ask.model), inference->asked.id);
     for (int i = 0; i < inference->asked.output_count && ok; i++) {
         const struct oip_output *output = &inference->asked.outputs[i];
         ok = output->id == OIP_MAP               ? write_map(inference, &out, output)
@@ -271,12 +262,9 @@ static void note(struct inference *inference)
     inference->reply->images = inference->asked.count;
     for (int i = 0; i < inference->asked.count; i++) {
         const struct infomask_classification *result = &inference->results[i];
-        inference->reply->timing.decode += result->timing.decode;
-        inference->reply->timing.preprocess += result->timing.preprocess;
-        inference->reply->timing.network += result->timing.network;
-        inference->reply->timing.information += result->timing.information;
+        infer_add_timing(inference->reply, &result->timing);
         if (!inference->asked.uniform)
-            traffic_add(inference->server->traffic, inference->model, result);
+            traffic_add(inference->server->traffic, inference->ask.model, result);
     }
 }
 
@@ -292,7 +280,7 @@ static int infer(struct inference *inference)
     inference->cells = calloc((size_t)inference->asked.count, sizeof *inference->cells);
     if (inference->results == NULL || inference->cells == NULL)
         return reply_no_memory(inference->reply, inference->request);
-    done = model_session_take(inference->model, &inference->session, &err);
+    done = ask_session(&inference->ask, &err);
     if (done == INFOMASK_OK)
         done = inference->asked.tensor != NULL ? run_tensor(inference, &err) : run_images(inference, &err);
     if (done != INFOMASK_OK)
@@ -306,8 +294,8 @@ int handle_v2_infer(struct server_context *server, const struct request *request
     struct inference inference = {.server = server, .request = request, .reply = reply};
     int status;
 
-    inference.model = oip_find_model(server, request, reply);
-    if (inference.model == NULL)
+    inference.ask.model = oip_find_model(server, request, reply);
+    if (inference.ask.model == NULL)
         return reply->status;
     status = infer(&inference);
     for (int i = 0; inference.results != NULL && inference.cells != NULL && i < inference.asked.count; i++) {
@@ -317,8 +305,6 @@ int handle_v2_infer(struct server_context *server, const struct request *request
     free(inference.results);
     free(inference.cells);
     oip_request_fini(&inference.asked);
-    if (inference.session != NULL)
-        model_session_give(inference.model, inference.session);
-    model_release(inference.model);
+    ask_close(&inference.ask);
     return status;
 }

@@ -214,6 +214,9 @@ def test_other_bytes_or_another_label_are_conflicts(estimate, photos, tmp_path):
     other = estimate("--list", photos / "one.tsv", "--store", "y.db", "--name", "a")
     assert (other["known"], other["samples"]) == (0, 1) and other["rejected"][0]["code"] == "conflict"
     assert '"tabby", not "espresso"' in other["rejected"][0]["detail"]
+    (photos / "both.tsv").write_text("tabby/2.png\ttabby\ntabby/2.png\tespresso\n")  # in one transaction
+    both = estimate("--list", photos / "both.tsv", "--store", "z.db")
+    assert (both["added"], both["rejected_in_all"]) == (1, 1) and both["rejected"][0]["code"] == "conflict"
 
 
 def test_many_bad_photos_are_counted(infomask, photos, tmp_path):

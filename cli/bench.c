@@ -150,7 +150,7 @@ static int print_result(const struct bench *bench, const char *command)
 
 static int run_bench(struct bench *bench, const char *command)
 {
-    if (work_pool(bench->config, &bench->pool, &bench->err) != INFOMASK_OK)
+    if (load_pool(bench->config, &bench->pool, &bench->err) != INFOMASK_OK)
         return cli_fails(command, "%s", bench->err.text);
     bench->threads = pool_threads(bench->pool);
     pool_run(bench->pool, bench_step, bench);

@@ -1,4 +1,4 @@
-/* infomask keys: makes API keys.  A key is shown once; the file keeps its hash (server/clients/keys.h). */
+/* infomask keys: makes API keys.  A key is shown once; the file keeps its hash (app/host/keys.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

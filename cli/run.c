@@ -107,7 +107,7 @@ static int run_file(struct run *run, const char *command)
     if (status != INFOMASK_OK)
         error_prefix(&run->err, "%.120s", run->input);
     else
-        status = work_pool(run->config, &pool, &run->err);
+        status = load_pool(run->config, &pool, &run->err);
     if (status == INFOMASK_OK) {
         struct run_on_pool step = {run, pool, &x};
         pool_run(pool, run_step, &step);

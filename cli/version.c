@@ -7,7 +7,7 @@
 #include "cli/work.h"
 #include "core/base/cpu.h"
 #include "core/infomask.h"
-#include "server/daemon/confine.h"
+#include "app/host/confine.h"
 
 #ifndef INFOMASK_LIBRARIES /* the Makefile asks pkg-config */
 #define INFOMASK_LIBRARIES "unknown"
@@ -32,7 +32,7 @@ static void print_processor(void)
 
 static void print_precisions(const struct config *config)
 {
-    (void)printf("precision: %s (here:", infomask_precision_name(work_precision(config)));
+    (void)printf("precision: %s (here:", infomask_precision_name(load_precision(config)));
     for (int i = 0; i < INFOMASK_PRECISIONS; i++)
         if (infomask_precision_check((enum infomask_precision)i, config->isa, NULL) == INFOMASK_OK)
             (void)printf(" %s", infomask_precision_name((enum infomask_precision)i));
@@ -67,7 +67,7 @@ int cmd_version(int argc, char **argv)
     if (code >= 0)
         return code;
     isa = infomask_isa(cli.config.isa, &err);
-    if (isa == NULL || infomask_precision_check(work_precision(&cli.config), isa, &err) != INFOMASK_OK) {
+    if (isa == NULL || infomask_precision_check(load_precision(&cli.config), isa, &err) != INFOMASK_OK) {
         code = cli_fails(cli.command, "%s", err.text);
     } else {
         (void)printf("infomask %s\nisa: %s\n", INFOMASK_VERSION, isa);

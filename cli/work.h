@@ -5,7 +5,7 @@
 #include "app/ask/ask.h"
 #include "app/json/json.h"
 #include "app/model/folder_write.h"
-#include "app/model/models.h"
+#include "app/model/load.h"
 #include "cli/arguments.h"
 #include "core/infomask.h"
 
@@ -24,19 +24,10 @@ enum infomask_status work_take(struct work *work, const struct cli *cli, const c
     __attribute__((warn_unused_result));
 void work_close(struct work *work);
 
-/* The setting `precision`, one of its words. */
-enum infomask_precision work_precision(const struct config *config);
-/* Settings to what models_create takes; needs a pool (may be NULL).  ARGUMENT for kernels or a precision that is not
- * here. */
+/* load_options, and warnings go to standard error. */
 enum infomask_status work_model_options(const struct config *config, struct pool *pool, struct model_options *options,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
-/* The pool of the setting `threads`. */
-enum infomask_status work_pool(const struct config *config, struct pool **pool, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-/* The model of a MODEL argument (NULL: the setting `model`, or the default one), loaded. */
-enum infomask_status work_model(const struct config *config, const char *name, const struct model_options *options,
-                                struct model **model, struct infomask_error *err) __attribute__((warn_unused_result));
-/* The same with the options of the settings. */
+/* load_model with those. */
 enum infomask_status work_load(const struct config *config, struct pool *pool, const char *name, struct model **model,
                                struct infomask_error *err) __attribute__((warn_unused_result));
 /* Begins a model folder of that name where new ones go (place_of_new_models), or at the path that `name` is. */

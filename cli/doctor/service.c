@@ -11,10 +11,10 @@
 
 #include "app/settings/files.h"
 #include "cli/cli.h"
-#include "server/clients/keys.h"
-#include "server/daemon/confine.h"
-#include "server/http/certificate.h"
-#include "server/http/sockets.h"
+#include "app/host/keys.h"
+#include "app/host/confine.h"
+#include "app/host/certificate.h"
+#include "app/host/sockets.h"
 
 #define MOST_PEM (1 << 20)
 #define DAY 86400

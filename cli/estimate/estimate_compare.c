@@ -192,7 +192,7 @@ static enum infomask_status add_up(const struct estimate_run *run, const struct 
     if (pair->why_not == NULL && c->kept == 0)
         pair->why_not = "no sample has its logits kept in both estimates";
     if (pair->why_not == NULL)
-        status = work_pool(&run->cli->config, &pool, err);
+        status = load_pool(&run->cli->config, &pool, err);
     if (pair->why_not == NULL && status == INFOMASK_OK)
         status = infomask_estimate_conditional(&as_given, pool, &pair->second, err);
     if (pair->why_not == NULL && status == INFOMASK_OK)

@@ -32,7 +32,7 @@ static enum infomask_status cross_fit(struct estimate_run *run, const struct tab
                                              .progress = show, .context = &progress,
                                              .isa = strcmp(config->isa, "auto") == 0 ? NULL : config->isa};
     struct pool *pool = NULL;
-    enum infomask_status status = work_pool(config, &pool, err);
+    enum infomask_status status = load_pool(config, &pool, err);
 
     if (status != INFOMASK_OK)
         return status;

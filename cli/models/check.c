@@ -92,7 +92,7 @@ enum infomask_status models_check_folder(const struct cli *cli, const char *fold
     struct model_options options;
     struct model *model = NULL;
     struct pool *pool = NULL;
-    enum infomask_status status = work_pool(&cli->config, &pool, err);
+    enum infomask_status status = load_pool(&cli->config, &pool, err);
 
     if (status == INFOMASK_OK)
         status = work_model_options(&cli->config, pool, &options, err);
@@ -170,7 +170,7 @@ static enum infomask_status check_file(const struct cli *cli, const char *path, 
     spec.isa = strcmp(cli->config.isa, "auto") == 0 ? NULL : cli->config.isa;
     *check = (struct models_check){
         .classes = file.outputs, .width = spec.width, .height = spec.height, .channels = file.channels};
-    status = work_pool(&cli->config, &pool, err);
+    status = load_pool(&cli->config, &pool, err);
     if (status == INFOMASK_OK)
         status = compare(&spec, pool, check, err);
     pool_free(pool);
@@ -186,7 +186,7 @@ static enum infomask_status check_named(const struct cli *cli, const char *name,
 
     if (is_file(name))
         return check_file(cli, name, check, err);
-    status = work_pool(&cli->config, &pool, err);
+    status = load_pool(&cli->config, &pool, err);
     if (status == INFOMASK_OK)
         status = work_load(&cli->config, pool, name, &model, err);
     if (status == INFOMASK_OK)

@@ -102,7 +102,7 @@ static enum infomask_status list_models(const struct cli *cli, const struct list
     enum infomask_status status;
 
     if (cli->operand_count > 0 || listing->labels) {
-        status = work_model(&cli->config, cli->operand_count > 0 ? cli->operands[0] : NULL, options, &model, err);
+        status = load_model(&cli->config, cli->operand_count > 0 ? cli->operands[0] : NULL, options, &model, err);
         if (status == INFOMASK_OK)
             status = show_one(listing, model, cli->operand_count == 0, err);
     } else {

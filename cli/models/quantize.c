@@ -210,12 +210,12 @@ static enum infomask_status quantize(struct quantizing *q, struct infomask_error
     enum infomask_status status = photo_list_all(&q->list, q->images, err);
 
     if (status == INFOMASK_OK)
-        status = work_pool(q->config, &pool, err);
+        status = load_pool(q->config, &pool, err);
     if (status == INFOMASK_OK)
         status = work_model_options(q->config, pool, &options, err);
     options.precision = INFOMASK_F32;
     if (status == INFOMASK_OK)
-        status = work_model(q->config, q->name, &options, &model, err);
+        status = load_model(q->config, q->name, &options, &model, err);
     if (status == INFOMASK_OK)
         status = infomask_precision_check(INFOMASK_INT8, q->config->isa, err);
     if (status == INFOMASK_OK)

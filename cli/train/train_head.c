@@ -33,12 +33,12 @@ static enum infomask_status open_backbone(struct teaching *t, struct infomask_er
 {
     const struct config *config = &t->cli->config;
     struct model_options options;
-    enum infomask_status status = work_pool(config, &t->pool, err);
+    enum infomask_status status = load_pool(config, &t->pool, err);
 
     if (status == INFOMASK_OK)
         status = work_model_options(config, t->pool, &options, err);
     if (status == INFOMASK_OK)
-        status = work_model(config, t->options->backbone, &options, &t->backbone, err);
+        status = load_model(config, t->options->backbone, &options, &t->backbone, err);
     if (status == INFOMASK_OK && options.precision != INFOMASK_F32)
         status = error_set(err, INFOMASK_ARGUMENT, "heads are trained on features in f32; leave precision as it is");
     return status;

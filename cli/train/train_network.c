@@ -143,7 +143,7 @@ static enum infomask_status prepare(struct run *run, struct infomask_error *err)
     enum infomask_status status = work_folder_write(&run->cli->config, o->name, o->replace, &run->folder, err);
 
     if (status == INFOMASK_OK)
-        status = work_pool(&run->cli->config, &run->pool, err);
+        status = load_pool(&run->cli->config, &run->pool, err);
     if (status == INFOMASK_OK)
         status = train_set_read(&run->set, run->cli, o, run->pool, err);
     if (status == INFOMASK_OK && o->log != NULL) {

@@ -12,7 +12,7 @@
 #define SERVER_CALL_CALL_H
 
 #include "server/call/border.h"
-#include "server/clients/keys.h"
+#include "app/host/keys.h"
 #include "server/call/routes.h"
 
 #define MOST_TIMEOUT 86400 /* seconds that X-Request-Timeout may ask for; the settings say how many it gets */

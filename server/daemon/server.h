@@ -2,7 +2,7 @@
  *
  *     server_block_signals();                        before any thread is made
  *     server_create(&config, log, &server, &err);    binds the sockets: a busy port is an error that names it
- *     confine_user, confine_files;                   still without threads (server/daemon/confine.h)
+ *     confine_user, confine_files;                   still without threads (app/host/confine.h)
  *     pool_create, models_create, ...
  *     server_start(server, &parts, &err);            its threads
  *     confine_calls;

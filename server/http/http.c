@@ -12,7 +12,7 @@
 #include "core/base/clock.h"
 #include "server/call/call.h"
 #include "server/http/reads.h"
-#include "server/http/sockets.h"
+#include "app/host/sockets.h"
 #include "server/jobs/jobs.h"
 #include "server/observe/account.h"
 #include "server/observe/log.h"

@@ -1,4 +1,4 @@
-"""What the running process may still do: nothing but its work (server/daemon/confine.h); tests/unit/server/test_confine.c tries
+"""What the running process may still do: nothing but its work (app/host/confine.h); tests/unit/server/test_confine.c tries
 each thing that is taken away."""
 import json
 import os

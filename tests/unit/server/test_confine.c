@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "server/daemon/confine.h"
-#include "server/daemon/confine_build.h"
+#include "app/host/confine.h"
+#include "app/host/confine_build.h"
 
 enum { HELD = 0, ESCAPED = 1, UNUSABLE = 2, NOT_HERE = 77 };
 

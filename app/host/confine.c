@@ -1,4 +1,4 @@
-#include "server/daemon/confine.h"
+#include "app/host/confine.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "server/daemon/confine_build.h"
+#include "app/host/confine_build.h"
 
 /* ---- The user ---------------------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-#include "server/clients/keys.h"
+#include "app/host/keys.h"
 
 #include <pthread.h>
 #include <stdlib.h>

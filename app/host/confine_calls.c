@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/daemon/confine.h"
-#include "server/daemon/confine_build.h"
+#include "app/host/confine.h"
+#include "app/host/confine_build.h"
 
 /* What serving, SQLite, the reload of models, keys and certificates, and the C library need.  Paths are Landlock's. */
 static const char *const allowed[] = {

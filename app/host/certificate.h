@@ -1,6 +1,6 @@
 /* What a certificate and its key are good for, before anybody is served with them. */
-#ifndef SERVER_HTTP_CERTIFICATE_H
-#define SERVER_HTTP_CERTIFICATE_H
+#ifndef APP_HOST_CERTIFICATE_H
+#define APP_HOST_CERTIFICATE_H
 
 #include <stdbool.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 /* Listening sockets: TCP over IPv4 and IPv6, and local ones. */
-#ifndef SERVER_HTTP_SOCKETS_H
-#define SERVER_HTTP_SOCKETS_H
+#ifndef APP_HOST_SOCKETS_H
+#define APP_HOST_SOCKETS_H
 
 #include <stdbool.h>
 #include <sys/socket.h>

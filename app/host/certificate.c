@@ -1,4 +1,4 @@
-#include "server/http/certificate.h"
+#include "app/host/certificate.h"
 
 #include <arpa/inet.h>
 #include <stdint.h>

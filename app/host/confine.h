@@ -13,8 +13,8 @@
  * none of it is a reason not to serve. Builds with a sanitizer read all files and may make the calls that its reports
  * need.
  */
-#ifndef SERVER_DAEMON_CONFINE_H
-#define SERVER_DAEMON_CONFINE_H
+#ifndef APP_HOST_CONFINE_H
+#define APP_HOST_CONFINE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Whether this is a build with a sanitizer, whose reports read /proc and whose leak check traces its own threads. */
-#ifndef SERVER_DAEMON_CONFINE_BUILD_H
-#define SERVER_DAEMON_CONFINE_BUILD_H
+#ifndef APP_HOST_CONFINE_BUILD_H
+#define APP_HOST_CONFINE_BUILD_H
 
 #ifndef __has_feature
 #define __has_feature(name) 0

@@ -6,8 +6,8 @@
  * comparison looks at the whole table and at every byte.  Thread rule: any thread; keys_read swaps the table under the
  * readers.
  */
-#ifndef SERVER_CLIENTS_KEYS_H
-#define SERVER_CLIENTS_KEYS_H
+#ifndef APP_HOST_KEYS_H
+#define APP_HOST_KEYS_H
 
 #include <stdbool.h>
 #include <stddef.h>

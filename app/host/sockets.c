@@ -1,4 +1,4 @@
-#include "server/http/sockets.h"
+#include "app/host/sockets.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -88,7 +88,7 @@ export function showVerdict(answer, target, {mode}) {
   $("verdict-title").textContent = `${word}: ${sentence(target, v)}`;
   $("verdict-says").textContent = `${nats(v.pmi_before)} → ${nats(v.pmi_after)} nats on the very file you download; ${percent(v.area)} of the photo replaced` +
     `${passes > 1 ? `, in ${passes} rounds` : ""}.` +
-    (v.random_area_pmi_after === null || verdict === "kept" ? "" : ` Painting over a random patch of that size leaves ${nats(v.random_area_pmi_after)}.`);
+    (v.random_area_pmi_after === null || v.area === 0 || verdict === "kept" ? "" : ` Painting over a random patch of that size leaves ${nats(v.random_area_pmi_after)}.`);
   $("verdict-reason").textContent = v.reason ? remark(v.reason) : "";
   const change = (a, b) => `${nats(a)} → ${nats(b)}`;
   const lines = [
@@ -98,7 +98,7 @@ export function showVerdict(answer, target, {mode}) {
     v.region_pmi_after === undefined ? null : ["The place itself says (nats)", change(v.region_pmi_before, v.region_pmi_after)],
     v.context_pmi_after === undefined ? null : ["Its surroundings say (nats)", change(v.context_pmi_before, v.context_pmi_after)],
     v.map_pmi_after === null ? null : ["The whole photo says (nats)", change(v.map_pmi_before, v.map_pmi_after)],
-    v.random_area_pmi_after === null || verdict === "kept" ? null : ["A random patch of that size leaves (nats)", `${nats(v.random_area_pmi_after)}`],
+    v.random_area_pmi_after === null || v.area === 0 || verdict === "kept" ? null : ["A random patch of that size leaves (nats)", `${nats(v.random_area_pmi_after)}`],
     ["Replaced", `${percent(v.area)} of the photo${passes > 1 ? `, in ${passes} rounds` : ""}`],
     answer.fill ? ["Filled by", answer.fill] : null,
   ];

@@ -18,6 +18,7 @@ export async function kindOf(blob) {
 /** The photo as the service takes it: JPEG, PNG and WebP as they are, others as PNG where this browser reads them.
  * @returns {{blob, note}} note: what was done to it, "" for nothing */
 export async function readable(blob) {
+  if (blob.size === 0) throw new Error(`${blob.name || "The file"} is empty.`);
   const kind = await kindOf(blob);
   if (["JPEG", "PNG", "WebP"].includes(kind)) return {blob, note: ""};
   const what = kind ? `${/^[AHS]/.test(kind) && kind !== "HEIC" ? "an" : "a"} ${kind} picture` : "no picture that is known here";

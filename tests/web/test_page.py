@@ -97,7 +97,7 @@ def test_nothing_of_the_old_photo_beside_a_new_one(shown):
     expect(page.locator("#download")).to_have_attribute("download", re.compile(r"^second-without-.*\.png$"))
 
 
-@pytest.mark.parametrize("data, words", [(b"no picture at all", "no picture that is known here"), (picture()[:80], "")])
+@pytest.mark.parametrize("data, words", [(b"no picture at all", "no picture that is known here"), (picture()[:80], ""), (b"", "is empty")])
 def test_nothing_of_the_old_photo_after_an_error(shown, data, words):
     page = shown.page
     choose(page, file("broken.png", data))

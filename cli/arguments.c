@@ -165,7 +165,7 @@ static void print_param(int id)
     if (info->words[0] != '\0')
         used += snprintf(help + used, sizeof help - (size_t)used, " (%s)", info->words);
     else if (info->type == PARAM_INTEGER || info->type == PARAM_NUMBER)
-        used += snprintf(help + used, sizeof help - (size_t)used, " (%.15g to %.15g)", info->low, info->high);
+        used += snprintf(help + used, sizeof help - (size_t)used, " (%.16g to %.16g)", info->low, info->high);
     if (info->value[0] != '\0')
         (void)snprintf(help + used, sizeof help - (size_t)used, "; default %s", info->value);
     print_option(0, info->name, "VALUE", help);

@@ -54,7 +54,7 @@ def limits(schema):
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is None and high is None:
         return ""
-    return f", {'…' if low is None else f'{low:g}'} to {'…' if high is None else f'{high:g}'}"
+    return f", {'…' if low is None else f'{low:.16g}'} to {'…' if high is None else f'{high:.16g}'}"
 
 
 def cell(text):

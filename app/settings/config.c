@@ -492,7 +492,7 @@ static void write_setting(FILE *stream, const struct config *config, enum config
     if (row->type == TYPE_CHOICE)
         (void)fprintf(stream, " (%s)", row->words);
     else if (row->type == TYPE_INT || row->type == TYPE_REAL)
-        (void)fprintf(stream, " (%.15g to %.15g)", row->low, row->high);
+        (void)fprintf(stream, " (%.16g to %.16g)", row->low, row->high);
     else if (row->type == TYPE_SIZE)
         (void)fprintf(stream, " (%.0f to %.0f; K, M, G may follow)", row->low, row->high);
     else if (row->type == TYPE_BOOL)

@@ -50,6 +50,11 @@ def kind(schema):
     return " or ".join(types) if isinstance(types, list) else types
 
 
+def default(schema):
+    value = schema.get("default", "")
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def limits(schema):
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is None and high is None:
@@ -68,7 +73,7 @@ def parameters(operation):
     print("| parameter | value | default | what it does |\n|---|---|---|---|")
     for one in rows:
         schema = one["schema"]
-        print(f"| `{one['name']}` | {cell(kind(schema) + limits(schema))} | {cell(schema.get('default', ''))} | {cell(one.get('description', ''))} |")
+        print(f"| `{one['name']}` | {cell(kind(schema) + limits(schema))} | {cell(default(schema))} | {cell(one.get('description', ''))} |")
     print()
 
 

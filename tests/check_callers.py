@@ -16,6 +16,7 @@ WAITING = set("""
     info_log_mean_exp
     info_pc_log_softmax
     infomask_estimate_fit
+    onnx_read_bytes
 """.split())
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 PROTOTYPE = re.compile(r"^(?!static|typedef|return|#)[a-z][\w *]*?\b(\w+)\([^;{]*?\)[^;{]*?;", re.M | re.S)

@@ -18,6 +18,18 @@ void aligned_free(void *block);
  * walking through the block needs few translations of addresses. */
 void *aligned_new_large(size_t size) __attribute__((warn_unused_result));
 
+/* A block that grows where it stands: as much address space as may be needed, of which only what is taken becomes
+ * memory, in pages of megabytes.  Zero-initialised, nothing can be taken of it. */
+struct aligned_block {
+    unsigned char *data;
+    size_t used, room, mapped;
+};
+void aligned_block_open(struct aligned_block *block, size_t most); /* without room for so much it stays zero */
+/* `size` bytes, 64-byte aligned, right behind those taken before; NULL: there is no room. */
+void *aligned_block_take(struct aligned_block *block, size_t size);
+void aligned_block_settle(struct aligned_block *block); /* nothing more will be taken: gives the rest back */
+void aligned_block_free(struct aligned_block *block);
+
 /* size rounded up to the alignment. */
 static inline size_t aligned_round(size_t size) { return (size + ALIGNED_BYTES - 1) & ~(size_t)(ALIGNED_BYTES - 1); }
 

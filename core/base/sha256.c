@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void digest_hex(struct sha256_ctx *context, char hex[SHA256_HEX])
+void sha256_hex(struct sha256_ctx *context, char hex[SHA256_HEX])
 {
     static const char digit[] = "0123456789abcdef";
     uint8_t digest[SHA256_DIGEST_SIZE];
@@ -33,7 +33,7 @@ void sha256_bytes(const void *data, size_t size, char hex[SHA256_HEX])
 
     sha256_init(&context);
     sha256_update(&context, size, data);
-    digest_hex(&context, hex);
+    sha256_hex(&context, hex);
 }
 
 enum infomask_status sha256_file(const char *path, char hex[SHA256_HEX], struct infomask_error *err)
@@ -53,30 +53,6 @@ enum infomask_status sha256_file(const char *path, char hex[SHA256_HEX], struct 
         return error_set(err, INFOMASK_IO, "the file cannot be read");
     }
     (void)fclose(file);
-    digest_hex(&context, hex);
+    sha256_hex(&context, hex);
     return INFOMASK_OK;
-}
-
-static void *hash_file(void *context)
-{
-    struct sha256_job *job = context;
-
-    job->status = sha256_file(job->path, job->hex, &job->err);
-    return NULL;
-}
-
-void sha256_start(struct sha256_job *job, const char *path)
-{
-    *job = (struct sha256_job){.path = path};
-    job->apart = pthread_create(&job->thread, NULL, hash_file, job) == 0;
-}
-
-enum infomask_status sha256_finish(struct sha256_job *job, char hex[SHA256_HEX], struct infomask_error *err)
-{
-    if (!job->apart)
-        (void)hash_file(job);
-    else
-        (void)pthread_join(job->thread, NULL);
-    memcpy(hex, job->hex, sizeof job->hex);
-    return job->status == INFOMASK_OK ? INFOMASK_OK : error_set(err, job->status, "%s", job->err.text);
 }

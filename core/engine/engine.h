@@ -102,6 +102,7 @@ struct engine_info {
     int features;         /* channels of the features (pooled_head) */
     const float *head_w;  /* [outputs, features] row-major, NULL unless pooled_head */
     const float *head_b;  /* [outputs], zeros if the file has none */
+    const struct kernel_weights *head_packed; /* both as packed for the table: one segment; NULL unless pooled_head */
     int tap_count;
     const char *isa;
     enum engine_precision precision;

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "core/base/aligned.h"
 #include "core/engine/engine.h"
 
 /* ---- Shapes (shape.c) -------------------------------------------------------------------------------------------- */
@@ -113,7 +114,7 @@ struct engine_model {
     struct engine_options options;
     struct engine_info info;
     struct layer *layers; /* one a node */
-    unsigned char *weights; /* all the layers', side by side */
+    struct aligned_block weights; /* all the layers', side by side */
     int layer_count;
     int first;            /* node that runs first: 1 behind a transposition of an NHWC input */
     int input, output;    /* tensors */

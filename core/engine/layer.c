@@ -148,9 +148,10 @@ static enum infomask_status large_frame(struct kernel_weights *all, const struct
 }
 
 /* The panels of float32 weights lie one behind the other, K lines of each: so packing the columns of whole panels gives
- * the bytes that they have among all.  The pages of w leave memory piece by piece if nobody else reads it. */
+ * the bytes that they have among all.  from: the constant that w is, if nobody else reads it; it is
+ * forgotten piece by piece. */
 static enum infomask_status pack_large(struct kernel_weights *all, const struct engine_model *model, const float *w,
-                                       const float *bias, int segments, int segment_k, int n, bool forget,
+                                       const float *bias, int segments, int segment_k, int n, int from,
                                        struct infomask_error *err)
 {
     size_t k = (size_t)segments * (size_t)segment_k, each = PIECE_BYTES / (k * sizeof(float)) / 64 * 64, before;
@@ -167,15 +168,15 @@ static enum infomask_status pack_large(struct kernel_weights *all, const struct 
         status = model->kernels->pack(&part, KERNEL_F32, w + at * k, NULL, segments, segment_k, (int)each, err);
         if (status == INFOMASK_OK)
             memcpy((char *)all->data + at * k * sizeof(float), part.data, each * k * sizeof(float));
-        if (forget)
-            graph_forget(w + at * k, each * k);
+        if (from != GRAPH_NONE)
+            graph_forget(model->graph, from, at * k, each * k);
     }
     kernel_weights_fini(&part);
     return status;
 }
 
 static enum infomask_status pack_groups(struct layer *layer, const struct engine_model *model, const float *w,
-                                        const float *bias, int segments, int segment_k, int n, bool forget,
+                                        const float *bias, int segments, int segment_k, int n, int from,
                                         struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
@@ -187,7 +188,7 @@ static enum infomask_status pack_groups(struct layer *layer, const struct engine
     for (int g = 0; g < layer->groups && status == INFOMASK_OK; g++) {
         size_t k = (size_t)segments * (size_t)segment_k;
         if (layer->groups == 1 && layer->type == KERNEL_F32 && (size_t)n * k * sizeof(float) > LARGE_BYTES)
-            status = pack_large(layer->weights, model, w, bias, segments, segment_k, n, forget, err);
+            status = pack_large(layer->weights, model, w, bias, segments, segment_k, n, from, err);
         else
             status = model->kernels->pack(&layer->weights[g], layer->type, w + (size_t)g * (size_t)n * k,
                                       bias == NULL ? NULL : bias + (size_t)g * (size_t)n, segments, segment_k, n, err);
@@ -240,7 +241,7 @@ static enum infomask_status pack_ordered(struct layer *layer, const struct engin
         layer->groups /= (int)joined;
     }
     status = pack_groups(layer, model, wide != NULL ? wide : ordered, bias, segments,
-                         (int)(taps * c * joined) / segments, (int)(n * joined), true, err);
+                         (int)(taps * c * joined) / segments, (int)(n * joined), GRAPH_NONE, err);
     aligned_free(wide);
     return status;
 }
@@ -380,7 +381,7 @@ enum infomask_status layer_init(struct layer *layer, const struct engine_model *
         layer->way = WAY_PRODUCT;
         layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
         return pack_groups(layer, model, w->data, data_of(model, node, 2), 1, (int)w->dims[1], (int)w->dims[0],
-                           !w->owned || has_one_reader(model->graph, node->inputs[1]), err);
+                           has_one_reader(model->graph, node->inputs[1]) ? node->inputs[1] : GRAPH_NONE, err);
     case GRAPH_BATCH_NORM:
         return batch_norm_init(layer, model, node, err);
     case GRAPH_ADD:

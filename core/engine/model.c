@@ -141,27 +141,25 @@ static enum infomask_status examine(struct engine_model *model, struct infomask_
 static void release_constants(struct graph *graph)
 {
     for (int i = 0; i < graph->tensor_count; i++) {
-        struct graph_tensor *tensor = &graph->tensors[i];
-        if (tensor->owned)
-            free((void *)(uintptr_t)tensor->data);
-        tensor->data = NULL;
-        tensor->owned = false;
+        if (graph->tensors[i].owned)
+            graph_drop_constant(graph, i);
+        graph->tensors[i].data = NULL;
     }
-    graph_unmap(graph);
+    graph_close_files(graph);
 }
 
 #define MOST_AHEAD ((size_t)512 << 10) /* half of a second-level cache */
 
 /* While a product is made, the filters behind its weights are brought near: a depthwise convolution is short and reads
  * its taps far apart, where no prefetcher of the processor looks for them. */
-static void look_ahead(struct engine_model *model, size_t bytes)
+static void look_ahead(struct engine_model *model)
 {
-    size_t at = bytes, end = bytes; /* the next product's weights */
+    size_t at = model->weights.used, end = at; /* the next product's weights */
 
     for (int i = model->layer_count - 1; i >= 0; i--) {
         struct layer *layer = &model->layers[i];
         if (layer->weights != NULL) {
-            layer->ahead = model->weights + at;
+            layer->ahead = model->weights.data + at;
             layer->ahead_bytes = end - at < MOST_AHEAD ? end - at : MOST_AHEAD;
             end = at - layer_room(layer);
         }
@@ -169,22 +167,28 @@ static void look_ahead(struct engine_model *model, size_t bytes)
     }
 }
 
-/* All weights into one block of large pages: a network that is spread over thousands of small ones spends 5 % of its
- * time on their addresses. */
-static void join_weights(struct engine_model *model)
+/* Address space for the weights of all layers: as packed they are at most four times as many (transformed filters),
+ * and some more where there are few. */
+static size_t most_weights(const struct graph *graph)
 {
-    size_t bytes = 0, at = 0;
+    size_t bytes = (size_t)64 << 20;
 
-    for (int i = 0; i < model->layer_count; i++)
-        bytes += layer_room(&model->layers[i]);
-    model->weights = aligned_new_large(bytes);
-    for (int i = 0; model->weights != NULL && i < model->layer_count; i++) {
-        size_t room = layer_room(&model->layers[i]);
-        layer_move(&model->layers[i], model->weights + at);
-        at += room;
-    }
-    if (model->weights != NULL)
-        look_ahead(model, bytes);
+    for (int i = 0; i < graph->tensor_count; i++)
+        if (graph->tensors[i].data != NULL)
+            bytes += 5 * graph_elements(&graph->tensors[i]) * sizeof(float);
+    return bytes;
+}
+
+/* All weights into one block of large pages: a network that is spread over thousands of small ones spends 5 % of its
+ * time on their addresses.  False: there was no room, the layer keeps its own. */
+static bool join_weights(struct engine_model *model, struct layer *layer)
+{
+    size_t room = layer_room(layer);
+    unsigned char *to = room > 0 ? aligned_block_take(&model->weights, room) : NULL;
+
+    if (to != NULL)
+        layer_move(layer, to);
+    return to != NULL || room == 0;
 }
 
 static enum infomask_status make_layers(struct engine_model *model, struct infomask_error *err)
@@ -193,6 +197,7 @@ static enum infomask_status make_layers(struct engine_model *model, struct infom
     enum infomask_status status = head_copy(model, err);
 
     int *last = calloc((size_t)graph->tensor_count + 1, sizeof *last); /* node that reads a tensor last */
+    bool joined = true;
 
     model->layers = calloc((size_t)graph->node_count + 1, sizeof *model->layers);
     if (model->layers == NULL || last == NULL) {
@@ -203,17 +208,22 @@ static enum infomask_status make_layers(struct engine_model *model, struct infom
         for (int j = 0; j < graph->nodes[i].input_count; j++)
             if (graph->nodes[i].inputs[j] >= 0)
                 last[graph->nodes[i].inputs[j]] = i;
+    aligned_block_open(&model->weights, most_weights(graph));
     for (int i = 0; i < graph->node_count && status == INFOMASK_OK; i++) {
         model->layer_count = i + 1;
         status = layer_init(&model->layers[i], model, &graph->nodes[i], err);
         model->info.weight_bytes += model->layers[i].bytes;
+        joined = status == INFOMASK_OK && join_weights(model, &model->layers[i]) && joined;
         for (int j = 0; j < graph->nodes[i].input_count; j++)
             if (graph->nodes[i].inputs[j] >= 0 && last[graph->nodes[i].inputs[j]] == i)
                 graph_drop_constant(model->graph, graph->nodes[i].inputs[j]);
     }
     free(last);
-    if (status == INFOMASK_OK)
-        join_weights(model);
+    aligned_block_settle(&model->weights);
+    if (joined)
+        look_ahead(model);
+    if (status == INFOMASK_OK && model->info.pooled_head)
+        model->info.head_packed = model->layers[model->head].weights;
     return status;
 }
 
@@ -267,7 +277,7 @@ void engine_model_free(struct engine_model *model)
     for (int i = 0; i < model->layer_count; i++)
         layer_fini(&model->layers[i]);
     free(model->layers);
-    aligned_free(model->weights);
+    aligned_block_free(&model->weights);
     free(model->taps);
     free(model->noisy);
     free(model->kept);

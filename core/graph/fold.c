@@ -49,31 +49,11 @@ static void fold_pair(const struct graph_node *node, const struct graph_tensor *
     }
 }
 
-#define BLOCK_ELEMENTS ((size_t)1 << 20)
-
-/* A matrix, some rows at a time: of a large one in a mapped file only those are in memory. */
-static void fold_matrix(const struct graph_tensor *x, float *out)
-{
-    size_t rows = (size_t)x->dims[0], columns = (size_t)x->dims[1], each = BLOCK_ELEMENTS / columns + 1;
-    for (size_t first = 0; first < rows; first += each) {
-        size_t end = first + each < rows ? first + each : rows;
-        for (size_t c = 0; c < columns; c++)
-            for (size_t r = first; r < end; r++)
-                out[c * rows + r] = x->data[r * columns + c];
-        if (!x->owned)
-            graph_forget(x->data + first * columns, (end - first) * columns);
-    }
-}
-
 static void fold_transpose(const struct graph_node *node, const struct graph_tensor *x, const struct graph_tensor *y,
                            float *out)
 {
     struct walk walk = {.shape = y};
     size_t strides[GRAPH_MAX_RANK], n = graph_elements(x);
-    if (x->rank == 2 && node->permutation[0] == 1) {
-        fold_matrix(x, out);
-        return;
-    }
     row_strides(x, strides);
     for (int i = 0; i < y->rank; i++)
         walk.strides[i] = strides[node->permutation[i]];

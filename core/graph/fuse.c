@@ -64,6 +64,16 @@ static enum infomask_status not_finite(struct fusion *f, const struct graph_node
     return graph_refuse(f->err, INFOMASK_BAD_MODEL, node, "its constants give values that are not finite");
 }
 
+/* Of a constant that only this node reads, and that it is about to read no more. */
+static void drop_unread(struct fusion *f, const struct graph_node *reader, int tensor)
+{
+    for (int i = 0; i < f->graph->node_count; i++)
+        for (int j = 0; j < f->graph->nodes[i].input_count; j++)
+            if (f->graph->nodes[i].inputs[j] == tensor && &f->graph->nodes[i] != reader)
+                return;
+    graph_drop_constant(f->graph, tensor);
+}
+
 /* w' = factor w, b' = factor b + summand, for each output channel */
 static enum infomask_status scale_weights(struct fusion *f, struct graph_node *product, const struct affine *affine)
 {
@@ -90,6 +100,7 @@ static enum infomask_status scale_weights(struct fusion *f, struct graph_node *p
     }
     if (!fine)
         return not_finite(f, affine->node);
+    drop_unread(f, product, product->inputs[1]);
     product->inputs[1] = new_w;
     product->inputs[2] = new_b;
     return INFOMASK_OK;

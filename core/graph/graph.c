@@ -25,12 +25,24 @@ struct graph *graph_create(void)
     return graph;
 }
 
-/* data of an owned tensor is const for its readers only */
+#define FORGET_BYTES ((size_t)128 << 10) /* fewer are not worth a call */
+
+/* The allocator keeps what lies amid other blocks: its pages leave memory first.  (Data of an owned tensor is const for
+ * its readers only.) */
+static void free_data(struct graph_tensor *tensor)
+{
+    const uintptr_t page = 4096, from = (uintptr_t)tensor->data, end = from + graph_elements(tensor) * sizeof(float);
+    if (tensor->data && end - from >= FORGET_BYTES)
+        (void)madvise((void *)((from + page - 1) / page * page), end / page * page - (from + page - 1) / page * page,
+                      MADV_DONTNEED);
+    aligned_free((void *)from);
+}
+
 static void free_tensor(struct graph_tensor *tensor)
 {
     free(tensor->name);
     if (tensor->owned)
-        aligned_free((void *)(uintptr_t)tensor->data);
+        free_data(tensor);
 }
 
 static void free_node(struct graph_node *node)
@@ -41,39 +53,91 @@ static void free_node(struct graph_node *node)
     free(node->table);
 }
 
-#define FORGET_BYTES ((size_t)1 << 20) /* fewer are not worth a call */
-
-void graph_forget(const float *data, size_t elements)
+static bool copy_name(const char *name, char **copy)
 {
-    uintptr_t page = 4096, first = ((uintptr_t)data + page - 1) / page * page;
-    uintptr_t end = (uintptr_t)(data + elements) / page * page;
-    if (end > first && end - first >= FORGET_BYTES)
-        (void)madvise((void *)first, end - first, MADV_DONTNEED); /* with larger pages: refused, and nothing lost */
+    *copy = name ? strdup(name) : NULL;
+    return !name || *copy;
+}
+
+/* The large file that the constant lies in, if no other constant shares any of its bytes. */
+static struct contents *file_of(const struct graph *graph, int tensor)
+{
+    const struct graph_tensor *t = &graph->tensors[tensor];
+    const uint8_t *from = (const void *)t->data, *end = from + graph_elements(t) * sizeof *t->data;
+    if (!t->data || t->owned || (size_t)(end - from) < FORGET_BYTES)
+        return NULL;
+    for (int i = 0; i < graph->tensor_count; i++) {
+        const struct graph_tensor *o = &graph->tensors[i];
+        const uint8_t *data = (const void *)o->data;
+        if (i != tensor && data && !o->owned && data < end && data + graph_elements(o) * sizeof *o->data > from)
+            return NULL;
+    }
+    for (int i = 0; i < graph->file_count; i++) {
+        struct contents *c = graph->files[i].contents;
+        if (contents_size(c) > CONTENTS_PIECEMEAL && from >= contents_data(c) &&
+            end <= contents_data(c) + contents_size(c))
+            return c;
+    }
+    return NULL;
+}
+
+void graph_forget(struct graph *graph, int tensor, size_t first, size_t count)
+{
+    struct contents *file = file_of(graph, tensor);
+    if (!file)
+        return;
+    contents_give_back(file, graph->tensors[tensor].data + first, count * sizeof(float));
+    graph->gave_back = true;
 }
 
 void graph_drop_constant(struct graph *graph, int tensor)
 {
     struct graph_tensor *t = &graph->tensors[tensor];
     if (t->owned)
-        aligned_free((void *)(uintptr_t)t->data);
+        free_data(t);
     else if (t->data)
-        graph_forget(t->data, graph_elements(t));
+        graph_forget(graph, tensor, 0, graph_elements(t));
     t->data = NULL;
     t->owned = false;
 }
 
-void graph_unmap(struct graph *graph)
+bool graph_add_file(struct graph *graph, const char *name, struct contents *contents)
 {
-    if (graph->mapping)
-        (void)munmap(graph->mapping, graph->mapping_size);
-    graph->mapping = NULL;
-    for (int i = 0; i < graph->external_count; i++) {
-        (void)munmap(graph->external[i].data, graph->external[i].size);
-        free(graph->external[i].name);
+    struct graph_file *more = reallocarray(graph->files, (size_t)graph->file_count + 1, sizeof *more);
+    char *copy = NULL;
+    if (more)
+        graph->files = more;
+    if (!more || !copy_name(name, &copy)) {
+        contents_free(contents);
+        return false;
     }
-    free(graph->external);
-    graph->external = NULL;
-    graph->external_count = 0;
+    graph->files[graph->file_count++] = (struct graph_file){copy, contents};
+    return true;
+}
+
+void graph_close_files(struct graph *graph)
+{
+    for (int i = 0; i < graph->file_count; i++) {
+        contents_free(graph->files[i].contents);
+        free(graph->files[i].name);
+    }
+    free(graph->files);
+    graph->files = NULL;
+    graph->file_count = 0;
+}
+
+void graph_sha256(struct graph *graph, char file[SHA256_HEX], char all[SHA256_HEX])
+{
+    char digests[GRAPH_MAX_FILES * SHA256_HEX] = "";
+    file[0] = all[0] = '\0';
+    for (int i = 0; i < graph->file_count && i < GRAPH_MAX_FILES; i++)
+        memcpy(digests + (size_t)i * (SHA256_HEX - 1), contents_sha256(graph->files[i].contents), SHA256_HEX);
+    if (graph->file_count > 0)
+        memcpy(file, contents_sha256(graph->files[0].contents), SHA256_HEX);
+    if (graph->file_count > 1)
+        sha256_bytes(digests, strlen(digests), all);
+    else
+        memcpy(all, file, SHA256_HEX);
 }
 
 void graph_free(struct graph *graph)
@@ -87,7 +151,7 @@ void graph_free(struct graph *graph)
     free(graph->tensors);
     free(graph->nodes);
     free(graph->outputs);
-    graph_unmap(graph);
+    graph_close_files(graph);
     free(graph);
 }
 
@@ -106,12 +170,6 @@ static bool grow(void **array, int count, int *capacity, size_t size)
     *array = bigger;
     *capacity = more;
     return true;
-}
-
-static bool copy_name(const char *name, char **copy)
-{
-    *copy = name ? strdup(name) : NULL;
-    return !name || *copy;
 }
 
 int graph_add_tensor(struct graph *graph, const char *name, int rank, const int64_t *dims, const float *data,

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/contents.h"
 #include "core/base/status.h"
 
 #define GRAPH_MAX_RANK 8
@@ -136,7 +137,7 @@ struct graph_tensor {
     int rank;                     /* 0 to GRAPH_MAX_RANK */
     int64_t dims[GRAPH_MAX_RANK]; /* -1: depends on the input's size or batch */
     const float *data;            /* row-major; NULL for an activation */
-    bool owned;                   /* data is the graph's to free */
+    bool owned;                   /* data is a block of its own, the graph's to free; else it lies in a file */
     bool plain;                   /* the engine's: of four dimensions, and yet stored as the file orders them */
 };
 
@@ -168,10 +169,9 @@ struct graph_node {
     struct graph_table *table;        /* owned */
 };
 
-struct graph_mapping {
-    char *name;
-    void *data;
-    size_t size;
+struct graph_file { /* whose bytes constants may lie in */
+    char *name;     /* of a file beside the model's; NULL: the model's own */
+    struct contents *contents;
 };
 
 struct graph {
@@ -181,10 +181,9 @@ struct graph {
     int node_count, node_capacity;
     int input;                      /* the one input tensor */
     int *outputs, output_count;     /* the file's outputs, in its order */
-    void *mapping;                  /* the mapped file that constants may point into, or NULL */
-    size_t mapping_size;
-    struct graph_mapping *external; /* files beside it that hold weights, mapped as well */
-    int external_count;
+    struct graph_file *files;
+    int file_count;
+    bool gave_back; /* some of their bytes are no more */
     bool concrete;                  /* the batch is known, see above */
     int64_t batch;                  /* of the input, if concrete */
     bool assumed; /* height and width, too, though the file leaves them open: no other size is right */
@@ -197,6 +196,7 @@ struct graph {
 
 /* What a model file may be at most; a larger or odder one is refused. */
 #define GRAPH_MAX_TENSORS 100000
+#define GRAPH_MAX_FILES 65 /* the model's, and those beside it */
 #define GRAPH_MAX_FILE (2ull << 30)
 
 struct graph *graph_create(void);
@@ -214,21 +214,29 @@ static inline int graph_input(const struct graph_node *node, int i)
 {
     return i < node->input_count ? node->inputs[i] : GRAPH_NONE;
 }
-/* The pages of that part of a constant's data leave memory.  Those of a mapped file come back when they are read; those
- * that the graph owns are not to be read again. */
-void graph_forget(const float *data, size_t elements);
+/* Elements of a tensor whose dims are all known; 0 if one is not (or there are none). */
+size_t graph_elements(const struct graph_tensor *tensor);
+/* Nobody reads elements [first, first + count) of the constant any more: where they lie in a large file, and no other
+ * constant has any of them, their memory goes. */
+void graph_forget(struct graph *graph, int tensor, size_t first, size_t count);
 /* Nobody reads the constant any more: its data go. */
 void graph_drop_constant(struct graph *graph, int tensor);
-/* Closes the files that constants may point into. */
-void graph_unmap(struct graph *graph);
+/* Takes over the contents, on failure too. */
+bool graph_add_file(struct graph *graph, const char *name, struct contents *contents)
+    __attribute__((warn_unused_result));
+/* The files go, and with them the constants that lie in them. */
+void graph_close_files(struct graph *graph);
+/* SHA-256 of the bytes that the graph was read from, in hex: of the model's file, or, where weights lie in others, of
+ * the digests of all of them; waits for them.  "" for a graph that is of no file. */
+void graph_sha256(struct graph *graph, char file[SHA256_HEX], char all[SHA256_HEX]);
 /* The node that makes the tensor, GRAPH_NONE for an input or a constant. */
 int graph_producer(const struct graph *graph, int tensor);
 const char *graph_op_name(enum graph_op op);
 
 /* Reads an ONNX file (opset 7 to 28; IR 3 to 14) of the operators above and what they make up.  Those that it does not
  * know it names, all of them with the number of their nodes (INFOMASK_UNSUPPORTED_MODEL); a broken file is
- * INFOMASK_BAD_MODEL.  Weights are checked to be finite.  Files over 64 MB are mapped and their weights stay in place;
- * weights in other files of the same folder are always.  output: name of the tensor to take as the only output, NULL
+ * INFOMASK_BAD_MODEL.  Weights are checked to be finite.  A file is read once; weights stay in its bytes where they
+ * can, as do those in other files of the same folder.  output: name of the tensor to take as the only output, NULL
  * for the file's first. */
 enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
     __attribute__((warn_unused_result));

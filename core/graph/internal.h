@@ -29,8 +29,6 @@ static inline bool graph_is_constant(const struct graph *graph, int tensor)
     return tensor != GRAPH_NONE && graph->tensors[tensor].data != NULL;
 }
 
-/* Elements of a tensor whose dims are all known; 0 if one is not (or there are none). */
-size_t graph_elements(const struct graph_tensor *tensor);
 /* The same dims, -1 equal to -1 only. */
 bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b);
 

@@ -60,9 +60,9 @@ struct onnx_value {
 
 struct onnx_import {
     const Onnx__GraphProto *file;
-    const struct onnx_slim *slim;
+    struct onnx_slim *slim;
     struct graph *graph;
-    bool in_place; /* weights may stay where the file is mapped */
+    bool in_place; /* weights may stay in the file's bytes */
     int opset;
     int64_t batch; /* that the file fixes, or -1 */
     int folder;    /* descriptor of the file's folder, -1: no other file may be read */
@@ -72,6 +72,7 @@ struct onnx_import {
     struct infomask_error *err;
 
     const Onnx__NodeProto *node; /* the one that is being imported */
+    size_t position;             /* its place in the file */
     struct onnx_value **inputs;  /* its inputs, NULL for a left-out one */
     int input_count;
 };
@@ -89,6 +90,8 @@ enum infomask_status onnx_no_memory(struct onnx_import *im) __attribute__((warn_
 struct onnx_value *onnx_define(struct onnx_import *im, const char *name, bool *taken);
 struct onnx_value *onnx_lookup(const struct onnx_import *im, const char *name);
 void onnx_forget(struct onnx_import *im);
+/* Does nothing but the node that is being imported read the constant? */
+bool onnx_is_spent(const struct onnx_import *im, int tensor);
 
 /* onnx_external.c: the bytes of a tensor that lie in another file of the folder. */
 enum infomask_status onnx_external_data(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_view *view)

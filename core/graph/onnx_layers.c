@@ -321,15 +321,31 @@ enum infomask_status onnx_import_pad(struct onnx_import *im)
 
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
 
+#define TURNED_AT_ONCE ((size_t)1 << 20) /* elements */
+
+/* Some rows at a time, which a large file then has no more. */
 static enum infomask_status transposed(struct onnx_import *im, int matrix, int *out)
 {
-    struct graph_node *node = onnx_begin(im, GRAPH_TRANSPOSE, &matrix, 1);
-    if (!node)
-        return onnx_no_memory(im);
-    node->permutation[0] = 1;
-    node->permutation[1] = 0;
-    *out = node->output;
-    return onnx_finish(im, node, false);
+    size_t rows = (size_t)tensor_at(im, matrix)->dims[0], columns = (size_t)tensor_at(im, matrix)->dims[1];
+    const int64_t dims[2] = {(int64_t)columns, (int64_t)rows};
+    const float *x = tensor_at(im, matrix)->data;
+    size_t each = TURNED_AT_ONCE / columns + 1;
+    bool spent = rows * columns >= TURNED_AT_ONCE / 4 && onnx_is_spent(im, matrix);
+    float *data;
+    enum infomask_status status = graph_new_constant(im->graph, 2, dims, out, &data, im->err);
+    if (status)
+        return status;
+    for (size_t first = 0, end; first < rows; first = end) {
+        end = first + each < rows ? first + each : rows;
+        for (size_t c = 0; c < columns; c++)
+            for (size_t r = first; r < end; r++)
+                data[c * rows + r] = x[r * columns + c];
+        if (spent)
+            graph_forget(im->graph, matrix, first * columns, (end - first) * columns);
+    }
+    if (spent)
+        graph_drop_constant(im->graph, matrix);
+    return INFOMASK_OK;
 }
 
 enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out)

@@ -12,25 +12,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/base/aligned.h"
 #include "core/graph/onnx_import.h"
 
-#define IN_PLACE_SIZE ((size_t)64 << 20)
+#define SPARE_BUDGET ((size_t)64 << 20) /* of protobuf-c, beside four times the structure */
 #define OPEN_SIDE 224 /* of a picture that nobody says the size of */
 #define MIN_OPSET 7
 #define MAX_OPSET 28
 #define MIN_IR 3
 #define MAX_IR 14
 
-/* What is asked for: a tensor (NULL: the first output) of a file whose external data lie in a folder (-1: nowhere), and
- * the picture's size where the file leaves it open and yet needs it. */
+/* What is asked for: a tensor (NULL: the first output) of an open file (-1: of bytes in memory) whose external data lie
+ * in a folder (-1: nowhere), and the picture's size where the file leaves it open and yet needs it. */
 struct source {
     const char *output;
-    int folder;
+    int file, folder;
     struct onnx_size size;
 };
 
@@ -67,7 +66,7 @@ static enum infomask_status unpack(struct unpacked *u, const void *data, size_t 
     enum infomask_status status = onnx_slim_make(&u->slim, data, size, err);
     if (status)
         return status;
-    u->budget.left = IN_PLACE_SIZE + 4 * u->slim.size;
+    u->budget.left = SPARE_BUDGET + 4 * u->slim.size;
     u->allocator = (ProtobufCAllocator){budget_alloc, budget_free, &u->budget};
     u->model = onnx__model_proto__unpack(&u->allocator, u->slim.size, u->slim.data);
     if (!u->model || !u->model->graph || u->model->graph->n_node == 0)
@@ -305,6 +304,7 @@ static enum infomask_status import_nodes(struct onnx_import *im, const bool *nee
     enum infomask_status status = INFOMASK_OK;
     for (size_t i = 0; !status && i < im->file->n_node; i++) {
         im->node = im->file->node[i];
+        im->position = i;
         if (needed[i])
             status = import_node(im);
     }
@@ -407,7 +407,7 @@ static enum infomask_status import_needed(struct onnx_import *im, const char *ou
 static enum infomask_status import_unpacked(struct unpacked *u, struct graph *graph, size_t size,
                                             const struct source *source, bool sizes_open, struct infomask_error *err)
 {
-    struct onnx_import im = {.graph = graph, .slim = &u->slim, .err = err, .in_place = graph->mapping != NULL,
+    struct onnx_import im = {.graph = graph, .slim = &u->slim, .err = err, .in_place = graph->file_count > 0,
                              .folder = source->folder, .size = &source->size, .sizes_open = sizes_open,
                              .file = u->model->graph};
     const char *output = source->output;
@@ -426,17 +426,33 @@ static enum infomask_status import_unpacked(struct unpacked *u, struct graph *gr
     return status;
 }
 
-/* An empty graph of the same mapped file, in its place. */
-static struct graph *start_again(struct graph **graph)
+/* An empty graph of the same file in its place; those beside it will be read again. */
+static enum infomask_status start_again(struct graph **graph, struct infomask_error *err)
 {
     struct graph *made = graph_create();
-    if (!made)
-        return NULL;
-    made->mapping = (*graph)->mapping;
-    made->mapping_size = (*graph)->mapping_size;
-    (*graph)->mapping = NULL;
+    struct contents *own = NULL;
+    if (made && (*graph)->file_count > 0) {
+        own = (*graph)->files[0].contents;
+        (*graph)->files[0].contents = NULL;
+    }
     graph_free(*graph);
-    return *graph = made;
+    *graph = made;
+    if (!made || (own && !graph_add_file(made, NULL, own)))
+        return error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    made->concrete = true;
+    return INFOMASK_OK;
+}
+
+/* What the last attempt has used up of the file's bytes comes back. */
+static enum infomask_status unpack_again(struct unpacked *u, struct graph *graph, const void *data, size_t size,
+                                         int file, struct infomask_error *err)
+{
+    enum infomask_status status = contents_again(graph->files[0].contents, file, err);
+    if (status)
+        return status;
+    unpacked_fini(u);
+    *u = (struct unpacked){0};
+    return unpack(u, data, size, err);
 }
 
 /* As a graph for any batch and size; where that cannot be, as one of a single picture at a time, of any size; where
@@ -446,14 +462,16 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
 {
     struct unpacked u = {0};
     enum infomask_status status = unpack(&u, data, size, err);
-    if (!status)
+    bool fine = status == INFOMASK_OK;
+    if (fine)
         status = import_unpacked(&u, *graph, size, source, true, err);
-    for (int sizes_open = 1; sizes_open >= 0 && status == INFOMASK_UNSUPPORTED_MODEL && u.model; sizes_open--) {
-        struct graph *made = start_again(graph);
-        if (!made)
-            break;
-        made->concrete = true;
-        status = import_unpacked(&u, made, size, source, sizes_open, err);
+    for (int sizes_open = 1; fine && sizes_open >= 0 && status == INFOMASK_UNSUPPORTED_MODEL; sizes_open--) {
+        bool gave_back = (*graph)->gave_back;
+        status = start_again(graph, err);
+        if (!status && gave_back)
+            status = unpack_again(&u, *graph, data, size, source->file, err);
+        if (!status)
+            status = import_unpacked(&u, *graph, size, source, sizes_open == 1, err);
     }
     unpacked_fini(&u);
     return status;
@@ -464,7 +482,7 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
 enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *output, int folder,
                                      struct onnx_size picture, struct graph **graph, struct infomask_error *err)
 {
-    const struct source source = {.output = output, .folder = folder, .size = picture};
+    const struct source source = {.output = output, .file = -1, .folder = folder, .size = picture};
     enum infomask_status status;
     *graph = graph_create();
     if (!*graph)
@@ -477,52 +495,23 @@ enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *
     return status;
 }
 
-static enum infomask_status read_all(int fd, char *data, size_t size, struct infomask_error *err)
+static enum infomask_status read_file(int fd, size_t size, const struct source *source, struct graph **graph,
+                                      struct infomask_error *err)
 {
-    size_t done = 0;
-    while (done < size) {
-        ssize_t n = read(fd, data + done, size - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return error_set(err, INFOMASK_IO, "the model file cannot be read");
-        done += (size_t)n;
-    }
-    return INFOMASK_OK;
-}
-
-static enum infomask_status read_small(int fd, size_t size, const struct source *source, struct graph **graph,
-                                       struct infomask_error *err)
-{
-    char *data = aligned_new_large(size); /* in small pages, a fault for each would take as long as reading */
-    enum infomask_status status = data ? read_all(fd, data, size, err)
-                                       : error_set(err, INFOMASK_MEMORY, "no memory for the model");
-    if (!status)
-        status = onnx_read_bytes(data, size, source->output, source->folder, source->size, graph, err);
-    aligned_free(data);
-    return status;
-}
-
-static enum infomask_status read_mapped(int fd, size_t size, const struct source *source, struct graph **graph,
-                                        struct infomask_error *err)
-{
-    void *mapping = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    struct graph *made = mapping == MAP_FAILED ? NULL : graph_create();
-    enum infomask_status status;
-    if (!made) {
-        if (mapping != MAP_FAILED)
-            munmap(mapping, size);
-        return error_set(err, INFOMASK_MEMORY, "no memory for the model");
-    }
-    made->mapping = mapping;
-    made->mapping_size = size;
-    status = import_file(&made, mapping, size, source, err);
-    if (status) {
+    struct graph *made = graph_create();
+    struct contents *contents = NULL;
+    enum infomask_status status = made ? contents_read(fd, size, &contents, err) : INFOMASK_MEMORY;
+    if (status == INFOMASK_OK && !graph_add_file(made, NULL, contents))
+        status = INFOMASK_MEMORY;
+    if (status == INFOMASK_OK)
+        status = import_file(&made, contents_data(contents), size, source, err);
+    else if (status == INFOMASK_MEMORY)
+        (void)error_set(err, status, "no memory for the model");
+    if (status)
         graph_free(made);
-        return status;
-    }
-    *graph = made;
-    return INFOMASK_OK;
+    else
+        *graph = made;
+    return status;
 }
 
 /* Where external data may lie; -1 if it cannot be opened. */
@@ -557,9 +546,9 @@ enum infomask_status onnx_read_for(const char *path, const char *output, struct 
     else if ((uint64_t)st.st_size > GRAPH_MAX_FILE)
         status = error_set(err, INFOMASK_LIMIT, "the model file is larger than %llu MB", GRAPH_MAX_FILE >> 20);
     else {
+        source.file = fd;
         source.folder = open_folder(path);
-        status = (size_t)st.st_size <= IN_PLACE_SIZE ? read_small(fd, (size_t)st.st_size, &source, graph, err)
-                                                     : read_mapped(fd, (size_t)st.st_size, &source, graph, err);
+        status = read_file(fd, (size_t)st.st_size, &source, graph, err);
     }
     close(fd);
     if (source.folder >= 0)

@@ -203,3 +203,17 @@ struct onnx_view onnx_slim_view(const struct onnx_slim *slim, const uint8_t *raw
     memcpy(&number, raw_data, sizeof number);
     return number < slim->view_count ? slim->views[number] : (struct onnx_view){NULL, 0};
 }
+
+/* Before the bytes stand their tag and, at that size, at least two bytes of length, which were read. */
+struct onnx_view onnx_slim_align(struct onnx_slim *slim, const uint8_t *raw_data, size_t size)
+{
+    struct onnx_view view = onnx_slim_view(slim, raw_data, size);
+    size_t over = (uintptr_t)view.data % 4;
+    uint32_t number;
+    if (over == 0 || view.size < ONNX_SLIM_MOVABLE)
+        return view;
+    memcpy(&number, raw_data, sizeof number);
+    memmove((uint8_t *)(uintptr_t)view.data - over, view.data, view.size);
+    slim->views[number].data -= over;
+    return slim->views[number];
+}

@@ -31,6 +31,11 @@ enum infomask_status onnx_slim_make(struct onnx_slim *slim, const void *data, si
     __attribute__((warn_unused_result));
 void onnx_slim_fini(struct onnx_slim *slim);
 
+/* Moves that view down to a multiple of four bytes, over its own length in the file: of an ONNX file in memory that may
+ * be changed, and of views of at least ONNX_SLIM_MOVABLE bytes. */
+#define ONNX_SLIM_MOVABLE 4096
+struct onnx_view onnx_slim_align(struct onnx_slim *slim, const uint8_t *raw_data, size_t size);
+
 /* The view that a tensor's raw_data names after unpacking; an empty one for bytes that name none. */
 struct onnx_view onnx_slim_view(const struct onnx_slim *slim, const uint8_t *raw_data, size_t size);
 

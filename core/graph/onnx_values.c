@@ -90,6 +90,23 @@ void onnx_forget(struct onnx_import *im)
     im->values = NULL;
 }
 
+#define MOST_LOOKED_AT 20000 /* nodes; in larger files nothing is given back early */
+
+bool onnx_is_spent(const struct onnx_import *im, int tensor)
+{
+    for (int i = 0; i < im->graph->node_count; i++)
+        for (int j = 0; j < im->graph->nodes[i].input_count; j++)
+            if (im->graph->nodes[i].inputs[j] == tensor)
+                return false;
+    for (size_t i = im->position + 1; i < im->file->n_node; i++)
+        for (size_t j = 0; j < im->file->node[i]->n_input; j++) {
+            const struct onnx_value *value = onnx_lookup(im, im->file->node[i]->input[j]);
+            if (value && value->kind == ONNX_TENSOR && value->tensor == tensor)
+                return false;
+        }
+    return im->file->n_node <= MOST_LOOKED_AT;
+}
+
 /* ---- Tensors of the file ----------------------------------------------------------------------------------------- */
 
 static size_t type_size(int32_t type)
@@ -227,14 +244,25 @@ static enum infomask_status check_finite(struct onnx_import *im, const Onnx__Ten
     return INFOMASK_OK;
 }
 
-#define FLOAT_BLOCK ((size_t)4 << 20)
+/* May the floats stay where they are in the file's bytes?  Those of a large file are moved to where they may. */
+static bool floats_stay(struct onnx_import *im, const Onnx__TensorProto *proto, struct elements *e)
+{
+    bool own = im->in_place && proto->has_raw_data && proto->data_location != 1;
+    struct contents *file = own ? im->graph->files[0].contents : NULL;
+    if (proto->data_type != ONNX_FLOAT || (!own && proto->data_location != 1))
+        return false;
+    if (own && contents_size(file) > CONTENTS_PIECEMEAL && (uintptr_t)e->data % sizeof(float) != 0) {
+        (void)contents_sha256(file); /* of the bytes as they were */
+        e->data = onnx_slim_align(im->slim, proto->raw_data.data, proto->raw_data.len).data;
+    }
+    return (uintptr_t)e->data % sizeof(float) == 0;
+}
 
 static enum infomask_status read_floats(struct onnx_import *im, const Onnx__TensorProto *proto,
-                                        const struct elements *e, struct onnx_value *value)
+                                        struct elements *e, struct onnx_value *value)
 {
     int rank = (int)proto->n_dims;
-    bool stays = (proto->data_location == 1 || (im->in_place && proto->has_raw_data)) &&
-                 proto->data_type == ONNX_FLOAT && (uintptr_t)e->data % sizeof(float) == 0;
+    bool stays = floats_stay(im, proto, e);
     enum infomask_status status;
     float *data;
     if (e->count ==
@@ -251,20 +279,17 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
                                          (const float *)(const void *)e->data, false);
         status = value->tensor == GRAPH_NONE ? onnx_no_memory(im)
                                              : check_finite(im, proto, (const void *)e->data, e->count);
-        graph_forget((const void *)e->data, e->count);
         return status;
     }
     status = graph_new_constant(im->graph, rank, proto->dims, &value->tensor, &data, im->err);
     if (status)
         return status;
     im->graph->tensors[value->tensor].name = strdup(proto->name ? proto->name : "");
-    for (size_t first = 0, end; first < e->count; first = end) {
-        end = e->count - first < FLOAT_BLOCK ? e->count : first + FLOAT_BLOCK;
-        for (size_t i = first; i < end; i++)
+    if (proto->data_type == ONNX_FLOAT)
+        memcpy(data, e->data, e->count * sizeof *data);
+    else
+        for (size_t i = 0; i < e->count; i++)
             data[i] = element_as_float(e, proto->data_type, i);
-        if (im->in_place || proto->data_location == 1) /* of the file, only these pages were in memory */
-            graph_forget((const void *)(e->data + first * e->width), (end - first) * e->width / sizeof(float));
-    }
     return check_finite(im, proto, data, e->count);
 }
 

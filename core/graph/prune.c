@@ -32,8 +32,7 @@ static void drop_tensors(struct graph *graph, const bool *needed, int *number)
             continue;
         }
         free(tensor->name);
-        if (tensor->owned)
-            aligned_free((void *)(uintptr_t)tensor->data);
+        graph_drop_constant(graph, i);
     }
     graph->tensor_count = kept;
 }

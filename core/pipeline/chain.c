@@ -78,7 +78,7 @@ struct mask_head pipeline_head(const struct infomask_model *model)
                               .scale = 1 / model->temperature,
                               .mean_w = model->head_mean,
                               .mean_b = model->head_mean_bias,
-                              .packed = &model->head};
+                              .packed = net->head_packed};
 }
 
 static enum infomask_status class_maps(struct chain *chain, const float *logits, const double *log_p,

@@ -116,8 +116,6 @@ static enum infomask_status end_verify(struct infomask_model *model, const struc
 static enum infomask_status read_int8(const struct infomask_model *model, const struct infomask_model_spec *spec,
                                       struct quant **quant, struct infomask_error *err)
 {
-    if (spec->precision != INFOMASK_INT8)
-        return INFOMASK_OK;
     if (spec->int8_path == NULL)
         return error_set(err, INFOMASK_BAD_MODEL,
                          "this model has no int8 weights: infomask models quantize makes them");
@@ -134,6 +132,7 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     struct quant *quant = NULL;
     struct graph *graph = NULL;
     struct engine_verify *verify = NULL;
+    char all[SHA256_HEX];
     enum infomask_status status = INFOMASK_OK;
 
     if (spec->precision == INFOMASK_AUTO)
@@ -141,9 +140,11 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     if (spec->isa != NULL)
         status = kernels_named(spec->isa, &options.kernels, err);
     if (status == INFOMASK_OK)
-        status = int8 != NULL ? INFOMASK_OK : read_int8(model, spec, &quant, err);
-    if (status == INFOMASK_OK)
         status = pipeline_read(spec, &graph, err);
+    if (status == INFOMASK_OK && int8 == NULL && spec->precision == INFOMASK_INT8) {
+        graph_sha256(graph, model->info.sha256, all); /* the quantised weights say which file they are of */
+        status = read_int8(model, spec, &quant, err);
+    }
     if (status == INFOMASK_OK)
         status = begin_verify(spec, &options, graph, &verify, err);
     if (status == INFOMASK_OK)
@@ -154,6 +155,7 @@ static enum infomask_status load_network(struct infomask_model *model, const str
         engine_verify_free(verify);
         return status;
     }
+    graph_sha256(graph, model->info.sha256, all); /* by another thread; done by now */
     model->squashed = pipeline_output_kind(graph) == INFOMASK_HEAD_SIGMOID;
     model->sigmoid = spec->head == INFOMASK_HEAD_SIGMOID || (spec->head == INFOMASK_HEAD_AUTO && model->squashed);
     int8 = int8 != NULL ? int8 : quant;
@@ -262,8 +264,7 @@ static enum infomask_status set_head(struct infomask_model *model, struct infoma
         return error_set(err, INFOMASK_MEMORY, "no memory for the model");
     model->head_mean_bias =
         mask_head_mean(net->head_w, net->head_b, (int)net->outputs, net->features, model->head_mean);
-    return model->kernels->pack(&model->head, KERNEL_F32, net->head_w, net->head_b, 1, net->features,
-                                (int)net->outputs, err);
+    return INFOMASK_OK;
 }
 
 static void set_info(struct infomask_model *model)
@@ -342,18 +343,12 @@ static enum infomask_status load(const struct infomask_model_spec *spec, const s
                                  struct infomask_model **out, struct infomask_error *err)
 {
     struct infomask_model *model = calloc(1, sizeof *model);
-    struct sha256_job hash;
-    enum infomask_status status, hashed;
+    enum infomask_status status;
 
     if (model == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the model");
-    sha256_start(&hash, spec->path); /* a sixth of the time that loading takes */
     status = filter_named(spec->resize, &model->filter, err);
-    if (status == INFOMASK_OK && spec->precision != INFOMASK_INT8)
-        status = load_network(model, spec, int8, err);
-    hashed = sha256_finish(&hash, model->info.sha256, status == INFOMASK_OK ? err : NULL);
-    status = status == INFOMASK_OK ? hashed : status;
-    if (status == INFOMASK_OK && spec->precision == INFOMASK_INT8) /* its weights say which file they are of */
+    if (status == INFOMASK_OK)
         status = load_network(model, spec, int8, err);
     if (status == INFOMASK_OK)
         status = check_network(model->network, spec, model->sigmoid, err);
@@ -399,7 +394,6 @@ void infomask_model_free(struct infomask_model *model)
     free(model->log_prior);
     free(model->log_logit_prior);
     free(model->head_mean);
-    kernel_weights_fini(&model->head);
     free(model);
 }
 

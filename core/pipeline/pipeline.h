@@ -51,7 +51,6 @@ struct infomask_model {
     double head_mean_bias;   /* and of its biases */
     struct infomask_group *groups; /* [info.groups] */
     int *members;                  /* of all groups */
-    struct kernel_weights head; /* the head again, packed for the class maps; data NULL without one */
 };
 
 struct infomask_session {

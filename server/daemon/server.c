@@ -37,6 +37,7 @@
 #define LINGER_TICK_MS 5
 #define ACCEPTS 64           /* at a time, so that the clock is looked at */
 #define SPARE_FDS 128        /* for models, logs and the library */
+#define LOADING_BLOCK (256 << 10) /* until the models are loaded larger blocks come from the system and go back to it */
 #define MOST_HEAP_BLOCK \
     (2 << 20) /* a photo as the network sees it is below: its pages stay from request to request, ... */
 #define MOST_HEAP_TOP (8 << 20)   /* ... as do those at the heap's end; each that comes anew costs a fault */
@@ -88,6 +89,7 @@ void server_block_signals(void)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)mallopt(M_ARENA_MAX, 2);
+    (void)mallopt(M_MMAP_THRESHOLD, LOADING_BLOCK);
 }
 
 /* Reading the models takes and gives back large blocks, which must not leave a heap full of holes: pages of holes are

@@ -20,7 +20,7 @@ EXPANSION, CLASSES = 4, 1000
 
 class Network:
     def __init__(self, seed):
-        self.graph, self.random = Graph(), np.random.default_rng(seed)
+        self.graph, self.random = Graph(any_size=False), np.random.default_rng(seed)
 
     def weights(self, name, shape, scale=1.0):
         deviation = scale * np.sqrt(2 / np.prod(shape[1:]))

@@ -385,11 +385,8 @@ static void read_once(struct evaluation *e, int tensor)
 {
     if (tensor < 0 || --e->readers[tensor] > 0)
         return;
-    if (tensor_at(e, tensor)->data != NULL) { /* of a mapped file: its pages come back when they are packed */
-        if (!tensor_at(e, tensor)->owned)
-            graph_forget(tensor_at(e, tensor)->data, shape_elements(&e->shapes[tensor]));
+    if (tensor_at(e, tensor)->data != NULL)
         return;
-    }
     e->alive -= shape_elements(&e->shapes[tensor]);
     free(e->values[tensor]);
     e->values[tensor] = NULL;

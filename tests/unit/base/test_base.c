@@ -9,6 +9,7 @@
 #include "core/base/cpu.h"
 #include "core/base/pool.h"
 #include "core/base/random.h"
+#include "core/base/contents.h"
 #include "core/base/sha256.h"
 
 static void errors_carry_a_sentence(void **state)
@@ -58,30 +59,51 @@ static void sha256_of_abc(void **state)
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-/* A file's hash made beside is that of its bytes; a file that is not there says so, into an error or none. */
-static void sha256_beside(void **state)
+/* A file that is read has its bytes and their digest, whatever is given back or written to the file later; one that was
+ * changed is not read again, and one that is shorter than was said not at all. */
+static void contents_are_the_files(void **state)
 {
-    char path[] = "/tmp/infomask-sha256-XXXXXX", hex[SHA256_HEX], right[SHA256_HEX];
-    static unsigned char bytes[100000];
+    enum { SIZE = (33 << 20) + 4321 }; /* large enough to be given back in pieces */
+    char path[] = "/tmp/infomask-contents-XXXXXX", right[SHA256_HEX];
+    uint8_t *bytes = malloc(SIZE);
     struct infomask_error err = {0};
-    struct sha256_job job;
+    struct contents *contents = NULL;
     int fd = mkstemp(path);
 
     (void)state;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)(i * 7 + i / 256);
-    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (uint8_t)(i * 7 + i / 256 + 1);
+    assert_int_equal(write(fd, bytes, SIZE), SIZE);
+    sha256_bytes(bytes, SIZE, right);
+    for (size_t size = 1; size <= SIZE; size = size * 3000 + 1) { /* the digest of a part */
+        char part[SHA256_HEX];
+        sha256_bytes(bytes, size, part);
+        assert_int_equal(ftruncate(fd, (off_t)size), 0);
+        assert_int_equal(contents_read(fd, size, &contents, &err), INFOMASK_OK);
+        assert_string_equal(contents_sha256(contents), part);
+        contents_free(contents);
+        assert_int_equal(pwrite(fd, bytes, SIZE, 0), SIZE);
+    }
+    assert_int_equal(contents_read(fd, SIZE, &contents, &err), INFOMASK_OK);
+    assert_memory_equal(contents_data(contents), bytes, SIZE);
+    contents_give_back(contents, contents_data(contents) + 5, 3 << 20);
+    assert_int_equal(contents_data(contents)[8192], 0);
+    assert_memory_equal(contents_data(contents), bytes, 4096);
+    assert_memory_equal(contents_data(contents) + (4 << 20), bytes + (4 << 20), SIZE - (4 << 20));
+    assert_int_equal(contents_again(contents, fd, &err), INFOMASK_OK);
+    assert_memory_equal(contents_data(contents), bytes, SIZE);
+    assert_string_equal(contents_sha256(contents), right);
+    assert_int_equal(contents_read(fd, SIZE + 1, &(struct contents *){NULL}, &err), INFOMASK_IO);
+    assert_non_null(strstr(err.text, "shorter"));
+    assert_int_equal(ftruncate(fd, 100), 0); /* a mapped file would end the process when it is looked at now */
+    assert_memory_equal(contents_data(contents), bytes, SIZE);
+    assert_int_equal(contents_again(contents, fd, &err), INFOMASK_IO);
+    contents_free(contents);
+    contents_free(NULL);
     (void)close(fd);
-    sha256_bytes(bytes, sizeof bytes, right);
-    sha256_start(&job, path);
-    assert_int_equal(sha256_finish(&job, hex, &err), INFOMASK_OK);
-    assert_string_equal(hex, right);
     (void)unlink(path);
-    sha256_start(&job, path);
-    assert_int_equal(sha256_finish(&job, hex, &err), INFOMASK_IO);
-    assert_non_null(strstr(err.text, "cannot be opened"));
-    sha256_start(&job, path);
-    assert_int_equal(sha256_finish(&job, hex, NULL), INFOMASK_IO);
+    free(bytes);
 }
 
 /* the known answers of Philox4x32-10 from its authors' kat_vectors */
@@ -237,7 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_carry_a_sentence),   cmocka_unit_test(sizes_are_checked),
-        cmocka_unit_test(blocks_are_aligned), cmocka_unit_test(sha256_of_abc), cmocka_unit_test(sha256_beside),
+        cmocka_unit_test(blocks_are_aligned), cmocka_unit_test(sha256_of_abc), cmocka_unit_test(contents_are_the_files),
         cmocka_unit_test(philox_known_answers),      cmocka_unit_test(random_moments),
         cmocka_unit_test(every_chunk_runs_once),     cmocka_unit_test(many_tasks_share_the_workers),
         cmocka_unit_test(a_late_helper_takes_nothing),

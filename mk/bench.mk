@@ -2,6 +2,10 @@
 
 # ---- The engine -----------------------------------------------------------------------------------------------------------
 
+# ISA=avx2: peers are held to AVX2, too, where the processor lets them be; else a sentence says that they are not
+held = $(if $(filter avx2,$(ISA)),$$(LD_PRELOAD=$(CURDIR)/$(HOLD_AVX2) true && echo env LD_PRELOAD=$(CURDIR)/$(HOLD_AVX2)))
+hold_needs = $(if $(filter avx2,$(ISA)),$(HOLD_AVX2))
+
 RESNET50 := build/resnet50.onnx
 $(RESNET50): tests/bench/make_resnet50.py $(BENCH_VENV)/.done
 	@$(BENCH_VENV)/bin/python $< $@
@@ -11,8 +15,8 @@ $(QDQ): tests/bench/make_qdq.py $(BENCH_VENV)/.done $(MODEL)
 	@$(BENCH_VENV)/bin/python $< $(MODEL) $@ 2>&1 | grep -v pre-processing || [ -f $@ ]
 
 .PHONY: bench-engines
-bench-engines: $(MODEL) $(B)/bench/engine_bench $(RESNET50) $(QDQ) ## our engine beside onnxruntime and OpenVINO, ends in the README's table; CASES=f32-1,bf16-2 SECONDS=12
-	$(Q)$(BENCH_VENV)/bin/python tests/bench/engines.py $(B)/bench/engine_bench $(MODEL) --resnet50 $(RESNET50) --qdq $(QDQ) --markdown \
+bench-engines: $(MODEL) $(B)/bench/engine_bench $(RESNET50) $(QDQ) $(hold_needs) ## our engine beside onnxruntime and OpenVINO, ends in the README's table; CASES=f32-1,bf16-2 SECONDS=12 ISA=avx2 CLOCK=cpu
+	$(Q)$(if $(filter cpu,$(CLOCK)),BENCH_CLOCK=cpu) $(held) $(BENCH_VENV)/bin/python tests/bench/engines.py $(B)/bench/engine_bench $(MODEL) --resnet50 $(RESNET50) --qdq $(QDQ) --markdown \
 		$(if $(CASES),--cases $(CASES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-layers
@@ -20,9 +24,9 @@ bench-layers: $(MODEL) $(B)/bench/engine_layers ## each layer's time, GFLOP/s an
 	$(Q)$(B)/bench/engine_layers $(or $(ONNX),$(MODEL)) $(or $(ISA),auto) $(or $(PRECISION),f32) $(or $(SIZE),224) $(or $(RUNS),300) $(APART)
 
 .PHONY: bench-zoo
-bench-zoo: $(B)/bench/engine_bench $(ZOO_VENV)/.done ## networks of torchvision (fetched, 6 GB) with random weights, beside onnxruntime; NAMES="resnet50 vgg11" THREADS=1,2 SECONDS=6 ISA=avx2 PRECISION=f32 CLOCK=cpu
+bench-zoo: $(B)/bench/engine_bench $(ZOO_VENV)/.done $(hold_needs) ## networks of torchvision (fetched, 6 GB) with random weights, beside onnxruntime; NAMES="resnet50 vgg11" THREADS=1,2 SECONDS=6 ISA=avx2 PRECISION=f32 CLOCK=cpu
 	$(Q)$(ZOO_VENV)/bin/python tests/bench/zoo.py export build/zoo $(NAMES)
-	$(Q)$(ZOO_VENV)/bin/python tests/bench/zoo.py run $(B)/bench/engine_bench build/zoo $(NAMES) --threads $(or $(THREADS),1$(comma)2) \
+	$(Q)$(held) $(ZOO_VENV)/bin/python tests/bench/zoo.py run $(B)/bench/engine_bench build/zoo $(NAMES) --threads $(or $(THREADS),1$(comma)2) \
 		--seconds $(or $(SECONDS),6) --isa $(or $(ISA),auto) --precision $(or $(PRECISION),f32) --clock $(or $(CLOCK),wall) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-kernels

@@ -1,7 +1,7 @@
 # Tests: `make test` runs what CI runs; the longer ones have a target each.
 
 # programs of tests and benches: build/MODE/bench/audit from tests/bench/audit.c, and so on
-programs := $(patsubst tests/%.c,$(B)/%,$(filter-out tests/load/fail_alloc.c,$(wildcard $(addprefix tests/,bench/*.c \
+programs := $(patsubst tests/%.c,$(B)/%,$(filter-out tests/load/fail_alloc.c tests/bench/hold_avx2.c,$(wildcard $(addprefix tests/,bench/*.c \
 	conformance/*.c load/*.c zoo/*.c))))
 $(programs): $(B)/%: tests/%.c $(LIB) $(APP_LIB) $(SERVER_LIB)
 	@mkdir -p $(@D)
@@ -187,8 +187,10 @@ test-lighthouse: $(BIN) $(MODEL) $(LIGHTHOUSE)/.done ## Lighthouse: accessibilit
 load_python = INFOMASK_BIN="$(CURDIR)/$(BIN)" INFOMASK_GENERATE="$(CURDIR)/$(B)/load/generate" $(VENV_PYTHON)
 load_needs := $(BIN) $(MODEL) $(VENV)/.done $(B)/load/generate
 
+# libraries that are laid before a program's own (LD_PRELOAD)
 FAIL_ALLOC := $(B)/load/fail_alloc.so
-$(FAIL_ALLOC): tests/load/fail_alloc.c
+HOLD_AVX2 := $(B)/bench/hold_avx2.so
+$(FAIL_ALLOC) $(HOLD_AVX2): $(B)/%.so: tests/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fPIE -fsanitize=%,$(CFLAGS_ALL)) -fPIC -shared -o $@ $<
 

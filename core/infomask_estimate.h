@@ -188,6 +188,11 @@ enum infomask_status infomask_fit_prior(const float *pmi, size_t n, size_t class
                                         struct infomask_shift *shift, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
+/* Whether a stream of categories has changed: counts [steps][categories], step 0 being what came before, worth `age`
+ * steps; log E of a test that may be looked at any time (core/info/drift.h), -INFINITY where nothing speaks for a
+ * change, and the step of the likeliest (0: none). */
+double infomask_drift(const uint64_t *counts, size_t steps, size_t categories, uint64_t age, size_t *change);
+
 /* Synthetic tasks of known information, to try estimators on: the i-th name (NULL: no more), and the task of a name. */
 #define INFOMASK_TASK_MAX 10 /* classes and dimensions */
 struct infomask_task {

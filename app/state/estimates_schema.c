@@ -18,6 +18,13 @@ const char *const estimates_sql[SQL_COUNT] = {
     NAME " NOT NULL, number " INT " NOT NULL, photos " BYTES " NOT NULL, pmi " BYTES ", PRIMARY KEY(traffic, first));" \
     "CREATE UNIQUE INDEX traffic_part_number ON traffic_part(traffic, writer, number);"
 
+/* The week's history of a window by steps of time (traffic_history.h); step 0 is what came before. */
+#define STEP_TABLE(INT, NAME, BYTES)                                                                \
+    "CREATE TABLE traffic_step(traffic " NAME " NOT NULL, step " INT " NOT NULL, numbers " BYTES \
+    " NOT NULL, PRIMARY KEY(traffic, step));"
+
+#define STEPS_OF_FILE STEP_TABLE("INTEGER", "TEXT", "BLOB")
+#define STEPS_OF_SERVER STEP_TABLE("BIGINT", "TEXT COLLATE \"C\"", "BYTEA")
 #define TRAFFIC_OF_FILE TRAFFIC_TABLES("INTEGER", "TEXT", "REAL", "BLOB")
 #define TRAFFIC_OF_SERVER TRAFFIC_TABLES("BIGINT", "TEXT COLLATE \"C\"", "DOUBLE PRECISION", "BYTEA")
 
@@ -39,9 +46,9 @@ static const char create_file[] =
     "CREATE UNIQUE INDEX sample_id ON sample(estimate, id);"
     "CREATE INDEX sample_pmi ON sample(estimate, pmi);"
     "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
-    "CREATE TABLE logits(sample INTEGER PRIMARY KEY, half BLOB NOT NULL);" TRAFFIC_OF_FILE;
+    "CREATE TABLE logits(sample INTEGER PRIMARY KEY, half BLOB NOT NULL);" TRAFFIC_OF_FILE STEPS_OF_FILE;
 
-/* What a file of version 1 lacks (its limits are of another rule), and one of version 2. */
+/* What a file of version 1 lacks (its limits are of another rule), one of version 2, and one of version 3. */
 static const char *const upgrades_of_file[] = {
     "ALTER TABLE estimate ADD COLUMN audit BLOB;"
     "ALTER TABLE estimate ADD COLUMN limit_units INTEGER NOT NULL DEFAULT 0;"
@@ -51,9 +58,10 @@ static const char *const upgrades_of_file[] = {
     "CREATE INDEX sample_digest ON sample(estimate, digest) WHERE digest IS NOT NULL;"
     "UPDATE estimate SET limit_samples = 0;",
     TRAFFIC_OF_FILE,
+    STEPS_OF_FILE,
 };
 
-const struct store_schema estimates_file_schema = {create_file, upgrades_of_file, 3, 3};
+const struct store_schema estimates_file_schema = {create_file, upgrades_of_file, 4, 3};
 
 /* ---- A server ---------------------------------------------------------------------------------------------------- */
 
@@ -82,9 +90,9 @@ static const char create_server[] =
     " route TEXT NOT NULL, replica TEXT NOT NULL, state BIGINT NOT NULL, made DOUBLE PRECISION NOT NULL,"
     " beat DOUBLE PRECISION NOT NULL, expires DOUBLE PRECISION, status BIGINT, content_type TEXT, code TEXT,"
     " headers TEXT, body BYTEA);"
-    "CREATE INDEX job_expires ON job(expires);" TRAFFIC_OF_SERVER;
+    "CREATE INDEX job_expires ON job(expires);" TRAFFIC_OF_SERVER STEPS_OF_SERVER;
 
-static const char *const upgrades_of_server[] = {TRAFFIC_OF_SERVER};
+static const char *const upgrades_of_server[] = {TRAFFIC_OF_SERVER, STEPS_OF_SERVER};
 
 /* One of version 1 does not know of the traffic, and may go on. */
-const struct store_schema estimates_server_schema = {create_server, upgrades_of_server, 2, 1};
+const struct store_schema estimates_server_schema = {create_server, upgrades_of_server, 3, 1};

@@ -57,21 +57,26 @@
     JOB_STATEMENTS(X)
 
 /* Of the windows of the traffic (traffic_store.c). */
-#define TRAFFIC_STATEMENTS(X)                                                                                          \
-    X(TRAFFIC_HOLD, "SELECT total FROM traffic WHERE id = ?1 FOR UPDATE")                                              \
-    X(TRAFFIC_MAKE, "INSERT INTO traffic(id, total, changed) VALUES (?1, 0, ?2) ON CONFLICT(id) DO NOTHING")           \
-    X(TRAFFIC_HEAD, "SELECT total, baseline, samples, plug_in, deviation, overconfidence FROM traffic WHERE id = ?1")  \
-    X(TRAFFIC_GROW, "UPDATE traffic SET total = ?2, changed = ?3 WHERE id = ?1")                                       \
-    X(TRAFFIC_BASELINE, "UPDATE traffic SET baseline = ?2, samples = ?3, plug_in = ?4, deviation = ?5,"                \
-                        " overconfidence = ?6 WHERE id = ?1")                                                          \
-    X(TRAFFIC_ADD, "INSERT INTO traffic_part(traffic, first, count, writer, number, photos, pmi)"                      \
-                   " VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(traffic, writer, number) DO NOTHING RETURNING 1")       \
-    X(TRAFFIC_PARTS, "SELECT first, count, photos, pmi FROM traffic_part WHERE traffic = ?1 AND first + count > ?2"    \
-                     " ORDER BY first")                                                                                \
-    X(TRAFFIC_TRIM, "DELETE FROM traffic_part WHERE traffic = ?1 AND first + count <= ?2")                             \
-    X(TRAFFIC_TRIM_ROWS, "UPDATE traffic_part SET pmi = NULL WHERE traffic = ?1 AND first + count <= ?2"               \
-                         " AND pmi IS NOT NULL")                                                                       \
-    X(TRAFFIC_EXPIRE_PARTS, "DELETE FROM traffic_part WHERE traffic IN (SELECT id FROM traffic WHERE changed < ?1)")   \
+#define TRAFFIC_STATEMENTS(X)                                                                                         \
+    X(TRAFFIC_HOLD, "SELECT total FROM traffic WHERE id = ?1 FOR UPDATE")                                             \
+    X(TRAFFIC_MAKE, "INSERT INTO traffic(id, total, changed) VALUES (?1, 0, ?2) ON CONFLICT(id) DO NOTHING")          \
+    X(TRAFFIC_HEAD, "SELECT total, baseline, samples, plug_in, deviation, overconfidence FROM traffic WHERE id = ?1") \
+    X(TRAFFIC_GROW, "UPDATE traffic SET total = ?2, changed = ?3 WHERE id = ?1")                                      \
+    X(TRAFFIC_BASELINE, "UPDATE traffic SET baseline = ?2, samples = ?3, plug_in = ?4, deviation = ?5,"               \
+                        " overconfidence = ?6 WHERE id = ?1")                                                         \
+    X(TRAFFIC_ADD, "INSERT INTO traffic_part(traffic, first, count, writer, number, photos, pmi)"                     \
+                   " VALUES (?1,?2,?3,?4,?5,?6,?7) ON CONFLICT(traffic, writer, number) DO NOTHING RETURNING 1")      \
+    X(TRAFFIC_PARTS, "SELECT first, count, photos, pmi FROM traffic_part WHERE traffic = ?1 AND first + count > ?2"   \
+                     " ORDER BY first")                                                                               \
+    X(TRAFFIC_TRIM, "DELETE FROM traffic_part WHERE traffic = ?1 AND first + count <= ?2")                            \
+    X(TRAFFIC_TRIM_ROWS, "UPDATE traffic_part SET pmi = NULL WHERE traffic = ?1 AND first + count <= ?2"              \
+                         " AND pmi IS NOT NULL")                                                                      \
+    X(TRAFFIC_STEPS, "SELECT step, numbers FROM traffic_step WHERE traffic = ?1 AND step >= ?2 ORDER BY step")        \
+    X(TRAFFIC_SET_STEP, "INSERT INTO traffic_step(traffic, step, numbers) VALUES (?1, ?2, ?3)"                        \
+                        " ON CONFLICT(traffic, step) DO UPDATE SET numbers = excluded.numbers")                       \
+    X(TRAFFIC_TRIM_STEPS, "DELETE FROM traffic_step WHERE traffic = ?1 AND step > 0 AND step < ?2")                   \
+    X(TRAFFIC_EXPIRE_STEPS, "DELETE FROM traffic_step WHERE traffic IN (SELECT id FROM traffic WHERE changed < ?1)")  \
+    X(TRAFFIC_EXPIRE_PARTS, "DELETE FROM traffic_part WHERE traffic IN (SELECT id FROM traffic WHERE changed < ?1)")  \
     X(TRAFFIC_EXPIRE, "DELETE FROM traffic WHERE changed < ?1")
 
 /* Of jobs, on a server only.  A replica that has not been heard of for 30 s is gone. */

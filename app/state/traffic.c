@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "app/model/models.h"
 #include "app/state/traffic_window.h"
@@ -78,12 +79,15 @@ static struct window *window_of(struct traffic *traffic, const struct model *mod
 void traffic_add(struct traffic *traffic, const struct model *model, const struct infomask_classification *result)
 {
     const struct photo_numbers photo = {result->information, result->entropy};
+    const struct photo_answer answer = {(int64_t)time(NULL) / 3600, (size_t)result->order[0]};
     struct window *w;
 
     (void)pthread_mutex_lock(&traffic->lock);
     w = window_of(traffic, model);
     if (w != NULL && w->own.classes == result->classes)
-        ring_put(traffic->estimates != NULL ? &w->own : &w->shared, photo, result->pmi);
+        ring_put(traffic->estimates != NULL ? &w->own : &w->shared, photo, answer, result->pmi);
+    if (w != NULL && w->own.classes == result->classes && traffic->estimates == NULL)
+        history_add(w->history, answer.hour, answer.predicted, photo.information, photo.entropy);
     (void)pthread_mutex_unlock(&traffic->lock);
 }
 
@@ -100,7 +104,8 @@ static bool take_untold(struct traffic *traffic, struct window *w, struct traffi
         w->number++;
     }
     *told = (struct traffic_told){.key = w->key, .writer = traffic->writer, .number = w->number,
-                                  .classes = w->own.classes, .row_limit = w->own.row_limit};
+                                  .classes = w->own.classes, .row_limit = w->own.row_limit,
+                                  .most_information = w->most_information};
     some = w->telling > 0 && ring_copy(&w->own, w->told, w->told + w->telling, true, &told->part);
     (void)pthread_mutex_unlock(&traffic->lock);
     return some;
@@ -275,14 +280,43 @@ static struct window *find(struct traffic *traffic, const struct model *model)
     return w;
 }
 
+static enum infomask_status refresh_history(struct traffic *traffic, struct window *w, const struct estimates *state,
+                                            struct infomask_error *err)
+{
+    struct history *history = history_create(w->own.classes, w->most_information), *old;
+    enum infomask_status status = history == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for the traffic")
+                                                  : traffic_store_history(state, w->key, history, err);
+
+    if (status == INFOMASK_OK) {
+        (void)pthread_mutex_lock(&traffic->lock);
+        old = w->history;
+        w->history = history;
+        history = old;
+        (void)pthread_mutex_unlock(&traffic->lock);
+    }
+    history_free(history);
+    return status;
+}
+
 enum infomask_status traffic_refresh(struct traffic *traffic, const struct model *model, const struct estimates *state,
                                      struct infomask_error *err)
 {
     struct window *w = find(traffic, model);
+    enum infomask_status status;
 
     if (w == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the traffic");
-    return state != NULL ? exchange(traffic, w, state, err) : INFOMASK_OK;
+    if (state == NULL)
+        return INFOMASK_OK;
+    status = exchange(traffic, w, state, err);
+    if (status == INFOMASK_OK || status == INFOMASK_STATE_FULL) {
+        struct infomask_error other;
+        enum infomask_status read = refresh_history(traffic, w, state, &other);
+        if (status == INFOMASK_OK && read != INFOMASK_OK)
+            *err = other;
+        status = status == INFOMASK_OK ? read : status;
+    }
+    return status;
 }
 
 enum infomask_status traffic_set_baseline(struct traffic *traffic, const struct model *model,
@@ -385,10 +419,24 @@ static bool copy_whole(const struct window *w, bool pmi, struct ring *whole)
     return fine;
 }
 
+/* Under the lock: the history, and what is not told yet.  NULL without memory. */
+static struct history *copy_history(const struct window *w)
+{
+    struct traffic_part own = {0};
+    struct history *history = ring_copy(&w->own, w->told, w->own.total, false, &own) ? history_copy(w->history) : NULL;
+
+    for (size_t i = 0; history != NULL && i < own.photos; i++)
+        history_add(history, own.answer[i].hour, own.answer[i].predicted, own.photo[i].information,
+                    own.photo[i].entropy);
+    traffic_part_fini(&own);
+    return history;
+}
+
 enum infomask_status traffic_read(struct traffic *traffic, const struct model *model, bool fit,
                                   struct traffic_state *state, struct infomask_error *err)
 {
     struct window *w = find(traffic, model);
+    struct history *history = NULL;
     struct ring whole = {0};
     enum infomask_status status = INFOMASK_OK;
     bool copied = false;
@@ -396,7 +444,7 @@ enum infomask_status traffic_read(struct traffic *traffic, const struct model *m
     *state = (struct traffic_state){.z = NAN};
     if (w != NULL) {
         (void)pthread_mutex_lock(&traffic->lock);
-        copied = copy_whole(w, fit, &whole);
+        copied = copy_whole(w, fit, &whole) && (!fit || (history = copy_history(w)) != NULL);
         state->baseline = w->baseline;
         (void)pthread_mutex_unlock(&traffic->lock);
     }
@@ -406,7 +454,10 @@ enum infomask_status traffic_read(struct traffic *traffic, const struct model *m
         summarize(&whole, state);
         if (fit && state->rows >= TRAFFIC_LEAST)
             status = fit_classes(state, whole.pmi, w->prior, err);
+        if (fit && status == INFOMASK_OK)
+            status = history_read(history, TRAFFIC_DRIFT_LEVEL, &state->drift, err);
     }
+    history_free(history);
     ring_fini(&whole);
     if (status != INFOMASK_OK)
         traffic_state_fini(state);
@@ -416,5 +467,6 @@ enum infomask_status traffic_read(struct traffic *traffic, const struct model *m
 void traffic_state_fini(struct traffic_state *state)
 {
     free(state->by_class);
+    traffic_drift_fini(&state->drift);
     *state = (struct traffic_state){0};
 }

@@ -57,6 +57,32 @@ struct traffic_class {
     double mean_probability; /* over the rows */
     double fitted;           /* the prior under which the rows are most likely (EM) */
 };
+/* What has moved within the last week (traffic_history.h): means of a number, in nats, or shares of the photos that
+ * were taken for a class, before the likeliest change and from it on. */
+#define TRAFFIC_DRIFT_LEVEL 0.001 /* the chance that anything is ever said to have moved where nothing has */
+enum traffic_what { TRAFFIC_INFORMATION, TRAFFIC_ENTROPY, TRAFFIC_CLASS };
+struct traffic_moved {
+    enum traffic_what what;
+    size_t index;   /* of the class */
+    int64_t hour;   /* of the change: hours of Unix time */
+    double before, after, p_value; /* p: for all classes and numbers together, however often one looks */
+};
+struct traffic_hour {
+    int64_t hour;
+    uint64_t photos;
+    double information, entropy; /* means */
+};
+struct traffic_drift {
+    double level;
+    uint64_t photos;              /* of the history, those before the week too */
+    unsigned hours_a_step;        /* more than 1 where there are very many classes */
+    struct traffic_moved *moved;  /* numbers first, then classes, by p */
+    size_t moved_count;
+    struct traffic_hour *hours;   /* of the week, those with photos, the oldest first */
+    size_t hour_count;
+};
+void traffic_drift_fini(struct traffic_drift *drift);
+
 struct traffic_state {
     uint64_t total;                    /* photos since the window began */
     size_t window, rows;               /* photos in it; those with PMIs */
@@ -67,9 +93,10 @@ struct traffic_state {
     size_t classes;
     struct traffic_class *by_class;    /* [classes]; owned; NULL without rows */
     struct infomask_shift shift;       /* of the prior; meaningful with by_class */
+    struct traffic_drift drift; /* with fit; of the week as of the last traffic_refresh, and what is not told yet */
 };
-/* As of the last look at the state, and what is not told yet; does not wait.  fit: the classes and the shift too (tens
- * of milliseconds); else by_class is NULL. */
+/* As of the last look at the state, and what is not told yet; does not wait.  fit: the classes, the shift and the drift
+ * too (tens of milliseconds); else by_class is NULL and the drift empty. */
 enum infomask_status traffic_read(struct traffic *traffic, const struct model *model, bool fit,
                                   struct traffic_state *state, struct infomask_error *err)
     __attribute__((warn_unused_result));

@@ -48,10 +48,10 @@ static enum infomask_status hold(struct store_connection *connection, const char
 /* The windows of models that are long gone leave with it. */
 static enum infomask_status make(struct store_connection *connection, const char *key, struct infomask_error *err)
 {
-    static const int expire[] = {SQL_TRAFFIC_EXPIRE_PARTS, SQL_TRAFFIC_EXPIRE};
+    static const int expire[] = {SQL_TRAFFIC_EXPIRE_PARTS, SQL_TRAFFIC_EXPIRE_STEPS, SQL_TRAFFIC_EXPIRE};
     enum infomask_status status = run_on(connection, SQL_TRAFFIC_MAKE, key, now_s(), err);
 
-    for (int i = 0; i < 2 && status == INFOMASK_OK; i++) {
+    for (int i = 0; i < 3 && status == INFOMASK_OK; i++) {
         struct store_statement *s = store_statement(connection, expire[i], err);
         if (s == NULL)
             return err->status;
@@ -110,6 +110,124 @@ static enum infomask_status grow(struct store_connection *connection, const char
     return store_run(s, err);
 }
 
+/* ---- The week's history ------------------------------------------------------------------------------------------ */
+
+/* The rows from step `from` on; one that is damaged is as if it were not there. */
+static enum infomask_status load_steps(struct store_connection *connection, const char *key, int64_t from,
+                                       struct history *history, struct infomask_error *err)
+{
+    struct store_statement *s = store_statement(connection, SQL_TRAFFIC_STEPS, err);
+    enum infomask_status status = s != NULL ? INFOMASK_OK : err->status;
+    bool row = true;
+
+    history_clear(history);
+    if (status == INFOMASK_OK) {
+        store_bind_text(s, 1, key);
+        store_bind_integer(s, 2, from);
+    }
+    while (status == INFOMASK_OK && (status = store_step(s, &row, err)) == INFOMASK_OK && row) {
+        size_t size;
+        const void *bytes = store_bytes(s, 1, &size);
+        (void)history_take(history, store_integer(s, 0), bytes, size);
+    }
+    if (s != NULL)
+        store_reset(s);
+    return status;
+}
+
+static enum infomask_status save_step(struct store_connection *connection, const char *key,
+                                      const struct history *history, int64_t step, struct infomask_error *err)
+{
+    struct store_statement *s = store_statement(connection, SQL_TRAFFIC_SET_STEP, err);
+    void *row = malloc(history_row_size(history));
+    enum infomask_status status;
+
+    if (s == NULL || row == NULL) {
+        free(row);
+        return s == NULL ? err->status : error_set(err, INFOMASK_MEMORY, "no memory for the traffic");
+    }
+    history_row(history, step, row);
+    store_bind_text(s, 1, key);
+    store_bind_integer(s, 2, step);
+    store_bind_bytes(s, 3, row, history_row_size(history));
+    status = store_run(s, err);
+    free(row);
+    return status;
+}
+
+static int64_t last_step(const struct history *history, const struct traffic_part *part)
+{
+    int64_t last = 0, step;
+
+    for (size_t i = 0; i < part->photos; i++)
+        if ((step = history_step(history, part->answer[i].hour)) > last)
+            last = step;
+    return last;
+}
+
+/* Where the photos' last step is there already, only it is read and written: nothing ages. */
+static enum infomask_status add_steps(struct store_connection *connection, const struct traffic_told *told,
+                                      struct history *history, struct infomask_error *err)
+{
+    const struct traffic_part *part = &told->part;
+    int64_t last = last_step(history, part), newest;
+    enum infomask_status status = load_steps(connection, told->key, last, history, err);
+    bool known = history_newest(history) > 0;
+
+    if (status == INFOMASK_OK && !known)
+        status = load_steps(connection, told->key, 0, history, err);
+    if (status != INFOMASK_OK)
+        return status;
+    newest = history_newest(history);
+    for (size_t i = 0; i < part->photos; i++)
+        history_add(history, part->answer[i].hour, part->answer[i].predicted, part->photo[i].information,
+                    part->photo[i].entropy);
+    for (int64_t step = newest > 0 ? newest : 1; status == INFOMASK_OK && step <= history_newest(history); step++) {
+        step = step < history_oldest(history) ? history_oldest(history) : step;
+        status = save_step(connection, told->key, history, step, err);
+    }
+    if (status == INFOMASK_OK && !known)
+        status = save_step(connection, told->key, history, 0, err);
+    return status == INFOMASK_OK && !known ? run_on(connection, SQL_TRAFFIC_TRIM_STEPS, told->key,
+                                                    history_oldest(history), err)
+                                           : status;
+}
+
+static enum infomask_status tell_steps(struct store_connection *connection, const struct traffic_told *told,
+                                       struct infomask_error *err)
+{
+    struct history *history;
+    enum infomask_status status;
+
+    if (told->part.photos == 0 || told->part.answer == NULL)
+        return INFOMASK_OK;
+    history = history_create(told->classes, told->most_information);
+    status = history == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for the traffic")
+                             : add_steps(connection, told, history, err);
+    history_free(history);
+    return status;
+}
+
+struct remembering {
+    const char *key;
+    struct history *history;
+};
+
+static enum infomask_status remember(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    const struct remembering *remembering = context;
+
+    return load_steps(connection, remembering->key, 0, remembering->history, err);
+}
+
+enum infomask_status traffic_store_history(const struct estimates *estimates, const char *key, struct history *history,
+                                           struct infomask_error *err)
+{
+    struct remembering remembering = {key, history};
+
+    return store_read(estimates->shared->store, estimates->deadline_ms, remember, &remembering, err);
+}
+
 static enum infomask_status tell(struct store_connection *connection, void *context, struct infomask_error *err)
 {
     const struct traffic_told *told = context;
@@ -123,6 +241,8 @@ static enum infomask_status tell(struct store_connection *connection, void *cont
         return status;
     total += told->part.count;
     status = grow(connection, told->key, total, err);
+    if (status == INFOMASK_OK)
+        status = tell_steps(connection, told, err);
     if (status == INFOMASK_OK && total > TRAFFIC_WINDOW)
         status = run_on(connection, SQL_TRAFFIC_TRIM, told->key, (int64_t)(total - TRAFFIC_WINDOW), err);
     if (status == INFOMASK_OK && total > told->row_limit)

@@ -1,6 +1,7 @@
 /* Rings of photos, and pieces of them. */
 #include "app/state/traffic_window.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +14,14 @@ bool ring_init(struct ring *ring, size_t classes)
     *ring = (struct ring){.classes = classes, .row_limit = rows < TRAFFIC_ROWS ? rows : TRAFFIC_ROWS};
     ring->photos = calloc(TRAFFIC_WINDOW, sizeof *ring->photos);
     ring->pmi = calloc(ring->row_limit * classes + 1, sizeof *ring->pmi);
-    return ring->photos != NULL && ring->pmi != NULL;
+    ring->answers = calloc(TRAFFIC_WINDOW, sizeof *ring->answers);
+    return ring->photos != NULL && ring->pmi != NULL && ring->answers != NULL;
 }
 
 void ring_fini(struct ring *ring)
 {
     free(ring->photos);
+    free(ring->answers);
     free(ring->pmi);
     *ring = (struct ring){0};
 }
@@ -28,9 +31,10 @@ void ring_clear(struct ring *ring)
     ring->total = 0;
 }
 
-void ring_put(struct ring *ring, struct photo_numbers photo, const double *pmi)
+void ring_put(struct ring *ring, struct photo_numbers photo, struct photo_answer answer, const double *pmi)
 {
     ring->photos[ring->total % TRAFFIC_WINDOW] = photo;
+    ring->answers[ring->total % TRAFFIC_WINDOW] = answer;
     if (ring->row_limit > 0) {
         float *row = ring->pmi + (size_t)(ring->total % ring->row_limit) * ring->classes;
         for (size_t y = 0; y < ring->classes; y++)
@@ -62,17 +66,28 @@ bool ring_copy(const struct ring *ring, uint64_t from, uint64_t to, bool pmi, st
     size_t photos = left_of(ring, from, to, TRAFFIC_WINDOW);
     size_t rows = pmi ? left_of(ring, from, to, ring->row_limit) : 0;
     size_t photo_bytes = photos * sizeof *ring->photos, row_bytes = ring->classes * sizeof *ring->pmi;
-    char *storage = malloc(photo_bytes + rows * row_bytes + 1), *row = storage + photo_bytes;
+    size_t answer_bytes = photos * sizeof *ring->answers;
+    char *storage = malloc(photo_bytes + answer_bytes + rows * row_bytes + 1), *answer = storage + photo_bytes,
+         *row = answer + answer_bytes;
 
     if (storage == NULL)
         return false;
     for (size_t i = 0; i < photos; i++)
         memcpy(storage + i * sizeof *ring->photos, &ring->photos[(to - photos + i) % TRAFFIC_WINDOW],
                sizeof *ring->photos);
+    for (size_t i = 0; i < photos; i++)
+        memcpy(answer + i * sizeof *ring->answers, &ring->answers[(to - photos + i) % TRAFFIC_WINDOW],
+               sizeof *ring->answers);
     for (size_t i = 0; i < rows; i++)
         memcpy(row + i * row_bytes, ring->pmi + (size_t)((to - rows + i) % ring->row_limit) * ring->classes, row_bytes);
-    *part = (struct traffic_part){.first = from, .count = to - from, .photos = photos, .rows = rows,
-                                  .photo = (const void *)storage, .pmi = (const void *)row, .storage = storage};
+    *part = (struct traffic_part){.first = from,
+                                  .count = to - from,
+                                  .photos = photos,
+                                  .rows = rows,
+                                  .photo = (const void *)storage,
+                                  .answer = (const void *)answer,
+                                  .pmi = (const void *)row,
+                                  .storage = storage};
     return true;
 }
 
@@ -91,6 +106,15 @@ void ring_take(struct ring *ring, const struct traffic_part *part)
 
 /* ---- Windows ----------------------------------------------------------------------------------------------------- */
 
+static double most_information(const double *prior, size_t classes)
+{
+    double most = 0;
+
+    for (size_t y = 0; y < classes; y++)
+        most = fmax(most, -log(prior[y]));
+    return most;
+}
+
 struct window *window_create(const char key[TRAFFIC_KEY_SIZE], size_t classes, const double *prior)
 {
     struct window *w = calloc(1, sizeof *w);
@@ -99,7 +123,9 @@ struct window *window_create(const char key[TRAFFIC_KEY_SIZE], size_t classes, c
         return NULL;
     memcpy(w->key, key, sizeof w->key);
     w->prior = malloc(classes * sizeof *w->prior);
-    if (!ring_init(&w->shared, classes) || !ring_init(&w->own, classes) || w->prior == NULL) {
+    w->most_information = most_information(prior, classes);
+    w->history = history_create(classes, w->most_information);
+    if (!ring_init(&w->shared, classes) || !ring_init(&w->own, classes) || w->prior == NULL || w->history == NULL) {
         window_free(w);
         return NULL;
     }
@@ -112,6 +138,7 @@ void window_free(struct window *w)
     if (w == NULL)
         return;
     free(w->prior);
+    history_free(w->history);
     ring_fini(&w->shared);
     ring_fini(&w->own);
     free(w);

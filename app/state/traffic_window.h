@@ -7,7 +7,7 @@
 #ifndef APP_STATE_TRAFFIC_WINDOW_H
 #define APP_STATE_TRAFFIC_WINDOW_H
 
-#include "app/state/traffic.h"
+#include "app/state/traffic_history.h"
 
 #define TRAFFIC_KEY_SIZE 65
 #define TRAFFIC_WRITER_SIZE 25
@@ -16,23 +16,31 @@ struct photo_numbers {
     double information, entropy;
 };
 
+/* What the history takes of a photo; it is told, but not kept with the photo. */
+struct photo_answer {
+    int64_t hour; /* of Unix time */
+    size_t predicted;
+};
+
 struct ring {
     size_t classes, row_limit;
     uint64_t total;               /* photos so far */
     struct photo_numbers *photos; /* [TRAFFIC_WINDOW]: place i is at i % TRAFFIC_WINDOW */
+    struct photo_answer *answers; /* [TRAFFIC_WINDOW]; of what this process saw */
     float *pmi;                   /* [row_limit][classes], likewise */
 };
 /* False without memory. */
 bool ring_init(struct ring *ring, size_t classes);
 void ring_fini(struct ring *ring);
 void ring_clear(struct ring *ring);
-void ring_put(struct ring *ring, struct photo_numbers photo, const double *pmi);
+void ring_put(struct ring *ring, struct photo_numbers photo, struct photo_answer answer, const double *pmi);
 
 /* Some photos in a row: `count` places from `first` on, of which the last ones are here. */
 struct traffic_part {
     uint64_t first, count;
     size_t photos, rows;               /* here; rows of PMIs */
     const struct photo_numbers *photo; /* [photos] */
+    const struct photo_answer *answer; /* [photos]; NULL: none, as of what comes from the state */
     const float *pmi;                  /* [rows][classes] */
     void *storage;                     /* owned; NULL: borrowed */
     struct traffic_part *next;
@@ -53,6 +61,8 @@ struct window {
     uint64_t telling, number;   /* how many of `own` the part under way has, 0: none; its number */
     bool looked;                /* at the state, since the beginning */
     struct traffic_baseline baseline;
+    double most_information;    /* -log of the least prior */
+    struct history *history;    /* as of the last refresh; without a state: of all photos */
     struct window *next;
 };
 /* An empty window; NULL without memory. */
@@ -66,6 +76,7 @@ struct traffic_told {
     const char *key, *writer;
     uint64_t number;
     size_t classes, row_limit;
+    double most_information;
     struct traffic_part part; /* its `first` is what the state says */
 };
 enum infomask_status traffic_store_tell(const struct estimates *estimates, const struct traffic_told *told,
@@ -88,6 +99,9 @@ void traffic_news_fini(struct traffic_news *news);
 enum infomask_status traffic_store_set_baseline(const struct estimates *estimates, const char *key,
                                                 const struct traffic_baseline *baseline, struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* The week's history as the state has it. */
+enum infomask_status traffic_store_history(const struct estimates *estimates, const char *key, struct history *history,
+                                           struct infomask_error *err) __attribute__((warn_unused_result));
 /* The window begins anew. */
 enum infomask_status traffic_store_forget(const struct estimates *estimates, const char *key,
                                           struct infomask_error *err) __attribute__((warn_unused_result));

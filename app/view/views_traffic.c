@@ -3,7 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#define SHOWN_MOVED 20
 #define SHOWN 10 /* classes whose share differs most */
 
 static void put_model(struct json_writer *writer, const struct model *model)
@@ -81,6 +83,63 @@ static void put_shift(struct json_writer *writer, const struct model *model, con
     free(rows);
 }
 
+static void put_hour(struct json_writer *writer, const char *key, int64_t hour)
+{
+    time_t at = (time_t)(hour * 3600);
+    char text[32] = "";
+    struct tm utc;
+
+    if (gmtime_r(&at, &utc) != NULL)
+        (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%MZ", &utc);
+    json_put_string(writer, key, text);
+}
+
+static void put_moved(struct json_writer *writer, const struct model *model, const struct traffic_moved *row,
+                      double factor)
+{
+    static const char *const words[] = {"information", "entropy", "class"};
+    double unit = row->what == TRAFFIC_CLASS ? 1 : factor;
+
+    json_object_open(writer, NULL);
+    json_put_string(writer, "what", words[row->what]);
+    if (row->what == TRAFFIC_CLASS) {
+        json_put_uint(writer, "index", row->index);
+        json_put_string(writer, "label", model_label(model, row->index));
+    }
+    json_put_double_or_null(writer, "before", row->before * unit);
+    json_put_double_or_null(writer, "after", row->after * unit);
+    put_hour(writer, "since", row->hour);
+    json_put_double(writer, "p_value", row->p_value);
+    json_object_close(writer);
+}
+
+static void put_drift(struct json_writer *writer, const struct model *model, const struct traffic_drift *drift,
+                      double factor)
+{
+    json_object_open(writer, "drift");
+    json_put_bool(writer, "alarm", drift->moved_count > 0);
+    json_put_double(writer, "level", drift->level);
+    json_put_uint(writer, "photos", drift->photos);
+    json_put_uint(writer, "moved_in_all", drift->moved_count);
+    json_array_open(writer, "moved");
+    for (size_t i = 0; i < drift->moved_count && i < SHOWN_MOVED; i++)
+        put_moved(writer, model, &drift->moved[i], factor);
+    json_array_close(writer);
+    json_put_uint(writer, "hours_a_step", drift->hours_a_step);
+    json_array_open(writer, "history");
+    for (size_t i = 0; i < drift->hour_count; i++) {
+        const struct traffic_hour *hour = &drift->hours[i];
+        json_object_open(writer, NULL);
+        put_hour(writer, "from", hour->hour);
+        json_put_uint(writer, "photos", hour->photos);
+        json_put_double(writer, "information", hour->information * factor);
+        json_put_double(writer, "entropy", hour->entropy * factor);
+        json_object_close(writer);
+    }
+    json_array_close(writer);
+    json_object_close(writer);
+}
+
 static void put_warnings(struct json_writer *writer, const struct traffic_state *s)
 {
     char text[160];
@@ -127,6 +186,7 @@ void view_traffic(struct json_writer *writer, const struct model *model, const s
     else
         json_put_null(writer, "alarm");
     put_shift(writer, model, s);
+    put_drift(writer, model, &s->drift, factor);
     put_warnings(writer, s);
     json_object_close(writer);
 }

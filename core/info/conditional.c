@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/base/checked.h"
-#include "core/info/betting.h"
+#include "core/info/limits/betting.h"
 #include "core/info/info.h"
 #include "core/info/limits.h"
 #include "core/info/minimize.h"

@@ -6,6 +6,7 @@
 #include "core/base/checked.h"
 #include "core/info/audit.h"
 #include "core/info/conditional.h"
+#include "core/info/drift.h"
 #include "core/info/estimate.h"
 #include "core/info/fit.h"
 #include "core/info/half.h"
@@ -506,6 +507,14 @@ enum infomask_status infomask_fit_prior(const float *pmi, size_t n, size_t class
     free(log_s);
     *shift = (struct infomask_shift){s.chi2, s.p_value, s.steps, s.converged};
     return status;
+}
+
+double infomask_drift(const uint64_t *counts, size_t steps, size_t categories, uint64_t age, size_t *change)
+{
+    struct info_drift drift = info_drift(counts, steps, categories, age);
+
+    *change = drift.change;
+    return drift.log_e;
 }
 
 /* ---- Tasks ------------------------------------------------------------------------------------------------------- */

@@ -16,6 +16,23 @@ async function read(client, model) {
   return {at: performance.now(), ready, metrics, information};
 }
 
+/** "class tabby: 0.1 % to 5.3 % since 2026-01-02T03:00Z" */
+const moved = ({what, label, before, after, since}) => what === "class"
+  ? `${label}: ${percent(before)} to ${percent(after)} since ${since}` : `${what}: ${nats(before)} to ${nats(after)} nats since ${since}`;
+
+/** The information of each hour of the week, as a line; null: not two hours yet. */
+function line(history = []) {
+  if (history.length < 2) return null;
+  const [width, height] = [336, 48], hours = history.map(({from}) => Date.parse(from) / 3600000), values = history.map(({information}) => information);
+  const low = Math.min(...values), high = Math.max(...values, low + 1e-9), last = hours.at(-1);
+  const points = values.map((value, k) => `${(width - 2 * (last - hours[k])).toFixed(0)},${(height - 2 - (height - 4) * (value - low) / (high - low)).toFixed(1)}`);
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), path = document.createElementNS(svg.namespaceURI, "polyline");
+  for (const [name, value] of Object.entries({viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `Information by hour, ${nats(low)} to ${nats(high)} nats`})) svg.setAttribute(name, value);
+  for (const [name, value] of Object.entries({points: points.join(" "), fill: "none", stroke: "currentColor", "stroke-width": 1.5})) path.setAttribute(name, value);
+  svg.append(path);
+  return svg;
+}
+
 function rows(now) {
   const count = (data) => total(data.metrics, "infomask_requests_total"), sum = (data) => total(data.metrics, "infomask_request_seconds_sum");
   const number = (data) => total(data.metrics, "infomask_request_seconds_count");
@@ -29,6 +46,7 @@ function rows(now) {
     ["In flight, waiting", `${total(now.metrics, "infomask_in_flight")}, ${total(now.metrics, "infomask_queue_waiting")}`],
     ...(i ? [["Photos that the model has seen", i.total.toLocaleString("en")], ["Information, mean of the last photos", `${nats(i.information)} ± ${nats(i.standard_error)} nats`],
       ["Drift against labelled photos", i.alarm === null || i.z === null ? "no labelled photos to compare with" : `z = ${i.z.toFixed(1)}: ${i.alarm ? "alarm" : "none"}`]] : []),
+    ...(i?.drift ? [["What has moved within the week", i.drift.moved.length ? i.drift.moved.slice(0, 5).map(moved).join("; ") : "nothing"]] : []),
     ...(i?.prior_shift ? [["The mix of classes", i.prior_shift.alarm ? "has shifted" : "as in training"]] : []),
   ];
 }
@@ -38,7 +56,9 @@ export async function showStatus(client, model) {
   const view = $("status-view");
   if (!view.open) view.showModal();
   const now = await read(client, model);
-  $("status-body").replaceChildren(element("dl", {}, ...rows(now).flatMap(([name, value]) => [element("dt", {text: name}), element("dd", {text: value})])));
+  const week = line(now.information?.drift?.history);
+  $("status-body").replaceChildren(element("dl", {}, ...rows(now).flatMap(([name, value]) => [element("dt", {text: name}), element("dd", {text: value})]),
+    ...(week ? [element("dt", {text: "Information, the week by hours"}), element("dd", {}, week)] : [])));
   before = now;
   clearTimeout(timer);
   if (view.open) timer = setTimeout(() => { if (view.open) showStatus(client, model); }, 1000 * SECONDS);

@@ -414,6 +414,10 @@ def test_traffic_is_a_window_of_information(make_server, tmp_path):
     classify_noise(server, range(5), "?prior=uniform&units=bits")  # under a prior of its own: not counted
     state = traffic(server)
     assert state["total"] == state["window"] == 40 and state["baseline"] is None and state["z"] is None
+    drift = state["drift"]
+    assert drift["photos"] == 40 and drift["alarm"] is False and drift["moved"] == [] and drift["level"] == 0.001
+    assert sum(hour["photos"] for hour in drift["history"]) == 40 and len(drift["history"]) in (1, 2)
+    assert sum(hour["photos"] * hour["information"] for hour in drift["history"]) == pytest.approx(sum(values))
     assert state["information"] == pytest.approx(numpy.mean(values), abs=1e-9)
     assert state["deviation"] == pytest.approx(numpy.std(values, ddof=1), abs=1e-9)
     assert state["standard_error"] == pytest.approx(numpy.std(values, ddof=1) / 40 ** 0.5, abs=1e-9)

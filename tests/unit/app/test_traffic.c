@@ -57,9 +57,11 @@ static uint64_t next_random(uint64_t *state)
 /* Photo i of the test. */
 static void photo_of(uint64_t i, double pmi[CLASSES], struct infomask_classification *photo)
 {
+    static int order[CLASSES] = {3};
+
     for (int y = 0; y < CLASSES; y++)
         pmi[y] = sin((double)(i * 31 + (uint64_t)y * 7)) - 1;
-    *photo = (struct infomask_classification){.classes = CLASSES, .pmi = pmi, .information = 1 + sin((double)i),
+    *photo = (struct infomask_classification){.classes = CLASSES, .pmi = pmi, .order = order, .information = 1 + sin((double)i),
                                               .entropy = 1 + cos((double)i)};
 }
 
@@ -96,6 +98,7 @@ static void check_same(const struct traffic_state *a, const struct traffic_state
     assert_memory_equal(&a->information, &b->information, sizeof a->information);
     assert_memory_equal(&a->deviation, &b->deviation, sizeof a->deviation);
     assert_memory_equal(&a->entropy, &b->entropy, sizeof a->entropy);
+    assert_int_equal(a->drift.photos, b->drift.photos);
     assert_int_equal(a->by_class != NULL, b->by_class != NULL);
     for (size_t y = 0; a->by_class != NULL && y < a->classes; y++)
         assert_memory_equal(&a->by_class[y], &b->by_class[y], sizeof a->by_class[y]);

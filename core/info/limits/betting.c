@@ -12,7 +12,7 @@
  * plain one, whose factor is at least .1.  Neither step grows with m, and which of the two it is does not depend on m.
  * So the capital at the end never grows with m.
  */
-#include "core/info/betting.h"
+#include "core/info/limits/betting.h"
 
 #include <math.h>
 #include <stdbool.h>

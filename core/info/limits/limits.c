@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/info/betting.h"
+#include "core/info/limits/betting.h"
 #include "core/info/info.h"
 #include "core/info/special.h"
 

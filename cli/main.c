@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
@@ -98,10 +99,15 @@ static int help(int argc, char **argv)
     return command != NULL ? command->run(2, (char *[]){argv[2], option, NULL}) : unknown_command(argv[2]);
 }
 
+/* What standard output did not take, and nobody has told yet, is a failure. */
 static int end(int code)
 {
     if (code == CLI_CUT)
         _exit(CLI_FAILED);
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && code == CLI_DONE) {
+        (void)fprintf(stderr, "infomask: standard output: cannot be written: %s\n", strerror(errno));
+        return CLI_FAILED;
+    }
     return code;
 }
 
@@ -115,10 +121,10 @@ int main(int argc, char **argv)
     hold_blas_to_one_thread(argv);
     (void)mallopt(M_MMAP_THRESHOLD, MOST_HEAP_BLOCK);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
-        return help(argc, argv);
+        return end(help(argc, argv));
     if (strcmp(name, "--version") == 0) {
         (void)printf("infomask %s\n", INFOMASK_VERSION);
-        return CLI_DONE;
+        return end(CLI_DONE);
     }
     command = find_command(name);
     return command != NULL ? end(command->run(argc - 1, argv + 1)) : unknown_command(name);

@@ -121,8 +121,8 @@ static int examine(const struct cli *cli, bool json)
     struct doctor doctor = {.cli = cli};
     int code = CLI_DONE;
 
-    doctor_say(&doctor, DOCTOR_OK, "settings", NULL, "%s%s", cli->config.file[0] != '\0' ? "read from " : "defaults",
-               cli->config.file);
+    doctor_say(&doctor, DOCTOR_OK, "settings", NULL, "%s%s", cli->config.file != NULL ? "read from " : "defaults",
+               cli->config.file != NULL ? cli->config.file : "");
     for (size_t i = 0; i < CHECKS; i++)
         if (is_asked(cli, checks[i].name))
             checks[i].look(&doctor);

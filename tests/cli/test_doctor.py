@@ -3,9 +3,11 @@ import datetime
 import json
 import os
 import pathlib
+import random
 import resource
 import shutil
 import socket
+import struct
 import subprocess
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from conftest import BINARY, ROOT
 
 DIGITS = ROOT / "config/models/digits"
+VERSION = subprocess.run([BINARY, "version"], capture_output=True, text=True).stdout
 
 
 @pytest.fixture
@@ -74,6 +77,13 @@ def test_it_is_one_line_each_with_the_remedy(tmp_path):
     assert done.returncode == 1 and all(line.split()[0] in ("ok", "warn", "fail") for line in lines)
     assert any(line.startswith("fail  model ") and "; set models_dir and model; infomask models add" in line for line in lines)
     assert sorted(p.name for p in tmp_path.iterdir()) == []  # it leaves nothing
+
+
+def test_without_a_file_of_settings(tmp_path):
+    """Elsewhere than beside the sources or an installation there is none."""
+    binary = shutil.copy(BINARY, tmp_path / "infomask")
+    done = subprocess.run([binary, "doctor", "limits"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.splitlines()[0].split() == ["ok", "settings", "defaults"], done
 
 
 def test_a_port_that_is_taken(doctor):
@@ -237,6 +247,72 @@ def test_models_that_will_not_do(doctor, tmp_path):
     says(doctor("models", "--model=nothing")[1], "model", "fail", 'no model is named "nothing"')
     shutil.rmtree(tmp_path / "models")
     says(doctor("models")[1], "model", "fail", "there is no model folder")
+
+
+def field(number, value):
+    """One field of a protobuf message."""
+    def varint(n):
+        out = b""
+        while n > 127:
+            out, n = out + bytes([n & 127 | 128]), n >> 7
+        return out + bytes([n])
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def node(op, inputs, output):
+    return field(1, b"".join(field(1, name) for name in inputs) + field(2, output) + field(3, output) + field(4, op))
+
+
+def tensor(name, dims, values):
+    return field(5, b"".join(field(1, n) for n in dims) + field(2, 1) + field(8, name) + field(9, struct.pack(f"<{len(values)}f", *values)))
+
+
+def value(number, name, dims):
+    shape = b"".join(field(1, field(1, n)) for n in dims)
+    return field(number, field(1, name) + field(2, field(1, field(1, 1) + field(2, shape))))
+
+
+def cancelling(side, filters=32, features=64, classes=10):
+    """A network whose outputs are differences of equal sums: nothing but rounding, another one for each order of adding."""
+    draw = random.Random(1)
+    numbers = lambda n: [draw.gauss(0, 1) for _ in range(n)]
+    first = [numbers(features) for _ in range(filters)]
+    second = numbers(features * classes)
+    graph = (node("Conv", ["x", "filters"], "c") + node("Relu", ["c"], "d") + node("GlobalAveragePool", ["d"], "mean")
+             + node("Flatten", ["mean"], "flat") + node("MatMul", ["flat", "first"], "h") + node("Relu", ["h"], "r")
+             + node("MatMul", ["r", "second"], "y") + field(2, "cancels")
+             + tensor("filters", [filters, 1, 3, 3], numbers(filters * 9))
+             + tensor("first", [filters, 2 * features], [w for row in first for w in row + row])
+             + tensor("second", [2 * features, classes], second + [-w for w in second])
+             + value(11, "x", [1, 1, side, side]) + value(12, "y", [1, classes]))
+    return field(1, 8) + field(7, graph) + field(8, field(2, 13))
+
+
+@pytest.fixture
+def rounding(tmp_path):
+    """A model that is loaded without a look at its sums (they take too long for that), and whose answers are rounding alone."""
+    def make(side):
+        folder = tmp_path / "models/digits"
+        document = json.loads((folder / "model.json").read_text())
+        document["input"].update(width=side, height=side)
+        (folder / "model.json").write_text(json.dumps(document))
+        (folder / "model.onnx").write_bytes(cancelling(side))
+        return "--model=digits"
+
+    return make
+
+
+def test_kernels_that_differ(doctor, rounding):
+    says(doctor("models", rounding(800))[1], "kernels", "fail", "digits differs from the reference kernels by")
+
+
+@pytest.mark.skipif("sanitizer" in VERSION, reason="a sanitizer wants more room than the limit leaves")
+def test_a_model_that_does_not_answer(doctor, rounding):
+    """Its file is small, and so it loads; its arrays of 800 MB each are too much for the limit."""
+    says(doctor("models", rounding(2500), limits={resource.RLIMIT_AS: 1 << 30})[1], "model", "fail", "digits does not answer: ")
 
 
 def test_a_check_that_there_is_not(infomask):

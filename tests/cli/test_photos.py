@@ -3,12 +3,13 @@ import base64
 import io
 import json
 import math
+import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import PHOTOS
+from conftest import BINARY, PHOTOS
 
 
 def picture(data):
@@ -91,6 +92,13 @@ def test_json_goes_into_a_file(infomask, coffee, tmp_path):
 
 def test_a_full_device_is_a_failure(infomask, coffee):
     assert infomask("classify", coffee, "-o", "/dev/full").code == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["version"], ["help", "mask"], ["models"], ["doctor", "limits"]])
+def test_what_standard_output_does_not_take_is_a_failure(arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and done.stderr == "infomask: standard output: cannot be written: No space left on device\n"
 
 
 def test_the_threads_change_no_bit(infomask, coffee):

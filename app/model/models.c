@@ -409,6 +409,9 @@ static enum infomask_status read_directory(const struct models *models, size_t i
 
     if (count < 0 && errno == ENOMEM)
         return no_memory(err);
+    if (count < 0 && errno == EACCES) /* not under a confinement that began before the folder was made */
+        warn(models, "the models in %.200s are not seen: the folder may not be read, or was made after the start of "
+                     "a confined service, which a restart mends", directory);
     for (int i = 0; i < count; i++) {
         char *path = status == INFOMASK_OK ? file_join(directory, entries[i]->d_name) : NULL;
         bool hidden = path != NULL && is_hidden(models, index, entries[i]->d_name);

@@ -81,6 +81,21 @@ def test_models_are_reloaded_from_their_folder_only(make_server, models, tmp_pat
     assert "second" in names
 
 
+def test_a_folder_of_models_made_after_the_start(make_server, models, tmp_path):
+    """Confined, it cannot be looked into, and a reload says so; not confined, its models are found."""
+    for confine in ("true", "false"):
+        later = tmp_path / f"later-{confine}"
+        server = make_server(f"--models-dir={models}:{later}", f"--confine={confine}")
+        assert "0 added" in reloads(server, "models: ")
+        assert not any(str(later) in line for line in server.lines)
+        shutil.copytree(DIGITS, later / "second")
+        document = json.loads((later / "second/model.json").read_text())
+        (later / "second/model.json").write_text(json.dumps({**document, "name": "second"}))
+        held = FILES_HELD and confine == "true"
+        assert ("0 added" if held else "1 added") in reloads(server, "models: ")
+        assert any(f"the models in {later} are not seen" in line for line in server.lines) == bool(held)
+
+
 def test_links_made_before_the_start_are_meant(make_server, models, tmp_path, png):
     """A model folder, or a model's file, that is a link elsewhere: as volumes and model caches make them."""
     store = tmp_path / "store"

@@ -5,7 +5,6 @@
 #include <grp.h>
 #include <libgen.h>
 #include <limits.h>
-#include <linux/landlock.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -47,27 +46,42 @@ enum infomask_status confine_user(const char *name, const char *folder, struct i
 
 /* ---- Landlock ---------------------------------------------------------------------------------------------------- */
 
-/* The interface as of version 6, whatever headers this was built with; zeros where a kernel knows less. */
-struct ruleset {
-    uint64_t files, net, scoped;
-};
-#define RULESET_FILES 8 /* the struct's size as of version 1 */
+/* The interface as of version 6, whatever headers this was built with (those of Linux 5.10 have none of it); zeros
+ * where a kernel knows less. */
+enum { CREATE_RULESET = 444, ADD_RULE = 445, RESTRICT_SELF = 446 }; /* the same numbers on every architecture */
+#define ASK_VERSION 1U
+#define RULE_PATH 1
+#define RULE_NET_PORT 2 /* as of version 4 */
+#define ACCESS_WRITE_FILE (UINT64_C(1) << 1)
+#define ACCESS_READ_FILE (UINT64_C(1) << 2)
+#define ACCESS_READ_FOLDER (UINT64_C(1) << 3)
+#define ACCESS_REMOVE_FILE (UINT64_C(1) << 5)
+#define ACCESS_MAKE_FILE (UINT64_C(1) << 8)
+#define ACCESS_VERSION_1 ((UINT64_C(1) << 13) - 1)
+#define ACCESS_REFER (UINT64_C(1) << 13)
 #define ACCESS_TRUNCATE (UINT64_C(1) << 14)
 #define ACCESS_DEVICE_IOCTL (UINT64_C(1) << 15)
 #define ACCESS_BIND_CONNECT UINT64_C(3)
 #define ACCESS_CONNECT UINT64_C(2)
 #define SCOPE_SOCKETS_SIGNALS UINT64_C(3)
-#define RULE_NET_PORT 2 /* a kind of rule, as of version 4 */
+
+struct ruleset {
+    uint64_t files, net, scoped;
+};
+#define RULESET_FILES 8 /* the struct's size as of version 1 */
+
+struct path_rule {
+    uint64_t access;
+    int32_t folder;
+} __attribute__((packed));
 
 struct port_rule {
     uint64_t access, port;
 };
 
-#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITE                                                                                                          \
-    (READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |             \
-     ACCESS_TRUNCATE)
-#define OF_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE)
+#define READ (ACCESS_READ_FILE | ACCESS_READ_FOLDER)
+#define WRITE (READ | ACCESS_WRITE_FILE | ACCESS_REMOVE_FILE | ACCESS_MAKE_FILE | ACCESS_TRUNCATE)
+#define OF_FILES (ACCESS_READ_FILE | ACCESS_WRITE_FILE | ACCESS_TRUNCATE)
 
 struct rules {
     int fd;
@@ -77,17 +91,17 @@ struct rules {
 
 static int landlock_version(void)
 {
-    long version = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
+    long version = syscall(CREATE_RULESET, NULL, (size_t)0, ASK_VERSION);
     return version > 0 ? (int)version : 0;
 }
 
 static bool rules_create(struct rules *rules, int version)
 {
-    struct ruleset set = {.files = (UINT64_C(1) << 13) - 1};
+    struct ruleset set = {.files = ACCESS_VERSION_1};
     size_t size = RULESET_FILES;
 
     if (version >= 2)
-        set.files |= LANDLOCK_ACCESS_FS_REFER;
+        set.files |= ACCESS_REFER;
     if (version >= 3)
         set.files |= ACCESS_TRUNCATE;
     if (version >= 4) {
@@ -100,7 +114,7 @@ static bool rules_create(struct rules *rules, int version)
         set.scoped = SCOPE_SOCKETS_SIGNALS;
         size = sizeof set;
     }
-    *rules = (struct rules){.fd = (int)syscall(SYS_landlock_create_ruleset, &set, size, 0U), .handled = set.files};
+    *rules = (struct rules){.fd = (int)syscall(CREATE_RULESET, &set, size, 0U), .handled = set.files};
     return rules->fd >= 0;
 }
 
@@ -113,9 +127,8 @@ static void allow(struct rules *rules, const char *path, uint64_t access)
         return;
     if (fstat(fd, &state) == 0) {
         bool folder = S_ISDIR(state.st_mode);
-        struct landlock_path_beneath_attr rule = {
-            .allowed_access = access & rules->handled & (folder ? UINT64_MAX : OF_FILES), .parent_fd = fd};
-        if (syscall(SYS_landlock_add_rule, rules->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0U) == 0)
+        const struct path_rule rule = {access & rules->handled & (folder ? UINT64_MAX : OF_FILES), fd};
+        if (syscall(ADD_RULE, rules->fd, RULE_PATH, &rule, 0U) == 0)
             rules->folders += folder;
     }
     (void)close(fd);
@@ -174,7 +187,7 @@ static void allow_path(struct rules *rules, const struct confine_path *path)
         allow(rules, path->path, WRITE);
         break;
     case CONFINE_UNLINK:
-        allow_folder_of(rules, path->path, LANDLOCK_ACCESS_FS_REMOVE_FILE);
+        allow_folder_of(rules, path->path, ACCESS_REMOVE_FILE);
         break;
     }
 }
@@ -183,7 +196,7 @@ static void allow_port(const struct rules *rules, int port)
 {
     const struct port_rule rule = {ACCESS_CONNECT, (uint64_t)port};
 
-    (void)syscall(SYS_landlock_add_rule, rules->fd, RULE_NET_PORT, &rule,
+    (void)syscall(ADD_RULE, rules->fd, RULE_NET_PORT, &rule,
                   0U); /* older kernels know no rule, and forbid nothing */
 }
 
@@ -210,10 +223,10 @@ void confine_files(const struct confine_path *paths, size_t count, const int *po
         allow_port(&rules, ports[i]);
     confined->folders = rules.folders;
     for (size_t i = 0; i < sizeof system_files / sizeof *system_files; i++)
-        allow(&rules, system_files[i], LANDLOCK_ACCESS_FS_READ_FILE);
+        allow(&rules, system_files[i], ACCESS_READ_FILE);
     if (CONFINE_SANITIZED)
         allow(&rules, "/", READ);
-    if (syscall(SYS_landlock_restrict_self, rules.fd, 0U) == 0)
+    if (syscall(RESTRICT_SELF, rules.fd, 0U) == 0)
         confined->landlock = version;
     (void)close(rules.fd);
 }

@@ -32,13 +32,13 @@ void socket_peer_text(const struct sockaddr *address, char *text, size_t size)
 static enum infomask_status fail(struct infomask_error *err, const char *address, const char *port)
 {
     enum infomask_status status = INFOMASK_IO;
-    const char *reason = strerrordesc_np(errno);
+    char reason[128];
 
     if (errno == EADDRINUSE)
         return error_set(err, status, "%s%s%s is in use by another process; choose another port", address,
                          *port != '\0' ? ":" : "", port);
     return error_set(err, status, "cannot listen on %s%s%s: %s", address, *port != '\0' ? ":" : "", port,
-                     reason == NULL ? "unknown error" : reason);
+                     strerror_r(errno, reason, sizeof reason));
 }
 
 /* A name left by a process that ended is taken over; one that answers is in use. */

@@ -304,7 +304,7 @@ static struct connection *create(struct store *store)
 
 static enum infomask_status connect_file(struct store *store, struct store_connection **out, struct infomask_error *err)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     struct connection *connection = create(store);
     enum infomask_status status;
     int code;
@@ -312,6 +312,8 @@ static enum infomask_status connect_file(struct store *store, struct store_conne
     if (connection == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the state");
     code = sqlite3_open_v2(store_where(store), &connection->db, flags, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_extended_result_codes(connection->db, 1);
     if (code == SQLITE_OK)
         code = sqlite3_busy_timeout(connection->db, BUSY_MS);
     status = code == SQLITE_OK ? set_up(connection, err) : failed(connection, code, err);

@@ -75,17 +75,28 @@ static void add_headers(struct MHD_Response *response, const struct exchange *ex
 
 static void release_kept(void *kept) { kept_release(kept); }
 
+/* Takes *kept, if it makes a response. */
+static struct MHD_Response *kept_response(size_t size, struct kept **kept)
+{
+#if MHD_VERSION >= 0x00097302
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback_cls(size, (*kept)->data, release_kept, *kept);
+#else /* before, a callback was not told whose bytes it releases */
+    struct MHD_Response *response = MHD_create_response_from_buffer(size, (*kept)->data, MHD_RESPMEM_MUST_COPY);
+    if (response != NULL)
+        release_kept(*kept);
+#endif
+    if (response != NULL)
+        *kept = NULL;
+    return response;
+}
+
 static struct MHD_Response *make_response(struct reply *reply)
 {
     struct MHD_Response *response;
 
-    if (reply->kept != NULL) {
-        response = MHD_create_response_from_buffer_with_free_callback_cls(
-            reply->size, reply->kept->data, release_kept, reply->kept);
-        if (response != NULL)
-            reply->kept = NULL;
-        return response;
-    }
+    if (reply->kept != NULL)
+        return kept_response(reply->size, &reply->kept);
     if (reply->owned == NULL) /* a literal: it outlives the response */
         return MHD_create_response_from_buffer(reply->size, (void *)(uintptr_t)reply->data, MHD_RESPMEM_PERSISTENT);
     response = MHD_create_response_from_buffer(reply->size, reply->owned, MHD_RESPMEM_MUST_FREE);

@@ -20,6 +20,7 @@ else
     exit 1
 fi
 echo "installing with ${as_root:+sudo }apt-get (up to 500 MB, some minutes on a slow line):$missing"
-$as_root apt-get update -qq
+# another installation may be running, as on a new machine that updates itself: it is waited for
+$as_root apt-get -o DPkg::Lock::Timeout=600 update -qq
 # shellcheck disable=SC2086
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -qq --no-install-recommends $missing

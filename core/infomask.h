@@ -174,12 +174,24 @@ struct infomask_model_spec infomask_default_spec(void);
 
 struct infomask_model;
 
+/* What the cells of a class map are. */
+enum infomask_map_kind {
+    INFOMASK_NO_MAP,        /* there is none: only occlusion works */
+    INFOMASK_MAP_LINEAR,    /* a linear head on a pooled map: each cell's logits are the head's of the cell alone */
+    INFOMASK_MAP_PIECEWISE, /* layers linearised at the photo, whose functions are piecewise linear: a cell's logits are
+                             * what the head loses without it, as long as no unit changes sides */
+    INFOMASK_MAP_FIRST_ORDER /* other functions: to first order.  The cells' mean is the photo's logits in any case */
+};
+
 struct infomask_model_info {
     size_t classes;
     int width, height, channels;
     int stride;       /* input pixels per map cell */
-    bool class_map;   /* pooled linear head: infocam and its kin work; else only occlusion */
-    size_t features;  /* inputs of that head; 0: there is none */
+    bool class_map;   /* the head is known: infocam and its kin work; else only occlusion */
+    enum infomask_map_kind map;
+    bool windows;     /* parts of the map can be asked on their own: window PMI, a place and its surroundings */
+    bool layers;      /* the head has layers, or none: no weights of single features */
+    size_t features;  /* inputs of a linear head under a softmax, on which another can be taught; 0: there is none */
     bool noise;       /* samples can be asked for */
     bool sigmoid;     /* several labels a photo: each class is a binary variable */
     bool fixed_size;

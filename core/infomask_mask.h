@@ -22,6 +22,10 @@ enum infomask_method {
     INFOMASK_LAYERCAM,
     INFOMASK_OCCLUSION
 };
+#define INFOMASK_METHODS 6
+const char *infomask_method_name(enum infomask_method method); /* "infocam", ..., "occlusion" */
+/* Does a model make maps by this method?  NULL: yes; else the reason, half a sentence (a constant). */
+const char *infomask_why_not(const struct infomask_model_info *info, enum infomask_method method);
 enum infomask_quality { INFOMASK_STANDARD, INFOMASK_MIDDLE, INFOMASK_FAST };
 
 struct infomask_mask_options {

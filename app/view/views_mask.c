@@ -6,7 +6,6 @@
 #include "app/view/views_head.h"
 
 /* in the order of enum infomask_method and of enum infomask_threshold_rule */
-static const char *const methods[] = {"infocam", "cam", "infocam+", "gradcam++", "layercam", "occlusion"};
 static const char *const rules[] = {"auto", "otsu", "max", "nats", "share", "window", "given"};
 
 /* infoCAM's cells are nats, and so is what occlusion takes away; the others are activations in a unit of their own */
@@ -46,7 +45,7 @@ static void view_map(struct json_writer *writer, const char *key, const struct v
     double unit = cell_unit(head, method), nats = view_units_factor(head->units);
 
     json_object_open(writer, key);
-    json_put_string(writer, "method", methods[method]);
+    json_put_string(writer, "method", infomask_method_name(method));
     json_put_int(writer, "rows", map->rows);
     json_put_int(writer, "columns", map->columns);
     view_cells(writer, map, unit);

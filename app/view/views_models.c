@@ -24,17 +24,31 @@ static void view_input(struct json_writer *writer, const struct model *model)
 /* The names that the parameter `method` takes for this model. */
 static void view_methods(struct json_writer *writer, const struct infomask_model_info *info)
 {
-    static const char *const methods[] = {"infocam", "cam", "infocam+", "gradcam++", "layercam"};
+    static const char *const kinds[] = {[INFOMASK_NO_MAP] = NULL,
+                                        [INFOMASK_MAP_LINEAR] = "linear",
+                                        [INFOMASK_MAP_PIECEWISE] = "piecewise",
+                                        [INFOMASK_MAP_FIRST_ORDER] = "first-order"};
+    bool all = true;
 
+    json_put_string(writer, "map", kinds[info->map]);
     json_array_open(writer, "methods");
-    for (size_t i = 0; info->class_map && i < sizeof methods / sizeof *methods; i++)
-        json_put_string(writer, NULL, methods[i]);
-    json_put_string(writer, NULL, "occlusion");
+    for (int i = 0; i < INFOMASK_METHODS; i++) {
+        if (infomask_why_not(info, (enum infomask_method)i) == NULL)
+            json_put_string(writer, NULL, infomask_method_name((enum infomask_method)i));
+        else
+            all = false;
+    }
     json_array_close(writer);
-    json_put_string(writer, "why_not",
-                    info->class_map ? NULL
-                    : info->sigmoid ? "maps by the head are made for a softmax; this model has a sigmoid"
-                                    : "the network has no linear head on pooled features");
+    if (all) {
+        json_put_null(writer, "why_not");
+        return;
+    }
+    json_object_open(writer, "why_not");
+    for (int i = 0; i < INFOMASK_METHODS; i++)
+        if (infomask_why_not(info, (enum infomask_method)i) != NULL)
+            json_put_string(writer, infomask_method_name((enum infomask_method)i),
+                            infomask_why_not(info, (enum infomask_method)i));
+    json_object_close(writer);
 }
 
 void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default)

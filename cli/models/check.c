@@ -30,6 +30,23 @@ static bool take(void *context, int letter, const char *value)
 
 /* ---- The comparison ---------------------------------------------------------------------------------------------- */
 
+/* Names of the methods with commas between them, and why not the others: the first one's reason. */
+static void tell_methods(const struct infomask_model_info *info, struct models_check *told)
+{
+    size_t at = 0;
+
+    told->why_not = NULL;
+    for (int i = 0; i < INFOMASK_METHODS; i++) {
+        const char *why_not = infomask_why_not(info, (enum infomask_method)i);
+        told->has[i] = why_not == NULL;
+        if (why_not == NULL)
+            at += (size_t)snprintf(told->methods + at, sizeof told->methods - at, "%s%s", at > 0 ? ", " : "",
+                                   infomask_method_name((enum infomask_method)i));
+        else if (told->why_not == NULL)
+            told->why_not = why_not;
+    }
+}
+
 static enum infomask_status tell(struct infomask_model *model, struct infomask_session *session,
                                  struct models_check *told, struct infomask_error *err)
 {
@@ -47,7 +64,7 @@ static enum infomask_status tell(struct infomask_model *model, struct infomask_s
     told->ms = result.median_ms;
     told->session_bytes = infomask_session_bytes(session);
     told->weight_bytes = info->weight_bytes;
-    told->class_map = info->class_map;
+    tell_methods(info, told);
     (void)snprintf(told->isa, sizeof told->isa, "%s", info->isa);
     (void)snprintf(told->precision, sizeof told->precision, "%s", info->precision);
     (void)snprintf(told->sha256, sizeof told->sha256, "%s", info->sha256);
@@ -114,14 +131,13 @@ void models_check_print(const struct models_check *check)
         check->equal ? "equal to" : "DIFFERS from", check->error, check->isa, check->precision);
     (void)printf("%.1f ms a photo of %d x %d; %.1f MB of weights, %.1f MB a worker\n", check->ms, check->width,
                  check->height, (double)check->weight_bytes / 1e6, (double)check->session_bytes / 1e6);
-    (void)printf("masks: %s\n", check->class_map ? "infocam, cam, infocam+, gradcam++, layercam, occlusion"
-                                                 : "occlusion only: the network has no linear head on pooled features");
+    (void)printf("masks: %s\n", check->methods);
+    if (check->why_not != NULL)
+        (void)printf("not the others: %s\n", check->why_not);
 }
 
 void models_check_put(struct json_writer *w, const char *key, const struct models_check *check)
 {
-    static const char *const methods[] = {"infocam", "cam", "infocam+", "gradcam++", "layercam"};
-
     json_object_open(w, key);
     json_put_bool(w, "equal", check->equal);
     json_put_double_or_null(w, "error", check->error);
@@ -136,9 +152,9 @@ void models_check_put(struct json_writer *w, const char *key, const struct model
     json_put_uint(w, "weight_bytes", check->weight_bytes);
     json_put_uint(w, "session_bytes", check->session_bytes);
     json_array_open(w, "methods");
-    for (size_t i = 0; check->class_map && i < sizeof methods / sizeof *methods; i++)
-        json_put_string(w, NULL, methods[i]);
-    json_put_string(w, NULL, "occlusion");
+    for (int i = 0; i < INFOMASK_METHODS; i++)
+        if (check->has[i])
+            json_put_string(w, NULL, infomask_method_name((enum infomask_method)i));
     json_array_close(w);
     json_object_close(w);
 }

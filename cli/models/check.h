@@ -6,8 +6,6 @@
 #include "cli/arguments.h"
 #include "core/infomask_lab.h"
 
-#define MODELS_CHECK_METHODS 6
-
 struct models_check {
     bool equal;
     double error, most; /* largest difference, and what rounding may do, as a share of the spread of the outputs */
@@ -15,7 +13,9 @@ struct models_check {
     size_t weight_bytes, session_bytes;
     size_t classes;
     int width, height, channels;
-    bool class_map;   /* maps by the head; else by occlusion only */
+    bool has[INFOMASK_METHODS]; /* of making maps */
+    char methods[80];           /* their names */
+    const char *why_not;        /* of the first that it has not; NULL: it has all */
     char isa[16], precision[16], sha256[65];
 };
 

@@ -88,6 +88,14 @@ enum infomask_status engine_verify_end(const struct engine_verify *verify, struc
     __attribute__((warn_unused_result));
 void engine_verify_free(struct engine_verify *verify); /* NULL is fine */
 
+/* What the network ends in, before a Softmax, a LogSoftmax or a Sigmoid: */
+enum engine_head {
+    ENGINE_HEAD_NONE,   /* nothing that is known */
+    ENGINE_HEAD_LINEAR, /* one LINEAR on a pooled map */
+    ENGINE_HEAD_LAYERS, /* none or several layers on a pooled map (core/engine/head/layers.h) */
+    ENGINE_HEAD_FLAT    /* layers on a map that is laid flat: each cell has weights of its own */
+};
+
 /* What the planner found; pointers live as long as the model. */
 struct engine_info {
     int channels;         /* of the input image */
@@ -95,11 +103,14 @@ struct engine_info {
     int stride;           /* input pixels per cell of the features; 1 if there are none */
     int strides_known;    /* taps below have it */
     size_t outputs;       /* elements of one item's output: classes */
-    bool pooled_head;     /* global average pooling, then one LINEAR, is the end of the network */
+    enum engine_head head;
+    bool pooled_head;     /* ENGINE_HEAD_LINEAR */
+    bool piecewise;       /* of LAYERS and FLAT: the functions between the layers are piecewise linear */
     bool softmax_output;  /* the file ends in a Softmax: outputs are probabilities */
+    bool squashed;        /* it ends in a Sigmoid: outputs are probabilities, each of its own */
     bool fixed_size;      /* only its own height and width work (a Flatten before the head) */
     bool noise;           /* has Dropout or Noise nodes, or head_dropout */
-    int features;         /* channels of the features (pooled_head) */
+    int features;         /* channels of the features; 0: no head is known */
     const float *head_w;  /* [outputs, features] row-major, NULL unless pooled_head */
     const float *head_b;  /* [outputs], zeros if the file has none */
     const struct kernel_weights *head_packed; /* both as packed for the table: one segment; NULL unless pooled_head */
@@ -135,7 +146,7 @@ struct engine_tap {
     const float *data; /* [n, h, w, c] */
     int n, h, w, c;
 };
-/* Features before the pooling (prepared with taps, pooled_head); data NULL otherwise. */
+/* The map before the pooling or before it is laid flat (prepared with taps); data NULL without a known head. */
 struct engine_tap engine_features(const struct engine_session *session);
 /* Residual sums in network order, i in [0, tap_count); where a network has none, the last tensor of each resolution. */
 struct engine_tap engine_residual(const struct engine_session *session, int i);
@@ -163,8 +174,14 @@ typedef bool engine_watch(void *context, const struct engine_layer *layer);
 enum infomask_status engine_run_watched(struct engine_session *session, engine_watch *watch, void *context,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* The head alone on the features' mean: z[outputs] = W mean + b, float32 in, the same bits as the network's. */
-void engine_head(const struct engine_model *model, const float *mean, float *z);
+/* The head alone on rows of features as the pooling gives them: x [n, features], logits z [n, outputs], before a
+ * Softmax or Sigmoid that the file ends in; float32.  Of LINEAR and LAYERS only. */
+enum infomask_status engine_head_rows(const struct engine_model *model, const float *x, int n, float *z,
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
+/* What each cell of a picture's map says: f [n, features], l [n, outputs], whose mean over the cells is the picture's
+ * logits.  LINEAR: W f(u) + b; others: the head linearised at the picture (core/engine/head/layers.h). */
+enum infomask_status engine_head_cells(const struct engine_model *model, const float *f, int n, float *l,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Noisy passes after a run with n = 1: `samples` rows of outputs, z [samples, outputs]; only what lies behind the
  * first noise runs again, in one batch.  The noise is a function of (seed, sample, node, element). */

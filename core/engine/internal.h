@@ -118,7 +118,8 @@ struct engine_model {
     int layer_count;
     int first;            /* node that runs first: 1 behind a transposition of an NHWC input */
     int input, output;    /* tensors */
-    int head, features;   /* node of the pooled head, tensor before the pooling; GRAPH_NONE */
+    int head, features;   /* node of the pooled linear head, tensor before the pooling; GRAPH_NONE */
+    struct head_layers *layered; /* a head of several layers (head/layers.h), or NULL */
     int *taps;            /* tensors, info.tap_count */
     bool *constant;       /* a tensor's data are the layers' (the graph's own are released) */
     bool *noisy;          /* a tensor depends on the noise */
@@ -137,9 +138,14 @@ static inline int model_batch(const struct engine_model *model)
 {
     return model->graph->concrete ? (int)model->graph->batch : 1;
 }
-/* The pooled head, if the network ends in one; puts the noise of head_dropout before it. */
+/* The pooled linear head, if the network ends in one; puts the noise of head_dropout before it. */
 enum infomask_status head_find(struct engine_model *model, struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* A head of other layers, where there is no linear one; shapes: at the base size. */
+enum infomask_status head_find_layers(struct engine_model *model, const struct shape *shapes,
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
+/* Is the node a layer of such a head? */
+bool head_layers_have(const struct engine_model *model, int node);
 enum infomask_status head_copy(struct engine_model *model, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* What depends on noise, and the tensors to tap; shapes: at the base size. */

@@ -97,7 +97,8 @@ static enum kernel_type type_of(const struct engine_model *model, const struct l
                                                      model->graph->tensors[model->graph->nodes[node].output].name);
     bool bf16 = model->options.precision == ENGINE_BF16 || (int8 != NULL && int8->bf16);
 
-    if (layer_is_last(model->graph, node) || layer->groups != 1 || layer->way == WAY_GATHER)
+    if (layer_is_last(model->graph, node) || head_layers_have(model, node) || layer->groups != 1 ||
+        layer->way == WAY_GATHER)
         return KERNEL_F32;
     if (bf16)
         return (model->kernels->types & 1u << KERNEL_BF16) != 0 ? KERNEL_BF16 : KERNEL_F32;

@@ -96,12 +96,15 @@ static enum infomask_status examine_shapes(struct engine_model *model, struct sh
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the network's output has no row for each picture");
     info->outputs = output_elements(model, shapes);
     info->stride = 1;
-    if (info->pooled_head && shapes[model->features].d[2] > 0) {
+    status = head_find_layers(model, shapes, err);
+    if (status != INFOMASK_OK)
+        return status;
+    if (model->features >= 0 && shapes[model->features].d[2] > 0) {
         int64_t cells = shapes[model->features].d[2];
         info->stride = (int)((model->base_h + cells / 2) / cells);
         info->stride = info->stride < 1 ? 1 : info->stride;
     }
-    info->strides_known = info->pooled_head;
+    info->strides_known = model->features >= 0;
     status = taps_find(model, shapes, err);
     if (status == INFOMASK_OK)
         info->fixed_size = only_its_own_size(model, shapes);
@@ -282,6 +285,7 @@ void engine_model_free(struct engine_model *model)
     free(model->noisy);
     free(model->kept);
     free(model->constant);
+    free(model->layered);
     aligned_free(model->head_w);
     aligned_free(model->head_b);
     graph_free(model->graph);

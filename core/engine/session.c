@@ -1,10 +1,11 @@
 /* One worker's memory and its runs. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/aligned.h"
 #include "core/base/checked.h"
-#include "core/engine/internal.h"
+#include "core/engine/head/layers.h"
 
 enum infomask_status engine_session_create(struct engine_session **session, struct engine_model *model,
                                            struct pool *pool, struct infomask_error *err)
@@ -179,14 +180,32 @@ struct engine_tap engine_residual(const struct engine_session *session, int i)
     return tap_of(session, session->model->taps[i]);
 }
 
-void engine_head(const struct engine_model *model, const float *mean, float *z)
+static enum infomask_status linear_rows(const struct engine_model *model, const float *x, int n, float *z,
+                                        struct infomask_error *err)
 {
     const struct layer *layer = &model->layers[model->head];
-    struct kernel_gemm g = {.weights = layer->weights, .a = mean, .a_row = model->info.features, .m = 1, .c = z,
-                            .c_row = (ptrdiff_t)model->info.outputs, .panel1 = layer->weights->panels,
-                            .epilogue = layer->epilogue};
+    struct kernel_gemm g = {.weights = layer->weights, .a = x, .a_row = model->info.features, .m = n, .c = z,
+                            .c_row = (ptrdiff_t)model->info.outputs, .out = KERNEL_F32,
+                            .panel1 = layer->weights->panels, .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY}};
 
+    g.scratch = aligned_new((model->kernels->gemm_scratch(&g) + 1) * sizeof(float));
+    if (g.scratch == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the network's head");
     model->kernels->gemm(&g);
+    aligned_free(g.scratch);
+    return INFOMASK_OK;
+}
+
+enum infomask_status engine_head_rows(const struct engine_model *model, const float *x, int n, float *z,
+                                      struct infomask_error *err)
+{
+    return model->layered == NULL ? linear_rows(model, x, n, z, err) : head_layers_rows(model, x, n, z, err);
+}
+
+enum infomask_status engine_head_cells(const struct engine_model *model, const float *f, int n, float *l,
+                                       struct infomask_error *err)
+{
+    return model->layered == NULL ? linear_rows(model, f, n, l, err) : head_layers_cells(model, f, n, l, err);
 }
 
 size_t engine_arena_bytes(struct engine_model *model, int n, int h, int w, bool taps)

@@ -150,7 +150,7 @@ static double log_complement(double log_p)
     return log_p > -0.6931471805599453 ? log(-expm1(log_p)) : log1p(-exp(log_p));
 }
 
-static double log_odds(double log_p)
+double info_log_odds(double log_p)
 {
     return log_p - log_complement(log_p);
 }
@@ -164,7 +164,7 @@ static double weighted(double log_p, double log_ratio)
 void info_log_sigmoid(const float *z, const double *log_r, const double *log_t, size_t k, double *log_p)
 {
     for (size_t i = 0; i < k; i++) {
-        double x = (double)z[i] + log_odds(log_t[i]) - log_odds(log_r[i]);
+        double x = (double)z[i] + info_log_odds(log_t[i]) - info_log_odds(log_r[i]);
         log_p[i] = x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x));
     }
 }

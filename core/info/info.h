@@ -22,6 +22,8 @@ void info_log_softmax(const double *z, size_t k, double *out);
 /* A classifier of several labels a photo: every class k is a binary variable, there or not, with its own prior t_k of
  * being there (log_t; r inside the logits).  log p_k = log sigmoid(z_k + logit t_k - logit r_k). */
 void info_log_sigmoid(const float *z, const double *log_r, const double *log_t, size_t k, double *log_p);
+/* log p - log (1 - p) */
+double info_log_odds(double log_p);
 /* Sums over the classes: KL((p, 1 - p) || (t, 1 - t)) and H(p, 1 - p), nats. */
 void info_binary_kl_entropy(const double *log_p, const double *log_t, size_t k, double *kl, double *entropy);
 double info_binary_entropy(const double *log_p, size_t k);

@@ -63,10 +63,29 @@ void mask_set_share(const struct mask_set *set, const double *log_p, double *sha
         share[i] = isinf(total) ? 1.0 / set->count : exp(log_p[set->members[i]] - total);
 }
 
-static const float *row_of(const struct mask_head *head, int class)
+/* v [d] += share w_class */
+static void add_row(const struct mask_head *head, int class, double share, double *v)
 {
-    return head->w + (size_t)class * (size_t)head->features;
+    const float *w = head->w + (size_t)class * (size_t)head->features;
+
+    for (int j = 0; j < head->features; j++)
+        v[j] += share * (double)w[j];
 }
+
+static void add_weights(const struct mask_head *head, int class, double share, double *v)
+{
+    if (head->w != NULL)
+        add_row(head, class, share, v);
+    else
+        v[class] += share;
+}
+
+static double bias_of(const struct mask_head *head, int class) { return head->w != NULL ? (double)head->b[class] : 0; }
+static double mean_weight(const struct mask_head *head, int j)
+{
+    return head->w != NULL ? (double)head->mean_w[j] : 1.0 / head->classes;
+}
+static double mean_bias(const struct mask_head *head) { return head->w != NULL ? head->mean_b : 0; }
 
 /* v [d] = sum_k a_k w_k; returns sum_k a_k b_k. */
 static double set_weights(const struct mask_head *head, const struct mask_set *set, double *v)
@@ -76,11 +95,9 @@ static double set_weights(const struct mask_head *head, const struct mask_set *s
     for (int j = 0; j < head->features; j++)
         v[j] = 0;
     for (int i = 0; i < set->count; i++) {
-        const float *w = row_of(head, set->members[i]);
         double share = set->share != NULL ? set->share[i] : 1.0;
-        for (int j = 0; j < head->features; j++)
-            v[j] += share * (double)w[j];
-        bias += share * (double)head->b[set->members[i]];
+        add_weights(head, set->members[i], share, v);
+        bias += share * bias_of(head, set->members[i]);
     }
     return bias;
 }
@@ -88,15 +105,13 @@ static double set_weights(const struct mask_head *head, const struct mask_set *s
 /* outside [d]: the mean weights of the classes that are not in the set; returns the mean of their biases. */
 static double outside_weights(const struct mask_head *head, const struct mask_set *set, double *outside)
 {
-    double k = head->classes, others = k - set->count, bias = k * head->mean_b;
+    double k = head->classes, others = k - set->count, bias = k * mean_bias(head);
 
     for (int j = 0; j < head->features; j++)
-        outside[j] = k * (double)head->mean_w[j];
+        outside[j] = k * mean_weight(head, j);
     for (int i = 0; i < set->count; i++) {
-        const float *w = row_of(head, set->members[i]);
-        for (int j = 0; j < head->features; j++)
-            outside[j] -= (double)w[j];
-        bias -= (double)head->b[set->members[i]];
+        add_weights(head, set->members[i], -1, outside);
+        bias -= bias_of(head, set->members[i]);
     }
     for (int j = 0; j < head->features; j++)
         outside[j] = others > 0 ? outside[j] / others : 0;
@@ -107,10 +122,9 @@ static double outside_weights(const struct mask_head *head, const struct mask_se
 static void subtract_expected(const struct mask_head *head, const double *log_p, double *v)
 {
     for (int c = 0; c < head->classes; c++) {
-        const float *w = row_of(head, c);
         double p = exp(log_p[c]);
-        for (int j = 0; j < head->features && p > 0; j++)
-            v[j] -= p * (double)w[j];
+        if (p > 0)
+            add_weights(head, c, -p, v);
     }
 }
 
@@ -163,34 +177,44 @@ static void feature_means(const float *f, int n, int d, double *mean)
             mean[j] += (double)f[(size_t)u * (size_t)d + (size_t)j] / n;
 }
 
+/* v [d], the target's weights, less those that infoCAM contrasts it with, times the scale; returns the constant. */
+static double contrast(const struct mask_head *head, const struct mask_set *set, double bias, double *extra, double *v)
+{
+    double k = head->classes, scale = set->count > 1 ? head->scale : head->scale * k / (k - 1);
+    double outside = mean_bias(head);
+
+    if (head->binary) {
+        for (int j = 0; j < head->features; j++)
+            v[j] = (double)(float)(head->scale * v[j]);
+        return head->scale * bias - set->odds;
+    }
+    if (set->count > 1)
+        outside = outside_weights(head, set, extra);
+    for (int j = 0; j < head->features; j++)
+        v[j] = (double)(float)(scale * (v[j] - (set->count > 1 ? extra[j] : mean_weight(head, j))));
+    return scale * (bias - outside);
+}
+
 /* Every method is v . f(u) + constant; v [d] comes as the target's weights with their bias.  extra [d]: the mean
  * features for GRADCAM_PP, those outside for INFOCAM of a set. */
 static double direction(const struct mask_head *head, enum mask_method method, const struct mask_set *set, int other,
                         double bias, double *extra, double *v)
 {
-    double k = head->classes, contrast = head->scale * k / (k - 1), outside = head->mean_b;
-    const float *o = other >= 0 ? row_of(head, other) : NULL;
-
-    if (method == MASK_INFOCAM && set->count > 1)
-        outside = outside_weights(head, set, extra);
+    if (method == MASK_INFOCAM)
+        return contrast(head, set, bias, extra, v);
+    if (method == MASK_INFOCAM_PLUS && other >= 0)
+        add_weights(head, other, -1, v);
     for (int j = 0; j < head->features; j++) {
         double positive = v[j] > 0 ? v[j] : 0.0;
-        switch (method) {
-        case MASK_INFOCAM:
-            v[j] = set->count > 1 ? head->scale * (v[j] - extra[j]) : contrast * (v[j] - (double)head->mean_w[j]);
-            break;
-        case MASK_CAM: break;
-        case MASK_INFOCAM_PLUS: v[j] = head->scale * (v[j] - (o != NULL ? (double)o[j] : 0)); break;
-        case MASK_GRADCAM_PP: v[j] = positive / fmax(2.0 + v[j] * extra[j], 1e-7); break;
-        case MASK_LAYERCAM: v[j] = positive; break;
-        }
+        if (method == MASK_INFOCAM_PLUS)
+            v[j] *= head->scale;
+        else if (method == MASK_GRADCAM_PP)
+            v[j] = positive / fmax(2.0 + v[j] * extra[j], 1e-7);
+        else if (method == MASK_LAYERCAM)
+            v[j] = positive;
         v[j] = (double)(float)v[j];
     }
-    if (method == MASK_INFOCAM)
-        return (set->count > 1 ? head->scale : contrast) * (bias - outside);
-    if (method == MASK_INFOCAM_PLUS)
-        return head->scale * (bias - (other >= 0 ? (double)head->b[other] : 0));
-    return 0;
+    return method == MASK_INFOCAM_PLUS ? head->scale * (bias - (other >= 0 ? bias_of(head, other) : 0)) : 0;
 }
 
 enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, const struct mask_set *set,

@@ -18,8 +18,9 @@
 
 /* z = scale (W mean(f) + b): the logits.  All arrays are borrowed. */
 struct mask_head {
-    const float *w; /* [K, d] */
-    const float *b; /* [K] */
+    const float *w; /* [K, d]; NULL: f are the cells' logits themselves, W is one and b zero, d is K */
+    const float *b; /* [K]; not read where w is NULL, nor are mean_w and mean_b */
+    bool binary;    /* each class is a question of its own: z is its log odds */
     int classes, features;
     double scale;        /* 1 / temperature */
     const float *mean_w; /* [d] mean over the classes (mask_head_mean) */
@@ -36,7 +37,8 @@ struct mask_set {
     const int *members;  /* [count], in rising order */
     int count;
     const double *share; /* a [count]; NULL for one class */
-    double log_prior;    /* log t(G), t(G) = sum of t over G; not needed for one class */
+    double log_prior;    /* log t(G), t(G) = sum of t over G; not needed for one class unless it is binary */
+    double odds;         /* binary: log r - log (1 - r) of the prior r that is inside the logits */
 };
 /* One class; target is borrowed. */
 struct mask_set mask_set_one(const int *target);
@@ -57,7 +59,9 @@ enum mask_method { MASK_INFOCAM, MASK_CAM, MASK_INFOCAM_PLUS, MASK_GRADCAM_PP, M
 
 /* The map that finds the object (its positive part makes the seeds), [n]:
  *   INFOCAM       scale K/(K-1) ((w_t - mean_c w_c) . f(u) + b_t - mean b): local logit over the mean of the others',
- * nats; CAM           w_t . f(u)  (its positive part is Grad-CAM = HiResCAM = XGrad-CAM for such a head); INFOCAM_PLUS
+ * nats; of a binary class scale (w_t . f(u) + b_t) - odds, the log-likelihood ratio of its being there, which the same
+ * formula gives for two classes; CAM           w_t . f(u)  (its positive part is Grad-CAM = HiResCAM = XGrad-CAM for
+ * such a head); INFOCAM_PLUS (not of binary classes)
  * scale ((w_t - w_k) . f(u) + b_t - b_k), k = `other`: D_{t,k} of F2, nats; GRADCAM_PP    sum_j max(w_tj, 0) / (2 +
  * w_tj mean(f_j)) f_j(u)   (Chattopadhyay et al. 2018 in closed form); LAYERCAM      max(sum_j max(w_tj, 0) f_j(u), 0)
  * (Jiang et al. 2021). Of a set w_t is sum_k a_k w_k, infoCAM's contrast is the mean of the weights outside of it, and
@@ -73,12 +77,16 @@ enum infomask_status mask_class_map(const struct mask_head *head, enum mask_meth
 int mask_other_class(const float *z, int classes, const struct mask_set *set);
 
 /* Window PMI [h, w] for each of `sets`: PMI of the head on the mean of f over k x k cells (k odd; reflected at the
- * border).  offset [K] (NULL: zeros) = log t - log r; log_r [K] NULL: uniform.  out[i] is the map of sets[i]. */
+ * border).  offset [K] (NULL: zeros) = log t - log r, of binary classes that of the odds; log_r [K] NULL: uniform.
+ * out[i] is the map of sets[i]. */
 struct mask_window {
     int window;            /* k */
     const float *offset;   /* [K] or NULL */
     const double *log_r;   /* [K] or NULL */
     double smoothing;      /* label smoothing in the logits, inverted; 0: none */
+    /* NULL: by head->packed.  Else logits z [n, K], before the head's scale, of rows of features [n, head->features] */
+    enum infomask_status (*logits)(const void *context, const float *rows, int n, float *z, struct infomask_error *err);
+    const void *context;
 };
 enum infomask_status mask_window_pmi(const struct mask_head *head, const struct kernel_table *kernels,
                                      const struct mask_window *window, const float *f, int h, int w,

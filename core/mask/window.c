@@ -115,6 +115,16 @@ static float row_pmi(const struct mask_head *head, const struct mask_window *win
     return (float)(log_p - (window->offset != NULL ? (double)window->offset[y] : 0.0) - log_r);
 }
 
+/* log p - log t of a class that is a question of its own. */
+static float binary_pmi(const struct mask_head *head, const struct mask_window *window, const float *z,
+                        const struct mask_set *set)
+{
+    int y = set->members[0];
+    double x = head->scale * (double)z[y] + (window->offset != NULL ? (double)window->offset[y] : 0);
+
+    return (float)((x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x))) - set->log_prior);
+}
+
 static int block_rows(int n, int classes)
 {
     int rows = BLOCK_FLOATS / classes;
@@ -129,27 +139,53 @@ static struct kernel_gemm head_product(const struct mask_head *head, float *z)
                                 .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY}};
 }
 
-static void window_rows(const struct mask_head *head, const struct kernel_table *kernels,
-                        const struct mask_window *window, const float *mean, int n, float *z, float *scratch,
-                        const struct mask_set *sets, int count, float *const *out)
+/* PMI of each set from a row of logits, which it changes. */
+static void finish(const struct mask_head *head, const struct mask_window *window, float *z,
+                   const struct mask_set *sets, int count, float *const *out, int at)
+{
+    const float *offset = window->smoothing > 0 ? NULL : window->offset;
+    double lse = head->binary ? 0 : finish_row(head, offset, z);
+
+    for (int t = 0; t < count; t++)
+        out[t][at] = head->binary ? binary_pmi(head, window, z, &sets[t]) : row_pmi(head, window, z, lse, &sets[t]);
+}
+
+static enum infomask_status window_rows(const struct mask_head *head, const struct kernel_table *kernels,
+                                        const struct mask_window *window, const float *mean, int n, float *z,
+                                        float *scratch, const struct mask_set *sets, int count, float *const *out,
+                                        struct infomask_error *err)
 {
     int rows = block_rows(n, head->classes), k = head->classes;
-    const float *offset = window->smoothing > 0 ? NULL : window->offset;
-    struct kernel_gemm product = head_product(head, z);
+    enum infomask_status status = INFOMASK_OK;
 
-    for (int first = 0; first < n; first += rows) {
+    for (int first = 0; first < n && status == INFOMASK_OK; first += rows) {
         int m = n - first < rows ? n - first : rows;
-        product.a = mean + (size_t)first * (size_t)head->features;
-        product.m = m;
-        product.scratch = scratch;
-        kernels->gemm(&product);
-        for (int i = 0; i < m; i++) {
-            float *row = z + (size_t)i * (size_t)k;
-            double lse = finish_row(head, offset, row);
-            for (int t = 0; t < count; t++)
-                out[t][first + i] = row_pmi(head, window, row, lse, &sets[t]);
+        const float *a = mean + (size_t)first * (size_t)head->features;
+        if (window->logits != NULL) {
+            status = window->logits(window->context, a, m, z, err);
+        } else {
+            struct kernel_gemm product = head_product(head, z);
+            product.a = a;
+            product.m = m;
+            product.scratch = scratch;
+            kernels->gemm(&product);
         }
+        for (int i = 0; i < m && status == INFOMASK_OK; i++)
+            finish(head, window, z + (size_t)i * (size_t)k, sets, count, out, first + i);
     }
+    return status;
+}
+
+static size_t scratch_floats(const struct mask_head *head, const struct kernel_table *kernels,
+                             const struct mask_window *window, int n)
+{
+    struct kernel_gemm largest;
+
+    if (window->logits != NULL)
+        return 0;
+    largest = head_product(head, NULL);
+    largest.m = block_rows(n, head->classes);
+    return kernels->gemm_scratch(&largest);
 }
 
 enum infomask_status mask_window_pmi(const struct mask_head *head, const struct kernel_table *kernels,
@@ -160,27 +196,26 @@ enum infomask_status mask_window_pmi(const struct mask_head *head, const struct 
     int n = h * w;
     size_t size, block;
     float *mean = NULL, *rows = NULL, *z = NULL, *scratch = NULL;
-    struct kernel_gemm largest = head_product(head, NULL);
+    enum infomask_status status = INFOMASK_OK;
     bool made = checked_mul3((size_t)n, (size_t)head->features, sizeof(float), &size) &&
                 checked_mul3((size_t)block_rows(n, head->classes), (size_t)head->classes, sizeof(float), &block);
 
-    largest.m = block_rows(n, head->classes);
     if (made) {
         mean = aligned_new(size);
         rows = aligned_new(size);
         z = aligned_new(block);
-        scratch = aligned_new((kernels->gemm_scratch(&largest) + 1) * sizeof(float));
+        scratch = aligned_new((scratch_floats(head, kernels, window, n) + 1) * sizeof(float));
         made = mean != NULL && rows != NULL && z != NULL && scratch != NULL;
     }
     if (made) {
         window_means(f, h, w, head->features, window->window, rows, mean);
-        window_rows(head, kernels, window, mean, n, z, scratch, sets, count, out);
+        status = window_rows(head, kernels, window, mean, n, z, scratch, sets, count, out, err);
     }
     aligned_free(mean);
     aligned_free(rows);
     aligned_free(z);
     aligned_free(scratch);
-    return made ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "no memory for the window PMI");
+    return made ? status : error_set(err, INFOMASK_MEMORY, "no memory for the window PMI");
 }
 
 void mask_gate(const float *win, int n, double most, float *gate)

@@ -17,8 +17,8 @@
 
 struct chain {
     const struct mask_plan *plan;
-    struct mask_head head;
     struct engine_tap features;
+    struct pipeline_cells cells; /* of the features, for the class maps */
     int rows, columns;     /* of the maps: the features' grid, or that of the occlusion */
     struct mask_set *sets; /* [count] the targets, with the shares of the whole photo's pass */
     double *shares;        /* of all of them */
@@ -39,6 +39,7 @@ static void chain_fini(struct chain *chain)
         if (chain->map != NULL)
             free(chain->map[i]);
     }
+    pipeline_cells_fini(&chain->cells);
     free(chain->sets);
     free(chain->shares);
     free(chain->window);
@@ -68,19 +69,6 @@ static enum infomask_status no_memory(struct infomask_error *err)
 
 /* ---- The pass and the class maps --------------------------------------------------------------------------------- */
 
-struct mask_head pipeline_head(const struct infomask_model *model)
-{
-    const struct engine_info *net = model->network;
-    return (struct mask_head){.w = net->head_w,
-                              .b = net->head_b,
-                              .classes = (int)net->outputs,
-                              .features = net->features,
-                              .scale = 1 / model->temperature,
-                              .mean_w = model->head_mean,
-                              .mean_b = model->head_mean_bias,
-                              .packed = net->head_packed};
-}
-
 static enum infomask_status class_maps(struct chain *chain, const float *logits, const double *log_p,
                                        struct infomask_error *err)
 {
@@ -98,9 +86,9 @@ static enum infomask_status class_maps(struct chain *chain, const float *logits,
         if (chain->map[i] == NULL)
             return no_memory(err);
         if (plan->options->method == INFOMASK_INFOCAM_PLUS)
-            other = mask_other_class(logits, chain->head.classes, &chain->sets[i]);
-        status = mask_class_map(&chain->head, methods[plan->options->method], &chain->sets[i], other, log_p,
-                                chain->features.data, n, chain->map[i], err);
+            other = mask_other_class(logits, chain->cells.head.classes, &chain->sets[i]);
+        status = mask_class_map(&chain->cells.head, methods[plan->options->method], &chain->sets[i], other, log_p,
+                                chain->cells.f, n, chain->map[i], err);
     }
     return status;
 }
@@ -121,7 +109,7 @@ static enum infomask_status report_map(const struct chain *chain, int i, double 
     map->mean = 0;
     if (chain->plan->options->method == INFOMASK_INFOCAM) {
         enum infomask_status status =
-            mask_information(&chain->head, &chain->sets[i], chain->features.data, n, pmi, map->cells, err);
+            mask_information(&chain->cells.head, &chain->sets[i], chain->cells.f, n, pmi, map->cells, err);
         if (status != INFOMASK_OK)
             return status;
     } else {
@@ -179,7 +167,9 @@ static enum infomask_status chain_maps(struct chain *chain, struct infomask_map 
     }
     if (status == INFOMASK_OK && plan->options->method != INFOMASK_OCCLUSION) {
         pipeline_logits(model, output, logits);
-        status = plan_windows(plan, &chain->features, chain->sets, chain->window, err);
+        status = pipeline_cells_init(&chain->cells, model, chain->features.data, chain->rows * chain->columns, err);
+        if (status == INFOMASK_OK && model->info.windows)
+            status = plan_windows(plan, &chain->features, chain->sets, chain->window, err);
         if (status == INFOMASK_OK)
             status = class_maps(chain, logits, log_p, err);
     }
@@ -467,10 +457,11 @@ static enum infomask_status gate_layer(const struct chain *chain, int i, float *
 {
     size_t n = (size_t)chain->h * (size_t)chain->w;
 
+    const struct infomask_model *model = chain->plan->session->model;
     const struct mask_set *set = &chain->sets[i];
 
     mask_gate(chain->window[i], chain->rows * chain->columns,
-              set->count > 1 ? -set->log_prior : log((double)chain->head.classes), cells);
+              set->count > 1 || model->sigmoid ? -set->log_prior : log((double)model->info.classes), cells);
     layer->gate = floats(n);
     if (layer->gate == NULL)
         return no_memory(err);
@@ -535,7 +526,7 @@ static bool chain_init(struct chain *chain, const struct mask_plan *plan)
     int longest = photo->width > photo->height ? photo->width : photo->height;
     double scale = (double)WORKING_SIDE / longest;
 
-    *chain = (struct chain){.plan = plan, .head = pipeline_head(plan->session->model)};
+    *chain = (struct chain){.plan = plan};
     chain->h = (int)fmax(1, rint(photo->height * scale));
     chain->w = (int)fmax(1, rint(photo->width * scale));
     chain->window = calloc((size_t)plan->count, sizeof *chain->window);
@@ -626,7 +617,7 @@ struct place_map place_map_lying(const struct infomask_session *session)
 {
     struct engine_tap f = {0};
 
-    if (session->model->info.class_map)
+    if (session->model->info.windows)
         f = engine_features(session->engine);
     return (struct place_map){.rows = f.h, .columns = f.w, .d = f.c, .f = f.data};
 }

@@ -38,7 +38,7 @@ enum infomask_status infomask_features(struct infomask_session *session, struct 
     float *input;
     enum infomask_status status = INFOMASK_OK;
 
-    if (!model->info.class_map)
+    if (model->info.features == 0)
         status = error_set(err, INFOMASK_NO_CLASS_MAP,
                            "this model has no pooled linear head, so it has no features to build on");
     if (status == INFOMASK_OK)

@@ -58,6 +58,8 @@ double plan_evidence(const struct mask_plan *plan, int i)
 {
     struct mask_set set = plan_set(plan, i);
 
+    if (plan->session->model->sigmoid && plan->evidence_default && !plan->evidence_given)
+        return EVIDENCE * -set.log_prior; /* the same share of the most that there can be */
     if (set.count == 1 || plan->evidence_given)
         return plan->min_evidence;
     return fmin(plan->min_evidence, -set.log_prior / 2);
@@ -242,9 +244,10 @@ enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_error *e
         plan->rule = model->spec.mask_threshold;
         plan->rule_value = model->spec.mask_threshold_value;
     }
-    if (plan->rule == INFOMASK_THRESHOLD_WINDOW && (!model->info.class_map || options->method == INFOMASK_OCCLUSION))
-        return error_set(err, INFOMASK_NO_CLASS_MAP, "threshold=window needs the class map of a pooled linear head");
-    plan->min_evidence = isnan(folder) || folder == 0 ? EVIDENCE * log((double)model->info.classes) : folder;
+    if (plan->rule == INFOMASK_THRESHOLD_WINDOW && (!model->info.windows || options->method == INFOMASK_OCCLUSION))
+        return error_set(err, INFOMASK_NO_CLASS_MAP, "threshold=window needs the class map of a head on a pooled map");
+    plan->evidence_default = isnan(folder) || folder == 0;
+    plan->min_evidence = plan->evidence_default ? EVIDENCE * log((double)model->info.classes) : folder;
     plan->evidence_given = !isnan(options->min_evidence);
     if (plan->evidence_given)
         plan->min_evidence = options->min_evidence;
@@ -295,12 +298,12 @@ enum infomask_status plan_view(struct mask_plan *plan, struct infomask_error *er
 static enum infomask_status plan_init(struct mask_plan *plan, struct infomask_timing *timing,
                                       struct infomask_error *err)
 {
-    const struct infomask_model *model = plan->session->model;
+    const char *why_not = infomask_why_not(&plan->session->model->info, plan->options->method);
     enum infomask_status status = plan_targets(plan, err);
 
-    if (status == INFOMASK_OK && !model->info.class_map && plan->options->method != INFOMASK_OCCLUSION)
-        status = error_set(err, INFOMASK_NO_CLASS_MAP,
-                           "this model has no pooled linear head, so no class map; method=occlusion works");
+    if (status == INFOMASK_OK && why_not != NULL)
+        status = error_set(err, INFOMASK_NO_CLASS_MAP, "this model has no method=%s: %s; method=occlusion works",
+                           infomask_method_name(plan->options->method), why_not);
     if (status == INFOMASK_OK)
         status = plan_rules(plan, err);
     if (status == INFOMASK_OK)

@@ -33,6 +33,7 @@ struct mask_plan {
     double rule_value;
     double min_evidence; /* nats; of groups plan_evidence */
     bool evidence_given; /* by the request: it stands for groups as well */
+    bool evidence_default; /* neither by the request nor by the model's folder */
     int window;          /* cells */
     bool strokes;        /* a canvas of strokes on a flat background: window PMI averaged over each stroke */
     const int *targets;

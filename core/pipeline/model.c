@@ -252,12 +252,28 @@ static enum infomask_status set_priors(struct infomask_model *model, const struc
     return status;
 }
 
+/* Are the head's logits those that the outputs are read as?  (A softmax's may not be asked as a sigmoid's.) */
+static bool knows_head(const struct infomask_model *model)
+{
+    const struct engine_info *net = model->network;
+    return net->head != ENGINE_HEAD_NONE && (model->sigmoid ? !net->softmax_output : !net->squashed);
+}
+
+static enum infomask_map_kind map_kind(const struct infomask_model *model)
+{
+    if (!knows_head(model))
+        return INFOMASK_NO_MAP;
+    if (model->network->pooled_head)
+        return INFOMASK_MAP_LINEAR;
+    return model->network->piecewise ? INFOMASK_MAP_PIECEWISE : INFOMASK_MAP_FIRST_ORDER;
+}
+
 /* What every class map of this head needs. */
 static enum infomask_status set_head(struct infomask_model *model, struct infomask_error *err)
 {
     const struct engine_info *net = model->network;
 
-    if (!net->pooled_head || model->sigmoid)
+    if (!net->pooled_head || !knows_head(model))
         return INFOMASK_OK;
     model->head_mean = malloc((size_t)net->features * sizeof *model->head_mean);
     if (model->head_mean == NULL)
@@ -278,8 +294,11 @@ static void set_info(struct infomask_model *model)
     info->channels = net->channels;
     info->stride = net->stride;
     info->sigmoid = model->sigmoid;
-    info->class_map = net->pooled_head && !model->sigmoid;
-    info->features = net->pooled_head ? (size_t)net->features : 0;
+    info->map = map_kind(model);
+    info->class_map = info->map != INFOMASK_NO_MAP;
+    info->windows = info->class_map && net->head != ENGINE_HEAD_FLAT;
+    info->layers = info->class_map && !net->pooled_head;
+    info->features = info->map == INFOMASK_MAP_LINEAR && !model->sigmoid ? (size_t)net->features : 0;
     info->noise = net->noise && !model->sigmoid;
     info->fixed_size = net->fixed_size;
     info->isa = net->isa;

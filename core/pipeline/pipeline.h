@@ -7,6 +7,7 @@
 #include "core/engine/engine.h"
 #include "core/image/image.h"
 #include "core/infomask.h"
+#include "core/infomask_mask.h"
 #include "core/mask/mask.h"
 
 struct photo_picture {
@@ -47,7 +48,7 @@ struct infomask_model {
     double *log_prior;       /* [classes] training prior */
     double *log_logit_prior; /* [classes] what is inside the logits */
     const struct kernel_table *kernels;
-    float *head_mean;        /* [features] mean of the head's weights over the classes; NULL without a class map */
+    float *head_mean;        /* [features] mean of a linear head's weights over the classes; else NULL */
     double head_mean_bias;   /* and of its biases */
     struct infomask_group *groups; /* [info.groups] */
     int *members;                  /* of all groups */
@@ -113,7 +114,19 @@ enum infomask_status pipeline_interpret(const struct infomask_model *model, cons
 struct mask_set pipeline_set(const struct infomask_model *model, const int *target, const double *log_t);
 bool pipeline_is_target(const struct infomask_model *model, int target);
 
-/* The pooled linear head, as the class maps want it; borrowed from the model. */
+/* The pooled linear head, as the class maps want it; borrowed from the model.  Of a head of layers: of features that
+ * are the cells' logits. */
 struct mask_head pipeline_head(const struct infomask_model *model);
+/* The cells of one picture's map as the class maps want them: those of a linear head as they lie, else what they say,
+ * by the head linearised at the picture (engine_head_cells). */
+struct pipeline_cells {
+    struct mask_head head;
+    const float *f; /* [n, head.features] */
+    float *owned;   /* f, or NULL */
+};
+enum infomask_status pipeline_cells_init(struct pipeline_cells *cells, const struct infomask_model *model,
+                                         const float *f, int n, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void pipeline_cells_fini(struct pipeline_cells *cells);
 
 #endif

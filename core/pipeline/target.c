@@ -1,4 +1,5 @@
 /* Targets: a class, or a group of the model asked about as one. */
+#include "core/info/info.h"
 #include "core/pipeline/pipeline.h"
 
 bool pipeline_is_target(const struct infomask_model *model, int target)
@@ -15,6 +16,7 @@ struct mask_set pipeline_set(const struct infomask_model *model, const int *targ
         set = (struct mask_set){.members = group->members, .count = group->count};
     }
     set.log_prior = mask_set_log_sum(&set, log_t);
+    set.odds = model->sigmoid ? info_log_odds(model->log_logit_prior[*target]) : 0;
     return set;
 }
 

@@ -14,7 +14,7 @@ static enum infomask_status cells_of(struct infomask_session *session, int i, in
                                      struct infomask_error *err)
 {
     struct engine_tap f = engine_features(session->engine);
-    struct mask_head head = pipeline_head(session->model);
+    struct pipeline_cells of;
     int n = f.h * f.w, class = target >= 0 ? target : result->order[0];
     struct mask_set set;
     enum infomask_status status;
@@ -32,8 +32,12 @@ static enum infomask_status cells_of(struct infomask_session *session, int i, in
         return error_set(err, INFOMASK_MEMORY, "no memory for the map");
     mask_set_share(&set, result->log_probability, share);
     set.share = share;
-    status = mask_information(&head, &set, f.data + (size_t)i * (size_t)n * (size_t)f.c, n,
-                              infomask_score(session->model, result, class).pmi, cells->values, err);
+    status = pipeline_cells_init(&of, session->model, f.data + (size_t)i * (size_t)n * (size_t)f.c, n, err);
+    if (status == INFOMASK_OK) {
+        status = mask_information(&of.head, &set, of.f, n, infomask_score(session->model, result, class).pmi,
+                                  cells->values, err);
+        pipeline_cells_fini(&of);
+    }
     free(share);
     return status;
 }
@@ -81,7 +85,8 @@ static enum infomask_status check_map(const struct infomask_model *model, const 
                                       struct infomask_error *err)
 {
     if (cells != NULL && !model->info.class_map)
-        return error_set(err, INFOMASK_NO_CLASS_MAP, "this model has no pooled linear head, so it has no class map");
+        return error_set(err, INFOMASK_NO_CLASS_MAP, "this model has no class map: %s",
+                         infomask_why_not(&model->info, INFOMASK_INFOCAM));
     return INFOMASK_OK;
 }
 

@@ -2,11 +2,17 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/info/info.h"
 #include "core/pipeline/mask.h"
 
 static enum infomask_status no_memory(struct infomask_error *err)
 {
     return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
+}
+
+static enum infomask_status logits_of(const void *model, const float *rows, int n, float *z, struct infomask_error *err)
+{
+    return engine_head_rows(model, rows, n, z, err);
 }
 
 enum infomask_status plan_windows(const struct mask_plan *plan, const struct engine_tap *features,
@@ -17,12 +23,19 @@ enum infomask_status plan_windows(const struct mask_plan *plan, const struct eng
     struct mask_head head = pipeline_head(model);
     size_t k = model->info.classes;
     float *offset = malloc(k * sizeof *offset);
-    struct mask_window how = {plan->window, offset, model->log_logit_prior, model->spec.label_smoothing};
+    struct mask_window how = {.window = plan->window, .offset = offset, .log_r = model->log_logit_prior,
+                              .smoothing = model->spec.label_smoothing};
     bool made = offset != NULL;
     enum infomask_status status;
 
+    if (!model->network->pooled_head) {
+        head.features = model->network->features; /* the head takes the windows' features, not the cells' logits */
+        how.logits = logits_of;
+        how.context = model->engine;
+    }
     for (size_t c = 0; made && c < k; c++)
-        offset[c] = (float)(log_t[c] - model->log_logit_prior[c]);
+        offset[c] = (float)(model->sigmoid ? info_log_odds(log_t[c]) - info_log_odds(model->log_logit_prior[c])
+                                           : log_t[c] - model->log_logit_prior[c]);
     for (int i = 0; made && i < plan->count; i++) {
         window[i] = malloc((size_t)features->h * (size_t)features->w * sizeof *window[i]);
         made = window[i] != NULL;

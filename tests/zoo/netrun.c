@@ -4,9 +4,13 @@
  *
  * INPUT holds COUNT items in the file's own order (N, C, H, W or N, H, W, C ...), float32; OUTPUT gets the output in the
  * file's own order.  "-" for them: some numbers, and nothing is written.  Any number of such calls may come on standard input instead, one a line; each is answered by a line
- * "ok SECONDS METHODS", or "failed REASON".  --plain: the graph as it was read, each step alone.
+ * "ok LOAD SECONDS WORDS", or "failed REASON".  The words say what was found: "concrete", the head ("pooled", "layers",
+ * "flat", those two with "piecewise" or "smooth"), "softmax", "sigmoid", "fixed" or "any-size"; and with a head
+ * "cells=E", how far the mean of what the cells say is from the logits, by their spread.
+ * --plain: the graph as it was read, each step alone.
  * --small: with the memory that the service gives a session.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,8 +110,48 @@ static bool write_output(const struct engine_session *session, const struct call
     return fine;
 }
 
+/* The logits of item 0, read back from what the file's end makes of them. */
+static double logit(const struct engine_info *info, double y)
+{
+    double p = y < 1e-30 ? 1e-30 : y > 1 - 1e-7 ? 1 - 1e-7 : y;
+
+    return info->softmax_output ? log(p) : info->squashed ? log(p) - log1p(-p) : y;
+}
+
+/* Largest difference between the cells' mean and the logits, up to one number for all classes (but under a sigmoid), by
+ * the logits' spread; -1: there is no head. */
+static double cells_error(const struct engine_session *session)
+{
+    const struct engine_info *info = engine_model_info(session->model);
+    struct engine_tap f = engine_features(session);
+    size_t n = (size_t)(f.h * f.w), k = info->outputs;
+    float *l = f.data != NULL ? malloc(n * k * sizeof *l) : NULL;
+    double shift = 0, most = 0, low = INFINITY, high = -INFINITY;
+    double *d = malloc(k * sizeof *d);
+
+    if (l == NULL || d == NULL || engine_head_cells(session->model, f.data, (int)n, l, NULL) != INFOMASK_OK) {
+        free(l);
+        free(d);
+        return -1;
+    }
+    for (size_t c = 0; c < k; c++) {
+        double mean = 0, z = logit(info, (double)engine_output(session)[c]);
+        for (size_t u = 0; u < n; u++)
+            mean += (double)l[u * k + c] / (double)n;
+        d[c] = mean - z;
+        shift += info->squashed ? 0 : d[c] / (double)k;
+        low = fmin(low, z);
+        high = fmax(high, z);
+    }
+    for (size_t c = 0; c < k; c++)
+        most = fmax(most, fabs(d[c] - shift));
+    free(l);
+    free(d);
+    return most / (high > low ? high - low : 1);
+}
+
 static enum infomask_status run(struct engine_model *model, const struct call *call, double *seconds,
-                                struct infomask_error *err)
+                                double *cells, struct infomask_error *err)
 {
     const struct engine_info *info = engine_model_info(model);
     struct engine_session *session = NULL;
@@ -120,7 +164,8 @@ static enum infomask_status run(struct engine_model *model, const struct call *c
     if (status == INFOMASK_OK && (x == NULL || n != wanted))
         status = error_set(err, INFOMASK_ARGUMENT, "the input has %zu numbers", n);
     if (status == INFOMASK_OK)
-        status = engine_prepare(session, call->count, map ? h : 1, map ? w : 1, false, &input, err);
+        status = engine_prepare(session, call->count, map ? h : 1, map ? w : 1, info->head != ENGINE_HEAD_NONE,
+                                &input, err);
     if (status == INFOMASK_OK) {
         double start;
         if (map && model->first == 0)
@@ -131,6 +176,8 @@ static enum infomask_status run(struct engine_model *model, const struct call *c
         status = engine_run(session, err);
         *seconds = now() - start;
     }
+    if (status == INFOMASK_OK && info->head != ENGINE_HEAD_NONE)
+        *cells = cells_error(session);
     if (status == INFOMASK_OK && !write_output(session, call))
         status = error_set(err, INFOMASK_IO, "the output cannot be written");
     engine_session_free(session);
@@ -138,12 +185,26 @@ static enum infomask_status run(struct engine_model *model, const struct call *c
     return status;
 }
 
+static void print_found(const struct engine_model *model, double cells)
+{
+    static const char *const heads[] = {[ENGINE_HEAD_NONE] = "", [ENGINE_HEAD_LINEAR] = "pooled ",
+                                        [ENGINE_HEAD_LAYERS] = "layers ", [ENGINE_HEAD_FLAT] = "flat "};
+    const struct engine_info *info = engine_model_info(model);
+    bool layers = info->head == ENGINE_HEAD_LAYERS || info->head == ENGINE_HEAD_FLAT;
+
+    printf("%s%s%s%s%s%s", model->graph->concrete ? "concrete " : "", heads[info->head],
+           !layers ? "" : info->piecewise ? "piecewise " : "smooth ", info->softmax_output ? "softmax " : "",
+           info->squashed ? "sigmoid " : "", info->fixed_size ? "fixed" : "any-size");
+    if (info->head != ENGINE_HEAD_NONE)
+        printf(" cells=%.1e", cells);
+}
+
 static bool answer(const struct call *call, const struct settings *settings)
 {
     struct infomask_error err = {0};
     struct graph *graph = NULL;
     struct engine_model *model = NULL;
-    double seconds = 0, start = now(), load;
+    double seconds = 0, start = now(), load, cells = -1;
     enum infomask_status status = read_graph(call, settings->plain, &graph, &err);
 
     if (status == INFOMASK_OK)
@@ -152,13 +213,14 @@ static bool answer(const struct call *call, const struct settings *settings)
         graph_free(graph);
     load = now() - start;
     if (status == INFOMASK_OK)
-        status = run(model, call, &seconds, &err);
-    if (status == INFOMASK_OK)
-        printf("ok %.4f %.4f %s%s%s%s\n", load, seconds, model->graph->concrete ? "concrete " : "",
-               model->info.pooled_head ? "pooled " : "", model->info.softmax_output ? "softmax " : "",
-               model->info.fixed_size ? "fixed" : "any-size");
-    else
+        status = run(model, call, &seconds, &cells, &err);
+    if (status == INFOMASK_OK) {
+        printf("ok %.4f %.4f ", load, seconds);
+        print_found(model, cells);
+        printf("\n");
+    } else {
         printf("failed %s\n", err.text);
+    }
     fflush(stdout);
     engine_model_free(model);
     return status == INFOMASK_OK;

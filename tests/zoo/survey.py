@@ -1,6 +1,6 @@
 """Exports classifiers of torchvision and timm one after the other, compares each with onnxruntime on photos, and forgets it.
 
-    survey.py NETRUN PHOTOS OUT.tsv [--again] [NAME ...]
+    survey.py NETRUN PHOTOS OUT.tsv [--again] [--old|--new] [NAME ...]
 
 Weights are random (seeded), statistics of normalisations too.  Each network is exported by both of PyTorch's exporters
 (old: TorchScript, opset 17; new: dynamo, its own default), with batch, height and width open where the exporter can,
@@ -21,11 +21,17 @@ COLUMNS = ("name", "exporter", "open", "size", "difference", "top1", "second", "
            "ours_ms", "ort_ms", "file_mb", "note")
 
 
-# classifier families of torchvision, one small member each where they differ in size only, and of timm
-TORCHVISION = """alexnet convnext_tiny densenet121 densenet161 efficientnet_b0 efficientnet_b1 efficientnet_b4 efficientnet_v2_s
-googlenet inception_v3 maxvit_t mnasnet0_5 mnasnet1_3 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small
-regnet_x_400mf regnet_y_400mf resnet18 resnet50 resnext50_32x4d wide_resnet50_2 shufflenet_v2_x0_5 shufflenet_v2_x1_5
-squeezenet1_0 squeezenet1_1 swin_t swin_v2_t vgg11 vgg16_bn vit_b_16 vit_b_32""".split()
+# all classifiers of torchvision whose file has at most 2 GB (vit_h_14 and regnet_y_128gf have more), small ones first
+TORCHVISION = """squeezenet1_0 squeezenet1_1 shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0
+mnasnet0_5 mnasnet0_75 mnasnet1_0 mnasnet1_3 mobilenet_v2 mobilenet_v3_small mobilenet_v3_large regnet_x_400mf
+regnet_y_400mf regnet_x_800mf regnet_y_800mf googlenet efficientnet_b0 efficientnet_b1 densenet121 regnet_x_1_6gf
+regnet_y_1_6gf efficientnet_b2 resnet18 efficientnet_b3 densenet169 regnet_x_3_2gf efficientnet_b4 regnet_y_3_2gf
+densenet201 efficientnet_v2_s resnet34 resnext50_32x4d resnet50 inception_v3 swin_t swin_v2_t convnext_tiny densenet161
+efficientnet_b5 maxvit_t regnet_y_8gf regnet_x_8gf efficientnet_b6 resnet101 swin_s swin_v2_s convnext_small
+efficientnet_v2_m regnet_x_16gf resnet152 alexnet efficientnet_b7 wide_resnet50_2 regnet_y_16gf resnext101_64x4d vit_b_16
+swin_b swin_v2_b vit_b_32 convnext_base resnext101_32x8d regnet_x_32gf efficientnet_v2_l wide_resnet101_2 vgg11 vgg11_bn
+vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn regnet_y_32gf convnext_large vit_l_16 vit_l_32""".split()
+# classifier families of timm, a small member each
 TIMM = """mobileone_s0 mobilenetv1_100 mobilenetv3_small_100 mobilenetv4_conv_small lcnet_050 ghostnet_100 ghostnetv2_100
 efficientnet_lite0 tf_efficientnetv2_b0 fbnetc_100 hardcorenas_a mixnet_s tinynet_e semnasnet_075 rexnet_100 repvgg_a0
 repghostnet_050 repvit_m1 resnet18d resnet26t seresnet18 ecaresnet26t skresnet18 res2net50_26w_4s resnest14d resnetv2_50
@@ -189,10 +195,11 @@ def main():
         print("\t".join(str(row[c]).replace("\t", " ").replace("\n", " ") for c in COLUMNS))
         return
     again = "--again" in sys.argv
-    netrun, folder, out, *names = [a for a in sys.argv[1:] if a != "--again"]
+    exporters = [e for e in ("old", "new") if "--" + e in sys.argv] or ["old", "new"]
+    netrun, folder, out, *names = [a for a in sys.argv[1:] if a not in ("--again", "--old", "--new")]
     lines = open(out, encoding="utf-8").read().splitlines() if os.path.exists(out) else ["\t".join(COLUMNS)]
     for name in names or ["tv:" + n for n in TORCHVISION] + TIMM:
-        for exporter in ("old", "new"):
+        for exporter in exporters:
             key = f"{name}\t{exporter}\t"
             if not again and any(line.startswith(key) for line in lines):
                 continue

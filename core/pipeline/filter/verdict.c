@@ -34,10 +34,11 @@ static enum infomask_status place_pmi(const struct filter *f, int i, enum mask_p
         return filter_no_memory(err);
     *pmi = NAN;
     if (mask_place_mean(place, f->share, map->f, map->rows * map->columns, map->d, mean) >= MASK_PLACE_LEAST) {
-        engine_head(model->engine, mean, logits);
+        status = engine_head_rows(model->engine, mean, 1, logits, err);
         for (size_t c = 0; c < k; c++)
             logits[c] = (float)(logits[c] / model->temperature);
-        status = plan_pmi_of_logits(&plan, logits, pmi, err);
+        if (status == INFOMASK_OK)
+            status = plan_pmi_of_logits(&plan, logits, pmi, err);
     }
     free(mean);
     return status;
@@ -114,7 +115,7 @@ static enum infomask_reason judge(const struct filter *f, const struct infomask_
             return INFOMASK_ROSE;
         return fmax(round->pmi_after, map_after) <= f->options->until ? INFOMASK_UNDER_LIMIT : INFOMASK_OVER_LIMIT;
     }
-    if (!f->session->model->info.class_map)
+    if (!f->session->model->info.windows)
         return round->pmi_after <= 0 ? INFOMASK_NO_PMI : round->pmi_after >= before ? INFOMASK_ROSE : INFOMASK_WHOLE;
     if (!isnan(round->region_pmi_after) && verdict_excess(round) <= MARGIN &&
         round->pmi_after <= LEAST_LOSS * before && round->pmi_after <= surroundings(round) + WHOLE_MARGIN &&
@@ -198,7 +199,7 @@ enum infomask_status verdict_telling(struct filter *f, int i, struct infomask_ve
                                      struct infomask_error *err)
 {
     const struct place_map *map = &f->place_after;
-    struct mask_head head = pipeline_head(f->session->model);
+    struct pipeline_cells of;
     struct mask_set set = pipeline_set(f->session->model, &f->targets[i], f->before->log_prior);
     int n = map->rows * map->columns;
     double *cells, *share;
@@ -213,7 +214,11 @@ enum infomask_status verdict_telling(struct filter *f, int i, struct infomask_ve
     share = cells + n;
     mask_set_share(&set, f->map_log_p, share);
     set.share = share;
-    status = mask_information(&head, &set, map->f, n, f->map_after[i], cells, err);
+    status = pipeline_cells_init(&of, f->session->model, map->f, n, err);
+    if (status == INFOMASK_OK) {
+        status = mask_information(&of.head, &set, of.f, n, f->map_after[i], cells, err);
+        pipeline_cells_fini(&of);
+    }
     for (int u = 0; u < n && status == INFOMASK_OK; u++) {
         struct infomask_telling cell = cell_of(f, u, cells[u]);
         if (f->share[u] >= 0.5)

@@ -28,7 +28,7 @@ static enum infomask_status whole_pass(struct filter *f, struct infomask_photo *
 {
     struct mask_plan plan = {.session = f->session, .photo = photo, .classification = f->before,
                              .options = &f->options->mask, .targets = f->targets, .count = f->count};
-    bool head = f->session->model->info.class_map;
+    bool head = f->session->model->info.windows;
     enum infomask_status status = plan_view(&plan, err);
 
     if (status == INFOMASK_OK)
@@ -67,7 +67,7 @@ enum infomask_status verify_before(struct filter *f, struct infomask_error *err)
     if (kept->f != NULL) {
         f->place_before = *kept;
         *kept = (struct place_map){0};
-    } else if (f->session->model->info.class_map) {
+    } else if (f->session->model->info.windows) {
         status = whole_pass(f, f->photo, &lying, err);
         if (status == INFOMASK_OK)
             status = place_map_copy(&lying, &f->place_before, err);

@@ -83,7 +83,7 @@ static void class_maps_as_defined(void **state)
 static void window(struct maps *m, int k, const float *offset, const double *log_r, double smoothing)
 {
     float *out = m->out;
-    struct mask_window options = {k, offset, log_r, smoothing};
+    struct mask_window options = {.window = k, .offset = offset, .log_r = log_r, .smoothing = smoothing};
 
     assert_int_equal(mask_window_pmi(&m->head, m->kernels, &options, m->f, H, W, &one, 1, &out, NULL),
                      INFOMASK_OK);
@@ -128,7 +128,7 @@ static void window_pmi_is_normalised(void **state)
     m.head.scale = 1 / 1.7;
     for (int smooth = 0; smooth < 2; smooth++)
         for (int k = 1; k <= 13; k += 6) { /* also wider than the map */
-            struct mask_window options = {k, offset, log_r, smooth == 1 ? 0.1 : 0};
+            struct mask_window options = {.window = k, .offset = offset, .log_r = log_r, .smoothing = smooth == 1 ? 0.1 : 0};
             assert_int_equal(mask_window_pmi(&m.head, m.kernels, &options, m.f, H, W, sets, K, out, NULL),
                              INFOMASK_OK);
             for (int u = 0; u < N; u++) {
@@ -293,7 +293,7 @@ static void windows_of_sets_are_normalised(void **state)
     }
     for (int smooth = 0; smooth < 2; smooth++) {
         struct whole p = pass_of(&m, (int[]){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
-        struct mask_window options = {3, offset, log_r, smooth == 1 ? .1 : 0};
+        struct mask_window options = {.window = 3, .offset = offset, .log_r = log_r, .smoothing = smooth == 1 ? .1 : 0};
         struct mask_set sets[2] = {{.members = some, .count = 4}, {.members = rest, .count = 8}};
         for (int i = 0; i < 2; i++)
             sets[i].log_prior = mask_set_log_sum(&sets[i], p.log_t);

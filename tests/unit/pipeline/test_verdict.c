@@ -21,7 +21,7 @@ struct court {
 static void open_court(struct court *c)
 {
     *c = (struct court){.score = {.pmi = 6}, .options = infomask_default_filter_options()};
-    c->model.info.class_map = true;
+    c->model.info.class_map = c->model.info.windows = true;
     c->session.model = &c->model;
     c->f = (struct filter){.session = &c->session, .options = &c->options, .out = &c->out, .before = &c->before,
                            .targets = &c->target, .count = 1, .score = &c->score};
@@ -115,7 +115,7 @@ static void without_a_pooled_head_the_whole_decides(void **state)
 
     (void)state;
     open_court(&c);
-    c.model.info.class_map = false;
+    c.model.info.class_map = c.model.info.windows = false;
     r.region_pmi_after = r.context_pmi_after = NAN;
     r.pmi_after = -.01;
     check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_NO_PMI);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/base/aligned.h"
-#include "core/engine/internal.h"
+#include "core/engine/head/layers.h"
 
 /* The node that makes a tensor, NULL for the input. */
 static struct graph_node *maker(const struct engine_model *model, int tensor)
@@ -26,13 +26,50 @@ static int skip_shape_changes(const struct engine_model *model, int tensor)
     return tensor;
 }
 
-static bool is_head(const struct graph_node *node)
+/* Classes of each item of a vector, -1 if that is not known. */
+static int64_t last_dim(const struct engine_model *model, int tensor)
+{
+    const struct graph_tensor *t = &model->graph->tensors[tensor];
+    return t->rank > 0 ? t->dims[t->rank - 1] : -1;
+}
+
+/* Back over the end of the network, from its output to the logits: a Softmax, a Sigmoid of its own, the logarithm of a
+ * Softmax, or one number an item that is taken from all classes, as LogSoftmax does: log-probabilities are logits up to
+ * such a number. */
+static int find_logits(struct engine_model *model)
+{
+    int tensor = skip_shape_changes(model, model->output);
+    const struct graph_node *node = maker(model, tensor);
+    bool logarithm = node != NULL && node->op == GRAPH_UNARY && node->function == GRAPH_LOG;
+
+    if (logarithm)
+        node = maker(model, skip_shape_changes(model, node->inputs[0]));
+    if (node != NULL && node->op == GRAPH_SOFTMAX) {
+        model->info.softmax_output = !logarithm;
+        tensor = node->inputs[0];
+    } else if (node != NULL && node->activation == GRAPH_SIGMOID && !logarithm) {
+        model->info.squashed = true;
+        tensor = node->op == GRAPH_ACTIVATION ? node->inputs[0] : tensor;
+    }
+    for (;;) {
+        tensor = skip_shape_changes(model, tensor);
+        node = maker(model, tensor);
+        if (node == NULL || node->op != GRAPH_BINARY || node->function != GRAPH_MINUS || model->info.squashed ||
+            last_dim(model, node->inputs[1]) != 1 || last_dim(model, node->inputs[0]) < 2)
+            return tensor;
+        tensor = node->inputs[0];
+    }
+}
+
+/* (a Sigmoid in its epilogue is not the logits') */
+static bool is_head(const struct engine_model *model, const struct graph_node *node)
 {
     const struct graph_window *w = &node->window;
     bool unit = w->kernel_h == 1 && w->kernel_w == 1 && w->stride_h == 1 && w->stride_w == 1 && w->groups == 1;
+    bool linear = node->activation == GRAPH_LINEAR_ACTIVATION ||
+                  (node->activation == GRAPH_SIGMOID && model->info.squashed);
 
-    return (node->op == GRAPH_LINEAR || (node->op == GRAPH_CONV && unit)) &&
-           node->activation == GRAPH_LINEAR_ACTIVATION && graph_input(node, 3) < 0;
+    return (node->op == GRAPH_LINEAR || (node->op == GRAPH_CONV && unit)) && linear && graph_input(node, 3) < 0;
 }
 
 static struct graph_node *noise_before(const struct engine_model *model, int tensor)
@@ -77,15 +114,10 @@ static bool takes_channels(const struct graph *graph, const struct graph_node *h
 enum infomask_status head_find(struct engine_model *model, struct infomask_error *err)
 {
     struct graph *graph = model->graph;
-    int tensor = skip_shape_changes(model, model->output);
-    struct graph_node *node = maker(model, tensor), *pool, *noise;
+    struct graph_node *node = maker(model, find_logits(model)), *pool, *noise;
 
     model->head = model->features = GRAPH_NONE;
-    if (node != NULL && node->op == GRAPH_SOFTMAX) {
-        model->info.softmax_output = true;
-        node = maker(model, skip_shape_changes(model, node->inputs[0]));
-    }
-    if (node == NULL || !is_head(node))
+    if (node == NULL || !is_head(model, node))
         return INFOMASK_OK;
     pool = maker(model, skip_shape_changes(model, node->inputs[0]));
     if (pool == NULL || pool->op != GRAPH_GLOBAL_AVERAGE || !takes_channels(graph, node, pool->inputs[0]))
@@ -93,6 +125,7 @@ enum infomask_status head_find(struct engine_model *model, struct infomask_error
     model->head = (int)(node - graph->nodes);
     model->features = pool->inputs[0];
     model->info.pooled_head = true;
+    model->info.head = ENGINE_HEAD_LINEAR;
     if (!(model->options.head_dropout > 0))
         return INFOMASK_OK;
     noise = noise_before(model, node->inputs[0]);
@@ -101,6 +134,12 @@ enum infomask_status head_find(struct engine_model *model, struct infomask_error
     noise->op = GRAPH_DROPOUT; /* the model folder's word wins over the file's */
     noise->ratio = model->options.head_dropout;
     return INFOMASK_OK;
+}
+
+enum infomask_status head_find_layers(struct engine_model *model, const struct shape *shapes,
+                                      struct infomask_error *err)
+{
+    return model->info.pooled_head ? INFOMASK_OK : head_layers_find(model, find_logits(model), shapes, err);
 }
 
 enum infomask_status head_copy(struct engine_model *model, struct infomask_error *err)

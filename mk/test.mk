@@ -53,7 +53,7 @@ test-http: $(BIN) $(MODEL) $(VENV)/.done ## black-box tests of the daemon, also 
 		$(VENV_PYTHON) -m pytest -q -p no:cacheprovider $(or $(HTTP_TESTS),tests/http)
 
 # What outlives a request, the same tests, and those of replicas and outages.
-postgres_tests := tests/http/test_postgres.py tests/http/test_estimates.py tests/http/test_async.py \
+postgres_tests := tests/http/test_postgres.py tests/http/test_postgres_doctor.py tests/http/test_estimates.py tests/http/test_async.py \
 	tests/http/test_access.py tests/http/test_operations.py
 
 .PHONY: test-postgres

@@ -15,20 +15,25 @@
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
-static enum infomask_status open_store(const char *where, const struct estimates_options *options, struct store **store,
-                                       struct infomask_error *err)
+static struct store_options options_of(const struct estimates_options *options)
 {
-    const struct store_options own = {.file = estimates_file_schema,
-                                      .server = estimates_server_schema,
-                                      .sql = estimates_sql,
-                                      .count = SQL_COUNT,
-                                      .max_bytes = options->max_bytes > 0 ? options->max_bytes : DEFAULT_BYTES,
-                                      .relaxed = options->relaxed,
-                                      .password_file = options->password_file,
-                                      .tell = options->tell,
-                                      .tell_context = options->tell_context};
+    return (struct store_options){.file = estimates_file_schema,
+                                  .server = estimates_server_schema,
+                                  .sql = estimates_sql,
+                                  .count = SQL_COUNT,
+                                  .max_bytes = options->max_bytes > 0 ? options->max_bytes : DEFAULT_BYTES,
+                                  .relaxed = options->relaxed,
+                                  .password_file = options->password_file,
+                                  .tell = options->tell,
+                                  .tell_context = options->tell_context};
+}
 
-    return store_open(where, &own, store, err);
+enum infomask_status estimates_look(const char *where, const struct estimates_options *options, struct store_look *look,
+                                    struct infomask_error *err)
+{
+    const struct store_options own = options_of(options);
+
+    return store_look(where, &own, look, err);
 }
 
 enum infomask_status estimates_open(const char *where, const struct estimates_options *options,
@@ -37,6 +42,7 @@ enum infomask_status estimates_open(const char *where, const struct estimates_op
     static const struct estimates_options defaults;
     struct estimates *estimates = calloc(1, sizeof *estimates);
     struct estimates_shared *shared = calloc(1, sizeof *shared);
+    struct store_options own;
     enum infomask_status status;
 
     if (estimates == NULL || shared == NULL) {
@@ -52,7 +58,8 @@ enum infomask_status estimates_open(const char *where, const struct estimates_op
     (void)pthread_mutex_init(&shared->group.lock, NULL);
     (void)pthread_cond_init(&shared->group.written, NULL);
     shared->group.last = &shared->group.first;
-    status = open_store(where, options, &shared->store, err);
+    own = options_of(options);
+    status = store_open(where, &own, &shared->store, err);
     if (status != INFOMASK_OK)
         estimates_close(estimates);
     else

@@ -46,6 +46,11 @@ void estimates_close(struct estimates *estimates); /* NULL does nothing */
 enum infomask_status estimates_prepare(const char *where, int *ports, int most, int *count, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
+/* What a server is like, without changing anything (store.h).  options: password_file, or NULL. */
+struct store_look;
+enum infomask_status estimates_look(const char *where, const struct estimates_options *options, struct store_look *look,
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
+
 /* The same store for a request that may wait no longer than until deadline_ms; nothing to close. */
 struct estimates estimates_within(const struct estimates *estimates, double deadline_ms);
 /* IO with a sentence while the state cannot be reached.  Never waits. */

@@ -348,6 +348,25 @@ enum infomask_status store_open(const char *where, const struct store_options *o
     return INFOMASK_OK;
 }
 
+enum infomask_status store_look(const char *where, const struct store_options *options, struct store_look *look,
+                                struct infomask_error *err)
+{
+    struct store *store = store_create(where, options);
+    enum infomask_status status = INFOMASK_OK;
+
+    *look = (struct store_look){.wanted = options->server.version};
+    if (store == NULL || store->where == NULL || store->password_file == NULL)
+        status = error_set(err, INFOMASK_MEMORY, "no memory for the state");
+    else if (store->driver->look == NULL)
+        status = error_set(err, INFOMASK_ARGUMENT, "the state is in a file");
+    else
+        status = store->driver->load(store, &store->library, err);
+    if (status == INFOMASK_OK)
+        status = store->driver->look(store, look, err);
+    store_close(store);
+    return status;
+}
+
 void store_close(struct store *store)
 {
     if (store == NULL)

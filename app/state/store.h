@@ -12,7 +12,7 @@
  * store tries again and again. Statements are written once, in what both understand: parameters ?1, ?2, ...; "FOR
  * UPDATE" at the end holds a row until the transaction's end, where several may write at once. Failures become statuses
  * here: STATE_FULL at the bound or on a full disk, IO otherwise; the database's own words stay out of the sentence.
- * Private to app/state.  Thread rule: a connection belongs to one thread at a time.
+ * Private to app/state but for struct store_look.  Thread rule: a connection belongs to one thread at a time.
  */
 #ifndef APP_STATE_STORE_H
 #define APP_STATE_STORE_H
@@ -60,6 +60,20 @@ bool store_is_server(const char *where);
  * in *count how many, at most `most`.  ARGUMENT when it is no address, or libpq is not installed. */
 enum infomask_status store_prepare(const char *where, int *ports, int most, int *count, struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* What a server is like, to whoever is about to use it. */
+struct store_look {
+    int server;            /* its version: 150004 is 15.4 */
+    int version, wanted;   /* of the tables, 0: there are none yet; what this program makes of them */
+    bool serves;           /* this program may use the tables as they are, or as it will make them */
+    bool may_make;         /* the user may make or change the tables, where that is to be done */
+    bool may_use;          /* ... read and write them, where they are */
+    bool read_only;        /* a standby, or set so */
+    bool local, encrypted; /* a socket or the machine's own address; TLS */
+    bool utf8;
+};
+/* Changes nothing.  IO when the server cannot be reached, or does not let the user in. */
+enum infomask_status store_look(const char *where, const struct store_options *options, struct store_look *look,
+                                struct infomask_error *err) __attribute__((warn_unused_result));
 /* IO with a sentence while the state cannot be reached.  Never waits. */
 enum infomask_status store_ready(struct store *store, struct infomask_error *err) __attribute__((warn_unused_result));
 /* Whether only one transaction may write at a time: then it is worth putting several calls into one. */

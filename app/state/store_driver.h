@@ -18,6 +18,7 @@ struct store_driver {
                                     struct infomask_error *err);
     void (*disconnect)(struct store_connection *connection);
     enum infomask_status (*ping)(struct store_connection *connection, struct infomask_error *err); /* of a remote one */
+    enum infomask_status (*look)(struct store *store, struct store_look *look, struct infomask_error *err);
 
     enum infomask_status (*begin)(struct store_connection *connection, bool writes, struct infomask_error *err);
     /* Commits if status is OK, else rolls back; returns what happened. */

@@ -423,6 +423,7 @@ const struct store_driver store_postgres = {
     .load = postgres_load,
     .connect = postgres_connect,
     .disconnect = postgres_disconnect,
+    .look = postgres_look,
     .ping = ping,
     .begin = begin,
     .end = end,

@@ -45,6 +45,8 @@ enum infomask_status postgres_load(const struct store *store, void **library, st
     __attribute__((warn_unused_result));
 enum infomask_status postgres_connect(struct store *store, struct store_connection **connection,
                                       struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status postgres_look(struct store *store, struct store_look *look, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void postgres_disconnect(struct store_connection *connection);
 
 #endif

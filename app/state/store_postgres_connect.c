@@ -196,7 +196,8 @@ static enum infomask_status wait_connected(struct postgres *c, struct infomask_e
     return INFOMASK_OK;
 }
 
-enum infomask_status postgres_connect(struct store *store, struct store_connection **out, struct infomask_error *err)
+/* Without a look at the tables. */
+static enum infomask_status connect_bare(struct store *store, struct postgres **out, struct infomask_error *err)
 {
     struct postgres *c = create(store);
     char *password;
@@ -213,12 +214,105 @@ enum infomask_status postgres_connect(struct store *store, struct store_connecti
     if (password != NULL)
         explicit_bzero(password, strlen(password));
     free(password);
-    if (status == INFOMASK_OK)
-        status = set_up(c, err);
+    if (status != INFOMASK_OK)
+        postgres_disconnect(&c->base);
+    else
+        *out = c;
+    return status;
+}
+
+enum infomask_status postgres_connect(struct store *store, struct store_connection **out, struct infomask_error *err)
+{
+    struct postgres *c;
+    enum infomask_status status = connect_bare(store, &c, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    status = set_up(c, err);
     if (status != INFOMASK_OK)
         postgres_disconnect(&c->base);
     else
         *out = &c->base;
+    return status;
+}
+
+/* ---- A look that changes nothing --------------------------------------------------------------------------------- */
+
+#define IS(condition) "SELECT (" condition ")::int"
+
+/* The tables belong to whoever made them: only they, and members of their role, may change them. */
+static const char may_make_schema[] = IS("has_database_privilege(current_database(), 'CREATE')");
+static const char may_make_tables[] =
+    IS("has_schema_privilege('infomask', 'CREATE') AND has_schema_privilege('infomask', 'USAGE')");
+static const char may_change_tables[] =
+    IS("has_schema_privilege('infomask', 'CREATE') AND NOT EXISTS (SELECT 1 FROM pg_class WHERE relkind = 'r' AND"
+       " relnamespace = to_regnamespace('infomask') AND NOT pg_has_role(relowner, 'USAGE'))");
+static const char may_use_tables[] =
+    IS("has_schema_privilege('infomask', 'USAGE') AND NOT EXISTS (SELECT 1 FROM pg_class WHERE relkind = 'r' AND"
+       " relnamespace = to_regnamespace('infomask') AND relname <> 'version' AND NOT"
+       " (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') AND"
+       " has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')))");
+
+static enum infomask_status ask(struct postgres *c, const char *sql, bool *is, struct infomask_error *err)
+{
+    int64_t number = 0;
+    enum infomask_status status = postgres_ask(c, sql, &number, err);
+
+    *is = number != 0;
+    return status;
+}
+
+static enum infomask_status look_at_server(struct postgres *c, struct store_look *look, struct infomask_error *err)
+{
+    int64_t version = 0;
+    enum infomask_status status = postgres_ask(c, "SELECT current_setting('server_version_num')", &version, err);
+
+    look->server = (int)version;
+    if (status == INFOMASK_OK)
+        status = ask(c, IS("pg_is_in_recovery() OR current_setting('transaction_read_only')::bool"), &look->read_only,
+                     err);
+    if (status == INFOMASK_OK)
+        status = ask(c, IS("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), &look->encrypted, err);
+    if (status == INFOMASK_OK)
+        status = ask(c, IS("coalesce(inet_client_addr() = inet_server_addr(), true)"), &look->local, err);
+    if (status == INFOMASK_OK)
+        status = ask(c, IS("current_setting('server_encoding') = 'UTF8'"), &look->utf8, err);
+    return status;
+}
+
+static enum infomask_status look_at_rights(struct postgres *c, struct store_look *look, struct infomask_error *err)
+{
+    bool schema = false;
+    enum infomask_status status = ask(c, IS("to_regnamespace('infomask') IS NOT NULL"), &schema, err);
+
+    look->may_make = look->may_use = true;
+    if (status == INFOMASK_OK && !schema)
+        status = ask(c, may_make_schema, &look->may_make, err);
+    else if (status == INFOMASK_OK && look->version == 0)
+        status = ask(c, may_make_tables, &look->may_make, err);
+    else if (status == INFOMASK_OK && look->version < look->wanted)
+        status = ask(c, may_change_tables, &look->may_make, err);
+    if (status == INFOMASK_OK && schema)
+        status = ask(c, may_use_tables, &look->may_use, err);
+    return status;
+}
+
+enum infomask_status postgres_look(struct store *store, struct store_look *look, struct infomask_error *err)
+{
+    struct postgres *c;
+    int64_t number = 0, oldest = 0;
+    enum infomask_status status = connect_bare(store, &c, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    status = look_at_server(c, look, err);
+    if (status == INFOMASK_OK && read_version(c, &number, &oldest, err) != INFOMASK_OK)
+        number = oldest = 0; /* a schema that the user may not look into: the rights say so */
+    look->version = (int)number;
+    look->serves = oldest <= look->wanted;
+    if (status == INFOMASK_OK)
+        status = look_at_rights(c, look, err);
+    postgres_disconnect(&c->base);
     return status;
 }
 

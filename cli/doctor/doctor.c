@@ -87,7 +87,7 @@ static const struct {
     void (*look)(struct doctor *doctor);
 } checks[] = {
     {"port", doctor_ports},        {"user", doctor_user},   {"certificate", doctor_certificate},
-    {"keys", doctor_keys},         {"confinement", doctor_confinement}, {"state", doctor_state_folder},
+    {"keys", doctor_keys},         {"confinement", doctor_confinement}, {"state", doctor_state_of_service},
     {"limits", doctor_limits},     {"models", doctor_models},
 };
 #define CHECKS (sizeof checks / sizeof *checks)

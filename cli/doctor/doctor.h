@@ -30,8 +30,11 @@ void doctor_user(struct doctor *doctor);        /* user: becomes the one that th
 void doctor_certificate(struct doctor *doctor); /* certificate */
 void doctor_keys(struct doctor *doctor);        /* keys */
 void doctor_confinement(struct doctor *doctor); /* confinement */
-void doctor_state_folder(struct doctor *doctor);       /* state, disk */
+void doctor_state_of_service(struct doctor *doctor); /* state, disk */
 void doctor_limits(struct doctor *doctor);      /* files, memory */
 void doctor_models(struct doctor *doctor);      /* kernels, model */
+
+/* A secret that others of the machine can read is one of theirs too. */
+void doctor_look_at_secret(struct doctor *doctor, const char *check, const char *path);
 
 #endif

@@ -1,124 +1,19 @@
-/* The state folder, the disk, and the limits of the process and the machine. */
+/* The limits of the process and the machine. */
 #include "cli/doctor/doctor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "app/settings/files.h"
-#include "app/settings/places.h"
-#include "app/state/estimates.h"
 #include "core/base/cpu.h"
 
 #define SPARE_FILES 64              /* descriptors beside those of connections: models, state, log */
-#define LEAST_DISK (64u << 20)      /* bytes: journals and temporary files of what is written */
 #define LEAST_MEMORY (256u << 20)   /* bytes that the default model needs with some photos at work */
 
 static double megabytes(unsigned long long bytes) { return (double)bytes / 1e6; }
-
-/* ---- State ------------------------------------------------------------------------------------------------------- */
-
-/* The folder itself, or the nearest above it that is there; malloc'ed. */
-static char *existing(const char *path)
-{
-    char *at = strdup(path);
-
-    while (at != NULL && access(at, F_OK) != 0) {
-        char *slash = strrchr(at, '/');
-        if (slash == NULL)
-            return free(at), strdup(".");
-        slash[slash == at] = '\0';
-    }
-    return at;
-}
-
-static void look_at_disk(struct doctor *doctor, const char *folder)
-{
-    unsigned long long limit = doctor->cli->config.state_limit, spare;
-    struct statvfs disk;
-
-    if (statvfs(folder, &disk) != 0)
-        return;
-    spare = (unsigned long long)disk.f_bavail * disk.f_frsize;
-    if (spare < LEAST_DISK)
-        doctor_say(doctor, DOCTOR_FAIL, "disk", "make room, or set state_dir to another disk", "%.0f MB are free at %s",
-                   megabytes(spare), folder);
-    else if (spare < limit)
-        doctor_say(doctor, DOCTOR_WARN, "disk", "make room, or set state_limit to less",
-                   "%.0f MB are free at %s, and the state may grow to %.0f MB", megabytes(spare), folder,
-                   megabytes(limit));
-    else
-        doctor_say(doctor, DOCTOR_OK, "disk", NULL, "%.0f MB are free at %s", megabytes(spare), folder);
-}
-
-/* Does the file of estimates open?  Another process may have it open too. */
-static void look_at_estimates(struct doctor *doctor, const char *folder)
-{
-    const struct config *config = &doctor->cli->config;
-    const struct estimates_options options = {
-        .max_bytes = config->state_limit, .logit_bytes = UINT64_MAX, .relaxed = true};
-    struct estimates *estimates = NULL;
-    struct infomask_error err;
-    char *path = file_join(folder, "estimates.db");
-
-    if (path != NULL && access(path, F_OK) == 0) {
-        if (estimates_open(path, &options, &estimates, &err) == INFOMASK_OK)
-            doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s can be written, and its estimates read", folder);
-        else
-            doctor_say(doctor, DOCTOR_FAIL, "state", "put back a copy of estimates.db, or move it away", "%s: %s",
-                       folder, err.text);
-        estimates_close(estimates);
-    } else if (path != NULL) {
-        doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s can be written; there are no estimates yet", folder);
-    }
-    free(path);
-}
-
-static bool can_write(const char *folder)
-{
-    char *name = file_join(folder, ".doctor-XXXXXX");
-    int fd = name != NULL ? mkostemp(name, O_CLOEXEC) : -1, code = errno;
-
-    if (fd >= 0) {
-        (void)close(fd);
-        (void)unlink(name);
-    }
-    free(name);
-    errno = code;
-    return fd >= 0;
-}
-
-void doctor_state_folder(struct doctor *doctor)
-{
-    char *path = place_of_state_path(doctor->cli->config.state_dir), *there = path != NULL ? existing(path) : NULL;
-    struct stat at;
-
-    if (there == NULL) {
-        doctor_say(doctor, DOCTOR_WARN, "state", "set state_dir",
-                   "there is no place for state: estimates will be refused");
-    } else if (stat(there, &at) != 0 || !S_ISDIR(at.st_mode)) {
-        doctor_say(doctor, DOCTOR_FAIL, "state", "set state_dir to a folder", "%s is not a folder", there);
-    } else if (!can_write(there)) {
-        doctor_say(doctor, DOCTOR_FAIL, "state", "give it to the user of the service, or set state_dir", "%s: %s",
-                   there, strerror(errno));
-    } else if (strcmp(path, there) != 0) {
-        doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s will be made", path);
-    } else {
-        look_at_estimates(doctor, path);
-        if ((at.st_mode & S_IWOTH) != 0)
-            doctor_say(doctor, DOCTOR_WARN, "state", "chmod o-w it", "%s can be written by everybody", path);
-    }
-    if (there != NULL)
-        look_at_disk(doctor, there);
-    free(there);
-    free(path);
-}
 
 /* ---- Limits ------------------------------------------------------------------------------------------------------ */
 

@@ -94,8 +94,7 @@ void doctor_user(struct doctor *doctor)
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
-/* A secret that others of the machine can read is one of theirs too. */
-static void look_at_secret(struct doctor *doctor, const char *check, const char *path)
+void doctor_look_at_secret(struct doctor *doctor, const char *check, const char *path)
 {
     struct stat at;
 
@@ -172,7 +171,7 @@ void doctor_certificate(struct doctor *doctor)
             tell_certificate(doctor, &found);
         else
             doctor_say(doctor, DOCTOR_FAIL, "certificate", "give PEM files", "%s", err.text);
-        look_at_secret(doctor, "certificate", config->tls_key);
+        doctor_look_at_secret(doctor, "certificate", config->tls_key);
     }
     if (key != NULL)
         explicit_bzero(key, strlen(key));
@@ -201,7 +200,7 @@ void doctor_keys(struct doctor *doctor)
         doctor_say(doctor, DOCTOR_OK, "keys", NULL, "%zu read from %s%s", keys_count(keys), path,
                    keys_has_admin(keys) ? "" : "; none of them is an admin's");
     if (status == INFOMASK_OK)
-        look_at_secret(doctor, "keys", path);
+        doctor_look_at_secret(doctor, "keys", path);
     keys_free(keys);
 }
 

@@ -52,7 +52,7 @@ class Postgres:
         self._run("initdb", "-D", self.data, "-U", "infomask", "-A", "scram-sha-256", "--pwfile", self.password_file,
                   "-E", "UTF8", "--locale=C", "--no-sync")
         with open(self.data / "postgresql.conf", "a", encoding="ascii") as settings:
-            settings.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1'\n"
+            settings.write(f"port = {self.port}\nlisten_addresses = '127.0.0.1,127.0.0.2'\n"
                            f"unix_socket_directories = '{self.folder}'\nmax_connections = 200\n"
                            "shared_buffers = 32MB\nlogging_collector = off\nfsync = off\n")
         self.process = None
@@ -105,6 +105,29 @@ class Postgres:
             self._run("createdb", database)
             self.databases.add(database)
         return f"postgresql://infomask@127.0.0.1:{self.port}/{database}"
+
+    def speak_tls(self, name="localhost"):
+        """With a certificate for that name, made by an authority of its own; the authority's certificate lies beside the
+        password.  Other certificates than before are used by new connections only."""
+        authority, request, key = (self.folder / f"{word}-{name}" for word in ("ca", "request", "key"))
+        ca = authority.with_suffix(".pem")
+        for arguments in (
+                ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                 authority.with_suffix(".key"), "-out", ca, "-subj", "/CN=An authority", "-days", "2"],
+                ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", request,
+                 "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"],
+                ["x509", "-req", "-in", request, "-CA", ca, "-CAkey", authority.with_suffix(".key"), "-CAcreateserial",
+                 "-copy_extensions", "copy", "-out", self.data / "server.crt", "-days", "2"]):
+            subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+        shutil.copy(key, self.data / "server.key")
+        for path in (self.data / "server.crt", self.data / "server.key"):
+            path.chmod(0o600)
+            if self.as_user:
+                os.chown(path, self.as_user["user"], self.as_user["group"])
+        ca.chmod(0o644)
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on")
+        self.sql("postgres", "SELECT pg_reload_conf()")
+        return ca
 
     def flags(self, database):
         """Of a daemon whose state is in that database."""

@@ -2,9 +2,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "app/view/views.h"
+#include "cli/terminal.h"
 #include "core/base/clock.h"
 
 #define BAR 24
@@ -17,21 +19,33 @@ void progress_start(struct progress *progress, size_t total, bool quiet)
     (void)pthread_mutex_init(&progress->lock, NULL);
 }
 
+/* A line that is wider than the terminal would go on below, and stay there when it is drawn again: the bar gives way
+ * first, then the end of the text.  The last column is left free: some terminals go on below once it is written. */
+static void put_line(const char *text, int full, int bar)
+{
+    static const char done[] = "########################", left[] = "------------------------";
+    int room = terminal_columns(STDERR_FILENO, 1000) - 1, wide = bar < room - (int)strlen(text) ? bar : 0;
+
+    full = full < wide ? full : wide;
+    (void)fprintf(stderr, "\r\033[K%.*s%.*s%.*s", full, done, wide - full, left, room,
+                  wide > 0 ? text : text + (bar > 0));
+}
+
 static void draw(struct progress *p)
 {
     double seconds = (clock_ms() - p->started_ms) / 1e3, rate = seconds > 0 ? (double)p->done / seconds : 0;
     size_t total = p->total > p->done ? p->total : p->done;
     long left = rate > 0 ? (long)((double)(total - p->done) / rate) : 0;
-    int full = total > 0 ? (int)((double)p->done / (double)total * BAR) : BAR;
+    char text[200], bad[40] = "";
 
-    if (p->total == 0)
-        (void)fprintf(stderr, "\r\033[K%zu %s  %.1f/s", p->done, p->unit, rate);
-    else
-        (void)fprintf(stderr, "\r\033[K%.*s%.*s %zu/%zu  %.1f %s/s  %ld:%02ld:%02ld left", full,
-                      "########################", BAR - full, "------------------------", p->done, total, rate, p->unit,
-                      left / 3600, left / 60 % 60, left % 60);
     if (p->bad > 0)
-        (void)fprintf(stderr, "  %zu bad", p->bad);
+        (void)snprintf(bad, sizeof bad, "  %zu bad", p->bad);
+    if (p->total == 0)
+        (void)snprintf(text, sizeof text, "%zu %s  %.1f/s%s", p->done, p->unit, rate, bad);
+    else
+        (void)snprintf(text, sizeof text, " %zu/%zu%s  %.1f %s/s  %ld:%02ld:%02ld left", p->done, total, bad, rate,
+                       p->unit, left / 3600, left / 60 % 60, left % 60);
+    put_line(text, (int)((double)p->done / (double)(total > 0 ? total : 1) * BAR), p->total > 0 ? BAR : 0);
     p->drawn_ms = clock_ms();
 }
 

@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "cli/terminal.h"
 
 #define MOST_COLUMNS 80
 #define KITTY_CHUNK 4096 /* bytes of base64 an escape sequence may hold */
@@ -34,13 +35,11 @@ static enum way choose_way(void)
     return WAY_BLOCKS;
 }
 
-static int terminal_columns(void)
+static int picture_columns(void)
 {
-    struct winsize size = {0};
+    int columns = terminal_columns(STDOUT_FILENO, MOST_COLUMNS);
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 8)
-        return MOST_COLUMNS;
-    return size.ws_col < MOST_COLUMNS ? size.ws_col : MOST_COLUMNS;
+    return columns < MOST_COLUMNS ? columns : MOST_COLUMNS;
 }
 
 /* ---- Kitty: the file itself, in base64 --------------------------------------------------------------------------- */
@@ -186,7 +185,7 @@ static enum infomask_status show_small(const struct infomask_encoded *encoded, e
 enum infomask_status show_picture(const struct infomask_encoded *encoded, struct infomask_error *err)
 {
     enum way way = choose_way();
-    int columns = terminal_columns();
+    int columns = picture_columns();
     enum infomask_status status = INFOMASK_OK;
 
     if (way == WAY_KITTY && strcmp(encoded->content_type, "image/png") == 0)

@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/json/json_utf8.h"
+#include "cli/terminal.h"
 
 #define BAR 24          /* columns of a bar */
 #define LABEL_MOST 40   /* columns that a label is given */
@@ -102,12 +104,16 @@ static bool terminal_is_utf8(void)
     return false;
 }
 
-/* p of the width: eighths of a column by Unicode's blocks, else whole ones. */
-static void put_bar(FILE *out, double p)
+/* p of the width: eighths of a column by Unicode's blocks, else whole ones.  A narrow terminal gets a bar of what is
+ * left beside the columns that are `used`, so that a line stays a line. */
+static void put_bar(FILE *out, double p, int used)
 {
     static const char *const blocks[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
     bool fine = terminal_is_utf8();
-    int eighths = (int)lround(p * BAR * 8);
+    int room = terminal_columns(STDOUT_FILENO, 1000) - used, eighths;
+
+    room = room > BAR ? BAR : room > 0 ? room : 0;
+    eighths = (int)lround(p * room * 8);
 
     if (!fine)
         eighths = (eighths + 4) / 8 * 8;
@@ -131,12 +137,15 @@ static struct row row_of(const struct view_head *head, const struct infomask_cla
                         view_units_factor(head->units) * score.pmi};
 }
 
-/* "espresso  95.1 %   6.86 nats  ████" */
-static void put_row(FILE *out, const struct view_head *head, const struct row *row, int label_width)
+/* "espresso  95.1 %   6.86 nats  ████"; before: columns of the line that are written already. */
+static void put_row(FILE *out, const struct view_head *head, const struct row *row, int label_width, int before)
 {
+    int label = plain_width(row->label);
+
     plain_put(out, row->label, label_width);
-    (void)fprintf(out, "  %5.1f %%  %6.2f %s  ", 100 * row->p, row->pmi, view_units_name(head->units));
-    put_bar(out, row->p);
+    before += label > label_width ? label : label_width;
+    before += fprintf(out, "  %5.1f %%  %6.2f %s  ", 100 * row->p, row->pmi, view_units_name(head->units));
+    put_bar(out, row->p, before);
     (void)fputc('\n', out);
 }
 
@@ -163,12 +172,12 @@ static void put_block(FILE *out, const char *path, const struct view_head *head,
     for (int i = 0; i < rows; i++) {
         struct row row = row_of(head, c, c->order[i]);
         (void)fputs("  ", out);
-        put_row(out, head, &row, width);
+        put_row(out, head, &row, width, 2);
     }
     if (target >= 0) {
         struct row row = row_of(head, c, target);
         (void)fputs("> ", out);
-        put_row(out, head, &row, width);
+        put_row(out, head, &row, width, 2);
     }
     (void)fprintf(out, "  it tells %.2f of %.2f %s about its class\n", unit * c->information, unit * c->prior_entropy,
                   view_units_name(head->units));
@@ -179,13 +188,15 @@ void plain_classify(FILE *out, const char *path, const struct view_head *head,
 {
     int target = options->view->target;
     struct row row = row_of(head, c, target >= 0 ? target : c->order[0]);
+    int name = plain_width(path);
 
     if (options->rows > 1) {
         put_block(out, path, head, c, options);
     } else {
         plain_put(out, path, options->name_width);
         (void)fputs("  ", out);
-        put_row(out, head, &row, wider(24, row.label));
+        name = name > options->name_width ? name : options->name_width;
+        put_row(out, head, &row, wider(24, row.label), name + 2);
     }
     if (c->information < options->view->abstain_below)
         (void)fprintf(out, "  it abstains: %.2f %s are too few\n", view_units_factor(head->units) * c->information,

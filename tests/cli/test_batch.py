@@ -6,6 +6,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -233,10 +234,12 @@ def test_a_dash_is_standard_output(infomask, album):
 # ---- For people -----------------------------------------------------------------------------------------------------------
 
 
-def on_terminal(arguments, cwd, env=None, seconds=120):
+def on_terminal(arguments, cwd, env=None, seconds=120, columns=None):
     """The command with a terminal for all three streams; (its exit code, what the terminal got)."""
     pid, fd = pty.fork()
     if pid == 0:
+        if columns:
+            termios.tcsetwinsize(0, (24, columns))
         os.chdir(cwd)
         os.environ.update({"LC_ALL": "C.UTF-8", "TERM": "xterm", **(env or {})})
         os.execv(BINARY, [BINARY, *map(str, arguments)])
@@ -284,6 +287,18 @@ def test_a_terminal_gets_a_line_a_photo_and_a_bar(album, tmp_path):
     assert [line.split()[0] for line in found if " nats " in line] == NAMES
     assert sum("bad.png: " in line for line in found) == 1
     assert not re.search(r"\d/7", on_terminal(["classify", "album", "-q"], tmp_path)[1])
+
+
+@pytest.mark.parametrize("columns", [20, 40, 62, 80])
+def test_a_narrow_terminal(album, tmp_path, columns):
+    """Bars give way: no line of the progress is wider than the terminal, and rows are only where their text is."""
+    code, text = on_terminal(["classify", "album"], tmp_path, columns=columns)
+    drawn = re.findall(r"\r\x1b\[K([^\r\n\x1b]*\d/\d[^\r\n\x1b]*)", text)
+    assert code == 0 and drawn and max(map(len, drawn)) < columns
+    assert all(re.match(r"[#-]{24} \d/\d  " if columns > 62 else r"([#-]{24} )?\d/\d  ", line) for line in drawn)
+    for line in (line for line in rows(text) if " nats " in line):
+        written, bar = re.fullmatch(r"(.* nats  )([█▏▎▍▌▋▊▉]*)", line).groups()
+        assert len(written) + len(bar) <= max(columns, len(written)) and len(bar) <= 24
 
 
 def test_a_terminal_gets_json_when_asked(album, tmp_path):

@@ -74,6 +74,10 @@ COMPOSITES := build/conformance/composites
 $(COMPOSITES)/.done: tests/conformance/make_composites.py tools/composites.sh | $(BIN) $(CONFORMANCE_VENV)/.done model
 	$(Q)sh tools/composites.sh $(BIN) $(CONFORMANCE_PYTHON) $(COMPOSITES)
 
+GALLERY := build/conformance/gallery
+$(GALLERY)/.done: tools/gallery.sh | $(CONFORMANCE_VENV)/.done
+	$(Q)sh tools/gallery.sh $(CONFORMANCE_PYTHON) $$($(CONFORMANCE_PYTHON) -c 'import skimage, os; print(os.path.dirname(os.path.dirname(skimage.__file__)))') $(GALLERY)
+
 FILLS := build/fills
 $(FILLS)/.done: tools/fills.sh | $(CONFORMANCE_VENV)/.done
 	$(Q)sh tools/fills.sh $(FILLS) $$($(CONFORMANCE_PYTHON) -c 'import skimage, os; print(os.path.dirname(os.path.dirname(skimage.__file__)))')

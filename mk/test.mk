@@ -89,8 +89,9 @@ removals: $(BIN) $(COMPOSITES)/.done ## how often match and inpaint remove what 
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/removals.py $(BIN) $(COMPOSITES) --first $(or $(FIRST),0) --last $(or $(LAST),130)
 
 .PHONY: gallery
-gallery: $(BIN) $(CONFORMANCE_VENV)/.done $(MODEL) ## photo, map, mask, overlay and filtered photo of twelve photos in build/gallery.jpg; PHOTOS=
-	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/gallery.py $(BIN) build/gallery.jpg $(PHOTOS)
+gallery: $(BIN) $(CONFORMANCE_VENV)/.done $(MODEL) $(if $(PHOTOS),,$(GALLERY)/.done) ## photo, map, mask, overlay and filtered photo of twelve photos (20 MB, fetched) in build/gallery.jpg; PHOTOS="a.jpg b.jpg=CLASS" PAIRS=file
+	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/gallery.py $(BIN) build/gallery.jpg $(if $(PAIRS),--pairs $(PAIRS)) \
+		$(or $(PHOTOS),tests/data/photos/*.??g $(GALLERY)/*.??g)
 
 .PHONY: zoo
 zoo: $(B)/zoo/netrun $(ZOO_VENV)/.done ## classifiers of torchvision and timm, both PyTorch exporters, on photos at two sizes, against onnxruntime (hours; 7 GB of packages): build/zoo/survey.tsv; ZOO="tv:resnet18 ..."

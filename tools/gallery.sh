@@ -1,0 +1,39 @@
+#!/bin/sh
+# gallery.sh PYTHON SITE FOLDER: the nine photos of the gallery that are not in this repository into FOLDER, from the sample
+# photos of the Python packages below SITE and from three Debian packages (20 MB) that are fetched there; NOTICE has their
+# terms.
+set -eu
+python=$1 site=$2 folder=$3
+
+if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
+    echo "most photos of the gallery come as Debian packages, and there is no apt-get here: name your own with PHOTOS=" >&2
+    exit 1
+fi
+mkdir -p "$folder/packages"
+for package in palapeli-data darknet lomiri-wallpapers-20.04; do
+    if ! [ -d "$folder/packages/$package" ]; then
+        (cd "$folder/packages" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb -x "$package"_*.deb "$package.new")
+        mv "$folder/packages/$package.new" "$folder/packages/$package"
+        rm -f "$folder/packages/$package"_*.deb
+    fi
+done
+for name in dog eagle giraffe horses; do
+    cp "$folder/packages/darknet/usr/share/darknet/data/$name.jpg" "$folder"
+done
+cp "$folder/packages/palapeli-data/usr/share/palapeli/collection/european-honey-bee.jpg" \
+    "$folder/packages/palapeli-data/usr/share/palapeli/collection/cincinnati-bridge.jpg" \
+    "$site/sklearn/datasets/images/flower.jpg" "$site/skimage/data/astronaut.png" "$folder"
+# of 20 megapixels; a wallpaper's size is enough
+"$python" - "$folder" <<'EOF'
+import pathlib
+import sys
+
+from PIL import Image
+
+folder = pathlib.Path(sys.argv[1])
+found, = folder.glob("packages/lomiri-wallpapers-20.04/usr/share/backgrounds/**/Kleiber_by_Lukas_Baubkus.jpg")
+photo = Image.open(found)
+photo.thumbnail((1600, 1600), Image.LANCZOS)
+photo.save(folder / "nuthatch.jpg", quality=92)
+EOF
+touch "$folder/.done"

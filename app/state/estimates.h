@@ -164,9 +164,10 @@ enum infomask_status estimates_update_limits(struct estimates *estimates, const 
 bool estimate_limits_due(const struct estimate_state *state);
 #define ESTIMATE_LIMITS_AT_ONCE 5000 /* samples up to which the limits are computed whenever they are asked for */
 
-/* The same report under another prior (NULL: uniform), from the kept logits; info.samples is then their number. */
+/* The same report, audit and suspects under another prior (NULL: uniform), from the kept logits; info.samples is then
+ * their number. */
 enum infomask_status estimates_recompute(struct estimates *estimates, const char *id, const double *prior,
-                                         struct estimate_state *state, struct infomask_error *err)
+                                         size_t max_suspects, struct estimate_state *state, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
 /* Every sample in the order of their ids' hashes.  visit returns false to stop; it must not call the store. */

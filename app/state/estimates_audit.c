@@ -161,11 +161,21 @@ static enum infomask_status copy_curve(struct store_statement *statement, struct
     return INFOMASK_OK;
 }
 
+void estimate_audit_fill(const struct audit_curve *curve, uint64_t n, struct estimate_state *state)
+{
+    state->suspect_threshold = -log((double)(n > 0 ? n : 1));
+    state->audit = (struct estimate_audit){.temperature = NAN, .wrong = NAN, .expected = 1};
+    if (curve->count == 0)
+        return;
+    state->audit = (struct estimate_audit){(uint64_t)curve->values[0], curve->values[1], curve->values[2],
+                                           curve->values[4]};
+    state->suspect_threshold = curve->values[3];
+}
+
 enum infomask_status estimate_audit_read(struct store_connection *connection, int64_t key, struct estimate_state *state,
                                          struct audit_curve *curve, struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_AUDIT, err);
-    double n = (double)(state->info.samples > 0 ? state->info.samples : 1);
     enum infomask_status status;
     bool row;
 
@@ -176,14 +186,9 @@ enum infomask_status estimate_audit_read(struct store_connection *connection, in
     if (status == INFOMASK_OK && row)
         status = copy_curve(statement, curve, err);
     store_reset(statement);
-    state->suspect_threshold = -log(n);
-    state->audit = (struct estimate_audit){.temperature = NAN, .wrong = NAN, .expected = 1};
-    if (status != INFOMASK_OK || curve->count == 0)
-        return status;
-    state->audit = (struct estimate_audit){(uint64_t)curve->values[0], curve->values[1], curve->values[2],
-                                           curve->values[4]};
-    state->suspect_threshold = curve->values[3];
-    return INFOMASK_OK;
+    if (status == INFOMASK_OK)
+        estimate_audit_fill(curve, state->info.samples, state);
+    return status;
 }
 
 /* Between two points a straight line; below the first e^t, which no tail falls more slowly than. */

@@ -341,12 +341,52 @@ static bool logits_of(struct store_statement *statement, size_t k, uint16_t *hal
     return true;
 }
 
-/* Sums over the kept logits under state->info.spec, and their points for the limits. */
-static enum infomask_status add_kept(struct store_connection *own, int64_t key, struct estimate_state *state,
-                                     struct infomask_estimate *sums, struct infomask_point *points, size_t *count,
-                                     struct infomask_error *err)
+/* A sample under another prior. */
+struct kept {
+    char *sample; /* owned */
+    uint32_t label, predicted;
+    double pmi;
+};
+
+struct kept_samples {
+    struct infomask_estimate *sums;
+    struct infomask_point *points; /* [count] */
+    struct kept *rows;             /* [count] */
+    size_t count;
+};
+
+static void kept_fini(struct kept_samples *kept)
 {
-    size_t k = state->info.spec.classes, n = 0;
+    infomask_estimate_free(kept->sums);
+    free(kept->points);
+    for (size_t i = 0; kept->rows != NULL && i < kept->count; i++)
+        free(kept->rows[i].sample);
+    free(kept->rows);
+}
+
+/* The current row. */
+static enum infomask_status add_one(struct store_statement *statement, const float *logits, struct kept_samples *kept,
+                                    struct infomask_error *err)
+{
+    const char *id = store_text(statement, 0);
+    uint32_t label = (uint32_t)store_integer(statement, 1);
+    struct infomask_sample s;
+    enum infomask_status status = infomask_estimate_add(kept->sums, logits, label, id, &s, err);
+
+    if ((status = estimates_sound(status, err)) != INFOMASK_OK)
+        return status;
+    kept->points[kept->count] = (struct infomask_point){(uint64_t)store_integer(statement, 3), s.log_q, s.label,
+                                                        s.predicted, 0};
+    kept->rows[kept->count] = (struct kept){strdup(id), s.label, s.predicted, s.pmi};
+    return kept->rows[kept->count++].sample != NULL ? INFOMASK_OK
+                                                    : error_set(err, INFOMASK_MEMORY, "no memory for the samples");
+}
+
+/* Sums over the kept logits under state->info.spec, their points for the limits, and their rows. */
+static enum infomask_status add_kept(struct store_connection *own, int64_t key, const struct estimate_info *info,
+                                     struct kept_samples *kept, struct infomask_error *err)
+{
+    size_t k = info->spec.classes;
     float *logits = calloc(k, sizeof *logits + sizeof(uint16_t));
     struct store_statement *statement = logits != NULL ? store_statement(own, SQL_KEPT_ALL, err) : NULL;
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
@@ -355,24 +395,56 @@ static enum infomask_status add_kept(struct store_connection *own, int64_t key, 
         return error_set(err, INFOMASK_MEMORY, "no memory for the logits");
     if (statement != NULL)
         store_bind_integer(statement, 1, key);
-    while (status == INFOMASK_OK && n < state->info.kept) {
-        struct infomask_sample s;
+    while (status == INFOMASK_OK && kept->count < info->kept) {
         bool row;
         status = store_step(statement, &row, err);
         if (status != INFOMASK_OK || !row)
             break;
-        if (!logits_of(statement, k, (uint16_t *)(void *)(logits + k), logits)) {
-            status = error_set(err, INFOMASK_IO, "the kept logits are damaged");
-            break;
-        }
-        status = infomask_estimate_add(sums, logits, (uint32_t)store_integer(statement, 1),
-                                       store_text(statement, 0), &s, err);
-        if ((status = estimates_sound(status, err)) != INFOMASK_OK)
-            break;
-        points[n++] = (struct infomask_point){s.order, s.log_q, s.label, s.predicted, 0};
+        status = logits_of(statement, k, (uint16_t *)(void *)(logits + k), logits)
+                     ? add_one(statement, logits, kept, err)
+                     : error_set(err, INFOMASK_IO, "the kept logits are damaged");
     }
-    *count = n;
+    if (statement != NULL)
+        store_reset(statement);
     free(logits);
+    return status;
+}
+
+static int by_pmi(const void *left, const void *right)
+{
+    const struct kept *a = left, *b = right;
+
+    if (a->pmi < b->pmi || a->pmi > b->pmi)
+        return a->pmi < b->pmi ? -1 : 1;
+    return strcmp(a->sample, b->sample);
+}
+
+/* The audit under that prior, and the `most` lowest. */
+static enum infomask_status list_kept(struct store_connection *own, int64_t key, struct kept_samples *kept, size_t most,
+                                      struct estimate_state *state, struct infomask_error *err)
+{
+    struct audit_curve curve = {0};
+    enum infomask_status status = estimate_audit_make(own, key, &state->info, &curve, err);
+
+    if (status == INFOMASK_OK) {
+        estimate_audit_fill(&curve, kept->count, state);
+        qsort(kept->rows, kept->count, sizeof *kept->rows, by_pmi);
+        state->suspects = calloc(most + 1, sizeof *state->suspects);
+        if (state->suspects == NULL)
+            status = error_set(err, INFOMASK_MEMORY, "no memory for the suspects");
+    }
+    for (size_t i = 0; status == INFOMASK_OK && i < kept->count; i++) {
+        struct kept *row = &kept->rows[i];
+        bool past = row->pmi <= state->suspect_threshold;
+        state->suspects_in_all += past;
+        if (i >= most)
+            continue;
+        state->suspects[state->suspect_count++] =
+            (struct estimate_suspect){row->sample, row->label, row->predicted, row->pmi,
+                                      estimate_audit_expected(&curve, row->pmi), past};
+        row->sample = NULL;
+    }
+    audit_curve_fini(&curve);
     return status;
 }
 
@@ -394,46 +466,52 @@ static enum infomask_status set_prior(struct estimate_state *state, const double
 struct recomputing {
     const char *id;
     const double *prior;
+    size_t most; /* suspects */
     struct estimate_state *state;
 };
+
+static enum infomask_status recompute_kept(struct store_connection *own, int64_t key, size_t most,
+                                           struct estimate_state *state, struct kept_samples *kept,
+                                           struct infomask_error *err)
+{
+    enum infomask_status status = infomask_estimate_create(&state->info.spec, &kept->sums, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    kept->points = calloc((size_t)state->info.kept + 1, sizeof *kept->points);
+    kept->rows = calloc((size_t)state->info.kept + 1, sizeof *kept->rows);
+    status = kept->points == NULL || kept->rows == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for the samples")
+                                                        : add_kept(own, key, &state->info, kept, err);
+    if (status == INFOMASK_OK)
+        status = infomask_estimate_report(kept->sums, &state->report, err);
+    if (status == INFOMASK_OK)
+        status = infomask_estimate_limits(kept->points, kept->count, state->info.spec.classes, 0.975, &state->limits,
+                                          err);
+    state->info.samples = kept->count;
+    return status == INFOMASK_OK ? list_kept(own, key, kept, most, state, err) : status;
+}
 
 static enum infomask_status recompute(struct store_connection *own, void *context, struct infomask_error *err)
 {
     const struct recomputing *r = context;
-    struct estimate_state *state = r->state;
-    struct infomask_estimate *sums = NULL;
-    struct infomask_point *points = NULL;
-    size_t count = 0;
+    struct kept_samples kept = {0};
     int64_t key = 0;
     enum infomask_status status;
 
-    estimate_state_fini(state);
-    status = estimates_find_in(own, r->id, &key, &state->info, err);
+    estimate_state_fini(r->state);
+    status = estimates_find_in(own, r->id, &key, &r->state->info, err);
     if (status == INFOMASK_OK)
-        status = set_prior(state, r->prior, err);
+        status = set_prior(r->state, r->prior, err);
     if (status == INFOMASK_OK)
-        status = infomask_estimate_create(&state->info.spec, &sums, err);
-    if (status != INFOMASK_OK)
-        return status;
-    points = calloc((size_t)state->info.kept + 1, sizeof *points);
-    status = points == NULL ? error_set(err, INFOMASK_MEMORY, "no memory for the samples")
-                            : add_kept(own, key, state, sums, points, &count, err);
-    if (status == INFOMASK_OK)
-        status = infomask_estimate_report(sums, &state->report, err);
-    if (status == INFOMASK_OK)
-        status = infomask_estimate_limits(points, count, state->info.spec.classes, 0.975, &state->limits, err);
-    state->info.samples = count;
-    state->suspect_threshold = -log((double)(count > 0 ? count : 1));
-    state->audit = (struct estimate_audit){.temperature = NAN, .wrong = NAN, .expected = 1};
-    infomask_estimate_free(sums);
-    free(points);
+        status = recompute_kept(own, key, r->most, r->state, &kept, err);
+    kept_fini(&kept);
     return status;
 }
 
 enum infomask_status estimates_recompute(struct estimates *estimates, const char *id, const double *prior,
-                                         struct estimate_state *state, struct infomask_error *err)
+                                         size_t max_suspects, struct estimate_state *state, struct infomask_error *err)
 {
-    struct recomputing recomputing = {id, prior, state};
+    struct recomputing recomputing = {id, prior, max_suspects, state};
     enum infomask_status status;
 
     *state = (struct estimate_state){0};

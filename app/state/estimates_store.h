@@ -51,8 +51,8 @@
     X(POINTS, "SELECT coalesce(unit, place), log_q, label, predicted FROM sample WHERE estimate = ?1")                 \
     X(ROWS, "SELECT " SAMPLE_COLUMNS ", digest, unit, half FROM sample LEFT JOIN logits ON logits.sample = sample.key" \
             " WHERE estimate = ?1 ORDER BY place, id")                                                                 \
-    X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half FROM sample JOIN logits ON logits.sample = sample.key"    \
-                " WHERE sample.estimate = ?1")                                                                         \
+    X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half, coalesce(sample.unit, sample.place) FROM sample"         \
+                " JOIN logits ON logits.sample = sample.key WHERE sample.estimate = ?1")                               \
     TRAFFIC_STATEMENTS(X)                                                                                              \
     JOB_STATEMENTS(X)
 
@@ -167,6 +167,8 @@ enum infomask_status estimate_audit_write(struct store_connection *connection, i
 /* Fills state->audit and the threshold. */
 enum infomask_status estimate_audit_read(struct store_connection *connection, int64_t key, struct estimate_state *state,
                                          struct audit_curve *curve, struct infomask_error *err);
+/* What the curve says of n samples; -log n where there is none. */
+void estimate_audit_fill(const struct audit_curve *curve, uint64_t n, struct estimate_state *state);
 /* NAN without an audit. */
 double estimate_audit_expected(const struct audit_curve *curve, double pmi);
 

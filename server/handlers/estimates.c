@@ -278,7 +278,8 @@ static int read_under_prior(struct server_context *server, const struct request 
     if (ask_open(&ask, model, &request->params, &problem, &err) != INFOMASK_OK)
         status = reply_problem(reply, request, problem, "%s", err.text);
     else if (infomask_estimate_spec_of(model_core(model), &ask.options.classify.prior, &spec, &err) != INFOMASK_OK ||
-             estimates_recompute(&own, request->capture[0], spec.prior, state, &err) != INFOMASK_OK)
+             estimates_recompute(&own, request->capture[0], spec.prior,
+                                 (size_t)request->params.value[PARAM_ID_SUSPECTS].integer, state, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
     else
         (void)snprintf(state->info.prior, sizeof state->info.prior, "%s", ask.options.prior);

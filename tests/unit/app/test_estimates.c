@@ -228,8 +228,11 @@ static void other_priors_come_from_the_logits(void **state)
     double prior[K] = {0.5, 0.2, 0.1, 0.1, 0.1};
     create(estimates, "", NULL, id);
     must_add(estimates, id, 0, 50, 50);
-    assert_int_equal(estimates_recompute(estimates, id, prior, &s, NULL), INFOMASK_OK);
+    assert_int_equal(estimates_recompute(estimates, id, prior, 7, &s, NULL), INFOMASK_OK);
     assert_true(s.info.samples == 30 && s.info.kept == 30 && s.limits.samples == 30); /* as many as fit */
+    assert_true(s.suspect_count == 7 && s.audit.samples == 30);
+    for (size_t i = 1; i < 7; i++)
+        assert_true(s.suspects[i].pmi >= s.suspects[i - 1].pmi && s.suspects[i].expected >= s.suspects[i - 1].expected);
     {
         const struct infomask_estimate_spec spec = {.classes = K, .prior = prior};
         struct infomask_estimate *sums;

@@ -422,7 +422,8 @@ void models_added_fini(struct models_added *added)
 
 static void print_added(const struct models_add_request *request, const struct models_added *added)
 {
-    (void)printf("%s: %zu classes, %s %d x %d%s, %s\n", request->name, added->file.outputs,
+    (void)printf("%s: %zu class%s, %s %d x %d%s, %s\n", request->name, added->file.outputs,
+                 added->file.outputs == 1 ? "" : "es",
                  added->file.nhwc ? "NHWC" : "NCHW", added->width, added->height,
                  added->assumed_size ? " (assumed: the file takes any size)" : "", added->head);
     (void)printf("photos: preset %s (%s)%s\n", added->preset->name, added->reason,

@@ -35,8 +35,9 @@ static void print_model(const struct model *model, bool is_default)
 {
     const struct infomask_model_info *info = model_info(model);
 
-    (void)printf("%s%s, version %s: %zu classes, %dx%d, %s, %s, %s%s\n", model_name(model),
-                 is_default ? " (default)" : "", model_version(model), info->classes, info->width, info->height,
+    (void)printf("%s%s, version %s: %zu class%s, %dx%d, %s, %s, %s%s\n", model_name(model),
+                 is_default ? " (default)" : "", model_version(model), info->classes, info->classes == 1 ? "" : "es",
+                 info->width, info->height,
                  info->isa, info->precision, info->class_map ? "class maps" : "occlusion only",
                  info->noise ? ", noise" : "");
 }

@@ -179,3 +179,19 @@ def test_the_figure_of_nats_is_what_its_script_draws():
     numbers = [float(number) for number in re.findall(r'class="n">([\d.]+)<', drawn.decode())]
     assert len(numbers) == len(widths) == 6
     assert [width / widths[-1] for width in widths] == pytest.approx([number / numbers[-1] for number in numbers], abs=1e-2)
+
+
+def test_the_figures_of_information_are_what_their_script_draws(tmp_path):
+    """Lengths may differ where other kernels round otherwise: by what nobody can see."""
+    import sys
+    subprocess.run([sys.executable, ROOT / "tools/information_figures.py", BINARY, tmp_path], check=True)
+    for name in ("confidence", "limit", "cells"):
+        drawn, kept = ((folder / f"{name}.svg").read_text() for folder in (tmp_path, ROOT / "docs/information"))
+        number = re.compile(r"-?\d+(?:\.\d+)?")
+        assert number.sub("#", drawn) == number.sub("#", kept), name
+        assert [float(v) for v in number.findall(drawn)] == pytest.approx([float(v) for v in number.findall(kept)], abs=1.6)
+        assert f"information/{name}.svg" in (ROOT / "docs/information.md").read_text() and len(kept) < 12000
+    confidence = [[tuple(map(float, point.split(","))) for point in points.split()]
+                  for points in re.findall(r'points="([^"]*)"', (ROOT / "docs/information/confidence.svg").read_text())]
+    assert confidence[1].index(min(confidence[1], key=lambda point: point[1])) == 24  # the estimate's top is at 1
+    assert confidence[0][24] == pytest.approx(confidence[1][24], abs=0.2)  # and there is the plug-in

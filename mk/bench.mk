@@ -87,6 +87,10 @@ bench-http: $(BIN) $(MODEL) $(VENV)/.done $(PEERS_VENV)/.done ## requests/s over
 overload: $(load_needs) ## 2, 5 and 10 times the load that it can do: goodput, refusals, recovery
 	$(Q)$(load_python) tests/load/overload.py
 
+.PHONY: bench-overload
+bench-overload: $(load_needs) ## ten times the load from 500 addresses of a network namespace, and a polite client beside a greedy one (needs root); SECONDS=8 ROUNDS=2
+	$(Q)$(load_python) tests/load/crowd.py --seconds $(or $(SECONDS),8) --rounds $(or $(ROUNDS),2)
+
 .PHONY: slow-clients
 slow-clients: $(load_needs) ## a thousand slow connections beside a good client
 	$(Q)$(load_python) tests/load/slow_clients.py

@@ -1,7 +1,8 @@
 /* An HTTP/1.1 load generator that says what it cost: one thread, epoll, keep-alive connections.
  *
- *     generate HOST PORT PATH --rate R --seconds S --connections N FILE...
+ *     generate HOST PORT PATH --rate R --seconds S --connections N --from ADDRESS --addresses N FILE...
  *
+ * --from: connections come from that address and the ones behind it in turn, --addresses of them.
  * With a rate it is an open loop: requests are due at fixed times whatever the server does, and latency counts from the
  * time a request was due.  With rate 0 every connection asks again as soon as it is answered.  Bodies are the files in
  * turn.  Prints one line of JSON: counts by outcome, latencies of answers and refusals, and the processor time that the
@@ -58,6 +59,8 @@ struct load {
     struct sockaddr_in address;
     double rate, seconds;
     int connections;
+    struct sockaddr_in from; /* family 0: the system chooses */
+    int addresses;
     struct request requests[MOST_FILES];
     int request_count, next_request;
     struct connection *all;
@@ -129,6 +132,17 @@ static void drop(struct load *load, struct connection *c)
     c->busy = false;
 }
 
+/* Connection i has its own address among those there are. */
+static bool choose_address(const struct load *load, const struct connection *c)
+{
+    struct sockaddr_in from = load->from;
+
+    if (from.sin_family == 0)
+        return true;
+    from.sin_addr.s_addr = htonl(ntohl(from.sin_addr.s_addr) + (uint32_t)((c - load->all) % load->addresses));
+    return bind(c->fd, (const void *)&from, sizeof from) == 0;
+}
+
 static bool open_connection(struct load *load, struct connection *c)
 {
     int one = 1;
@@ -137,7 +151,8 @@ static bool open_connection(struct load *load, struct connection *c)
     if (c->fd < 0)
         return false;
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(c->fd, (const void *)&load->address, sizeof load->address) != 0 && errno != EINPROGRESS) {
+    if (!choose_address(load, c) ||
+        (connect(c->fd, (const void *)&load->address, sizeof load->address) != 0 && errno != EINPROGRESS)) {
         (void)close(c->fd);
         c->fd = -1;
         return false;
@@ -348,7 +363,8 @@ static void report(struct load *load, double took)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "generate HOST PORT PATH --rate R --seconds S --connections N FILE...\n");
+    (void)fprintf(stderr, "generate HOST PORT PATH --rate R --seconds S --connections N "
+                          "--from ADDRESS --addresses N FILE...\n");
     return 2;
 }
 
@@ -372,8 +388,10 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"rate", required_argument, NULL, 'r'},
                                             {"seconds", required_argument, NULL, 's'},
                                             {"connections", required_argument, NULL, 'c'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"addresses", required_argument, NULL, 'a'},
                                             {NULL, 0, NULL, 0}};
-    static struct load load = {.seconds = 10, .connections = 64};
+    static struct load load = {.seconds = 10, .connections = 64, .addresses = 1};
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -383,6 +401,10 @@ int main(int argc, char **argv)
             load.seconds = atof(optarg);
         else if (option == 'c')
             load.connections = atoi(optarg);
+        else if (option == 'a' && atoi(optarg) > 0)
+            load.addresses = atoi(optarg);
+        else if (option == 'f' && inet_pton(AF_INET, optarg, &load.from.sin_addr) == 1)
+            load.from.sin_family = AF_INET;
         else
             return usage();
     }

@@ -30,7 +30,8 @@ EVERY_S = 2.0
 BODY_S = 5  # a body may take this long
 BLOCK_S = 120  # of the bootstrap: longer than what the memory remembers
 OWN = {"request_id", "timing_ms", "timing"}  # members of a reply that differ from one to the next
-REFUSALS = {200, 400, 404, 405, 408, 413, 415, 422, 431, 501, 503, 504, 505}
+BUSY = {408, 503, 504}  # of a machine that others keep busy; they are counted
+REFUSALS = {200, 400, 404, 405, 413, 415, 422, 431, 501, 505} | BUSY
 
 
 def essence(response):
@@ -78,7 +79,8 @@ class Traffic:
         ])
 
     def moving(self, rng):
-        several, samples = form([(str(rng.randrange(10)), f"{rng.randrange(40)}.png", self.png)])
+        label = rng.randrange(10)
+        several, samples = form([(str(label), f"{label}-{rng.randrange(40)}.png", self.png)])
         return rng.choice([
             request("POST", f"/v1/estimates/{self.estimate}/samples", samples, several),
             request("GET", f"/v1/estimates/{self.estimate}"),
@@ -109,7 +111,7 @@ class Traffic:
         if half_closed:
             connection.socket.shutdown(socket.SHUT_WR)
         response = connection.response()
-        self.count(response, {200, 503}, asked)
+        self.count(response, {200} | BUSY, asked)
         if response.status == 200:
             key, found = hashlib.sha256(asked).digest(), essence(response)
             with self.lock:
@@ -123,7 +125,7 @@ class Traffic:
         for a, b in zip([0, *cuts], [*cuts, len(asked) if whole else cuts[-1]]):
             connection.send(asked[a:b])
             time.sleep(0.3)
-        self.count(connection.response(), {200, 503} if whole else {408}, asked)
+        self.count(connection.response(), {200} | BUSY if whole else {408}, asked)
 
     def one(self, connection, rng):
         """One exchange; whether the connection may go on."""
@@ -143,7 +145,7 @@ class Traffic:
         elif chance < 0.5:
             asked = self.moving(rng)
             connection.send(asked)
-            self.count(connection.response(), {200, 201, 503}, asked)
+            self.count(connection.response(), {200, 201} | BUSY, asked)
         else:
             self.ask_purely(connection, rng)
         return True

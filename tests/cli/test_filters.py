@@ -89,7 +89,7 @@ def test_a_verdict_has_its_reason_and_its_rounds(filtered):
         removed = (check["region_pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit) + .5
                    and check["pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit) + 1
                    and check["largest_window_pmi_after"] * unit <= max(0, check["context_pmi_after"] * unit)
-                   + max(.29 * np.log(1000), check["pmi_before"] * unit / 2)
+                   + max(.75 * .29 * np.log(1000), check["pmi_before"] * unit / 4)
                    and check["pmi_after"] <= check["pmi_before"] / 2 and check["rank_after"] > 1)
         assert removed == check["complete"]
     cells = check["still_tells"]["outside"]  # of a tenth where half is needed
@@ -118,7 +118,7 @@ def test_only_filter_requires_a_verdict(infomask, coffee):
 
 def test_a_mask_of_ones_own(infomask, coffee, tmp_path):
     mask = np.zeros((400, 600), np.uint8)
-    mask[60:390, 100:500] = 9
+    mask[15:395, 65:500] = 9  # cup and saucer
     Image.fromarray(mask).save(tmp_path / "mask.png")
     Image.fromarray(mask[:, :-1]).save(tmp_path / "narrow.png")
     answer = infomask("filter", "--format=json", "--mask=mask.png", coffee).json

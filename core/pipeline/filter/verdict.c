@@ -8,6 +8,8 @@
 
 #define MARGIN 0.5 /* nats that the place may say beyond its surroundings */
 #define LEAST_LOSS 0.5 /* of its PMI that the whole must have lost */
+#define WINDOW_SHARE 0.25 /* of that PMI, and of the evidence that a mask needs, that a window may say beyond the */
+#define WINDOW_EVIDENCE 0.75 /* surroundings: the larger of the two */
 #define WHOLE_MARGIN \
     1 /* nats that the whole may say beyond the surroundings: more comes from what the mask has missed */
 
@@ -82,11 +84,12 @@ bool verdict_judges(const struct filter *f, int i)
     return !f->options->keep && !f->out->mask.empty && f->score[i].pmi > 0;
 }
 
-/* Somewhere there is as much beyond the surroundings as would be masked, and half of what there was: a part of the
- * object that the mask missed. */
+/* Somewhere there is nearly as much beyond the surroundings as would be masked, and a quarter of what there was: a part
+ * of the object that the mask missed. */
 static bool window_tells(const struct infomask_round *round, double before)
 {
-    return round->largest_window_pmi_after > surroundings(round) + fmax(round->evidence, LEAST_LOSS * before);
+    double most = fmax(WINDOW_EVIDENCE * round->evidence, WINDOW_SHARE * before);
+    return round->largest_window_pmi_after > surroundings(round) + most;
 }
 
 /* Why the target is not removed. */

@@ -28,7 +28,7 @@ static void open_court(struct court *c)
 }
 
 static const struct infomask_round gone = {.pmi_after = 1, .map_pmi_after = 1, .rank_after = 90, .region_pmi_after = 1,
-                                           .context_pmi_after = 1.2, .largest_window_pmi_after = 2, .evidence = 2,
+                                           .context_pmi_after = 1.2, .largest_window_pmi_after = 1.4, .evidence = 2,
                                            .random_area_pmi_after = NAN};
 
 static struct infomask_round judged(const struct court *c, struct infomask_round round, double control)
@@ -72,13 +72,13 @@ static void a_verdict_says_no_in_every_way(void **state)
     check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WHOLE);
     r.pmi_after = 2.19;
     check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
-    r = gone, r.largest_window_pmi_after = 4.21; /* half of the 6 nats before over the surroundings' 1.2: the other half */
+    r = gone, r.largest_window_pmi_after = 2.71; /* a quarter of the 6 nats before over the surroundings' 1.2: the other half */
     check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WINDOW);
-    r.largest_window_pmi_after = 4.19;
+    r.largest_window_pmi_after = 2.69;
     check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
-    r.largest_window_pmi_after = 3.01, r.context_pmi_after = -1, r.region_pmi_after = .4, r.pmi_after = .9;
+    r.largest_window_pmi_after = 1.51, r.context_pmi_after = -1, r.region_pmi_after = .4, r.pmi_after = .9;
     check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_WINDOW);
-    r.evidence = 3.1; /* less than would be masked */
+    r.evidence = 2.1; /* less than three quarters of what would be masked */
     check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
     r = gone, r.largest_window_pmi_after = NAN;
     check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
@@ -163,7 +163,7 @@ static void removed_is_never_said_of_what_is_still_there(void **state)
         removed += r.verdict == INFOMASK_REMOVED;
         if (r.verdict == INFOMASK_REMOVED)
             assert_true(r.pmi_after <= 3 && r.pmi_after <= fmax(0, r.context_pmi_after) + 1 && r.rank_after > 1 &&
-                        r.largest_window_pmi_after <= fmax(0, r.context_pmi_after) + 3 && r.region_pmi_after <= fmax(0, r.context_pmi_after) + .5);
+                        r.largest_window_pmi_after <= fmax(0, r.context_pmi_after) + 1.5 && r.region_pmi_after <= fmax(0, r.context_pmi_after) + .5);
         if (r.verdict == INFOMASK_WEAKENED)
             assert_true(r.pmi_after < 6 && r.pmi_after < r.random_area_pmi_after);
     }

@@ -23,7 +23,8 @@ def mask_of(box, size=(600, 400), value=255, mode="L"):
     return encode(Image.fromarray(mask).convert(mode))
 
 
-CUP = (100, 60, 400, 330)
+CUP = (100, 60, 400, 330)  # most of it, without the rim of cup and saucer
+SAUCER = (65, 12, 425, 388)
 
 
 def filtered(server, mask, path="/v1/filter?format=json&model=digits", photo=None, **fields):
@@ -98,7 +99,7 @@ def test_two_masks_are_refused(server):
 
 
 def test_a_verdict_of_a_right_and_of_a_wrong_one(server):
-    right = filtered(server, mask_of(CUP), "/v1/filter?format=json", target="espresso").json["verification"]
+    right = filtered(server, mask_of(SAUCER), "/v1/filter?format=json", target="espresso").json["verification"]
     wrong = filtered(server, mask_of((520, 0, 80, 400)), "/v1/filter?format=json", target="espresso").json["verification"]
     assert right["complete"] and not wrong["complete"] and wrong["verdict"] != "removed"
     assert wrong["still_tells"]["outside"][0]["information"] > 0

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/settings/places.h"
+#include "cli/batch/plain.h"
 #include "cli/cli.h"
 
 #define CODE_PARAM 1000
@@ -24,7 +25,7 @@ int cli_fails(const char *command, const char *format, ...)
     va_list args;
     (void)fprintf(stderr, "infomask %s: ", command);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    plain_say(stderr, format, args);
     va_end(args);
     (void)fputc('\n', stderr);
     return CLI_FAILED;
@@ -35,7 +36,7 @@ int cli_misused(const char *command, const char *format, ...)
     va_list args;
     (void)fprintf(stderr, "infomask %s: ", command);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    plain_say(stderr, format, args);
     va_end(args);
     (void)fprintf(stderr, "\nTry: infomask %s --help\n", command);
     return CLI_USAGE;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/view/views.h"
+#include "cli/batch/plain.h"
 #include "cli/terminal.h"
 #include "core/base/clock.h"
 
@@ -77,7 +78,7 @@ void progress_say(struct progress *progress, const char *format, ...)
     if (progress->shown)
         (void)fputs("\r\033[K", stderr);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    plain_say(stderr, format, args);
     va_end(args);
     if (progress->shown)
         draw(progress);

@@ -90,6 +90,21 @@ void plain_put(FILE *out, const char *text, int width)
         (void)fputc(' ', out);
 }
 
+void plain_say(FILE *out, const char *format, va_list args)
+{
+    char clean[5], *text = NULL;
+    int columns;
+
+    if (vasprintf(&text, format, args) < 0)
+        return;
+    for (const char *at = text; *at != '\0';) {
+        size_t length = next_sign(at, clean, &columns);
+        (void)fputs(*at == '\n' ? "\n" : clean, out);
+        at += length;
+    }
+    free(text);
+}
+
 /* ---- Bars -------------------------------------------------------------------------------------------------------- */
 
 static bool terminal_is_utf8(void)

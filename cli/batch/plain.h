@@ -2,6 +2,7 @@
 #ifndef CLI_BATCH_PLAIN_H
 #define CLI_BATCH_PLAIN_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -11,6 +12,8 @@
 int plain_width(const char *text);
 /* The text in `width` columns at least (0: as it is), signs that a terminal would obey as '?'. */
 void plain_put(FILE *out, const char *text, int width);
+/* A formatted sentence, or lines of them, cleaned in the same way but for its line ends. */
+void plain_say(FILE *out, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* The classes of a photo: one line that names the best, or (rows over 1) a block of so many, the photo's name above;
  * under them the target where there is one, what the photo says in all, and that it abstains where it does. name_width:

@@ -342,6 +342,11 @@ def test_a_name_cannot_steer_the_terminal(infomask, album, tmp_path):
     evil.write_bytes((album / "a.png").read_bytes())
     out = infomask("classify", evil, "--text").out
     assert "a?]0;owned??b.png" in out and "\x1b" not in out
+    evil.write_text("no photo")
+    for arguments in (["classify", evil], ["classify", album], ["mask", evil], ["classify", "no\x1b[31m"],
+                      ["classify", album / "a.png", "--target=\x1b[31m"], ["estimate", "--images", "\x1b[31m"]):
+        err = infomask(*arguments).err
+        assert err.startswith("infomask ") and err.endswith("\n") and "?" in err and "\x1b" not in err and "\u202e" not in err
 
 
 def test_filters_of_a_list_and_as_lines(infomask, album, tmp_path):

@@ -1,8 +1,8 @@
 /* infomask classify: what /v1/classify answers, for files. */
 #include "cli/batch/batch.h"
 #include "cli/batch/photos.h"
-#include "cli/cli.h"
 #include "cli/batch/plain.h"
+#include "cli/cli.h"
 #include "cli/work.h"
 
 static const struct cli_flag flags[] = {

@@ -5,9 +5,9 @@
 
 #include <stdatomic.h>
 
+#include "cli/batch/output.h"
 #include "cli/batch/photos.h"
 #include "cli/cli.h"
-#include "cli/batch/output.h"
 #include "cli/work.h"
 
 struct filtering {

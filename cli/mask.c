@@ -3,8 +3,8 @@
 #include <stdio.h>
 
 #include "cli/batch/batch.h"
-#include "cli/cli.h"
 #include "cli/batch/plain.h"
+#include "cli/cli.h"
 #include "cli/work.h"
 
 enum { FORMAT_JSON, FORMAT_PNG, FORMAT_WEBP };

@@ -2,12 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/host/confine.h"
 #include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/work.h"
 #include "core/base/cpu.h"
 #include "core/infomask.h"
-#include "app/host/confine.h"
 
 #ifndef INFOMASK_LIBRARIES /* the Makefile asks pkg-config */
 #define INFOMASK_LIBRARIES "unknown"

@@ -34,6 +34,10 @@ format: ## break the lines that are longer than the style allows (needs clang-fo
 unit: $(unit_tests) $(MODEL) ## build and run the unit tests only, as many at a time as there are cores
 	$(Q)printf '%s\n' $(unit_tests) | EMULATOR='$(EMULATOR)' xargs -P $(CORES) -n 1 sh mk/unit.sh
 
+.PHONY: compare-answers
+compare-answers: $(BIN) $(MODEL) ## ask another build, OLD=path, and this one the same 800 requests, and compare the answers byte for byte
+	$(Q)$(PYTHON) tools/compare_answers.py $(or $(OLD),$(error OLD=path of the other binary)) $(BIN)
+
 .PHONY: test-network
 test-network: $(MODEL) $(B)/tests/engine/test_network ## the default network against golden logits, for every ISA and thread count
 	$(Q)INFOMASK_TEST_MODEL=required $(EMULATOR) $(B)/tests/engine/test_network

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "app/json/nearest.h"
-#include "app/model/models.h"
 #include "app/settings/files.h"
 
 int folder_is_candidate(const struct dirent *entry)

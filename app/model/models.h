@@ -129,21 +129,4 @@ enum infomask_status models_unload(struct models *models, const char *name, stru
 /* Frees the idle sessions' surplus memory of all models. */
 void models_trim(struct models *models);
 
-/* Folders of models are given as a path, "one:another" (app/settings/places.h); the first that has a name wins. */
-
-/* The folder of the default model: efficientnet-lite0, else the first by name that has a model.json; malloc'ed; NULL:
- * none. */
-char *models_default_folder(const char *directories);
-
-/* The folder of a MODEL argument (a name below one of the directories, or the path of a folder); of one that is
- * nowhere, where it would be.  malloc'ed, NULL without memory. */
-char *models_folder(const char *directories, const char *model);
-
-/* Where a new model of that name goes: below `directory`, or the path that `model` is.  malloc'ed, NULL without memory.
- */
-char *models_new_folder(const char *directory, const char *model);
-
-/* " (did you mean NAME?)", or nothing where no model's name is near. */
-void models_suggest(const char *directories, const char *model, char *text, size_t size);
-
 #endif

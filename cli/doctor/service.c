@@ -9,12 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/host/certificate.h"
+#include "app/host/confine.h"
+#include "app/host/keys.h"
+#include "app/host/sockets.h"
 #include "app/settings/files.h"
 #include "cli/cli.h"
-#include "app/host/keys.h"
-#include "app/host/confine.h"
-#include "app/host/certificate.h"
-#include "app/host/sockets.h"
 
 #define MOST_PEM (1 << 20)
 #define DAY 86400

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "app/model/folders.h"
 #include "app/model/labels.h"
 #include "app/settings/files.h"
 #include "app/settings/places.h"

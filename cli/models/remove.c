@@ -7,11 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/model/folders.h"
 #include "app/model/models.h"
 #include "app/settings/files.h"
 #include "app/settings/places.h"
-#include "cli/cli.h"
 #include "cli/arguments.h"
+#include "cli/cli.h"
 #include "cli/models/models.h"
 
 static bool take(void *context, int letter, const char *value)

@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include "app/json/text.h"
-
 #include "server/clients/rates.h"
 
 #define EXPOSED                                                                                                        \
@@ -21,6 +20,11 @@
 #define ALLOWED                                                                                                        \
     "Accept, Authorization, Content-Type, If-None-Match, Prefer, Traceparent, X-Api-Key, X-Request-Id, "               \
     "X-Request-Timeout"
+
+uint64_t access_client(const struct call *call)
+{
+    return call->request.client_hash != 0 ? call->request.client_hash : call->peer_hash;
+}
 
 /* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
@@ -87,7 +91,7 @@ static int check_key(struct call *call, const struct head *head)
 
 static int check_rate(struct call *call)
 {
-    uint64_t client = call_client(call);
+    uint64_t client = access_client(call);
     int wait;
 
     if (call->server->rates == NULL || client == 0 || call->match.route->scope == SCOPE_NONE ||
@@ -167,7 +171,7 @@ static double request_cost(const struct request *request, const struct infomask_
 
 int access_cost(struct call *call)
 {
-    uint64_t client = call_client(call);
+    uint64_t client = access_client(call);
     int wait;
 
     call->cost = request_cost(&call->request, &call->server->limits);

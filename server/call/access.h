@@ -4,6 +4,9 @@
 
 #include "server/call/call.h"
 
+/* Whose turn the queue counts it as: its key's, else its address'; 0: a local socket's. */
+uint64_t access_client(const struct call *call);
+
 /* 0, or the status of a refusal (401, 403, 400, 429).  Fills in the request's client. */
 int access_check(struct call *call, const struct head *head);
 

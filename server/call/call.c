@@ -366,7 +366,7 @@ static int check_load(struct call *call)
 
     if (!(call->match.route->flags & ROUTE_JOB))
         return 0;
-    if (queue_overloaded(call->server->queue, call_client(call), call->request.deadline_ms, &retry_after))
+    if (queue_overloaded(call->server->queue, access_client(call), call->request.deadline_ms, &retry_after))
         return overloaded(call, retry_after);
     if (call->framing.length > 0 &&
         atomic_load(&call->server->body_bytes) + (size_t)call->framing.length > call->server->body_memory)
@@ -458,11 +458,6 @@ int call_body(struct call *call, const char *data, size_t size)
     return 0;
 }
 
-uint64_t call_client(const struct call *call)
-{
-    return call->request.client_hash != 0 ? call->request.client_hash : call->peer_hash;
-}
-
 static int take_body(struct call *call)
 {
     unsigned flags = call->match.route->flags;
@@ -493,7 +488,7 @@ int call_overloaded(struct call *call)
 {
     int retry_after;
 
-    (void)queue_overloaded(call->server->queue, call_client(call), call->request.deadline_ms, &retry_after);
+    (void)queue_overloaded(call->server->queue, access_client(call), call->request.deadline_ms, &retry_after);
     return overloaded(call, retry_after);
 }
 

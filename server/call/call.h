@@ -11,8 +11,8 @@
 #ifndef SERVER_CALL_CALL_H
 #define SERVER_CALL_CALL_H
 
-#include "server/call/border.h"
 #include "app/host/keys.h"
+#include "server/call/border.h"
 #include "server/call/routes.h"
 
 #define MOST_TIMEOUT 86400 /* seconds that X-Request-Timeout may ask for; the settings say how many it gets */
@@ -55,8 +55,6 @@ void call_drop_body(struct call *call);
 /* Takes the request with its body out of a call, so that it outlives its connection: the call is left with what its
  * reply and its log line need.  NULL without memory; the call is then as it was. */
 struct call *call_detach(struct call *call);
-/* Whose turn the queue counts it as: its key's, else its address'; 0: a local socket's. */
-uint64_t call_client(const struct call *call);
 /* Fills the 503 of a full queue. */
 int call_overloaded(struct call *call);
 

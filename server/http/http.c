@@ -9,10 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/host/sockets.h"
 #include "core/base/clock.h"
+#include "server/call/access.h"
 #include "server/call/call.h"
 #include "server/http/reads.h"
-#include "app/host/sockets.h"
 #include "server/jobs/jobs.h"
 #include "server/observe/account.h"
 #include "server/observe/log.h"
@@ -181,7 +182,7 @@ static enum MHD_Result submit(struct exchange *exchange, struct queue *queue)
     struct call *call = exchange->call;
 
     exchange->job = (struct queue_task){.run = run_job, .drop = drop_job, .gone = client_gone,
-                                        .turn = {.client = call_client(call), .cost = call->cost},
+                                        .turn = {.client = access_client(call), .cost = call->cost},
                                         .deadline_ms = call->request.deadline_ms};
     connections_phase(exchange->http->connections, exchange->fd, CONNECTION_WORK);
     atomic_store(&exchange->link->reads.held, true);

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "core/base/clock.h"
+#include "server/call/access.h"
 #include "server/observe/log.h"
 #include "server/observe/metrics.h"
 
@@ -40,19 +41,13 @@ enum infomask_status jobs_create(struct jobs **out, struct server_context *serve
     return INFOMASK_OK;
 }
 
-static void entry_free(struct entry *entry)
-{
-    call_free(entry->call);
-    free(entry);
-}
-
 void jobs_free(struct jobs *jobs)
 {
     struct entry *entry = jobs == NULL ? NULL : jobs->first;
 
     while (entry != NULL) {
         struct entry *next = entry->next;
-        entry_free(entry);
+        jobs_entry_free(entry);
         entry = next;
     }
     if (jobs != NULL)
@@ -68,74 +63,13 @@ const char *job_state_name(enum job_state state)
 
 /* ---- The list, under the lock ------------------------------------------------------------------------------------ */
 
-static bool is_over(const struct entry *entry)
-{
-    return entry->state >= JOB_DONE;
-}
-
-/* What is released is freed by the caller once the lock is left: a reply may be large. */
-static struct entry *release(struct entry *entry)
-{
-    return --entry->references == 0 ? entry : NULL;
-}
-
-void jobs_hold(struct entry *entry)
-{
-    (void)pthread_mutex_lock(&entry->jobs->lock);
-    entry->references++;
-    (void)pthread_mutex_unlock(&entry->jobs->lock);
-}
-
-void jobs_drop(struct entry *entry)
-{
-    struct jobs *jobs = entry->jobs;
-    struct entry *dead;
-
-    (void)pthread_mutex_lock(&jobs->lock);
-    dead = release(entry);
-    (void)pthread_mutex_unlock(&jobs->lock);
-    if (dead != NULL)
-        entry_free(dead);
-}
-
-static struct entry *unlink_at(struct jobs *jobs, struct entry **place)
-{
-    struct entry *entry = *place;
-
-    *place = entry->next;
-    jobs->count--;
-    jobs->bytes -= entry->bytes;
-    return release(entry);
-}
-
-/* A name is a secret where there are no keys: compared in a time that does not depend on where it differs. */
-static bool same_id(const char *text, const char id[JOB_ID_SIZE])
-{
-    unsigned difference = 0;
-
-    if (strlen(text) != JOB_ID_SIZE - 1)
-        return false;
-    for (int i = 0; i < JOB_ID_SIZE; i++)
-        difference |= (unsigned)(text[i] ^ id[i]);
-    return difference == 0;
-}
-
-static struct entry **place_of(struct jobs *jobs, const char *id, uint64_t owner)
-{
-    struct entry **place = &jobs->first;
-
-    while (*place != NULL && (!same_id(id, (*place)->id) || (*place)->call->request.client_hash != owner))
-        place = &(*place)->next;
-    return *place == NULL ? NULL : place;
-}
-
 /* The oldest finished job whose reply was fetched. */
 static struct entry **place_of_fetched(struct jobs *jobs)
 {
     struct entry **found = NULL;
 
     for (struct entry **place = &jobs->first; *place != NULL; place = &(*place)->next)
-        if (is_over(*place) && (*place)->fetched)
+        if (jobs_is_over(*place) && (*place)->fetched)
             found = place;
     return found;
 }
@@ -249,7 +183,7 @@ static struct entry *make_entry(struct jobs *jobs, struct call *call)
     entry->call->request.watch = &entry->watch;
     entry->bytes = entry->call->body_capacity;
     entry->job = (struct queue_task){.run = run_entry, .drop = drop_entry, .gone = is_cancelled,
-                                     .turn = {.client = call_client(call), .cost = call->cost},
+                                     .turn = {.client = access_client(call), .cost = call->cost},
                                      .deadline_ms = call->request.deadline_ms};
     return entry;
 }
@@ -265,7 +199,7 @@ static bool list_entry(struct jobs *jobs, struct entry *entry)
     (void)pthread_mutex_lock(&jobs->lock);
     while (!(room = jobs->count < config->async_jobs && jobs->bytes + entry->bytes <= config->async_memory) &&
            dead_count < sizeof dead / sizeof *dead && (fetched = place_of_fetched(jobs)) != NULL)
-        dead[dead_count++] = unlink_at(jobs, fetched);
+        dead[dead_count++] = jobs_unlink(jobs, fetched);
     if (room) {
         entry->next = jobs->first;
         jobs->first = entry;
@@ -275,7 +209,7 @@ static bool list_entry(struct jobs *jobs, struct entry *entry)
     (void)pthread_mutex_unlock(&jobs->lock);
     for (size_t i = 0; i < dead_count; i++)
         if (dead[i] != NULL)
-            entry_free(dead[i]);
+            jobs_entry_free(dead[i]);
     return room;
 }
 
@@ -312,11 +246,11 @@ static void withdraw(struct jobs *jobs, struct entry *entry)
     struct entry **place;
 
     (void)pthread_mutex_lock(&jobs->lock);
-    place = place_of(jobs, entry->id, entry->call->request.client_hash);
+    place = jobs_place(jobs, entry->id, entry->call->request.client_hash);
     if (place != NULL)
-        (void)unlink_at(jobs, place);
+        (void)jobs_unlink(jobs, place);
     (void)pthread_mutex_unlock(&jobs->lock);
-    entry_free(entry); /* nobody else knows its name yet */
+    jobs_entry_free(entry); /* nobody else knows its name yet */
 }
 
 int jobs_submit(struct jobs *jobs, struct call *call)
@@ -329,7 +263,7 @@ int jobs_submit(struct jobs *jobs, struct call *call)
     if (entry == NULL)
         return reply_no_memory(&call->reply, &call->request);
     if (!list_entry(jobs, entry)) {
-        entry_free(entry);
+        jobs_entry_free(entry);
         return no_room(jobs, call);
     }
     memcpy(id, entry->id, sizeof id); /* once it is submitted it may be gone at any time */
@@ -350,7 +284,7 @@ static double progress(const struct entry *entry)
 {
     int total = atomic_load(&entry->watch.total), done = atomic_load(&entry->watch.done);
 
-    return is_over(entry) ? 1 : total > 0 ? fmin(1, (double)done / total) : 0;
+    return jobs_is_over(entry) ? 1 : total > 0 ? fmin(1, (double)done / total) : 0;
 }
 
 static void fill_view(const struct entry *entry, struct job_view *view)
@@ -363,7 +297,7 @@ static void fill_view(const struct entry *entry, struct job_view *view)
     memcpy(view->id, entry->id, sizeof view->id);
     memcpy(view->request_id, entry->call->request.id, sizeof view->request_id);
     (void)snprintf(view->route, sizeof view->route, "%s", entry->call->request.route->pattern);
-    if (!is_over(entry))
+    if (!jobs_is_over(entry))
         return;
     view->expires_ms = fmax(0, entry->ended_ms + 1000 * entry->jobs->server->config->async_keep - now);
     view->status = entry->call->reply.status;
@@ -377,7 +311,7 @@ static bool find_own(struct jobs *jobs, const struct request *request, const cha
     struct entry **place;
 
     (void)pthread_mutex_lock(&jobs->lock);
-    place = place_of(jobs, id, request->client_hash);
+    place = jobs_place(jobs, id, request->client_hash);
     if (place != NULL)
         fill_view(*place, view);
     (void)pthread_mutex_unlock(&jobs->lock);
@@ -391,7 +325,7 @@ enum jobs_answer jobs_find(struct jobs *jobs, const struct request *request, con
     enum jobs_answer answer = jobs->lane != NULL ? shared_find(jobs, request, id, view, err) : JOBS_FINE;
 
     if (jobs->lane != NULL && answer == JOBS_NO_JOB)
-        jobs_remove(jobs, id, request->client_hash);
+        (void)jobs_remove(jobs, id, request->client_hash);
     else if (find_own(jobs, request, id, view))
         return JOBS_FINE;
     return jobs->lane != NULL ? answer : JOBS_NO_JOB;
@@ -419,8 +353,8 @@ static bool take_own(struct jobs *jobs, const struct request *request, const cha
     bool copied;
 
     (void)pthread_mutex_lock(&jobs->lock);
-    place = place_of(jobs, id, request->client_hash);
-    if (place != NULL && is_over(*place)) {
+    place = jobs_place(jobs, id, request->client_hash);
+    if (place != NULL && jobs_is_over(*place)) {
         entry = *place;
         entry->references++;
         entry->fetched = true;
@@ -444,33 +378,12 @@ enum jobs_answer jobs_take(struct jobs *jobs, const struct request *request, con
 }
 
 /* Whether it was there. */
-static bool forget_own(struct jobs *jobs, const char *id, uint64_t owner)
-{
-    struct entry **place, *dead = NULL;
-
-    (void)pthread_mutex_lock(&jobs->lock);
-    place = place_of(jobs, id, owner);
-    if (place != NULL) {
-        atomic_store(&(*place)->watch.cancelled, true);
-        dead = unlink_at(jobs, place);
-    }
-    (void)pthread_mutex_unlock(&jobs->lock);
-    if (dead != NULL)
-        entry_free(dead);
-    return place != NULL;
-}
-
-void jobs_remove(struct jobs *jobs, const char *id, uint64_t owner)
-{
-    (void)forget_own(jobs, id, owner);
-}
-
 enum jobs_answer jobs_forget(struct jobs *jobs, const struct request *request, const char *id,
                              struct infomask_error *err)
 {
     enum jobs_answer answer = jobs->lane != NULL ? shared_forget(jobs, request, id, err) : JOBS_NO_JOB;
 
-    if (answer != JOBS_NO_STATE && forget_own(jobs, id, request->client_hash))
+    if (answer != JOBS_NO_STATE && jobs_remove(jobs, id, request->client_hash))
         return JOBS_FINE;
     return answer;
 }
@@ -485,11 +398,11 @@ void jobs_expire(struct jobs *jobs)
     shared_tick(jobs);
     (void)pthread_mutex_lock(&jobs->lock);
     for (struct entry **place = &jobs->first; *place != NULL;) {
-        if (!is_over(*place) || (*place)->ended_ms > end) {
+        if (!jobs_is_over(*place) || (*place)->ended_ms > end) {
             place = &(*place)->next;
             continue;
         }
-        struct entry *entry = unlink_at(jobs, place);
+        struct entry *entry = jobs_unlink(jobs, place);
         if (entry != NULL) {
             entry->next = dead;
             dead = entry;
@@ -498,7 +411,7 @@ void jobs_expire(struct jobs *jobs)
     (void)pthread_mutex_unlock(&jobs->lock);
     while (dead != NULL) {
         struct entry *next = dead->next;
-        entry_free(dead);
+        jobs_entry_free(dead);
         dead = next;
     }
 }

@@ -101,7 +101,7 @@ static void run_ended(struct pool_task *task)
 
     free(headers);
     if (stored && !there) /* another replica was told to forget it */
-        jobs_remove(jobs, entry->id, entry->call->request.client_hash);
+        (void)jobs_remove(jobs, entry->id, entry->call->request.client_hash);
     if (!stored)
         log_message(jobs->server->log, LOG_WARNING, "the result of the job %s is not stored yet: %s", entry->id,
                     err.text);

@@ -152,32 +152,33 @@ def of_interface(interface):
 
 
 def of_photos():
-    """Three photos in every wrapping, and bodies that are none."""
-    raw = [photo.read_bytes() for photo in PHOTOS]
+    """Three photos, small ones in every wrapping, and bodies that are none."""
     octets, mask = {"Content-Type": "application/octet-stream"}, (ROOT / "tests/data/digits/0.png").read_bytes()
+    small = [(ROOT / "tests/data/images" / name).read_bytes() for name in ("444.jpg", "gray8.png", "exif-big-endian.jpg")]
     for route in ("/v1/classify", "/v1/mask", "/v1/filter", "/v1/analyze"):
-        for data in raw:
-            yield "POST", route, "", data, octets
+        for photo in PHOTOS:
+            yield "POST", route, "", photo.read_bytes(), octets
+        for data in small:
             yield "POST", route, "units=bits", *form([("image", "some/a b.png", data), ("seed", None, b"3")])
-        text = json.dumps({"image": base64.b64encode(raw[0]).decode(), "target": "cup"})
+        text = json.dumps({"image": base64.b64encode(small[0]).decode(), "target": "cup"})
         yield "POST", route, "", text, {"Content-Type": "application/json"}
-        yield "PUT", route, "", raw[0], octets
-        several = form([("image", f"{i}.png", data) for i, data in enumerate([raw[0], b"no photo", raw[2]])])
+        yield "PUT", route, "", small[0], octets
+        several = form([("image", f"{i}.png", data) for i, data in enumerate([small[0], b"no photo", small[2]])])
         for accept in ("application/json", "application/x-ndjson", "multipart/mixed", "image/webp", "text/html"):
             yield "POST", route, "", several[0], {**several[1], "Accept": accept}
-        yield "POST", route, "", *form([("image", "a.png", raw[0]), ("mask", "m.png", mask)])
+        yield "POST", route, "", *form([("image", "a.png", small[1]), ("mask", "m.png", mask)])
         yield "POST", route, "", *form([("image", "a.png", DIGIT.read_bytes()), ("mask", "m.png", mask)])
-        for data in (b"", b"no photo", raw[0][:900], raw[2][:900]):
+        for data in (b"", b"no photo", small[0][:300], PHOTOS[0].read_bytes()[:900]):
             yield "POST", route, "", data, octets
         for text in ("{", "[]", '{"image": 3}', '{"image": "!"}', '{"url": "http://example.org/"}', "{}"):
             yield "POST", route, "", text, {"Content-Type": "application/json"}
-        yield "POST", route, "target=cup&target=espresso", raw[0], octets
-        yield "POST", route, "units=bits&units=nats", raw[0], octets
+        yield "POST", route, "target=cup&target=espresso", small[0], octets
+        yield "POST", route, "units=bits&units=nats", small[0], octets
         yield "POST", route, "model=digits", DIGIT.read_bytes(), octets
     for query in ("format=json", "target=crane", "target=group:dog", "quality=fast&fill=inpaint", "quality=middle&mode=keep"):
-        yield "POST", "/v1/filter", query, raw[1], octets
+        yield "POST", "/v1/filter", query, small[0], octets
     for method in ("cam", "infocam%2B", "gradcam%2B%2B", "layercam", "occlusion"):
-        yield "POST", "/v1/mask", f"quality=fast&output=overlay&method={method}", raw[1], octets
+        yield "POST", "/v1/mask", f"quality=fast&output=overlay&method={method}", small[0], octets
 
 
 def of_state():
@@ -273,7 +274,8 @@ def compare(services, only):
             different += 1
             old, new = first_difference(*answers)
             kind = headers.get("Content-Type", "")
-            print(f"{line}  [{kind}, {len(body or b'')} bytes]\n  old: {old!r}\n  new: {new!r}")
+            print(f"{line}  [{kind}, {len(body or b'')} bytes]\n  old: {old!r}\n  new: {new!r}",
+                  flush=True)
     print(f"{statuses.total()} requests, {different} answered differently; by status:",
           ", ".join(f"{status} {count}" for status, count in sorted(statuses.items())))
     return different

@@ -4,29 +4,7 @@
 #define PRODUCT_FLOPS_US 100e3 /* of a microsecond, about what one core does */
 #define DEPTHWISE_FLOPS_US 60e3
 #define ELEMENTS_US 4e3 /* of a pass over memory */
-#define CHUNK_US 0.4    /* claiming a chunk */
-#define LOOP_US 2.0     /* waking the others for a loop */
 #define STRIP_BYTES ((size_t)128 << 10) /* padded or gathered rows: they stay in the second cache */
-
-struct cut cut_make(int total, double unit_us, double chunk_us, int most_chunks)
-{
-    double best = (unit_us * total + chunk_us) * 3;
-    struct cut cut = {total, total, total > 0};
-
-    if (unit_us * total < 2 * LOOP_US)
-        return cut;
-    for (int chunks = 2; chunks <= most_chunks && chunks <= total; chunks++) {
-        int size = (total + chunks - 1) / chunks, count = (total + size - 1) / size;
-        double time = LOOP_US;
-        for (int threads = 2; threads <= 8; threads *= 2)
-            time += ((count + threads - 1) / threads) * (size * unit_us + chunk_us + CHUNK_US);
-        if (time < best) {
-            best = time;
-            cut = (struct cut){total, size, count};
-        }
-    }
-    return cut;
-}
 
 static int at_least_one(size_t n) { return n < 1 ? 1 : n > INT32_MAX ? INT32_MAX : (int)n; }
 

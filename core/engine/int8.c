@@ -3,6 +3,27 @@
 
 #include "core/engine/internal.h"
 
+bool layer_is_last(const struct graph *graph, int node)
+{
+    int last = graph->node_count - 1;
+
+    while (last > node && graph->nodes[last].op != GRAPH_CONV && graph->nodes[last].op != GRAPH_LINEAR)
+        last--;
+    return node == last;
+}
+
+bool engine_can_int8(const struct graph *graph, const struct graph_node *node)
+{
+    const struct graph_tensor *w;
+
+    if (node->op != GRAPH_CONV || node->window.groups != 1 || node->window.dilation_w != 1 ||
+        layer_is_last(graph, (int)(node - graph->nodes)))
+        return false;
+    w = &graph->tensors[node->inputs[1]];
+    /* the sum of K products of u8 and s8 must fit 32 bits */
+    return w->dims[1] * node->window.kernel_h * node->window.kernel_w <= INT32_MAX / (255 * 127);
+}
+
 const struct engine_int8_layer *int8_find(const struct engine_model *model, const char *tensor)
 {
     const struct engine_int8 *int8 = model->options.int8;

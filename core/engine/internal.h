@@ -358,7 +358,7 @@ void run_winograd(const struct task *task);
 void step_lines(const struct task *task, int first, int last, int worker);
 void run_other(const struct task *task);
 void run_general(const struct task *task, int first, int last, int worker);
-/* Elements of a row where a pass over elements is cut along rows; 0: it is not (run_other.c). */
+/* Elements of a row where a pass over elements is cut along rows; 0: it is not (run/run_other.c). */
 size_t pass_row(const struct plan *plan, const struct graph_node *node, const struct step *step);
 /* Indices of the outermost dimension of what a node copies that only moves elements. */
 int64_t copy_rows(const struct engine_model *model, const struct plan *plan, const struct step *step);
@@ -367,8 +367,6 @@ void run_attention(const struct task *task, int first, int last, int worker);
 void attention_geometry(const struct engine_model *model, const struct plan *plan, struct step *step);
 /* One window's elements of channels [c0, c0 + c): kernel rows, kernel columns, channels.  Returns the end of `to`. */
 float *gather_window(const struct task *task, int line, int column, size_t c0, size_t c, float *to);
-/* Tells who looks on of the step; false: the run ends here. */
-bool watch_step(const struct task *task);
 
 struct engine_session {
     struct engine_model *model;

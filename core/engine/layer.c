@@ -81,15 +81,6 @@ static enum infomask_status depthwise_init(struct layer *layer, const struct eng
     return INFOMASK_OK;
 }
 
-bool layer_is_last(const struct graph *graph, int node)
-{
-    int last = graph->node_count - 1;
-
-    while (last > node && graph->nodes[last].op != GRAPH_CONV && graph->nodes[last].op != GRAPH_LINEAR)
-        last--;
-    return node == last;
-}
-
 /* The head stays float32, so that maps and logits agree; so do the ways that copy windows. */
 static enum kernel_type type_of(const struct engine_model *model, const struct layer *layer, int node)
 {

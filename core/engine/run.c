@@ -4,45 +4,6 @@
 #include "core/base/aligned.h"
 #include "core/engine/internal.h"
 
-/* Of one picture of an item that is several; what is staged for a step is for one. */
-static size_t image_bytes(const struct value *v)
-{
-    return v->shape.rank == 0 ? 0 : v->elements / (size_t)v->shape.d[0] * kernel_type_bytes(v->type);
-}
-
-void *task_value(const struct task *task, int tensor, int item)
-{
-    const struct run *run = task->run;
-    const struct value *v = &run->plan->values[tensor];
-    size_t image = task->image == 0 ? 0 : (size_t)task->image * image_bytes(v);
-
-    switch (v->region) {
-    case REGION_LOCAL:
-        return task->lane + v->offset + image;
-    case REGION_OUTER:
-        return run->outer_shared + run->outer->values[tensor].offset + image;
-    case REGION_SHARED:
-    case REGION_LINES: /* task_line */
-        break;
-    }
-    return run->shared + v->offset + (size_t)item * v->stride + image;
-}
-
-void *task_line(const struct task *task, int tensor, int line)
-{
-    const struct value *v = &task->run->plan->values[tensor];
-    size_t bytes = (size_t)(v->shape.d[1] * v->shape.d[3]) * kernel_type_bytes(v->type);
-
-    if (v->region == REGION_LINES)
-        return (char *)task->lines[v->window].data + (size_t)(line - task->lines[v->window].first) * bytes;
-    return (char *)task_value(task, tensor, task->item) + (size_t)line * bytes;
-}
-
-unsigned char *task_scratch(const struct task *task, int worker)
-{
-    return task->run->scratch + (size_t)worker * task->run->plan->scratch_bytes + task->step->scratch_at;
-}
-
 static void step_run_one(const struct task *task)
 {
     const struct graph_node *node = &task->run->model->graph->nodes[task->step->node];
@@ -92,6 +53,7 @@ void step_run(const struct task *task)
     for (; one.image < (int)task->run->plan->values[task->step->x].shape.d[0]; one.image++)
         step_run_one(&one);
 }
+
 /* Tests only: what nobody may read any more turns into NaN. */
 static void poison_dead(const struct task *task, int first, int last)
 {
@@ -102,6 +64,27 @@ static void poison_dead(const struct task *task, int first, int last)
         if (v->used && v->root == i && v->region == REGION_LOCAL && v->last >= first && v->last <= last)
             memset(task_value(task, i, task->item), 0xff, v->elements * kernel_type_bytes(v->type));
     }
+}
+
+/* Tells who looks on of the step; false: the run ends here. */
+static bool watch_step(const struct task *task)
+{
+    const struct run *run = task->run;
+    const struct step *s = task->step;
+    const struct layer *layer = &run->model->layers[s->node];
+    const struct value *x = &run->plan->values[s->x];
+    struct engine_layer seen = {.tensor = run->model->graph->tensors[s->y].name, .rows = s->rows, .n = s->out_c,
+                                .task = task};
+
+    if (layer->weights == NULL || layer->groups != 1)
+        return true;
+    seen.k = layer->weights->segments * layer->weights->segment_k;
+    if (x->type == KERNEL_F32)
+        seen.x = task_value(task, s->x, task->item);
+    seen.elements = x->elements;
+    if (s->z >= 0)
+        seen.residual = task_value(task, s->z, task->item);
+    return run->watch(run->watch_context, &seen);
 }
 
 static void run_trunk(struct run *run, int item, int lane)

@@ -3,38 +3,6 @@
 
 #include "core/engine/internal.h"
 
-bool engine_can_int8(const struct graph *graph, const struct graph_node *node)
-{
-    const struct graph_tensor *w;
-
-    if (node->op != GRAPH_CONV || node->window.groups != 1 || node->window.dilation_w != 1 ||
-        layer_is_last(graph, (int)(node - graph->nodes)))
-        return false;
-    w = &graph->tensors[node->inputs[1]];
-    /* the sum of K products of u8 and s8 must fit 32 bits */
-    return w->dims[1] * node->window.kernel_h * node->window.kernel_w <= INT32_MAX / (255 * 127);
-}
-
-bool watch_step(const struct task *task)
-{
-    const struct run *run = task->run;
-    const struct step *s = task->step;
-    const struct layer *layer = &run->model->layers[s->node];
-    const struct value *x = &run->plan->values[s->x];
-    struct engine_layer seen = {.tensor = run->model->graph->tensors[s->y].name, .rows = s->rows, .n = s->out_c,
-                                .task = task};
-
-    if (layer->weights == NULL || layer->groups != 1)
-        return true;
-    seen.k = layer->weights->segments * layer->weights->segment_k;
-    if (x->type == KERNEL_F32)
-        seen.x = task_value(task, s->x, task->item);
-    seen.elements = x->elements;
-    if (s->z >= 0)
-        seen.residual = task_value(task, s->z, task->item);
-    return run->watch(run->watch_context, &seen);
-}
-
 void engine_layer_rows(const struct engine_layer *layer, int first, int count, float *a)
 {
     const struct task *task = layer->task;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVIDENCE 0.29 /* of log K: the largest window PMI below which nothing is masked */
 #define WINDOW 5
 #define MOST_ASPECT 4.0
 
@@ -38,84 +37,6 @@ void infomask_mask_fini(struct infomask_mask *mask)
     free(mask->pixels);
     free(mask->objects);
     *mask = (struct infomask_mask){0};
-}
-
-enum infomask_status plan_expired(const struct infomask_photo *photo, struct infomask_error *err)
-{
-    const struct image_limits *limits = &photo->limits;
-
-    if (limits->expired == NULL || !limits->expired(limits->deadline_context))
-        return INFOMASK_OK;
-    return error_set(err, INFOMASK_DEADLINE, "the request's deadline passed before the mask was done");
-}
-
-struct mask_set plan_set(const struct mask_plan *plan, int i)
-{
-    return pipeline_set(plan->session->model, &plan->targets[i], plan->classification->log_prior);
-}
-
-double plan_evidence(const struct mask_plan *plan, int i)
-{
-    struct mask_set set = plan_set(plan, i);
-
-    if (plan->session->model->sigmoid && plan->evidence_default && !plan->evidence_given)
-        return EVIDENCE * -set.log_prior; /* the same share of the most that there can be */
-    if (set.count == 1 || plan->evidence_given)
-        return plan->min_evidence;
-    return fmin(plan->min_evidence, -set.log_prior / 2);
-}
-
-void plan_pmi_of_posterior(const struct mask_plan *plan, const double *log_p, double *pmi)
-{
-    for (int i = 0; i < plan->count; i++) {
-        struct mask_set set = plan_set(plan, i);
-        pmi[i] = mask_set_log_sum(&set, log_p) - set.log_prior;
-    }
-}
-
-enum infomask_status plan_pmi_of_logits(const struct mask_plan *plan, const float *logits, double *pmi,
-                                        struct infomask_error *err)
-{
-    double *log_p = malloc(plan->session->model->info.classes * sizeof *log_p);
-    enum infomask_status status;
-
-    if (log_p == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
-    status = pipeline_posterior(plan->session->model, logits, plan->classification->log_prior, log_p, err);
-    if (status == INFOMASK_OK)
-        plan_pmi_of_posterior(plan, log_p, pmi);
-    free(log_p);
-    return status;
-}
-
-enum infomask_status plan_posterior(const struct mask_plan *plan, const float *output, double *log_p,
-                                    struct infomask_error *err)
-{
-    const struct infomask_model *model = plan->session->model;
-    float *logits = malloc(model->info.classes * sizeof *logits);
-    enum infomask_status status;
-
-    if (logits == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
-    pipeline_logits(model, output, logits);
-    status = pipeline_posterior(model, logits, plan->classification->log_prior, log_p, err);
-    free(logits);
-    return status;
-}
-
-enum infomask_status plan_pmi(const struct mask_plan *plan, const float *output, double *pmi,
-                              struct infomask_error *err)
-{
-    double *log_p = malloc(plan->session->model->info.classes * sizeof *log_p);
-    enum infomask_status status;
-
-    if (log_p == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
-    status = plan_posterior(plan, output, log_p, err);
-    if (status == INFOMASK_OK)
-        plan_pmi_of_posterior(plan, log_p, pmi);
-    free(log_p);
-    return status;
 }
 
 /* ---- The size of the pass ---------------------------------------------------------------------------------------- */
@@ -247,7 +168,7 @@ enum infomask_status plan_rules(struct mask_plan *plan, struct infomask_error *e
     if (plan->rule == INFOMASK_THRESHOLD_WINDOW && (!model->info.windows || options->method == INFOMASK_OCCLUSION))
         return error_set(err, INFOMASK_NO_CLASS_MAP, "threshold=window needs the class map of a head on a pooled map");
     plan->evidence_default = isnan(folder) || folder == 0;
-    plan->min_evidence = plan->evidence_default ? EVIDENCE * log((double)model->info.classes) : folder;
+    plan->min_evidence = plan->evidence_default ? MASK_EVIDENCE * log((double)model->info.classes) : folder;
     plan->evidence_given = !isnan(options->min_evidence);
     if (plan->evidence_given)
         plan->min_evidence = options->min_evidence;

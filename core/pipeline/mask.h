@@ -21,6 +21,8 @@ struct chain_preset {
     int radius[2];        /* of the sharpening guided filters */
 };
 
+#define MASK_EVIDENCE 0.29 /* of log K: the largest window PMI below which nothing is masked */
+
 /* One request: what was asked for, resolved against the model. */
 struct mask_plan {
     struct infomask_session *session;

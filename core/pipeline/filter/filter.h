@@ -31,7 +31,7 @@ struct filter {
     struct infomask_score *score; /* [count] of the targets before */
 };
 
-/* ---- filter.c ---- */
+/* ---- compose.c ---- */
 enum infomask_status filter_no_memory(struct infomask_error *err) __attribute__((warn_unused_result));
 /* Share of the pixels of which at least half is fill. */
 double filter_area(const uint8_t *hole, size_t pixels);
@@ -43,6 +43,8 @@ enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *
     __attribute__((warn_unused_result));
 /* The picture with f->hole filled into f->out->image. */
 enum infomask_status filter_encode(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
+/* The verified cut-out again, cropped to what is left in it. */
+enum infomask_status filter_trim(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
 /* The photo with `hole` filled for the network's eyes, on a small copy, as a decoded picture; image_fini it. */
 enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole, struct image *image,
                                     struct infomask_error *err) __attribute__((warn_unused_result));

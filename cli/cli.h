@@ -35,6 +35,8 @@ enum {
 #define CLI_DECLARE(name, summary) int cmd_##name(int argc, char **argv);
 CLI_COMMANDS(CLI_DECLARE)
 #undef CLI_DECLARE
+/* infomask models calibrate, which is with the estimates because labelled photos are classified there. */
+int models_calibrate(int argc, char **argv);
 
 /* "infomask COMMAND: sentence" on standard error; returns CLI_FAILED. */
 int cli_fails(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

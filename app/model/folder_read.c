@@ -543,10 +543,11 @@ static enum infomask_status read_document(struct model_folder *folder, enum info
     read_meaning(&reader, &folder->spec);
     read_training_prior(&reader, folder);
     read_mask(&reader, &folder->spec, folder->name, warn, context);
-    warn_of_unknown(&reader,
-                    "|name|version|file|labels|input|prior|objective|dropout|licence|source|logit_prior|"
-                    "label_smoothing|temperature|output|output_kind|head|added|mask|precisions|quantize|training|",
-                    folder->name, warn, context);
+    warn_of_unknown(
+        &reader,
+        "|name|version|file|labels|input|prior|objective|dropout|licence|source|logit_prior|"
+        "label_smoothing|temperature|calibration|output|output_kind|head|added|mask|precisions|quantize|training|",
+        folder->name, warn, context);
     return reader.status;
 }
 

@@ -40,14 +40,25 @@ static void put_precisions(struct json_writer *writer, const struct json *old, c
     json_object_close(writer);
 }
 
-enum infomask_status model_record_int8(const char *folder, const struct json *document, const char *file,
-                                       const struct infomask_quantized *q, struct infomask_error *err)
+static enum infomask_status write_document(const char *folder, struct json_writer *writer, struct infomask_error *err)
 {
     char *path = file_join(folder, "model.json"), *text = NULL;
     size_t size = 0;
+    enum infomask_status status = json_writer_take(writer, &text, &size, err);
+
+    if (status == INFOMASK_OK)
+        status = path != NULL ? file_write(path, text, size, err) : error_set(err, INFOMASK_MEMORY, "out of memory");
+    json_writer_fini(writer);
+    free(text);
+    free(path);
+    return status;
+}
+
+enum infomask_status model_record_int8(const char *folder, const struct json *document, const char *file,
+                                       const struct infomask_quantized *q, struct infomask_error *err)
+{
     bool there = false;
     struct json_writer writer;
-    enum infomask_status status;
 
     json_writer_init(&writer, 2);
     json_object_open(&writer, NULL);
@@ -62,11 +73,47 @@ enum infomask_status model_record_int8(const char *folder, const struct json *do
     if (!there)
         put_precisions(&writer, NULL, file, q);
     json_object_close(&writer);
-    status = json_writer_take(&writer, &text, &size, err);
-    if (status == INFOMASK_OK)
-        status = path != NULL ? file_write(path, text, size, err) : error_set(err, INFOMASK_MEMORY, "out of memory");
-    json_writer_fini(&writer);
-    free(text);
-    free(path);
-    return status;
+    return write_document(folder, &writer, err);
+}
+
+/* ---- Calibration ------------------------------------------------------------------------------------------------- */
+
+void model_record_put_calibration(struct json_writer *writer, const struct infomask_calibration *c, bool vector)
+{
+    json_put_string(writer, "method", vector ? "vector scaling" : "temperature");
+    json_put_uint(writer, "samples", c->samples);
+    json_put_uint(writer, "parameters", c->parameters);
+    json_put_double(writer, "log_loss_before", c->log_loss_before);
+    json_put_double(writer, "log_loss_after", c->log_loss_after);
+}
+
+static bool is_calibrated(const char *key, bool vector)
+{
+    return strcmp(key, "temperature") == 0 || strcmp(key, "calibration") == 0 ||
+           (vector && strcmp(key, "logit_prior") == 0);
+}
+
+enum infomask_status model_record_calibration(const char *folder, const struct json *document,
+                                              const struct infomask_calibration *calibration, double temperature,
+                                              const double *logit_prior, size_t classes, struct infomask_error *err)
+{
+    struct json_writer writer;
+
+    json_writer_init(&writer, 2);
+    json_object_open(&writer, NULL);
+    for (const struct json *m = json_first(document); m != NULL; m = json_next(m))
+        if (!is_calibrated(json_key(m), logit_prior != NULL))
+            json_put_node(&writer, json_key(m), m);
+    json_put_double(&writer, "temperature", temperature);
+    if (logit_prior != NULL) {
+        json_array_open(&writer, "logit_prior");
+        for (size_t y = 0; y < classes; y++)
+            json_put_double(&writer, NULL, logit_prior[y]);
+        json_array_close(&writer);
+    }
+    json_object_open(&writer, "calibration");
+    model_record_put_calibration(&writer, calibration, logit_prior != NULL);
+    json_object_close(&writer);
+    json_object_close(&writer);
+    return write_document(folder, &writer, err);
 }

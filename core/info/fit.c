@@ -113,7 +113,7 @@ enum infomask_status info_cross_entropy(const struct info_logits *logits, double
 
 /* ---- Temperature ------------------------------------------------------------------------------------------------- */
 
-enum infomask_status info_fit_temperature(const struct info_logits *logits, struct info_fit *fit,
+enum infomask_status info_fit_temperature(const struct info_logits *logits, const double *c, struct info_fit *fit,
                                           struct infomask_error *err)
 {
     struct work work;
@@ -122,6 +122,7 @@ enum infomask_status info_fit_temperature(const struct info_logits *logits, stru
 
     if (status != INFOMASK_OK)
         return status;
+    work.c = c;
     for (int i = 0; i < 60; i++) {
         double middle = 0.5 * (low + high);
         work.b = exp(middle);

@@ -30,8 +30,8 @@ struct info_fit {
     int converged;        /* 0: the data are separable, or the steps ran out */
 };
 
-/* The b in [1/64, 64] of the smallest cross-entropy, by bisection on its slope. */
-enum infomask_status info_fit_temperature(const struct info_logits *logits, struct info_fit *fit,
+/* The b in [1/64, 64] of the smallest cross-entropy of softmax(b z + c) (c [K] or NULL), by bisection on its slope. */
+enum infomask_status info_fit_temperature(const struct info_logits *logits, const double *c, struct info_fit *fit,
                                           struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Vector scaling: b and one bias a class, c [K] (0 on average over the classes that occur).  Classes without a sample

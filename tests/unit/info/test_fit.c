@@ -130,7 +130,7 @@ static void temperature_d1_d2_d5(void **state)
     (void)state;
     data_init(&data, 20000);
     logits = (struct info_logits){data.n, K, data.z, data.labels, NULL};
-    assert_int_equal(info_fit_temperature(&logits, &fit, NULL), INFOMASK_OK);
+    assert_int_equal(info_fit_temperature(&logits, NULL, &fit, NULL), INFOMASK_OK);
     assert_int_equal(info_cross_entropy(&logits, 1, NULL, &one, &slope, NULL, NULL), INFOMASK_OK);
     assert_int_equal(info_cross_entropy(&logits, fit.beta, NULL, &at, &unused, NULL, NULL), INFOMASK_OK);
     assert_true(fit.converged && at <= one && fit.cross_entropy == at); /* D1 */
@@ -156,7 +156,7 @@ static void vector_scaling_d3_d4(void **state)
     (void)state;
     data_init(&data, 20000);
     logits = (struct info_logits){data.n, K, data.z, data.labels, NULL};
-    assert_int_equal(info_fit_temperature(&logits, &plain, NULL), INFOMASK_OK);
+    assert_int_equal(info_fit_temperature(&logits, NULL, &plain, NULL), INFOMASK_OK);
     assert_int_equal(info_fit_vector(&logits, c, &fit, NULL), INFOMASK_OK);
     assert_true(fit.converged && fit.parameters == K && fit.cross_entropy <= plain.cross_entropy);
     for (size_t i = 0; i < data.n; i++)
@@ -214,7 +214,7 @@ static void the_grid_finds_the_same_temperature(void **state)
     (void)state;
     data_init(&data, 3000);
     logits = (struct info_logits){data.n, K, data.z, data.labels, NULL};
-    assert_int_equal(info_fit_temperature(&logits, &fit, NULL), INFOMASK_OK);
+    assert_int_equal(info_fit_temperature(&logits, NULL, &fit, NULL), INFOMASK_OK);
     assert_int_equal(info_lens_init(&lens, K, data.task.prior, data.task.prior, 0, NULL), INFOMASK_OK);
     for (size_t i = 0; i < data.n; i++)
         info_totals_add(&totals, classes, &lens, data.z + i * K, data.labels[i], scratch, NULL);
@@ -254,11 +254,11 @@ static void separable_data_have_no_best_temperature(void **state)
     struct info_fit fit;
     double c[3];
     (void)state;
-    assert_int_equal(info_fit_temperature(&logits, &fit, NULL), INFOMASK_OK);
+    assert_int_equal(info_fit_temperature(&logits, NULL, &fit, NULL), INFOMASK_OK);
     assert_true(!fit.converged && fit.beta > 60);
     assert_int_equal(info_fit_vector(&logits, c, &fit, NULL), INFOMASK_OK);
     assert_true(isfinite(fit.beta) && fit.cross_entropy < 1e-6);
-    assert_int_equal(info_fit_temperature(&none, &fit, NULL), INFOMASK_ARGUMENT);
+    assert_int_equal(info_fit_temperature(&none, NULL, &fit, NULL), INFOMASK_ARGUMENT);
 }
 
 static void classes_without_samples_leave_the_model(void **state)

@@ -11,8 +11,6 @@ import re
 import sys
 
 WAITING = set("""
-    info_cross_entropy
-    info_fit_temperature
     info_log_mean_exp
     info_pc_log_softmax
     infomask_estimate_fit

@@ -98,3 +98,12 @@ slow-clients: $(load_needs) ## a thousand slow connections beside a good client
 .PHONY: connections
 connections: $(load_needs) ## 64 to 4,000 connections in lock-step
 	$(Q)$(load_python) tests/load/connections.py
+
+.PHONY: bench-scaling
+bench-scaling: $(BIN) $(MODEL) ## 1, 2 and 4 daemons behind HAProxy, a tenth of a core each, beside a queueing model (root; 15 minutes): docs/scaling.md
+	@sh mk/deps.sh haproxy
+	$(Q)$(PYTHON) tools/scaling.py measure $(BIN) tests/data/photos/rocket.jpg
+
+.PHONY: simulate-scaling
+simulate-scaling: ## 10 to 10,000 nodes under four ways of choosing one (minutes): docs/scaling.md; SERVICE=0.008 seconds a photo
+	$(Q)$(PYTHON) tools/scaling.py simulate $(or $(SERVICE),0.008)

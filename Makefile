@@ -70,6 +70,9 @@ unit_sources := $(wildcard tests/unit/*/test_*.c)
 unit_support := $(wildcard tests/unit/*.c)
 unit_tests := $(patsubst tests/unit/%.c,$(B)/tests/%,$(unit_sources))
 
+# what was cut in the middle is no result
+.DELETE_ON_ERROR:
+
 .PHONY: all
 all: $(BIN) ## build the daemon and command line tool (the default); DEBUG=1, SAN=address,undefined, SAN=thread
 

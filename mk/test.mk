@@ -297,6 +297,17 @@ check-analyzer: ## gcc's -fanalyzer over app, server and cli
 		$(addprefix build/analyzer/obj/,$(patsubst %.c,%.o,$(app_sources) $(server_sources) $(cli_sources)))
 	@echo "gcc -fanalyzer: no findings"
 
+# What is used before it was set: AddressSanitizer does not see that, and the analysers take too much for it.  valgrind shows
+# the programs a processor with AVX2, whatever is below.
+VALGRIND_TESTS ?= $(filter-out %/test_network %/test_digits %/test_random %/test_confine %/test_gradients %/test_match,$(unit_tests))
+
+.PHONY: check-valgrind
+check-valgrind: $(unit_tests) $(MODEL) ## unit tests under valgrind (an hour; VALGRIND_TESTS= names some of their programs)
+	@sh mk/deps.sh valgrind
+	@printf '%s\n' $(VALGRIND_TESTS) | xargs -P $(CORES) -n 1 sh -c 'INFOMASK_TEST_REPEATS=2 nice valgrind -q --error-exitcode=9 \
+		"$$0" >$(B)/valgrind-$$(basename "$$0") 2>&1 || { cat $(B)/valgrind-$$(basename "$$0"); exit 255; }'
+	@echo "valgrind: no findings in $(words $(VALGRIND_TESTS)) programs"
+
 .PHONY: check-sanitizers
 check-sanitizers: ## unit tests and HTTP tests under AddressSanitizer and UBSan
 	+@$(MAKE) -s --no-print-directory SAN=address,undefined unit test-http

@@ -166,18 +166,6 @@ enum infomask_status infomask_estimate_conditional(const struct infomask_pair *p
 void infomask_logits_pack(const float *logits, size_t classes, uint16_t *half);
 void infomask_logits_unpack(const uint16_t *half, size_t classes, float *logits);
 
-/* Vector scaling: temperature and a bias a class fitted to kept logits [n][classes] of the spec.  estimate: H(labels)
- * less the cross-entropy at the fit; its optimism is about parameters / (2 n) nats. */
-struct infomask_vector_fit {
-    size_t samples, parameters;
-    double temperature, estimate;
-    bool converged;
-};
-enum infomask_status infomask_estimate_fit(const struct infomask_estimate_spec *spec, const float *logits,
-                                           const uint32_t *labels, size_t n, struct pool *pool, double *biases,
-                                           struct infomask_vector_fit *fit, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-
 /* Calibration of a model by kept logits: the temperature T, and with logit_prior (out; [classes]; NULL: T alone) a bias
  * a class, told as the prior inside the logits.  The calibrated posterior is that of logits / T under this logit prior.
  * What it gains is measured on fifths of the samples that the fit has not seen.  ARGUMENT: too few samples, for biases

@@ -31,13 +31,6 @@ double info_log_sum_exp(const double *z, size_t k)
     return norm.top + norm.log_sum;
 }
 
-double info_log_mean_exp(const double *z, const double *log_t, size_t k)
-{
-    struct norm norm = norm_of(z, log_t, k);
-
-    return norm.top + (log_t != NULL ? norm.log_sum : norm.log_sum - log((double)k));
-}
-
 void info_log_softmax(const double *z, size_t k, double *out)
 {
     struct norm norm = norm_of(z, NULL, k);
@@ -62,15 +55,6 @@ void info_shift_prior(const double *log_p_s, const double *log_s, const double *
     for (size_t y = 0; y < k; y++)
         log_p_t[y] = log_p_s[y] + (log_t != NULL ? log_t[y] : 0) - (log_s != NULL ? log_s[y] : 0);
     info_log_softmax(log_p_t, k, log_p_t);
-}
-
-void info_pc_log_softmax(const double *z, const double *log_t, size_t k, double *out)
-{
-    struct norm norm = norm_of(z, log_t, k);
-    double log_sum = log_t != NULL ? norm.log_sum : norm.log_sum - log((double)k);
-
-    for (size_t y = 0; y < k; y++)
-        out[y] = (z[y] - norm.top) - log_sum;
 }
 
 void info_pmi(const double *log_p, const double *log_t, size_t k, double *pmi)

@@ -13,9 +13,6 @@
 /* log sum_k exp(z_k) */
 double info_log_sum_exp(const double *z, size_t k);
 
-/* log sum_k t_k exp(z_k) */
-double info_log_mean_exp(const double *z, const double *log_t, size_t k);
-
 /* out_y = z_y - log sum_k exp(z_k).  out may be z. */
 void info_log_softmax(const double *z, size_t k, double *out);
 
@@ -34,10 +31,6 @@ void info_log_posterior(const float *z, const double *log_r, const double *log_t
 /* The same from a log-posterior under the prior s (A5): log p_t(y|x) = log softmax(log p_s + log t - log s)_y.
  * log_p_t may be log_p_s. */
 void info_shift_prior(const double *log_p_s, const double *log_s, const double *log_t, size_t k, double *log_p_t);
-
-/* PC-softmax (arXiv 1911.10688): out_y = z_y - log sum_k t_k exp(z_k), the PMI of a network trained by it (A1, A4).
- * out may be z. */
-void info_pc_log_softmax(const double *z, const double *log_t, size_t k, double *out);
 
 /* i_t(x;y) = log p_t(y|x) - log t_y; sum_y t_y exp(i_t(x;y)) = 1 (A3).  pmi may be log_p. */
 void info_pmi(const double *log_p, const double *log_t, size_t k, double *pmi);

@@ -388,47 +388,6 @@ static float *prepared(const struct infomask_estimate_spec *spec, const float *l
     return z;
 }
 
-static double entropy_of_labels(const uint32_t *labels, size_t n, size_t k, double *counts)
-{
-    double h = 0;
-
-    memset(counts, 0, k * sizeof *counts);
-    for (size_t i = 0; i < n; i++)
-        counts[labels[i]] += 1 / (double)n;
-    for (size_t y = 0; y < k; y++)
-        h -= counts[y] > 0 ? counts[y] * log(counts[y]) : 0;
-    return h;
-}
-
-enum infomask_status infomask_estimate_fit(const struct infomask_estimate_spec *spec, const float *logits,
-                                           const uint32_t *labels, size_t n, struct pool *pool, double *biases,
-                                           struct infomask_vector_fit *fit, struct infomask_error *err)
-{
-    struct info_logits data = {n, spec->classes, NULL, labels, pool};
-    struct info_fit f;
-    enum infomask_status status;
-    float *z;
-
-    for (size_t i = 0; i < n; i++)
-        if (labels[i] >= spec->classes)
-            return error_set(err, INFOMASK_ARGUMENT, "label %u: there are %zu classes", labels[i], spec->classes);
-    z = prepared(spec, logits, n, err);
-    if (z == NULL)
-        return INFOMASK_MEMORY;
-    data.z = z;
-    *fit = (struct infomask_vector_fit){.samples = n};
-    fit->estimate = entropy_of_labels(labels, n, spec->classes, biases);
-    status = info_fit_vector(&data, biases, &f, err);
-    free(z);
-    if (status != INFOMASK_OK)
-        return status;
-    fit->parameters = f.parameters;
-    fit->temperature = 1 / f.beta;
-    fit->estimate -= f.cross_entropy;
-    fit->converged = f.converged;
-    return INFOMASK_OK;
-}
-
 enum infomask_status infomask_estimate_audit(const struct infomask_estimate_spec *spec, const float *logits,
                                              const uint32_t *labels, const uint64_t *orders, size_t n, double *pmi,
                                              double *expected, struct infomask_audit *audit, struct infomask_error *err)

@@ -12,6 +12,27 @@
 
 #define K 5
 
+/* log sum_k t_k exp(z_k) */
+static double log_mean_exp(const double *z, const double *log_t, size_t k)
+{
+    double sum = 0, top = -DBL_MAX;
+
+    for (size_t y = 0; y < k; y++)
+        top = fmax(top, z[y]);
+    for (size_t y = 0; y < k; y++)
+        sum += exp(z[y] - top) * (log_t != NULL ? exp(log_t[y]) : 1 / (double)k);
+    return top + log(sum);
+}
+
+/* PC-softmax (arXiv 1911.10688): z_y - log sum_k t_k exp(z_k), the PMI of a network trained by it.  out may be z. */
+static void pc_log_softmax(const double *z, const double *log_t, size_t k, double *out)
+{
+    double norm = log_mean_exp(z, log_t, k);
+
+    for (size_t y = 0; y < k; y++)
+        out[y] = z[y] - norm;
+}
+
 /* Samples of ref-imb-d1 with their exact posterior and a wrong model: its logits are 1.7 log p + noise. */
 struct data {
     size_t n;
@@ -106,12 +127,12 @@ static void estimators_c3_c4_c5(void **state)
             z[y] = (double)data.z[i * K + y];
         mine = z[label];
         first += mine / BATCH;
-        all[i] = info_log_mean_exp(z, data.log_t, K);
+        all[i] = log_mean_exp(z, data.log_t, K);
         ba += (mine - all[i]) / BATCH;
         for (size_t j = 0; j < BATCH; j++)
             batch[j] = z[data.labels[j]];
         nce += (mine - info_log_sum_exp(batch, BATCH) + log(BATCH)) / BATCH;
-        info_pc_log_softmax(z, log_f, K, z);
+        pc_log_softmax(z, log_f, K, z);
         pc += z[label] / BATCH;
     }
     mass = info_log_sum_exp(all, BATCH) - log(BATCH);

@@ -82,6 +82,15 @@ size_t csv_find_column(const struct csv *csv, const char *name)
     return name[0] >= '0' && name[0] <= '9' && *end == '\0' && number < csv->columns ? (size_t)number : csv->columns;
 }
 
+bool csv_named_twice(const struct csv *csv, const char *name)
+{
+    size_t count = 0;
+
+    for (size_t j = 0; csv->header != NULL && j < csv->columns; j++)
+        count += strcmp(csv->header[j], name) == 0;
+    return count > 1;
+}
+
 const char *csv_column_name(const struct csv *csv, size_t column, char text[24])
 {
     if (csv->header != NULL)
@@ -253,6 +262,8 @@ enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_erro
     *csv = (struct csv){.text = text};
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
         memmove(text, text + 3, strlen(text + 3) + 1);
+    for (char *c = strchr(text, '\n') == NULL ? strchr(text, '\r') : NULL; c != NULL; c = strchr(c, '\r'))
+        *c = '\n'; /* lines as old Macs end them */
     status = split(csv, err);
     if (status != INFOMASK_OK) {
         csv_fini(csv);

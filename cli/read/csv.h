@@ -32,6 +32,7 @@ bool csv_missing(const char *cell);
 bool csv_date(const char *cell);
 /* The column that a name means: a header's, else a number from 0; csv->columns if there is none. */
 size_t csv_find_column(const struct csv *csv, const char *name);
+bool csv_named_twice(const struct csv *csv, const char *name); /* which of them it means nobody knows */
 /* The name of a column, or its number in digits; text: storage for those. */
 const char *csv_column_name(const struct csv *csv, size_t column, char text[24]);
 

@@ -275,6 +275,18 @@ static enum infomask_status no_column(const struct csv *csv, const char *what, c
                      columns);
 }
 
+/* *column: csv->columns if there is none; a name of two columns is refused. */
+static enum infomask_status find_one(const struct csv *csv, const char *what, const char *name, size_t *column,
+                                     struct infomask_error *err)
+{
+    *column = csv_find_column(csv, name);
+    return csv_named_twice(csv, name)
+               ? error_set(err, INFOMASK_BAD_DATA,
+                           "%s: two columns or more are called \"%.60s\"; say which one by its number, from 0", what,
+                           name)
+               : INFOMASK_OK;
+}
+
 /* Marks the columns of "a,b": one name that has a comma in it, or several. */
 static enum infomask_status mark_dropped(const struct csv *csv, const char *drop, bool *taken,
                                          struct infomask_error *err)
@@ -285,15 +297,16 @@ static enum infomask_status mark_dropped(const struct csv *csv, const char *drop
 
     if (list == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
-    if (whole < csv->columns) {
+    if (whole < csv->columns && !csv_named_twice(csv, drop)) {
         taken[whole] = true;
         next = NULL;
     }
     for (char *name = strsep(&next, ","); status == INFOMASK_OK && name != NULL; name = strsep(&next, ",")) {
-        size_t column = csv_find_column(csv, name);
-        if (column < csv->columns)
+        size_t column;
+        status = find_one(csv, "--drop", name, &column, err);
+        if (status == INFOMASK_OK && column < csv->columns)
             taken[column] = true;
-        else
+        else if (status == INFOMASK_OK)
             status = no_column(csv, "--drop", name, err);
     }
     free(list);
@@ -304,11 +317,13 @@ static enum infomask_status mark_dropped(const struct csv *csv, const char *drop
 static enum infomask_status take_value_column(const struct csv *csv, const char *name, const char *of, bool *taken,
                                               take_values *take, struct table_file *table, struct infomask_error *err)
 {
-    size_t column = name != NULL ? csv_find_column(csv, name) : csv->columns;
-    struct table_values values = {csv->rows, csv->cells + column, csv->columns, csv->lines, of};
+    struct table_values values = {csv->rows, csv->cells, csv->columns, csv->lines, of};
+    size_t column = csv->columns;
+    enum infomask_status status = name != NULL ? find_one(csv, of, name, &column, err) : INFOMASK_OK;
 
-    if (name == NULL)
-        return INFOMASK_OK;
+    if (name == NULL || status != INFOMASK_OK)
+        return status;
+    values.cells += column;
     if (column == csv->columns)
         return access(name, F_OK) == 0 ? INFOMASK_OK : no_column(csv, of, name, err);
     if (taken[column])
@@ -321,9 +336,13 @@ static enum infomask_status take_value_column(const struct csv *csv, const char 
 static enum infomask_status take_subgroups(const struct csv *csv, const char *name, struct table_file *table,
                                            struct infomask_error *err)
 {
-    size_t column = csv_find_column(csv, name);
-    const struct table_values values = {csv->rows, csv->cells + column, csv->columns, csv->lines, "subgroups"};
+    struct table_values values = {csv->rows, csv->cells, csv->columns, csv->lines, "subgroups"};
+    size_t column;
+    enum infomask_status status = find_one(csv, "--by", name, &column, err);
 
+    if (status != INFOMASK_OK)
+        return status;
+    values.cells += column;
     if (column < csv->columns)
         return table_take_by(&values, table, err);
     return access(name, F_OK) == 0 ? INFOMASK_OK : no_column(csv, "--by", name, err);

@@ -1,0 +1,151 @@
+"""Tables that nobody here wrote: one table in many spellings says the same, and what cannot be read is told by a sentence."""
+import numpy
+import pytest
+
+ROWS = 120
+SETTINGS = ("--columns", 0, "--folds", 3)
+
+
+def table(seed=1):
+    """Lines of cells: x tells of y, z does not; k is whole numbers."""
+    r = numpy.random.default_rng(seed)
+    y, k = r.integers(0, 2, ROWS), r.integers(0, 5, ROWS)
+    x, z = 1.5 * y + r.normal(size=ROWS), r.normal(size=ROWS)
+    return [["x", "z", "k", "y"]] + [[f"{x[i]:.6f}", f"{z[i]:.6f}", str(k[i]), "no" if y[i] else "yes"] for i in range(ROWS)]
+
+
+def text(lines, separator=",", end="\n"):
+    return end.join(separator.join(line) for line in lines) + end
+
+
+def quoted(lines):
+    return [['"' + cell.replace('"', '""') + '"' for cell in line] for line in lines]
+
+
+def with_column(lines, name, values):
+    return [[name, *lines[0]]] + [[str(value), *line] for value, line in zip(values, lines[1:])]
+
+
+@pytest.fixture
+def estimate(infomask, tmp_path):
+    def run(content, *arguments, labels="y"):
+        (tmp_path / "t.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+        return infomask("estimate", "--data", "t.csv", "--labels", labels, *SETTINGS, "--json", *arguments)
+    return run
+
+
+def said(done):
+    assert done.code == 0, done.err
+    return done.json["mutual_information"], done.json["accuracy"], done.json["samples"]
+
+
+SPELLINGS = {
+    "CRLF": lambda t: text(t, end="\r\n"), "CR": lambda t: text(t, end="\r"), "no line end": lambda t: text(t)[:-1],
+    "byte order mark": lambda t: "\ufeff" + text(t), "semicolons": lambda t: text(t, ";"), "tabs": lambda t: text(t, "\t"),
+    "quotes": lambda t: text(quoted(t)), "blanks": lambda t: text(t, " , "), "empty lines": lambda t: text(t, end="\n\n"),
+    "quoted with CRLF": lambda t: text(quoted(t), end="\r\n"),
+    "a name with a comma and quotes": lambda t: text(quoted([['x, the "first"', *t[0][1:]], *t[1:]])),
+    "a name of two lines": lambda t: text(quoted([["x\nx", *t[0][1:]], *t[1:]])),
+    "two features of one name": lambda t: text([["x", "x", "k", "y"], *t[1:]]),
+    "Latin 1": lambda t: text([["\u00e4", *t[0][1:]], *t[1:]]).encode("latin-1"),
+    "exponents": lambda t: text([t[0]] + [[f"{float(line[0]) * 1e6:.0f}e-6", *line[1:]] for line in t[1:]]),
+}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return {}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_the_same_table_in_another_spelling(estimate, plain, name):
+    if not plain:
+        plain["said"] = said(estimate(text(table())))
+    assert said(estimate(SPELLINGS[name](table()))) == plain["said"], name
+
+
+def test_without_a_header_columns_have_numbers(estimate):
+    assert said(estimate(text(table()[1:]), labels="3")) == said(estimate(text(table()), labels="3"))
+
+
+NOTHING = [  # columns that tell nothing change little
+    ("constant", lambda r: [1] * ROWS), ("missing", lambda r: [""] * ROWS), ("NA", lambda r: ["NA"] * ROWS),
+    ("huge", lambda r: r.normal(size=ROWS) * 1e300), ("tiny", lambda r: r.normal(size=ROWS) * 1e-300),
+    ("truth", lambda r: r.choice(["TRUE", "FALSE"], ROWS)), ("codes", lambda r: r.integers(0, 6, ROWS)),
+    ("Unicode", lambda r: r.choice(["\u65e5\u672c", "\u00e9t\u00e9", "\U0001f375"], ROWS))]
+
+
+@pytest.mark.parametrize("name, values", NOTHING, ids=[name for name, _ in NOTHING])
+def test_a_column_that_tells_nothing(estimate, name, values):
+    (value, _, samples), (plain, _, _) = (
+        said(estimate(text(t))) for t in (with_column(table(), name, values(numpy.random.default_rng(4))), table()))
+    assert samples == ROWS and abs(value["estimate"] - plain["estimate"]) < 0.1
+    assert value["lower_limit"] < value["estimate"]
+
+
+def cell(row, column, value):
+    def change(lines):
+        return text([list(line) if i != row else line[:column] + [value] + line[column + 1:] for i, line in enumerate(lines)])
+    return change
+
+
+BAD = [
+    (cell(7, 0, "hello"), 'line 8, column "x": "hello"'), (cell(7, 0, '"1,234.5"'), 'line 8, column "x": "1,234.5"'),
+    (cell(9, 1, "0x1F"), 'line 10, column "z": "0x1F"'), (cell(9, 1, "inf"), 'line 10, column "z": "inf"'),
+    (cell(5, 3, ""), "line 6 has no label"), (cell(120, 3, "NA"), "line 121 has no label"),
+    (lambda t: text([line + ["1"] if i == 30 else line for i, line in enumerate(t)]), "line 31 has 5 columns, the first one 4"),
+    (lambda t: text([[c.replace(".", ",") for c in line] for line in t], ";"), "is not a number as it is written"),
+    (lambda t: text([["x", "y", "k", "y"], *t[1:]]), 'two columns or more are called "y"'),
+    (lambda t: text(with_column(t, "t", [f"2024-01-{i % 28 + 1:02d}" for i in range(ROWS)])), "is a date or a time"),
+    (lambda t: text(with_column(t, "id", [f"person {i}" for i in range(ROWS)])), "a name rather than a category"),
+    (lambda t: text(t) + '"', "quotation mark"), (lambda t: text(t).encode("utf-16"), "not text"),
+    (lambda t: text(t).replace("yes", "no"), "1 different"), (lambda t: text([[line[3]] for line in t]), "no column is left"),
+    (lambda t: b"PAR1" + bytes(60) + b"PAR1", "pyarrow"), (lambda t: b"PK\x03\x04" + bytes(60), "spreadsheet"),
+    (lambda t: b"\x1f\x8b\x08" + bytes(60), "gunzip"), (cell(7, 0, '"' + "q" * 2000000 + '"'), 'line 8, column "x"'),
+    (lambda t: text(t).replace("k,y", "k,w"), 'no column "y"; its columns are x, z, k, w')]
+
+
+@pytest.mark.parametrize("change, sentence", BAD, ids=[str(i) for i in range(len(BAD))])
+def test_what_cannot_be_read_is_told(estimate, change, sentence):
+    done = estimate(change(table()))
+    assert done.code == 1 and sentence in done.err and len(done.err) < 700 and "Traceback" not in done.err, done.err
+
+
+def test_which_of_two_is_dropped_nobody_knows(estimate):
+    lines = [["x", "x", "k", "y"], *table()[1:]]
+    done = estimate(text(lines), "--drop", "x")
+    assert done.code == 1 and 'two columns or more are called "x"' in done.err
+    assert estimate(text(lines), "--drop", "1").json["table"]["columns"] == 2
+
+
+WEIGHTS = [([1] * 5 + [-1] + [1] * 114, "line 7: -1 is negative"), ([0] * ROWS, "all of them are 0"),
+           ([1] * 9 + ["NA"] + [1] * 110, "line 11")]
+
+
+@pytest.mark.parametrize("weights, sentence", WEIGHTS, ids=["negative", "nothing", "missing"])
+def test_weights_that_are_none(estimate, weights, sentence):
+    done = estimate(text(with_column(table(), "w", weights)), "--weights", "w")
+    assert done.code == 1 and sentence in done.err, done.err
+
+
+def test_rows_of_weight_nothing_are_not_there(estimate):
+    half = with_column(table(), "w", [i % 2 for i in range(ROWS)])
+    value, _, _ = said(estimate(text(half), "--weights", "w"))
+    assert value["limit_samples"] == value["units"] == ROWS // 2 and value["lower_limit"] <= value["estimate"] < 0.7
+
+
+@pytest.mark.parametrize("classes", [40, ROWS])
+def test_classes_of_few_rows_or_one(estimate, classes):
+    lines = table()
+    done = estimate(text([lines[0]] + [line[:3] + [f"c{i % classes}"] for i, line in enumerate(lines[1:])]))
+    assert done.code == 0 and done.json["mutual_information"]["lower_limit"] <= 0, done.err
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_labels_that_nothing_tells_of_have_no_limit_above_0(estimate, seed):
+    r = numpy.random.default_rng(100 + seed)
+    kinds = [r.normal(size=ROWS), r.integers(0, 3, ROWS), r.standard_cauchy(ROWS), r.choice(["a", "b", ""], ROWS),
+             numpy.exp(3 * r.normal(size=ROWS))]
+    made = [[f"c{j}" for j in range(5)] + ["y"]] + [[str(kind[i]) for kind in kinds] + [str(r.integers(0, 2 + seed % 4))]
+                                                    for i in range(ROWS)]
+    assert said(estimate(text(made)))[0]["lower_limit"] <= 0

@@ -116,6 +116,12 @@ def test_only_filter_requires_a_verdict(infomask, coffee):
     assert infomask("mask", "--require=removed", coffee).code == 2
 
 
+def test_a_rim_that_goes_over_the_area_takes_from_the_mask_what_it_must(infomask, coffee):
+    """With 12 pixels around it the mask is over 60 % of the photo; it used to be trimmed away whole."""
+    check = infomask("filter", "--format=json", "--dilate=12", "--max-passes=1", coffee).json["verification"]
+    assert .4 < check["area"] <= .6 and check["verdict"] is not None
+
+
 def test_a_mask_of_ones_own(infomask, coffee, tmp_path):
     mask = np.zeros((400, 600), np.uint8)
     mask[15:395, 65:500] = 9  # cup and saucer

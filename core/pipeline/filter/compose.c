@@ -120,7 +120,7 @@ static enum infomask_status trim_mask(struct filter *f, double most, struct info
 /* The grown mask may take the rim over max_area, so the mask gets what is left. */
 enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *err)
 {
-    double most = f->options->max_area, area;
+    double most = fmin(f->options->max_area, f->out->mask.area), area;
     enum infomask_status status = filter_hole(f, f->out->mask.pixels, f->hole, err);
 
     if (status != INFOMASK_OK || f->options->keep || f->options->mask.given != NULL)

@@ -205,24 +205,23 @@ static enum infomask_status score_subject(const struct evaluation *e, struct sub
                                           struct infomask_mask_score *score, struct infomask_error *err)
 {
     struct infomask_mask_options options = e->work->ask.options.filter.mask;
-    const float *saliency;
-    int h, w;
+    struct infomask_truth truth = {s->truth, s->truth_h, s->truth_w};
+    struct infomask_ranking saliency;
     enum infomask_status status;
 
     options.targets = &s->target;
     options.target_count = 1;
     if (e->maps != NULL)
-        status = read_map(e, e->maps, name, &s->map, &h, &w, err);
+        status = read_map(e, e->maps, name, &s->map, &saliency.h, &saliency.w, err);
     else
         status = infomask_mask(e->work->ask.session, s->shot.photo, &s->shot.classification, &options, &s->mask, err);
     if (status != INFOMASK_OK)
         return status;
-    saliency = e->maps != NULL ? s->map : infomask_mask_saliency(&s->mask, &h, &w);
-    status = infomask_score_mask(s->shot.photo, saliency, h, w, s->mask.pixels, s->truth, s->truth_h, s->truth_w, score,
-                                 err);
+    saliency.values = e->maps != NULL ? s->map : infomask_mask_saliency(&s->mask, &saliency.h, &saliency.w);
+    status = infomask_score_mask(s->shot.photo, &saliency, s->mask.pixels, &truth, score, err);
     if (status == INFOMASK_OK && !e->quick)
         status = infomask_score_faithfulness(e->work->ask.session, s->shot.photo, &s->shot.classification, s->target,
-                                             saliency, h, w, score, err);
+                                             &saliency, score, err);
     return status;
 }
 

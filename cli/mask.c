@@ -62,7 +62,8 @@ static enum infomask_status write_view(const struct work *work, struct json_writ
     struct infomask_picture_options options =
         ask_picture_options(&work->ask, INFOMASK_PICTURE_MASK, INFOMASK_PNG);
     struct infomask_encoded png = {0}, other = {0};
-    struct view_picture picture = {names[work->cli->params.value[PARAM_ID_OUTPUT].integer], &other};
+    struct view_picture pictures[] = {{"mask", &png},
+                                      {names[work->cli->params.value[PARAM_ID_OUTPUT].integer], &other}};
     enum infomask_status status = infomask_mask_picture(mask, shot->photo, &options, &png, err);
     bool more = ask_picture(&work->ask) != INFOMASK_PICTURE_MASK;
 
@@ -70,7 +71,7 @@ static enum infomask_status write_view(const struct work *work, struct json_writ
     if (status == INFOMASK_OK && more)
         status = infomask_mask_picture(mask, shot->photo, &options, &other, err);
     if (status == INFOMASK_OK)
-        view_mask(writer, NULL, &shot->head, &shot->classification, mask, &png, &picture, more ? 1 : 0);
+        view_mask(writer, NULL, &shot->head, &shot->classification, mask, pictures, more ? 2 : 1);
     infomask_encoded_fini(&png);
     infomask_encoded_fini(&other);
     return status;

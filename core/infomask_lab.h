@@ -30,16 +30,25 @@ struct infomask_mask_score {
     bool increase;    /* p' > p */
 };
 
-/* saliency [h, w] (any size, any range), mask [height, width] of the photo or NULL (then Otsu of the saliency), truth
- * [truth_h, truth_w], not 0 on the object. */
-enum infomask_status infomask_score_mask(const struct infomask_photo *photo, const float *saliency, int h, int w,
-                                         const uint8_t *mask, const uint8_t *truth, int truth_h, int truth_w,
+/* [h, w], borrowed. */
+struct infomask_ranking {
+    const float *values; /* a saliency of any size and any range */
+    int h, w;
+};
+struct infomask_truth {
+    const uint8_t *pixels; /* not 0 on the object */
+    int h, w;
+};
+
+/* mask [height, width] of the photo or NULL: then Otsu of the saliency. */
+enum infomask_status infomask_score_mask(const struct infomask_photo *photo, const struct infomask_ranking *saliency,
+                                         const uint8_t *mask, const struct infomask_truth *truth,
                                          struct infomask_mask_score *score, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* Fills the second half of the score; about 45 passes. */
 enum infomask_status infomask_score_faithfulness(struct infomask_session *session, struct infomask_photo *photo,
                                                  const struct infomask_classification *classification, int target,
-                                                 const float *saliency, int h, int w,
+                                                 const struct infomask_ranking *saliency,
                                                  struct infomask_mask_score *score, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* The saliency of a mask at its working size; borrowed from the mask. */

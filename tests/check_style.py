@@ -17,11 +17,11 @@ WIDE = set("""
     add_scores amx_pack amx_pack_s8 axis_region blas_pack blas_pack_s8 blas_sgemm decode encode_png
     engine_verify_begin find_all image_decode_scaled image_decode_view image_encode_jpeg info_audit
     infomask_classify_tensor infomask_estimate_audit infomask_find_copies
-    infomask_score_faithfulness infomask_score_mask mask_cells_part mask_class_map mask_regions_find mask_window_pmi
+    mask_cells_part mask_class_map mask_regions_find mask_window_pmi
     match_complete mean_columns on_request orientation_place overlay_init pack_groups pack_large pack_ordered
     patch_votes pixels_area pixels_bilinear pixels_resize plan_get product read_stem ref_pack ref_pack_s8
     ref_patch_votes ref_sgemm resample_axis_init screen_triples simd_pack simd_pack_s8 train_data_item train_loss
-    train_net_create train_photos_read view_analyze view_mask window_rows
+    train_net_create train_photos_read window_rows
 """.split())
 TEXT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 FUNCTION = re.compile(r"^(?!typedef|return|#|else)[a-z][\w *]*?\b([a-z]\w*)\(([^;{}]*?)\)\s*(?=[;{]|__attribute__)", re.M | re.S)

@@ -48,11 +48,11 @@ struct view_picture {
     const struct infomask_encoded *encoded;
 };
 
-/* 2.2: head, target(s), map(s), mask with mask_png in base64; pictures beside the mask (output=overlay with
+/* 2.2: head, target(s), map(s), mask, with the picture "mask" in base64; other pictures (output=overlay with
  * format=json) under `pictures`. */
 void view_mask(struct json_writer *writer, const char *key, const struct view_head *head,
                const struct infomask_classification *classification, const struct infomask_mask *mask,
-               const struct infomask_encoded *mask_png, const struct view_picture *pictures, size_t picture_count);
+               const struct view_picture *pictures, size_t picture_count);
 
 /* 2.3 with format=json; mask_png NULL leaves mask.png out. */
 void view_filter(struct json_writer *writer, const char *key, const struct view_head *head,
@@ -68,12 +68,17 @@ void view_reason(const struct view_head *head, const struct infomask_verificatio
 #define VIEW_FILL_NAME 16
 void view_fill_name(const struct infomask_filtered *filtered, char name[VIEW_FILL_NAME]);
 
-/* /v1/analyze: the members of 2.1 and 2.2; `pictures` (mask, overlay, saliency, image) and, with filtered (else NULL),
- * `verification`. */
+/* /v1/analyze: the members of 2.1 and 2.2, and, with filtered, `verification`. */
+struct view_analysis {
+    const struct infomask_classification *classification;
+    const struct view_classify_options *options;
+    const struct infomask_mask *mask;
+    const struct infomask_filtered *filtered; /* NULL: none */
+    const struct view_picture *pictures;      /* [picture_count] mask, overlay, saliency, image */
+    size_t picture_count;
+};
 void view_analyze(struct json_writer *writer, const char *key, const struct view_head *head,
-                  const struct infomask_classification *classification, const struct view_classify_options *options,
-                  const struct infomask_mask *mask, const struct infomask_filtered *filtered,
-                  const struct view_picture *pictures, size_t picture_count);
+                  const struct view_analysis *analysis);
 
 /* ---- Models ------------------------------------------------------------------------------------------------------ */
 

@@ -134,16 +134,24 @@ static void view_pictures(struct json_writer *writer, const struct view_picture 
         json_object_close(writer);
 }
 
+static const struct infomask_encoded *find_picture(const struct view_picture *pictures, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pictures[i].name, name) == 0)
+            return pictures[i].encoded;
+    return NULL;
+}
+
 void view_mask(struct json_writer *writer, const char *key, const struct view_head *head,
                const struct infomask_classification *classification, const struct infomask_mask *mask,
-               const struct infomask_encoded *mask_png, const struct view_picture *pictures, size_t picture_count)
+               const struct view_picture *pictures, size_t picture_count)
 {
     json_object_open(writer, key);
     view_head(writer, head, true);
     if (mask->map_count > 0)
         view_target(writer, "target", head, &mask->maps[0]);
     view_maps(writer, head, mask);
-    view_mask_member(writer, head, mask, mask_png);
+    view_mask_member(writer, head, mask, find_picture(pictures, picture_count, "mask"));
     view_pictures(writer, pictures, picture_count);
     view_timing(writer, head, VIEW_MASK_PHASES, &classification->timing, &mask->timing, NULL);
     json_object_close(writer);
@@ -382,32 +390,22 @@ void view_filter(struct json_writer *writer, const char *key, const struct view_
     json_object_close(writer);
 }
 
-static const struct infomask_encoded *find_picture(const struct view_picture *pictures, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(pictures[i].name, name) == 0)
-            return pictures[i].encoded;
-    return NULL;
-}
-
 void view_analyze(struct json_writer *writer, const char *key, const struct view_head *head,
-                  const struct infomask_classification *classification, const struct view_classify_options *options,
-                  const struct infomask_mask *mask, const struct infomask_filtered *filtered,
-                  const struct view_picture *pictures, size_t picture_count)
+                  const struct view_analysis *a)
 {
     json_object_open(writer, key);
     view_head(writer, head, true);
-    view_class_members(writer, head, classification, options);
-    if (mask->map_count > 0)
-        view_target_row(writer, "target", head, classification, mask->maps[0].target);
-    view_maps(writer, head, mask);
-    view_mask_member(writer, head, mask, find_picture(pictures, picture_count, "mask"));
-    view_pictures(writer, pictures, picture_count);
-    if (filtered != NULL) {
-        view_fill(writer, filtered);
-        view_verification(writer, head, filtered);
+    view_class_members(writer, head, a->classification, a->options);
+    if (a->mask->map_count > 0)
+        view_target_row(writer, "target", head, a->classification, a->mask->maps[0].target);
+    view_maps(writer, head, a->mask);
+    view_mask_member(writer, head, a->mask, find_picture(a->pictures, a->picture_count, "mask"));
+    view_pictures(writer, a->pictures, a->picture_count);
+    if (a->filtered != NULL) {
+        view_fill(writer, a->filtered);
+        view_verification(writer, head, a->filtered);
     }
-    view_timing(writer, head, filtered != NULL ? VIEW_FILTER_PHASES : VIEW_MASK_PHASES, &classification->timing,
-                &mask->timing, filtered != NULL ? &filtered->timing : NULL);
+    view_timing(writer, head, a->filtered != NULL ? VIEW_FILTER_PHASES : VIEW_MASK_PHASES,
+                &a->classification->timing, &a->mask->timing, a->filtered != NULL ? &a->filtered->timing : NULL);
     json_object_close(writer);
 }

@@ -191,8 +191,8 @@ static enum infomask_status score_all(const struct scoring *s, struct infomask_m
     return score_boxes(s->saliency, s->truth, s->h, s->w, score, err);
 }
 
-enum infomask_status infomask_score_mask(const struct infomask_photo *photo, const float *saliency, int h, int w,
-                                         const uint8_t *mask, const uint8_t *truth, int truth_h, int truth_w,
+enum infomask_status infomask_score_mask(const struct infomask_photo *photo, const struct infomask_ranking *saliency,
+                                         const uint8_t *mask, const struct infomask_truth *truth,
                                          struct infomask_mask_score *score, struct infomask_error *err)
 {
     struct scoring s = {0};
@@ -208,9 +208,9 @@ enum infomask_status infomask_score_mask(const struct infomask_photo *photo, con
     if (s.saliency == NULL || s.mask == NULL || s.truth == NULL)
         status = no_memory(err);
     if (status == INFOMASK_OK)
-        status = working_saliency(saliency, h, w, s.saliency, s.h, s.w, err);
+        status = working_saliency(saliency->values, saliency->h, saliency->w, s.saliency, s.h, s.w, err);
     if (status == INFOMASK_OK)
-        status = share_map(truth, truth_h, truth_w, s.truth, s.h, s.w, err);
+        status = share_map(truth->pixels, truth->h, truth->w, s.truth, s.h, s.w, err);
     if (status == INFOMASK_OK && mask != NULL) {
         status = share_map(mask, photo->info.height, photo->info.width, s.mask, s.h, s.w, err);
     } else if (status == INFOMASK_OK) {
@@ -444,7 +444,7 @@ static enum infomask_status road(struct trial *t, double *difference, struct inf
 
 enum infomask_status infomask_score_faithfulness(struct infomask_session *session, struct infomask_photo *photo,
                                                  const struct infomask_classification *classification, int target,
-                                                 const float *saliency, int h, int w,
+                                                 const struct infomask_ranking *saliency,
                                                  struct infomask_mask_score *score, struct infomask_error *err)
 {
     struct trial t = {.session = session, .photo = photo, .before = classification, .target = target, .probe = *photo};
@@ -453,7 +453,7 @@ enum infomask_status infomask_score_faithfulness(struct infomask_session *sessio
 
     memset(t.probe.scaled, 0, sizeof t.probe.scaled);
     if (status == INFOMASK_OK)
-        status = trial_init(&t, saliency, h, w, err);
+        status = trial_init(&t, saliency->values, saliency->h, saliency->w, err);
     if (status == INFOMASK_OK)
         status = curve(&t, false, &score->deletion, err);
     if (status == INFOMASK_OK)

@@ -199,15 +199,14 @@ static int mask_json(struct work *work)
     struct view_head head = infer_head(&work->infer, photo_info(work), NULL);
     enum infomask_picture picture = ask_picture(&work->infer.ask);
     struct json_writer writer;
-    int status = encode(work, &work->mask, INFOMASK_PICTURE_MASK, INFOMASK_PNG, &work->mask_png);
+    int status = add_picture(work, "mask", INFOMASK_PICTURE_MASK);
 
     if (status == 0 && picture != INFOMASK_PICTURE_MASK)
         status = add_picture(work, request->params.value[PARAM_ID_OUTPUT].text, picture);
     if (status != 0)
         return status;
     json_writer_init(&writer, 0);
-    view_mask(&writer, NULL, &head, &work->classification, &work->mask, &work->mask_png, work->views,
-              work->picture_count);
+    view_mask(&writer, NULL, &head, &work->classification, &work->mask, work->views, work->picture_count);
     return reply_json(work->infer.reply, request, 200, &writer);
 }
 
@@ -348,10 +347,11 @@ int handle_analyze(struct server_context *server, const struct request *request,
     if (status == 0) {
         struct view_head head = infer_head(&work.infer, photo_info(&work), NULL);
         struct view_classify_options view = ask_view_classify(&work.infer.ask);
+        struct view_analysis analysis = {&work.classification, &view, &work.mask,
+                                         work.has_filtered ? &work.filtered : NULL, work.views, work.picture_count};
         struct json_writer writer;
         json_writer_init(&writer, 0);
-        view_analyze(&writer, NULL, &head, &work.classification, &view, &work.mask,
-                     work.has_filtered ? &work.filtered : NULL, work.views, work.picture_count);
+        view_analyze(&writer, NULL, &head, &analysis);
         status = reply_json(reply, request, 200, &writer);
     }
     work_end(&work);

@@ -200,7 +200,7 @@ static void a_mask_has_the_documented_members(void **state)
     const struct json *m, *last;
     fill_sample(&sample);
     json_writer_init(&writer, 0);
-    view_mask(&writer, NULL, &head, &sample.c, &mask, &png, pictures, 2);
+    view_mask(&writer, NULL, &head, &sample.c, &mask, pictures, 2);
     root = parse_view(&writer);
     check_keys(root, "request_id model image units prior classes target map mask pictures timing_ms ");
     check_keys(json_get(root, "target"), "index label probability pmi ");
@@ -232,7 +232,7 @@ static void activations_are_no_bits(void **state)
     mask.method = INFOMASK_CAM;
     fill_sample(&sample);
     json_writer_init(&writer, 0);
-    view_mask(&writer, NULL, &head, &sample.c, &mask, NULL, NULL, 0);
+    view_mask(&writer, NULL, &head, &sample.c, &mask, NULL, 0);
     root = parse_view(&writer);
     check_number(json_get(root, "map"), "mean", 2.5);
     check_number(json_get(root, "map"), "pmi", 2.5 / log(2));

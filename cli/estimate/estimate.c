@@ -45,9 +45,9 @@ static const struct cli_flag flags[] = {
     {FLAG_DATA, "data", "FILE", "no photos but a table of features: CSV or .npy [n, d]"},
     {FLAG_LABELS, "labels", "FILE|COLUMN", "its labels: .npy [n], CSV of one column, or a column of the table"},
     {FLAG_DROP, "drop", "COLUMN[,COLUMN]", "columns of the table that are not looked at"},
-    {FLAG_GROUP_BY, "group-by", "COLUMN|FILE|folder",
+    {FLAG_GROUP_BY, "group-by", "COLUMN|FILE|folder|near",
      "rows of one value (person, video) share a fold and are one in the limit;\n"
-     "of photos: folder, the one below that of the class"},
+     "of photos: folder, the one below that of the class; near, near copies"},
     {FLAG_BY, "by", "COLUMN|FILE|folder",
      "the information within each subgroup, too; of photos: folder, as of --group-by"},
     {FLAG_WEIGHTS, "weights", "COLUMN|FILE", "how often each row of the table counts, 0 or more"},
@@ -201,8 +201,9 @@ static int check(const struct estimate_options *o, const struct cli *cli)
         return cli_misused(cli->command, "--data and --labels go together");
     if (o->data == NULL && (o->drop != NULL || o->weights != NULL || (o->folds > 0 && o->task == NULL)))
         return cli_misused(cli->command, "--drop, --folds and --weights are of a table: with --data");
-    if (o->group_by != NULL && o->data == NULL && (sources_are_no_photos(o) || strcmp(o->group_by, "folder") != 0))
-        return cli_misused(cli->command, "--group-by takes a column of a table, or of photos \"folder\"");
+    if (o->group_by != NULL && o->data == NULL &&
+        (sources_are_no_photos(o) || (strcmp(o->group_by, "folder") != 0 && strcmp(o->group_by, "near") != 0)))
+        return cli_misused(cli->command, "--group-by takes a column of a table, or of photos \"folder\" or \"near\"");
     if (o->by != NULL && o->data == NULL && (sources_are_no_photos(o) || strcmp(o->by, "folder") != 0))
         return cli_misused(cli->command, "--by takes a column of a table, or of photos \"folder\"");
     if (o->by != NULL && o->weights != NULL)

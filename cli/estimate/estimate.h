@@ -9,7 +9,7 @@
 
 struct estimate_options {
     const char *images, *list, *data, *task;  /* where the samples come from; one of them, or merge or compare */
-    const char *labels, *group_by, *by, *weights, *drop; /* of data; group_by and by also of photos: "folder" */
+    const char *labels, *group_by, *by, *weights, *drop; /* of data; of photos "folder", and group_by "near" */
     const char *store, *name, *report;        /* NULL: the default ones; no report */
     bool merge, compare, json, fresh, quiet, exact;
     unsigned shard_index, shard_count;        /* count 0: all */

@@ -13,6 +13,7 @@
 #include "app/estimate/open.h"
 #include "cli/cli.h"
 #include "cli/estimate/estimate.h"
+#include "cli/estimate/estimate_near.h"
 #include "cli/progress.h"
 #include "cli/read/photo_list.h"
 #include "cli/work.h"
@@ -68,7 +69,9 @@ static void reject(struct labelling *l, const struct labelled_photo *photo, enum
 
 static uint64_t unit_of(const struct estimate_options *o, const struct labelled_photo *photo)
 {
-    return o->group_by != NULL ? photo_folder(photo, o->images != NULL) : 0;
+    if (o->group_by == NULL)
+        return 0;
+    return strcmp(o->group_by, "near") == 0 ? photo->near : photo_folder(photo, o->images != NULL);
 }
 
 static struct label_target target_of(const struct labelling *l, struct infomask_session *session)
@@ -182,8 +185,9 @@ static enum infomask_status default_name(const struct labelling *l, char name[ES
     const struct estimate_options *o = l->run->options;
     const char *given = o->images != NULL ? o->images : o->list;
     char *place = realpath(given, NULL), *text = NULL, hex[SHA256_HEX];
-    int length = asprintf(&text, "%s@%s,%s%s", place != NULL ? place : given, model_name(l->work.ask.model),
-                          l->work.ask.options.prior, o->group_by != NULL ? ",folder" : "");
+    int length = asprintf(&text, "%s@%s,%s%s%s", place != NULL ? place : given, model_name(l->work.ask.model),
+                          l->work.ask.options.prior, o->group_by != NULL ? "," : "",
+                          o->group_by != NULL ? o->group_by : "");
 
     free(place);
     if (length < 0)
@@ -271,12 +275,14 @@ static enum infomask_status list_photos(struct labelling *l, struct infomask_err
     enum infomask_status status = o->images != NULL ? photo_list_folder(&l->list, l->work.ask.model, o->images, err)
                                                     : photo_list_file(&l->list, l->work.ask.model, o->list, err);
 
-    if (status == INFOMASK_OK && o->group_by != NULL)
+    if (status == INFOMASK_OK && l->list.count >= INT_MAX)
+        status = error_set(err, INFOMASK_ARGUMENT, "%zu photos are too many for one list", l->list.count);
+    if (status == INFOMASK_OK && o->group_by != NULL && strcmp(o->group_by, "near") == 0)
+        status = estimate_group_near(&l->list, &l->limits, (size_t)l->run->cli->config.max_body, l->work.pool, err);
+    else if (status == INFOMASK_OK && o->group_by != NULL)
         status = check_folders(l, err);
     if (status == INFOMASK_OK && o->shard_count > 0)
         photo_list_shard(&l->list, o->shard_index, o->shard_count);
-    if (status == INFOMASK_OK && l->list.count / LABEL_BATCH >= INT_MAX)
-        status = error_set(err, INFOMASK_ARGUMENT, "%zu photos are too many for one run; see --shard", l->list.count);
     return status;
 }
 

@@ -33,7 +33,7 @@ static enum infomask_status add(struct photo_list *list, char *path, size_t samp
         list->photos = photos;
         list->capacity = capacity;
     }
-    list->photos[list->count++] = (struct labelled_photo){path, path + sample, label};
+    list->photos[list->count++] = (struct labelled_photo){path, path + sample, label, 0};
     return INFOMASK_OK;
 }
 

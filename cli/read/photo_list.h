@@ -14,6 +14,7 @@ struct labelled_photo {
     const char
         *sample; /* its id, within path: relative to the folder or list, so that a moved data set keeps its ids */
     int label;
+    uint64_t near; /* the group of near copies that it is of (estimate_near.h); 0: not looked at */
 };
 
 struct photo_list {

@@ -238,6 +238,25 @@ def test_a_folder_that_no_class_names(estimate, photos, tmp_path):
     assert "nowhere" in estimate("--images", "nowhere", code=1)
 
 
+def test_near_copies_are_one_unit(infomask, estimate, photos, tmp_path):
+    """Other sizes, formats, qualities and light; and the photos of the fixture, which differ."""
+    copies = tmp_path / "copies"
+    shutil.copytree(photos, copies)
+    apart = estimate("--images", photos, "--group-by", "near")["mutual_information"]["units"]
+    label = next(iter(CLASSES))
+    first = sorted((photos / label).rglob("*.png"))[0]
+    with Image.open(first) as opened:
+        picture = opened.convert("RGB")
+    picture.resize((picture.width * 2 // 3, picture.height * 2 // 3)).save(copies / label / "smaller.png")
+    picture.save(copies / label / "worse.jpg", quality=60)
+    picture.point(lambda v: min(v + 6, 255)).save(copies / label / "brighter.png")
+    shutil.copy(first, copies / label / "same.png")
+    near = estimate("--images", copies, "--group-by", "near")
+    assert near["samples"] == 14 and near["mutual_information"]["units"] == apart
+    assert estimate("--images", copies)["mutual_information"]["units"] == 14
+    assert infomask("estimate", "--images", copies, "--group-by", "far").code == 2
+
+
 def test_two_models_on_the_same_photos(infomask, estimate, photos, tmp_path):
     cold = tmp_path / "cold"
     shutil.copytree(MODEL, cold, copy_function=lambda a, b: os.symlink(os.path.realpath(a), b))

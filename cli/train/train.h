@@ -44,8 +44,13 @@ bool train_looks(const char *augment, struct infomask_look looks[TRAIN_VIEWS], s
 /* Reads every photo of the list through the network, in parallel, what the cache has from there; leaves bad ones and
  * the second of two alike out, says so on standard error, and moves the others together.  The list is the photos' then.
  */
-enum infomask_status train_photos_read(struct train_photos *photos, const struct cli *cli,
-                                       const struct train_options *options, struct model *backbone, struct pool *pool,
+struct train_source {
+    const struct cli *cli;
+    const struct train_options *options;
+    struct model *backbone;
+    struct pool *pool;
+};
+enum infomask_status train_photos_read(struct train_photos *photos, const struct train_source *source,
                                        const struct infomask_look *looks, size_t views, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void train_photos_fini(struct train_photos *photos);

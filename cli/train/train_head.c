@@ -81,6 +81,7 @@ static enum infomask_status leave_known_out(struct teaching *t, struct infomask_
 static enum infomask_status read_photos(struct teaching *t, struct infomask_error *err)
 {
     const struct train_options *o = t->options;
+    const struct train_source source = {t->cli, o, t->backbone, t->pool};
     enum infomask_status status = photo_list_classes(&t->photos.list, &t->names, o->images, err);
 
     t->names.fixed = true;
@@ -90,9 +91,9 @@ static enum infomask_status read_photos(struct teaching *t, struct infomask_erro
     if (status == INFOMASK_OK && o->held_out != NULL)
         status = photo_list_classes(&t->held_out.list, &t->names, o->held_out, err);
     if (status == INFOMASK_OK)
-        status = train_photos_read(&t->photos, t->cli, o, t->backbone, t->pool, t->looks, t->views, err);
+        status = train_photos_read(&t->photos, &source, t->looks, t->views, err);
     if (status == INFOMASK_OK && o->held_out != NULL)
-        status = train_photos_read(&t->held_out, t->cli, o, t->backbone, t->pool, t->looks, 1, err);
+        status = train_photos_read(&t->held_out, &source, t->looks, 1, err);
     if (status == INFOMASK_OK && o->held_out != NULL)
         status = leave_known_out(t, err);
     return status;

@@ -278,12 +278,13 @@ static enum infomask_status reading_init(struct reading *r, struct infomask_erro
     return INFOMASK_OK;
 }
 
-enum infomask_status train_photos_read(struct train_photos *photos, const struct cli *cli,
-                                       const struct train_options *options, struct model *backbone, struct pool *pool,
+enum infomask_status train_photos_read(struct train_photos *photos, const struct train_source *source,
                                        const struct infomask_look *looks, size_t views, struct infomask_error *err)
 {
-    struct reading r = {.photos = photos, .cli = cli, .looks = looks, .backbone = backbone,
-                        .limits = ask_limits(&cli->config)};
+    const struct train_options *options = source->options;
+    struct model *backbone = source->backbone;
+    struct reading r = {.photos = photos, .cli = source->cli, .looks = looks, .backbone = backbone,
+                        .limits = ask_limits(&source->cli->config)};
     enum infomask_status status;
     char *path;
 
@@ -298,7 +299,7 @@ enum infomask_status train_photos_read(struct train_photos *photos, const struct
         train_cache_open(&r.cache, path, photos->features);
         free(path);
         progress_start(&r.progress, photos->list.count, options->quiet);
-        pool_for(pool, (int)photos->list.count, read_one, &r);
+        pool_for(source->pool, (int)photos->list.count, read_one, &r);
         progress_end(&r.progress);
         train_cache_close(&r.cache);
         photos->from_cache = atomic_load(&r.from_cache);

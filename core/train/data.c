@@ -235,20 +235,21 @@ static float sample(const uint8_t *pixels, struct train_shape shape, double y, d
     return (float)sum;
 }
 
-void train_data_item(const struct train_data *data, int index, float mean, float std,
-                     const struct train_augment *augment, uint64_t seed, uint64_t epoch, float *x)
+void train_data_item(const struct train_data *data, int index, const struct train_draw *draw, float *x)
 {
+    float mean = draw->mean, std = draw->std;
     struct train_shape s = data->shape;
     size_t item = train_elements(s);
     const uint8_t *pixels = data->pixels + (size_t)index * item;
 
-    if (augment == NULL) {
+    if (draw->augment == NULL) {
         for (size_t i = 0; i < item; i++)
             x[i] = ((float)pixels[i] - mean) / std;
         return;
     }
-    struct random_stream random = random_stream(seed ^ UINT64_C(0x9e3779b97f4a7c15), epoch << 32 | (uint32_t)index);
-    struct affine a = draw_affine(augment, &random);
+    struct random_stream random = random_stream(draw->seed ^ UINT64_C(0x9e3779b97f4a7c15),
+                                                draw->epoch << 32 | (uint32_t)index);
+    struct affine a = draw_affine(draw->augment, &random);
     double cy = (s.h - 1) / 2.0, cx = (s.w - 1) / 2.0;
     for (int oy = 0; oy < s.h; oy++)
         for (int ox = 0; ox < s.w; ox++) {

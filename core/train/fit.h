@@ -56,9 +56,13 @@ struct train_augment {
     double scale;     /* 0.1: 0.9 to 1.1 */
     bool flip;        /* left to right */
 };
-/* Item `index` of epoch `epoch` into x [h][w][c]: (v - mean) / std, moved by what (seed, epoch, index) draws. */
-void train_data_item(const struct train_data *data, int index, float mean, float std,
-                     const struct train_augment *augment, uint64_t seed, uint64_t epoch, float *x);
+struct train_draw {
+    float mean, std;
+    const struct train_augment *augment; /* NULL: none */
+    uint64_t seed, epoch;
+};
+/* Item `index` into x [h][w][c]: (v - mean) / std, moved by what (seed, epoch, index) draws. */
+void train_data_item(const struct train_data *data, int index, const struct train_draw *draw, float *x);
 /* order[count]: a permutation that is a function of (seed, epoch). */
 void train_shuffle(int count, uint64_t seed, uint64_t epoch, int *order);
 

@@ -184,8 +184,10 @@ static enum infomask_status set_up(struct loop *loop, struct pool *pool, struct 
         shuffle_labels(&loop->held_out, o->seed + 1, loop->order);
     }
     set_prior(loop);
-    return train_net_create(&loop->net, o->arch, loop->train.shape, loop->train.classes, o->batch, o->seed, kernels,
-                            pool, err);
+    return train_net_create(&loop->net,
+                            &(struct train_plan){.items = o->arch, .input = loop->train.shape,
+                                                 .classes = loop->train.classes, .batch = o->batch, .seed = o->seed,
+                                                 .kernels = kernels, .pool = pool}, err);
 }
 
 static void tear_down(struct loop *loop)
@@ -215,6 +217,9 @@ static void fill_chunk(void *context, int chunk, int worker)
 {
     const struct fill *fill = context;
     struct loop *loop = fill->loop;
+    const struct train_draw draw = {.mean = loop->options->mean, .std = loop->options->std,
+                                    .augment = fill->augment ? &loop->augment : NULL,
+                                    .seed = loop->options->seed, .epoch = fill->epoch};
     size_t item = train_elements(fill->data->shape);
     int first, end;
 
@@ -222,9 +227,7 @@ static void fill_chunk(void *context, int chunk, int worker)
     train_range(fill->count, chunk, &first, &end);
     for (int i = first; i < end; i++) {
         int index = fill->order != NULL ? fill->order[fill->first + i] : fill->first + i;
-        train_data_item(fill->data, index, loop->options->mean, loop->options->std,
-                        fill->augment ? &loop->augment : NULL, loop->options->seed, fill->epoch,
-                        loop->net->input + (size_t)i * item);
+        train_data_item(fill->data, index, &draw, loop->net->input + (size_t)i * item);
         loop->labels[i] = fill->data->labels[index];
     }
 }

@@ -357,32 +357,31 @@ static bool scratch_init(struct train_net *net)
     return net->scratch != NULL;
 }
 
-enum infomask_status train_net_create(struct train_net **out, const char *spec, struct train_shape input, int classes,
-                                      int batch, uint64_t seed, const struct kernel_table *kernels, struct pool *pool,
+enum infomask_status train_net_create(struct train_net **out, const struct train_plan *plan,
                                       struct infomask_error *err)
 {
     struct train_net *net;
     enum infomask_status status;
     bool memory = true;
 
-    if (batch < 1 || batch > 4096 || classes < 2 || classes > 65536)
+    if (plan->batch < 1 || plan->batch > 4096 || plan->classes < 2 || plan->classes > 65536)
         return error_set(err, INFOMASK_ARGUMENT, "a batch has 1 to 4096 items, and there are 2 to 65536 classes");
     net = calloc(1, sizeof *net);
     if (net == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the network");
-    net->kernels = kernels;
-    net->pool = pool;
-    net->batch = batch;
-    net->classes = classes;
-    net->seed = seed;
-    status = read_spec(net, spec, input, err);
+    net->kernels = plan->kernels;
+    net->pool = plan->pool;
+    net->batch = plan->batch;
+    net->classes = plan->classes;
+    net->seed = plan->seed;
+    status = read_spec(net, plan->items, plan->input, err);
     if (status == INFOMASK_OK) {
-        net->input = floats_new(train_elements(input) * (size_t)batch);
+        net->input = floats_new(train_elements(plan->input) * (size_t)plan->batch);
         memory = net->input != NULL && scratch_init(net);
         for (int i = 0; i < net->layer_count && memory; i++)
-            memory = layer_params(&net->layers[i], seed, i, i == net->layer_count - 1) && layer_buffers(net, i);
+            memory = layer_params(&net->layers[i], plan->seed, i, i == net->layer_count - 1) && layer_buffers(net, i);
         if (!memory)
-            status = error_set(err, INFOMASK_MEMORY, "no memory for a batch of %d items", batch);
+            status = error_set(err, INFOMASK_MEMORY, "no memory for a batch of %d items", plan->batch);
     }
     if (status != INFOMASK_OK) {
         train_net_free(net);

@@ -89,12 +89,18 @@ struct train_pass {
     uint64_t step; /* numbers the pass: dropout and noise are functions of (seed, step, layer, element) */
 };
 
-/* Builds a network from its specification for inputs of the given shape; a linear layer to `classes` is added at the
- * end.  Items, separated by commas:  conv3x3:32 (C_out; /2 stride; p0 padding, default kernel / 2), dw3x3, bn, relu,
- * relu6, leaky:0.1, dropout:0.2, noise:0.1, max2/2, avg2/2, gap, linear:256.
- * Weights are drawn by seed (He et al. 2015).  batch: 1 to 4096. */
-enum infomask_status train_net_create(struct train_net **net, const char *spec, struct train_shape input, int classes,
-                                      int batch, uint64_t seed, const struct kernel_table *kernels, struct pool *pool,
+/* What a network is built from.  A linear layer to `classes` is added behind the items, which are, separated by commas:
+ * conv3x3:32 (C_out; /2 stride; p0 padding, default kernel / 2), dw3x3, bn, relu, relu6, leaky:0.1, dropout:0.2,
+ * noise:0.1, max2/2, avg2/2, gap, linear:256.  Weights are drawn by seed (He et al. 2015). */
+struct train_plan {
+    const char *items;
+    struct train_shape input;
+    int classes, batch; /* batch: 1 to 4096 */
+    uint64_t seed;
+    const struct kernel_table *kernels;
+    struct pool *pool;  /* whose threads it uses; NULL: none */
+};
+enum infomask_status train_net_create(struct train_net **net, const struct train_plan *plan,
                                       struct infomask_error *err) __attribute__((warn_unused_result));
 void train_net_free(struct train_net *net);
 size_t train_net_parameters(const struct train_net *net);

@@ -117,7 +117,7 @@ int main(int argc, char **argv)
     threads = argc > 8 ? (int)strtol(argv[7], NULL, 10) : 1;
     labels = malloc((size_t)batch * sizeof *labels);
     if (labels != NULL && pool_create(&pool, threads, infomask_worker_start, NULL, &err) == INFOMASK_OK &&
-        train_net_create(&net, argv[2], shape, CLASSES, batch, 1, kernels_best(), pool, &err) == INFOMASK_OK) {
+        train_net_create(&net, &(struct train_plan){argv[2], shape, CLASSES, batch, 1, kernels_best(), pool}, &err) == INFOMASK_OK) {
         fill(net, shape, labels);
         status = 0;
         if (argc > 8)

@@ -210,8 +210,11 @@ enum infomask_status table_network_fit(const struct table_fit *fit, struct table
     if (status == INFOMASK_OK) {
         list_rows(&t);
         set_schedule(&t, &epochs);
-        status = train_net_create(&t.net, SPEC, (struct train_shape){1, 1, (int)fit->matrix->width}, data->classes,
-                                  t.batch, data->seed + fit->stream, data->kernels, NULL, err);
+        status = train_net_create(&t.net,
+                                  &(struct train_plan){.items = SPEC, .input = {1, 1, (int)fit->matrix->width},
+                                                       .classes = data->classes, .batch = t.batch,
+                                                       .seed = data->seed + fit->stream, .kernels = data->kernels},
+                                  err);
     }
     if (status == INFOMASK_OK) {
         start_at_prior(&t);

@@ -16,7 +16,9 @@ static struct train_net *net_of(const char *spec, struct pool *pool)
     struct train_net *net = NULL;
     struct infomask_error err;
 
-    if (train_net_create(&net, spec, input, CLASSES, BATCH, 5, kernels_get(KERNEL_BLAS), pool, &err) != INFOMASK_OK)
+    const struct train_plan plan = {spec, input, CLASSES, BATCH, 5, kernels_get(KERNEL_BLAS), pool};
+
+    if (train_net_create(&net, &plan, &err) != INFOMASK_OK)
         fail_msg("%s: %s", spec, err.text);
     return net;
 }
@@ -193,7 +195,8 @@ static void bad_specifications_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         err.text[0] = '\0';
-        assert_int_equal(train_net_create(&net, bad[i], input, 4, 4, 1, kernels_get(KERNEL_BLAS), NULL, &err),
+        assert_int_equal(train_net_create(&net, &(struct train_plan){bad[i], input, 4, 4, 1, kernels_get(KERNEL_BLAS), NULL},
+                                          &err),
                          INFOMASK_ARGUMENT);
         assert_non_null(strstr(err.text, bad[i]));
     }

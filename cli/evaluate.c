@@ -8,7 +8,7 @@
 
 #include "app/settings/files.h"
 #include "cli/cli.h"
-#include "cli/read/npy.h"
+#include "app/settings/npy.h"
 #include "cli/work.h"
 #include "core/infomask_lab.h"
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
-#include "cli/read/npy.h"
+#include "app/settings/npy.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
 #include "core/infomask_lab.h"

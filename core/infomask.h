@@ -131,6 +131,12 @@ struct infomask_model_spec {
     const char *output; /* tensor name, or NULL: the file's first output */
     bool probabilities; /* the output is probabilities, not logits */
     enum infomask_output_kind head;
+    /* The file is an encoder, whose output x [D] becomes the logits scale <x / |x|, e_k> of K classes' embeddings e (as
+     * of a CLIP-like encoder: unit length, times 100), [K][D] row-major; NULL: it is a classifier.  Borrowed while
+     * loading */
+    const float *embeddings;
+    size_t embedding_rows, embedding_size;
+    double embedding_scale; /* more than 0 */
     size_t labels;      /* lines of labels.txt; must equal the network's outputs; 0: not checked */
 
     int width, height; /* the training view */

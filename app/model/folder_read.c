@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/settings/files.h"
+#include "app/settings/npy.h"
 #include "app/settings/params.h"
 
 #define MOST_JSON (1 << 20)
@@ -425,6 +426,43 @@ static void read_meaning(struct reader *reader, struct infomask_model_spec *spec
     spec->head = (enum infomask_output_kind)(head + 1);
 }
 
+/* head.npy, where there is one: embeddings of the classes, which make an encoder a classifier. */
+static void read_embeddings(struct reader *reader, struct model_folder *folder)
+{
+    struct infomask_model_spec *spec = &folder->spec;
+    struct npy npy = {0};
+    bool is = has_file(folder->path, "head.npy");
+
+    read_number(reader, "head_scale", -INFINITY, INFINITY, &spec->embedding_scale);
+    if (reader->status != INFOMASK_OK)
+        return;
+    if (json_get(reader->object, "head_scale") != NULL && !(spec->embedding_scale > 0))
+        reader_fails(reader, "head_scale", "must be more than 0, not %g", spec->embedding_scale);
+    else if (is && json_get(reader->object, "head_scale") == NULL)
+        reader_fails(reader, "head_scale", "is missing: what the cosines with head.npy are multiplied by (CLIP: 100)");
+    else if (!is && json_get(reader->object, "head_scale") != NULL)
+        reader_fails(reader, "head_scale", "is for the classes of a head.npy, and there is none in the folder");
+    if (reader->status != INFOMASK_OK || !is)
+        return;
+    folder->head_path = file_join(folder->path, "head.npy");
+    reader->status = folder->head_path != NULL ? npy_read(folder->head_path, &npy, reader->err)
+                                               : error_set(reader->err, INFOMASK_MEMORY, "out of memory");
+    if (reader->status == INFOMASK_OK && npy.rank != 2)
+        reader->status = error_set(reader->err, INFOMASK_BAD_DATA, "must have two dimensions, [classes][numbers of an "
+                                                                   "embedding], not %d", npy.rank);
+    if (reader->status == INFOMASK_BAD_DATA && reader->err != NULL)
+        reader->err->status = reader->status = INFOMASK_BAD_MODEL;
+    if (reader->status != INFOMASK_OK) {
+        error_prefix(reader->err, "head.npy");
+        npy_fini(&npy);
+        return;
+    }
+    folder->embeddings = npy.data; /* taken over */
+    spec->embeddings = npy.data;
+    spec->embedding_rows = npy.dims[0];
+    spec->embedding_size = npy.dims[1];
+}
+
 static void read_threshold(struct reader *mask, struct infomask_model_spec *spec)
 {
     const char *text = NULL;
@@ -541,12 +579,14 @@ static enum infomask_status read_document(struct model_folder *folder, enum info
     read_groups(&reader, folder);
     read_input(&reader, &folder->spec, folder->name, warn, context);
     read_meaning(&reader, &folder->spec);
+    read_embeddings(&reader, folder);
     read_training_prior(&reader, folder);
     read_mask(&reader, &folder->spec, folder->name, warn, context);
     warn_of_unknown(
         &reader,
         "|name|version|file|labels|input|prior|objective|dropout|licence|source|logit_prior|"
-        "label_smoothing|temperature|calibration|output|output_kind|head|added|mask|precisions|quantize|training|",
+        "label_smoothing|temperature|calibration|output|output_kind|head|head_scale|added|"
+        "mask|precisions|quantize|training|",
         folder->name, warn, context);
     return reader.status;
 }
@@ -600,6 +640,8 @@ void model_folder_fini(struct model_folder *folder)
     free(folder->labels_path);
     free(folder->groups_path);
     free(folder->int8_path);
+    free(folder->head_path);
+    free(folder->embeddings);
     free(folder->prior);
     free(folder->logit_prior);
     *folder = (struct model_folder){0};
@@ -609,7 +651,7 @@ struct model_stamp model_folder_stamp(const struct model_folder *folder)
 {
     char *document = file_join(folder->path, "model.json");
     const char *files[MODEL_FOLDER_FILES] = {document, folder->network_path, folder->labels_path, folder->int8_path,
-                                                folder->groups_path};
+                                                folder->groups_path, folder->head_path};
     struct model_stamp stamp = {0};
     struct stat at;
 

@@ -9,7 +9,7 @@
 #include "app/model/labels.h"
 #include "core/infomask.h"
 
-#define MODEL_FOLDER_FILES 5
+#define MODEL_FOLDER_FILES 6
 
 /* What tells that a folder's files were changed. */
 struct model_stamp {
@@ -24,6 +24,8 @@ struct model_folder {
     struct labels labels;            /* count 0: the folder has none */
     struct groups groups;            /* of groups.tsv; count 0: the folder has none */
     char *network_path, *labels_path, *groups_path, *int8_path; /* int8_path: where the precision wants it */
+    char *head_path;                 /* head.npy, if it is there */
+    float *embeddings;               /* of it */
     double *prior, *logit_prior;     /* [labels.count]; NULL: not given as numbers */
     struct infomask_model_spec spec; /* its pointers belong to this struct */
     struct model_stamp stamp;

@@ -3,7 +3,7 @@
 #define CLI_READ_TABLE_PARTS_H
 
 #include "cli/read/csv.h"
-#include "cli/read/npy.h"
+#include "app/settings/npy.h"
 #include "cli/read/table.h"
 
 /* One value a row: labels, groups, weights. */

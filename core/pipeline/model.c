@@ -51,6 +51,8 @@ enum infomask_status pipeline_read(const struct infomask_model_spec *spec, struc
 
     if (status == INFOMASK_OK)
         status = graph_infer_shapes(*graph, err);
+    if (status == INFOMASK_OK && spec->embeddings != NULL)
+        status = embeddings_append(spec, *graph, err);
     if (status == INFOMASK_OK)
         status = graph_fold_constants(*graph, err);
     return status;
@@ -349,6 +351,7 @@ static void copy_spec(struct infomask_model *model, const struct infomask_model_
     *own = *spec;
     own->path = own->output = own->resize = own->isa = own->int8_path = NULL;
     own->prior = own->logit_prior = NULL;
+    own->embeddings = NULL;
     own->groups = NULL;
     model->probabilities = !model->sigmoid && (spec->probabilities || spec->head == INFOMASK_HEAD_PROBABILITIES ||
                                                model->network->softmax_output);

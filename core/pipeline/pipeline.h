@@ -67,6 +67,10 @@ enum infomask_status pipeline_read(const struct infomask_model_spec *spec, struc
 /* The passes that are left. */
 enum infomask_status pipeline_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));
 
+/* Behind an encoder's output: its unit length, and the product with spec->embeddings.  BAD_MODEL if they do not fit. */
+enum infomask_status embeddings_append(const struct infomask_model_spec *spec, struct graph *graph,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
+
 /* How its first output ends: in a softmax, in a sigmoid, in neither (LOGITS). */
 enum infomask_output_kind pipeline_output_kind(const struct graph *graph);
 

@@ -186,6 +186,61 @@ def server(make_server, tmp_path_factory, heads, binary_heads):
     return make_server("--models-dir", folder, "--model", "relu")
 
 
+@pytest.fixture(scope="module")
+def encoders(make_server, tmp_path_factory):
+    """Encoders of 8 numbers, their classes' embeddings [4][8], and a service with them."""
+    folder, made = tmp_path_factory.mktemp("encoders"), {}
+    for i, kind in enumerate(["linear", "relu", "flat", "nothing"]):
+        head, e = Head(kind, None, seed=80 + i, k=8), np.random.default_rng(i).normal(size=(4, 8)).astype(np.float32)
+        folder_of(folder, kind, head, head_scale=20)
+        np.save(folder / kind / "head.npy", e)
+        inner = head.g
+        head.g = lambda v, inner=inner, e=e.astype(float): 20 * e @ (inner(v) / np.linalg.norm(inner(v)))
+        made[kind] = head
+    return make_server("--models-dir", folder, "--model", "linear"), made
+
+
+@pytest.mark.parametrize("kind", ["linear", "relu", "flat", "nothing"])
+def test_embeddings_of_classes_make_an_encoder_a_classifier(encoders, kind):
+    server, made = encoders
+    x = picture(5)
+    z, cells = made[kind].cells(x[0].astype(float))
+    found = ask(server, kind, x, 2)
+    assert found["logits"].shape == (1, 4) and np.abs(found["logits"][0] - z).max() < 1e-4 * np.ptp(z)
+    assert np.abs(found["probabilities"][0] - softmax(z)).max() < 1e-4
+    want = cells[:, 2] - z[2] + np.log(softmax(z)[2]) + np.log(4)
+    assert np.abs(found["map"].ravel() - want).max() < 2e-4 * max(1, np.ptp(want))
+    assert server.ask("GET", f"/v1/models/{kind}").json["map"] == "first-order"  # the length is no linear function
+
+
+REFUSED = [
+    ("wide", np.zeros((4, 9), np.float32), dict(head_scale=20), None, "head.npy has 9 numbers a class, but the network gives 8"),
+    ("labels", np.ones((4, 8), np.float32), dict(head_scale=20), 5, "head.npy has 4 classes, but there are 5 labels"),
+    ("zero", np.ones((4, 8), np.float32), dict(head_scale=0), None, "\"head_scale\" must be more than 0, not 0"),
+    ("minus", np.ones((4, 8), np.float32), dict(head_scale=-3), None, "\"head_scale\" must be more than 0, not -3"),
+    ("missing", np.ones((4, 8), np.float32), {}, None, "\"head_scale\" is missing"),
+    ("alone", None, dict(head_scale=20), None, "there is none in the folder"),
+    ("flat", np.ones(8, np.float32), dict(head_scale=20), None, "head.npy: must have two dimensions"),
+    ("double", np.ones((4, 8)), dict(head_scale=20), None, "head.npy: not a .npy file of float32"),
+    ("infinite", np.full((4, 8), np.inf, np.float32), dict(head_scale=20), None, "number 0 of class 0 is not finite"),
+    ("one", np.ones((1, 8), np.float32), dict(head_scale=20), None, "a classifier has at least 2"),
+]
+
+
+def test_embeddings_that_do_not_fit_are_refused_with_a_sentence(make_server, tmp_path):
+    for name, e, more, labels, _ in REFUSED:
+        folder_of(tmp_path, name, Head("linear", None, seed=1, k=8), **more)
+        if e is not None:
+            np.save(tmp_path / name / "head.npy", e)
+        if labels:
+            (tmp_path / name / "labels.txt").write_text("".join(f"c{i}\n" for i in range(labels)))
+    folder_of(tmp_path, "good", Head("linear", None, seed=1))
+    told = {m["name"]: m for m in make_server("--models-dir", tmp_path, "--model", "good").ask("GET", "/v1/models").json["models"]}
+    assert told["good"]["status"] == "ready"
+    for name, _, _, _, sentence in REFUSED:
+        assert told[name]["status"] == "failed" and sentence in told[name]["reason"], (name, told[name])
+
+
 def picture(seed):
     return np.random.default_rng(seed).normal(size=(1, 3, SIDE, SIDE)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-#include "cli/read/npy.h"
+#include "app/settings/npy.h"
 
 #include <stdint.h>
 #include <stdio.h>

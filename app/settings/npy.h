@@ -1,7 +1,7 @@
 /* NumPy's .npy files (format 1.0 to 3.0) of little-endian float32 in C order: raw tensors for `infomask run`, and maps
  * of any real type for `infomask evaluate`. */
-#ifndef CLI_READ_NPY_H
-#define CLI_READ_NPY_H
+#ifndef APP_SETTINGS_NPY_H
+#define APP_SETTINGS_NPY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -120,7 +120,7 @@ mutants-models: $(B)/zoo/netrun $(ZOO_VENV)/.done ## N=10000 real exports (small
 		--seconds $(if $(SAN),10,1)
 
 .PHONY: onnx-nets
-onnx-nets: $(B)/zoo/netrun $(ONNX_VENV)/.done ## NETS=3000 random small networks beside onnxruntime, SEED=1 the first; ISA=avx512,avx2,blas,ref: several tables of kernels
+onnx-nets: $(B)/zoo/netrun $(ONNX_VENV)/.done ## NETS=3000 random small networks, their weights in five precisions, beside onnxruntime, SEED=1 the first; ISA=avx512,avx2,blas,ref: several tables of kernels
 	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/random_nets.py $< --count $(NETS) --seed $(or $(SEED),1) \
 		--isa "$(ISA)" --keep build/onnx/wrong
 

@@ -1,9 +1,10 @@
 """Random small networks (nets.py) beside onnxruntime, on every table of kernels that this machine has.
 
-    random_nets.py NETRUN [--count N] [--seed FIRST] [--isa LIST] [--keep FOLDER] [--plain]
+    random_nets.py NETRUN [--count N] [--seed FIRST] [--isa LIST] [--keep FOLDER] [--plain] [--stored HOW]
 
-A network is wrong where its output differs from onnxruntime's by more than 2e-4 of the outputs' spread (float32); it is
-kept then in FOLDER as SEED.onnx and .in.  Networks that are refused are counted and the first of each reason is told.
+Weights lie in the files as float32, float16, bfloat16 and int8 in turn, and some files quantise their operands as well
+(stored.py).  A network is wrong where its output differs from onnxruntime's by more than 2e-4 of the outputs' spread, a
+twentieth where operands are quantised; it is kept then in FOLDER as SEED.onnx and .in.  Networks that are refused are counted and the first of each reason is told.
 """
 import argparse
 import collections
@@ -16,8 +17,7 @@ import onnxruntime
 
 from nets import Net
 from nodes import Runner
-
-TOLERANCE = 2e-4
+from stored import BOUND, HOWS, stored
 
 
 def session_of(model):
@@ -46,16 +46,20 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--isa", default="")
     parser.add_argument("--keep", default="")
+    parser.add_argument("--stored", default="", choices=("", *HOWS), help="how weights lie in the files; all in turn")
     parser.add_argument("--plain", action="store_true")
     args = parser.parse_args()
     isas = [i for i in args.isa.split(",") if i] or [""]
     runners = {isa: Runner(args.netrun, (["--isa", isa] if isa else []) + (["--plain"] if args.plain else [])) for isa in isas}
-    counts, reasons, worst = collections.Counter(), {}, 0.0
+    counts, reasons, worst = collections.Counter(), {}, collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "m.onnx")
         for seed in range(args.seed, args.seed + args.count):
             try:
                 net = Net(seed)
+                how = args.stored or HOWS[seed % len(HOWS)]
+                model = stored(net.model, how, np.random.default_rng(seed))
+                how, net.model = ("f32", net.model) if model is None else (how, model)
                 want = theirs(net)
             except Exception as error:
                 counts["not made"] += 1
@@ -78,12 +82,13 @@ def main():
                     continue
                 got = np.fromfile(path + ".out", "<f4") if answer.startswith("ok") else np.zeros(0)
                 error = float(np.abs(got.reshape(want.shape) - want).max() / spread) if got.size == want.size else np.inf
-                if error <= TOLERANCE:
+                if error <= BOUND[how]:
                     counts["same"] += 1
-                    worst = max(worst, error)
+                    counts[how] += 1
+                    worst[how] = max(worst[how], error)
                     continue
                 counts["DIFFERS"] += 1
-                print(f"DIFFERS  seed {seed} {isa} {error:.1e} {answer} opset {net.opset} batch {net.batch} of {net.n} "
+                print(f"DIFFERS  seed {seed} {how} {isa} {error:.1e} {answer} opset {net.opset} batch {net.batch} of {net.n} "
                       f"{'NHWC ' if net.nhwc else ''}{net.dims[1:]}: {' '.join(net.story)}", flush=True)
                 if args.keep:
                     os.makedirs(args.keep, exist_ok=True)
@@ -93,7 +98,7 @@ def main():
                             file.write(data)
     for reason, (seed, times) in sorted(reasons.items(), key=lambda item: -item[1][1]):
         print(f"{times:6} seed {seed}: {reason}")
-    print(dict(counts), f"largest difference {worst:.1e}")
+    print(dict(counts), "largest differences:", *(f"{how} {error:.1e}" for how, error in sorted(worst.items())))
     return counts["DIFFERS"] > 0
 
 

@@ -33,7 +33,7 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(if $(DEBUG),-O0,$(if $(SAN),-O1,-O2)) -g -
 LDFLAGS_ALL = -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 # asked for once, and only when something is built: make help and make deps need no pkg-config
 package_cflags = $(eval package_cflags := $$(shell pkg-config --cflags $(packages)))$(package_cflags)
-package_libs = $(eval package_libs := $$(shell pkg-config --libs $(packages)) -lgnutls -lm)$(package_libs)
+package_libs = $(eval package_libs := $$(shell pkg-config --libs $(packages)) -lgnutls -lm -ldl)$(package_libs)
 
 # numeric code: vectorised by the compiler where a loop allows it; no fast-math, no contraction that differs by ISA
 # (nobody reads the floating-point flags or errno: without these two a clamp keeps a loop from being vectorised)
@@ -46,7 +46,9 @@ core_sources := $(wildcard core/base/*.c core/image/*.c core/image/*/*.c core/gr
 	core/kernels/ref/*.c core/kernels/blas/*.c core/engine/*.c core/engine/*/*.c core/quant/*.c core/info/*.c core/info/limits/*.c core/mask/*.c core/train/*.c \
 	core/train/*/*.c core/pipeline/*.c core/pipeline/*/*.c)
 ifeq ($(ARCH),x86_64)
-core_sources += $(wildcard core/kernels/avx2/*.c core/kernels/avx512/*.c core/kernels/amx/*.c)
+# an assembler older than binutils 2.36 does not know AMX's tiles: such a build has no kernels for them
+has_amx := $(shell echo 'tilezero %tmm0' | $(CC) -x assembler -c -o /dev/null - 2>/dev/null && echo 1)
+core_sources += $(wildcard core/kernels/avx2/*.c core/kernels/avx512/*.c $(if $(has_amx),core/kernels/amx/*.c))
 else
 core_sources := $(filter-out %_avx2.c %_avx512.c,$(core_sources))
 endif
@@ -98,7 +100,8 @@ $(LIB) $(APP_LIB) $(SERVER_LIB):
 flags_depthwise := $(if $(findstring clang,$(CC)),,-fno-ivopts)
 file_flags = $(if $(filter $(numeric),$(1)),$(flags_numeric)) $(if $(filter %/depthwise.c,$(1)),$(flags_depthwise)) \
 	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) \
-	$(if $(filter core/kernels/avx512/% core/kernels/amx/% %_avx512.c,$(1)),$(flags_avx512))
+	$(if $(filter core/kernels/avx512/% core/kernels/amx/% %_avx512.c,$(1)),$(flags_avx512)) \
+	$(if $(filter core/kernels/kernels.c,$(1)),$(if $(has_amx),-DKERNELS_AMX))
 
 $(B)/obj/%.o: %.c | $(generated)
 	@mkdir -p $(@D)

@@ -175,7 +175,7 @@ static enum infomask_status copy_prior(double **to, size_t classes, struct store
 
     if (bytes == NULL && size == 0)
         return INFOMASK_OK;
-    if (size != classes * sizeof **to)
+    if (bytes == NULL || size != classes * sizeof **to)
         return error_set(err, INFOMASK_IO, "the stored prior is damaged");
     *to = malloc(size);
     if (*to == NULL)

@@ -31,8 +31,10 @@ static void fill_tables(void)
         derive(KERNEL_AVX2, KERNEL_BLAS, kernels_avx2_fill);
     if (cpu_features()->avx2_fma && cpu_features()->avx512)
         derive(KERNEL_AVX512, KERNEL_AVX2, kernels_avx512_fill);
+#if defined(KERNELS_AMX)
     if (present[KERNEL_AVX512] && cpu_features()->amx)
         derive(KERNEL_AMX, KERNEL_AVX512, kernels_amx_fill);
+#endif
 #endif
 }
 

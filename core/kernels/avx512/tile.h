@@ -201,11 +201,11 @@ INLINE struct sums sums_start(enum kernel_type type, int rows, int full, int hal
             sums.full[r][v] = start;
     }
     if (half) {
+        const __m256i columns = type == KERNEL_U8 ? _mm256_loadu_si256((const __m256i *)(t->column_sum + 16 * full))
+                                                  : _mm256_setzero_si256();
         const __m256 start =
-            type == KERNEL_U8
-                ? _mm256_castsi256_ps(_mm256_mullo_epi32(_mm256_loadu_epi32(t->column_sum + 16 * full),
-                                                         _mm512_castsi512_si256(zero)))
-                : _mm256_loadu_ps(t->bias + 16 * full);
+            type == KERNEL_U8 ? _mm256_castsi256_ps(_mm256_mullo_epi32(columns, _mm512_castsi512_si256(zero)))
+                              : _mm256_loadu_ps(t->bias + 16 * full);
         UNROLL for (int r = 0; r < rows; r++)
             sums.half[r] = start;
     }

@@ -9,6 +9,11 @@ CHECK_PACKAGES := faketime clang clang-tidy cppcheck shellcheck gcovr libc6-dev
 deps: ## install the missing Debian packages (as root or through sudo)
 	@sh mk/deps.sh $(DEBIAN_PACKAGES)
 
+# for scripts that install the same in another system
+.PHONY: debian-packages
+debian-packages:
+	@echo $(DEBIAN_PACKAGES)
+
 .PHONY: deps-check
 deps-check: ## install what make check needs beyond make deps
 	@sh mk/deps.sh $(CHECK_PACKAGES)

@@ -27,6 +27,16 @@ test-deb: deb ## install, serve, upgrade and purge the package in a fresh SUITE=
 	@sh mk/deps.sh debootstrap lintian
 	@sh tools/test_deb.sh build/deb $(SUITE)
 
+# for systems of glibc 2.31 and later: Debian 11, Ubuntu 20.04, RHEL 9 and what came after; on arm64 the same target makes that one
+.PHONY: tarball
+tarball: $(MODEL) ## an archive that runs where it is unpacked, on glibc 2.31 and later, in build/dist/ (root: it builds in a debootstrap)
+	@sh mk/deps.sh debootstrap binutils
+	@sh tools/tarball.sh $(VERSION) bullseye
+
+.PHONY: test-tarball
+test-tarball: tarball ## the archive in fresh systems: the oldest that it is for, and SUITE=bookworm or another (root)
+	@sh tools/test_tarball.sh build/dist/infomask-$(VERSION)-linux-$$(dpkg --print-architecture).tar.gz 2.31 bullseye $(SUITE)
+
 .PHONY: test-newcomer
 test-newcomer: ## the README's first command as a new user on a bare SUITE=bookworm: no root, a path with a space, a busy port, offline (root)
 	@sh mk/deps.sh debootstrap

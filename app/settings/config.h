@@ -83,7 +83,8 @@
       "file with the password for PostgreSQL, read at each connection; empty: none")                                  \
     X("state", STRING, state_dir, "", 0, 4095,                                                                        \
       "folder of what is kept; empty: $STATE_DIRECTORY, $XDG_STATE_HOME/infomask or ~/.local/state/infomask")         \
-    X("state", SIZE, state_limit, 1024 * 1024 * 1024, 1048576, 1099511627776, "bytes of the estimates' file")         \
+    X("state", SIZE, state_limit, 1024 * 1024 * 1024, 1048576, 1099511627776,                                         \
+      "bytes of what is kept, in the file or on the server")                                                          \
     X("state", SIZE, logits_limit, 64 * 1024 * 1024, 0, 1099511627776,                                                \
       "bytes of logits that each estimate keeps, from which other priors are recomputed")                             \
     X("state", CHOICE, durability, "strict", "strict|relaxed", 0,                                                     \

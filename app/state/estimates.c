@@ -9,9 +9,11 @@
 #include <time.h>
 
 #include "app/model/models.h"
+#include "core/base/clock.h"
 
 #define DEFAULT_BYTES ((uint64_t)1 << 30)
 #define DEFAULT_LOGITS ((uint64_t)64 << 20)
+#define SIZE_MS 1000.0 /* that the size of a server's state is believed for */
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
@@ -58,6 +60,7 @@ enum infomask_status estimates_open(const char *where, const struct estimates_op
     (void)pthread_mutex_init(&shared->group.lock, NULL);
     (void)pthread_cond_init(&shared->group.written, NULL);
     shared->group.last = &shared->group.first;
+    shared->server_bytes = store_is_server(where) ? options->max_bytes : 0;
     own = options_of(options);
     status = store_open(where, &own, &shared->store, err);
     if (status != INFOMASK_OK)
@@ -349,14 +352,53 @@ static enum infomask_status make_id(char id[ESTIMATE_ID_SIZE], struct infomask_e
 }
 
 /* Under an id that nobody else has: done again, it changes nothing. */
+static enum infomask_status ask_size(struct store_connection *connection, struct estimates_shared *shared,
+                                     struct infomask_error *err)
+{
+    struct store_statement *s = store_statement(connection, SQL_SIZE, err);
+    enum infomask_status status = s != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
+    bool row = false;
+
+    if (status == INFOMASK_OK)
+        status = store_step(s, &row, err);
+    if (status == INFOMASK_OK && row) {
+        shared->size.bytes = (uint64_t)store_integer(s, 0);
+        shared->size.at_ms = clock_ms();
+    }
+    if (s != NULL)
+        store_reset(s);
+    return status;
+}
+
+enum infomask_status estimates_room(struct store_connection *connection, struct estimates_shared *shared,
+                                    struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    if (shared->server_bytes == 0)
+        return INFOMASK_OK;
+    if (shared->size.at_ms == 0 || clock_ms() - shared->size.at_ms > SIZE_MS)
+        status = ask_size(connection, shared, err);
+    if (status == INFOMASK_OK && shared->size.bytes >= shared->server_bytes)
+        status = error_set(err, INFOMASK_STATE_FULL, "the state is full; delete estimates, or raise state_limit");
+    return status;
+}
+
+struct inserting {
+    struct estimates_shared *shared;
+    const struct estimate_info *info;
+};
+
 static enum infomask_status insert_info(struct store_connection *connection, void *context, struct infomask_error *err)
 {
-    const struct estimate_info *info = context;
-    struct store_statement *s = store_statement(connection, SQL_INSERT, err);
+    const struct inserting *inserting = context;
+    const struct estimate_info *info = inserting->info;
+    enum infomask_status status = estimates_room(connection, inserting->shared, err);
+    struct store_statement *s = status == INFOMASK_OK ? store_statement(connection, SQL_INSERT, err) : NULL;
     size_t size = info->spec.classes * sizeof(double);
 
     if (s == NULL)
-        return INFOMASK_INTERNAL;
+        return status != INFOMASK_OK ? status : INFOMASK_INTERNAL;
     store_bind_text(s, 1, info->id);
     store_bind_text(s, 2, info->name);
     store_bind_text(s, 3, info->model);
@@ -379,6 +421,7 @@ enum infomask_status estimates_create(struct estimates *estimates, struct estima
                                       struct infomask_error *err)
 {
     struct infomask_estimate *sums = NULL;
+    struct inserting inserting;
     enum infomask_status status;
 
     if (info->spec.classes < 1 || info->spec.classes > 1000000)
@@ -390,7 +433,8 @@ enum infomask_status estimates_create(struct estimates *estimates, struct estima
     if (status != INFOMASK_OK)
         return status;
     info->created = (int64_t)time(NULL);
-    status = store_write(estimates->shared->store, estimates->deadline_ms, insert_info, info, err);
+    inserting = (struct inserting){estimates->shared, info};
+    status = store_write(estimates->shared->store, estimates->deadline_ms, insert_info, &inserting, err);
     return status == INFOMASK_OK ? split_labels(info, err) : status;
 }
 

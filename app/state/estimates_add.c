@@ -239,10 +239,11 @@ static enum infomask_status add_all(struct adding *a)
 static enum infomask_status add_alone(struct store_connection *connection, void *context, struct infomask_error *err)
 {
     struct adding *a = context;
+    enum infomask_status status = estimates_room(connection, a->shared, a->err);
 
     (void)err; /* a's own */
     a->connection = connection;
-    return add_all(a);
+    return status == INFOMASK_OK ? add_all(a) : status;
 }
 
 static void write_alone(struct adding *a)
@@ -419,7 +420,9 @@ static enum infomask_status merge_into(struct store_connection *connection, void
 
     merging_fini(m);
     m->into = connection;
-    status = estimates_hold_in(m->into, m->id, &m->key, &m->info, err);
+    status = estimates_room(connection, m->target->shared, err);
+    if (status == INFOMASK_OK)
+        status = estimates_hold_in(m->into, m->id, &m->key, &m->info, err);
     if (status == INFOMASK_OK)
         status = estimates_find_in(m->from, m->from_id, &m->from_key, &m->from_info, err);
     if (status == INFOMASK_OK)

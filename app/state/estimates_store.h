@@ -54,6 +54,7 @@
     X(KEPT_ALL, "SELECT sample.id, sample.label, logits.half, coalesce(sample.unit, sample.place) FROM sample"         \
                 " JOIN logits ON logits.sample = sample.key WHERE sample.estimate = ?1")                               \
     TRAFFIC_STATEMENTS(X)                                                                                              \
+    X(SIZE, SERVER_SIZE)                                                                                               \
     JOB_STATEMENTS(X)
 
 /* Of the windows of the traffic (traffic_store.c). */
@@ -78,6 +79,16 @@
     X(TRAFFIC_EXPIRE_STEPS, "DELETE FROM traffic_step WHERE traffic IN (SELECT id FROM traffic WHERE changed < ?1)")  \
     X(TRAFFIC_EXPIRE_PARTS, "DELETE FROM traffic_part WHERE traffic IN (SELECT id FROM traffic WHERE changed < ?1)")  \
     X(TRAFFIC_EXPIRE, "DELETE FROM traffic WHERE changed < ?1")
+
+/* What a server holds of ours, on a server only: the bytes of what was put in, and about 500 for a sample's rows and
+ * indexes.  What was deleted counts no more, although the server may keep its room for what comes. */
+#define SERVER_SIZE                                                                                              \
+    "SELECT ((SELECT coalesce(sum(samples * 500 + kept * (2 * classes + 100) + coalesce(octet_length(prior), 0)" \
+    " + coalesce(octet_length(labels), 0) + coalesce(octet_length(audit), 0) + 500), 0) FROM estimate)"          \
+    " + (SELECT coalesce(sum(octet_length(totals) + 100), 0) FROM class)"                                        \
+    " + (SELECT coalesce(sum(coalesce(octet_length(body), 0) + 500), 0) FROM job)"                               \
+    " + (SELECT coalesce(sum(octet_length(photos) + coalesce(octet_length(pmi), 0) + 200), 0) FROM traffic_part)"  \
+    ")::bigint"
 
 /* Of jobs, on a server only.  A replica that has not been heard of for 30 s is gone. */
 #define SERVER_TIME "extract(epoch FROM clock_timestamp())::float8"
@@ -121,10 +132,19 @@ struct estimates_shared {
         bool busy;                    /* somebody writes one */
     } group;
     _Atomic bool limiting; /* somebody computes limits behind a reply */
+    uint64_t server_bytes; /* bound of what a server holds; 0: none, and a file has its own */
+    struct {
+        _Atomic double at_ms; /* of clock_ms(): when it was asked, 0: never */
+        _Atomic uint64_t bytes;
+    } size;
 };
 
 /* What core says of numbers that were stored, as a damage of the state and not a fault of the request. */
 enum infomask_status estimates_sound(enum infomask_status status, struct infomask_error *err);
+
+/* Inside a transaction that adds: STATE_FULL where a server holds as much as it may, as of the last second. */
+enum infomask_status estimates_room(struct store_connection *connection, struct estimates_shared *shared,
+                                    struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Inside a transaction: the estimate's key and info. */
 enum infomask_status estimates_find_in(struct store_connection *connection, const char *id, int64_t *key,

@@ -14,6 +14,7 @@ void result_fini(struct result *result)
 
 /* One call under way. */
 struct call {
+    struct estimates_shared *shared;
     const struct result *in;
     const char *replica, *id;
     uint64_t owner;
@@ -38,10 +39,11 @@ static enum infomask_status run(struct store_statement *s, bool *there, struct i
 static enum infomask_status make(struct store_connection *connection, void *context, struct infomask_error *err)
 {
     struct call *call = context;
-    struct store_statement *s = store_statement(connection, SQL_JOB_MAKE, err);
+    enum infomask_status status = estimates_room(connection, call->shared, err);
+    struct store_statement *s = status == INFOMASK_OK ? store_statement(connection, SQL_JOB_MAKE, err) : NULL;
 
     if (s == NULL)
-        return INFOMASK_INTERNAL;
+        return status != INFOMASK_OK ? status : INFOMASK_INTERNAL;
     store_bind_text(s, 1, call->in->id);
     store_bind_integer(s, 2, (int64_t)call->in->owner);
     store_bind_text(s, 3, call->in->request_id);
@@ -53,7 +55,7 @@ static enum infomask_status make(struct store_connection *connection, void *cont
 enum infomask_status results_make(struct estimates *estimates, const struct result *result, const char *replica,
                                   struct infomask_error *err)
 {
-    struct call call = {.in = result, .replica = replica};
+    struct call call = {.shared = estimates->shared, .in = result, .replica = replica};
 
     return store_write(estimates->shared->store, estimates->deadline_ms, make, &call, err);
 }

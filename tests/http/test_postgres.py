@@ -194,6 +194,22 @@ def test_names_come_back_as_they_were_sent(make_server, flags):
     assert read(server, estimate)["samples"] == 2
 
 
+def test_a_full_state_is_507(database, make_server, flags):
+    """Until something is deleted; what is there can be read all the while."""
+    server = make_server(*flags, "--state-limit", "1M")
+    estimate = create(server)
+    assert post(server, estimate, 1).status == 201
+    database.sql(name_of(flags), "INSERT INTO infomask.job(id, owner, request_id, route, replica, state, made, beat, body)"
+                                 " VALUES ('x', 0, '', '', '', 1, 0, 1e12, repeat('x', 1100000)::bytea)")
+    full = until(lambda: (answer := post(server, estimate, 2)).status == 507 and answer)
+    assert full.code == "state_full" and "state_limit" in full.json["detail"]
+    assert server.ask("POST", BASE, b"{}").code == "state_full"
+    assert server.ask("POST", FILTER, photo(1), ASYNC).code == "state_full"
+    assert read(server, estimate)["samples"] <= 40 and server.ask("POST", "/v1/classify", photo(1)).status == 200
+    database.sql(name_of(flags), "DELETE FROM infomask.job")
+    until(lambda: post(server, estimate, 3).status in (200, 201))
+
+
 # ---- The traffic -------------------------------------------------------------------------------------------------------
 
 

@@ -98,10 +98,13 @@ $(LIB) $(APP_LIB) $(SERVER_LIB):
 # the flags that one source file gets beside the common ones
 # gcc's choice of pointers for the many rows of a depthwise tile takes registers from its sums (clang has no such flag)
 flags_depthwise := $(if $(findstring clang,$(CC)),,-fno-ivopts)
+# ThreadSanitizer makes some vector kernels take minutes to compile, and they are not run over HTTP then.  They share
+# nothing: who computes which piece is decided above them, and the same for ref/, where it looks.
 file_flags = $(if $(filter $(numeric),$(1)),$(flags_numeric)) $(if $(filter %/depthwise.c,$(1)),$(flags_depthwise)) \
 	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) \
 	$(if $(filter core/kernels/avx512/% core/kernels/amx/% %_avx512.c,$(1)),$(flags_avx512)) \
-	$(if $(filter core/kernels/kernels.c,$(1)),$(if $(has_amx),-DKERNELS_AMX))
+	$(if $(filter core/kernels/kernels.c,$(1)),$(if $(has_amx),-DKERNELS_AMX)) \
+	$(if $(filter thread,$(SAN)),$(if $(filter core/kernels/avx2/% core/kernels/avx512/% core/kernels/amx/%,$(1)),-fno-sanitize=thread))
 
 $(B)/obj/%.o: %.c | $(generated)
 	@mkdir -p $(@D)

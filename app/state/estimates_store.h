@@ -87,7 +87,8 @@
     " + coalesce(octet_length(labels), 0) + coalesce(octet_length(audit), 0) + 500), 0) FROM estimate)"          \
     " + (SELECT coalesce(sum(octet_length(totals) + 100), 0) FROM class)"                                        \
     " + (SELECT coalesce(sum(coalesce(octet_length(body), 0) + 500), 0) FROM job)"                               \
-    " + (SELECT coalesce(sum(octet_length(photos) + coalesce(octet_length(pmi), 0) + 200), 0) FROM traffic_part)"  \
+    " + (SELECT coalesce(sum(octet_length(photos) + coalesce(octet_length(pmi), 0) + 200), 0) FROM traffic_part)" \
+    " + (SELECT coalesce(sum(octet_length(numbers) + 100), 0) FROM traffic_step)"                                 \
     ")::bigint"
 
 /* Of jobs, on a server only.  A replica that has not been heard of for 30 s is gone. */

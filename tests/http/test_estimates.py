@@ -525,7 +525,7 @@ def test_a_file_of_an_older_version_gets_what_it_lacks(make_server, tmp_path):
     before = read(server, estimate)["mutual_information"]
     server.stop()
     with sqlite3.connect(tmp_path / "estimates.db") as file:
-        file.executescript("DROP TABLE traffic_part; DROP TABLE traffic; PRAGMA user_version = 2")
+        file.executescript("DROP TABLE traffic_step; DROP TABLE traffic_part; DROP TABLE traffic; PRAGMA user_version = 2")
     server = make_server("--state-dir", tmp_path)
     assert read(server, estimate)["mutual_information"] == before
     classify_noise(server, range(2))

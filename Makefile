@@ -52,6 +52,9 @@ core_sources += $(wildcard core/kernels/avx2/*.c core/kernels/avx512/*.c $(if $(
 else
 core_sources := $(filter-out %_avx2.c %_avx512.c,$(core_sources))
 endif
+ifeq ($(ARCH),aarch64)
+core_sources += $(wildcard core/kernels/neon/*.c)
+endif
 app_sources := $(wildcard app/*/*.c)
 server_sources := $(wildcard server/*/*.c)
 cli_sources := $(wildcard cli/*.c cli/*/*.c)
@@ -98,9 +101,12 @@ $(LIB) $(APP_LIB) $(SERVER_LIB):
 # the flags that one source file gets beside the common ones
 # gcc's choice of pointers for the many rows of a depthwise tile takes registers from its sums (clang has no such flag)
 flags_depthwise := $(if $(findstring clang,$(CC)),,-fno-ivopts)
+# on arm64 gcc moves loads to the front of a loop before it gives out registers, and then has too few
+flags_neon := $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
 # ThreadSanitizer makes some vector kernels take minutes to compile, and they are not run over HTTP then.  They share
 # nothing: who computes which piece is decided above them, and the same for ref/, where it looks.
 file_flags = $(if $(filter $(numeric),$(1)),$(flags_numeric)) $(if $(filter %/depthwise.c,$(1)),$(flags_depthwise)) \
+	$(if $(filter core/kernels/neon/%,$(1)),$(flags_neon)) \
 	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) \
 	$(if $(filter core/kernels/avx512/% core/kernels/amx/% %_avx512.c,$(1)),$(flags_avx512)) \
 	$(if $(filter core/kernels/kernels.c,$(1)),$(if $(has_amx),-DKERNELS_AMX)) \

@@ -156,7 +156,7 @@ struct infomask_model_spec {
     double label_smoothing;    /* inverted before any PMI; 0: none */
     double temperature;        /* logits are divided by it; 0 or 1: none */
     float dropout;             /* noise before the head when samples are asked for; 0: none */
-    const char *isa;           /* "ref", "blas", "avx2", "avx512", "amx"; NULL: the best here */
+    const char *isa;           /* "ref", "blas", "neon", "avx2", "avx512", "amx"; NULL: the best here */
     enum infomask_precision precision;
     const char *int8_path;     /* INFOMASK_INT8: the file of its weights (infomask_quantize) */
     size_t arena_limit;        /* bytes per session; 0: 256 MiB */
@@ -289,7 +289,7 @@ enum infomask_status infomask_classify_batch(struct infomask_session *session, s
 /* What a pool is to be started with (pool_create's `start`): each worker makes its numeric library's buffers. */
 void infomask_worker_start(void *context, int worker);
 
-/* The kernels that `name` means here ("ref", "blas", "avx2", "avx512", "amx"; NULL or "auto": the best of this
+/* The kernels that `name` means here ("ref", "blas", "neon", "avx2", "avx512", "amx"; NULL or "auto": the best of this
  * processor); NULL for another word or a set that this processor or build does not have. */
 const char *infomask_isa(const char *name, struct infomask_error *err);
 /* "f32", "bf16", "int8", "auto". */

@@ -72,7 +72,7 @@
     X("models", STRING, model, "", 0, 4095,                                                                           \
       "default model: a name in models_dir or a folder's path; empty: efficientnet-lite0, else the first by name")    \
     X("compute", INT, threads, 0, 0, 64, "compute threads; 0: as many as cores")                                      \
-    X("compute", CHOICE, isa, "auto", "auto|ref|blas|avx2|avx512|amx", 0,                                             \
+    X("compute", CHOICE, isa, "auto", "auto|ref|blas|neon|avx2|avx512|amx", 0,                                        \
       "kernels: auto is the best of this processor")                                                                  \
     X("compute", CHOICE, precision, "f32", "f32|bf16|int8|auto", 0, "arithmetic of the network")                      \
     X("compute", SIZE, arena, 256 * 1024 * 1024, 1048576, 68719476736, "bytes of working memory per worker")          \

@@ -11,7 +11,7 @@ static struct kernel_table tables[KERNEL_ISAS];
 static bool present[KERNEL_ISAS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static const char *const names[KERNEL_ISAS] = {"ref", "blas", "avx2", "avx512", "amx"};
+static const char *const names[KERNEL_ISAS] = {"ref", "blas", "neon", "avx2", "avx512", "amx"};
 
 static void derive(enum kernel_isa isa, enum kernel_isa from, void (*fill)(struct kernel_table *table))
 {
@@ -35,6 +35,8 @@ static void fill_tables(void)
     if (present[KERNEL_AVX512] && cpu_features()->amx)
         derive(KERNEL_AMX, KERNEL_AVX512, kernels_amx_fill);
 #endif
+#elif defined(__aarch64__) /* each has Advanced SIMD */
+    derive(KERNEL_NEON, KERNEL_BLAS, kernels_neon_fill);
 #endif
 }
 
@@ -63,7 +65,7 @@ enum infomask_status kernels_named(const char *name, const struct kernel_table *
             return error_set(err, INFOMASK_ARGUMENT, "this processor or build has no %s kernels", name);
         return INFOMASK_OK;
     }
-    return error_set(err, INFOMASK_ARGUMENT, "kernels must be ref, blas, avx2, avx512 or amx, not '%.20s'", name);
+    return error_set(err, INFOMASK_ARGUMENT, "kernels must be ref, blas, neon, avx2, avx512 or amx, not '%.20s'", name);
 }
 
 void kernel_weights_fini(struct kernel_weights *weights)

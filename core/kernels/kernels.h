@@ -5,9 +5,10 @@
  * up to one vector beyond a tensor's last element (aligned_new leaves room), and never allocate.
  * Thread rule: every kernel may run in any number of threads at once on disjoint outputs.
  *
- * Each instruction set has one table, filled in the order ref, blas, avx2, avx512, amx up to its own: a slot that a set
- * does not have is that of the set before it, and no slot is NULL (ref/: the readable oracle). Determinism: for one
- * table, the result of a kernel is a function of its inputs only, not of how the caller cut the work into ranges.
+ * Each instruction set has one table, filled in the order ref, blas, and then neon on arm64, or avx2, avx512, amx on
+ * x86-64, up to its own: a slot that a set does not have is that of the set before it, and no slot is NULL (ref/: the
+ * readable oracle).  Determinism: for one table, the result of a kernel is a function of its inputs only, not of how
+ * the caller cut the work into ranges.
  * (blas: to rounding only, OpenBLAS chooses its inner kernel by size; so callers cut by shape.)
  */
 #ifndef INFOMASK_KERNELS_KERNELS_H
@@ -19,7 +20,7 @@
 
 #include "core/base/status.h"
 
-enum kernel_isa { KERNEL_REF, KERNEL_BLAS, KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX, KERNEL_ISAS };
+enum kernel_isa { KERNEL_REF, KERNEL_BLAS, KERNEL_NEON, KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX, KERNEL_ISAS };
 
 /* Element types of activations and packed weights.  BF16 and U8 need kernels->types to have their bit. */
 enum kernel_type { KERNEL_F32, KERNEL_BF16, KERNEL_U8, KERNEL_TYPES };
@@ -155,7 +156,7 @@ struct kernel_operand {
 
 struct kernel_table {
     enum kernel_isa isa;
-    const char *name; /* "ref", "blas", "avx2", "avx512", "amx" */
+    const char *name; /* "ref", "blas", "neon", "avx2", "avx512", "amx" */
     unsigned types;   /* bit (1 << kernel_type) for each type that gemm takes */
     int gemm_tile[KERNEL_TYPES]; /* rows that gemm makes at once: work cut at multiples of it wastes nothing */
     bool gemm_segments; /* several segments run in place; false: a caller does better to gather A into one run */
@@ -218,7 +219,7 @@ struct kernel_table {
 const struct kernel_table *kernels_get(enum kernel_isa isa);
 /* The best table of this processor. */
 const struct kernel_table *kernels_best(void);
-/* "ref", "blas", "avx2", "avx512" or "amx"; INFOMASK_ARGUMENT for another word or a set that is not here. */
+/* "ref", "blas", "neon", "avx2", "avx512" or "amx"; INFOMASK_ARGUMENT for another word or a set that is not here. */
 enum infomask_status kernels_named(const char *name, const struct kernel_table **table, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
@@ -236,6 +237,7 @@ bool kernels_inverse_cholesky(double *a, int n);
 /* For the tables: each file fills in its slots, and is called on processors that have the set. */
 void kernels_ref_fill(struct kernel_table *table);
 void kernels_blas_fill(struct kernel_table *table);
+void kernels_neon_fill(struct kernel_table *table);
 void kernels_avx2_fill(struct kernel_table *table);
 void kernels_avx512_fill(struct kernel_table *table);
 void kernels_amx_fill(struct kernel_table *table);

@@ -1,6 +1,6 @@
 /* Speed of the compute kernels, and what share of this core's peak that is.
  *
- *     kernels [ref|blas|avx2|avx512|amx]     (default: the best of this processor)
+ *     kernels [ref|blas|neon|avx2|avx512|amx]     (default: the best of this processor)
  *
  * One thread, CPU time; each figure is the minimum over short runs, taken in turn with those it is compared with.  The
  * peak is a loop of multiply-adds on registers, measured again beside each shape, so that a processor that changes its

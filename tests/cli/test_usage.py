@@ -50,7 +50,7 @@ def test_version_tells_what_runs_here(infomask):
     assert re.fullmatch(r"infomask \d+\.\d+\.\d+\n", infomask("--version").out)
     result = infomask("version")
     assert result.code == 0
-    for line in [r"infomask \d", r"isa: (ref|blas|avx2|avx512|amx)\n", r"precision: f32 \(here: f32.*\)\n", r"libraries: .*libmicrohttpd \d.*inih"]:
+    for line in [r"infomask \d", r"isa: (ref|blas|neon|avx2|avx512|amx)\n", r"precision: f32 \(here: f32.*\)\n", r"libraries: .*libmicrohttpd \d.*inih"]:
         assert re.search("^" + line, result.out, re.M)
 
 
@@ -75,7 +75,7 @@ def test_a_precision_without_kernels_is_refused(infomask, coffee):
 
 def test_an_unknown_instruction_set_is_refused(infomask):
     result = infomask("version", "--isa", "mmx")
-    assert result.code == 2 and "isa must be one of auto|ref|blas|avx2|avx512|amx, not \"mmx\"" in result.err
+    assert result.code == 2 and "isa must be one of auto|ref|blas|neon|avx2|avx512|amx, not \"mmx\"" in result.err
 
 
 # ---- Settings -----------------------------------------------------------------------------------------------------------

@@ -169,17 +169,18 @@ static void pool(struct evaluation *e, const struct graph_node *node, float *y)
 
     for (int64_t p = 0; p < planes; p++, x += (ptrdiff_t)walk.h * walk.wide)
         for (int i = 0; i < walk.out_h * walk.out_w; i++) {
-            double sum = 0, most = -INFINITY;
+            double sum = 0;
+            float most = -INFINITY; /* no double: gcc 12 fails to vectorise a maximum that widens, on arm64 */
             int count = 0;
             for (int t = 0; t < node->window.kernel_h * node->window.kernel_w; t++) {
                 int ky = t / node->window.kernel_w, kx = t % node->window.kernel_w;
                 ptrdiff_t at = tap_at(&walk, i / walk.out_w, i % walk.out_w, ky, kx);
                 sum += at < 0 ? 0 : (double)x[at];
-                most = at >= 0 && (double)x[at] > most ? (double)x[at] : most;
+                most = at >= 0 && x[at] > most ? x[at] : most;
                 count += at >= 0 ||
                          (node->window.count_include_pad && is_padding(&walk, i / walk.out_w, i % walk.out_w, ky, kx));
             }
-            *y++ = (float)(node->op == GRAPH_MAX_POOL ? most : sum / count);
+            *y++ = node->op == GRAPH_MAX_POOL ? most : (float)(sum / count);
         }
 }
 
@@ -253,13 +254,14 @@ static void softmax(struct evaluation *e, const struct graph_node *node, float *
     cut_at(&e->shapes[node->output], node->axis, &before, &along, &behind);
     for (size_t i = 0; i < before * behind; i++) {
         size_t at = i / behind * along * behind + i % behind;
-        double most = -INFINITY, sum = 0;
+        float most = -INFINITY;
+        double sum = 0;
         for (size_t k = 0; k < along; k++)
-            most = fmax(most, (double)x[at + k * behind]);
+            most = fmaxf(most, x[at + k * behind]);
         for (size_t k = 0; k < along; k++)
-            sum += exp((double)x[at + k * behind] - most);
+            sum += exp((double)x[at + k * behind] - (double)most);
         for (size_t k = 0; k < along; k++)
-            y[at + k * behind] = (float)(exp((double)x[at + k * behind] - most) / sum);
+            y[at + k * behind] = (float)(exp((double)x[at + k * behind] - (double)most) / sum);
     }
 }
 

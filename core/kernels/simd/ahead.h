@@ -2,7 +2,6 @@
 #ifndef INFOMASK_KERNELS_SIMD_AHEAD_H
 #define INFOMASK_KERNELS_SIMD_AHEAD_H
 
-#include <immintrin.h>
 #include <stddef.h>
 
 #include "core/kernels/kernels.h"
@@ -29,7 +28,7 @@ static void ahead_fetch(struct ahead *ahead)
     const char *stop = ahead->end - ahead->at < ahead->step ? ahead->end : ahead->at + ahead->step;
 
     for (; ahead->at < stop; ahead->at += 64)
-        _mm_prefetch(ahead->at, _MM_HINT_T1);
+        __builtin_prefetch(ahead->at, 0, 2);
 }
 
 #endif

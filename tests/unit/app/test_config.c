@@ -76,7 +76,7 @@ static void a_bad_file_is_refused_by_line(void **state)
         {"[server]\nmax_body = 3G\n", "max_body must be an integer from 1024 to 2147483647"},
         {"[server]\nbody_timeout = inf\n", "body_timeout must be a number from 0.1 to 3600"},
         {"[server]\nbody_timeout = 1e9\n", "body_timeout must be a number"},
-        {"[compute]\nisa = avx\n", "isa must be one of auto|ref|blas|avx2|avx512|amx, not \"avx\""},
+        {"[compute]\nisa = avx\n", "isa must be one of auto|ref|blas|neon|avx2|avx512|amx, not \"avx\""},
         {"[compute]\nisa = ref|blas\n", "isa must be one of"},
         {"[models]\nmodels_dir = \xFF\n", "models_dir must be UTF-8"},
         {"[server]\nport = 1\n  port = 2\n", "line 3: port is set a second time (first on line 2)"},

@@ -20,7 +20,7 @@ static int below(int n) { return (int)random_below(&rng, (uint32_t)n); }
 
 static const struct kernel_table *vector_table(int i)
 {
-    static const enum kernel_isa list[] = {KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX};
+    static const enum kernel_isa list[] = {KERNEL_NEON, KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX};
     return i < COUNT(list) ? kernels_get(list[i]) : NULL;
 }
 

@@ -158,7 +158,7 @@ enum infomask_reason {
     INFOMASK_KEPT,       /* no verdict: the target was to stay */
     INFOMASK_GONE,       /* removed: the place says no more than its surroundings, and the whole has lost it */
     INFOMASK_UNDER_LIMIT,/* removed: at most `until` is left */
-    INFOMASK_NO_PMI,     /* removed, without a pooled head: pmi_after <= 0 */
+    INFOMASK_NO_PMI,     /* removed, under a sigmoid or without a pooled head: pmi_after <= 0 */
     INFOMASK_ROSE,       /* pmi_after is not below pmi_before */
     INFOMASK_PLACE,      /* the place itself still tells */
     INFOMASK_REST,       /* the rest of the photo still tells */

@@ -4,13 +4,15 @@ The networks are written here by hand: a convolution, and behind it every kind o
 float64 and its Jacobian by differences; the cells are g(m) + J (f(u) - m), whatever formulas the service has for them.
 """
 import array
+import base64
 import json
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from conftest import ROOT
+from conftest import ROOT, encode
 from test_oip import asked, fp32, infer, outputs
 
 sys.path.insert(0, str(ROOT / "config"))
@@ -313,3 +315,35 @@ def test_a_sigmoids_cells_have_the_mean_of_its_binary_pmi(server, binary_heads, 
         assert np.abs(found["map"].ravel() - want).max() < 2e-4 * max(1, np.ptp(want))
     told = server.ask("GET", f"/v1/models/yes-{kind}").json
     assert "infocam+" not in told["methods"] and "each is a question of its own" in told["why_not"]["infocam+"]
+
+
+def own_mask(x0, x1):
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[:, x0:x1] = 255
+    return base64.b64encode(encode(Image.fromarray(mask))).decode()
+
+
+def test_what_a_sigmoid_holds_no_likelier_than_before_a_look_is_removed(server):
+    """No class is the first of several: the whole and the place decide, against the prior."""
+    verdicts = []
+    for kind, k in (("linear-Sigmoid", 5), ("deep-None", 5), ("relu-Sigmoid", 1)):
+        for seed in range(24):
+            until, bright = SIDE * (seed % 3 + 1) // 4, [2, 6, 20][seed % 3]
+            pixels = np.random.default_rng(seed).integers(0, bright + 1, (SIDE, SIDE, 3), dtype=np.uint8)
+            pixels[:, until:] //= 1 + seed % 2 * bright  # what is told is in the mask's place, or everywhere
+            image = base64.b64encode(encode(Image.fromarray(pixels))).decode()
+            for target in range(k):
+                body = {"image": image, "mask": own_mask(0, until), "model": f"yes-{kind}", "target": str(target),
+                        "format": "json", "fill": "#000000", "max_area": 1}
+                row = server.ask("POST", "/v1/filter", json.dumps(body).encode(), [("Content-Type", "application/json")]).json["verification"]
+                row = row[0] if isinstance(row, list) else row
+                if row["pmi_before"] <= 0:
+                    assert row["verdict"] is None
+                    continue
+                whole, place = max(row["pmi_after"], row["map_pmi_after"]), row["region_pmi_after"]
+                left = place is not None and place > max(0, row["context_pmi_after"] or 0)
+                gone = row["pmi_after"] < row["pmi_before"] and whole <= 0 and not left
+                assert (row["verdict"] == "removed") == gone, row
+                verdicts.append((k, row["verdict"]))
+    assert {(1, "removed"), (5, "removed")} < set(verdicts), verdicts
+    assert any(verdict != "removed" for _, verdict in verdicts)

@@ -108,6 +108,17 @@ static enum infomask_reason what_tells(const struct infomask_round *round, doubl
     return round->rank_after == 1 ? INFOMASK_FIRST : INFOMASK_WHOLE;
 }
 
+/* Under a sigmoid a class competes with none, and its PMI ends at -log of its own prior, so that neither ranks nor
+ * margins in nats tell: removed is what the whole, and its place, hold no likelier than the prior does. */
+static enum infomask_reason judge_binary(const struct infomask_round *round, double before, double whole)
+{
+    if (round->pmi_after >= before)
+        return INFOMASK_ROSE;
+    if (whole <= 0)
+        return !isnan(round->region_pmi_after) && verdict_excess(round) > 0 ? INFOMASK_PLACE : INFOMASK_NO_PMI;
+    return surroundings(round) > LEAST_LOSS * before ? INFOMASK_REST : INFOMASK_WHOLE;
+}
+
 /* The reason tells whether it is removed. */
 static enum infomask_reason judge(const struct filter *f, const struct infomask_round *round, double before)
 {
@@ -118,6 +129,8 @@ static enum infomask_reason judge(const struct filter *f, const struct infomask_
             return INFOMASK_ROSE;
         return fmax(round->pmi_after, map_after) <= f->options->until ? INFOMASK_UNDER_LIMIT : INFOMASK_OVER_LIMIT;
     }
+    if (f->session->model->sigmoid)
+        return judge_binary(round, before, fmax(round->pmi_after, map_after));
     if (!f->session->model->info.windows)
         return round->pmi_after <= 0 ? INFOMASK_NO_PMI : round->pmi_after >= before ? INFOMASK_ROSE : INFOMASK_WHOLE;
     if (!isnan(round->region_pmi_after) && verdict_excess(round) <= MARGIN &&

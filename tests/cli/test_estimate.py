@@ -90,6 +90,7 @@ def test_a_store_of_the_version_before_is_read_and_gone_on_with(estimate, photos
     db.executescript("""DROP INDEX sample_digest; ALTER TABLE sample DROP COLUMN digest; ALTER TABLE estimate DROP COLUMN audit;
                         ALTER TABLE estimate DROP COLUMN duplicates; ALTER TABLE sample DROP COLUMN unit;
                         ALTER TABLE estimate DROP COLUMN limit_units; UPDATE estimate SET betting = 9;
+                        DROP TABLE traffic; DROP TABLE traffic_part; DROP TABLE traffic_step;
                         PRAGMA user_version = 1;""")
     db.close()
     again = estimate("--images", photos, "--store", "x.db")

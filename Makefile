@@ -30,7 +30,7 @@ hardening := -fstack-protector-strong -fPIE $(if $(DEBUG)$(SAN),,-D_FORTIFY_SOUR
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(if $(DEBUG),-O0,$(if $(SAN),-O1,-O2)) -g -fno-omit-frame-pointer -pthread \
 	$(warnings) $(hardening) -ffile-prefix-map="$(CURDIR)"=. $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all) \
 	-I. -I$(B)/gen $(package_cflags) -MMD -MP $(CFLAGS)
-LDFLAGS_ALL = -pthread -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+LDFLAGS_ALL = -pthread -pie -Wl,-z,relro,-z,now -Wl,--build-id $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 # asked for once, and only when something is built: make help and make deps need no pkg-config
 package_cflags = $(eval package_cflags := $$(shell pkg-config --cflags $(packages)))$(package_cflags)
 package_libs = $(eval package_libs := $$(shell pkg-config --libs $(packages)) -lgnutls -lm -ldl)$(package_libs)

@@ -120,10 +120,18 @@ enum infomask_fill {
     INFOMASK_COLOR
 };
 
-/* Is the network, as it was planned and fused, what its layers give one by one?  AT_LOAD: asked of float32 and bf16 on
- * a small picture, if that takes some 5 % of the load; a model that differs by more than rounding is not loaded. WHOLE:
- * on one of its own size, by the reference kernels, however long; the answer is in infomask_model_info. */
+/* Is the network, as it was planned and fused, what its layers give one by one?  AT_LOAD: asked on a small picture, and
+ * of as many layers from the input on as some 5 % of the load allow, unless it is known (infomask_model_spec.known); a
+ * model that differs by more than rounding is not loaded (INFOMASK_DIFFERS). WHOLE: on one of its own size, by the
+ * reference kernels, however long; the answer is in infomask_model_info. */
 enum infomask_verify { INFOMASK_VERIFY_AT_LOAD, INFOMASK_VERIFY_WHOLE, INFOMASK_VERIFY_NOT };
+
+/* What a comparison (WHOLE) by this very program, with the same kernels and precision, has found. */
+struct infomask_known {
+    char digest[65]; /* infomask_model_info.digest: of a network with another one nothing is known */
+    bool equal;
+    double error, most;
+};
 
 /* The plain values of a model folder's model.json (api.md section 4).  Strings and arrays are copied. */
 struct infomask_model_spec {
@@ -161,6 +169,7 @@ struct infomask_model_spec {
     const char *int8_path;     /* INFOMASK_INT8: the file of its weights (infomask_quantize) */
     size_t arena_limit;        /* bytes per session; 0: 256 MiB */
     enum infomask_verify verify;
+    const struct infomask_known *known; /* for AT_LOAD; NULL: nothing is known */
 
     /* The folder's own mask settings; 0 or NULL: the built-in ones. */
     enum infomask_threshold_rule mask_threshold;
@@ -204,12 +213,14 @@ struct infomask_model_info {
     char sha256[65];  /* of the model file */
     const char *isa;
     const char *precision; /* "f32", "bf16", "int8" */
-    size_t weight_bytes;
+    size_t weight_bytes; /* as packed */
+    size_t memory_bytes; /* those, the head's as maps read them, and tables; sessions come on top */
     double prior_entropy; /* H(prior), nats */
     int groups;
-    bool verified, equal; /* by infomask_verify; false: there was too much to compute, or nobody asked */
-    double error,
-        most; /* the largest difference of an output, and what rounding may do, by the spread of the outputs */
+    char digest[65];  /* of all that makes the network what it is: files, output, size, embeddings */
+    bool verified, equal; /* by infomask_verify; false: it could not be compared, or nobody asked */
+    enum { INFOMASK_VERIFIED_LAYERS, INFOMASK_VERIFIED_SMALL, INFOMASK_VERIFIED_WHOLE, INFOMASK_VERIFIED_KNOWN } how;
+    double error, most; /* the largest difference, and what rounding may do, by the spread of what was compared */
 };
 
 enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **model,

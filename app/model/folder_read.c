@@ -191,7 +191,7 @@ static void read_labels(struct reader *reader, struct model_folder *folder)
     folder->labels_path = own_file(reader, folder->path, "labels", name);
     if (folder->labels_path == NULL)
         return;
-    reader->status = file_read(folder->labels_path, MOST_TEXT, &text, &size, reader->err);
+    reader->status = file_read_regular(folder->labels_path, MOST_TEXT, &text, &size, reader->err);
     if (reader->status == INFOMASK_OK)
         reader->status = labels_parse(text, size, &folder->labels, reader->err);
     if (reader->status != INFOMASK_OK)
@@ -214,7 +214,7 @@ static void read_groups(struct reader *reader, struct model_folder *folder)
     else if (access(folder->groups_path, F_OK) != 0)
         return;
     else
-        reader->status = file_read(folder->groups_path, MOST_TEXT, &text, &size, reader->err);
+        reader->status = file_read_regular(folder->groups_path, MOST_TEXT, &text, &size, reader->err);
     if (reader->status == INFOMASK_OK)
         reader->status = class_groups_parse(text, size, folder->labels.count, &folder->groups, reader->err);
     if (reader->status != INFOMASK_OK)
@@ -253,7 +253,7 @@ static size_t prior_of_file(struct reader *reader, const char *folder, const cha
 
     if (path == NULL)
         return 0;
-    reader->status = file_read(path, MOST_TEXT, &text, &size, reader->err);
+    reader->status = file_read_regular(path, MOST_TEXT, &text, &size, reader->err);
     if (reader->status == INFOMASK_OK)
         count = parse_numbers(text, p, room);
     else
@@ -599,7 +599,7 @@ static enum infomask_status parse_document(struct model_folder *folder, struct i
 
     if (path == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
-    status = file_read(path, MOST_JSON, &text, &size, err);
+    status = file_read_regular(path, MOST_JSON, &text, &size, err);
     if (status == INFOMASK_OK)
         status = json_parse(text, size, NULL, &folder->document, err);
     if (status == INFOMASK_BAD_DATA)
@@ -649,9 +649,9 @@ void model_folder_fini(struct model_folder *folder)
 
 struct model_stamp model_folder_stamp(const struct model_folder *folder)
 {
-    char *document = file_join(folder->path, "model.json");
+    char *document = file_join(folder->path, "model.json"), *check = file_join(folder->path, "check.json");
     const char *files[MODEL_FOLDER_FILES] = {document, folder->network_path, folder->labels_path, folder->int8_path,
-                                                folder->groups_path, folder->head_path};
+                                             folder->groups_path, folder->head_path, check};
     struct model_stamp stamp = {0};
     struct stat at;
 
@@ -663,5 +663,6 @@ struct model_stamp model_folder_stamp(const struct model_folder *folder)
             stamp.inode[i] = (uint64_t)at.st_ino;
         }
     free(document);
+    free(check);
     return stamp;
 }

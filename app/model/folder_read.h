@@ -9,7 +9,7 @@
 #include "app/model/labels.h"
 #include "core/infomask.h"
 
-#define MODEL_FOLDER_FILES 6
+#define MODEL_FOLDER_FILES 7
 
 /* What tells that a folder's files were changed. */
 struct model_stamp {

@@ -171,7 +171,7 @@ enum infomask_status folder_write_finish(struct folder_write *folder, struct inf
     char *aside = NULL;
     struct stat at;
     bool old = folder->replace && lstat(folder->path, &at) == 0, fine = true;
-    enum infomask_status status = try_to_load(folder, err);
+    enum infomask_status status = folder->tried ? INFOMASK_OK : try_to_load(folder, err);
 
     if (status != INFOMASK_OK)
         return status;

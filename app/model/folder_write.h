@@ -13,6 +13,7 @@ struct folder_write {
     char *path, *part; /* what it will be, what it is until then; owned */
     const char *name;  /* in path */
     bool replace;
+    bool tried; /* it was loaded, and can be served */
 };
 
 /* name: of a folder below `directory` (place_of_new_models), or a path; the folders above it are made.  ARGUMENT if it
@@ -29,7 +30,7 @@ enum infomask_status folder_write_json(const struct folder_write *folder, const 
 enum infomask_status folder_write_classes(const struct folder_write *folder, const char *const *names, size_t count,
                                           const double *prior, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* Loads it to see that it can be served, and gives it its place. */
+/* Loads it, unless that was `tried`, to see that it can be served, and gives it its place. */
 enum infomask_status folder_write_finish(struct folder_write *folder, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void folder_write_close(struct folder_write *folder); /* removes what is not finished */

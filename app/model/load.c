@@ -29,7 +29,8 @@ enum infomask_status load_options(const struct config *config, struct pool *pool
                                   struct infomask_error *err)
 {
     *options = (struct model_options){
-        .isa = config->isa, .arena_limit = config->arena, .pool = pool, .precision = INFOMASK_F32};
+        .isa = config->isa, .arena_limit = config->arena, .pool = pool, .precision = INFOMASK_F32,
+        .state_dir = config->state_dir};
     if (strcmp(config->isa, "auto") != 0 && infomask_isa(config->isa, err) == NULL)
         return INFOMASK_ARGUMENT;
     options->precision = load_precision(config);

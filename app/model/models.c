@@ -1,250 +1,70 @@
-/* Models with their reference counts and idle sessions, and the catalogue that a reload swaps. */
+/* The catalogue that a reload swaps. */
 #include "app/model/models.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "app/model/folder_read.h"
 #include "app/model/folders.h"
+#include "app/model/one.h"
 #include "app/settings/files.h"
-#include "core/base/pool.h"
 
 #define MOST_MODELS 1000
-
-struct model {
-    atomic_int references;
-    uint64_t serial;
-    struct model_folder folder;
-    struct infomask_model *core;
-    struct pool *pool;
-    struct statistics statistics;
-    struct kept_slot texts[MODEL_TEXTS];
-    pthread_mutex_t lock; /* of what follows */
-    struct infomask_session **idle;
-    int idle_count, idle_room;
-};
 
 static enum infomask_status no_memory(struct infomask_error *err)
 {
     return error_set(err, INFOMASK_MEMORY, "out of memory");
 }
 
-/* ---- One model --------------------------------------------------------------------------------------------------- */
+/* ---- Folders that failed ----------------------------------------------------------------------------------------- */
 
-static void model_free(struct model *model)
+void model_failures_add(struct model_failures *failures, const char *name, const char *reason)
 {
-    for (int i = 0; i < model->idle_count; i++)
-        infomask_session_free(model->idle[i]);
-    for (int i = 0; i < MODEL_TEXTS; i++)
-        kept_fini(&model->texts[i]);
-    free(model->idle);
-    infomask_model_free(model->core);
-    model_folder_fini(&model->folder);
-    (void)pthread_mutex_destroy(&model->lock);
-    free(model);
-}
+    struct model_failure *more = realloc(failures->list, (failures->count + 1) * sizeof *more);
+    struct model_failure added = {strdup(name), strdup(reason)};
 
-static enum infomask_status load_network(struct model *model, const struct model_options *options,
-                                         struct infomask_error *err)
-{
-    struct model_folder *folder = &model->folder;
-    enum infomask_status status;
-
-    folder->spec.isa = options->isa != NULL && strcmp(options->isa, "auto") != 0 ? options->isa : NULL;
-    folder->spec.arena_limit = options->arena_limit;
-    status = infomask_model_load(&folder->spec, &model->core, err);
-    folder->spec.isa = NULL; /* the caller's string */
-    if (status == INFOMASK_IO && access(folder->spec.path, F_OK) != 0)
-        return error_set(err, INFOMASK_IO, "its %.60s is missing; make model fetches that of " FOLDER_OWN_MODEL,
-                         file_name(folder->spec.path));
-    if (status != INFOMASK_OK)
-        error_prefix(err, "%.60s", file_name(folder->spec.path));
-    if (status == INFOMASK_OK && folder->labels.count == 0)
-        status = labels_number(infomask_model_info(model->core)->classes, &folder->labels, err);
-    return status;
-}
-
-enum infomask_status model_load(const char *folder, const struct model_options *options, struct model **model,
-                                struct infomask_error *err)
-{
-    struct model *made = calloc(1, sizeof *made);
-    enum infomask_status status;
-
-    if (made == NULL)
-        return no_memory(err);
-    atomic_init(&made->references, 1);
-    if (getrandom(&made->serial, sizeof made->serial, 0) != (ssize_t)sizeof made->serial)
-        made->serial = (uint64_t)(uintptr_t)made ^ (uint64_t)time(NULL) << 32;
-    (void)pthread_mutex_init(&made->lock, NULL);
-    made->pool = options->pool;
-    made->idle_room = pool_threads(options->pool);
-    made->idle = calloc((size_t)made->idle_room, sizeof *made->idle);
-    status = made->idle != NULL ? model_folder_read(folder, options->precision, options->isa, options->warn,
-                                                    options->warn_context, &made->folder, err)
-                                : no_memory(err);
-    if (status == INFOMASK_OK)
-        status = load_network(made, options, err);
-    if (status == INFOMASK_OK)
-        *model = made;
-    else
-        model_free(made);
-    return status;
-}
-
-struct model *model_hold(struct model *model)
-{
-    (void)atomic_fetch_add_explicit(&model->references, 1, memory_order_relaxed);
-    return model;
-}
-
-void model_release(struct model *model)
-{
-    if (model != NULL && atomic_fetch_sub_explicit(&model->references, 1, memory_order_acq_rel) == 1)
-        model_free(model);
-}
-
-const char *model_name(const struct model *model)
-{
-    return model->folder.name;
-}
-
-uint64_t model_serial(const struct model *model)
-{
-    return model->serial;
-}
-
-const char *model_folder_path(const struct model *model)
-{
-    return model->folder.path;
-}
-
-const char *model_version(const struct model *model)
-{
-    return model->folder.version;
-}
-
-struct infomask_model *model_core(const struct model *model)
-{
-    return model->core;
-}
-
-const struct infomask_model_info *model_info(const struct model *model)
-{
-    return infomask_model_info(model->core);
-}
-
-const struct json *model_document(const struct model *model)
-{
-    return model->folder.document;
-}
-
-const struct infomask_model_spec *model_spec(const struct model *model)
-{
-    return &model->folder.spec;
-}
-
-struct statistics *model_statistics(struct model *model)
-{
-    return &model->statistics;
-}
-
-struct kept_slot *model_text(struct model *model, enum model_text text)
-{
-    return &model->texts[text];
-}
-
-/* ---- Classes ----------------------------------------------------------------------------------------------------- */
-
-size_t model_classes(const struct model *model)
-{
-    return model->folder.labels.count;
-}
-
-const char *model_label(const struct model *model, size_t index)
-{
-    const struct labels *labels = &model->folder.labels;
-    return index < labels->count ? labels->names[labels->first[index]]
-                                 : model->folder.groups.names[index - labels->count];
-}
-
-const struct groups *model_groups(const struct model *model)
-{
-    return &model->folder.groups;
-}
-
-bool model_is_group(const struct model *model, int target)
-{
-    return (size_t)target >= model_classes(model);
-}
-
-const struct labels *model_labels(const struct model *model)
-{
-    return &model->folder.labels;
-}
-
-const char *const *model_aliases(const struct model *model, size_t index, size_t *count)
-{
-    const struct labels *labels = &model->folder.labels;
-    *count = labels->first[index + 1] - labels->first[index] - 1;
-    return labels->names + labels->first[index] + 1;
-}
-
-enum model_class_status model_find_class(const struct model *model, const char *name, int *index,
-                                         struct infomask_error *err)
-{
-    switch (labels_find(&model->folder.labels, name, index, err)) {
-    case LABELS_FOUND:
-        return MODEL_CLASS_FOUND;
-    case LABELS_AMBIGUOUS:
-        return MODEL_CLASS_AMBIGUOUS;
-    default:
-        return MODEL_CLASS_UNKNOWN;
-    }
-}
-
-/* ---- Sessions ---------------------------------------------------------------------------------------------------- */
-
-enum infomask_status model_session_take(struct model *model, struct infomask_session **session,
-                                        struct infomask_error *err)
-{
-    *session = NULL;
-    (void)pthread_mutex_lock(&model->lock);
-    if (model->idle_count > 0)
-        *session = model->idle[--model->idle_count];
-    (void)pthread_mutex_unlock(&model->lock);
-    return *session != NULL ? INFOMASK_OK : infomask_session_create(model->core, model->pool, session, err);
-}
-
-void model_session_give(struct model *model, struct infomask_session *session)
-{
-    if (session == NULL)
+    if (more != NULL)
+        failures->list = more;
+    if (more == NULL || added.name == NULL || added.reason == NULL) {
+        free(added.name);
+        free(added.reason);
         return;
-    (void)pthread_mutex_lock(&model->lock);
-    if (model->idle_count < model->idle_room) {
-        model->idle[model->idle_count++] = session;
-        session = NULL;
     }
-    (void)pthread_mutex_unlock(&model->lock);
-    infomask_session_free(session);
+    failures->list[failures->count++] = added;
 }
 
-static void model_trim(struct model *model)
+const char *model_failures_find(const struct model_failures *failures, const char *name)
 {
-    (void)pthread_mutex_lock(&model->lock);
-    for (int i = 0; i < model->idle_count; i++)
-        infomask_session_trim(model->idle[i]);
-    (void)pthread_mutex_unlock(&model->lock);
+    for (size_t i = 0; i < failures->count; i++)
+        if (strcmp(failures->list[i].name, name) == 0)
+            return failures->list[i].reason;
+    return NULL;
 }
 
-/* ---- The catalogue ----------------------------------------------------------------------------------------------- */
+struct model_failures model_failures_copy(const struct model_failures *failures)
+{
+    struct model_failures copy = {0};
+
+    for (size_t i = 0; i < failures->count; i++)
+        model_failures_add(&copy, failures->list[i].name, failures->list[i].reason);
+    return copy;
+}
+
+void model_failures_fini(struct model_failures *failures)
+{
+    for (size_t i = 0; i < failures->count; i++) {
+        free(failures->list[i].name);
+        free(failures->list[i].reason);
+    }
+    free(failures->list);
+    *failures = (struct model_failures){0};
+}
+
+/* ---- The shelf --------------------------------------------------------------------------------------------------- */
 
 /* Models by name; immutable once it is in force. */
 struct shelf {
@@ -256,7 +76,7 @@ struct shelf {
 
 struct models {
     char *directories, *chosen; /* what was asked for */
-    char *isa;
+    char *isa, *state_dir;
     struct model_options options;
     pthread_mutex_t lock;   /* of shelf */
     pthread_mutex_t reload; /* one at a time */
@@ -338,6 +158,8 @@ static struct model *load_or_keep(const struct models *models, const char *path,
         return model;
     }
     reading->changes.failed++;
+    if (err.status == INFOMASK_DIFFERS)
+        old = NULL; /* the network in force may well be this one */
     if (old == NULL)
         model_failures_add(reading->failures, file_name(path), err.text);
     warn(models, "model folder %.80s: %s%s", file_name(path), err.text,
@@ -521,8 +343,12 @@ static enum infomask_status copy_arguments(struct models *models, const char *di
     models->chosen = strdup(chosen != NULL ? chosen : "");
     models->isa = has_isa ? strdup(models->options.isa) : NULL;
     models->options.isa = models->isa;
-    return models->directories != NULL && models->chosen != NULL && (models->isa != NULL || !has_isa) ? INFOMASK_OK
-                                                                                                   : INFOMASK_MEMORY;
+    models->state_dir = strdup(models->options.state_dir != NULL ? models->options.state_dir : "");
+    models->options.state_dir = models->options.state_dir != NULL ? models->state_dir : NULL;
+    return models->directories != NULL && models->state_dir != NULL && models->chosen != NULL &&
+                   (models->isa != NULL || !has_isa)
+               ? INFOMASK_OK
+               : INFOMASK_MEMORY;
 }
 
 enum infomask_status models_create(const char *directories, const char *default_model,
@@ -560,6 +386,7 @@ void models_free(struct models *models)
     free(models->directories);
     free(models->chosen);
     free(models->isa);
+    free(models->state_dir);
     free(models);
 }
 

@@ -24,6 +24,8 @@ struct model_options {
     enum infomask_precision precision;
     size_t arena_limit; /* bytes per session; 0: core's default */
     struct pool *pool;  /* whose idle threads help the sessions; may be NULL */
+    enum infomask_verify verify; /* WHOLE: how it came out is in model_info, and it is loaded whatever that is */
+    const char *state_dir; /* the setting, for what is known of models whose folders cannot be written; may be NULL */
     void (*warn)(void *context, const char *sentence); /* unknown keys, folders that cannot be loaded; may be NULL */
     void *warn_context;
 };
@@ -33,6 +35,10 @@ struct model;
 /* Loads one folder.  BAD_MODEL with a sentence that names the file and the key; IO; what core says of the network. */
 enum infomask_status model_load(const char *folder, const struct model_options *options, struct model **model,
                                 struct infomask_error *err) __attribute__((warn_unused_result));
+/* Keeps what a comparison (model_options.verify WHOLE) has found for the loads to come: beside the model, or where its
+ * folder cannot be written in the state's. IO. */
+enum infomask_status model_keep_check(const struct model *model, const char *state_dir, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 struct model *model_hold(struct model *model); /* one more reference; returns the model */
 void model_release(struct model *model);       /* the last one frees it; NULL does nothing */
 

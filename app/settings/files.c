@@ -84,6 +84,23 @@ enum infomask_status file_read(const char *path, size_t limit, char **data, size
     return status;
 }
 
+enum infomask_status file_read_regular(const char *path, size_t limit, char **data, size_t *size,
+                                       struct infomask_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    enum infomask_status status;
+    struct stat at;
+
+    if (fd < 0)
+        return read_fails(err);
+    if (fstat(fd, &at) == 0 && S_ISREG(at.st_mode))
+        status = read_all(fd, limit, data, size, err);
+    else
+        status = error_set(err, INFOMASK_IO, "cannot be read: it is not a regular file");
+    (void)close(fd);
+    return status;
+}
+
 static enum infomask_status write_fails(struct infomask_error *err)
 {
     return error_set(err, INFOMASK_IO, "cannot be written: %s", strerror(errno));

@@ -11,6 +11,11 @@
 enum infomask_status file_read(const char *path, size_t limit, char **data, size_t *size, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
+/* The same of a path that somebody else has filled: "-" is a name like others, and what is no regular file (a pipe that
+ * nobody writes to would be waited for) is refused. */
+enum infomask_status file_read_regular(const char *path, size_t limit, char **data, size_t *size,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
+
 /* The whole of `data` into `path` ("-": standard output), by a temporary file beside it that takes its name when it is
  * complete, so that nobody sees half of it. */
 enum infomask_status file_write(const char *path, const void *data, size_t size, struct infomask_error *err)

@@ -55,6 +55,7 @@ enum view_problem view_problem_of(enum infomask_status status)
     case INFOMASK_INTERNAL:
     case INFOMASK_BAD_MODEL:
     case INFOMASK_UNSUPPORTED_MODEL:
+    case INFOMASK_DIFFERS:
         break;
     }
     return VIEW_INTERNAL;

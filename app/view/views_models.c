@@ -69,7 +69,7 @@ void view_model(struct json_writer *writer, const char *key, const struct model 
     json_put_string(writer, "isa", info->isa);
     json_put_string(writer, "precision", info->precision);
     json_put_uint(writer, "weight_bytes", info->weight_bytes);
-    json_put_uint(writer, "memory_bytes", info->weight_bytes);
+    json_put_uint(writer, "memory_bytes", info->memory_bytes);
     json_put_string(writer, "status", "ready");
     json_put_double(writer, "prior_entropy", info->prior_entropy);
     json_put_node(writer, "document", model_document(model));

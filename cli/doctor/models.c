@@ -15,7 +15,7 @@ static void look_at_model(struct doctor *doctor, const struct model *model, bool
     struct models_check check;
     struct infomask_error err;
 
-    if (models_check_folder(doctor->cli, model_folder_path(model), &check, &err) != INFOMASK_OK)
+    if (models_check_folder(doctor->cli, model_folder_path(model), false, &check, &err) != INFOMASK_OK)
         doctor_say(doctor, DOCTOR_FAIL, "model", "infomask models check tells more", "%s does not answer: %s", name,
                    err.text);
     else if (!check.equal)

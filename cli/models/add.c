@@ -400,12 +400,13 @@ enum infomask_status models_add_file(const struct cli *cli, const struct models_
     if (status == INFOMASK_OK)
         status = write_folder(&folder, added, request, err);
     if (status == INFOMASK_OK && !request->no_check)
-        status = models_check_folder(cli, folder.part, &added->check, err);
+        status = models_check_folder(cli, folder.part, true, &added->check, err);
     if (status == INFOMASK_OK && !request->no_check && !added->check.equal)
         status = error_set(err, INFOMASK_BAD_MODEL,
                            "the network as it is run differs from the reference kernels by %.2g of "
                            "the spread of its outputs (at most %g): it is not added",
                            added->check.error, added->check.most);
+    folder.tried = !request->no_check;
     if (status == INFOMASK_OK)
         status = folder_write_finish(&folder, err);
     folder_write_close(&folder);

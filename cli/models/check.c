@@ -71,40 +71,24 @@ static enum infomask_status tell(struct infomask_model *model, struct infomask_s
     return INFOMASK_OK;
 }
 
-static enum infomask_status compare(const struct infomask_model_spec *spec, struct pool *pool,
-                                    struct models_check *check, struct infomask_error *err)
+static enum infomask_status tell_of(struct infomask_model *model, struct pool *pool, struct models_check *check,
+                                    struct infomask_error *err)
 {
-    struct infomask_model_spec own = *spec;
-    struct infomask_model *model = NULL;
+    const struct infomask_model_info *info = infomask_model_info(model);
     struct infomask_session *session = NULL;
-    enum infomask_status status;
-
-    own.precision = INFOMASK_F32; /* rounded weights differ on purpose */
-    own.verify = INFOMASK_VERIFY_WHOLE;
-    status = infomask_model_load(&own, &model, err);
-    if (status == INFOMASK_OK)
-        status = infomask_session_create(model, pool, &session, err);
-    if (status == INFOMASK_OK)
-        status = tell(model, session, check, err);
-    infomask_session_free(session);
-    infomask_model_free(model);
-    return status;
-}
-
-static enum infomask_status check_model(struct model *model, struct pool *pool, struct models_check *check,
-                                        struct infomask_error *err)
-{
-    const struct infomask_model_info *info = model_info(model);
-    struct infomask_model_spec spec = *model_spec(model);
+    enum infomask_status status = infomask_session_create(model, pool, &session, err);
 
     *check = (struct models_check){
         .classes = info->classes, .width = info->width, .height = info->height, .channels = info->channels};
-    spec.isa = info->isa;
-    return compare(&spec, pool, check, err);
+    if (status == INFOMASK_OK)
+        status = tell(model, session, check, err);
+    infomask_session_free(session);
+    return status;
 }
 
-enum infomask_status models_check_folder(const struct cli *cli, const char *folder, struct models_check *check,
-                                         struct infomask_error *err)
+/* folder: a path, or NULL for a model by its name. */
+static enum infomask_status check_model(const struct cli *cli, const char *folder, const char *name, bool keep,
+                                        struct models_check *check, struct infomask_error *err)
 {
     struct model_options options;
     struct model *model = NULL;
@@ -113,13 +97,27 @@ enum infomask_status models_check_folder(const struct cli *cli, const char *fold
 
     if (status == INFOMASK_OK)
         status = work_model_options(&cli->config, pool, &options, err);
+    options.precision = INFOMASK_F32; /* rounded weights differ on purpose */
+    options.verify = INFOMASK_VERIFY_WHOLE;
     if (status == INFOMASK_OK)
-        status = model_load(folder, &options, &model, err);
+        status = folder != NULL ? model_load(folder, &options, &model, err)
+                                : load_model(&cli->config, name, &options, &model, err);
     if (status == INFOMASK_OK)
-        status = check_model(model, pool, check, err);
+        status = tell_of(model_core(model), pool, check, err);
+    if (status == INFOMASK_OK && keep) {
+        struct infomask_error why;
+        if (model_keep_check(model, options.state_dir, &why) != INFOMASK_OK)
+            (void)fprintf(stderr, "%s: what was found is not kept: %s\n", model_name(model), why.text);
+    }
     model_release(model);
     pool_free(pool);
     return status;
+}
+
+enum infomask_status models_check_folder(const struct cli *cli, const char *folder, bool keep,
+                                         struct models_check *check, struct infomask_error *err)
+{
+    return check_model(cli, folder, NULL, keep, check, err);
 }
 
 /* ---- Telling ----------------------------------------------------------------------------------------------------- */
@@ -173,6 +171,7 @@ static enum infomask_status check_file(const struct cli *cli, const char *path, 
 {
     struct infomask_model_spec spec = infomask_default_spec();
     struct infomask_inspection file;
+    struct infomask_model *model = NULL;
     struct pool *pool = NULL;
     enum infomask_status status = infomask_inspect(path, NULL, &file, err);
 
@@ -184,11 +183,13 @@ static enum infomask_status check_file(const struct cli *cli, const char *path, 
     spec.width = file.width > 0 ? file.width : 224;
     spec.height = file.height > 0 ? file.height : 224;
     spec.isa = strcmp(cli->config.isa, "auto") == 0 ? NULL : cli->config.isa;
-    *check = (struct models_check){
-        .classes = file.outputs, .width = spec.width, .height = spec.height, .channels = file.channels};
+    spec.verify = INFOMASK_VERIFY_WHOLE;
     status = load_pool(&cli->config, &pool, err);
     if (status == INFOMASK_OK)
-        status = compare(&spec, pool, check, err);
+        status = infomask_model_load(&spec, &model, err);
+    if (status == INFOMASK_OK)
+        status = tell_of(model, pool, check, err);
+    infomask_model_free(model);
     pool_free(pool);
     return status;
 }
@@ -196,20 +197,7 @@ static enum infomask_status check_file(const struct cli *cli, const char *path, 
 static enum infomask_status check_named(const struct cli *cli, const char *name, struct models_check *check,
                                         struct infomask_error *err)
 {
-    struct model *model = NULL;
-    struct pool *pool = NULL;
-    enum infomask_status status;
-
-    if (is_file(name))
-        return check_file(cli, name, check, err);
-    status = load_pool(&cli->config, &pool, err);
-    if (status == INFOMASK_OK)
-        status = work_load(&cli->config, pool, name, &model, err);
-    if (status == INFOMASK_OK)
-        status = check_model(model, pool, check, err);
-    model_release(model);
-    pool_free(pool);
-    return status;
+    return is_file(name) ? check_file(cli, name, check, err) : check_model(cli, NULL, name, true, check, err);
 }
 
 static enum infomask_status put_check(const struct models_check *check, struct infomask_error *err)
@@ -228,7 +216,9 @@ int models_check(int argc, char **argv)
         .usage = "models check [OPTION]... MODEL|FOLDER|FILE.onnx",
         .about = "Compares the network as it is served with its layers computed one by one by the reference kernels, "
                  "and tells\n"
-                 "its time and memory and which masks it has.  Exit code 0: equal; 1: not, or it cannot be run.",
+                 "its time and memory and which masks it has.  What is found is kept beside the model (check.json),\n"
+                 "or where its folder cannot be written in the state's: one that is known to differ is not served.\n"
+                 "Exit code 0: equal; 1: not, or it cannot be run.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " models compute ",

@@ -19,9 +19,11 @@ struct models_check {
     char isa[16], precision[16], sha256[65];
 };
 
-/* Of a folder.  An error where it cannot be loaded or run at all. */
-enum infomask_status models_check_folder(const struct cli *cli, const char *folder, struct models_check *check,
-                                         struct infomask_error *err) __attribute__((warn_unused_result));
+/* Of a folder; keep: for the loads to come (app/model/check_record.h).  An error where it cannot be loaded or run at
+ * all. */
+enum infomask_status models_check_folder(const struct cli *cli, const char *folder, bool keep,
+                                         struct models_check *check, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void models_check_print(const struct models_check *check);
 void models_check_put(struct json_writer *writer, const char *key, const struct models_check *check);
 

@@ -29,7 +29,8 @@
     X(CANCELLED, 14, "cancelled")                    \
     X(BAD_DATA, 15, "bad_data")                      \
     X(STATE_FULL, 16, "state_full")                  \
-    X(NO_SUCH_ESTIMATE, 17, "no_such_estimate")
+    X(NO_SUCH_ESTIMATE, 17, "no_such_estimate")   \
+    X(DIFFERS, 18, "differs")
 
 enum infomask_status {
 #define INFOMASK_STATUS_ENUM(name, number, word) INFOMASK_##name = number,

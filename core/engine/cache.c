@@ -81,3 +81,12 @@ void plan_release(struct engine_model *model, struct plan *plan)
     trim(model);
     (void)pthread_mutex_unlock(&model->lock);
 }
+
+void plans_free(struct engine_model *model)
+{
+    while (model->plans != NULL) {
+        struct plan *plan = model->plans;
+        model->plans = plan->next;
+        plan_free(plan);
+    }
+}

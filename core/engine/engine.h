@@ -69,20 +69,21 @@ void engine_model_free(struct engine_model *model);
 
 /* ---- Does it compute what the file says? ------------------------------------------------------------------------- */
 
-/* Before graph_fuse: runs the graph node by node, by the plainest loops and the table's sgemm, on seeded noise; at h x
- * w, or (unless `whole`) at a smaller size if the file leaves its own open.  *verify is NULL if that takes longer than
- * about so many seconds on one core. */
+/* Before graph_fuse: runs the graph node by node, by the plainest loops and the table's sgemm, on seeded noise at h x
+ * w; of what takes longer than so many seconds on one core (a wide estimate) only the first nodes, at the smaller size
+ * at which they are most.  HUGE_VAL: all of it.  *verify is NULL if nothing of it can be done. */
 struct engine_verify;
 enum infomask_status engine_verify_begin(struct engine_verify **verify, const struct graph *graph,
-                                         const struct kernel_table *kernels, int h, int w, bool whole, double seconds,
+                                         const struct kernel_table *kernels, int h, int w, double seconds,
                                          struct infomask_error *err) __attribute__((warn_unused_result));
 struct engine_verified {
-    bool equal;
-    double error, most; /* largest difference of an output, and what rounding may do, by the spread of the outputs */
+    bool compared; /* false: the passes have left no tensor that could be compared */
+    bool equal, whole; /* whole: the network's outputs, else what comes out of its first layers */
+    double error, most; /* largest difference, and what rounding may do, by the spread of what is compared */
     int h, w;           /* at which size */
 };
-/* The model of that graph, planned and fused as it will serve, beside it.  INT8 is never unequal: its weights are
- * rounded on purpose. */
+/* The layers of that graph's model, planned and fused as they serve, beside it.  INT8 is never unequal: its weights are
+ * rounded on purpose, for photos and not for noise. */
 enum infomask_status engine_verify_end(const struct engine_verify *verify, struct engine_model *model,
                                        struct engine_verified *found, struct infomask_error *err)
     __attribute__((warn_unused_result));

@@ -47,13 +47,28 @@ enum infomask_status shapes_infer(const struct engine_model *model, int h, int w
 
 /* ---- Comparing (check/evaluate.c) -------------------------------------------------------------------------------- */
 
-/* A graph that no pass has fused, node by node, each in memory of its own; x: one item in the file's order, of h x w
- * where the file leaves that open; *y: the first output in the file's order, the caller's to free. */
-enum infomask_status evaluate_graph(const struct graph *graph, const struct kernel_table *kernels, int h, int w,
-                                    const float *x, float **y, struct infomask_error *err)
+#define EVALUATED_KEPT 24
+struct evaluated {
+    int tensor;
+    struct shape shape;
+    float *data; /* in the file's order; the caller's to free */
+};
+struct evaluate_task {
+    const struct kernel_table *kernels;
+    int h, w;       /* even where the file fixes another size */
+    int nodes;      /* the first ones of the graph */
+    const float *x; /* one item in the file's order */
+};
+/* A graph that no pass has fused, node by node, each in memory of its own.  kept [EVALUATED_KEPT]: of the whole graph
+ * its first output; else what the last nodes made, the last one first. */
+enum infomask_status evaluate_graph(const struct graph *graph, const struct evaluate_task *task,
+                                    struct evaluated *kept, int *count, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* Floating-point operations of that, and the elements of the output; -1 if the size does not fit. */
-double evaluate_work(const struct graph *graph, int h, int w, size_t *outputs);
+/* How many of its nodes fit that size and can be computed in so many seconds on one core. */
+int evaluate_reach(const struct graph *graph, const struct kernel_table *kernels, int h, int w, double seconds);
+/* The dimension of the input that is its height, the width next; 0: it is no picture, or both are fixed and
+ * nobody can tell. */
+int evaluate_first_side(const struct graph *graph);
 
 /* ---- Layers (layer.c) -------------------------------------------------------------------------------------------- */
 
@@ -270,6 +285,7 @@ void plan_release(struct engine_model *model, struct plan *plan);
 enum infomask_status plan_create(const struct engine_model *model, struct plan *plan, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void plan_free(struct plan *plan);
+void plans_free(struct engine_model *model); /* all of them; none may be in use */
 static inline bool plan_is_active(const struct engine_model *model, const struct plan *plan,
                                   const struct graph_node *node)
 {

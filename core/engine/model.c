@@ -272,11 +272,7 @@ void engine_model_free(struct engine_model *model)
 {
     if (model == NULL)
         return;
-    while (model->plans != NULL) {
-        struct plan *plan = model->plans;
-        model->plans = plan->next;
-        plan_free(plan);
-    }
+    plans_free(model);
     for (int i = 0; i < model->layer_count; i++)
         layer_fini(&model->layers[i]);
     free(model->layers);

@@ -234,7 +234,7 @@ enum infomask_status shapes_infer(const struct engine_model *model, int h, int w
     for (int i = 0; i < graph->tensor_count; i++) {
         shapes[i] = (struct shape){.rank = graph->tensors[i].rank, .plain = graph->tensors[i].plain};
         for (int d = 0; d < shapes[i].rank; d++)
-            shapes[i].d[d] = graph->tensors[i].dims[d];
+            shapes[i].d[d] = graph->tensors[i].dims[d] > 0 ? graph->tensors[i].dims[d] : 1;
     }
     input_shapes(model, h, w, shapes);
     if (!fits(&shapes[model->input]))

@@ -1,5 +1,6 @@
 /* A model: the graph through its passes, the engine's packed weights, and the priors that its logits are read under. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -65,53 +66,95 @@ enum infomask_status pipeline_fuse(struct graph *graph, struct infomask_error *e
     return status == INFOMASK_OK ? graph_prune(graph, err) : status;
 }
 
-/* Seconds that the comparison at load may take: 5 % of reading and packing so many bytes. */
+#define LEAST_SECONDS 0.005
+#define SECONDS_A_BYTE 0.15e-9 /* a twentieth of what reading and packing take */
+
+/* Seconds that the comparison at load may take: 5 % of the load, or so little that nobody sees it. */
 static double patience(const struct infomask_model_spec *spec)
 {
     struct stat file;
 
     if (spec->verify == INFOMASK_VERIFY_WHOLE)
         return HUGE_VAL;
-    return stat(spec->path, &file) == 0 ? fmax(0.03, 0.05 * (double)file.st_size / 1e8) : 0;
+    return stat(spec->path, &file) == 0 ? fmax(LEAST_SECONDS, SECONDS_A_BYTE * (double)file.st_size) : 0;
 }
 
-/* *verify: NULL if nothing is to be compared. */
-static enum infomask_status begin_verify(const struct infomask_model_spec *spec, const struct engine_options *options,
-                                         const struct graph *graph, struct engine_verify **verify,
-                                         struct infomask_error *err)
+static enum infomask_status differs(double error, double most, struct infomask_error *err)
+{
+    return error_set(err, INFOMASK_DIFFERS,
+                     "as it would be served it differs from its layers computed one by one, by %.2g of "
+                     "the spread of its outputs (at most %g): it is not served",
+                     error, most);
+}
+
+/* *verify: NULL if nothing is to be compared, or it is known what would come out. */
+static enum infomask_status begin_verify(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                         const struct engine_options *options, const struct graph *graph,
+                                         struct engine_verify **verify, struct infomask_error *err)
 {
     const struct kernel_table *kernels = options->kernels != NULL ? options->kernels : kernels_best();
+    const struct infomask_known *known = spec->verify == INFOMASK_VERIFY_AT_LOAD ? spec->known : NULL;
 
     *verify = NULL;
-    if (spec->verify == INFOMASK_VERIFY_NOT || options->precision == ENGINE_INT8)
+    if (spec->verify == INFOMASK_VERIFY_NOT)
+        return INFOMASK_OK;
+    if (known != NULL && strcmp(known->digest, model->info.digest) == 0) {
+        model->info.verified = true;
+        model->info.how = INFOMASK_VERIFIED_KNOWN;
+        model->info.equal = known->equal;
+        model->info.error = known->error;
+        model->info.most = known->most;
+        return known->equal ? INFOMASK_OK : differs(known->error, known->most, err);
+    }
+    if (options->precision == ENGINE_INT8) /* rounded for photos: on noise it differs by any amount */
         return INFOMASK_OK;
     if (spec->verify == INFOMASK_VERIFY_WHOLE)
         kernels = kernels_get(KERNEL_REF);
-    return engine_verify_begin(verify, graph, kernels, spec->height, spec->width, spec->verify == INFOMASK_VERIFY_WHOLE,
-                               patience(spec), err);
+    return engine_verify_begin(verify, graph, kernels, spec->height, spec->width, patience(spec), err);
 }
 
-static enum infomask_status end_verify(struct infomask_model *model, const struct engine_verify *verify, bool whole,
-                                       struct infomask_error *err)
+static enum infomask_status end_verify(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                       const struct engine_verify *verify, struct infomask_error *err)
 {
+    bool whole = spec->verify == INFOMASK_VERIFY_WHOLE;
     struct engine_verified found;
     enum infomask_status status;
 
     if (verify == NULL)
         return INFOMASK_OK;
     status = engine_verify_end(verify, model->engine, &found, err);
-    if (status != INFOMASK_OK)
+    if (status != INFOMASK_OK || !found.compared)
         return status;
     model->info.verified = true;
+    model->info.how = whole         ? INFOMASK_VERIFIED_WHOLE
+                      : found.whole ? INFOMASK_VERIFIED_SMALL
+                                    : INFOMASK_VERIFIED_LAYERS;
     model->info.equal = found.equal;
     model->info.error = found.error;
     model->info.most = found.most;
-    if (found.equal || whole)
-        return INFOMASK_OK;
-    return error_set(err, INFOMASK_INTERNAL,
-                     "as it would be served it differs from its layers computed one by one, by %.2g of "
-                     "the spread of its outputs (at most %g): it is not served",
-                     found.error, found.most);
+    return found.equal || whole ? INFOMASK_OK : differs(found.error, found.most, err);
+}
+
+/* The file's digest, and that of all that makes the network what it is. */
+static enum infomask_status set_digests(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                        struct graph *graph, struct infomask_error *err)
+{
+    char files[SHA256_HEX], int8[SHA256_HEX] = "", head[SHA256_HEX] = "", *all;
+    enum infomask_status status = INFOMASK_OK;
+    int length;
+
+    graph_sha256(graph, model->info.sha256, files);
+    if (spec->precision == INFOMASK_INT8 && spec->int8_path != NULL)
+        status = sha256_file(spec->int8_path, int8, err);
+    if (spec->embeddings != NULL)
+        sha256_bytes(spec->embeddings, spec->embedding_rows * spec->embedding_size * sizeof *spec->embeddings, head);
+    length = asprintf(&all, "%s %s %s %.17g %d %d %s", files, int8, head, spec->embedding_scale, spec->width,
+                      spec->height, spec->output != NULL ? spec->output : "");
+    if (length < 0)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    sha256_bytes(all, (size_t)length, model->info.digest);
+    free(all);
+    return status;
 }
 
 /* The quantised weights, if the precision wants them. */
@@ -134,7 +177,6 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     struct quant *quant = NULL;
     struct graph *graph = NULL;
     struct engine_verify *verify = NULL;
-    char all[SHA256_HEX];
     enum infomask_status status = INFOMASK_OK;
 
     if (spec->precision == INFOMASK_AUTO)
@@ -143,12 +185,12 @@ static enum infomask_status load_network(struct infomask_model *model, const str
         status = kernels_named(spec->isa, &options.kernels, err);
     if (status == INFOMASK_OK)
         status = pipeline_read(spec, &graph, err);
-    if (status == INFOMASK_OK && int8 == NULL && spec->precision == INFOMASK_INT8) {
-        graph_sha256(graph, model->info.sha256, all); /* the quantised weights say which file they are of */
-        status = read_int8(model, spec, &quant, err);
-    }
     if (status == INFOMASK_OK)
-        status = begin_verify(spec, &options, graph, &verify, err);
+        status = set_digests(model, spec, graph, err);
+    if (status == INFOMASK_OK && int8 == NULL && spec->precision == INFOMASK_INT8)
+        status = read_int8(model, spec, &quant, err);
+    if (status == INFOMASK_OK)
+        status = begin_verify(model, spec, &options, graph, &verify, err);
     if (status == INFOMASK_OK)
         status = pipeline_fuse(graph, err);
     if (status != INFOMASK_OK) {
@@ -157,7 +199,6 @@ static enum infomask_status load_network(struct infomask_model *model, const str
         engine_verify_free(verify);
         return status;
     }
-    graph_sha256(graph, model->info.sha256, all); /* by another thread; done by now */
     model->squashed = pipeline_output_kind(graph) == INFOMASK_HEAD_SIGMOID;
     model->sigmoid = spec->head == INFOMASK_HEAD_SIGMOID || (spec->head == INFOMASK_HEAD_AUTO && model->squashed);
     int8 = int8 != NULL ? int8 : quant;
@@ -165,7 +206,7 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     status = engine_model_create(&model->engine, graph, &options, err);
     quant_free(quant);
     if (status == INFOMASK_OK)
-        status = end_verify(model, verify, spec->verify == INFOMASK_VERIFY_WHOLE, err);
+        status = end_verify(model, spec, verify, err);
     engine_verify_free(verify);
     if (status == INFOMASK_OK)
         model->network = engine_model_info(model->engine);
@@ -306,6 +347,9 @@ static void set_info(struct infomask_model *model)
     info->isa = net->isa;
     info->precision = engine_precision_name(net->precision);
     info->weight_bytes = net->weight_bytes;
+    info->memory_bytes = net->weight_bytes + 2 * net->outputs * sizeof(double);
+    if (net->pooled_head)
+        info->memory_bytes += (net->outputs + 1) * ((size_t)net->features + 1) * sizeof(float);
     info->prior_entropy = model->sigmoid ? info_binary_entropy(model->log_prior, net->outputs)
                                          : info_entropy(model->log_prior, net->outputs);
 }
@@ -350,6 +394,7 @@ static void copy_spec(struct infomask_model *model, const struct infomask_model_
 
     *own = *spec;
     own->path = own->output = own->resize = own->isa = own->int8_path = NULL;
+    own->known = NULL;
     own->prior = own->logit_prior = NULL;
     own->embeddings = NULL;
     own->groups = NULL;

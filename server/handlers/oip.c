@@ -139,25 +139,34 @@ int handle_v2_model(struct server_context *server, const struct request *request
 
 /* ---- Repository -------------------------------------------------------------------------------------------------- */
 
+static void put_in_index(struct json_writer *w, const char *name, const char *version, const char *reason)
+{
+    json_object_open(w, NULL);
+    json_put_string(w, "name", name);
+    json_put_string(w, "version", version);
+    json_put_string(w, "state", reason == NULL ? "READY" : "UNAVAILABLE");
+    json_put_string(w, "reason", reason == NULL ? "" : reason);
+    json_object_close(w);
+}
+
 int handle_v2_index(struct server_context *server, const struct request *request, struct reply *reply)
 {
     struct model **list;
     size_t count, best;
     struct infomask_error err;
+    struct model_failures failures;
     struct json_writer writer;
 
     if (models_list(server->models, &list, &count, &best, &err) != INFOMASK_OK)
         return reply_error(reply, request, &err);
     json_writer_init(&writer, 0);
     json_array_open(&writer, NULL);
-    for (size_t i = 0; i < count; i++) {
-        json_object_open(&writer, NULL);
-        json_put_string(&writer, "name", model_name(list[i]));
-        json_put_string(&writer, "version", model_version(list[i]));
-        json_put_string(&writer, "state", "READY");
-        json_put_string(&writer, "reason", "");
-        json_object_close(&writer);
-    }
+    for (size_t i = 0; i < count; i++)
+        put_in_index(&writer, model_name(list[i]), model_version(list[i]), NULL);
+    failures = models_failed(server->models);
+    for (size_t i = 0; i < failures.count; i++)
+        put_in_index(&writer, failures.list[i].name, "", failures.list[i].reason);
+    model_failures_fini(&failures);
     json_array_close(&writer);
     models_list_free(list, count);
     return reply_json(reply, request, 200, &writer);

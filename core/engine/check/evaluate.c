@@ -27,63 +27,97 @@ static const float *value_of(const struct evaluation *e, int tensor)
 
 /* ---- Shapes ------------------------------------------------------------------------------------------------------ */
 
-/* What the file leaves open is one picture, of h x w. */
+/* One picture of h x w, whatever size the file fixes; what else it leaves open is 1. */
 static void input_shape(const struct graph *graph, int h, int w, struct shape *s)
 {
     const struct graph_tensor *t = &graph->tensors[graph->input];
-    int open = 0;
+    int first = evaluate_first_side(graph);
 
     *s = (struct shape){.rank = t->rank};
     for (int i = 0; i < t->rank; i++)
-        s->d[i] = t->dims[i] > 0 ? t->dims[i] : i == 0 ? 1 : open++ == 0 ? h : w;
+        s->d[i] = i == first && first > 0 ? h : i == first + 1 && first > 0 ? w : t->dims[i] > 0 ? t->dims[i] : 1;
 }
 
-/* Of all tensors; NULL in *shapes on failure. */
-static enum infomask_status shapes_of(const struct graph *graph, int h, int w, struct shape **shapes,
+int evaluate_first_side(const struct graph *graph)
+{
+    const struct graph_tensor *t = &graph->tensors[graph->input];
+
+    bool second = t->dims[1] == 1 || t->dims[1] == 3 || (t->dims[1] > 0 && t->dims[3] < 1);
+    bool last = t->dims[3] == 1 || t->dims[3] == 3 || (t->dims[3] > 0 && t->dims[1] < 1);
+
+    if (t->rank != 4 || second == last)
+        return 0;
+    return second ? 2 : 1;
+}
+
+/* Of all tensors that the first nodes make, *nodes of them; fewer where the size fits no further. */
+static enum infomask_status shapes_of(const struct graph *graph, int h, int w, int *nodes, struct shape **shapes,
                                       struct infomask_error *err)
 {
     struct shape *s = calloc((size_t)graph->tensor_count + 1, sizeof *s);
-    enum infomask_status status = s != NULL ? INFOMASK_OK
-                                            : error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
 
-    for (int i = 0; status == INFOMASK_OK && i < graph->tensor_count; i++) {
+    *shapes = s;
+    if (s == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
+    for (int i = 0; i < graph->tensor_count; i++) {
         s[i].rank = graph->tensors[i].rank;
         memcpy(s[i].d, graph->tensors[i].dims, sizeof s[i].d);
     }
-    if (status == INFOMASK_OK)
-        input_shape(graph, h, w, &s[graph->input]);
-    for (int i = 0; status == INFOMASK_OK && i < graph->node_count; i++)
-        status = shape_of_node(graph, &graph->nodes[i], s, &s[graph->nodes[i].output], err);
-    if (status != INFOMASK_OK) {
-        free(s);
-        s = NULL;
-    }
-    *shapes = s;
-    return status;
+    input_shape(graph, h, w, &s[graph->input]);
+    for (int i = 0; i < *nodes; i++)
+        if (shape_of_node(graph, &graph->nodes[i], s, &s[graph->nodes[i].output], NULL) != INFOMASK_OK)
+            *nodes = i;
+    return INFOMASK_OK;
 }
 
-static double node_work(const struct graph_node *node, const struct shape *shapes)
+/* Seconds on one core, a little more than they will be: products, the copies of their windows, and the rest, of which
+ * an element's transcendental function takes longest. */
+static double node_seconds(const struct graph_node *node, const struct shape *shapes, bool reference)
 {
+    const double product = reference ? 1e-9 : 3e-11, copied = 1.5e-9, element = 10e-9, call = 1e-6;
     double y = (double)shape_elements(&shapes[node->output]);
     const struct shape *w = &shapes[node->inputs[node->input_count > 1 && node->inputs[1] >= 0 ? 1 : 0]];
+    double depth = (double)shape_elements(w) / (double)(w->d[0] > 0 ? w->d[0] : 1);
 
-    if (node->op == GRAPH_CONV || node->op == GRAPH_LINEAR || node->op == GRAPH_CONV_ND)
-        return 2 * y * (double)shape_elements(w) / (double)w->d[0];
-    return node->op == GRAPH_MATMUL ? 2 * y * (double)w->d[w->rank - 2] : 8 * y;
+    if (node->op == GRAPH_CONV || node->op == GRAPH_CONV_ND)
+        return 2 * y * depth * product + y / (double)w->d[0] * depth * node->window.groups * copied +
+               node->window.groups * call;
+    if (node->op == GRAPH_LINEAR)
+        return 2 * y * depth * product + (double)shape_elements(w) * 0.3e-9;
+    if (node->op == GRAPH_MATMUL) /* by the plain loops of general tensors */
+        return 2 * y * (double)w->d[w->rank > 1 ? w->rank - 2 : 0] * 1e-9;
+    return y * element;
 }
 
-double evaluate_work(const struct graph *graph, int h, int w, size_t *outputs)
+/* May the picture have another size than the file was made for?  Tables of places, say, may not. */
+static bool is_free(const struct graph *graph, int h, int w)
+{
+    const struct graph_tensor *t = &graph->tensors[graph->input];
+    int first = evaluate_first_side(graph);
+
+    if (graph->assumed && (graph->height != h || graph->width != w))
+        return false;
+    return first == 0 || ((t->dims[first] < 1 || t->dims[first] == h) &&
+                          (t->dims[first + 1] < 1 || t->dims[first + 1] == w));
+}
+
+static bool takes_any_size(enum graph_op op) { return op <= GRAPH_GLOBAL_AVERAGE && op != GRAPH_LINEAR; }
+
+int evaluate_reach(const struct graph *graph, const struct kernel_table *kernels, int h, int w, double seconds)
 {
     struct shape *shapes;
-    double work = 0;
+    bool reference = kernels == kernels_get(KERNEL_REF), is_own = is_free(graph, h, w);
+    int nodes = graph->node_count;
 
-    if (shapes_of(graph, h, w, &shapes, NULL) != INFOMASK_OK)
-        return -1;
-    for (int i = 0; i < graph->node_count; i++)
-        work += node_work(&graph->nodes[i], shapes);
-    *outputs = shape_elements(&shapes[graph->outputs[0]]);
+    if (shapes_of(graph, h, w, &nodes, &shapes, NULL) != INFOMASK_OK)
+        return 0;
+    for (int i = 0; i < nodes; i++) {
+        seconds -= node_seconds(&graph->nodes[i], shapes, reference);
+        if (seconds < 0 || (!is_own && !takes_any_size(graph->nodes[i].op)))
+            nodes = i;
+    }
     free(shapes);
-    return work;
+    return nodes;
 }
 
 /* ---- Windows ----------------------------------------------------------------------------------------------------- */
@@ -394,9 +428,9 @@ static void read_once(struct evaluation *e, int tensor)
     e->values[tensor] = NULL;
 }
 
-static enum infomask_status run_nodes(struct evaluation *e, struct infomask_error *err)
+static enum infomask_status run_nodes(struct evaluation *e, int nodes, struct infomask_error *err)
 {
-    for (int i = 0; i < e->graph->node_count; i++) {
+    for (int i = 0; i < nodes; i++) {
         const struct graph_node *node = &e->graph->nodes[i];
         size_t n = shape_elements(&e->shapes[node->output]);
         bool fused = node->op != GRAPH_ACTIVATION && node->activation != GRAPH_LINEAR_ACTIVATION;
@@ -414,42 +448,65 @@ static enum infomask_status run_nodes(struct evaluation *e, struct infomask_erro
     return INFOMASK_OK;
 }
 
-static void count_readers(struct evaluation *e)
+/* What is kept has one reader more. */
+static void count_readers(struct evaluation *e, int nodes)
 {
-    for (int i = 0; i < e->graph->node_count; i++)
+    for (int i = 0; i < nodes; i++)
         for (int j = 0; j < e->graph->nodes[i].input_count; j++)
             if (e->graph->nodes[i].inputs[j] >= 0)
                 e->readers[e->graph->nodes[i].inputs[j]]++;
-    e->readers[e->graph->outputs[0]]++;
+    for (int i = nodes - EVALUATED_KEPT > 0 ? nodes - EVALUATED_KEPT : 0; i < nodes; i++)
+        e->readers[e->graph->nodes[i].output]++;
+    if (nodes == e->graph->node_count)
+        e->readers[e->graph->outputs[0]]++;
 }
 
-enum infomask_status evaluate_graph(const struct graph *graph, const struct kernel_table *kernels, int h, int w,
-                                    const float *x, float **y, struct infomask_error *err)
+static void hand_over(struct evaluation *e, int tensor, struct evaluated *kept)
 {
-    struct evaluation e = {.graph = graph, .kernels = kernels};
-    size_t tensors = (size_t)graph->tensor_count + 1, n;
-    enum infomask_status status = shapes_of(graph, h, w, &e.shapes, err);
+    *kept = (struct evaluated){tensor, e->shapes[tensor], e->values[tensor]};
+    e->values[tensor] = NULL;
+}
 
-    *y = NULL;
-    if (status != INFOMASK_OK)
+/* Of the whole graph its output alone; else what the last nodes made, the last one first. */
+static void keep(struct evaluation *e, int nodes, struct evaluated *kept, int *count)
+{
+    *count = 0;
+    if (nodes == e->graph->node_count)
+        hand_over(e, e->graph->outputs[0], &kept[(*count)++]);
+    for (int i = nodes - 1; nodes < e->graph->node_count && i >= 0 && *count < EVALUATED_KEPT; i--)
+        hand_over(e, e->graph->nodes[i].output, &kept[(*count)++]);
+}
+
+enum infomask_status evaluate_graph(const struct graph *graph, const struct evaluate_task *task,
+                                    struct evaluated *kept, int *count, struct infomask_error *err)
+{
+    struct evaluation e = {.graph = graph, .kernels = task->kernels};
+    size_t tensors = (size_t)graph->tensor_count + 1, n;
+    int nodes = task->nodes, fit = nodes;
+    enum infomask_status status = shapes_of(graph, task->h, task->w, &fit, &e.shapes, err);
+
+    *count = 0;
+    if (status == INFOMASK_OK && fit < nodes)
+        status = shape_of_node(graph, &graph->nodes[fit], e.shapes, &e.shapes[graph->nodes[fit].output], err);
+    if (status != INFOMASK_OK) {
+        free(e.shapes);
         return status;
+    }
     n = shape_elements(&e.shapes[graph->input]);
     e.values = calloc(tensors, sizeof *e.values);
     e.readers = calloc(tensors, sizeof *e.readers);
     if (e.values != NULL && e.readers != NULL)
-        e.values[graph->input] = malloc((n + 16) * sizeof *x);
+        e.values[graph->input] = malloc((n + 16) * sizeof *task->x);
     if (e.values == NULL || e.readers == NULL || e.values[graph->input] == NULL)
         status = error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
     if (status == INFOMASK_OK) {
-        count_readers(&e);
-        memcpy(e.values[graph->input], x, n * sizeof *x);
+        count_readers(&e, nodes);
+        memcpy(e.values[graph->input], task->x, n * sizeof *task->x);
         e.alive = n;
-        status = run_nodes(&e, err);
+        status = run_nodes(&e, nodes, err);
     }
-    if (status == INFOMASK_OK) {
-        *y = e.values[graph->outputs[0]];
-        e.values[graph->outputs[0]] = NULL;
-    }
+    if (status == INFOMASK_OK)
+        keep(&e, nodes, kept, count);
     for (size_t i = 0; e.values != NULL && i < tensors; i++)
         free(e.values[i]);
     free(e.values);

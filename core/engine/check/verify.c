@@ -1,5 +1,6 @@
-/* Does a model compute what its file says?  Before the passes change the graph it runs node by node (evaluate.c) on
- * some numbers; when the engine has made its layers and plans, it runs on the same, and the outputs are compared. */
+/* Does a model compute what its file says?  Before the passes change the graph its nodes run one by one (evaluate.c)
+ * on some numbers: all of them, or as many from the input on as the time allows.  When the engine has made its layers,
+ * they run on the same by a plan that ends there, and what comes out is compared. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,37 +8,31 @@
 #include "core/base/random.h"
 #include "core/engine/internal.h"
 
-#define FLOPS_A_SECOND 1e10 /* of evaluate.c, with its copies of windows, on one core */
-
 struct engine_verify {
-    int h, w;
-    size_t inputs, outputs;
-    float *x, *y;
-    bool steps; /* rounds, compares or cuts: numbers near an edge may fall on either side */
+    int h, w, nodes, count;
+    size_t inputs;
+    float *x;
+    struct evaluated kept[EVALUATED_KEPT];
+    char *names[EVALUATED_KEPT]; /* of those; passes renumber tensors */
+    bool whole;                  /* all nodes: kept[0] is the output */
+    bool steps;                  /* rounds, compares or cuts: numbers near an edge may fall on either side */
 };
 
 void engine_verify_free(struct engine_verify *v)
 {
     if (v == NULL)
         return;
+    for (int i = 0; i < v->count; i++) {
+        free(v->kept[i].data);
+        free(v->names[i]);
+    }
     free(v->x);
-    free(v->y);
     free(v);
 }
 
-static bool is_open(const struct graph *graph)
+static bool has_steps(const struct graph *graph, int nodes)
 {
-    const struct graph_tensor *t = &graph->tensors[graph->input];
-
-    for (int i = 1; i < t->rank; i++)
-        if (t->dims[i] < 1)
-            return true;
-    return false;
-}
-
-static bool has_steps(const struct graph *graph)
-{
-    for (int i = 0; i < graph->node_count; i++) {
+    for (int i = 0; i < nodes; i++) {
         const struct graph_node *node = &graph->nodes[i];
         enum graph_function f = node->function;
         if (node->op == GRAPH_QUANTIZE || node->op == GRAPH_WHERE ||
@@ -49,72 +44,79 @@ static bool has_steps(const struct graph *graph)
     return false;
 }
 
-/* Of any size: a square of 64, which has room for a few windows of every layer, else one of 32, else the next larger
- * one whose outputs are as many as those of h x w.  Returns the work, -1 if there is none. */
-static double smaller(const struct graph *graph, struct engine_verify *v, int h, int w, double most)
+/* The square at which most nodes can be compared, the larger one of several: 64 has room for a few windows of every
+ * layer. */
+static void choose_size(const struct graph *graph, const struct kernel_table *kernels, struct engine_verify *v, int h,
+                        int w, double most)
 {
     static const int sides[] = {64, 32, 48, 80, 96, 128, 160, 192};
 
-    for (size_t i = 0; i < sizeof sides / sizeof *sides && sides[i] < h && sides[i] < w; i++) {
-        size_t found = 0;
-        double work = evaluate_work(graph, sides[i], sides[i], &found);
-        if (work < 0 || work > most || found != v->outputs)
-            continue;
-        v->h = v->w = sides[i];
-        return work;
-    }
-    return -1;
-}
-
-/* false: too much work. */
-static bool choose_size(const struct graph *graph, struct engine_verify *v, int h, int w, bool whole, double most)
-{
-    double work = evaluate_work(graph, h, w, &v->outputs);
-
     v->h = h;
     v->w = w;
-    if (!whole && work >= 0 && is_open(graph) && smaller(graph, v, h, w, most) >= 0)
-        return true;
-    return work >= 0 && work <= most;
+    v->nodes = evaluate_reach(graph, kernels, h, w, most);
+    for (size_t i = 0; i < sizeof sides / sizeof *sides && v->nodes < graph->node_count; i++) {
+        int nodes = sides[i] < h && sides[i] < w ? evaluate_reach(graph, kernels, sides[i], sides[i], most) : 0;
+        if (nodes <= v->nodes)
+            continue;
+        v->nodes = nodes;
+        v->h = v->w = sides[i];
+    }
 }
 
 static size_t input_elements(const struct graph *graph, const struct engine_verify *v)
 {
     const struct graph_tensor *t = &graph->tensors[graph->input];
+    int first = evaluate_first_side(graph);
     size_t n = 1;
-    int open = 0;
 
     for (int i = 0; i < t->rank; i++)
-        n *= (size_t)(t->dims[i] > 0 ? t->dims[i] : i == 0 ? 1 : open++ == 0 ? v->h : v->w);
+        n *= first > 0 && i == first ? (size_t)v->h : first > 0 && i == first + 1 ? (size_t)v->w
+             : t->dims[i] > 0                                                     ? (size_t)t->dims[i]
+                                                                                  : 1;
     return n;
 }
 
-enum infomask_status engine_verify_begin(struct engine_verify **verify, const struct graph *graph,
-                                         const struct kernel_table *kernels, int h, int w, bool whole,
-                                         double seconds, struct infomask_error *err)
+static enum infomask_status fill(struct engine_verify *v, const struct graph *graph, const struct kernel_table *kernels,
+                                 struct infomask_error *err)
 {
-    struct engine_verify *v = calloc(1, sizeof *v);
     struct random_stream stream = random_stream(1, 0);
     enum infomask_status status;
+
+    v->inputs = input_elements(graph, v);
+    v->steps = has_steps(graph, v->nodes);
+    v->whole = v->nodes == graph->node_count;
+    v->x = malloc(v->inputs * sizeof *v->x);
+    if (v->x == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
+    for (size_t i = 0; i < v->inputs; i++)
+        v->x[i] = (float)random_normal(&stream);
+    status = evaluate_graph(graph, &(struct evaluate_task){kernels, v->h, v->w, v->nodes, v->x}, v->kept, &v->count,
+                            err);
+    for (int i = 0; i < v->count; i++) {
+        const char *name = graph->tensors[v->kept[i].tensor].name;
+        v->names[i] = name != NULL ? strdup(name) : NULL;
+    }
+    return status;
+}
+
+enum infomask_status engine_verify_begin(struct engine_verify **verify, const struct graph *graph,
+                                         const struct kernel_table *kernels, int h, int w, double seconds,
+                                         struct infomask_error *err)
+{
+    struct engine_verify *v = calloc(1, sizeof *v);
+    enum infomask_status status = INFOMASK_OK;
 
     *verify = NULL;
     if (v == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
-    if (!choose_size(graph, v, h, w, whole, seconds * FLOPS_A_SECOND)) {
-        engine_verify_free(v);
-        return INFOMASK_OK;
-    }
-    v->inputs = input_elements(graph, v);
-    v->steps = has_steps(graph);
-    v->x = malloc(v->inputs * sizeof *v->x);
-    if (v->x == NULL) {
-        engine_verify_free(v);
-        return error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
-    }
-    for (size_t i = 0; i < v->inputs; i++)
-        v->x[i] = (float)random_normal(&stream);
-    status = evaluate_graph(graph, kernels, v->h, v->w, v->x, &v->y, err);
-    if (status != INFOMASK_OK)
+    v->h = h;
+    v->w = w;
+    v->nodes = graph->node_count;
+    if (seconds < HUGE_VAL)
+        choose_size(graph, kernels, v, h, w, seconds);
+    if (v->nodes > 0)
+        status = fill(v, graph, kernels, err);
+    if (status != INFOMASK_OK || v->count == 0)
         engine_verify_free(v);
     else
         *verify = v;
@@ -140,17 +142,16 @@ static void give_input(const struct engine_model *model, const struct engine_ver
         turn(v->x, input, items, channels, v->inputs / items / channels);
 }
 
-/* The outputs in the file's order; NULL without memory. */
-static float *take_output(const struct engine_session *session, const struct engine_verify *v)
+/* The output in the file's order; NULL without memory, or where it is of another size. */
+static float *take_output(const struct engine_session *session, size_t n)
 {
-    const struct engine_model *model = session->model;
-    const struct shape *s = &session->area.plan->values[model->output].shape;
-    float *y = malloc(v->outputs * sizeof *y);
+    const struct shape *s = &session->area.plan->values[session->model->output].shape;
+    float *y = shape_elements(s) == n ? malloc(n * sizeof *y) : NULL;
 
     if (y != NULL && shape_is_map(s))
         turn(engine_output(session), y, (size_t)s->d[0], (size_t)(s->d[2] * s->d[3]), (size_t)s->d[1]);
     else if (y != NULL)
-        memcpy(y, engine_output(session), v->outputs * sizeof *y);
+        memcpy(y, engine_output(session), n * sizeof *y);
     return y;
 }
 
@@ -172,40 +173,98 @@ static double difference(const float *found, const float *expected, size_t n)
     return error / fmax(fmax(n > 1 ? most - least : size, 1e-2 * size), 1e-30);
 }
 
-static enum infomask_status run_model(struct engine_session *session, const struct engine_verify *v,
-                                      struct engine_verified *found, struct infomask_error *err)
+/* The model as it serves, its graph cut behind the node that makes `tensor`: the same layers, plans of its own. */
+static void cut_model(const struct engine_model *model, struct graph *graph, int *tensor, int nodes,
+                      struct engine_model *cut)
 {
-    struct engine_model *model = session->model;
-    float *input, *y;
-    enum infomask_status status = engine_prepare(session, model_batch(model), v->h, v->w, false, &input, err);
+    *graph = *model->graph;
+    graph->node_count = nodes;
+    graph->outputs = tensor;
+    graph->output_count = 1;
+    *cut = *model;
+    cut->graph = graph;
+    cut->output = *tensor;
+    cut->plans = NULL;
+    cut->info.fixed_size = false;
+    cut->info.noise = false;
+    (void)pthread_mutex_init(&cut->lock, NULL);
+}
 
+/* *found: NULL where the planned network has nothing of that size there. */
+static enum infomask_status run(struct engine_model *model, const struct engine_verify *v, size_t n, float **found,
+                                struct infomask_error *err)
+{
+    struct engine_session *session = NULL;
+    float *input;
+    enum infomask_status status = engine_session_create(&session, model, NULL, err);
+
+    *found = NULL;
+    if (status == INFOMASK_OK)
+        status = engine_prepare(session, model_batch(model), v->h, v->w, false, &input, err);
     if (status == INFOMASK_OK) {
         give_input(model, v, input);
         status = engine_run(session, err);
     }
-    if (status != INFOMASK_OK)
-        return status;
-    y = model->info.outputs * (size_t)model_batch(model) == v->outputs ? take_output(session, v) : NULL;
-    if (y == NULL)
-        return error_set(err, INFOMASK_INTERNAL,
-                         "the network has another number of outputs than its layers one by one");
-    found->error = difference(y, v->y, v->outputs);
-    free(y);
-    return INFOMASK_OK;
+    if (status == INFOMASK_OK)
+        *found = take_output(session, n);
+    engine_session_free(session);
+    return status;
+}
+
+static enum infomask_status run_cut(const struct engine_model *model, const struct engine_verify *v, int tensor,
+                                    size_t n, float **found, struct infomask_error *err)
+{
+    struct engine_model cut;
+    struct graph graph;
+    enum infomask_status status;
+
+    cut_model(model, &graph, &tensor, graph_producer(model->graph, tensor) + 1, &cut);
+    status = run(&cut, v, n, found, err);
+    plans_free(&cut);
+    (void)pthread_mutex_destroy(&cut.lock);
+    return status;
+}
+
+/* The tensor that has the place of kept[i] in the model's graph; GRAPH_NONE: the passes have left none. */
+static int tensor_of(const struct engine_model *model, const struct engine_verify *v, int i)
+{
+    if (v->whole)
+        return model->output;
+    for (int n = model->graph->node_count - 1; n >= model->first && v->names[i] != NULL; n--) {
+        int made = model->graph->nodes[n].output;
+        const char *name = model->graph->tensors[made].name;
+        if (name != NULL && strcmp(name, v->names[i]) == 0)
+            return made;
+    }
+    return GRAPH_NONE;
 }
 
 enum infomask_status engine_verify_end(const struct engine_verify *v, struct engine_model *model,
                                        struct engine_verified *found, struct infomask_error *err)
 {
     static const double most[ENGINE_PRECISIONS] = {[ENGINE_F32] = 1e-3, [ENGINE_BF16] = 0.1, [ENGINE_INT8] = HUGE_VAL};
-    struct engine_session *session = NULL;
-    enum infomask_status status = engine_session_create(&session, model, NULL, err);
 
-    *found = (struct engine_verified){
-        .most = fmax(most[model->info.precision], v->steps ? 0.05 : 0), .h = v->h, .w = v->w};
-    if (status == INFOMASK_OK)
-        status = run_model(session, v, found, err);
-    engine_session_free(session);
-    found->equal = status == INFOMASK_OK && found->error <= found->most;
-    return status;
+    *found = (struct engine_verified){.most = fmax(most[model->info.precision], v->steps ? 0.05 : 0),
+                                      .whole = v->whole, .h = v->h, .w = v->w};
+    for (int i = 0; i < v->count; i++) {
+        int tensor = tensor_of(model, v, i);
+        size_t n = shape_elements(&v->kept[i].shape);
+        float *y = NULL;
+        enum infomask_status status = tensor < 0   ? INFOMASK_OK
+                                      : v->whole ? run(model, v, n, &y, err)
+                                                 : run_cut(model, v, tensor, n, &y, err);
+        if (status != INFOMASK_OK)
+            return status;
+        if (y == NULL && v->whole)
+            return error_set(err, INFOMASK_INTERNAL,
+                             "the network has another number of outputs than its layers one by one");
+        if (y == NULL)
+            continue;
+        found->error = difference(y, v->kept[i].data, n);
+        found->compared = true;
+        found->equal = found->error <= found->most;
+        free(y);
+        return INFOMASK_OK;
+    }
+    return INFOMASK_OK;
 }

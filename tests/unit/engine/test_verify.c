@@ -38,15 +38,20 @@ static void layers_alone_are_right(const char *name, struct graph *graph, int n,
 {
     float *data = malloc((inputs + outputs) * sizeof *data), *y, low = INFINITY, high = -INFINITY;
     struct infomask_error err = {0};
+    struct evaluated kept[EVALUATED_KEPT];
     char path[160];
     FILE *file;
+    int count;
 
     (void)snprintf(path, sizeof path, FOLDER "%s.f32", name);
     file = fopen(path, "rb");
     assert_true(data != NULL && file != NULL && fread(data, sizeof *data, inputs + outputs, file) == inputs + outputs);
     fclose(file);
-    if (evaluate_graph(graph, kernels_get(KERNEL_REF), h, w, data, &y, &err))
+    if (evaluate_graph(graph, &(struct evaluate_task){kernels_get(KERNEL_REF), h, w, graph->node_count, data}, kept, &count,
+                       &err))
         fail_msg("%s: %s", name, err.text);
+    assert_int_equal(count, 1);
+    y = kept->data;
     for (size_t i = inputs; i < inputs + outputs; i++) {
         low = fminf(low, data[i]);
         high = fmaxf(high, data[i]);
@@ -81,7 +86,7 @@ static void check_case(const char *name, int n, int h, int w, size_t inputs, siz
         graph = read_net(name, h, w);
         if (isa == KERNEL_REF && graph->tensors[graph->input].dims[0] < 0)
             layers_alone_are_right(name, graph, n, h, w, inputs, outputs);
-        if (engine_verify_begin(&verify, graph, kernels, h, w, isa % 2 == 0, HUGE_VAL, &err))
+        if (engine_verify_begin(&verify, graph, kernels, h, w, isa % 2 == 0 ? HUGE_VAL : 1e9, &err))
             fail_msg("%s: %s", name, err.text);
         assert_non_null(verify);
         model = finish(graph, kernels);
@@ -156,7 +161,7 @@ static void faults_are_seen(void **state)
         struct engine_verify *verify = NULL;
         struct infomask_error err = {0};
         struct engine_model *model;
-        assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5, true, HUGE_VAL, &err), INFOMASK_OK);
+        assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5, HUGE_VAL, &err), INFOMASK_OK);
         model = finish(graph, kind == KERNEL ? &wrong : kernels_get(KERNEL_REF));
         if (kind == WEIGHTS)
             ((float *)first_weights(model)->weights->data)[0] += 0.5F;
@@ -178,7 +183,7 @@ static void too_much_work_is_left_out(void **state)
     struct infomask_error err = {0};
     (void)state;
 
-    assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5, false, 1e-9, &err), INFOMASK_OK);
+    assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5, 1e-9, &err), INFOMASK_OK);
     assert_null(verify);
     graph_free(graph);
 }

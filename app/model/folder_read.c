@@ -13,6 +13,7 @@
 
 #define MOST_JSON (1 << 20)
 #define MOST_TEXT (64 << 20)
+#define MOST_EMBEDDINGS ((size_t)1 << 30)
 
 /* ---- Typed reading, with sentences that name the key ------------------------------------------------------------- */
 
@@ -426,6 +427,18 @@ static void read_meaning(struct reader *reader, struct infomask_model_spec *spec
     spec->head = (enum infomask_output_kind)(head + 1);
 }
 
+static enum infomask_status read_regular_npy(const char *path, struct npy *npy, struct infomask_error *err)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    enum infomask_status status = file_read_regular(path, MOST_EMBEDDINGS, &bytes, &size, err);
+
+    if (status == INFOMASK_OK)
+        status = npy_parse(bytes, size, npy, err);
+    free(bytes);
+    return status;
+}
+
 /* head.npy, where there is one: embeddings of the classes, which make an encoder a classifier. */
 static void read_embeddings(struct reader *reader, struct model_folder *folder)
 {
@@ -445,7 +458,7 @@ static void read_embeddings(struct reader *reader, struct model_folder *folder)
     if (reader->status != INFOMASK_OK || !is)
         return;
     folder->head_path = file_join(folder->path, "head.npy");
-    reader->status = folder->head_path != NULL ? npy_read(folder->head_path, &npy, reader->err)
+    reader->status = folder->head_path != NULL ? read_regular_npy(folder->head_path, &npy, reader->err)
                                                : error_set(reader->err, INFOMASK_MEMORY, "out of memory");
     if (reader->status == INFOMASK_OK && npy.rank != 2)
         reader->status = error_set(reader->err, INFOMASK_BAD_DATA, "must have two dimensions, [classes][numbers of an "

@@ -171,11 +171,16 @@ def test_whatever_lies_in_a_folder_the_service_starts(make_server, tmp_path, png
     replace(copy_of(tmp_path, "empty") / "model.onnx", pathlib.Path.touch)
     (copy_of(tmp_path, "huge") / "model.json").write_text("[" + "0," * 3_000_000 + "0]")
     os.mkfifo(copy_of(tmp_path, "pipe-record") / "check.json")
+    embeddings = copy_of(tmp_path, "pipe-embeddings")
+    os.mkfifo(embeddings / "head.npy")
+    document = json.loads((embeddings / "model.json").read_text())
+    (embeddings / "model.json").write_text(json.dumps(dict(document, head_scale=100)))
     (tmp_path / "around").symlink_to(tmp_path)
     (tmp_path / "nowhere").symlink_to(tmp_path / "nowhere")
     server = Served(make_server, tmp_path)
     listed = {model["name"]: model for model in server.ask("GET", "/v1/models").json["models"]}
-    for name in ("pipe", "pipe-document", "pipe-labels", "folder", "zeros", "loop", "empty", "huge"):
+    for name in ("pipe", "pipe-document", "pipe-labels", "folder", "zeros", "loop", "empty", "huge",
+                 "pipe-embeddings"):
         assert listed[name]["status"] == "failed" and listed[name]["reason"], name
     assert listed["pipe-record"]["status"] == "ready"
     assert server.reload() == 200

@@ -11,7 +11,7 @@
 #include "server/call/access.h"
 #include "server/call/dispatch.h"
 #include "server/call/lines.h"
-#include "server/call/multipart.h"
+#include "server/message/multipart.h"
 #include "server/call/uploads.h"
 #include "server/queue/queue.h"
 

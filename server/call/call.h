@@ -1,10 +1,11 @@
 /* One request on its way from a head to a reply, without sockets: http.c feeds it, tests and fuzzers can do so too.
  *
- *     call_create                   at the request line
- *     call_head                     the head is complete: border, route, key, parameters, limits; may be refused
- * already call_body                     each piece of the body call_complete                 the body is whole: forms
- * are taken apart; may be refused call_handle                   runs the handler (on the thread that the route asks
- * for) call_free
+ * - call_create: at the request line.
+ * - call_head: the head is complete. Border, route, key, parameters and limits are checked; may be refused already.
+ * - call_body: each piece of the body.
+ * - call_complete: the body is whole. Forms are taken apart; may be refused.
+ * - call_handle: runs the handler, on the thread that the route asks for.
+ * - call_free.
  *
  * A step returns 0 to go on, or the status of the reply that it filled.
  */
@@ -12,8 +13,8 @@
 #define SERVER_CALL_CALL_H
 
 #include "app/host/keys.h"
-#include "server/call/border.h"
 #include "server/call/routes.h"
+#include "server/message/border.h"
 
 #define MOST_TIMEOUT 86400 /* seconds that X-Request-Timeout may ask for; the settings say how many it gets */
 

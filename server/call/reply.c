@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "core/base/clock.h"
-#include "server/call/gzip.h"
+#include "server/message/gzip.h"
 #include "server/call/reply.h"
 #include "server/call/request.h"
 

@@ -8,7 +8,7 @@
 
 #include "app/json/json.h"
 #include "app/json/text.h"
-#include "server/call/multipart.h"
+#include "server/message/multipart.h"
 
 int uploads_refuse_url(struct call *call, const char *name)
 {

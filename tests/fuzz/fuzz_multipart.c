@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/call/multipart.h"
+#include "server/message/multipart.h"
 
 #define MOST_PARTS 16
 

@@ -5,8 +5,8 @@
  * one request is smuggled inside another when a proxy in front reads it differently: it is refused and the connection
  * closed.  Pure functions of a request's head.
  */
-#ifndef SERVER_CALL_BORDER_H
-#define SERVER_CALL_BORDER_H
+#ifndef SERVER_MESSAGE_BORDER_H
+#define SERVER_MESSAGE_BORDER_H
 
 #include <stdbool.h>
 #include <stddef.h>

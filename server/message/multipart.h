@@ -4,8 +4,8 @@
  * the reason.  Nothing is copied: parts point into the body, which is changed (names are unescaped in place, a NUL is
  * put behind every part).
  */
-#ifndef SERVER_CALL_MULTIPART_H
-#define SERVER_CALL_MULTIPART_H
+#ifndef SERVER_MESSAGE_MULTIPART_H
+#define SERVER_MESSAGE_MULTIPART_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "server/call/gzip.h"
+#include "server/message/gzip.h"
 
 #include <stdint.h>
 #include <stdlib.h>

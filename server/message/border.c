@@ -1,4 +1,4 @@
-#include "server/call/border.h"
+#include "server/message/border.h"
 
 #include <string.h>
 #include <strings.h>

@@ -1,6 +1,6 @@
 /* gzip (RFC 1952) for answers: texts go out packed to those who take it (RFC 9110, 8.4 and 12.5.3). */
-#ifndef SERVER_CALL_GZIP_H
-#define SERVER_CALL_GZIP_H
+#ifndef SERVER_MESSAGE_GZIP_H
+#define SERVER_MESSAGE_GZIP_H
 
 #include <stdbool.h>
 #include <stddef.h>

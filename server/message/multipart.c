@@ -1,4 +1,4 @@
-#include "server/call/multipart.h"
+#include "server/message/multipart.h"
 
 #include <string.h>
 #include <strings.h>

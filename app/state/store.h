@@ -1,8 +1,7 @@
 /* Where the state lives: a database, spoken to through one table of functions (store_driver.h), which SQLite in a file
  * (store_sqlite.c) and a PostgreSQL server (store_postgres.c) fill.  Nobody above knows which of them it is.
  *
- *     status = store_write(store, deadline_ms, work, context, err);    a transaction around work(connection, context,
- * err)
+ *     status = store_write(store, deadline_ms, work, context, err);    work(connection, context, err) in a transaction
  *
  * A transaction that was committed survives the death of the process and, unless the store is relaxed, a loss of power.
  * Work is done again from its beginning, on another connection, when the server closed the first one or asks for it: it

@@ -1,10 +1,12 @@
 /* Synthetic classification tasks whose I(X;Y) is known: for tests of every estimator, and `infomask estimate --task`.
  *
- *   ref-bal-dD, ref-imb-dD   D = 1, 2, 5, 10; five Gaussian classes, means 0, +2, -2, +4, -4 on every axis, unit
- * variance line-bal-d1-sS, line-imb-d1-sS   S = 0.1, 0.25, 0.5, 1.0; the same on a line with spacing S zero-bal-d10,
- * zero-imb-d10       no information: all means 0 simplex10-d10-aA         A = 2, 4; ten classes, means A e_k sym10-e0.1
- * ten symbols, the right one with probability 0.9, else another one; X one-hot erase5-imb-e0.4          X is Y,
- * one-hot, or, with probability 0.4, all zeros
+ *   ref-bal-dD, ref-imb-dD           D = 1, 2, 5, 10; five Gaussian classes, means 0, +2, -2, +4, -4 on every axis,
+ *                                    unit variance
+ *   line-bal-d1-sS, line-imb-d1-sS   S = 0.1, 0.25, 0.5, 1.0; the same on a line with spacing S
+ *   zero-bal-d10, zero-imb-d10       no information: all means 0
+ *   simplex10-d10-aA                 A = 2, 4; ten classes, means A e_k
+ *   sym10-e0.1                       ten symbols, the right one with probability 0.9, else another one; X one-hot
+ *   erase5-imb-e0.4                  X is Y, one-hot, or, with probability 0.4, all zeros
  *
  * "bal" has equal priors, "imb" 1:2:3:4:5.  Thread rule: pure functions.
  */

@@ -59,14 +59,15 @@ enum mask_method { MASK_INFOCAM, MASK_CAM, MASK_INFOCAM_PLUS, MASK_GRADCAM_PP, M
 
 /* The map that finds the object (its positive part makes the seeds), [n]:
  *   INFOCAM       scale K/(K-1) ((w_t - mean_c w_c) . f(u) + b_t - mean b): local logit over the mean of the others',
- * nats; of a binary class scale (w_t . f(u) + b_t) - odds, the log-likelihood ratio of its being there, which the same
- * formula gives for two classes; CAM           w_t . f(u)  (its positive part is Grad-CAM = HiResCAM = XGrad-CAM for
- * such a head); INFOCAM_PLUS (not of binary classes)
- * scale ((w_t - w_k) . f(u) + b_t - b_k), k = `other`: D_{t,k} of F2, nats; GRADCAM_PP    sum_j max(w_tj, 0) / (2 +
- * w_tj mean(f_j)) f_j(u)   (Chattopadhyay et al. 2018 in closed form); LAYERCAM      max(sum_j max(w_tj, 0) f_j(u), 0)
- * (Jiang et al. 2021). Of a set w_t is sum_k a_k w_k, infoCAM's contrast is the mean of the weights outside of it, and
- * for the last two, which are of gradients, w_t is the gradient of log p(G|x), sum_k a_k w_k - sum_j p_j w_j. log_p
- * [K]: of the pass; may be NULL for one class.  Fails only for memory. */
+ *                 nats; of a binary class scale (w_t . f(u) + b_t) - odds, the log-likelihood ratio of its being there,
+ *                 which the same formula gives for two classes
+ *   CAM           w_t . f(u), whose positive part is Grad-CAM = HiResCAM = XGrad-CAM for such a head
+ *   INFOCAM_PLUS  (not of binary classes) scale ((w_t - w_k) . f(u) + b_t - b_k), k = `other`: D_{t,k} of F2, nats
+ *   GRADCAM_PP    sum_j max(w_tj, 0) / (2 + w_tj mean(f_j)) f_j(u)   (Chattopadhyay et al. 2018 in closed form)
+ *   LAYERCAM      max(sum_j max(w_tj, 0) f_j(u), 0)   (Jiang et al. 2021)
+ * Of a set w_t is sum_k a_k w_k, infoCAM's contrast is the mean of the weights outside of it, and for the last two,
+ * which are of gradients, w_t is the gradient of log p(G|x), sum_k a_k w_k - sum_j p_j w_j.
+ * log_p [K]: of the pass; may be NULL for one class.  Fails only for memory. */
 enum infomask_status mask_class_map(const struct mask_head *head, enum mask_method method, const struct mask_set *set,
                                     int other, const double *log_p, const float *f, int n, float *map,
                                     struct infomask_error *err)

@@ -3,13 +3,15 @@
  *
  * Convolutions in one group become products of u8 activations and s8 weights; the rest, residual sums and what
  * depthwise convolutions read stays float32.  Layer by layer, the network in float32 and the one that is quantised so
- * far run side by side over the pictures, and give the scale of the activations: the bounds of a clamp where one made
- * them, else the range with the least mean squared error over everything seen; the weights: one scale an output (its
- * largest weight is 127), rounded one input after the other, what each rounding does to the output being made up for by
- * the weights not yet rounded (GPTQ, arXiv 2210.17323: Hessian X'X of the quantised inputs, inputs by falling diagonal,
- * damping .01 of its mean); the bias: corrected by the mean difference of the two networks' values before the
- * activation, where the float32 one lies inside its clamp (what is cut off there does not count). The same pictures,
- * kernels and options give the same bits for any number of threads.
+ * far run side by side over the pictures, and give
+ *   the scale of the activations: the bounds of a clamp where one made them, else the range with the least mean squared
+ *     error over everything seen;
+ *   the weights: one scale an output (its largest weight is 127), rounded one input after the other, what each rounding
+ *     does to the output being made up for by the weights not yet rounded (GPTQ, arXiv 2210.17323: Hessian X'X of the
+ *     quantised inputs, inputs by falling diagonal, damping .01 of its mean);
+ *   the bias: corrected by the mean difference of the two networks' values before the activation, where the float32 one
+ *     lies inside its clamp (what is cut off there does not count).
+ * The same pictures, kernels and options give the same bits for any number of threads.
  */
 #ifndef INFOMASK_QUANT_QUANT_H
 #define INFOMASK_QUANT_QUANT_H

@@ -2,10 +2,11 @@
  *
  * With D the stake and W the capital, a step is W + D w (x - m).
  *   plain   D = W min(b, .9 / m): the b that is best for a normal x of the variance seen so far.  Where that variance
- * is small (a model that is nearly never wrong), nothing grows faster. target  D = C phi(Phi^-1(W / C)) / (s sqrt(steps
- * left)): what holds the price of "C at the end or nothing" if x were normal with deviation s.  All or nothing at the
- * end spends no chance on being richer than needed: the limit lies 2.1 standard errors below the mean for a confidence
- * of .975, where the plain bettor ends 2.7 below it.
+ *           is small (a model that is nearly never wrong), nothing grows faster.
+ *   target  D = C phi(Phi^-1(W / C)) / (s sqrt(steps left)): what holds the price of "C at the end or nothing" if x
+ *           were normal with deviation s.  All or nothing at the end spends no chance on being richer than needed: the
+ *           limit lies 2.1 standard errors below the mean for a confidence of .975, where the plain bettor ends 2.7
+ *           below it.
  *
  * Why one bracket of m suffices: with D(W) for the target cut to at most .9 W and C - W, its slope lies in [-1, 1] (phi
  * o Phi^-1 is concave and 0 at both ends), so that a step never turns a larger capital into a smaller one; nor does a

@@ -4,18 +4,7 @@
 set -eu
 infomask=$1 python=$2 folder=$3
 
-if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
-    echo "the stamps come as a Debian package, and there is no apt-get here" >&2
-    exit 1
-fi
-mkdir -p "$folder/packages"
-for package in tuxpaint-stamps-default mate-backgrounds; do
-    if ! [ -d "$folder/packages/$package" ]; then
-        (cd "$folder/packages" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb -x "$package"_*.deb "$package.new")
-        mv "$folder/packages/$package.new" "$folder/packages/$package"
-        rm -f "$folder/packages/$package"_*.deb
-    fi
-done
+sh tools/debian_packages.sh "$folder/packages" tuxpaint-stamps-default mate-backgrounds
 "$python" tests/conformance/make_composites.py "$infomask" "$folder/packages/tuxpaint-stamps-default" \
     "$folder/packages/mate-backgrounds" "$folder"
 touch "$folder/.done"

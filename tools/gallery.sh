@@ -5,18 +5,10 @@
 set -eu
 python=$1 site=$2 folder=$3
 
-if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
-    echo "most photos of the gallery come as Debian packages, and there is no apt-get here: name your own with PHOTOS=" >&2
+sh tools/debian_packages.sh "$folder/packages" palapeli-data darknet lomiri-wallpapers-20.04 || {
+    echo "most photos of the gallery are from these packages; PHOTOS= names your own instead" >&2
     exit 1
-fi
-mkdir -p "$folder/packages"
-for package in palapeli-data darknet lomiri-wallpapers-20.04; do
-    if ! [ -d "$folder/packages/$package" ]; then
-        (cd "$folder/packages" && apt-get download -qq -o APT::Sandbox::User=root "$package" && dpkg-deb -x "$package"_*.deb "$package.new")
-        mv "$folder/packages/$package.new" "$folder/packages/$package"
-        rm -f "$folder/packages/$package"_*.deb
-    fi
-done
+}
 for name in dog eagle giraffe horses; do
     cp "$folder/packages/darknet/usr/share/darknet/data/$name.jpg" "$folder"
 done

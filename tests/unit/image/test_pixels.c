@@ -10,26 +10,7 @@
 #include "core/image/pixels.h"
 #include "core/image/pixels/matting.h"
 #include "core/kernels/kernels.h"
-
-static float *load(const char *path, size_t count)
-{
-    FILE *file = fopen(path, "rb");
-    float *data = malloc(count * sizeof *data);
-
-    assert_non_null(file);
-    assert_non_null(data);
-    assert_int_equal(fread(data, sizeof *data, count, file), count);
-    assert_int_equal(fgetc(file), EOF);
-    (void)fclose(file);
-    return data;
-}
-
-static void assert_close(const float *a, const float *b, size_t n, double tolerance)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)a[i] - (double)b[i]) <= tolerance))
-            fail_msg("element %zu: %.9g, not %.9g", i, (double)a[i], (double)b[i]);
-}
+#include "golden.h"
 
 #define GUIDED_H 30
 #define GUIDED_W 44
@@ -38,7 +19,7 @@ static void assert_close(const float *a, const float *b, size_t n, double tolera
 static void guided_filter_and_resizing_as_opencv(void **state)
 {
     size_t small = 13 * 17 * 3, large = 47 * 61 * 3;
-    float *data = load("tests/data/mask/guided.f32", (size_t)GUIDED_N * 6 + small + large);
+    float *data = golden_load("tests/data/mask/guided.f32", (size_t)GUIDED_N * 6 + small + large);
     const float *image = data, *p = data + 3 * GUIDED_N, *golden = p + GUIDED_N;
     float *out = malloc(large * sizeof *out);
     struct guided *guided;
@@ -172,7 +153,7 @@ static void dilation_is_by_euclidean_distance(void **state)
 
 static void inpainting_is_near_opencv(void **state)
 {
-    float *data = load("tests/data/mask/telea.f32", TELEA_N * 7);
+    float *data = golden_load("tests/data/mask/telea.f32", TELEA_N * 7);
     uint8_t rgb[TELEA_N * 3], hole[TELEA_N];
     double error = 0;
     size_t holes = 0;

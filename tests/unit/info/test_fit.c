@@ -9,29 +9,9 @@
 #include "core/info/info.h"
 #include "core/info/minimize.h"
 #include "core/info/tasks.h"
+#include "info/pc_softmax.h"
 
 #define K 5
-
-/* log sum_k t_k exp(z_k) */
-static double log_mean_exp(const double *z, const double *log_t, size_t k)
-{
-    double sum = 0, top = -DBL_MAX;
-
-    for (size_t y = 0; y < k; y++)
-        top = fmax(top, z[y]);
-    for (size_t y = 0; y < k; y++)
-        sum += exp(z[y] - top) * (log_t != NULL ? exp(log_t[y]) : 1 / (double)k);
-    return top + log(sum);
-}
-
-/* PC-softmax (arXiv 1911.10688): z_y - log sum_k t_k exp(z_k), the PMI of a network trained by it.  out may be z. */
-static void pc_log_softmax(const double *z, const double *log_t, size_t k, double *out)
-{
-    double norm = log_mean_exp(z, log_t, k);
-
-    for (size_t y = 0; y < k; y++)
-        out[y] = z[y] - norm;
-}
 
 /* Samples of ref-imb-d1 with their exact posterior and a wrong model: its logits are 1.7 log p + noise. */
 struct data {

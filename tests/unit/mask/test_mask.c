@@ -6,26 +6,7 @@
 #include "core/base/random.h"
 #include "core/info/info.h"
 #include "core/mask/mask.h"
-
-static float *load(const char *path, size_t count)
-{
-    FILE *file = fopen(path, "rb");
-    float *data = malloc(count * sizeof *data);
-
-    assert_non_null(file);
-    assert_non_null(data);
-    assert_int_equal(fread(data, sizeof *data, count, file), count);
-    assert_int_equal(fgetc(file), EOF);
-    (void)fclose(file);
-    return data;
-}
-
-static void assert_close(const float *a, const float *b, size_t n, double tolerance)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)a[i] - (double)b[i]) <= tolerance))
-            fail_msg("element %zu: %.9g, not %.9g", i, (double)a[i], (double)b[i]);
-}
+#include "golden.h"
 
 #define H 4
 #define W 5
@@ -44,7 +25,7 @@ struct maps {
 
 static void maps_open(struct maps *m, enum kernel_isa isa)
 {
-    m->data = load("tests/data/mask/class_maps.f32", N * D + K * D + K + K + 6 * N);
+    m->data = golden_load("tests/data/mask/class_maps.f32", N * D + K * D + K + K + 6 * N);
     m->f = m->data;
     m->w = m->f + N * D;
     m->b = m->w + K * D;
@@ -365,7 +346,7 @@ static void the_other_class_is_the_least_likely_of_the_best(void **state)
 static void graph_and_its_solution_as_numpy(void **state)
 {
     size_t n = CELLS;
-    float *data = load("tests/data/mask/graph.f32", n * (10 + 14 + 3 + 1 + PARTS + CELLS + 1));
+    float *data = golden_load("tests/data/mask/graph.f32", n * (10 + 14 + 3 + 1 + PARTS + CELLS + 1));
     const float *lab = data + n * PARTS, *seeds = lab + n * 3, *vectors = seeds + n;
     const float *affinity = vectors + n * PARTS, *solution = affinity + n * n;
     float *x = malloc(n * PARTS * sizeof *x), *a = calloc(n * n, sizeof *a), p[CELLS], planes[3 * CELLS];
@@ -420,7 +401,7 @@ static void seeds_that_are_all_alike_stay(void **state)
 
 static void otsu_as_numpy(void **state)
 {
-    float *data = load("tests/data/mask/otsu.f32", 401);
+    float *data = golden_load("tests/data/mask/otsu.f32", 401);
 
     (void)state;
     assert_float_equal(mask_otsu(data, 400), data[400], 1e-7);

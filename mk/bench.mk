@@ -57,8 +57,13 @@ coverage: $(B)/bench/coverage ## how often the lower limits on the information h
 	$(Q)$< $(or $(RUNS),1000)
 
 .PHONY: tasks
-tasks: $(B)/bench/tasks ## the information of labelled tables against known values: RMSE, bias, limits (about 15 minutes); SEEDS=3, SEED=1
-	$(Q)$< --seeds $(or $(SEEDS),3) --first $(or $(SEED),1)
+tasks: $(B)/bench/tasks $(if $(PEERS),$(VENV)/.done) ## the information of labelled tables against known values: RMSE, bias, limits (about 15 minutes); PEERS=1: beside scikit-learn; SEEDS=3, SEED=1 TASKS="xor chess"
+	$(Q)rm -rf build/tasks && mkdir -p build/tasks
+	$(Q)$< --seeds $(or $(SEEDS),3) --first $(or $(SEED),1) $(if $(PEERS),--write build/tasks) $(TASKS)
+ifdef PEERS
+	$(Q)$(VENV_PYTHON) -m pip install -q --disable-pip-version-check scikit-learn
+	$(Q)$(VENV_PYTHON) tests/bench/tasks_peers.py build/tasks
+endif
 
 .PHONY: audit
 audit: $(B)/bench/audit $(VENV)/.done data ## how well the label audit finds wrong labels; PEERS=1: beside cleanlab; DRAWS=20

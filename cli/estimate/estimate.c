@@ -46,7 +46,7 @@ static const struct cli_flag flags[] = {
     {FLAG_LABELS, "labels", "FILE|COLUMN", "its labels: .npy [n], CSV of one column, or a column of the table"},
     {FLAG_DROP, "drop", "COLUMN[,COLUMN]", "columns of the table that are not looked at"},
     {FLAG_GROUP_BY, "group-by", "COLUMN|FILE|folder|near",
-     "rows of one value (person, video) share a fold and are one in the limit;\n"
+     "rows of one value (person, video) share a fold and are one in the limit; "
      "of photos: folder, the one below that of the class; near, near copies"},
     {FLAG_BY, "by", "COLUMN|FILE|folder",
      "the information within each subgroup, too; of photos: folder, as of --group-by"},

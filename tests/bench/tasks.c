@@ -1,6 +1,9 @@
 /* How well the mutual information of a table is estimated, on tasks whose true value is known (`make tasks`).
  *
- *   tasks [--rows N]... [--seeds S] [--first SEED] [NAME ...]     default: 1000 and 10000 rows, 3 seeds, every task
+ *   tasks [--rows N]... [--seeds S] [--first SEED] [--write FOLDER] [NAME ...]
+ *
+ * Default: 1000 and 10000 rows, 3 seeds, every task.  --write keeps each table with what was said of its rows, for
+ * tests/bench/tasks_peers.py.
  *
  * Two mixes: the built-in tasks (core/info/tasks.h), and others that nothing here was fitted to: curved borders,
  * mixtures, heavy tails, counts, codes, columns of noise.  Beside each estimate stands that of the exact posterior on
@@ -331,6 +334,31 @@ static void draw(const struct task *other, size_t index, uint64_t seed, struct r
     }
 }
 
+/* FOLDER/name-rows-seed: u32 rows, columns, classes, f64 truth; f32 x; u32 labels; f64 log q(label | x). */
+static int write_run(const char *folder, const char *name, uint64_t seed, double truth, const struct rows *rows)
+{
+    const uint32_t shape[] = {(uint32_t)rows->n, (uint32_t)rows->columns, (uint32_t)rows->classes};
+    char path[4096];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "%s/%s-%zu-%llu", folder, name, rows->n, (unsigned long long)seed);
+    file = fopen(path, "wb");
+    if (file == NULL) {
+        perror(path);
+        return 1;
+    }
+    (void)fwrite(shape, sizeof *shape, 3, file);
+    (void)fwrite(&truth, sizeof truth, 1, file);
+    (void)fwrite(rows->x, sizeof *rows->x, rows->n * rows->columns, file);
+    (void)fwrite(rows->labels, sizeof *rows->labels, rows->n, file);
+    for (size_t i = 0; i < rows->n; i++)
+        (void)fwrite(&rows->points[i].log_q, sizeof(double), 1, file);
+    if (fclose(file) == 0)
+        return 0;
+    perror(path);
+    return 1;
+}
+
 static double seconds_now(void)
 {
     struct timespec now;
@@ -386,6 +414,7 @@ struct options {
     size_t rows[8];
     int row_counts, seeds, verbose;
     uint64_t first;
+    const char *folder; /* for the tables and their answers; NULL: they are not kept */
     char **names;
     int name_count;
 };
@@ -423,6 +452,8 @@ static int run_task(const struct options *o, const struct task *other, const str
         struct run run = {0};
         draw(other, index, o->first + (uint64_t)s, rows);
         if (estimate(rows, o->first + (uint64_t)s, pool, &run, o->verbose) != 0)
+            return 1;
+        if (o->folder != NULL && write_run(o->folder, name, o->first + (uint64_t)s, truth, rows) != 0)
             return 1;
         square += squared(run.estimate - truth) / o->seeds;
         bias += (run.estimate - truth) / o->seeds;
@@ -524,6 +555,8 @@ static int read_options(int argc, char **argv, struct options *o)
             o->seeds = (int)strtol(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--first") == 0)
             o->first = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--write") == 0)
+            o->folder = argv[++i];
         else
             return 1;
     }

@@ -37,6 +37,8 @@ def test_every_command_has_help(infomask, command):
     assert result.code == 0 and result.err == ""
     assert result.out.startswith(f"Usage: infomask {command}")
     assert all(len(line) <= 110 and line == line.rstrip() for line in result.out.splitlines())
+    options = result.out.partition("\nOptions:\n")[2].partition("\n\n")[0].splitlines()
+    assert options and all(re.match(r"  (-\w, |    )--\w|\s{30}\S", line) for line in options)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

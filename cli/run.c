@@ -66,7 +66,7 @@ static enum infomask_status run_tensor(const struct run *run, struct model *mode
     if (y.data == NULL)
         status = error_set(err, INFOMASK_MEMORY, "out of memory");
     if (status == INFOMASK_OK)
-        status = infomask_run(session, x->data, size[0], size[1], size[2], y.data, err);
+        status = infomask_run(session, &(struct infomask_images){x->data, size[0], size[1], size[2]}, y.data, err);
     if (status == INFOMASK_OK)
         status = npy_write(run->output, &y, err);
     npy_fini(&y);

@@ -120,18 +120,25 @@ enum infomask_status infomask_estimate_weighted(const struct infomask_sample *sa
                                                 size_t classes, struct infomask_report *report,
                                                 struct infomask_error *err) __attribute__((warn_unused_result));
 
-/* Label audit of kept logits [n][classes]: the PMIs of the labels under the spec's prior, ascending, and how many right
- * labels would have a PMI of at most that, under a calibration that is fitted on the set itself without its wrong
- * labels (core/info/audit.h).  orders [n]: those of the samples. */
+/* What an audit looks at, borrowed: kept logits [n][classes], labels [n], orders [n] of the samples. */
+struct infomask_audit_set {
+    const float *logits;
+    const uint32_t *labels;
+    const uint64_t *orders;
+    size_t n;
+};
+/* Label audit: the PMIs of the labels under the spec's prior, ascending (pmi [n]), and how many right labels would have
+ * a PMI of at most that (expected [n]), under a calibration that is fitted on the set itself without its wrong labels
+ * (core/info/audit.h). */
 struct infomask_audit {
     double temperature;         /* by which the logits would have to be divided */
     double wrong;               /* labels estimated to be wrong */
     double threshold, expected; /* the cut: samples of a PMI up to it are worth a look; right labels among them */
     size_t past;                /* samples up to the cut */
 };
-enum infomask_status infomask_estimate_audit(const struct infomask_estimate_spec *spec, const float *logits,
-                                             const uint32_t *labels, const uint64_t *orders, size_t n, double *pmi,
-                                             double *expected, struct infomask_audit *audit, struct infomask_error *err)
+enum infomask_status infomask_estimate_audit(const struct infomask_estimate_spec *spec,
+                                             const struct infomask_audit_set *set, double *pmi, double *expected,
+                                             struct infomask_audit *audit, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
 /* Two models on the same samples: paired t on the differences of their PMIs, a - b.  NAN where they are too few. */

@@ -76,10 +76,14 @@ enum infomask_status infomask_inspect(const char *path, const char *output, stru
 
 /* ---- Raw tensors (infomask run, bench, protocol v2) -------------------------------------------------------------- */
 
-/* n images of h x w in the model's own input layout (spec.nhwc, else NCHW), float32, normalised by the caller.
- * output [n, classes]: the network's own output, no temperature. */
-enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
-                                  float *output, struct infomask_error *err) __attribute__((warn_unused_result));
+/* n images of h x w in the model's own input layout (spec.nhwc, else NCHW), normalised by the caller; borrowed. */
+struct infomask_images {
+    const float *data;
+    int n, h, w;
+};
+/* output [n, classes]: the network's own output, no temperature. */
+enum infomask_status infomask_run(struct infomask_session *session, const struct infomask_images *input, float *output,
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The map of the pass that classified: infoCAM, [rows, columns] nats per cell whose mean is the target's PMI. */
 struct infomask_cells {
@@ -90,7 +94,7 @@ void infomask_cells_fini(struct infomask_cells *cells);
 
 /* infomask_run's tensors, classified: results [n], and with cells [n] (may be NULL) the maps of `target` (-1: each
  * item's best class).  options->samples must be 0.  INFOMASK_NO_CLASS_MAP if there are no maps to give. */
-enum infomask_status infomask_classify_tensor(struct infomask_session *session, const float *input, int n, int h, int w,
+enum infomask_status infomask_classify_tensor(struct infomask_session *session, const struct infomask_images *input,
                                               const struct infomask_classify_options *options, int target,
                                               struct infomask_classification *results, struct infomask_cells *cells,
                                               struct infomask_error *err) __attribute__((warn_unused_result));

@@ -52,10 +52,15 @@ enum infomask_status infomask_write_head(const char *network, const char *output
                                          const char *path, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
+/* Features of photos: x [photos][stride], borrowed, of which the first `features` of a row count. */
+struct infomask_feature_rows {
+    const float *x;
+    size_t photos, features, stride;
+};
 /* Near copies (another size, another compression): groups[i] is the first photo whose features' cosine with photo i's,
- * both less their mean over the photos, is at least `cosine`.  x [photos][stride], of which `features` count. */
-enum infomask_status infomask_find_copies(const float *x, size_t photos, size_t features, size_t stride, double cosine,
-                                          struct pool *pool, uint32_t *groups, struct infomask_error *err)
+ * both less their mean over the photos, is at least `cosine`. */
+enum infomask_status infomask_find_copies(const struct infomask_feature_rows *rows, double cosine, struct pool *pool,
+                                          uint32_t *groups, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
 /* ---- Networks from scratch --------------------------------------------------------------------------------------- */

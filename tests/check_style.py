@@ -15,8 +15,8 @@ import sys
 MAX_COLUMNS, MAX_FUNCTION, MAX_PARAMETERS = 120, 80, 7
 WIDE = set("""
     add_scores amx_pack amx_pack_s8 axis_region blas_pack blas_pack_s8 blas_sgemm decode encode_png
-    find_all image_decode_scaled image_decode_view image_encode_jpeg info_audit
-    infomask_classify_tensor infomask_estimate_audit infomask_find_copies
+    find_all image_decode_scaled image_decode_view image_encode_jpeg 
+    
     mask_cells_part mask_class_map mask_regions_find mask_window_pmi
     match_complete mean_columns on_request orientation_place overlay_init pack_groups pack_large pack_ordered
     patch_votes pixels_area pixels_bilinear pixels_resize plan_get product read_stem ref_pack ref_pack_s8

@@ -118,9 +118,9 @@ enum infomask_status estimate_audit_make(struct store_connection *connection, in
     status = audited_init(&a, most, info->spec.classes, err);
     if (status == INFOMASK_OK)
         status = read_audited(connection, key, &a, most, err);
+    const struct infomask_audit_set set = {a.logits, a.labels, a.orders, a.n};
     if (status == INFOMASK_OK && a.n > 0)
-        status = infomask_estimate_audit(&info->spec, a.logits, a.labels, a.orders, a.n, a.pmi, a.expected, &audit,
-                                         err);
+        status = infomask_estimate_audit(&info->spec, &set, a.pmi, a.expected, &audit, err);
     if (status == INFOMASK_OK && a.n > 0)
         status = draw_curve(&a, &audit, (double)info->samples / (double)a.n, curve, err);
     audited_fini(&a);

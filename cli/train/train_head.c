@@ -148,12 +148,13 @@ static enum infomask_status find_copies(struct teaching *t, uint32_t *groups, st
     const struct train_photos *p = &t->photos;
     size_t n = p->list.count, most = n / 10 > 2 ? n / 10 : 2, *sizes = malloc((n + 1) * sizeof *sizes);
     enum infomask_status status = INFOMASK_OK;
+    const struct infomask_feature_rows rows = {p->x, n, p->features, p->views * p->features};
     bool fine = false;
 
     if (sizes == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     for (size_t c = 0; c < sizeof cosines / sizeof *cosines && !fine && n <= MOST_PAIRS && status == INFOMASK_OK; c++) {
-        status = infomask_find_copies(p->x, n, p->features, p->views * p->features, cosines[c], t->pool, groups, err);
+        status = infomask_find_copies(&rows, cosines[c], t->pool, groups, err);
         fine = status == INFOMASK_OK && largest_group(groups, sizes, n) <= most;
     }
     for (size_t i = 0; i < n; i++) {

@@ -222,11 +222,11 @@ static void count_all(struct work *w, const double *log_prior, double *pmi, doub
         expected[i - 1] = pmi[i - 1] < pmi[i] ? expected[i - 1] : expected[i];
 }
 
-enum infomask_status info_audit(const float *z, const uint32_t *labels, const uint64_t *fold, size_t n, size_t classes,
-                                const double *log_prior, double *pmi, double *expected, struct info_audit *audit,
-                                struct infomask_error *err)
+enum infomask_status info_audit(const struct info_audit_set *set, double *pmi, double *expected,
+                                struct info_audit *audit, struct infomask_error *err)
 {
-    struct work w = {.z = z, .labels = labels, .fold = fold, .n = n, .k = classes};
+    size_t n = set->n, classes = set->classes;
+    struct work w = {.z = set->z, .labels = set->labels, .fold = set->fold, .n = n, .k = classes};
 
     *audit = (struct info_audit){0};
     if (n == 0)
@@ -243,7 +243,7 @@ enum infomask_status info_audit(const float *z, const uint32_t *labels, const ui
         find_beta(&w);
         for (size_t fold_of = 0; fold_of < FOLDS; fold_of++)
             fit_fold(&w, fold_of);
-        count_all(&w, log_prior, pmi, expected);
+        count_all(&w, set->log_prior, pmi, expected);
         audit->temperature = 1 / beta_at(w.best);
         find_cut(pmi, expected, n, audit);
     }

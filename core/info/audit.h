@@ -24,11 +24,18 @@ struct info_audit {
     size_t past;        /* samples up to the cut */
 };
 
-/* n samples of K classes: z [n][K], softmax(z) the posterior under the prior; labels [n] < K; log_prior [K]; fold [n]:
- * any number, which decides the fold.  pmi [n] (out): the PMIs of the labels, ascending; expected [n] (out): how many
- * right labels would have a PMI of at most pmi[i].  Fails with ARGUMENT (n = 0) or MEMORY. */
-enum infomask_status info_audit(const float *z, const uint32_t *labels, const uint64_t *fold, size_t n, size_t classes,
-                                const double *log_prior, double *pmi, double *expected, struct info_audit *audit,
-                                struct infomask_error *err);
+/* n samples of K classes, borrowed. */
+struct info_audit_set {
+    const float *z;          /* [n][K], softmax(z) the posterior under the prior */
+    const uint32_t *labels;  /* [n] < K */
+    const uint64_t *fold;    /* [n], any number, which decides the fold */
+    size_t n, classes;
+    const double *log_prior; /* [K] */
+};
+
+/* pmi [n] (out): the PMIs of the labels, ascending; expected [n] (out): how many right labels would have a PMI of at
+ * most pmi[i].  Fails with ARGUMENT (n = 0) or MEMORY. */
+enum infomask_status info_audit(const struct info_audit_set *set, double *pmi, double *expected,
+                                struct info_audit *audit, struct infomask_error *err);
 
 #endif

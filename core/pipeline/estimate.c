@@ -388,22 +388,23 @@ static float *prepared(const struct infomask_estimate_spec *spec, const float *l
     return z;
 }
 
-enum infomask_status infomask_estimate_audit(const struct infomask_estimate_spec *spec, const float *logits,
-                                             const uint32_t *labels, const uint64_t *orders, size_t n, double *pmi,
-                                             double *expected, struct infomask_audit *audit, struct infomask_error *err)
+enum infomask_status infomask_estimate_audit(const struct infomask_estimate_spec *spec,
+                                             const struct infomask_audit_set *set, double *pmi, double *expected,
+                                             struct infomask_audit *audit, struct infomask_error *err)
 {
     struct info_audit a = {0};
+    size_t n = set->n;
     struct info_lens lens;
     enum infomask_status status = info_lens_init(&lens, spec->classes, spec->prior, spec->logit_prior, 0, err);
     float *z;
 
     if (status != INFOMASK_OK)
         return status;
-    z = prepared(spec, logits, n, err);
+    z = prepared(spec, set->logits, n, err);
     for (size_t i = 0; z != NULL && i < n * spec->classes; i++)
         z[i] += (float)(lens.log_t[i % spec->classes] - lens.log_r[i % spec->classes]);
-    status = z == NULL ? INFOMASK_MEMORY
-                       : info_audit(z, labels, orders, n, spec->classes, lens.log_t, pmi, expected, &a, err);
+    const struct info_audit_set samples = {z, set->labels, set->orders, n, spec->classes, lens.log_t};
+    status = z == NULL ? INFOMASK_MEMORY : info_audit(&samples, pmi, expected, &a, err);
     free(z);
     info_lens_fini(&lens);
     *audit = (struct infomask_audit){a.temperature, a.wrong, a.threshold, a.expected, a.past};

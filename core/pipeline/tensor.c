@@ -127,10 +127,11 @@ static void to_nhwc(const float *nchw, int n, size_t c, size_t pixels, float *nh
 }
 
 /* The caller's tensor, in the model file's own layout, into the network's input. */
-static enum infomask_status take_tensor(struct infomask_session *session, const float *input, int n, int h, int w,
+static enum infomask_status take_tensor(struct infomask_session *session, const struct infomask_images *input,
                                         bool taps, struct infomask_error *err)
 {
     const struct infomask_model *model = session->model;
+    int n = input->n, h = input->h, w = input->w;
     size_t pixels = (size_t)h * (size_t)w, channels = (size_t)model->info.channels;
     float *own;
     enum infomask_status status = engine_prepare(session->engine, n, h, w, taps, &own, err);
@@ -141,9 +142,9 @@ static enum infomask_status take_tensor(struct infomask_session *session, const 
     if (status != INFOMASK_OK)
         return status;
     if (model->spec.nhwc)
-        memcpy(own, input, (size_t)n * pixels * channels * sizeof *own);
+        memcpy(own, input->data, (size_t)n * pixels * channels * sizeof *own);
     else
-        to_nhwc(input, n, channels, pixels, own);
+        to_nhwc(input->data, n, channels, pixels, own);
     return INFOMASK_OK;
 }
 
@@ -158,11 +159,12 @@ static enum infomask_status blame(const struct infomask_session *session, int n,
     return INFOMASK_INTERNAL;
 }
 
-enum infomask_status infomask_classify_tensor(struct infomask_session *session, const float *input, int n, int h, int w,
+enum infomask_status infomask_classify_tensor(struct infomask_session *session, const struct infomask_images *input,
                                               const struct infomask_classify_options *options, int target,
                                               struct infomask_classification *results, struct infomask_cells *cells,
                                               struct infomask_error *err)
 {
+    int n = input->n;
     enum infomask_status status = check_map(session->model, cells, err);
 
     for (int i = 0; i < n; i++) {
@@ -171,7 +173,7 @@ enum infomask_status infomask_classify_tensor(struct infomask_session *session, 
             cells[i] = (struct infomask_cells){0};
     }
     if (status == INFOMASK_OK)
-        status = take_tensor(session, input, n, h, w, cells != NULL, err);
+        status = take_tensor(session, input, cells != NULL, err);
     if (status == INFOMASK_OK)
         status = run_and_read(session, n, options, target, results, cells, err);
     if (status == INFOMASK_INTERNAL)
@@ -181,14 +183,15 @@ enum infomask_status infomask_classify_tensor(struct infomask_session *session, 
     return status;
 }
 
-enum infomask_status infomask_run(struct infomask_session *session, const float *input, int n, int h, int w,
-                                  float *output, struct infomask_error *err)
+enum infomask_status infomask_run(struct infomask_session *session, const struct infomask_images *input, float *output,
+                                  struct infomask_error *err)
 {
-    enum infomask_status status = take_tensor(session, input, n, h, w, false, err);
+    enum infomask_status status = take_tensor(session, input, false, err);
 
     if (status == INFOMASK_OK)
         status = engine_run(session->engine, err);
     if (status == INFOMASK_OK)
-        memcpy(output, engine_output(session->engine), (size_t)n * session->model->info.classes * sizeof *output);
+        memcpy(output, engine_output(session->engine),
+               (size_t)input->n * session->model->info.classes * sizeof *output);
     return status;
 }

@@ -72,8 +72,10 @@ static void join(const struct pairs *pairs, uint32_t *groups)
 }
 
 /* Rows less their mean, of length 1 (0 where there is nothing left). */
-static float *unit_rows(const float *x, size_t photos, size_t features, size_t stride)
+static float *unit_rows(const struct infomask_feature_rows *rows)
 {
+    const float *x = rows->x;
+    size_t photos = rows->photos, features = rows->features, stride = rows->stride;
     double *mean = calloc(features, sizeof *mean);
     float *unit = aligned_new(photos * features * sizeof *unit);
 
@@ -109,12 +111,13 @@ static bool scratch_init(struct search *s, int threads)
     return s->scratch != NULL;
 }
 
-enum infomask_status infomask_find_copies(const float *x, size_t photos, size_t features, size_t stride, double cosine,
-                                          struct pool *pool, uint32_t *groups, struct infomask_error *err)
+enum infomask_status infomask_find_copies(const struct infomask_feature_rows *rows, double cosine, struct pool *pool,
+                                          uint32_t *groups, struct infomask_error *err)
 {
+    size_t photos = rows->photos;
     int threads = pool_threads(pool), blocks = (int)((photos + BLOCK - 1) / BLOCK);
-    float *unit = unit_rows(x, photos, features, stride);
-    struct search s = {.x = unit, .photos = photos, .features = features, .cosine = (float)cosine,
+    float *unit = unit_rows(rows);
+    struct search s = {.x = unit, .photos = photos, .features = rows->features, .cosine = (float)cosine,
                        .blocks = calloc((size_t)blocks + 1, sizeof *s.blocks)};
     bool fine = unit != NULL && s.blocks != NULL && scratch_init(&s, threads);
 

@@ -100,9 +100,9 @@ static enum infomask_status run_tensor(struct inference *inference, struct infom
     if (channels != model_info(inference->ask.model)->channels)
         return error_set(err, INFOMASK_BAD_DATA, "this model takes [N, %s], C = %d, but the shape has C = %lld",
                          nhwc ? "H, W, C" : "C, H, W", model_info(inference->ask.model)->channels, (long long)channels);
-    return infomask_classify_tensor(inference->ask.session, asked->tensor, asked->count, (int)h, (int)w,
-                                    &inference->options, inference->target, inference->results,
-                                    inference->maps ? inference->cells : NULL, err);
+    const struct infomask_images images = {asked->tensor, asked->count, (int)h, (int)w};
+    return infomask_classify_tensor(inference->ask.session, &images, &inference->options, inference->target,
+                                    inference->results, inference->maps ? inference->cells : NULL, err);
 }
 
 static enum infomask_status run_image(struct inference *inference, int i, struct infomask_error *err)

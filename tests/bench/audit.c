@@ -61,7 +61,8 @@ int main(int argc, char **argv)
     struct info_audit audit;
 
     if (argc != 2 || !set_read(&set, argv[1]) ||
-        info_audit(set.z, set.labels, set.fold, set.n, set.k, set.log_prior, set.pmi, set.expected, &audit, NULL) !=
+        info_audit(&(struct info_audit_set){set.z, set.labels, set.fold, set.n, set.k, set.log_prior}, set.pmi,
+                   set.expected, &audit, NULL) !=
             INFOMASK_OK)
         return 1;
     (void)printf("%.17g %.17g %.17g\n", audit.threshold, audit.expected, audit.temperature);

@@ -191,7 +191,7 @@ static enum infomask_status run(struct bench *b, const char *name, const char *v
 
     w = sizes == 1 ? h : w;
     if (strcmp(name, "network") == 0 && h > 0 && h <= MOST_SIDE && w > 0 && w <= MOST_SIDE)
-        return infomask_run(b->session, b->input, 1, h, w, b->output, err);
+        return infomask_run(b->session, &(struct infomask_images){b->input, 1, h, w}, b->output, err);
     if (strcmp(name, "mask") == 0)
         return run_mask(b, value, err);
     if (strcmp(name, "fill") == 0)

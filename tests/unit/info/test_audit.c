@@ -92,7 +92,8 @@ static void expected_counts_are_kept(void **state)
             struct info_audit audit;
             size_t last = wrong[a] * 3 / 2;
             draw(&d, (uint64_t)run, wrong[a], sharpness[run % 3]);
-            assert_int_equal(info_audit(d.z, d.labels, d.fold, N, K, d.log_prior, d.pmi, d.expected, &audit, NULL),
+            const struct info_audit_set set = {d.z, d.labels, d.fold, N, K, d.log_prior};
+            assert_int_equal(info_audit(&set, d.pmi, d.expected, &audit, NULL),
                              INFOMASK_OK);
             for (size_t i = 1; i < N; i++)
                 assert_true(d.pmi[i] >= d.pmi[i - 1] && d.expected[i] >= d.expected[i - 1] - 1e-12);
@@ -118,7 +119,8 @@ static void without_wrong_labels_there_is_hardly_a_cut(void **state)
         struct drawn d;
         struct info_audit audit;
         draw(&d, 100 + run, 0, 1);
-        assert_int_equal(info_audit(d.z, d.labels, d.fold, N, K, d.log_prior, d.pmi, d.expected, &audit, NULL), INFOMASK_OK);
+        const struct info_audit_set set = {d.z, d.labels, d.fold, N, K, d.log_prior};
+        assert_int_equal(info_audit(&set, d.pmi, d.expected, &audit, NULL), INFOMASK_OK);
         past += audit.past;
         drawn_free(&d);
     }
@@ -134,10 +136,13 @@ static void few_samples(void **state)
     double pmi[2], expected[2];
     struct info_audit audit;
     (void)state;
-    assert_int_equal(info_audit(z, labels, fold, 0, 2, log_prior, pmi, expected, &audit, NULL), INFOMASK_ARGUMENT);
-    assert_int_equal(info_audit(z, labels, fold, 1, 2, log_prior, pmi, expected, &audit, NULL), INFOMASK_OK);
+    struct info_audit_set set = {z, labels, fold, 0, 2, log_prior};
+    assert_int_equal(info_audit(&set, pmi, expected, &audit, NULL), INFOMASK_ARGUMENT);
+    set.n = 1;
+    assert_int_equal(info_audit(&set, pmi, expected, &audit, NULL), INFOMASK_OK);
     assert_true(isfinite(audit.threshold) && isfinite(expected[0]));
-    assert_int_equal(info_audit(z, labels, fold, 2, 2, log_prior, pmi, expected, &audit, NULL), INFOMASK_OK);
+    set.n = 2;
+    assert_int_equal(info_audit(&set, pmi, expected, &audit, NULL), INFOMASK_OK);
     assert_true(pmi[0] < -20 && isfinite(expected[0]) && isfinite(audit.threshold) && isfinite(audit.expected));
 }
 

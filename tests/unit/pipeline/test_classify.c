@@ -260,7 +260,7 @@ static void cells_average_to_the_pmi(void **state)
     assert_true(fabs(mean_of(&cells) - photo.pmi[cells.target]) < 1e-4);
     memcpy(twice, golden, item);
     memcpy((char *)twice + item, golden, item);
-    assert_int_equal(infomask_classify_tensor(f->session, twice, 2, 224, 224, &options, 285, pair, maps, &err),
+    assert_int_equal(infomask_classify_tensor(f->session, &(struct infomask_images){twice, 2, 224, 224}, &options, 285, pair, maps, &err),
                      INFOMASK_OK);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(maps[i].target, 285);

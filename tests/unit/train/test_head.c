@@ -222,6 +222,7 @@ static void copies_are_found(void **state)
     struct set *set = malloc(sizeof *set);
     uint32_t one[PHOTOS], two[PHOTOS];
     struct pool *pool;
+    const struct infomask_feature_rows rows = {set->x, PHOTOS, FEATURES, FEATURES};
 
     (void)state;
     draw(set, 1, 8);
@@ -230,8 +231,8 @@ static void copies_are_found(void **state)
         set->x[200 * FEATURES + j] = set->x[150 * FEATURES + j] + 0.01f;
     }
     assert_int_equal(pool_create(&pool, 2, NULL, NULL, NULL), INFOMASK_OK);
-    assert_int_equal(infomask_find_copies(set->x, PHOTOS, FEATURES, FEATURES, 0.9999, NULL, one, NULL), INFOMASK_OK);
-    assert_int_equal(infomask_find_copies(set->x, PHOTOS, FEATURES, FEATURES, 0.9999, pool, two, NULL), INFOMASK_OK);
+    assert_int_equal(infomask_find_copies(&rows, 0.9999, NULL, one, NULL), INFOMASK_OK);
+    assert_int_equal(infomask_find_copies(&rows, 0.9999, pool, two, NULL), INFOMASK_OK);
     assert_memory_equal(one, two, sizeof one);
     for (uint32_t i = 0; i < PHOTOS; i++)
         assert_int_equal(one[i], i == 150 || i == 200 ? 3 : i);
@@ -261,7 +262,7 @@ static void run(struct infomask_model *model, const float *image, float *output)
     struct infomask_session *session;
 
     assert_int_equal(infomask_session_create(model, NULL, &session, NULL), INFOMASK_OK);
-    assert_int_equal(infomask_run(session, image, 1, 28, 28, output, NULL), INFOMASK_OK);
+    assert_int_equal(infomask_run(session, &(struct infomask_images){image, 1, 28, 28}, output, NULL), INFOMASK_OK);
     infomask_session_free(session);
 }
 

@@ -211,6 +211,11 @@ fuzz-connections: ## whole connections under AddressSanitizer and UBSan: writes,
 conversations: $(load_needs)
 	$(Q)INFOMASK_SLOW=1 $(load_python) tests/load/conversations.py --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
+.PHONY: fuzz-requests
+fuzz-requests: ## random requests, most of them wrong in something, under AddressSanitizer and UBSan; CASES=5000 FIRST=1000
+	+$(Q)INFOMASK_CASES=$(or $(CASES),5000) INFOMASK_FIRST=$(or $(FIRST),1000) $(MAKE) -s --no-print-directory SAN=address,undefined \
+		HTTP_TESTS=tests/http/test_random_requests.py test-http
+
 .PHONY: drill
 drill: $(load_needs) ## replicas behind HAProxy and on PostgreSQL: one killed, drained, standing still, all replaced (make deps-postgres)
 	$(Q)$(load_python) tests/load/drill.py

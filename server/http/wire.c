@@ -4,6 +4,8 @@
 
 #define NUL "a request's head, and a chunk's line, may not hold a NUL"
 #define ENDING "a line ends with CR LF, and neither may stand alone"
+#define HEAD "a request's head may have at most 20480 bytes; each field counts 64 more, and cookies count twice"
+#define ENTRY 64 /* of the library's lists of fields and cookies */
 
 static bool fails(struct wire *w, const char *fault)
 {
@@ -52,8 +54,11 @@ static bool value_byte(struct wire *w, unsigned char c)
         return length_byte(w, c);
     if (is_name(w, "transfer-encoding"))
         w->chunked = true; /* or what the border refuses */
-    if (c == ';' && is_name(w, "cookie") && ++w->cookies >= WIRE_MAX_COOKIES)
-        return fails(w, "a request may have at most 100 cookies");
+    if (is_name(w, "cookie")) {
+        w->head += c == ';' ? 1 + ENTRY : 1;
+        if (c == ';' && ++w->cookies >= WIRE_MAX_COOKIES)
+            return fails(w, "a request may have at most 100 cookies");
+    }
     return true;
 }
 
@@ -61,6 +66,7 @@ static void begin_request(struct wire *w)
 {
     enter(w, WIRE_METHOD);
     w->left = 0;
+    w->head = 0;
     w->cookies = 0;
     w->chunked = w->digits = false;
 }
@@ -149,6 +155,17 @@ static bool chunk_byte(struct wire *w, unsigned char c)
     return true;
 }
 
+static void enter_value(struct wire *w, enum wire_state state)
+{
+    w->state = state;
+    w->head += ENTRY;
+}
+
+static bool is_chunk_line(const struct wire *w)
+{
+    return w->state == WIRE_CHUNK_SIZE || w->state == WIRE_CHUNK_EXTENSION || w->state == WIRE_CHUNK_END;
+}
+
 static bool line_byte(struct wire *w, unsigned char c)
 {
     switch (w->state) {
@@ -162,14 +179,14 @@ static bool line_byte(struct wire *w, unsigned char c)
         if (c == ':' && w->length == 0)
             return fails(w, "a header field needs a name");
         if (c == ':')
-            w->state = WIRE_VALUE;
+            enter_value(w, WIRE_VALUE);
         else
             add_to_name(w, c);
         return true;
     case WIRE_TRAILER_NAME:
         w->length++;
         if (c == ':')
-            w->state = WIRE_TRAILER_VALUE;
+            enter_value(w, WIRE_TRAILER_VALUE);
         return true;
     case WIRE_VALUE:
         return value_byte(w, c);
@@ -195,6 +212,8 @@ static bool scan_byte(struct wire *w, unsigned char c)
         end_line(w);
         return true;
     }
+    if (!is_chunk_line(w) && ++w->head > WIRE_MAX_HEAD)
+        return fails(w, HEAD);
     if (c == '\0')
         return fails(w, NUL);
     if (c != '\r')

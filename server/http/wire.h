@@ -3,8 +3,9 @@
  *
  * A scanner follows the requests of one connection: their lines, fields, bodies and chunks.  It only judges what the
  * library's reading hides from server/message/border.h, which judges all the rest: NULs, carriage returns and line
- * feeds that are not a pair, other control characters in a chunk's line, and how many cookies there are.  Of a request
- * that the border refuses it need not see the end: the connection ends with it.  (RFC 9112 sections 2.2, 5, 6.3, 7.1)
+ * feeds that are not a pair, other control characters in a chunk's line, how many cookies there are, and heads that the
+ * library could not hold.  Of a request that the border refuses it need not see the end: the connection ends with it.
+ * (RFC 9112 sections 2.2, 5, 6.3, 7.1)
  */
 #ifndef SERVER_HTTP_WIRE_H
 #define SERVER_HTTP_WIRE_H
@@ -14,6 +15,8 @@
 #include <stdint.h>
 
 #define WIRE_MAX_COOKIES 100
+/* What the library holds of a head and of trailers: their bytes, 64 more a field and a cookie, cookies twice. */
+#define WIRE_MAX_HEAD 20480
 #define WIRE_NAME 18 /* bytes of the longest name that is looked at, and one */
 
 enum wire_state {
@@ -40,6 +43,7 @@ struct wire {
     bool chunked;           /* this request's body */
     bool digits;            /* a length, or a chunk's size, has digits */
     int cookies;
+    size_t head;            /* towards WIRE_MAX_HEAD */
     const char *fault;      /* one sentence, with the rule; NULL: none yet */
 };
 

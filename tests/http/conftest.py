@@ -7,6 +7,7 @@ import atexit
 import functools
 import hashlib
 import io
+import json
 import os
 import pathlib
 import re
@@ -201,6 +202,21 @@ def make_server():
 def server(make_server):
     """The one that most tests share.  Its deadlines are long: a test that is held up must not be cut."""
     return make_server(*PATIENT)
+
+
+OWN = {"request_id", "timing_ms", "timing"}  # members of a reply that differ from one to the next
+
+
+def essence(response):
+    """What must be the same each time, as a short text."""
+    body = response.body
+    if "json" in (response.get("Content-Type") or ""):
+        def strip(value):
+            if isinstance(value, dict):
+                return {name: strip(member) for name, member in value.items() if name not in OWN}
+            return [strip(member) for member in value] if isinstance(value, list) else value
+        body = json.dumps(strip(json.loads(body)), sort_keys=True).encode()
+    return f"{response.status} {hashlib.sha256(body).hexdigest()[:16]}"
 
 
 def encode(image, form="PNG", **options):

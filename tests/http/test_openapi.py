@@ -25,6 +25,11 @@ def validator(document, name):
     return jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": document["components"]})
 
 
+def test_every_problem_code_is_listed(document):
+    codes = re.findall(r'X\([A-Z_]+, \d+, "(\w+)"', (ROOT / "app/view/problem.h").read_text())
+    assert len(codes) > 30 and document["components"]["schemas"]["Problem"]["properties"]["code"]["x-extensible-enum"] == codes
+
+
 def references(node):
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):

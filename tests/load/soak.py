@@ -21,7 +21,7 @@ import time
 
 import numpy
 
-from daemon import ROOT, Server, photos, verdict
+from daemon import ROOT, Server, essence, photos, verdict
 from mutants import cases
 from wire import Closed, form, request
 
@@ -29,21 +29,8 @@ CLIENTS = 3
 EVERY_S = 2.0
 BODY_S = 5  # a body may take this long
 BLOCK_S = 120  # of the bootstrap: longer than what the memory remembers
-OWN = {"request_id", "timing_ms", "timing"}  # members of a reply that differ from one to the next
 BUSY = {408, 503, 504}  # of a machine that others keep busy; they are counted
 REFUSALS = {200, 400, 404, 405, 413, 415, 422, 431, 501, 505} | BUSY
-
-
-def essence(response):
-    """What must be the same each time, as a short text."""
-    body = response.body
-    if "json" in (response.get("Content-Type") or ""):
-        def strip(value):
-            if isinstance(value, dict):
-                return {name: strip(member) for name, member in value.items() if name not in OWN}
-            return [strip(member) for member in value] if isinstance(value, list) else value
-        body = json.dumps(strip(json.loads(body)), sort_keys=True).encode()
-    return f"{response.status} {hashlib.sha256(body).hexdigest()[:16]}"
 
 
 class Traffic:

@@ -102,12 +102,48 @@ static void cookies_are_counted(void **state)
     assert_non_null(wire.fault);
 }
 
+/* What fits of a head whose lines repeat `line` until it is refused. */
+static size_t fits(const char *line)
+{
+    struct wire wire = {0};
+    size_t size = strlen(line), fine = wire_scan(&wire, TEXT("GET / HTTP/1.1\r\n")), step;
+
+    while ((step = wire_scan(&wire, line, size)) == size)
+        fine += size;
+    assert_true(wire.fault != NULL && wire.state < WIRE_BODY && *wire_ending(&wire) != '\0');
+    return fine + step;
+}
+
+static void heads_are_bounded_by_what_the_library_holds(void **state)
+{
+    char text[2 * WIRE_MAX_HEAD] = "X: ";
+    struct wire wire = {0};
+
+    (void)state;
+    memset(text + 3, 'a', sizeof text - 4);
+    assert_in_range(fits(text), WIRE_MAX_HEAD - 100, WIRE_MAX_HEAD);
+    assert_in_range(fits("X: y\r\n"), WIRE_MAX_HEAD * 6 / 70 - 70, WIRE_MAX_HEAD * 6 / 70 + 70);
+    memcpy(text, "Cookie: ", 8);
+    assert_in_range(fits(text), WIRE_MAX_HEAD / 2 - 100, WIRE_MAX_HEAD / 2);
+    /* each request has its own, and chunks' lines are none of a head */
+    for (int i = 0; i < WIRE_MAX_HEAD / 10; i++)
+        assert_int_equal(wire_scan(&wire, TEXT("GET / HTTP/1.1\r\n\r\n")), 18);
+    assert_int_equal(wire_scan(&wire, TEXT(HEAD "Transfer-Encoding: chunked\r\n\r\n")), 67);
+    for (int i = 0; i < WIRE_MAX_HEAD; i++)
+        assert_int_equal(wire_scan(&wire, TEXT("1\r\na\r\n")), 6);
+    assert_int_equal(wire_scan(&wire, TEXT("0\r\n")), 3);
+    while (wire.fault == NULL)
+        (void)wire_scan(&wire, TEXT("X: y\r\n"));
+    assert_in_range(wire.head, WIRE_MAX_HEAD, WIRE_MAX_HEAD + 65);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_requests_pass),
         cmocka_unit_test(faults_are_seen_wherever_the_bytes_are_cut),
         cmocka_unit_test(cookies_are_counted),
+        cmocka_unit_test(heads_are_bounded_by_what_the_library_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

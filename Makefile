@@ -40,6 +40,7 @@ package_libs = $(eval package_libs := $$(shell pkg-config --libs $(packages)) -l
 numeric := core/kernels/% core/image/% core/mask/% core/train/% core/engine/% core/quant/% core/pipeline/%
 flags_numeric = $(if $(DEBUG)$(SAN),,-O3) -ffp-contract=off -fno-trapping-math -fno-math-errno
 flags_avx2 := -mavx2 -mfma -mf16c
+flags_vnni := -mavxvnni
 flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16 -mfma -mf16c
 
 core_sources := $(wildcard core/base/*.c core/image/*.c core/image/*/*.c core/graph/*.c core/graph/general/*.c core/kernels/*.c \
@@ -48,7 +49,10 @@ core_sources := $(wildcard core/base/*.c core/image/*.c core/image/*/*.c core/gr
 ifeq ($(ARCH),x86_64)
 # an assembler older than binutils 2.36 does not know AMX's tiles: such a build has no kernels for them
 has_amx := $(shell echo 'tilezero %tmm0' | $(CC) -x assembler -c -o /dev/null - 2>/dev/null && echo 1)
+# and AVX-VNNI not either, nor a compiler older than gcc 11
+has_avx_vnni := $(shell echo '{vex} vpdpbusd %ymm0, %ymm0, %ymm0' | $(CC) -mavxvnni -x assembler -c -o /dev/null - 2>/dev/null && echo 1)
 core_sources += $(wildcard core/kernels/avx2/*.c core/kernels/avx512/*.c $(if $(has_amx),core/kernels/amx/*.c))
+core_sources := $(filter-out $(if $(has_avx_vnni),,%/tiles_vnni.c),$(core_sources))
 else
 core_sources := $(filter-out %_avx2.c %_avx512.c,$(core_sources))
 endif
@@ -108,8 +112,10 @@ flags_neon := $(if $(findstring clang,$(CC)),,-fno-schedule-insns)
 file_flags = $(if $(filter $(numeric),$(1)),$(flags_numeric)) $(if $(filter %/depthwise.c,$(1)),$(flags_depthwise)) \
 	$(if $(filter core/kernels/neon/%,$(1)),$(flags_neon)) \
 	$(if $(filter core/kernels/avx2/% %_avx2.c,$(1)),$(flags_avx2)) \
+	$(if $(filter %/tiles_vnni.c,$(1)),$(flags_vnni)) \
 	$(if $(filter core/kernels/avx512/% core/kernels/amx/% %_avx512.c,$(1)),$(flags_avx512)) \
 	$(if $(filter core/kernels/kernels.c,$(1)),$(if $(has_amx),-DKERNELS_AMX)) \
+	$(if $(filter core/kernels/avx2/gemm.c,$(1)),$(if $(has_avx_vnni),-DKERNELS_AVX_VNNI)) \
 	$(if $(filter thread,$(SAN)),$(if $(filter core/kernels/avx2/% core/kernels/avx512/% core/kernels/amx/%,$(1)),-fno-sanitize=thread))
 
 $(B)/obj/%.o: %.c | $(generated)

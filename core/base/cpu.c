@@ -13,6 +13,14 @@ static struct cpu_features features;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 #if defined(__x86_64__)
+/* Leaf 7.1, EAX bit 4: a name that not every compiler's support knows. */
+static bool has_avx_vnni(void)
+{
+    unsigned a = 0, b, c, d;
+
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1) != 0;
+}
+
 #define ARCH_REQ_XCOMP_PERM 0x1023 /* of <asm/prctl.h>, Linux 5.16 */
 #define AMX_BITS (1u << 22 | 1u << 24 | 1u << 25) /* of leaf 7, EDX: products of bf16, tiles, products of 8 bits */
 #define TILE_DATA 18               /* the state component, Intel's manual volume 1, 13.1 */
@@ -35,6 +43,7 @@ static void detect(void)
     /* the compiler's own run-time support reads cpuid and xgetbv */
     __builtin_cpu_init();
     features.avx2_fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    features.avx_vnni = features.avx2_fma && has_avx_vnni();
     features.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");

@@ -6,6 +6,7 @@
 
 struct cpu_features {
     bool avx2_fma;    /* AVX2, FMA and F16C */
+    bool avx_vnni;    /* dot products of u8 x s8 quadruples without AVX-512 */
     bool avx512;      /* F, BW, DQ and VL */
     bool avx512_bf16; /* dot products of bf16 pairs */
     bool avx512_vnni; /* dot products of u8 x s8 quadruples */

@@ -55,6 +55,7 @@ struct kernel_weights {
     int segments, segment_k, n;
     int panels;        /* column groups; a gemm call may do any range of them */
     int panel_columns; /* panel p has columns [p * panel_columns, (p + 1) * panel_columns), the last one all up to n */
+    int step;          /* of the table's own format: elements of a row of A that meet in one sum at once */
     void *data;        /* the table's own format, 64-byte aligned, owned unless kernel_weights_move was called */
     size_t bytes;
     bool moved;

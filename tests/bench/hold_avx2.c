@@ -5,9 +5,10 @@
  *
  * The processor is told to fault on CPUID (Linux, arch_prctl ARCH_SET_CPUID; threads inherit it), and the fault's
  * handler answers in its place, less what came after AVX2.  Where that is not to be had the program does not run, and
- * a sentence says why. */
+ * a sentence says why.  A program that wants the same signal (cmocka does) is told that it has it. */
 #include <asm/prctl.h>
 #include <cpuid.h>
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,6 +39,30 @@ static void hide(uint32_t leaf, uint32_t sub, struct registers *r)
     }
 }
 
+typedef int set_action(int number, const struct sigaction *action, struct sigaction *before);
+
+static int set_own_action(int number, const struct sigaction *action, struct sigaction *before)
+{
+    void *next = dlsym(RTLD_NEXT, "sigaction");
+    set_action *set;
+
+    memcpy(&set, &next, sizeof set);
+    return set(number, action, before);
+}
+
+int sigaction(int number, const struct sigaction *action, struct sigaction *before)
+{
+    return set_own_action(number, number == SIGSEGV ? NULL : action, before);
+}
+
+sighandler_t signal(int number, sighandler_t handler)
+{
+    const struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    struct sigaction before;
+
+    return sigaction(number, &action, &before) == 0 ? before.sa_handler : SIG_ERR;
+}
+
 static void answer(int signal_number, siginfo_t *info, void *context)
 {
     greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -47,7 +72,7 @@ static void answer(int signal_number, siginfo_t *info, void *context)
 
     (void)info;
     if (at[0] != 0x0f || at[1] != 0xa2) { /* a fault of the program's own: once more, without us */
-        (void)signal(signal_number, SIG_DFL);
+        (void)set_own_action(signal_number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
         return;
     }
     (void)syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1);
@@ -65,7 +90,7 @@ static __attribute__((constructor)) void hold(void)
 {
     struct sigaction action = {.sa_sigaction = answer, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
-    if (sigaction(SIGSEGV, &action, NULL) != 0 || syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) != 0) {
+    if (set_own_action(SIGSEGV, &action, NULL) != 0 || syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0) != 0) {
         static const char text[] = "this processor or kernel cannot hold a program to AVX2 (no faulting on CPUID)\n";
         (void)!write(STDERR_FILENO, text, sizeof text - 1);
         _exit(3);

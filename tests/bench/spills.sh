@@ -22,7 +22,7 @@ for object in "$@"; do
                     continue
                 moves = multiplies = 0
                 for (j = from[i]; j <= to[i]; j++) {
-                    if (text[j] ~ /^v(fmadd|fnmadd|dpbf16|pdpbusd|pmaddwd)/)
+                    if (text[j] ~ /^v(fmadd|fnmadd|dpbf16|pdpbusd|pmaddwd|pmaddubsw)/)
                         multiplies++
                     if (text[j] ~ /^vmov[a-z0-9]* +%[yz]mm[0-9]+,.*\(%r[sb]p/)
                         moves++

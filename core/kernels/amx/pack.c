@@ -1,6 +1,12 @@
 /* Packing for tiles. */
 #include "core/kernels/amx/amx.h"
 
+static int step_of(const struct kernel_weights *w, const int8_t *s8)
+{
+    (void)s8;
+    return step_elements(w->type);
+}
+
 #include "core/kernels/simd/pack.h"
 
 static bool packed_words(const struct kernel_weights *weights, size_t *words)
@@ -16,12 +22,12 @@ static bool packed_words(const struct kernel_weights *weights, size_t *words)
 static void pack_part(const struct kernel_weights *weights, const struct amx_walk *walk, int n, struct column *from,
                       char *tile, int tiles, int32_t *sum)
 {
-    const int per = step_elements(weights->type), whole = 16 * per;
+    const int per = weights->step, whole = 16 * per;
 
     for (int k = 0; k < walk->part_k; k++) {
         const int step = k / whole, at = k - (step == walk->steps - 1 ? walk->last : step * whole);
         const float value = column_next(from, weights, n);
-        put(weights->type, tile + (size_t)step * (size_t)tiles * TILE_BYTES + at / per * TILE_ROW_BYTES, at % per,
+        put(weights, tile + (size_t)step * (size_t)tiles * TILE_BYTES + at / per * TILE_ROW_BYTES, at % per,
             value);
         if (weights->type == KERNEL_U8)
             *sum += (int32_t)value;

@@ -4,6 +4,9 @@
 
 #include "core/kernels/avx2/tile.h"
 
+/* The micro-kernels of VNNI by columns / 8 - 1, in builds that have KERNELS_AVX_VNNI. */
+extern tile_function *const avx2_tiles_vnni[PANEL_WIDE / 8];
+
 void avx2_gemm(struct kernel_table *table);
 void avx2_depthwise(struct kernel_table *table);
 void avx2_winograd(struct kernel_table *table);

@@ -1,20 +1,52 @@
 /* The matrix products of AVX2: the micro-kernels of float32 and u8 x s8, and the shared packing and loops. */
+#include <stdlib.h>
+
+#include "core/base/cpu.h"
 #include "core/kernels/avx2/avx2.h"
 
-TILE_HEIGHTS_NARROW(tiles_f32_8, KERNEL_F32)
-TILE_HEIGHTS(tiles_f32_16, KERNEL_F32, 2)
-TILE_HEIGHTS_WIDE(tiles_f32_24, KERNEL_F32, 3)
-TILE_HEIGHTS_NARROW(tiles_u8_8, KERNEL_U8)
-TILE_HEIGHTS(tiles_u8_16, KERNEL_U8, 2)
-TILE_HEIGHTS_WIDE(tiles_u8_24, KERNEL_U8, 3)
+TILE_WAY(tiles_f32, BY_F32)
+TILE_WAY(tiles_words, BY_WORDS)
+TILE_WAY(tiles_bytes, BY_BYTES)
 
-static int step_elements(enum kernel_type type) { return type == KERNEL_F32 ? 1 : 2; }
+static bool has_vnni(void)
+{
+#if defined(KERNELS_AVX_VNNI)
+    return cpu_features()->avx_vnni;
+#else
+    return false;
+#endif
+}
 
-static tile_function *tile_for(enum kernel_type type, int width)
+/* Can vpmaddubsw sum these?  Two products of u8 and a pair of weights are within 255 x 128 of 0, so within 16 bits, if
+ * the pair's sum is within 128 of it. */
+static bool pairs_fit(const struct kernel_weights *w, const int8_t *s8)
+{
+    for (ptrdiff_t segments = (ptrdiff_t)w->n * w->segments; segments > 0; segments--, s8 += w->segment_k)
+        for (int k = 0; k + 1 < w->segment_k; k += 2)
+            if (abs(s8[k] + s8[k + 1]) > 128)
+                return false;
+    return true;
+}
+
+static int step_of(const struct kernel_weights *w, const int8_t *s8)
+{
+    if (w->type == KERNEL_F32)
+        return 1;
+    return has_vnni() || (s8 != NULL && pairs_fit(w, s8)) ? 4 : 2;
+}
+
+static tile_function *tile_for(const struct kernel_weights *w, int width)
 {
     static tile_function *const f32[] = {tiles_f32_8, tiles_f32_16, tiles_f32_24};
-    static tile_function *const u8[] = {tiles_u8_8, tiles_u8_16, tiles_u8_24};
-    return (type == KERNEL_F32 ? f32 : u8)[(unsigned)(width - 1) / 8 % 3];
+    static tile_function *const words[] = {tiles_words_8, tiles_words_16, tiles_words_24};
+    static tile_function *const bytes[] = {tiles_bytes_8, tiles_bytes_16, tiles_bytes_24};
+    tile_function *const *tiles = w->type == KERNEL_F32 ? f32 : w->step == 2 ? words : bytes;
+
+#if defined(KERNELS_AVX_VNNI)
+    if (w->step == 4 && has_vnni())
+        tiles = avx2_tiles_vnni;
+#endif
+    return tiles[(unsigned)(width - 1) / 8 % (PANEL_WIDE / 8)];
 }
 
 #include "core/kernels/simd/gemm.h"
@@ -68,7 +100,7 @@ static void gemm_widened(const struct kernel_gemm *g)
 
 static void gemm(const struct kernel_gemm *g)
 {
-    if (g->weights->type == KERNEL_U8)
+    if (g->weights->step == 2)
         gemm_widened(g);
     else
         simd_gemm(g);

@@ -5,17 +5,18 @@ TILE_HEIGHTS_NARROW(tiles_8, 2)
 TILE_HEIGHTS(tiles_16, 4)
 TILE_HEIGHTS_WIDE(tiles_24, 6)
 
-static int step_elements(enum kernel_type type)
+static int step_of(const struct kernel_weights *w, const int8_t *s8)
 {
-    (void)type;
+    (void)w;
+    (void)s8;
     return 1;
 }
 
-static tile_function *tile_for(enum kernel_type type, int width)
+static tile_function *tile_for(const struct kernel_weights *w, int width)
 {
     static tile_function *const f32[] = {tiles_8, tiles_16, tiles_24};
 
-    (void)type;
+    (void)w;
     return f32[(unsigned)(width - 1) / 8 % 3];
 }
 

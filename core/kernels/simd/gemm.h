@@ -1,6 +1,6 @@
 /* Packing and the loops around the micro-kernels, for any instruction set whose tile.h came before, and that has told
- *     step_elements(type)   elements that a step takes of a row of A
- *     tile_for(type, width) the micro-kernel for a panel padded to that width, a multiple of 8
+ *     step_of(w, s8)        elements that a step takes of a row of A (pack.h)
+ *     tile_for(w, width)    the micro-kernel for a panel padded to that width, a multiple of 8
  *
  * Packed weights are panels of PANEL columns one after the other.  The last one is as wide as it must be, up to
  * PANEL_WIDE: a narrow one alone would do too little with each element of A, so it is part of the one before it.  A
@@ -21,8 +21,7 @@ static int panels_of(int n)
 /* Steps of one segment, and of all. */
 static ptrdiff_t segment_steps(const struct kernel_weights *w)
 {
-    const int per = step_elements(w->type);
-    return (w->segment_k + per - 1) / per;
+    return (w->segment_k + w->step - 1) / w->step;
 }
 
 static ptrdiff_t steps_of(const struct kernel_weights *w) { return w->segments * segment_steps(w); }
@@ -56,7 +55,7 @@ static void pack_f32(const float *from, ptrdiff_t count, ptrdiff_t line, char *t
 
 static void pack_column(const struct kernel_weights *weights, int n, struct column from)
 {
-    const int panel = panel_of(weights, n), first = panel * PANEL, per = step_elements(weights->type);
+    const int panel = panel_of(weights, n), first = panel * PANEL, per = weights->step;
     const ptrdiff_t line = 4 * panel_width(weights, panel);
     char *to = (char *)weights->data + 4 * (first * steps_of(weights) + n - first);
     int32_t sum = 0;
@@ -68,7 +67,7 @@ static void pack_column(const struct kernel_weights *weights, int n, struct colu
     for (int s = 0; s < weights->segments; s++, to += segment_steps(weights) * line) {
         for (int k = 0; k < weights->segment_k; k++) {
             const float value = column_next(&from, weights, n);
-            put(weights->type, to + k / per * line, k % per, value);
+            put(weights, to + k / per * line, k % per, value);
             if (weights->type == KERNEL_U8)
                 sum += (int32_t)value;
         }
@@ -91,7 +90,7 @@ static size_t simd_gemm_scratch(const struct kernel_gemm *gemm)
 static struct tile tile_of(const struct kernel_gemm *g)
 {
     const struct kernel_weights *w = g->weights;
-    const int per = step_elements(w->type);
+    const int per = w->step;
 
     return (struct tile){.a_row = g->a_row * element_size(w->type), .a_segment = g->a_segment * element_size(w->type),
                          .segments = w->segments, .steps = w->segment_k / per, .rest = w->segment_k % per,
@@ -115,7 +114,7 @@ static void panel_rows(const struct kernel_gemm *g, struct tile *t, struct ahead
     const int first = panel * PANEL, columns = panel_columns(w, panel), width = round_up(columns, 8);
     const int highest = width > PANEL ? TILE_ROWS_WIDE : width <= 8 ? TILE_ROWS_NARROW : TILE_ROWS;
     const ptrdiff_t column = first * element_size(g->out);
-    tile_function *run = tile_for(w->type, width);
+    tile_function *run = tile_for(w, width);
     const char *end;
 
     if (w->type == KERNEL_U8) {

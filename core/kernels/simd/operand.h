@@ -41,7 +41,7 @@ static void simd_pack_operand(struct kernel_weights *w, const struct kernel_oper
 {
     const size_t columns = (size_t)round_up(o->n, PANEL);
 
-    *w = (struct kernel_weights){.type = KERNEL_F32, .segments = 1, .segment_k = o->k, .n = o->n,
+    *w = (struct kernel_weights){.type = KERNEL_F32, .segments = 1, .segment_k = o->k, .n = o->n, .step = 1,
                                  .panels = panels_of(o->n), .panel_columns = PANEL, .data = memory,
                                  .bytes = columns * (size_t)o->k * sizeof(float), .moved = true};
     w->bias = (float *)memory + columns * (size_t)o->k;

@@ -1,6 +1,7 @@
 /* Packing the weights of a matrix product, for any layout of panels.  Who includes this has told
  *     PANEL                  columns of a panel but the last, and panels_of(n)
- *     step_elements(type)    elements of K in 32 bits of packed weights
+ *     step_of(w, s8)         elements of K in 32 bits of packed weights, for a w that has type, segments, segment_k and
+ *                            n; s8: what is packed if it is integers already, else NULL
  * and tells
  *     packed_words(w, words) the size of all panels in 32-bit words; false where that is no number
  *     pack_column(w, n, from)  puts the elements of column n where they belong
@@ -27,14 +28,14 @@ static float column_scale(const float *column, size_t k)
 }
 
 /* Element `at` of the 32 bits of a step. */
-static void put(enum kernel_type type, char *bits, int at, float value)
+static void put(const struct kernel_weights *weights, char *bits, int at, float value)
 {
-    if (type == KERNEL_F32) {
+    if (weights->type == KERNEL_F32) {
         memcpy(bits, &value, sizeof value);
-    } else if (type == KERNEL_BF16) {
+    } else if (weights->type == KERNEL_BF16) {
         const uint16_t narrow = number_to_bf16(value);
         memcpy(bits + 2 * at, &narrow, sizeof narrow);
-    } else if (step_elements(type) == 4) {
+    } else if (weights->step == 4) {
         const int8_t q = (int8_t)value;
         memcpy(bits + at, &q, sizeof q);
     } else {
@@ -80,23 +81,24 @@ static enum infomask_status allocate(struct kernel_weights *weights, struct info
     return INFOMASK_OK;
 }
 
-/* Everything but the columns. */
-static enum infomask_status pack_frame(struct kernel_weights *weights, enum kernel_type type, const float *bias,
-                                       int segments, int segment_k, int n, struct infomask_error *err)
+/* Everything but the columns, for weights that are described but for the panels. */
+static enum infomask_status pack_frame(struct kernel_weights *weights, const int8_t *s8, const float *bias,
+                                       struct infomask_error *err)
 {
-    const size_t k_all = (size_t)segments * (size_t)segment_k;
+    const size_t k_all = (size_t)weights->segments * (size_t)weights->segment_k;
     enum infomask_status status;
 
-    *weights = (struct kernel_weights){.type = type, .segments = segments, .segment_k = segment_k, .n = n,
-                                       .panels = panels_of(n), .panel_columns = PANEL};
+    weights->panels = panels_of(weights->n);
+    weights->panel_columns = PANEL;
+    weights->step = step_of(weights, s8);
     /* the sum of K products of u8 and s8 must fit 32 bits */
-    if (type == KERNEL_U8 && k_all > INT32_MAX / (255 * 127))
+    if (weights->type == KERNEL_U8 && k_all > INT32_MAX / (255 * 127))
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "a layer of %zu inputs is too deep for int8", k_all);
     status = allocate(weights, err);
     if (status != INFOMASK_OK)
         kernel_weights_fini(weights);
     else if (bias != NULL)
-        memcpy(weights->bias, bias, (size_t)n * sizeof *bias);
+        memcpy(weights->bias, bias, (size_t)weights->n * sizeof *bias);
     return status;
 }
 
@@ -104,8 +106,10 @@ static enum infomask_status simd_pack(struct kernel_weights *weights, enum kerne
                                       const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
 {
     const size_t k_all = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status = pack_frame(weights, type, bias, segments, segment_k, n, err);
+    enum infomask_status status;
 
+    *weights = (struct kernel_weights){.type = type, .segments = segments, .segment_k = segment_k, .n = n};
+    status = pack_frame(weights, NULL, bias, err);
     for (int column = 0; column < n && status == INFOMASK_OK; column++) {
         const float *from = w + (size_t)column * k_all;
         if (type == KERNEL_U8)
@@ -120,8 +124,10 @@ static enum infomask_status simd_pack_s8(struct kernel_weights *weights, const i
                                          struct infomask_error *err)
 {
     const size_t k_all = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status = pack_frame(weights, KERNEL_U8, bias, segments, segment_k, n, err);
+    enum infomask_status status;
 
+    *weights = (struct kernel_weights){.type = KERNEL_U8, .segments = segments, .segment_k = segment_k, .n = n};
+    status = pack_frame(weights, w, bias, err);
     for (int column = 0; column < n && status == INFOMASK_OK; column++) {
         weights->scale[column] = scale[column];
         pack_column(weights, column, (struct column){.s8 = w + (size_t)column * k_all});

@@ -62,7 +62,7 @@ static void *random_block_of(enum kernel_type type, size_t n)
         else if (type == KERNEL_BF16)
             memcpy(block + 2 * i, &h, 2);
         else
-            block[i] = (unsigned char)random_below(&rng, 256);
+            block[i] = (unsigned char)(random_below(&rng, 4) == 0 ? 255 : random_below(&rng, 256));
     }
     return block;
 }
@@ -126,6 +126,17 @@ static void onto_grid(float *w, size_t n, size_t k)
         w[i] = i % k == 0 ? 127 / 64.0f : nearbyintf(w[i] * 63) / 64;
 }
 
+/* Such weights whose pairs add up to 128 of them, or -128: as much as 16 bits hold of their products with u8. */
+static void onto_pairs(float *w, size_t n, size_t k)
+{
+    for (size_t i = 0; i < n * k; i++) {
+        const float sign = random_below(&rng, 2) == 0 ? 1 : -1, first = 1 + (float)random_below(&rng, 127);
+        w[i] = sign * first / 64;
+        if (i % k + 1 < k && i % k % 2 == 0)
+            w[++i] = sign * (128 - first) / 64;
+    }
+}
+
 /* The same weights handed over as the integers that they are. */
 static enum infomask_status pack_grid(struct gemm_case *t, size_t k, struct infomask_error *err)
 {
@@ -136,6 +147,8 @@ static enum infomask_status pack_grid(struct gemm_case *t, size_t k, struct info
 
     assert_non_null(w);
     assert_non_null(scale);
+    if (random_below(&rng, 2) == 0)
+        onto_pairs(t->w, (size_t)t->n, k);
     for (size_t i = 0; i < count; i++)
         w[i] = (int8_t)(t->w[i] * 64);
     for (int j = 0; j < t->n; j++)

@@ -4,6 +4,8 @@
 
 #define NUL "a request's head, and a chunk's line, may not hold a NUL"
 #define ENDING "a line ends with CR LF, and neither may stand alone"
+#define LINE "a request line is a method, a target and a version, with one space between them"
+#define TRAILER "a trailer is a name, a colon and a value"
 #define HEAD "a request's head may have at most 20480 bytes; each field counts 64 more, and cookies count twice"
 #define ENTRY 64 /* of the library's lists of fields and cookies */
 
@@ -166,11 +168,28 @@ static bool is_chunk_line(const struct wire *w)
     return w->state == WIRE_CHUNK_SIZE || w->state == WIRE_CHUNK_EXTENSION || w->state == WIRE_CHUNK_END;
 }
 
+/* Trailers are not used, but where they end is where the next request begins: what others refuse in them is refused. */
+static bool trailer_byte(struct wire *w, unsigned char c)
+{
+    if (c <= ' ' || (c == ':' && w->length == 0))
+        return fails(w, TRAILER);
+    if (c != ':') {
+        add_to_name(w, c);
+        return true;
+    }
+    if (is_name(w, "content-length") || is_name(w, "transfer-encoding"))
+        return fails(w, "a trailer may not say how long the body is");
+    enter_value(w, WIRE_TRAILER_VALUE);
+    return true;
+}
+
 static bool line_byte(struct wire *w, unsigned char c)
 {
     switch (w->state) {
     case WIRE_METHOD:
     case WIRE_TARGET:
+        if (c == ' ' && w->length == 0)
+            return fails(w, LINE);
         w->length++;
         if (c == ' ')
             enter(w, w->state + 1);
@@ -184,10 +203,7 @@ static bool line_byte(struct wire *w, unsigned char c)
             add_to_name(w, c);
         return true;
     case WIRE_TRAILER_NAME:
-        w->length++;
-        if (c == ':')
-            enter_value(w, WIRE_TRAILER_VALUE);
-        return true;
+        return trailer_byte(w, c);
     case WIRE_VALUE:
         return value_byte(w, c);
     case WIRE_CHUNK_SIZE:
@@ -219,13 +235,15 @@ static bool scan_byte(struct wire *w, unsigned char c)
     if (c != '\r')
         return line_byte(w, c);
     if (w->state == WIRE_METHOD && w->length > 0)
-        return fails(w, "a request line is a method, a target and a version");
+        return fails(w, LINE);
     if (w->state == WIRE_VALUE && is_name(w, "content-length") && !w->digits)
         return fails(w, "Content-Length must be a decimal number");
     if (w->state == WIRE_CHUNK_SIZE && !w->digits)
         return fails(w, "a chunk begins with its size in hexadecimal digits");
     if (w->state == WIRE_NAME_OF_FIELD && w->length > 0)
         return fails(w, "a header field is a name, a colon and a value (folded lines are refused)");
+    if (w->state == WIRE_TRAILER_NAME && w->length > 0)
+        return fails(w, TRAILER);
     w->cr = true;
     return true;
 }

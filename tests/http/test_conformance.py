@@ -261,6 +261,12 @@ for name, data in [
 for name, data in [("in the line", b"GET /livez\rx HTTP/1.1\r\nHost: a\r\n\r\n"), ("behind the line", b"GET /livez HTTP/1.1\rHost: a\r\n\r\n"),
                    ("in a value", G + b"X: a\rb\r\n\r\n"), ("in a chunk's size", BODY + b"Transfer-Encoding: chunked\r\n\r\n5\rhello\r\n0\r\n\r\n")]:
     case("CR alone " + name, data + BEHIND, (400, "closed"), CLOSE, "9112 2.2: a recipient of a bare CR MUST consider that element to be invalid")
+case("two spaces in the line", b"GET  /livez HTTP/1.1\r\nHost: a\r\n\r\n", 400, CLOSE, "9112 3: SP, a single space")
+TRAILER = "9112 7.1.2: trailer-section = *( field-line CRLF ); 9110 6.5.1: fields that are necessary for message framing are no trailers"
+for name, trailer in [("with a space before its colon", b"X : y"), ("that is folded", b" X: y"), ("without a colon", b"GET / HTTP/1.1"),
+                      ("of a length", b"Content-Length: 5"), ("of a coding", b"Transfer-Encoding: chunked"), ("without a name", b": y")]:
+    case("trailer " + name, BODY + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailer + b"\r\n\r\n" + BEHIND,
+         (400, "closed"), CLOSE, TRAILER)
 case("500 cookies", G + b"Cookie: " + b"; ".join(b"a%d=b" % i for i in range(500)) + END + END, 400, CLOSE,
      "6265 6.1: limits of cookies are the implementation's; beyond them it answers once")
 case("100 cookies", G + b"Cookie: " + b"; ".join(b"a%d=b" % i for i in range(100)) + END + END, 200, KEEP, "6265 6.1")

@@ -8,6 +8,7 @@
 #include "server/http/wire.h"
 
 #define HEAD "POST /v1/classify HTTP/1.1\r\nHost: a\r\n"
+#define CHUNKED HEAD "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
 #define TEXT(text) text, sizeof text - 1
 
 struct stream {
@@ -26,6 +27,8 @@ static const struct stream good[] = {
 #define AT(before, after) TEXT(before after), sizeof before - 1
 static const struct stream bad[] = {
     {AT("GET /", "\0 HTTP/1.1\r\n\r\n")},
+    {AT("GET ", " / HTTP/1.1\r\n\r\n")},
+    {AT("", " GET / HTTP/1.1\r\n\r\n")},
     {AT("GET / HTTP/1.1", "\nHost: a\r\n\r\n")},
     {AT("GET / HTTP/1.1\r\nHost: a\r\n", "\n")},
     {AT("GET / HTTP/1.1\r\nHost: a\r", "b\r\n\r\n")},
@@ -47,6 +50,12 @@ static const struct stream bad[] = {
     {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n3\r\nabc", "d\r\n0\r\n\r\n")},
     {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n3;", "\0\r\nabc\r\n0\r\n\r\n")},
     {AT(HEAD "Transfer-Encoding: chunked\r\n\r\n0\r\nX: y", "\n\r\n")},
+    {AT(CHUNKED "0\r\nX", " : y\r\n\r\n")},
+    {AT(CHUNKED "0\r\n", " folded\r\n\r\n")},
+    {AT(CHUNKED "0\r\nX", "\r\n\r\n")},
+    {AT(CHUNKED "0\r\n", ": y\r\n\r\n")},
+    {AT(CHUNKED "0\r\nContent-length", ": 5\r\n\r\n")},
+    {AT(CHUNKED "0\r\nX: y\r\nTRANSFER-ENCODING", ":\r\n\r\n")},
     {AT(HEAD "Transfer-Encoding: chunked\r\n\r\nfffffffffffffff", "ff\r\n")},
 };
 

@@ -4,8 +4,8 @@
  * A scanner follows the requests of one connection: their lines, fields, bodies and chunks.  It only judges what the
  * library's reading hides from server/message/border.h, which judges all the rest: NULs, carriage returns and line
  * feeds that are not a pair, other control characters in a chunk's line, trailers, how many cookies there are, and
- * heads that the library could not hold.  Of a request that the border refuses it need not see the end: the connection ends with it.
- * (RFC 9112 sections 2.2, 5, 6.3, 7.1)
+ * heads that the library could not hold.  Of a request that the border refuses it need not see the end: the connection
+ * ends with it.  (RFC 9112 sections 2.2, 5, 6.3, 7.1)
  */
 #ifndef SERVER_HTTP_WIRE_H
 #define SERVER_HTTP_WIRE_H

@@ -43,7 +43,7 @@ flags_avx2 := -mavx2 -mfma -mf16c
 flags_vnni := -mavxvnni
 flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512bf16 -mfma -mf16c
 
-core_sources := $(wildcard core/base/*.c core/image/*.c core/image/*/*.c core/graph/*.c core/graph/general/*.c core/kernels/*.c \
+core_sources := $(wildcard core/base/*.c core/image/*.c core/image/*/*.c core/graph/*.c core/graph/general/*.c core/graph/onnx/*.c core/kernels/*.c \
 	core/kernels/ref/*.c core/kernels/blas/*.c core/engine/*.c core/engine/*/*.c core/quant/*.c core/info/*.c core/info/limits/*.c core/mask/*.c core/train/*.c \
 	core/train/*/*.c core/pipeline/*.c core/pipeline/*/*.c)
 ifeq ($(ARCH),x86_64)

@@ -124,6 +124,11 @@ onnx-nets: $(B)/zoo/netrun $(ONNX_VENV)/.done ## NETS=3000 random small networks
 	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/random_nets.py $< --count $(NETS) --seed $(or $(SEED),1) \
 		--isa "$(ISA)" --keep build/onnx/wrong
 
+.PHONY: torch-nets
+torch-nets: $(B)/zoo/netrun $(ZOO_VENV)/.done ## NETS=3000 random small PyTorch modules by both exporters (7 GB of packages), beside onnxruntime, SEED=1 the first; ISA=avx512,avx2,blas,ref; NEW=0.25 the share of the slower exporter
+	$(Q)$(ZOO_VENV)/bin/python tests/zoo/torch_nets.py $< --count $(NETS) --seed $(or $(SEED),1) \
+		--isa "$(ISA)" $(if $(NEW),--new $(NEW)) --keep build/zoo/wrong
+
 .PHONY: check-gradients
 check-gradients: $(B)/bench/train_bench $(TORCH_VENV)/.done ## every layer's gradient beside PyTorch's
 	$(Q)$(TORCH_VENV)/bin/python -P tests/bench/train_torch.py gradients $<

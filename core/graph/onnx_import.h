@@ -159,6 +159,8 @@ const struct onnx_operator *onnx_find_operator(const char *domain, const char *n
 
 onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_reduce_mean,
     onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
+/* The graph's node that makes a tensor, NULL for the input or a constant. */
+const struct graph_node *onnx_maker(const struct onnx_import *im, int tensor);
 /* x times a number, as a node that folds if x is constant. */
 enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out)
     __attribute__((warn_unused_result));
@@ -166,17 +168,19 @@ enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, in
 onnx_importer onnx_import_flatten, onnx_import_reshape, onnx_import_squeeze, onnx_import_unsqueeze,
     onnx_import_transpose, onnx_import_shape, onnx_import_gather, onnx_import_slice, onnx_import_cast,
     onnx_import_cast_like, onnx_import_concat;
-/* ---- onnx_general.c, onnx_moves.c, onnx_gather.c, onnx_windows.c, onnx_attention.c: operators on general tensors - */
+/* ---- onnx/: operators on general tensors ------------------------------------------------------------------------- */
 
 onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_import_where, onnx_import_reduce,
     onnx_import_layer_norm, onnx_import_instance_norm, onnx_import_group_norm, onnx_import_lp_norm, onnx_import_cumsum,
-    onnx_import_lrn, onnx_import_log_softmax, onnx_import_einsum, onnx_import_general_slice, onnx_import_general_gather,
+    onnx_import_lrn, onnx_import_log,
+    onnx_import_log_softmax, onnx_import_einsum, onnx_import_general_slice, onnx_import_general_gather,
     onnx_import_gather_elements, onnx_import_gather_nd, onnx_import_scatter_nd, onnx_import_scatter_elements,
     onnx_import_expand, onnx_import_tile, onnx_import_general_pad, onnx_import_resize, onnx_import_split,
     onnx_import_constant_of_shape, onnx_import_range, onnx_import_size, onnx_import_non_zero, onnx_import_trilu,
     onnx_import_depth_to_space, onnx_import_space_to_depth, onnx_import_quantize, onnx_import_dequantize,
-    onnx_import_global_max, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
-    onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention;
+    onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
+    onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention,
+    onnx_import_conv_transpose;
 /* A general node of these inputs; its table has room for `count` numbers (0: none).  NULL without memory. */
 struct graph_node *onnx_general(struct onnx_import *im, enum graph_op op, const int *inputs, int count, size_t table);
 /* Finishes it as a step on the way (its tensor into *out), or as the node's output of such numbers. */

@@ -107,8 +107,8 @@ enum infomask_status onnx_import_conv(struct onnx_import *im)
     return status ? status : onnx_finish(im, node, true);
 }
 
-/* The graph's node that makes a tensor: in an import their outputs' numbers rise with the nodes'. */
-static const struct graph_node *maker(const struct onnx_import *im, int tensor)
+/* In an import the numbers of the nodes' outputs rise with the nodes'. */
+const struct graph_node *onnx_maker(const struct onnx_import *im, int tensor)
 {
     int low = 0, high = im->graph->node_count;
     while (low < high) {
@@ -124,7 +124,7 @@ static const struct graph_node *maker(const struct onnx_import *im, int tensor)
 /* A maximum leaves padding out, a Pad's zeros count; for what is never negative that is the same. */
 static bool never_negative(const struct onnx_import *im, int tensor)
 {
-    const struct graph_node *node = maker(im, tensor);
+    const struct graph_node *node = onnx_maker(im, tensor);
     return node && node->op == GRAPH_ACTIVATION &&
            ((node->activation == GRAPH_CLAMP && node->low >= 0) || node->activation == GRAPH_SIGMOID ||
             node->activation == GRAPH_HARD_SIGMOID);

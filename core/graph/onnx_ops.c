@@ -11,18 +11,6 @@ static const struct graph_tensor *tensor_at(const struct onnx_import *im, int i)
     return &im->graph->tensors[i];
 }
 
-/* A node of one activation input and no attributes worth a line. */
-static enum infomask_status import_simple(struct onnx_import *im, enum graph_op op)
-{
-    struct graph_node *node;
-    int x;
-    enum infomask_status status = onnx_tensor_input(im, 0, &x);
-    if (status)
-        return status;
-    node = onnx_begin(im, op, &x, 1);
-    return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
-}
-
 static enum infomask_status reciprocal(struct onnx_import *im, int x, int *out)
 {
     const struct graph_tensor t = *tensor_at(im, x);
@@ -41,7 +29,17 @@ static enum infomask_status reciprocal(struct onnx_import *im, int x, int *out)
 
 static enum infomask_status import_global_average(struct onnx_import *im)
 {
-    return import_simple(im, GRAPH_GLOBAL_AVERAGE);
+    struct graph_node *node;
+    int x;
+    enum infomask_status status = onnx_any_input(im, 0, &x);
+    if (!status && tensor_at(im, x)->rank != 4)
+        return onnx_import_global_pool(im);
+    if (!status)
+        status = onnx_tensor_input(im, 0, &x);
+    if (status)
+        return status;
+    node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
+    return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
 }
 
 /* ---- Sums and factors -------------------------------------------------------------------------------------------- */
@@ -441,6 +439,7 @@ static const struct onnx_operator operators[] = {
     {"Constant", import_constant, 0, 0, " value value_float value_floats value_int value_ints "},
     {"ConstantOfShape", onnx_import_constant_of_shape, 1, 1, " value "},
     {"Conv", onnx_import_conv, 2, 3, WINDOW "group "},
+    {"ConvTranspose", onnx_import_conv_transpose, 2, 3, WINDOW "group output_padding output_shape "},
     {"Cos", onnx_import_unary, 1, 1, ""},
     {"Cosh", onnx_import_unary, 1, 1, ""},
     {"CumSum", onnx_import_cumsum, 2, 2, " exclusive reverse "},
@@ -462,7 +461,7 @@ static const struct onnx_operator operators[] = {
     {"Gelu", onnx_import_unary, 1, 1, " approximate "},
     {"Gemm", onnx_import_gemm, 2, 3, " alpha beta transA transB "},
     {"GlobalAveragePool", import_global_average, 1, 1, ""},
-    {"GlobalMaxPool", onnx_import_global_max, 1, 1, ""},
+    {"GlobalMaxPool", onnx_import_global_pool, 1, 1, ""},
     {"Greater", onnx_import_binary, 2, 2, ""},
     {"GreaterOrEqual", onnx_import_binary, 2, 2, ""},
     {"GroupNormalization", onnx_import_group_norm, 3, 3, " epsilon num_groups stash_type "},
@@ -470,13 +469,14 @@ static const struct onnx_operator operators[] = {
     {"HardSwish", import_hard_swish, 1, 1, ""},
     {"Identity", import_identity, 1, 1, ""},
     {"InstanceNormalization", onnx_import_instance_norm, 3, 3, " epsilon "},
+    {"IsInf", onnx_import_unary, 1, 1, " detect_negative detect_positive "},
     {"IsNaN", onnx_import_unary, 1, 1, ""},
     {"LRN", onnx_import_lrn, 1, 1, " alpha beta bias size "},
     {"LayerNormalization", onnx_import_layer_norm, 2, 3, " axis epsilon stash_type "},
     {"LeakyRelu", import_leaky_relu, 1, 1, " alpha "},
     {"Less", onnx_import_binary, 2, 2, ""},
     {"LessOrEqual", onnx_import_binary, 2, 2, ""},
-    {"Log", onnx_import_unary, 1, 1, ""},
+    {"Log", onnx_import_log, 1, 1, ""},
     {"LogSoftmax", onnx_import_log_softmax, 1, 1, " axis "},
     {"LpNormalization", onnx_import_lp_norm, 1, 1, " axis p "},
     {"MatMul", onnx_import_matmul, 2, 2, ""},

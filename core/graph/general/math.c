@@ -62,6 +62,8 @@ float general_unary(const struct graph_node *node, float value)
         return value == 0.0f;
     case GRAPH_IS_NAN:
         return isnan(value) ? 1.0f : 0.0f;
+    case GRAPH_IS_INF: /* alpha: of those above 0; beta: of those below */
+        return isinf(value) ? (value > 0 ? node->alpha : node->beta) : 0;
     case GRAPH_SOFTPLUS:
         return (float)softplus(x);
     case GRAPH_SOFTSIGN:

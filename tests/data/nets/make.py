@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the networks of this folder and what onnxruntime computes with them.
 
-    make.py            # with numpy, onnx and onnxruntime
+    make.py [NAME ...]     # with numpy, onnx and onnxruntime; names: only those that are of a few nodes, the others stay
 
 Random networks (tests/zoo/nets.py) by their seeds, and networks that were wrong once, reduced.  For each NAME.onnx and
 NAME.f32: the input [n, c, h, w] or [n, h, w, c], then the output, float32 little-endian.  cases.txt has one line a case:
@@ -23,9 +23,12 @@ from random_nets import theirs  # noqa: E402
 # small ones among the first thousands, and those that were wrong: 1380 resized its batch
 SEEDS = [1380, *range(20000, 20070)]
 CASES = []
+ONLY = set(sys.argv[1:])
 
 
 def save(name, model, x, y, h, w):
+    if ONLY and name not in ONLY:
+        return
     path = HERE / f"{name}.onnx"
     path.write_bytes(model.SerializeToString())
     if path.stat().st_size + x.nbytes > 24000:
@@ -39,14 +42,15 @@ def constant(name, array):
     return numpy_helper.from_array(np.asarray(array), name)
 
 
-def special(name, nodes, constants, dims, n, h, w, opset=20, ir=9):
-    """One of a few nodes from x to y."""
-    graph = helper.make_graph(nodes, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+def special(name, nodes, constants, dims, n, h, w, opset=20, ir=9, truth=None):
+    """One of a few nodes from x to y; truth: the nodes that onnxruntime computes right, where it does not those."""
+    model, right = (helper.make_model(
+        helper.make_graph(steps, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
+                          [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], constants),
+        opset_imports=[helper.make_opsetid("", opset)], ir_version=ir) for steps in (nodes, truth or nodes))
     c = dims[1]
     x = np.random.default_rng(3).standard_normal((n, c, h, w)).astype(np.float32)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(right.SerializeToString(), providers=["CPUExecutionProvider"])
     save(name, model, x, session.run(None, {"x": x})[0], h, w)
 
 
@@ -130,8 +134,53 @@ def specials():
             [w, constant("numbers", np.array([0, 48])), constant("w", (r.standard_normal((48, 5)) / 7).astype(np.float32)),
              constant("b", np.zeros(5, np.float32))], ["N", 3, "H", "W"], 2, 6, 11)
 
+    # logits a thousand apart: their probabilities have no logarithm in float32
+    nodes, constants = head("map", 8, 6, 12)
+    nodes[-1].output[0] = "z"
+    far = [conv, *nodes, node("Mul", ["z", "much"], ["far"])]
+    special("log_of_softmax", [*far, node("Softmax", ["far"], ["p"], axis=1), node("Reshape", ["p", "row"], ["same"]),
+                               node("Log", ["same"], ["y"])],
+            [w, constant("much", np.float32(500)), constant("row", np.array([-1, 6])), *constants], ["N", 3, "H", "W"], 3, 7, 7,
+            truth=[*far, node("LogSoftmax", ["far"], ["y"], axis=1)])
+    # the window turned round, with all that moves it
+    nodes, constants = head("third", 6, 5, 13)
+    special("conv_transpose", [
+        node("ConvTranspose", ["x", "first_w", "first_b"], ["first"], strides=[2, 3], pads=[1, 0, 2, 1], output_padding=[1, 2]),
+        node("ConvTranspose", ["first", "second_w"], ["second"], group=2, dilations=[2, 1], strides=[1, 2], auto_pad="SAME_UPPER"),
+        node("ConvTranspose", ["second", "third_w"], ["third"], strides=[3, 3], output_shape=[25, 40]), *nodes],
+        [constant("first_w", (r.standard_normal((3, 8, 4, 5)) / 5).astype(np.float32)),
+         constant("first_b", r.standard_normal(8).astype(np.float32)),
+         constant("second_w", (r.standard_normal((8, 2, 3, 3)) / 5).astype(np.float32)),
+         constant("third_w", (r.standard_normal((4, 6, 2, 4)) / 5).astype(np.float32)), *constants], ["N", 3, 4, 5], 2, 4, 5)
+    nodes, constants = head("long", 4, 5, 14)
+    special("conv_transpose_1d", [conv, node("Reshape", ["map", "rows"], ["row"]),
+                                  node("ConvTranspose", ["row", "row_w"], ["longer"], strides=[2], pads=[1, 1]),
+                                  node("Unsqueeze", ["longer", "last"], ["long"]), *nodes],
+            [w, constant("rows", np.array([0, 8, -1])), constant("last", np.array([3])),
+             constant("row_w", (r.standard_normal((8, 4, 3)) / 3).astype(np.float32)), *constants], ["N", 3, 4, 5], 2, 4, 5)
+    # weights that are standardised by the training mode of a normalisation, as PyTorch's users write it
+    nodes, constants = head("map", 8, 6, 15)
+    special("standardised_weights", [
+        node("BatchNormalization", ["conv", "ones", "zeros", "zeros", "ones"], ["standard", "mu", "var"],
+             training_mode=1),
+        node("Conv", ["x", "standard"], ["map"]), *nodes],
+        [w, constant("ones", np.ones(3, np.float32)), constant("zeros", np.zeros(3, np.float32)), *constants],
+        ["N", 3, "H", "W"], 2, 6, 7, opset=15, ir=8)
+    # a mean over tokens by GlobalAveragePool; what is infinite is left out
+    nodes, constants = head("mean", 8, 6, 16)
+    special("infinite_tokens", [conv, node("Mul", ["map", "gain"], ["large"]), node("Mul", ["large", "gain"], ["wild"]), node("IsInf", ["wild"], ["over"]),
+                                node("Where", ["over", "one", "wild"], ["tame"]), node("Reshape", ["tame", "rows"], ["tokens"]),
+                                node("GlobalAveragePool", ["tokens"], ["token"]), node("Unsqueeze", ["token", "last"], ["mean"]), *nodes],
+            [w, constant("gain", np.array([1, 3e38] * 3, np.float32).reshape(1, 1, 1, 6)), constant("one", np.float32(1)),
+             constant("rows", np.array([0, 8, -1])), constant("last", np.array([3])), *constants], ["N", 3, 6, 6], 2, 6, 6)
+
 
 def main():
+    if ONLY:
+        specials()
+        lines = [line for line in (HERE / "cases.txt").read_text().splitlines() if line.split()[0] not in ONLY]
+        (HERE / "cases.txt").write_text("\n".join(CASES + lines) + "\n")
+        return
     for old in [*HERE.glob("*.onnx"), *HERE.glob("*.f32")]:
         old.unlink()
     specials()

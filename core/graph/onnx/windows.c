@@ -196,7 +196,7 @@ enum infomask_status onnx_import_dequantize(struct onnx_import *im)
 
 /* ---- Windows of any number of dimensions ------------------------------------------------------------------------- */
 
-enum infomask_status onnx_import_global_max(struct onnx_import *im)
+enum infomask_status onnx_import_global_pool(struct onnx_import *im)
 {
     int x, y, rank;
     enum infomask_status status = onnx_any_input(im, 0, &x);

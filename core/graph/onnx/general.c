@@ -149,6 +149,7 @@ static const struct named_function unaries[] = {
     {"Round", GRAPH_ROUND, 0, 0}, {"Sin", GRAPH_SIN, 0, 0}, {"Cos", GRAPH_COS, 0, 0}, {"Tan", GRAPH_TAN, 0, 0},
     {"Asin", GRAPH_ASIN, 0, 0}, {"Acos", GRAPH_ACOS, 0, 0}, {"Atan", GRAPH_ATAN, 0, 0}, {"Sinh", GRAPH_SINH, 0, 0},
     {"Cosh", GRAPH_COSH, 0, 0}, {"Sign", GRAPH_SIGN, 0, 0}, {"Not", GRAPH_NOT, 0, 0}, {"IsNaN", GRAPH_IS_NAN, 0, 0},
+    {"IsInf", GRAPH_IS_INF, 0, 0},
     {"Softplus", GRAPH_SOFTPLUS, 0, 0}, {"Softsign", GRAPH_SOFTSIGN, 0, 0}, {"Elu", GRAPH_ELU, 1, 0},
     {"Selu", GRAPH_SELU, 1.67326319217681884765625f, 1.05070102214813232421875f}, {"Celu", GRAPH_CELU, 1, 0},
     {"Mish", GRAPH_MISH, 0, 0}, {"ThresholdedRelu", GRAPH_THRESHOLDED_RELU, 1, 0}, {"Swish", GRAPH_SWISH, 1, 0},
@@ -200,7 +201,11 @@ enum infomask_status onnx_import_unary(struct onnx_import *im)
     onnx_attribute_text(im, "approximate", approximate, sizeof approximate);
     if (f->function == GRAPH_GELU && strcmp(approximate, "tanh") == 0)
         node->function = GRAPH_GELU_TANH;
-    if (f->function == GRAPH_NOT || f->function == GRAPH_IS_NAN)
+    if (f->function == GRAPH_IS_INF) {
+        node->alpha = onnx_attribute_int(im, "detect_positive", 1) != 0;
+        node->beta = onnx_attribute_int(im, "detect_negative", 1) != 0;
+    }
+    if (f->function == GRAPH_NOT || f->function == GRAPH_IS_NAN || f->function == GRAPH_IS_INF)
         numbers = ONNX_TRUTHS;
     return onnx_result(im, node, numbers);
 }
@@ -479,10 +484,21 @@ enum infomask_status onnx_import_lrn(struct onnx_import *im)
 }
 
 /* x' - log sum exp x' with x' = x - its maximum: no more is lost of large numbers than they have lost already */
+static enum infomask_status log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
+{
+    int most = GRAPH_NONE, sum = GRAPH_NONE;
+    enum infomask_status status = onnx_step_reduce(im, GRAPH_MAXIMUM, x, axes, true, &most);
+    if (!status)
+        status = onnx_step_binary(im, GRAPH_MINUS, x, most, &x);
+    if (!status)
+        status = onnx_step_reduce(im, GRAPH_LOG_SUM_EXP, x, axes, true, &sum);
+    return status ? status : onnx_step_binary(im, GRAPH_MINUS, x, sum, y);
+}
+
 enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
 {
     int64_t axis = onnx_attribute_int(im, "axis", im->opset < 13 ? 1 : -1);
-    int x, most = GRAPH_NONE, sum = GRAPH_NONE, y = GRAPH_NONE, rank;
+    int x, y = GRAPH_NONE, rank;
     unsigned axes = 0;
     enum infomask_status status = onnx_any_input(im, 0, &x);
     if (status)
@@ -492,13 +508,29 @@ enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
         return onnx_broken(im, "its axis is wrong");
     for (int i = (int)axis; i < (im->opset < 13 ? rank : (int)axis + 1); i++)
         axes |= 1u << i;
-    status = onnx_step_reduce(im, GRAPH_MAXIMUM, x, axes, true, &most);
-    if (!status)
-        status = onnx_step_binary(im, GRAPH_MINUS, x, most, &x);
-    if (!status)
-        status = onnx_step_reduce(im, GRAPH_LOG_SUM_EXP, x, axes, true, &sum);
-    if (!status)
-        status = onnx_step_binary(im, GRAPH_MINUS, x, sum, &y);
+    status = log_softmax(im, x, axes, &y);
+    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+}
+
+/* The logarithm of a Softmax is a LogSoftmax: a probability below e^-103 is 0 in float32, and has no logarithm. */
+enum infomask_status onnx_import_log(struct onnx_import *im)
+{
+    const struct graph_node *node;
+    struct graph_tensor t;
+    int x, y = GRAPH_NONE;
+    enum infomask_status status = onnx_any_input(im, 0, &x);
+    if (status)
+        return status;
+    t = *tensor_at(im, x);
+    do {
+        node = onnx_maker(im, x);
+        x = node ? node->inputs[0] : GRAPH_NONE;
+    } while (node && node->op == GRAPH_RESHAPE);
+    if (!node || node->op != GRAPH_SOFTMAX)
+        return onnx_import_unary(im);
+    status = log_softmax(im, x, 1u << node->axis, &y);
+    if (!status && !graph_same_shape(tensor_at(im, y), &t))
+        status = onnx_step_reshape(im, y, t.rank, t.dims, &y);
     return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
@@ -578,19 +610,36 @@ enum infomask_status onnx_import_general_gemm(struct onnx_import *im)
     return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
-/* (x - mean) / sqrt(variance + epsilon) scale + bias for any rank and operands. */
+/* Mean and variance of the channels of [N, C, ...] as [1, C, 1, ...]: what the training mode normalises by. */
+static enum infomask_status batch_statistics(struct onnx_import *im, int x, int *mean, int *variance)
+{
+    unsigned axes = all_axes(tensor_at(im, x)->rank) & ~2u;
+    int away;
+    enum infomask_status status = onnx_step_reduce(im, GRAPH_MEAN, x, axes, true, mean);
+    if (!status)
+        status = onnx_step_binary(im, GRAPH_MINUS, x, *mean, &away);
+    if (!status)
+        status = onnx_step_binary(im, GRAPH_TIMES, away, away, &away);
+    return status ? status : onnx_step_reduce(im, GRAPH_MEAN, away, axes, true, variance);
+}
+
+/* (x - mean) / sqrt(variance + epsilon) scale + bias for any rank and operands.  Of a constant the training mode is
+ * known as well: standardised weights are written so. */
 enum infomask_status onnx_import_general_batch_norm(struct onnx_import *im)
 {
-    int p[5], y, epsilon;
+    int p[5], y, epsilon, training = onnx_attribute_int(im, "training_mode", 0) != 0;
     int64_t channels;
     enum infomask_status status = onnx_any_input(im, 0, &p[0]);
     if (status)
         return status;
     channels = tensor_at(im, p[0])->rank > 1 ? tensor_at(im, p[0])->dims[1] : 1;
-    if (onnx_attribute_int(im, "training_mode", 0) || !onnx_attribute_int(im, "spatial", 1))
+    if ((training && (!tensor_at(im, p[0])->data || tensor_at(im, p[0])->rank < 2)) ||
+        !onnx_attribute_int(im, "spatial", 1))
         return onnx_unsupported(im, "only its inference mode, per channel, is supported");
-    for (int i = 1; !status && i < 5; i++)
+    for (int i = 1; !status && i < (training ? 3 : 5); i++)
         status = per_channel(im, i, tensor_at(im, p[0])->rank, channels, &p[i]);
+    if (!status && training)
+        status = batch_statistics(im, p[0], &p[3], &p[4]);
     if (!status)
         status = onnx_new_scalar(im, onnx_attribute_float(im, "epsilon", 1e-5f), &epsilon);
     if (!status)

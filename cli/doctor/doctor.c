@@ -1,7 +1,6 @@
 /* infomask doctor: would the service start with these settings, and serve? */
 #include "cli/doctor/doctor.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,22 +22,6 @@ static bool take(void *context, int letter, const char *value)
     (void)value;
     *(bool *)context = true;
     return true;
-}
-
-void doctor_say(struct doctor *doctor, enum doctor_state state, const char *check, const char *remedy,
-                const char *format, ...)
-{
-    struct doctor_line *lines = reallocarray(doctor->lines, doctor->count + 1, sizeof *lines);
-    va_list args;
-
-    if (lines == NULL)
-        return;
-    doctor->lines = lines;
-    lines[doctor->count] = (struct doctor_line){.state = state, .check = check, .remedy = remedy};
-    va_start(args, format);
-    (void)vsnprintf(lines[doctor->count].text, sizeof lines->text, format, args);
-    va_end(args);
-    doctor->count++;
 }
 
 static enum doctor_state worst(const struct doctor *doctor)

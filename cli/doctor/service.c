@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -93,16 +92,6 @@ void doctor_user(struct doctor *doctor)
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
-
-void doctor_look_at_secret(struct doctor *doctor, const char *check, const char *path)
-{
-    struct stat at;
-
-    if (stat(path, &at) == 0 && (at.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH)) != 0)
-        doctor_say(doctor, (at.st_mode & (S_IWOTH | S_IROTH)) != 0 ? DOCTOR_WARN : DOCTOR_OK, check,
-                   (at.st_mode & (S_IWOTH | S_IROTH)) != 0 ? "chmod o= it" : NULL, "%s can be read by %s", path,
-                   (at.st_mode & (S_IWOTH | S_IROTH)) != 0 ? "everybody" : "its group");
-}
 
 static char *read_pem(struct doctor *doctor, const char *setting, const char *path)
 {

@@ -7,6 +7,18 @@
 #include "core/graph/graph.h"
 #include "core/graph/internal.h"
 
+struct graph_array graph_array_of(const struct graph *graph, int tensor)
+{
+    struct graph_array a = {.rank = -1};
+    if (tensor == GRAPH_NONE)
+        return a;
+    a.rank = graph->tensors[tensor].rank;
+    for (int i = 0; i < a.rank; i++)
+        a.dims[i] = graph->tensors[tensor].dims[i];
+    a.data = graph->tensors[tensor].data;
+    return a;
+}
+
 static void row_strides(const struct graph_tensor *tensor, size_t *strides)
 {
     size_t stride = 1;

@@ -313,18 +313,6 @@ static enum infomask_status infer_softmax(struct inference *in)
     return same_as_input(in);
 }
 
-struct graph_array graph_array_of(const struct graph *graph, int tensor)
-{
-    struct graph_array a = {.rank = -1};
-    if (tensor == GRAPH_NONE)
-        return a;
-    a.rank = graph->tensors[tensor].rank;
-    for (int i = 0; i < a.rank; i++)
-        a.dims[i] = graph->tensors[tensor].dims[i];
-    a.data = graph->tensors[tensor].data;
-    return a;
-}
-
 static enum infomask_status infer_general(struct inference *in)
 {
     struct graph_array inputs[GRAPH_GENERAL_INPUTS], y = graph_array_of(in->graph, in->node->output);

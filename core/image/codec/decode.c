@@ -34,11 +34,6 @@ void image_fini(struct image *image)
     *image = (struct image){0};
 }
 
-enum infomask_status decode_deadline(struct infomask_error *err)
-{
-    return error_set(err, INFOMASK_DEADLINE, "the time for this request ended while the image was decoded");
-}
-
 static int scaled(int side, int numerator) { return (side * numerator + 7) / 8; } /* as libjpeg rounds: up */
 
 /* The region, which is in unscaled pixels, in scaled pixels, clamped to the picture. */

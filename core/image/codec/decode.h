@@ -31,8 +31,11 @@ static inline bool decode_expired(const struct decoding *d)
 {
     return d->limits->expired != NULL && d->limits->expired(d->limits->deadline_context);
 }
-enum infomask_status decode_deadline(struct infomask_error *err)
-    __attribute__((warn_unused_result)); /* INFOMASK_DEADLINE with its sentence */
+/* INFOMASK_DEADLINE with its sentence. */
+static inline enum infomask_status decode_deadline(struct infomask_error *err)
+{
+    return error_set(err, INFOMASK_DEADLINE, "the time for this request ended while the image was decoded");
+}
 
 /* Rows can be written where they end up. */
 static inline bool decode_in_place(const struct decoding *d) { return d->info->orientation == 1; }

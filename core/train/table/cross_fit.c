@@ -14,8 +14,6 @@
 #define MANY_CLASSES 32
 #define FEW_ROWS 20          /* of a class, on average */
 #define LINEAR_WORK 1e6      /* rows times columns times classes of the linear model there */
-#define MOST_LEARNT 100000   /* rows that a fit learns from */
-#define MOST_JUDGED 30000    /* rows of a fold that choose between its states */
 #define MOST_POOL_ROWS 50000 /* that the weights of a fold's pool are fitted to */
 
 static const struct table_part linear = {"linear", table_linear_fit, table_linear_logits};
@@ -25,80 +23,6 @@ static const struct table_part grids = {"grids", table_grids_fit, table_boosted_
 static const struct table_part discriminant = {"discriminant", table_discriminant_fit, table_linear_logits};
 static const struct table_part network = {"network", table_network_fit, table_network_logits};
 
-/* ---- Paths ------------------------------------------------------------------------------------------------------- */
-
-static size_t end_within(const struct table_data *data, int fold, size_t most)
-{
-    size_t end = data->start[fold + 1], first = data->start[fold];
-
-    return end - first > most ? first + most : end;
-}
-
-size_t table_learnt_end(const struct table_data *data, int fold)
-{
-    return end_within(data, fold, MOST_LEARNT / (size_t)(data->folds - 2));
-}
-
-size_t table_judged_end(const struct table_data *data, int fold)
-{
-    return end_within(data, fold, MOST_JUDGED);
-}
-
-void table_path_fini(struct table_path *path)
-{
-    free(path->states);
-    *path = (struct table_path){0};
-}
-
-float *table_path_grow(struct table_path *path)
-{
-    size_t bytes;
-    float *states;
-
-    if (path->count == TABLE_MOST_STATES ||
-        !checked_mul3((size_t)path->count + 1, path->size, sizeof *states, &bytes) ||
-        (states = realloc(path->states, bytes)) == NULL)
-        return NULL;
-    path->states = states;
-    return states + path->size * (size_t)path->count++;
-}
-
-void table_judged(struct table_path *path, int side, double loss, int patience)
-{
-    int best = 0;
-
-    path->loss[side][path->count - 1] = loss;
-    if (path->peaked[side])
-        return;
-    path->ended[side] = path->count;
-    for (int i = 1; i < path->count; i++)
-        best = path->loss[side][i] < path->loss[side][best] ? i : best;
-    path->peaked[side] = patience > 0 && path->count - best > patience;
-}
-
-enum infomask_status table_judge(const struct table_fit *fit, const struct table_part *part, struct table_path *path,
-                                 int patience, struct infomask_error *err)
-{
-    const struct table_data *data = fit->data;
-    float *logits = malloc(TABLE_BLOCK * (size_t)data->classes * sizeof *logits);
-
-    if (logits == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for %d classes", data->classes);
-    for (int side = 0; side < 2; side++) {
-        size_t end = table_judged_end(data, fit->fold[side]);
-        double loss = 0;
-        for (size_t i = data->start[fit->fold[side]]; i < end; i += TABLE_BLOCK) {
-            size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
-            part->logits(data, fit->matrix, path, path->count - 1, fit->matrix->x + i * fit->matrix->width, rows,
-                         logits);
-            loss += table_loss(data, i, rows, logits);
-        }
-        table_judged(path, side, loss, patience);
-    }
-    free(logits);
-    return INFOMASK_OK;
-}
-
 /* ---- Fits -------------------------------------------------------------------------------------------------------- */
 
 /* Pair number -> folds a < b. */
@@ -107,13 +31,6 @@ static void pair_at(int folds, int pair, int fold[2])
     for (fold[0] = 0; pair >= folds - 1 - fold[0]; fold[0]++)
         pair -= folds - 1 - fold[0];
     fold[1] = fold[0] + 1 + pair;
-}
-
-static int pair_of(int folds, int a, int b)
-{
-    int low = a < b ? a : b, high = a < b ? b : a;
-
-    return low * (2 * folds - low - 1) / 2 + high - low - 1;
 }
 
 static void keep_failure(struct estimate *e, enum infomask_status status, int slot, const struct infomask_error *err)
@@ -147,14 +64,6 @@ static void fit_one(void *context, int chunk, int worker)
 
 /* ---- What is said of a fold -------------------------------------------------------------------------------------- */
 
-/* The state that the fits without (fold, other) are at when `step` is asked for: a path that ended stays at its end. */
-static int state_at(const struct estimate *e, int part, int fold, int other, int step)
-{
-    int ended = e->paths[part][pair_of(e->data.folds, fold, other)].ended[other > fold];
-
-    return step < ended ? step : ended - 1;
-}
-
 /* The step at which the fits without `fold` do best on the other folds. */
 static int choose_step(const struct estimate *e, int part, int fold)
 {
@@ -168,8 +77,8 @@ static int choose_step(const struct estimate *e, int part, int fold)
             int state;
             if (other == fold)
                 continue;
-            state = state_at(e, part, fold, other, s);
-            loss += e->paths[part][pair_of(e->data.folds, fold, other)].loss[other > fold][state];
+            state = table_state_near(e, part, fold, other, s);
+            loss += table_path_of(e, part, fold, other)->loss[other > fold][state];
             beyond = beyond && state < s;
         }
         if (!beyond && loss < least) {
@@ -178,16 +87,6 @@ static int choose_step(const struct estimate *e, int part, int fold)
         }
     }
     return best;
-}
-
-const struct table_path *table_path_of(const struct estimate *e, int part, int fold, int other)
-{
-    return &e->paths[part][pair_of(e->data.folds, fold, other)];
-}
-
-int table_state_at(const struct estimate *e, int part, int fold, int other)
-{
-    return state_at(e, part, fold, other, e->step[part][fold]);
 }
 
 /* One fold's work: scores are PMIs s_m = log q_m - log pi, [row][part][K]. */

@@ -10,8 +10,8 @@
 
 struct estimate {
     struct table_data data;
-    struct table_matrix plain, holes, squares,
-        codes; /* holes: plain with NAN where a number is missing; width 0: none is */
+    struct table_matrix plain, squares, codes;
+    struct table_matrix holes; /* plain with NAN where a number is missing; width 0: none is */
     int *labels;
     float *weights;
     uint32_t *order; /* order[i]: the row of the table that is the i-th here */
@@ -29,8 +29,11 @@ struct estimate {
     struct infomask_error errors[INFOMASK_TABLE_PARTS * TABLE_MOST_PAIRS + TABLE_MOST_FOLDS];
 };
 
-/* The fit of a part without two folds, and its state where the first of them judges. */
+/* The fit of a part without two folds (path.c). */
 const struct table_path *table_path_of(const struct estimate *e, int part, int fold, int other);
+/* Its state where `step` is asked for: a path that ended stays at its end. */
+int table_state_near(const struct estimate *e, int part, int fold, int other, int step);
+/* Its state where the first of the folds judges. */
 int table_state_at(const struct estimate *e, int part, int fold, int other);
 
 /* Fills result->columns: what each says alone, and what is lost without it. */

@@ -62,6 +62,7 @@ struct onnx_import {
     const Onnx__GraphProto *file;
     struct onnx_slim *slim;
     struct graph *graph;
+    bool branches; /* some nodes have graphs of their own, which read names, too */
     bool in_place; /* weights may stay in the file's bytes */
     int opset;
     int64_t batch; /* that the file fixes, or -1 */
@@ -143,6 +144,10 @@ enum infomask_status onnx_reshape_constant(struct onnx_import *im, int tensor, i
 struct graph_node *onnx_begin(struct onnx_import *im, enum graph_op op, const int *inputs, int count);
 enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node, bool is_output)
     __attribute__((warn_unused_result));
+
+/* onnx_read.c: the nodes of a graph inside the node that is being imported, and what its one output stands for. */
+enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__GraphProto *branch,
+                                        struct onnx_value **value) __attribute__((warn_unused_result));
 
 /* ---- onnx_ops.c, onnx_layers.c, onnx_shapes.c -------------------------------------------------------------------- */
 

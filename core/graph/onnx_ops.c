@@ -416,6 +416,29 @@ static enum infomask_status import_identity(struct onnx_import *im)
     return onnx_is_padded(im, x->tensor, x->pads);
 }
 
+/* The branch that the file's own numbers choose, in the node's place. */
+static enum infomask_status import_if(struct onnx_import *im)
+{
+    const Onnx__AttributeProto *a;
+    struct onnx_value *value;
+    int condition;
+    enum infomask_status status = onnx_any_input(im, 0, &condition);
+    if (status)
+        return status;
+    if (!tensor_at(im, condition)->data || graph_elements(tensor_at(im, condition)) != 1)
+        return onnx_unsupported(im, "its condition is computed while the network runs");
+    a = onnx_attribute(im, tensor_at(im, condition)->data[0] != 0.0f ? "then_branch" : "else_branch");
+    if (!a || !a->g)
+        return onnx_broken(im, "it does not have two branches");
+    if (im->node->n_output != 1 || a->g->n_output != 1)
+        return onnx_unsupported(im, "a branch of more than one output");
+    status = onnx_import_branch(im, a->g, &value);
+    if (status)
+        return status;
+    im->inputs[0] = value;
+    return import_identity(im);
+}
+
 #define WINDOW " auto_pad dilations kernel_shape pads strides "
 #define REDUCTION " axes keepdims noop_with_empty_axes "
 
@@ -468,6 +491,7 @@ static const struct onnx_operator operators[] = {
     {"HardSigmoid", import_hard_sigmoid, 1, 1, " alpha beta "},
     {"HardSwish", import_hard_swish, 1, 1, ""},
     {"Identity", import_identity, 1, 1, ""},
+    {"If", import_if, 1, 1, " else_branch then_branch "},
     {"InstanceNormalization", onnx_import_instance_norm, 3, 3, " epsilon "},
     {"IsInf", onnx_import_unary, 1, 1, " detect_negative detect_positive "},
     {"IsNaN", onnx_import_unary, 1, 1, ""},

@@ -121,6 +121,24 @@ static bool is_needed(void *names, const char *name)
     return tfind(name, &names, by_text) != NULL;
 }
 
+/* All names that a node's branches read; which of them is taken is not known yet.  (onnx_slim bounds the depth.) */
+static bool need_branches(struct onnx_import *im, const Onnx__NodeProto *node, void **names)
+{
+    bool fine = true;
+    for (size_t i = 0; fine && i < node->n_attribute; i++) {
+        const Onnx__GraphProto *branch = node->attribute[i]->g;
+        im->branches = im->branches || branch;
+        for (size_t j = 0; fine && branch && j < branch->n_output; j++)
+            fine = tsearch(text_of(branch->output[j]->name), names, by_text) != NULL;
+        for (size_t j = 0; fine && branch && j < branch->n_node; j++) {
+            for (size_t k = 0; fine && k < branch->node[j]->n_input; k++)
+                fine = tsearch(branch->node[j]->input[k], names, by_text) != NULL;
+            fine = fine && need_branches(im, branch->node[j], names);
+        }
+    }
+    return fine;
+}
+
 /* Nodes stand in topological order (ONNX demands it): one walk from the last to the first finds all. */
 static enum infomask_status find_needed(struct onnx_import *im, const char *output, void **names, bool *needed)
 {
@@ -131,6 +149,8 @@ static enum infomask_status find_needed(struct onnx_import *im, const char *outp
             needed[i] = *node->output[j] && is_needed(*names, node->output[j]);
         for (size_t j = 0; fine && needed[i] && j < node->n_input; j++)
             fine = tsearch(node->input[j], names, by_text) != NULL;
+        if (fine && needed[i])
+            fine = need_branches(im, node, names);
         found = found || needed[i];
     }
     if (fine && !found)
@@ -149,15 +169,15 @@ static enum infomask_status define(struct onnx_import *im, const char *name, str
     return taken ? onnx_broken(im, "tensor '%s' is there twice", shown_name(name).text) : onnx_no_memory(im);
 }
 
-static enum infomask_status define_weights(struct onnx_import *im)
+static enum infomask_status define_weights(struct onnx_import *im, const Onnx__GraphProto *file)
 {
-    for (size_t i = 0; i < im->file->n_initializer; i++) {
+    for (size_t i = 0; i < file->n_initializer; i++) {
         struct onnx_value *value;
-        enum infomask_status status = define(im, text_of(im->file->initializer[i]->name), &value);
+        enum infomask_status status = define(im, text_of(file->initializer[i]->name), &value);
         if (status)
             return status;
         value->kind = ONNX_UNREAD;
-        value->proto = im->file->initializer[i];
+        value->proto = file->initializer[i];
     }
     return INFOMASK_OK;
 }
@@ -299,6 +319,31 @@ static enum infomask_status import_node(struct onnx_import *im)
     return status;
 }
 
+enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__GraphProto *branch,
+                                        struct onnx_value **value)
+{
+    const Onnx__NodeProto *node = im->node;
+    struct onnx_value **inputs = im->inputs;
+    int input_count = im->input_count;
+    enum infomask_status status = define_weights(im, branch);
+    for (size_t i = 0; !status && i < branch->n_node; i++) {
+        const char *type = text_of(branch->node[i]->op_type);
+        im->node = branch->node[i];
+        status = onnx_find_operator(text_of(im->node->domain), type)
+                     ? import_node(im)
+                     : onnx_unsupported(im, "an operator that is not supported");
+    }
+    im->node = node;
+    im->inputs = inputs;
+    im->input_count = input_count;
+    if (status)
+        return status;
+    *value = onnx_lookup(im, text_of(branch->output[0]->name));
+    if (!*value)
+        return onnx_broken(im, "nothing in its branch makes the branch's output");
+    return (*value)->kind == ONNX_UNREAD ? onnx_read_value(im, (*value)->proto, *value) : INFOMASK_OK;
+}
+
 static enum infomask_status import_nodes(struct onnx_import *im, const bool *needed)
 {
     enum infomask_status status = INFOMASK_OK;
@@ -388,7 +433,7 @@ static enum infomask_status import_needed(struct onnx_import *im, const char *ou
     if (!status)
         status = check_operators(im, needed);
     if (!status)
-        status = define_weights(im);
+        status = define_weights(im, im->file);
     if (!status)
         status = define_input(im, names);
     if (!status)

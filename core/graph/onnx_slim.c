@@ -6,13 +6,14 @@
 
 #define MAX_SLIM ((size_t)256 << 20)
 #define MAX_MESSAGES 1000000u
+#define MAX_DEPTH 4 /* of graphs in graphs; protobuf-c would follow any */
 #define PADDED_LENGTH 5 /* bytes of a length that is filled in later: a varint may carry empty groups */
 
 enum level { MODEL, GRAPH, NODE, ATTRIBUTE, TENSOR, SKIP };
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BLOCK = 2, WIRE_32 = 5 };
 
 /* The way to raw_data by field numbers: ModelProto.graph, GraphProto.node and .initializer, NodeProto.attribute,
- * AttributeProto.t. */
+ * AttributeProto.t and .g. */
 static enum level below(enum level level, uint64_t field)
 {
     if (level == MODEL && field == 7)
@@ -23,6 +24,8 @@ static enum level below(enum level level, uint64_t field)
         return ATTRIBUTE;
     if ((level == GRAPH || level == ATTRIBUTE) && field == 5)
         return TENSOR;
+    if (level == ATTRIBUTE && field == 6)
+        return GRAPH;
     return SKIP;
 }
 
@@ -132,25 +135,26 @@ static bool append_view(struct onnx_slim *slim, const struct cursor *payload)
 
 enum walk { WALKED, BROKEN, TOO_MUCH };
 
-static enum walk walk_message(struct onnx_slim *slim, struct cursor c, enum level level);
+static enum walk walk_message(struct onnx_slim *slim, struct cursor c, enum level level, int depth);
 
 /* A message on the way to raw_data: its tag, its length (filled in behind), its fields. */
-static enum walk walk_block(struct onnx_slim *slim, const struct field *field, enum level level)
+static enum walk walk_block(struct onnx_slim *slim, const struct field *field, enum level level, int depth)
 {
     uint8_t head[1 + PADDED_LENGTH] = {(uint8_t)(field->number << 3 | WIRE_BLOCK)};
     size_t start;
     enum walk result;
-    if (++slim->messages > MAX_MESSAGES || !append(slim, head, sizeof head))
+    depth += level == GRAPH;
+    if (depth > MAX_DEPTH || ++slim->messages > MAX_MESSAGES || !append(slim, head, sizeof head))
         return TOO_MUCH;
     start = slim->size;
-    result = walk_message(slim, field->payload, level);
+    result = walk_message(slim, field->payload, level, depth);
     if (result == WALKED)
         padded_length(slim->data + start - PADDED_LENGTH, slim->size - start);
     return result;
 }
 
-/* Recursion is as deep as there are levels. */
-static enum walk walk_message(struct onnx_slim *slim, struct cursor c, enum level level)
+/* Recursion is as deep as there are levels, MAX_DEPTH times. */
+static enum walk walk_message(struct onnx_slim *slim, struct cursor c, enum level level, int depth)
 {
     while (c.at < c.end) {
         struct field field;
@@ -160,7 +164,7 @@ static enum walk walk_message(struct onnx_slim *slim, struct cursor c, enum leve
             return BROKEN;
         next = field.wire == WIRE_BLOCK ? below(level, field.number) : SKIP;
         if (next != SKIP)
-            result = walk_block(slim, &field, next);
+            result = walk_block(slim, &field, next, depth);
         else if (level == TENSOR && field.number == 9 && field.wire == WIRE_BLOCK)
             result = append_view(slim, &field.payload) ? WALKED : TOO_MUCH;
         else if (!append(slim, field.start, (size_t)(c.at - field.start)))
@@ -175,7 +179,7 @@ enum infomask_status onnx_slim_make(struct onnx_slim *slim, const void *data, si
 {
     const uint8_t *bytes = data;
     *slim = (struct onnx_slim){0};
-    switch (walk_message(slim, (struct cursor){bytes, bytes + size}, MODEL)) {
+    switch (walk_message(slim, (struct cursor){bytes, bytes + size}, MODEL, 0)) {
     case WALKED:
         return INFOMASK_OK;
     case BROKEN:
@@ -184,8 +188,9 @@ enum infomask_status onnx_slim_make(struct onnx_slim *slim, const void *data, si
         break;
     }
     return error_set(err, INFOMASK_LIMIT,
-                     "the model's structure, without its weights' raw data, is larger than %zu MB or %u parts",
-                     MAX_SLIM >> 20, MAX_MESSAGES);
+                     "the model's structure, without its weights' raw data, is larger than %zu MB or %u parts, or has "
+                     "graphs more than %d deep",
+                     MAX_SLIM >> 20, MAX_MESSAGES, MAX_DEPTH);
 }
 
 void onnx_slim_fini(struct onnx_slim *slim)

@@ -104,7 +104,7 @@ bool onnx_is_spent(const struct onnx_import *im, int tensor)
             if (value && value->kind == ONNX_TENSOR && value->tensor == tensor)
                 return false;
         }
-    return im->file->n_node <= MOST_LOOKED_AT;
+    return im->file->n_node <= MOST_LOOKED_AT && !im->branches;
 }
 
 /* ---- Tensors of the file ----------------------------------------------------------------------------------------- */

@@ -173,6 +173,22 @@ def specials():
                                 node("GlobalAveragePool", ["tokens"], ["token"]), node("Unsqueeze", ["token", "last"], ["mean"]), *nodes],
             [w, constant("gain", np.array([1, 3e38] * 3, np.float32).reshape(1, 1, 1, 6)), constant("one", np.float32(1)),
              constant("rows", np.array([0, 8, -1])), constant("last", np.array([3])), *constants], ["N", 3, 6, 6], 2, 6, 6)
+    # a squeeze of a size that the exporter did not know, as PyTorch's writes it, with a branch in the branch
+    nodes, constants = head("map", 8, 6, 17)
+    inner = helper.make_graph([node("Squeeze", ["pooled", "axis"], ["squeezed"])], "inner",
+                              [], [helper.make_tensor_value_info("squeezed", TensorProto.FLOAT, None)],
+                              [constant("axis", np.array([3]))])
+    other = helper.make_graph([node("Identity", ["pooled"], ["left"])], "other", [],
+                              [helper.make_tensor_value_info("left", TensorProto.FLOAT, None)])
+    outer = helper.make_graph([node("If", ["is_one"], ["chosen"], then_branch=inner, else_branch=other)], "outer", [],
+                              [helper.make_tensor_value_info("chosen", TensorProto.FLOAT, None)])
+    third = helper.make_graph([node("DeformConv", ["pooled", "conv", "pooled"], ["never"])], "third", [],  # not known here
+                              [helper.make_tensor_value_info("never", TensorProto.FLOAT, None)])
+    special("squeeze_of_unknown", [
+        conv, nodes[0], node("Shape", ["pooled"], ["shape"]), node("Gather", ["shape", "last"], ["side"]),
+        node("Equal", ["side", "one"], ["is_one"]), node("Not", ["is_one"], ["is_more"]),
+        node("If", ["is_more"], ["short"], then_branch=third, else_branch=outer), node("Flatten", ["short"], ["flat"]), nodes[-1]],
+        [w, constant("last", np.int64(3)), constant("one", np.int64(1)), *constants], ["N", 3, "H", "W"], 2, 6, 7)
 
 
 def main():

@@ -26,6 +26,18 @@ def small():
     return net
 
 
+def branching(net, condition, branch):
+    """An If of two equal branches."""
+    net.node("If", condition, then_branch=branch, else_branch=branch)
+    return net
+
+
+def branch_of(*nodes):
+    """The nodes as a branch, whose output is the last one's."""
+    out = helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)
+    return helper.make_graph(list(nodes), "branch", [], [out])
+
+
 def refusals():
     bad, unsupported, limit = "bad_model", "unsupported_model", "limit"
 
@@ -117,6 +129,24 @@ def refusals():
     net = Net()
     net.then("Dropout", net.constant(np.float32(.5)), net.constant(np.bool_(True)))
     refuse("training", unsupported, "training mode", net)
+    net = Net()
+    net.then("ReduceMax", keepdims=0)
+    negative = net.node("Greater", net.constant(np.float32(0)), net.x)
+    refuse("condition", unsupported, "its condition is computed while the network runs",
+           branching(net, negative, branch_of(helper.make_node("Relu", ["x"], ["chosen"]))))
+    net = Net()
+    refuse("branch", unsupported, "operator Hardmax (node 'h')",
+           branching(net, net.constant(np.bool_(True)), branch_of(helper.make_node("Hardmax", ["x"], ["chosen"], name="h"))))
+    net = Net()
+    refuse("branch_output", bad, "nothing in its branch makes",
+           branching(net, net.constant(np.bool_(True)), branch_of(helper.make_node("Relu", ["x"], ["chosen"]))),
+           change=lambda m: [setattr(a.g.output[0], "name", "nobody") for a in m.graph.node[0].attribute])
+    net = Net()
+    truth = net.constant(np.bool_(True))
+    branch = branch_of(helper.make_node("Relu", ["x"], ["deepest"]))
+    for i in range(4):
+        branch = branch_of(helper.make_node("If", [truth], [f"level{i}"], then_branch=branch, else_branch=branch))
+    refuse("deep", limit, "graphs more than 4 deep", branching(net, truth, branch))
     net = Net()
     net.then("Div", net.constant(np.float32(0)))
     refuse("zero", bad, "divides by zero", net)

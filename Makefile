@@ -59,7 +59,7 @@ endif
 ifeq ($(ARCH),aarch64)
 core_sources += $(wildcard core/kernels/neon/*.c)
 endif
-app_sources := $(wildcard app/*/*.c)
+app_sources := $(wildcard app/*/*.c app/*/*/*.c)
 server_sources := $(wildcard server/*/*.c)
 cli_sources := $(wildcard cli/*.c cli/*/*.c)
 protos := $(wildcard core/graph/*.proto)

@@ -226,10 +226,16 @@ struct infomask_model_info {
 enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **model,
                                          struct infomask_error *err) __attribute__((warn_unused_result));
 void infomask_model_free(struct infomask_model *model); /* no session may be left */
+/* Gives the memory of the network back, and takes it anew.  What is known of the model may be asked meanwhile as
+ * before, by any thread: its info, scores, specs of estimates; but no session may be left, and none can be made.  spec:
+ * as at the load; BAD_MODEL where its files hold another network by now. */
+void infomask_model_unload(struct infomask_model *model);
+enum infomask_status infomask_model_reload(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                           struct infomask_error *err) __attribute__((warn_unused_result));
 const struct infomask_model_info *infomask_model_info(const struct infomask_model *model);
 
 struct infomask_session;
-/* pool: whose idle threads help; NULL: none. */
+/* pool: whose idle threads help; NULL: none.  INTERNAL for a model that is unloaded. */
 enum infomask_status infomask_session_create(struct infomask_model *model, struct pool *pool,
                                              struct infomask_session **session, struct infomask_error *err)
     __attribute__((warn_unused_result));

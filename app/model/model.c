@@ -23,6 +23,7 @@ static enum infomask_status no_memory(struct infomask_error *err)
 
 static void model_free(struct model *model)
 {
+    residents_remove(model);
     for (int i = 0; i < model->idle_count; i++)
         infomask_session_free(model->idle[i]);
     for (int i = 0; i < MODEL_TEXTS; i++)
@@ -40,10 +41,10 @@ static struct check_record record_of(const struct model_folder *folder, const ch
                                  infomask_precision_name(folder->spec.precision)};
 }
 
-static bool is_known(const struct model_folder *folder, const struct model_options *options,
+static bool is_known(const struct model_folder *folder, const char *kernels, const struct model_options *options,
                      struct infomask_known *known)
 {
-    const char *isa = infomask_isa(folder->spec.isa, NULL);
+    const char *isa = infomask_isa(kernels, NULL);
     struct check_record record = record_of(folder, isa, options->state_dir);
 
     return isa != NULL && options->verify == INFOMASK_VERIFY_AT_LOAD && check_record_find(&record, known);
@@ -62,28 +63,54 @@ enum infomask_status model_keep_check(const struct model *model, const char *sta
     return check_record_keep(&record, &known, err);
 }
 
+enum infomask_status model_bring_network(struct model *model, const struct model_options *options,
+                                         struct infomask_error *err)
+{
+    struct infomask_model_spec spec = model->folder.spec;
+    struct infomask_known known;
+    enum infomask_status status;
+
+    spec.isa = options->isa != NULL && strcmp(options->isa, "auto") != 0 ? options->isa : NULL;
+    spec.arena_limit = options->arena_limit;
+    spec.verify = options->verify;
+    spec.known = is_known(&model->folder, spec.isa, options, &known) ? &known : NULL;
+    status = model->core != NULL ? infomask_model_reload(model->core, &spec, err)
+                                 : infomask_model_load(&spec, &model->core, err);
+    if (status == INFOMASK_IO && access(spec.path, F_OK) != 0)
+        return error_set(err, INFOMASK_IO, "its %.60s is missing; make model fetches that of " FOLDER_OWN_MODEL,
+                         file_name(spec.path));
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.60s", file_name(spec.path));
+    return status;
+}
+
 static enum infomask_status load_network(struct model *model, const struct model_options *options,
                                          struct infomask_error *err)
 {
     struct model_folder *folder = &model->folder;
-    struct infomask_known known;
-    enum infomask_status status;
+    enum infomask_status status = model_bring_network(model, options, err);
 
-    folder->spec.isa = options->isa != NULL && strcmp(options->isa, "auto") != 0 ? options->isa : NULL;
     folder->spec.arena_limit = options->arena_limit;
     folder->spec.verify = options->verify;
-    folder->spec.known = is_known(folder, options, &known) ? &known : NULL;
-    status = infomask_model_load(&folder->spec, &model->core, err);
-    folder->spec.isa = NULL; /* the caller's string */
-    folder->spec.known = NULL;
-    if (status == INFOMASK_IO && access(folder->spec.path, F_OK) != 0)
-        return error_set(err, INFOMASK_IO, "its %.60s is missing; make model fetches that of " FOLDER_OWN_MODEL,
-                         file_name(folder->spec.path));
-    if (status != INFOMASK_OK)
-        error_prefix(err, "%.60s", file_name(folder->spec.path));
     if (status == INFOMASK_OK && folder->labels.count == 0)
         status = labels_number(infomask_model_info(model->core)->classes, &folder->labels, err);
     return status;
+}
+
+bool model_is_unchanged(const struct model *model)
+{
+    struct model_stamp now = model_folder_stamp(&model->folder);
+    return memcmp(&now, &model->folder.stamp, sizeof now) == 0;
+}
+
+void model_drop_network(struct model *model)
+{
+    (void)pthread_mutex_lock(&model->lock);
+    for (int i = 0; i < model->idle_count; i++)
+        infomask_session_free(model->idle[i]);
+    model->idle_count = 0;
+    (void)pthread_mutex_unlock(&model->lock);
+    infomask_model_unload(model->core);
 }
 
 enum infomask_status model_load(const char *folder, const struct model_options *options, struct model **model,

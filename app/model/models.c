@@ -78,6 +78,7 @@ struct models {
     char *directories, *chosen; /* what was asked for */
     char *isa, *state_dir;
     struct model_options options;
+    struct residents *residents;
     pthread_mutex_t lock;   /* of shelf */
     pthread_mutex_t reload; /* one at a time */
     struct shelf shelf;
@@ -122,12 +123,6 @@ static struct model *shelf_find_folder(const struct shelf *shelf, const char *pa
     return NULL;
 }
 
-static bool is_unchanged(const struct model *model)
-{
-    struct model_stamp now = model_folder_stamp(&model->folder);
-    return memcmp(&now, &model->folder.stamp, sizeof now) == 0;
-}
-
 /* What loading tells its caller. */
 struct reading {
     const struct shelf *old;
@@ -142,24 +137,43 @@ static bool is_meant(const struct models *models, const char *path)
            strcmp(models->chosen, file_name(path)) == 0;
 }
 
+/* A new model of a folder, with its network in memory. */
+static enum infomask_status load_folder(const struct models *models, const char *path, struct model **model,
+                                        struct infomask_error *err)
+{
+    size_t bound = models->options.memory, bytes;
+    enum infomask_status status = model_load(path, &models->options, model, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    bytes = model_info(*model)->memory_bytes;
+    if (bound > 0 && bytes > bound) {
+        model_release(*model);
+        return error_set(err, INFOMASK_BAD_MODEL, "it needs %zu bytes of memory, more than models_memory has for all "
+                         "models, %zu bytes", bytes, bound);
+    }
+    residents_add(models->residents, *model);
+    return INFOMASK_OK;
+}
+
 /* The model of a folder: the one that is in force if its files are as they were, else a new one; if that fails, the one
- * in force stays.  NULL (and the reason kept) where there is none. */
+ * in force stays, if it has its network.  NULL (and the reason kept) where there is none. */
 static struct model *load_or_keep(const struct models *models, const char *path, struct reading *reading)
 {
     struct model *old = shelf_find_folder(reading->old, path), *model = NULL;
     struct infomask_error err = {0};
 
-    if (old != NULL && is_unchanged(old)) {
+    if (old != NULL && model_is_unchanged(old)) {
         reading->changes.unchanged++;
         return model_hold(old);
     }
-    if (model_load(path, &models->options, &model, &err) == INFOMASK_OK) {
+    if (load_folder(models, path, &model, &err) == INFOMASK_OK) {
         *(old != NULL ? &reading->changes.changed : &reading->changes.added) += 1;
         return model;
     }
     reading->changes.failed++;
-    if (err.status == INFOMASK_DIFFERS)
-        old = NULL; /* the network in force may well be this one */
+    if (err.status == INFOMASK_DIFFERS || (old != NULL && !resident_is_in(old)))
+        old = NULL; /* the network in force may well be this one, or there is none */
     if (old == NULL)
         model_failures_add(reading->failures, file_name(path), err.text);
     warn(models, "model folder %.80s: %s%s", file_name(path), err.text,
@@ -351,6 +365,8 @@ static enum infomask_status copy_arguments(struct models *models, const char *di
                : INFOMASK_MEMORY;
 }
 
+static enum infomask_status look_again(void *context, struct infomask_error *err);
+
 enum infomask_status models_create(const char *directories, const char *default_model,
                                    const struct model_options *options, struct models **models,
                                    struct infomask_error *err)
@@ -368,19 +384,25 @@ enum infomask_status models_create(const char *directories, const char *default_
     if (copy_arguments(made, directories, default_model) != INFOMASK_OK)
         status = no_memory(err);
     else
-        status = fill_shelf(made, &made->shelf, &reading, err);
+        status = residents_create(&made->options, look_again, made, &made->residents, err);
     if (status == INFOMASK_OK)
-        *models = made;
-    else
+        status = fill_shelf(made, &made->shelf, &reading, err);
+    if (status != INFOMASK_OK) {
         models_free(made);
-    return status;
+        return status;
+    }
+    residents_prefer(made->residents, made->shelf.models[made->shelf.chosen]);
+    *models = made;
+    return INFOMASK_OK;
 }
 
 void models_free(struct models *models)
 {
     if (models == NULL)
         return;
+    residents_end(models->residents);
     shelf_fini(&models->shelf);
+    residents_free(models->residents);
     (void)pthread_mutex_destroy(&models->lock);
     (void)pthread_mutex_destroy(&models->reload);
     free(models->directories);
@@ -390,7 +412,7 @@ void models_free(struct models *models)
     free(models);
 }
 
-struct model *models_get(struct models *models, const char *name, struct infomask_error *err)
+struct model *models_find(struct models *models, const char *name, struct infomask_error *err)
 {
     struct model *model;
     char names[160], reason[200] = "";
@@ -414,6 +436,17 @@ struct model *models_get(struct models *models, const char *name, struct infomas
     else if (model == NULL)
         (void)error_set(err, INFOMASK_ARGUMENT, "no model is named \"%.63s\"; there are: %s", name, names);
     return model;
+}
+
+struct model *models_get(struct models *models, const char *name, struct infomask_error *err)
+{
+    struct model *model = models_find(models, name, err);
+
+    if (model == NULL || model_state(model, NULL) != MODEL_STOPPED)
+        return model;
+    (void)resident_stopped_error(model, err);
+    model_release(model);
+    return NULL;
 }
 
 enum infomask_status models_list(struct models *models, struct model ***list, size_t *count, size_t *default_index,
@@ -449,8 +482,23 @@ struct model_failures models_failed(struct models *models)
     return copy;
 }
 
-/* The new shelf is filled beside the old one, which only a reload replaces: requests go on meanwhile. */
-enum infomask_status models_reload(struct models *models, struct models_changes *changes, struct infomask_error *err)
+/* ---- Looking at the folders again -------------------------------------------------------------------------------- */
+
+/* Models that an administrator took out of service come back; those but the named one do not, if one is named. */
+static void start_again(const struct models *models, const struct shelf *old, const char *name)
+{
+    for (size_t i = 0; i < models->shelf.count; i++) {
+        struct model *model = models->shelf.models[i], *before = shelf_find(old, model_name(model));
+        bool stopped = name != NULL && strcmp(name, model_name(model)) != 0 && before != NULL &&
+                       model_state(before, NULL) == MODEL_STOPPED;
+        resident_stop(model, stopped);
+    }
+    residents_prefer(models->residents, models->shelf.models[models->shelf.chosen]);
+}
+
+/* The new shelf is filled beside the old one, which only this replaces: requests go on meanwhile. */
+static enum infomask_status reload(struct models *models, const char *name, struct models_changes *changes,
+                                   struct infomask_error *err)
 {
     struct shelf shelf = {0}, old;
     struct reading reading = {.old = &models->shelf};
@@ -465,6 +513,7 @@ enum infomask_status models_reload(struct models *models, struct models_changes 
         old = models->shelf;
         models->shelf = shelf;
         (void)pthread_mutex_unlock(&models->lock);
+        start_again(models, &old, name);
         shelf_fini(&old);
         if (changes != NULL)
             *changes = reading.changes;
@@ -475,41 +524,52 @@ enum infomask_status models_reload(struct models *models, struct models_changes 
     return status;
 }
 
-/* Takes it from the shelf, whose order and default stay; NULL: err says why it stays. */
-static struct model *shelf_take(struct shelf *shelf, const char *name, struct infomask_error *err)
+static enum infomask_status look_again(void *context, struct infomask_error *err)
 {
-    struct model *model = shelf_find(shelf, name);
-    size_t at = 0;
+    return reload(context, "", NULL, err);
+}
 
-    if (model == NULL) {
-        (void)error_set(err, INFOMASK_ARGUMENT, "no model is named \"%.63s\"", name);
-        return NULL;
-    }
-    while (shelf->models[at] != model)
-        at++;
-    if (at == shelf->chosen) {
-        (void)error_set(err, INFOMASK_ARGUMENT, "%.63s is the default model: it cannot be unloaded", name);
-        return NULL;
-    }
-    shelf->count--;
-    shelf->chosen -= at < shelf->chosen;
-    memmove(shelf->models + at, shelf->models + at + 1, (shelf->count - at) * sizeof *shelf->models);
-    return model;
+enum infomask_status models_reload(struct models *models, struct models_changes *changes, struct infomask_error *err)
+{
+    return reload(models, NULL, changes, err);
+}
+
+enum infomask_status models_load(struct models *models, const char *name, struct infomask_error *err)
+{
+    return reload(models, name, NULL, err);
 }
 
 enum infomask_status models_unload(struct models *models, const char *name, struct infomask_error *err)
 {
-    struct model *model;
+    struct model *model, *best;
 
-    (void)pthread_mutex_lock(&models->reload);
-    (void)pthread_mutex_lock(&models->lock);
-    model = shelf_take(&models->shelf, name, err);
-    (void)pthread_mutex_unlock(&models->lock);
+    (void)pthread_mutex_lock(&models->reload); /* the default stays what it is */
+    model = models_get(models, name, err);
+    best = models_find(models, NULL, NULL);
+    if (model != NULL && model == best)
+        (void)error_set(err, INFOMASK_ARGUMENT, "%.63s is the default model: it cannot be unloaded", name);
+    else if (model != NULL)
+        resident_stop(model, true);
     (void)pthread_mutex_unlock(&models->reload);
-    if (model == NULL)
-        return INFOMASK_ARGUMENT;
+    enum infomask_status status = model != NULL && model != best ? INFOMASK_OK : INFOMASK_ARGUMENT;
     model_release(model);
-    return INFOMASK_OK;
+    model_release(best);
+    return status;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
+
+void models_expire(struct models *models, double now_ms)
+{
+    residents_expire(models->residents, now_ms);
+}
+
+struct models_memory models_memory(struct models *models)
+{
+    struct models_memory memory;
+
+    residents_state(models->residents, &memory);
+    return memory;
 }
 
 void models_trim(struct models *models)

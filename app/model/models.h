@@ -2,8 +2,8 @@
  * by what people call them, and keeps the catalogue of the folders under --models-dir.
  *
  * A struct model is immutable once loaded and counted by reference: a request takes one and releases it at its end, so
- * that a reload swaps the catalogue under running requests.  Thread rule: everything here may be called by any thread,
- * except models_free, which must come last.
+ * that a reload swaps the catalogue under running requests.  Only its network may leave the memory and come back: who
+ * runs it pins it.  Thread rule: everything here may be called by any thread, except models_free, which must come last.
  */
 #ifndef APP_MODEL_MODELS_H
 #define APP_MODEL_MODELS_H
@@ -27,10 +27,14 @@ struct model_options {
     enum infomask_verify verify; /* WHOLE: how it came out is in model_info, and it is loaded whatever that is */
     const char *state_dir; /* the setting, for what is known of models whose folders cannot be written; may be NULL */
     void (*warn)(void *context, const char *sentence); /* unknown keys, folders that cannot be loaded; may be NULL */
-    void *warn_context;
+    void (*note)(void *context, const char *sentence); /* networks that are loaded again and unloaded; may be NULL */
+    void *warn_context; /* of both */
+    bool serves;        /* the catalogue has threads that load again what was unloaded */
+    size_t memory;      /* with it: bytes of networks that may be in memory; 0: any */
 };
 
 struct model;
+struct models;
 
 /* Loads one folder.  BAD_MODEL with a sentence that names the file and the key; IO; what core says of the network. */
 enum infomask_status model_load(const char *folder, const struct model_options *options, struct model **model,
@@ -50,7 +54,7 @@ struct infomask_model *model_core(const struct model *model);
 const struct infomask_model_info *model_info(const struct model *model);
 const struct json *model_document(const struct model *model); /* model.json as it was read, unknown keys included */
 const struct infomask_model_spec *model_spec(const struct model *model);
-struct statistics *model_statistics(struct model *model); /* from zero at each load */
+struct statistics *model_statistics(struct model *model); /* from zero at each reading of its folder */
 
 /* What is said of a model from its loading to its end; empty until somebody writes it. */
 enum model_text { MODEL_LABELS, MODEL_GROUPS, MODEL_DESCRIPTION, MODEL_DESCRIPTION_DEFAULT, MODEL_TEXTS };
@@ -93,9 +97,45 @@ enum infomask_status model_session_take(struct model *model, struct infomask_ses
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 void model_session_give(struct model *model, struct infomask_session *session); /* NULL does nothing */
 
-/* ---- The catalogue ----------------------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-struct models;
+enum model_state {
+    MODEL_READY,    /* its network is in memory */
+    MODEL_LOADING,  /* somebody waits for it */
+    MODEL_UNLOADED, /* it gave its memory to others; it comes back when it is asked */
+    MODEL_STOPPED,  /* models_unload: it does not, until it is loaded or the folders are looked at again */
+    MODEL_FAILED    /* the last time it could not be loaded again; the next who asks makes it try */
+};
+/* READY for a model of no catalogue.  why (may be NULL) tells of FAILED. */
+enum model_state model_state(const struct model *model, struct infomask_error *why);
+
+/* A pin that waits: its owner's until `wake` is called, once, by any thread. */
+struct model_wait {
+    void (*wake)(struct model_wait *wait);
+    double deadline_ms;
+    struct infomask_error error; /* for wake.  Status OK: pinned; CANCELLED: the name stands for another model by now,
+                                  * ask for it again; DEADLINE, or what the load failed with: not pinned */
+    struct model_wait *next;     /* the catalogue's */
+};
+
+enum model_pin { MODEL_PINNED, MODEL_WAITS, MODEL_NOT_PINNED };
+/* Keeps the network of a held model of the catalogue in memory until model_unpin: before a session is taken.  WAITS: it
+ * is out, or about to go, and wait->wake (which may have been called already) tells.  NOT_PINNED: err says why
+ * (ARGUMENT: models_unload). */
+enum model_pin model_pin(struct model *model, struct model_wait *wait, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void model_unpin(struct model *model);
+/* Ends the waits whose deadline has passed. */
+void models_expire(struct models *models, double now_ms);
+
+struct models_memory {
+    size_t bound, bytes;   /* bound 0: none; bytes of the networks in memory and of those that come */
+    int loaded, waiting;   /* networks; pins */
+    uint64_t loads, unloads, failures;
+};
+struct models_memory models_memory(struct models *models);
+
+/* ---- The catalogue ----------------------------------------------------------------------------------------------- */
 
 /* Loads every folder of the directories (below) that has a model.json; a folder that cannot be loaded is warned about
  * and left out, unless it is the default model.  default_model: a name in them, or the path of a folder (one with a
@@ -107,12 +147,17 @@ enum infomask_status models_create(const char *directories, const char *default_
 void models_free(struct models *models);
 
 /* The named model (NULL or "": the default), held for the caller; NULL when there is none of that name, with the names
- * that there are in err (ARGUMENT: the service's no_such_model), or (BAD_MODEL: model_failed) why its folder was not
- * loaded. */
+ * that there are in err (ARGUMENT: the service's no_such_model), when it was unloaded (the same), or (BAD_MODEL:
+ * model_failed) why its folder was not loaded.  Its network may be out: MODEL_UNLOADED. */
 struct model *models_get(struct models *models, const char *name, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* All of them by name, each held; free with models_list_free.  The default model's index is *default_index. */
+/* The same, whether it was unloaded or not. */
+struct model *models_find(struct models *models, const char *name, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* All of them by name, unloaded ones too, each held; free with models_list_free.  The default model's index is
+ * *default_index. */
 enum infomask_status models_list(struct models *models, struct model ***list, size_t *count, size_t *default_index,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
 void models_list_free(struct model **list, size_t count);
@@ -123,12 +168,18 @@ struct models_changes {
     int added, changed, removed, unchanged, failed;
 };
 /* Looks at the folders again: a folder is loaded anew if model.json, labels or the network's file has another size or
- * time.  What fails to load keeps its old version, and is warned about.  `changes` may be NULL. */
+ * time.  What fails to load keeps its old version, and is warned about.  `changes` may be NULL.  What models_unload
+ * took out of service may be asked again. */
 enum infomask_status models_reload(struct models *models, struct models_changes *changes, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* Takes the model out of the catalogue until the folders are looked at again; requests that hold it end as they began.
- * ARGUMENT: there is none of that name, or it is the default model, which the service cannot be without. */
+/* The same for the sake of one model: others that were unloaded stay so.  It is in memory once it is pinned. */
+enum infomask_status models_load(struct models *models, const char *name, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* Takes the model out of service, and out of memory, until it is loaded or the folders are looked at again; requests
+ * that have it pinned end as they began.  ARGUMENT: there is none of that name, it is unloaded already, or it is the
+ * default model, which the service cannot be without. */
 enum infomask_status models_unload(struct models *models, const char *name, struct infomask_error *err)
     __attribute__((warn_unused_result));
 

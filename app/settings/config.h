@@ -71,6 +71,9 @@
       "installed one")                                                                                                \
     X("models", STRING, model, "", 0, 4095,                                                                           \
       "default model: a name in models_dir or a folder's path; empty: efficientnet-lite0, else the first by name")    \
+    X("models", SIZE, models_memory, 0, 0, 1099511627776,                                                             \
+      "bytes of the networks in memory; those that nobody has asked for longest give way, and come back when they "   \
+      "are asked; 0: all are in memory")                                                                              \
     X("compute", INT, threads, 0, 0, 64, "compute threads; 0: as many as cores")                                      \
     X("compute", CHOICE, isa, "auto", "auto|ref|blas|neon|avx2|avx512|amx", 0,                                        \
       "kernels: auto is the best of this processor")                                                                  \

@@ -42,6 +42,7 @@
     X(OVERLOADED, 503, "overloaded", "Overloaded")                                  \
     X(NOT_READY, 503, "not_ready", "Not ready")                                     \
     X(MODEL_FAILED, 503, "model_failed", "Model failed")                            \
+    X(MODEL_LOADING, 503, "model_loading", "Model loading")                         \
     X(NO_STATE, 503, "no_state", "No state")                                        \
     X(DEADLINE_EXCEEDED, 504, "deadline_exceeded", "Deadline exceeded")             \
     X(STATE_FULL, 507, "state_full", "State full")

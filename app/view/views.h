@@ -82,7 +82,11 @@ void view_analyze(struct json_writer *writer, const char *key, const struct view
 
 /* ---- Models ------------------------------------------------------------------------------------------------------ */
 
-void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default);
+/* In which state a model's network is, and why, in a sentence; "" for MODEL_READY. */
+#define VIEW_STATE_REASON 512
+enum model_state view_model_reason(const struct model *model, char reason[VIEW_STATE_REASON]);
+/* The state that it wrote: READY is the only one that lasts. */
+enum model_state view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default);
 /* {"models": [...], "default": "name"} */
 /* {"name", "default", "status": "failed", "reason"} */
 void view_failed_model(struct json_writer *writer, const char *name, const char *reason);

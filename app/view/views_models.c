@@ -1,4 +1,6 @@
 /* Models and their classes. */
+#include <stdio.h>
+
 #include "app/view/views_head.h"
 
 static const char *const colors[] = {"RGB", "BGR", "GRAY"};
@@ -51,9 +53,41 @@ static void view_methods(struct json_writer *writer, const struct infomask_model
     json_object_close(writer);
 }
 
-void view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default)
+/* ready, loading, unloaded or failed; the last two with a reason. */
+static enum model_state view_state(struct json_writer *writer, const struct model *model)
+{
+    static const char *const names[] = {[MODEL_READY] = "ready",       [MODEL_LOADING] = "loading",
+                                        [MODEL_UNLOADED] = "unloaded", [MODEL_STOPPED] = "unloaded",
+                                        [MODEL_FAILED] = "failed"};
+    char reason[VIEW_STATE_REASON];
+    enum model_state state = view_model_reason(model, reason);
+
+    json_put_string(writer, "status", names[state]);
+    if (reason[0] != '\0')
+        json_put_string(writer, "reason", reason);
+    json_put_bool(writer, "usable", state != MODEL_STOPPED);
+    return state;
+}
+
+enum model_state view_model_reason(const struct model *model, char reason[VIEW_STATE_REASON])
+{
+    struct infomask_error why;
+    enum model_state state = model_state(model, &why);
+    const char *text = state == MODEL_FAILED     ? why.text
+                       : state == MODEL_UNLOADED ? "unloaded: it gave its memory to other models, and is loaded when "
+                                                   "it is asked (models_memory)"
+                       : state == MODEL_STOPPED  ? "unloaded, until it is loaded or the folders are looked at again"
+                       : state == MODEL_LOADING  ? "loading"
+                                                 : "";
+
+    (void)snprintf(reason, VIEW_STATE_REASON, "%s", text);
+    return state;
+}
+
+enum model_state view_model(struct json_writer *writer, const char *key, const struct model *model, bool is_default)
 {
     const struct infomask_model_info *info = model_info(model);
+    enum model_state state;
 
     json_object_open(writer, key);
     json_put_string(writer, "name", model_name(model));
@@ -70,10 +104,11 @@ void view_model(struct json_writer *writer, const char *key, const struct model 
     json_put_string(writer, "precision", info->precision);
     json_put_uint(writer, "weight_bytes", info->weight_bytes);
     json_put_uint(writer, "memory_bytes", info->memory_bytes);
-    json_put_string(writer, "status", "ready");
+    state = view_state(writer, model);
     json_put_double(writer, "prior_entropy", info->prior_entropy);
     json_put_node(writer, "document", model_document(model));
     json_object_close(writer);
+    return state;
 }
 
 void view_failed_model(struct json_writer *writer, const char *name, const char *reason)
@@ -83,6 +118,7 @@ void view_failed_model(struct json_writer *writer, const char *name, const char 
     json_put_bool(writer, "default", false);
     json_put_string(writer, "status", "failed");
     json_put_string(writer, "reason", reason);
+    json_put_bool(writer, "usable", false);
     json_object_close(writer);
 }
 
@@ -93,7 +129,7 @@ void view_models(struct json_writer *writer, struct model *const *models, size_t
     json_put_string(writer, "default", count > 0 ? model_name(models[default_index]) : NULL);
     json_array_open(writer, "models");
     for (size_t i = 0; i < count; i++)
-        view_model(writer, NULL, models[i], i == default_index);
+        (void)view_model(writer, NULL, models[i], i == default_index);
     for (size_t i = 0; failures != NULL && i < failures->count; i++)
         view_failed_model(writer, failures->list[i].name, failures->list[i].reason);
     json_array_close(writer);

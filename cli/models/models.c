@@ -69,7 +69,7 @@ static enum infomask_status show_one(const struct listing *listing, const struct
     if (listing->labels)
         view_labels(&writer, model);
     else
-        view_model(&writer, NULL, model, is_default);
+        (void)view_model(&writer, NULL, model, is_default);
     return write_json(&writer, NULL, err);
 }
 

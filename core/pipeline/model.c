@@ -451,17 +451,55 @@ enum infomask_status pipeline_load_int8(const struct infomask_model_spec *spec, 
     return load(&own, int8, model, err);
 }
 
+void infomask_model_unload(struct infomask_model *model)
+{
+    engine_model_free(model->engine);
+    free(model->head_mean);
+    model->engine = NULL;
+    model->network = NULL;
+    model->head_mean = NULL;
+}
+
 void infomask_model_free(struct infomask_model *model)
 {
     if (model == NULL)
         return;
-    engine_model_free(model->engine);
+    infomask_model_unload(model);
     free(model->groups);
     free(model->members);
     free(model->log_prior);
     free(model->log_logit_prior);
-    free(model->head_mean);
     free(model);
+}
+
+/* A whole model is loaded beside the one that has none, and only what a session reads is taken out of it: info and
+ * priors, which other threads may be reading, stay as they are. */
+enum infomask_status infomask_model_reload(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                           struct infomask_error *err)
+{
+    const struct infomask_model_info *info = &model->info;
+    struct infomask_known known = {.equal = info->equal, .error = info->error, .most = info->most};
+    struct infomask_model_spec own = *spec;
+    struct infomask_model *made;
+    enum infomask_status status;
+
+    memcpy(known.digest, info->digest, sizeof known.digest);
+    if (info->verified)
+        own.known = &known;
+    status = load(&own, NULL, &made, err);
+    if (status != INFOMASK_OK)
+        return status;
+    if (strcmp(made->info.digest, info->digest) != 0) {
+        infomask_model_free(made);
+        return error_set(err, INFOMASK_BAD_MODEL, "its files hold another network than when it was loaded first");
+    }
+    model->engine = made->engine;
+    model->network = made->network;
+    model->head_mean = made->head_mean;
+    made->engine = NULL;
+    made->head_mean = NULL;
+    infomask_model_free(made);
+    return INFOMASK_OK;
 }
 
 const struct infomask_model_info *infomask_model_info(const struct infomask_model *model) { return &model->info; }
@@ -469,9 +507,12 @@ const struct infomask_model_info *infomask_model_info(const struct infomask_mode
 enum infomask_status infomask_session_create(struct infomask_model *model, struct pool *pool,
                                              struct infomask_session **out, struct infomask_error *err)
 {
-    struct infomask_session *session = calloc(1, sizeof *session);
+    struct infomask_session *session;
     enum infomask_status status;
 
+    if (model->engine == NULL)
+        return error_set(err, INFOMASK_INTERNAL, "the model's network is not in memory");
+    session = calloc(1, sizeof *session);
     if (session == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a session");
     session->model = model;

@@ -149,14 +149,9 @@ static bool make_key(const struct request *request, const struct model *model, c
     return true;
 }
 
-bool cache_key(struct server_context *server, const struct request *request, char key[CACHE_KEY])
+bool cache_key(const struct request *request, char key[CACHE_KEY])
 {
-    struct infomask_error ignored;
-    struct model *model = models_get(server->models, request->params.value[PARAM_ID_MODEL].text, &ignored);
-    bool made = model != NULL && make_key(request, model, key);
-
-    model_release(model);
-    return made;
+    return request->model != NULL && make_key(request, request->model, key);
 }
 
 /* ---- Taking out -------------------------------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ enum infomask_status cache_create(struct cache **cache, size_t bytes, struct inf
 void cache_free(struct cache *cache);
 
 /* The key of a request about one photo; false: it cannot be made (no such model, no memory). */
-bool cache_key(struct server_context *server, const struct request *request, char key[CACHE_KEY]);
+bool cache_key(const struct request *request, char key[CACHE_KEY]);
 /* Fills the reply with the answer of that key; false: it is not there. */
 bool cache_take(struct cache *cache, const char *key, const struct request *request, struct reply *reply);
 /* Keeps a copy of the reply, of its headers those from first_header on. */

@@ -11,8 +11,9 @@
 #include "server/call/access.h"
 #include "server/call/dispatch.h"
 #include "server/call/lines.h"
-#include "server/message/multipart.h"
+#include "server/call/pin.h"
 #include "server/call/uploads.h"
+#include "server/message/multipart.h"
 #include "server/queue/queue.h"
 
 #define JSON_BODY_LIMIT (1024 * 1024)
@@ -53,6 +54,7 @@ void call_free(struct call *call)
     if (call == NULL)
         return;
     call_drop_body(call);
+    call_unpin(call);
     reply_fini(&call->reply);
     json_free(call->document);
     free(call->texts);
@@ -492,17 +494,28 @@ int call_overloaded(struct call *call)
     return overloaded(call, retry_after);
 }
 
+int call_read_json(struct call *call)
+{
+    if (call->json)
+        (void)uploads_take_json(call);
+    call->json = false;
+    return call->reply.status;
+}
+
 int call_handle(struct call *call)
 {
+    if (call->reply.status != 0)
+        return call->reply.status;
     if (request_expired(&call->request))
         return reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
                              "the request's deadline passed before it was answered");
-    if (call->json && uploads_take_json(call) != 0)
+    if (call_read_json(call) != 0)
         return call->reply.status;
     if (call->request.several == SEVERAL_NO)
         (void)dispatch(call->server, &call->request, &call->reply);
     else
         (void)lines_handle(call->server, &call->request, &call->reply);
+    call_unpin(call);
     if (call->match.route->flags & ROUTE_JOB)
         reply_timing(&call->reply, &call->request);
     if (call->match.route->flags & ROUTE_LINES)

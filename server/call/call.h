@@ -39,6 +39,10 @@ struct call {
     uint64_t peer_hash;          /* of the address that limits count by; 0: none */
     char key_name[KEY_NAME_SIZE];
     double cost;                 /* once the body is whole: 1 for a photo classified */
+    bool pinned;                 /* request.model is */
+    struct model_wait wait;      /* or waits (pin.h), and then goes on with: */
+    void (*resume)(void *context);
+    void *resume_context;
 };
 
 /* target: copied.  NULL without memory. */
@@ -50,6 +54,8 @@ int call_head(struct call *call, const struct head *head);
 /* 0, or the status of a refusal: over the limit, no memory.  Nothing is kept after one. */
 int call_body(struct call *call, const char *data, size_t size);
 int call_complete(struct call *call);
+/* Reads a JSON body with a photo in it, once. */
+int call_read_json(struct call *call);
 int call_handle(struct call *call);
 /* Frees the body once nothing looks at it any more. */
 void call_drop_body(struct call *call);

@@ -8,7 +8,7 @@ int dispatch(struct server_context *server, const struct request *request, struc
     int first_header = reply->header_count, status;
 
     if (server->cache == NULL || !(request->route->flags & ROUTE_CACHE) || request->upload_count != 1 ||
-        !cache_key(server, request, key))
+        !cache_key(request, key))
         return request->route->handler(server, request, reply);
     if (cache_take(server->cache, key, request, reply)) {
         reply_header(reply, "Infomask-Cache", "hit");

@@ -200,7 +200,13 @@ int reply_error(struct reply *reply, const struct request *request, const struct
 
 int reply_no_model(struct reply *reply, const struct request *request, const struct infomask_error *error)
 {
-    enum view_problem problem = error->status == INFOMASK_BAD_MODEL ? VIEW_MODEL_FAILED : VIEW_NO_SUCH_MODEL;
+    enum view_problem problem = error->status == INFOMASK_ARGUMENT   ? VIEW_NO_SUCH_MODEL
+                                : error->status == INFOMASK_DEADLINE ? VIEW_MODEL_LOADING
+                                : error->status == INFOMASK_MEMORY   ? VIEW_OVERLOADED
+                                                                     : VIEW_MODEL_FAILED;
+
+    if (problem == VIEW_MODEL_LOADING || problem == VIEW_OVERLOADED)
+        reply_header(reply, "Retry-After", "%d", 1);
     return reply_problem(reply, request, problem, "%s", error->text);
 }
 

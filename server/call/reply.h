@@ -69,7 +69,7 @@ int reply_problem(struct reply *reply, const struct request *request, enum view_
 int reply_no_memory(struct reply *reply, const struct request *request);
 /* What core (or models, or json) says of a failure, as the problem that view_problem_of makes of it. */
 int reply_error(struct reply *reply, const struct request *request, const struct infomask_error *error);
-/* What models_get says of a name: there is none, or its folder could not be loaded. */
+/* What models_get and model_pin say of a name: there is none, it cannot be loaded, or not in time (DEADLINE). */
 int reply_no_model(struct reply *reply, const struct request *request, const struct infomask_error *error);
 
 /* Server-Timing (W3C): how long each step took, in milliseconds. */

@@ -43,6 +43,7 @@ struct upload {
 enum several { SEVERAL_NO, SEVERAL_LINES, SEVERAL_MIXED };
 
 struct route;
+struct model;
 
 /* Shared between a job that runs and those who ask for it (server/jobs/jobs.h). */
 struct request_watch {
@@ -72,6 +73,7 @@ struct request {
     enum several several;                   /* as Accept says; NO: one answer for the whole request */
     bool async;                             /* Prefer: respond-async, and the route honours it */
     struct request_watch *watch;            /* NULL: nobody watches */
+    struct model *model;                    /* held, its network pinned until the answer is there; NULL: none */
 };
 
 /* True once the deadline has passed, or nobody wants the answer; the shape of infomask_limits.expired. */

@@ -24,7 +24,8 @@ enum route_flag {
     ROUTE_LINES = 2048,   /* several images are answered one by one, if Accept says so (lines.h) */
     ROUTE_SHARED = 4096,  /* where replicas share their state it waits for that, on the lane (context.h) */
     ROUTE_PARAMS = 8192,  /* the body is JSON, an object of parameters, or a form of them */
-    ROUTE_MASK = 1024     /* a form's part named mask is a mask of the client's own */
+    ROUTE_MASK = 1024,    /* a form's part named mask is a mask of the client's own */
+    ROUTE_NETWORK = 16384 /* it runs a network, and has it pinned (pin.h) */
 };
 
 #define ROUTE_BODY (ROUTE_UPLOAD | ROUTE_JSON | ROUTE_BINARY | ROUTE_PARAMS) /* a body is asked for */
@@ -38,14 +39,18 @@ enum route_flag {
     X(PAGE_ELEMENT, METHOD_GET, "/info-mask.js", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "An element")          \
     X(PAGE_PYTHON, METHOD_GET, "/infomask.py", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "A client in Python")    \
     X(PAGE_FILE, METHOD_GET, "/web/{file}", NONE, ROUTE_PAGES, handle_page, TAKES_NOTHING, "The page's files")         \
-    X(CLASSIFY, UPLOADS, "/v1/classify", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_CACHE | ROUTE_LINES,    \
+    X(CLASSIFY, UPLOADS, "/v1/classify", INFER,                                                                        \
+      ROUTE_NETWORK | ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_CACHE | ROUTE_LINES,                              \
       handle_classify, TAKES_CLASSIFY, "Class probabilities and information")                                          \
-    X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_LINES, handle_mask, TAKES_MASK, \
+    X(MASK, UPLOADS, "/v1/mask", INFER, ROUTE_NETWORK | ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_LINES,          \
+      handle_mask, TAKES_MASK,                                                                                         \
       "Where the information about the target class is")                                                               \
     X(FILTER, UPLOADS, "/v1/filter", INFER,                                                                            \
-      ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES, handle_filter, TAKES_FILTER,    \
+      ROUTE_NETWORK | ROUTE_JOB | ROUTE_UPLOAD | ROUTE_ASYNC | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES,                 \
+      handle_filter, TAKES_FILTER,                                                                                     \
       "The photo with the target object removed, or only it kept, verified")                                           \
-    X(ANALYZE, UPLOADS, "/v1/analyze", INFER, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES,       \
+    X(ANALYZE, UPLOADS, "/v1/analyze", INFER,                                                                          \
+      ROUTE_NETWORK | ROUTE_JOB | ROUTE_UPLOAD | ROUTE_CACHE | ROUTE_MASK | ROUTE_LINES,                               \
       handle_analyze, TAKES_ANALYZE, "Classification and mask in one reply")                                           \
     X(MODELS, METHOD_GET, "/v1/models", INFER, 0, handle_models, TAKES_NOTHING, "The models that can be asked")        \
     X(RELOAD, METHOD_POST, "/v1/models/reload", ADMIN, ROUTE_JOB, handle_reload, TAKES_NOTHING,                        \
@@ -66,7 +71,8 @@ enum route_flag {
       "One estimate, as its GET, the parameters in a JSON object or a form: a prior may be too long for a URL")        \
     X(ESTIMATE_DELETE, METHOD_DELETE, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate_delete,              \
       TAKES_NOTHING, "Forgets an estimate and its samples")                                                            \
-    X(SAMPLES, UPLOADS, "/v1/estimates/{id}/samples", ESTIMATES, ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_ASYNC, \
+    X(SAMPLES, UPLOADS, "/v1/estimates/{id}/samples", ESTIMATES,                                                       \
+      ROUTE_NETWORK | ROUTE_JOB | ROUTE_UPLOAD | ROUTE_PARTS | ROUTE_ASYNC,                                            \
       handle_samples, TAKES_SAMPLES, "Adds labelled photos to an estimate")                                            \
     X(JOB, METHOD_GET, "/v1/jobs/{id}", ANY, ROUTE_SHARED, handle_job, TAKES_NOTHING,                                  \
       "What became of a request with Prefer: respond-async")                                                           \
@@ -93,17 +99,18 @@ enum route_flag {
       TAKES_NOTHING, "What the model has done since it was loaded")                                                    \
     X(V2_VERSION_STATISTICS, METHOD_GET, "/v2/models/{name}/versions/{version}/stats", INFER, ROUTE_V2,                \
       handle_v2_model_statistics, TAKES_NOTHING, "What the model has done since it was loaded")                        \
-    X(V2_INFER, METHOD_POST, "/v2/models/{name}/infer", INFER, ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer,   \
-      TAKES_NOTHING, "Tensors in, tensors out: JSON, or with the binary tensor extension")                             \
+    X(V2_INFER, METHOD_POST, "/v2/models/{name}/infer", INFER,                                                         \
+      ROUTE_NETWORK | ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer, TAKES_NOTHING,                             \
+      "Tensors in, tensors out: JSON, or with the binary tensor extension")                             \
     X(V2_VERSION_INFER, METHOD_POST, "/v2/models/{name}/versions/{version}/infer", INFER,                              \
-      ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer, TAKES_NOTHING,                                             \
+      ROUTE_NETWORK | ROUTE_JOB | ROUTE_BINARY | ROUTE_V2, handle_v2_infer, TAKES_NOTHING,                             \
       "Tensors in, tensors out: JSON, or with the binary tensor extension")                                            \
     X(V2_INDEX, METHOD_POST, "/v2/repository/index", ADMIN, ROUTE_V2, handle_v2_index, TAKES_NOTHING,                  \
       "The models that there are")                                                                                     \
-    X(V2_LOAD, METHOD_POST, "/v2/repository/models/{name}/load", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_load,          \
-      TAKES_NOTHING, "Looks at the model folders again; the model must then be there")                                 \
+    X(V2_LOAD, METHOD_POST, "/v2/repository/models/{name}/load", ADMIN, ROUTE_NETWORK | ROUTE_JOB | ROUTE_V2,          \
+      handle_v2_load, TAKES_NOTHING, "Looks at the model folders again; the model must then be there, and is loaded")  \
     X(V2_UNLOAD, METHOD_POST, "/v2/repository/models/{name}/unload", ADMIN, ROUTE_JOB | ROUTE_V2, handle_v2_unload,    \
-      TAKES_NOTHING, "Takes a model out of service until the folders are looked at again")                             \
+      TAKES_NOTHING, "Takes a model out of service and memory until it is loaded, or the folders are looked at again") \
     X(LIVEZ, METHOD_GET, "/livez", NONE, ROUTE_PRIORITY, handle_livez, TAKES_NOTHING, "Is the process alive")          \
     X(READYZ, METHOD_GET, "/readyz", NONE, ROUTE_PRIORITY, handle_readyz, TAKES_NOTHING, "Does it take requests")      \
     X(METRICS, METHOD_GET, "/metrics", ANY, ROUTE_PRIORITY, handle_metrics, TAKES_NOTHING, "Prometheus metrics")       \

@@ -524,6 +524,7 @@ static bool turn(struct server *server, bool accepting)
     if (server->context.lane != NULL)
         queue_expire(server->context.lane);
     jobs_expire(server->context.jobs);
+    models_expire(server->context.models, clock_ms());
     end_retired(server);
     trim_memory(server);
     watch_workers(server);
@@ -539,7 +540,8 @@ static bool unfinished(struct server *server, double since)
     connections_count(server->connections, &count);
     queue_state(server->context.queue, &state);
     return count.busy > 0 || in_flight(server) > 0 || state.running + state.waiting > 0 ||
-           atomic_load(&server->reloading) || (count.fresh > 0 && clock_ms() - since < FRESH_MS);
+           models_memory(server->context.models).waiting > 0 || atomic_load(&server->reloading) ||
+           (count.fresh > 0 && clock_ms() - since < FRESH_MS);
 }
 
 static enum server_end drain(struct server *server)

@@ -21,6 +21,11 @@ static void log_warning(void *context, const char *sentence)
     log_message(context, LOG_WARNING, "%s", sentence);
 }
 
+static void log_note(void *context, const char *sentence)
+{
+    log_message(context, LOG_INFO, "%s", sentence);
+}
+
 static enum infomask_status open_models(const struct config *config, struct pool *pool, struct log *log,
                                         struct models **models, struct infomask_error *err)
 {
@@ -29,7 +34,10 @@ static enum infomask_status open_models(const struct config *config, struct pool
     enum infomask_status status = directory != NULL ? load_options(config, pool, &options, err)
                                                     : error_set(err, INFOMASK_MEMORY, "out of memory");
 
+    options.serves = true;
+    options.memory = config->models_memory;
     options.warn = log_warning;
+    options.note = log_note;
     options.warn_context = log;
     if (status == INFOMASK_OK)
         status = models_create(directory, config->model, &options, models, err);

@@ -119,7 +119,7 @@ static int read_creation(struct server_context *server, const struct request *re
         return reply_problem(reply, request, VIEW_BAD_PARAMETER, "model must be a text");
     c->model = models_get(server->models, json_string(name), &err);
     if (c->model == NULL)
-        return reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+        return reply_no_model(reply, request, &err);
     if (fill_info(c, &err) != INFOMASK_OK)
         return infer_state_error(server, request, reply, &err);
     return 0;
@@ -274,7 +274,7 @@ static int read_under_prior(struct server_context *server, const struct request 
     model = models_get(server->models, info.model, &err);
     estimate_info_fini(&info);
     if (model == NULL)
-        return reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+        return reply_no_model(reply, request, &err);
     if (ask_open(&ask, model, &request->params, &problem, &err) != INFOMASK_OK)
         status = reply_problem(reply, request, problem, "%s", err.text);
     else if (infomask_estimate_spec_of(model_core(model), &ask.options.classify.prior, &spec, &err) != INFOMASK_OK ||

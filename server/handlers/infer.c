@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/state/traffic.h"
+#include "server/call/pin.h"
 #include "server/observe/log.h"
 
 struct infomask_limits infer_limits(const struct server_context *server, const struct request *request)
@@ -24,9 +25,9 @@ int infer_begin(struct infer *infer, struct server_context *server, const struct
 
     *infer = (struct infer){.server = server, .request = request, .reply = reply,
                             .limits = infer_limits(server, request)};
-    model = models_get(server->models, name, &err);
+    model = pinned_model(server, request, name, reply);
     if (model == NULL)
-        return reply_no_model(reply, request, &err);
+        return reply->status;
     (void)snprintf(reply->model, sizeof reply->model, "%s", model_name(model));
     if (ask_open(&infer->ask, model, &request->params, &problem, &err) != INFOMASK_OK)
         return reply_problem(reply, request, problem, "%s", err.text);

@@ -138,7 +138,7 @@ int handle_information(struct server_context *server, const struct request *requ
     int status;
 
     if (model == NULL)
-        return reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+        return reply_no_model(reply, request, &err);
     status = answer(server, request, reply, model);
     model_release(model);
     return status;

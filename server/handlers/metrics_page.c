@@ -86,6 +86,22 @@ static void put_cache(FILE *out, struct server_context *server)
     metrics_single(out, "cache_bytes", "gauge", "Their size.", (double)state.bytes);
 }
 
+static void put_models(FILE *out, struct server_context *server)
+{
+    struct models_memory memory = models_memory(server->models);
+
+    metrics_single(out, "models_loaded", "gauge", "Models whose network is in memory.", memory.loaded);
+    metrics_single(out, "models_bytes", "gauge", "Memory of these networks, and of those that are being loaded.",
+                   (double)memory.bytes);
+    metrics_single(out, "models_limit_bytes", "gauge", "How much that may be (models_memory); 0: any.",
+                   (double)memory.bound);
+    metrics_single(out, "models_waiting", "gauge", "Requests that wait for a network.", memory.waiting);
+    metrics_single(out, "model_loads_total", "counter", "Networks loaded.", (double)memory.loads);
+    metrics_single(out, "model_load_failures_total", "counter", "Networks that could not be loaded again.",
+                   (double)memory.failures);
+    metrics_single(out, "model_unloads_total", "counter", "Networks unloaded.", (double)memory.unloads);
+}
+
 static char *page_text(struct server_context *server, size_t *size)
 {
     struct metrics *metrics = server->metrics;
@@ -101,6 +117,7 @@ static char *page_text(struct server_context *server, size_t *size)
     metrics_single(out, "ready", "gauge", "1 while requests are taken.", ops_ready(server, &problem, &err));
     metrics_put_requests(out, metrics);
     put_queue(out, server);
+    put_models(out, server);
     put_traffic(out, server);
     metrics_put_totals(out, metrics);
     put_jobs(out, server);

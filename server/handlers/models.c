@@ -34,13 +34,31 @@ static struct model *find_model(struct server_context *server, const struct requ
     return model;
 }
 
+/* What is said of a model whose network is not in memory does not stay so. */
+static int describe(const struct request *request, struct reply *reply, struct model *model, bool is_best)
+{
+    struct kept_slot *slot = model_text(model, is_best ? MODEL_DESCRIPTION_DEFAULT : MODEL_DESCRIPTION);
+    struct kept *text = model_state(model, NULL) == MODEL_READY ? kept_get(slot) : NULL;
+    struct infomask_error err;
+    struct json_writer writer;
+
+    if (text == NULL) {
+        json_writer_init(&writer, 0);
+        if (view_model(&writer, NULL, model, is_best) != MODEL_READY) {
+            (void)reply_json(reply, request, 200, &writer);
+            return reply_tagged(reply, request);
+        }
+        text = kept_write(slot, &writer, &err);
+    }
+    return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
+}
+
 int handle_model(struct server_context *server, const struct request *request, struct reply *reply)
 {
     struct infomask_error err;
-    struct model *model = models_get(server->models, request->capture[0], &err), *best;
+    struct model *model = models_find(server->models, request->capture[0], &err), *best;
     struct json_writer writer;
-    struct kept *text;
-    bool is_best;
+    int status;
 
     if (model == NULL && err.status == INFOMASK_BAD_MODEL) { /* that it failed is an answer here */
         json_writer_init(&writer, 0);
@@ -50,17 +68,10 @@ int handle_model(struct server_context *server, const struct request *request, s
     if (model == NULL)
         return reply_no_model(reply, request, &err);
     best = models_get(server->models, NULL, NULL);
-    is_best = best != NULL && strcmp(model_name(best), model_name(model)) == 0;
+    status = describe(request, reply, model, best != NULL && strcmp(model_name(best), model_name(model)) == 0);
     model_release(best);
-    struct kept_slot *slot = model_text(model, is_best ? MODEL_DESCRIPTION_DEFAULT : MODEL_DESCRIPTION);
-    text = kept_get(slot);
-    if (text == NULL) {
-        json_writer_init(&writer, 0);
-        view_model(&writer, NULL, model, is_best);
-        text = kept_write(slot, &writer, &err);
-    }
     model_release(model);
-    return text != NULL ? reply_kept(reply, request, "application/json", text) : reply_error(reply, request, &err);
+    return status;
 }
 
 /* What `view` writes of the named model, kept as `which` from its first time on. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/view/views.h"
+#include "server/call/pin.h"
 #include "server/call/routes.h"
 #include "server/handlers/oip_tensors.h"
 
@@ -57,13 +59,15 @@ int handle_v2_server(struct server_context *server, const struct request *reques
 struct model *oip_find_model(struct server_context *server, const struct request *request, struct reply *reply)
 {
     const char *version = request->capture[1];
+    bool runs = request->route->flags & ROUTE_NETWORK;
     struct infomask_error err;
-    struct model *model = models_get(server->models, request->capture[0], &err);
+    struct model *model = runs ? pinned_model(server, request, request->capture[0], reply)
+                               : models_get(server->models, request->capture[0], &err);
 
-    if (model == NULL) {
+    if (model == NULL && !runs)
         (void)reply_no_model(reply, request, &err);
+    if (model == NULL)
         return NULL;
-    }
     if (version != NULL && strcmp(version, model_version(model)) != 0) {
         (void)reply_problem(reply, request, VIEW_NO_SUCH_MODEL, "the model %s has version %s, not %.40s",
                             model_name(model), model_version(model), version);
@@ -139,13 +143,17 @@ int handle_v2_model(struct server_context *server, const struct request *request
 
 /* ---- Repository -------------------------------------------------------------------------------------------------- */
 
-static void put_in_index(struct json_writer *w, const char *name, const char *version, const char *reason)
+/* The states' names are Triton's. */
+static void put_in_index(struct json_writer *w, const char *name, const char *version, enum model_state state,
+                         const char *reason)
 {
+    bool ready = state == MODEL_READY, loading = state == MODEL_LOADING;
+
     json_object_open(w, NULL);
     json_put_string(w, "name", name);
     json_put_string(w, "version", version);
-    json_put_string(w, "state", reason == NULL ? "READY" : "UNAVAILABLE");
-    json_put_string(w, "reason", reason == NULL ? "" : reason);
+    json_put_string(w, "state", ready ? "READY" : loading ? "LOADING" : "UNAVAILABLE");
+    json_put_string(w, "reason", reason);
     json_object_close(w);
 }
 
@@ -161,26 +169,25 @@ int handle_v2_index(struct server_context *server, const struct request *request
         return reply_error(reply, request, &err);
     json_writer_init(&writer, 0);
     json_array_open(&writer, NULL);
-    for (size_t i = 0; i < count; i++)
-        put_in_index(&writer, model_name(list[i]), model_version(list[i]), NULL);
+    for (size_t i = 0; i < count; i++) {
+        char reason[VIEW_STATE_REASON];
+        enum model_state state = view_model_reason(list[i], reason);
+        put_in_index(&writer, model_name(list[i]), model_version(list[i]), state, reason);
+    }
     failures = models_failed(server->models);
     for (size_t i = 0; i < failures.count; i++)
-        put_in_index(&writer, failures.list[i].name, "", failures.list[i].reason);
+        put_in_index(&writer, failures.list[i].name, "", MODEL_FAILED, failures.list[i].reason);
     model_failures_fini(&failures);
     json_array_close(&writer);
     models_list_free(list, count);
     return reply_json(reply, request, 200, &writer);
 }
 
-/* Looks at the folders again; the model must then be there. */
+/* It was loaded, with a look at the folders, before it was pinned for this request. */
 int handle_v2_load(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    struct infomask_error err;
-    struct model *model;
+    struct model *model = oip_find_model(server, request, reply);
 
-    if (models_reload(server->models, NULL, &err) != INFOMASK_OK)
-        return reply_error(reply, request, &err);
-    model = oip_find_model(server, request, reply);
     if (model == NULL)
         return reply->status;
     model_release(model);

@@ -5,6 +5,7 @@
 
 #include "app/estimate/label_photos.h"
 #include "core/base/sha256.h"
+#include "server/call/pin.h"
 #include "server/handlers/infer.h"
 
 struct samples {
@@ -30,9 +31,9 @@ static int open_model(struct samples *s)
 
     if (estimates_find(&own, s->request->capture[0], &s->info, &err) != INFOMASK_OK)
         return infer_state_error(s->server, s->request, s->reply, &err);
-    model = models_get(s->server->models, s->info.model, &err);
+    model = pinned_model(s->server, s->request, s->info.model, s->reply);
     if (model == NULL)
-        return reply_problem(s->reply, s->request, VIEW_NO_SUCH_MODEL, "%s", err.text);
+        return s->reply->status;
     (void)snprintf(s->reply->model, sizeof s->reply->model, "%s", model_name(model));
     if (ask_open(&s->ask, model, NULL, &problem, &err) != INFOMASK_OK)
         return reply_problem(s->reply, s->request, problem, "%s", err.text);

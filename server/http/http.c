@@ -13,6 +13,7 @@
 #include "core/base/clock.h"
 #include "server/call/access.h"
 #include "server/call/call.h"
+#include "server/call/pin.h"
 #include "server/http/reads.h"
 #include "server/jobs/jobs.h"
 #include "server/observe/account.h"
@@ -133,9 +134,23 @@ static void finish_job(struct exchange *exchange)
 {
     struct MHD_Connection *connection = exchange->connection; /* once it is handed back, it is not ours to read */
 
+    call_unpin(exchange->call);
     connections_phase(exchange->http->connections, exchange->fd, CONNECTION_DONE);
     atomic_store(&exchange->handed_back, true);
     MHD_resume_connection(connection);
+}
+
+/* What it waited for is there, or the reply says why not. */
+static void resume_job(void *context)
+{
+    struct exchange *exchange = context;
+    struct call *call = exchange->call;
+
+    if (call->reply.status == 0 && queue_submit(exchange->http->context->queue, &exchange->job))
+        return;
+    if (call->reply.status == 0)
+        (void)call_overloaded(call);
+    finish_job(exchange);
 }
 
 static void run_job(struct queue_task *job)
@@ -146,6 +161,8 @@ static void run_job(struct queue_task *job)
     call->request.queue_ms = call->reply.queue_ms = job->queue_ms;
     if (call->request.async)
         (void)jobs_submit(exchange->http->context->jobs, call);
+    else if (call_waits(call, resume_job, exchange))
+        return;
     else
         (void)call_handle(call);
     finish_job(exchange);

@@ -9,6 +9,7 @@
 
 #include "core/base/clock.h"
 #include "server/call/access.h"
+#include "server/call/pin.h"
 #include "server/observe/log.h"
 #include "server/observe/metrics.h"
 
@@ -122,6 +123,7 @@ static void finish(struct entry *entry)
     struct call *call = entry->call;
 
     call_drop_body(call);
+    call_unpin(call);
     log_job(entry);
     metrics_job(jobs->server->metrics, &call->reply);
     (void)pthread_mutex_lock(&jobs->lock);
@@ -133,11 +135,26 @@ static void finish(struct entry *entry)
     jobs_drop(entry);
 }
 
+/* What it waited for is there, or the reply says why not. */
+static void resume_entry(void *context)
+{
+    struct entry *entry = context;
+    struct call *call = entry->call;
+
+    if (call->reply.status == 0 && queue_submit(entry->jobs->server->queue, &entry->job))
+        return;
+    if (call->reply.status == 0)
+        (void)call_overloaded(call);
+    finish(entry);
+}
+
 static void run_entry(struct queue_task *job)
 {
     struct entry *entry = (struct entry *)job;
     struct call *call = entry->call;
 
+    if (call_waits(call, resume_entry, entry))
+        return;
     (void)pthread_mutex_lock(&entry->jobs->lock);
     entry->state = JOB_RUNNING;
     (void)pthread_mutex_unlock(&entry->jobs->lock);

@@ -381,7 +381,7 @@ async function loadNames() {
 }
 async function loadModels() {
   const answer = await client.models();
-  state.models = answer.models.filter((model) => !model.status || model.status === "ready");
+  state.models = answer.models.filter((model) => model.usable ?? (!model.status || model.status === "ready"));
   state.model = state.models.some((model) => model.name === parameters.values.model) ? parameters.values.model : answer.default ?? "";
 }
 async function showMore() {

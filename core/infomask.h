@@ -219,7 +219,12 @@ struct infomask_model_info {
     int groups;
     char digest[65];  /* of all that makes the network what it is: files, output, size, embeddings */
     bool verified, equal; /* by infomask_verify; false: it could not be compared, or nobody asked */
-    enum { INFOMASK_VERIFIED_LAYERS, INFOMASK_VERIFIED_SMALL, INFOMASK_VERIFIED_WHOLE, INFOMASK_VERIFIED_KNOWN } how;
+    enum infomask_how {
+        INFOMASK_VERIFIED_LAYERS,
+        INFOMASK_VERIFIED_SMALL,
+        INFOMASK_VERIFIED_WHOLE,
+        INFOMASK_VERIFIED_KNOWN
+    } how;
     double error, most; /* the largest difference, and what rounding may do, by the spread of what was compared */
 };
 

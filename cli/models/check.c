@@ -97,7 +97,8 @@ static enum infomask_status check_model(const struct cli *cli, const char *folde
 
     if (status == INFOMASK_OK)
         status = work_model_options(&cli->config, pool, &options, err);
-    options.precision = INFOMASK_F32; /* rounded weights differ on purpose */
+    if (folder != NULL || options.precision == INFOMASK_AUTO) /* a new model has no rounded weights */
+        options.precision = INFOMASK_F32;
     options.verify = INFOMASK_VERIFY_WHOLE;
     if (status == INFOMASK_OK)
         status = folder != NULL ? model_load(folder, &options, &model, err)
@@ -125,8 +126,9 @@ enum infomask_status models_check_folder(const struct cli *cli, const char *fold
 void models_check_print(const struct models_check *check)
 {
     (void)printf(
-        "%s the reference kernels, layer by layer: largest difference %.2g of the spread of the outputs (%s, %s)\n",
-        check->equal ? "equal to" : "DIFFERS from", check->error, check->isa, check->precision);
+        "%s the reference kernels%s: largest difference %.2g of the spread of the outputs (%s, %s)\n",
+        check->equal ? "equal to" : "DIFFERS from", strcmp(check->precision, "int8") == 0 ? "" : ", layer by layer",
+        check->error, check->isa, check->precision);
     (void)printf("%.1f ms a photo of %d x %d; %.1f MB of weights, %.1f MB a worker\n", check->ms, check->width,
                  check->height, (double)check->weight_bytes / 1e6, (double)check->session_bytes / 1e6);
     (void)printf("masks: %s\n", check->methods);
@@ -216,8 +218,9 @@ int models_check(int argc, char **argv)
         .usage = "models check [OPTION]... MODEL|FOLDER|FILE.onnx",
         .about = "Compares the network as it is served with its layers computed one by one by the reference kernels, "
                  "and tells\n"
-                 "its time and memory and which masks it has.  What is found is kept beside the model (check.json),\n"
-                 "or where its folder cannot be written in the state's: one that is known to differ is not served.\n"
+                 "its time and memory and which masks it has; with --precision int8 its rounded weights, with the same "
+                 "on\nthose kernels.  What is found is kept beside the model (check.json), or where its folder cannot "
+                 "be\nwritten in the state's: one that is known to differ is not served.\n"
                  "Exit code 0: equal; 1: not, or it cannot be run.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,

@@ -83,11 +83,16 @@ struct engine_verified {
     int h, w;           /* at which size */
 };
 /* The layers of that graph's model, planned and fused as they serve, beside it.  INT8 is never unequal: its weights are
- * rounded on purpose, for photos and not for noise. */
+ * rounded on purpose, for photos and not for noise; engine_verify_int8 is for it. */
 enum infomask_status engine_verify_end(const struct engine_verify *verify, struct engine_model *model,
                                        struct engine_verified *found, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void engine_verify_free(struct engine_verify *verify); /* NULL is fine */
+/* INT8: the model beside a reference, of the same graph and weights on other kernels, on the same noise at h x w.  The
+ * products are of whole numbers; only what is rounded between them may fall to either side. */
+enum infomask_status engine_verify_int8(struct engine_model *model, struct engine_model *reference, int h, int w,
+                                        struct engine_verified *found, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* What the network ends in, before a Softmax, a LogSoftmax or a Sigmoid: */
 enum engine_head {

@@ -106,11 +106,20 @@ static enum infomask_status begin_verify(struct infomask_model *model, const str
         model->info.most = known->most;
         return known->equal ? INFOMASK_OK : differs(known->error, known->most, err);
     }
-    if (options->precision == ENGINE_INT8) /* rounded for photos: on noise it differs by any amount */
+    if (options->precision == ENGINE_INT8) /* rounded for photos: on noise it differs from the file by any amount */
         return INFOMASK_OK;
     if (spec->verify == INFOMASK_VERIFY_WHOLE)
         kernels = kernels_get(KERNEL_REF);
     return engine_verify_begin(verify, graph, kernels, spec->height, spec->width, patience(spec), err);
+}
+
+static void keep_verified(struct infomask_model *model, enum infomask_how how, const struct engine_verified *found)
+{
+    model->info.verified = true;
+    model->info.how = how;
+    model->info.equal = found->equal;
+    model->info.error = found->error;
+    model->info.most = found->most;
 }
 
 static enum infomask_status end_verify(struct infomask_model *model, const struct infomask_model_spec *spec,
@@ -125,14 +134,38 @@ static enum infomask_status end_verify(struct infomask_model *model, const struc
     status = engine_verify_end(verify, model->engine, &found, err);
     if (status != INFOMASK_OK || !found.compared)
         return status;
-    model->info.verified = true;
-    model->info.how = whole         ? INFOMASK_VERIFIED_WHOLE
-                      : found.whole ? INFOMASK_VERIFIED_SMALL
-                                    : INFOMASK_VERIFIED_LAYERS;
-    model->info.equal = found.equal;
-    model->info.error = found.error;
-    model->info.most = found.most;
+    keep_verified(model,
+                  whole         ? INFOMASK_VERIFIED_WHOLE
+                  : found.whole ? INFOMASK_VERIFIED_SMALL
+                                : INFOMASK_VERIFIED_LAYERS,
+                  &found);
     return found.equal || whole ? INFOMASK_OK : differs(found.error, found.most, err);
+}
+
+/* Of int8 there is no other word on what is right than the same network on the reference kernels. */
+static enum infomask_status verify_int8(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                        const struct engine_options *served, struct infomask_error *err)
+{
+    struct engine_options options = *served;
+    struct engine_model *reference = NULL;
+    struct engine_verified found = {0};
+    struct graph *graph = NULL;
+    enum infomask_status status = pipeline_read(spec, &graph, err);
+
+    if (status == INFOMASK_OK)
+        status = pipeline_fuse(graph, err);
+    if (status != INFOMASK_OK) {
+        graph_free(graph);
+        return status;
+    }
+    options.kernels = kernels_get(KERNEL_REF);
+    status = engine_model_create(&reference, graph, &options, err);
+    if (status == INFOMASK_OK)
+        status = engine_verify_int8(model->engine, reference, spec->height, spec->width, &found, err);
+    engine_model_free(reference);
+    if (status == INFOMASK_OK && found.compared)
+        keep_verified(model, INFOMASK_VERIFIED_WHOLE, &found);
+    return status;
 }
 
 /* The file's digest, and that of all that makes the network what it is. */
@@ -204,6 +237,8 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     int8 = int8 != NULL ? int8 : quant;
     options.int8 = int8 != NULL ? &int8->int8 : NULL;
     status = engine_model_create(&model->engine, graph, &options, err);
+    if (status == INFOMASK_OK && options.int8 != NULL && spec->verify == INFOMASK_VERIFY_WHOLE)
+        status = verify_int8(model, spec, &options, err);
     quant_free(quant);
     if (status == INFOMASK_OK)
         status = end_verify(model, spec, verify, err);

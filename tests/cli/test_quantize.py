@@ -53,6 +53,11 @@ def test_quantize(infomask, folder):
     assert exact["predictions"] != rounded["predictions"]
     shown = infomask("models", "--precision", "int8", folder / "digits")
     assert "int8" in shown.out
+    checked = infomask("models", "check", "--json", "--precision", "int8", folder / "digits")
+    assert checked.code == 0 and checked.json["precision"] == "int8" and checked.json["equal"]
+    assert checked.json["error"] <= checked.json["most"] == 0.05
+    kept = json.loads((folder / "digits" / "check.json").read_text())
+    assert any(row["precision"] == "int8" and row["equal"] for row in kept["checks"]), kept
     assert 0 < record["clear"] <= 1 and record["clear_agreement"] >= record["agreement"] - 0.05
     for agreement, clear, error, chosen in ((0.5, 0.99, 0.1, "int8"), (1, 0.98, 0.01, "f32"), (1, 1, 0.11, "f32"),
                                             (0.99, None, 0.1, "int8"), (0.98, None, 0.01, "f32")):

@@ -8,6 +8,8 @@
 #include "core/base/random.h"
 #include "core/engine/internal.h"
 
+#define MOST_OF_STEPS 0.05 /* of the spread, where numbers are rounded between layers */
+
 struct engine_verify {
     int h, w, nodes, count;
     size_t inputs;
@@ -76,20 +78,28 @@ static size_t input_elements(const struct graph *graph, const struct engine_veri
     return n;
 }
 
-static enum infomask_status fill(struct engine_verify *v, const struct graph *graph, const struct kernel_table *kernels,
-                                 struct infomask_error *err)
+static enum infomask_status make_noise(struct engine_verify *v, const struct graph *graph, struct infomask_error *err)
 {
     struct random_stream stream = random_stream(1, 0);
-    enum infomask_status status;
 
     v->inputs = input_elements(graph, v);
-    v->steps = has_steps(graph, v->nodes);
-    v->whole = v->nodes == graph->node_count;
     v->x = malloc(v->inputs * sizeof *v->x);
     if (v->x == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a comparison");
     for (size_t i = 0; i < v->inputs; i++)
         v->x[i] = (float)random_normal(&stream);
+    return INFOMASK_OK;
+}
+
+static enum infomask_status fill(struct engine_verify *v, const struct graph *graph, const struct kernel_table *kernels,
+                                 struct infomask_error *err)
+{
+    enum infomask_status status = make_noise(v, graph, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    v->steps = has_steps(graph, v->nodes);
+    v->whole = v->nodes == graph->node_count;
     status = evaluate_graph(graph, &(struct evaluate_task){kernels, v->h, v->w, v->nodes, v->x}, v->kept, &v->count,
                             err);
     for (int i = 0; i < v->count; i++) {
@@ -244,7 +254,7 @@ enum infomask_status engine_verify_end(const struct engine_verify *v, struct eng
 {
     static const double most[ENGINE_PRECISIONS] = {[ENGINE_F32] = 1e-3, [ENGINE_BF16] = 0.1, [ENGINE_INT8] = HUGE_VAL};
 
-    *found = (struct engine_verified){.most = fmax(most[model->info.precision], v->steps ? 0.05 : 0),
+    *found = (struct engine_verified){.most = fmax(most[model->info.precision], v->steps ? MOST_OF_STEPS : 0),
                                       .whole = v->whole, .h = v->h, .w = v->w};
     for (int i = 0; i < v->count; i++) {
         int tensor = tensor_of(model, v, i);
@@ -267,4 +277,28 @@ enum infomask_status engine_verify_end(const struct engine_verify *v, struct eng
         return INFOMASK_OK;
     }
     return INFOMASK_OK;
+}
+
+enum infomask_status engine_verify_int8(struct engine_model *model, struct engine_model *reference, int h, int w,
+                                        struct engine_verified *found, struct infomask_error *err)
+{
+    struct engine_verify v = {.h = h, .w = w};
+    size_t n = model->info.outputs * (size_t)model_batch(model);
+    float *y = NULL, *expected = NULL;
+    enum infomask_status status = make_noise(&v, model->graph, err);
+
+    *found = (struct engine_verified){.most = MOST_OF_STEPS, .whole = true, .h = h, .w = w};
+    if (status == INFOMASK_OK)
+        status = run(model, &v, n, &y, err);
+    if (status == INFOMASK_OK)
+        status = run(reference, &v, n, &expected, err);
+    if (status == INFOMASK_OK && y != NULL && expected != NULL) {
+        found->compared = true;
+        found->error = difference(y, expected, n);
+        found->equal = found->error <= found->most;
+    }
+    free(expected);
+    free(y);
+    free(v.x);
+    return status;
 }

@@ -295,6 +295,49 @@ static void tables_agree(void **state)
     free(x);
 }
 
+static struct engine_verified verify(const struct quant *quant, const struct kernel_table *kernels,
+                                     const struct quant *right)
+{
+    struct engine_model *model = model_of(quant, kernels), *reference = model_of(right, kernels_get(KERNEL_REF));
+    struct engine_verified found;
+    struct infomask_error err = {0};
+
+    if (engine_verify_int8(model, reference, SIDE, SIDE, &found, &err) != INFOMASK_OK)
+        fail_msg("%s", err.text);
+    engine_model_free(reference);
+    engine_model_free(model);
+    assert_true(found.compared && found.whole);
+    return found;
+}
+
+/* The comparison of models check: equal on every table; a layer whose steps are a fifth wider is seen. */
+static void a_wrong_scale_is_seen(void **state)
+{
+    struct quant *quant = quantise(&(struct quant_options){.kernels = kernels_get(KERNEL_REF), .nearest = true}, 1);
+    struct quant wrong = *quant;
+    struct engine_int8_layer layers[16];
+    float scale[512];
+    int at = quant->int8.count / 2;
+    (void)state;
+
+    assert_true(quant->int8.count <= 16 && !quant->int8.layers[at].bf16 && quant->int8.layers[at].n <= 512);
+    memcpy(layers, quant->int8.layers, (size_t)quant->int8.count * sizeof *layers);
+    for (int i = 0; i < layers[at].n; i++)
+        scale[i] = 1.2F * layers[at].scale[i];
+    layers[at].scale = scale;
+    wrong.int8.layers = layers;
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *kernels = kernels_get((enum kernel_isa)isa);
+        if (!has_int8(kernels))
+            continue;
+        struct engine_verified right = verify(quant, kernels, quant), differs = verify(&wrong, kernels, quant);
+        print_message("%s: %.2g, and with a wrong scale %.2g (at most %g)\n", kernels->name, right.error, differs.error,
+                      right.most);
+        assert_true(right.equal && !differs.equal);
+    }
+    quant_free(quant);
+}
+
 /* Batches, threads and steps that run together or apart: the same bits. */
 static void runs_are_the_same_bits(void **state)
 {
@@ -481,6 +524,7 @@ int main(void)
         cmocka_unit_test(tables_agree),           cmocka_unit_test(runs_are_the_same_bits),
         cmocka_unit_test(layers_can_be_kept),     cmocka_unit_test(file_comes_back),
         cmocka_unit_test(damage_is_noticed),      cmocka_unit_test(misfits_are_refused),
+        cmocka_unit_test(a_wrong_scale_is_seen),
     };
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

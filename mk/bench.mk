@@ -62,7 +62,7 @@ tasks: $(B)/bench/tasks $(if $(PEERS),$(VENV)/.done) ## the information of label
 	$(Q)$< --seeds $(or $(SEEDS),3) --first $(or $(SEED),1) $(if $(PEERS),--write build/tasks) $(TASKS)
 ifdef PEERS
 	$(Q)$(VENV_PYTHON) -m pip install -q --disable-pip-version-check scikit-learn
-	$(Q)$(VENV_PYTHON) tests/bench/tasks_peers.py build/tasks
+	$(Q)OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/bench/tasks_peers.py build/tasks
 endif
 
 .PHONY: audit

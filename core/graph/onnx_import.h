@@ -204,6 +204,8 @@ enum infomask_status onnx_step_reshape(struct onnx_import *im, int x, int rank, 
     __attribute__((warn_unused_result));
 enum infomask_status onnx_step_transpose(struct onnx_import *im, int x, const int *permutation, int *out)
     __attribute__((warn_unused_result));
+enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
+    __attribute__((warn_unused_result));
 enum infomask_status onnx_new_scalar(struct onnx_import *im, float value, int *out) __attribute__((warn_unused_result));
 /* A node that takes elements one by one into a new shape; its table is to be filled.  NULL if that is too large. */
 struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims);

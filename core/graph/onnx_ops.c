@@ -32,7 +32,7 @@ static enum infomask_status import_global_average(struct onnx_import *im)
     struct graph_node *node;
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status && tensor_at(im, x)->rank != 4)
+    if (!status && (tensor_at(im, x)->rank != 4 || graph_is_constant(im->graph, x)))
         return onnx_import_global_pool(im);
     if (!status)
         status = onnx_tensor_input(im, 0, &x);
@@ -293,6 +293,15 @@ static enum infomask_status softmax_of_many(struct onnx_import *im, int x, int a
     return status ? status : onnx_is_tensor(im, x);
 }
 
+static enum infomask_status softmax_of_constant(struct onnx_import *im, int x, int axis)
+{
+    int y;
+    enum infomask_status status = onnx_step_log_softmax(im, x, 1u << axis, &y);
+    if (!status)
+        status = onnx_step_unary(im, GRAPH_EXP, y, &y);
+    return status ? status : onnx_is_tensor(im, y);
+}
+
 /* Before opset 13 the input counts as a matrix, of the dimensions before the axis and from it on. */
 static enum infomask_status import_softmax(struct onnx_import *im)
 {
@@ -309,6 +318,8 @@ static enum infomask_status import_softmax(struct onnx_import *im)
     for (int i = (int)axis + 1; im->opset < 13 && i < rank; i++)
         if (tensor_at(im, x)->dims[i] != 1)
             return softmax_of_many(im, x, (int)axis);
+    if (graph_is_constant(im->graph, x))
+        return softmax_of_constant(im, x, (int)axis);
     node = onnx_begin(im, GRAPH_SOFTMAX, &x, 1);
     if (!node)
         return onnx_no_memory(im);
@@ -333,6 +344,8 @@ static enum infomask_status import_dropout(struct onnx_import *im)
         return onnx_unsupported(im, "the model was saved in training mode; save it for inference");
     if (!(ratio >= 0 && ratio < 1))
         return onnx_broken(im, "ratio is not from 0 to below 1");
+    if (graph_is_constant(im->graph, x))
+        return onnx_is_tensor(im, x);
     node = onnx_begin(im, GRAPH_DROPOUT, &x, 1);
     if (!node)
         return onnx_no_memory(im);

@@ -484,7 +484,7 @@ enum infomask_status onnx_import_lrn(struct onnx_import *im)
 }
 
 /* x' - log sum exp x' with x' = x - its maximum: no more is lost of large numbers than they have lost already */
-static enum infomask_status log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
+enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
 {
     int most = GRAPH_NONE, sum = GRAPH_NONE;
     enum infomask_status status = onnx_step_reduce(im, GRAPH_MAXIMUM, x, axes, true, &most);
@@ -508,7 +508,7 @@ enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
         return onnx_broken(im, "its axis is wrong");
     for (int i = (int)axis; i < (im->opset < 13 ? rank : (int)axis + 1); i++)
         axes |= 1u << i;
-    status = log_softmax(im, x, axes, &y);
+    status = onnx_step_log_softmax(im, x, axes, &y);
     return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
@@ -528,7 +528,7 @@ enum infomask_status onnx_import_log(struct onnx_import *im)
     } while (node && node->op == GRAPH_RESHAPE);
     if (!node || node->op != GRAPH_SOFTMAX)
         return onnx_import_unary(im);
-    status = log_softmax(im, x, 1u << node->axis, &y);
+    status = onnx_step_log_softmax(im, x, 1u << node->axis, &y);
     if (!status && !graph_same_shape(tensor_at(im, y), &t))
         status = onnx_step_reshape(im, y, t.rank, t.dims, &y);
     return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);

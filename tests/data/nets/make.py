@@ -173,6 +173,13 @@ def specials():
                                 node("GlobalAveragePool", ["tokens"], ["token"]), node("Unsqueeze", ["token", "last"], ["mean"]), *nodes],
             [w, constant("gain", np.array([1, 3e38] * 3, np.float32).reshape(1, 1, 1, 6)), constant("one", np.float32(1)),
              constant("rows", np.array([0, 8, -1])), constant("last", np.array([3])), *constants], ["N", 3, 6, 6], 2, 6, 6)
+    # gates that the file knows, as ConViT's attention has them
+    nodes, constants = head("sum", 8, 6, 18)
+    special("softmax_of_constant", [
+        conv, node("Softmax", ["weights"], ["old"], axis=1), node("Softmax", ["weights"], ["gate"], axis=-1),
+        node("Dropout", ["gate"], ["kept"]), node("GlobalAveragePool", ["kept"], ["mean"]), node("Mul", ["map", "gate"], ["first"]),
+        node("Mul", ["old", "mean"], ["second"]), node("Add", ["first", "second"], ["sum"]), *nodes],
+        [w, constant("weights", r.standard_normal((1, 8, 1, 6)).astype(np.float32)), *constants], ["N", 3, 6, 6], 2, 6, 6)
     # a squeeze of a size that the exporter did not know, as PyTorch's writes it, with a branch in the branch
     nodes, constants = head("map", 8, 6, 17)
     inner = helper.make_graph([node("Squeeze", ["pooled", "axis"], ["squeezed"])], "inner",

@@ -230,8 +230,9 @@ const char *infomask_fill_name(enum infomask_fill fill);
 
 /* Masks, fills, encodes, decodes what was encoded and verifies; while the verdict is not REMOVED, further rounds
  * follow, up to max_passes and max_area, and the best of them is the answer: by verdict, then by how little the place
- * says beyond its surroundings, then by area.  When the photo's time is over, the best round so far is.  mask_in: a
- * mask of the same photo and options that the caller has already (then copied), or NULL. */
+ * says beyond its surroundings, then by area.  A later round may be looked at on a small copy first; of the one
+ * that is returned, its bytes were verified.  When the photo's time is over, the best round so far is the answer.
+ * mask_in: a mask of the same photo and options that the caller has already (then copied), or NULL. */
 enum infomask_status infomask_filter(struct infomask_session *session, struct infomask_photo *photo,
                                      const struct infomask_classification *classification,
                                      const struct infomask_filter_options *options,

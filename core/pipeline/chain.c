@@ -543,7 +543,7 @@ static enum infomask_status chain_pass(struct chain *chain, struct infomask_timi
 
     if (plan->options->method == INFOMASK_OCCLUSION) /* first: its passes would overwrite what the graph reads */
         status = occlusion_maps(plan, chain->map, &chain->rows, &chain->columns, timing, err);
-    if (status == INFOMASK_OK)
+    if (status == INFOMASK_OK && (plan->pass != MASK_PASS_LIES || plan->options->method == INFOMASK_OCCLUSION))
         status = pipeline_pass(plan->session, plan->photo, &plan->view, true, timing, err);
     if (status != INFOMASK_OK)
         return status;
@@ -636,7 +636,7 @@ enum infomask_status chain_run(const struct mask_plan *plan, struct infomask_map
     if (status == INFOMASK_OK)
         status = chain_maps(&chain, maps, err);
     lying = place_map_lying(plan->session);
-    if (status == INFOMASK_OK && plan->keep && lying.f != NULL)
+    if (status == INFOMASK_OK && plan->pass == MASK_PASS_KEPT && lying.f != NULL)
         status = place_map_copy(&lying, place, err);
     timing->map += clock_ms() - start;
     start = clock_ms();

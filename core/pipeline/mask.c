@@ -300,11 +300,11 @@ static enum infomask_status take_shadow(struct mask_plan *plan, struct infomask_
 
 enum infomask_status mask_make(struct infomask_session *session, struct infomask_photo *photo,
                                const struct infomask_classification *classification,
-                               const struct infomask_mask_options *options, bool keep, struct infomask_mask *mask,
-                               struct infomask_error *err)
+                               const struct infomask_mask_options *options, enum mask_pass pass,
+                               struct infomask_mask *mask, struct infomask_error *err)
 {
     struct mask_plan plan = {
-        .session = session, .photo = photo, .classification = classification, .options = options, .keep = keep};
+        .session = session, .photo = photo, .classification = classification, .options = options, .pass = pass};
     enum infomask_status status;
     double start;
 
@@ -334,5 +334,5 @@ enum infomask_status infomask_mask(struct infomask_session *session, struct info
                                    const struct infomask_mask_options *options, struct infomask_mask *mask,
                                    struct infomask_error *err)
 {
-    return mask_make(session, photo, classification, options, false, mask, err);
+    return mask_make(session, photo, classification, options, MASK_PASS, mask, err);
 }

@@ -23,6 +23,13 @@ struct chain_preset {
 
 #define MASK_EVIDENCE 0.29 /* of log K: the largest window PMI below which nothing is masked */
 
+/* Where the pass of the whole photo comes from, and what becomes of its features. */
+enum mask_pass {
+    MASK_PASS,      /* it is made */
+    MASK_PASS_KEPT, /* it is made, and its features are kept for who will ask the same photo again */
+    MASK_PASS_LIES  /* the session's last pass was this photo's, in this view and with taps: it is not made again */
+};
+
 /* One request: what was asked for, resolved against the model. */
 struct mask_plan {
     struct infomask_session *session;
@@ -40,7 +47,7 @@ struct mask_plan {
     bool strokes;        /* a canvas of strokes on a flat background: window PMI averaged over each stroke */
     const int *targets;
     int count;
-    bool keep; /* the features of the pass, for who will ask the same photo again */
+    enum mask_pass pass;
 };
 
 /* What a target's pixels are cut from: where `x` enlarged is at least `level` and the gate, if there is one, .5. */
@@ -73,7 +80,7 @@ struct infomask_saliency {
 };
 
 /* The pass and every target's chain: fills maps[i] and layers[i] for i in [0, plan->count), which are zeroed, and place
- * if the plan keeps it. */
+ * if the features are kept. */
 enum infomask_status chain_run(const struct mask_plan *plan, struct infomask_map *maps, struct mask_layer *layers,
                                struct place_map *place, struct infomask_timing *timing, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -82,11 +89,12 @@ struct place_map place_map_lying(const struct infomask_session *session);
 enum infomask_status place_map_copy(const struct place_map *from, struct place_map *to, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void place_map_fini(struct place_map *place);
-/* infomask_mask; keep: as in the plan. */
+/* infomask_mask; pass: as in the plan. */
 enum infomask_status mask_make(struct infomask_session *session, struct infomask_photo *photo,
                                const struct infomask_classification *classification,
-                               const struct infomask_mask_options *options, bool keep, struct infomask_mask *mask,
-                               struct infomask_error *err) __attribute__((warn_unused_result));
+                               const struct infomask_mask_options *options, enum mask_pass pass,
+                               struct infomask_mask *mask, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void mask_layer_fini(struct mask_layer *layer);
 
 /* Occlusion (Zeiler and Fergus 2014) in nats: the PMI that is lost when a window is painted in the photo's mean colour,

@@ -8,6 +8,7 @@
  *   pass QUALITY      the network's part of the last `mask QUALITY` (both figures wall time)
  *   fill KIND         30 % of the photo, an ellipse: inpaint or match
  *   overlay QUALITY   from the photo's bytes to an overlay PNG
+ *   filter FILL       from the photo's bytes to a verified PNG by the default filter, all rounds: match or inpaint
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,6 +186,28 @@ static enum infomask_status run_overlay(struct bench *b, const char *name, struc
     return status;
 }
 
+static enum infomask_status run_filter(struct bench *b, const char *kind, struct infomask_error *err)
+{
+    const struct infomask_classify_options plain = {0};
+    struct infomask_filter_options options = infomask_default_filter_options();
+    struct infomask_classification classification = {0};
+    struct infomask_filtered filtered = {0};
+    struct infomask_photo *photo;
+    enum infomask_status status = infomask_photo_open(b->bytes, b->size, NULL, &photo, err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    options.fill = strcmp(kind, "match") == 0 ? INFOMASK_MATCH : INFOMASK_INPAINT;
+    infomask_photo_whole(photo);
+    status = infomask_classify(b->session, photo, &plain, &classification, err);
+    if (status == INFOMASK_OK)
+        status = infomask_filter(b->session, photo, &classification, &options, NULL, &filtered, err);
+    infomask_filtered_fini(&filtered);
+    infomask_classification_fini(&classification);
+    infomask_photo_close(photo);
+    return status;
+}
+
 static enum infomask_status run(struct bench *b, const char *name, const char *value, struct infomask_error *err)
 {
     int h = 0, w = 0, sizes = sscanf(value, "%dx%d", &h, &w);
@@ -198,6 +221,8 @@ static enum infomask_status run(struct bench *b, const char *name, const char *v
         return run_fill(b, value, err);
     if (strcmp(name, "overlay") == 0)
         return run_overlay(b, value, err);
+    if (strcmp(name, "filter") == 0)
+        return run_filter(b, value, err);
     return error_set(err, INFOMASK_ARGUMENT, "%s %s is no case", name, value);
 }
 

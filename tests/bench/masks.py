@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 CASES = ["network 224", "network 448", "mask fast", "mask middle", "mask standard", "fill inpaint", "fill match",
-         "overlay fast", "overlay standard"]
+         "overlay fast", "overlay standard", "filter inpaint", "filter match"]
 
 
 class Ours:

@@ -99,6 +99,17 @@ def test_a_verdict_has_its_reason_and_its_rounds(filtered):
     assert abs(x + width / 2 - (cells[0]["column"] + .5) * 600 / answer["map"]["columns"]) <= 1
 
 
+def test_the_second_round_may_be_the_best_and_is_judged_as_it_is_returned(infomask, coffee, tmp_path):
+    """Later rounds are looked at on a preview; what is said of the one that is returned is said of its bytes."""
+    answer = infomask("filter", "--format=json", "--until=-6", "--dilate=0", coffee).json
+    check = answer["verification"]
+    assert check["rounds"][1]["returned"]
+    (tmp_path / "returned.png").write_bytes(base64.b64decode(answer["image"]))
+    again = infomask("classify", "--target", answer["target"]["label"], "returned.png").json
+    assert abs(again["target"]["pmi"] - check["pmi_after"]) < 1e-9
+    assert abs(again["target"]["probability"] / check["probability_after"] - 1) < 1e-9
+
+
 def test_there_is_no_verdict_on_what_was_not_there_or_stays(filtered):
     absent, kept = filtered("--target=281")["verification"], filtered("--mode=keep")["verification"]
     assert absent["verdict"] is None and absent["reason"] == "nothing to remove" and not absent["complete"]

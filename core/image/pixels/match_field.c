@@ -10,7 +10,8 @@
 #include "core/image/pixels/match.h"
 
 #define BAND 16
-#define PEEL_TRIES 4000000 /* distances that all of a peeling may take on a grid of sources */
+#define PEEL_TRIES 4000000 /* distances that all of a peeling may take on a grid of sources, */
+#define PEEL_SHARE 16      /* and for each pixel of the picture at its finest */
 #define PEEL_CHUNK 16
 
 static const uint8_t *patch_at(const struct match_level *level, const uint8_t *pixels, size_t centre)
@@ -153,6 +154,12 @@ static void copy_layer(struct peel *peel)
     }
 }
 
+static double most_tries(const struct match *match)
+{
+    const struct match_level *finest = &match->level[0];
+    return fmin(PEEL_TRIES, PEEL_SHARE * (double)finest->h * (double)finest->w);
+}
+
 enum infomask_status match_peel(const struct match *match, struct match_level *level, struct infomask_error *err)
 {
     size_t n = (size_t)level->h * (size_t)level->w;
@@ -162,7 +169,7 @@ enum infomask_status match_peel(const struct match *match, struct match_level *l
     peel.known = aligned_new(4 * n);
     peel.layer = malloc(n * sizeof *peel.layer);
     peel.found = malloc(n * sizeof *peel.found);
-    peel.step = (int)sqrt((double)level->targets * (double)level->sources / PEEL_TRIES) + 1;
+    peel.step = (int)sqrt((double)level->targets * (double)level->sources / most_tries(match)) + 1;
     made = peel.known != NULL && peel.layer != NULL && peel.found != NULL;
     for (size_t i = 0; made && i < n; i++) {
         memset(peel.known + 4 * i, level->hole[i] ? 0 : 255, 4);

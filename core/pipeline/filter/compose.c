@@ -8,8 +8,6 @@
 #include "core/pipeline/filter/filter.h"
 
 #define LOSSY_QUALITY 90
-#define CONTROL_PIXELS \
-    65536               /* that the control is filled on: nobody sees it but the network, whose view is no larger */
 
 enum infomask_status filter_no_memory(struct infomask_error *err)
 {
@@ -309,11 +307,11 @@ enum infomask_status filter_trim(struct filter *f, struct infomask_error *err)
     return status;
 }
 
-enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole, struct image *image,
+enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole, size_t pixels, struct image *image,
                                     struct infomask_error *err)
 {
     struct composer c = {0};
-    enum infomask_status status = composer_init(&c, f, hole, CONTROL_PIXELS, err);
+    enum infomask_status status = composer_init(&c, f, hole, pixels, err);
 
     if (status == INFOMASK_OK)
         status = image_init(image, f->image->width, f->image->height, c.channels, err);

@@ -149,7 +149,7 @@ enum infomask_status infomask_filter(struct infomask_session *session, struct in
     if (mask_in != NULL)
         status = mask_copy(mask_in, &filtered->mask, err);
     else
-        status = mask_make(session, photo, classification, &options->mask, true, &filtered->mask, err);
+        status = mask_make(session, photo, classification, &options->mask, MASK_PASS_KEPT, &filtered->mask, err);
     if (status == INFOMASK_OK)
         status = filter_init(&f, err);
     filtered->timing.mask = filtered->mask.timing.mask;

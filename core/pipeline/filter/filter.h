@@ -26,7 +26,7 @@ struct filter {
     double *evidence;                /* [count] what of it would be masked */
     double *map_log_p;               /* [classes] and its log p(y|x) */
     double *share;                   /* [rows, columns] covered by the mask, for both */
-    struct infomask_photo *returned; /* what was encoded, read again */
+    struct infomask_photo *returned; /* what was encoded, read again; of a preview, the picture */
     struct infomask_classification after;
     struct infomask_score *score; /* [count] of the targets before */
 };
@@ -45,13 +45,18 @@ enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *
 enum infomask_status filter_encode(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
 /* The verified cut-out again, cropped to what is left in it. */
 enum infomask_status filter_trim(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
-/* The photo with `hole` filled for the network's eyes, on a small copy, as a decoded picture; image_fini it. */
-enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole, struct image *image,
+/* The photo with `hole` filled for the network's eyes, on a copy of so many pixels, as a decoded picture; image_fini
+ * it. */
+enum infomask_status filter_compose(const struct filter *f, const uint8_t *hole, size_t pixels, struct image *image,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- verify.c ---- */
-/* Reads f->out->image again: f->returned, f->after, f->place_after. */
+/* Reads f->out->image again: f->returned, f->after, f->place_after.  The session's last pass is that of the whole. */
 enum infomask_status verify_returned(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
+/* The same of f->hole filled on a small copy, which nobody will get: what a round may come to, for a fraction of it. */
+enum infomask_status verify_preview(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
+/* Is a preview much cheaper than the round itself? */
+bool verify_can_preview(const struct filter *f);
 void verify_forget(struct filter *f);
 /* The places of the photo as it came: from the mask's own pass if that was kept, else from a pass of its own. */
 enum infomask_status verify_before(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));
@@ -71,6 +76,8 @@ void verdict_judge(const struct filter *f, int i, struct infomask_round *round);
 void verdict_with_control(const struct filter *f, int i, double control, struct infomask_round *round);
 /* Is a verdict asked for and possible? */
 bool verdict_judges(const struct filter *f, int i);
+/* Is it REMOVED, or would a little less have made it so?  What a preview has to be to be worth a round. */
+bool verdict_is_close(const struct filter *f, int i, const struct infomask_round *round);
 /* Fills the cells that still tell. */
 enum infomask_status verdict_telling(struct filter *f, int i, struct infomask_verification *row,
                                      struct infomask_error *err) __attribute__((warn_unused_result));

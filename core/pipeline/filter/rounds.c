@@ -1,5 +1,9 @@
 /* The rounds of a filter: fill, ask again, judge; while the target is not removed, the next round's mask takes what
- * still tells, and its rim where the place itself does.  The best round is the answer. */
+ * still tells, and its rim where the place itself does.  The best round is the answer.
+ *
+ * A round after the first is looked at on a preview, where that is much cheaper, and made in full when the preview is
+ * removed, or close to it, or turns out to be the best: what is said of a picture that is returned is said of its
+ * bytes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,20 +14,25 @@
 
 /* A round that was made: its picture, mask and rows. */
 struct outcome {
+    bool preview; /* there is no image of it */
+    int number;   /* its place in the rows' lists */
     struct infomask_encoded image;
     enum infomask_fill fill; /* of the image */
     const char *fill_reason;
-    uint8_t *mask; /* [pixels] */
+    uint8_t *mask; /* [pixels]; of the best ones */
+    uint8_t *left; /* [pixels] what the round's picture still tells, if another round may follow, or NULL */
     struct infomask_verification *rows;
     double area, excess;
     enum infomask_verdict verdict; /* the worst that was given */
     bool judged, removed;          /* a verdict was asked for at all; every one given is REMOVED */
+    bool close;                    /* or is close to that */
 };
 
 static void outcome_fini(struct outcome *o)
 {
     infomask_encoded_fini(&o->image);
     free(o->mask);
+    free(o->left);
     free(o->rows);
     *o = (struct outcome){0};
 }
@@ -36,7 +45,7 @@ static void sum_up(const struct filter *f, struct outcome *o)
     o->excess = -INFINITY;
     o->verdict = INFOMASK_NO_VERDICT;
     o->judged = false;
-    o->removed = true;
+    o->removed = o->close = true;
     for (int i = 0; i < f->count; i++) {
         const struct infomask_round *round = &o->rows[i].after;
         if (!verdict_judges(f, i))
@@ -44,6 +53,7 @@ static void sum_up(const struct filter *f, struct outcome *o)
         o->verdict = o->judged && o->verdict < round->verdict ? o->verdict : round->verdict;
         o->excess = fmax(o->excess, verdict_excess(round));
         o->removed = o->removed && round->verdict == INFOMASK_REMOVED;
+        o->close = o->close && (round->verdict == INFOMASK_REMOVED || verdict_is_close(f, i, round));
         o->judged = true;
     }
 }
@@ -74,11 +84,38 @@ static enum infomask_status first_look(struct filter *f, int i, struct infomask_
     return status;
 }
 
-/* What the picture in f->out->image has become. */
+/* What is left of the targets in the picture, from the pass that it was just asked in. */
+static enum infomask_status find_left(struct filter *f, struct outcome *o, struct infomask_error *err)
+{
+    struct infomask_mask_options options = f->options->mask;
+    struct infomask_mask left = {0};
+    enum infomask_status status;
+
+    options.targets = f->targets;
+    options.target_count = f->count;
+    status = mask_make(f->session, f->returned, &f->after, &options, MASK_PASS_LIES, &left, err);
+    if (status == INFOMASK_OK) {
+        o->left = left.pixels;
+        left.pixels = NULL;
+    }
+    infomask_mask_fini(&left);
+    return status;
+}
+
+/* May another round follow this one, which is not yet listed? */
+static bool may_go_on(const struct filter *f, const struct outcome *o)
+{
+    return o->judged && !o->removed && f->out->passes + 1 < f->options->max_passes && f->options->mask.given == NULL;
+}
+
+/* A preview that the round is worth making for. */
+static bool is_promising(const struct outcome *o) { return o->preview && o->judged && o->close; }
+
+/* What the round's picture has become; of a preview that is promising, no more than that. */
 static enum infomask_status look(struct filter *f, struct outcome *o, struct infomask_error *err)
 {
     const struct place_map *map = &f->place_before;
-    enum infomask_status status = verify_returned(f, err);
+    enum infomask_status status = o->preview ? verify_preview(f, err) : verify_returned(f, err);
 
     o->rows = calloc((size_t)f->count, sizeof *o->rows);
     if (status == INFOMASK_OK && o->rows == NULL)
@@ -91,9 +128,13 @@ static enum infomask_status look(struct filter *f, struct outcome *o, struct inf
         status = first_look(f, i, &o->rows[i], err);
     if (status != INFOMASK_OK)
         return status;
-    photo_forget(f->returned); /* its pixels make room for the control's */
     sum_up(f, o);
-    if (o->judged && !o->removed) {
+    if (is_promising(o))
+        return INFOMASK_OK;
+    if (may_go_on(f, o))
+        status = find_left(f, o, err);
+    photo_forget(f->returned); /* its pixels make room for the control's */
+    if (status == INFOMASK_OK && o->judged && !o->removed) {
         status = control_rows(f, o, err);
         sum_up(f, o);
     }
@@ -106,9 +147,25 @@ static enum infomask_status make_round(struct filter *f, struct outcome *o, stru
 
     verify_forget(f); /* the last round's picture, which the next one's takes the place of */
     f->out->area = filter_area(f->hole, f->pixels);
-    if (status == INFOMASK_OK)
+    if (status == INFOMASK_OK && !o->preview)
         status = filter_encode(f, err);
     return status == INFOMASK_OK ? look(f, o, err) : status;
+}
+
+/* The round of f->hole, on a preview if that will do: removed, or close to it, is said of what can be returned only. */
+static enum infomask_status next_round(struct filter *f, struct outcome *o, struct infomask_error *err)
+{
+    int number = f->out->passes;
+    enum infomask_status status;
+
+    *o = (struct outcome){.number = number, .preview = number > 0 && verify_can_preview(f)};
+    status = make_round(f, o, err);
+    if (status == INFOMASK_OK && is_promising(o)) {
+        outcome_fini(o);
+        o->number = number;
+        status = make_round(f, o, err);
+    }
+    return status;
 }
 
 /* ---- The next mask ----------------------------------------------------------------------------------------------- */
@@ -119,23 +176,6 @@ static bool place_tells(const struct filter *f, const struct outcome *o)
         if (o->rows[i].after.reason == INFOMASK_PLACE)
             return true;
     return false;
-}
-
-/* both [pixels]: the mask so far and what is left in the filtered picture. */
-static enum infomask_status add_left(struct filter *f, uint8_t *both, struct infomask_error *err)
-{
-    struct infomask_mask_options options = f->options->mask;
-    struct infomask_mask left = {0};
-    enum infomask_status status;
-
-    options.targets = f->targets;
-    options.target_count = f->count;
-    status = infomask_mask(f->session, f->returned, &f->after, &options, &left, err);
-    memcpy(both, f->out->mask.pixels, f->pixels);
-    for (size_t i = 0; i < f->pixels && status == INFOMASK_OK && !left.empty; i++)
-        both[i] |= left.pixels[i];
-    infomask_mask_fini(&left);
-    return status;
 }
 
 /* f->hole of the next round from `mask`; *grown: it is another, and within max_area. */
@@ -155,30 +195,46 @@ static enum infomask_status widen(const struct filter *f, uint8_t *mask, struct 
     return pixels_dilate(mask, f->image->height, f->image->width, (double)WIDER * longest / WORKING_SIDE, 0, err);
 }
 
-/* place: it is the place itself that still tells; area: of the last hole. */
-static enum infomask_status next_mask(struct filter *f, bool place, double area, bool *grown,
+/* What the next round is made of. */
+struct step {
+    uint8_t *left; /* the last outcome's; owned; NULL after the last round */
+    bool place;    /* it is the place itself that still tells */
+    double area;   /* of the last hole */
+};
+
+static struct step step_from(const struct filter *f, struct outcome *o)
+{
+    struct step step = {.left = o->left, .place = o->left != NULL && place_tells(f, o), .area = o->area};
+
+    o->left = NULL;
+    return step;
+}
+
+/* The last mask and what its picture still tells; step->left becomes it. */
+static enum infomask_status next_mask(struct filter *f, const struct step *step, bool *grown,
                                       struct infomask_error *err)
 {
-    uint8_t *both = malloc(f->pixels), *wider = malloc(f->pixels), *mask = NULL;
-    enum infomask_status status = both == NULL || wider == NULL ? filter_no_memory(err) : add_left(f, both, err);
+    uint8_t *both = step->left, *wider = malloc(f->pixels), *mask = NULL;
+    enum infomask_status status = wider == NULL ? filter_no_memory(err) : INFOMASK_OK;
 
     *grown = false;
-    if (status == INFOMASK_OK && place) {
+    for (size_t i = 0; i < f->pixels; i++)
+        both[i] |= f->out->mask.pixels[i];
+    if (status == INFOMASK_OK && step->place) {
         memcpy(wider, both, f->pixels);
         status = widen(f, wider, err);
         if (status == INFOMASK_OK)
-            status = try_hole(f, wider, area, grown, err);
+            status = try_hole(f, wider, step->area, grown, err);
         mask = wider;
     }
     if (status == INFOMASK_OK && !*grown) {
-        status = try_hole(f, both, area, grown, err);
+        status = try_hole(f, both, step->area, grown, err);
         mask = both;
     }
     if (status == INFOMASK_OK && *grown) {
         memcpy(f->out->mask.pixels, mask, f->pixels);
         status = paint_measure(&f->out->mask, err);
     }
-    free(both);
     free(wider);
     return status;
 }
@@ -194,45 +250,51 @@ static bool is_better(const struct outcome *a, const struct outcome *b)
     return a->area < b->area;
 }
 
-/* Every round stays on the list of each row. */
+/* Every round stays on the list of each row; one that is made in full takes its preview's place. */
 static enum infomask_status list_round(struct filter *f, const struct outcome *o, struct infomask_error *err)
 {
     for (int i = 0; i < f->count; i++) {
         struct infomask_verification *row = &f->out->rows[i];
-        struct infomask_round *rounds =
-            realloc(row->rounds, ((size_t)row->passes + 1) * sizeof *rounds);
-        if (rounds == NULL)
-            return filter_no_memory(err);
-        row->rounds = rounds;
-        rounds[row->passes++] = o->rows[i].after;
+        if (o->number == row->passes) {
+            struct infomask_round *rounds = realloc(row->rounds, ((size_t)row->passes + 1) * sizeof *rounds);
+            if (rounds == NULL)
+                return filter_no_memory(err);
+            row->rounds = rounds;
+            row->passes++;
+        }
+        row->rounds[o->number] = o->rows[i].after;
     }
-    f->out->passes++;
+    f->out->passes = o->number == f->out->passes ? o->number + 1 : f->out->passes;
     return INFOMASK_OK;
 }
 
-/* The round's picture and mask become the best so far; *best_round: its place in the list. */
-static enum infomask_status keep_best(struct filter *f, struct outcome *o, struct outcome *best, int *best_round,
+/* The round becomes `best` if it is better; that takes its picture, its rows and a copy of its mask. */
+static enum infomask_status keep_best(struct filter *f, struct outcome *o, struct outcome *best,
                                       struct infomask_error *err)
 {
-    uint8_t *mask = best->mask != NULL ? best->mask : malloc(f->pixels);
+    uint8_t *mask = best->mask;
 
-    if (mask == NULL)
-        return filter_no_memory(err);
+    if (best->rows != NULL && !is_better(o, best))
+        return INFOMASK_OK;
     best->mask = NULL;
     outcome_fini(best);
+    mask = mask != NULL ? mask : malloc(f->pixels);
+    if (mask == NULL)
+        return filter_no_memory(err);
     *best = *o;
     *o = (struct outcome){0};
     best->mask = mask;
     memcpy(mask, f->out->mask.pixels, f->pixels);
+    if (best->preview)
+        return INFOMASK_OK;
     best->image = f->out->image;
     best->fill = f->out->fill;
     best->fill_reason = f->out->fill_reason;
     f->out->image = (struct infomask_encoded){0};
-    *best_round = f->out->passes - 1;
     return INFOMASK_OK;
 }
 
-static void fill_in(struct filter *f, const struct outcome *best, int best_round)
+static void fill_in(struct filter *f, const struct outcome *best)
 {
     struct infomask_filtered *out = f->out;
 
@@ -249,13 +311,20 @@ static void fill_in(struct filter *f, const struct outcome *best, int best_round
         row->after.returned = true;
         row->complete = row->after.verdict == INFOMASK_REMOVED;
         if (passes > 0)
-            rounds[best_round] = row->after;
+            rounds[best->number] = row->after;
         out->complete = out->complete && row->complete;
     }
 }
 
-static enum infomask_status give_best(struct filter *f, struct outcome *best, int best_round,
-                                      struct infomask_error *err)
+static enum infomask_status take_mask(struct filter *f, const uint8_t *mask, struct infomask_error *err)
+{
+    if (memcmp(f->out->mask.pixels, mask, f->pixels) == 0)
+        return INFOMASK_OK;
+    memcpy(f->out->mask.pixels, mask, f->pixels);
+    return paint_measure(&f->out->mask, err);
+}
+
+static enum infomask_status give_best(struct filter *f, struct outcome *best, struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
 
@@ -263,62 +332,83 @@ static enum infomask_status give_best(struct filter *f, struct outcome *best, in
         status = control_rows(f, best, err);
     if (status != INFOMASK_OK)
         return status;
-    fill_in(f, best, best_round);
+    fill_in(f, best);
     verify_forget(f);
     infomask_encoded_fini(&f->out->image);
     f->out->image = best->image;
     f->out->fill = best->fill;
     f->out->fill_reason = best->fill_reason;
     best->image = (struct infomask_encoded){0};
-    if (memcmp(f->out->mask.pixels, best->mask, f->pixels) == 0)
-        return INFOMASK_OK;
-    memcpy(f->out->mask.pixels, best->mask, f->pixels);
-    return paint_measure(&f->out->mask, err);
+    return take_mask(f, best->mask, err);
 }
 
-/* All rounds; the best of them, of which there is one as soon as the first is made, into `best`. */
-static enum infomask_status make_rounds(struct filter *f, struct outcome *best, int *best_round,
-                                        struct infomask_error *err)
+/* The best of the rounds that were made in full, and of the previews of others; none: zeroed. */
+struct bests {
+    struct outcome full, preview;
+};
+
+/* All rounds; there is a best one as soon as the first is made. */
+static enum infomask_status make_rounds(struct filter *f, struct bests *best, struct infomask_error *err)
 {
     struct outcome round = {0};
-    bool go_on = true, place = false;
-    double area = 0;
+    struct step step;
+    bool go_on = true;
     enum infomask_status status = INFOMASK_OK;
 
     while (go_on && status == INFOMASK_OK) {
-        status = make_round(f, &round, err);
+        status = next_round(f, &round, err);
         if (status == INFOMASK_OK)
             status = list_round(f, &round, err);
-        if (status == INFOMASK_OK) {
-            go_on = round.judged && !round.removed && f->out->passes < f->options->max_passes &&
-                    f->options->mask.given == NULL;
-            place = place_tells(f, &round);
-            area = round.area;
-        }
-        if (status == INFOMASK_OK && (*best_round < 0 || is_better(&round, best)))
-            status = keep_best(f, &round, best, best_round, err);
-        outcome_fini(&round);
+        step = step_from(f, &round);
+        if (status == INFOMASK_OK)
+            status = keep_best(f, &round, round.preview ? &best->preview : &best->full, err);
+        go_on = step.left != NULL;
         if (status == INFOMASK_OK && go_on)
-            status = next_mask(f, place, area, &go_on, err);
+            status = next_mask(f, &step, &go_on, err);
+        free(step.left);
+        outcome_fini(&round);
     }
+    return status;
+}
+
+/* A preview that is better than all that was made in full is made so, too, and may turn out to be worse. */
+static enum infomask_status make_preview(struct filter *f, struct bests *best, struct infomask_error *err)
+{
+    struct outcome round = {.number = best->preview.number};
+    enum infomask_status status;
+
+    if (best->preview.rows == NULL || !is_better(&best->preview, &best->full))
+        return INFOMASK_OK;
+    status = take_mask(f, best->preview.mask, err);
+    if (status == INFOMASK_OK)
+        status = filter_hole(f, f->out->mask.pixels, f->hole, err);
+    if (status == INFOMASK_OK)
+        status = make_round(f, &round, err);
+    if (status == INFOMASK_OK)
+        status = list_round(f, &round, err);
+    if (status == INFOMASK_OK)
+        status = keep_best(f, &round, &best->full, err);
+    outcome_fini(&round);
     return status;
 }
 
 enum infomask_status filter_rounds(struct filter *f, struct infomask_error *err)
 {
-    struct outcome best = {0};
-    int best_round = -1;
+    struct bests best = {0};
     enum infomask_status status = filter_first_hole(f, err);
 
     if (status == INFOMASK_OK)
-        status = make_rounds(f, &best, &best_round, err);
-    if (status == INFOMASK_DEADLINE && best_round >= 0) {
+        status = make_rounds(f, &best, err);
+    if (status == INFOMASK_OK)
+        status = make_preview(f, &best, err);
+    if (status == INFOMASK_DEADLINE && best.full.rows != NULL) {
         f->out->cut_short = true;
         status = INFOMASK_OK;
     }
     if (status == INFOMASK_OK)
-        status = give_best(f, &best, best_round, err);
-    outcome_fini(&best);
+        status = give_best(f, &best.full, err);
+    outcome_fini(&best.full);
+    outcome_fini(&best.preview);
     return status;
 }
 
@@ -334,7 +424,7 @@ enum infomask_status filter_unchanged(struct filter *f, struct infomask_error *e
     for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
         only.rows[i].after.random_area_pmi_after = only.rows[i].after.pmi_after;
     if (status == INFOMASK_OK)
-        fill_in(f, &only, -1);
+        fill_in(f, &only);
     outcome_fini(&only);
     return status;
 }

@@ -12,6 +12,7 @@
 #define WINDOW_EVIDENCE 0.75 /* surroundings: the larger of the two */
 #define WHOLE_MARGIN \
     1 /* nats that the whole may say beyond the surroundings: more comes from what the mask has missed */
+#define CLOSE 0.35 /* nats: a preview seldom differs by more from the round that it is of */
 
 const char *infomask_verdict_name(enum infomask_verdict verdict)
 {
@@ -168,6 +169,17 @@ void verdict_judge(const struct filter *f, int i, struct infomask_round *round)
     if (verdict_judges(f, i))
         round->reason = judge(f, round, f->score[i].pmi);
     round->verdict = is_removed(round->reason) ? INFOMASK_REMOVED : INFOMASK_NO_VERDICT;
+}
+
+bool verdict_is_close(const struct filter *f, int i, const struct infomask_round *round)
+{
+    struct infomask_round less = *round;
+
+    less.pmi_after -= CLOSE;
+    less.map_pmi_after -= CLOSE;
+    less.region_pmi_after -= CLOSE;
+    less.largest_window_pmi_after -= CLOSE;
+    return verdict_judges(f, i) && is_removed(judge(f, &less, f->score[i].pmi));
 }
 
 void verdict_with_control(const struct filter *f, int i, double control, struct infomask_round *round)

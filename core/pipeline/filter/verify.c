@@ -6,7 +6,12 @@
 #include <string.h>
 
 #include "core/base/random.h"
+#include "core/pipeline/filter/fill.h"
 #include "core/pipeline/filter/filter.h"
+
+/* Nobody sees these but the network.  What is copied are the photo's own pixels, whatever size they are found at. */
+#define PREVIEW_PIXELS 65536 /* that a preview is filled on */
+#define CONTROL_PIXELS 16384 /* that the control is: where its rectangle falls matters more */
 
 void verify_forget(struct filter *f)
 {
@@ -32,7 +37,7 @@ static enum infomask_status whole_pass(struct filter *f, struct infomask_photo *
     enum infomask_status status = plan_view(&plan, err);
 
     if (status == INFOMASK_OK)
-        status = pipeline_pass(f->session, photo, &plan.view, head, &f->out->timing, err);
+        status = pipeline_pass(f->session, photo, &plan.view, true, &f->out->timing, err);
     if (status == INFOMASK_OK)
         status = plan_posterior(&plan, engine_output(f->session->engine), f->map_log_p, err);
     if (status == INFOMASK_OK)
@@ -78,10 +83,20 @@ enum infomask_status verify_before(struct filter *f, struct infomask_error *err)
     return f->share != NULL ? INFOMASK_OK : filter_no_memory(err);
 }
 
+/* f->returned as a classification and as a pass of the whole. */
+static enum infomask_status ask_returned(struct filter *f, struct infomask_error *err)
+{
+    struct infomask_classify_options options = same_prior(f);
+    enum infomask_status status = infomask_classify(f->session, f->returned, &options, &f->after, err);
+
+    if (status == INFOMASK_OK)
+        status = whole_pass(f, f->returned, &f->place_after, err);
+    return status == INFOMASK_OK && f->place_after.f != NULL ? ask_windows(f, err) : status;
+}
+
 enum infomask_status verify_returned(struct filter *f, struct infomask_error *err)
 {
     struct infomask_limits limits = infomask_default_limits();
-    struct infomask_classify_options options = same_prior(f);
     enum infomask_status status;
 
     limits.expired = f->photo->limits.expired;
@@ -90,13 +105,37 @@ enum infomask_status verify_returned(struct filter *f, struct infomask_error *er
     limits.max_side = f->photo->limits.max_side;
     limits.min_side = f->photo->limits.min_side;
     status = infomask_photo_open(f->out->image.data, f->out->image.size, &limits, &f->returned, err);
-    if (status == INFOMASK_OK) {
-        infomask_photo_whole(f->returned);
-        status = infomask_classify(f->session, f->returned, &options, &f->after, err);
-    }
-    if (status == INFOMASK_OK)
-        status = whole_pass(f, f->returned, &f->place_after, err);
-    return status == INFOMASK_OK && f->place_after.f != NULL ? ask_windows(f, err) : status;
+    if (status != INFOMASK_OK)
+        return status;
+    infomask_photo_whole(f->returned);
+    return ask_returned(f, err);
+}
+
+/* The photo's limits and size, but no pixels yet. */
+static struct infomask_photo blank_photo(const struct filter *f)
+{
+    struct infomask_photo blank = *f->photo;
+
+    memset(blank.scaled, 0, sizeof blank.scaled);
+    blank.image_info.format = IMAGE_PNG; /* no scaled decoding: the picture is at hand */
+    return blank;
+}
+
+bool verify_can_preview(const struct filter *f)
+{
+    return pipeline_fill_of(f->session->model, f->options) == INFOMASK_MATCH && f->pixels > 2 * PREVIEW_PIXELS;
+}
+
+enum infomask_status verify_preview(struct filter *f, struct infomask_error *err)
+{
+    enum infomask_status status;
+
+    f->returned = malloc(sizeof *f->returned);
+    if (f->returned == NULL)
+        return filter_no_memory(err);
+    *f->returned = blank_photo(f);
+    status = filter_compose(f, f->hole, PREVIEW_PIXELS, &f->returned->scaled[8].image, err);
+    return status == INFOMASK_OK ? ask_returned(f, err) : status;
 }
 
 /* A rectangle of the photo's shape and the hole's area at a random place. */
@@ -119,17 +158,15 @@ enum infomask_status verify_control(const struct filter *f, double area, double 
 {
     struct infomask_classify_options options = same_prior(f);
     struct infomask_classification result = {0};
-    struct infomask_photo control = *f->photo;
+    struct infomask_photo control = blank_photo(f);
     uint8_t *hole = malloc(f->pixels);
     enum infomask_status status = INFOMASK_OK;
 
     if (hole == NULL)
         return filter_no_memory(err);
-    memset(control.scaled, 0, sizeof control.scaled);
-    control.image_info.format = IMAGE_PNG; /* no scaled decoding: the picture is at hand */
     control.limits.expired = NULL;         /* the answer is made, this completes it */
     random_hole(f, area, hole);
-    status = filter_compose(f, hole, &control.scaled[8].image, err);
+    status = filter_compose(f, hole, CONTROL_PIXELS, &control.scaled[8].image, err);
     free(hole);
     if (status == INFOMASK_OK)
         status = infomask_classify(f->session, &control, &options, &result, err);

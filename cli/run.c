@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "app/settings/files.h"
 #include "app/settings/npy.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
@@ -102,7 +103,7 @@ static int run_file(struct run *run, const char *command)
 {
     struct npy x = {0};
     struct pool *pool = NULL;
-    enum infomask_status status = npy_read(run->input, &x, &run->err);
+    enum infomask_status status = npy_read(run->input, file_read, NPY_MOST, &x, &run->err);
 
     if (status != INFOMASK_OK)
         error_prefix(&run->err, "%.120s", run->input);

@@ -210,7 +210,7 @@ struct infomask_model_info {
     bool noise;       /* samples can be asked for */
     bool sigmoid;     /* several labels a photo: each class is a binary variable */
     bool fixed_size;
-    char sha256[65];  /* of the model file */
+    char sha256[65];  /* of the model file; of an encoder, of its digest, its classes' embeddings and their scale */
     const char *isa;
     const char *precision; /* "f32", "bf16", "int8" */
     size_t weight_bytes; /* as packed */

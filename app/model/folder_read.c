@@ -173,7 +173,7 @@ static char *own_file(struct reader *reader, const char *folder, const char *key
 static bool has_file(const char *folder, const char *name)
 {
     char *path = file_join(folder, name);
-    bool is = path != NULL && access(path, R_OK) == 0;
+    bool is = path != NULL && access(path, F_OK) == 0; /* what may not be read is told of when it is */
 
     free(path);
     return is;
@@ -427,18 +427,6 @@ static void read_meaning(struct reader *reader, struct infomask_model_spec *spec
     spec->head = (enum infomask_output_kind)(head + 1);
 }
 
-static enum infomask_status read_regular_npy(const char *path, struct npy *npy, struct infomask_error *err)
-{
-    char *bytes = NULL;
-    size_t size = 0;
-    enum infomask_status status = file_read_regular(path, MOST_EMBEDDINGS, &bytes, &size, err);
-
-    if (status == INFOMASK_OK)
-        status = npy_parse(bytes, size, npy, err);
-    free(bytes);
-    return status;
-}
-
 /* head.npy, where there is one: embeddings of the classes, which make an encoder a classifier. */
 static void read_embeddings(struct reader *reader, struct model_folder *folder)
 {
@@ -458,8 +446,9 @@ static void read_embeddings(struct reader *reader, struct model_folder *folder)
     if (reader->status != INFOMASK_OK || !is)
         return;
     folder->head_path = file_join(folder->path, "head.npy");
-    reader->status = folder->head_path != NULL ? read_regular_npy(folder->head_path, &npy, reader->err)
-                                               : error_set(reader->err, INFOMASK_MEMORY, "out of memory");
+    reader->status = folder->head_path != NULL
+                         ? npy_read(folder->head_path, file_read_regular, MOST_EMBEDDINGS, &npy, reader->err)
+                         : error_set(reader->err, INFOMASK_MEMORY, "out of memory");
     if (reader->status == INFOMASK_OK && npy.rank != 2)
         reader->status = error_set(reader->err, INFOMASK_BAD_DATA, "must have two dimensions, [classes][numbers of an "
                                                                    "embedding], not %d", npy.rank);

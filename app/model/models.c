@@ -207,13 +207,19 @@ static enum infomask_status shelf_add(const struct models *models, struct shelf 
     return INFOMASK_OK;
 }
 
-/* A folder with a network but without its description is somebody's mistake, not somebody's model. */
+/* A folder with a network but without its description is somebody's mistake, not somebody's model; one that cannot be
+ * looked into may be either. */
 static void tell_of_undescribed(const struct models *models, const char *path, struct reading *reading)
 {
-    static const char reason[] = "there is no model.json; infomask models add makes a folder with one";
-    char *network = file_join(path, "model.onnx");
+    static const char undescribed[] = "there is no model.json; infomask models add makes a folder with one";
+    char *network = file_join(path, "model.onnx"), reason[160] = "", why[80];
 
-    if (network != NULL && access(network, F_OK) == 0) {
+    if (network != NULL && access(network, F_OK) == 0)
+        (void)snprintf(reason, sizeof reason, "%s", undescribed);
+    else if (network != NULL && (errno == EACCES || errno == EIO))
+        (void)snprintf(reason, sizeof reason, "the folder cannot be looked into: %s",
+                       strerror_r(errno, why, sizeof why));
+    if (reason[0] != '\0') {
         model_failures_add(reading->failures, file_name(path), reason);
         warn(models, "model folder %.80s: %s", file_name(path), reason);
     }

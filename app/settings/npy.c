@@ -10,7 +10,6 @@
 
 #define MAGIC "\x93NUMPY"
 #define MAGIC_SIZE 6
-#define MOST_BYTES ((size_t)4 << 30)
 #define HEADER_MOST 65536
 #define MOST_TEXT 4096 /* characters of a text */
 
@@ -68,9 +67,9 @@ static enum infomask_status parse_shape(const char *at, struct npy *npy, struct 
             return bad(err, "its shape is not one of at most 8 sizes");
         dim = strtoull(at, &end, 10);
         npy->dims[npy->rank++] = (size_t)dim;
-        if (!checked_mul(npy->count, (size_t)dim, &npy->count) || npy->count > MOST_BYTES / sizeof(float))
+        if (!checked_mul(npy->count, (size_t)dim, &npy->count) || npy->count > NPY_MOST / sizeof(float))
             return error_set(err, INFOMASK_LIMIT, "the tensor has more than %zu elements, the most that is read",
-                             MOST_BYTES / sizeof(float));
+                             NPY_MOST / sizeof(float));
         at = end + strspn(end, " ");
         if (*at == ',')
             at++;
@@ -337,11 +336,12 @@ enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct np
     return parse(bytes, size, NUMBERS, npy, err);
 }
 
-enum infomask_status npy_read(const char *path, struct npy *npy, struct infomask_error *err)
+enum infomask_status npy_read(const char *path, npy_reader *read, size_t most, struct npy *npy,
+                              struct infomask_error *err)
 {
     char *bytes = NULL;
     size_t size = 0;
-    enum infomask_status status = file_read(path, MOST_BYTES, &bytes, &size, err);
+    enum infomask_status status = read(path, most, &bytes, &size, err);
 
     *npy = (struct npy){0};
     if (status == INFOMASK_OK)

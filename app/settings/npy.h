@@ -17,9 +17,13 @@ struct npy {
     float *data;  /* [dims...] row-major; owned */
 };
 
-/* Reads a whole file ("-": standard input).  BAD_DATA with a sentence that says what was expected; IO; LIMIT. */
-enum infomask_status npy_read(const char *path, struct npy *npy, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+/* Reads a whole file of at most `most` bytes, by file_read ("-": standard input) or file_read_regular (files.h).
+ * BAD_DATA with a sentence that says what was expected; IO; LIMIT. */
+#define NPY_MOST ((size_t)4 << 30)
+typedef enum infomask_status npy_reader(const char *path, size_t limit, char **data, size_t *size,
+                                        struct infomask_error *err);
+enum infomask_status npy_read(const char *path, npy_reader *read, size_t most, struct npy *npy,
+                              struct infomask_error *err) __attribute__((warn_unused_result));
 /* The same from memory. */
 enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));

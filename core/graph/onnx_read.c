@@ -581,9 +581,10 @@ enum infomask_status onnx_read_for(const char *path, const char *output, struct 
     enum infomask_status status;
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char why[80];
     *graph = NULL;
     if (fd < 0)
-        return error_set(err, INFOMASK_IO, "the model file cannot be opened");
+        return error_set(err, INFOMASK_IO, "the model file cannot be opened: %s", strerror_r(errno, why, sizeof why));
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         status = error_set(err, INFOMASK_IO, "the model file is not a regular file");
     else if (st.st_size == 0)

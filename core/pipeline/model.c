@@ -168,6 +168,22 @@ static enum infomask_status verify_int8(struct infomask_model *model, const stru
     return status;
 }
 
+/* The embeddings of an encoder's classes are a part of the classifier as the file is. */
+static enum infomask_status add_embeddings(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                           char head[SHA256_HEX], struct infomask_error *err)
+{
+    char *both;
+    int length;
+
+    sha256_bytes(spec->embeddings, spec->embedding_rows * spec->embedding_size * sizeof *spec->embeddings, head);
+    length = asprintf(&both, "%s %s %.17g", model->info.sha256, head, spec->embedding_scale);
+    if (length < 0)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the model");
+    sha256_bytes(both, (size_t)length, model->info.sha256);
+    free(both);
+    return INFOMASK_OK;
+}
+
 /* The file's digest, and that of all that makes the network what it is. */
 static enum infomask_status set_digests(struct infomask_model *model, const struct infomask_model_spec *spec,
                                         struct graph *graph, struct infomask_error *err)
@@ -179,8 +195,10 @@ static enum infomask_status set_digests(struct infomask_model *model, const stru
     graph_sha256(graph, model->info.sha256, files);
     if (spec->precision == INFOMASK_INT8 && spec->int8_path != NULL)
         status = sha256_file(spec->int8_path, int8, err);
-    if (spec->embeddings != NULL)
-        sha256_bytes(spec->embeddings, spec->embedding_rows * spec->embedding_size * sizeof *spec->embeddings, head);
+    if (status == INFOMASK_OK && spec->embeddings != NULL)
+        status = add_embeddings(model, spec, head, err);
+    if (status != INFOMASK_OK)
+        return status;
     length = asprintf(&all, "%s %s %s %.17g %d %d %s", files, int8, head, spec->embedding_scale, spec->width,
                       spec->height, spec->output != NULL ? spec->output : "");
     if (length < 0)

@@ -6,13 +6,15 @@ float64 and its Jacobian by differences; the cells are g(m) + J (f(u) - m), what
 import array
 import base64
 import json
+import signal
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import ROOT, encode
+from conftest import BINARY, ENVIRONMENT, ROOT, encode, until
 from test_oip import asked, fp32, infer, outputs
 
 sys.path.insert(0, str(ROOT / "config"))
@@ -213,6 +215,63 @@ def test_embeddings_of_classes_make_an_encoder_a_classifier(encoders, kind):
     want = cells[:, 2] - z[2] + np.log(softmax(z)[2]) + np.log(4)
     assert np.abs(found["map"].ravel() - want).max() < 2e-4 * max(1, np.ptp(want))
     assert server.ask("GET", f"/v1/models/{kind}").json["map"] == "first-order"  # the length is no linear function
+
+
+def test_other_embeddings_are_another_classifier(make_server, tmp_path):
+    """Under the same file: nothing that was found out, kept or summed under the old ones is used for the new."""
+    folder_of(tmp_path, "encoder", Head("linear", None, seed=80, k=8), head_scale=20)
+    e = np.random.default_rng(7).normal(size=(4, 8)).astype(np.float32)
+    np.save(tmp_path / "encoder/head.npy", e)
+    server = make_server("--models-dir", tmp_path, "--cache", "16M", "--state-dir", tmp_path / "state")
+    photo = encode(Image.linear_gradient("L").convert("RGB").resize((64, 48)))
+
+    def classify():
+        return server.ask("POST", "/v1/classify?top_k=4", photo)
+
+    def probabilities(reply):
+        return [row["probability"] for row in sorted(reply.json["predictions"], key=lambda row: row["index"])]
+
+    def change(rows, scale):
+        before = server.ask("GET", "/v1/models/encoder")
+        np.save(tmp_path / "encoder/head.npy", rows)
+        document = json.loads((tmp_path / "encoder/model.json").read_text())
+        (tmp_path / "encoder/model.json").write_text(json.dumps({**document, "head_scale": scale}))
+        server.signal(signal.SIGHUP)
+        after = until(lambda: (now := server.ask("GET", "/v1/models/encoder", None, [("If-None-Match", before.get("ETag"))])).status
+                      == 200 and now)
+        assert after.json["sha256"] != before.json["sha256"]
+
+    estimate = server.ask("POST", "/v1/estimates", b"{}").json["id"]
+    samples = f"/v1/estimates/{estimate}/samples?label=1"
+    assert server.ask("POST", samples, photo).status == 201
+    first, again = classify(), classify()
+    assert again.get("Infomask-Cache") == "hit" and probabilities(first) == probabilities(again)
+    change(np.roll(e, 1, axis=0), 20)
+    rolled = classify()
+    assert rolled.get("Infomask-Cache") == "miss"
+    assert np.allclose(probabilities(rolled), np.roll(probabilities(first), 1), atol=1e-6)
+    assert rolled.json["model"]["sha256"] != first.json["model"]["sha256"]
+    refused = server.ask("POST", samples, photo)
+    assert refused.status == 400 and "not the one that this estimate was opened for" in refused.json["detail"]
+    change(np.roll(e, 1, axis=0), 10)
+    scaled = classify()
+    assert scaled.get("Infomask-Cache") == "miss" and max(probabilities(scaled)) < max(probabilities(rolled))
+    change(e, 20)
+    assert classify().json["model"]["sha256"] == first.json["model"]["sha256"]
+
+
+def test_what_a_check_found_holds_for_its_embeddings(tmp_path):
+    folder_of(tmp_path, "encoder", Head("linear", None, seed=80, k=8), head_scale=20)
+    e = np.random.default_rng(7).normal(size=(4, 8)).astype(np.float32)
+
+    def digest(rows, scale):
+        np.save(tmp_path / "encoder/head.npy", rows)
+        document = json.loads((tmp_path / "encoder/model.json").read_text())
+        (tmp_path / "encoder/model.json").write_text(json.dumps({**document, "head_scale": scale}))
+        subprocess.run([BINARY, "models", "check", str(tmp_path / "encoder")], check=True, capture_output=True, env=ENVIRONMENT)
+        return json.loads((tmp_path / "encoder/check.json").read_text())["checks"][0]["digest"]
+
+    assert len({digest(e, 20), digest(2 * e, 20), digest(e, 10)}) == 3
 
 
 REFUSED = [

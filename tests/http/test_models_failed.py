@@ -1,8 +1,10 @@
 """A model folder that cannot be loaded is told of, and costs the others nothing."""
 import json
+import os
 import pathlib
 import shutil
 import signal
+import tempfile
 
 import pytest
 
@@ -52,6 +54,34 @@ def test_a_folder_that_is_mended_is_served_after_a_reload(make_server, tmp_path,
     (tmp_path / "later/model.json").write_text(json.dumps(dict(document, name="later")))
     server.process.send_signal(signal.SIGHUP)
     assert until(lambda: server.ask("POST", "/v1/classify?model=later", png).status == 200)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes a user who may not read")
+def test_what_may_not_be_read_is_told_of(make_server):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="infomask-models-"))  # whose parents everybody may look into
+    try:
+        folder.chmod(0o755)
+        for name in ("digits", "closed", "listed", "document", "network", "labels"):
+            shutil.copytree(DIGITS, folder / name)
+            document = json.loads((DIGITS / "model.json").read_text())
+            document.pop("labels", None)
+            document.pop("prior", None)
+            (folder / name / "model.json").write_text(json.dumps(dict(document, name=name)))
+            (folder / name / "labels.txt").write_text("".join(f"digit {i}\n" for i in range(10)))
+        (folder / "closed").chmod(0)
+        (folder / "listed").chmod(0o444)
+        (folder / "document/model.json").chmod(0)
+        (folder / "network/model.onnx").chmod(0)
+        (folder / "labels/labels.txt").chmod(0)
+        server = make_server("--user", "nobody", "--models-dir", folder, "--model", "digits", "--state-dir", folder / "state")
+        models = {model["name"]: model for model in server.ask("GET", "/v1/models").json["models"]}
+        assert models.pop("digits")["status"] == "ready"
+        assert set(models) == {"closed", "listed", "document", "network", "labels"}
+        for name, model in models.items():
+            assert model["status"] == "failed" and "Permission denied" in model["reason"], name
+        assert "labels.txt" in models["labels"]["reason"] and "looked into" in models["closed"]["reason"]
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_labels_that_lie_in_the_folder_are_used(make_server, tmp_path, png):

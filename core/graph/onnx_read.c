@@ -390,6 +390,57 @@ static enum infomask_status choose_output(const Onnx__GraphProto *file, const ch
     return INFOMASK_OK;
 }
 
+/* ---- Pictures with their channels last --------------------------------------------------------------------------- */
+
+static bool is_turn(const struct graph_node *node)
+{
+    static const int to_nchw[4] = {0, 3, 1, 2};
+    return node->op == GRAPH_TRANSPOSE && memcmp(node->permutation, to_nchw, sizeof to_nchw) == 0;
+}
+
+/* Does the file take N, H, W, C, and do something with it before it turns it to N, C, H, W? */
+static bool turns_late(const struct graph *graph)
+{
+    const struct graph_tensor *x = &graph->tensors[graph->input];
+    bool turns = false, at_once = true;
+    if (x->rank != 4 || (x->dims[3] != 1 && x->dims[3] != 3) || x->dims[1] == 1 || x->dims[1] == 3)
+        return false;
+    for (int i = 0; i < graph->node_count; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        turns = turns || (is_turn(node) && graph->tensors[node->output].rank == 4);
+        for (int j = 0; j < node->input_count; j++)
+            at_once = at_once && (node->inputs[j] != graph->input || is_turn(node));
+    }
+    return turns && !at_once;
+}
+
+/* The engine knows such a picture by its turn to N, C, H, W: that comes first then, and a turn back. */
+static enum infomask_status turn_input(struct onnx_import *im)
+{
+    struct graph *graph = im->graph;
+    const int turns[2][4] = {{0, 3, 1, 2}, {0, 2, 3, 1}};
+    const struct graph_tensor x = graph->tensors[graph->input];
+    const int64_t dims[4] = {x.dims[0], x.dims[3], x.dims[1], x.dims[2]};
+    int made[3] = {graph->input, graph_add_tensor(graph, NULL, 4, dims, NULL, false),
+                   graph_add_tensor(graph, NULL, 4, x.dims, NULL, false)};
+    struct graph_node two[2];
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            if (graph->nodes[i].inputs[j] == graph->input)
+                graph->nodes[i].inputs[j] = made[2];
+    for (int i = 0; i < 2; i++) {
+        int node = made[i + 1] < 0 ? GRAPH_NONE
+                                   : graph_add_node(graph, GRAPH_TRANSPOSE, NULL, &made[i], 1, made[i + 1]);
+        if (node < 0)
+            return onnx_no_memory(im);
+        memcpy(graph->nodes[node].permutation, turns[i], sizeof turns[i]);
+        two[i] = graph->nodes[node];
+    }
+    memmove(graph->nodes + 2, graph->nodes, (size_t)(graph->node_count - 2) * sizeof *graph->nodes);
+    memcpy(graph->nodes, two, sizeof two);
+    return INFOMASK_OK;
+}
+
 static bool same_text(const char *a, const char *b) { return strcmp(text_of(a), text_of(b)) == 0; }
 
 /* "GridSample (2 nodes), NonMaxSuppression (1 node)" of what is needed and not known here; "" if nothing is. */
@@ -444,6 +495,8 @@ static enum infomask_status import_needed(struct onnx_import *im, const char *ou
         status = graph_fold_constants(im->graph, im->err);
     if (!status)
         status = graph_prune(im->graph, im->err);
+    if (!status && turns_late(im->graph))
+        status = turn_input(im);
     tdestroy(names, keep_text);
     onnx_forget(im);
     return status;

@@ -84,8 +84,9 @@ static enum infomask_status inspect_output(const struct graph *graph, struct inf
 static void inspect_normalisation(const struct graph *graph, struct infomask_inspection *found)
 {
     int tensor = graph->input;
+    bool first = true;
 
-    for (int step = 0; step < 4; step++) {
+    for (int step = 0; step < 6; step++) {
         const struct graph_node *node = only_reader(graph, tensor);
         if (node == NULL || node->op == GRAPH_CONV || node->op == GRAPH_LINEAR)
             return;
@@ -94,8 +95,9 @@ static void inspect_normalisation(const struct graph *graph, struct infomask_ins
             found->normalises = true;
             if (node->op == GRAPH_ADD && constant->data != NULL)
                 found->takes_bytes = fabsf(constant->data[0]) > 2;
-            if (node->op == GRAPH_MUL && constant->data != NULL && step == 0)
+            if (node->op == GRAPH_MUL && constant->data != NULL && first)
                 found->takes_bytes = fabsf(constant->data[0]) < 0.1F;
+            first = false;
         } else if (node->op != GRAPH_TRANSPOSE && node->op != GRAPH_IDENTITY) {
             return;
         }

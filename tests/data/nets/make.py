@@ -48,8 +48,8 @@ def special(name, nodes, constants, dims, n, h, w, opset=20, ir=9, truth=None):
         helper.make_graph(steps, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
                           [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], constants),
         opset_imports=[helper.make_opsetid("", opset)], ir_version=ir) for steps in (nodes, truth or nodes))
-    c = dims[1]
-    x = np.random.default_rng(3).standard_normal((n, c, h, w)).astype(np.float32)
+    shape = (n, h, w, dims[3]) if isinstance(dims[1], str) else (n, dims[1], h, w)
+    x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
     session = onnxruntime.InferenceSession(right.SerializeToString(), providers=["CPUExecutionProvider"])
     save(name, model, x, session.run(None, {"x": x})[0], h, w)
 
@@ -173,6 +173,14 @@ def specials():
                                 node("GlobalAveragePool", ["tokens"], ["token"]), node("Unsqueeze", ["token", "last"], ["mean"]), *nodes],
             [w, constant("gain", np.array([1, 3e38] * 3, np.float32).reshape(1, 1, 1, 6)), constant("one", np.float32(1)),
              constant("rows", np.array([0, 8, -1])), constant("last", np.array([3])), *constants], ["N", 3, 6, 6], 2, 6, 6)
+    # channels last, scaled and padded before they are turned, as Keras' networks are exported
+    nodes, constants = head("map", 8, 6, 19)
+    special("scaled_channels_last", [
+        node("Mul", ["x", "scale"], ["scaled"]), node("Sub", ["scaled", "mean"], ["shifted"]),
+        node("Pad", ["shifted", "pads"], ["padded"]), node("Transpose", ["padded"], ["turned"], perm=[0, 3, 1, 2]),
+        node("Conv", ["turned", "conv"], ["map"], strides=[2, 2]), *nodes],
+        [w, constant("scale", np.float32(1 / 255)), constant("mean", np.array([.5, .4, .3], np.float32)),
+         constant("pads", np.array([0, 0, 1, 0, 0, 1, 0, 0])), *constants], ["N", "H", "W", 3], 2, 7, 8)
     # gates that the file knows, as ConViT's attention has them
     nodes, constants = head("sum", 8, 6, 18)
     special("softmax_of_constant", [

@@ -206,10 +206,11 @@ $(FAIL_ALLOC) $(HOLD_AVX2): $(B)/%.so: tests/%.c
 
 # What AVX2 does where nothing came after it, on processors with more that can be held to it.  (Sanitizers want a say in
 # who comes first.)
+held_tests := $(B)/tests/kernels/test_gemm $(B)/tests/quant/test_quant
 .PHONY: unit-avx2
-unit-avx2: $(B)/tests/kernels/test_gemm $(if $(SAN),,$(if $(filter x86_64,$(ARCH)),$(HOLD_AVX2)))
-	$(Q)if [ -n "$(word 2,$^)" ] && LD_PRELOAD="$(CURDIR)/$(word 2,$^)" true; then \
-		EMULATOR='env LD_PRELOAD=$(CURDIR)/$(word 2,$^)' sh mk/unit.sh $<; fi
+unit-avx2: $(held_tests) $(if $(SAN),,$(if $(filter x86_64,$(ARCH)),$(HOLD_AVX2)))
+	$(Q)hold="$(filter %.so,$^)"; [ -z "$$hold" ] || ! LD_PRELOAD="$(CURDIR)/$$hold" true || \
+		for test in $(held_tests); do EMULATOR="env LD_PRELOAD=$(CURDIR)/$$hold" sh mk/unit.sh $$test || exit 1; done
 
 .PHONY: allocations
 allocations: $(load_needs) $(FAIL_ALLOC) ## every allocation of every kind of request fails once

@@ -23,16 +23,23 @@ struct rounding {
     const float *scale;
 };
 
-static float column_scale(const float *w, int k)
+/* The least scale by which the largest weight is 127 and the largest sum of a pair what it may be. */
+static float column_scale(const float *w, int k, int pair)
 {
-    float largest = 0;
+    float scale = 0;
 
     for (int i = 0; i < k; i++)
-        largest = fmaxf(largest, fabsf(w[i]));
-    return largest > 0 && isnormal(largest / 127) ? largest / 127 : 1;
+        scale = fmaxf(scale, fabsf(w[i]) / 127);
+    for (int i = 0; i + 1 < k; i += 2)
+        scale = fmaxf(scale, fabsf(w[i] + w[i + 1]) / (float)pair);
+    return isnormal(scale) ? scale : 1;
 }
 
-static double rounded(double w, double scale) { return fmin(fmax(rint(w / scale), -127), 127); }
+/* other: the other one of a pair, 0 while that is not rounded. */
+static int8_t rounded(double w, double scale, int other, int pair)
+{
+    return (int8_t)fmin(fmax(rint(w / scale), fmax(-127, -pair - other)), fmin(127, pair - other));
+}
 
 static void round_lanes(void *context, int chunk, int worker)
 {
@@ -47,11 +54,13 @@ static void round_lanes(void *context, int chunk, int worker)
             w[a * LANES + l] = (double)site->w[(size_t)(first + l) * (size_t)k + (size_t)r->order[a]];
     for (int a = k - 1; a >= 0; a--) {
         const double *row = r->factor + (size_t)a * (size_t)k;
+        const int at = r->order[a], other = at ^ 1;
         double error[LANES] = {0};
         for (int l = 0; l < lanes; l++) {
-            double scale = (double)r->scale[first + l], q = rounded(w[a * LANES + l], scale);
-            r->w[(size_t)(first + l) * (size_t)k + (size_t)r->order[a]] = (int8_t)q;
-            error[l] = (w[a * LANES + l] - q * scale) / row[a];
+            int8_t *to = r->w + (size_t)(first + l) * (size_t)k;
+            double scale = (double)r->scale[first + l];
+            to[at] = rounded(w[a * LANES + l], scale, other < k ? to[other] : 0, site->pair);
+            error[l] = (w[a * LANES + l] - to[at] * scale) / row[a];
         }
         for (int b = 0; b < a; b++)
             for (int l = 0; l < LANES; l++)
@@ -61,10 +70,11 @@ static void round_lanes(void *context, int chunk, int worker)
 
 static void round_nearest(const struct site *site, const float *scale, int8_t *w)
 {
+    const float *from = site->w;
+
     for (int n = 0; n < site->n; n++)
-        for (int i = 0; i < site->k; i++)
-            w[(size_t)n * (size_t)site->k + (size_t)i] =
-                (int8_t)rounded((double)site->w[(size_t)n * (size_t)site->k + (size_t)i], (double)scale[n]);
+        for (int i = 0; i < site->k; i++, from++, w++)
+            *w = rounded((double)*from, (double)scale[n], i % 2 == 0 ? 0 : w[-1], site->pair);
 }
 
 struct entry {
@@ -135,7 +145,8 @@ enum infomask_status round_weights(const struct site *site, const double *h, str
     bool definite = false, fine = true;
 
     for (int n = 0; n < site->n; n++)
-        scale[n] = column_scale(site->w + (size_t)n * k, site->k);
+        scale[n] = column_scale(site->w + (size_t)n * k, site->k, site->pair);
+    memset(w, 0, (size_t)site->n * k);
     if (h != NULL) {
         int *order = malloc(k * sizeof *order);
         double *factor = malloc(k * k * sizeof *factor);

@@ -21,11 +21,17 @@ void range_scale(float low, float high, float *scale, int *zero);
 
 /* ---- Layers ------------------------------------------------------------------------------------------------------ */
 
+/* Two products of u8 with weights that add up to no more, or as little below 0, fit 16 bits together, which AVX2's
+ * fastest product asks for.  It is only asked of layers with more inputs than outputs: the others write as long as they
+ * multiply. */
+#define PAIR_SUM 128
+
 struct site { /* a layer that can be quantised */
     char *tensor;
     int n, k;
     float *w, *bias;      /* [n, k] as activations are stored, [n]; owned */
     bool keep;            /* in bf16 */
+    int pair;             /* most that the weights 2i and 2i + 1 of an output may add up to */
     bool masked;          /* a clamp [low, high] follows */
     float low, high;
     bool bounded;         /* x lies in [x_low, x_high] */
@@ -76,7 +82,8 @@ enum infomask_status observe_layer(struct observer *observer, const struct site 
 
 /* ---- Rounding (gptq.c) ------------------------------------------------------------------------------------------- */
 
-/* site->w to [n, k] in -127..127 times scale[n].  h [k, k], the lower triangle; NULL: plain rounding. */
+/* site->w to [n, k] in -127..127 times scale[n], pairs within site->pair.  h [k, k], the lower triangle; NULL: plain
+ * rounding. */
 enum infomask_status round_weights(const struct site *site, const double *h, struct pool *pool, int8_t *w, float *scale,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
 

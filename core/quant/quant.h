@@ -6,9 +6,10 @@
  * far run side by side over the pictures, and give
  *   the scale of the activations: the bounds of a clamp where one made them, else the range with the least mean squared
  *     error over everything seen;
- *   the weights: one scale an output (its largest weight is 127), rounded one input after the other, what each rounding
- *     does to the output being made up for by the weights not yet rounded (GPTQ, arXiv 2210.17323: Hessian X'X of the
- *     quantised inputs, inputs by falling diagonal, damping .01 of its mean);
+ *   the weights: one scale an output (its largest weight is 127; in a layer with more inputs than outputs the largest
+ *     sum of the weights 2i and 2i + 1 is 128, if that takes a larger scale: AVX2 is faster so), rounded one input
+ *     after the other, what each rounding does to the output being made up for by the weights not yet rounded (GPTQ,
+ *     arXiv 2210.17323: Hessian X'X of the quantised inputs, inputs by falling diagonal, damping .01 of its mean);
  *   the bias: corrected by the mean difference of the two networks' values before the activation, where the float32 one
  *     lies inside its clamp (what is cut off there does not count).
  * The same pictures, kernels and options give the same bits for any number of threads.

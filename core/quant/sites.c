@@ -68,6 +68,7 @@ static bool site_init(struct site *site, const struct graph *graph, const struct
     size_t n = (size_t)w->dims[0], c = (size_t)w->dims[1], k = c * (size_t)taps;
 
     *site = (struct site){.n = (int)n, .k = (int)k, .low = node->low, .high = node->high,
+                          .pair = k > n ? PAIR_SUM : 2 * 127,
                           .masked = node->activation == GRAPH_CLAMP, .counts = {NULL, INFINITY, -INFINITY}};
     site->tensor = strdup(graph->tensors[node->output].name);
     site->w = malloc(n * k * sizeof *site->w);

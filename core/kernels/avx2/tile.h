@@ -16,13 +16,9 @@ enum { TILE_ROWS = 6, TILE_ROWS_WIDE = 4, TILE_ROWS_NARROW = 12, PANEL = 16, PAN
 
 enum { NEXT_BYTES = 64 }; /* of what is read next, brought near with every four steps */
 
-#include "core/kernels/simd/tile.h"
+#include "core/kernels/simd/sums.h"
 
 enum way { BY_F32, BY_WORDS, BY_BYTES, BY_VNNI };
-
-struct sums {
-    __m256 at[TILE_ROWS_NARROW][3];
-};
 
 /* Odd multiples of the row stride of A. */
 struct strides {
@@ -183,26 +179,6 @@ INLINE void sums_scale(int rows, int vectors, const struct tile *t, struct sums 
     }
 }
 
-/* Residual, clamp and store of whole vectors of float32: the common case, straight from the registers. */
-INLINE void store_clamped(int rows, int vectors, const struct tile *t, const struct sums *sums)
-{
-    const vec low = vec_set(t->epilogue->low), high = vec_set(t->epilogue->high);
-    const char *residual = t->residual;
-    char *c = t->c;
-
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int v = 0; v < vectors; v++) {
-            vec value = sums->at[r][v];
-            if (residual)
-                value = vec_add(value, vec_load((const float *)(const void *)residual + 8 * v));
-            vec_store((float *)(void *)c + 8 * v, vec_clamp(value, low, high));
-        }
-        c += t->c_row;
-        if (residual)
-            residual += t->residual_row;
-    }
-}
-
 /* A row of C and of the residual is a line of the cache or two, each far from the one before: the processor's own
  * prefetch does not see them coming, and the multiplications take about as long as they are on their way. */
 INLINE void output_near(int rows, const struct tile *t)
@@ -225,15 +201,7 @@ INLINE void tile(enum way way, int rows, int vectors, const struct tile *t)
         w = segment(way, rows, vectors, &sums, t, a, &strides, w, &next);
     if (way != BY_F32)
         sums_scale(rows, vectors, t, &sums);
-    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && t->columns == 8 * vectors) {
-        store_clamped(rows, vectors, t, &sums);
-    } else {
-        _Alignas(32) float memory[TILE_ROWS_NARROW * PANEL_WIDE];
-        UNROLL for (int r = 0; r < rows; r++)
-            UNROLL for (int v = 0; v < vectors; v++)
-                _mm256_store_ps(memory + r * PANEL_WIDE + 8 * v, sums.at[r][v]);
-        store_finished(rows, t, memory);
-    }
+    store_sums(rows, vectors, t, &sums);
 }
 
 /* One function of a panel width, all heights: the body of each case is a kernel of its own. */

@@ -12,13 +12,7 @@ enum { TILE_ROWS = 5, TILE_ROWS_WIDE = 3, TILE_ROWS_NARROW = 9, PANEL = 16, PANE
 
 enum { NEXT_BYTES = 64 }; /* of what is read next, brought near with every four steps */
 
-#include "core/kernels/simd/tile.h"
-
-enum { TILE_VECTORS = PANEL_WIDE / LANES };
-
-struct sums {
-    vec at[TILE_ROWS_NARROW][TILE_VECTORS];
-};
+#include "core/kernels/simd/sums.h"
 
 /* sum += w times one lane of a; the instruction has the lane in it. */
 INLINE vec multiply_lane(vec sum, vec w, vec a, int lane)
@@ -34,7 +28,7 @@ INLINE vec multiply_lane(vec sum, vec w, vec a, int lane)
 /* One step of K: the row of W at w times a lane of each row of A. */
 INLINE void step(int rows, int vectors, struct sums *sums, const vec *a, int lane, const float *w)
 {
-    vec weights[TILE_VECTORS];
+    vec weights[PANEL_WIDE / LANES];
 
     UNROLL for (int v = 0; v < vectors; v++)
         weights[v] = vld1q_f32(w + 4 * v);
@@ -74,26 +68,6 @@ INLINE const float *segment(int rows, int vectors, struct sums *sums, const stru
     return w;
 }
 
-/* Residual, clamp and store of whole vectors: the common case, straight from the registers. */
-INLINE void store_clamped(int rows, int vectors, const struct tile *t, const struct sums *sums)
-{
-    const vec low = vec_set(t->epilogue->low), high = vec_set(t->epilogue->high);
-    const char *residual = t->residual;
-    char *c = t->c;
-
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int v = 0; v < vectors; v++) {
-            vec value = sums->at[r][v];
-            if (residual)
-                value = vec_add(value, vec_load((const float *)(const void *)residual + 4 * v));
-            vec_store((float *)(void *)c + 4 * v, vec_clamp(value, low, high));
-        }
-        c += t->c_row;
-        if (residual)
-            residual += t->residual_row;
-    }
-}
-
 INLINE void tile(int rows, int vectors, const struct tile *t)
 {
     const float *w = (const float *)(const void *)t->w;
@@ -107,15 +81,7 @@ INLINE void tile(int rows, int vectors, const struct tile *t)
     }
     for (int s = 0; s < t->segments; s++, a += t->a_segment)
         w = segment(rows, vectors, &sums, t, a, w, &next);
-    if (t->epilogue->activation == KERNEL_CLAMP && t->columns == 4 * vectors) {
-        store_clamped(rows, vectors, t, &sums);
-    } else {
-        float memory[TILE_ROWS_NARROW * PANEL_WIDE];
-        UNROLL for (int r = 0; r < rows; r++)
-            UNROLL for (int v = 0; v < vectors; v++)
-                vst1q_f32(memory + r * PANEL_WIDE + 4 * v, sums.at[r][v]);
-        store_finished(rows, t, memory);
-    }
+    store_sums(rows, vectors, t, &sums);
 }
 
 /* One function of a panel width, all heights: the body of each case is a kernel of its own. */

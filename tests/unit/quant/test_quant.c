@@ -269,6 +269,34 @@ static void any_threads_same_bits(void **state)
     quant_free(alone);
 }
 
+/* The largest sum of a pair of weights, over the layers that are deeper than wide or the others. */
+static int largest_pair(const struct quant *quant, bool deep)
+{
+    int largest = 0;
+
+    for (int i = 0; i < quant->int8.count; i++) {
+        const struct engine_int8_layer *layer = &quant->int8.layers[i];
+        for (int at = 0; at < layer->n * layer->k && (layer->k > layer->n) == deep; at++) {
+            int sum = at % layer->k % 2 != 0 ? abs(layer->w[at - 1] + layer->w[at]) : 0;
+            largest = sum > largest ? sum : largest;
+        }
+    }
+    return largest;
+}
+
+/* Where the multiplying is what takes long, pairs are what AVX2 can sum in 16 bits. */
+static void pairs_fit(void **state)
+{
+    (void)state;
+    for (int nearest = 0; nearest < 2; nearest++) {
+        struct quant *quant =
+            quantise(&(struct quant_options){.kernels = kernels_get(KERNEL_REF), .nearest = nearest != 0}, 2);
+        assert_in_range(largest_pair(quant, true), 64, 128);
+        assert_true(largest_pair(quant, false) > 128);
+        quant_free(quant);
+    }
+}
+
 /* Every table gives what the reference gives, but for values that lie on the edge of two steps. */
 static void tables_agree(void **state)
 {
@@ -521,6 +549,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recipe_beats_rounding),  cmocka_unit_test(any_threads_same_bits),
+        cmocka_unit_test(pairs_fit),
         cmocka_unit_test(tables_agree),           cmocka_unit_test(runs_are_the_same_bits),
         cmocka_unit_test(layers_can_be_kept),     cmocka_unit_test(file_comes_back),
         cmocka_unit_test(damage_is_noticed),      cmocka_unit_test(misfits_are_refused),

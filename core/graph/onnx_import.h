@@ -185,7 +185,7 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_depth_to_space, onnx_import_space_to_depth, onnx_import_quantize, onnx_import_dequantize,
     onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
     onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention,
-    onnx_import_conv_transpose;
+    onnx_import_conv_transpose, onnx_import_eye_like;
 /* A general node of these inputs; its table has room for `count` numbers (0: none).  NULL without memory. */
 struct graph_node *onnx_general(struct onnx_import *im, enum graph_op op, const int *inputs, int count, size_t table);
 /* Finishes it as a step on the way (its tensor into *out), or as the node's output of such numbers. */

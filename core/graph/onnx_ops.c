@@ -489,6 +489,7 @@ static const struct onnx_operator operators[] = {
     {"Erf", onnx_import_unary, 1, 1, ""},
     {"Exp", onnx_import_unary, 1, 1, ""},
     {"Expand", onnx_import_expand, 2, 2, ""},
+    {"EyeLike", onnx_import_eye_like, 1, 1, " dtype k "},
     {"Flatten", onnx_import_flatten, 1, 1, " axis "},
     {"Floor", onnx_import_unary, 1, 1, ""},
     {"Gather", onnx_import_gather, 2, 2, " axis "},

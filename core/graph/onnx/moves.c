@@ -337,6 +337,31 @@ enum infomask_status onnx_import_constant_of_shape(struct onnx_import *im)
     return onnx_output_is(im, 0, tensor, numbers);
 }
 
+/* Ones on a diagonal of a matrix of its input's size. */
+enum infomask_status onnx_import_eye_like(struct onnx_import *im)
+{
+    int64_t type = onnx_attribute_int(im, "dtype", 0), k = onnx_attribute_int(im, "k", 0);
+    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
+    struct graph_tensor t;
+    float *data;
+    int x, tensor;
+    enum infomask_status status = onnx_any_input(im, 0, &x);
+    if (status)
+        return status;
+    t = *tensor_at(im, x);
+    if (t.rank != 2 || !onnx_is_known(&t))
+        return onnx_unsupported(im, "only matrices of a known size are supported");
+    status = graph_new_constant(im->graph, 2, t.dims, &tensor, &data, im->err);
+    for (int64_t i = 0; !status && i < t.dims[0]; i++)
+        for (int64_t j = 0; j < t.dims[1]; j++)
+            data[i * t.dims[1] + j] = j - i == k ? 1 : 0;
+    if (type == ONNX_FLOAT || type == ONNX_FLOAT16 || type == ONNX_DOUBLE || type == ONNX_BFLOAT16)
+        numbers = ONNX_FLOATS;
+    else if (type != 0)
+        numbers = type == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS;
+    return status ? status : onnx_output_is(im, 0, tensor, numbers);
+}
+
 static enum infomask_status number_of(struct onnx_import *im, int i, double *value)
 {
     int tensor;

@@ -173,6 +173,11 @@ def specials():
                                 node("GlobalAveragePool", ["tokens"], ["token"]), node("Unsqueeze", ["token", "last"], ["mean"]), *nodes],
             [w, constant("gain", np.array([1, 3e38] * 3, np.float32).reshape(1, 1, 1, 6)), constant("one", np.float32(1)),
              constant("rows", np.array([0, 8, -1])), constant("last", np.array([3])), *constants], ["N", 3, 6, 6], 2, 6, 6)
+    # a matrix of the file's own
+    nodes, constants = head("mixed", 8, 6, 20)
+    special("eye_like", [conv, node("EyeLike", ["square"], ["eye"], k=-1), node("EyeLike", ["square"], ["one"]),
+                         node("Add", ["eye", "one"], ["mix"]), node("MatMul", ["map", "mix"], ["mixed"]), *nodes],
+            [w, constant("square", np.zeros((6, 6), np.float32)), *constants], ["N", 3, 6, 6], 2, 6, 6)
     # channels last, scaled and padded before they are turned, as Keras' networks are exported
     nodes, constants = head("map", 8, 6, 19)
     special("scaled_channels_last", [

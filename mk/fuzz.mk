@@ -4,7 +4,7 @@
 MINUTES ?= 5
 FUZZ_TARGETS := $(sort $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
 fuzz_seeds_image := tests/data/images
-fuzz_seeds_model := tests/data/onnx
+fuzz_seeds_model := tests/data/onnx tests/data/nets
 # how long one input may take, in seconds, and its longest
 fuzz_options_handler := -timeout=60 -dict=tests/fuzz/http.dict
 fuzz_options_image := -max_len=16384

@@ -20,7 +20,7 @@
 
 #define NETWORK "model.onnx"
 #define MOST_TEXT ((size_t)64 << 20)
-#define MOST_FILE ((size_t)2 << 30)
+#define SMALL_FILE (64 << 20)
 
 enum { FLAG_NAME = 300, FLAG_LABELS, FLAG_PRESET, FLAG_MEAN, FLAG_STD, FLAG_COLOR, FLAG_SIZE, FLAG_HEAD, FLAG_OUTPUT,
        FLAG_REPLACE, FLAG_NO_CHECK, FLAG_JSON };
@@ -167,15 +167,14 @@ static enum infomask_status copy_file(const char *from, const char *to, struct i
                      strerror(in == NULL ? reason : errno));
 }
 
-/* A file whose weights lie beside it names them: every file of its folder whose name stands in it comes along. */
-static enum infomask_status copy_beside(const struct folder_write *folder, const char *file, struct infomask_error *err)
+/* A file whose weights lie beside it names them: every file of its folder whose name is in its bytes comes along. */
+static enum infomask_status copy_beside(const struct folder_write *folder, const char *file, const char *bytes,
+                                        size_t size, struct infomask_error *err)
 {
-    char *parent = strndup(file, (size_t)(file_name(file) - file)), *bytes = NULL;
-    enum infomask_status status = parent != NULL ? file_read(file, MOST_FILE, &bytes, &(size_t){0}, err)
-                                                 : INFOMASK_MEMORY;
-    DIR *entries = status == INFOMASK_OK ? opendir(parent[0] != '\0' ? parent : ".") : NULL;
+    char *parent = strndup(file, (size_t)(file_name(file) - file));
+    DIR *entries = parent != NULL ? opendir(parent[0] != '\0' ? parent : ".") : NULL;
+    enum infomask_status status = parent != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
     struct stat of;
-    size_t size = status == INFOMASK_OK && stat(file, &of) == 0 ? (size_t)of.st_size : 0;
 
     for (struct dirent *entry; status == INFOMASK_OK && entries != NULL && (entry = readdir(entries)) != NULL;) {
         char *from, *to;
@@ -193,24 +192,40 @@ static enum infomask_status copy_beside(const struct folder_write *folder, const
     }
     if (entries != NULL)
         (void)closedir(entries);
-    free(bytes);
     free(parent);
     return status;
 }
 
-static enum infomask_status copy_network(const struct folder_write *folder, const char *file,
+/* The weights of a large file are in it; one of a few megabytes may have them beside it. */
+static enum infomask_status copy_small(const struct folder_write *folder, const char *file, const char *to,
+                                       struct infomask_error *err)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    enum infomask_status status = file_read_regular(file, SMALL_FILE, &bytes, &size, err);
+
+    if (status != INFOMASK_OK)
+        error_prefix(err, "%.80s", file_name(file));
+    if (status == INFOMASK_OK)
+        status = file_write(to, bytes, size, err);
+    if (status == INFOMASK_OK)
+        status = copy_beside(folder, file, bytes, size, err);
+    free(bytes);
+    return status;
+}
+
+/* The only time that the file is read: whatever is found out afterwards is found out of the copy, *to (malloc'ed). */
+static enum infomask_status copy_network(const struct folder_write *folder, const char *file, char **to,
                                          struct infomask_error *err)
 {
-    char *to = folder_write_file(folder, NETWORK);
     struct stat of;
-    enum infomask_status status = to != NULL ? copy_file(file, to, err)
-                                             : error_set(err, INFOMASK_MEMORY, "out of memory");
 
-    free(to);
-    /* the weights of a large file are in it; one of a few megabytes may have them beside it */
-    if (status == INFOMASK_OK && stat(file, &of) == 0 && of.st_size < 64 << 20)
-        status = copy_beside(folder, file, err);
-    return status;
+    *to = folder_write_file(folder, NETWORK);
+    if (*to == NULL)
+        return error_set(err, INFOMASK_MEMORY, "out of memory");
+    return stat(file, &of) == 0 && S_ISREG(of.st_mode) && of.st_size > SMALL_FILE
+               ? copy_file(file, *to, err)
+               : copy_small(folder, file, *to, err);
 }
 
 /* ---- What is made of the file ------------------------------------------------------------------------------------ */
@@ -368,9 +383,9 @@ static enum infomask_status write_folder(struct folder_write *folder, struct mod
                                          const struct models_add_request *request, struct infomask_error *err)
 {
     struct json_writer w;
-    enum infomask_status status = copy_network(folder, request->file, err);
+    enum infomask_status status = INFOMASK_OK;
 
-    if (status == INFOMASK_OK && added->labels != NULL)
+    if (added->labels != NULL)
         status = folder_write_text(folder, "labels.txt", added->labels, added->labels_size, err);
     json_writer_init(&w, 2);
     put_document(&w, NULL, added, request, folder->name);
@@ -381,22 +396,30 @@ static enum infomask_status write_folder(struct folder_write *folder, struct mod
     return status;
 }
 
+static enum infomask_status look_at_copy(const struct folder_write *folder, struct models_added *added,
+                                         const struct models_add_request *request, struct infomask_error *err)
+{
+    char *copy = NULL;
+    enum infomask_status status = copy_network(folder, request->file, &copy, err);
+
+    if (status == INFOMASK_OK && (status = infomask_inspect(copy, request->output, &added->file, err)) != INFOMASK_OK)
+        error_prefix(err, "%.80s", file_name(request->file));
+    free(copy);
+    return status == INFOMASK_OK ? choose(added, request, err) : status;
+}
+
 enum infomask_status models_add_file(const struct cli *cli, const struct models_add_request *request,
                                      struct models_added *added, struct infomask_error *err)
 {
     char *directories = place_of_models(cli->config.models_dir);
     struct folder_write folder = {0};
-    enum infomask_status status = infomask_inspect(request->file, request->output, &added->file, err);
+    enum infomask_status status = work_folder_write(&cli->config, request->name, request->replace, &folder, err);
 
-    if (status != INFOMASK_OK)
-        error_prefix(err, "%.80s", file_name(request->file));
     if (status == INFOMASK_OK)
-        status = choose(added, request, err);
+        status = look_at_copy(&folder, added, request, err);
     if (status == INFOMASK_OK)
         status = directories != NULL ? read_labels(added, request, directories, err)
                                    : error_set(err, INFOMASK_MEMORY, "out of memory");
-    if (status == INFOMASK_OK)
-        status = work_folder_write(&cli->config, request->name, request->replace, &folder, err);
     if (status == INFOMASK_OK)
         status = write_folder(&folder, added, request, err);
     if (status == INFOMASK_OK && !request->no_check)

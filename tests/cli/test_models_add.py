@@ -1,7 +1,9 @@
 """infomask models add, check, remove, and heads of several labels, on networks written here by hand."""
 import array
+import ctypes
 import json
 import math
+import os
 import pathlib
 import shutil
 import subprocess
@@ -51,6 +53,27 @@ def models(tmp_path):
 
 def add(models, file, name, *more):
     return run("models", "add", file, "--name", name, "--models-dir", models, *more)
+
+
+def test_the_file_is_read_once(models, tmp_path):
+    """What is looked at, checked and served is the copy, whatever becomes of the file meanwhile."""
+    file, libc = network(tmp_path / "net.onnx"), ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    assert watch >= 0 and libc.inotify_add_watch(watch, os.fsencode(file), 0x30) >= 0  # IN_OPEN, IN_CLOSE_NOWRITE
+    ran = add(models, file, "x")
+    assert ran.returncode == 0, ran.stderr
+    assert len(os.read(watch, 4096)) == 2 * 16  # opened and closed: events of 16 bytes
+    os.close(watch)
+    assert (models / "x/model.onnx").read_bytes() == file.read_bytes()
+
+
+def test_what_is_no_file_is_not_added(models, tmp_path):
+    os.mkfifo(tmp_path / "pipe.onnx")
+    for name, why in (("pipe.onnx", "pipe.onnx: "), ("none.onnx", "No such file"), (".", "models add: ")):
+        ran = add(models, tmp_path / name, "x")
+        assert ran.returncode == 1 and why in ran.stderr and not (models / "x").exists(), ran.stderr
+    (tmp_path / "empty.onnx").touch()
+    assert "empty.onnx: the model file is empty" in add(models, tmp_path / "empty.onnx", "x").stderr
 
 
 def classify(models, name, *more):

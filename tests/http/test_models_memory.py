@@ -12,7 +12,7 @@ import pytest
 from conftest import BINARY, PATIENT, ROOT, SLOW, until
 from test_access import bearer, write_keys
 from test_async import submit
-from wire import form
+from wire import form, request
 
 LITE = ROOT / "config/models/efficientnet-lite0"
 DIGITS = ROOT / "config/models/digits"
@@ -85,7 +85,7 @@ def expected(unbound):
 # ---- One after the other ----------------------------------------------------------------------------------------------------
 
 
-def test_an_unloaded_model_is_listed_and_comes_back_usable(bound, expected, size):
+def test_an_unloaded_model_is_listed_and_comes_back_on_request(bound, expected, size):
     for name in ("c", "a", "b", "a"):
         assert answer(classify(bound, name)) == expected[name]
         assert states(bound) == {**dict.fromkeys("abc", "unloaded"), name: "ready"}
@@ -121,13 +121,13 @@ def test_every_route_that_runs_a_network_waits_for_it(bound, tmp_path, png):
     head = [("Inference-Header-Content-Length", str(len(body)))]
     estimate = bound.ask("POST", "/v1/estimates", b'{"model": "b"}').json["id"]
     several, forms = form([("image", "1.png", png), ("image", "2.png", png), ("model", "b")])
-    requests = [
+    asked = [
         ("/v1/mask?model=b", PHOTO, []), ("/v1/filter?model=b&fill=mean", PHOTO, []), ("/v1/analyze?model=b", PHOTO, []),
         ("/v1/classify", json.dumps({"model": "b", "image": base64.b64encode(png).decode()}).encode(), [("Content-Type", "application/json")]),
         ("/v1/classify", forms, several), ("/v1/classify", forms, [*several, ("Accept", "application/x-ndjson")]),
         ("/v2/models/b/infer", infer, head), (f"/v1/estimates/{estimate}/samples?label=1", png, []),
     ]
-    for path, sent, headers in requests:
+    for path, sent, headers in asked:
         assert classify(bound, "a").status == 200 and states(bound)["b"] == "unloaded"
         reply = bound.ask("POST", path, sent, headers)
         assert reply.status in (200, 201), (path, reply.text)
@@ -252,6 +252,9 @@ def test_who_waits_for_a_model_holds_up_nobody_else(make_server, tmp_path, size,
     hurried = classify(held.server, "b", [("X-Request-Timeout", "0.1")])
     assert (hurried.status, hurried.code) == (503, "model_loading") and hurried.get("Retry-After") == "1"
     assert f"{size} bytes" in hurried.json["detail"] and f"{size * 3 // 2} bytes" in hurried.json["detail"]
+    with held.server.connect() as connection:  # one who leaves while it waits
+        connection.send(request("POST", "/v1/classify?model=b", PHOTO))
+        until(lambda: held.server.metric(WORK + "waiting") == 5)
     held.let_go()
     for thread in threads:
         thread.join()

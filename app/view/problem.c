@@ -61,7 +61,7 @@ enum view_problem view_problem_of(enum infomask_status status)
     return VIEW_INTERNAL;
 }
 
-static void put_members(struct json_writer *writer, enum view_problem problem, const char *detail)
+void view_problem_members(struct json_writer *writer, enum view_problem problem, const char *detail)
 {
     char type[64];
 
@@ -77,7 +77,7 @@ void view_problem(struct json_writer *writer, const char *key, enum view_problem
                   const char *request_id)
 {
     json_object_open(writer, key);
-    put_members(writer, problem, detail);
+    view_problem_members(writer, problem, detail);
     if (request_id != NULL)
         json_put_string(writer, "request_id", request_id);
     json_object_close(writer);
@@ -88,7 +88,7 @@ void view_problem_of_file(struct json_writer *writer, const char *key, enum view
 {
     json_object_open(writer, key);
     json_put_string(writer, "file", file);
-    put_members(writer, problem, detail);
+    view_problem_members(writer, problem, detail);
     json_object_close(writer);
 }
 

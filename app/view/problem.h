@@ -68,6 +68,8 @@ enum view_problem view_problem_of(enum infomask_status status);
 size_t view_problem_answer(enum view_problem problem, const char *reason, const char *detail, int retry_after,
                            char text[VIEW_PROBLEM_ANSWER]);
 
+/* The members of its document, into an object that is open. */
+void view_problem_members(struct json_writer *writer, enum view_problem problem, const char *detail);
 /* request_id may be NULL (left out). */
 void view_problem(struct json_writer *writer, const char *key, enum view_problem problem, const char *detail,
                   const char *request_id);

@@ -130,16 +130,6 @@ static int label_uploads(struct samples *s)
 
 /* ---- The reply --------------------------------------------------------------------------------------------------- */
 
-/* Of a request that has failed as a whole, beside its list. */
-static void put_conflict(struct json_writer *writer)
-{
-    json_put_string(writer, "type", "about:blank");
-    json_put_string(writer, "title", "Conflict");
-    json_put_uint(writer, "status", 409);
-    json_put_string(writer, "code", view_problem_code(VIEW_CONFLICT));
-    json_put_string(writer, "detail", "every sample is known with other bytes or another label; see rejected");
-}
-
 static int answer(struct samples *s)
 {
     bool conflict = s->conflicts > 0 && s->accepted + s->known == 0;
@@ -147,8 +137,9 @@ static int answer(struct samples *s)
 
     json_writer_init(&writer, 0);
     json_object_open(&writer, NULL);
-    if (conflict)
-        put_conflict(&writer);
+    if (conflict) /* the request has failed as a whole: a problem, with the list beside it */
+        view_problem_members(&writer, VIEW_CONFLICT,
+                             "no sample was added, and some are known with other bytes or another label; see rejected");
     json_put_string(&writer, "request_id", s->request->id);
     json_put_uint(&writer, "accepted", s->accepted);
     json_put_uint(&writer, "known", s->known);
@@ -167,7 +158,9 @@ static int answer(struct samples *s)
     json_array_close(&writer);
     json_put_uint(&writer, "samples", s->total);
     json_object_close(&writer);
-    return reply_json(s->reply, s->request, conflict ? 409 : s->accepted > 0 ? 201 : 200, &writer);
+    if (reply_json(s->reply, s->request, conflict ? 409 : s->accepted > 0 ? 201 : 200, &writer) == 409)
+        s->reply->content_type = "application/problem+json";
+    return s->reply->status;
 }
 
 static int add_samples(struct samples *s)

@@ -358,7 +358,8 @@ static bool can_answer(const struct route *route, int status)
     case 415:
         return body || route->id == ROUTE_ID_JOB_RESULT;
     case 422:
-        return upload || route->id == ROUTE_ID_JOB_RESULT;
+        return upload || route->id == ROUTE_ID_JOB_RESULT || route->id == ROUTE_ID_V2_INFER ||
+               route->id == ROUTE_ID_V2_VERSION_INFER;
     case 503:
         return (route->flags & ROUTE_JOB) || route->id == ROUTE_ID_READYZ;
     case 504:

@@ -153,7 +153,8 @@ def test_another_photo_or_label_under_a_known_name_is_a_conflict(service):
         assert response.status == 409 and json.loads(response.text)["code"] == "conflict", response.text
     all_of_them = post(service, estimate, [("3", "1.jpg", photo(2)), ("5", "1.jpg", photo(3))])
     reply = json.loads(all_of_them.text)
-    assert all_of_them.status == 409 and reply["code"] == "conflict"
+    assert all_of_them.status == 409 and reply["code"] == "conflict" and reply["type"] == "urn:infomask:problem:conflict"
+    assert all_of_them.get("Content-Type") == "application/problem+json"
     assert [r["code"] for r in reply["rejected"]] == ["conflict"] * 2 and reply["samples"] == 1
     mixed = post(service, estimate, [("3", "1.jpg", photo(1)), ("3", "1.jpg", photo(2))])
     assert mixed.status == 200 and json.loads(mixed.text)["known"] == 1 and len(json.loads(mixed.text)["rejected"]) == 1

@@ -40,3 +40,23 @@ def test_a_model_is_asked_by_a_method_that_it_has(visit, foreign, name, method):
         assert query.get("method", ["infocam"]) == [method], request.url
     one.keep(f"model-{name}")
     assert one.problems == []
+
+
+def test_a_model_whose_network_is_out_of_memory_can_be_chosen(visit, foreign, make_server):
+    """Only one of the two fits: the page lists both, and asks the one that is out, which comes."""
+    names = sorted(FOREIGN)
+    flags = foreign[names[0]].process.args
+    models = lambda server: {model["name"]: model for model in server.ask("GET", "/v1/models").json["models"]}
+    most = max(model["memory_bytes"] for model in models(foreign[names[0]]).values())
+    server = make_server(*PATIENT, "--models-dir", flags[flags.index("--models-dir") + 1], "--model", names[0],
+                         "--models-memory", most)
+    other = models(server)[names[1]]
+    assert other["status"] == "unloaded" and other["usable"]
+    one = visit()
+    page = one.go(f"{server.url}/#model={names[1]}")
+    answered(page)
+    expect(page.locator("#problem")).to_be_hidden()
+    assert one.posts()
+    for request in one.posts():
+        assert urllib.parse.parse_qs(urllib.parse.urlsplit(request.url).query).get("model") == [names[1]], request.url
+    assert one.problems == []

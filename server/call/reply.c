@@ -156,6 +156,14 @@ static bool has_header(const struct reply *reply, const char *name)
     return false;
 }
 
+/* A value that a sentence quotes may hold line breaks and what moves a terminal's cursor. */
+static void put_on_one_line(char *sentence)
+{
+    for (char *p = sentence; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = ' ';
+}
+
 int reply_problem(struct reply *reply, const struct request *request, enum view_problem problem, const char *format,
                   ...)
 {
@@ -169,6 +177,7 @@ int reply_problem(struct reply *reply, const struct request *request, enum view_
     va_start(args, format);
     (void)vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
+    put_on_one_line(detail);
     if (problem == VIEW_OVERLOADED && !has_header(reply, "Retry-After"))
         reply_header(reply, "Retry-After", "1");
     json_writer_init(&writer, 0);

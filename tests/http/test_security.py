@@ -45,6 +45,13 @@ SECRETS = [str(ROOT), "/tmp", "/proc", "/home", "libjpeg", "libpng", "png_", "jp
            "errno", ".c:", "No such file", "Permission denied", "0x"]
 
 
+@pytest.mark.parametrize("path", [CLASSIFY + "?top_k=%0d%0aX:+y%1b%5b2J", "/v1/mask?threshold=a%0ab%7f", "/v1/mask?model=a%0ab", "/v1/mask?%0a=1"])
+def test_sentences_stay_on_one_line(server, png, path):
+    """Whatever of the request they quote."""
+    response = server.ask("POST", path, png)
+    assert response.status in (400, 404) and not re.search(r"[\x00-\x1f\x7f]", response.json["detail"])
+
+
 def test_errors_tell_nothing_of_the_machine(server, png, jpeg):
     answers = []
     for photo in (png, jpeg, b"RIFF\x10\0\0\0WEBPVP8 nonsense"):

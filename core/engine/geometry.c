@@ -281,6 +281,16 @@ static void cut_pass(const struct engine_model *model, const struct plan *plan, 
     }
 }
 
+/* float32 and one run over the pixels: such a product has nothing staged, so its value is free. */
+static void place_scaled(const struct engine_model *model, struct plan *plan, struct step *s)
+{
+    if (s->factor < 0)
+        return;
+    s->scaled = model->graph->tensor_count + (int)(s - plan->steps);
+    plan->values[s->scaled].type = KERNEL_F32;
+    plan->values[s->scaled].elements = model->layers[s->node].weights->bytes / sizeof(float);
+}
+
 void step_geometry(const struct engine_model *model, struct plan *plan, int step)
 {
     struct step *s = &plan->steps[step];
@@ -292,6 +302,7 @@ void step_geometry(const struct engine_model *model, struct plan *plan, int step
     switch (layer->way) {
     case WAY_PRODUCT:
         cut_plain_product(model, plan, s);
+        place_scaled(model, plan, s);
         break;
     case WAY_SEGMENTS:
     case WAY_GATHER:

@@ -27,9 +27,13 @@ static bool is_product(const struct layer *layer)
     return layer->way == WAY_PRODUCT && layer->groups == 1 && !layer->jumps;
 }
 
-static bool is_expansion(const struct layer *layer)
+/* Of a map that lies densely, by the layer's own weights. */
+static bool is_expansion(const struct engine_model *model, const struct plan *plan, int step)
 {
-    return is_product(layer) || (layer->way == WAY_SEGMENTS && layer->groups == 1);
+    const struct layer *layer = layer_at(model, plan, step);
+
+    return (is_product(layer) || (layer->way == WAY_SEGMENTS && layer->groups == 1)) && plan->steps[step].factor < 0 &&
+           !plan->values[plan->steps[step].x].strided;
 }
 
 /* Window 0 holds what the depthwise convolution reads, window 1 what it makes. */
@@ -55,7 +59,7 @@ void groups_find(const struct engine_model *model, struct plan *plan)
         const struct layer *layer = layer_at(model, plan, i);
         int members;
         if (i - 1 < grouped || layer->way != WAY_DEPTHWISE || layer->multiplier != 1 || !leads_to_next(plan, i - 1) ||
-            !is_expansion(layer_at(model, plan, i - 1)) || plan->values[plan->steps[i - 1].x].strided ||
+            !is_expansion(model, plan, i - 1) ||
             plan->values[plan->steps[i].x].shape.d[2] < GROUP_SIDE || plan->values[plan->steps[i].x].shape.d[0] != 1)
             continue;
         members = leads_to_next(plan, i) && is_product(layer_at(model, plan, i + 1)) ? 3 : 2;

@@ -251,6 +251,8 @@ struct step {
     int members;           /* steps of the group that begins here, 1 alone (group.c) */
     bool tail;
     int x, y, z;           /* tensors: input, output, residual or second operand (GRAPH_NONE) */
+    int factor;            /* tensor: what each channel of x is multiplied by on the way, [c]; GRAPH_NONE (factor.c) */
+    int scaled;            /* value: the product's weights times that; where factor is a tensor */
     int h, w, c;           /* of x, where it is a map */
     int out_h, out_w, out_c;
     int pad_top, pad_left, pad_bottom, pad_right;
@@ -308,6 +310,11 @@ static inline bool step_pads(const struct step *s)
 double step_line_us(const struct engine_model *model, const struct step *step);
 int lines_under(const struct graph_window *window, int lines);
 void step_strips(const struct engine_model *model, const struct plan *plan, struct step *step, int lines);
+/* Products by a factor a channel that the product behind takes into its weights: such a node's output becomes a view of
+ * its map (factor.c); after views_find. */
+void factors_find(const struct engine_model *model, struct plan *plan);
+/* The factor that a product whose input this is has to take; GRAPH_NONE. */
+int factor_of(const struct engine_model *model, const struct plan *plan, int tensor);
 /* Marks the groups among the steps, and the values inside them (group.c); after the values' sharing is known. */
 void groups_find(const struct engine_model *model, struct plan *plan);
 /* The geometry of a group from that of its members. */
@@ -356,6 +363,7 @@ struct task { /* one step for one item; the tail's steps are for all of them */
     int image; /* of an item that is several pictures: the one that a kernel of single pictures is at */
     unsigned char *lane;
     const struct lines *lines; /* of REGION_LINES values, by window */
+    const struct kernel_weights *weights; /* of the product, if not the layer's own */
 };
 
 /* Where a tensor's item lies; line `line` of the task's item.  Elements of the value's type. */

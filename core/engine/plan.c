@@ -28,7 +28,8 @@ static void list_steps(const struct engine_model *model, struct plan *plan)
             continue;
         if (!sums && node->op != GRAPH_CONV && node->op != GRAPH_LINEAR)
             z = GRAPH_NONE;
-        plan->steps[plan->step_count++] = (struct step){.node = i, .x = node->inputs[0], .y = node->output, .z = z};
+        plan->steps[plan->step_count++] = (struct step){.node = i, .x = node->inputs[0], .y = node->output, .z = z,
+                                                        .factor = factor_of(model, plan, node->inputs[0])};
         for (int j = 0; j < node->input_count; j++)
             if (node->inputs[j] >= 0 && !model_is_constant(model, node->inputs[j]) &&
                 !is_vector(&plan->values[node->inputs[j]].shape))
@@ -106,6 +107,7 @@ static void find_sharing(const struct engine_model *model, struct plan *plan)
     for (int s = 0; s < plan->step_count; s++) {
         const struct graph_node *node = &model->graph->nodes[plan->steps[s].node];
         touch(model, plan, node->output, plan->steps[s].tail);
+        touch(model, plan, plan->steps[s].factor, plan->steps[s].tail);
         for (int j = 0; j < node->input_count; j++) {
             touch(model, plan, node->inputs[j], plan->steps[s].tail);
             if (node->inputs[j] >= 0)
@@ -145,18 +147,19 @@ static void find_lifetimes(const struct engine_model *model, struct plan *plan)
             last = s + plan->steps[s].members - 1;
         }
         live(model, plan, node->output, first, last);
+        live(model, plan, plan->steps[s].factor, first, last);
         for (int j = 0; j < node->input_count; j++)
             live(model, plan, node->inputs[j], first, last);
     }
 }
 
-/* Staged inputs live during their step alone, for the items that it is for. */
+/* Staged inputs and scaled weights live during their step alone, for the items that it is for. */
 static void add_staged(const struct engine_model *model, struct plan *plan)
 {
     for (int i = 0; i < plan->step_count; i++) {
         struct value *v = &plan->values[model->graph->tensor_count + i];
         v->root = model->graph->tensor_count + i;
-        if (plan->steps[i].staged < 0)
+        if (plan->steps[i].staged < 0 && plan->steps[i].factor < 0)
             continue;
         v->used = true;
         v->shared = plan->steps[i].tail;
@@ -224,6 +227,7 @@ enum infomask_status plan_create(const struct engine_model *model, struct plan *
         return status;
     if (!views_find(model, plan))
         return error_set(err, INFOMASK_MEMORY, "no memory for a plan");
+    factors_find(model, plan);
     find_roots(model, plan);
     list_steps(model, plan);
     find_sharing(model, plan);

@@ -173,6 +173,10 @@ struct kernel_table {
      * aligned, that the caller keeps as long as the weights.  They need no kernel_weights_fini. */
     size_t (*operand_bytes)(int k, int n);
     void (*pack_operand)(struct kernel_weights *weights, const struct kernel_operand *operand, void *memory);
+    /* `scaled` becomes float32 weights of one segment with what they do with input k times factor[k]: in memory of
+     * weights->bytes, 64-byte aligned, that the caller keeps as long, and beside the weights whose bias they share. */
+    void (*scale_inputs)(const struct kernel_weights *weights, const float *factor, struct kernel_weights *scaled,
+                         void *memory);
     void (*gemm)(const struct kernel_gemm *gemm);
     size_t (*gemm_scratch)(const struct kernel_gemm *gemm); /* floats that a call needs */
     /* y = bf16(x), to nearest even */

@@ -136,7 +136,9 @@ static struct kernel_gemm product_into(const struct task *task, void *c, const v
     const struct layer *layer = layer_of(task);
     const struct value *y = &task->run->plan->values[task->step->y];
 
-    return (struct kernel_gemm){.weights = layer->weights, .c = c, .c_row = task->step->out_c, .residual = residual,
+    const struct kernel_weights *weights = task->weights != NULL ? task->weights : layer->weights;
+
+    return (struct kernel_gemm){.weights = weights, .c = c, .c_row = task->step->out_c, .residual = residual,
                                 .residual_row = task->step->out_c, .out = type_of(task, task->step->y),
                                 .panel1 = layer->weights->panels, .epilogue = layer->epilogue,
                                 .a_scale = layer->x_scale, .a_zero = layer->x_zero, .c_scale = y->scale,
@@ -157,7 +159,8 @@ static void product_groups(const struct task *task, struct kernel_gemm g, size_t
     size_t n = (size_t)layer->weights->n;
 
     for (int i = 0; i < layer->groups; i++) {
-        g.weights = &layer->weights[i];
+        if (layer->groups > 1)
+            g.weights = &layer->weights[i];
         task->run->model->kernels->gemm(&g);
         g.a = offset(g.a, layer->type, a_step);
         g.residual = offset(g.residual, g.out, n);
@@ -257,9 +260,18 @@ static void product_lines(const struct task *task, int first, int last, int work
 
 void run_product(const struct task *task)
 {
-    if (task->step->staged >= 0)
+    const struct step *s = task->step;
+    struct kernel_weights scaled;
+    struct task with = *task;
+
+    if (s->staged >= 0)
         stage(task);
-    pool_for(task->run->pool, task->step->cut.chunks, product_chunk, (void *)(uintptr_t)task);
+    if (s->factor >= 0) {
+        task->run->model->kernels->scale_inputs(layer_of(task)->weights, task_value(task, s->factor, task->item),
+                                                &scaled, task_value(task, s->scaled, task->item));
+        with.weights = &scaled;
+    }
+    pool_for(task->run->pool, s->cut.chunks, product_chunk, &with);
 }
 
 /* ---- Convolutions ------------------------------------------------------------------------------------------------ */

@@ -95,6 +95,20 @@ void ref_pack_operand(struct kernel_weights *weights, const struct kernel_operan
             data[j * k + i] = o->b[(ptrdiff_t)i * o->row + (ptrdiff_t)j * o->column] * o->scale;
 }
 
+/* OpenBLAS's weights lie so, too. */
+void ref_scale_inputs(const struct kernel_weights *w, const float *factor, struct kernel_weights *scaled, void *memory)
+{
+    const float *from = w->data;
+    float *to = memory;
+
+    *scaled = *w;
+    scaled->data = memory;
+    scaled->moved = true;
+    for (int n = 0; n < w->n; n++)
+        for (int k = 0; k < w->segment_k; k++)
+            *to++ = *from++ * factor[k];
+}
+
 static double load(const void *p, ptrdiff_t i, enum kernel_type type)
 {
     if (type == KERNEL_F32)

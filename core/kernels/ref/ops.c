@@ -200,6 +200,7 @@ void kernels_ref_fill(struct kernel_table *table)
                                    .pack_s8 = ref_pack_s8,
                                    .operand_bytes = ref_operand_bytes,
                                    .pack_operand = ref_pack_operand,
+                                   .scale_inputs = ref_scale_inputs,
                                    .gemm = ref_gemm,
                                    .gemm_scratch = ref_gemm_scratch,
                                    .to_bf16 = to_bf16,

@@ -11,6 +11,8 @@ enum infomask_status ref_pack_s8(struct kernel_weights *weights, const int8_t *w
                                  int segments, int segment_k, int n, struct infomask_error *err)
     __attribute__((warn_unused_result));
 size_t ref_operand_bytes(int k, int n);
+void ref_scale_inputs(const struct kernel_weights *weights, const float *factor, struct kernel_weights *scaled,
+                      void *memory);
 void ref_pack_operand(struct kernel_weights *weights, const struct kernel_operand *operand, void *memory);
 void ref_gemm(const struct kernel_gemm *gemm);
 size_t ref_gemm_scratch(const struct kernel_gemm *gemm);

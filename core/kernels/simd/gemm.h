@@ -177,6 +177,7 @@ static void simd_gemm_fill(struct kernel_table *table)
     table->pack_s8 = simd_pack_s8;
     table->operand_bytes = simd_operand_bytes;
     table->pack_operand = simd_pack_operand;
+    table->scale_inputs = simd_scale_inputs;
     table->gemm = simd_gemm;
     table->gemm_scratch = simd_gemm_scratch;
 }

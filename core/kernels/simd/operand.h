@@ -1,4 +1,4 @@
-/* Packing an operand that is computed itself, into the panels of simd/gemm.h, which includes this. */
+/* Packing an operand that is computed itself, and scaling one, in the panels of simd/gemm.h, which includes this. */
 #ifndef INFOMASK_KERNELS_SIMD_OPERAND_H
 #define INFOMASK_KERNELS_SIMD_OPERAND_H
 
@@ -52,6 +52,27 @@ static void simd_pack_operand(struct kernel_weights *w, const struct kernel_oper
             operand_rows(o, panel * PANEL, panel_columns(w, panel), panel_width(w, panel), to);
         else
             operand_columns(o, panel * PANEL, panel_columns(w, panel), panel_width(w, panel), to);
+    }
+}
+
+static void simd_scale_inputs(const struct kernel_weights *w, const float *factor, struct kernel_weights *scaled,
+                              void *memory)
+{
+    const float *from = w->data;
+    float *to = memory;
+
+    *scaled = *w;
+    scaled->data = memory;
+    scaled->moved = true;
+    for (int panel = 0; panel < w->panels; panel++) {
+        const int width = panel_width(w, panel);
+        for (int k = 0; k < w->segment_k; k++, from += width, to += width) {
+            const vec by = vec_set(factor[k]);
+            for (int n = 0; n < width; n += LANES) {
+                const vmask mask = mask_first(width - n < LANES ? width - n : LANES);
+                vec_store_mask(to + n, vec_mul(vec_load_mask(from + n, mask), by), mask);
+            }
+        }
     }
 }
 

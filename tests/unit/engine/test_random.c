@@ -174,7 +174,7 @@ static void random_concat(struct maker *m)
 static void random_gate(struct maker *m)
 {
     struct map a = last(m);
-    int pair[2] = {a.tensor};
+    int pair[2] = {a.tensor}, outputs = 1 + below(8);
     struct graph_node *n;
 
     (void)node(&m->net, GRAPH_GLOBAL_AVERAGE, &a.tensor, 1, 4);
@@ -185,7 +185,12 @@ static void random_gate(struct maker *m)
     n->beta = .5f;
     pair[1] = m->net.last;
     (void)node(&m->net, GRAPH_MUL, pair, 2, 4);
-    keep(m, a.c, NULL, "gate");
+    if (sometimes(3)) {
+        keep(m, a.c, NULL, "gate");
+        return;
+    }
+    conv(&m->net, (struct conv){.c = a.c, .m = outputs, .k = 1}); /* takes the factors into its weights */
+    keep(m, outputs, NULL, "gated");
 }
 
 static void random_constant(struct maker *m)

@@ -344,6 +344,43 @@ static void one_case(const struct kernel_table *table, enum kernel_type type)
     teardown(&t);
 }
 
+/* Weights times a factor an input are the weights of a product of that. */
+static void inputs_are_scaled(void **state)
+{
+    (void)state;
+    rng = random_stream(SEED, 50);
+    for (int i = 0; i < 20 * KERNEL_ISAS; i++) {
+        const struct kernel_table *table = kernels_get((enum kernel_isa)(i % KERNEL_ISAS));
+        struct kernel_weights scaled;
+        struct gemm_case t;
+        struct kernel_gemm g;
+        float *factor;
+        void *memory;
+
+        if (table == NULL)
+            continue;
+        do
+            t = random_case(table, KERNEL_F32);
+        while (t.segments > 1 || t.residual);
+        setup(&t);
+        factor = random_block_of(KERNEL_F32, (size_t)t.segment_k);
+        memory = aligned_new(t.weights.bytes);
+        assert_non_null(memory);
+        table->scale_inputs(&t.weights, factor, &scaled, memory);
+        for (int at = 0; at < t.n * t.segment_k; at++)
+            t.w[at] *= factor[at % t.segment_k];
+        poison(&t);
+        g = call_of(&t);
+        g.weights = &scaled;
+        table->gemm(&g);
+        compare(&t);
+        guards_hold(&t);
+        aligned_free(memory);
+        aligned_free(factor);
+        teardown(&t);
+    }
+}
+
 static void every_table_and_type(void **state)
 {
     (void)state;
@@ -440,6 +477,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_checked), cmocka_unit_test(sgemm_matches),
                                        cmocka_unit_test(inverse_cholesky_inverts),
+                                       cmocka_unit_test(inputs_are_scaled),
                                        cmocka_unit_test(every_table_and_type)};
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 """Requests of a client that means no good, or whose programmer was in a hurry: each is made of a seed, and is a good one with
 something wrong in a picture, mask, form, JSON text, query, tensor or field.  Some are good by chance."""
 import base64
+import copy
 import json
 import random
 import struct
@@ -139,11 +140,11 @@ class Maker:
         for node, key in self.rng.sample(places, min(len(places), self.rng.choice([0, 1, 1, 1, 2]))):
             chance = self.rng.random()
             if chance < 0.7:
-                node[key] = self.rng.choice(VALUES)
+                node[key] = copy.deepcopy(self.rng.choice(VALUES))
             elif isinstance(node, dict):
-                node[self.rng.choice(["", "x", "name", "data"])] = node.get(key)
+                node[self.rng.choice(["", "x", "name", "data"])] = copy.deepcopy(node.get(key))
             else:
-                node.append(self.rng.choice(node))
+                node.append(copy.deepcopy(self.rng.choice(node)))
         return document
 
     def text(self, document):
@@ -164,7 +165,7 @@ class Maker:
         document = {"image": base64.b64encode(self.picture()).decode(), "model": "digits"}
         if route == "/v1/filter" and rng.random() < 0.3:
             document["mask"] = base64.b64encode(self.mask()).decode()
-        document[rng.choice(self.parameters[route])] = rng.choice([*VALUES, self.odd()])
+        document[rng.choice(self.parameters[route])] = copy.deepcopy(rng.choice([*VALUES, self.odd()]))
         return Case("JSON", "POST", route, route, self.text(document), [JSON])
 
     def of_estimate(self):

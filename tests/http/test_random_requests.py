@@ -115,7 +115,7 @@ def tidy_up(server, response):
     address = response.get("Location") or ""
     if address.startswith("/v1/jobs/"):
         until(lambda: server.ask(path=address).json["status"] in ("done", "failed"))
-        assert server.ask(path=address + "/result").status in (200, 201, 400, 413, 415, 422)
+        assert server.ask(path=address + "/result").status in (200, 201, 400, 409, 413, 415, 422)
     if address.startswith(("/v1/jobs/", "/v1/estimates/")):
         assert server.ask("DELETE", address).status == 204
 

@@ -92,6 +92,11 @@ scores: $(BIN) $(COMPOSITES)/.done ## masks scored on composites of stamps (161 
 removals: $(BIN) $(COMPOSITES)/.done ## how often match and inpaint remove what they should, and what a wrong mask covers (an hour): FIRST=0 LAST=130
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/removals.py $(BIN) $(COMPOSITES) --first $(or $(FIRST),0) --last $(or $(LAST),130)
 
+.PHONY: cutouts
+cutouts: $(BIN) $(COMPOSITES)/.done ## how much of a right mask's error the soft alpha of cut-outs leaves, on 40 stamps with soft edges; COUNT=40 SEED=1
+	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/cutouts.py $(BIN) $(COMPOSITES)/packages/tuxpaint-stamps-default \
+		$(COMPOSITES)/packages/mate-backgrounds --count $(or $(COUNT),40) --seed $(or $(SEED),1)
+
 .PHONY: gallery
 gallery: $(BIN) $(CONFORMANCE_VENV)/.done $(MODEL) $(if $(PHOTOS),,$(GALLERY)/.done) ## photo, map, mask, overlay and filtered photo of twelve photos (20 MB, fetched) in build/gallery.jpg; PHOTOS="a.jpg b.jpg=CLASS" PAIRS=file
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/gallery.py $(BIN) build/gallery.jpg $(if $(PAIRS),--pairs $(PAIRS)) \

@@ -142,6 +142,10 @@ void mask_normalise(float *m, size_t n);
 void mask_sigmoid(float *m, size_t n, float slope, float centre);
 /* Otsu's threshold of values clipped to 0..1: 256 bins, (bin + 0.5) / 256. */
 double mask_otsu(const float *m, size_t n);
+/* The threshold between object and ground in soft [n], with seeds [n] 0..1: 1.1 times Otsu's; or the same of the values
+ * above that, where these are a small bright part with the seeds and a large faint one without them, which is ground
+ * that looks somewhat like the object. */
+double mask_object_threshold(const float *soft, const float *seeds, size_t n);
 /* The value of the last cell taken when cells are taken by falling value until they hold `share` of the sum of the
  * positive ones; INFINITY if none is positive. */
 enum infomask_status mask_share_threshold(const float *m, int n, double share, double *threshold,

@@ -7,6 +7,9 @@
 #include "core/mask/mask.h"
 
 #define BINS 256
+#define OTSU_FACTOR 1.1
+#define FAINT_LARGER 20.0 /* times that the faint part is as large as the bright one, at least */
+#define FAINT_SEEDS 0.25 /* of the bright part's mean seed that the faint one's is, at most */
 
 void mask_normalise(float *m, size_t n)
 {
@@ -25,15 +28,20 @@ CPU_CLONES void mask_sigmoid(float *m, size_t n, float slope, float centre)
         m[i] = 1.0F / (1.0F + exponential(-slope * (m[i] - centre)));
 }
 
-double mask_otsu(const float *m, size_t n)
+/* Of the values above `least`; 0 if there are none. */
+static double otsu_above(const float *m, size_t n, float least)
 {
+    size_t count = 0;
     double share[BINS] = {0}, total = 0, below = 0, sum = 0, best = -1;
     int at = 0;
 
+    for (size_t i = 0; i < n; i++)
+        count += m[i] > least;
     for (size_t i = 0; i < n; i++) {
         float v = m[i] < 0 ? 0.0F : m[i] > 1 ? 1.0F : m[i];
         int bin = (int)(v * BINS);
-        share[bin < BINS ? bin : BINS - 1] += 1.0 / (double)n;
+        if (m[i] > least)
+            share[bin < BINS ? bin : BINS - 1] += 1.0 / (double)count;
     }
     for (int b = 0; b < BINS; b++)
         total += b * share[b];
@@ -48,7 +56,29 @@ double mask_otsu(const float *m, size_t n)
             at = b;
         }
     }
-    return (at + 0.5) / BINS;
+    return count > 0 ? (at + 0.5) / BINS : 0;
+}
+
+double mask_otsu(const float *m, size_t n) { return otsu_above(m, n, -INFINITY); }
+
+double mask_object_threshold(const float *soft, const float *seeds, size_t n)
+{
+    double low = OTSU_FACTOR * mask_otsu(soft, n), high = OTSU_FACTOR * otsu_above(soft, n, (float)low);
+    double bright = 0, faint = 0;
+    size_t brights = 0, faints = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        bool is_bright = (double)soft[i] > high;
+        if ((double)soft[i] <= low)
+            continue;
+        brights += is_bright;
+        faints += !is_bright;
+        bright += is_bright ? (double)seeds[i] : 0;
+        faint += is_bright ? 0 : (double)seeds[i];
+    }
+    if (brights == 0 || (double)faints < FAINT_LARGER * (double)brights)
+        return low;
+    return faint / (double)faints <= FAINT_SEEDS * bright / (double)brights ? high : low;
 }
 
 static int falling(const void *a, const void *b)

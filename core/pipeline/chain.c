@@ -13,7 +13,6 @@
 #define SOFT_EPS 1e-3F
 #define SHARP_EPS 1e-4F
 #define SHARP_SLOPE 15.0F
-#define OTSU_FACTOR 1.1
 
 struct chain {
     const struct mask_plan *plan;
@@ -343,14 +342,14 @@ static bool is_flat(const float *u, size_t n)
     return high - low < 1e-4F;
 }
 
-/* Steps 6 to 8: u [h, w] becomes x; soft [h, w] becomes the saliency. */
-static void sharpen(const struct chain *chain, float *u, float *soft, struct mask_layer *layer)
+/* Steps 6 to 8: u [h, w] becomes x; soft [h, w] becomes the saliency; seeds [h, w] as they went into the graph. */
+static void sharpen(const struct chain *chain, float *u, const float *seeds, float *soft, struct mask_layer *layer)
 {
     size_t n = (size_t)chain->h * (size_t)chain->w;
 
     guided_filter(chain->soft, u, SOFT_EPS, soft);
     mask_normalise(soft, n);
-    layer->threshold = is_flat(u, n) ? 0.5 : OTSU_FACTOR * mask_otsu(soft, n);
+    layer->threshold = is_flat(u, n) ? 0.5 : mask_object_threshold(soft, seeds, n);
     mask_sigmoid(u, n, SHARP_SLOPE, (float)layer->threshold);
     for (int i = 0; i < 2; i++) {
         guided_filter(chain->sharp[i], u, SHARP_EPS, u);
@@ -492,7 +491,7 @@ static enum infomask_status refined_layer(const struct chain *chain, int i, cons
                                           struct mask_layer *layer, struct infomask_error *err)
 {
     size_t n = (size_t)chain->h * (size_t)chain->w, cells = (size_t)chain->rows * (size_t)chain->columns;
-    float *gate = floats(cells), *seeds = floats(cells);
+    float *gate = floats(cells), *seeds = floats(cells), *enlarged = floats(n);
     bool gated = chain->window[i] != NULL;
     double level = 0;
     enum infomask_status status = INFOMASK_OK;
@@ -501,7 +500,7 @@ static enum infomask_status refined_layer(const struct chain *chain, int i, cons
     layer->w = layer->saliency_w = chain->w;
     layer->x = floats(n);
     layer->saliency = floats(n);
-    if (gate == NULL || seeds == NULL || layer->x == NULL || layer->saliency == NULL)
+    if (gate == NULL || seeds == NULL || enlarged == NULL || layer->x == NULL || layer->saliency == NULL)
         status = no_memory(err);
     if (status == INFOMASK_OK && gated)
         status = gate_layer(chain, i, gate, layer, err);
@@ -509,12 +508,15 @@ static enum infomask_status refined_layer(const struct chain *chain, int i, cons
         status = seed_cells(chain, i, map, gated ? gate : NULL, seeds, &level, err);
     if (status == INFOMASK_OK)
         status = spread_seeds(chain, seeds, layer->x, err);
+    if (status == INFOMASK_OK)
+        status = pixels_bilinear(seeds, chain->rows, chain->columns, 1, enlarged, chain->h, chain->w, err);
     if (status == INFOMASK_OK) {
-        sharpen(chain, layer->x, layer->saliency, layer);
+        sharpen(chain, layer->x, enlarged, layer->saliency, layer);
         cut_refined(chain, level, layer);
     }
     free(gate);
     free(seeds);
+    free(enlarged);
     return status;
 }
 

@@ -77,6 +77,16 @@ def otsu(m):
     return ((((mu[-1] * w0 - mu) ** 2) / (w0 * (1 - w0) + 1e-9)).argmax() + .5) / 256
 
 
+def object_threshold(soft, seeds):
+    """1.1 Otsu; within what is above it once more, if that leaves out much that is faint and has next to no seeds."""
+    low = 1.1 * otsu(soft)
+    high = 1.1 * otsu(soft[soft > low])
+    bright, faint = soft > high, (soft > low) & (soft <= high)
+    if not bright.any() or faint.sum() < 20 * bright.sum() or seeds[faint].mean() > .25 * seeds[bright].mean():
+        return low
+    return high
+
+
 def guided(image, p, r, eps):
     """He, Sun and Tang's colour guided filter, straight from the paper."""
     import cv2
@@ -178,14 +188,15 @@ def chain(network, photo, target, quality="standard"):
     w, h = (max(1, int(np.rint(length * scale))) for length in photo.size)
     gh, gw = 2 * f.shape[0], 2 * f.shape[1]
     gate = np.clip(win / min(1, np.log(K) / 2), 0, 1)
-    seeds = bilinear(positive(np.maximum(infocam(f, W, b, target), 0) * gate), gh, gw)
+    told = positive(np.maximum(infocam(f, W, b, target), 0) * gate)
+    seeds = bilinear(told, gh, gw)
     guide = np.asarray(photo.resize((w, h), Image.BILINEAR), np.float32) / 255
     lab = cv2.cvtColor(cv2.resize(guide, (gw, gh), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB).reshape(-1, 3)
     tensors = chosen(sums, f, weights)
     x = cells([to_grid(t, gh, gw) for t, _ in tensors], [weight for _, weight in tensors])
     u = bilinear(spread(affinity(x, lab), seeds.ravel(), centre).reshape(gh, gw), h, w)
     soft = positive(guided(guide, u, 10, 1e-3))
-    sharp = sigmoid(15 * (u - 1.1 * otsu(soft)))
+    sharp = sigmoid(15 * (u - object_threshold(soft, bilinear(told, h, w))))
     for r in radii:
         sharp = np.clip(guided(guide, sharp, r, 1e-4), 0, 1)
     gate = bilinear(gate, h, w)

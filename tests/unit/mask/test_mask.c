@@ -399,6 +399,32 @@ static void seeds_that_are_all_alike_stay(void **state)
 
 /* ---- Values ------------------------------------------------------------------------------------------------------- */
 
+enum { SHADES = 40000, BRIGHT = 500 };
+
+/* A small bright object with the seeds, and `faint` values of ground that looks a bit like it. */
+static double shades(size_t faint, float faint_seed)
+{
+    static float soft[SHADES], seeds[SHADES];
+
+    for (size_t i = 0; i < SHADES; i++) {
+        bool bright = i < BRIGHT, ground = i >= BRIGHT + faint;
+        float ripple = .04F * (float)(i * 7919 % 101) / 101;
+        soft[i] = (bright ? .9F : ground ? .02F : .3F) + ripple;
+        seeds[i] = bright ? .9F : ground ? 0 : faint_seed;
+    }
+    return mask_object_threshold(soft, seeds, SHADES);
+}
+
+static void ground_like_the_object_is_left_out_unless_it_tells(void **state)
+{
+    (void)state;
+    double without = shades(30 * BRIGHT, .1F), telling = shades(30 * BRIGHT, .4F), small = shades(5 * BRIGHT, .1F);
+
+    assert_true(without > .35 && without < .9);
+    assert_true(telling > .06 && telling < .3); /* the rest of an object whose head tells most */
+    assert_true(small > .06 && small < .3);
+}
+
 static void otsu_as_numpy(void **state)
 {
     float *data = golden_load("tests/data/mask/otsu.f32", 401);
@@ -643,6 +669,7 @@ int main(void)
         cmocka_unit_test(graph_and_its_solution_as_numpy),
         cmocka_unit_test(seeds_do_not_cross_a_gap),
         cmocka_unit_test(seeds_that_are_all_alike_stay),
+        cmocka_unit_test(ground_like_the_object_is_left_out_unless_it_tells),
         cmocka_unit_test(otsu_as_numpy),
         cmocka_unit_test(sigmoids_are_sigmoids),
         cmocka_unit_test(gate_is_scaled_by_the_prior),

@@ -11,7 +11,7 @@
 
 #define BAND 16
 #define PEEL_TRIES 4000000 /* distances that all of a peeling may take on a grid of sources, */
-#define PEEL_SHARE 16      /* and for each pixel of the picture at its finest */
+#define PEEL_SHARE 32      /* and for each pixel of the picture at its finest */
 #define PEEL_CHUNK 16
 
 static const uint8_t *patch_at(const struct match_level *level, const uint8_t *pixels, size_t centre)

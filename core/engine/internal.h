@@ -371,6 +371,8 @@ void *task_value(const struct task *task, int tensor, int item);
 void *task_line(const struct task *task, int tensor, int line);
 unsigned char *task_scratch(const struct task *task, int worker);
 void run_plan(struct run *run);
+/* pool_for by the run's pool; denormals count as 0, as everywhere in a run. */
+void run_chunks(const struct run *run, int chunks, pool_body *body, void *context);
 /* The kind of step says which loop over chunks it is. */
 void step_run(const struct task *task);
 void run_product(const struct task *task);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/base/aligned.h"
+#include "core/base/denormals.h"
 #include "core/engine/internal.h"
 
 static void step_run_one(const struct task *task)
@@ -112,9 +113,10 @@ static void run_all(void *context)
     struct run *run = context;
     const struct plan *plan = run->plan;
     int together = run->lane_count > 1 ? plan->n / run->lane_count * run->lane_count : 0;
+    uint64_t before = denormals_flush();
 
     if (plan->trunk > 0) {
-        pool_for(run->pool, together, item_body, run);
+        run_chunks(run, together, item_body, run);
         for (int item = together; item < plan->n; item++)
             run_trunk(run, item, 0);
     }
@@ -124,6 +126,7 @@ static void run_all(void *context)
         for (task.item = 0; task.item < (at_once ? 1 : plan->n); task.item++)
             step_run(&task);
     }
+    denormals_restore(before);
 }
 
 void run_plan(struct run *run) { pool_run(run->pool, run_all, run); }

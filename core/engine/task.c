@@ -1,4 +1,5 @@
 /* What every kind of step asks: where its values and its scratch lie, and into how many chunks its work is cut. */
+#include "core/base/denormals.h"
 #include "core/engine/internal.h"
 
 #define CHUNK_US 0.4    /* claiming a chunk */
@@ -61,4 +62,25 @@ void *task_line(const struct task *task, int tensor, int line)
 unsigned char *task_scratch(const struct task *task, int worker)
 {
     return task->run->scratch + (size_t)worker * task->run->plan->scratch_bytes + task->step->scratch_at;
+}
+
+struct flushed {
+    pool_body *body;
+    void *context;
+};
+
+static void flushed_body(void *context, int chunk, int worker)
+{
+    const struct flushed *flushed = context;
+    uint64_t before = denormals_flush();
+
+    flushed->body(flushed->context, chunk, worker);
+    denormals_restore(before);
+}
+
+void run_chunks(const struct run *run, int chunks, pool_body *body, void *context)
+{
+    struct flushed flushed = {body, context};
+
+    pool_for(run->pool, chunks, flushed_body, &flushed);
 }

@@ -271,7 +271,7 @@ void run_product(const struct task *task)
                                                 &scaled, task_value(task, s->scaled, task->item));
         with.weights = &scaled;
     }
-    pool_for(task->run->pool, s->cut.chunks, product_chunk, &with);
+    run_chunks(task->run, s->cut.chunks, product_chunk, &with);
 }
 
 /* ---- Convolutions ------------------------------------------------------------------------------------------------ */
@@ -561,5 +561,5 @@ void run_convolution(const struct task *task)
 
     if (task->step->staged >= 0)
         stage(task);
-    pool_for(task->run->pool, task->step->cut.chunks, body, (void *)(uintptr_t)task);
+    run_chunks(task->run, task->step->cut.chunks, body, (void *)(uintptr_t)task);
 }

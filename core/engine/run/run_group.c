@@ -77,5 +77,5 @@ void run_group(const struct task *task)
 {
     struct group_run group = {.task = task};
 
-    pool_for(task->run->pool, task->step->cut.chunks, group_chunk, &group);
+    run_chunks(task->run, task->step->cut.chunks, group_chunk, &group);
 }

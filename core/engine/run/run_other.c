@@ -386,5 +386,5 @@ static void chunk_body(void *context, int chunk, int worker)
 
 void run_other(const struct task *task)
 {
-    pool_for(task->run->pool, task->step->cut.chunks, chunk_body, (void *)(uintptr_t)task);
+    run_chunks(task->run, task->step->cut.chunks, chunk_body, (void *)(uintptr_t)task);
 }

@@ -173,5 +173,5 @@ static void winograd_chunk(void *context, int chunk, int worker)
 
 void run_winograd(const struct task *task)
 {
-    pool_for(task->run->pool, task->step->cut.chunks, winograd_chunk, (void *)(uintptr_t)task);
+    run_chunks(task->run, task->step->cut.chunks, winograd_chunk, (void *)(uintptr_t)task);
 }

@@ -589,6 +589,51 @@ static void what_mixes_a_batch_is_refused(void **state)
     engine_session_free(NULL);
 }
 
+/* One convolution without biases, all of whose outputs are the network's; works at 64 x 64 only. */
+static struct net unbiased_net(void)
+{
+    struct net net = net_new(3, 4);
+    int64_t flat[2] = {-1, -1}, *dims;
+    struct graph_node *n = conv(&net, (struct conv){.c = 3, .m = 24, .k = 3, .pad = 1});
+    const struct graph_tensor *bias = &net.graph->tensors[n->inputs[2]];
+
+    dims = net.graph->tensors[net.graph->input].dims;
+    dims[2] = dims[3] = 64;
+    memset((void *)(uintptr_t)bias->data, 0, (size_t)bias->dims[0] * sizeof(float));
+    reshape_to(&net, 2, flat);
+    finish(&net);
+    return net;
+}
+
+/* Every worker counts them as 0, else the outputs would be about as large; the caller's own are left alone. */
+static void denormals_are_zero(void **state)
+{
+    enum { SIDE = 64, PIXELS = 3 * SIDE * SIDE, RUNS = 20 };
+    float *x = random_input(PIXELS);
+    (void)state;
+    for (int i = 0; i < PIXELS; i++)
+        x[i] *= 1e-38f;
+    for (int isa = 0; isa < 2 * KERNEL_ISAS; isa++) {
+        struct engine_session *session = NULL;
+        struct engine_model *model;
+        volatile float small = 1e-39f;
+        if (kernels_get((enum kernel_isa)(isa / 2)) == NULL)
+            continue;
+        model = model_of(build_at(unbiased_net, 1), (enum kernel_isa)(isa / 2), (struct engine_options){0});
+        assert_int_equal(engine_session_create(&session, model, pools[isa % 2 * 3], NULL), INFOMASK_OK);
+        for (int i = 0; i < RUNS; i++) {
+            const float *y = run(session, model, x, 1, SIDE, SIDE, false);
+            for (size_t at = 0; at < engine_model_info(model)->outputs; at++)
+                assert_true(y[at] == 0);
+        }
+        small *= 2;
+        assert_true(small > 0);
+        engine_session_free(session);
+        engine_model_free(model);
+    }
+    free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -602,6 +647,7 @@ int main(void)
         cmocka_unit_test(taps_identity),         cmocka_unit_test(taps_of_a_plain_network),
         cmocka_unit_test(noise_is_reproducible), cmocka_unit_test(head_dropout),
         cmocka_unit_test(sizes_are_refused_with_a_reason), cmocka_unit_test(plans_come_and_go),
+        cmocka_unit_test(denormals_are_zero),
         cmocka_unit_test(what_mixes_a_batch_is_refused)};
     int failed;
 

@@ -125,7 +125,7 @@ static bool is_mean(const struct fusion *f, int i)
 static bool is_square(const struct fusion *f, int i, int d)
 {
     const struct graph_node *node = i == GRAPH_NONE ? NULL : node_at(f, i);
-    double power;
+    double power = 0;
     if (!node || node->inputs[0] != d)
         return false;
     if (node->op == GRAPH_BINARY && node->function == GRAPH_POWER)

@@ -11,7 +11,6 @@
 #include "server/call/access.h"
 #include "server/call/dispatch.h"
 #include "server/call/lines.h"
-#include "server/call/pin.h"
 #include "server/call/uploads.h"
 #include "server/message/multipart.h"
 #include "server/queue/queue.h"
@@ -47,6 +46,15 @@ void call_drop_body(struct call *call)
     free(call->body);
     call->body = NULL;
     call->body_size = call->body_capacity = 0;
+}
+
+void call_unpin(struct call *call)
+{
+    if (call->pinned)
+        model_unpin(call->request.model);
+    call->pinned = false;
+    model_release(call->request.model);
+    call->request.model = NULL;
 }
 
 void call_free(struct call *call)

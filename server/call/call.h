@@ -48,6 +48,8 @@ struct call {
 /* target: copied.  NULL without memory. */
 struct call *call_create(struct server_context *server, const char *target);
 void call_free(struct call *call);
+/* Lets go of the network that call_waits (pin.h) has pinned.  call_handle has done so; for a call that was dropped. */
+void call_unpin(struct call *call);
 
 /* head: borrowed for the call only. */
 int call_head(struct call *call, const struct head *head);

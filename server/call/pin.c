@@ -124,14 +124,6 @@ bool call_waits(struct call *call, void (*resume)(void *context), void *context)
     return pin(call);
 }
 
-void call_unpin(struct call *call)
-{
-    if (call->pinned)
-        model_unpin(call->request.model);
-    call->pinned = false;
-    let_go(call);
-}
-
 struct model *pinned_model(struct server_context *server, const struct request *request, const char *name,
                            struct reply *reply)
 {

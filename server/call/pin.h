@@ -9,8 +9,6 @@
  * more, by any thread, perhaps already; the call then goes where it came from, unless its reply is filled: with why
  * not. False: go on with call_handle. */
 bool call_waits(struct call *call, void (*resume)(void *context), void *context);
-/* call_handle has done so; for a call that was dropped before it was handled. */
-void call_unpin(struct call *call);
 
 /* For handlers: the model that the request has pinned, held for the caller; NULL: the reply says why there is none.
  * name: what it was looked for by. */

@@ -39,7 +39,7 @@ ROOMS = {  # room: rooms of the same floor whose headers it may include, beside 
     "server/jobs": {"call", "observe", "queue"},
     "server/web": set(),
     "server/openapi": {"call"},
-    "server/handlers": {"call", "observe", "queue", "jobs", "web"},
+    "server/handlers": {"message", "call", "observe", "queue", "jobs", "web"},
     "server/http": {"message", "call", "observe", "queue", "jobs"},
     "server/daemon": {"clients", "queue", "call", "observe", "jobs", "web", "openapi", "handlers", "http"},
     "cli/read": {""},

@@ -12,6 +12,7 @@
 #include "server/call/dispatch.h"
 #include "server/call/lines.h"
 #include "server/call/uploads.h"
+#include "server/message/fields.h"
 #include "server/message/multipart.h"
 #include "server/queue/queue.h"
 
@@ -134,29 +135,6 @@ static const char *keep(char **at, const char *value)
     return copy;
 }
 
-static bool is_hex(const char *text, size_t size)
-{
-    bool zero = true;
-
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] == '\0' || strchr("0123456789abcdef", text[i]) == NULL)
-            return false;
-        zero = zero && text[i] == '0';
-    }
-    return !zero || size == 2;
-}
-
-/* W3C Trace Context, section 3.2: version-trace-parent-flags.  Of later versions there may be more behind it. */
-static bool is_traceparent(const char *text)
-{
-    bool first = text != NULL && strncmp(text, "00-", 3) == 0;
-    size_t size = text == NULL ? 0 : strlen(text);
-
-    return size >= 55 && size <= 256 && (first ? size == 55 : size == 55 || text[55] == '-') && is_hex(text, 2) &&
-           strncmp(text, "ff", 2) != 0 && text[2] == '-' && is_hex(text + 3, 32) && text[35] == '-' &&
-           is_hex(text + 36, 16) && text[52] == '-' && is_hex(text + 53, 2);
-}
-
 static bool keep_values(struct call *call, const struct head *head)
 {
     const struct {
@@ -180,23 +158,9 @@ static bool keep_values(struct call *call, const struct head *head)
     at = call->values = malloc(size);
     for (size_t i = 0; i < count && at != NULL; i++)
         *kept[i].place = keep(&at, head_get(head, kept[i].name));
-    if (!is_traceparent(call->request.traceparent))
+    if (!field_is_traceparent(call->request.traceparent))
         call->request.traceparent = NULL; /* a trace that cannot be read is not handed on */
     return at != NULL;
-}
-
-/* Whether a Prefer header (RFC 7240) has a preference of that name. */
-static bool prefers(const char *prefer, const char *name)
-{
-    size_t length = strlen(name);
-
-    while (prefer != NULL && *prefer != '\0') {
-        prefer += strspn(prefer, " \t,");
-        if (strncasecmp(prefer, name, length) == 0 && strchr(" \t,;", prefer[length]) != NULL) /* or its end */
-            return true;
-        prefer += strcspn(prefer, ",");
-    }
-    return false;
 }
 
 /* Work that nobody waits for on a connection may take longer, and so may the loading of models. */
@@ -204,7 +168,7 @@ static void set_async(struct call *call)
 {
     const struct route *route = call->match.route;
 
-    call->request.async = (route->flags & ROUTE_ASYNC) && prefers(call->request.prefer, "respond-async");
+    call->request.async = (route->flags & ROUTE_ASYNC) && field_prefers(call->request.prefer, "respond-async");
     if (call->request.async || route->scope == SCOPE_ADMIN)
         call->request.deadline_ms = call->request.started_ms + 1000 * call->server->config->async_timeout;
 }
@@ -322,7 +286,7 @@ static int check_accept(struct call *call)
     static const char *const json[] = {"application/json", "application/problem+json"};
     const struct route *route = call->match.route;
     const char *accept = call->request.accept;
-    int best = accept_best(accept, json, 2);
+    int best = field_accept_best(accept, json, 2);
 
     /* who asks for problems by name awaits no body (204); a wildcard does not ask for them */
     if (best == 1 && strcasestr(accept, json[1]) == NULL)

@@ -7,13 +7,14 @@
 
 #include "core/base/clock.h"
 #include "server/call/dispatch.h"
+#include "server/message/fields.h"
 
 enum several lines_asked(const struct request *request)
 {
     static const char *const offers[] = {"application/json", "image/png",  "image/jpeg",
                                          "image/webp",       "application/x-ndjson", "multipart/mixed"};
     bool pictures = request->route->id == ROUTE_ID_MASK || request->route->id == ROUTE_ID_FILTER;
-    int best = request->accept == NULL ? 0 : accept_best(request->accept, offers, pictures ? 6 : 5);
+    int best = request->accept == NULL ? 0 : field_accept_best(request->accept, offers, pictures ? 6 : 5);
 
     return best == 4 ? SEVERAL_LINES : best == 5 ? SEVERAL_MIXED : SEVERAL_NO;
 }

@@ -85,10 +85,4 @@ void reply_header_encoded(struct reply *reply, const char *name, const char *val
 /* One whose name is no literal: "Name: value" of that length, copied. */
 void reply_header_line(struct reply *reply, const char *line, size_t length);
 
-/* ---- Content negotiation (RFC 9110 section 12.5.1) --------------------------------------------------------------- */
-
-/* Index of the offered media type that `accept` likes best (the first of equals; 0 for NULL); -1: none is acceptable.
- */
-int accept_best(const char *accept, const char *const *offers, int count);
-
 #endif

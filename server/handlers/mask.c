@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/handlers/infer.h"
+#include "server/message/fields.h"
 
 enum { MOST_FORMS = 4, OFFER_SIZE = 24 }; /* media types that a route chooses among, and their length */
 enum { INCLUDE_MASK = 1, INCLUDE_OVERLAY = 2, INCLUDE_SALIENCY = 4, INCLUDE_IMAGE = 8 };
@@ -158,7 +159,7 @@ static int choose_form(const struct request *request, struct reply *reply, enum 
                        const char *const *offers, int count)
 {
     const struct param_value *format = &request->params.value[id];
-    int best = format->given ? (int)format->integer : accept_best(request->accept, offers, count);
+    int best = format->given ? (int)format->integer : field_accept_best(request->accept, offers, count);
     char list[MOST_FORMS * OFFER_SIZE] = "";
     size_t used = 0;
 

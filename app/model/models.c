@@ -433,7 +433,7 @@ struct model *models_find(struct models *models, const char *name, struct infoma
         (void)model_hold(model);
     else
         list_names(&models->shelf, names, sizeof names);
-    failed = model == NULL ? model_failures_find(&models->shelf.failures, name) : NULL;
+    failed = model == NULL && name != NULL ? model_failures_find(&models->shelf.failures, name) : NULL;
     if (failed != NULL)
         (void)snprintf(reason, sizeof reason, "%s", failed);
     (void)pthread_mutex_unlock(&models->lock);

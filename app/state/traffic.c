@@ -319,6 +319,12 @@ enum infomask_status traffic_refresh(struct traffic *traffic, const struct model
     return status;
 }
 
+static bool is_same(const struct traffic_baseline *a, const struct traffic_baseline *b)
+{
+    return strcmp(a->id, b->id) == 0 && a->samples == b->samples && a->plug_in == b->plug_in &&
+           a->deviation == b->deviation && a->overconfidence == b->overconfidence;
+}
+
 enum infomask_status traffic_set_baseline(struct traffic *traffic, const struct model *model,
                                           const struct estimates *state, const struct traffic_baseline *baseline,
                                           struct infomask_error *err)
@@ -330,7 +336,7 @@ enum infomask_status traffic_set_baseline(struct traffic *traffic, const struct 
         return error_set(err, INFOMASK_MEMORY, "no memory for the traffic");
     (void)pthread_mutex_lock(&traffic->telling);
     (void)pthread_mutex_lock(&traffic->lock);
-    same = memcmp(&w->baseline, baseline, sizeof *baseline) == 0;
+    same = is_same(&w->baseline, baseline);
     w->baseline = *baseline;
     (void)pthread_mutex_unlock(&traffic->lock);
     enum infomask_status status = same || state == NULL ? INFOMASK_OK

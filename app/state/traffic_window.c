@@ -9,7 +9,7 @@
 
 bool ring_init(struct ring *ring, size_t classes)
 {
-    size_t rows = TRAFFIC_ROW_BYTES / sizeof(float) / classes;
+    size_t rows = TRAFFIC_ROW_BYTES / (sizeof(float) * classes + 1); /* no row more, and never by 0 */
 
     *ring = (struct ring){.classes = classes, .row_limit = rows < TRAFFIC_ROWS ? rows : TRAFFIC_ROWS};
     ring->photos = calloc(TRAFFIC_WINDOW, sizeof *ring->photos);

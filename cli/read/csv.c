@@ -131,7 +131,7 @@ static char *trimmed(char *cell, char *end)
  * '"' for a quote that is never closed.  *line counts the line feeds. */
 static char next_cell(char **at, char separator, char **cell, size_t *line)
 {
-    char *from = *at + strspn(*at, " "), *to = from, end;
+    char *from = *at + strspn(*at, " "), *to, end;
 
     if (*from != '"') {
         to = from + strcspn(from, separator == ',' ? ",\n" : separator == ';' ? ";\n" : "\t\n");

@@ -86,7 +86,7 @@ static int choose_upload(struct call *call)
     for (size_t k = 0; k < 2; k++) {
         int found = -1, matches = 0;
         for (int i = 0; i < request->upload_count; i++)
-            if (strcmp(call->uploads[i].field, wanted[k]) == 0) {
+            if (call->uploads[i].field != NULL && strcmp(call->uploads[i].field, wanted[k]) == 0) {
                 found = i;
                 matches++;
             }

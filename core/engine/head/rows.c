@@ -96,7 +96,7 @@ static enum infomask_status rows_init(struct rows *rows, const struct engine_mod
             scratch = need > scratch ? need : scratch;
         }
     rows->scratch = aligned_new(scratch * sizeof(float));
-    if (!made || rows->scratch == NULL) {
+    if (!made || rows->data[0] == NULL || rows->scratch == NULL) {
         rows_fini(rows);
         return error_set(err, INFOMASK_MEMORY, "no memory for the network's head");
     }

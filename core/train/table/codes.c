@@ -50,14 +50,12 @@ static bool any_missing(const struct infomask_table *table, size_t j)
 /* Few values: each its own code, as far from each other as there is room. */
 static void spread_values(struct axis *axis, const float *sample, size_t count, int codes)
 {
-    int last = 0;
-
     axis->borders = 0;
     for (size_t i = 1; i < count; i++)
         if (sample[i] > sample[i - 1])
             axis->border[axis->borders++] = 0.5f * sample[i - 1] + 0.5f * sample[i];
     for (int l = 0; l <= axis->borders; l++)
-        axis->code[l] = (uint8_t)(last = l * codes / (axis->borders + 1));
+        axis->code[l] = (uint8_t)(l * codes / (axis->borders + 1));
 }
 
 static void cut_at_quantiles(struct axis *axis, const float *sample, size_t count, int codes)

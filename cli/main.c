@@ -35,19 +35,22 @@ static void print_help(FILE *stream)
                           "wrong usage, 3 less than --require.\n");
 }
 
-/* OpenBLAS makes threads as it is loaded, before main, and only the environment can tell it not to.  They would be a
- * second pool beside ours, and take the signals that ours block. */
-static void hold_blas_to_one_thread(char **argv)
+/* OpenBLAS makes threads and chooses its kernels as it is loaded, before main, and only the environment can tell it
+ * otherwise.  Its threads would be a second pool beside ours, and take the signals that ours block; a processor that is
+ * newer than itself it takes for one without AVX2, several times slower. */
+static void start_again_for_blas(char **argv)
 {
-    static const char variable[] = "OPENBLAS_NUM_THREADS";
-    const char *threads = getenv(variable);
+    static const char threads[] = "OPENBLAS_NUM_THREADS", core[] = "OPENBLAS_CORETYPE";
+    const char *set = getenv(threads), *better;
     char self[PATH_MAX];
     ssize_t length;
 
-    if (threads != NULL && strcmp(threads, "1") == 0)
+    (void)infomask_openblas_core(&better);
+    better = getenv(core) == NULL ? better : NULL;
+    if (set != NULL && strcmp(set, "1") == 0 && better == NULL)
         return;
     length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (length <= 0 || setenv(variable, "1", 1) != 0)
+    if (length <= 0 || setenv(threads, "1", 1) != 0 || (better != NULL && setenv(core, better, 1) != 0))
         return;
     self[length] = '\0';
     (void)execv(self, argv); /* where that cannot be, we go on as we are */
@@ -118,7 +121,7 @@ int main(int argc, char **argv)
 
     if (!hold_standard_descriptors())
         return CLI_FAILED;
-    hold_blas_to_one_thread(argv);
+    start_again_for_blas(argv);
     (void)mallopt(M_MMAP_THRESHOLD, MOST_HEAP_BLOCK);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
         return end(help(argc, argv));

@@ -28,6 +28,7 @@ static void print_processor(void)
     (void)printf("processor: %d cores%s%s%s%s%s\n", cpu_count(), cpu->avx2_fma ? ", avx2" : "",
                  cpu->avx512 ? ", avx512" : "", cpu->avx512_bf16 ? ", bf16" : "", cpu->avx512_vnni ? ", vnni" : "",
                  cpu->amx ? ", amx" : "");
+    (void)printf("openblas computes for: %s\n", infomask_openblas_core(NULL));
 }
 
 static void print_precisions(const struct config *config)

@@ -311,6 +311,11 @@ enum infomask_status infomask_classify_batch(struct infomask_session *session, s
 /* What a pool is to be started with (pool_create's `start`): each worker makes its numeric library's buffers. */
 void infomask_worker_start(void *context, int worker);
 
+/* The processor that OpenBLAS, which multiplies the matrices of training, computes for, by its own name ("Haswell").
+ * better (may be NULL): the value of OPENBLAS_CORETYPE to start the process with where it does not know this processor,
+ * else NULL. */
+const char *infomask_openblas_core(const char **better);
+
 /* The kernels that `name` means here ("ref", "blas", "neon", "avx2", "avx512", "amx"; NULL or "auto": the best of this
  * processor); NULL for another word or a set that this processor or build does not have. */
 const char *infomask_isa(const char *name, struct infomask_error *err);

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/cpu.h"
 #include "core/base/status.h"
 
 enum kernel_isa { KERNEL_REF, KERNEL_BLAS, KERNEL_NEON, KERNEL_AVX2, KERNEL_AVX512, KERNEL_AMX, KERNEL_ISAS };
@@ -234,6 +235,11 @@ void kernel_weights_move(struct kernel_weights *weights, void *to);
 
 /* Holds OpenBLAS to one thread and makes the calling thread's work buffer; each worker calls it once at start. */
 void kernels_warm_up(void);
+/* The processor that OpenBLAS computes for, by its own name ("Haswell"). */
+const char *kernels_core_type(void);
+/* The name to start it with (OPENBLAS_CORETYPE) on a processor with those features, where it has taken `taken`: one
+ * that is newer than itself it takes for a Pentium 4.  NULL: it knows better than we do. */
+const char *kernels_better_core_type(const char *taken, const struct cpu_features *cpu);
 
 /* a [n, n], symmetric (the lower triangle is read), becomes the inverse of its Cholesky factor L, a = L L': a lower
  * triangle, with what was above left there.  False, and a of no use, where it is not positive definite. */

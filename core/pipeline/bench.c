@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/aligned.h"
+#include "core/base/cpu.h"
 #include "core/base/random.h"
 #include "core/graph/graph.h"
 #include "core/infomask_lab.h"
@@ -11,6 +12,15 @@
 
 #define MOST_RUNS 100000
 #define LEAST_RUNS 3
+
+const char *infomask_openblas_core(const char **better)
+{
+    const char *taken = kernels_core_type();
+
+    if (better != NULL)
+        *better = kernels_better_core_type(taken, cpu_features());
+    return taken;
+}
 
 void infomask_worker_start(void *context, int worker)
 {

@@ -54,6 +54,9 @@ def test_version_tells_what_runs_here(infomask):
     assert result.code == 0
     for line in [r"infomask \d", r"isa: (ref|blas|neon|avx2|avx512|amx)\n", r"precision: f32 \(here: f32.*\)\n", r"libraries: .*libmicrohttpd \d.*inih"]:
         assert re.search("^" + line, result.out, re.M)
+    core, = re.findall(r"^openblas computes for: (\w+)$", result.out, re.M)
+    assert core != "Prescott" or not re.search("^processor: .*avx2", result.out, re.M)
+    assert "openblas computes for: Prescott\n" in infomask("version", env={"OPENBLAS_CORETYPE": "Prescott"}).out or "avx2" not in result.out
 
 
 @pytest.mark.parametrize("isa", ["ref", "blas"])

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "core/base/cpu.h"
 #include "core/base/random.h"
 
 #define MOST_LOST 0.9         /* of the capital, at one step */
@@ -100,20 +101,24 @@ static void lay_out(struct bettor *b, uint64_t order)
     }
 }
 
-/* The capital's stake of the target bettor; `scale` is C / (s sqrt(steps left)). */
-static double target_stake(const double *price, double capital, double goal, double scale)
+/* One instruction, where fmin is a call: no number here is a NaN. */
+static inline double least(double a, double b)
 {
-    double p = capital / goal * CELLS, most = fmin(MOST_LOST * capital, goal - capital), between;
-    int cell;
+    return a < b ? a : b;
+}
 
-    if (!(most > 0))
-        return 0;
-    cell = p < CELLS - 1 ? (int)p : CELLS - 1;
-    between = price[cell] + (p - cell) * (price[cell + 1] - price[cell]);
-    return fmin(between * scale, most);
+/* The capital's stake of the target bettor; `scale` is C / (s sqrt(steps left)).  Without branches, for vectors. */
+static inline double target_stake(const double *price, double capital, double goal, double scale)
+{
+    double p = capital / goal * CELLS, most = least(MOST_LOST * capital, goal - capital);
+    int cell = (int)least(p, CELLS - 1);
+    double between = price[cell] + (p - cell) * (price[cell + 1] - price[cell]);
+
+    return most > 0 ? least(between * scale, most) : 0;
 }
 
 /* Adds the capitals at the end of the order that is laid out. */
+CPU_CLONES
 static void bet(const struct bettor *b, const double *m, double *capitals)
 {
     double capital[TRIED], most[TRIED], n = (double)b->n, plain = sqrt(2 * log(b->goal) / n);
@@ -126,10 +131,12 @@ static void bet(const struct bettor *b, const double *m, double *capitals)
     for (size_t i = 0; i < b->n; i++) {
         double x = b->x[i], w = b->w[i], scale = goal * b->stake[i] / sqrt(n - (double)i),
                factor = -b->stake[i] * plain;
-        for (int k = 0; k < TRIED && b->stake[i] < 0; k++)
-            capital[k] = fmin(capital[k] * (1 + fmin(factor, most[k]) * w * (x - m[k])), MOST_CAPITAL);
-        for (int k = 0; k < TRIED && b->stake[i] > 0; k++)
-            capital[k] += target_stake(b->price, capital[k], goal, scale) * w * (x - m[k]);
+        if (b->stake[i] < 0)
+            for (int k = 0; k < TRIED; k++)
+                capital[k] = least(capital[k] * (1 + least(factor, most[k]) * w * (x - m[k])), MOST_CAPITAL);
+        else
+            for (int k = 0; k < TRIED; k++)
+                capital[k] += target_stake(b->price, capital[k], goal, scale) * w * (x - m[k]);
     }
     for (int k = 0; k < TRIED; k++)
         capitals[k] += capital[k];

@@ -26,6 +26,15 @@ void kernels_warm_up(void)
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, a, SIDE, a, SIDE, 0, c, SIDE);
 }
 
+const char *kernels_core_type(void) { return openblas_get_corename(); }
+
+const char *kernels_better_core_type(const char *taken, const struct cpu_features *cpu)
+{
+    if (strcmp(taken, "Prescott") != 0 || !cpu->avx2_fma)
+        return NULL;
+    return cpu->avx512 ? "SkylakeX" : "Haswell";
+}
+
 enum infomask_status blas_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
                                const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
 {

@@ -473,11 +473,26 @@ static void names_are_checked(void **state)
     kernel_weights_fini(NULL);
 }
 
+/* OpenBLAS is corrected only where it took a processor that it does not know for its oldest. */
+static void core_types_are_corrected(void **state)
+{
+    const struct cpu_features old = {0}, wide = {.avx2_fma = true}, wider = {.avx2_fma = true, .avx512 = true};
+
+    (void)state;
+    assert_null(kernels_better_core_type("Prescott", &old));
+    assert_string_equal(kernels_better_core_type("Prescott", &wide), "Haswell");
+    assert_string_equal(kernels_better_core_type("Prescott", &wider), "SkylakeX");
+    assert_null(kernels_better_core_type("Zen", &wide));
+    assert_null(kernels_better_core_type("Haswell", &wider));
+    assert_true(strlen(kernels_core_type()) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_checked), cmocka_unit_test(sgemm_matches),
                                        cmocka_unit_test(inverse_cholesky_inverts),
                                        cmocka_unit_test(inputs_are_scaled),
+                                       cmocka_unit_test(core_types_are_corrected),
                                        cmocka_unit_test(every_table_and_type)};
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,8 @@ bool onnx_has(const struct onnx_import *im, int i);
 enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
 /* The same, integers as a constant of the graph and zeros around it as a node. */
 enum infomask_status onnx_any_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
+/* A convolution's map, weights and, or GRAPH_NONE, biases; any of them may be computed. */
+enum infomask_status onnx_convolved_inputs(struct onnx_import *im, int inputs[3]) __attribute__((warn_unused_result));
 /* What the numbers of the i-th input are. */
 enum onnx_numbers onnx_numbers_of(const struct onnx_import *im, int i);
 enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor)

@@ -157,14 +157,11 @@ static enum infomask_status convolve(struct onnx_import *im, const struct transp
 
 enum infomask_status onnx_import_conv_transpose(struct onnx_import *im)
 {
-    int inputs[3] = {GRAPH_NONE, GRAPH_NONE, GRAPH_NONE};
+    int inputs[3];
     int64_t before[GRAPH_MAX_RANK] = {0}, after[GRAPH_MAX_RANK] = {0};
     struct transposed t = {.groups = onnx_attribute_int(im, "group", 1)};
     struct graph_tensor x, w;
-    enum infomask_status status = INFOMASK_OK;
-    for (int i = 0; !status && i < 3; i++)
-        if (i < 2 || onnx_has(im, i))
-            status = onnx_any_input(im, i, &inputs[i]);
+    enum infomask_status status = onnx_convolved_inputs(im, inputs);
     if (status)
         return status;
     x = *tensor_at(im, inputs[0]);

@@ -246,14 +246,22 @@ static enum infomask_status window_table(struct onnx_import *im, struct graph_no
                                 : onnx_broken(im, "its kernel, strides, dilations, pads or groups are wrong");
 }
 
+enum infomask_status onnx_convolved_inputs(struct onnx_import *im, int inputs[3])
+{
+    enum infomask_status status = onnx_any_input(im, 0, &inputs[0]);
+    if (!status)
+        status = onnx_any_input(im, 1, &inputs[1]);
+    inputs[2] = GRAPH_NONE;
+    if (!status && onnx_has(im, 2))
+        status = onnx_any_input(im, 2, &inputs[2]);
+    return status;
+}
+
 enum infomask_status onnx_import_general_conv(struct onnx_import *im)
 {
-    int inputs[3] = {GRAPH_NONE, GRAPH_NONE, GRAPH_NONE}, n;
+    int inputs[3], n;
     struct graph_node *node;
-    enum infomask_status status = INFOMASK_OK;
-    for (int i = 0; !status && i < 3; i++)
-        if (i < 2 || onnx_has(im, i))
-            status = onnx_any_input(im, i, &inputs[i]);
+    enum infomask_status status = onnx_convolved_inputs(im, inputs);
     if (status)
         return status;
     n = tensor_at(im, inputs[0])->rank - 2;

@@ -1,7 +1,7 @@
 # Tests: `make test` runs what CI runs; the longer ones have a target each.
 
 # programs of tests and benches: build/MODE/bench/audit from tests/bench/audit.c, and so on
-programs := $(patsubst tests/%.c,$(B)/%,$(filter-out tests/load/fail_alloc.c tests/bench/hold_avx2.c,$(wildcard $(addprefix tests/,bench/*.c \
+programs := $(patsubst tests/%.c,$(B)/%,$(filter-out tests/load/fail_alloc.c tests/load/tell_heap.c tests/bench/hold_avx2.c,$(wildcard $(addprefix tests/,bench/*.c \
 	conformance/*.c load/*.c zoo/*.c))))
 $(programs): $(B)/%: tests/%.c $(LIB) $(APP_LIB) $(SERVER_LIB)
 	@mkdir -p $(@D)
@@ -204,8 +204,9 @@ load_needs := $(BIN) $(MODEL) $(VENV)/.done $(B)/load/generate
 
 # libraries that are laid before a program's own (LD_PRELOAD)
 FAIL_ALLOC := $(B)/load/fail_alloc.so
+TELL_HEAP := $(B)/load/tell_heap.so
 HOLD_AVX2 := $(B)/bench/hold_avx2.so
-$(FAIL_ALLOC) $(HOLD_AVX2): $(B)/%.so: tests/%.c
+$(FAIL_ALLOC) $(TELL_HEAP) $(HOLD_AVX2): $(B)/%.so: tests/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fPIE -fsanitize=%,$(CFLAGS_ALL)) -fPIC -shared -o $@ $<
 
@@ -251,8 +252,8 @@ mutants: $(load_needs) ## 20,000 broken JPEG, PNG and WebP over HTTP; CASES=2000
 	$(Q)$(load_python) tests/load/mutants.py --cases $(or $(CASES),20000)
 
 .PHONY: soak
-soak: $(load_needs) ## good, bad, slow and half-closed traffic for 20 minutes or HOURS=: memory, descriptors, threads, answers; RATE=2 a second
-	$(Q)$(load_python) tests/load/soak.py --minutes $(if $(HOURS),$$(awk 'BEGIN { print $(HOURS) * 60 }'),$(or $(SOAK_MINUTES),20)) \
+soak: $(load_needs) $(TELL_HEAP) ## good, bad, slow and half-closed traffic for 20 minutes or HOURS=: memory at idle points, descriptors, threads, answers; RATE=2 a second
+	$(Q)INFOMASK_HEAP_LIBRARY="$(CURDIR)/$(TELL_HEAP)" $(load_python) tests/load/soak.py --minutes $(if $(HOURS),$$(awk 'BEGIN { print $(HOURS) * 60 }'),$(or $(SOAK_MINUTES),20)) \
 		--rate $(or $(RATE),0)
 
 # ---- arm64: cross-built, and tested in an emulator (Debian 12; on arm64 itself make test does all of this and more) -----------

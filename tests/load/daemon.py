@@ -10,7 +10,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/http"))
 
-from conftest import CLASSIFY, Server, essence  # noqa: E402
+from conftest import CLASSIFY, Server, essence, until  # noqa: E402
 import photos as photo_files  # noqa: E402
 
 CORES = len(os.sched_getaffinity(0))

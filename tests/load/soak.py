@@ -1,19 +1,25 @@
 """Good, bad, slow and half-closed traffic mixed, for a long time: nothing grows, and no answer is wrong.
 
-    python tests/load/soak.py [--minutes 20] [--rate 0]
+    make soak [HOURS=2] [RATE=4]
 
-Every few seconds the resident memory is read; over the last three quarters of the time its slope, by least squares, must
-be under 1 MB an hour at the upper end of its 95 % interval by a bootstrap of blocks (what is left over of a line is not
-independent from one reading to the next).  Threads stay as they are, descriptors come back.  The same good request is
-answered by the same bytes each time, but for its times and its id.  --rate: requests a second of all clients together, 0: as
-many as they can.
+Rounds of as many exchanges each, drawn anew, and after each a quiet while: the memory that is held then tells of a leak,
+what is held under load tells of the load.  At each idle point the resident memory is read, and what of the heap is in use
+(by tell_heap.c, preloaded).  Over the last three quarters of the points the slope of each, by least squares, must be
+under 1 MB an hour at the upper end of its 95 % interval by a bootstrap of blocks (what is left over of a line is not
+independent from one point to the next).  Threads stay as they are, descriptors come back.  The same good request is
+answered by the same bytes each time, but for its times and its id.  --rate: requests a second of all clients together,
+0: as many as they can.
 """
 import argparse
 import hashlib
 import json
+import mmap
+import os
+import pathlib
 import random
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -21,21 +27,40 @@ import time
 
 import numpy
 
-from daemon import ROOT, Server, essence, photos, verdict
+from daemon import ROOT, Server, essence, photos, until, verdict
 from mutants import cases
 from wire import Closed, form, request
 
 CLIENTS = 3
-EVERY_S = 2.0
+EXCHANGES = 100  # of a client in a round
+QUIET_S = 8  # before an idle point is read: longer than a body, or a socket that lingers, may take
 BODY_S = 5  # a body may take this long
-BLOCK_S = 120  # of the bootstrap: longer than what the memory remembers
+BLOCK = 3  # points, of the bootstrap
+TELL_HEAP = os.environ.get("INFOMASK_HEAP_LIBRARY")
 BUSY = {408, 503, 504}  # of a machine that others keep busy; they are counted
 REFUSALS = {200, 400, 404, 405, 413, 415, 422, 431, 501, 505} | BUSY
 
 
+class Heap:
+    """Asks the preloaded library what of the heap is in use."""
+
+    def __init__(self, path):
+        path.write_bytes(bytes(24))
+        self.env = {"LD_PRELOAD": TELL_HEAP, "INFOMASK_TELL_HEAP": str(path)} if TELL_HEAP else {}
+        with open(path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 24)
+        self.asked = 0
+
+    def read(self):
+        self.asked += 1
+        struct.pack_into("q", self.memory, 0, self.asked)
+        until(lambda: struct.unpack_from("q", self.memory, 8)[0] == self.asked)
+        return struct.unpack_from("q", self.memory, 16)[0]
+
+
 class Traffic:
     def __init__(self, server, rate):
-        self.server, self.stop, self.lock = server, threading.Event(), threading.Lock()
+        self.server, self.lock = server, threading.Lock()
         self.pause = CLIENTS / rate if rate > 0 else 0
         self.statuses, self.answers, self.wrong = {}, {}, []
         self.broken = [data for _, data in cases(400, 3)]
@@ -43,9 +68,13 @@ class Traffic:
         self.png = (ROOT / "tests/data/digits/7.png").read_bytes()
         made = server.ask("POST", "/v1/estimates", b"{}", [("Content-Type", "application/json")])
         self.estimate = made.json["id"]
-        self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True) for i in range(CLIENTS)]
-        for thread in self.threads:
+
+    def round(self, number):
+        threads = [threading.Thread(target=self.run, args=(CLIENTS * number + i,), daemon=True) for i in range(CLIENTS)]
+        for thread in threads:
             thread.start()
+        for thread in threads:
+            thread.join()
 
     def pure(self, rng):
         """A request whose answer depends on nothing else."""
@@ -138,20 +167,17 @@ class Traffic:
         return True
 
     def run(self, seed):
-        rng = random.Random(seed)
-        while not self.stop.is_set():
+        rng, left = random.Random(seed), EXCHANGES
+        while left > 0:
             try:
                 with self.server.connect(60) as connection:
                     for _ in range(rng.randrange(1, 20)):
-                        if self.stop.wait(rng.random() * 2 * self.pause) or not self.one(connection, rng):
+                        time.sleep(rng.random() * 2 * self.pause)
+                        left -= 1
+                        if not self.one(connection, rng) or left <= 0:
                             break
             except (Closed, OSError):
                 pass
-
-    def end(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(120)
 
 
 def slope_of(x, y):
@@ -159,12 +185,12 @@ def slope_of(x, y):
     return (x @ y) / (x @ x)
 
 
-def slope(points, every=EVERY_S, rounds=2000):
+def slope(points, rounds=2000):
     """Megabytes an hour of (hours, megabytes), and its 95 % interval: blocks of what is left over are drawn anew."""
     x, y = numpy.array(points).T
     b = slope_of(x, y)
     line = y.mean() + b * (x - x.mean())
-    rest, block = y - line, max(1, min(len(y) // 4, int(BLOCK_S / every)))
+    rest, block = y - line, max(1, min(len(y) // 4, BLOCK))
     rng, drawn = numpy.random.default_rng(1), []
     for _ in range(rounds):
         starts = rng.integers(0, len(y) - block + 1, -(-len(y) // block))
@@ -174,38 +200,59 @@ def slope(points, every=EVERY_S, rounds=2000):
     return b, low, high
 
 
+def idle(server):
+    """Waits until nothing is asked any more, and what was taken for the load is given back or never will be."""
+    time.sleep(QUIET_S)
+    assert server.process.poll() is None, "the daemon ended"
+    until(lambda: server.ask("GET", "/metrics").text.count("\ninfomask_in_flight 1\n") == 1)
+    time.sleep(0.5)
+
+
+def measure(server, heap, minutes, traffic):
+    """(hours, resident, in use, descriptors, threads) at each idle point; bytes in megabytes."""
+    points, start = [], time.monotonic()
+    while (hours := (time.monotonic() - start) / 3600) < minutes / 60 or len(points) < 8:
+        traffic.round(len(points))
+        if len(points) == 2:
+            server.signal(signal.SIGHUP)
+        idle(server)
+        in_use = heap.read() / 2**20 if TELL_HEAP else float("nan")
+        points.append(((time.monotonic() - start) / 3600, server.rss() / 2**20, in_use, server.fds(), server.threads()))
+        print(f"{60 * points[-1][0]:6.1f} min, {sum(traffic.statuses.values())} answers: {points[-1][1]:.1f} MB resident, "
+              f"{in_use:.2f} MB of the heap in use, {points[-1][3]} descriptors, {points[-1][4]} threads", flush=True)
+    return points
+
+
+def tell(name, points, column):
+    """Prints the column's slope; whether it is level."""
+    b, low, high = slope([(point[0], point[column]) for point in points])
+    values = [point[column] for point in points]
+    print(f"{name}: {min(values):.2f} to {max(values):.2f} MB at {len(points)} idle points, slope {b:+.2f} MB/h "
+          f"({low:+.2f} to {high:+.2f})  {verdict(high < 1)}")
+    return high < 1
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--rate", type=float, default=0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as state:
+    with tempfile.TemporaryDirectory() as state, tempfile.TemporaryDirectory() as shared:
+        heap = Heap(pathlib.Path(shared) / "heap")
         server = Server("--state-dir", state, "--log-level", "error", "--max-connections-per-address", 0, "--body-timeout",
-                        BODY_S)
-        traffic, start, points, counts = Traffic(server, options.rate), time.monotonic(), [], []
-        seconds = 60 * options.minutes
-        while (now := time.monotonic() - start) < seconds:
-            time.sleep(EVERY_S)
-            assert server.process.poll() is None, "the daemon ended"
-            if now > seconds / 4:
-                points.append((now / 3600, server.rss() / 2**20))
-                counts.append((server.fds(), server.threads()))
-            if len(points) == 1:
-                server.signal(signal.SIGHUP)
-        traffic.end()
-        b, low, high = slope(points)
-        time.sleep(1)
-        fds, threads = [f for f, _ in counts], [t for _, t in counts]
-        rss = [y for _, y in points]
-        fine = high < 1 and len(set(threads)) == 1 and not traffic.wrong
-        print(f"{options.minutes:g} minutes, {sum(traffic.statuses.values())} answers {dict(sorted(traffic.statuses.items()))}, "
-              f"{len(traffic.answers)} kinds compared")
-        print(f"memory {min(rss):.1f} to {max(rss):.1f} MB, slope {b:+.2f} MB/h ({low:+.2f} to {high:+.2f}); descriptors "
-              f"{min(fds)} to {max(fds)}, {server.fds()} at the end; threads {min(threads)} to {max(threads)}  {verdict(fine)}")
-        print(f"wrong answers: {len(traffic.wrong)}", *traffic.wrong[:10], sep="\n  ")
-        left = server.fds() - min(fds)
+                        BODY_S, env=heap.env)
+        traffic = Traffic(server, options.rate)
+        points = measure(server, heap, options.minutes, traffic)
+        late = points[len(points) // 4:]
+        print(f"{60 * points[-1][0]:.0f} minutes, {sum(traffic.statuses.values())} answers "
+              f"{dict(sorted(traffic.statuses.items()))}, {len(traffic.answers)} kinds compared")
+        level = [tell("resident", late, 1)] + ([tell("of the heap in use", late, 2)] if TELL_HEAP else [])
+        fds, threads = [point[3] for point in points], {point[4] for point in points[1:]}
+        fine = len(threads) == 1 and fds[-1] <= min(fds) + 2
+        print(f"descriptors {min(fds)} to {max(fds)}; threads {sorted(threads)}  {verdict(fine)}")
+        print(f"wrong answers: {len(traffic.wrong)}  {verdict(not traffic.wrong)}", *traffic.wrong[:10], sep="\n  ")
         assert server.stop() == 0
-    return 0 if fine and left <= 2 else 1
+    return 0 if fine and all(level) and not traffic.wrong else 1
 
 
 if __name__ == "__main__":

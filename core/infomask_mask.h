@@ -183,6 +183,7 @@ struct infomask_round {
     enum infomask_verdict verdict;
     enum infomask_reason reason;
     bool returned;                 /* the round whose picture is the answer */
+    bool preview;                  /* looked at on a small copy only: its picture was never made in full */
 };
 
 /* A cell that still tells: its pixels of the photo, and its nats in the pass of the filtered picture. */

@@ -260,6 +260,7 @@ static void view_round(struct json_writer *writer, const struct view_head *head,
     put_verdict(writer, round->verdict);
     json_put_string(writer, "reason", reason);
     json_put_bool(writer, "returned", round->returned);
+    json_put_bool(writer, "preview", round->preview);
     json_object_close(writer);
 }
 

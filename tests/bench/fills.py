@@ -115,8 +115,9 @@ def main():
         mean = np.mean(list(of.values()), 0)
         both = [i for i in of if i in rows.get("inpaint", {})]
         own, other = (np.array([r[i][1] for i in both]) for r in (of, rows.get("inpaint", of)))
+        beside = f"{(own < other).mean():7.2f} {own.mean() / other.mean():6.3f}" if both else f"{'-':>7} {'-':>6}"
         print(f"{n:18} {len(of):4} {mean[0]:6.3f} {mean[1]:6.3f} {mean[2]:6.3f} {mean[3]:6.3f} {mean[4]:6.1f} "
-              f"{np.median([r[5] for r in of.values()]):7.0f} {(own < other).mean():7.2f} {own.mean() / other.mean():6.3f}")
+              f"{np.median([r[5] for r in of.values()]):7.0f} {beside}")
 
 
 if __name__ == "__main__":

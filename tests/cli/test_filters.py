@@ -104,6 +104,7 @@ def test_the_second_round_may_be_the_best_and_is_judged_as_it_is_returned(infoma
     answer = infomask("filter", "--format=json", "--until=-6", "--dilate=0", coffee).json
     check = answer["verification"]
     assert check["rounds"][1]["returned"]
+    assert [r["preview"] for r in check["rounds"]] == [False, False, True]  # the third was worse on its small copy
     (tmp_path / "returned.png").write_bytes(base64.b64decode(answer["image"]))
     again = infomask("classify", "--target", answer["target"]["label"], "returned.png").json
     assert abs(again["target"]["pmi"] - check["pmi_after"]) < 1e-9

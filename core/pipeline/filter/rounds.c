@@ -69,7 +69,7 @@ static enum infomask_status control_rows(const struct filter *f, struct outcome 
     return status;
 }
 
-static enum infomask_status first_look(struct filter *f, int i, struct infomask_verification *row,
+static enum infomask_status first_look(struct filter *f, int i, bool preview, struct infomask_verification *row,
                                        struct infomask_error *err)
 {
     enum infomask_status status;
@@ -79,6 +79,7 @@ static enum infomask_status first_look(struct filter *f, int i, struct infomask_
                                           .map_pmi_before = f->out->mask.maps[i].map_pmi,
                                           .probability_before = exp(f->score[i].log_probability)};
     status = verdict_row(f, i, &row->after, err);
+    row->after.preview = preview;
     if (status == INFOMASK_OK && row->after.verdict != INFOMASK_REMOVED)
         status = verdict_telling(f, i, row, err);
     return status;
@@ -125,7 +126,7 @@ static enum infomask_status look(struct filter *f, struct outcome *o, struct inf
     for (int u = 0; status == INFOMASK_OK && f->options->keep && u < map->rows * map->columns; u++)
         f->share[u] = 1 - f->share[u]; /* the hole is everything else */
     for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
-        status = first_look(f, i, &o->rows[i], err);
+        status = first_look(f, i, o->preview, &o->rows[i], err);
     if (status != INFOMASK_OK)
         return status;
     sum_up(f, o);

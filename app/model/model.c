@@ -23,7 +23,8 @@ static enum infomask_status no_memory(struct infomask_error *err)
 
 static void model_free(struct model *model)
 {
-    residents_remove(model);
+    if (model->leave != NULL)
+        model->leave(model);
     for (int i = 0; i < model->idle_count; i++)
         infomask_session_free(model->idle[i]);
     for (int i = 0; i < MODEL_TEXTS; i++)

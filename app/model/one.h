@@ -23,6 +23,7 @@ struct model {
     struct infomask_session **idle;
     int idle_count, idle_room;
     struct resident resident; /* its own lock's */
+    void (*leave)(struct model *model); /* told before it is freed, by who has it in a list; NULL: nobody has */
 };
 
 /* Gives the idle sessions' surplus memory back. */

@@ -78,12 +78,20 @@ struct onnx_import {
     int input_count;
 };
 
+/* ---- onnx_failures.c --------------------------------------------------------------------------------------------- */
+
 /* Failures that name the node being imported. */
 enum infomask_status onnx_unsupported(struct onnx_import *im, const char *format, ...)
     __attribute__((format(printf, 2, 3))) __attribute__((warn_unused_result));
 enum infomask_status onnx_broken(struct onnx_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)))
     __attribute__((warn_unused_result));
 enum infomask_status onnx_no_memory(struct onnx_import *im) __attribute__((warn_unused_result));
+
+/* ---- onnx_external.c --------------------------------------------------------------------------------------------- */
+
+/* The bytes of a tensor that lie in another file of the folder. */
+enum infomask_status onnx_external_data(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_view *view)
+    __attribute__((warn_unused_result));
 
 /* ---- onnx_values.c ----------------------------------------------------------------------------------------------- */
 
@@ -94,37 +102,15 @@ void onnx_forget(struct onnx_import *im);
 /* Does nothing but the node that is being imported read the constant? */
 bool onnx_is_spent(const struct onnx_import *im, int tensor);
 
-/* onnx_external.c: the bytes of a tensor that lie in another file of the folder. */
-enum infomask_status onnx_external_data(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_view *view)
-    __attribute__((warn_unused_result));
-
 /* Reads a tensor of the file into a value: floats become a constant of the graph, integers stay with the value. */
 enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorProto *proto, struct onnx_value *value)
     __attribute__((warn_unused_result));
 
-/* The node's i-th input as an activation or constant, as a float constant, as one float, as integers. */
+/* Is the node's i-th input there?  What are its numbers? */
 bool onnx_has(const struct onnx_import *im, int i);
-enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
-/* The same, integers as a constant of the graph and zeros around it as a node. */
-enum infomask_status onnx_any_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
-/* A convolution's map, weights and, or GRAPH_NONE, biases; any of them may be computed. */
-enum infomask_status onnx_convolved_inputs(struct onnx_import *im, int inputs[3]) __attribute__((warn_unused_result));
-/* What the numbers of the i-th input are. */
 enum onnx_numbers onnx_numbers_of(const struct onnx_import *im, int i);
-enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor)
-    __attribute__((warn_unused_result));
-enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *value) __attribute__((warn_unused_result));
-enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct onnx_ints **ints)
-    __attribute__((warn_unused_result));
 
-/* The node's attributes; the fallback where it has none of that name (or one of another type). */
-const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name);
-int64_t onnx_attribute_int(const struct onnx_import *im, const char *name, int64_t fallback);
-float onnx_attribute_float(const struct onnx_import *im, const char *name, float fallback);
-/* Fills values [count]; false if the attribute is there with another number of them. */
-bool onnx_attribute_ints(const struct onnx_import *im, const char *name, int64_t *values, size_t count);
-/* The text of a string attribute in out [size], cut; "" without one. */
-void onnx_attribute_text(const struct onnx_import *im, const char *name, char *out, size_t size);
+/* ---- onnx_steps.c ------------------------------------------------------------------------------------------------ */
 
 /* What the node's first output stands for. */
 enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor) __attribute__((warn_unused_result));
@@ -146,48 +132,9 @@ enum infomask_status onnx_reshape_constant(struct onnx_import *im, int tensor, i
 struct graph_node *onnx_begin(struct onnx_import *im, enum graph_op op, const int *inputs, int count);
 enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node, bool is_output)
     __attribute__((warn_unused_result));
-
-/* onnx_read.c: the nodes of a graph inside the node that is being imported, and what its one output stands for. */
-enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__GraphProto *branch,
-                                        struct onnx_value **value) __attribute__((warn_unused_result));
-
-/* ---- onnx_ops.c, onnx_layers.c, onnx_shapes.c -------------------------------------------------------------------- */
-
-typedef enum infomask_status onnx_importer(struct onnx_import *im) __attribute__((warn_unused_result));
-
-struct onnx_operator {
-    const char *name;
-    onnx_importer *import;
-    int min_inputs, max_inputs; /* max -1: any number */
-    const char *attributes;     /* the known ones, each with a space before and behind: others are refused */
-};
-/* NULL if there is no such operator here. */
-const struct onnx_operator *onnx_find_operator(const char *domain, const char *name);
-
-onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_reduce_mean,
-    onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
 /* The graph's node that makes a tensor, NULL for the input or a constant. */
 const struct graph_node *onnx_maker(const struct onnx_import *im, int tensor);
-/* x times a number, as a node that folds if x is constant. */
-enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out)
-    __attribute__((warn_unused_result));
 
-onnx_importer onnx_import_flatten, onnx_import_reshape, onnx_import_squeeze, onnx_import_unsqueeze,
-    onnx_import_transpose, onnx_import_shape, onnx_import_gather, onnx_import_slice, onnx_import_cast,
-    onnx_import_cast_like, onnx_import_concat;
-/* ---- onnx/: operators on general tensors ------------------------------------------------------------------------- */
-
-onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_import_where, onnx_import_reduce,
-    onnx_import_layer_norm, onnx_import_instance_norm, onnx_import_group_norm, onnx_import_lp_norm, onnx_import_cumsum,
-    onnx_import_lrn, onnx_import_log,
-    onnx_import_log_softmax, onnx_import_einsum, onnx_import_general_slice, onnx_import_general_gather,
-    onnx_import_gather_elements, onnx_import_gather_nd, onnx_import_scatter_nd, onnx_import_scatter_elements,
-    onnx_import_expand, onnx_import_tile, onnx_import_general_pad, onnx_import_resize, onnx_import_split,
-    onnx_import_constant_of_shape, onnx_import_range, onnx_import_size, onnx_import_non_zero, onnx_import_trilu,
-    onnx_import_depth_to_space, onnx_import_space_to_depth, onnx_import_quantize, onnx_import_dequantize,
-    onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
-    onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention,
-    onnx_import_conv_transpose, onnx_import_eye_like;
 /* A general node of these inputs; its table has room for `count` numbers (0: none).  NULL without memory. */
 struct graph_node *onnx_general(struct onnx_import *im, enum graph_op op, const int *inputs, int count, size_t table);
 /* Finishes it as a step on the way (its tensor into *out), or as the node's output of such numbers. */
@@ -206,19 +153,85 @@ enum infomask_status onnx_step_reshape(struct onnx_import *im, int x, int rank, 
     __attribute__((warn_unused_result));
 enum infomask_status onnx_step_transpose(struct onnx_import *im, int x, const int *permutation, int *out)
     __attribute__((warn_unused_result));
-enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
-    __attribute__((warn_unused_result));
 enum infomask_status onnx_new_scalar(struct onnx_import *im, float value, int *out) __attribute__((warn_unused_result));
-/* A node that takes elements one by one into a new shape; its table is to be filled.  NULL if that is too large. */
-struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims);
-/* Does the file know every dimension? */
-bool onnx_is_known(const struct graph_tensor *t);
+
+/* ---- onnx_inputs.c ----------------------------------------------------------------------------------------------- */
+
+/* The node's i-th input as an activation or constant, as a float constant, as one float, as integers. */
+enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
+/* The same, integers as a constant of the graph and zeros around it as a node. */
+enum infomask_status onnx_any_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
+/* A convolution's map, weights and, or GRAPH_NONE, biases; any of them may be computed. */
+enum infomask_status onnx_convolved_inputs(struct onnx_import *im, int inputs[3]) __attribute__((warn_unused_result));
+enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor)
+    __attribute__((warn_unused_result));
+enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *value) __attribute__((warn_unused_result));
+enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct onnx_ints **ints)
+    __attribute__((warn_unused_result));
+
+/* The node's attributes; the fallback where it has none of that name (or one of another type). */
+const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name);
+int64_t onnx_attribute_int(const struct onnx_import *im, const char *name, int64_t fallback);
+float onnx_attribute_float(const struct onnx_import *im, const char *name, float fallback);
+/* Fills values [count]; false if the attribute is there with another number of them. */
+bool onnx_attribute_ints(const struct onnx_import *im, const char *name, int64_t *values, size_t count);
+/* The text of a string attribute in out [size], cut; "" without one. */
+void onnx_attribute_text(const struct onnx_import *im, const char *name, char *out, size_t size);
+
 /* An attribute or input of integers, as many as there are in v [ONNX_MAX_INTS]; *count -1 without one. */
 enum infomask_status onnx_list(struct onnx_import *im, int input, const char *attribute, int64_t *v, int *count)
     __attribute__((warn_unused_result));
 /* A negative axis counts from the end; false if it is outside. */
 bool onnx_axis(int64_t *axis, int rank);
 
+/* ---- onnx_read.c ------------------------------------------------------------------------------------------------- */
+
+/* The nodes of a graph inside the node that is being imported, and what its one output stands for. */
+enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__GraphProto *branch,
+                                        struct onnx_value **value) __attribute__((warn_unused_result));
+
+/* ---- onnx_ops.c, onnx_layers.c, onnx_shapes.c -------------------------------------------------------------------- */
+
+typedef enum infomask_status onnx_importer(struct onnx_import *im) __attribute__((warn_unused_result));
+
+struct onnx_operator {
+    const char *name;
+    onnx_importer *import;
+    int min_inputs, max_inputs; /* max -1: any number */
+    const char *attributes;     /* the known ones, each with a space before and behind: others are refused */
+};
+/* NULL if there is no such operator here. */
+const struct onnx_operator *onnx_find_operator(const char *domain, const char *name);
+
+onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_reduce_mean,
+    onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
+/* x times a number, as a node that folds if x is constant. */
+enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out)
+    __attribute__((warn_unused_result));
+
+onnx_importer onnx_import_flatten, onnx_import_reshape, onnx_import_squeeze, onnx_import_unsqueeze,
+    onnx_import_transpose, onnx_import_shape, onnx_import_gather, onnx_import_slice, onnx_import_cast,
+    onnx_import_cast_like, onnx_import_concat;
+
+/* ---- onnx/: operators on general tensors ------------------------------------------------------------------------- */
+
+onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_import_where, onnx_import_reduce,
+    onnx_import_layer_norm, onnx_import_instance_norm, onnx_import_group_norm, onnx_import_lp_norm, onnx_import_cumsum,
+    onnx_import_lrn, onnx_import_log,
+    onnx_import_log_softmax, onnx_import_einsum, onnx_import_general_slice, onnx_import_general_gather,
+    onnx_import_gather_elements, onnx_import_gather_nd, onnx_import_scatter_nd, onnx_import_scatter_elements,
+    onnx_import_expand, onnx_import_tile, onnx_import_general_pad, onnx_import_resize, onnx_import_split,
+    onnx_import_constant_of_shape, onnx_import_range, onnx_import_size, onnx_import_non_zero, onnx_import_trilu,
+    onnx_import_depth_to_space, onnx_import_space_to_depth, onnx_import_quantize, onnx_import_dequantize,
+    onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
+    onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention,
+    onnx_import_conv_transpose, onnx_import_eye_like;
+enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
+    __attribute__((warn_unused_result));
+/* A node that takes elements one by one into a new shape; its table is to be filled.  NULL if that is too large. */
+struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims);
+/* Does the file know every dimension? */
+bool onnx_is_known(const struct graph_tensor *t);
 /* Add, Sub, Mul, Div of integers: true if both inputs are such, and *status is set. */
 bool onnx_import_int_pair(struct onnx_import *im, char op, enum infomask_status *status);
 

@@ -107,20 +107,6 @@ enum infomask_status onnx_import_conv(struct onnx_import *im)
     return status ? status : onnx_finish(im, node, true);
 }
 
-/* In an import the numbers of the nodes' outputs rise with the nodes'. */
-const struct graph_node *onnx_maker(const struct onnx_import *im, int tensor)
-{
-    int low = 0, high = im->graph->node_count;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (im->graph->nodes[middle].output < tensor)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < im->graph->node_count && im->graph->nodes[low].output == tensor ? &im->graph->nodes[low] : NULL;
-}
-
 /* A maximum leaves padding out, a Pad's zeros count; for what is never negative that is the same. */
 static bool never_negative(const struct onnx_import *im, int tensor)
 {

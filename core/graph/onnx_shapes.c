@@ -58,14 +58,9 @@ static enum infomask_status axis_set(struct onnx_import *im, const struct onnx_i
 
 static enum infomask_status reshape_to(struct onnx_import *im, int x, int rank, const int64_t *dims)
 {
-    struct graph_node *node = onnx_begin(im, GRAPH_RESHAPE, &x, 1);
-    struct graph_tensor *y;
-    if (!node)
-        return onnx_no_memory(im);
-    y = &im->graph->tensors[node->output];
-    y->rank = rank;
-    memcpy(y->dims, dims, (size_t)rank * sizeof *dims);
-    return onnx_result(im, node, onnx_numbers_of(im, 0));
+    int y;
+    enum infomask_status status = onnx_step_reshape(im, x, rank, dims, &y);
+    return status ? status : onnx_output_is(im, 0, y, onnx_numbers_of(im, 0));
 }
 
 /* The product of dims [from, to), -1 if one is unknown. */

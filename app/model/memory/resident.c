@@ -26,8 +26,7 @@ struct residents {
 
 /* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3)))
-static void tell(const struct residents *residents, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void tell(const struct residents *residents, const char *format, ...)
 {
     const struct model_options *options = residents->options;
     char sentence[400];
@@ -115,10 +114,7 @@ static void grant_waits(struct residents *residents, struct resident *resident, 
 
 /* ---- Room, under the lock ---------------------------------------------------------------------------------------- */
 
-static bool is_unused(const struct resident *resident)
-{
-    return resident->place == RESIDENT_IN && resident->pins == 0;
-}
+static bool is_unused(const struct resident *resident) { return resident->place == RESIDENT_IN && resident->pins == 0; }
 
 static size_t unused_bytes(const struct residents *residents)
 {
@@ -368,29 +364,6 @@ static void fit(struct residents *residents)
         send_away(residents, at);
 }
 
-void residents_add(struct residents *residents, struct model *model)
-{
-    struct resident *resident = &model->resident;
-    struct model_wait *woken = NULL;
-
-    resident->task.run = run_load;
-    resident->of = residents;
-    resident->model = model;
-    resident->place = RESIDENT_IN;
-    resident->bytes = model_info(model)->memory_bytes;
-    resident->last = &resident->first;
-    (void)pthread_mutex_lock(&residents->lock);
-    resident->next = residents->all != NULL ? residents->all->model : NULL;
-    residents->all = resident;
-    residents->bytes += resident->bytes;
-    residents->loads++;
-    residents->loaded++;
-    fit(residents);
-    give_back(residents, &woken);
-    (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
-}
-
 static void unlink_resident(struct residents *residents, struct resident *resident)
 {
     struct resident *before = residents->all;
@@ -404,14 +377,12 @@ static void unlink_resident(struct residents *residents, struct resident *reside
     before->next = resident->next;
 }
 
-void residents_remove(struct model *model)
+static void remove_model(struct model *model)
 {
     struct resident *resident = &model->resident;
     struct residents *residents = resident->of;
     struct model_wait *woken = NULL;
 
-    if (residents == NULL)
-        return;
     (void)pthread_mutex_lock(&residents->lock);
     while (resident->place == RESIDENT_LEAVES)
         (void)pthread_cond_wait(&residents->left, &residents->lock);
@@ -419,6 +390,30 @@ void residents_remove(struct model *model)
         send_away(residents, resident);
     unlink_resident(residents, resident);
     schedule(residents, &woken);
+    (void)pthread_mutex_unlock(&residents->lock);
+    wake(residents, woken);
+}
+
+void residents_add(struct residents *residents, struct model *model)
+{
+    struct resident *resident = &model->resident;
+    struct model_wait *woken = NULL;
+
+    resident->task.run = run_load;
+    resident->of = residents;
+    model->leave = remove_model;
+    resident->model = model;
+    resident->place = RESIDENT_IN;
+    resident->bytes = model_info(model)->memory_bytes;
+    resident->last = &resident->first;
+    (void)pthread_mutex_lock(&residents->lock);
+    resident->next = residents->all != NULL ? residents->all->model : NULL;
+    residents->all = resident;
+    residents->bytes += resident->bytes;
+    residents->loads++;
+    residents->loaded++;
+    fit(residents);
+    give_back(residents, &woken);
     (void)pthread_mutex_unlock(&residents->lock);
     wake(residents, woken);
 }
@@ -478,8 +473,8 @@ enum model_state model_state(const struct model *model, struct infomask_error *w
 enum infomask_status resident_stopped_error(const struct model *model, struct infomask_error *err)
 {
     return error_set(err, INFOMASK_ARGUMENT,
-                     "the model %.63s was unloaded; /v2/repository/models/%.63s/load brings it back",
-                     model_name(model), model_name(model));
+                     "the model %.63s was unloaded; /v2/repository/models/%.63s/load brings it back", model_name(model),
+                     model_name(model));
 }
 
 enum model_pin model_pin(struct model *model, struct model_wait *wait, struct infomask_error *err)
@@ -555,10 +550,13 @@ void resident_stop(struct model *model, bool stopped)
 static void late(const struct residents *residents, const struct resident *resident, struct infomask_error *why)
 {
     if (resident->place == RESIDENT_COMES)
-        (void)error_set(why, INFOMASK_DEADLINE, "the model %.63s is being loaded, and was not there before the "
-                        "request's deadline", model_name(resident->model));
+        (void)error_set(why, INFOMASK_DEADLINE,
+                        "the model %.63s is being loaded, and was not there before the "
+                        "request's deadline",
+                        model_name(resident->model));
     else
-        (void)error_set(why, INFOMASK_DEADLINE, "the model %.63s needs %zu bytes of memory, and until the request's "
+        (void)error_set(why, INFOMASK_DEADLINE,
+                        "the model %.63s needs %zu bytes of memory, and until the request's "
                         "deadline other models that are in use left less than that of models_memory, %zu bytes",
                         model_name(resident->model), resident->bytes, residents->options->memory);
 }
@@ -586,9 +584,12 @@ void residents_expire(struct residents *residents, double now_ms)
 void residents_state(struct residents *residents, struct models_memory *state)
 {
     (void)pthread_mutex_lock(&residents->lock);
-    *state = (struct models_memory){.bound = residents->options->memory, .bytes = residents->bytes,
-                                    .loaded = residents->loaded, .waiting = residents->waiting,
-                                    .loads = residents->loads, .unloads = residents->unloads,
+    *state = (struct models_memory){.bound = residents->options->memory,
+                                    .bytes = residents->bytes,
+                                    .loaded = residents->loaded,
+                                    .waiting = residents->waiting,
+                                    .loads = residents->loads,
+                                    .unloads = residents->unloads,
                                     .failures = residents->failures};
     (void)pthread_mutex_unlock(&residents->lock);
 }

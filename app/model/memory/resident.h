@@ -54,9 +54,8 @@ enum infomask_status residents_create(const struct model_options *options,
 void residents_end(struct residents *residents); /* ends the loaders; nobody waits any more.  NULL does nothing */
 void residents_free(struct residents *residents); /* no model may be left; NULL does nothing */
 
-/* A model that has just been loaded; others, or it itself, may have to go. */
+/* A model that has just been loaded; others, or it itself, may have to go.  It leaves when it is freed. */
 void residents_add(struct residents *residents, struct model *model);
-void residents_remove(struct model *model); /* is about to be freed */
 /* The default model from now on; it is brought in if it is out. */
 void residents_prefer(struct residents *residents, struct model *model);
 

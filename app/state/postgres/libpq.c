@@ -1,4 +1,4 @@
-#include "app/state/libpq.h"
+#include "app/state/postgres/libpq.h"
 
 #include <dlfcn.h>
 #include <stdbool.h>

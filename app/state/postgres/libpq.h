@@ -3,8 +3,8 @@
  * The functions and numbers below are libpq's documented interface (PostgreSQL manual, chapter "libpq"), which has kept
  * its binary form since libpq.so.5 (2006).  Private to app/state.
  */
-#ifndef APP_STATE_LIBPQ_H
-#define APP_STATE_LIBPQ_H
+#ifndef APP_STATE_POSTGRES_LIBPQ_H
+#define APP_STATE_POSTGRES_LIBPQ_H
 
 #include "core/base/status.h"
 

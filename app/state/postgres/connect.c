@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "app/settings/files.h"
-#include "app/state/store_postgres.h"
+#include "app/state/postgres/postgres.h"
 #include "core/base/clock.h"
 
 #define CONNECT_MS 5000.0

@@ -18,41 +18,38 @@ static enum infomask_status define_output(struct onnx_import *im, int i, struct 
     return taken ? onnx_broken(im, "tensor '%s' is made twice", shown_name(name).text) : onnx_no_memory(im);
 }
 
+static enum infomask_status define_tensor(struct onnx_import *im, int i, int tensor, enum onnx_numbers numbers,
+                                          struct onnx_value **value)
+{
+    enum infomask_status status = define_output(im, i, value);
+    if (status)
+        return status;
+    (*value)->kind = ONNX_TENSOR;
+    (*value)->tensor = tensor;
+    (*value)->numbers = numbers;
+    return INFOMASK_OK;
+}
+
 enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor)
 {
     struct onnx_value *value;
-    enum infomask_status status = define_output(im, 0, &value);
-    if (status)
-        return status;
-    value->kind = ONNX_TENSOR;
-    value->tensor = tensor;
-    return INFOMASK_OK;
+    return define_tensor(im, 0, tensor, ONNX_FLOATS, &value);
 }
 
 enum infomask_status onnx_output_is(struct onnx_import *im, int i, int tensor, enum onnx_numbers numbers)
 {
     struct onnx_value *value;
-    enum infomask_status status;
     if ((size_t)i >= im->node->n_output || !*im->node->output[i])
         return INFOMASK_OK;
-    status = define_output(im, i, &value);
-    if (status)
-        return status;
-    value->kind = ONNX_TENSOR;
-    value->tensor = tensor;
-    value->numbers = numbers;
-    return INFOMASK_OK;
+    return define_tensor(im, i, tensor, numbers, &value);
 }
 
 enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const int64_t pads[4])
 {
     struct onnx_value *value;
-    enum infomask_status status = define_output(im, 0, &value);
+    enum infomask_status status = define_tensor(im, 0, tensor, onnx_numbers_of(im, 0), &value);
     if (status)
         return status;
-    value->kind = ONNX_TENSOR;
-    value->tensor = tensor;
-    value->numbers = onnx_numbers_of(im, 0);
     for (int i = 0; i < 4; i++) {
         value->pads[i] = pads[i];
         value->padded = value->padded || pads[i] != 0;

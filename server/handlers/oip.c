@@ -92,13 +92,7 @@ int handle_v2_model_ready(struct server_context *server, const struct request *r
 
 static void put_tensor(struct json_writer *w, const char *name, const char *type, const int64_t *shape, int rank)
 {
-    json_object_open(w, NULL);
-    json_put_string(w, "name", name);
-    json_put_string(w, "datatype", type);
-    json_array_open(w, "shape");
-    for (int i = 0; i < rank; i++)
-        json_put_int(w, NULL, shape[i]);
-    json_array_close(w);
+    oip_tensor_open(w, name, type, shape, rank);
     json_object_close(w);
 }
 

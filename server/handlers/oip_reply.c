@@ -45,7 +45,7 @@ static void append(struct oip_reply *reply, const void *data, size_t size)
     reply->binary_size = need;
 }
 
-static void open_tensor(struct json_writer *w, const char *name, const char *type, const int64_t *shape, int rank)
+void oip_tensor_open(struct json_writer *w, const char *name, const char *type, const int64_t *shape, int rank)
 {
     json_object_open(w, NULL);
     json_put_string(w, "name", name);
@@ -68,7 +68,7 @@ void oip_reply_numbers(struct oip_reply *reply, const char *name, bool binary, c
 {
     struct json_writer *w = &reply->writer;
 
-    open_tensor(w, name, "FP32", shape, rank);
+    oip_tensor_open(w, name, "FP32", shape, rank);
     if (binary) {
         put_binary_size(w, count * sizeof *values);
         append(reply, values, count * sizeof *values);
@@ -87,7 +87,7 @@ void oip_reply_strings(struct oip_reply *reply, const char *name, bool binary, c
     struct json_writer *w = &reply->writer;
     size_t before = reply->binary_size;
 
-    open_tensor(w, name, "BYTES", shape, 2);
+    oip_tensor_open(w, name, "BYTES", shape, 2);
     if (binary) {
         for (size_t i = 0; i < count; i++) {
             size_t size = strlen(strings[i]);

@@ -80,4 +80,7 @@ void oip_reply_strings(struct oip_reply *reply, const char *name, bool binary, c
 enum infomask_status oip_reply_take(struct oip_reply *reply, char **body, size_t *size, size_t *json_size,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
+/* Opens a tensor's object in a list: name, datatype and shape; what follows and its end are the caller's. */
+void oip_tensor_open(struct json_writer *w, const char *name, const char *type, const int64_t *shape, int rank);
+
 #endif

@@ -466,6 +466,15 @@ int call_overloaded(struct call *call)
     return overloaded(call, retry_after);
 }
 
+bool call_queue_again(struct call *call, struct queue_task *task)
+{
+    if (call->reply.status == 0 && queue_submit(call->server->queue, task))
+        return true;
+    if (call->reply.status == 0)
+        (void)call_overloaded(call);
+    return false;
+}
+
 int call_read_json(struct call *call)
 {
     if (call->json)

@@ -18,6 +18,8 @@
 
 #define MOST_TIMEOUT 86400 /* seconds that X-Request-Timeout may ask for; the settings say how many it gets */
 
+struct queue_task;
+
 struct call {
     struct server_context *server;
     struct request request;
@@ -66,5 +68,8 @@ void call_drop_body(struct call *call);
 struct call *call_detach(struct call *call);
 /* Fills the 503 of a full queue. */
 int call_overloaded(struct call *call);
+/* What the call waited for is there, or its reply says why not: false if its reply is filled, else it is in the queue
+ * again. */
+bool call_queue_again(struct call *call, struct queue_task *task);
 
 #endif

@@ -140,17 +140,12 @@ static void finish_job(struct exchange *exchange)
     MHD_resume_connection(connection);
 }
 
-/* What it waited for is there, or the reply says why not. */
 static void resume_job(void *context)
 {
     struct exchange *exchange = context;
-    struct call *call = exchange->call;
 
-    if (call->reply.status == 0 && queue_submit(exchange->http->context->queue, &exchange->job))
-        return;
-    if (call->reply.status == 0)
-        (void)call_overloaded(call);
-    finish_job(exchange);
+    if (!call_queue_again(exchange->call, &exchange->job))
+        finish_job(exchange);
 }
 
 static void run_job(struct queue_task *job)

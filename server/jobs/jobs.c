@@ -135,17 +135,12 @@ static void finish(struct entry *entry)
     jobs_drop(entry);
 }
 
-/* What it waited for is there, or the reply says why not. */
 static void resume_entry(void *context)
 {
     struct entry *entry = context;
-    struct call *call = entry->call;
 
-    if (call->reply.status == 0 && queue_submit(entry->jobs->server->queue, &entry->job))
-        return;
-    if (call->reply.status == 0)
-        (void)call_overloaded(call);
-    finish(entry);
+    if (!call_queue_again(entry->call, &entry->job))
+        finish(entry);
 }
 
 static void run_entry(struct queue_task *job)

@@ -199,9 +199,10 @@ static void cut_depthwise(const struct engine_model *model, struct step *s)
 }
 
 /* Matrices of a product, rows of a norm or of elements; the others run whole. */
-static void cut_general(const struct engine_model *model, const struct graph_node *node, const struct value *x,
-                        const struct value *y, struct step *s)
+static void cut_general(const struct engine_model *model, const struct plan *plan, const struct graph_node *node,
+                        struct step *s)
 {
+    const struct value *x = &plan->values[s->x], *y = &plan->values[s->y];
     int last = y->shape.rank - 1;
     double each, rows;
 
@@ -213,6 +214,8 @@ static void cut_general(const struct engine_model *model, const struct graph_nod
         double m = (double)y->shape.d[last - 1], k = (double)x->shape.d[x->shape.rank - 1];
         s->cut = cut_make((int)(rows / m), 2 * m * each * k / PRODUCT_FLOPS_US, 0, MOST_CHUNKS);
         s->scratch = model->kernels->operand_bytes((int)k, (int)each);
+    } else if (node->op == GRAPH_CONV_ND) {
+        windows_geometry(node, plan, s);
     } else if (rows >= 2 && (node->op == GRAPH_UNARY || (node->op == GRAPH_LAYER_NORM && node->axis == last))) {
         s->rows = (int)rows;
         s->by_rows = true;
@@ -275,7 +278,7 @@ static void cut_pass(const struct engine_model *model, const struct plan *plan, 
             total = copy_rows(model, plan, s);
             s->cut = cut_make((int)total, (double)y->elements / (double)total / ELEMENTS_US, 0, MOST_CHUNKS);
         } else if (graph_is_general(node->op)) {
-            cut_general(model, node, x, y, s);
+            cut_general(model, plan, node, s);
         }
         break;
     }

@@ -384,6 +384,9 @@ void run_winograd(const struct task *task);
 void step_lines(const struct task *task, int first, int last, int worker);
 void run_other(const struct task *task);
 void run_general(const struct task *task, int first, int last, int worker);
+/* A CONV_ND's units [first, last): blocks of outputs of a group; in[2].data NULL without a bias. */
+void run_windows(const struct task *task, const struct graph_array in[3], int first, int last, int worker);
+void windows_geometry(const struct graph_node *node, const struct plan *plan, struct step *step);
 /* Elements of a row where a pass over elements is cut along rows; 0: it is not (run/run_other.c). */
 size_t pass_row(const struct plan *plan, const struct graph_node *node, const struct step *step);
 /* Indices of the outermost dimension of what a node copies that only moves elements. */

@@ -285,6 +285,19 @@ enum infomask_status graph_general_shape(const struct graph_node *node, const st
 void graph_general_compute(const struct graph_node *node, const struct graph_array *inputs,
                            const struct graph_array *output, float *y);
 
+/* Windows of a CONV_ND: what output elements [first, last) of a picture and a group read, counted through the output's
+ * dimensions behind the channels; x with data, y's shape. */
+struct graph_windows {
+    const struct graph_node *node;
+    const struct graph_array *x, *y;
+    int64_t picture, group;
+};
+/* columns [channels of a group x taps][last - first], zeros in the padding: W [M, that] times it are the outputs. */
+void graph_conv_columns(const struct graph_windows *windows, int64_t first, int64_t last, float *columns);
+/* Of a CONV_ND or POOL_ND. */
+int64_t graph_window_groups(const struct graph_node *node);
+int64_t graph_window_taps(const struct graph_node *node);
+
 /* How many elements a SLICE takes of a dimension of that size, and the first. */
 int64_t graph_slice_range(const struct graph_node *node, int rank, int axis, int64_t size, int64_t *start);
 

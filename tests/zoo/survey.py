@@ -8,6 +8,7 @@ else with what it can.  Compared are the logits of the photos at the network's s
 onnxruntime runs it: the largest difference by the spread of the logits.  Lines of OUT.tsv that are there stay; files
 are deleted at once (a network may be 500 MB).
 """
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -189,29 +190,52 @@ def one(netrun, folder, name, exporter, path):
     return row
 
 
+def warm_up():
+    """What every export needs is imported once, here; no thread may have begun by then."""
+    import onnxscript  # noqa: F401
+    import timm  # noqa: F401
+    import torch
+    import torchvision  # noqa: F401
+    torch.set_num_threads(1)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten()).eval()
+    for _ in attempts(model, torch.zeros(2, 3, 8, 8), os.devnull, True):
+        break
+
+
+def line_of(context, netrun, folder, name, exporter, path):
+    """In a process of its own, which may crash or be too slow: the line, or what became of it."""
+    def work(end):
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 1)
+            os.dup2(null.fileno(), 2)
+        row = one(netrun, folder, name, exporter, path)
+        end.send("\t".join(str(row[c]).replace("\t", " ").replace("\n", " ") for c in COLUMNS))
+    here, there = context.Pipe(False)
+    child = context.Process(target=work, args=(there,))
+    child.start()
+    there.close()
+    try:
+        line = here.recv() if here.poll(1800) else "it took half an hour"
+    except EOFError:
+        line = "it crashed"
+    child.kill()
+    child.join()
+    return line if "\t" in line else f"{name}\t{exporter}\t" + "\t" * (len(COLUMNS) - 3) + line
+
+
 def main():
-    if sys.argv[1] == "--one":
-        row = one(*sys.argv[2:])
-        print("\t".join(str(row[c]).replace("\t", " ").replace("\n", " ") for c in COLUMNS))
-        return
     again = "--again" in sys.argv
     exporters = [e for e in ("old", "new") if "--" + e in sys.argv] or ["old", "new"]
     netrun, folder, out, *names = [a for a in sys.argv[1:] if a not in ("--again", "--old", "--new")]
     lines = open(out, encoding="utf-8").read().splitlines() if os.path.exists(out) else ["\t".join(COLUMNS)]
+    path = os.path.join(os.path.dirname(out), f"survey-{os.getpid()}.onnx")
+    warm_up()
     for name in names or ["tv:" + n for n in TORCHVISION] + TIMM:
         for exporter in exporters:
             key = f"{name}\t{exporter}\t"
             if not again and any(line.startswith(key) for line in lines):
                 continue
-            path = os.path.join(os.path.dirname(out), f"survey-{os.getpid()}.onnx")
-            try:
-                run = subprocess.run([sys.executable, os.path.abspath(__file__), "--one", netrun, folder, name, exporter, path],
-                                     capture_output=True, text=True, timeout=900)
-                line = (run.stdout.strip().splitlines() or [""])[-1]
-            except subprocess.TimeoutExpired:
-                line = ""
-            if not line.startswith(key):
-                line = key + "\t" * (len(COLUMNS) - 3) + "it took 15 minutes or crashed"
+            line = line_of(multiprocessing.get_context("fork"), netrun, folder, name, exporter, path)
             for end in ("", ".data", ".in", ".out"):
                 if os.path.exists(path + end):
                     os.remove(path + end)

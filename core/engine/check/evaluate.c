@@ -79,7 +79,11 @@ static double node_seconds(const struct graph_node *node, const struct shape *sh
     const struct shape *w = &shapes[node->inputs[node->input_count > 1 && node->inputs[1] >= 0 ? 1 : 0]];
     double depth = (double)shape_elements(w) / (double)(w->d[0] > 0 ? w->d[0] : 1);
 
-    if (node->op == GRAPH_CONV || node->op == GRAPH_CONV_ND)
+    if (node->op == GRAPH_CONV_ND)
+        return y * depth * 15e-9;
+    if (node->op == GRAPH_POOL_ND) /* a window's places, likewise one by one */
+        return y * (double)graph_window_taps(node) * 15e-9;
+    if (node->op == GRAPH_CONV)
         return 2 * y * depth * product + y / (double)w->d[0] * depth * node->window.groups * copied +
                node->window.groups * call;
     if (node->op == GRAPH_LINEAR)

@@ -108,7 +108,7 @@ void run_general(const struct task *task, int first, int last, int worker)
 {
     const struct step *s = task->step;
     struct graph_node node = *node_of(task);
-    struct graph_array in[4], y = {.rank = task->run->plan->values[s->y].shape.rank};
+    struct graph_array in[4] = {{0}}, y = {.rank = task->run->plan->values[s->y].shape.rank};
     float *out = task_value(task, s->y, task->item);
 
     memcpy(y.dims, task->run->plan->values[s->y].shape.d, sizeof y.dims);
@@ -116,6 +116,10 @@ void run_general(const struct task *task, int first, int last, int worker)
         in[i] = array_of(task, i);
     if (node.op == GRAPH_MATMUL) {
         matmul(task, in, &y, out, first, last, worker);
+        return;
+    }
+    if (node.op == GRAPH_CONV_ND) {
+        run_windows(task, in, first, last, worker);
         return;
     }
     if (s->by_rows) { /* element by element, or a norm of each */

@@ -1,6 +1,7 @@
 /* Convolution and pooling over any number of dimensions, and the local response norm: for what the engine's kernels of
  * [N, C, H, W] are not made for. */
 #include <math.h>
+#include <string.h>
 
 #include "core/graph/general/general.h"
 
@@ -8,8 +9,8 @@ struct general_window general_window_of(const struct graph_node *node)
 {
     const int64_t *v = node->table->v;
     int n = (int)((node->table->count - 4) / 5);
-    return (struct general_window){n, v, v + n, v + 2 * n, v + 3 * n, v + 4 * n, v[5 * n], v[5 * n + 1], v[5 * n + 2],
-                                   v[5 * n + 3]};
+    return (struct general_window){n,         v,        v + n,        v + 2 * n,    v + 3 * n,
+                                   v + 4 * n, v[5 * n], v[5 * n + 1], v[5 * n + 2], v[5 * n + 3]};
 }
 
 int64_t general_window_output(const struct general_window *w, int dim, int64_t size, int64_t *before)
@@ -105,6 +106,71 @@ void general_conv(const struct graph_node *node, const struct graph_array *in, c
             for (size_t i = 0; i < cells; i++, count_up(walk.out, out->dims + 2, walk.w.dims))
                 *y++ = bias + conv_at(&walk, x, in[1].data + k * c * taps, c, plane);
         }
+}
+
+/* Where the tap reads along the outer dimensions for the row of outputs that `out` is in; false: padding. */
+static bool outer_place(const struct window_walk *walk, ptrdiff_t *at)
+{
+    *at = 0;
+    for (int d = 0; d < walk->w.dims - 1; d++) {
+        int64_t i = walk->out[d] * walk->w.stride[d] - walk->before[d] + walk->tap[d] * walk->w.dilation[d];
+        if (i < 0 || i >= walk->x->dims[2 + d])
+            return false;
+        *at = (*at + (ptrdiff_t)i) * (ptrdiff_t)walk->x->dims[3 + d];
+    }
+    return true;
+}
+
+/* Outputs [first, last) of a row along the last dimension; plane: where that row is read, NULL in padding. */
+static void copy_row(const struct window_walk *walk, const float *plane, int64_t first, int64_t last, float *to)
+{
+    int d = walk->w.dims - 1;
+    int64_t stride = walk->w.stride[d], from = walk->tap[d] * walk->w.dilation[d] - walk->before[d];
+    int64_t size = plane ? walk->x->dims[2 + d] : 0, i = first;
+    for (; i < last && (from + i * stride < 0 || size == 0); i++)
+        *to++ = 0;
+    if (stride == 1 && i < last && from + i < size) {
+        int64_t n = size - from - i < last - i ? size - from - i : last - i;
+        memcpy(to, plane + from + i, (size_t)n * sizeof *to);
+        to += n;
+        i += n;
+    }
+    for (; i < last && from + i * stride < size; i++)
+        *to++ = plane[from + i * stride];
+    for (; i < last; i++)
+        *to++ = 0;
+}
+
+void graph_conv_columns(const struct graph_windows *windows, int64_t first, int64_t last, float *columns)
+{
+    const struct graph_array *x = windows->x, *y = windows->y;
+    struct window_walk walk;
+    size_t plane = product_of(x->dims + 2, x->rank - 2), taps;
+    int64_t row = y->dims[y->rank - 1], channels = x->dims[1];
+    const float *from;
+    walk_init(&walk, windows->node, x, y);
+    taps = product_of(walk.w.kernel, walk.w.dims);
+    channels /= walk.w.groups;
+    from = x->data + (size_t)(windows->picture * x->dims[1] + windows->group * channels) * plane;
+    for (int64_t c = 0; c < channels; c++, from += plane)
+        for (size_t t = 0; t < taps; t++, count_up(walk.tap, walk.w.kernel, walk.w.dims))
+            for (int64_t i = first, end; i < last; i = end) {
+                int64_t rest = i / row;
+                ptrdiff_t at;
+                end = (rest + 1) * row < last ? (rest + 1) * row : last;
+                for (int d = walk.w.dims - 2; d >= 0; rest /= y->dims[2 + d], d--)
+                    walk.out[d] = rest % y->dims[2 + d];
+                copy_row(&walk, outer_place(&walk, &at) ? from + at : NULL, i % row, i % row + end - i, columns);
+                columns += end - i;
+            }
+}
+
+int64_t graph_window_groups(const struct graph_node *node) { return general_window_of(node).groups; }
+
+int64_t graph_window_taps(const struct graph_node *node)
+{
+    struct general_window w = general_window_of(node);
+    return (int64_t)product_of(w.kernel, w.dims);
 }
 
 void general_pool(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y)

@@ -209,6 +209,31 @@ def specials():
         node("Equal", ["side", "one"], ["is_one"]), node("Not", ["is_one"], ["is_more"]),
         node("If", ["is_more"], ["short"], then_branch=third, else_branch=outer), node("Flatten", ["short"], ["flat"]), nodes[-1]],
         [w, constant("last", np.int64(3)), constant("one", np.int64(1)), *constants], ["N", 3, "H", "W"], 2, 6, 7)
+    windows(conv, w)
+
+
+def windows(conv, w):
+    """Convolutions of other than two dimensions, more outputs than are computed at once, and one by weights that are computed."""
+    node = helper.make_node
+    r = np.random.default_rng(21)
+    nodes, constants = head("kept", 8, 6, 21)
+    special("conv_3d", [
+        conv, node("Reshape", ["map", "volume"], ["box"]), node("Conv", ["box", "w3", "b3"], ["deep"], pads=[2, 1, 0, 2, 2, 0]),
+        node("Conv", ["deep", "g3"], ["few"], group=2, strides=[2, 1, 3], dilations=[1, 2, 1], pads=[0, 3, 1, 2, 0, 0]),
+        node("Reshape", ["few", "square"], ["first"]), node("Reshape", ["few", "line"], ["row"]),
+        node("Conv", ["row", "w1", "b1"], ["short"], auto_pad="SAME_LOWER", strides=[5]),
+        node("ReduceMean", ["short"], ["level"], axes=[2], keepdims=1), node("Unsqueeze", ["level", "last"], ["levels"]),
+        node("Add", ["first", "levels"], ["kept"]), *nodes],
+        [w, constant("volume", np.array([0, 1, 24, 24, 8])), constant("w3", (r.standard_normal((4, 1, 5, 4, 1)) / 4).astype(np.float32)),
+         constant("b3", r.standard_normal(4).astype(np.float32)), constant("g3", (r.standard_normal((8, 2, 2, 3, 2)) / 4).astype(np.float32)),
+         constant("square", np.array([0, 8, -1, 3])), constant("line", np.array([0, 8, -1])),
+         constant("w1", (r.standard_normal((8, 8, 7)) / 4).astype(np.float32)), constant("b1", r.standard_normal(8).astype(np.float32)),
+         constant("last", np.array([3])), *constants], ["N", 3, 24, 24], 1, 24, 24, opset=17, ir=8)
+    nodes, constants = head("map", 8, 6, 22)
+    special("computed_weights", [
+        node("ReduceMean", ["x"], ["level"], keepdims=1), node("Mul", ["conv", "level"], ["more"]), node("Add", ["conv", "more"], ["own"]),
+        node("Conv", ["x", "own", "own_b"], ["map"], strides=[1, 2], pads=[1, 0, 1, 2]), *nodes],
+        [w, constant("own_b", r.standard_normal(8).astype(np.float32)), *constants], [1, 3, 9, 8], 1, 9, 8, opset=17, ir=8)
 
 
 def main():

@@ -14,11 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define MAX_CHUNKS 0xffff
 #define CLOSED UINT64_C(0xffffffff) /* front and back beyond any loop */
 #define IDLE_SPINS 4000 /* looks for work before sleeping: about 0.1 to 0.2 ms */
 #define WAIT_SPINS 2000 /* before a waiting caller yields its core */
+#define WAIT_YIELDS 4000 /* before it sleeps: kernels' chunks end far sooner, a chunk that reads a file may not */
+#define WAIT_SLEEP_NS 100000
 
 struct slot {
     _Alignas(64) _Atomic uint64_t ticket;
@@ -283,6 +286,18 @@ static void loop_open(struct pool *pool, struct slot *slot, int chunks, pool_bod
     wake_sleepers(pool);
 }
 
+static void wait_a_little(unsigned looks)
+{
+    static const struct timespec nap = {.tv_nsec = WAIT_SLEEP_NS};
+
+    if (looks < WAIT_SPINS)
+        relax();
+    else if (looks < WAIT_SPINS + WAIT_YIELDS)
+        (void)sched_yield();
+    else
+        (void)nanosleep(&nap, NULL);
+}
+
 static void loop_run(struct pool *pool, int chunks, pool_body *body, void *context)
 {
     struct slot *slot = &pool->slot[self.index];
@@ -290,12 +305,8 @@ static void loop_run(struct pool *pool, int chunks, pool_body *body, void *conte
     loop_open(pool, slot, chunks, body, context);
     (void)slot_work(slot, self.index, true);
     atomic_fetch_and(&pool->open, ~(UINT64_C(1) << self.index));
-    for (int spins = 0; atomic_load_explicit(&slot->done, memory_order_acquire) < (uint32_t)chunks; spins++) {
-        if (spins < WAIT_SPINS)
-            relax();
-        else
-            (void)sched_yield();
-    }
+    for (unsigned looks = 0; atomic_load_explicit(&slot->done, memory_order_acquire) < (uint32_t)chunks; looks++)
+        wait_a_little(looks);
 }
 
 struct for_call {

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/aligned.h"
@@ -244,6 +245,38 @@ static void many_tasks_share_the_workers(void **state)
     free(sum);
 }
 
+/* A chunk that reads a file may take long: the others wait for it without keeping a core. */
+static void sleep_in_chunk(void *context, int chunk, int worker)
+{
+    const struct timespec wait = {.tv_nsec = 500000000};
+
+    (void)context;
+    (void)worker;
+    if (chunk == 1)
+        (void)nanosleep(&wait, NULL);
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec used;
+
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used), 0);
+    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
+static void a_long_chunk_keeps_one_core_at_most(void **state)
+{
+    struct pool *pool;
+    double before;
+
+    (void)state;
+    assert_int_equal(pool_create(&pool, 2, NULL, NULL, NULL), INFOMASK_OK);
+    before = cpu_seconds();
+    pool_for(pool, 2, sleep_in_chunk, NULL);
+    assert_true(cpu_seconds() - before < .25);
+    pool_free(pool);
+}
+
 static void bad_thread_counts_are_refused(void **state)
 {
     struct pool *pool;
@@ -262,7 +295,7 @@ int main(void)
         cmocka_unit_test(blocks_are_aligned), cmocka_unit_test(sha256_of_abc), cmocka_unit_test(contents_are_the_files),
         cmocka_unit_test(philox_known_answers),      cmocka_unit_test(random_moments),
         cmocka_unit_test(every_chunk_runs_once),     cmocka_unit_test(many_tasks_share_the_workers),
-        cmocka_unit_test(a_late_helper_takes_nothing),
+        cmocka_unit_test(a_late_helper_takes_nothing), cmocka_unit_test(a_long_chunk_keeps_one_core_at_most),
         cmocka_unit_test(bad_thread_counts_are_refused),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

@@ -132,7 +132,7 @@ static enum infomask_status write_result(struct work *work, struct batch_item *i
     else if (item->output->form != OUTPUT_PICTURE)
         status = write_view(&item->writer, shot, filtered, err);
     else
-        status = output_picture(item->output, item->target, &filtered->image, err);
+        status = output_picture(item->output, item->target, &filtered->image, &item->over, err);
     if (status == INFOMASK_OK)
         tell_filtered(work, item->said, shot, filtered);
     return status;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "app/settings/files.h"
+#include "cli/batch/done.h"
 #include "cli/batch/interrupt.h"
 #include "cli/progress.h"
 #include "core/infomask_lab.h"
@@ -20,19 +21,19 @@
 #define GAP 8
 #define PAIRS 4     /* in a row */
 #define MOST_PAIRS 1500
-#define MOST_LIST (64 << 20)
 
 struct run {
     struct work *work;
     struct filtering *filtering;
     const struct photos *photos;
     struct progress progress;
-    char *list_path, *before; /* what an earlier run wrote; "" for nothing */
+    char *list_path;
+    struct done done; /* by an earlier run */
     FILE *lines;
     size_t changed, untouched, done_before, no_photo, failed, short_of_it;
     uint8_t *sheet; /* [height][width][3] */
     int pairs;
-    int code;
+    bool over; /* nothing more can be written */
 };
 
 bool filter_is_folder(const struct cli *cli, const struct output *output)
@@ -130,7 +131,7 @@ static char *name_of(const struct run *run, size_t i, bool untouched)
     return name;
 }
 
-static enum infomask_status write_below(const struct run *run, const char *name, const void *data, size_t size,
+static enum infomask_status write_below(struct run *run, const char *name, const void *data, size_t size,
                                         struct infomask_error *err)
 {
     char *path = file_join(run->filtering->output.path, name);
@@ -140,16 +141,31 @@ static enum infomask_status write_below(const struct run *run, const char *name,
         status = file_make_parents(path, err);
     if (status == INFOMASK_OK)
         status = file_write(path, data, size, err);
+    run->over = status == INFOMASK_IO && output_is_over(errno);
     free(path);
     return status;
 }
 
 /* ---- The list ---------------------------------------------------------------------------------------------------- */
 
+/* As it stands in a table; malloc'ed. */
+static char *field_of(const char *text)
+{
+    char *field = strdup(text);
+
+    for (char *at = field; at != NULL && *at != '\0'; at++)
+        if (*at == '\t' || *at == '\n' || *at == '\r')
+            *at = ' ';
+    return field;
+}
+
 static void put_field(FILE *out, const char *text)
 {
-    for (; *text != '\0'; text++)
-        (void)fputc(*text == '\t' || *text == '\n' || *text == '\r' ? ' ' : *text, out);
+    char *field = field_of(text);
+
+    if (field != NULL)
+        (void)fputs(field, out);
+    free(field);
 }
 
 static void put_number(FILE *out, double value)
@@ -223,8 +239,9 @@ static void put_json(const struct run *run, const char *sample, const char *outp
     free(text);
 }
 
-static void put_line(struct run *run, const char *sample, const char *output, const struct shot *shot,
-                     const struct infomask_filtered *filtered, bool untouched)
+static enum infomask_status put_line(struct run *run, const char *sample, const char *output, const struct shot *shot,
+                                     const struct infomask_filtered *filtered, bool untouched,
+                                     struct infomask_error *err)
 {
     char reason[VIEW_REASON];
 
@@ -233,69 +250,40 @@ static void put_line(struct run *run, const char *sample, const char *output, co
         put_tsv(run, sample, output, shot, filtered, untouched, reason);
     else
         put_json(run, sample, output, shot, filtered, untouched, reason);
-    (void)fflush(run->lines);
-}
-
-/* The beginning of the line that an earlier run wrote about the photo. */
-static char *line_start(const struct run *run, const char *sample)
-{
-    struct json_writer writer;
-    struct infomask_error ignored;
-    char *text = NULL, *start = NULL;
-    size_t size = 0;
-
-    if (run->filtering->tsv)
-        return asprintf(&start, "\n%s\t", sample) < 0 ? NULL : start;
-    json_writer_init(&writer, 0);
-    json_object_open(&writer, NULL);
-    json_put_string(&writer, "sample", sample);
-    json_object_close(&writer);
-    if (json_writer_take(&writer, &text, &size, &ignored) == INFOMASK_OK) {
-        char *brace = strrchr(text, '}');
-        if (brace != NULL && asprintf(&start, "\n%.*s,", (int)(brace - text), text) < 0)
-            start = NULL;
-    }
-    free(text);
-    return start;
+    if (fflush(run->lines) == 0 && !ferror(run->lines))
+        return INFOMASK_OK;
+    run->over = true; /* the list would lack what is done, and nobody would know */
+    return error_set(err, INFOMASK_IO, "%.200s: cannot be written: %s", run->list_path, strerror(errno));
 }
 
 static bool was_done(const struct run *run, const char *sample)
 {
-    char *start = line_start(run, sample);
-    bool found = start != NULL && strstr(run->before, start) != NULL;
+    char *field = run->filtering->tsv ? field_of(sample) : NULL;
+    bool found = done_has(&run->done, field != NULL ? field : sample);
 
-    free(start);
+    free(field);
     return found;
 }
 
 /* What is there of an earlier run; a last line that was cut is cut off. */
 static enum infomask_status open_list(struct run *run, struct infomask_error *err)
 {
-    const char *name = run->filtering->tsv ? "verdicts.tsv" : "verdicts.jsonl";
-    char *text = NULL;
-    size_t size = 0;
-    enum infomask_status status = INFOMASK_OK;
+    bool tsv = run->filtering->tsv, begun = false;
+    enum infomask_status status;
 
-    run->list_path = file_join(run->filtering->output.path, name);
+    run->list_path = file_join(run->filtering->output.path, tsv ? "verdicts.tsv" : "verdicts.jsonl");
     if (run->list_path == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
-    if (access(run->list_path, F_OK) == 0)
-        status = file_read(run->list_path, MOST_LIST, &text, &size, err);
-    while (status == INFOMASK_OK && size > 0 && text[size - 1] != '\n')
-        size--;
-    if (status == INFOMASK_OK && asprintf(&run->before, "\n%.*s", (int)size, text != NULL ? text : "") < 0)
-        status = error_set(err, INFOMASK_MEMORY, "out of memory");
-    if (status == INFOMASK_OK && text != NULL)
-        status = file_write(run->list_path, text, size, err);
-    free(text);
-    run->lines = status == INFOMASK_OK ? fopen(run->list_path, "a") : NULL;
-    if (status == INFOMASK_OK && run->lines == NULL)
-        status = error_set(err, INFOMASK_IO, "cannot be written: %s", strerror(errno));
-    if (status == INFOMASK_OK && run->filtering->tsv && size == 0)
-        (void)fputs(tsv_head, run->lines);
+    status = tsv ? done_read_table(&run->done, run->list_path, &begun, err)
+                 : done_read(&run->done, run->list_path, "sample", err);
     if (status != INFOMASK_OK)
-        error_prefix(err, "%.120s", name);
-    return status;
+        return status;
+    run->lines = fopen(run->list_path, "ae");
+    if (run->lines == NULL)
+        return error_set(err, INFOMASK_IO, "%.200s: cannot be written: %s", run->list_path, strerror(errno));
+    if (tsv && !begun)
+        (void)fputs(tsv_head, run->lines);
+    return INFOMASK_OK;
 }
 
 /* ---- The contact sheet ------------------------------------------------------------------------------------------- */
@@ -378,8 +366,9 @@ static enum infomask_status keep_result(struct run *run, size_t i, struct shot *
     if (status == INFOMASK_OK)
         status = untouched ? write_below(run, name, shot->bytes, shot->size, err)
                            : write_below(run, name, filtered->image.data, filtered->image.size, err);
+    if (status == INFOMASK_OK)
+        status = put_line(run, sample, name, shot, filtered, untouched, err);
     if (status == INFOMASK_OK) {
-        put_line(run, sample, name, shot, filtered, untouched);
         *(untouched ? &run->untouched : &run->changed) += 1;
         if (!untouched && filtered->verdict < run->filtering->require)
             run->short_of_it++;
@@ -414,7 +403,7 @@ static void filter_all(void *context)
     struct infomask_error err;
 
     progress_start(&run->progress, run->photos->count, run->filtering->output.quiet);
-    for (size_t i = 0; i < run->photos->count && interrupt_signal() == 0; i++) {
+    for (size_t i = 0; i < run->photos->count && interrupt_signal() == 0 && !run->over; i++) {
         const char *sample = sample_of(run, i);
         enum infomask_status status = INFOMASK_OK;
         if (was_done(run, sample))
@@ -426,7 +415,7 @@ static void filter_all(void *context)
         else if (status != INFOMASK_OK)
             run->failed++;
         if (status != INFOMASK_OK)
-            progress_say(&run->progress, "%.200s: %s", sample, err.text);
+            progress_say(&run->progress, "%.200s: %s\n", sample, err.text);
         progress_add(&run->progress, 1, status != INFOMASK_OK);
     }
     progress_end(&run->progress);
@@ -439,6 +428,8 @@ static int tell(const struct run *run)
                       "%zu filtered, %zu without the target copied as they are, %zu done before, %zu no photos, "
                       "%zu failed; the list: %s\n",
                       run->changed, run->untouched, run->done_before, run->no_photo, run->failed, run->list_path);
+    if (!run->filtering->output.quiet && (run->over || interrupt_signal() != 0))
+        (void)fputs("the same command goes on with the rest\n", stderr);
     if (interrupt_signal() != 0)
         return interrupt_code();
     if (run->failed > 0)
@@ -472,7 +463,7 @@ int filter_folder(struct work *work, struct filtering *filtering, const struct p
     if (status != INFOMASK_OK)
         code = cli_fails(work->cli->command, "%s", err.text);
     free(run.list_path);
-    free(run.before);
+    done_fini(&run.done);
     free(run.sheet);
     free(out);
     return code;

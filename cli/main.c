@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/model/labels.h"
+#include "app/json/nearest.h"
 #include "cli/cli.h"
 #include "core/infomask.h"
 
@@ -76,15 +76,14 @@ static const struct command *find_command(const char *name)
 
 static int unknown_command(const char *name)
 {
-    const char *names[sizeof commands / sizeof *commands];
-    char list[LABELS_LIST];
+    struct nearest nearest = nearest_begin(name);
 
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        names[i] = commands[i].name;
-    if (name[0] != '\0') {
-        labels_nearest(names, sizeof names / sizeof *names, name, list, sizeof list);
-        (void)fprintf(stderr, "infomask: there is no command \"%s\"; the nearest are %s\n\n", name, list);
-    }
+        nearest_offer(&nearest, commands[i].name);
+    if (name[0] != '\0' && nearest.name != NULL)
+        (void)fprintf(stderr, "infomask: there is no command \"%s\"; did you mean \"%s\"?\n\n", name, nearest.name);
+    else if (name[0] != '\0')
+        (void)fprintf(stderr, "infomask: there is no command \"%s\"\n\n", name);
     print_help(stderr);
     return CLI_USAGE;
 }

@@ -37,7 +37,7 @@ static void tell_mask(const struct work *work, FILE *out, const struct shot *sho
     (void)fprintf(out, ", %.1f %% of the picture%s\n", 100 * mask->area, mask->empty ? " (nothing to mask)" : "");
 }
 
-static enum infomask_status write_picture(const struct work *work, const struct batch_item *item,
+static enum infomask_status write_picture(const struct work *work, struct batch_item *item,
                                           const struct shot *shot, const struct infomask_mask *mask,
                                           struct infomask_error *err)
 {
@@ -48,7 +48,7 @@ static enum infomask_status write_picture(const struct work *work, const struct 
 
     status = infomask_mask_picture(mask, shot->photo, &options, &encoded, err);
     if (status == INFOMASK_OK)
-        status = output_picture(item->output, item->target, &encoded, err);
+        status = output_picture(item->output, item->target, &encoded, &item->over, err);
     if (status == INFOMASK_OK)
         tell_mask(work, item->said, shot, mask);
     infomask_encoded_fini(&encoded);

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #define LONGEST 40 /* of what is looked for */
 
@@ -36,6 +37,8 @@ void nearest_offer(struct nearest *nearest, const char *name)
     if (size == 0 || size > LONGEST || strlen(name) > LONGEST)
         return;
     distance = nearest_edits(nearest->asked, name);
+    if (size >= 3 && distance > 1 && strncasecmp(nearest->asked, name, size) == 0)
+        distance = 1;
     if (distance > most || distance >= (int)size || (nearest->name != NULL && distance >= nearest->distance))
         return;
     nearest->name = name;

@@ -13,7 +13,8 @@ struct nearest {
 };
 
 struct nearest nearest_begin(const char *asked);
-/* By nearest_edits; at most one edit in three letters, two at least. */
+/* By nearest_edits; at most one edit in three letters, two at least.  A name that begins with what was asked, of three
+ * letters at least, is as near as one with an edit. */
 void nearest_offer(struct nearest *nearest, const char *name);
 
 #endif

@@ -103,7 +103,11 @@ enum infomask_status file_read_regular(const char *path, size_t limit, char **da
 
 static enum infomask_status write_fails(struct infomask_error *err)
 {
-    return error_set(err, INFOMASK_IO, "cannot be written: %s", strerror(errno));
+    int code = errno;
+    enum infomask_status status = error_set(err, INFOMASK_IO, "cannot be written: %s", strerror(code));
+
+    errno = code;
+    return status;
 }
 
 static bool write_all(int fd, const char *data, size_t size)

@@ -42,7 +42,7 @@ struct loop {
     char **targets;               /* [photos->count]; NULL: standard output, or no pictures */
     struct slot *slots;           /* [wave] */
     size_t used, emitted;         /* of the wave */
-    pthread_mutex_t lock;         /* of emitted and what follows */
+    pthread_mutex_t lock;         /* of emitted and what follows, fatal too */
     struct progress progress;
     struct json_writer writer;    /* form JSON: all of it */
     FILE *stream;                 /* forms LINES and TEXT */
@@ -200,11 +200,15 @@ static void emit(struct loop *loop, struct slot *slot)
 {
     bool bad = !slot->left_out && slot->status != INFOMASK_OK;
 
-    *(slot->left_out ? &loop->left_out : bad ? &loop->failed : &loop->fine) += 1;
-    if (bad)
+    if (bad && slot->item.over)
+        fail_all(loop, &slot->err);
+    else if (bad)
         emit_failure(loop, slot);
     else if (!slot->left_out)
         emit_answer(loop, slot);
+    /* an answer that was not written is not done */
+    if (bad || loop->fatal.status == INFOMASK_OK || loop->output->form == OUTPUT_PICTURE)
+        *(slot->left_out ? &loop->left_out : bad ? &loop->failed : &loop->fine) += 1;
     progress_add(&loop->progress, 1, bad);
 }
 
@@ -216,6 +220,16 @@ static void clear_slot(struct slot *slot)
     *slot = (struct slot){0};
 }
 
+static bool goes_on(struct loop *loop)
+{
+    bool on;
+
+    (void)pthread_mutex_lock(&loop->lock);
+    on = loop->fatal.status == INFOMASK_OK && interrupt_signal() == 0;
+    (void)pthread_mutex_unlock(&loop->lock);
+    return on;
+}
+
 static void do_slot(void *context, int index, int worker)
 {
     struct loop *loop = context;
@@ -224,7 +238,7 @@ static void do_slot(void *context, int index, int worker)
     (void)worker;
     slot->left_out = slot->entry.found && slot->entry.failure == 0 && !is_named_photo(slot->entry.path) &&
                      is_other_file(loop, slot->entry.path);
-    if (!slot->left_out && interrupt_signal() == 0)
+    if (!slot->left_out && goes_on(loop))
         slot->status = do_item(loop, slot, &slot->err);
     else if (!slot->left_out)
         return; /* it was not begun, and neither is what comes behind it emitted */
@@ -300,7 +314,7 @@ static enum infomask_status open_stream(struct loop *loop, struct infomask_error
     if (output->path == NULL || (!lines && output->form != OUTPUT_TEXT))
         return INFOMASK_OK;
     if (lines && output->resume)
-        status = done_read(&loop->done, output->path, err);
+        status = done_read(&loop->done, output->path, "file", err);
     if (status == INFOMASK_OK) {
         loop->stream = fopen(output->path, lines ? "ae" : "we");
         if (loop->stream == NULL)
@@ -359,11 +373,13 @@ static void tell(const struct loop *loop)
     if (interrupt_signal() != 0)
         (void)fprintf(stderr, "infomask %s: ended by a signal; %zu photos are done%s\n", loop->work->cli->command,
                       loop->fine, resumable ? ", --resume goes on with the rest" : "");
+    else if (loop->fatal.status != INFOMASK_OK && resumable)
+        (void)fprintf(stderr, "infomask %s: %zu photos are done, --resume goes on with the rest\n",
+                      loop->work->cli->command, loop->fine + loop->skipped);
     else if (loop->skipped + loop->left_out > 0)
-        (void)fprintf(
-            stderr,
-            "infomask %s: %zu photos done, %zu failed, %zu done before, %zu files left out that are not photos\n",
-            loop->work->cli->command, loop->fine, loop->failed, loop->skipped, loop->left_out);
+        (void)fprintf(stderr, "infomask %s: %zu photos done, %zu failed, %zu done before, %zu %s\n",
+                      loop->work->cli->command, loop->fine, loop->failed, loop->skipped, loop->left_out,
+                      loop->left_out == 1 ? "file left out that is not a photo" : "files left out that are not photos");
 }
 
 static void close_loop(struct loop *loop)

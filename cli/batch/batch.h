@@ -18,6 +18,7 @@ struct batch_item {
     struct json_writer writer;    /* forms JSON and LINES: one value */
     FILE *text;                   /* form TEXT */
     FILE *said;                   /* what people are told on standard error; NULL when they want to hear nothing */
+    bool over;                    /* the step failed as every other would (output_is_over): the run ends */
 };
 
 /* Does one photo.  Runs on any worker, for several photos at once. */

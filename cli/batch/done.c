@@ -97,8 +97,15 @@ void done_fini(struct done *done)
     *done = (struct done){0};
 }
 
-/* Keeps the line in `kept` if it is an answer. */
-static enum infomask_status take_line(struct done *done, const char *line, size_t size, FILE *kept, size_t *dropped,
+struct reading {
+    struct done *done;
+    const char *key;
+    FILE *lines, *kept; /* kept: those that hold an answer */
+    size_t dropped;
+};
+
+/* Keeps the line if it is an answer. */
+static enum infomask_status take_line(struct reading *reading, const char *line, size_t size,
                                       struct infomask_error *err)
 {
     struct json *root = NULL;
@@ -108,31 +115,30 @@ static enum infomask_status take_line(struct done *done, const char *line, size_
 
     if (status != INFOMASK_OK)
         return status;
-    file = json_string(json_get(root, "file"));
+    file = json_string(json_get(root, reading->key));
     problem = cut || json_get(root, "code") != NULL;
     if (!problem && file == NULL)
-        status = error_set(err, INFOMASK_BAD_DATA, "no line of infomask --jsonl: it has no \"file\"");
+        status = error_set(err, INFOMASK_BAD_DATA, "no line of infomask --jsonl: it has no \"%s\"", reading->key);
     if (status == INFOMASK_OK && problem)
-        (*dropped)++;
-    else if (status == INFOMASK_OK && !add(done, file))
+        reading->dropped++;
+    else if (status == INFOMASK_OK && !add(reading->done, file))
         status = no_memory(err);
-    else if (status == INFOMASK_OK && fwrite(line, 1, size, kept) != size)
+    else if (status == INFOMASK_OK && fwrite(line, 1, size, reading->kept) != size)
         status = error_set(err, INFOMASK_IO, "cannot be written again: %s", strerror(errno));
     json_free(root);
     return status;
 }
 
-static enum infomask_status take_lines(struct done *done, FILE *lines, FILE *kept, size_t *dropped,
-                                       struct infomask_error *err)
+static enum infomask_status take_lines(struct reading *reading, struct infomask_error *err)
 {
     enum infomask_status status = INFOMASK_OK;
     size_t capacity = 0, number = 0;
     char *line = NULL;
     ssize_t size;
 
-    while (status == INFOMASK_OK && (size = getline(&line, &capacity, lines)) > 0) {
+    while (status == INFOMASK_OK && (size = getline(&line, &capacity, reading->lines)) > 0) {
         number++;
-        status = take_line(done, line, (size_t)size, kept, dropped, err);
+        status = take_line(reading, line, (size_t)size, err);
         if (status != INFOMASK_OK)
             error_prefix(err, "line %zu", number);
     }
@@ -141,44 +147,72 @@ static enum infomask_status take_lines(struct done *done, FILE *lines, FILE *kep
 }
 
 /* Only a file that has lost lines is put in place of the old one. */
-static enum infomask_status put_back(const char *path, const char *temporary, FILE *kept, size_t dropped,
+static enum infomask_status put_back(const struct reading *reading, const char *path, const char *temporary,
                                      enum infomask_status status, struct infomask_error *err)
 {
-    bool written = fflush(kept) == 0 && fsync(fileno(kept)) == 0;
+    bool written = fflush(reading->kept) == 0 && fsync(fileno(reading->kept)) == 0;
 
-    if (fclose(kept) != 0)
+    if (fclose(reading->kept) != 0)
         written = false;
-    if (status == INFOMASK_OK && dropped > 0 && (!written || rename(temporary, path) != 0))
+    if (status == INFOMASK_OK && reading->dropped > 0 && (!written || rename(temporary, path) != 0))
         status = error_set(err, INFOMASK_IO, "cannot be written again: %s", strerror(errno));
-    if (status != INFOMASK_OK || dropped == 0)
+    if (status != INFOMASK_OK || reading->dropped == 0)
         (void)unlink(temporary);
     return status;
 }
 
-enum infomask_status done_read(struct done *done, const char *path, struct infomask_error *err)
+enum infomask_status done_read(struct done *done, const char *path, const char *key, struct infomask_error *err)
 {
-    FILE *lines = fopen(path, "re"), *kept = NULL;
+    struct reading reading = {.done = done, .key = key, .lines = fopen(path, "re")};
     char *temporary = NULL;
-    size_t dropped = 0;
     enum infomask_status status = INFOMASK_OK;
 
     *done = (struct done){0};
-    if (lines == NULL)
+    if (reading.lines == NULL)
         return errno == ENOENT ? INFOMASK_OK : error_set(err, INFOMASK_IO, "%.200s: %s", path, strerror(errno));
     if (asprintf(&temporary, "%s.kept", path) < 0) {
         temporary = NULL;
         status = no_memory(err);
-    } else if ((kept = fopen(temporary, "we")) == NULL) {
+    } else if ((reading.kept = fopen(temporary, "we")) == NULL) {
         status = error_set(err, INFOMASK_IO, "cannot be written again: %s", strerror(errno));
     } else {
-        status = take_lines(done, lines, kept, &dropped, err);
-        status = put_back(path, temporary, kept, dropped, status, err);
+        status = take_lines(&reading, err);
+        status = put_back(&reading, path, temporary, status, err);
     }
-    (void)fclose(lines);
+    (void)fclose(reading.lines);
     free(temporary);
     if (status != INFOMASK_OK) {
         error_prefix(err, "%.200s", path);
         done_fini(done);
     }
+    return status;
+}
+
+enum infomask_status done_read_table(struct done *done, const char *path, bool *begun, struct infomask_error *err)
+{
+    FILE *lines = fopen(path, "re");
+    enum infomask_status status = INFOMASK_OK;
+    size_t capacity = 0;
+    char *line = NULL;
+    ssize_t size;
+    off_t whole = 0;
+
+    *done = (struct done){0};
+    *begun = false;
+    if (lines == NULL)
+        return errno == ENOENT ? INFOMASK_OK : error_set(err, INFOMASK_IO, "%.200s: %s", path, strerror(errno));
+    while (status == INFOMASK_OK && (size = getline(&line, &capacity, lines)) > 0 && line[size - 1] == '\n') {
+        line[strcspn(line, "\t\n")] = '\0';
+        if (*begun && !add(done, line))
+            status = no_memory(err);
+        *begun = true;
+        whole += size;
+    }
+    free(line);
+    (void)fclose(lines);
+    if (status == INFOMASK_OK && truncate(path, whole) != 0)
+        status = error_set(err, INFOMASK_IO, "%.200s: cannot be written again: %s", path, strerror(errno));
+    if (status != INFOMASK_OK)
+        done_fini(done);
     return status;
 }

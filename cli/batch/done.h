@@ -1,4 +1,4 @@
-/* What an earlier run wrote: the photos of a file of JSON lines that have their answer. */
+/* What an earlier run wrote: the photos of a file of JSON lines, or of a table, that have their answer. */
 #ifndef CLI_BATCH_DONE_H
 #define CLI_BATCH_DONE_H
 
@@ -12,10 +12,14 @@ struct done {
     size_t count, capacity;
 };
 
-/* Reads the lines of `path` that hold an answer, {"file": NAME, ...}.  Those that hold a problem, or were cut, leave
+/* Reads the lines of `path` that hold an answer, {KEY: NAME, ...}.  Those that hold a problem, or were cut, leave
  * the file (by a new one that takes its name), so that they are tried again.  A file that is not there is empty.
  * BAD_DATA: a line that is not of this program. */
-enum infomask_status done_read(struct done *done, const char *path, struct infomask_error *err)
+enum infomask_status done_read(struct done *done, const char *path, const char *key, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* The first column of a table (tabs between the columns, the first line is its head); a last line that was cut is cut
+ * off.  *begun: it has its head. */
+enum infomask_status done_read_table(struct done *done, const char *path, bool *begun, struct infomask_error *err)
     __attribute__((warn_unused_result));
 bool done_has(const struct done *done, const char *file);
 void done_fini(struct done *done);

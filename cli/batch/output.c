@@ -232,17 +232,25 @@ int output_open(struct output *output, const struct cli *cli, const struct outpu
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 enum infomask_status output_picture(const struct output *output, const char *path,
-                                    const struct infomask_encoded *encoded, struct infomask_error *err)
+                                    const struct infomask_encoded *encoded, bool *over, struct infomask_error *err)
 {
     enum infomask_status status;
 
+    *over = false;
     if (output->show) {
         status = show_picture(encoded, err);
         if (status != INFOMASK_OK || path == NULL)
             return status;
     }
     status = file_write(path != NULL ? path : "-", encoded->data, encoded->size, err);
-    if (status != INFOMASK_OK)
+    if (status != INFOMASK_OK) {
+        *over = output_is_over(errno);
         error_prefix(err, "%.120s", path != NULL ? path : "standard output");
+    }
     return status;
+}
+
+bool output_is_over(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO;
 }

@@ -83,9 +83,13 @@ enum infomask_format output_format(const struct output *output);
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
-/* Writes a picture to `path` (NULL or "-": standard output), or draws it, or both. */
+/* Writes a picture to `path` (NULL or "-": standard output), or draws it, or both.  *over: output_is_over of what went
+ * wrong. */
 enum infomask_status output_picture(const struct output *output, const char *path,
-                                    const struct infomask_encoded *encoded, struct infomask_error *err)
+                                    const struct infomask_encoded *encoded, bool *over, struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* Will what could not be written, for this errno, not be written for the next photo either?  The disk is full, the
+ * quota used up, the file system read-only. */
+bool output_is_over(int code);
 
 #endif

@@ -3,6 +3,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -44,7 +45,7 @@ def answer_of(line):
 def test_a_folder_is_every_photo_below_it(infomask, album):
     done = infomask("classify", "album", "--jsonl")
     assert done.code == 0 and [line["file"] for line in lines(done.out)] == NAMES
-    assert "1 files left out" in done.err and "notes.txt" not in done.err
+    assert "1 file left out" in done.err and "notes.txt" not in done.err
 
 
 def test_lines_are_what_one_photo_gets(infomask, album):
@@ -176,6 +177,33 @@ def test_a_signal_leaves_whole_json(album, tmp_path):
     out, _ = run.communicate(timeout=60)
     results = json.loads(out)["results"]
     assert run.returncode == 130 and results[0]["file"] == "album/a.png" and results[1]["code"] == "bad_request"
+
+
+def test_a_full_disk_ends_the_run(infomask, album, tmp_path):
+    """Not one sentence for each of a hundred thousand photos, after the work of each; /dev/full stands for the disk."""
+    (tmp_path / "masks" / "more").mkdir(parents=True)
+    (tmp_path / "masks" / "more" / "c.png").symlink_to("/dev/full")
+    done = infomask("mask", "album", "-o", "masks", "--quality=fast", "--threads=1")
+    assert done.code == 1 and done.err.count("No space left on device") == 1
+    finished = len([path for path in (tmp_path / "masks").rglob("*") if path.is_file()])
+    assert finished in (2, 3) and f"{finished} photos are done, --resume goes on with the rest" in done.err
+    (tmp_path / "masks" / "more" / "c.png").unlink()
+    done = infomask("mask", "album", "-o", "masks", "--quality=fast", "--resume")
+    assert done.code == 0 and f"{finished} done before" in done.err
+
+
+def test_answers_that_were_not_written_do_not_count(infomask, album, tmp_path):
+    def small():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    done = subprocess.run([BINARY, "classify", "album", "-o", "all.jsonl"], cwd=tmp_path, capture_output=True, text=True,
+                          preexec_fn=small, timeout=120)
+    whole = (tmp_path / "all.jsonl").read_text().count("\n")
+    assert done.returncode == 1 and whole < 5 and "cannot be written: File too large" in done.stderr
+    assert f"{whole} photos are done, --resume goes on with the rest" in done.stderr
+    assert f"{whole} done before" in infomask("classify", "album", "-o", "all.jsonl", "--resume").err
+    assert [line["file"] for line in lines((tmp_path / "all.jsonl").read_text())] == NAMES
 
 
 # ---- The name of -o -------------------------------------------------------------------------------------------------------

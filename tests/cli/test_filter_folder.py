@@ -1,11 +1,14 @@
 """infomask filter DIR -o OUT: every photo of a folder, once."""
 import json
+import resource
+import signal
+import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import PHOTOS
+from conftest import BINARY, PHOTOS
 
 FAST = ("--quality=fast", "--fill=mean")
 
@@ -29,7 +32,8 @@ def lines(out):
 
 def test_all_of_a_folder(infomask, album, tmp_path):
     done = infomask("filter", "--target=cat", "album", "-o", "out", "--sheet=sheet.jpg", *FAST)
-    assert done.code == 0 and "3 filtered, 1 without the target" in done.err and "notes.txt" in done.err
+    assert done.code == 0 and "3 filtered, 1 without the target" in done.err
+    assert "notes.txt: the bytes are not a JPEG, PNG or WebP image\n" in done.err
     list_ = lines(tmp_path / "out")
     assert set(list_) == {"cat.png", "cat.jpg", "more/coffee.png", "more/deep/mirrored.png"}
     assert list_["cat.png"]["output"] == "cat.png.png" and list_["cat.jpg"]["output"] == "cat.jpg.png"
@@ -61,6 +65,34 @@ def test_tsv_and_a_verdict_that_is_required(infomask, album, tmp_path):
     rows = [line.split("\t") for line in (tmp_path / "out/verdicts.tsv").read_text().splitlines()]
     assert done.code == 3 and rows[0][:3] == ["sample", "output", "verdict"] and len(rows) == 5
     assert all(len(row) == len(rows[0]) for row in rows)
+
+
+@pytest.mark.parametrize("more", [(), ("--tsv",)])
+def test_a_list_that_cannot_be_written_ends_the_run(infomask, album, tmp_path, more):
+    """A picture without its line would be made again, and nobody would know why."""
+    def small():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+    (tmp_path / "out").mkdir()
+    old = tmp_path / "out" / ("verdicts.tsv" if more else "verdicts.jsonl")
+    filler = "head\tof\tit\n" + 4000 * ("x" * 98 + "\t\n") if more else 4000 * ('{"sample":"' + 86 * "x" + '"}\n')
+    old.write_text(filler[:400_000])  # full but for less than a line
+    done = subprocess.run([BINARY, "filter", "--target=cat", "album", "-o", "out", *more, *FAST, "--format=jpeg"], cwd=tmp_path,
+                          capture_output=True, text=True, preexec_fn=small, timeout=120)
+    assert done.returncode == 1 and "cannot be written: File too large" in done.stderr
+    assert "the same command goes on with the rest" in done.stderr and "0 filtered" in done.stderr
+    done = infomask("filter", "--target=cat", "album", "-o", "out", *more, *FAST, "--format=jpeg")
+    assert done.code == 0 and "3 filtered, 1 without the target" in done.err
+
+
+def test_a_table_knows_names_with_tabs(infomask, album, tmp_path):
+    (album / "cat.png").rename(album / "a\tcat\n.png")
+    (album / "cat.jpg").rename(album / "sample")  # as the head of the column
+    for done_before in (0, 4):
+        done = infomask("filter", "--target=cat", "album", "-o", "out", "--tsv", *FAST)
+        assert done.code == 0 and f"{done_before} done before" in done.err
+    assert (tmp_path / "out/verdicts.tsv").read_text().count("\n") == 5
 
 
 @pytest.mark.parametrize("arguments", [

@@ -17,7 +17,15 @@ def test_an_unknown_command_is_named(infomask):
 
 
 def test_a_mistyped_command_is_guessed(infomask):
-    assert '"classify"' in infomask("clasify").err and '"filter"' in infomask("help", "fitler").err
+    assert 'did you mean "classify"?' in infomask("clasify").err
+    assert 'did you mean "filter"?' in infomask("help", "fitler").err
+    assert 'did you mean "classify"?' in infomask("class").err  # it begins so
+    assert "did you mean" not in infomask("nothing").err  # a guess without a reason helps nobody
+
+
+def test_a_mistyped_model_is_guessed(infomask, coffee):
+    for wrong in ("efficientnet", "eficientnet-lite0"):
+        assert "efficientnet-lite0" in infomask("classify", "--model", wrong, coffee).err
 
 
 def test_help_of_a_command_is_its_own(infomask):

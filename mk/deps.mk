@@ -3,7 +3,7 @@
 DEBIAN_PACKAGES := gcc libc6-dev make pkg-config ca-certificates curl python3 python3-venv python3-pip \
 	libmicrohttpd-dev libcjson-dev libopenblas-dev libjpeg-dev libpng-dev zlib1g-dev libwebp-dev libprotobuf-c-dev \
 	protobuf-c-compiler libcmocka-dev nettle-dev libsqlite3-dev libinih-dev libseccomp-dev
-CHECK_PACKAGES := faketime clang clang-tidy cppcheck shellcheck gcovr libc6-dev
+CHECK_PACKAGES := faketime clang clang-tidy cppcheck shellcheck gcovr libc6-dev fish zsh
 
 .PHONY: deps
 deps: ## install the missing Debian packages (as root or through sudo)

@@ -166,6 +166,7 @@ def zsh(binary):
             text = f"[{zsh_quoted(option.summary())}]"
             rows.append(f"'--{option.name}{value[:1]}{text}{value[1:]}'")
         cases.append(f"    {command.name}) _arguments {' '.join(rows)} '*:file:_files' ;;")
+    cases.append("    help) _describe command commands ;;")
     return f"""#compdef infomask
 local -a commands
 commands=(
@@ -197,6 +198,9 @@ def fish(binary):
             elif option.value:
                 line += " -r" if option.takes_file() else " -x"
             lines.append(f"{line} -d {quote(option.summary())}")
+    lines.append("complete -c infomask -n __fish_use_subcommand -f -a help -d 'how a command is used'")
+    lines.append("complete -c infomask -n '__fish_seen_subcommand_from help' -f -a " +
+                 quote(" ".join(command.name for command in read_commands(binary))))
     return "\n".join(lines) + "\n"
 
 

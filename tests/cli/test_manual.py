@@ -1,5 +1,6 @@
 """The manual page and the completions say what the binary's own help says."""
 import functools
+import os
 import re
 import shutil
 import subprocess
@@ -49,6 +50,41 @@ def test_bash_completes(tmp_path, line, expected):
               'printf "%s\\n" "${COMPREPLY[@]}"')
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert expected <= set(done.stdout.split()) and all(word.startswith(words[-1]) for word in done.stdout.split()), done
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not here")
+@pytest.mark.parametrize("line, expected", [
+    ("infomask doc", "doctor"), ("infomask he", "help"), ("infomask classify --files", "--files-from"),
+    ("infomask filter --fill ma", "match"), ("infomask help doc", "doctor")])
+def test_fish_completes(tmp_path, line, expected):
+    (tmp_path / "completion.fish").write_text(made("fish"))
+    done = subprocess.run(["fish", "--no-config", "-c", f"source completion.fish; complete -C '{line}'"], cwd=tmp_path,
+                          capture_output=True, text=True, env={**os.environ, "HOME": str(tmp_path)})
+    assert expected in [row.split("\t")[0] for row in done.stdout.splitlines()] and not done.stderr, done
+
+
+# a zsh on a terminal of its own: the line is typed and completed, then shown
+ZSH = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D; show() { print -r -- \"<\$BUFFER>\" }; zle -N show
+    bindkey '^X' show; bindkey '^I' complete-word; print -r 'RE''ADY'"
+zpty -r -m shell said '*READY*'
+zpty -w -n shell "$2"$'\t\x18'
+zpty -r -m shell said '*<infomask *>*'
+[[ $said =~ '<(infomask [^>]*)>' ]] && print -r -- $match[1]
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not here")
+@pytest.mark.parametrize("line, expected", [
+    ("infomask clas", "infomask classify "), ("infomask classify --files", "infomask classify --files-from="),
+    ("infomask filter --fill=ma", "infomask filter --fill=match "), ("infomask help doc", "infomask help doctor ")])
+def test_zsh_completes(tmp_path, line, expected):
+    (tmp_path / "_infomask").write_text(made("zsh"))
+    done = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh", tmp_path, line], cwd=tmp_path, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=120)
+    assert done.stdout == expected + "\n", done
 
 
 def test_other_shells_know_the_new_ones(infomask):

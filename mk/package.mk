@@ -63,10 +63,10 @@ image: ## build the container image; IMAGE=infomask, BASE=debian:trixie-slim, PO
 
 # where no registry of images is reachable: the base is made from the machine's own Debian mirror
 .PHONY: test-image
-test-image: ## build the image on a base made by debootstrap, run it read-only and without capabilities (root)
+test-image: ## build the image on a base made by debootstrap, run it read-only and without capabilities (root); POSTGRES=1
 	@sh mk/deps.sh debootstrap buildah podman
 	@sh tools/base_image.sh $(SUITE_IMAGE) localhost/debian-$(SUITE_IMAGE)
-	@sh tools/test_image.sh localhost/debian-$(SUITE_IMAGE)
+	@POSTGRES=$(POSTGRES) sh tools/test_image.sh localhost/debian-$(SUITE_IMAGE)
 
 .PHONY: test-manifests
 test-manifests: $(CHECK_VENV)/.done ## Kubernetes manifests and the chart against their schemas (kustomize, helm where go is)

@@ -1,10 +1,13 @@
 #!/bin/sh
-# test_image.sh BASE: builds the image (BUILT=1: takes that of the last run) and looks at it: its size, what is in it, and
-# that its binary serves from its root alone, as uid 65532, without capabilities and on a file system that cannot be written to.  As root.
+# test_image.sh BASE: builds the image (BUILT=1: takes that of the last run; POSTGRES=1: the one with libpq) and looks at it:
+# its size, what is in it, and that its binary serves from its root alone, as uid 65532, without capabilities and on a file
+# system that cannot be written to.  As root.
 set -eu
-base=$1 name=localhost/infomask-test
+base=$1 postgres=${POSTGRES:-0}
+name=localhost/infomask-test:$postgres
 [ "${BUILT:-0}" = 1 ] ||
-    buildah bud --isolation chroot --format docker --build-arg BASE="$base" -f docker/Dockerfile -t "$name" .
+    buildah bud --isolation chroot --layers --format docker --build-arg BASE="$base" --build-arg POSTGRES="$postgres" \
+        -f docker/Dockerfile -t "$name" .
 container=$(buildah from "$name")
 root=$(buildah mount "$container")
 served=
@@ -23,6 +26,7 @@ for tool in bin/sh usr/bin/sh usr/bin/dpkg usr/bin/apt usr/bin/env; do
     [ ! -e "$root/$tool" ] || { echo "$tool is in the image" >&2; exit 1; }
 done
 test -f "$root/usr/share/doc/infomask/infomask.spdx.json"
+if [ "$postgres" = 1 ]; then find "$root/usr/lib" -name libpq.so.5 | grep -q . || { echo "libpq is not in the image" >&2; exit 1; }; fi
 port=$((10000 + $$ % 20000)) # below those that the system gives out
 # what `podman run --read-only --cap-drop ALL --user 65532` gives it: a file system that is read-only but for the state,
 # no capability, not even to be had again, and no way to new privileges

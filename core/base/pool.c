@@ -31,6 +31,10 @@ struct slot {
     _Alignas(64) _Atomic uint32_t done;
 };
 
+struct list {
+    struct pool_task *first, **last;
+};
+
 struct worker {
     struct pool *pool;
     int index;
@@ -41,9 +45,10 @@ struct pool {
     struct slot slot[POOL_MAX_THREADS];
     _Alignas(64) _Atomic uint64_t open; /* bit i: slot i has an open loop */
     _Alignas(64) _Atomic int sleepers, queued;
-    pthread_mutex_t lock; /* guards the task list and the sleep */
+    _Atomic int urgent; /* such tasks, waiting or running */
+    pthread_mutex_t lock; /* guards the task lists and the sleep */
     pthread_cond_t wake;
-    struct pool_task *first, **last;
+    struct list tasks, urgent_tasks;
     bool closing;
     int threads, started;
     void (*start)(void *context, int worker);
@@ -51,11 +56,11 @@ struct pool {
     struct worker worker[POOL_MAX_THREADS];
 };
 
-/* which worker this thread is, and whether it is inside a chunk */
+/* which worker this thread is, whether it is inside a chunk, whether its task gives way, and whether it is urgent */
 static _Thread_local struct {
     struct pool *pool;
     int index;
-    bool inside;
+    bool inside, gives_way, urgent;
 } self;
 
 static inline void relax(void)
@@ -109,22 +114,46 @@ static bool help(struct pool *pool, int index)
     return false;
 }
 
-static struct pool_task *task_take(struct pool *pool)
+static struct pool_task *list_pop(struct list *list)
 {
-    struct pool_task *task = NULL;
+    struct pool_task *task = list->first;
+
+    if (task != NULL && (list->first = task->next) == NULL)
+        list->last = &list->first;
+    return task;
+}
+
+static void list_add(struct list *list, struct pool_task *task)
+{
+    task->next = NULL;
+    *list->last = task;
+    list->last = &task->next;
+}
+
+/* Runs the next task, urgent ones first; false: there is none. */
+static bool task_run(struct pool *pool, bool urgent_only)
+{
+    struct pool_task *task;
+    bool urgent;
 
     if (atomic_load_explicit(&pool->queued, memory_order_acquire) == 0)
-        return NULL;
+        return false;
     (void)pthread_mutex_lock(&pool->lock);
-    task = pool->first;
-    if (task != NULL) {
-        pool->first = task->next;
-        if (pool->first == NULL)
-            pool->last = &pool->first;
+    task = list_pop(&pool->urgent_tasks);
+    urgent = task != NULL;
+    if (task == NULL && !urgent_only)
+        task = list_pop(&pool->tasks);
+    if (task != NULL)
         atomic_fetch_sub(&pool->queued, 1);
-    }
     (void)pthread_mutex_unlock(&pool->lock);
-    return task;
+    if (task == NULL)
+        return false;
+    self.urgent = urgent;
+    task->run(task);
+    self.urgent = false;
+    if (urgent)
+        atomic_fetch_sub(&pool->urgent, 1);
+    return true;
 }
 
 /* Sleeps until there is a task or an open loop; false when the pool closes and no task is left. */
@@ -134,10 +163,10 @@ static bool doze(struct pool *pool)
 
     (void)pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleepers, 1);
-    while (pool->first == NULL && atomic_load(&pool->open) == 0 && !pool->closing)
+    while (atomic_load(&pool->queued) == 0 && atomic_load(&pool->open) == 0 && !pool->closing)
         (void)pthread_cond_wait(&pool->wake, &pool->lock);
     atomic_fetch_sub(&pool->sleepers, 1);
-    go_on = !(pool->closing && pool->first == NULL);
+    go_on = !(pool->closing && atomic_load(&pool->queued) == 0);
     (void)pthread_mutex_unlock(&pool->lock);
     return go_on;
 }
@@ -153,11 +182,7 @@ static void *worker_main(void *argument)
     if (pool->start != NULL)
         pool->start(pool->start_context, me->index);
     for (;;) {
-        struct pool_task *task = task_take(pool);
-        if (task != NULL) {
-            task->run(task);
-            idle = 0;
-        } else if (help(pool, me->index)) {
+        if (task_run(pool, false) || help(pool, me->index)) {
             idle = 0;
         } else if (++idle < IDLE_SPINS) {
             relax();
@@ -180,7 +205,8 @@ enum infomask_status pool_create(struct pool **out, int threads, void (*start)(v
     if (pool == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the thread pool");
     *pool = (struct pool){.threads = threads, .start = start, .start_context = context};
-    pool->last = &pool->first;
+    pool->tasks.last = &pool->tasks.first;
+    pool->urgent_tasks.last = &pool->urgent_tasks.first;
     (void)pthread_mutex_init(&pool->lock, NULL);
     (void)pthread_cond_init(&pool->wake, NULL);
     for (int i = 0; i < threads; i++) {
@@ -212,15 +238,50 @@ void pool_free(struct pool *pool)
 
 int pool_threads(const struct pool *pool) { return pool == NULL ? 1 : pool->threads; }
 
-void pool_post(struct pool *pool, struct pool_task *task)
+static void post(struct pool *pool, struct list *list, struct pool_task *task)
 {
-    task->next = NULL;
     (void)pthread_mutex_lock(&pool->lock);
-    *pool->last = task;
-    pool->last = &task->next;
+    list_add(list, task);
     atomic_fetch_add(&pool->queued, 1);
     (void)pthread_cond_signal(&pool->wake);
     (void)pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_post(struct pool *pool, struct pool_task *task) { post(pool, &pool->tasks, task); }
+
+/* ---- Giving way -------------------------------------------------------------------------------------------------- */
+
+void pool_post_urgent(struct pool *pool, struct pool_task *task)
+{
+    atomic_fetch_add(&pool->urgent, 1);
+    post(pool, &pool->urgent_tasks, task);
+}
+
+bool pool_give_way(bool gives_way)
+{
+    bool before = self.gives_way;
+
+    self.gives_way = gives_way;
+    return before;
+}
+
+bool pool_urgent(const struct pool *pool)
+{
+    return pool != NULL && atomic_load_explicit(&pool->urgent, memory_order_relaxed) > 0;
+}
+
+/* Who helps waits for the next loop for as long as an idle worker would: the task that it interrupts is waited for. */
+void pool_yield(struct pool *pool)
+{
+    if (pool == NULL || self.pool != pool || self.inside || !self.gives_way || self.urgent || !pool_urgent(pool))
+        return; /* an urgent task is not interrupted itself */
+    if (!task_run(pool, true))
+        for (int idle = 0; idle < IDLE_SPINS && pool_urgent(pool); idle++) {
+            if (help(pool, self.index))
+                idle = 0;
+            else
+                relax();
+        }
 }
 
 struct run_task {

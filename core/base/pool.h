@@ -12,6 +12,8 @@
 #ifndef INFOMASK_BASE_POOL_H
 #define INFOMASK_BASE_POOL_H
 
+#include <stdbool.h>
+
 #include "core/base/status.h"
 
 #define POOL_MAX_THREADS 64
@@ -33,6 +35,19 @@ struct pool_task {
     struct pool_task *next; /* the pool's */
 };
 void pool_post(struct pool *pool, struct pool_task *task);
+
+/* Small work that need not wait for large: the next worker that is free takes an urgent task before all others, or one
+ * whose task gives way runs it in between, where that calls pool_yield; the other tasks that give way help with its
+ * loops.  One at a time is enough: each costs those that it interrupts its whole time.  Callable from any thread. */
+void pool_post_urgent(struct pool *pool, struct pool_task *task);
+/* Whether the task that this worker runs gives way from now on; what it was before.  It must hold nothing then that
+ * another task could wait for. */
+bool pool_give_way(bool gives_way);
+/* Whether there is an urgent task, waiting or running: cheap, to be asked often. */
+bool pool_urgent(const struct pool *pool);
+/* Between the loops of a task that gives way: runs an urgent task, or helps the one that runs until it has ended or
+ * has nothing to share for a while.  Anywhere else it does nothing. */
+void pool_yield(struct pool *pool);
 
 /* Runs fn(context) on a worker and returns when it is done (at once, in place, if the caller is one, or pool is NULL).
  */

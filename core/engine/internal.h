@@ -345,6 +345,7 @@ struct run {
     struct pool *pool;
     uint64_t seed; /* of noisy plans */
     int first_sample;
+    uint64_t denormals; /* how they were counted before the run */
     bool poison; /* tests: what is dead is overwritten */
     engine_watch *watch; /* NULL: nobody looks on */
     void *watch_context;

@@ -88,6 +88,16 @@ static bool watch_step(const struct task *task)
     return run->watch(run->watch_context, &seen);
 }
 
+/* What is run in between finds the arithmetic as it was before. */
+static void give_way(const struct run *run)
+{
+    if (!pool_urgent(run->pool))
+        return;
+    denormals_restore(run->denormals);
+    pool_yield(run->pool);
+    (void)denormals_flush();
+}
+
 static void run_trunk(struct run *run, int item, int lane)
 {
     struct task task = {.run = run, .item = item, .lane = run->lanes + (size_t)lane * run->plan->local_bytes};
@@ -100,6 +110,7 @@ static void run_trunk(struct run *run, int item, int lane)
             run->stopped = true;
             return;
         }
+        give_way(run);
         step_run(&task);
         if (run->poison)
             poison_dead(&task, i, i + task.step->members - 1);
@@ -113,8 +124,8 @@ static void run_all(void *context)
     struct run *run = context;
     const struct plan *plan = run->plan;
     int together = run->lane_count > 1 ? plan->n / run->lane_count * run->lane_count : 0;
-    uint64_t before = denormals_flush();
 
+    run->denormals = denormals_flush();
     if (plan->trunk > 0) {
         run_chunks(run, together, item_body, run);
         for (int item = together; item < plan->n; item++)
@@ -123,10 +134,11 @@ static void run_all(void *context)
     for (int i = plan->trunk; i < plan->step_count && !run->stopped; i++) {
         struct task task = {.run = run, .step = &plan->steps[i]};
         bool at_once = run->model->layers[task.step->node].way == WAY_PRODUCT;
+        give_way(run);
         for (task.item = 0; task.item < (at_once ? 1 : plan->n); task.item++)
             step_run(&task);
     }
-    denormals_restore(before);
+    denormals_restore(run->denormals);
 }
 
 void run_plan(struct run *run) { pool_run(run->pool, run_all, run); }

@@ -98,6 +98,7 @@ static int check_rate(struct call *call)
         (call->match.route->flags & ROUTE_PRIORITY) ||
         rates_take(call->server->rates, client, 1, call->request.started_ms, &wait))
         return 0;
+    call->turned_away = true;
     reply_header(&call->reply, "Retry-After", "%d", wait);
     return reply_problem(&call->reply, &call->request, VIEW_RATE_LIMITED,
                          "more than %g requests a second of one client; try again in %d s",
@@ -178,6 +179,7 @@ int access_cost(struct call *call)
     if (call->server->costs == NULL || client == 0 || call->match.route->scope == SCOPE_NONE ||
         rates_take(call->server->costs, client, call->cost, call->request.started_ms, &wait))
         return 0;
+    call->turned_away = true;
     reply_header(&call->reply, "Retry-After", "%d", wait);
     return reply_problem(&call->reply, &call->request, VIEW_RATE_LIMITED,
                          "this costs %.1f (1: a photo classified), and one client has %g a second; try again in %d s",

@@ -327,6 +327,7 @@ static int check_body(struct call *call, const struct head *head)
 
 static int overloaded(struct call *call, int retry_after)
 {
+    call->turned_away = true;
     reply_header(&call->reply, "Retry-After", "%d", retry_after);
     return reply_problem(&call->reply, &call->request, VIEW_OVERLOADED,
                          "too many requests wait already (at most %d); try again in %d s", call->server->config->queue,
@@ -473,6 +474,11 @@ bool call_queue_again(struct call *call, struct queue_task *task)
     if (call->reply.status == 0)
         (void)call_overloaded(call);
     return false;
+}
+
+bool call_gives_way(const struct call *call)
+{
+    return call->match.route->scope == SCOPE_INFER && (call->match.route->flags & ROUTE_NETWORK);
 }
 
 int call_read_json(struct call *call)

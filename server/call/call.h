@@ -40,6 +40,7 @@ struct call {
     bool loopback;               /* it came in by a socket that only this machine reaches */
     uint64_t peer_hash;          /* of the address that limits count by; 0: none */
     char key_name[KEY_NAME_SIZE];
+    bool turned_away;            /* the reply is a refusal of a request that may come again: too many, too fast */
     double cost;                 /* once the body is whole: 1 for a photo classified */
     bool pinned;                 /* request.model is */
     struct model_wait wait;      /* or waits (pin.h), and then goes on with: */
@@ -71,5 +72,8 @@ int call_overloaded(struct call *call);
 /* What the call waited for is there, or its reply says why not: false if its reply is filled, else it is in the queue
  * again. */
 bool call_queue_again(struct call *call, struct queue_task *task);
+/* Whether the call holds nothing that others wait for while its network runs, so that another such call may run in the
+ * middle of it. */
+bool call_gives_way(const struct call *call);
 
 #endif

@@ -18,6 +18,7 @@ struct log;
 struct queue;
 struct keys;
 struct rates;
+struct held;
 struct jobs;
 struct cache;
 struct estimates;
@@ -34,6 +35,7 @@ struct server_context {
     struct queue *queue;
     struct keys *keys;
     struct rates *rates, *costs;    /* of requests, of what they cost; NULL: no limit */
+    struct held *held;              /* refusals that wait; NULL: none do */
     struct queue *lane; /* of what waits for the state's server, on threads of its own; NULL: no such server */
     struct jobs *jobs;
     struct cache *cache;            /* NULL: no answers are kept */

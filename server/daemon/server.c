@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include "app/view/views.h"
 #include "core/base/clock.h"
 #include "server/call/cache.h"
+#include "server/clients/held.h"
 #include "server/clients/rates.h"
 #include "server/daemon/notify.h"
 #include "server/http/connections.h"
@@ -173,6 +175,8 @@ static enum infomask_status create_access(struct server_context *context, struct
         status = rates_create(&context->rates, config->rate, config->rate_burst, err);
     if (status == INFOMASK_OK && config->rate_cost > 0)
         status = rates_create(&context->costs, config->rate_cost, config->rate_burst, err);
+    if (status == INFOMASK_OK && config->refusal_rate > 0)
+        status = held_create(&context->held, config->refusal_rate, err);
     return status;
 }
 
@@ -298,6 +302,7 @@ void server_free(struct server *server)
     keys_free(server->context.keys);
     rates_free(server->context.rates);
     rates_free(server->context.costs);
+    held_free(server->context.held);
     cache_free(server->context.cache);
     kept_fini(&server->context.interface);
     notify_close(&server->notify);
@@ -503,6 +508,13 @@ static void watch_workers(struct server *server)
     notify_alive(&server->notify, clock_ms());
 }
 
+/* Nobody is kept waiting by a service that ends. */
+static void release_held(struct server_context *context)
+{
+    if (context->held != NULL)
+        held_release(context->held, atomic_load(&context->draining) ? INFINITY : clock_ms());
+}
+
 /* Waits for sockets and signals for at most a tick, then looks at the clock; true when asked to end. */
 static bool turn(struct server *server, bool accepting)
 {
@@ -520,6 +532,7 @@ static bool turn(struct server *server, bool accepting)
     if (http_starved(server->http) || http_starved(server->tls))
         connections_nudge(server->connections);
     server->lingering = connections_reap(server->connections);
+    release_held(&server->context);
     queue_expire(server->context.queue);
     if (server->context.lane != NULL)
         queue_expire(server->context.lane);

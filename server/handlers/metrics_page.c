@@ -6,6 +6,7 @@
 
 #include "app/state/traffic.h"
 #include "server/call/cache.h"
+#include "server/clients/held.h"
 #include "server/handlers/ops.h"
 #include "server/jobs/jobs.h"
 #include "server/observe/metrics.h"
@@ -26,8 +27,12 @@ static void put_queue(FILE *out, struct server_context *server)
                    (double)state.late);
     metrics_single(out, "jobs_crowded_total", "counter",
                    "Jobs that gave their place in a full queue up to another client.", (double)state.crowded);
+    metrics_single(out, "jobs_urgent_total", "counter",
+                   "Jobs that were to interrupt one of a client that had more.", (double)state.urgent);
     metrics_single(out, "jobs_gone_total", "counter", "Jobs dropped because the client left.", (double)state.gone);
     metrics_single(out, "jobs_refused_total", "counter", "Jobs refused by a full queue.", (double)state.refused);
+    metrics_single(out, "refusals_held_total", "counter", "Refusals that were held back (refusal_rate).",
+                   (double)held_count(server->held));
 }
 
 static void put_traffic_of(FILE *out, const char *name, const struct model *model, double value)

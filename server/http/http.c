@@ -3,6 +3,7 @@
 #include <math.h>
 #include <microhttpd.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "server/call/access.h"
 #include "server/call/call.h"
 #include "server/call/pin.h"
+#include "server/clients/held.h"
 #include "server/http/reads.h"
 #include "server/jobs/jobs.h"
 #include "server/observe/account.h"
@@ -46,6 +48,7 @@ struct link {
 /* One call on its connection. */
 struct exchange {
     struct queue_task job; /* first: the queue hands it back */
+    struct held_item held; /* a refusal that waits */
     struct http *http;
     struct link *link;
     struct MHD_Connection *connection;
@@ -140,12 +143,37 @@ static void finish_job(struct exchange *exchange)
     MHD_resume_connection(connection);
 }
 
+static void release_refusal(struct held_item *item)
+{
+    finish_job((struct exchange *)(void *)((char *)item - offsetof(struct exchange, held)));
+}
+
+static bool comes_late(const struct exchange *exchange)
+{
+    return held_wants(exchange->http->context->held, access_client(exchange->call), clock_ms());
+}
+
+static void hold(struct exchange *exchange)
+{
+    exchange->held.release = release_refusal;
+    held_take(exchange->http->context->held, &exchange->held, clock_ms());
+}
+
+/* Ends a job that did not run: at once, or later where there was no place and its client gets too many refusals. */
+static void finish_refused(struct exchange *exchange)
+{
+    if (exchange->call->turned_away && comes_late(exchange))
+        hold(exchange);
+    else
+        finish_job(exchange);
+}
+
 static void resume_job(void *context)
 {
     struct exchange *exchange = context;
 
     if (!call_queue_again(exchange->call, &exchange->job))
-        finish_job(exchange);
+        finish_refused(exchange);
 }
 
 static void run_job(struct queue_task *job)
@@ -178,7 +206,7 @@ static void drop_job(struct queue_task *job, enum queue_drop why)
         (void)reply_problem(&call->reply, &call->request, VIEW_DEADLINE_EXCEEDED,
                             "the request's deadline passed while it waited in the queue");
     }
-    finish_job(exchange);
+    finish_refused(exchange);
 }
 
 /* The client closed the connection, or its end of a local one.  An end of file alone says no more than that its request
@@ -189,22 +217,37 @@ static bool client_gone(struct queue_task *job)
     return poll(&socket, 1, 0) > 0 && (socket.revents & (POLLERR | POLLHUP)) != 0;
 }
 
+/* Suspended before anybody else has the exchange: it may be done before its function is. */
+static void suspend(struct exchange *exchange)
+{
+    connections_phase(exchange->http->connections, exchange->fd, CONNECTION_WORK);
+    atomic_store(&exchange->link->reads.held, true);
+    exchange->suspended = true;
+    MHD_suspend_connection(exchange->connection);
+}
+
 static enum MHD_Result submit(struct exchange *exchange, struct queue *queue)
 {
     struct call *call = exchange->call;
 
     exchange->job = (struct queue_task){.run = run_job, .drop = drop_job, .gone = client_gone,
                                         .turn = {.client = access_client(call), .cost = call->cost},
-                                        .deadline_ms = call->request.deadline_ms};
-    connections_phase(exchange->http->connections, exchange->fd, CONNECTION_WORK);
-    atomic_store(&exchange->link->reads.held, true);
-    /* suspended first: the job may be done before this function is */
-    exchange->suspended = true;
-    MHD_suspend_connection(exchange->connection);
+                                        .gives_way = call_gives_way(call), .deadline_ms = call->request.deadline_ms};
+    suspend(exchange);
     if (!queue_submit(queue, &exchange->job)) {
         (void)call_overloaded(call);
-        finish_job(exchange);
+        finish_refused(exchange);
     }
+    return MHD_YES;
+}
+
+/* Sends what was refused before it came to the queue. */
+static enum MHD_Result refuse(struct exchange *exchange)
+{
+    if (!exchange->call->turned_away || !comes_late(exchange))
+        return send_reply(exchange, false);
+    suspend(exchange);
+    hold(exchange);
     return MHD_YES;
 }
 
@@ -326,7 +369,7 @@ static enum MHD_Result on_complete(struct exchange *exchange)
     unsigned flags = call->reply.status == 0 ? call->match.route->flags : 0;
 
     if (call->reply.status != 0 || call_complete(call) != 0)
-        return send_reply(exchange, false);
+        return refuse(exchange);
     if (context->lane != NULL && (call->request.async || (flags & ROUTE_SHARED)))
         return submit(exchange, context->lane);
     if (call->request.async)

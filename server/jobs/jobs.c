@@ -196,6 +196,7 @@ static struct entry *make_entry(struct jobs *jobs, struct call *call)
     entry->bytes = entry->call->body_capacity;
     entry->job = (struct queue_task){.run = run_entry, .drop = drop_entry, .gone = is_cancelled,
                                      .turn = {.client = access_client(call), .cost = call->cost},
+                                     .gives_way = call_gives_way(entry->call),
                                      .deadline_ms = call->request.deadline_ms};
     return entry;
 }

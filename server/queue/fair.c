@@ -94,6 +94,23 @@ static struct flow *find(const struct fair *fair, uint64_t client)
     return flow != NULL ? flow : find_in(&fair->old, client);
 }
 
+int fair_waiting_of(const struct fair *fair, uint64_t client)
+{
+    const struct flow *flow = find(fair, client);
+    return flow == NULL ? 0 : flow->count;
+}
+
+bool fair_is_fresh(const struct fair *fair, uint64_t client) { return find(fair, client) == NULL; }
+
+bool fair_next_is_fresh(const struct fair *fair)
+{
+    const struct flow *flow = fair->fresh.first;
+
+    while (flow != NULL && flow->count == 0)
+        flow = flow->next;
+    return flow != NULL;
+}
+
 static void give_back(struct fair *fair, struct flow *flow)
 {
     flow->next = fair->spare;

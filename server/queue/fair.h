@@ -33,6 +33,11 @@ int fair_waiting(const struct fair *fair);
 /* Whether an item of that client would find a place: there is one, or somebody else has at least two items more
  * waiting, and gives one up. */
 bool fair_has_room(const struct fair *fair, uint64_t client);
+int fair_waiting_of(const struct fair *fair, uint64_t client);
+/* Whether that client has had nothing waiting for a whole round of turns: an item of it would be taken next. */
+bool fair_is_fresh(const struct fair *fair, uint64_t client);
+/* Whether the next item is of such a client. */
+bool fair_next_is_fresh(const struct fair *fair);
 /* The cost of what would be taken before an item of that client that came now, about. */
 double fair_ahead(const struct fair *fair, uint64_t client);
 

@@ -8,10 +8,19 @@
 #include "app/view/views.h"
 #include "core/base/clock.h"
 
+#define SLOTS (2 * POOL_MAX_THREADS)
+
 /* One pool task a waiting task says only "take one": which task it will be is decided when a thread is free. */
 struct token {
     struct pool_task task;
     struct queue *queue;
+    bool urgent;
+};
+
+struct running { /* a task on a thread */
+    double started_ms, deadline_ms; /* when it began, 0: free slot; should have ended */
+    uint64_t client;
+    bool gives_way;
 };
 
 struct queue {
@@ -20,10 +29,10 @@ struct queue {
     struct fair *fair; /* what waits */
     int running, capacity;
     double mean_ms;
-    double started[POOL_MAX_THREADS];  /* when each running task began; 0: free slot */
-    double deadline[POOL_MAX_THREADS]; /* and should have ended */
-    size_t done, late, gone, crowded, refused;
+    struct running slots[SLOTS]; /* a thread may have one that is interrupted */
+    size_t done, late, gone, crowded, refused, urgent;
 };
+
 
 enum infomask_status queue_create(struct queue **out, struct pool *pool, int capacity, struct infomask_error *err)
 {
@@ -58,14 +67,13 @@ static struct queue_task *task_of(struct fair_item *item)
     return item == NULL ? NULL : (struct queue_task *)(void *)((char *)item - offsetof(struct queue_task, turn));
 }
 
-static int start_slot(struct queue *queue, double now, double deadline)
+static int start_slot(struct queue *queue, double now, const struct queue_task *task)
 {
     int slot = 0;
 
-    while (slot < POOL_MAX_THREADS - 1 && queue->started[slot] != 0)
+    while (slot < SLOTS - 1 && queue->slots[slot].started_ms != 0)
         slot++;
-    queue->started[slot] = now;
-    queue->deadline[slot] = deadline;
+    queue->slots[slot] = (struct running){now, task->deadline_ms, task->turn.client, task->gives_way};
     queue->running++;
     return slot;
 }
@@ -75,13 +83,38 @@ static void end_slot(struct queue *queue, int slot, bool ran, double cost)
     double took;
 
     (void)pthread_mutex_lock(&queue->lock);
-    took = (clock_ms() - queue->started[slot]) / fmax(cost, 0.1);
-    queue->started[slot] = 0;
+    took = (clock_ms() - queue->slots[slot].started_ms) / fmax(cost, 0.1);
+    queue->slots[slot] = (struct running){0};
     queue->running--;
     queue->done += ran;
     if (ran)
         queue->mean_ms = queue->done == 1 ? took : queue->mean_ms + 0.05 * (took - queue->mean_ms);
     (void)pthread_mutex_unlock(&queue->lock);
+}
+
+static int running_of(const struct queue *queue, uint64_t client)
+{
+    int count = 0;
+
+    for (int i = 0; i < SLOTS; i++)
+        count += queue->slots[i].started_ms != 0 && queue->slots[i].client == client;
+    return count;
+}
+
+/* Whether a client that has nothing here comes to where all threads are busy, and one of them by a client that has
+ * more than that. */
+static bool goes_before(const struct queue *queue, uint64_t client)
+{
+    if (queue->running < pool_threads(queue->pool) || !fair_is_fresh(queue->fair, client) ||
+        running_of(queue, client) > 0)
+        return false;
+    for (int i = 0; i < SLOTS; i++) {
+        const struct running *one = &queue->slots[i];
+        if (one->started_ms != 0 && one->gives_way &&
+            running_of(queue, one->client) + fair_waiting_of(queue->fair, one->client) > 1)
+            return true;
+    }
+    return false;
 }
 
 static void drop(struct queue *queue, struct queue_task *task, enum queue_drop why)
@@ -94,21 +127,55 @@ static void drop(struct queue *queue, struct queue_task *task, enum queue_drop w
     task->drop(task, why);
 }
 
+static void run_task(struct queue_task *task)
+{
+    bool before = pool_give_way(task->gives_way);
+
+    task->run(task);
+    (void)pool_give_way(before);
+}
+
+/* The next task, counted as running before the lock is left: a drain must never see it in neither place. */
+static struct queue_task *take(struct queue *queue, double now, int *slot)
+{
+    struct queue_task *task;
+
+    (void)pthread_mutex_lock(&queue->lock);
+    task = task_of(fair_take(queue->fair));
+    if (task != NULL)
+        *slot = start_slot(queue, now, task);
+    (void)pthread_mutex_unlock(&queue->lock);
+    return task;
+}
+
+/* A free thread took what was urgent: the rest can wait. */
+static bool wait_after_all(struct token *token)
+{
+    struct queue *queue = token->queue;
+
+    (void)pthread_mutex_lock(&queue->lock);
+    token->urgent = token->urgent && fair_next_is_fresh(queue->fair);
+    (void)pthread_mutex_unlock(&queue->lock);
+    if (token->urgent)
+        return false;
+    pool_post(queue->pool, &token->task);
+    return true;
+}
+
 static void run_one(struct pool_task *pooled)
 {
-    struct queue *queue = ((struct token *)pooled)->queue;
+    struct token *token = (struct token *)pooled;
+    struct queue *queue = token->queue;
     double now = clock_ms();
     struct queue_task *task;
     bool ran = false;
     double cost = 1;
     int slot = 0;
 
-    free(pooled);
-    (void)pthread_mutex_lock(&queue->lock);
-    task = task_of(fair_take(queue->fair));
-    if (task != NULL) /* counted as running before the lock is left: a drain must never see it in neither place */
-        slot = start_slot(queue, now, task->deadline_ms);
-    (void)pthread_mutex_unlock(&queue->lock);
+    if (token->urgent && wait_after_all(token))
+        return;
+    free(token);
+    task = take(queue, now, &slot);
     if (task == NULL)
         return;
     task->queue_ms = now - task->submitted_ms;
@@ -119,7 +186,7 @@ static void run_one(struct pool_task *pooled)
         drop(queue, task, QUEUE_GONE);
     } else {
         ran = true;
-        task->run(task);
+        run_task(task);
     }
     end_slot(queue, slot, ran, cost);
 }
@@ -145,14 +212,18 @@ bool queue_submit(struct queue *queue, struct queue_task *task)
     *token = (struct token){.task.run = run_one, .queue = queue};
     task->submitted_ms = clock_ms();
     (void)pthread_mutex_lock(&queue->lock);
+    token->urgent = task->gives_way && goes_before(queue, task->turn.client);
     room = fair_put(queue->fair, &task->turn, &evicted);
+    queue->urgent += room && token->urgent;
     queue->refused += !room;
     queue->running += evicted != NULL;
     (void)pthread_mutex_unlock(&queue->lock);
-    if (room)
-        pool_post(queue->pool, &token->task);
-    else
+    if (!room)
         free(token);
+    else if (token->urgent)
+        pool_post_urgent(queue->pool, &token->task);
+    else
+        pool_post(queue->pool, &token->task);
     if (evicted != NULL)
         drop_taken(queue, task_of(evicted), QUEUE_CROWDED);
     return room;
@@ -201,11 +272,11 @@ void queue_state(struct queue *queue, struct queue_state *state)
     double now = clock_ms(), oldest = now, due = now;
 
     (void)pthread_mutex_lock(&queue->lock);
-    for (int i = 0; i < POOL_MAX_THREADS; i++) {
-        if (queue->started[i] == 0)
+    for (int i = 0; i < SLOTS; i++) {
+        if (queue->slots[i].started_ms == 0)
             continue;
-        oldest = fmin(oldest, queue->started[i]);
-        due = fmin(due, queue->deadline[i]);
+        oldest = fmin(oldest, queue->slots[i].started_ms);
+        due = fmin(due, queue->slots[i].deadline_ms);
     }
     *state = (struct queue_state){.waiting = fair_waiting(queue->fair),
                                   .running = queue->running,
@@ -217,6 +288,7 @@ void queue_state(struct queue *queue, struct queue_state *state)
                                   .late = queue->late,
                                   .gone = queue->gone,
                                   .crowded = queue->crowded,
-                                  .refused = queue->refused};
+                                  .refused = queue->refused,
+                                  .urgent = queue->urgent};
     (void)pthread_mutex_unlock(&queue->lock);
 }

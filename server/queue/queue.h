@@ -2,8 +2,12 @@
  *
  * queue_submit puts a task in the queue and tells the pool that there is one to take; a free compute thread takes the
  * one whose client's turn it is (fair.h), asks whether anybody still waits for it, and runs it.  A task that is too
- * late or whose client left is dropped unstarted.  Every task submitted ends in exactly one call of run or drop. Thread
- * rule: any thread.
+ * late or whose client left is dropped unstarted.  Every task submitted ends in exactly one call of run or drop.
+ *
+ * Where all threads are busy, one of them with a task that gives way and of a client that has more running or waiting,
+ * a task of a client that has neither interrupts it, between two layers of its network (pool_yield): who asks now and
+ * then hardly waits for what another queues up. It does so once in a round of turns only, and then takes its turn like
+ * everybody.  Thread rule: any thread.
  */
 #ifndef SERVER_QUEUE_QUEUE_H
 #define SERVER_QUEUE_QUEUE_H
@@ -27,6 +31,7 @@ struct queue_task {
     void (*drop)(struct queue_task *task, enum queue_drop why);
     bool (*gone)(struct queue_task *task); /* NULL: nobody leaves */
     struct fair_item turn;                /* client and cost: the caller's to set */
+    bool gives_way; /* it holds nothing that others wait for while it computes: such tasks may interrupt each other */
     double deadline_ms;                   /* of clock_ms() */
     double submitted_ms, queue_ms;        /* set by the queue: when it came in; how long it waited */
 };
@@ -54,6 +59,7 @@ struct queue_state {
     double oldest_ms;      /* how long the longest running task runs; 0: none */
     double overdue_ms;     /* for how long the deadline of one that runs has been over; 0: all are in time */
     size_t done, late, gone, crowded, refused;
+    size_t urgent; /* of those done: that interrupted another, or were to */
 };
 void queue_state(struct queue *queue, struct queue_state *state);
 

@@ -13,7 +13,7 @@ import time
 import pytest
 from PIL import Image
 
-from conftest import CLASSIFY, PATIENCE, PATIENT, SLOW, encode, until
+from conftest import CLASSIFY, PATIENCE, PATIENT, ROOT, SLOW, encode, essence, until
 from wire import Closed, Connection, request
 
 # ---- slow clients --------------------------------------------------------------------------------------------------------
@@ -417,19 +417,25 @@ def test_reload_on_hangup(make_server, png):
 # ---- fair shares ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_queue_has_a_place_for_another_client(make_server, png, tmp_path):
-    """One key fills the queue; another's request takes the place of the newest of these, and is answered before the rest."""
-    keys = tmp_path / "keys"
-    keys.write_text("".join(f"{name} infer {hashlib.sha256(name.encode()).hexdigest()}\n" for name in ("greedy", "polite")))
-    server = make_server("--threads", 1, "--queue", 8, "--keys", keys, *PATIENT)
-    key = {name: [("X-Api-Key", name)] for name in ("greedy", "polite")}
-    slow = encode(Image.effect_noise((2000, 2000), 100).convert("RGB"), "JPEG")
+def two_clients(make_server, tmp_path, *flags):
+    """A server with one worker and two keys, their header fields, and what reads its metrics."""
+    names, keys = ("greedy", "polite"), tmp_path / "keys"
+    keys.write_text("".join(f"{name} infer {hashlib.sha256(name.encode()).hexdigest()}\n" for name in names))
+    server = make_server("--threads", 1, "--keys", keys, *flags, *PATIENT)
+    key = {name: [("X-Api-Key", name)] for name in names}
 
     def metric(name):
         for line in server.ask(path="/metrics", headers=key["polite"]).text.splitlines():
             if line.startswith(name + " "):
                 return float(line.split()[-1])
 
+    return server, key, metric
+
+
+def test_a_full_queue_has_a_place_for_another_client(make_server, png, tmp_path):
+    """One key fills the queue; another's request takes the place of the newest of these, and is answered before the rest."""
+    server, key, metric = two_clients(make_server, tmp_path, "--queue", 8)
+    slow = encode(Image.effect_noise((2000, 2000), 100).convert("RGB"), "JPEG")
     held = []
     for i in range(9):
         held.append(server.connect())
@@ -442,6 +448,40 @@ def test_a_full_queue_has_a_place_for_another_client(make_server, png, tmp_path)
     assert metric("infomask_queue_waiting") >= 5  # it waited for one or two of them, not for all
     statuses = sorted(connection.response().status for connection in held)
     assert statuses == [200] * 8 + [503] and metric("infomask_jobs_crowded_total") == 1
+
+
+def test_who_asks_now_and_then_interrupts(make_server, png, tmp_path):
+    """A photo of another client is classified in the middle of one's filter, whose answer stays what it was."""
+    server, key, metric = two_clients(make_server, tmp_path)
+    path, photo = "/v1/filter?resolution=448&max_passes=2", (ROOT / "server/web/photos/coffee.jpg").read_bytes()
+    alone = [essence(server.ask("POST", path, photo, key["greedy"])), essence(server.ask("POST", CLASSIFY, png, key["polite"]))]
+    waiting = [server.connect() for _ in range(6)]
+    for connection in waiting:
+        connection.send(request("POST", path, photo, key["greedy"]))
+    until(lambda: metric("infomask_queue_waiting") >= 4 and metric("infomask_jobs_running") == 1)
+    assert essence(server.ask("POST", CLASSIFY, png, key["polite"])) == alone[1]
+    assert metric("infomask_jobs_urgent_total") == 1
+    assert metric("infomask_queue_waiting") >= 1  # it did not wait for them
+    assert [essence(connection.response()) for connection in waiting] == [alone[0]] * 6
+
+
+def test_who_asks_on_is_refused_later(make_server, png, tmp_path):
+    """Refusals beyond the rate wait, on no thread; a service that ends keeps nobody waiting."""
+    server, key, metric = two_clients(make_server, tmp_path, "--queue", 2, "--refusal-rate", 0.01, "--drain-timeout", 300)
+    large = encode(Image.linear_gradient("L").convert("RGB").resize((6000, 6000)), compress_level=1)
+    taken = [server.connect() for _ in range(3)]
+    for i, connection in enumerate(taken):
+        connection.send(request("POST", "/v1/mask", png if i > 0 else large, key["greedy"]))
+        until(lambda: metric("infomask_queue_waiting") + metric("infomask_jobs_running") == i + 1)
+    late = [server.connect() for _ in range(8)]
+    for connection in late:
+        connection.send(request("POST", CLASSIFY, png, key["greedy"]))
+    until(lambda: metric("infomask_refusals_held_total")  == 7)
+    server.signal(signal.SIGTERM)
+    for refused in [connection.response() for connection in late]:
+        assert refused.status == 503 and refused.code == "overloaded" and int(refused.get("Retry-After")) >= 1
+    assert [connection.response().status for connection in taken] == [200] * 3
+    assert server.process.wait(PATIENCE) == 0
 
 
 def test_costs_of_one_client(make_server, png):

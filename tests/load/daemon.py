@@ -33,10 +33,12 @@ def busy_seconds():
 
 
 def generate(server, rate, seconds, connections, path=CLASSIFY, files=None):
-    """What the generator says, and beside it `available`: the core-seconds that nobody but the server used or had."""
+    """What the generator says, and beside it `available`: the core-seconds that nobody but the server used or had.  Each
+    connection has a loopback address of its own: they are clients of their own."""
     start, busy, own = time.monotonic(), busy_seconds(), server.cpu()
     done = subprocess.run([GENERATOR, "127.0.0.1", str(server.port), path, "--rate", str(rate), "--seconds", str(seconds),
-                           "--connections", str(connections), *(files or photos())], capture_output=True, check=True)
+                           "--connections", str(connections), "--from", "127.1.0.1", "--addresses", str(connections),
+                           *(files or photos())], capture_output=True, check=True)
     found = json.loads(done.stdout)
     own = server.cpu() - own
     found["available"] = CORES * (time.monotonic() - start) - (busy_seconds() - busy - own)

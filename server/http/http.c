@@ -344,6 +344,7 @@ static enum MHD_Result on_head(struct exchange *exchange, const char *method, co
     (void)MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &head);
     if (call_head(call, &head) != 0 && !worth_swallowing(call))
         return send_reply(exchange, true);
+    atomic_store(&exchange->link->reads.refused, call->reply.status != 0);
     connections_phase(exchange->http->connections, exchange->fd, CONNECTION_BODY);
     return MHD_YES;
 }
@@ -409,6 +410,7 @@ static void end_exchange(struct exchange *exchange, bool sent)
 
     exchange->link->exchange = NULL;
     atomic_store(&exchange->link->reads.held, false);
+    atomic_store(&exchange->link->reads.refused, false);
     (void)atomic_load(&exchange->handed_back); /* all that the worker wrote was written before it */
     if (exchange->call != NULL && exchange->headed) /* status 0: cut before there was an answer */
         account_request(exchange->call, exchange->reply_size, sent);

@@ -65,6 +65,15 @@ static ssize_t look(struct reads *reads, int fd, char *buffer, ssize_t got, size
     return (ssize_t)fine + read_ending(reads, buffer + fine, size - fine);
 }
 
+/* Throws bytes of a refused body away in the kernel: what of them the buffer should hold nobody looks at. */
+static ssize_t skip(struct reads *reads, int fd, void *buffer, size_t size, int flags)
+{
+    size_t step = reads->wire.left < size ? (size_t)reads->wire.left : size;
+    ssize_t got = recvfrom(fd, buffer, step, flags | MSG_TRUNC, NULL, NULL);
+
+    return look(reads, fd, buffer, got, size);
+}
+
 ssize_t reads_recv(int fd, void *buffer, size_t size, int flags)
 {
     struct reads *reads = (flags & MSG_PEEK) ? NULL : find(fd);
@@ -77,6 +86,8 @@ ssize_t reads_recv(int fd, void *buffer, size_t size, int flags)
     }
     if (reads != NULL && reads->ending != NULL)
         return read_ending(reads, buffer, size);
+    if (reads != NULL && reads->wire.state == WIRE_BODY && atomic_load(&reads->refused))
+        return skip(reads, fd, buffer, size, flags);
     ssize_t got = recvfrom(fd, buffer, size, flags, NULL, NULL);
     return reads == NULL ? got : look(reads, fd, buffer, got, size);
 }

@@ -18,6 +18,7 @@ struct reads {
     struct wire wire;
     bool tls;           /* what is looked at is what TLS carries */
     _Atomic bool held;  /* a request is being answered: what comes meanwhile, an end of file too, is read after that */
+    _Atomic bool refused; /* nobody looks at the body of this request any more: its bytes need not be copied */
     const char *ending; /* what is still to be read of it, once there was a fault */
 };
 

@@ -1,4 +1,5 @@
 """Rude input: each gets the right refusal with its reason for under a second of work, and the next good request is fine."""
+import random
 import struct
 import zlib
 
@@ -94,6 +95,22 @@ def test_large_body_is_refused_at_its_head(server, png):
     assert rude(server, b"x" * (50 * MIB)) == (413, "body_too_large")
     assert server.rss() - before < 16 * MIB
     assert server.ask("POST", CLASSIFY, png).status == 200
+
+
+def test_a_refused_body_is_passed_over(server, png):
+    """To its last byte, wherever it is cut: what looks like requests in it is none, and the one behind it is answered."""
+    rng = random.Random(1)
+    for length in (1, 37, 5000, 32768, 200_000, MIB):
+        body = (request("GET", "/nope") * (length // 20 + 1))[:length]
+        good = request("POST", CLASSIFY + "?model=digits", png)
+        whole = request("POST", CLASSIFY + "?top_k=x", body) + request("PUT", "/nope", body) + good
+        cuts = sorted(rng.sample(range(1, len(whole)), 5))
+        with server.connect() as connection:
+            for a, b in zip([0, *cuts], [*cuts, len(whole)]):
+                connection.send(whole[a:b])
+            assert [connection.response().status for _ in range(3)] == [400, 404, 200]
+            connection.send(good)
+            assert connection.response().status == 200
 
 
 def test_large_chunked_body_is_cut(server, png):

@@ -25,7 +25,8 @@ struct answer {
 };
 
 static const struct answer answers[ROUTE_COUNT] = {
-    [ROUTE_ID_CLASSIFY] = {"classify", "inference", 200, "application/json", "Classification"},
+    [ROUTE_ID_CLASSIFY] = {"classify", "inference", 200, "application/json",
+                           "Classification Classifications"},
     [ROUTE_ID_MASK] = {"mask", "inference", 200, "application/json image/png image/webp", "MaskReply"},
     [ROUTE_ID_FILTER] = {"filter", "inference", 200, "application/json image/png image/jpeg image/webp", "FilterReply"},
     [ROUTE_ID_ANALYZE] = {"analyze", "inference", 200, "application/json", "Analysis"},

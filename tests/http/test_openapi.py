@@ -92,6 +92,17 @@ def test_replies_are_as_described(server, document, png):
     validator(document, "Problem").validate(server.ask(path="/nope").json)
 
 
+def test_one_photo_and_several_are_described(server, document, png):
+    """Of one operation: the schema of its answer takes both, and neither for the other."""
+    schema = document["paths"][CLASSIFY]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    check = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+    several, body = form([("a", "a.png", png), ("b", "b.png", png)])
+    one, two = server.ask("POST", CLASSIFY, png).json, server.ask("POST", CLASSIFY, body, several).json
+    check.validate(one)
+    check.validate(two)
+    assert not check.is_valid({**one, "predictions": 1}) and not check.is_valid({"results": [{}]})
+
+
 @pytest.mark.parametrize("path", ["/openapi.json", "/", "/v1/models", "/v1/models/efficientnet-lite0/labels"])
 def test_entity_tags(server, path):
     """9110 13.1.2: If-None-Match; 8.6: the length in a 304 is that of the 200."""

@@ -65,6 +65,11 @@ ifdef PEERS
 	$(Q)OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/bench/tasks_peers.py build/tasks
 endif
 
+.PHONY: tasks-pool
+tasks-pool: $(BIN) $(VENV)/.done ## the same for 45 tables of other kinds: tangled columns, codes, missing values, rare classes, few rows (an hour); PEERS=1, SEEDS=1, SEED=1, TASKS="xor straw"
+	$(Q)$(VENV_PYTHON) -m pip install -q --disable-pip-version-check numpy $(if $(PEERS),scikit-learn pandas)
+	$(Q)OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/bench/pool.py $< --seeds $(or $(SEEDS),1) --seed $(or $(SEED),1) $(if $(PEERS),--peers) $(TASKS)
+
 .PHONY: audit
 audit: $(B)/bench/audit $(VENV)/.done data ## how well the label audit finds wrong labels; PEERS=1: beside cleanlab; DRAWS=20
 	$(Q)$(VENV_PYTHON) -m pip install -q --disable-pip-version-check scikit-learn $(if $(PEERS),cleanlab)

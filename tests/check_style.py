@@ -20,7 +20,7 @@ WIDE = set("""
     mask_cells_part mask_class_map mask_regions_find mask_window_pmi
     match_complete mean_columns on_request orientation_place overlay_init pack_groups pack_large pack_ordered
     patch_votes pixels_area pixels_bilinear pixels_resize plan_get product read_stem ref_pack ref_pack_s8
-    ref_patch_votes ref_sgemm resample_axis_init screen_triples simd_pack simd_pack_s8 train_loss
+    ref_patch_votes ref_sgemm resample_axis_init simd_pack simd_pack_s8 train_loss
     window_rows
 """.split())
 TEXT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)

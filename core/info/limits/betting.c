@@ -31,6 +31,7 @@
 #define MOST_ORDERS 64
 #define LEAST_ORDERS 8
 #define STEPS_IN_ALL (1 << 17) /* over which there are fewer orders */
+#define STEPS_KEPT (1 << 22)  /* of orders that are laid out once for all passes: 100 MB */
 #define MOST_CAPITAL 1e150
 #define TRIED 16              /* values of m in one pass */
 #define TOLERANCE 1e-3        /* of the standard error: the limit is rounded down by no more */
@@ -38,8 +39,10 @@
 
 struct bettor {
     const struct info_unit *units;
-    size_t n, orders;
+    size_t n, orders, kept;
     double goal;             /* 1 / (1 - confidence) */
+    double *steps;           /* [kept, and one more if that is not all][3][n] */
+    bool laid;               /* the kept ones are there */
     double *x, *w, *stake;   /* [n] of one order: values, weights, and 1 / s, negative where the step is plain */
     uint32_t *place;         /* [n] */
     double price[CELLS + 1]; /* phi(Phi^-1(i / CELLS)) */
@@ -83,10 +86,15 @@ static void shuffle(struct bettor *b, uint64_t order)
 }
 
 /* The deviation before each step is that of w (x - mean) over what came earlier: the stakes are predictable. */
-static void lay_out(struct bettor *b, uint64_t order)
+static void lay_out(struct bettor *b, size_t order)
 {
     double sum = SEEN_MEAN, weights = 1, squares = SEEN_VARIANCE, n = (double)b->n;
 
+    b->x = b->steps + 3 * b->n * (order < b->kept ? order : b->kept);
+    b->w = b->x + b->n;
+    b->stake = b->w + b->n;
+    if (b->laid && order < b->kept)
+        return;
     shuffle(b, order);
     for (size_t i = 0; i < b->n; i++) {
         const struct info_unit *unit = &b->units[b->place[i]];
@@ -154,6 +162,7 @@ static int refuted(struct bettor *b, const double *m)
         lay_out(b, order);
         bet(b, m, capitals);
     }
+    b->laid = true;
     while (count < TRIED && capitals[count] >= b->goal * (double)b->orders)
         count++;
     return count;
@@ -210,16 +219,17 @@ enum infomask_status info_betting_limit(struct info_unit *units, size_t n, doubl
     struct bettor b = {.units = units, .n = n, .goal = 1 / (1 - confidence)};
 
     *limit = 0;
-    if (n > UINT32_MAX || (b.x = malloc(n * (3 * sizeof(double) + sizeof(uint32_t)))) == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the limit of %zu samples", n);
-    b.w = b.x + n;
-    b.stake = b.w + n;
-    b.place = (uint32_t *)(void *)(b.stake + n);
     b.orders = STEPS_IN_ALL / n;
     b.orders = b.orders > MOST_ORDERS ? MOST_ORDERS : b.orders < LEAST_ORDERS ? LEAST_ORDERS : b.orders;
+    b.kept = b.orders * n <= STEPS_KEPT ? b.orders : STEPS_KEPT / n;
+    b.steps = n > UINT32_MAX ? NULL
+                             : malloc(n * (3 * sizeof(double) * (b.kept + (b.kept < b.orders)) + sizeof(uint32_t)));
+    if (b.steps == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the limit of %zu samples", n);
+    b.place = (uint32_t *)(void *)(b.steps + 3 * n * (b.kept + (b.kept < b.orders)));
     qsort(units, n, sizeof *units, by_value);
     fill_prices(b.price);
     *limit = find_limit(&b);
-    free(b.x);
+    free(b.steps);
     return INFOMASK_OK;
 }

@@ -7,6 +7,8 @@
 
 #include "core/base/checked.h"
 
+#define STRIP 64 /* rows whose posteriors are taken together */
+
 /* Adds what a state's learners say of rows x to their logits. */
 static void add_state(const struct boosting_kind *kind, size_t width, size_t k, const float *state, const float *x,
                       size_t rows, float *logits)
@@ -55,7 +57,7 @@ static void take_rows(struct boosting *b, size_t stride)
 enum infomask_status boosting_init(struct boosting *b, const struct boosting_kind *kind, const struct table_fit *fit,
                                    size_t stride, struct table_path *path, struct infomask_error *err)
 {
-    size_t n = most_rows(fit, stride), k = (size_t)fit->data->classes, pairs = 0;
+    size_t n = most_rows(fit, stride), k = (size_t)fit->data->classes, pairs = 0, strip;
     bool fits = checked_mul3(n, 2 * k, sizeof(float), &pairs);
 
     path->kind = kind;
@@ -66,7 +68,7 @@ enum infomask_status boosting_init(struct boosting *b, const struct boosting_kin
     b->f = fits ? malloc(pairs / 2) : NULL;
     b->g = fits ? malloc(pairs) : NULL;
     b->held = fits ? malloc(pairs / 2) : NULL;
-    b->row = malloc(k * sizeof *b->row);
+    b->row = checked_mul3(STRIP, k, sizeof *b->row, &strip) ? malloc(strip) : NULL;
     if (b->rows == NULL || b->used == NULL || b->f == NULL || b->g == NULL || b->held == NULL || b->row == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the %s of %zu rows", kind->name, n);
     take_rows(b, stride);
@@ -100,14 +102,13 @@ static void set_prior(struct boosting *b, float *prior)
         memcpy(b->f + i * b->k, prior, b->k * sizeof *prior);
 }
 
-static void set_gradient(struct boosting *b, size_t i)
+static void set_gradient(struct boosting *b, size_t i, const float *q)
 {
     const struct table_data *data = b->fit->data;
     size_t k = b->k;
     float *g = b->g + i * 2 * k, *h = g + k, w = data->weights != NULL ? data->weights[b->rows[i]] : 1;
 
-    memcpy(g, b->f + i * k, k * sizeof *g);
-    data->kernels->softmax(g, g, 1, k);
+    memcpy(g, q, k * sizeof *g);
     g[data->labels[b->rows[i]]] -= 1;
     for (size_t y = 0; y < k; y++) {
         h[y] = w * fmaxf(fabsf(g[y]) * (1 - fabsf(g[y])), 1e-6f); /* |q - 1[label]| is q or 1 - q */
@@ -120,7 +121,10 @@ struct random_stream boosting_next(struct boosting *b)
     struct random_stream random = random_stream(b->fit->data->seed ^ b->fit->stream, b->round++);
 
     for (size_t i = 0; i < b->count; i++) {
-        set_gradient(b, i);
+        size_t strip = i % STRIP, left = b->count - i;
+        if (strip == 0)
+            b->fit->data->kernels->softmax(b->f + i * b->k, b->row, left < STRIP ? left : STRIP, b->k);
+        set_gradient(b, i, b->row + strip * b->k);
         b->used[i] = random_unit(&random) < b->kind->share;
     }
     return random;

@@ -31,7 +31,7 @@ struct boosting {
     float *f, *g;    /* [count][K] logits; [count][2 K] gradient and curvature of each class */
     bool *used;      /* [count] by the learner that is being made */
     float *held;     /* [rows of both folds][K] their logits so far */
-    float *row;      /* [K] scratch */
+    float *row;      /* [rows of a strip][K] scratch */
     uint64_t round;
 };
 

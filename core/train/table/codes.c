@@ -14,6 +14,7 @@
 /* Intervals of a column: code[i] for border[i - 1] < x <= border[i]. */
 struct axis {
     int borders; /* -1: a constant column */
+    uint8_t levels; /* as of table_matrix */
     float border[TABLE_CODES - 1];
     uint8_t code[TABLE_CODES];
 };
@@ -82,6 +83,7 @@ static void look_at(const struct infomask_table *table, size_t j, float *sample,
     for (size_t i = 1; i < count; i++)
         distinct += sample[i] > sample[i - 1];
     axis->borders = -1;
+    axis->levels = distinct > 1 && distinct <= TABLE_CODES && !missing ? (uint8_t)distinct : 0;
     axis->code[0] = 0;
     if (distinct > (size_t)codes)
         cut_at_quantiles(axis, sample, count, codes);
@@ -113,16 +115,21 @@ enum infomask_status table_codes(const struct infomask_table *table, const uint3
     struct axis *axes = malloc(table->columns * sizeof *axes);
     float *sample = malloc(SAMPLE * sizeof *sample);
     size_t bytes, width = 0;
+    bool room;
 
     *codes = (struct table_matrix){.n = table->rows};
     codes->source = malloc((table->columns + 1) * sizeof *codes->source);
-    for (size_t j = 0; axes != NULL && sample != NULL && codes->source != NULL && j < table->columns; j++) {
+    codes->levels = malloc(table->columns + 1);
+    room = axes != NULL && sample != NULL && codes->source != NULL && codes->levels != NULL;
+    for (size_t j = 0; room && j < table->columns; j++) {
         look_at(table, j, sample, &axes[width]);
-        if (axes[width].borders >= 0)
-            codes->source[width++] = (uint32_t)j;
+        if (axes[width].borders < 0)
+            continue;
+        codes->levels[width] = axes[width].levels;
+        codes->source[width++] = (uint32_t)j;
     }
     codes->width = width;
-    if (axes != NULL && sample != NULL && codes->source != NULL &&
+    if (room &&
         checked_mul3(table->rows, width, sizeof *codes->x, &bytes))
         codes->x = aligned_new(bytes + 1);
     for (size_t i = 0; codes->x != NULL && i < table->rows; i++)

@@ -126,8 +126,18 @@ static double label_entropy(const struct table_data *data, double *f)
     return entropy;
 }
 
-/* The estimate and its limit from log q(label) [n]. */
-static bool measure(const struct estimate *e, const double *log_q, double *f, struct infomask_table_column *row)
+/* The estimate from log q(label) [n]. */
+static double measure(const struct table_data *data, const double *log_q, double *f)
+{
+    double information = label_entropy(data, f);
+
+    for (size_t i = 0; i < data->n; i++)
+        information += weight_of(data, i) * log_q[i] / (double)data->n;
+    return information;
+}
+
+/* Its limit, which takes longer. */
+static bool limit_alone(const struct estimate *e, const double *log_q, struct infomask_table_column *row)
 {
     const struct table_data *data = &e->data;
     struct info_point *points = malloc(data->n * sizeof *points);
@@ -135,20 +145,18 @@ static bool measure(const struct estimate *e, const double *log_q, double *f, st
     size_t n = 0;
     bool fine = points != NULL;
 
-    row->alone = label_entropy(data, f);
-    for (size_t i = 0; fine && i < data->n; i++) {
-        double w = weight_of(data, i);
-        row->alone += w * log_q[i] / (double)data->n;
-        if (w > 0)
-            points[n++] = (struct info_point){e->result->group[e->order[i]], log_q[i], (uint32_t)data->labels[i], 0, w};
-    }
+    for (size_t i = 0; fine && i < data->n; i++)
+        if (weight_of(data, i) > 0)
+            points[n++] = (struct info_point){e->result->group[e->order[i]], log_q[i], (uint32_t)data->labels[i], 0,
+                                              weight_of(data, i)};
     fine = fine && info_limits(points, n, (size_t)data->classes, 0.975, &limits, NULL) == INFOMASK_OK;
     row->alone_limit = fine ? limits.betting : NAN;
     free(points);
     return fine;
 }
 
-static bool look_alone(const struct estimate *e, size_t column, struct infomask_table_column *row)
+/* limited: nothing but the limit. */
+static bool look_alone(const struct estimate *e, size_t column, bool limited, struct infomask_table_column *row)
 {
     size_t k = (size_t)e->data.classes;
     struct histogram h = {.k = k, .count = malloc(TABLE_CODES * k * sizeof(double)),
@@ -158,7 +166,10 @@ static bool look_alone(const struct estimate *e, size_t column, struct infomask_
 
     for (int f = 0; fine && f < e->data.folds; f++)
         say_alone(e, column, f, &h, log_q);
-    fine = fine && measure(e, log_q, h.prior, row);
+    if (fine && limited)
+        fine = limit_alone(e, log_q, row);
+    else if (fine)
+        row->alone = measure(&e->data, log_q, h.prior);
     free(h.count);
     free(h.cell);
     free(h.prior);
@@ -408,7 +419,7 @@ static void look(void *context, int chunk, int worker)
     struct infomask_table_column *row = &l->e->result->columns[l->e->codes.source[l->column[chunk]]];
 
     (void)worker;
-    if (!look_without(l->e, l->column[chunk], row))
+    if (!look_alone(l->e, l->column[chunk], true, row) || !look_without(l->e, l->column[chunk], row))
         atomic_store(&l->failed, true);
 }
 
@@ -418,7 +429,7 @@ static void look_first(void *context, int chunk, int worker)
     struct infomask_table_column *row = &l->e->result->columns[l->e->codes.source[chunk]];
 
     (void)worker;
-    if (!look_alone(l->e, (size_t)chunk, row))
+    if (!look_alone(l->e, (size_t)chunk, false, row))
         atomic_store(&l->failed, true);
 }
 

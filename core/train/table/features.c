@@ -15,8 +15,9 @@
 #define MOST_CROSSED 24    /* columns of which every product is taken */
 #define MOST_SQUARED 256
 
-#define MOST_NAMED 256     /* values of a category that have an indicator of their own */
-#define MOST_INDICATORS 4096 /* of all categories together */
+#define MOST_NAMED 1024    /* values of a category that have an indicator of their own */
+#define MOST_INDICATORS 4096 /* of all categories together, */
+#define INDICATOR_CELLS 250000000 /* and times the rows: a GB */
 #define LEAST_NAMED 5      /* rows of such a value: fewer might miss a fold */
 #define RARE UINT32_MAX
 
@@ -171,9 +172,11 @@ static void columns_free(struct column *columns, size_t count)
     free(columns);
 }
 
-static void limit_categories(struct column *columns, size_t count)
+static void limit_categories(struct column *columns, size_t count, size_t rows)
 {
-    size_t most = MOST_NAMED, total;
+    size_t most = MOST_NAMED, total, room = INDICATOR_CELLS / rows;
+
+    room = room < 64 ? 64 : room > MOST_INDICATORS ? MOST_INDICATORS : room;
 
     do {
         total = 0;
@@ -183,7 +186,7 @@ static void limit_categories(struct column *columns, size_t count)
                 total += indicators_of(&columns[j]);
             }
         most /= 2;
-    } while (total > MOST_INDICATORS && most > 1);
+    } while (total > room && most > 1);
 }
 
 static void limit_levels(struct column *columns, size_t count)
@@ -214,7 +217,7 @@ static enum infomask_status look(const struct infomask_table *table, struct colu
     free(sample);
     if (status != INFOMASK_OK)
         return status;
-    limit_categories(*columns, table->columns);
+    limit_categories(*columns, table->columns, table->rows);
     limit_levels(*columns, table->columns);
     return INFOMASK_OK;
 }
@@ -277,6 +280,7 @@ void table_matrix_fini(struct table_matrix *matrix)
     free(matrix->source);
     free(matrix->category);
     free(matrix->factors);
+    free(matrix->levels);
     *matrix = (struct table_matrix){0};
 }
 

@@ -3,7 +3,8 @@
  *
  * Which pairs and triples are looked at is screened first, on the rows outside both folds alone: those whose cells and
  * labels have the largest G-statistic beyond what the columns, or the pairs in a triple, have by themselves.  Then
- * gradient boosting (boosting.h) of grids of 64 cells: one column in 64 codes, two in 8, three in 4 (codes.c). */
+ * gradient boosting (boosting.h) of grids of 64 cells: one column in 64 codes, two in 8, three in 4 (codes.c).  Columns
+ * of few values, in particular categories, have a level for each of them where that makes no more than 256 cells. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,21 +23,25 @@ bool table_grids_fit_in(const struct table_data *data, const struct table_matrix
 
 /* A grid as it lies in a state. */
 struct grid {
-    float dims, column[3];
-    /* then float cell[TABLE_CODES][K] */
+    float dims, column[3], levels[3];
+    /* then float cell[screened_most_cells][K] */
 };
 #define GRID_FLOATS (sizeof(struct grid) / sizeof(float))
 
 static size_t grid_size(size_t k)
 {
-    return GRID_FLOATS + TABLE_CODES * k;
+    return GRID_FLOATS + screened_most_cells(k) * k;
 }
 
 static void add_grid(const float *learner, size_t width, size_t k, const float *x, size_t rows, float *logits)
 {
     const struct grid *grid = (const struct grid *)learner;
-    struct screened what = {(int)grid->dims, {(uint32_t)grid->column[0], (uint32_t)grid->column[1],
-                                              (uint32_t)grid->column[2]}, 0};
+    struct screened what = {.dims = (int)grid->dims};
+
+    for (int d = 0; d < 3; d++) {
+        what.column[d] = (uint32_t)grid->column[d];
+        what.levels[d] = (uint8_t)grid->levels[d];
+    }
 
     for (size_t i = 0; i < rows; i++) {
         const float *cell = learner + GRID_FLOATS + screened_cell(&what, x + i * width) * k;
@@ -54,7 +59,7 @@ struct grids {
     struct screened *list; /* [TABLE_SCREENED] what grids are made of */
     size_t listed;
     uint8_t *cell;         /* [listed][rows that are learnt from] */
-    float *sums, *best;    /* [TABLE_CODES][2 K], of a grid and of the best one */
+    float *sums, *best;    /* [screened_most_cells][2 K], of a grid and of the best one */
 };
 
 /* The score of all cells, into grids->sums what it is made of. */
@@ -62,17 +67,17 @@ static float gain_of(struct grids *grids, size_t candidate)
 {
     const struct boosting *b = &grids->boosting;
     const uint8_t *cell = grids->cell + candidate * b->count;
-    size_t pair = 2 * b->k;
+    size_t pair = 2 * b->k, cells = screened_cells(&grids->list[candidate]);
     float gain = 0, curvature;
 
-    memset(grids->sums, 0, TABLE_CODES * pair * sizeof *grids->sums);
+    memset(grids->sums, 0, cells * pair * sizeof *grids->sums);
     for (size_t i = 0; i < b->count; i++) {
         float *sum = grids->sums + cell[i] * pair;
         const float *g = b->g + i * pair;
         for (size_t y = 0; b->used[i] && y < pair; y++)
             sum[y] += g[y];
     }
-    for (size_t c = 0; c < TABLE_CODES; c++)
+    for (size_t c = 0; c < cells; c++)
         gain += boosting_score(grids->sums + c * pair, b->k, PENALTY, &curvature);
     return gain;
 }
@@ -97,9 +102,12 @@ static void grow_grid(void *part, float *learner)
         grids->sums = swap;
     }
     what = &grids->list[chosen];
-    *(struct grid *)learner = (struct grid){
-        (float)what->dims, {(float)what->column[0], (float)what->column[1], (float)what->column[2]}};
-    boosting_leaves(b, grids->best, TABLE_CODES, cells);
+    *(struct grid *)learner = (struct grid){.dims = (float)what->dims};
+    for (int d = 0; d < 3; d++) {
+        ((struct grid *)learner)->column[d] = (float)what->column[d];
+        ((struct grid *)learner)->levels[d] = (float)what->levels[d];
+    }
+    boosting_leaves(b, grids->best, screened_cells(what), cells);
     for (size_t i = 0; i < b->count; i++)
         for (size_t y = 0; y < k; y++)
             b->f[i * k + y] += cells[grids->cell[chosen * b->count + i] * k + y];
@@ -113,8 +121,8 @@ static enum infomask_status prepare(struct grids *grids, struct infomask_error *
     enum infomask_status status;
 
     grids->list = calloc(TABLE_SCREENED, sizeof *grids->list);
-    grids->sums = malloc(TABLE_CODES * 2 * b->k * sizeof *grids->sums);
-    grids->best = malloc(TABLE_CODES * 2 * b->k * sizeof *grids->best);
+    grids->sums = malloc(screened_most_cells(b->k) * 2 * b->k * sizeof *grids->sums);
+    grids->best = malloc(screened_most_cells(b->k) * 2 * b->k * sizeof *grids->best);
     if (grids->list == NULL || grids->sums == NULL || grids->best == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the grids");
     status = table_screen(b->fit, b->rows, b->count, grids->list, &grids->listed, err);

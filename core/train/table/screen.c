@@ -19,12 +19,12 @@ struct screening {
     const int *labels;
     const uint32_t *rows;
     size_t count, k, width;
-    double *counts;  /* [64][K] */
+    double *counts;  /* [screened_most_cells][K] */
     uint8_t *column; /* [width][count] codes */
     double *of_class; /* [K] rows, of those that are looked at */
 };
 
-/* G and the degrees of freedom of cells (row i is in cell[i] < 64) over every step-th row. */
+/* G and the degrees of freedom of cells (row i is in cell[i] < most) over every step-th row. */
 struct association {
     double g, freedom;
 };
@@ -34,19 +34,19 @@ static double n_log_n(double n)
     return n > 0 ? n * log(n) : 0;
 }
 
-static struct association associate(struct screening *s, const uint8_t *cell, size_t step)
+static struct association associate(struct screening *s, const uint8_t *cell, size_t most, size_t step)
 {
     double g = 0, n = 0;
     size_t cells = 0, classes = 0;
 
-    memset(s->counts, 0, 64 * s->k * sizeof *s->counts);
+    memset(s->counts, 0, most * s->k * sizeof *s->counts);
     memset(s->of_class, 0, s->k * sizeof *s->of_class);
     for (size_t i = 0; i < s->count; i += step, n++) {
         size_t y = (size_t)s->labels[s->rows[i]];
         s->counts[cell[i] * s->k + y]++;
         s->of_class[y]++;
     }
-    for (size_t c = 0; c < 64; c++) {
+    for (size_t c = 0; c < most; c++) {
         double sum = 0;
         for (size_t y = 0; y < s->k; y++) {
             sum += s->counts[c * s->k + y];
@@ -96,12 +96,12 @@ static enum infomask_status screen_singles(struct screening *s, struct screened 
         return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", s->count);
     for (size_t j = 0; j < s->width; j++) {
         const uint8_t *fine = s->column + j * s->count;
-        struct association a = associate(s, fine, 1), b;
+        struct association a = associate(s, fine, TABLE_CODES, 1), b;
         for (size_t i = 0; i < s->count; i++)
             coarse[i] = fine[i] >> 3;
-        b = associate(s, coarse, 1);
+        b = associate(s, coarse, TABLE_CODES, 1);
         score[j] = fmax(deviations(a.g, a.freedom), deviations(b.g, b.freedom));
-        insert(list, listed, TABLE_SINGLES, (struct screened){1, {(uint32_t)j, 0, 0}, score[j]});
+        insert(list, listed, TABLE_SINGLES, (struct screened){.dims = 1, .column = {(uint32_t)j}, .score = score[j]});
     }
     free(coarse);
     return INFOMASK_OK;
@@ -138,69 +138,113 @@ static size_t step_for(const struct screening *s, double combinations)
     return (size_t)fmax((double)s->count / rows, 1);
 }
 
-static void combine(const struct screening *s, const uint32_t *column, int dims, size_t step, uint8_t *cell)
+/* The first `dims` columns of `what` together. */
+static struct association associate_all(struct screening *s, const struct screened *what, int dims, size_t step,
+                                        uint8_t *cell)
 {
-    const uint8_t *a = s->column + column[0] * s->count, *b = s->column + column[1] * s->count;
-    const uint8_t *c = dims == 3 ? s->column + column[2] * s->count : NULL;
+    size_t cells = 1;
 
     for (size_t i = 0; i < s->count; i += step)
-        cell[i] = (uint8_t)(dims == 2 ? (a[i] >> 3) << 3 | b[i] >> 3 : (a[i] >> 4) << 4 | (b[i] >> 4) << 2 | c[i] >> 4);
+        cell[i] = 0;
+    for (int d = 0; d < dims; d++) {
+        const uint8_t *column = s->column + what->column[d] * s->count;
+        unsigned radix = screened_radix(what, d);
+        for (size_t i = 0; i < s->count; i += step)
+            cell[i] = (uint8_t)(cell[i] * radix + screened_level(what, d, column[i]));
+        cells *= radix;
+    }
+    return associate(s, cell, cells, step);
 }
 
-/* The columns' own associations at 8 codes. */
-static void alone(struct screening *s, const struct ranked *best, size_t count, size_t step, int shift, uint8_t *cell,
-                  struct association *of)
+/* What a combination says beyond its parts is asked twice: in bins and, where columns have few values, by value, as
+ * long as there is room for the cells. */
+struct resolution {
+    struct screening *s;
+    const struct ranked *best;
+    size_t count, step;
+    uint8_t *cell;                 /* [rows] scratch */
+    bool exact;
+    struct association *of, *pair; /* [count]; [count][count], of triples only */
+};
+
+/* dims columns of r->best, at r's levels. */
+static struct screened combination(const struct resolution *r, int dims, const size_t *at)
 {
-    for (size_t j = 0; j < count; j++) {
-        const uint8_t *column = s->column + best[j].column * s->count;
-        for (size_t i = 0; i < s->count; i += step)
-            cell[i] = column[i] >> shift;
-        of[j] = associate(s, cell, step);
+    struct screened what = {.dims = dims};
+
+    for (int d = 0; d < dims; d++) {
+        what.column[d] = r->best[at[d]].column;
+        what.levels[d] = r->exact ? r->s->codes->levels[what.column[d]] : 0;
+    }
+    return what;
+}
+
+/* By value: some column has more values than there are bins, and there is room. */
+static bool worth_it(const struct resolution *r, const struct screened *what)
+{
+    bool more = !r->exact;
+
+    for (int d = 0; d < what->dims; d++)
+        more = more || what->levels[d] > (what->dims == 2 ? 8 : 4);
+    return more && screened_cells(what) <= screened_most_cells(r->s->k);
+}
+
+static void alone(const struct resolution *r, int dims)
+{
+    for (size_t j = 0; j < r->count; j++) {
+        const size_t at[] = {j, j, j};
+        struct screened what = combination(r, dims, at);
+        r->of[j] = associate_all(r->s, &what, 1, r->step, r->cell);
     }
 }
 
-static void screen_pairs(struct screening *s, const struct ranked *best, size_t count, uint8_t *cell,
-                         struct association *of, struct screened *list, size_t *listed)
+static void screen_pairs(const struct resolution *r, struct screened *list, size_t *listed)
 {
-    size_t step = step_for(s, 0.5 * (double)count * (double)count);
-
-    alone(s, best, count, step, 3, cell, of);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = i + 1; j < count; j++) {
-            struct screened what = {2, {best[i].column, best[j].column, 0}, 0};
+    alone(r, 2);
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t j = i + 1; j < r->count; j++) {
+            const size_t at[] = {i, j};
+            struct screened what = combination(r, 2, at);
             struct association both;
-            combine(s, what.column, 2, step, cell);
-            both = associate(s, cell, step);
-            what.score = deviations(both.g - of[i].g - of[j].g, both.freedom - of[i].freedom - of[j].freedom);
+            if (!worth_it(r, &what))
+                continue;
+            both = associate_all(r->s, &what, 2, r->step, r->cell);
+            what.score = deviations(both.g - r->of[i].g - r->of[j].g,
+                                    both.freedom - r->of[i].freedom - r->of[j].freedom);
             if (what.score > STANDS_OUT)
                 insert(list, listed, TABLE_PAIRS, what);
         }
 }
 
-/* pair [count][count]: at 4 codes, as the triples are. */
-static void screen_triples(struct screening *s, const struct ranked *best, size_t count, uint8_t *cell,
-                           struct association *of, struct association *pair, struct screened *list, size_t *listed)
+/* The pairs at the levels that they have in a triple, those that one can be made of. */
+static void pair_up(const struct resolution *r)
 {
-    double n = (double)count;
-    size_t step = step_for(s, n * n * n / 6);
-
-    alone(s, best, count, step, 4, cell, of);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = i + 1; j < count; j++) {
-            const uint8_t *a = s->column + best[i].column * s->count, *b = s->column + best[j].column * s->count;
-            for (size_t r = 0; r < s->count; r += step)
-                cell[r] = (uint8_t)((a[r] >> 4) << 2 | b[r] >> 4);
-            pair[i * count + j] = associate(s, cell, step);
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t j = i + 1; j < r->count; j++) {
+            const size_t at[] = {i, j, j};
+            struct screened what = combination(r, 3, at);
+            if ((size_t)screened_radix(&what, 0) * screened_radix(&what, 1) <= screened_most_cells(r->s->k))
+                r->pair[i * r->count + j] = associate_all(r->s, &what, 2, r->step, r->cell);
         }
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = i + 1; j < count; j++)
-            for (size_t l = j + 1; l < count; l++) {
-                const struct association *ij = &pair[i * count + j], *il = &pair[i * count + l],
-                                         *jl = &pair[j * count + l];
-                struct screened what = {3, {best[i].column, best[j].column, best[l].column}, 0};
+}
+
+static void screen_triples(const struct resolution *r, struct screened *list, size_t *listed)
+{
+    const struct association *of = r->of;
+
+    alone(r, 3);
+    pair_up(r);
+    for (size_t i = 0; i < r->count; i++)
+        for (size_t j = i + 1; j < r->count; j++)
+            for (size_t l = j + 1; l < r->count; l++) {
+                const struct association *ij = &r->pair[i * r->count + j], *il = &r->pair[i * r->count + l],
+                                         *jl = &r->pair[j * r->count + l];
+                const size_t at[] = {i, j, l};
+                struct screened what = combination(r, 3, at);
                 struct association all;
-                combine(s, what.column, 3, step, cell);
-                all = associate(s, cell, step);
+                if (!worth_it(r, &what))
+                    continue;
+                all = associate_all(r->s, &what, 3, r->step, r->cell);
                 what.score = deviations(all.g - ij->g - il->g - jl->g + of[i].g + of[j].g + of[l].g,
                                         all.freedom - ij->freedom - il->freedom - jl->freedom + of[i].freedom +
                                             of[j].freedom + of[l].freedom);
@@ -210,6 +254,15 @@ static void screen_triples(struct screening *s, const struct ranked *best, size_
 }
 
 /* ---- All --------------------------------------------------------------------------------------------------------- */
+
+/* Whether a look by value can show more than one in bins. */
+static bool any_values(const struct screening *s)
+{
+    for (size_t j = 0; j < s->width; j++)
+        if (s->codes->levels[j] > 4)
+            return true;
+    return false;
+}
 
 static enum infomask_status screen_together(struct screening *s, const double *score, struct screened *list,
                                             size_t *listed, struct infomask_error *err)
@@ -224,10 +277,20 @@ static enum infomask_status screen_together(struct screening *s, const double *s
     if (best == NULL || of == NULL || pair == NULL || cell == NULL) {
         status = error_set(err, INFOMASK_MEMORY, "no memory to screen %zu columns", s->width);
     } else {
-        screen_pairs(s, best, best_columns(score, s->width, MOST_CROSSED, best), cell, of, list + *listed, &pairs);
+        struct resolution r = {.s = s, .best = best, .cell = cell, .of = of, .pair = pair};
+        r.count = best_columns(score, s->width, MOST_CROSSED, best);
+        r.step = step_for(s, 0.5 * (double)r.count * (double)r.count);
+        for (int exact = 0; exact <= any_values(s); exact++) {
+            r.exact = exact != 0;
+            screen_pairs(&r, list + *listed, &pairs);
+        }
         *listed += pairs;
-        screen_triples(s, best, best_columns(score, s->width, MOST_TRIPLED, best), cell, of, pair, list + *listed,
-                       &triples);
+        r.count = r.count < MOST_TRIPLED ? r.count : MOST_TRIPLED;
+        r.step = step_for(s, (double)r.count * (double)r.count * (double)r.count / 6);
+        for (int exact = 0; exact <= any_values(s); exact++) {
+            r.exact = exact != 0;
+            screen_triples(&r, list + *listed, &triples);
+        }
         *listed += triples;
     }
     free(best);
@@ -247,7 +310,7 @@ enum infomask_status table_screen(const struct table_fit *fit, const uint32_t *r
                           .count = count,
                           .k = k,
                           .width = width,
-                          .counts = malloc(64 * k * sizeof(double)),
+                          .counts = malloc(screened_most_cells(k) * k * sizeof(double)),
                           .column = malloc(width * count + 1),
                           .of_class = malloc(k * sizeof(double))};
     double *score = malloc((width + 1) * sizeof *score);

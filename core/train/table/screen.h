@@ -12,21 +12,52 @@
 struct screened {
     int dims; /* 1, 2, 3 */
     uint32_t column[3];
+    uint8_t levels[3]; /* of a column of few values in a pair or a triple: each is a level; 0: 8 bins, 4 in a triple */
     double score; /* G-statistic beyond what its parts have, less its degrees of freedom, in their deviations */
 };
 
-/* The cell of a row of codes, 0 to 63. */
+/* Cells of a grid at most: with few classes there is room for more than the codes of one column need. */
+static inline size_t screened_most_cells(size_t classes)
+{
+    return classes <= 8 ? 4 * TABLE_CODES : TABLE_CODES;
+}
+
+/* Levels of column number d. */
+static inline unsigned screened_radix(const struct screened *what, int d)
+{
+    return what->levels[d] > 0 ? what->levels[d] : what->dims == 2 ? 8 : 4;
+}
+
+static inline size_t screened_cells(const struct screened *what)
+{
+    size_t cells = TABLE_CODES;
+
+    if (what->dims > 1)
+        cells = (size_t)screened_radix(what, 0) * screened_radix(what, 1);
+    return what->dims == 3 ? cells * screened_radix(what, 2) : cells;
+}
+
+/* The level of a code in column number d; of few values it is the number of the value (table_codes). */
+static inline unsigned screened_level(const struct screened *what, int d, unsigned code)
+{
+    unsigned levels = what->levels[d];
+
+    if (levels > 0)
+        return (code * levels + TABLE_CODES - 1) / TABLE_CODES;
+    return code >> (what->dims == 2 ? 3 : 4);
+}
+
+/* The cell of a row of codes, below screened_cells. */
 static inline size_t screened_cell(const struct screened *what, const float *x)
 {
-    unsigned a = (unsigned)x[what->column[0]], b, c;
+    size_t cell = (unsigned)x[what->column[0]];
 
     if (what->dims == 1)
-        return a;
-    b = (unsigned)x[what->column[1]];
-    if (what->dims == 2)
-        return (a >> 3) << 3 | b >> 3;
-    c = (unsigned)x[what->column[2]];
-    return (a >> 4) << 4 | (b >> 4) << 2 | c >> 4;
+        return cell;
+    cell = screened_level(what, 0, (unsigned)cell);
+    for (int d = 1; d < what->dims; d++)
+        cell = cell * screened_radix(what, d) + screened_level(what, d, (unsigned)x[what->column[d]]);
+    return cell;
 }
 
 /* The most telling ones by the labels of rows [count] alone, into list [TABLE_SCREENED]: single columns whether or not

@@ -29,6 +29,7 @@ struct table_matrix {
     uint32_t *source; /* [width] the column of the table that each is made of; NULL: products of several */
     bool *category;   /* [width] it says whether a category has one value; NULL as source */
     uint32_t *factors; /* [width - first product][2] of a matrix of products: plain columns; NULL: there are none */
+    uint8_t *levels; /* [width] of codes: number of values, each with a code of its own; 0: more, or some are missing */
 };
 
 /* Columns on a common scale, tails beyond 4 deviations drawn in logarithmically, and columns of few values expanded
@@ -40,7 +41,8 @@ enum infomask_status table_plain(const struct infomask_table *table, const uint3
 /* The same with NAN where a number is missing; width 0 where none is. */
 enum infomask_status table_holes(const struct infomask_table *table, const uint32_t *order, struct table_matrix *holes,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
-/* The table's columns as whole numbers from 0 to TABLE_CODES - 1, by their ranks; what is missing has the last one. */
+/* The table's columns as whole numbers from 0 to TABLE_CODES - 1, by their ranks; what is missing has the last one.
+ * Value number v of a column of few values, `levels`, has the code v TABLE_CODES / levels, rounded down. */
 enum infomask_status table_codes(const struct infomask_table *table, const uint32_t *order, struct table_matrix *codes,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
 /* The plain columns and their products (of many columns: their squares only); width 0 where that adds nothing. */

@@ -46,8 +46,9 @@ static int leaf_of(const struct tree *tree, const float *x)
     int at = 0;
 
     for (int level = 0; level < DEPTH; level++) {
-        float column = tree->column[at], border = tree->border[at];
-        at = 2 * at + 1 + (column >= 0 ? x[(size_t)column] > border : !(x[(size_t)(-1 - column)] <= border));
+        int column = (int)tree->column[at]; /* of a size_t the conversion takes several times as long */
+        float border = tree->border[at];
+        at = 2 * at + 1 + (column >= 0 ? x[column] > border : !(x[-1 - column] <= border));
     }
     return at - SPLITS;
 }
@@ -147,9 +148,9 @@ static void draw_columns(struct forest *forest, struct random_stream random)
     }
 }
 
-static void fill_cells(struct forest *forest, int nodes)
+static inline __attribute__((always_inline)) void fill_cells_of(struct forest *forest, int nodes, size_t pair)
 {
-    size_t pair = 2 * forest->boosting.k, node_size = forest->drawn * forest->bin_count * pair;
+    size_t node_size = forest->drawn * forest->bin_count * pair;
 
     memset(forest->cells, 0, (size_t)nodes * node_size * sizeof *forest->cells);
     for (size_t i = 0; i < forest->boosting.count; i++) {
@@ -162,6 +163,24 @@ static void fill_cells(struct forest *forest, int nodes)
             for (size_t y = 0; y < pair; y++)
                 cell[y] += g[y];
         }
+    }
+}
+
+/* Of few classes the inner loop is so short that its length has to be known. */
+static void fill_cells(struct forest *forest, int nodes)
+{
+    switch (forest->boosting.k) {
+    case 2:
+        fill_cells_of(forest, nodes, 4);
+        break;
+    case 3:
+        fill_cells_of(forest, nodes, 6);
+        break;
+    case 4:
+        fill_cells_of(forest, nodes, 8);
+        break;
+    default:
+        fill_cells_of(forest, nodes, 2 * forest->boosting.k);
     }
 }
 

@@ -91,6 +91,37 @@ static void test_categories_that_interact(void **state)
     free(x);
 }
 
+/* Categories of 12 and of 9 values of which every pair has a label of its own, right in nine cases of ten (.345 nats where
+ * values are looked at eight by eight); one of 300 values, each with a label of its own (.231 where 256 are told apart). */
+static void test_categories_of_many_values(void **state)
+{
+    enum { N = 2000, D = 3 };
+    static uint32_t levels[] = {12, 9, 40}, labels[N], many[] = {300};
+    const double truth = log(2) + 0.1 * log(0.1) + 0.9 * log(0.9);
+    struct random_stream random = random_stream(2, 2);
+    float *x = new_rows(N, D);
+    struct infomask_table table = {.rows = N, .columns = D, .classes = 2, .x = x, .labels = labels, .levels = levels};
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        struct random_stream pair;
+        for (size_t j = 0; j < D; j++)
+            x[i * D + j] = (float)random_below(&random, levels[j]);
+        pair = random_stream(9, (uint64_t)(x[i * D] * 9 + x[i * D + 1]));
+        labels[i] = random_below(&pair, 2) ^ (random_unit(&random) < 0.1);
+    }
+    check(&table, 5, 0.97 * truth, truth + 0.03);
+    table.columns = 1;
+    table.levels = many;
+    for (size_t i = 0; i < N; i++) {
+        struct random_stream value = random_stream(10, i % 300);
+        x[i] = (float)(i % 300);
+        labels[i] = random_below(&value, 2) ^ (random_unit(&random) < 0.1);
+    }
+    check(&table, 5, 0.75 * truth, truth + 0.03);
+    free(x);
+}
+
 /* One of 4,000 columns in 100 rows has two means 3 apart: 0.527 nats, of which two thirds are to be found. */
 static void test_one_column_of_thousands(void **state)
 {
@@ -180,7 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_columns_that_tell_together), cmocka_unit_test(test_categories_that_interact),
         cmocka_unit_test(test_one_column_of_thousands),        cmocka_unit_test(test_many_classes_of_few_rows),
-        cmocka_unit_test(test_what_columns_say),
+        cmocka_unit_test(test_what_columns_say),             cmocka_unit_test(test_categories_of_many_values),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,8 @@ static bool chunk_byte(struct wire *w, unsigned char c)
 {
     int digit = hex_digit(c);
 
+    if (++w->length > WIRE_MAX_CHUNK_LINE)
+        return fails(w, "a chunk's line is longer than 1024 bytes");
     if (w->state == WIRE_CHUNK_SIZE && digit >= 0) {
         if (w->left > UINT64_MAX / 16 - 1)
             return fails(w, "a chunk's size is too large");

@@ -17,6 +17,7 @@
 #define WIRE_MAX_COOKIES 100
 /* What the library holds of a head and of trailers: their bytes, 64 more a field and a cookie, cookies twice. */
 #define WIRE_MAX_HEAD 20480
+#define WIRE_MAX_CHUNK_LINE 1024 /* a chunk's size and extensions: they must fit behind the largest head */
 #define WIRE_NAME 18 /* bytes of the longest name that is looked at, and one */
 
 enum wire_state {

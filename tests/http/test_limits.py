@@ -193,6 +193,12 @@ def test_queries_of_many_fields(make_server):
     assert server.stop() == 0 and time.monotonic() - started < 30
 
 
+def with_chunk_line(server, headers, size):
+    """The answer to a body of one byte, whose chunk's line has that many."""
+    body = b"1;" + b"x" * (size - 2) + b"\r\na\r\n0\r\n\r\n"
+    return server.ask("POST", CLASSIFY, body, [*headers, ("Transfer-Encoding", "chunked")])
+
+
 def test_requests_that_the_library_cannot_hold(make_server):
     """They are refused, with the limit, before its memory for a connection ends; nothing is left behind."""
     server = make_server("--drain-timeout", 60, *PATIENT)
@@ -207,6 +213,9 @@ def test_requests_that_the_library_cannot_hold(make_server):
     full = [("X", "x" * 20000)], [(f"X-{i}", "x" * 130) for i in range(99)], [("Cookie", "; ".join(["b" * 58] * 100))]
     for headers in full:
         assert server.ask(path="/v1/models", headers=headers).status == 200
+        assert with_chunk_line(server, headers[:98], 1000).status == 415
+    for size in (1025, 60000):
+        assert "1024 bytes" in with_chunk_line(server, full[2], size).json["detail"]
     until(lambda: server.metric("infomask_in_flight") == 1)
     assert server.stop() == 0
 

@@ -146,6 +146,26 @@ static void heads_are_bounded_by_what_the_library_holds(void **state)
     assert_in_range(wire.head, WIRE_MAX_HEAD, WIRE_MAX_HEAD + 65);
 }
 
+static void lines_of_chunks_are_bounded(void **state)
+{
+    static const char *const beginnings[] = {"3;", "0"};
+    char line[WIRE_MAX_CHUNK_LINE];
+
+    (void)state;
+    memset(line, '0', sizeof line);
+    for (size_t i = 0; i < 2; i++) {
+        size_t size = strlen(beginnings[i]), room = sizeof line - size;
+        struct wire wire = {0};
+        for (int chunk = 0; chunk < 3; chunk++) { /* each line has its own */
+            const char *before = chunk == 0 ? HEAD "Transfer-Encoding: chunked\r\n\r\n" : "3\r\nabc\r\n";
+            assert_int_equal(wire_scan(&wire, before, strlen(before)), strlen(before));
+        }
+        assert_int_equal(wire_scan(&wire, beginnings[i], size), size);
+        assert_int_equal(wire_scan(&wire, line, sizeof line), room);
+        assert_non_null(wire.fault);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +173,7 @@ int main(void)
         cmocka_unit_test(faults_are_seen_wherever_the_bytes_are_cut),
         cmocka_unit_test(cookies_are_counted),
         cmocka_unit_test(heads_are_bounded_by_what_the_library_holds),
+        cmocka_unit_test(lines_of_chunks_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

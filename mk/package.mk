@@ -68,6 +68,12 @@ test-image: ## build the image on a base made by debootstrap, run it read-only a
 	@sh tools/base_image.sh $(SUITE_IMAGE) localhost/debian-$(SUITE_IMAGE)
 	@POSTGRES=$(POSTGRES) sh tools/test_image.sh localhost/debian-$(SUITE_IMAGE)
 
+.PHONY: bench-images
+bench-images: ## size, cold start and memory of the image of make test-image beside FastAPI + onnxruntime (root); ROUNDS=5
+	@sh mk/deps.sh debootstrap buildah
+	@sh tools/base_image.sh $(SUITE_IMAGE) localhost/debian-$(SUITE_IMAGE)
+	@$(PYTHON) tests/bench/images.py localhost/debian-$(SUITE_IMAGE) localhost/infomask-test:0 --rounds $(or $(ROUNDS),5)
+
 .PHONY: test-manifests
 test-manifests: $(CHECK_VENV)/.done ## Kubernetes manifests and the chart against their schemas (kustomize, helm where go is)
 	@GOBIN="$(CURDIR)/build/gobin" sh tools/kubernetes_tools.sh

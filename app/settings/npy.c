@@ -1,5 +1,6 @@
 #include "app/settings/npy.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 
 static enum infomask_status bad(struct infomask_error *err, const char *what)
 {
-    return error_set(err, INFOMASK_BAD_DATA, "not a .npy file of float32: %s", what);
+    return error_set(err, INFOMASK_BAD_DATA, "not a .npy file that can be read: %s", what);
 }
 
 /* Where the text of the header begins and how long it is. */
@@ -86,6 +87,7 @@ struct storage {
     const char *name; /* as NumPy writes it */
     size_t bytes;
     double (*value)(const void *element);
+    bool turned;      /* the highest byte comes first */
 };
 
 #define STORAGE(name, type)                         \
@@ -107,18 +109,40 @@ STORAGE(u8, uint64_t)
 STORAGE(i8, int64_t)
 #undef STORAGE
 
+static double value_f2(const void *element)
+{
+    uint16_t v;
+    int exponent, fraction;
+    double size;
+
+    memcpy(&v, element, sizeof v);
+    exponent = v >> 10 & 31;
+    fraction = v & 1023;
+    size = exponent == 0 ? ldexp(fraction, -24) : ldexp(fraction + 1024, exponent - 25);
+    if (exponent == 31)
+        size = fraction > 0 ? NAN : INFINITY;
+    return (v & 0x8000) != 0 ? -size : size;
+}
+
 static const struct storage storages[] = {
-    {"'<f4'", 4, value_f4}, {"'<f8'", 8, value_f8}, {"'|b1'", 1, value_u1}, {"'|u1'", 1, value_u1},
-    {"'|i1'", 1, value_i1}, {"'<u2'", 2, value_u2}, {"'<i2'", 2, value_i2}, {"'<u4'", 4, value_u4},
-    {"'<i4'", 4, value_i4}, {"'<u8'", 8, value_u8}, {"'<i8'", 8, value_i8},
+    {"'<f4'", 4, value_f4, false}, {"'<f8'", 8, value_f8, false}, {"'|b1'", 1, value_u1, false},
+    {"'|u1'", 1, value_u1, false}, {"'|i1'", 1, value_i1, false}, {"'<u2'", 2, value_u2, false},
+    {"'<i2'", 2, value_i2, false}, {"'<u4'", 4, value_u4, false}, {"'<i4'", 4, value_i4, false},
+    {"'<u8'", 8, value_u8, false}, {"'<i8'", 8, value_i8, false}, {"'<f2'", 2, value_f2, false},
 };
 
-static const struct storage *find_storage(const char *type)
+/* Of no bytes where there is none of that type. */
+static struct storage find_storage(const char *type)
 {
-    for (size_t i = 0; type != NULL && i < sizeof storages / sizeof *storages; i++)
-        if (strncmp(type, storages[i].name, strlen(storages[i].name)) == 0)
-            return &storages[i];
-    return NULL;
+    for (size_t i = 0; type != NULL && i < sizeof storages / sizeof *storages; i++) {
+        struct storage found = storages[i];
+        size_t from;
+        found.turned = strncmp(type, "'>", 2) == 0 && found.name[1] == '<';
+        from = found.turned ? 2 : 0;
+        if (strncmp(type + from, found.name + from, strlen(found.name) - from) == 0)
+            return found;
+    }
+    return (struct storage){0};
 }
 
 /* '<U5': five characters of four bytes; '|S5': five bytes. */
@@ -130,7 +154,7 @@ static struct storage text_storage(const char *type)
         length = strtoul(type + 3, NULL, 10);
     if (length == 0 || length > MOST_TEXT)
         return (struct storage){0};
-    return (struct storage){type[2] == 'U' ? "U" : "S", length * (type[2] == 'U' ? 4 : 1), NULL};
+    return (struct storage){type[2] == 'U' ? "U" : "S", length * (type[2] == 'U' ? 4 : 1), NULL, false};
 }
 
 static enum infomask_status check_type(const char *type, enum wanted wanted, const struct storage *storage,
@@ -141,8 +165,9 @@ static enum infomask_status check_type(const char *type, enum wanted wanted, con
                          "it holds Python objects (numpy: x.astype(float), or for texts x.astype(str))");
     if (wanted == TEXTS && storage->bytes == 0)
         return error_set(err, INFOMASK_BAD_DATA, "its type is not a text of 1 to %d characters", MOST_TEXT);
-    if (wanted == FLOAT32 && storage->value != value_f4)
-        return bad(err, "its type is not '<f4' (numpy: x.astype(\"float32\"))");
+    if (wanted == FLOAT32 && (storage->value != value_f4 || storage->turned))
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "not a .npy file of float32: its type is not '<f4' (numpy: x.astype(\"float32\"))");
     if (storage->bytes == 0)
         return error_set(err, INFOMASK_BAD_DATA,
                          "not a .npy file of numbers: its type is not a real number of at most 8 bytes (numpy: "
@@ -154,13 +179,9 @@ static enum infomask_status parse_header(char *header, enum wanted wanted, struc
                                          bool *columns_first, struct infomask_error *err)
 {
     const char *order = value_of(header, "'fortran_order'"), *type = value_of(header, "'descr'");
-    const struct storage *number = find_storage(type);
     enum infomask_status status;
 
-    if (wanted == TEXTS)
-        *storage = text_storage(type);
-    else
-        *storage = number != NULL ? *number : (struct storage){0};
+    *storage = wanted == TEXTS ? text_storage(type) : find_storage(type);
     status = check_type(type, wanted, storage, err);
     if (status != INFOMASK_OK)
         return status;
@@ -209,11 +230,17 @@ static enum infomask_status parse_shape_of(const void *bytes, size_t size, enum 
 
 static double element(const struct elements *elements, const struct npy *npy, size_t i)
 {
+    const struct storage *storage = &elements->storage;
+    char turned[8];
     size_t at = i;
 
     if (elements->columns_first)
         at = i % npy->dims[1] * npy->dims[0] + i / npy->dims[1];
-    return elements->storage.value(elements->at + at * elements->storage.bytes);
+    if (!storage->turned)
+        return storage->value(elements->at + at * storage->bytes);
+    for (size_t b = 0; b < storage->bytes; b++)
+        turned[b] = elements->at[(at + 1) * storage->bytes - 1 - b];
+    return storage->value(turned);
 }
 
 static enum infomask_status parse(const void *bytes, size_t size, enum wanted wanted, struct npy *npy,

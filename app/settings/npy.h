@@ -27,7 +27,7 @@ enum infomask_status npy_read(const char *path, npy_reader *read, size_t most, s
 /* The same from memory. */
 enum infomask_status npy_parse(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* The same from any real type (float, integer, bool; little-endian), as float32: somebody's maps. */
+/* The same from any real type (float16 to 64, integer, bool; of either end first), as float32: somebody's maps. */
 enum infomask_status npy_parse_numbers(const void *bytes, size_t size, struct npy *npy, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* The same as double, into values [npy->count] (malloc'ed), NaN among them, also from Fortran order of two dimensions

@@ -230,7 +230,9 @@ static enum infomask_status split(struct csv *csv, struct infomask_error *err)
     size_t line = 1;
     struct room room = {0};
 
-    csv->separator = find_separator(csv->text);
+    if (strncmp(at, "sep=", 4) == 0 && at[4] != '\0' && strcspn(at + 5, "\r\n") == 0) /* how Excel names it */
+        at += 5;
+    csv->separator = find_separator(at + strspn(at, "\r\n"));
     while (*at != '\0') {
         enum infomask_status status = INFOMASK_OK;
         if (*at == '\n' || (at[0] == '\r' && at[1] == '\n')) { /* an empty line */
@@ -252,7 +254,7 @@ static bool has_header(const struct csv *csv)
     for (size_t j = 0; j < csv->columns; j++)
         if (csv_number(csv->all[j], &number))
             return false;
-    return csv->rows > 1;
+    return true;
 }
 
 enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_error *err)
@@ -271,6 +273,10 @@ enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_erro
     }
     csv->cells = csv->all;
     csv->lines = csv->all_lines;
+    if (has_header(csv) && csv->rows == 1) {
+        csv_fini(csv);
+        return error_set(err, INFOMASK_BAD_DATA, "there is nothing in it below the names of its columns");
+    }
     if (has_header(csv)) {
         csv->header = csv->all;
         csv->cells += csv->columns;

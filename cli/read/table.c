@@ -1,6 +1,7 @@
 /* A table's files: what they are, which of their columns are what, and float32 from what was read. */
 #include "cli/read/table.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -45,6 +46,9 @@ static enum infomask_status refuse_format(const char *path, const char *text, si
             "a Parquet file; PyPI's pyarrow converts it: python3 -c 'import "
             "pyarrow.parquet as p, pyarrow.csv as c; c.write_csv(p.read_table(\"%.120s\"), \"table.csv\")'",
             path);
+    if (ends_with(path, ".npz"))
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "an archive of arrays; np.save(\"x.npy\", np.load(FILE)[NAME]) makes a file of one of them");
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
         if (size >= strlen(formats[i].magic) && memcmp(text, formats[i].magic, strlen(formats[i].magic)) == 0)
             return error_set(err, INFOMASK_BAD_DATA, "%s", formats[i].what);
@@ -244,6 +248,12 @@ static struct rescaling rescaling_of(const double *x, size_t rows, size_t column
     return (struct rescaling){sample[count / 2], ilogb(spread)};
 }
 
+/* What lies beyond float32 all the same is its largest number: the far end of a column stays its far end. */
+static float limited(double v)
+{
+    return (float)fmin(fmax(v, (double)-FLT_MAX), (double)FLT_MAX);
+}
+
 /* float32, each column in a unit and with an origin of its own where that is needed. */
 static enum infomask_status narrow(const double *x, struct table_file *table, struct infomask_error *err)
 {
@@ -256,7 +266,7 @@ static enum infomask_status narrow(const double *x, struct table_file *table, st
         struct rescaling r = numbers ? rescaling_of(x + j, table->rows, columns) : (struct rescaling){0, 0};
         for (size_t i = 0; i < table->rows; i++) {
             double v = x[i * columns + j];
-            table->x[i * columns + j] = isnan(v) ? NAN : (float)ldexp(v - r.centre, -r.exponent);
+            table->x[i * columns + j] = isnan(v) ? NAN : limited(ldexp(v - r.centre, -r.exponent));
             table->missing += isnan(v) ? 1 : 0;
         }
     }

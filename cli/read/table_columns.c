@@ -7,7 +7,8 @@
 #include "cli/read/table_parts.h"
 #include "core/base/checked.h"
 
-#define FEW_VALUES 20 /* different ones that are taken for categories however they look */
+#define FEW_VALUES 20 /* different ones that are taken for categories however they look, */
+#define STRAY 20      /* unless there are more than so many numbers to a text: that is a slip */
 
 void table_list_columns(const struct csv *csv, char *text, size_t size)
 {
@@ -26,21 +27,37 @@ void table_list_columns(const struct csv *csv, char *text, size_t size)
 
 /* What the cells of a column are. */
 struct kinds {
-    size_t missing, unknown, numbers, texts, dates, commas; /* unknown: "?"; commas: numbers if it were a point */
+    size_t missing, unknown, numbers, texts, dates, dressed; /* unknown: "?"; dressed: numbers but for how they look */
     size_t first_text, first_date;                  /* rows */
 };
 
-/* Whether a cell is a number with a comma instead of its point. */
-static bool with_point(const char *cell)
+/* What people write around and into numbers, blanks of other widths among it. */
+static size_t dress_at(const char *at)
+{
+    static const char *const marks[] = {" ", "%", "$", "'", "\xc2\xa3", "\xc2\xa5",
+                                        "\xe2\x82\xac", "\xc2\xa0", "\xe2\x80\xaf"};
+
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (strncmp(at, marks[i], strlen(marks[i])) == 0)
+            return strlen(marks[i]);
+    return 0;
+}
+
+/* Whether a cell is a number with a comma instead of its point, a unit of money, a sign of percent, blanks. */
+static bool dressed(const char *cell)
 {
     char text[64];
-    char *comma;
+    size_t used = 0;
     double value;
 
-    if (snprintf(text, sizeof text, "%s", cell) >= (int)sizeof text || (comma = strchr(text, ',')) == NULL)
-        return false;
-    *comma = '.';
-    return csv_number(text, &value);
+    while (*cell != '\0' && used + 1 < sizeof text) {
+        size_t dress = dress_at(cell);
+        if (dress == 0)
+            text[used++] = (char)(*cell == ',' ? '.' : *cell);
+        cell += dress > 0 ? dress : 1;
+    }
+    text[used] = '\0';
+    return *cell == '\0' && csv_number(text, &value);
 }
 
 static struct kinds look_at(const struct csv *csv, size_t j)
@@ -58,7 +75,7 @@ static struct kinds look_at(const struct csv *csv, size_t j)
             kinds.numbers++;
         } else {
             kinds.first_text = kinds.texts++ == 0 ? i : kinds.first_text;
-            kinds.commas += with_point(cell) ? 1 : 0;
+            kinds.dressed += dressed(cell) ? 1 : 0;
             if (csv_date(cell))
                 kinds.first_date = kinds.dates++ == 0 ? i : kinds.first_date;
         }
@@ -121,15 +138,15 @@ static enum infomask_status take_texts(struct taken_column *column, const struct
                       "is a date or a time, which is neither a number nor a category; give what "
                       "counts of it as numbers (the year, days since a day, the hour)",
                       err);
-    if (kinds->commas > 0 && 10 * kinds->commas >= 9 * kinds->texts)
+    if (kinds->dressed > 0 && 10 * kinds->dressed >= 9 * kinds->texts)
         return refuse(csv, j, kinds->first_text,
-                      "is not a number as it is written; write numbers with a point and without "
-                      "commas",
+                      "is not a number as it is written; write numbers with a point, and without commas, blanks, % "
+                      "or a currency",
                       err);
     status = number_levels(column, err);
-    if (status != INFOMASK_OK || column->levels <= FEW_VALUES)
+    if (status != INFOMASK_OK || (column->levels <= FEW_VALUES && STRAY * kinds->texts >= kinds->numbers))
         return status;
-    if (2 * kinds->numbers > kinds->numbers + kinds->texts)
+    if (kinds->numbers > kinds->texts)
         return refuse(csv, j, kinds->first_text,
                       "is not a number, though most of its column are; mend it, or leave its cell "
                       "empty",

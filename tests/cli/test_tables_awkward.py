@@ -48,6 +48,7 @@ SPELLINGS = {
     "a name of two lines": lambda t: text(quoted([["x\nx", *t[0][1:]], *t[1:]])),
     "two features of one name": lambda t: text([["x", "x", "k", "y"], *t[1:]]),
     "Latin 1": lambda t: text([["\u00e4", *t[0][1:]], *t[1:]]).encode("latin-1"),
+    "a line that names the separator": lambda t: "sep=;\n" + text(t, ";"),
     "exponents": lambda t: text([t[0]] + [[f"{float(line[0]) * 1e6:.0f}e-6", *line[1:]] for line in t[1:]]),
 }
 
@@ -102,6 +103,14 @@ BAD = [
     (lambda t: text(t).replace("yes", "no"), "1 different"), (lambda t: text([[line[3]] for line in t]), "no column is left"),
     (lambda t: b"PAR1" + bytes(60) + b"PAR1", "pyarrow"), (lambda t: b"PK\x03\x04" + bytes(60), "spreadsheet"),
     (lambda t: b"\x1f\x8b\x08" + bytes(60), "gunzip"), (cell(7, 0, '"' + "q" * 2000000 + '"'), 'line 8, column "x"'),
+    (cell(7, 2, "inf"), 'line 8, column "k": "inf" is not a number, though most'), (cell(7, 2, "1e400"), '"1e400" is not a number'),
+    (cell(7, 2, "-"), "leave its cell empty"), (cell(7, 2, "9" * 100000), "is not a number, though most"),
+    (cell(7, 0, "\u00a01.5"), "without commas, blanks"), (cell(7, 0, "1_0"), '"1_0" is not a number'),
+    (lambda t: text([[f"{c}%" if j == 2 and i else c for j, c in enumerate(line)] for i, line in enumerate(t)]), "%"),
+    (lambda t: text([[f"\u20ac {c}" if j == 2 and i else c for j, c in enumerate(line)] for i, line in enumerate(t)]), "a currency"),
+    (lambda t: text([[f"1 {c}00" if j == 2 and i else c for j, c in enumerate(line)] for i, line in enumerate(t)]), "blanks"),
+    (lambda t: text(t[:1]), "nothing in it below the names of its columns"),
+    (lambda t: text(t[:1])[:-1], "nothing in it below the names of its columns"),
     (lambda t: text(t).replace("k,y", "k,w"), 'no column "y"; its columns are x, z, k, w')]
 
 
@@ -109,6 +118,40 @@ BAD = [
 def test_what_cannot_be_read_is_told(estimate, change, sentence):
     done = estimate(change(table()))
     assert done.code == 1 and sentence in done.err and len(done.err) < 700 and "Traceback" not in done.err, done.err
+
+
+def test_a_category_of_numbers_and_texts_stays_one(estimate):
+    t = [[c if j != 2 or i == 0 or i % 9 else "3+" for j, c in enumerate(line)] for i, line in enumerate(table())]
+    assert said(estimate(text(t)))[2] == ROWS
+
+
+@pytest.mark.parametrize("far", ["1e308", "-1.7e308", "1e39"])
+def test_a_number_that_float32_has_not_is_far_away(estimate, far):
+    said(estimate(cell(7, 0, far)(table())))
+
+
+def test_arrays_of_every_type_say_the_same(infomask, tmp_path):
+    lines = table()[1:]
+    x, y = numpy.array([[round(4 * float(line[0])) % 100, int(line[2])] for line in lines]), [line[3] for line in lines]
+    numpy.save(tmp_path / "y.npy", numpy.array(y))
+
+    def run(array, name="x.npy"):
+        numpy.save(tmp_path / name, array)
+        return infomask("estimate", "--data", name, "--labels", "y.npy", *SETTINGS, "--json")
+    plain = said(run(x.astype(float)))
+    for kind in ("<f4", "<f2", "u1", "i2", "<i4", "<i8", "<u8", ">f8", ">f4", ">f2", ">i2", ">i4", ">u8"):
+        assert said(run(x.astype(kind))) == said(run(numpy.asfortranarray(x.astype(kind)))) == plain, kind
+    for kind in (complex, numpy.longdouble, "M8[s]", "S4"):
+        assert "not a real number of at most 8 bytes" in run(x.astype(kind)).err
+    x = x.astype(">f2")
+    x[3, 1] = numpy.nan
+    assert run(x).json["table"]["missing"] == 1
+    x[3, 1] = -numpy.inf
+    assert "row 3, column 1 is infinite" in run(x).err
+    numpy.savez(tmp_path / "none.npz")
+    numpy.savez_compressed(tmp_path / "two.npz", x, y)
+    for name in ("none.npz", "two.npz"):
+        assert "an archive of arrays; np.save" in infomask("estimate", "--data", name, "--labels", "y.npy").err
 
 
 def test_which_of_two_is_dropped_nobody_knows(estimate):

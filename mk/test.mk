@@ -336,11 +336,12 @@ check-valgrind: $(unit_tests) $(MODEL) ## unit tests under valgrind (an hour; VA
 check-sanitizers: ## unit tests and HTTP tests under AddressSanitizer and UBSan
 	+@$(MAKE) -s --no-print-directory SAN=address,undefined unit test-http
 
-# Line coverage by unit tests and by the black-box tests together.
+# Line coverage by unit tests and by the black-box tests together.  The service, which may write nowhere else, is let into
+# the folder where it tells at its end which lines ran.
 .PHONY: coverage-code
 coverage-code: deps-check ## line coverage of core, app and server, in build/coverage/
-	+@$(MAKE) -s --no-print-directory B=build/cov BIN=build/cov/infomask CFLAGS='--coverage -O1' LDFLAGS=--coverage \
-		unit test-http test-cli
+	+@$(MAKE) -s --no-print-directory B=build/cov BIN=build/cov/infomask LDFLAGS=--coverage \
+		CFLAGS='--coverage -O1 -DINFOMASK_COVERAGE=$(CURDIR)/build/cov' unit test-http test-cli
 	@mkdir -p build/coverage
 	@gcovr -r . --object-directory build/cov -f core -f app -f server --html-details build/coverage/index.html \
 		--print-summary --txt build/coverage/summary.txt | tail -4

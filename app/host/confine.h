@@ -11,7 +11,7 @@
  * which there is no execve, no socket, no connect (unless ports were named), no ptrace, no new process and no new
  * executable memory; a call that is not on its list fails with ENOSYS.  What the kernel lacks is left out and told:
  * none of it is a reason not to serve. Builds with a sanitizer read all files and may make the calls that its reports
- * need.
+ * need; builds that measure coverage write into the folder that INFOMASK_COVERAGE names.
  */
 #ifndef APP_HOST_CONFINE_H
 #define APP_HOST_CONFINE_H

@@ -22,6 +22,7 @@ struct image_limits {
     int min_side;          /* 8 */
     int max_scans;         /* of a progressive JPEG: 100 */
     size_t decoder_memory; /* bytes that a decoder may take beside the output: 256 MiB */
+    bool keep_faint;       /* 16-bit samples that are not 0 do not become 0: of masks, whose values may be numbers */
     /* called now and then while decoding with `deadline_context` (by two threads at a time where a pool is given); true
      * stops it (INFOMASK_DEADLINE).  May be NULL. */
     bool (*expired)(void *context);
@@ -49,7 +50,8 @@ enum infomask_status image_probe(const void *data, size_t size, const struct ima
                                  struct image_info *info, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* The whole photo.  Corrupt data is BAD_IMAGE (a truncated file too).  JPEG in grey, YCbCr, CMYK and YCCK, progressive
- * too; PNG of every colour type and depth, gamma ignored, 16-bit rounded to 8; APNG: its default image; still WebP. */
+ * too; PNG of every colour type and depth, gamma ignored, 16-bit rounded to 8 (but keep_faint);
+ * APNG: its default image; still WebP. */
 enum infomask_status image_decode(const void *data, size_t size, const struct image_limits *limits,
                                   struct image *image, struct infomask_error *err) __attribute__((warn_unused_result));
 /* A JPEG at numerator/8 of its size by the decoder's scaled DCT (1..8); other formats only at 8.  With a region (in

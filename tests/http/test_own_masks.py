@@ -17,7 +17,7 @@ def picture(data):
 
 
 def mask_of(box, size=(600, 400), value=255, mode="L"):
-    mask = np.zeros(size[::-1], np.uint8)
+    mask = np.zeros(size[::-1], np.uint16 if mode == "I;16" else np.uint8)  # of 16 bits: numbers of objects, say
     x, y, width, height = box
     mask[y:y + height, x:x + width] = value
     return encode(Image.fromarray(mask).convert(mode))
@@ -33,7 +33,7 @@ def filtered(server, mask, path="/v1/filter?format=json&model=digits", photo=Non
     return server.ask("POST", path, body, headers)
 
 
-@pytest.mark.parametrize("value, mode", [(255, "L"), (1, "L"), (255, "RGB"), (255, "1")])
+@pytest.mark.parametrize("value, mode", [(255, "L"), (1, "L"), (255, "RGB"), (255, "1"), (1, "I;16"), (300, "I;16")])
 def test_it_is_taken_as_it_is(server, value, mode):
     answer = filtered(server, mask_of(CUP, value=value, mode=mode), fill="#102030").json
     mask, got = picture(base64.b64decode(answer["mask"]["png"])) > 0, picture(base64.b64decode(answer["image"]))

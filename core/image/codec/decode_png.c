@@ -113,6 +113,24 @@ static void open_reader(struct png_reader *r)
     png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
 }
 
+/* 16-bit samples to 8: the upper byte, but 1 for less than that.  (libpng's last step, whose depth it is told.) */
+static void on_faint_row(png_structp png, png_row_infop row, png_bytep samples)
+{
+    (void)png;
+    for (size_t i = 0; i < row->rowbytes / 2; i++)
+        samples[i] = samples[2 * i] != 0 ? samples[2 * i] : samples[2 * i + 1] != 0;
+}
+
+static void set_depth(struct png_reader *r)
+{
+    if (!r->d->limits->keep_faint || png_get_bit_depth(r->png, r->info) != 16) {
+        png_set_scale_16(r->png);
+        return;
+    }
+    png_set_read_user_transform_fn(r->png, on_faint_row);
+    png_set_user_transform_info(r->png, NULL, 8, r->d->image->channels);
+}
+
 /* Everything to 8-bit RGB or RGBA; returns the number of passes. */
 static int read_header(struct png_reader *r)
 {
@@ -121,7 +139,7 @@ static int read_header(struct png_reader *r)
 
     png_read_info(r->png, r->info);
     png_set_expand(r->png); /* palette to RGB, 1, 2 and 4 bits to 8, tRNS to alpha */
-    png_set_scale_16(r->png);
+    set_depth(r);
     png_set_gray_to_rgb(r->png);
     passes = png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);

@@ -58,6 +58,7 @@ enum infomask_status infomask_own_mask(const struct infomask_photo *photo, const
         return status;
     }
     infomask_photo_whole(picture);
+    picture->limits.keep_faint = true;
     got = &picture->info;
     if (got->width != want->width || got->height != want->height)
         status = error_set(err, INFOMASK_ARGUMENT,

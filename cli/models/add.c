@@ -363,11 +363,6 @@ static void put_document(struct json_writer *w, const char *key, const struct mo
         json_put_string(w, "output", request->output);
     put_input(w, added, request);
     json_put_string(w, "head", added->head);
-    if (request->mask_scale > 0) {
-        json_object_open(w, "mask");
-        json_put_double(w, "scale", request->mask_scale);
-        json_object_close(w);
-    }
     if (request->licence != NULL)
         json_put_string(w, "licence", request->licence);
     json_put_string(w, "source", request->source != NULL ? request->source : file_name(request->file));

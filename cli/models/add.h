@@ -12,7 +12,6 @@ struct models_add_request {
     const struct preset *preset;
     double mean[3], std[3];
     int mean_count, std_count, width, height;
-    double mask_scale; /* of the folder's "mask"; 0: left out */
     const char *classes; /* text of labels.txt, instead of a file */
     bool replace, no_check;
 };

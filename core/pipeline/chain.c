@@ -186,10 +186,10 @@ struct part {
     double weight;
 };
 
-/* Is the tap k times as fine as the grid of the last stride? */
+/* Is the tap k times as fine as the grid of the last stride?  (Less than a cell of that may be cut at the border.) */
 static bool finer_by(const struct engine_tap *tap, const struct chain *chain, int k)
 {
-    return tap->data != NULL && tap->h == k * chain->features.h && tap->w == k * chain->features.w;
+    return tap->data != NULL && abs(tap->h - k * chain->features.h) < k && abs(tap->w - k * chain->features.w) < k;
 }
 
 /* The last residual sum of each channel count at a quarter and half of the last stride, and the last one at it. */

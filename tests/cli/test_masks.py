@@ -130,13 +130,29 @@ def test_the_overlays_opacity(look, coffee):
     assert not np.array_equal(look("overlay", "--colormap=turbo"), look("overlay"))
 
 
-def test_a_folder_scales_the_passes_of_its_masks(mask, tmp_path):
-    """The presets' passes grow in proportion; a side that is asked for stands."""
+def model_document(folder):
+    """The default model in a folder of its own; what goes into its model.json."""
     source = pathlib.Path(__file__).parents[2] / "config" / "models" / "efficientnet-lite0"
     document = json.loads((source / "model.json").read_text())
     for name in ("model.onnx", "labels.txt"):
-        (tmp_path / name).symlink_to(source / name)
+        (folder / name).symlink_to(source / name)
     document.pop("precisions", None)
+    return document
+
+
+def test_a_pass_does_not_depend_on_the_size_that_photos_are_classified_at(mask, tmp_path):
+    """EfficientNet-Lite2's 260 pixels are 9 cells of stride 32: passes are multiples of that, not of 260 / 9."""
+    document = model_document(tmp_path)
+    (tmp_path / "model.json").write_text(json.dumps({**document, "input": {**document["input"], "width": 260, "height": 260}}))
+    own = mask("--resolution=480", "--target=967")
+    other = mask("--resolution=480", "--target=967", f"--model={tmp_path}")
+    assert own["map"]["columns"] == other["map"]["columns"] and own["map"]["rows"] == other["map"]["rows"]
+    assert np.array_equal(own["pixels"], other["pixels"])
+
+
+def test_a_folder_scales_the_passes_of_its_masks(mask, tmp_path):
+    """The presets' passes grow in proportion; a side that is asked for stands."""
+    document = model_document(tmp_path)
     (tmp_path / "model.json").write_text(json.dumps({**document, "mask": {"scale": 3}}))
     here = f"--model={tmp_path}"
     cells = {quality: mask(f"--quality={quality}", here)["map"] for quality in ("fast", "standard")}

@@ -392,6 +392,22 @@ static void taps_identity(void **state)
     }
 }
 
+/* A cell more for every four pixels, at whatever size the network is said to be for: 13 pixels are 4 cells. */
+static void the_stride_is_what_one_cell_more_takes(void **state)
+{
+    (void)state;
+    for (int side = 8; side <= 17; side++) {
+        struct net net = build_at(residual_net, 1);
+        struct engine_model *model;
+
+        net.graph->height = net.graph->width = side;
+        model = model_of(net, KERNEL_REF, (struct engine_options){0});
+        assert_int_equal(engine_model_info(model)->stride, 4);
+        assert_int_equal(engine_model_info(model)->tap_count, 1);
+        engine_model_free(model);
+    }
+}
+
 /* Without sums: the last tensor of each resolution. */
 static void taps_of_a_plain_network(void **state)
 {
@@ -645,6 +661,7 @@ int main(void)
         cmocka_unit_test(elementwise_network),   cmocka_unit_test(shuffled_network),
         cmocka_unit_test(perceptron_network),    cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(taps_identity),         cmocka_unit_test(taps_of_a_plain_network),
+        cmocka_unit_test(the_stride_is_what_one_cell_more_takes),
         cmocka_unit_test(noise_is_reproducible), cmocka_unit_test(head_dropout),
         cmocka_unit_test(sizes_are_refused_with_a_reason), cmocka_unit_test(plans_come_and_go),
         cmocka_unit_test(denormals_are_zero),

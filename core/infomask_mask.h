@@ -178,6 +178,7 @@ struct infomask_round {
     /* Of the mask's 5 x 5 windows of cells, in the pass of what is returned; evidence: how much of it would be masked.
      * NAN without a pooled head. */
     double largest_window_pmi_after, evidence;
+    int looks; /* passes that region, context and largest window after are means of: 1; near the verdict's edge 3 */
     int rank_after;                /* 1: still the best class */
     double random_area_pmi_after;  /* NAN: not asked for in this round */
     enum infomask_verdict verdict;

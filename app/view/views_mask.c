@@ -261,6 +261,7 @@ static void view_round(struct json_writer *writer, const struct view_head *head,
     json_put_string(writer, "reason", reason);
     json_put_bool(writer, "returned", round->returned);
     json_put_bool(writer, "preview", round->preview);
+    json_put_int(writer, "looks", round->looks);
     json_object_close(writer);
 }
 
@@ -318,6 +319,7 @@ static void view_verification_row(struct json_writer *writer, const char *key, c
     json_put_double_or_null(writer, "context_pmi_before", unit * after->context_pmi_before);
     json_put_double_or_null(writer, "context_pmi_after", unit * after->context_pmi_after);
     json_put_double_or_null(writer, "largest_window_pmi_after", unit * after->largest_window_pmi_after);
+    json_put_int(writer, "looks", after->looks);
     json_put_double(writer, "probability_before", row->probability_before);
     json_put_double(writer, "probability_after", after->probability_after);
     json_put_int(writer, "rank_after", after->rank_after);

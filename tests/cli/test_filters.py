@@ -111,6 +111,18 @@ def test_the_second_round_may_be_the_best_and_is_judged_as_it_is_returned(infoma
     assert abs(again["target"]["probability"] / check["probability_after"] - 1) < 1e-9
 
 
+def test_in_doubt_the_picture_is_looked_at_in_two_more_passes(infomask, coffee, tmp_path):
+    Image.open(coffee).convert("RGB").save(tmp_path / "in.jpg", quality=60)
+    answer = infomask("filter", "--format=json", "in.jpg").json
+    check = answer["verification"]
+    assert check["rounds"][0]["looks"] == check["looks"] == 3
+    (tmp_path / "returned.png").write_bytes(base64.b64decode(answer["image"]))
+    side = np.sqrt(352 * 544)  # of the usual pass
+    looks = [infomask("mask", "--format=json", f"--resolution={round(side * scale)}", "--min-evidence=0", "--target",
+                      answer["target"]["label"], "returned.png").json["map"]["largest_window_pmi"] for scale in (1, 7 / 8, 8 / 7)]
+    assert max(looks) - min(looks) > .1 and abs(np.mean(looks) - check["largest_window_pmi_after"]) < 1e-5
+
+
 def test_there_is_no_verdict_on_what_was_not_there_or_stays(filtered):
     absent, kept = filtered("--target=281")["verification"], filtered("--mode=keep")["verification"]
     assert absent["verdict"] is None and absent["reason"] == "nothing to remove" and not absent["complete"]

@@ -78,11 +78,24 @@ void verdict_with_control(const struct filter *f, int i, double control, struct 
 bool verdict_judges(const struct filter *f, int i);
 /* Is it REMOVED, or would a little less have made it so?  What a preview has to be to be worth a round. */
 bool verdict_is_close(const struct filter *f, int i, const struct infomask_round *round);
+/* Might another look at the same picture, in a pass of another size, come to another verdict? */
+bool verdict_is_in_doubt(const struct filter *f, int i, const struct infomask_round *round);
+/* PMI of the head on the mean of the place's features in map, share [rows, columns] of which is covered; NAN if the
+ * place has under half a cell. */
+enum infomask_status verdict_place(const struct filter *f, int i, enum mask_place place, const struct place_map *map,
+                                   const double *share, double *pmi, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Fills the cells that still tell. */
 enum infomask_status verdict_telling(struct filter *f, int i, struct infomask_verification *row,
                                      struct infomask_error *err) __attribute__((warn_unused_result));
 /* How much of the target the place says beyond its surroundings; of no place: what the whole says. */
 double verdict_excess(const struct infomask_round *round);
+
+/* ---- looks.c ---- */
+/* If one of rows [count] is in doubt, looks twice more at f->returned and judges all of them anew; *looked: it did, and
+ * the session's last pass is another one than that of the whole (f->place_after is a copy then). */
+enum infomask_status looks_settle(struct filter *f, struct infomask_verification *rows, bool *looked,
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- rounds.c ---- */
 enum infomask_status filter_rounds(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));

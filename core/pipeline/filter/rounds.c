@@ -15,6 +15,7 @@
 /* A round that was made: its picture, mask and rows. */
 struct outcome {
     bool preview; /* there is no image of it */
+    bool looked;  /* again, in passes of other sizes */
     int number;   /* its place in the rows' lists */
     struct infomask_encoded image;
     enum infomask_fill fill; /* of the image */
@@ -80,12 +81,25 @@ static enum infomask_status first_look(struct filter *f, int i, bool preview, st
                                           .probability_before = exp(f->score[i].log_probability)};
     status = verdict_row(f, i, &row->after, err);
     row->after.preview = preview;
-    if (status == INFOMASK_OK && row->after.verdict != INFOMASK_REMOVED)
-        status = verdict_telling(f, i, row, err);
     return status;
 }
 
-/* What is left of the targets in the picture, from the pass that it was just asked in. */
+/* Rows, settled where they were in doubt, and what still tells. */
+static enum infomask_status look_at_rows(struct filter *f, struct outcome *o, struct infomask_error *err)
+{
+    enum infomask_status status = INFOMASK_OK;
+
+    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
+        status = first_look(f, i, o->preview, &o->rows[i], err);
+    if (status == INFOMASK_OK && !o->preview)
+        status = looks_settle(f, o->rows, &o->looked, err);
+    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
+        if (o->rows[i].after.verdict != INFOMASK_REMOVED)
+            status = verdict_telling(f, i, &o->rows[i], err);
+    return status;
+}
+
+/* What is left of the targets in the picture, from the pass that it was just asked in if that was the last. */
 static enum infomask_status find_left(struct filter *f, struct outcome *o, struct infomask_error *err)
 {
     struct infomask_mask_options options = f->options->mask;
@@ -94,7 +108,8 @@ static enum infomask_status find_left(struct filter *f, struct outcome *o, struc
 
     options.targets = f->targets;
     options.target_count = f->count;
-    status = mask_make(f->session, f->returned, &f->after, &options, MASK_PASS_LIES, &left, err);
+    status = mask_make(f->session, f->returned, &f->after, &options, o->looked ? MASK_PASS : MASK_PASS_LIES, &left,
+                       err);
     if (status == INFOMASK_OK) {
         o->left = left.pixels;
         left.pixels = NULL;
@@ -125,8 +140,8 @@ static enum infomask_status look(struct filter *f, struct outcome *o, struct inf
         status = mask_cover(f->hole, f->image->height, f->image->width, map->rows, map->columns, f->share, err);
     for (int u = 0; status == INFOMASK_OK && f->options->keep && u < map->rows * map->columns; u++)
         f->share[u] = 1 - f->share[u]; /* the hole is everything else */
-    for (int i = 0; i < f->count && status == INFOMASK_OK; i++)
-        status = first_look(f, i, o->preview, &o->rows[i], err);
+    if (status == INFOMASK_OK)
+        status = look_at_rows(f, o, err);
     if (status != INFOMASK_OK)
         return status;
     sum_up(f, o);

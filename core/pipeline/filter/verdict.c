@@ -13,6 +13,7 @@
 #define WHOLE_MARGIN \
     1 /* nats that the whole may say beyond the surroundings: more comes from what the mask has missed */
 #define CLOSE 0.35 /* nats: a preview seldom differs by more from the round that it is of */
+#define DOUBT 0.55 /* nats: how far another look at the same picture may be from the first */
 
 const char *infomask_verdict_name(enum infomask_verdict verdict)
 {
@@ -22,9 +23,8 @@ const char *infomask_verdict_name(enum infomask_verdict verdict)
 
 /* ---- Places ------------------------------------------------------------------------------------------------------ */
 
-/* PMI of the head on the mean of the place's features; NAN if the place has under half a cell. */
-static enum infomask_status place_pmi(const struct filter *f, int i, enum mask_place place, const struct place_map *map,
-                                      double *pmi, struct infomask_error *err)
+enum infomask_status verdict_place(const struct filter *f, int i, enum mask_place place, const struct place_map *map,
+                                   const double *share, double *pmi, struct infomask_error *err)
 {
     const struct infomask_model *model = f->session->model;
     struct mask_plan plan = {.session = f->session, .photo = f->photo, .classification = f->before,
@@ -36,7 +36,7 @@ static enum infomask_status place_pmi(const struct filter *f, int i, enum mask_p
     if (mean == NULL)
         return filter_no_memory(err);
     *pmi = NAN;
-    if (mask_place_mean(place, f->share, map->f, map->rows * map->columns, map->d, mean) >= MASK_PLACE_LEAST) {
+    if (mask_place_mean(place, share, map->f, map->rows * map->columns, map->d, mean) >= MASK_PLACE_LEAST) {
         status = engine_head_rows(model->engine, mean, 1, logits, err);
         for (size_t c = 0; c < k; c++)
             logits[c] = (float)(logits[c] / model->temperature);
@@ -58,13 +58,13 @@ static enum infomask_status ask_places(const struct filter *f, int i, struct inf
         return INFOMASK_OK;
     round->largest_window_pmi_after = f->window_after[i];
     round->evidence = f->evidence[i];
-    status = place_pmi(f, i, MASK_REGION, &f->place_before, &round->region_pmi_before, err);
+    status = verdict_place(f, i, MASK_REGION, &f->place_before, f->share, &round->region_pmi_before, err);
     if (status == INFOMASK_OK)
-        status = place_pmi(f, i, MASK_CONTEXT, &f->place_before, &round->context_pmi_before, err);
+        status = verdict_place(f, i, MASK_CONTEXT, &f->place_before, f->share, &round->context_pmi_before, err);
     if (status == INFOMASK_OK)
-        status = place_pmi(f, i, MASK_REGION, &f->place_after, &round->region_pmi_after, err);
+        status = verdict_place(f, i, MASK_REGION, &f->place_after, f->share, &round->region_pmi_after, err);
     if (status == INFOMASK_OK)
-        status = place_pmi(f, i, MASK_CONTEXT, &f->place_after, &round->context_pmi_after, err);
+        status = verdict_place(f, i, MASK_CONTEXT, &f->place_after, f->share, &round->context_pmi_after, err);
     return status;
 }
 
@@ -156,6 +156,7 @@ enum infomask_status verdict_row(struct filter *f, int i, struct infomask_round 
                                      .map_pmi_after = f->map_after[i],
                                      .probability_after = exp(after.log_probability),
                                      .rank_after = after.rank,
+                                     .looks = 1,
                                      .random_area_pmi_after = NAN};
     status = ask_places(f, i, round, err);
     if (status == INFOMASK_OK)
@@ -171,15 +172,29 @@ void verdict_judge(const struct filter *f, int i, struct infomask_round *round)
     round->verdict = is_removed(round->reason) ? INFOMASK_REMOVED : INFOMASK_NO_VERDICT;
 }
 
-bool verdict_is_close(const struct filter *f, int i, const struct infomask_round *round)
+/* Would it be removed if so much less were left? */
+static bool removed_with_less(const struct filter *f, int i, const struct infomask_round *round, double nats)
 {
     struct infomask_round less = *round;
 
-    less.pmi_after -= CLOSE;
-    less.map_pmi_after -= CLOSE;
-    less.region_pmi_after -= CLOSE;
-    less.largest_window_pmi_after -= CLOSE;
+    less.pmi_after -= nats;
+    less.map_pmi_after -= nats;
+    less.region_pmi_after -= nats;
+    less.largest_window_pmi_after -= nats;
     return verdict_judges(f, i) && is_removed(judge(f, &less, f->score[i].pmi));
+}
+
+bool verdict_is_close(const struct filter *f, int i, const struct infomask_round *round)
+{
+    return removed_with_less(f, i, round, CLOSE);
+}
+
+bool verdict_is_in_doubt(const struct filter *f, int i, const struct infomask_round *round)
+{
+    const struct infomask_model *model = f->session->model;
+    bool by_places = isnan(f->options->until) && !model->sigmoid && model->info.windows;
+
+    return by_places && removed_with_less(f, i, round, DOUBT) && !removed_with_less(f, i, round, -DOUBT);
 }
 
 void verdict_with_control(const struct filter *f, int i, double control, struct infomask_round *round)

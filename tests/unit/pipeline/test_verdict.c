@@ -140,6 +140,31 @@ static void there_is_no_verdict_where_nothing_was_to_be_removed(void **state)
     check(&c, gone, 5, INFOMASK_NO_VERDICT, INFOMASK_KEPT);
 }
 
+/* Another look may be half a nat from the first: what is further from every edge than that needs none. */
+static void a_verdict_is_in_doubt_near_its_edge_only(void **state)
+{
+    struct court c;
+    struct infomask_round r = gone;
+
+    (void)state;
+    open_court(&c);
+    assert_false(verdict_is_in_doubt(&c.f, 0, &r));
+    r.largest_window_pmi_after = 2.2; /* of at most 2.7 */
+    assert_true(verdict_is_in_doubt(&c.f, 0, &r));
+    r.largest_window_pmi_after = 3.2;
+    assert_true(verdict_is_in_doubt(&c.f, 0, &r));
+    r.largest_window_pmi_after = 3.3;
+    assert_false(verdict_is_in_doubt(&c.f, 0, &r));
+    r = gone, r.region_pmi_after = 1.2; /* of at most 1.7 */
+    assert_true(verdict_is_in_doubt(&c.f, 0, &r));
+    c.options.until = 1; /* judged by other numbers */
+    assert_false(verdict_is_in_doubt(&c.f, 0, &r));
+    c.options.until = NAN, c.model.sigmoid = true;
+    assert_false(verdict_is_in_doubt(&c.f, 0, &r));
+    c.model.sigmoid = false, c.score.pmi = 0; /* nothing to remove */
+    assert_false(verdict_is_in_doubt(&c.f, 0, &r));
+}
+
 /* Whatever the numbers: a target that rose, is still first, or keeps more than half is never removed. */
 static void removed_is_never_said_of_what_is_still_there(void **state)
 {
@@ -249,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_limit_is_held_by_the_whole_and_by_the_map),
         cmocka_unit_test(without_a_pooled_head_the_whole_decides),
         cmocka_unit_test(there_is_no_verdict_where_nothing_was_to_be_removed),
+        cmocka_unit_test(a_verdict_is_in_doubt_near_its_edge_only),
         cmocka_unit_test(removed_is_never_said_of_what_is_still_there),
         cmocka_unit_test(a_group_is_scored_by_what_it_adds_up_to),
         cmocka_unit_test(shares_of_cells_are_exact),

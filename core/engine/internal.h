@@ -77,7 +77,7 @@ enum layer_way {
     WAY_PRODUCT,   /* one product over the pixels as they lie, or every so many of them: 1x1 convolutions, LINEAR */
     WAY_SEGMENTS,  /* a product a row of output over padded rows (of one group), each kernel row one segment */
     WAY_GATHER,    /* the windows copied side by side, then a product: dilations, tables without segments */
-    WAY_WINOGRAD,  /* tiles transformed, products, tiles transformed back: dense 3x3 of stride 1 (winograd.c) */
+    WAY_WINOGRAD,  /* tiles transformed, products, tiles transformed back: 3x3 of stride 1 (winograd.c) */
     WAY_DEPTHWISE
 };
 
@@ -87,7 +87,7 @@ struct layer {
     int groups;                     /* of the products */
     bool jumps;                     /* WAY_PRODUCT: over pixels; those that count are copied side by side first */
     struct kernel_weights *weights; /* [packs] */
-    int packs;                      /* groups, or elements of a transformed tile */
+    int packs;                      /* groups; WAY_WINOGRAD: for each the elements of a transformed tile */
     int tile;                       /* WAY_WINOGRAD: its m */
     float x_scale;                  /* U8: of what the product reads */
     int x_zero;
@@ -141,6 +141,7 @@ struct engine_model {
     bool *kept;           /* a tensor that noisy passes start from */
     float *head_w, *head_b;
     int base_h, base_w;   /* the size that info is about */
+    struct shape *shapes; /* of all tensors at that size, while the layers are made */
     bool apart;           /* tests: every step of a plan runs alone */
     pthread_mutex_t lock; /* guards the plans */
     struct plan *plans;   /* most recent first */
@@ -320,12 +321,12 @@ void groups_find(const struct engine_model *model, struct plan *plan);
 /* The geometry of a group from that of its members. */
 void group_geometry(const struct engine_model *model, const struct plan *plan, struct step *leader);
 
-/* Winograd's convolutions (winograd.c): is it one's turn, weights [m][c][3][3] to packed ones, geometry, run. */
-bool winograd_wins(const struct engine_model *model, const struct layer *layer, const struct graph_window *window,
-                   size_t m, size_t c);
-enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const float *w,
-                                   const float *bias, int m, int c, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+/* Winograd's convolutions (winograd.c): is it one's turn, its weights [m][c][3][3] packed, geometry, run. */
+bool winograd_wins(const struct engine_model *model, const struct layer *layer, const struct graph_node *node, size_t m,
+                   size_t c);
+enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
+                                   int m, int c, struct infomask_error *err) __attribute__((warn_unused_result));
+void winograd_fini(struct layer *layer); /* before its weights are freed */
 void winograd_geometry(const struct engine_model *model, struct step *step);
 
 /* ---- Running (run.c, run_conv.c, run_group.c, run_other.c, noise.c) ---------------------------------------------- */

@@ -266,8 +266,8 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
     if (layer->type == KERNEL_U8)
         return pack_int8(layer, model, node, layer->way == WAY_SEGMENTS ? window->kernel_h : 1, err);
-    if (winograd_wins(model, layer, window, m, c))
-        return winograd_pack(layer, model, w->data, data_of(model, node, 2), (int)m, (int)c, err);
+    if (winograd_wins(model, layer, node, m, c))
+        return winograd_pack(layer, model, node, (int)m, (int)c, err);
     ordered = aligned_new(count * sizeof *ordered);
     if (ordered == NULL)
         return no_memory(err);
@@ -402,6 +402,8 @@ enum infomask_status layer_init(struct layer *layer, const struct engine_model *
 
 void layer_fini(struct layer *layer)
 {
+    if (layer->way == WAY_WINOGRAD)
+        winograd_fini(layer);
     for (int g = 0; layer->weights != NULL && g < layer->packs; g++)
         kernel_weights_fini(&layer->weights[g]);
     free(layer->weights);

@@ -219,10 +219,13 @@ static enum infomask_status make_layers(struct engine_model *model, struct infom
     bool joined = true;
 
     model->layers = calloc((size_t)graph->node_count + 1, sizeof *model->layers);
-    if (model->layers == NULL || last == NULL) {
+    model->shapes = calloc((size_t)graph->tensor_count, sizeof *model->shapes);
+    if (model->layers == NULL || model->shapes == NULL || last == NULL) {
         free(last);
         return error_set(err, INFOMASK_MEMORY, "no memory for the network");
     }
+    if (status == INFOMASK_OK)
+        status = shapes_infer(model, model->base_h, model->base_w, model->shapes, err);
     for (int i = 0; i < graph->node_count; i++)
         for (int j = 0; j < graph->nodes[i].input_count; j++)
             if (graph->nodes[i].inputs[j] >= 0)
@@ -275,6 +278,8 @@ enum infomask_status engine_model_create(struct engine_model **out, struct graph
     if (status == INFOMASK_OK)
         status = make_layers(model, err);
     model->options.int8 = NULL; /* the layers have what they need */
+    free(model->shapes);
+    model->shapes = NULL;
     if (status != INFOMASK_OK) {
         engine_model_free(model);
         return status;

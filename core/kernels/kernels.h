@@ -120,15 +120,19 @@ struct kernel_pool {
  * the matrices of Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015); m is 2 or 4.  The dot is
  * (m + 2)^2 matrix products over the channels, between the two transforms: element i = (m + 2) row + column of all
  * tiles times element i of all filters.  Tile t has its outputs at row m (t / across), column m (t % across), with
- * across = ceil(out_w / m); tiles [first, first + count) are done. */
+ * across = ceil(out_w / m); tiles [first, first + count) are done.  A group's channels are maps of their own, with the
+ * strides of those that they are a part of. */
 struct kernel_winograd {
     int m, first, count;
-    const float *x; /* [h, w, c] */
+    const float *x; /* [h, w, c], x_pixel elements from pixel to pixel */
     int h, w, c, pad_top, pad_left;
-    float *v;              /* input transform writes: [(m + 2)^2, count, c] */
-    const float *products; /* output transform reads: [(m + 2)^2, count, n], channels [n0, n1) */
-    float *y;              /* [out_h, out_w, n] */
+    ptrdiff_t x_pixel;
+    float *v; /* input transform writes: (m + 2)^2 times [count, c], v_apart elements from one to the next */
+    const float *products; /* output transform reads: as often [count, n], channels [n0, n1) */
+    ptrdiff_t v_apart, products_apart;
+    float *y; /* [out_h, out_w, n], y_pixel elements from pixel to pixel */
     const float *residual; /* as y, or NULL */
+    ptrdiff_t y_pixel;
     const float *bias;     /* [n] or NULL */
     int out_h, out_w, n, n0, n1;
     struct kernel_epilogue epilogue;
@@ -162,6 +166,8 @@ struct kernel_table {
     unsigned types;   /* bit (1 << kernel_type) for each type that gemm takes */
     int gemm_tile[KERNEL_TYPES]; /* rows that gemm makes at once: work cut at multiples of it wastes nothing */
     bool gemm_segments; /* several segments run in place; false: a caller does better to gather A into one run */
+
+    bool winograd_groups; /* Winograd's way is the faster one for grouped convolutions, too */
 
     /* w is [n][segments * segment_k] (an ONNX Gemm's transposed B; a convolution's weights with the channels last).
      * bias may be NULL.  Free with kernel_weights_fini. */

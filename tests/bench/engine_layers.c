@@ -62,6 +62,7 @@ static struct engine_model *load(const char *path, const char *isa, const char *
     return model;
 }
 
+/* Of Winograd's way what the convolution itself would be: its share can be above the whole. */
 static double flops(const struct engine_model *model, const struct step *s)
 {
     const struct layer *layer = &model->layers[s->node];
@@ -71,7 +72,8 @@ static double flops(const struct engine_model *model, const struct step *s)
         return 2.0 * s->rows * s->out_c * w->kernel_h * w->kernel_w;
     if (layer->way == WAY_OTHER)
         return (double)s->h * s->w * s->c;
-    return 2.0 * s->rows * layer->weights->segments * layer->weights->segment_k * layer->weights->n * layer->groups;
+    return 2.0 * s->rows * layer->weights->segments * layer->weights->segment_k * layer->weights->n * layer->groups *
+           (layer->way == WAY_WINOGRAD ? 9 : 1);
 }
 
 /* GFLOP/s of a float32 product that stays in the caches: the best of many runs. */

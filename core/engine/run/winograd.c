@@ -13,17 +13,31 @@ enum { SIDE = 6 };
 #define MOST_LARGE ((size_t)128 * 256) /* weights up to which a tile is 4 x 4: its transform is 4 times as large as they
                                         * are, 1.8 times for 2 x 2, and comes from memory */
 #define BATCH_BYTES ((size_t)1 << 20)  /* of transformed tiles and their products: the second cache */
+#define GROUP_PIXELS 100 /* outputs from which on groups are transformed: below, the weights outweigh the map */
+#define LARGE_PIXELS 400 /* and from which on in tiles of 4 x 4 */
+#define GROUP_TILES 28   /* that a chunk has of a group at least */
+#define GROUP_BYTES ((size_t)256 << 10) /* as BATCH_BYTES: the group's weights are in the same cache */
 #define PRODUCT_FLOPS_US 100e3
 #define TRANSFORM_FLOPS_US 20e3
 
-bool winograd_wins(const struct engine_model *model, const struct layer *layer, const struct graph_window *w, size_t m,
+/* Outputs of the map at the network's own size. */
+static int64_t pixels_of(const struct engine_model *model, const struct graph_node *node)
+{
+    const struct shape *y = &model->shapes[node->output];
+    return shape_is_map(y) ? y->d[2] * y->d[3] : 0;
+}
+
+bool winograd_wins(const struct engine_model *model, const struct layer *layer, const struct graph_node *node, size_t m,
                    size_t c)
 {
+    const struct graph_window *w = &node->window;
     bool small_step = w->stride_h == 1 && w->stride_w == 1 && w->dilation_h == 1;
 
-    return layer->way == WAY_SEGMENTS && layer->groups == 1 && layer->type == KERNEL_F32 && !model->options.direct &&
-           !model->options.apart && w->kernel_h == 3 && w->kernel_w == 3 && small_step && m >= LEAST_CHANNELS &&
-           c >= LEAST_CHANNELS;
+    if (layer->groups > 1 && (!model->kernels->winograd_groups || pixels_of(model, node) < GROUP_PIXELS))
+        return false;
+    return layer->way == WAY_SEGMENTS && layer->type == KERNEL_F32 && !model->options.direct &&
+           !model->options.apart && w->kernel_h == 3 && w->kernel_w == 3 && small_step &&
+           m / (size_t)layer->groups >= LEAST_CHANNELS && c >= LEAST_CHANNELS;
 }
 
 /* G g G^T of one filter, [side, side]. */
@@ -62,17 +76,56 @@ static void transform_filters(int tile, const float *w, size_t filters, float *u
     }
 }
 
-enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const float *w,
-                                   const float *bias, int m, int c, struct infomask_error *err)
+/* Elements of a transformed tile; the layer has weights for each, group by group. */
+static int elements_of(const struct layer *layer) { return (layer->tile + 2) * (layer->tile + 2); }
+
+/* All of them start at 0: one block for the hundreds of products of a layer, or each of them would wait for its own. */
+static void share_bias(struct layer *layer, int i)
 {
-    size_t filters = (size_t)m * (size_t)c, count;
+    if (i > 0 && layer->weights[i].bias != NULL) {
+        aligned_free(layer->weights[i].bias);
+        layer->weights[i].bias = layer->weights[0].bias;
+    }
+}
+
+void winograd_fini(struct layer *layer)
+{
+    for (int i = 1; layer->weights != NULL && i < layer->packs; i++)
+        layer->weights[i].bias = NULL;
+}
+
+/* u [elements][m][c], m outputs of all groups */
+static enum infomask_status pack_elements(struct layer *layer, const struct engine_model *model, const float *u, int m,
+                                          int c, struct infomask_error *err)
+{
+    int elements = elements_of(layer), n = m / layer->groups;
     enum infomask_status status = INFOMASK_OK;
+
+    for (int i = 0; i < layer->packs && status == INFOMASK_OK; i++) {
+        size_t filter = (size_t)(i % elements) * (size_t)m + (size_t)(i / elements) * (size_t)n;
+        status = model->kernels->pack(&layer->weights[i], KERNEL_F32, u + filter * (size_t)c, NULL, 1, c, n, err);
+        layer->bytes += layer->weights[i].bytes;
+        share_bias(layer, i);
+    }
+    return status;
+}
+
+enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
+                                   int m, int c, struct infomask_error *err)
+{
+    const float *w = model->graph->tensors[node->inputs[1]].data, *bias = NULL;
+    size_t filters = (size_t)m * (size_t)c, count;
+    enum infomask_status status;
     float *u;
 
+    if (graph_input(node, 2) >= 0)
+        bias = model->graph->tensors[node->inputs[2]].data;
     layer->way = WAY_WINOGRAD;
     layer->tile = filters <= MOST_LARGE ? 4 : 2;
-    layer->packs = (layer->tile + 2) * (layer->tile + 2);
-    if (!checked_mul3(filters, (size_t)layer->packs, sizeof *u, &count))
+    if (layer->groups > 1)
+        layer->tile = pixels_of(model, node) < LARGE_PIXELS ? 2 : 4;
+    layer->packs = elements_of(layer) * layer->groups;
+    if (!checked_mul3(filters, (size_t)elements_of(layer), sizeof *u, &count))
         return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
     layer->weights = calloc((size_t)layer->packs, sizeof *layer->weights);
     layer->bias = aligned_new((size_t)m * sizeof(float));
@@ -85,18 +138,59 @@ enum infomask_status winograd_pack(struct layer *layer, const struct engine_mode
     if (bias != NULL)
         memcpy(layer->bias, bias, (size_t)m * sizeof(float));
     transform_filters(layer->tile, w, filters, u);
-    for (int i = 0; i < layer->packs && status == INFOMASK_OK; i++) {
-        status = model->kernels->pack(&layer->weights[i], KERNEL_F32, u + (size_t)i * filters, NULL, 1, c, m, err);
-        layer->bytes += layer->weights[i].bytes;
-    }
+    status = pack_elements(layer, model, u, m, c, err);
     aligned_free(u);
     return status;
 }
+
+/* ---- geometry ---------------------------------------------------------------------------------------------------- */
 
 static int tiles_of(const struct layer *layer, const struct step *s)
 {
     int m = layer->tile;
     return (s->out_h + m - 1) / m * ((s->out_w + m - 1) / m);
+}
+
+/* Floats from one element of `count` tiles to the next: lines, and an odd number of them, so that the elements of a
+ * tile, which are written together, do not all want the same few places in the first cache. */
+static size_t elements_apart(int count, int channels)
+{
+    size_t lines = ((size_t)count * (size_t)channels * sizeof(float) + 63) / 64;
+    return (lines | 1) * 64 / sizeof(float);
+}
+
+/* Microseconds that an element of a tile takes: of a channel that is transformed, of a product. */
+#define TRANSFORM_US (12 / TRANSFORM_FLOPS_US)
+#define PRODUCT_US (2 / PRODUCT_FLOPS_US)
+
+/* Tiles at once, up to all of them: as many as stay in the second cache. */
+static void batch_tiles(const struct engine_model *model, struct step *s, int tiles, int c, int n, size_t bytes)
+{
+    const struct layer *layer = &model->layers[s->node];
+    int elements = elements_of(layer), unit = model->kernels->gemm_tile[layer->type];
+    size_t tile = (size_t)elements * (size_t)(c + n) * sizeof(float);
+
+    s->lines = (int)(bytes / tile) / unit * unit;
+    s->lines = s->lines < 2 * unit ? 2 * unit : s->lines;
+    s->lines = s->lines < tiles ? s->lines : tiles;
+    s->scratch = (size_t)elements * (elements_apart(s->lines, c) + elements_apart(s->lines, n)) * sizeof(float);
+}
+
+/* Along groups where the tiles are few, else along lines of tiles, all groups of some tiles before the next ones. */
+static void cut_grouped(const struct engine_model *model, struct step *s)
+{
+    const struct layer *layer = &model->layers[s->node];
+    int tiles = tiles_of(layer, s), across = (s->out_w + layer->tile - 1) / layer->tile;
+    int c = layer->weights->segment_k, n = layer->weights->n, at_least = (GROUP_TILES + across - 1) / across;
+    double tile_us = elements_of(layer) * (PRODUCT_US * c * n + TRANSFORM_US * (c + n));
+
+    s->by_panels = tiles < 2 * GROUP_TILES;
+    s->unit = s->by_panels ? 1 : across * at_least;
+    if (s->by_panels)
+        s->cut = cut_make(layer->groups, tiles * tile_us, 0, MOST_CHUNKS);
+    else
+        s->cut = cut_make((tiles + s->unit - 1) / s->unit, s->unit * layer->groups * tile_us, 0, MOST_CHUNKS);
+    batch_tiles(model, s, tiles, c, n, GROUP_BYTES);
 }
 
 /* Along panels where the weights far outweigh the tiles (each chunk then transforms all tiles), else along tiles. */
@@ -105,52 +199,72 @@ void winograd_geometry(const struct engine_model *model, struct step *s)
     const struct layer *layer = &model->layers[s->node];
     const struct kernel_weights *w = layer->weights;
     int tiles = tiles_of(layer, s), unit = model->kernels->gemm_tile[layer->type];
-    double elements = layer->packs, c = s->c, n = s->out_c;
-    size_t tile_bytes = (size_t)layer->packs * (size_t)(s->c + s->out_c) * sizeof(float);
-    double transform_us = 12 * elements / TRANSFORM_FLOPS_US, product_us = 2 * elements * c / PRODUCT_FLOPS_US;
+    double elements = elements_of(layer), c = s->c, n = s->out_c;
 
+    if (layer->groups > 1) {
+        cut_grouped(model, s);
+        return;
+    }
     s->by_panels = w->panels > 1 && c * n > 4 * tiles * (c + n);
     if (s->by_panels) {
         s->unit = 1;
-        s->cut = cut_make(w->panels, tiles * (product_us + transform_us) * w->panel_columns, tiles * c * transform_us,
-                          MOST_CHUNKS);
+        s->cut = cut_make(w->panels, tiles * elements * (PRODUCT_US * c + TRANSFORM_US) * w->panel_columns,
+                          tiles * c * elements * TRANSFORM_US, MOST_CHUNKS);
     } else {
         s->unit = unit < 8 ? 8 : unit;
-        s->cut = cut_make((tiles + s->unit - 1) / s->unit, s->unit * (product_us * n + transform_us * (c + n)), 0,
-                          MOST_CHUNKS);
+        s->cut = cut_make((tiles + s->unit - 1) / s->unit,
+                          s->unit * elements * (PRODUCT_US * c * n + TRANSFORM_US * (c + n)), 0, MOST_CHUNKS);
     }
-    s->lines = (int)(BATCH_BYTES / tile_bytes) / unit * unit;
-    s->lines = s->lines < 2 * unit ? 2 * unit : s->lines;
-    s->lines = s->lines < tiles ? s->lines : tiles;
-    s->scratch = (size_t)s->lines * tile_bytes + 2 * ALIGNED_BYTES;
+    batch_tiles(model, s, tiles, s->c, s->out_c, BATCH_BYTES);
 }
 
-/* Tiles [first, last), not more than s->lines of them, and panels [panel0, panel1). */
-static void winograd_batch(const struct task *task, int first, int last, int panel0, int panel1, int worker)
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+struct part { /* of a group: tiles, and some panels of its outputs */
+    int group, first, last, panel0, panel1;
+};
+
+/* The channels of the part's group as a map of their own. */
+static struct kernel_winograd transform_of(const struct task *task, const struct part *part, int worker)
 {
     const struct step *s = task->step;
-    const struct kernel_table *kernels = task->run->model->kernels;
     const struct layer *layer = &task->run->model->layers[s->node];
     const struct kernel_weights *w = layer->weights;
-    float *v = (float *)(void *)task_scratch(task, worker);
-    int count = last - first;
-    size_t v_apart = (size_t)count * (size_t)s->c, p_apart = (size_t)count * (size_t)s->out_c;
-    float *products = v + aligned_round((size_t)layer->packs * v_apart * sizeof(float)) / sizeof(float);
-    struct kernel_winograd transform = {
-        .m = layer->tile, .first = first, .count = count, .x = task_value(task, s->x, task->item), .h = s->h, .w = s->w,
-        .c = s->c, .pad_top = s->pad_top, .pad_left = s->pad_left, .v = v, .products = products,
-        .y = task_value(task, s->y, task->item), .residual = s->z < 0 ? NULL : task_value(task, s->z, task->item),
-        .bias = layer->bias, .out_h = s->out_h, .out_w = s->out_w, .n = s->out_c, .n0 = panel0 * w->panel_columns,
-        .n1 = panel1 == w->panels ? s->out_c : panel1 * w->panel_columns, .epilogue = layer->epilogue};
+    int n0 = part->group * w->n;
+    struct kernel_winograd t = {
+        .m = layer->tile, .first = part->first, .count = part->last - part->first,
+        .x = (float *)task_value(task, s->x, task->item) + part->group * w->segment_k, .h = s->h, .w = s->w,
+        .c = w->segment_k, .pad_top = s->pad_top, .pad_left = s->pad_left, .x_pixel = s->c,
+        .y = (float *)task_value(task, s->y, task->item) + n0, .y_pixel = s->out_c, .bias = layer->bias + n0,
+        .out_h = s->out_h, .out_w = s->out_w, .n = w->n, .n0 = part->panel0 * w->panel_columns,
+        .n1 = part->panel1 == w->panels ? w->n : part->panel1 * w->panel_columns, .epilogue = layer->epilogue};
 
-    kernels->winograd_input(&transform);
-    for (int i = 0; i < layer->packs; i++) {
-        struct kernel_gemm g = {.weights = &layer->weights[i], .a = v + (size_t)i * v_apart, .a_row = s->c, .m = count,
-                                .c = products + (size_t)i * p_apart, .c_row = s->out_c, .panel0 = panel0,
-                                .panel1 = panel1, .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY}};
+    if (s->z >= 0)
+        t.residual = (const float *)task_value(task, s->z, task->item) + n0;
+    t.v = (float *)(void *)task_scratch(task, worker);
+    t.v_apart = (ptrdiff_t)elements_apart(t.count, t.c);
+    t.products = t.v + elements_of(layer) * t.v_apart;
+    t.products_apart = (ptrdiff_t)elements_apart(t.count, t.n);
+    return t;
+}
+
+static void winograd_batch(const struct task *task, const struct part *part, int worker)
+{
+    const struct kernel_table *kernels = task->run->model->kernels;
+    const struct layer *layer = &task->run->model->layers[task->step->node];
+    const struct kernel_winograd t = transform_of(task, part, worker);
+    int elements = elements_of(layer);
+    float *products = t.v + elements * t.v_apart;
+
+    kernels->winograd_input(&t);
+    for (int i = 0; i < elements; i++) {
+        struct kernel_gemm g = {.weights = &layer->weights[part->group * elements + i], .a = t.v + i * t.v_apart,
+                                .a_row = t.c, .m = t.count, .c = products + i * t.products_apart, .c_row = t.n,
+                                .panel0 = part->panel0, .panel1 = part->panel1,
+                                .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY}};
         kernels->gemm(&g);
     }
-    kernels->winograd_output(&transform);
+    kernels->winograd_output(&t);
 }
 
 static void winograd_chunk(void *context, int chunk, int worker)
@@ -158,17 +272,25 @@ static void winograd_chunk(void *context, int chunk, int worker)
     const struct task *task = context;
     const struct step *s = task->step;
     const struct layer *layer = &task->run->model->layers[s->node];
-    int tiles = tiles_of(layer, s), first = 0, last = tiles, panel0 = 0, panel1 = layer->weights->panels;
+    int tiles = tiles_of(layer, s), from, end, group0 = 0, group1 = layer->groups;
+    struct part part = {.panel1 = layer->weights->panels};
 
-    if (s->by_panels) {
-        cut_range(&s->cut, chunk, &panel0, &panel1);
+    cut_range(&s->cut, chunk, &from, &end);
+    if (s->by_panels && layer->groups > 1) {
+        group0 = from;
+        group1 = end;
+    } else if (s->by_panels) {
+        part.panel0 = from;
+        part.panel1 = end;
     } else {
-        cut_range(&s->cut, chunk, &first, &last);
-        first *= s->unit;
-        last = last * s->unit < tiles ? last * s->unit : tiles;
+        part.first = from * s->unit;
+        tiles = end * s->unit < tiles ? end * s->unit : tiles;
     }
-    for (int tile = first; tile < last; tile += s->lines)
-        winograd_batch(task, tile, last - tile < s->lines ? last : tile + s->lines, panel0, panel1, worker);
+    for (; part.first < tiles; part.first = part.last) {
+        part.last = tiles - part.first < s->lines ? tiles : part.first + s->lines;
+        for (part.group = group0; part.group < group1; part.group++)
+            winograd_batch(task, &part, worker);
+    }
 }
 
 void run_winograd(const struct task *task)

@@ -5,6 +5,7 @@
 
 void avx2_winograd(struct kernel_table *table)
 {
+    table->winograd_groups = true;
     table->winograd_input = simd_winograd_input;
     table->winograd_output = simd_winograd_output;
 }

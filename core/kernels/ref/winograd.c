@@ -33,10 +33,10 @@ static void input_tile(const struct kernel_winograd *w, int t, int c)
     for (int y = 0; y < side; y++)
         for (int x = 0; x < side; x++)
             if (top + y >= 0 && top + y < w->h && left + x >= 0 && left + x < w->w)
-                d[y][x] = (double)w->x[((ptrdiff_t)(top + y) * w->w + left + x) * w->c + c];
+                d[y][x] = (double)w->x[((ptrdiff_t)(top + y) * w->w + left + x) * w->x_pixel + c];
     both_ways(w->m == 2 ? forward2 : forward4, side, side, d, v);
     for (int i = 0; i < side * side; i++)
-        w->v[((ptrdiff_t)i * w->count + t) * w->c + c] = (float)v[i / side][i % side];
+        w->v[i * w->v_apart + (ptrdiff_t)t * w->c + c] = (float)v[i / side][i % side];
 }
 
 static void output_tile(const struct kernel_winograd *w, int t, int n)
@@ -46,11 +46,11 @@ static void output_tile(const struct kernel_winograd *w, int t, int n)
     double p[SIDE][SIDE], y[SIDE][SIDE];
 
     for (int i = 0; i < side * side; i++)
-        p[i / side][i % side] = (double)w->products[((ptrdiff_t)i * w->count + t) * w->n + n];
+        p[i / side][i % side] = (double)w->products[i * w->products_apart + (ptrdiff_t)t * w->n + n];
     both_ways(w->m == 2 ? back2 : back4, w->m, side, p, y);
     for (int i = 0; i < w->m && top + i < w->out_h; i++)
         for (int j = 0; j < w->m && left + j < w->out_w; j++) {
-            const ptrdiff_t at = ((ptrdiff_t)(top + i) * w->out_w + left + j) * w->n + n;
+            const ptrdiff_t at = ((ptrdiff_t)(top + i) * w->out_w + left + j) * w->y_pixel + n;
             const double bias = w->bias == NULL ? 0 : (double)w->bias[n];
             const double residual = w->residual == NULL ? 0 : (double)w->residual[at];
             w->y[at] = number_activate((float)(y[i][j] + bias + residual), &w->epilogue);

@@ -45,18 +45,26 @@ INLINE void winograd_back(int m, const vec *p, vec *y)
     y[3] = vec_add(vec_fma(vec_set(8), difference2, difference), p[5]);
 }
 
-/* 16 or 8 channels of the input tile whose first pixel is (top, left); inside: all of it lies in the map. */
-INLINE void winograd_input_tile(int m, bool inside, const struct kernel_winograd *w, int top, int left, int c, float *v)
+struct winograd_place {
+    int top, left; /* the tile's first pixel of the input, */
+    int c;         /* and the first channel */
+};
+
+/* A vector of channels of an input tile; inside: all of it lies in the map; whole: all lanes are channels. */
+INLINE void winograd_input_tile(int m, bool inside, bool whole, const struct kernel_winograd *w,
+                                struct winograd_place place, float *v)
 {
-    const int side = m + 2;
-    const vmask mask = mask_first(w->c - c < LANES ? w->c - c : LANES);
-    const ptrdiff_t apart = (ptrdiff_t)w->count * w->c;
+    const int side = m + 2, top = place.top, left = place.left, c = place.c;
+    const vmask mask = mask_first(whole ? LANES : w->c - c);
     vec half[WINOGRAD_SIDE][WINOGRAD_SIDE], line[WINOGRAD_SIDE], out[WINOGRAD_SIDE];
 
     UNROLL for (int x = 0; x < side; x++) {
         UNROLL for (int y = 0; y < side; y++) {
-            const bool in = inside || (top + y >= 0 && top + y < w->h && left + x >= 0 && left + x < w->w);
-            line[y] = in ? vec_load_mask(w->x + ((ptrdiff_t)(top + y) * w->w + left + x) * w->c + c, mask) : vec_zero();
+            const float *at = w->x + ((ptrdiff_t)(top + y) * w->w + left + x) * w->x_pixel + c;
+            if (inside || (top + y >= 0 && top + y < w->h && left + x >= 0 && left + x < w->w))
+                line[y] = whole ? vec_load(at) : vec_load_mask(at, mask);
+            else
+                line[y] = vec_zero();
         }
         winograd_forward(m, line, out);
         UNROLL for (int y = 0; y < side; y++)
@@ -64,53 +72,83 @@ INLINE void winograd_input_tile(int m, bool inside, const struct kernel_winograd
     }
     UNROLL for (int y = 0; y < side; y++) {
         winograd_forward(m, half[y], out);
-        UNROLL for (int x = 0; x < side; x++)
-            vec_store_mask(v + (y * side + x) * apart + c, out[x], mask);
+        UNROLL for (int x = 0; x < side; x++) {
+            if (whole)
+                vec_store(v + (y * side + x) * w->v_apart + c, out[x]);
+            else
+                vec_store_mask(v + (y * side + x) * w->v_apart + c, out[x], mask);
+        }
     }
 }
 
 INLINE void winograd_input(int m, const struct kernel_winograd *w)
 {
-    const int across = (w->out_w + m - 1) / m;
+    const int across = (w->out_w + m - 1) / m, whole = w->c / LANES * LANES;
 
     for (int t = 0; t < w->count; t++) {
         const int top = (w->first + t) / across * m - w->pad_top, left = (w->first + t) % across * m - w->pad_left;
         const bool inside = top >= 0 && left >= 0 && top + m + 2 <= w->h && left + m + 2 <= w->w;
         float *v = w->v + (ptrdiff_t)t * w->c;
-        for (int c = 0; c < w->c; c += LANES) {
+        for (int c = 0; c < whole; c += LANES) {
             if (inside)
-                winograd_input_tile(m, true, w, top, left, c, v);
+                winograd_input_tile(m, true, true, w, (struct winograd_place){top, left, c}, v);
             else
-                winograd_input_tile(m, false, w, top, left, c, v);
+                winograd_input_tile(m, false, true, w, (struct winograd_place){top, left, c}, v);
         }
+        if (whole < w->c)
+            winograd_input_tile(m, false, false, w, (struct winograd_place){top, left, whole}, v);
     }
 }
 
-/* One vector of output channels of the tile at (top, left). */
-INLINE void winograd_output_tile(int m, const struct kernel_winograd *w, const float *p, int top, int left, int n)
+/* One output: bias, residual, activation. */
+INLINE void winograd_store(bool clamps, bool whole, const struct kernel_winograd *w, vec value, ptrdiff_t at,
+                           vmask mask)
 {
-    const int side = m + 2;
-    const vmask mask = mask_first(w->n1 - n < LANES ? w->n1 - n : LANES);
-    const ptrdiff_t apart = (ptrdiff_t)w->count * w->n;
+    if (w->residual != NULL)
+        value = vec_add(value, whole ? vec_load(w->residual + at) : vec_load_mask(w->residual + at, mask));
+    if (clamps)
+        value = vec_clamp(value, vec_set(w->epilogue.low), vec_set(w->epilogue.high));
+    else
+        value = vec_activate(value, &w->epilogue);
+    if (whole)
+        vec_store(w->y + at, value);
+    else
+        vec_store_mask(w->y + at, value, mask);
+}
+
+/* One vector of output channels of the tile at (top, left); common: all of it lies in the map, all lanes are channels,
+ * and the activation is a clamp. */
+INLINE void winograd_output_tile(int m, bool common, const struct kernel_winograd *w, const float *p, int top, int left,
+                                 int n)
+{
+    const int side = m + 2, rows = w->out_h - top < m ? w->out_h - top : m;
+    const int columns = w->out_w - left < m ? w->out_w - left : m;
+    const vmask mask = mask_first(common || w->n1 - n > LANES ? LANES : w->n1 - n);
     const vec bias = w->bias == NULL ? vec_zero() : vec_load_mask(w->bias + n, mask);
+    ptrdiff_t at = ((ptrdiff_t)top * w->out_w + left) * w->y_pixel + n;
     vec half[WINOGRAD_SIDE][WINOGRAD_SIDE], line[WINOGRAD_SIDE], out[WINOGRAD_SIDE];
 
     UNROLL for (int x = 0; x < side; x++) {
-        UNROLL for (int y = 0; y < side; y++)
-            line[y] = vec_load_mask(p + (y * side + x) * apart + n, mask);
+        UNROLL for (int y = 0; y < side; y++) {
+            const float *from = p + (y * side + x) * w->products_apart + n;
+            line[y] = common ? vec_load(from) : vec_load_mask(from, mask);
+        }
         winograd_back(m, line, out);
         UNROLL for (int y = 0; y < m; y++)
             half[y][x] = out[y];
     }
-    for (int y = 0; y < m && top + y < w->out_h; y++) {
-        winograd_back(m, half[y], out);
-        for (int x = 0; x < m && left + x < w->out_w; x++) {
-            const ptrdiff_t at = ((ptrdiff_t)(top + y) * w->out_w + left + x) * w->n + n;
-            vec value = vec_add(out[x], bias);
-            if (w->residual != NULL)
-                value = vec_add(value, vec_load_mask(w->residual + at, mask));
-            vec_store_mask(w->y + at, vec_activate(value, &w->epilogue), mask);
+    if (common) {
+        UNROLL for (int y = 0; y < m; y++, at += w->out_w * w->y_pixel) {
+            winograd_back(m, half[y], out);
+            UNROLL for (int x = 0; x < m; x++)
+                winograd_store(true, true, w, vec_add(out[x], bias), at + x * w->y_pixel, mask);
         }
+        return;
+    }
+    for (int y = 0; y < rows; y++, at += w->out_w * w->y_pixel) {
+        winograd_back(m, half[y], out);
+        for (int x = 0; x < columns; x++)
+            winograd_store(false, false, w, vec_add(out[x], bias), at + x * w->y_pixel, mask);
     }
 }
 
@@ -120,8 +158,13 @@ INLINE void winograd_output(int m, const struct kernel_winograd *w)
 
     for (int t = 0; t < w->count; t++) {
         const int top = (w->first + t) / across * m, left = (w->first + t) % across * m;
-        for (int n = w->n0; n < w->n1; n += LANES)
-            winograd_output_tile(m, w, w->products + (ptrdiff_t)t * w->n, top, left, n);
+        const bool clamps = w->epilogue.activation == KERNEL_CLAMP && top + m <= w->out_h && left + m <= w->out_w;
+        const float *p = w->products + (ptrdiff_t)t * w->n;
+        int n = w->n0;
+        for (; clamps && n + LANES <= w->n1; n += LANES)
+            winograd_output_tile(m, true, w, p, top, left, n);
+        for (; n < w->n1; n += LANES)
+            winograd_output_tile(m, false, w, p, top, left, n);
     }
 }
 

@@ -42,6 +42,27 @@ static struct net dense_net(void)
     return net;
 }
 
+/* Groups of 16 channels and more on maps that are 112 and 14 high at the network's own size, and 7. */
+static struct net wide_groups_net(void)
+{
+    struct net net = net_new(3, 4);
+    int first;
+
+    (void)conv(&net, (struct conv){.c = 3, .m = 48, .k = 3, .stride = 2, .pad = 1, .activation = GRAPH_CLAMP});
+    first = net.last;
+    (void)conv(&net, (struct conv){.c = 48, .m = 48, .k = 3, .pad = 1, .groups = 3, .activation = GRAPH_SILU});
+    (void)conv(&net, (struct conv){.c = 48, .m = 48, .k = 3, .pad = 1, .groups = 2, .residual = first,
+                                   .activation = GRAPH_CLAMP});
+    (void)conv(&net, (struct conv){.c = 48, .m = 51, .k = 3, .groups = 3});
+    for (int i = 0; i < 3; i++)
+        pool_by(&net, GRAPH_MAX_POOL, 3, 2, 1);
+    (void)conv(&net, (struct conv){.c = 51, .m = 111, .k = 3, .pad = 1, .groups = 3, .activation = GRAPH_CLAMP});
+    pool_by(&net, GRAPH_MAX_POOL, 3, 2, 1);
+    (void)conv(&net, (struct conv){.c = 111, .m = 48, .k = 3, .pad = 1, .groups = 3});
+    pooled_head(&net, 48, 6);
+    return net;
+}
+
 static void to_nhwc(const float *x, float *to, size_t n, size_t c, size_t pixels)
 {
     for (size_t i = 0; i < n; i++)
@@ -197,20 +218,19 @@ static void grouped_network(void **state)
     check_everywhere(grouped_net, 3, 130);
 }
 
-/* Ways that were taken, and how far the transforms are from the convolutions as they stand. */
-static void dense_ways(void)
+/* How many layers were transformed, by their tiles, and how far they are from the convolutions as they stand. */
+static void transformed(build *make, int side, int tiles[5])
 {
     struct engine_options options = {.direct = true};
-    struct engine_model *models[2] = {model_of(build_at(dense_net, 1), kernels_best()->isa, (struct engine_options){0}),
-                                      model_of(build_at(dense_net, 1), kernels_best()->isa, options)};
-    float *x = random_input(3 * 40 * 40), got[2][6];
+    struct engine_model *models[2] = {model_of(build_at(make, 1), kernels_best()->isa, (struct engine_options){0}),
+                                      model_of(build_at(make, 1), kernels_best()->isa, options)};
+    float *x = random_input((size_t)(3 * side * side)), got[2][6];
     double worst = 0;
-    int tiles[5] = {0};
 
     for (int i = 0; i < 2; i++) {
         struct engine_session *session = NULL;
         assert_int_equal(engine_session_create(&session, models[i], NULL, NULL), INFOMASK_OK);
-        memcpy(got[i], run(session, models[i], x, 1, 40, 40, false), sizeof got[i]);
+        memcpy(got[i], run(session, models[i], x, 1, side, side, false), sizeof got[i]);
         for (int l = 0; l < models[i]->layer_count; l++)
             if (models[i]->layers[l].way == WAY_WINOGRAD)
                 tiles[models[i]->layers[l].tile]++;
@@ -221,19 +241,33 @@ static void dense_ways(void)
         worst = fmax(worst, fabs((double)got[0][k] - (double)got[1][k]) / (1 + fabs((double)got[1][k])));
     print_message("winograd against direct: largest relative difference %.2g\n", worst);
     assert_true(worst < 2e-5);
-    if (kernels_best()->gemm_segments) { /* 20-33-20, 20-190 and 200-18; 190-200 */
-        assert_int_equal(tiles[4], 4);
-        assert_int_equal(tiles[2], 1);
-    }
     free(x);
 }
 
 static void dense_network(void **state)
 {
+    int tiles[5] = {0};
+
     (void)state;
     check_everywhere(dense_net, 30, 37);
     check_everywhere(dense_net, 7, 9);
-    dense_ways();
+    transformed(dense_net, 40, tiles);
+    if (kernels_best()->gemm_segments) { /* 20-33-20, 20-190 and 200-18; 190-200 */
+        assert_int_equal(tiles[4], 4);
+        assert_int_equal(tiles[2], 1);
+    }
+}
+
+static void network_of_wide_groups(void **state)
+{
+    int tiles[5] = {0};
+
+    (void)state;
+    check_everywhere(wide_groups_net, 61, 50);
+    check_everywhere(wide_groups_net, 20, 131);
+    transformed(wide_groups_net, 224, tiles);
+    assert_int_equal(tiles[4], kernels_best()->winograd_groups ? 3 : 0);
+    assert_int_equal(tiles[2], kernels_best()->winograd_groups ? 1 : 0);
 }
 
 /* Steps that run together give the bits that they give one after the other, for any number of threads. */
@@ -654,7 +688,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(residual_network),      cmocka_unit_test(odd_convolutions_network),
-        cmocka_unit_test(dense_network),         cmocka_unit_test(grouped_network),
+        cmocka_unit_test(dense_network),
+        cmocka_unit_test(network_of_wide_groups),         cmocka_unit_test(grouped_network),
         cmocka_unit_test(chain_network),
         cmocka_unit_test(an_input_in_nhwc_runs),
         cmocka_unit_test(blocks_network),        cmocka_unit_test(groups_do_not_matter),

@@ -137,6 +137,10 @@ static struct kernel_winograd any_winograd(void)
     w.out_w = w.w + 2 * w.pad_left - 2;
     w.count = (w.out_h + w.m - 1) / w.m * ((w.out_w + w.m - 1) / w.m);
     w.n1 = w.n;
+    w.x_pixel = w.c;
+    w.y_pixel = w.n;
+    w.v_apart = (ptrdiff_t)w.count * w.c;
+    w.products_apart = (ptrdiff_t)w.count * w.n;
     return w;
 }
 

@@ -22,7 +22,7 @@ static float *random_floats(size_t n)
     return x;
 }
 
-/* The same values, and nothing written around them. */
+/* The same values, and nothing written around them and between. */
 static void same(const float *a, const float *b, size_t n, double tolerance, const char *what)
 {
     for (size_t i = 0; i < n; i++)
@@ -47,6 +47,10 @@ static struct kernel_winograd random_shape(void)
     w.first = between(0, tiles - 1);
     w.count = between(1, tiles - w.first);
     w.n1 = w.n;
+    w.x_pixel = w.c + between(0, 1) * between(0, 40);
+    w.y_pixel = w.n + between(0, 1) * between(0, 40);
+    w.v_apart = w.count * w.c + between(0, 20);
+    w.products_apart = w.count * w.n + between(0, 20);
     if (between(0, 3) == 0)
         w.epilogue = (struct kernel_epilogue){.activation = KERNEL_SILU};
     return w;
@@ -54,10 +58,10 @@ static struct kernel_winograd random_shape(void)
 
 static void input_matches(const struct kernel_table *table, struct kernel_winograd w)
 {
-    size_t n = (size_t)((w.m + 2) * (w.m + 2)) * (size_t)w.count * (size_t)w.c;
+    size_t n = (size_t)((w.m + 2) * (w.m + 2)) * (size_t)w.v_apart;
     float *got = guarded(n), *want = guarded(n);
 
-    w.x = random_floats((size_t)(w.h * w.w * w.c));
+    w.x = random_floats((size_t)(w.h * w.w * w.x_pixel));
     w.v = want;
     kernels_get(KERNEL_REF)->winograd_input(&w);
     w.v = got;
@@ -71,8 +75,8 @@ static void input_matches(const struct kernel_table *table, struct kernel_winogr
 /* Channels in two parts, as chunks cut them. */
 static void output_matches(const struct kernel_table *table, struct kernel_winograd w)
 {
-    size_t elements = (size_t)((w.m + 2) * (w.m + 2)) * (size_t)w.count * (size_t)w.n;
-    size_t n = (size_t)(w.out_h * w.out_w) * (size_t)w.n;
+    size_t elements = (size_t)((w.m + 2) * (w.m + 2)) * (size_t)w.products_apart;
+    size_t n = (size_t)(w.out_h * w.out_w) * (size_t)w.y_pixel;
     float *got = guarded(n), *want = guarded(n);
 
     w.products = random_floats(elements);

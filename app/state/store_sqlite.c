@@ -240,8 +240,14 @@ static enum infomask_status set_up(struct connection *connection, struct infomas
     int64_t found;
     enum infomask_status status = INFOMASK_OK;
 
-    if (pragma(connection, "PRAGMA auto_vacuum") != INCREMENTAL) /* saying it takes the write lock */
-        status = execute(connection, "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL", err);
+    /* Saying it takes the write lock.  A file without a page has nothing that a journal on the disk could save, and its
+     * six waits for the disk would be most of a first start. */
+    if (pragma(connection, "PRAGMA auto_vacuum") != INCREMENTAL)
+        status = execute(connection,
+                         pragma(connection, "PRAGMA page_count") == 0
+                             ? "PRAGMA journal_mode = MEMORY; PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL"
+                             : "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL",
+                         err);
     if (status == INFOMASK_OK)
         status = execute(connection,
                          "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"

@@ -1,10 +1,14 @@
 """Estimates over HTTP: what api 2.4 promises, against what /v1/classify answers for the same photos."""
+import contextlib
+import functools
 import io
 import json
 import math
+import shutil
 import signal
 import sqlite3
 import subprocess
+import time
 
 import jsonschema
 import numpy
@@ -531,3 +535,26 @@ def test_a_file_of_an_older_version_gets_what_it_lacks(make_server, tmp_path):
     assert read(server, estimate)["mutual_information"] == before
     classify_noise(server, range(2))
     assert traffic(server)["total"] == 2
+
+
+def test_a_first_start_that_is_killed_leaves_what_the_next_one_takes(tmp_path):
+    """Whatever there is of the file of estimates: nothing in it, its first page, its log."""
+    models = tmp_path / "models"
+    shutil.copytree(conftest.ROOT / "config/models/digits", models / "digits")
+    for wait in (0, .0002, .0005, .001, .002, .004, .008):
+        state = tmp_path / f"state-{wait}"
+        start = functools.partial(subprocess.Popen, [conftest.BINARY, "serve", "--port", "0", "--models-dir", models, "--state-dir",
+                                                     state], env=conftest.ENVIRONMENT, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL, text=True)
+        first = start()
+        while not (state / "estimates.db").exists():
+            assert first.poll() is None
+        time.sleep(wait)
+        first.kill()
+        first.communicate()
+        with start() as second:
+            assert second.stdout.readline().startswith("listening on"), wait
+            second.terminate()
+        with contextlib.closing(sqlite3.connect(state / "estimates.db")) as file:
+            found = [file.execute(f"PRAGMA {name}").fetchone()[0] for name in ("integrity_check", "journal_mode", "auto_vacuum")]
+        assert found == ["ok", "wal", 2], wait

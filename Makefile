@@ -116,7 +116,10 @@ file_flags = $(if $(filter $(numeric),$(1)),$(flags_numeric)) $(if $(filter %/de
 	$(if $(filter core/kernels/avx512/% core/kernels/amx/% %_avx512.c,$(1)),$(flags_avx512)) \
 	$(if $(filter core/kernels/kernels.c,$(1)),$(if $(has_amx),-DKERNELS_AMX)) \
 	$(if $(filter core/kernels/avx2/gemm.c,$(1)),$(if $(has_avx_vnni),-DKERNELS_AVX_VNNI)) \
-	$(if $(filter thread,$(SAN)),$(if $(filter core/kernels/avx2/% core/kernels/avx512/% core/kernels/amx/%,$(1)),-fno-sanitize=thread))
+	$(if $(filter thread,$(SAN)),$(if $(filter core/kernels/avx2/% core/kernels/avx512/% core/kernels/amx/%,$(1)),-fno-sanitize=thread)) \
+	$(if $(filter cli/version.c,$(1)),-DINFOMASK_LIBRARIES='"$(library_versions)"')
+# what `infomask version` says it was built with, whatever CFLAGS somebody gave
+library_versions = $(shell for p in $(packages); do echo "$$p $$(pkg-config --modversion $$p)"; done | paste -sd, | sed 's/,/, /g')
 
 $(B)/obj/%.o: %.c | $(generated)
 	@mkdir -p $(@D)
@@ -138,9 +141,6 @@ $(B)/.tools:
 	[ -z "$$missing" ] || { echo "not installed:$$missing" >&2; \
 		echo "make deps installs what a build needs (as root or through sudo)" >&2; exit 1; }
 	@mkdir -p $(@D) && touch $@
-
-# what `infomask version` says it was built with
-$(B)/obj/cli/version.o: CFLAGS += -DINFOMASK_LIBRARIES='"$(shell for p in $(packages); do echo "$$p $$(pkg-config --modversion $$p)"; done | paste -sd, | sed 's/,/, /g')"'
 
 # the web page is embedded: its texts packed, its photos as they are
 web_texts := $(patsubst server/web/%,$(B)/gen/web/%.gz,$(filter-out %.c %.h,$(wildcard server/web/*.*)))

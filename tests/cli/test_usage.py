@@ -1,7 +1,11 @@
 """Help, versions, exit codes, settings: what every command has in common."""
+import os
 import re
+import subprocess
 
 import pytest
+
+from conftest import ROOT
 
 COMMANDS = ["serve", "classify", "mask", "filter", "models", "run", "bench", "config", "doctor", "keys", "healthcheck", "version"]
 
@@ -65,6 +69,13 @@ def test_version_tells_what_runs_here(infomask):
     core, = re.findall(r"^openblas computes for: (\w+)$", result.out, re.M)
     assert core != "Prescott" or not re.search("^processor: .*avx2", result.out, re.M)
     assert "openblas computes for: Prescott\n" in infomask("version", env={"OPENBLAS_CORETYPE": "Prescott"}).out or "avx2" not in result.out
+
+
+def test_a_packager_s_flags_leave_what_version_says(tmp_path):
+    """CFLAGS on make's command line once took the libraries' versions with them."""
+    told = subprocess.run(["make", "-n", "-W", "cli/version.c", "CFLAGS=-g", f"B={tmp_path}", f"{tmp_path}/obj/cli/version.o"],
+                          cwd=ROOT, env={**os.environ, "MAKEFLAGS": ""}, capture_output=True, text=True)
+    assert told.returncode == 0 and "libmicrohttpd " in told.stdout.split("INFOMASK_LIBRARIES=")[1], told
 
 
 @pytest.mark.parametrize("isa", ["ref", "blas"])

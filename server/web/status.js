@@ -16,9 +16,11 @@ async function read(client, model) {
   return {at: performance.now(), ready, metrics, information};
 }
 
-/** "class tabby: 0.1 % to 5.3 % since 2026-01-02T03:00Z" */
+/** "2026-01-02T03:00Z" in one piece, where a line is broken. */
+const hour = (since) => since.replace("T", " ").replace(/Z$/, " UTC").replaceAll("-", "\u2011").replaceAll(" ", "\u00a0");
+/** "tabby: 0.1 % to 5.3 % since 2026-01-02 03:00 UTC" */
 const moved = ({what, label, before, after, since}) => what === "class"
-  ? `${label}: ${percent(before)} to ${percent(after)} since ${since}` : `${what}: ${nats(before)} to ${nats(after)} nats since ${since}`;
+  ? `${label}: ${percent(before)} to ${percent(after)} since ${hour(since)}` : `${what}: ${nats(before)} to ${nats(after)} nats since ${hour(since)}`;
 
 /** The information of each hour of the week, as a line; null: not two hours yet. */
 function line(history = []) {
@@ -46,7 +48,7 @@ function rows(now) {
     ["In flight, waiting", `${total(now.metrics, "infomask_in_flight")}, ${total(now.metrics, "infomask_queue_waiting")}`],
     ...(i ? [["Photos that the model has seen", i.total.toLocaleString("en")], ["Information, mean of the last photos", `${nats(i.information)} ± ${nats(i.standard_error)} nats`],
       ["Drift against labelled photos", i.alarm === null || i.z === null ? "no labelled photos to compare with" : `z = ${i.z.toFixed(1)}: ${i.alarm ? "alarm" : "none"}`]] : []),
-    ...(i?.drift ? [["What has moved within the week", i.drift.moved.length ? i.drift.moved.slice(0, 5).map(moved).join("; ") : "nothing"]] : []),
+    ...(i?.drift ? [["What has moved within the week", i.drift.moved.length ? i.drift.moved.slice(0, 5).map(moved).join("\n") : "nothing"]] : []),
     ...(i?.prior_shift ? [["The mix of classes", i.prior_shift.alarm ? "has shifted" : "as in training"]] : []),
   ];
 }

@@ -1,6 +1,7 @@
 """What people see: the stories of the page."""
 import base64
 import json
+import pathlib
 import re
 
 import pytest
@@ -484,6 +485,42 @@ def test_the_status_view(shown):
     assert violations(page) == []
     page.click("#status-view button")
     expect(page.locator("#status-view")).to_be_hidden()
+
+
+FAKETIME = next(iter(sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="faketime is not installed (Debian's package faketime)")
+def test_the_drift_of_a_week(visit, make_server, tmp_path):
+    """Sixty hours of digits, of which the second half are others: the view says what has moved, and draws the hours."""
+    clock, digits = tmp_path / "time", PHOTOS.parent / "digits"
+    clock.write_text("-60h\n")
+    server = make_server("--confine", "false", "--state-dir", tmp_path / "state", "--model", "digits", *PATIENT, env={
+        "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+
+    def seen(hours, several):
+        for ago in hours:
+            clock.write_text(f"-{ago}h\n")
+            for digit in several * 8:
+                assert server.ask("POST", "/v1/classify", (digits / f"{digit}.png").read_bytes()).status == 200
+
+    one = visit()
+    seen(range(60, 30, -5), (1, 3, 7))
+    page = one.go(server.url + "/")
+    answered(page)
+    page.click("#status-open")
+    body = page.locator("#status-body")
+    expect(body).to_contain_text("What has moved within the week")
+    expect(body.locator("dt:has-text('What has moved within the week') + dd")).to_have_text("nothing")
+    seen(range(25, -5, -5), (7, 7, 8))
+    moved = body.locator("dt:has-text('What has moved within the week') + dd")  # the view asks again by itself
+    expect(moved).to_contain_text(re.compile(r"\b8: \d(\.\d)? % to 33\.3 % since 20\d\d.\d\d.\d\d.\d\d:00.UTC"))
+    expect(moved).to_contain_text(re.compile(r"^information: \d\.\d\d to 2\.28 nats since 20"))
+    expect(body.get_by_role("img", name=re.compile(r"^Information by hour, \d\.\d\d to \d\.\d\d nats$"))).to_be_visible()
+    hours = len(body.locator("polyline").get_attribute("points").split())
+    assert 12 <= hours <= 13
+    one.keep("status-drift")
+    assert violations(page) == [] and one.problems == []
 
 
 # ---- For programs ------------------------------------------------------------------------------------------------------

@@ -337,14 +337,14 @@ check-sanitizers: ## unit tests and HTTP tests under AddressSanitizer and UBSan
 	+@$(MAKE) -s --no-print-directory SAN=address,undefined unit test-http
 
 # Line coverage by unit tests and by the black-box tests together.  The service, which may write nowhere else, is let into
-# the folder where it tells at its end which lines ran.
+# the folder where it tells at its end which lines ran; its threads count together, or some counts would be below zero.
 .PHONY: coverage-code
 coverage-code: deps-check ## line coverage of core, app and server, in build/coverage/
 	+@$(MAKE) -s --no-print-directory B=build/cov BIN=build/cov/infomask LDFLAGS=--coverage \
-		CFLAGS='--coverage -O1 -DINFOMASK_COVERAGE=$(CURDIR)/build/cov' unit test-http test-cli
+		CFLAGS='--coverage -fprofile-update=atomic -O1 -DINFOMASK_COVERAGE=$(CURDIR)/build/cov' unit test-http test-cli
 	@mkdir -p build/coverage
-	@gcovr -r . --object-directory build/cov -f core -f app -f server --html-details build/coverage/index.html \
-		--print-summary --txt build/coverage/summary.txt | tail -4
+	@gcovr -r . --object-directory build/cov -f core -f app -f server --gcov-ignore-parse-errors \
+		--html-details build/coverage/index.html --print-summary --txt build/coverage/summary.txt | tail -4
 
 # objects whose loops hold vector sums in registers; what an instruction set's folder builds, if it is built here
 spill_objects := $(filter $(B)/obj/core/kernels/avx2/gemm.o $(B)/obj/core/kernels/avx2/tiles_%.o \

@@ -122,11 +122,12 @@ enum infomask_fill {
 
 /* Is the network, as it was planned and fused, what its layers give one by one?  AT_LOAD: asked on a small picture, and
  * of as many layers from the input on as some 5 % of the load allow, unless it is known (infomask_model_spec.known); a
- * model that differs by more than rounding is not loaded (INFOMASK_DIFFERS). WHOLE: on one of its own size, by the
- * reference kernels, however long; the answer is in infomask_model_info. */
+ * model that differs by more than rounding is not loaded (INFOMASK_DIFFERS).  INT8 is compared with the same rounded
+ * weights on the reference kernels, all of it, however long that takes.  WHOLE: on a picture of the network's own size,
+ * by the reference kernels; the answer is in infomask_model_info. */
 enum infomask_verify { INFOMASK_VERIFY_AT_LOAD, INFOMASK_VERIFY_WHOLE, INFOMASK_VERIFY_NOT };
 
-/* What a comparison (WHOLE) by this very program, with the same kernels and precision, has found. */
+/* What a comparison (WHOLE, or of INT8) by this very program, with the same kernels and precision, has found. */
 struct infomask_known {
     char digest[65]; /* infomask_model_info.digest: of a network with another one nothing is known */
     bool equal;

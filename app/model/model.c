@@ -51,13 +51,19 @@ static bool is_known(const struct model_folder *folder, const char *kernels, con
     return isa != NULL && options->verify == INFOMASK_VERIFY_AT_LOAD && check_record_find(&record, known);
 }
 
+/* Was the load's own comparison one that no later load should make again? */
+static bool took_a_while(const struct model *model)
+{
+    return model->folder.spec.precision == INFOMASK_INT8 && model_info(model)->how == INFOMASK_VERIFIED_SMALL;
+}
+
 enum infomask_status model_keep_check(const struct model *model, const char *state_dir, struct infomask_error *err)
 {
     const struct infomask_model_info *info = model_info(model);
     struct check_record record = record_of(&model->folder, info->isa, state_dir);
     struct infomask_known known = {.equal = info->equal, .error = info->error, .most = info->most};
 
-    if (!info->verified || info->how != INFOMASK_VERIFIED_WHOLE)
+    if (!info->verified || (info->how != INFOMASK_VERIFIED_WHOLE && !took_a_while(model)))
         return INFOMASK_OK;
     known.error = fmin(known.error, 1e300); /* of outputs that are not finite: JSON has no infinity */
     memcpy(known.digest, info->digest, sizeof known.digest);
@@ -69,19 +75,24 @@ enum infomask_status model_bring_network(struct model *model, const struct model
 {
     struct infomask_model_spec spec = model->folder.spec;
     struct infomask_known known;
+    bool again = model->core != NULL;
     enum infomask_status status;
 
     spec.isa = options->isa != NULL && strcmp(options->isa, "auto") != 0 ? options->isa : NULL;
     spec.arena_limit = options->arena_limit;
     spec.verify = options->verify;
     spec.known = is_known(&model->folder, spec.isa, options, &known) ? &known : NULL;
-    status = model->core != NULL ? infomask_model_reload(model->core, &spec, err)
+    status = again ? infomask_model_reload(model->core, &spec, err)
                                  : infomask_model_load(&spec, &model->core, err);
     if (status == INFOMASK_IO && access(spec.path, F_OK) != 0)
         return error_set(err, INFOMASK_IO, "its %.60s is missing; make model fetches that of " FOLDER_OWN_MODEL,
                          file_name(spec.path));
     if (status != INFOMASK_OK)
         error_prefix(err, "%.60s", file_name(spec.path));
+    else if (!again && took_a_while(model)) { /* where it cannot be kept it is asked again */
+        struct infomask_error why;
+        (void)!model_keep_check(model, options->state_dir, &why);
+    }
     return status;
 }
 

@@ -39,8 +39,8 @@ struct models;
 /* Loads one folder.  BAD_MODEL with a sentence that names the file and the key; IO; what core says of the network. */
 enum infomask_status model_load(const char *folder, const struct model_options *options, struct model **model,
                                 struct infomask_error *err) __attribute__((warn_unused_result));
-/* Keeps what a comparison (model_options.verify WHOLE) has found for the loads to come: beside the model, or where its
- * folder cannot be written in the state's. IO. */
+/* Keeps what a comparison (model_options.verify WHOLE, or that of int8) has found for the loads to come: beside the
+ * model, or where its folder cannot be written in the state's. IO. */
 enum infomask_status model_keep_check(const struct model *model, const char *state_dir, struct infomask_error *err)
     __attribute__((warn_unused_result));
 struct model *model_hold(struct model *model); /* one more reference; returns the model */

@@ -79,12 +79,16 @@ static double patience(const struct infomask_model_spec *spec)
     return stat(spec->path, &file) == 0 ? fmax(LEAST_SECONDS, SECONDS_A_BYTE * (double)file.st_size) : 0;
 }
 
-static enum infomask_status differs(double error, double most, struct infomask_error *err)
+static enum infomask_status differs(const struct infomask_model_spec *spec, double error, double most,
+                                    struct infomask_error *err)
 {
-    return error_set(err, INFOMASK_DIFFERS,
-                     "as it would be served it differs from its layers computed one by one, by %.2g of "
-                     "the spread of its outputs (at most %g): it is not served",
-                     error, most);
+    return error_set(
+        err, INFOMASK_DIFFERS,
+        "as it would be served it differs from %s, by %.2g of the spread of its outputs (at most %g): it is "
+        "not served",
+        spec->precision == INFOMASK_INT8 ? "the same rounded weights on the reference kernels"
+                                         : "its layers computed one by one",
+        error, most);
 }
 
 /* *verify: NULL if nothing is to be compared, or it is known what would come out. */
@@ -104,7 +108,7 @@ static enum infomask_status begin_verify(struct infomask_model *model, const str
         model->info.equal = known->equal;
         model->info.error = known->error;
         model->info.most = known->most;
-        return known->equal ? INFOMASK_OK : differs(known->error, known->most, err);
+        return known->equal ? INFOMASK_OK : differs(spec, known->error, known->most, err);
     }
     if (options->precision == ENGINE_INT8) /* rounded for photos: on noise it differs from the file by any amount */
         return INFOMASK_OK;
@@ -139,7 +143,24 @@ static enum infomask_status end_verify(struct infomask_model *model, const struc
                   : found.whole ? INFOMASK_VERIFIED_SMALL
                                 : INFOMASK_VERIFIED_LAYERS,
                   &found);
-    return found.equal || whole ? INFOMASK_OK : differs(found.error, found.most, err);
+    return found.equal || whole ? INFOMASK_OK : differs(spec, found.error, found.most, err);
+}
+
+#define SMALL_SIDE 64 /* of the picture that rounded weights are compared on at a load, where the network takes any */
+
+/* At the load's small size, or where that is none, at the network's own. */
+static enum infomask_status compare_int8(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                         struct engine_model *reference, struct engine_verified *found,
+                                         struct infomask_error *err)
+{
+    bool fixed = engine_model_info(model->engine)->fixed_size;
+    int h = spec->height < SMALL_SIDE || fixed ? spec->height : SMALL_SIDE;
+    int w = spec->width < SMALL_SIDE || fixed ? spec->width : SMALL_SIDE;
+
+    if (spec->verify == INFOMASK_VERIFY_AT_LOAD &&
+        engine_verify_int8(model->engine, reference, h, w, found, err) == INFOMASK_OK)
+        return INFOMASK_OK;
+    return engine_verify_int8(model->engine, reference, spec->height, spec->width, found, err);
 }
 
 /* Of int8 there is no other word on what is right than the same network on the reference kernels. */
@@ -161,11 +182,14 @@ static enum infomask_status verify_int8(struct infomask_model *model, const stru
     options.kernels = kernels_get(KERNEL_REF);
     status = engine_model_create(&reference, graph, &options, err);
     if (status == INFOMASK_OK)
-        status = engine_verify_int8(model->engine, reference, spec->height, spec->width, &found, err);
+        status = compare_int8(model, spec, reference, &found, err);
     engine_model_free(reference);
-    if (status == INFOMASK_OK && found.compared)
-        keep_verified(model, INFOMASK_VERIFIED_WHOLE, &found);
-    return status;
+    if (status != INFOMASK_OK || !found.compared)
+        return status;
+    keep_verified(model, spec->verify == INFOMASK_VERIFY_WHOLE ? INFOMASK_VERIFIED_WHOLE : INFOMASK_VERIFIED_SMALL,
+                  &found);
+    return found.equal || spec->verify == INFOMASK_VERIFY_WHOLE ? INFOMASK_OK
+                                                                : differs(spec, found.error, found.most, err);
 }
 
 /* The embeddings of an encoder's classes are a part of the classifier as the file is. */
@@ -255,7 +279,8 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     int8 = int8 != NULL ? int8 : quant;
     options.int8 = int8 != NULL ? &int8->int8 : NULL;
     status = engine_model_create(&model->engine, graph, &options, err);
-    if (status == INFOMASK_OK && options.int8 != NULL && spec->verify == INFOMASK_VERIFY_WHOLE)
+    if (status == INFOMASK_OK && options.int8 != NULL && spec->verify != INFOMASK_VERIFY_NOT &&
+        !model->info.verified)
         status = verify_int8(model, spec, &options, err);
     quant_free(quant);
     if (status == INFOMASK_OK)

@@ -51,6 +51,8 @@ def test_quantize(infomask, folder):
                       for p in ("f32", "int8"))
     assert exact["predictions"][0]["index"] == rounded["predictions"][0]["index"]
     assert exact["predictions"] != rounded["predictions"]
+    kept = json.loads((folder / "digits" / "check.json").read_text())  # the first load has compared them
+    assert [row["equal"] for row in kept["checks"] if row["precision"] == "int8"] == [True], kept
     shown = infomask("models", "--precision", "int8", folder / "digits")
     assert "int8" in shown.out
     checked = infomask("models", "check", "--json", "--precision", "int8", folder / "digits")

@@ -13,6 +13,7 @@
 #define MOST_CROSSED 256 /* columns that pairs are made of, the most telling ones */
 #define MOST_TRIPLED 40
 #define STANDS_OUT 4     /* deviations */
+#define ROWS_PER_CODE 5 /* fewer: a column is looked at in 8 bins if that says more than its 64 codes */
 
 struct screening {
     const struct table_matrix *codes;
@@ -96,12 +97,15 @@ static enum infomask_status screen_singles(struct screening *s, struct screened 
         return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", s->count);
     for (size_t j = 0; j < s->width; j++) {
         const uint8_t *fine = s->column + j * s->count;
+        struct screened what = {.dims = 1, .column = {(uint32_t)j}};
         struct association a = associate(s, fine, TABLE_CODES, 1), b;
         for (size_t i = 0; i < s->count; i++)
             coarse[i] = fine[i] >> 3;
         b = associate(s, coarse, TABLE_CODES, 1);
-        score[j] = fmax(deviations(a.g, a.freedom), deviations(b.g, b.freedom));
-        insert(list, listed, TABLE_SINGLES, (struct screened){.dims = 1, .column = {(uint32_t)j}, .score = score[j]});
+        score[j] = what.score = fmax(deviations(a.g, a.freedom), deviations(b.g, b.freedom));
+        if (s->count < ROWS_PER_CODE * TABLE_CODES && deviations(b.g, b.freedom) > deviations(a.g, a.freedom))
+            what.levels[0] = 8;
+        insert(list, listed, TABLE_SINGLES, what);
     }
     free(coarse);
     return INFOMASK_OK;

@@ -12,7 +12,8 @@
 struct screened {
     int dims; /* 1, 2, 3 */
     uint32_t column[3];
-    uint8_t levels[3]; /* of a column of few values in a pair or a triple: each is a level; 0: 8 bins, 4 in a triple */
+    uint8_t levels[3]; /* of a column of few values in a pair or a triple: each is a level; 0: 8 bins, 4 in a triple.
+                          Of one alone: 0, or 8 bins where more would have too few rows */
     double score; /* G-statistic beyond what its parts have, less its degrees of freedom, in their deviations */
 };
 
@@ -30,7 +31,7 @@ static inline unsigned screened_radix(const struct screened *what, int d)
 
 static inline size_t screened_cells(const struct screened *what)
 {
-    size_t cells = TABLE_CODES;
+    size_t cells = what->levels[0] > 0 ? what->levels[0] : TABLE_CODES;
 
     if (what->dims > 1)
         cells = (size_t)screened_radix(what, 0) * screened_radix(what, 1);
@@ -53,7 +54,7 @@ static inline size_t screened_cell(const struct screened *what, const float *x)
     size_t cell = (unsigned)x[what->column[0]];
 
     if (what->dims == 1)
-        return cell;
+        return what->levels[0] > 0 ? cell >> 3 : cell;
     cell = screened_level(what, 0, (unsigned)cell);
     for (int d = 1; d < what->dims; d++)
         cell = cell * screened_radix(what, d) + screened_level(what, d, (unsigned)x[what->column[d]]);

@@ -141,6 +141,25 @@ static void test_one_column_of_thousands(void **state)
     free(x);
 }
 
+/* One of 1,500 columns in 100 rows, whose middle is one class and its ends the other: no class mean tells of it. */
+static void test_the_middle_of_one_column(void **state)
+{
+    enum { N = 100, D = 1500 };
+    struct random_stream random = random_stream(5, 1);
+    float *x = new_rows(N, D);
+    static uint32_t labels[N];
+    const struct infomask_table table = {.rows = N, .columns = D, .classes = 2, .x = x, .labels = labels};
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        for (size_t j = 0; j < D; j++)
+            x[i * D + j] = (float)(2 * random_unit(&random) - 1);
+        labels[i] = fabsf(x[i * D + 333]) < 0.5f;
+    }
+    check(&table, 4, 0.6 * log(2), log(2));
+    free(x);
+}
+
 /* 40 classes of five rows each, in 12 columns that are correlated within each class. */
 static void test_many_classes_of_few_rows(void **state)
 {
@@ -212,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_two_columns_that_tell_together), cmocka_unit_test(test_categories_that_interact),
         cmocka_unit_test(test_one_column_of_thousands),        cmocka_unit_test(test_many_classes_of_few_rows),
         cmocka_unit_test(test_what_columns_say),             cmocka_unit_test(test_categories_of_many_values),
+        cmocka_unit_test(test_the_middle_of_one_column),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

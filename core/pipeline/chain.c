@@ -186,10 +186,13 @@ struct part {
     double weight;
 };
 
-/* Is the tap k times as fine as the grid of the last stride?  (Less than a cell of that may be cut at the border.) */
+/* Are there k times as many fine cells?  Less than a coarse one may be cut at the border; a single one has no finer. */
+static bool is_times(int fine, int coarse, int k) { return abs(fine - k * coarse) < k && 2 * fine > k * coarse; }
+
+/* Is the tap k times as fine as the grid of the last stride? */
 static bool finer_by(const struct engine_tap *tap, const struct chain *chain, int k)
 {
-    return tap->data != NULL && abs(tap->h - k * chain->features.h) < k && abs(tap->w - k * chain->features.w) < k;
+    return tap->data != NULL && is_times(tap->h, chain->features.h, k) && is_times(tap->w, chain->features.w, k);
 }
 
 /* The last residual sum of each channel count at a quarter and half of the last stride, and the last one at it. */

@@ -131,6 +131,9 @@ void models_check_print(const struct models_check *check)
         check->error, check->isa, check->precision);
     (void)printf("%.1f ms a photo of %d x %d; %.1f MB of weights, %.1f MB a worker\n", check->ms, check->width,
                  check->height, (double)check->weight_bytes / 1e6, (double)check->session_bytes / 1e6);
+    if (check->preset != NULL)
+        (void)printf("photos: models add takes preset %s (%s)%s\n", check->preset, check->preset_reason,
+                     check->preset_known ? "" : " unless it is given --preset, or --mean and --std");
     (void)printf("masks: %s\n", check->methods);
     if (check->why_not != NULL)
         (void)printf("not the others: %s\n", check->why_not);
@@ -151,6 +154,11 @@ void models_check_put(struct json_writer *w, const char *key, const struct model
     json_put_double(w, "ms", check->ms);
     json_put_uint(w, "weight_bytes", check->weight_bytes);
     json_put_uint(w, "session_bytes", check->session_bytes);
+    if (check->preset != NULL) {
+        json_put_string(w, "preset", check->preset);
+        json_put_bool(w, "preset_known", check->preset_known);
+        json_put_string(w, "preset_reason", check->preset_reason);
+    }
     json_array_open(w, "methods");
     for (int i = 0; i < INFOMASK_METHODS; i++)
         if (check->has[i])
@@ -191,6 +199,8 @@ static enum infomask_status check_file(const struct cli *cli, const char *path, 
         status = infomask_model_load(&spec, &model, err);
     if (status == INFOMASK_OK)
         status = tell_of(model, pool, check, err);
+    if (status == INFOMASK_OK)
+        check->preset = preset_guess(&file, &check->preset_known, &check->preset_reason)->name;
     infomask_model_free(model);
     pool_free(pool);
     return status;

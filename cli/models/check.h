@@ -17,6 +17,8 @@ struct models_check {
     char methods[80];           /* their names */
     const char *why_not;        /* of the first that it has not; NULL: it has all */
     char isa[16], precision[16], sha256[65];
+    const char *preset, *preset_reason; /* of a file without a folder: what models add would take; else NULL */
+    bool preset_known;
 };
 
 /* Of a folder; keep: for the loads to come (app/model/check_record.h).  An error where it cannot be loaded or run at

@@ -132,8 +132,13 @@ def test_a_broken_file_is_refused(models, tmp_path):
 def test_check_and_remove(models, tmp_path):
     ran = run("models", "check", "--models-dir", models, "digits")
     assert ran.returncode == 0 and "equal to the reference kernels" in ran.stdout
-    told = json.loads(run("models", "check", "--json", network(tmp_path / "net.onnx")).stdout)
+    assert "preset" not in ran.stdout  # a folder says how its photos are prepared
+    file = network(tmp_path / "net.onnx")
+    told = json.loads(run("models", "check", "--json", file).stdout)
     assert told["equal"] and told["classes"] == 5 and told["methods"][-1] == "occlusion"
+    added = json.loads(add(models, file, "alike", "--json").stdout)
+    assert all(told[key] == added[key] for key in ("preset", "preset_known", "preset_reason"))
+    assert f"preset {told['preset']} ({told['preset_reason']})" in run("models", "check", file).stdout
     assert run("models", "check", "--models-dir", models, "nothing").returncode == 1
     assert run("models", "remove", "--models-dir", models, "digits").returncode == 0
     assert not (models / "digits").exists()

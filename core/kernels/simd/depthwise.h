@@ -78,16 +78,35 @@ INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *
 
 /* ---- square kernels ---------------------------------------------------------------------------------------------- */
 
-/* One row of taps over a tile whose first input pixel is x[at]; pixels [first, last) of it are inside the picture. */
-INLINE void depthwise_taps(int k, int stride, int outs, bool edge, bool tail, const float *x, ptrdiff_t at,
-                           const float *w, ptrdiff_t pixel, int first, int last, vmask mask, vec *sum)
+/* Which of a tile's input columns lie outside the picture: as many as a centred kernel has beside its middle, on one
+ * side or on both, which leaves the taps a loop without conditions; or any. */
+enum depthwise_edge {
+    DEPTHWISE_INNER,
+    DEPTHWISE_LEFT,
+    DEPTHWISE_RIGHT,
+    DEPTHWISE_BOTH,
+    DEPTHWISE_ANY,
+    DEPTHWISE_EDGES
+};
+
+INLINE bool depthwise_outside(enum depthwise_edge edge, int k, int columns, int j, int first, int last)
 {
+    if (edge == DEPTHWISE_ANY)
+        return j < first || j >= last;
+    return ((edge & DEPTHWISE_LEFT) != 0 && j < k / 2) || ((edge & DEPTHWISE_RIGHT) != 0 && j >= columns - k / 2);
+}
+
+/* One row of taps over a tile whose first input pixel is x[at]; pixels [first, last) of it are inside the picture. */
+INLINE void depthwise_taps(int k, int stride, int outs, enum depthwise_edge edge, bool tail, const float *x,
+                           ptrdiff_t at, const float *w, ptrdiff_t pixel, int first, int last, vmask mask, vec *sum)
+{
+    const int columns = (outs - 1) * stride + k;
     vec weight[DEPTHWISE_KERNEL];
 
     UNROLL for (int kx = 0; kx < k; kx++, w += pixel)
         weight[kx] = tail ? vec_load_mask(w, mask) : vec_load(w);
-    UNROLL for (int j = 0; j < (outs - 1) * stride + k; j++, at += pixel) {
-        if (edge && (j < first || j >= last))
+    UNROLL for (int j = 0; j < columns; j++, at += pixel) {
+        if (depthwise_outside(edge, k, columns, j, first, last))
             continue;
         const vec in = tail ? vec_load_mask(x + at, mask) : vec_load(x + at);
         UNROLL for (int kx = 0; kx < k; kx++)
@@ -97,7 +116,8 @@ INLINE void depthwise_taps(int k, int stride, int outs, bool edge, bool tail, co
 }
 
 /* Outputs [at, at + outs) of a row.  tail: fewer channels than a vector has lanes. */
-INLINE void depthwise_tile(int k, int stride, int outs, bool edge, bool tail, const struct depthwise_row *row, int at)
+INLINE void depthwise_tile(int k, int stride, int outs, enum depthwise_edge edge, bool tail,
+                           const struct depthwise_row *row, int at)
 {
     const struct kernel_depthwise *d = row->d;
     const int left = at * stride - d->pad_left;
@@ -119,10 +139,10 @@ INLINE void depthwise_tile(int k, int stride, int outs, bool edge, bool tail, co
 
 typedef void depthwise_function(const struct depthwise_row *row, int at);
 
-/* The tiles of one kernel size and stride. */
+/* The tiles of one kernel size and stride: 8, 7 and 4 outputs wide by what lies outside (NULL: as DEPTHWISE_ANY). */
 struct depthwise_tiles {
     int k, stride;
-    depthwise_function *inner8, *inner7, *inner4, *edge8, *edge7, *edge4, *edge1, *tail4, *tail1;
+    depthwise_function *tile[DEPTHWISE_EDGES][3], *edge1, *tail4, *tail1;
 };
 
 #define DEPTHWISE_TILE(name, k, stride, outs, edge, tail)                                \
@@ -130,19 +150,20 @@ struct depthwise_tiles {
     {                                                                                    \
         depthwise_tile(k, stride, outs, edge, tail, row, at);                            \
     }
-#define DEPTHWISE_TILES(name, k, stride)                                                               \
-    DEPTHWISE_TILE(name##_inner8, k, stride, 8, false, false)                                          \
-    DEPTHWISE_TILE(name##_inner7, k, stride, 7, false, false)                                          \
-    DEPTHWISE_TILE(name##_inner4, k, stride, 4, false, false)                                          \
-    DEPTHWISE_TILE(name##_edge8, k, stride, 8, true, false)                                            \
-    DEPTHWISE_TILE(name##_edge7, k, stride, 7, true, false)                                            \
-    DEPTHWISE_TILE(name##_edge4, k, stride, 4, true, false)                                            \
-    DEPTHWISE_TILE(name##_edge1, k, stride, 1, true, false)                                            \
-    DEPTHWISE_TILE(name##_tail4, k, stride, 4, true, true)                                             \
-    DEPTHWISE_TILE(name##_tail1, k, stride, 1, true, true)                                             \
-    static const struct depthwise_tiles name = {k, stride, name##_inner8, name##_inner7, name##_inner4, \
-                                                name##_edge8, name##_edge7, name##_edge4, name##_edge1, \
-                                                name##_tail4, name##_tail1};
+#define DEPTHWISE_WIDTHS(name, k, stride, edge)       \
+    DEPTHWISE_TILE(name##_8, k, stride, 8, edge, false) \
+    DEPTHWISE_TILE(name##_7, k, stride, 7, edge, false) \
+    DEPTHWISE_TILE(name##_4, k, stride, 4, edge, false)
+#define DEPTHWISE_COMMON(name, k, stride)                              \
+    DEPTHWISE_WIDTHS(name##_inner, k, stride, DEPTHWISE_INNER)         \
+    DEPTHWISE_WIDTHS(name##_any, k, stride, DEPTHWISE_ANY)             \
+    DEPTHWISE_TILE(name##_edge1, k, stride, 1, DEPTHWISE_ANY, false)   \
+    DEPTHWISE_TILE(name##_tail4, k, stride, 4, DEPTHWISE_ANY, true)    \
+    DEPTHWISE_TILE(name##_tail1, k, stride, 1, DEPTHWISE_ANY, true)
+#define DEPTHWISE_ROW(name) {name##_8, name##_7, name##_4}
+#define DEPTHWISE_SLOTS(name, k, stride)                                                                   \
+    k, stride, .tile[DEPTHWISE_INNER] = DEPTHWISE_ROW(name##_inner), .tile[DEPTHWISE_ANY] = DEPTHWISE_ROW(name##_any), \
+    .edge1 = name##_edge1, .tail4 = name##_tail4, .tail1 = name##_tail1
 
 /* The width of tile that covers a row with the least work: its outputs, those written twice included, and about one
  * output's work for each start. */
@@ -161,16 +182,24 @@ INLINE int depthwise_outs(int out_w, bool tail)
     return best;
 }
 
-INLINE depthwise_function *depthwise_pick(const struct depthwise_tiles *tiles, int outs, bool edge, bool tail)
+/* left, right: columns that lie outside there. */
+INLINE enum depthwise_edge depthwise_edge_of(int k, int left, int right)
 {
+    if ((left > 0 && left != k / 2) || (right > 0 && right != k / 2))
+        return DEPTHWISE_ANY;
+    return (enum depthwise_edge)((left > 0 ? DEPTHWISE_LEFT : 0) | (right > 0 ? DEPTHWISE_RIGHT : 0));
+}
+
+INLINE depthwise_function *depthwise_pick(const struct depthwise_tiles *tiles, int outs, enum depthwise_edge edge,
+                                          bool tail)
+{
+    const int width = outs == 8 ? 0 : outs == 7 ? 1 : 2;
+
     if (tail)
         return outs == 4 ? tiles->tail4 : tiles->tail1;
-    switch (outs) {
-    case 8: return edge ? tiles->edge8 : tiles->inner8;
-    case 7: return edge ? tiles->edge7 : tiles->inner7;
-    case 4: return edge ? tiles->edge4 : tiles->inner4;
-    default: return tiles->edge1;
-    }
+    if (outs == 1)
+        return tiles->edge1;
+    return tiles->tile[tiles->tile[edge][width] != NULL ? edge : DEPTHWISE_ANY][width];
 }
 
 INLINE void depthwise_row_tiles(const struct depthwise_tiles *tiles, const struct depthwise_row *row, bool tail)
@@ -181,7 +210,7 @@ INLINE void depthwise_row_tiles(const struct depthwise_tiles *tiles, const struc
     for (int at = 0; at < d->out_w; at += outs) {
         const int start = at + outs <= d->out_w ? at : d->out_w - outs;
         const int left = start * tiles->stride - d->pad_left, right = left + (outs - 1) * tiles->stride + tiles->k;
-        depthwise_pick(tiles, outs, left < 0 || right > d->w, tail)(row, start);
+        depthwise_pick(tiles, outs, depthwise_edge_of(tiles->k, -left, right - d->w), tail)(row, start);
     }
 }
 
@@ -275,10 +304,28 @@ INLINE void depthwise_all(const struct depthwise_tiles *tiles, const struct kern
     }
 }
 
-DEPTHWISE_TILES(depthwise_3_1, 3, 1)
-DEPTHWISE_TILES(depthwise_3_2, 3, 2)
-DEPTHWISE_TILES(depthwise_5_1, 5, 1)
-DEPTHWISE_TILES(depthwise_5_2, 5, 2)
+#define DEPTHWISE_TILES(name, k, stride) \
+    DEPTHWISE_COMMON(name, k, stride)    \
+    static const struct depthwise_tiles name = {DEPTHWISE_SLOTS(name, k, stride)};
+/* Maps of 14 and 7 columns are edges and nothing else. */
+#define DEPTHWISE_TILES_LEFT(name, k, stride)                                     \
+    DEPTHWISE_COMMON(name, k, stride)                                             \
+    DEPTHWISE_WIDTHS(name##_left, k, stride, DEPTHWISE_LEFT)                      \
+    static const struct depthwise_tiles name = {DEPTHWISE_SLOTS(name, k, stride), \
+                                                .tile[DEPTHWISE_LEFT] = DEPTHWISE_ROW(name##_left)};
+#define DEPTHWISE_TILES_EDGES(name, k, stride)                \
+    DEPTHWISE_COMMON(name, k, stride)                         \
+    DEPTHWISE_WIDTHS(name##_left, k, stride, DEPTHWISE_LEFT)   \
+    DEPTHWISE_WIDTHS(name##_right, k, stride, DEPTHWISE_RIGHT) \
+    DEPTHWISE_WIDTHS(name##_both, k, stride, DEPTHWISE_BOTH)   \
+    static const struct depthwise_tiles name = {               \
+        DEPTHWISE_SLOTS(name, k, stride), .tile[DEPTHWISE_LEFT] = DEPTHWISE_ROW(name##_left), \
+        .tile[DEPTHWISE_RIGHT] = DEPTHWISE_ROW(name##_right), .tile[DEPTHWISE_BOTH] = DEPTHWISE_ROW(name##_both)};
+
+DEPTHWISE_TILES_EDGES(depthwise_3_1, 3, 1)
+DEPTHWISE_TILES_LEFT(depthwise_3_2, 3, 2)
+DEPTHWISE_TILES_EDGES(depthwise_5_1, 5, 1)
+DEPTHWISE_TILES_LEFT(depthwise_5_2, 5, 2)
 DEPTHWISE_TILES(depthwise_7_1, 7, 1)
 DEPTHWISE_TILES(depthwise_7_2, 7, 2)
 

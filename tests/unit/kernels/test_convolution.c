@@ -56,7 +56,7 @@ static struct kernel_depthwise any_depthwise(void)
         d.stride_h = d.stride_w = between(1, 3);
         d.dilation_h = d.dilation_w = between(0, 2) ? 1 : between(2, 3);
         d.pad_top = between(0, d.kernel_h - 1);
-        d.pad_left = between(0, d.kernel_w - 1);
+        d.pad_left = between(0, 1) ? d.kernel_w / 2 : between(0, d.kernel_w - 1); /* centred: tiles of its own */
         d.h = between(1, d.c > 200 ? 9 : 17);
         d.w = between(1, d.c > 200 ? 9 : 33);
         d.out_h = d.h + 2 * d.pad_top - ((d.kernel_h - 1) * d.dilation_h + 1);

@@ -31,6 +31,8 @@ struct queue {
     double mean_ms;
     struct running slots[SLOTS]; /* a thread may have one that is interrupted */
     size_t done, late, gone, crowded, refused, urgent;
+    bool urgent_open;       /* one that interrupts is on its way or runs */
+    double urgent_after_ms; /* and the next may come at this time */
 };
 
 
@@ -103,10 +105,11 @@ static int running_of(const struct queue *queue, uint64_t client)
 
 /* Whether a client that has nothing here comes to where all threads are busy, and one of them by a client that has
  * more than that. */
-static bool goes_before(const struct queue *queue, uint64_t client)
+static bool goes_before(const struct queue *queue, uint64_t client, double now)
 {
-    if (queue->running < pool_threads(queue->pool) || !fair_is_fresh(queue->fair, client) ||
-        running_of(queue, client) > 0)
+    if (queue->urgent_open || now < queue->urgent_after_ms || queue->running < pool_threads(queue->pool))
+        return false;
+    if (!fair_is_fresh(queue->fair, client) || running_of(queue, client) > 0)
         return false;
     for (int i = 0; i < SLOTS; i++) {
         const struct running *one = &queue->slots[i];
@@ -154,12 +157,24 @@ static bool wait_after_all(struct token *token)
     struct queue *queue = token->queue;
 
     (void)pthread_mutex_lock(&queue->lock);
-    token->urgent = token->urgent && fair_next_is_fresh(queue->fair);
+    token->urgent = fair_next_is_fresh(queue->fair);
+    queue->urgent_open = token->urgent;
     (void)pthread_mutex_unlock(&queue->lock);
     if (token->urgent)
         return false;
     pool_post(queue->pool, &token->task);
     return true;
+}
+
+/* As long as it took from the others, none may interrupt them again: many who ask once cannot stop who has begun. */
+static void end_urgent(struct queue *queue, double started)
+{
+    double now = clock_ms();
+
+    (void)pthread_mutex_lock(&queue->lock);
+    queue->urgent_open = false;
+    queue->urgent_after_ms = now + (now - started);
+    (void)pthread_mutex_unlock(&queue->lock);
 }
 
 static void run_one(struct pool_task *pooled)
@@ -168,16 +183,19 @@ static void run_one(struct pool_task *pooled)
     struct queue *queue = token->queue;
     double now = clock_ms();
     struct queue_task *task;
-    bool ran = false;
+    bool ran = false, urgent = token->urgent;
     double cost = 1;
     int slot = 0;
 
-    if (token->urgent && wait_after_all(token))
+    if (urgent && wait_after_all(token))
         return;
     free(token);
     task = take(queue, now, &slot);
-    if (task == NULL)
+    if (task == NULL) {
+        if (urgent)
+            end_urgent(queue, now);
         return;
+    }
     task->queue_ms = now - task->submitted_ms;
     cost = task->turn.cost;
     if (now > task->deadline_ms) {
@@ -189,6 +207,8 @@ static void run_one(struct pool_task *pooled)
         run_task(task);
     }
     end_slot(queue, slot, ran, cost);
+    if (urgent)
+        end_urgent(queue, now);
 }
 
 /* Drops what was taken out while it was counted as running, so that a drain never saw it in neither place. */
@@ -212,8 +232,9 @@ bool queue_submit(struct queue *queue, struct queue_task *task)
     *token = (struct token){.task.run = run_one, .queue = queue};
     task->submitted_ms = clock_ms();
     (void)pthread_mutex_lock(&queue->lock);
-    token->urgent = task->gives_way && goes_before(queue, task->turn.client);
+    token->urgent = task->gives_way && goes_before(queue, task->turn.client, task->submitted_ms);
     room = fair_put(queue->fair, &task->turn, &evicted);
+    queue->urgent_open = queue->urgent_open || (room && token->urgent);
     queue->urgent += room && token->urgent;
     queue->refused += !room;
     queue->running += evicted != NULL;

@@ -7,7 +7,7 @@
  * Where all threads are busy, one of them with a task that gives way and of a client that has more running or waiting,
  * a task of a client that has neither interrupts it, between two layers of its network (pool_yield): who asks now and
  * then hardly waits for what another queues up. It does so once in a round of turns only, and then takes its turn like
- * everybody.  Thread rule: any thread.
+ * everybody; and such tasks, whoever's they are, have half of the time at most.  Thread rule: any thread.
  */
 #ifndef SERVER_QUEUE_QUEUE_H
 #define SERVER_QUEUE_QUEUE_H

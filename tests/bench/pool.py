@@ -489,7 +489,7 @@ def peers(columns, y, extra):
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold, StratifiedKFold
+    from sklearn.model_selection import GroupKFold, KFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
     import pandas
@@ -506,15 +506,15 @@ def peers(columns, y, extra):
     boosting = make_pipeline(make_column_transformer((encoder, texts), remainder="passthrough"), HistGradientBoostingClassifier(
         random_state=0, early_stopping=len(y) > 500, categorical_features=list(range(len(texts))) if few else None))
     w = extra.get("weights", np.ones(len(y)))
-    cut = GroupKFold(5) if "groups" in extra else StratifiedKFold(5, shuffle=True, random_state=0)
+    cut = GroupKFold(5) if "groups" in extra else KFold(5, shuffle=True, random_state=0)
     log_q = np.zeros((2, len(y)))
     for seen, held in cut.split(frame, y, extra.get("groups")):
         for m, model in enumerate((logistic, boosting)):
             step = model.steps[-1][0] + "__sample_weight"
             model.fit(frame.iloc[seen], y[seen], **({step: w[seen]} if "weights" in extra else {}))
             q, classes = model.predict_proba(frame.iloc[held]), model.classes_
-            full = np.full((len(held), y.max() + 1), 1e-12)
-            full[:, classes] = np.maximum(q, 1e-12)
+            full = np.full((len(held), y.max() + 1), 1 / (len(y) * (y.max() + 1)))
+            full[:, classes] += (1 - 1 / len(y)) * q
             log_q[m, held] = np.log(full[np.arange(len(held)), y[held]])
     return label_entropy(y, w) + (log_q @ w) / w.sum()
 

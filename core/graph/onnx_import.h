@@ -45,16 +45,21 @@ struct onnx_ints {
     struct onnx_int item[ONNX_MAX_INTS];
 };
 
+struct onnx_parts { /* the tensors of a sequence */
+    int count, tensor[ONNX_MAX_INTS];
+};
+
 struct onnx_value {
     const char *name;
-    enum { ONNX_UNREAD, ONNX_TENSOR, ONNX_INTS, ONNX_RANDOM } kind;
+    enum { ONNX_UNREAD, ONNX_TENSOR, ONNX_INTS, ONNX_RANDOM, ONNX_SEQUENCE } kind;
     const Onnx__TensorProto *proto; /* UNREAD: an initializer that nobody has asked for yet */
     int tensor;                     /* TENSOR; RANDOM: normal numbers of that tensor's shape */
     bool padded;                    /* TENSOR: zeros around H and W that the reader of the value adds itself */
     int64_t pads[4];                /* top, left, bottom, right */
     struct onnx_ints *ints;         /* INTS; owned */
+    struct onnx_parts *parts;       /* SEQUENCE; owned */
     float sigma;                    /* RANDOM */
-    enum onnx_numbers numbers;      /* TENSOR */
+    enum onnx_numbers numbers;      /* TENSOR; SEQUENCE: of each part */
     int32_t type;                   /* TENSOR: the file's type of an integer constant */
 };
 
@@ -120,6 +125,8 @@ enum infomask_status onnx_output_is(struct onnx_import *im, int i, int tensor, e
 enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const int64_t pads[4])
     __attribute__((warn_unused_result));
 enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigma) __attribute__((warn_unused_result));
+enum infomask_status onnx_is_sequence(struct onnx_import *im, const struct onnx_parts *parts, enum onnx_numbers numbers)
+    __attribute__((warn_unused_result));
 enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints *ints)
     __attribute__((warn_unused_result));
 
@@ -221,6 +228,8 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_log_softmax, onnx_import_einsum, onnx_import_general_slice, onnx_import_general_gather,
     onnx_import_gather_elements, onnx_import_gather_nd, onnx_import_scatter_nd, onnx_import_scatter_elements,
     onnx_import_expand, onnx_import_tile, onnx_import_general_pad, onnx_import_resize, onnx_import_split,
+    onnx_import_split_to_sequence, onnx_import_sequence_construct, onnx_import_sequence_at,
+    onnx_import_sequence_length, onnx_import_concat_from_sequence,
     onnx_import_constant_of_shape, onnx_import_range, onnx_import_size, onnx_import_non_zero, onnx_import_trilu,
     onnx_import_depth_to_space, onnx_import_space_to_depth, onnx_import_quantize, onnx_import_dequantize,
     onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,

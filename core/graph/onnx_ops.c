@@ -426,6 +426,8 @@ static enum infomask_status import_identity(struct onnx_import *im)
         return onnx_is_ints(im, x->ints);
     if (x->kind == ONNX_RANDOM)
         return onnx_is_random(im, x->tensor, x->sigma);
+    if (x->kind == ONNX_SEQUENCE)
+        return onnx_is_sequence(im, x->parts, x->numbers);
     return onnx_is_padded(im, x->tensor, x->pads);
 }
 
@@ -472,6 +474,7 @@ static const struct onnx_operator operators[] = {
     {"Celu", onnx_import_unary, 1, 1, " alpha "},
     {"Clip", import_clip, 1, 3, " min max "},
     {"Concat", onnx_import_concat, 1, -1, " axis "},
+    {"ConcatFromSequence", onnx_import_concat_from_sequence, 1, 1, " axis new_axis "},
     {"Constant", import_constant, 0, 0, " value value_float value_floats value_int value_ints "},
     {"ConstantOfShape", onnx_import_constant_of_shape, 1, 1, " value "},
     {"Conv", onnx_import_conv, 2, 3, WINDOW "group "},
@@ -556,6 +559,9 @@ static const struct onnx_operator operators[] = {
     {"ScatterElements", onnx_import_scatter_elements, 3, 3, " axis reduction "},
     {"ScatterND", onnx_import_scatter_nd, 3, 3, " reduction "},
     {"Selu", onnx_import_unary, 1, 1, " alpha gamma "},
+    {"SequenceAt", onnx_import_sequence_at, 2, 2, ""},
+    {"SequenceConstruct", onnx_import_sequence_construct, 1, -1, ""},
+    {"SequenceLength", onnx_import_sequence_length, 1, 1, ""},
     {"Shape", onnx_import_shape, 1, 1, " start end "},
     {"Sigmoid", import_sigmoid, 1, 1, ""},
     {"Sign", onnx_import_unary, 1, 1, ""},
@@ -568,6 +574,7 @@ static const struct onnx_operator operators[] = {
     {"Softsign", onnx_import_unary, 1, 1, ""},
     {"SpaceToDepth", onnx_import_space_to_depth, 1, 1, " blocksize "},
     {"Split", onnx_import_split, 1, 2, " axis num_outputs split "},
+    {"SplitToSequence", onnx_import_split_to_sequence, 1, 2, " axis keepdims "},
     {"Sqrt", onnx_import_unary, 1, 1, ""},
     {"Squeeze", onnx_import_squeeze, 1, 2, " axes "},
     {"Sub", import_sub, 2, 2, ""},

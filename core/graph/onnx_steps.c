@@ -69,6 +69,21 @@ enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigm
     return INFOMASK_OK;
 }
 
+enum infomask_status onnx_is_sequence(struct onnx_import *im, const struct onnx_parts *parts, enum onnx_numbers numbers)
+{
+    struct onnx_value *value;
+    enum infomask_status status = define_output(im, 0, &value);
+    if (status)
+        return status;
+    value->parts = malloc(sizeof *value->parts);
+    if (!value->parts)
+        return onnx_no_memory(im);
+    *value->parts = *parts;
+    value->kind = ONNX_SEQUENCE;
+    value->numbers = numbers;
+    return INFOMASK_OK;
+}
+
 enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints *ints)
 {
     struct onnx_value *value;

@@ -42,6 +42,7 @@ struct onnx_value *onnx_lookup(const struct onnx_import *im, const char *name)
 static void free_value(void *value)
 {
     free(((struct onnx_value *)value)->ints);
+    free(((struct onnx_value *)value)->parts);
     free(value);
 }
 

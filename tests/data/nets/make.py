@@ -229,6 +229,16 @@ def windows(conv, w):
          constant("square", np.array([0, 8, -1, 3])), constant("line", np.array([0, 8, -1])),
          constant("w1", (r.standard_normal((8, 8, 7)) / 4).astype(np.float32)), constant("b1", r.standard_normal(8).astype(np.float32)),
          constant("last", np.array([3])), *constants], ["N", 3, 24, 24], 1, 24, 24, opset=17, ir=8)
+    # parts of a map, cut by a list, by a size that leaves a rest, and into ones; put together in another order
+    nodes, constants = head("mixed", 14, 6, 23)
+    special("sequences", [
+        conv, node("SplitToSequence", ["map", "sizes"], ["parts"], axis=1), node("SequenceAt", ["parts", "zero"], ["p"]),
+        node("SequenceAt", ["parts", "back"], ["q"]), node("SequenceConstruct", ["q", "map", "p"], ["list"]),
+        node("ConcatFromSequence", ["list"], ["all"], axis=-3), node("SplitToSequence", ["all", "three"], ["cut"], axis=3),
+        node("SequenceLength", ["cut"], ["many"]), node("Sub", ["many", "two"], ["last"]), node("SequenceAt", ["cut", "last"], ["rest"]),
+        node("SplitToSequence", ["rest"], ["ones"], axis=3), node("SequenceAt", ["ones", "zero"], ["mixed"]), *nodes],
+        [w, constant("sizes", np.array([2, 2, 4])), constant("zero", np.int64(0)), constant("back", np.int64(-1)),
+         constant("three", np.int64(3)), constant("two", np.int64(1)), *constants], ["N", 3, 5, 7], 2, 5, 7, opset=17, ir=8)
     nodes, constants = head("map", 8, 6, 22)
     special("computed_weights", [
         node("ReduceMean", ["x"], ["level"], keepdims=1), node("Mul", ["conv", "level"], ["more"]), node("Add", ["conv", "more"], ["own"]),

@@ -150,6 +150,8 @@ enum infomask_status onnx_import_tile(struct onnx_import *im)
     t = *tensor_at(im, x);
     if (count != t.rank || !onnx_is_known(&t))
         return onnx_unsupported(im, "it needs a number of repeats for each known dimension");
+    if (count == 1 && times[0] == 0 && numbers == ONNX_INTEGERS) /* no integers, as of parts that are one larger */
+        return onnx_is_ints(im, &(struct onnx_ints){.rank = 1});
     for (int i = 0; i < t.rank; i++) {
         if (times[i] < 1 || times[i] > GRAPH_MAX_DIM || __builtin_mul_overflow(t.dims[i], times[i], &whole[i]))
             return onnx_unsupported(im, "its repeats are wrong");

@@ -239,6 +239,16 @@ def windows(conv, w):
         node("SplitToSequence", ["rest"], ["ones"], axis=3), node("SequenceAt", ["ones", "zero"], ["mixed"]), *nodes],
         [w, constant("sizes", np.array([2, 2, 4])), constant("zero", np.int64(0)), constant("back", np.int64(-1)),
          constant("three", np.int64(3)), constant("two", np.int64(1)), *constants], ["N", 3, 5, 7], 2, 5, 7, opset=17, ir=8)
+    # the sizes of parts as PyTorch's exporter computes them: one larger than the others as often as there is a rest
+    nodes, constants = head("mixed", 4, 6, 24)
+    special("tensor_split", [
+        conv, node("Shape", ["map"], ["shape"]), node("Gather", ["shape", "first"], ["size"]), node("Div", ["size", "two"], ["each"]),
+        node("Add", ["each", "first"], ["larger"]), node("Mod", ["size", "two"], ["rest"]), node("Tile", ["larger", "rest"], ["some"]),
+        node("Sub", ["two", "rest"], ["more"]), node("Tile", ["each", "more"], ["others"]), node("Concat", ["some", "others"], ["sizes"], axis=0),
+        node("SplitToSequence", ["map", "sizes"], ["parts"], axis=1), node("SequenceAt", ["parts", "zero"], ["p"]),
+        node("SequenceAt", ["parts", "one"], ["q"]), node("Mul", ["p", "q"], ["mixed"]), *nodes],
+        [w, constant("first", np.array([1])), constant("two", np.array([2])), constant("zero", np.int64(0)), constant("one", np.int64(1)),
+         *constants], ["N", 3, "H", "W"], 2, 5, 7, opset=17, ir=8)
     nodes, constants = head("map", 8, 6, 22)
     special("computed_weights", [
         node("ReduceMean", ["x"], ["level"], keepdims=1), node("Mul", ["conv", "level"], ["more"]), node("Add", ["conv", "more"], ["own"]),

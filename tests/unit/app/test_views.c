@@ -264,8 +264,8 @@ static void a_filter_verifies_one_or_several(void **state)
     assert_string_equal(json_string(json_get(root, "image")), "YWJj");
     row = json_get(root, "verification");
     check_keys(row, "verdict reason complete pmi_before pmi_after map_pmi_before map_pmi_after region_pmi_before "
-                    "region_pmi_after context_pmi_before context_pmi_after largest_window_pmi_after probability_before "
-                    "probability_after rank_after "
+                    "region_pmi_after context_pmi_before context_pmi_after largest_window_pmi_after looks "
+                    "probability_before probability_after rank_after "
                     "area random_area_pmi_after passes rounds still_tells ");
     assert_int_equal(json_kind(json_get(row, "random_area_pmi_after")), JSON_NULL);
     json_free(root);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/sha256.h"
 #include "core/graph/graph.h"
@@ -217,6 +218,8 @@ static enum infomask_status set_digests(struct infomask_model *model, const stru
     int length;
 
     graph_sha256(graph, model->info.sha256, files);
+    if (spec->precision == INFOMASK_INT8 && spec->int8_path != NULL && access(spec->int8_path, F_OK) != 0)
+        return error_set(err, INFOMASK_IO, "its int8 weights are not there: infomask models quantize makes them");
     if (spec->precision == INFOMASK_INT8 && spec->int8_path != NULL)
         status = sha256_file(spec->int8_path, int8, err);
     if (status == INFOMASK_OK && spec->embeddings != NULL)

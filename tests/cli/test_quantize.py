@@ -113,6 +113,9 @@ def test_damaged_weights_are_refused(infomask, folder):
     weights.write_bytes(data)
     shown = infomask("models", "--precision", "int8", folder / "digits")
     assert shown.code == 1 and "the file of int8 weights is damaged" in shown.err
+    weights.unlink()
+    shown = infomask("models", "--precision", "int8", folder / "digits")
+    assert shown.code == 1 and "its int8 weights are not there: infomask models quantize makes them" in shown.err
     assert infomask("models", folder / "digits").code == 0
 
 

@@ -52,7 +52,7 @@
     X("security", REAL, rate_cost, 0, 0, 1000000,                                                                     \
       "the same in what requests cost, known before they wait (1: a photo of a megapixel classified); 0: any")        \
     X("security", INT, rate_burst, 20, 1, 1000000, "requests, or cost, of one client that may come at once")          \
-    X("security", REAL, refusal_rate, 100, 0, 1000000,                                                                \
+    X("security", REAL, refusal_rate, 1000, 0, 1000000,                                                                \
       "refusals per second (429, 503) that one client gets at once; those beyond come a second late; 0: none does, "  \
       "for a service behind a proxy")                                                                                 \
     X("security", STRING, hosts, "", 0, 4095,                                                                         \

@@ -44,6 +44,7 @@ struct worker {
 struct pool {
     struct slot slot[POOL_MAX_THREADS];
     _Alignas(64) _Atomic uint64_t open; /* bit i: slot i has an open loop */
+    _Atomic unsigned opened;            /* loops so far: who found nothing to claim sleeps until there is another */
     _Alignas(64) _Atomic int sleepers, queued;
     _Atomic int urgent; /* such tasks, waiting or running */
     pthread_mutex_t lock; /* guards the task lists and the sleep */
@@ -156,14 +157,14 @@ static bool task_run(struct pool *pool, bool urgent_only)
     return true;
 }
 
-/* Sleeps until there is a task or an open loop; false when the pool closes and no task is left. */
-static bool doze(struct pool *pool)
+/* Sleeps until there is a task, or a loop beyond the `seen` ones; false when the pool closes and no task is left. */
+static bool doze(struct pool *pool, unsigned seen)
 {
     bool go_on;
 
     (void)pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleepers, 1);
-    while (atomic_load(&pool->queued) == 0 && atomic_load(&pool->open) == 0 && !pool->closing)
+    while (atomic_load(&pool->queued) == 0 && atomic_load(&pool->opened) == seen && !pool->closing)
         (void)pthread_cond_wait(&pool->wake, &pool->lock);
     atomic_fetch_sub(&pool->sleepers, 1);
     go_on = !(pool->closing && atomic_load(&pool->queued) == 0);
@@ -182,13 +183,14 @@ static void *worker_main(void *argument)
     if (pool->start != NULL)
         pool->start(pool->start_context, me->index);
     for (;;) {
+        unsigned seen = atomic_load(&pool->opened); /* before the look for chunks, so that none is missed */
         if (task_run(pool, false) || help(pool, me->index)) {
             idle = 0;
         } else if (++idle < IDLE_SPINS) {
             relax();
         } else {
             idle = 0;
-            if (!doze(pool))
+            if (!doze(pool, seen))
                 return NULL;
         }
     }
@@ -344,6 +346,7 @@ static void loop_open(struct pool *pool, struct slot *slot, int chunks, pool_bod
     atomic_store_explicit(&slot->ticket, generation << 32 | (uint64_t)half_of((uint32_t)chunks) << 16,
                           memory_order_release);
     atomic_fetch_or(&pool->open, UINT64_C(1) << self.index);
+    atomic_fetch_add(&pool->opened, 1); /* before the look at who sleeps */
     wake_sleepers(pool);
 }
 

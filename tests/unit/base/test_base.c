@@ -250,9 +250,8 @@ static void sleep_in_chunk(void *context, int chunk, int worker)
 {
     const struct timespec wait = {.tv_nsec = 500000000};
 
-    (void)context;
     (void)worker;
-    if (chunk == 1)
+    if (chunk == *(const int *)context)
         (void)nanosleep(&wait, NULL);
 }
 
@@ -271,9 +270,11 @@ static void a_long_chunk_keeps_one_core_at_most(void **state)
 
     (void)state;
     assert_int_equal(pool_create(&pool, 2, NULL, NULL, NULL), INFOMASK_OK);
-    before = cpu_seconds();
-    pool_for(pool, 2, sleep_in_chunk, NULL);
-    assert_true(cpu_seconds() - before < .25);
+    for (int slow = 0; slow < 2; slow++) { /* that of who opened the loop, and a helper's */
+        before = cpu_seconds();
+        pool_for(pool, 2, sleep_in_chunk, &slow);
+        assert_true(cpu_seconds() - before < .25);
+    }
     pool_free(pool);
 }
 

@@ -87,9 +87,9 @@ static void norms_match(void **state)
 
 /* ---- Turned matrices ------------------------------------------------------------------------------------------------- */
 
-static void one_turn(const struct kernel_table *table, size_t rows, size_t columns)
+static void one_turn(const struct kernel_table *table, size_t rows, size_t columns, size_t apart)
 {
-    size_t x_row = columns + (size_t)below(4), y_row = rows + (size_t)below(4);
+    size_t x_row = columns + (size_t)below(4), y_row = rows + apart;
     float *x = random_floats(rows * x_row, -1, 1), *y = guarded(columns * y_row);
 
     for (size_t i = 0; i < columns * y_row; i++)
@@ -106,11 +106,13 @@ static void one_turn(const struct kernel_table *table, size_t rows, size_t colum
 static void turns_of(const struct kernel_table *table)
 {
     for (size_t n = 1; n < 40; n++)
-        one_turn(table, n, (size_t)(1 + below(40)));
+        one_turn(table, n, (size_t)(1 + below(40)), (size_t)below(4));
     for (size_t n = 1; n < 5; n++) {
-        one_turn(table, n, 117);
-        one_turn(table, 117, n);
+        one_turn(table, n, 117, (size_t)below(4));
+        one_turn(table, 117, n, (size_t)below(4));
     }
+    for (size_t n = 1; n < 60; n++) /* shuffled channels: two rows, nothing between them */
+        one_turn(table, 2, n, 0);
 }
 
 static void turns_match(void **state)

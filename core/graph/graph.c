@@ -21,6 +21,7 @@ struct graph *graph_create(void)
         return NULL;
     graph->input = GRAPH_NONE;
     graph->budget = DEFAULT_BUDGET;
+    graph->table_budget = DEFAULT_BUDGET;
     graph->work = DEFAULT_WORK;
     return graph;
 }

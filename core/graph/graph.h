@@ -191,6 +191,7 @@ struct graph {
     int height, width;              /* of the picture that who read the file wants; 0: did not say */
     size_t work; /* operations that computing with constants may still take: a file of a few bytes can
                   * ask for the product of two large tensors of one number each */
+    size_t table_budget;            /* numbers that tables of GRAPH_TAKE may still have, likewise */
     size_t budget;                  /* elements that passes may still make by copying constants (a hostile file could
                                      * otherwise have one weight copied a thousand times) */
 };

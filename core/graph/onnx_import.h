@@ -176,6 +176,9 @@ enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *val
 enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct onnx_ints **ints)
     __attribute__((warn_unused_result));
 
+/* An integer that a constant of the graph holds as a number: cut to +-2^62, 0 for no number. */
+int64_t onnx_integer(float value);
+
 /* The node's attributes; the fallback where it has none of that name (or one of another type). */
 const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name);
 int64_t onnx_attribute_int(const struct onnx_import *im, const char *name, int64_t fallback);

@@ -86,6 +86,12 @@ enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *val
     return INFOMASK_OK;
 }
 
+int64_t onnx_integer(float value)
+{
+    const float most = 0x1p62f; /* more is no size or index */
+    return value >= most ? (int64_t)most : value <= -most ? -(int64_t)most : value == value ? (int64_t)value : 0;
+}
+
 /* A constant of the graph that holds few integers becomes a list as well. */
 static enum infomask_status list_of_constant(struct onnx_import *im, struct onnx_value *value)
 {
@@ -100,7 +106,7 @@ static enum infomask_status list_of_constant(struct onnx_import *im, struct onnx
     value->ints->rank = t->rank;
     value->ints->count = (int)n;
     for (size_t i = 0; i < n; i++)
-        value->ints->item[i].value = (int64_t)t->data[i];
+        value->ints->item[i].value = onnx_integer(t->data[i]);
     return INFOMASK_OK;
 }
 

@@ -235,6 +235,11 @@ static enum infomask_status mean_over_places(struct onnx_import *im, int x)
     return status ? status : onnx_is_tensor(im, x);
 }
 
+static bool are_axes(const int64_t axes[2], int64_t a, int64_t b)
+{
+    return (axes[0] == a && axes[1] == b) || (axes[0] == b && axes[1] == a);
+}
+
 /* The mean of a map over its height and width is a pooling. */
 enum infomask_status onnx_import_reduce_mean(struct onnx_import *im)
 {
@@ -248,9 +253,9 @@ enum infomask_status onnx_import_reduce_mean(struct onnx_import *im)
     for (int i = 0; i < count; i++)
         axes[i] += axes[i] < 0 ? rank : 0;
     pair = rank == 4 && !is_constant(im, 0) && count == 2;
-    places = (pair && axes[0] + axes[1] == 3 && axes[0] * axes[1] == 2) ||
+    places = (pair && are_axes(axes, 1, 2)) ||
              (rank == 3 && !is_constant(im, 0) && count == 1 && axes[0] == 1);
-    if (!places && !(pair && axes[0] + axes[1] == 5 && axes[0] * axes[1] == 6))
+    if (!places && !(pair && are_axes(axes, 2, 3)))
         return onnx_import_reduce(im);
     status = onnx_tensor_input(im, 0, &x);
     if (status)

@@ -516,6 +516,7 @@ static enum infomask_status import_unpacked(struct unpacked *u, struct graph *gr
     if (status)
         return status;
     graph->budget = ((size_t)1 << 22) + 2 * size;
+    graph->table_budget = ((size_t)1 << 24) + 2 * size;
     graph->height = source->size.height;
     graph->width = source->size.width;
     needed = calloc(im.file->n_node, sizeof *needed);

@@ -129,6 +129,18 @@ def test_a_broken_file_is_refused(models, tmp_path):
     assert not (models / "x").exists()
 
 
+def test_a_small_file_takes_no_large_memory(tmp_path):
+    """Found by fuzzing: 1,702 bytes that ask for 188 million copies of a number took 1.4 GB before they were refused."""
+    file = shutil.copy(ROOT / "tests/fuzz/corpus/model/tile-by-a-huge-number", tmp_path / "net.onnx")
+    with open(tmp_path / "said", "w+") as said:
+        process = subprocess.Popen([BINARY, "models", "check", file], stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        assert process.returncode == 1 and "Tile" in said.read()
+    assert used.ru_maxrss < 700_000  # KB
+
+
 def test_check_and_remove(models, tmp_path):
     ran = run("models", "check", "--models-dir", models, "digits")
     assert ran.returncode == 0 and "equal to the reference kernels" in ran.stdout

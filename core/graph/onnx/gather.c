@@ -27,7 +27,7 @@ static enum infomask_status indices_of(struct onnx_import *im, int input, struct
     if (!*v)
         return onnx_no_memory(im);
     for (size_t i = 0; i < n; i++)
-        (*v)[i] = (int64_t)shape->data[i];
+        (*v)[i] = onnx_integer(shape->data[i]);
     return INFOMASK_OK;
 }
 
@@ -96,8 +96,9 @@ struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const
     struct graph_node *node;
     struct graph_tensor *y;
     for (int i = 0; i < rank; i++)
-        if (dims[i] < 1 || __builtin_mul_overflow(n, (size_t)dims[i], &n) || n > GRAPH_MAX_ELEMENTS / 8)
+        if (dims[i] < 1 || __builtin_mul_overflow(n, (size_t)dims[i], &n) || n > im->graph->table_budget)
             return NULL;
+    im->graph->table_budget -= n;
     node = onnx_general(im, GRAPH_TAKE, &x, 1, n);
     if (!node)
         return NULL;

@@ -215,4 +215,43 @@ static struct net perceptron(void)
     return net;
 }
 
+/* Dense 3x3 convolutions: with 4 x 4 and 2 x 2 tiles, cut along tiles and along panels, with a residual. */
+static struct net dense_net(void)
+{
+    struct net net = net_new(3, 4);
+    int first;
+
+    (void)conv(&net, (struct conv){.c = 3, .m = 20, .k = 3, .pad = 1, .activation = GRAPH_CLAMP});
+    first = net.last;
+    (void)conv(&net, (struct conv){.c = 20, .m = 33, .k = 3, .pad = 1, .activation = GRAPH_SILU});
+    (void)conv(&net, (struct conv){.c = 33, .m = 20, .k = 3, .pad = 1, .residual = first, .activation = GRAPH_CLAMP});
+    pool_by(&net, GRAPH_MAX_POOL, 3, 2, 1);
+    (void)conv(&net, (struct conv){.c = 20, .m = 190, .k = 3, .activation = GRAPH_CLAMP});
+    (void)conv(&net, (struct conv){.c = 190, .m = 200, .k = 3, .pad = 1, .activation = GRAPH_CLAMP});
+    (void)conv(&net, (struct conv){.c = 200, .m = 18, .k = 3, .pad = 2});
+    pooled_head(&net, 18, 6);
+    return net;
+}
+
+/* Groups of 16 channels and more on maps that are 112 and 14 high at the network's own size, and 7. */
+static struct net wide_groups_net(void)
+{
+    struct net net = net_new(3, 4);
+    int first;
+
+    (void)conv(&net, (struct conv){.c = 3, .m = 48, .k = 3, .stride = 2, .pad = 1, .activation = GRAPH_CLAMP});
+    first = net.last;
+    (void)conv(&net, (struct conv){.c = 48, .m = 48, .k = 3, .pad = 1, .groups = 3, .activation = GRAPH_SILU});
+    (void)conv(&net, (struct conv){.c = 48, .m = 48, .k = 3, .pad = 1, .groups = 2, .residual = first,
+                                   .activation = GRAPH_CLAMP});
+    (void)conv(&net, (struct conv){.c = 48, .m = 51, .k = 3, .groups = 3});
+    for (int i = 0; i < 3; i++)
+        pool_by(&net, GRAPH_MAX_POOL, 3, 2, 1);
+    (void)conv(&net, (struct conv){.c = 51, .m = 111, .k = 3, .pad = 1, .groups = 3, .activation = GRAPH_CLAMP});
+    pool_by(&net, GRAPH_MAX_POOL, 3, 2, 1);
+    (void)conv(&net, (struct conv){.c = 111, .m = 48, .k = 3, .pad = 1, .groups = 3});
+    pooled_head(&net, 48, 6);
+    return net;
+}
+
 #endif

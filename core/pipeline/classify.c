@@ -11,17 +11,16 @@
 #define BATCH 8 /* photos in one pass: more gain nothing, and the arena grows with it */
 
 /* The whole photo squeezed to resize_width x resize_height, of which the centre is the view: as one resampling of the
- * box that the centre comes from. */
+ * box that the centre comes from.  Multiplied before it is divided: what is the whole side is that side exactly. */
 static struct image_view squash_view(const struct infomask_model_spec *spec, int width, int height)
 {
     int across = spec->resize_width > 0 ? spec->resize_width : spec->width;
     int down = spec->resize_height > 0 ? spec->resize_height : spec->height;
-    double sx = (double)width / across, sy = (double)height / down;
 
-    return (struct image_view){.left = floor((across - spec->width) / 2.0) * sx,
-                               .top = floor((down - spec->height) / 2.0) * sy,
-                               .width = spec->width * sx,
-                               .height = spec->height * sy,
+    return (struct image_view){.left = floor((across - spec->width) / 2.0) * width / across,
+                               .top = floor((down - spec->height) / 2.0) * height / down,
+                               .width = (double)spec->width * width / across,
+                               .height = (double)spec->height * height / down,
                                .out_width = spec->width,
                                .out_height = spec->height};
 }

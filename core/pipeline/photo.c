@@ -143,6 +143,15 @@ static bool covers(const struct photo_picture *picture, const struct image_regio
            have->top + have->height >= want->top + want->height;
 }
 
+/* One axis of a view of a photo of that size, in pixels of its decoded picture.  Multiplied before it is divided: a
+ * view of the whole side stays one (the quotient of the sizes, rounded, puts its end behind the picture's).
+ */
+static void rescale(double *start, double *length, int size, int decoded)
+{
+    *start = *start * decoded / size;
+    *length = *length * decoded / size;
+}
+
 enum infomask_status pipeline_tensor(struct infomask_session *session, struct infomask_photo *photo,
                                      const struct image_view *view, float *tensor, struct infomask_timing *timing,
                                      struct infomask_error *err)
@@ -152,19 +161,15 @@ enum infomask_status pipeline_tensor(struct infomask_session *session, struct in
     struct image_region region = view_region(photo, view);
     struct image_view scaled = *view;
     enum infomask_status status = INFOMASK_OK;
-    double start, across, down;
+    double start;
 
     if (!covers(picture, &region))
         status = decode(photo, numerator, photo->whole ? NULL : &region, session->pool, timing, err);
     if (status != INFOMASK_OK)
         return status;
     start = clock_ms();
-    across = (double)picture->image.width / photo->info.width;
-    down = (double)picture->image.height / photo->info.height;
-    scaled.left *= across;
-    scaled.width *= across;
-    scaled.top *= down;
-    scaled.height *= down;
+    rescale(&scaled.left, &scaled.width, photo->info.width, picture->image.width);
+    rescale(&scaled.top, &scaled.height, photo->info.height, picture->image.height);
     status = image_tensor(&picture->image, &scaled, &session->model->normalise, session->pool, tensor, err);
     timing->preprocess += clock_ms() - start;
     return status;

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "app/model/folder_read.h"
+#include "core/image/image.h"
 
 #define FOLDER "config/models/digits"
 
@@ -96,11 +97,56 @@ static void it_is_small_and_has_class_maps(void **state)
     assert_string_equal(f->folder.labels.names[7], "7");
 }
 
+static void grey_row(void *context, int y, uint8_t *row)
+{
+    (void)y;
+    memset(row, 128, 3 * *(const size_t *)context);
+}
+
+/* JPEG is decoded at an eighth or a quarter of its size where that is enough. */
+static void classify_grey(struct infomask_session *session, int width, int height)
+{
+    struct infomask_classification c;
+    struct infomask_photo *photo;
+    struct infomask_error err = {0};
+    size_t row = (size_t)width, size;
+    uint8_t *bytes;
+
+    assert_int_equal(image_encode_jpeg(width, height, 50, NULL, 0, grey_row, &row, &bytes, &size, &err), INFOMASK_OK);
+    assert_int_equal(infomask_photo_open(bytes, size, NULL, &photo, &err), INFOMASK_OK);
+    if (infomask_classify(session, photo, &(struct infomask_classify_options){0}, &c, &err) != INFOMASK_OK)
+        fail_msg("%d x %d: %s", width, height, err.text);
+    infomask_classification_fini(&c);
+    infomask_photo_close(photo);
+    free(bytes);
+}
+
+/* The view of a whole photo ends where its picture ends, however the quotients of their sizes are rounded. */
+static void photos_of_every_size_are_read(void **state)
+{
+    struct fixture *f = *state;
+    struct infomask_model_spec spec = f->folder.spec;
+    struct infomask_model *squash;
+    struct infomask_session *session;
+    struct infomask_error err = {0};
+
+    spec.fit = INFOMASK_SQUASH;
+    assert_int_equal(infomask_model_load(&spec, &squash, &err), INFOMASK_OK);
+    assert_int_equal(infomask_session_create(squash, NULL, &session, &err), INFOMASK_OK);
+    for (int side = 8; side < 640; side++) {
+        classify_grey(f->session, side, side + side % 3);
+        classify_grey(session, side, 640 - side % 100);
+    }
+    infomask_session_free(session);
+    infomask_model_free(squash);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_digit_is_read),
         cmocka_unit_test(it_is_small_and_has_class_maps),
+        cmocka_unit_test(photos_of_every_size_are_read),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

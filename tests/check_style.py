@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks what a script can see of the style: lines of at most 120 columns, functions of at most 80 lines, at most seven
-parameters.
+parameters, and statuses compared by name (`status != INFOMASK_OK`).
 
     tests/check_style.py [ROOT]
     tests/check_style.py --long [ROOT]    only lists FILE:LINE of the lines that are too long, for `make format`
@@ -25,6 +25,7 @@ WIDE = set("""
 """.split())
 TEXT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 FUNCTION = re.compile(r"^(?!typedef|return|#|else)[a-z][\w *]*?\b([a-z]\w*)\(([^;{}]*?)\)\s*(?=[;{]|__attribute__)", re.M | re.S)
+STATUS_AS_TRUTH = re.compile(r"!status\b|\bif \(status\)|[^!=] status \?|(?:&&|\|\|) status\b(?! [!=])")
 
 
 def long_lines(path):
@@ -67,6 +68,8 @@ def main():
             continue
         code = TEXT.sub(lambda m: re.sub(r"[^\n]", " ", m.group(0)), file.read_text())
         problems += [f"{name}:{line}: more than {MAX_COLUMNS} columns; make format" for line in lines]
+        problems += [f"{name}:{line}: compare a status with INFOMASK_OK"
+                     for line, text in enumerate(code.split("\n"), 1) if STATUS_AS_TRUTH.search(text)]
         problems += [f"{name}:{start}: a function of {length} lines; at most {MAX_FUNCTION}"
                      for start, length in function_lengths(code) if length > MAX_FUNCTION]
         for function, count in parameters(code):

@@ -10,6 +10,7 @@
 struct graph_array graph_array_of(const struct graph *graph, int tensor)
 {
     struct graph_array a = {.rank = -1};
+
     if (tensor == GRAPH_NONE)
         return a;
     a.rank = graph->tensors[tensor].rank;
@@ -22,6 +23,7 @@ struct graph_array graph_array_of(const struct graph *graph, int tensor)
 static void row_strides(const struct graph_tensor *tensor, size_t *strides)
 {
     size_t stride = 1;
+
     for (int i = tensor->rank - 1; i >= 0; i--) {
         strides[i] = stride;
         stride *= (size_t)tensor->dims[i];
@@ -51,6 +53,7 @@ static void fold_pair(const struct graph_node *node, const struct graph_tensor *
 {
     struct walk walk = {.shape = x};
     size_t n = graph_elements(x);
+
     row_strides(y, walk.strides);
     for (int i = 0; i < y->rank; i++)
         if (y->dims[i] == 1)
@@ -66,6 +69,7 @@ static void fold_transpose(const struct graph_node *node, const struct graph_ten
 {
     struct walk walk = {.shape = y};
     size_t strides[GRAPH_MAX_RANK], n = graph_elements(x);
+
     row_strides(x, strides);
     for (int i = 0; i < y->rank; i++)
         walk.strides[i] = strides[node->permutation[i]];
@@ -77,6 +81,7 @@ static void fold_concat(const struct graph *graph, const struct graph_node *node
 {
     const struct graph_tensor *y = graph_output_tensor(graph, node);
     size_t rows = 1, inner = 1, at = 0;
+
     for (int i = 0; i < node->axis; i++)
         rows *= (size_t)y->dims[i];
     for (int i = node->axis + 1; i < y->rank; i++)
@@ -100,6 +105,7 @@ static bool can_fold(enum graph_op op)
 static void fold_general(const struct graph *graph, const struct graph_node *node, float *out)
 {
     struct graph_array inputs[GRAPH_GENERAL_INPUTS], y = graph_array_of(graph, node->output);
+
     for (int i = 0; i < node->input_count; i++)
         inputs[i] = graph_array_of(graph, node->inputs[i]);
     graph_general_compute(node, inputs, &y, out);
@@ -109,6 +115,7 @@ static void fold_value(const struct graph *graph, const struct graph_node *node,
 {
     const struct graph_tensor *x = &graph->tensors[node->inputs[0]];
     size_t n = graph_elements(x);
+
     if (graph_is_general(node->op))
         fold_general(graph, node, out);
     else if (node->op == GRAPH_ADD || node->op == GRAPH_MUL)
@@ -162,6 +169,7 @@ enum infomask_status graph_fold_node(struct graph *graph, int index, bool *folde
     enum infomask_status status;
     float *data;
     int made;
+
     *folded = y->data != NULL;
     if (*folded)
         return INFOMASK_OK;
@@ -175,7 +183,7 @@ enum infomask_status graph_fold_node(struct graph *graph, int index, bool *folde
     status = graph_is_general(node->op) ? spend_work(graph, node, err) : INFOMASK_OK;
     if (status == INFOMASK_OK)
         status = graph_new_constant(graph, y->rank, y->dims, &made, &data, err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     y = graph_output_tensor(graph, node); /* the tensors may have moved */
     fold_value(graph, node, data);
@@ -221,9 +229,10 @@ static bool take_name(struct graph *graph, int from, int to)
 {
     struct graph_tensor *a = &graph->tensors[from], *b = &graph->tensors[to];
     char *name = a->name;
+
     if (!is_output(graph, from))
         return true;
-    if (to == graph->input || b->data || is_output(graph, to))
+    if (to == graph->input || b->data != NULL || is_output(graph, to))
         return false; /* the identity stays: an output of its own is wanted */
     a->name = b->name;
     b->name = name;
@@ -239,20 +248,21 @@ enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_e
     int before = graph->tensor_count;
     int *target = calloc((size_t)before + 1, sizeof *target);
     enum infomask_status status = INFOMASK_OK;
-    if (!dead || !target)
+
+    if (dead == NULL || target == NULL)
         status = error_set(err, INFOMASK_MEMORY, "no memory to fold the model's constants");
-    for (int i = 0; !status && i < before; i++)
+    for (int i = 0; status == INFOMASK_OK && i < before; i++)
         target[i] = i;
-    for (int i = 0; !status && i < graph->node_count; i++) {
+    for (int i = 0; status == INFOMASK_OK && i < graph->node_count; i++) {
         struct graph_node *node = &graph->nodes[i];
         int x = graph_input(node, 0);
         status = graph_fold_node(graph, i, &dead[i], err);
-        if (status || dead[i] || !is_identity(node) || !take_name(graph, node->output, target[x]))
+        if (status != INFOMASK_OK || dead[i] || !is_identity(node) || !take_name(graph, node->output, target[x]))
             continue;
         target[node->output] = target[x];
         dead[i] = true;
     }
-    if (!status) {
+    if (status == INFOMASK_OK) {
         redirect(graph, target);
         graph_remove_nodes(graph, dead);
     }

@@ -26,6 +26,7 @@ static void affine_at(const struct affine *affine, size_t channel, double *facto
     const struct graph_node *node = affine->node;
     const float *value[5];
     size_t at = affine->single ? 0 : channel;
+
     *factor = 1;
     *summand = 0;
     for (int i = 1; i < node->input_count && i < 5; i++)
@@ -44,13 +45,14 @@ static void affine_at(const struct affine *affine, size_t channel, double *facto
 static bool is_affine(const struct fusion *f, const struct graph_node *node, int axis, struct affine *affine)
 {
     const struct graph_tensor *y;
+
     *affine = (struct affine){.f = f, .node = node};
     if (is_plain(node, GRAPH_BATCH_NORM))
         return axis == 1;
     if (!is_plain(node, GRAPH_ADD) && !is_plain(node, GRAPH_MUL))
         return false;
     y = tensor_at(f, node->inputs[1]);
-    if (!y->data || y->rank < 2)
+    if (y->data == NULL || y->rank < 2)
         return false;
     for (int i = 0; i < y->rank; i++)
         if (i != axis && y->dims[i] != 1)
@@ -84,14 +86,15 @@ static enum infomask_status scale_weights(struct fusion *f, struct graph_node *p
     float *wide, *narrow;
     bool fine = true;
     enum infomask_status status = graph_new_constant(f->graph, w.rank, w.dims, &new_w, &wide, f->err);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = graph_new_constant(f->graph, 1, w.dims, &new_b, &narrow, f->err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     for (size_t c = 0; c < channels; c++) {
         double factor, summand;
         affine_at(affine, c, &factor, &summand);
-        narrow[c] = (float)((old_b ? (double)old_b[c] : 0) * factor + summand);
+        narrow[c] = (float)((old_b != NULL ? (double)old_b[c] : 0) * factor + summand);
         fine = fine && isfinite(narrow[c]);
         for (size_t i = c * each; i < (c + 1) * each; i++) {
             wide[i] = (float)((double)w.data[i] * factor);
@@ -113,7 +116,8 @@ static enum infomask_status shift_bias(struct fusion *f, struct graph_node *prod
     int bias = graph_input(product, 2), new_b;
     float *narrow;
     enum infomask_status status = graph_new_constant(f->graph, 1, &channels, &new_b, &narrow, f->err);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     for (size_t c = 0; c < (size_t)channels; c++) {
         double factor, summand;
@@ -130,6 +134,7 @@ static enum infomask_status shift_bias(struct fusion *f, struct graph_node *prod
 static int product_behind(const struct fusion *f, const struct graph_node *node, int *axis)
 {
     int made_by = sole_source(f, node, 0), turn = GRAPH_NONE, channels;
+
     if (made_by != GRAPH_NONE && node_at(f, made_by)->op == GRAPH_TRANSPOSE) {
         turn = made_by;
         made_by = sole_source(f, node_at(f, turn), 0);
@@ -150,6 +155,7 @@ static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed
     int axis, made_by = product_behind(f, node_at(f, *at), &axis), kept;
     struct graph_node *product;
     enum infomask_status status;
+
     if (made_by == GRAPH_NONE)
         return INFOMASK_OK;
     product = node_at(f, made_by);
@@ -158,7 +164,7 @@ static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed
     if (product->input_count < 3 && !set_input_count(product, 3))
         return no_memory(f);
     status = affine.node->op == GRAPH_ADD ? shift_bias(f, product, &affine) : scale_weights(f, product, &affine);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     kept = sole_source(f, node_at(f, *at), 0); /* the product, or the turn behind it */
     take_output(f, kept, *at);
@@ -182,6 +188,7 @@ static void fuse_activation(struct fusion *f, int *at, bool *changed)
 {
     struct graph_node *node = node_at(f, *at), *before;
     int made_by = sole_source(f, node, 0);
+
     if (node->op != GRAPH_ACTIVATION || made_by == GRAPH_NONE)
         return;
     before = node_at(f, made_by);
@@ -211,6 +218,7 @@ static enum infomask_status fuse_residual(struct fusion *f, int *at, bool *chang
 {
     struct graph_node *node = node_at(f, *at), *product;
     int first, second, side, chosen, residual, made_by;
+
     if (!is_plain(node, GRAPH_ADD) ||
         !graph_same_shape(tensor_at(f, node->inputs[0]), tensor_at(f, node->inputs[1])) ||
         graph_is_constant(f->graph, node->inputs[1]))
@@ -248,12 +256,13 @@ static enum infomask_status fuse_residual(struct fusion *f, int *at, bool *chang
 static void spell_gate(struct fusion *f, int at, bool *changed)
 {
     const struct graph_node *node = node_at(f, at);
+
     if (!is_plain(node, GRAPH_MUL))
         return;
     for (int side = 0; side < 2; side++) {
         int gate = sole_source(f, node, side), x = node->inputs[!side];
         const struct graph_node *g = gate == GRAPH_NONE ? NULL : node_at(f, gate);
-        if (!g || g->op != GRAPH_ACTIVATION || g->inputs[0] != x)
+        if (g == NULL || g->op != GRAPH_ACTIVATION || g->inputs[0] != x)
             continue;
         if (g->activation == GRAPH_SIGMOID)
             become_activation(f, at, gate, x, GRAPH_SILU);
@@ -271,8 +280,8 @@ static void spell_gate(struct fusion *f, int at, bool *changed)
 static bool is_shifted_clamp(const struct fusion *f, int i, double factor, double *c)
 {
     const struct graph_node *node = i == GRAPH_NONE ? NULL : node_at(f, i);
-    return factor > 0 && node && node->op == GRAPH_ADD && node->activation == GRAPH_CLAMP && node->low == 0.0f &&
-           scalar_operand(f, node, c) && close_to(factor * (double)node->high, 1);
+    return factor > 0 && node != NULL && node->op == GRAPH_ADD && node->activation == GRAPH_CLAMP &&
+           node->low == 0.0f && scalar_operand(f, node, c) && close_to(factor * (double)node->high, 1);
 }
 
 /* clamp(x + 3, 0, 6) * (1 / 6) is HardSigmoid. */
@@ -281,6 +290,7 @@ static void spell_hard_sigmoid(struct fusion *f, int at, bool *changed)
     struct graph_node *node = node_at(f, at);
     double factor, c;
     int clamp;
+
     if (!is_plain(node, GRAPH_MUL) || !scalar_operand(f, node, &factor))
         return;
     clamp = sole_source(f, node, 0);
@@ -298,6 +308,7 @@ static void spell_hard_swish(struct fusion *f, int at, bool *changed)
     const struct graph_node *node = node_at(f, at), *inner;
     double factor, c;
     int product, x;
+
     if (!is_plain(node, GRAPH_MUL) || !scalar_operand(f, node, &factor) || !close_to(factor, 1.0 / 6))
         return;
     product = sole_source(f, node, 0);
@@ -324,6 +335,7 @@ static void widen_pool(struct fusion *f, int at, bool *changed)
     struct graph_node *node = node_at(f, at);
     const struct graph_window *w = &node->window;
     const struct graph_tensor *x, *y;
+
     if (node->op != GRAPH_AVERAGE_POOL)
         return;
     x = tensor_at(f, node->inputs[0]);
@@ -340,6 +352,7 @@ static void flatten_pool(struct fusion *f, int *at, bool *changed)
 {
     const struct graph_node *node = node_at(f, *at);
     int pool = sole_source(f, node, 0);
+
     if (node->op != GRAPH_RESHAPE || tensor_at(f, node->output)->rank != 2 || pool == GRAPH_NONE ||
         node_at(f, pool)->op != GRAPH_GLOBAL_AVERAGE ||
         tensor_at(f, node->output)->dims[1] != tensor_at(f, node_at(f, pool)->inputs[0])->dims[1])
@@ -354,6 +367,7 @@ static void skip_reshape(struct fusion *f, int at, bool *changed)
 {
     struct graph_node *node = node_at(f, at);
     int before = sole_source(f, node, 0), x;
+
     if (node->op != GRAPH_RESHAPE || before == GRAPH_NONE || node_at(f, before)->op != GRAPH_RESHAPE)
         return;
     x = node_at(f, before)->inputs[0];
@@ -370,6 +384,7 @@ static void skip_reshape(struct fusion *f, int at, bool *changed)
 static enum infomask_status fuse_node(struct fusion *f, int *at, bool *changed)
 {
     enum infomask_status status;
+
     *changed = false;
     spell_gate(f, *at, changed);
     spell_hard_sigmoid(f, *at, changed);
@@ -380,13 +395,13 @@ static enum infomask_status fuse_node(struct fusion *f, int *at, bool *changed)
     flatten_pool(f, at, changed);
     skip_reshape(f, *at, changed);
     status = fuse_attention(f, *at, changed);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = fuse_spell_norm(f, at, changed);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = fuse_affine(f, at, changed);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = fuse_residual(f, at, changed);
-    if (!status)
+    if (status == INFOMASK_OK)
         fuse_activation(f, at, changed);
     return status;
 }
@@ -394,11 +409,12 @@ static enum infomask_status fuse_node(struct fusion *f, int *at, bool *changed)
 static bool count_readers(struct fusion *f)
 {
     const struct graph *graph = f->graph;
+
     f->capacity = graph->tensor_count;
     f->readers = calloc((size_t)f->capacity + 1, sizeof *f->readers);
     f->producer = calloc((size_t)f->capacity + 1, sizeof *f->producer);
     f->dead = calloc((size_t)graph->node_count + 1, sizeof *f->dead);
-    if (!f->readers || !f->producer || !f->dead)
+    if (f->readers == NULL || f->producer == NULL || f->dead == NULL)
         return false;
     for (int i = 0; i < f->capacity; i++)
         f->producer[i] = GRAPH_NONE;
@@ -417,13 +433,14 @@ enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err)
 {
     struct fusion f = {.graph = graph, .err = err};
     enum infomask_status status = count_readers(&f) ? INFOMASK_OK : no_memory(&f);
-    for (int i = 0; !status && i < graph->node_count; i++) {
+
+    for (int i = 0; status == INFOMASK_OK && i < graph->node_count; i++) {
         bool changed = true;
         int at = i;
-        while (!status && changed && !f.dead[at])
+        while (status == INFOMASK_OK && changed && !f.dead[at])
             status = fuse_node(&f, &at, &changed);
     }
-    if (!status)
+    if (status == INFOMASK_OK)
         graph_remove_nodes(graph, f.dead);
     free(f.readers);
     free(f.producer);

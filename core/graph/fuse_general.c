@@ -8,6 +8,7 @@
 void fuse_spell_unary(struct fusion *f, int at, bool *changed)
 {
     struct graph_node *node = node_at(f, at);
+
     if (node->op != GRAPH_UNARY)
         return;
     switch (node->function) {
@@ -45,6 +46,7 @@ static void add_factors(const struct fusion *f, const struct graph_node *node, s
 {
     double value;
     int sides = 2;
+
     if (scalar_operand(f, node, &value)) {
         p->constant *= value;
         sides = 1;
@@ -67,6 +69,7 @@ static void add_factors(const struct fusion *f, const struct graph_node *node, s
 static bool is_erf_plus_one(const struct fusion *f, int tensor, int nodes[3], int *x)
 {
     double value;
+
     nodes[0] = tensor >= f->capacity || f->readers[tensor] != 1 ? GRAPH_NONE : f->producer[tensor];
     if (nodes[0] == GRAPH_NONE || !is_plain(node_at(f, nodes[0]), GRAPH_ADD) ||
         !scalar_operand(f, node_at(f, nodes[0]), &value) || !close_to(value, 1))
@@ -88,6 +91,7 @@ void fuse_spell_gelu(struct fusion *f, int at, bool *changed)
     struct graph_node *node = node_at(f, at);
     struct factors p = {.constant = 1};
     int nodes[3], x;
+
     if (!is_plain(node, GRAPH_MUL))
         return;
     add_factors(f, node, &p);
@@ -117,7 +121,7 @@ static bool is_function(const struct graph_node *node, enum graph_op plain, enum
 static bool is_mean(const struct fusion *f, int i)
 {
     const struct graph_node *node = i == GRAPH_NONE ? NULL : node_at(f, i);
-    return node && node->op == GRAPH_REDUCE && node->function == GRAPH_MEAN && node->keep_dims &&
+    return node != NULL && node->op == GRAPH_REDUCE && node->function == GRAPH_MEAN && node->keep_dims &&
            node->axes == 1u << (tensor_at(f, node->output)->rank - 1);
 }
 
@@ -126,7 +130,8 @@ static bool is_square(const struct fusion *f, int i, int d)
 {
     const struct graph_node *node = i == GRAPH_NONE ? NULL : node_at(f, i);
     double power = 0;
-    if (!node || node->inputs[0] != d)
+
+    if (node == NULL || node->inputs[0] != d)
         return false;
     if (node->op == GRAPH_BINARY && node->function == GRAPH_POWER)
         return scalar_operand(f, node, &power) && power == 2;
@@ -137,6 +142,7 @@ static bool is_square(const struct fusion *f, int i, int d)
 static bool read_norm(const struct fusion *f, const struct graph_node *node, int nodes[6], double *epsilon)
 {
     int d = node->inputs[0];
+
     nodes[0] = source(f, node, 0);
     if (nodes[0] == GRAPH_NONE || node_at(f, nodes[0])->op != GRAPH_BINARY ||
         node_at(f, nodes[0])->function != GRAPH_MINUS)
@@ -164,6 +170,7 @@ static enum infomask_status become_norm(struct fusion *f, int at, const int node
 {
     struct graph_node *node = node_at(f, at);
     int x = node_at(f, nodes[0])->inputs[0];
+
     if (!set_input_count(node, 3))
         return error_set(f->err, INFOMASK_MEMORY, "no memory to fuse the model's graph");
     read_less(f, node->inputs[0]);
@@ -192,7 +199,8 @@ static enum infomask_status absorb_affine(struct fusion *f, int *at, bool *chang
     struct graph_node *to;
     int64_t n;
     float *data;
-    if (!operand || !operand->data || operand->rank < 1 || node_at(f, norm)->op != GRAPH_LAYER_NORM)
+
+    if (operand == NULL || operand->data == NULL || operand->rank < 1 || node_at(f, norm)->op != GRAPH_LAYER_NORM)
         return INFOMASK_OK;
     to = node_at(f, norm);
     n = operand->dims[operand->rank - 1];
@@ -201,7 +209,7 @@ static enum infomask_status absorb_affine(struct fusion *f, int *at, bool *chang
         (scales && to->inputs[1] != GRAPH_NONE))
         return INFOMASK_OK;
     status = graph_new_constant(f->graph, 1, &n, &vector, &data, f->err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     memcpy(data, tensor_at(f, node->inputs[1])->data, (size_t)n * sizeof *data);
     to->inputs[scales ? 1 : 2] = vector;
@@ -216,6 +224,7 @@ enum infomask_status fuse_spell_norm(struct fusion *f, int *at, bool *changed)
     struct graph_node *node = node_at(f, *at);
     double epsilon;
     int nodes[6];
+
     if (node->op == GRAPH_BINARY && node->function == GRAPH_DIVIDE && read_norm(f, node, nodes, &epsilon)) {
         *changed = true;
         return become_norm(f, *at, nodes, epsilon);
@@ -249,6 +258,7 @@ static bool is_factor(const struct fusion *f, const struct graph_node *node, dou
     const struct graph_tensor *x = tensor_at(f, node->inputs[0]), *y = tensor_at(f, node->output);
     bool divides = node->op == GRAPH_BINARY && node->function == GRAPH_DIVIDE;
     bool general = divides || (node->op == GRAPH_BINARY && node->function == GRAPH_TIMES);
+
     if ((!general && !is_plain(node, GRAPH_MUL)) || x->rank != y->rank || !scalar_operand(f, node, factor))
         return false;
     *factor = divides ? 1 / *factor : *factor;
@@ -259,6 +269,7 @@ static bool is_factor(const struct fusion *f, const struct graph_node *node, dou
 static bool turns_matrices(const struct fusion *f, const struct graph_node *node)
 {
     int rank = tensor_at(f, node->output)->rank;
+
     if (node->op != GRAPH_TRANSPOSE || rank < 2 || node->permutation[rank - 1] != rank - 2)
         return false;
     for (int i = 0; i < rank - 2; i++)
@@ -277,7 +288,7 @@ static int strip(const struct fusion *f, const struct graph_node *node, int side
             return node->inputs[side];
         if (is_factor(f, node_at(f, made_by), &factor))
             a->alpha *= factor;
-        else if (turned && turns_matrices(f, node_at(f, made_by)))
+        else if (turned != NULL && turns_matrices(f, node_at(f, made_by)))
             *turned = !*turned;
         else
             return node->inputs[side];
@@ -292,6 +303,7 @@ static bool read_scores(const struct fusion *f, const struct graph_node *node, i
 {
     struct attention found = *a;
     int product;
+
     for (product = sole_source(f, node, side); product != GRAPH_NONE;
          product = sole_source(f, node_at(f, product), 0)) {
         double factor;
@@ -322,6 +334,7 @@ static bool read_attention(const struct fusion *f, int at, struct attention *a)
 {
     int softmax = sole_source(f, node_at(f, at), 0), sum;
     const struct graph_node *node;
+
     if (softmax == GRAPH_NONE)
         return false;
     node = node_at(f, softmax);
@@ -346,7 +359,9 @@ static bool read_attention(const struct fusion *f, int at, struct attention *a)
 static bool fits(const struct fusion *f, const struct attention *a)
 {
     const struct graph_tensor *q = tensor_at(f, a->q), *k = tensor_at(f, a->k), *v = tensor_at(f, a->v);
-    if (q->rank < 2 || k->rank != q->rank || v->rank != q->rank || q->data || k->data || v->data)
+
+    if (q->rank < 2 || k->rank != q->rank || v->rank != q->rank || q->data != NULL || k->data != NULL ||
+        v->data != NULL)
         return false;
     for (int i = 0; i < q->rank - 2; i++)
         if (k->dims[i] != q->dims[i] || v->dims[i] != q->dims[i])
@@ -368,6 +383,7 @@ enum infomask_status fuse_attention(struct fusion *f, int at, bool *changed)
 {
     struct attention a = {.alpha = 1, .mask = GRAPH_NONE};
     struct graph_node *node = node_at(f, at);
+
     if (node->op != GRAPH_MATMUL || !read_attention(f, at, &a) || !fits(f, &a) || !isfinite((float)a.alpha))
         return INFOMASK_OK;
     if (!set_input_count(node, 4))

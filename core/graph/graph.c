@@ -17,7 +17,8 @@
 struct graph *graph_create(void)
 {
     struct graph *graph = calloc(1, sizeof *graph);
-    if (!graph)
+
+    if (graph == NULL)
         return NULL;
     graph->input = GRAPH_NONE;
     graph->budget = DEFAULT_BUDGET;
@@ -33,7 +34,8 @@ struct graph *graph_create(void)
 static void free_data(struct graph_tensor *tensor)
 {
     const uintptr_t page = 4096, from = (uintptr_t)tensor->data, end = from + graph_elements(tensor) * sizeof(float);
-    if (tensor->data && end - from >= FORGET_BYTES)
+
+    if (tensor->data != NULL && end - from >= FORGET_BYTES)
         (void)madvise((void *)((from + page - 1) / page * page), end / page * page - (from + page - 1) / page * page,
                       MADV_DONTNEED);
     aligned_free((void *)from);
@@ -56,8 +58,8 @@ static void free_node(struct graph_node *node)
 
 static bool copy_name(const char *name, char **copy)
 {
-    *copy = name ? strdup(name) : NULL;
-    return !name || *copy;
+    *copy = name != NULL ? strdup(name) : NULL;
+    return name == NULL || *copy != NULL;
 }
 
 /* The large file that the constant lies in, if no other constant shares any of its bytes. */
@@ -65,12 +67,13 @@ static struct contents *file_of(const struct graph *graph, int tensor)
 {
     const struct graph_tensor *t = &graph->tensors[tensor];
     const uint8_t *from = (const void *)t->data, *end = from + graph_elements(t) * sizeof *t->data;
-    if (!t->data || t->owned || (size_t)(end - from) < FORGET_BYTES)
+
+    if (t->data == NULL || t->owned || (size_t)(end - from) < FORGET_BYTES)
         return NULL;
     for (int i = 0; i < graph->tensor_count; i++) {
         const struct graph_tensor *o = &graph->tensors[i];
         const uint8_t *data = (const void *)o->data;
-        if (i != tensor && data && !o->owned && data < end && data + graph_elements(o) * sizeof *o->data > from)
+        if (i != tensor && data != NULL && !o->owned && data < end && data + graph_elements(o) * sizeof *o->data > from)
             return NULL;
     }
     for (int i = 0; i < graph->file_count; i++) {
@@ -85,7 +88,8 @@ static struct contents *file_of(const struct graph *graph, int tensor)
 void graph_forget(struct graph *graph, int tensor, size_t first, size_t count)
 {
     struct contents *file = file_of(graph, tensor);
-    if (!file)
+
+    if (file == NULL)
         return;
     contents_give_back(file, graph->tensors[tensor].data + first, count * sizeof(float));
     graph->gave_back = true;
@@ -94,9 +98,10 @@ void graph_forget(struct graph *graph, int tensor, size_t first, size_t count)
 void graph_drop_constant(struct graph *graph, int tensor)
 {
     struct graph_tensor *t = &graph->tensors[tensor];
+
     if (t->owned)
         free_data(t);
-    else if (t->data)
+    else if (t->data != NULL)
         graph_forget(graph, tensor, 0, graph_elements(t));
     t->data = NULL;
     t->owned = false;
@@ -106,9 +111,10 @@ bool graph_add_file(struct graph *graph, const char *name, struct contents *cont
 {
     struct graph_file *more = reallocarray(graph->files, (size_t)graph->file_count + 1, sizeof *more);
     char *copy = NULL;
-    if (more)
+
+    if (more != NULL)
         graph->files = more;
-    if (!more || !copy_name(name, &copy)) {
+    if (more == NULL || !copy_name(name, &copy)) {
         contents_free(contents);
         return false;
     }
@@ -130,6 +136,7 @@ void graph_close_files(struct graph *graph)
 void graph_sha256(struct graph *graph, char file[SHA256_HEX], char all[SHA256_HEX])
 {
     char digests[GRAPH_MAX_FILES * SHA256_HEX] = "";
+
     file[0] = all[0] = '\0';
     for (int i = 0; i < graph->file_count && i < GRAPH_MAX_FILES; i++)
         memcpy(digests + (size_t)i * (SHA256_HEX - 1), contents_sha256(graph->files[i].contents), SHA256_HEX);
@@ -143,7 +150,7 @@ void graph_sha256(struct graph *graph, char file[SHA256_HEX], char all[SHA256_HE
 
 void graph_free(struct graph *graph)
 {
-    if (!graph)
+    if (graph == NULL)
         return;
     for (int i = 0; i < graph->tensor_count; i++)
         free_tensor(&graph->tensors[i]);
@@ -161,12 +168,13 @@ static bool grow(void **array, int count, int *capacity, size_t size)
 {
     int more = *capacity ? 2 * *capacity : 64;
     void *bigger;
+
     if (count < *capacity)
         return true;
     if (count >= GRAPH_MAX_TENSORS)
         return false;
     bigger = reallocarray(*array, (size_t)more, size);
-    if (!bigger)
+    if (bigger == NULL)
         return false;
     *array = bigger;
     *capacity = more;
@@ -178,6 +186,7 @@ int graph_add_tensor(struct graph *graph, const char *name, int rank, const int6
 {
     struct graph_tensor tensor = {.rank = rank, .data = data, .owned = owned};
     void *array = graph->tensors;
+
     if (rank < 0 || rank > GRAPH_MAX_RANK)
         return GRAPH_NONE;
     for (int i = 0; i < rank; i++) /* first: they may be those of a tensor that moves */
@@ -204,6 +213,7 @@ int graph_add_node(struct graph *graph, enum graph_op op, const char *name, cons
 {
     struct graph_node node = default_node;
     void *array = graph->nodes;
+
     if (input_count < 0 || !grow(&array, graph->node_count, &graph->node_capacity, sizeof node))
         return GRAPH_NONE;
     graph->nodes = array;
@@ -211,7 +221,7 @@ int graph_add_node(struct graph *graph, enum graph_op op, const char *name, cons
     node.output = output;
     node.input_count = input_count;
     node.inputs = calloc((size_t)input_count + 1, sizeof *node.inputs);
-    if (!node.inputs || !copy_name(name, &node.name)) {
+    if (node.inputs == NULL || !copy_name(name, &node.name)) {
         free(node.inputs);
         return GRAPH_NONE;
     }
@@ -274,9 +284,10 @@ struct shown_name shown_name(const char *name)
 {
     struct shown_name shown = {{0}};
     size_t i = 0;
-    for (; name && name[i] && i < sizeof shown.text - 4; i++)
+
+    for (; name != NULL && name[i] && i < sizeof shown.text - 4; i++)
         shown.text[i] = name[i] >= ' ' && name[i] <= '~' && name[i] != '"' ? name[i] : '?';
-    if (name && name[i])
+    if (name != NULL && name[i])
         memcpy(shown.text + i, "...", 4);
     return shown;
 }
@@ -286,6 +297,7 @@ enum infomask_status graph_refuse(struct infomask_error *err, enum infomask_stat
 {
     char what[INFOMASK_ERROR_TEXT];
     va_list args;
+
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
@@ -296,6 +308,7 @@ enum infomask_status graph_refuse(struct infomask_error *err, enum infomask_stat
 size_t graph_elements(const struct graph_tensor *tensor)
 {
     size_t count = 1;
+
     for (int i = 0; i < tensor->rank; i++)
         if (tensor->dims[i] < 0 || !checked_mul(count, (size_t)tensor->dims[i], &count))
             return 0;
@@ -316,13 +329,14 @@ enum infomask_status graph_new_constant(struct graph *graph, int rank, const int
                                         struct infomask_error *err)
 {
     size_t count = 1, bytes;
+
     for (int i = 0; i < rank; i++)
         if (dims[i] < 1 || !checked_mul(count, (size_t)dims[i], &count))
             return error_set(err, INFOMASK_BAD_MODEL, "a constant of the model has no elements or too many");
     if (count > graph->budget || !checked_mul(count, sizeof **data, &bytes))
         return error_set(err, INFOMASK_LIMIT, "the model's constants grow beyond what the size of its file allows");
     *data = aligned_new(bytes);
-    *tensor = *data ? graph_add_tensor(graph, NULL, rank, dims, *data, true) : GRAPH_NONE;
+    *tensor = *data != NULL ? graph_add_tensor(graph, NULL, rank, dims, *data, true) : GRAPH_NONE;
     if (*tensor == GRAPH_NONE) {
         aligned_free(*data);
         return error_set(err, INFOMASK_MEMORY, "no memory for the model's constants");
@@ -334,6 +348,7 @@ enum infomask_status graph_new_constant(struct graph *graph, int rank, const int
 void graph_remove_nodes(struct graph *graph, const bool *dead)
 {
     int kept = 0;
+
     for (int i = 0; i < graph->node_count; i++) {
         if (dead[i])
             free_node(&graph->nodes[i]);
@@ -346,6 +361,7 @@ void graph_remove_nodes(struct graph *graph, const bool *dead)
 float graph_activate(const struct graph_node *node, float x)
 {
     double v = (double)x, alpha = (double)node->alpha;
+
     switch (node->activation) {
     case GRAPH_LINEAR_ACTIVATION:
         return x;

@@ -21,6 +21,7 @@ static struct axis window_axis(const struct graph_window *w, int axis)
 {
     struct axis h = {w->kernel_h, w->stride_h, w->dilation_h, w->pad_top, w->pad_bottom};
     struct axis v = {w->kernel_w, w->stride_w, w->dilation_w, w->pad_left, w->pad_right};
+
     return axis == 0 ? h : v;
 }
 
@@ -28,6 +29,7 @@ int64_t graph_window_output(const struct graph_window *window, int axis, int64_t
 {
     struct axis a = window_axis(window, axis);
     int64_t extent = a.dilation * (a.kernel - 1) + 1, output;
+
     if (window->auto_pad) { /* SAME: the output is input / stride, rounded up */
         int64_t total;
         output = ceil_div(input, a.stride);
@@ -42,9 +44,9 @@ int64_t graph_window_output(const struct graph_window *window, int axis, int64_t
         if (window->ceil_mode && output > 1 && (output - 1) * a.stride >= input + a.before)
             output--;
     }
-    if (before)
+    if (before != NULL)
         *before = (int)a.before;
-    if (after)
+    if (after != NULL)
         *after = (int)a.after;
     return output;
 }
@@ -82,7 +84,7 @@ static enum infomask_status same_as_input(struct inference *in)
 /* A constant vector of n elements, where n may be unknown. */
 static bool is_vector(const struct graph_tensor *tensor, int64_t n)
 {
-    return tensor && tensor->data && tensor->rank == 1 && (n == UNKNOWN || tensor->dims[0] == n);
+    return tensor != NULL && tensor->data != NULL && tensor->rank == 1 && (n == UNKNOWN || tensor->dims[0] == n);
 }
 
 static bool window_is_sound(const struct graph_window *w)
@@ -90,6 +92,7 @@ static bool window_is_sound(const struct graph_window *w)
     const int positive[] = {w->kernel_h,   w->kernel_w,   w->stride_h, w->stride_w,
                             w->dilation_h, w->dilation_w, w->groups};
     const int pads[] = {w->pad_top, w->pad_left, w->pad_bottom, w->pad_right};
+
     for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
         if (positive[i] < 1 || positive[i] > 1 << 20)
             return false;
@@ -102,6 +105,7 @@ static bool window_is_sound(const struct graph_window *w)
 static enum infomask_status window_shape(struct inference *in, int64_t channels)
 {
     int64_t dims[4] = {in->x->dims[0], channels, UNKNOWN, UNKNOWN};
+
     for (int axis = 0; axis < 2; axis++) {
         int64_t size = in->x->dims[2 + axis];
         if (size == UNKNOWN)
@@ -117,7 +121,8 @@ static enum infomask_status window_shape(struct inference *in, int64_t channels)
 static enum infomask_status residual_fits(struct inference *in)
 {
     const struct graph_tensor *residual = input(in, 3);
-    if (residual && !graph_same_shape(residual, in->y))
+
+    if (residual != NULL && !graph_same_shape(residual, in->y))
         return BAD("the residual does not have the shape of the output");
     return INFOMASK_OK;
 }
@@ -127,9 +132,10 @@ static enum infomask_status infer_conv(struct inference *in)
     const struct graph_tensor *w = input(in, 1);
     const struct graph_window *window = &in->node->window;
     enum infomask_status status;
+
     if (in->x->rank != 4)
         return UNSUPPORTED("only two-dimensional convolutions, of [N, C, H, W], are supported");
-    if (!w || !w->data || w->rank != 4)
+    if (w == NULL || w->data == NULL || w->rank != 4)
         return BAD("the weights are not a constant of four dimensions");
     if (!window_is_sound(window) || w->dims[2] != window->kernel_h || w->dims[3] != window->kernel_w)
         return BAD("kernel, strides, dilations, pads or groups are wrong");
@@ -138,23 +144,24 @@ static enum infomask_status infer_conv(struct inference *in)
     if (w->dims[0] % window->groups || in->x->dims[1] != w->dims[1] * window->groups)
         return BAD("%lld input channels in %d groups do not fit weights [%lld, %lld, ...]",
                    (long long)in->x->dims[1], window->groups, (long long)w->dims[0], (long long)w->dims[1]);
-    if (input(in, 2) && !is_vector(input(in, 2), w->dims[0]))
+    if (input(in, 2) != NULL && !is_vector(input(in, 2), w->dims[0]))
         return BAD("the bias is not a constant of %lld elements", (long long)w->dims[0]);
     status = window_shape(in, w->dims[0]);
-    return status ? status : residual_fits(in);
+    return status != INFOMASK_OK ? status : residual_fits(in);
 }
 
 static enum infomask_status infer_linear(struct inference *in)
 {
     const struct graph_tensor *w = input(in, 1);
     int last = in->x->rank - 1;
+
     if (in->x->rank < 2)
         return UNSUPPORTED("its input has %d dimensions, where [N, K] is expected", in->x->rank);
-    if (!w || !w->data || w->rank != 2)
+    if (w == NULL || w->data == NULL || w->rank != 2)
         return BAD("the weights are not a constant matrix");
     if (in->x->dims[last] != UNKNOWN && in->x->dims[last] != w->dims[1])
         return BAD("%lld inputs do not fit weights of %lld", (long long)in->x->dims[last], (long long)w->dims[1]);
-    if (input(in, 2) && !is_vector(input(in, 2), w->dims[0]))
+    if (input(in, 2) != NULL && !is_vector(input(in, 2), w->dims[0]))
         return BAD("the bias is not a constant of %lld elements", (long long)w->dims[0]);
     set_shape(in, in->x->rank, in->x->dims);
     in->y->dims[last] = w->dims[0];
@@ -173,12 +180,13 @@ static enum infomask_status infer_batch_norm(struct inference *in)
 
 bool graph_pair_fits(enum graph_op op, const struct graph_tensor *x, const struct graph_tensor *y)
 {
-    bool gate = op == GRAPH_MUL && !y->data && y->rank == 4 && y->dims[2] == 1 && y->dims[3] == 1;
+    bool gate = op == GRAPH_MUL && y->data == NULL && y->rank == 4 && y->dims[2] == 1 && y->dims[3] == 1;
+
     if (y->rank != x->rank)
         return false;
     for (int i = 0; i < y->rank; i++) {
         bool same = y->dims[i] == x->dims[i];
-        if (!same && !(y->data && (y->dims[i] == 1 || (i > 0 && x->dims[i] == UNKNOWN))) && !(gate && i > 1))
+        if (!same && !(y->data != NULL && (y->dims[i] == 1 || (i > 0 && x->dims[i] == UNKNOWN))) && !(gate && i > 1))
             return false;
     }
     return true;
@@ -187,7 +195,8 @@ bool graph_pair_fits(enum graph_op op, const struct graph_tensor *x, const struc
 static enum infomask_status infer_pair(struct inference *in)
 {
     const struct graph_tensor *y = input(in, 1);
-    if (!y)
+
+    if (y == NULL)
         return BAD("it needs two inputs");
     if (!graph_pair_fits(in->node->op, in->x, y))
         return UNSUPPORTED("its two inputs do not have shapes that can be combined here");
@@ -197,6 +206,7 @@ static enum infomask_status infer_pair(struct inference *in)
 static enum infomask_status infer_pool(struct inference *in)
 {
     const struct graph_window *w = &in->node->window;
+
     if (in->x->rank != 4)
         return UNSUPPORTED("only pooling of [N, C, H, W] is supported");
     if (!window_is_sound(w))
@@ -214,6 +224,7 @@ static enum infomask_status infer_pool(struct inference *in)
 static enum infomask_status infer_global_average(struct inference *in)
 {
     const int64_t dims[4] = {in->x->dims[0], in->x->dims[1], 1, 1};
+
     if (in->x->rank != 4)
         return UNSUPPORTED("only the mean of [N, C, H, W] over H and W is supported");
     set_shape(in, in->y->rank == 2 ? 2 : 4, dims);
@@ -224,7 +235,8 @@ static enum infomask_status infer_global_average(struct inference *in)
 static int64_t item_elements(const struct inference *in, const struct graph_tensor *tensor)
 {
     int64_t count = 1;
-    for (int i = tensor->data || in->graph->concrete ? 0 : 1; i < tensor->rank; i++)
+
+    for (int i = tensor->data != NULL || in->graph->concrete ? 0 : 1; i < tensor->rank; i++)
         if (tensor->dims[i] < 1 || __builtin_mul_overflow(count, tensor->dims[i], &count))
             return 0;
     return count;
@@ -234,7 +246,8 @@ static int64_t item_elements(const struct inference *in, const struct graph_tens
 static enum infomask_status infer_reshape(struct inference *in)
 {
     int64_t known = 1, total = item_elements(in, in->x);
-    int first = in->x->data || in->graph->concrete ? 0 : 1, unknown = -1;
+    int first = in->x->data != NULL || in->graph->concrete ? 0 : 1, unknown = -1;
+
     if (first == 1 && (in->y->rank < 1 || in->y->dims[0] != in->x->dims[0]))
         return UNSUPPORTED("it moves the batch dimension");
     for (int i = first; i < in->y->rank; i++) {
@@ -257,13 +270,14 @@ static enum infomask_status infer_transpose(struct inference *in)
     const int *p = in->node->permutation;
     int64_t dims[GRAPH_MAX_RANK];
     unsigned seen = 0;
+
     for (int i = 0; i < in->x->rank; i++) {
         if (p[i] < 0 || p[i] >= in->x->rank || (seen & 1u << p[i]))
             return BAD("its permutation is wrong");
         seen |= 1u << p[i];
         dims[i] = in->x->dims[p[i]];
     }
-    if (in->x->rank > 0 && p[0] != 0 && !in->x->data && !in->graph->concrete)
+    if (in->x->rank > 0 && p[0] != 0 && in->x->data == NULL && !in->graph->concrete)
         return UNSUPPORTED("it moves the batch dimension");
     set_shape(in, in->x->rank, dims);
     return INFOMASK_OK;
@@ -282,8 +296,9 @@ static enum infomask_status infer_concat(struct inference *in)
 {
     int axis = in->node->axis;
     bool constants = true;
+
     for (int i = 0; i < in->node->input_count; i++)
-        constants = constants && input(in, i) && input(in, i)->data;
+        constants = constants && input(in, i) != NULL && input(in, i)->data != NULL;
     if (axis < 0 || axis >= in->x->rank)
         return BAD("axis %d is outside its input", axis);
     if (axis == 0 && !constants && !in->graph->concrete)
@@ -291,9 +306,9 @@ static enum infomask_status infer_concat(struct inference *in)
     set_shape(in, in->x->rank, in->x->dims);
     for (int i = 1; i < in->node->input_count; i++) {
         const struct graph_tensor *x = input(in, i);
-        if (!x || x->rank != in->y->rank)
+        if (x == NULL || x->rank != in->y->rank)
             return BAD("its inputs differ in their number of dimensions");
-        if (x->data && !constants && !in->graph->concrete)
+        if (x->data != NULL && !constants && !in->graph->concrete)
             return UNSUPPORTED("joining a constant is not supported");
         for (int d = 0; d < x->rank; d++) {
             if (d == axis ? !join_dims(&in->y->dims[d], x->dims[d])
@@ -317,12 +332,13 @@ static enum infomask_status infer_general(struct inference *in)
 {
     struct graph_array inputs[GRAPH_GENERAL_INPUTS], y = graph_array_of(in->graph, in->node->output);
     enum infomask_status status;
+
     if (in->node->input_count > GRAPH_GENERAL_INPUTS)
         return BAD("it has %d inputs", in->node->input_count);
     for (int i = 0; i < in->node->input_count; i++)
         inputs[i] = graph_array_of(in->graph, in->node->inputs[i]);
     status = graph_general_shape(in->node, inputs, &y, in->err);
-    if (!status)
+    if (status == INFOMASK_OK)
         set_shape(in, y.rank, y.dims);
     return status;
 }
@@ -368,6 +384,7 @@ static enum infomask_status infer_any(struct inference *in)
 static enum infomask_status check_size(struct inference *in)
 {
     int64_t elements = 1;
+
     for (int i = 0; i < in->y->rank; i++) {
         int64_t d = in->y->dims[i];
         if (d == UNKNOWN)
@@ -383,12 +400,13 @@ enum infomask_status graph_infer_node(struct graph *graph, int node, struct info
 {
     struct inference in = {.graph = graph, .node = &graph->nodes[node], .err = err};
     enum infomask_status status;
+
     if (graph_input(in.node, 0) == GRAPH_NONE)
         return graph_refuse(err, INFOMASK_BAD_MODEL, in.node, "it has no input");
     in.x = &graph->tensors[in.node->inputs[0]];
     in.y = graph_output_tensor(graph, in.node);
     status = infer_any(&in);
-    return status ? status : check_size(&in);
+    return status != INFOMASK_OK ? status : check_size(&in);
 }
 
 enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_error *err)
@@ -396,9 +414,9 @@ enum infomask_status graph_infer_shapes(struct graph *graph, struct infomask_err
     for (int i = 0; i < graph->node_count; i++) {
         bool folded;
         enum infomask_status status = graph_infer_node(graph, i, err);
-        if (!status) /* what behaves as a constant further on must be one by then */
+        if (status == INFOMASK_OK) /* what behaves as a constant further on must be one by then */
             status = graph_fold_node(graph, i, &folded, err);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
     }
     return INFOMASK_OK;

@@ -13,8 +13,8 @@ static const char *entry(const Onnx__TensorProto *proto, const char *key)
 {
     for (size_t i = 0; i < proto->n_external_data; i++) {
         const Onnx__StringStringEntryProto *e = proto->external_data[i];
-        if (e->key && strcmp(e->key, key) == 0)
-            return e->value ? e->value : "";
+        if (e->key != NULL && strcmp(e->key, key) == 0)
+            return e->value != NULL ? e->value : "";
     }
     return NULL;
 }
@@ -24,7 +24,8 @@ static enum infomask_status number(struct onnx_import *im, const Onnx__TensorPro
     const char *text = entry(proto, key);
     char *end;
     unsigned long long value;
-    if (!text)
+
+    if (text == NULL)
         return INFOMASK_OK;
     errno = 0;
     value = strtoull(text, &end, 10);
@@ -39,6 +40,7 @@ static enum infomask_status read_file(struct onnx_import *im, const char *name, 
     struct stat st = {0};
     int fd = openat(im->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     enum infomask_status status = INFOMASK_IO;
+
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
         (uint64_t)st.st_size <= GRAPH_MAX_FILE && im->graph->file_count < GRAPH_MAX_FILES)
         status = contents_read(fd, (size_t)st.st_size, found, im->err);
@@ -46,7 +48,7 @@ static enum infomask_status read_file(struct onnx_import *im, const char *name, 
         close(fd);
     if (status == INFOMASK_MEMORY)
         return status;
-    if (status)
+    if (status != INFOMASK_OK)
         return onnx_broken(im, "the file '%s' beside the model, which holds weights, cannot be read",
                            shown_name(name).text);
     im->graph->budget += 2 * contents_size(*found);
@@ -55,12 +57,12 @@ static enum infomask_status read_file(struct onnx_import *im, const char *name, 
 
 static enum infomask_status find_file(struct onnx_import *im, const char *name, struct contents **found)
 {
-    if (!name || !*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+    if (name == NULL || !*name || strchr(name, '/') != NULL || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return onnx_broken(im, "weights outside the model's folder are not read ('%s')", shown_name(name).text);
     if (im->folder < 0)
         return onnx_unsupported(im, "its weights lie in another file ('%s')", shown_name(name).text);
     for (int i = 0; i < im->graph->file_count; i++)
-        if (im->graph->files[i].name && strcmp(im->graph->files[i].name, name) == 0) {
+        if (im->graph->files[i].name != NULL && strcmp(im->graph->files[i].name, name) == 0) {
             *found = im->graph->files[i].contents;
             return INFOMASK_OK;
         }
@@ -73,14 +75,15 @@ enum infomask_status onnx_external_data(struct onnx_import *im, const Onnx__Tens
     const char *name = entry(proto, "location");
     size_t offset = 0, length = SIZE_MAX, size;
     enum infomask_status status;
-    if (name && strncmp(name, "./", 2) == 0)
+
+    if (name != NULL && strncmp(name, "./", 2) == 0)
         name += 2;
     status = find_file(im, name, &c);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = number(im, proto, "offset", &offset);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = number(im, proto, "length", &length);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     size = contents_size(c);
     if (offset > size || (length != SIZE_MAX && length > size - offset))

@@ -10,8 +10,9 @@ static enum infomask_status fail(struct onnx_import *im, enum infomask_status st
 static enum infomask_status fail(struct onnx_import *im, enum infomask_status status, const char *format, va_list args)
 {
     char what[INFOMASK_ERROR_TEXT];
+
     vsnprintf(what, sizeof what, format, args);
-    if (!im->node)
+    if (im->node == NULL)
         return error_set(im->err, status, "%s", what);
     return error_set(im->err, status, "operator %s (node '%s'): %s", shown_name(im->node->op_type).text,
                      shown_name(im->node->name).text, what);
@@ -21,6 +22,7 @@ enum infomask_status onnx_unsupported(struct onnx_import *im, const char *format
 {
     enum infomask_status status;
     va_list args;
+
     va_start(args, format);
     status = fail(im, INFOMASK_UNSUPPORTED_MODEL, format, args);
     va_end(args);
@@ -31,6 +33,7 @@ enum infomask_status onnx_broken(struct onnx_import *im, const char *format, ...
 {
     enum infomask_status status;
     va_list args;
+
     va_start(args, format);
     status = fail(im, INFOMASK_BAD_MODEL, format, args);
     va_end(args);

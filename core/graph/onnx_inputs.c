@@ -15,7 +15,8 @@ static enum infomask_status need_input(struct onnx_import *im, int i)
 static enum infomask_status pad_node(struct onnx_import *im, const struct onnx_value *value, int *tensor)
 {
     struct graph_node *node = onnx_general(im, GRAPH_PAD, &value->tensor, 1, 8);
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = GRAPH_PAD_CONSTANT;
     for (int i = 0; i < 2; i++) {
@@ -28,7 +29,8 @@ static enum infomask_status pad_node(struct onnx_import *im, const struct onnx_v
 enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor)
 {
     enum infomask_status status = need_input(im, i);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (im->inputs[i]->kind != ONNX_TENSOR)
         return onnx_unsupported(im, "input %d is not a tensor of floats", i);
@@ -43,10 +45,11 @@ static enum infomask_status constant_of_list(struct onnx_import *im, const struc
     int64_t count = ints->count;
     float *data;
     enum infomask_status status;
+
     if (count == 0)
         return onnx_unsupported(im, "it computes with a tensor without elements");
     status = graph_new_constant(im->graph, ints->rank, &count, tensor, &data, im->err);
-    for (int i = 0; !status && i < ints->count; i++) {
+    for (int i = 0; status == INFOMASK_OK && i < ints->count; i++) {
         if (ints->item[i].kind != ONNX_INT_KNOWN)
             return onnx_unsupported(im, "it computes with a size that is not known from the file");
         data[i] = (float)ints->item[i].value;
@@ -57,7 +60,8 @@ static enum infomask_status constant_of_list(struct onnx_import *im, const struc
 enum infomask_status onnx_any_input(struct onnx_import *im, int i, int *tensor)
 {
     enum infomask_status status = need_input(im, i);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (im->inputs[i]->kind == ONNX_INTS)
         return constant_of_list(im, im->inputs[i]->ints, tensor);
@@ -67,7 +71,8 @@ enum infomask_status onnx_any_input(struct onnx_import *im, int i, int *tensor)
 enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *tensor)
 {
     enum infomask_status status = onnx_tensor_input(im, i, tensor);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (!graph_is_constant(im->graph, *tensor))
         return onnx_unsupported(im, "input %d is not a constant", i);
@@ -78,7 +83,8 @@ enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *val
 {
     int tensor;
     enum infomask_status status = onnx_constant_input(im, i, &tensor);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (graph_elements(&im->graph->tensors[tensor]) != 1)
         return onnx_broken(im, "input %d is not one number", i);
@@ -97,11 +103,12 @@ static enum infomask_status list_of_constant(struct onnx_import *im, struct onnx
 {
     const struct graph_tensor *t = &im->graph->tensors[value->tensor];
     size_t n = graph_elements(t);
-    if (value->ints || !t->data || value->padded || t->rank > 1 || n > ONNX_MAX_INTS ||
+
+    if (value->ints != NULL || t->data == NULL || value->padded || t->rank > 1 || n > ONNX_MAX_INTS ||
         value->numbers == ONNX_FLOATS)
         return INFOMASK_OK;
     value->ints = calloc(1, sizeof *value->ints);
-    if (!value->ints)
+    if (value->ints == NULL)
         return onnx_no_memory(im);
     value->ints->rank = t->rank;
     value->ints->count = (int)n;
@@ -113,11 +120,12 @@ static enum infomask_status list_of_constant(struct onnx_import *im, struct onnx
 enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct onnx_ints **ints)
 {
     enum infomask_status status = need_input(im, i);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (im->inputs[i]->kind == ONNX_TENSOR)
         status = list_of_constant(im, im->inputs[i]);
-    if (status || !im->inputs[i]->ints)
+    if (status != INFOMASK_OK || im->inputs[i]->ints == NULL)
         return onnx_unsupported(im, "input %d is not a list of integers that can be known from the file", i);
     *ints = im->inputs[i]->ints;
     return INFOMASK_OK;
@@ -128,7 +136,7 @@ enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct
 const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name)
 {
     for (size_t i = 0; i < im->node->n_attribute; i++)
-        if (im->node->attribute[i]->name && strcmp(im->node->attribute[i]->name, name) == 0)
+        if (im->node->attribute[i]->name != NULL && strcmp(im->node->attribute[i]->name, name) == 0)
             return im->node->attribute[i];
     return NULL;
 }
@@ -136,19 +144,20 @@ const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const c
 int64_t onnx_attribute_int(const struct onnx_import *im, const char *name, int64_t fallback)
 {
     const Onnx__AttributeProto *a = onnx_attribute(im, name);
-    return a && a->has_i ? a->i : fallback;
+    return a != NULL && a->has_i ? a->i : fallback;
 }
 
 float onnx_attribute_float(const struct onnx_import *im, const char *name, float fallback)
 {
     const Onnx__AttributeProto *a = onnx_attribute(im, name);
-    return a && a->has_f ? a->f : fallback;
+    return a != NULL && a->has_f ? a->f : fallback;
 }
 
 bool onnx_attribute_ints(const struct onnx_import *im, const char *name, int64_t *values, size_t count)
 {
     const Onnx__AttributeProto *a = onnx_attribute(im, name);
-    if (!a)
+
+    if (a == NULL)
         return true;
     if (a->n_ints != count)
         return false;
@@ -159,7 +168,8 @@ bool onnx_attribute_ints(const struct onnx_import *im, const char *name, int64_t
 void onnx_attribute_text(const struct onnx_import *im, const char *name, char *out, size_t size)
 {
     const Onnx__AttributeProto *a = onnx_attribute(im, name);
-    size_t length = a && a->has_s ? a->s.len : 0;
+    size_t length = a != NULL && a->has_s ? a->s.len : 0;
+
     length = length < size ? length : size - 1;
     if (length)
         memcpy(out, a->s.data, length);
@@ -173,18 +183,19 @@ enum infomask_status onnx_list(struct onnx_import *im, int input, const char *at
     const Onnx__AttributeProto *a = onnx_attribute(im, attribute);
     const struct onnx_ints *ints;
     enum infomask_status status;
+
     *count = -1;
     if (input >= 0 && onnx_has(im, input)) {
         status = onnx_ints_input(im, input, &ints);
-        for (int i = 0; !status && i < ints->count; i++) {
+        for (int i = 0; status == INFOMASK_OK && i < ints->count; i++) {
             if (ints->item[i].kind != ONNX_INT_KNOWN)
                 return onnx_unsupported(im, "it needs a size that is not known from the file");
             v[i] = ints->item[i].value;
         }
-        *count = status ? -1 : ints->count;
+        *count = status != INFOMASK_OK ? -1 : ints->count;
         return status;
     }
-    if (!a)
+    if (a == NULL)
         return INFOMASK_OK;
     if (a->n_ints > ONNX_MAX_INTS)
         return onnx_broken(im, "attribute %s has too many numbers", attribute);

@@ -20,6 +20,7 @@ static bool to_int(int64_t value, int *out)
 static enum infomask_status read_auto_pad(struct onnx_import *im, int64_t pads[4], int *auto_pad)
 {
     char text[16];
+
     onnx_attribute_text(im, "auto_pad", text, sizeof text);
     *auto_pad = strcmp(text, "SAME_UPPER") == 0 ? 1 : strcmp(text, "SAME_LOWER") == 0 ? 2 : 0;
     if (*auto_pad || strcmp(text, "VALID") == 0)
@@ -36,11 +37,12 @@ static enum infomask_status read_window(struct onnx_import *im, const int64_t ke
     int64_t k[2] = {kernel[0], kernel[1]}, strides[2] = {1, 1}, dilations[2] = {1, 1}, pads[4] = {0};
     bool padded = zeros[0] || zeros[1] || zeros[2] || zeros[3], fits;
     enum infomask_status status;
+
     if (!onnx_attribute_ints(im, "kernel_shape", k, 2) || !onnx_attribute_ints(im, "strides", strides, 2) ||
         !onnx_attribute_ints(im, "dilations", dilations, 2) || !onnx_attribute_ints(im, "pads", pads, 4))
         return onnx_broken(im, "its attributes are not those of two dimensions");
     status = read_auto_pad(im, pads, &w->auto_pad);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (padded && w->auto_pad)
         return onnx_unsupported(im, "a Pad before automatic padding is not supported");
@@ -59,6 +61,7 @@ static enum infomask_status read_window(struct onnx_import *im, const int64_t ke
 static enum infomask_status window_input(struct onnx_import *im, int *x, int64_t zeros[4])
 {
     static const int64_t none[4];
+
     if (!onnx_has(im, 0) || im->inputs[0]->kind != ONNX_TENSOR)
         return onnx_tensor_input(im, 0, x);
     *x = im->inputs[0]->tensor;
@@ -85,33 +88,35 @@ enum infomask_status onnx_import_conv(struct onnx_import *im)
     struct graph_window window;
     struct graph_node *node;
     enum infomask_status status;
+
     if (rank_of(im, 0) != 4 || is_constant(im, 0) || !is_constant(im, 1) || (onnx_has(im, 2) && !is_constant(im, 2)))
         return onnx_import_general_conv(im);
     status = window_input(im, &inputs[0], zeros);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_constant_input(im, 1, &inputs[1]);
-    if (!status && onnx_has(im, 2))
+    if (status == INFOMASK_OK && onnx_has(im, 2))
         status = onnx_constant_input(im, 2, &inputs[2]);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (tensor_at(im, inputs[1])->rank != 4)
         return onnx_broken(im, "the weights do not have four dimensions");
     node = onnx_begin(im, GRAPH_CONV, inputs, 3);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     window = node->window;
     status = read_window(im, tensor_at(im, inputs[1])->dims + 2, zeros, &window);
-    if (!status && !to_int(groups, &window.groups))
+    if (status == INFOMASK_OK && !to_int(groups, &window.groups))
         status = onnx_broken(im, "group is wrong");
     node->window = window;
-    return status ? status : onnx_finish(im, node, true);
+    return status != INFOMASK_OK ? status : onnx_finish(im, node, true);
 }
 
 /* A maximum leaves padding out, a Pad's zeros count; for what is never negative that is the same. */
 static bool never_negative(const struct onnx_import *im, int tensor)
 {
     const struct graph_node *node = onnx_maker(im, tensor);
-    return node && node->op == GRAPH_ACTIVATION &&
+
+    return node != NULL && node->op == GRAPH_ACTIVATION &&
            ((node->activation == GRAPH_CLAMP && node->low >= 0) || node->activation == GRAPH_SIGMOID ||
             node->activation == GRAPH_HARD_SIGMOID);
 }
@@ -120,8 +125,9 @@ static bool has_own_pads(const struct onnx_import *im)
 {
     const Onnx__AttributeProto *a = onnx_attribute(im, "pads");
     char text[16];
+
     onnx_attribute_text(im, "auto_pad", text, sizeof text);
-    for (size_t i = 0; a && i < a->n_ints; i++)
+    for (size_t i = 0; a != NULL && i < a->n_ints; i++)
         if (a->ints[i])
             return true;
     return strncmp(text, "SAME", 4) == 0;
@@ -130,7 +136,8 @@ static bool has_own_pads(const struct onnx_import *im)
 static bool is_dilated(const struct onnx_import *im)
 {
     const Onnx__AttributeProto *a = onnx_attribute(im, "dilations");
-    for (size_t i = 0; a && i < a->n_ints; i++)
+
+    for (size_t i = 0; a != NULL && i < a->n_ints; i++)
         if (a->ints[i] != 1)
             return true;
     return false;
@@ -145,7 +152,8 @@ static bool has_second_output(const struct onnx_import *im)
 static bool pads_wide(const struct onnx_import *im)
 {
     const Onnx__AttributeProto *k = onnx_attribute(im, "kernel_shape"), *p = onnx_attribute(im, "pads");
-    for (size_t i = 0; k && p && i < p->n_ints && k->n_ints * 2 == p->n_ints; i++)
+
+    for (size_t i = 0; k != NULL && p != NULL && i < p->n_ints && k->n_ints * 2 == p->n_ints; i++)
         if (p->ints[i] >= k->ints[i % k->n_ints])
             return true;
     return false;
@@ -160,23 +168,25 @@ static enum infomask_status import_pool(struct onnx_import *im, enum graph_op op
     struct graph_window all;
     bool padded;
     enum infomask_status status;
+
     if (rank_of(im, 0) != 4 || is_constant(im, 0) || is_dilated(im) || has_second_output(im) || pads_wide(im))
         return onnx_import_general_pool(im);
     status = window_input(im, &x, zeros);
     padded = memcmp(zeros, no_zeros, sizeof zeros) != 0;
-    if (!status && padded && (onnx_attribute_int(im, "ceil_mode", 0) || has_own_pads(im) ||
-                              (op == GRAPH_MAX_POOL && !never_negative(im, x)))) {
+    if (status == INFOMASK_OK && padded &&
+        (onnx_attribute_int(im, "ceil_mode", 0) || has_own_pads(im) ||
+         (op == GRAPH_MAX_POOL && !never_negative(im, x)))) {
         status = onnx_any_input(im, 0, &x); /* the zeros as a node of their own */
         memset(zeros, 0, sizeof zeros);
     }
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_begin(im, op, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     all = node->window;
     status = read_window(im, unknown, zeros, &all);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     padded = memcmp(zeros, no_zeros, sizeof zeros) != 0;
     all.ceil_mode = onnx_attribute_int(im, "ceil_mode", 0) != 0;
@@ -201,6 +211,7 @@ static bool as_grid(struct onnx_import *im, int *x, enum infomask_status *status
 {
     const struct graph_tensor t = *tensor_at(im, *x);
     int64_t side = t.dims[1] > 1 ? llround(sqrt((double)t.dims[1])) : 0, dims[4] = {t.dims[0], side, side, t.dims[2]};
+
     if (side < 2 || side * side != t.dims[1] || t.dims[2] < 1)
         return false;
     *status = onnx_step_reshape(im, *x, 4, dims, x);
@@ -216,23 +227,24 @@ static enum infomask_status mean_over_places(struct onnx_import *im, int x)
     bool tokens = tensor_at(im, x)->rank == 3, keeps = onnx_attribute_int(im, "keepdims", 1) != 0;
     enum infomask_status status = INFOMASK_OK;
     struct graph_node *node;
+
     if (tokens && !as_grid(im, &x, &status))
         return onnx_import_reduce(im);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_transpose(im, x, turn, &x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     im->graph->tensors[node->output].rank = 2;
     if (!keeps)
         return onnx_finish(im, node, true);
     dims[tokens ? 2 : 3] = tensor_at(im, x)->dims[1];
     status = onnx_step(im, node, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, x, tokens ? 3 : 4, dims, &x);
-    return status ? status : onnx_is_tensor(im, x);
+    return status != INFOMASK_OK ? status : onnx_is_tensor(im, x);
 }
 
 static bool are_axes(const int64_t axes[2], int64_t a, int64_t b)
@@ -248,7 +260,8 @@ enum infomask_status onnx_import_reduce_mean(struct onnx_import *im)
     int x, count, rank = rank_of(im, 0);
     bool pair, places;
     enum infomask_status status = onnx_list(im, 1, "axes", axes, &count);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     for (int i = 0; i < count; i++)
         axes[i] += axes[i] < 0 ? rank : 0;
@@ -258,12 +271,12 @@ enum infomask_status onnx_import_reduce_mean(struct onnx_import *im)
     if (!places && !(pair && are_axes(axes, 2, 3)))
         return onnx_import_reduce(im);
     status = onnx_tensor_input(im, 0, &x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (places)
         return mean_over_places(im, x);
     node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     if (onnx_attribute_int(im, "keepdims", 1) == 0)
         im->graph->tensors[node->output].rank = 2;
@@ -279,11 +292,12 @@ enum infomask_status onnx_import_pad(struct onnx_import *im)
     float value = onnx_attribute_float(im, "value", 0);
     bool plain;
     enum infomask_status status = onnx_list(im, 1, "pads", v, &count);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 3, "axes", axes, &axes_count);
-    if (!status && onnx_has(im, 2) && onnx_numbers_of(im, 2) == ONNX_FLOATS)
+    if (status == INFOMASK_OK && onnx_has(im, 2) && onnx_numbers_of(im, 2) == ONNX_FLOATS)
         status = onnx_scalar_input(im, 2, &value);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     onnx_attribute_text(im, "mode", mode, sizeof mode);
     half = axes_count >= 0 ? axes_count : 4;
@@ -298,7 +312,7 @@ enum infomask_status onnx_import_pad(struct onnx_import *im)
     if (!plain || pads[0] || pads[1] || pads[4] || pads[5])
         return onnx_import_general_pad(im);
     status = window_input(im, &x, zeros);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     zeros[0] += pads[2];
     zeros[1] += pads[3];
@@ -324,7 +338,8 @@ static enum infomask_status transposed(struct onnx_import *im, int matrix, int *
     bool spent = rows * columns >= TURNED_AT_ONCE / 4 && onnx_is_spent(im, matrix);
     float *data;
     enum infomask_status status = graph_new_constant(im->graph, 2, dims, out, &data, im->err);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     for (size_t first = 0, end; first < rows; first = end) {
         end = first + each < rows ? first + each : rows;
@@ -347,11 +362,12 @@ enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, in
     float *data;
     enum infomask_status status = graph_new_constant(im->graph, tensor_at(im, x)->rank, ones, &inputs[1], &data,
                                                      im->err);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     *data = factor;
     node = onnx_begin(im, GRAPH_MUL, inputs, 2);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     *out = node->output;
     return onnx_finish(im, node, false);
@@ -364,10 +380,11 @@ static enum infomask_status bias_vector(struct onnx_import *im, int tensor, int6
     const float *from = tensor_at(im, tensor)->data;
     float *data;
     enum infomask_status status;
+
     if (count != 1 && count != (size_t)n)
         return onnx_unsupported(im, "a bias of %zu elements does not fit %lld outputs", count, (long long)n);
     status = graph_new_constant(im->graph, 1, &n, out, &data, im->err);
-    for (size_t i = 0; !status && i < (size_t)n; i++) {
+    for (size_t i = 0; status == INFOMASK_OK && i < (size_t)n; i++) {
         data[i] = factor * from[count == 1 ? 0 : i];
         if (!isfinite(data[i]))
             status = onnx_broken(im, "its bias is not finite");
@@ -379,7 +396,8 @@ static enum infomask_status import_linear(struct onnx_import *im, int x, int w, 
 {
     int inputs[3] = {x, w, b};
     struct graph_node *node = onnx_begin(im, GRAPH_LINEAR, inputs, 3);
-    return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
+
+    return node != NULL ? onnx_finish(im, node, true) : onnx_no_memory(im);
 }
 
 /* [n], [1, n] or one number */
@@ -387,7 +405,8 @@ static bool is_vector_constant(const struct onnx_import *im, int i)
 {
     int rank = rank_of(im, i);
     const struct graph_tensor *t = rank < 0 ? NULL : tensor_at(im, im->inputs[i]->tensor);
-    return t && is_constant(im, i) && (rank < 2 || (rank == 2 && t->dims[0] == 1));
+
+    return t != NULL && is_constant(im, i) && (rank < 2 || (rank == 2 && t->dims[0] == 1));
 }
 
 enum infomask_status onnx_import_gemm(struct onnx_import *im)
@@ -395,38 +414,40 @@ enum infomask_status onnx_import_gemm(struct onnx_import *im)
     float alpha = onnx_attribute_float(im, "alpha", 1), beta = onnx_attribute_float(im, "beta", 1);
     int x, w, c = GRAPH_NONE, b = GRAPH_NONE;
     enum infomask_status status;
+
     if (onnx_attribute_int(im, "transA", 0) || rank_of(im, 0) != 2 || is_constant(im, 0) || rank_of(im, 1) != 2 ||
         !is_constant(im, 1) || (onnx_has(im, 2) && !is_vector_constant(im, 2)))
         return onnx_import_general_gemm(im);
     status = onnx_tensor_input(im, 0, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_constant_input(im, 1, &w);
-    if (!status && onnx_has(im, 2))
+    if (status == INFOMASK_OK && onnx_has(im, 2))
         status = onnx_constant_input(im, 2, &c);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (!onnx_attribute_int(im, "transB", 0))
         status = transposed(im, w, &w);
-    if (!status && alpha != 1.0f)
+    if (status == INFOMASK_OK && alpha != 1.0f)
         status = onnx_scaled(im, w, alpha, &w);
-    if (!status && c != GRAPH_NONE)
+    if (status == INFOMASK_OK && c != GRAPH_NONE)
         status = bias_vector(im, c, tensor_at(im, w)->dims[0], beta, &b);
-    return status ? status : import_linear(im, x, w, b);
+    return status != INFOMASK_OK ? status : import_linear(im, x, w, b);
 }
 
 enum infomask_status onnx_import_matmul(struct onnx_import *im)
 {
     int x, w;
     enum infomask_status status;
+
     if (rank_of(im, 0) < 2 || is_constant(im, 0) || rank_of(im, 1) != 2 || !is_constant(im, 1))
         return onnx_import_general_matmul(im);
     status = onnx_tensor_input(im, 0, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_constant_input(im, 1, &w);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     status = transposed(im, w, &w);
-    return status ? status : import_linear(im, x, w, GRAPH_NONE);
+    return status != INFOMASK_OK ? status : import_linear(im, x, w, GRAPH_NONE);
 }
 
 enum infomask_status onnx_import_batch_norm(struct onnx_import *im)
@@ -435,19 +456,20 @@ enum infomask_status onnx_import_batch_norm(struct onnx_import *im)
     struct graph_node *node;
     bool plain = (rank_of(im, 0) == 4 || rank_of(im, 0) == 2) && !is_constant(im, 0);
     enum infomask_status status;
+
     for (int i = 1; plain && i < 5; i++)
         plain = is_constant(im, i);
     if (!plain)
         return onnx_import_general_batch_norm(im);
     status = onnx_tensor_input(im, 0, &inputs[0]);
-    for (int i = 1; !status && i < 5; i++)
+    for (int i = 1; status == INFOMASK_OK && i < 5; i++)
         status = onnx_constant_input(im, i, &inputs[i]);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (onnx_attribute_int(im, "training_mode", 0) || !onnx_attribute_int(im, "spatial", 1))
         return onnx_unsupported(im, "only its inference mode, per channel, is supported");
     node = onnx_begin(im, GRAPH_BATCH_NORM, inputs, 5);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->epsilon = onnx_attribute_float(im, "epsilon", 1e-5f);
     for (size_t i = 0; i < graph_elements(tensor_at(im, inputs[4])); i++)

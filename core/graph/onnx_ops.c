@@ -17,7 +17,8 @@ static enum infomask_status reciprocal(struct onnx_import *im, int x, int *out)
     size_t count = graph_elements(&t);
     float *data;
     enum infomask_status status = graph_new_constant(im->graph, t.rank, t.dims, out, &data, im->err);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     for (size_t i = 0; i < count; i++) {
         data[i] = (float)(1 / (double)t.data[i]);
@@ -32,14 +33,15 @@ static enum infomask_status import_global_average(struct onnx_import *im)
     struct graph_node *node;
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status && (tensor_at(im, x)->rank != 4 || graph_is_constant(im->graph, x)))
+
+    if (status == INFOMASK_OK && (tensor_at(im, x)->rank != 4 || graph_is_constant(im->graph, x)))
         return onnx_import_global_pool(im);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_tensor_input(im, 0, &x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
-    return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
+    return node != NULL ? onnx_finish(im, node, true) : onnx_no_memory(im);
 }
 
 /* ---- Sums and factors -------------------------------------------------------------------------------------------- */
@@ -50,6 +52,7 @@ static enum infomask_status match_rank(struct onnx_import *im, int x, int *y)
     int rank = tensor_at(im, x)->rank;
     struct graph_tensor t = *tensor_at(im, *y);
     int64_t dims[GRAPH_MAX_RANK];
+
     for (int i = 0; i < rank; i++) {
         int from = i + t.rank - rank;
         dims[i] = from < 0 ? 1 : t.dims[from];
@@ -60,6 +63,7 @@ static enum infomask_status match_rank(struct onnx_import *im, int x, int *y)
 static bool fits_rank(const struct onnx_import *im, int x, int y)
 {
     const struct graph_tensor *t = tensor_at(im, y);
+
     for (int i = 0; i < t->rank - tensor_at(im, x)->rank; i++)
         if (t->dims[i] != 1)
             return false;
@@ -70,9 +74,10 @@ static bool fits_rank(const struct onnx_import *im, int x, int y)
 static bool belongs_second(const struct onnx_import *im, int a, int b)
 {
     const struct graph_tensor *x = tensor_at(im, a), *y = tensor_at(im, b);
+
     if ((x->data != NULL) != (y->data != NULL))
         return x->data != NULL;
-    if (x->data)
+    if (x->data != NULL)
         return graph_elements(x) < graph_elements(y) ||
                (graph_elements(x) == graph_elements(y) && x->rank < y->rank);
     return x->rank == 4 && y->rank == 4 && x->dims[2] == 1 && x->dims[3] == 1 && !graph_same_shape(x, y);
@@ -83,32 +88,34 @@ static enum infomask_status import_pair(struct onnx_import *im, enum graph_op op
     int inputs[2] = {a, b};
     struct graph_node *node;
     enum infomask_status status = INFOMASK_OK;
+
     if (belongs_second(im, a, b)) {
         inputs[0] = b;
         inputs[1] = a;
     }
     if (graph_is_constant(im->graph, inputs[1]) && fits_rank(im, inputs[0], inputs[1]))
         status = match_rank(im, inputs[0], &inputs[1]);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (!graph_pair_fits(op, tensor_at(im, inputs[0]), tensor_at(im, inputs[1]))) {
         node = onnx_general(im, GRAPH_BINARY, inputs, 2, 0);
-        if (!node)
+        if (node == NULL)
             return onnx_no_memory(im);
         node->function = op == GRAPH_ADD ? GRAPH_PLUS : GRAPH_TIMES;
         return onnx_result(im, node, ONNX_FLOATS);
     }
     node = onnx_begin(im, op, inputs, 2);
-    return node ? onnx_finish(im, node, true) : onnx_no_memory(im);
+    return node != NULL ? onnx_finish(im, node, true) : onnx_no_memory(im);
 }
 
 static enum infomask_status add_noise(struct onnx_import *im, int x, float sigma)
 {
     struct graph_node *node;
+
     if (!(sigma >= 0) || !isfinite(sigma))
         return onnx_broken(im, "sigma is not a number from 0 on");
     node = onnx_begin(im, GRAPH_NOISE, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->sigma = sigma;
     return onnx_finish(im, node, true);
@@ -121,14 +128,15 @@ static enum infomask_status random_pair(struct onnx_import *im, char op, int ran
     int other;
     float factor;
     enum infomask_status status;
+
     if (op == '*') {
         status = onnx_scalar_input(im, !random, &factor);
-        return status ? status : onnx_is_random(im, value->tensor, fabsf(factor) * value->sigma);
+        return status != INFOMASK_OK ? status : onnx_is_random(im, value->tensor, fabsf(factor) * value->sigma);
     }
     if (op != '+')
         return onnx_unsupported(im, "random numbers are supported only as noise that is added");
     status = onnx_tensor_input(im, !random, &other);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (!graph_same_shape(tensor_at(im, other), tensor_at(im, value->tensor)))
         return onnx_unsupported(im, "noise of another shape than what it is added to is not supported");
@@ -139,6 +147,7 @@ static enum infomask_status import_arithmetic(struct onnx_import *im, char op)
 {
     int a, b;
     enum infomask_status status;
+
     if (onnx_import_int_pair(im, op, &status))
         return status;
     for (int i = 0; i < 2; i++)
@@ -147,18 +156,18 @@ static enum infomask_status import_arithmetic(struct onnx_import *im, char op)
     if (onnx_numbers_of(im, 0) != ONNX_FLOATS || onnx_numbers_of(im, 1) != ONNX_FLOATS)
         return onnx_import_binary(im);
     status = onnx_any_input(im, 0, &a);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 1, &b);
-    if (!status && op == '/' && !graph_is_constant(im->graph, b))
+    if (status == INFOMASK_OK && op == '/' && !graph_is_constant(im->graph, b))
         return onnx_import_binary(im);
-    if (!status && op == '-' && !graph_is_constant(im->graph, b) &&
+    if (status == INFOMASK_OK && op == '-' && !graph_is_constant(im->graph, b) &&
         !graph_same_shape(tensor_at(im, a), tensor_at(im, b)))
         return onnx_import_binary(im);
-    if (!status && op == '/')
+    if (status == INFOMASK_OK && op == '/')
         status = reciprocal(im, b, &b);
-    if (!status && op == '-')
+    if (status == INFOMASK_OK && op == '-')
         status = onnx_scaled(im, b, -1, &b);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     return import_pair(im, op == '+' || op == '-' ? GRAPH_ADD : GRAPH_MUL, a, b);
 }
@@ -195,10 +204,11 @@ static enum infomask_status import_activation(struct onnx_import *im, struct act
     struct graph_node *node;
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_begin(im, GRAPH_ACTIVATION, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->activation = activation.kind;
     node->low = activation.low;
@@ -218,9 +228,10 @@ static enum infomask_status bound_input(struct onnx_import *im, int i, float *va
 {
     int tensor;
     enum infomask_status status = onnx_any_input(im, i, &tensor);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
-    if (!tensor_at(im, tensor)->data)
+    if (tensor_at(im, tensor)->data == NULL)
         return onnx_unsupported(im, "bounds that are computed while the network runs");
     if (graph_elements(tensor_at(im, tensor)) != 1)
         return onnx_broken(im, "input %d is not one number", i);
@@ -233,17 +244,18 @@ static enum infomask_status import_clip(struct onnx_import *im)
 {
     struct activation clip = {GRAPH_CLAMP, -FLT_MAX, FLT_MAX, 0, 0};
     enum infomask_status status = INFOMASK_OK;
+
     if (onnx_has(im, 1))
         status = bound_input(im, 1, &clip.low);
     else
         clip.low = onnx_attribute_float(im, "min", clip.low);
-    if (!status && onnx_has(im, 2))
+    if (status == INFOMASK_OK && onnx_has(im, 2))
         status = bound_input(im, 2, &clip.high);
-    else if (!status)
+    else if (status == INFOMASK_OK)
         clip.high = onnx_attribute_float(im, "max", clip.high);
     clip.low = clip.low <= -FLT_MAX ? -INFINITY : clip.low;
     clip.high = clip.high >= FLT_MAX ? INFINITY : clip.high;
-    return status ? status : import_activation(im, clip);
+    return status != INFOMASK_OK ? status : import_activation(im, clip);
 }
 
 static enum infomask_status import_sigmoid(struct onnx_import *im)
@@ -276,30 +288,32 @@ static enum infomask_status softmax_of_many(struct onnx_import *im, int x, int a
     int64_t two[2] = {1, 1};
     struct graph_node *node;
     enum infomask_status status;
+
     if (!im->graph->concrete)
         return onnx_unsupported(im, "a softmax over several dimensions of open sizes is not supported");
     for (int i = 0; i < t.rank; i++)
         two[i >= axis] *= t.dims[i];
     status = onnx_step_reshape(im, x, 2, two, &x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_begin(im, GRAPH_SOFTMAX, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->axis = 1;
     status = onnx_step(im, node, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, x, t.rank, t.dims, &x);
-    return status ? status : onnx_is_tensor(im, x);
+    return status != INFOMASK_OK ? status : onnx_is_tensor(im, x);
 }
 
 static enum infomask_status softmax_of_constant(struct onnx_import *im, int x, int axis)
 {
     int y;
     enum infomask_status status = onnx_step_log_softmax(im, x, 1u << axis, &y);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_step_unary(im, GRAPH_EXP, y, &y);
-    return status ? status : onnx_is_tensor(im, y);
+    return status != INFOMASK_OK ? status : onnx_is_tensor(im, y);
 }
 
 /* Before opset 13 the input counts as a matrix, of the dimensions before the axis and from it on. */
@@ -309,7 +323,8 @@ static enum infomask_status import_softmax(struct onnx_import *im)
     struct graph_node *node;
     int x, rank;
     enum infomask_status status = onnx_tensor_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     rank = tensor_at(im, x)->rank;
     axis += axis < 0 ? rank : 0;
@@ -321,7 +336,7 @@ static enum infomask_status import_softmax(struct onnx_import *im)
     if (graph_is_constant(im->graph, x))
         return softmax_of_constant(im, x, (int)axis);
     node = onnx_begin(im, GRAPH_SOFTMAX, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->axis = (int)axis;
     return onnx_finish(im, node, true);
@@ -334,20 +349,21 @@ static enum infomask_status import_dropout(struct onnx_import *im)
     struct graph_node *node;
     int x;
     enum infomask_status status = onnx_tensor_input(im, 0, &x);
-    if (!status && onnx_has(im, 1))
+
+    if (status == INFOMASK_OK && onnx_has(im, 1))
         status = onnx_scalar_input(im, 1, &ratio);
-    if (!status && onnx_has(im, 2))
+    if (status == INFOMASK_OK && onnx_has(im, 2))
         status = onnx_ints_input(im, 2, &training);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
-    if (training && (training->count != 1 || training->item[0].value))
+    if (training != NULL && (training->count != 1 || training->item[0].value))
         return onnx_unsupported(im, "the model was saved in training mode; save it for inference");
     if (!(ratio >= 0 && ratio < 1))
         return onnx_broken(im, "ratio is not from 0 to below 1");
     if (graph_is_constant(im->graph, x))
         return onnx_is_tensor(im, x);
     node = onnx_begin(im, GRAPH_DROPOUT, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->ratio = ratio;
     return onnx_finish(im, node, true);
@@ -357,14 +373,16 @@ static enum infomask_status import_noise(struct onnx_import *im)
 {
     int x;
     enum infomask_status status = onnx_tensor_input(im, 0, &x);
-    return status ? status : add_noise(im, x, onnx_attribute_float(im, "sigma", 1));
+
+    return status != INFOMASK_OK ? status : add_noise(im, x, onnx_attribute_float(im, "sigma", 1));
 }
 
 static enum infomask_status import_random(struct onnx_import *im)
 {
     int x;
     enum infomask_status status = onnx_tensor_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (onnx_attribute_float(im, "mean", 0) != 0.0f)
         return onnx_unsupported(im, "only noise of mean 0 is supported");
@@ -381,9 +399,10 @@ static enum infomask_status constant_numbers(struct onnx_import *im, const Onnx_
     float *data;
     int tensor;
     enum infomask_status status;
+
     if (floats) {
         status = graph_new_constant(im->graph, list, &count, &tensor, &data, im->err);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         memcpy(data, list ? a->floats : &a->f, (size_t)count * sizeof *data);
         for (int64_t i = 0; i < count; i++)
@@ -403,15 +422,16 @@ static enum infomask_status import_constant(struct onnx_import *im)
     const Onnx__AttributeProto *a = im->node->n_attribute == 1 ? im->node->attribute[0] : NULL;
     struct onnx_value value = {0};
     enum infomask_status status;
-    if (!a)
+
+    if (a == NULL)
         return onnx_broken(im, "it does not have one value");
-    if (!a->t)
+    if (a->t == NULL)
         return constant_numbers(im, a, a->n_ints || a->n_floats || strcmp(a->name, "value_ints") == 0);
     status = onnx_read_value(im, a->t, &value);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = value.kind == ONNX_INTS ? onnx_is_ints(im, value.ints)
                                          : onnx_output_is(im, 0, value.tensor, value.numbers);
-    if (!status)
+    if (status == INFOMASK_OK)
         onnx_lookup(im, im->node->output[0])->type = a->t->data_type;
     free(value.ints);
     return status;
@@ -420,7 +440,8 @@ static enum infomask_status import_constant(struct onnx_import *im)
 static enum infomask_status import_identity(struct onnx_import *im)
 {
     const struct onnx_value *x = onnx_has(im, 0) ? im->inputs[0] : NULL;
-    if (!x)
+
+    if (x == NULL)
         return onnx_broken(im, "input 0 is missing");
     if (x->kind == ONNX_INTS)
         return onnx_is_ints(im, x->ints);
@@ -438,17 +459,18 @@ static enum infomask_status import_if(struct onnx_import *im)
     struct onnx_value *value;
     int condition;
     enum infomask_status status = onnx_any_input(im, 0, &condition);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
-    if (!tensor_at(im, condition)->data || graph_elements(tensor_at(im, condition)) != 1)
+    if (tensor_at(im, condition)->data == NULL || graph_elements(tensor_at(im, condition)) != 1)
         return onnx_unsupported(im, "its condition is computed while the network runs");
     a = onnx_attribute(im, tensor_at(im, condition)->data[0] != 0.0f ? "then_branch" : "else_branch");
-    if (!a || !a->g)
+    if (a == NULL || a->g == NULL)
         return onnx_broken(im, "it does not have two branches");
     if (im->node->n_output != 1 || a->g->n_output != 1)
         return onnx_unsupported(im, "a branch of more than one output");
     status = onnx_import_branch(im, a->g, &value);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     im->inputs[0] = value;
     return import_identity(im);
@@ -601,6 +623,7 @@ const struct onnx_operator *onnx_find_operator(const char *domain, const char *n
     bool own = strcmp(domain, "ai.infomask") == 0;
     const struct onnx_operator *table = own ? own_operators : operators;
     size_t count = own ? sizeof own_operators / sizeof *own_operators : sizeof operators / sizeof *operators;
+
     if (!own && *domain && strcmp(domain, "ai.onnx") != 0)
         return NULL;
     for (size_t i = 0; i < count; i++)

@@ -42,6 +42,7 @@ struct budget {
 static void *budget_alloc(void *data, size_t size)
 {
     struct budget *budget = data;
+
     if (size > budget->left)
         return NULL;
     budget->left -= size;
@@ -64,31 +65,30 @@ struct unpacked {
 static enum infomask_status unpack(struct unpacked *u, const void *data, size_t size, struct infomask_error *err)
 {
     enum infomask_status status = onnx_slim_make(&u->slim, data, size, err);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     u->budget.left = SPARE_BUDGET + 4 * u->slim.size;
     u->allocator = (ProtobufCAllocator){budget_alloc, budget_free, &u->budget};
     u->model = onnx__model_proto__unpack(&u->allocator, u->slim.size, u->slim.data);
-    if (!u->model || !u->model->graph || u->model->graph->n_node == 0)
+    if (u->model == NULL || u->model->graph == NULL || u->model->graph->n_node == 0)
         return error_set(err, INFOMASK_BAD_MODEL, "the file is not an ONNX model, or it is broken");
     return INFOMASK_OK;
 }
 
 static void unpacked_fini(struct unpacked *u)
 {
-    if (u->model)
+    if (u->model != NULL)
         onnx__model_proto__free_unpacked(u->model, &u->allocator);
     onnx_slim_fini(&u->slim);
 }
 
-static const char *text_of(const char *text)
-{
-    return text ? text : "";
-}
+static const char *text_of(const char *text) { return text != NULL ? text : ""; }
 
 static enum infomask_status check_versions(const Onnx__ModelProto *model, int *opset, struct infomask_error *err)
 {
     int64_t version = 0;
+
     if (model->ir_version < MIN_IR || model->ir_version > MAX_IR)
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "ONNX IR version %lld is not supported; %d to %d are",
                          (long long)model->ir_version, MIN_IR, MAX_IR);
@@ -125,12 +125,13 @@ static bool is_needed(void *names, const char *name)
 static bool need_branches(struct onnx_import *im, const Onnx__NodeProto *node, void **names)
 {
     bool fine = true;
+
     for (size_t i = 0; fine && i < node->n_attribute; i++) {
         const Onnx__GraphProto *branch = node->attribute[i]->g;
-        im->branches = im->branches || branch;
-        for (size_t j = 0; fine && branch && j < branch->n_output; j++)
+        im->branches = im->branches || branch != NULL;
+        for (size_t j = 0; fine && branch != NULL && j < branch->n_output; j++)
             fine = tsearch(text_of(branch->output[j]->name), names, by_text) != NULL;
-        for (size_t j = 0; fine && branch && j < branch->n_node; j++) {
+        for (size_t j = 0; fine && branch != NULL && j < branch->n_node; j++) {
             for (size_t k = 0; fine && k < branch->node[j]->n_input; k++)
                 fine = tsearch(branch->node[j]->input[k], names, by_text) != NULL;
             fine = fine && need_branches(im, branch->node[j], names);
@@ -143,6 +144,7 @@ static bool need_branches(struct onnx_import *im, const Onnx__NodeProto *node, v
 static enum infomask_status find_needed(struct onnx_import *im, const char *output, void **names, bool *needed)
 {
     bool fine = tsearch(output, names, by_text) != NULL, found = false;
+
     for (size_t i = im->file->n_node; fine && i-- > 0;) {
         const Onnx__NodeProto *node = im->file->node[i];
         for (size_t j = 0; j < node->n_output && !needed[i]; j++)
@@ -163,8 +165,9 @@ static enum infomask_status find_needed(struct onnx_import *im, const char *outp
 static enum infomask_status define(struct onnx_import *im, const char *name, struct onnx_value **value)
 {
     bool taken;
+
     *value = onnx_define(im, name, &taken);
-    if (*value)
+    if (*value != NULL)
         return INFOMASK_OK;
     return taken ? onnx_broken(im, "tensor '%s' is there twice", shown_name(name).text) : onnx_no_memory(im);
 }
@@ -174,7 +177,7 @@ static enum infomask_status define_weights(struct onnx_import *im, const Onnx__G
     for (size_t i = 0; i < file->n_initializer; i++) {
         struct onnx_value *value;
         enum infomask_status status = define(im, text_of(file->initializer[i]->name), &value);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         value->kind = ONNX_UNREAD;
         value->proto = file->initializer[i];
@@ -185,12 +188,13 @@ static enum infomask_status define_weights(struct onnx_import *im, const Onnx__G
 static enum infomask_status input_shape(struct onnx_import *im, const Onnx__ValueInfoProto *info, int *rank,
                                         int64_t *dims)
 {
-    const Onnx__TypeProto__Tensor *type = info->type ? info->type->tensor_type : NULL;
+    const Onnx__TypeProto__Tensor *type = info->type != NULL ? info->type->tensor_type : NULL;
     const struct shown_name name = shown_name(info->name);
-    if (!type || (type->elem_type != ONNX_FLOAT && type->elem_type != ONNX_FLOAT16 && type->elem_type != ONNX_DOUBLE &&
-                  type->elem_type != ONNX_BFLOAT16))
+
+    if (type == NULL || (type->elem_type != ONNX_FLOAT && type->elem_type != ONNX_FLOAT16 &&
+                         type->elem_type != ONNX_DOUBLE && type->elem_type != ONNX_BFLOAT16))
         return onnx_unsupported(im, "the input '%s' is not a tensor of floats", name.text);
-    if (!type->shape || type->shape->n_dim < 1 || type->shape->n_dim > GRAPH_MAX_RANK)
+    if (type->shape == NULL || type->shape->n_dim < 1 || type->shape->n_dim > GRAPH_MAX_RANK)
         return onnx_unsupported(im, "the input '%s' does not have a shape like [N, C, H, W]", name.text);
     *rank = (int)type->shape->n_dim;
     for (int i = 0; i < *rank; i++) {
@@ -209,6 +213,7 @@ static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t 
                           im->size->width > 0 ? im->size->width : OPEN_SIDE};
     int first = rank == 4 && (dims[1] < 1 || (dims[3] > 0 && dims[3] <= 4)) ? 1 : 2,
         open = 0; /* N, H, W, C; N, C, H, W */
+
     im->batch = dims[0];
     if (!im->graph->concrete) {
         dims[0] = -1;
@@ -238,17 +243,17 @@ static enum infomask_status define_input(struct onnx_import *im, void *needed)
         int64_t dims[GRAPH_MAX_RANK];
         int rank = 0;
         enum infomask_status status;
-        if (onnx_lookup(im, name) || !is_needed(needed, name))
+        if (onnx_lookup(im, name) != NULL || !is_needed(needed, name))
             continue;
         if (im->graph->input != GRAPH_NONE)
             return onnx_unsupported(im, "a model of more than one input is not supported ('%s')",
                                     shown_name(name).text);
         status = input_shape(im, im->file->input[i], &rank, dims);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = define(im, name, &value);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = fix_shape(im, rank, dims);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         value->kind = ONNX_TENSOR;
         value->tensor = im->graph->input = graph_add_tensor(im->graph, name, rank, dims, NULL, false);
@@ -266,11 +271,11 @@ static enum infomask_status resolve_inputs(struct onnx_import *im)
         const char *name = im->node->input[i];
         struct onnx_value *value = *name ? onnx_lookup(im, name) : NULL;
         enum infomask_status status = INFOMASK_OK;
-        if (*name && !value)
+        if (*name && value == NULL)
             return onnx_broken(im, "tensor '%s' is missing, or made only behind it", shown_name(name).text);
-        if (value && value->kind == ONNX_UNREAD)
+        if (value != NULL && value->kind == ONNX_UNREAD)
             status = onnx_read_value(im, value->proto, value);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         im->inputs[i] = value;
     }
@@ -283,10 +288,10 @@ static enum infomask_status check_attributes(struct onnx_import *im, const struc
     for (size_t i = 0; i < im->node->n_attribute; i++) {
         const Onnx__AttributeProto *a = im->node->attribute[i];
         size_t length = strlen(text_of(a->name));
-        const char *at = length && !strchr(a->name, ' ') ? strstr(operator->attributes, a->name) : NULL;
-        while (at && !(at[-1] == ' ' && at[length] == ' ')) /* the list begins and ends with a space */
+        const char *at = length && strchr(a->name, ' ') == NULL ? strstr(operator->attributes, a->name) : NULL;
+        while (at != NULL && !(at[-1] == ' ' && at[length] == ' ')) /* the list begins and ends with a space */
             at = strstr(at + 1, a->name);
-        if (!at)
+        if (at == NULL)
             return onnx_unsupported(im, "attribute '%s' is not supported", shown_name(text_of(a->name)).text);
         if (a->has_f && !isfinite(a->f) && !(isinf(a->f) && strcmp(im->node->op_type, "Clip") == 0))
             return onnx_broken(im, "attribute '%s' is not finite", shown_name(a->name).text);
@@ -297,7 +302,7 @@ static enum infomask_status check_attributes(struct onnx_import *im, const struc
 static enum infomask_status import_inputs(struct onnx_import *im, const struct onnx_operator *operator)
 {
     enum infomask_status status = resolve_inputs(im);
-    return status ? status : operator->import(im);
+    return status != INFOMASK_OK ? status : operator->import(im);
 }
 
 static enum infomask_status import_node(struct onnx_import *im)
@@ -305,15 +310,16 @@ static enum infomask_status import_node(struct onnx_import *im)
     const struct onnx_operator *operator = onnx_find_operator(text_of(im->node->domain), text_of(im->node->op_type));
     size_t count = im->node->n_input;
     enum infomask_status status;
+
     status = check_attributes(im, operator);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (count < (size_t) operator->min_inputs ||
                 count>(size_t)(operator->max_inputs<0 ? INT32_MAX - 1 : operator->max_inputs))
         return onnx_broken(im, "it has %zu inputs", count);
     im->inputs = calloc(count + 1, sizeof *im->inputs);
     im->input_count = (int)count;
-    status = im->inputs ? import_inputs(im, operator) : onnx_no_memory(im);
+    status = im->inputs != NULL ? import_inputs(im, operator) : onnx_no_memory(im);
     free(im->inputs);
     im->inputs = NULL;
     return status;
@@ -326,20 +332,21 @@ enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__Grap
     struct onnx_value **inputs = im->inputs;
     int input_count = im->input_count;
     enum infomask_status status = define_weights(im, branch);
-    for (size_t i = 0; !status && i < branch->n_node; i++) {
+
+    for (size_t i = 0; status == INFOMASK_OK && i < branch->n_node; i++) {
         const char *type = text_of(branch->node[i]->op_type);
         im->node = branch->node[i];
-        status = onnx_find_operator(text_of(im->node->domain), type)
+        status = onnx_find_operator(text_of(im->node->domain), type) != NULL
                      ? import_node(im)
                      : onnx_unsupported(im, "an operator that is not supported");
     }
     im->node = node;
     im->inputs = inputs;
     im->input_count = input_count;
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     *value = onnx_lookup(im, text_of(branch->output[0]->name));
-    if (!*value)
+    if (*value == NULL)
         return onnx_broken(im, "nothing in its branch makes the branch's output");
     return (*value)->kind == ONNX_UNREAD ? onnx_read_value(im, (*value)->proto, *value) : INFOMASK_OK;
 }
@@ -347,7 +354,8 @@ enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__Grap
 static enum infomask_status import_nodes(struct onnx_import *im, const bool *needed)
 {
     enum infomask_status status = INFOMASK_OK;
-    for (size_t i = 0; !status && i < im->file->n_node; i++) {
+
+    for (size_t i = 0; status == INFOMASK_OK && i < im->file->n_node; i++) {
         im->node = im->file->node[i];
         im->position = i;
         if (needed[i])
@@ -363,29 +371,30 @@ static enum infomask_status define_output(struct onnx_import *im, const char *na
 {
     struct onnx_value *value = onnx_lookup(im, name);
     struct graph_tensor *tensor;
-    if (!value)
+
+    if (value == NULL)
         return onnx_broken(im, "there is no tensor '%s', which is the output", shown_name(name).text);
     if (value->kind != ONNX_TENSOR || value->padded || graph_is_constant(im->graph, value->tensor) ||
         value->tensor == im->graph->input)
         return onnx_broken(im, "the output '%s' is not what a network computes", shown_name(name).text);
     im->graph->outputs = calloc(1, sizeof *im->graph->outputs);
-    if (!im->graph->outputs)
+    if (im->graph->outputs == NULL)
         return onnx_no_memory(im);
     im->graph->outputs[0] = value->tensor;
     im->graph->output_count = 1;
     tensor = &im->graph->tensors[value->tensor];
-    if (!tensor->name || strcmp(tensor->name, name) != 0) { /* behind an Identity it has another name */
+    if (tensor->name == NULL || strcmp(tensor->name, name) != 0) { /* behind an Identity it has another name */
         free(tensor->name);
         tensor->name = strdup(name);
     }
-    return tensor->name ? INFOMASK_OK : onnx_no_memory(im);
+    return tensor->name != NULL ? INFOMASK_OK : onnx_no_memory(im);
 }
 
 static enum infomask_status choose_output(const Onnx__GraphProto *file, const char *output, const char **chosen,
                                           struct infomask_error *err)
 {
-    *chosen = output ? output : file->n_output ? file->output[0]->name : NULL;
-    if (!*chosen || !**chosen)
+    *chosen = output != NULL ? output : file->n_output ? file->output[0]->name : NULL;
+    if (*chosen == NULL || !**chosen)
         return error_set(err, INFOMASK_BAD_MODEL, "the model has no output");
     return INFOMASK_OK;
 }
@@ -403,6 +412,7 @@ static bool turns_late(const struct graph *graph)
 {
     const struct graph_tensor *x = &graph->tensors[graph->input];
     bool turns = false, at_once = true;
+
     if (x->rank != 4 || (x->dims[3] != 1 && x->dims[3] != 3) || x->dims[1] == 1 || x->dims[1] == 3)
         return false;
     for (int i = 0; i < graph->node_count; i++) {
@@ -424,6 +434,7 @@ static enum infomask_status turn_input(struct onnx_import *im)
     int made[3] = {graph->input, graph_add_tensor(graph, NULL, 4, dims, NULL, false),
                    graph_add_tensor(graph, NULL, 4, x.dims, NULL, false)};
     struct graph_node two[2];
+
     for (int i = 0; i < graph->node_count; i++)
         for (int j = 0; j < graph->nodes[i].input_count; j++)
             if (graph->nodes[i].inputs[j] == graph->input)
@@ -447,12 +458,13 @@ static bool same_text(const char *a, const char *b) { return strcmp(text_of(a), 
 static void list_missing(const struct onnx_import *im, const bool *needed, char *text, size_t size)
 {
     size_t at = 0;
+
     *text = 0;
     for (size_t i = 0; i < im->file->n_node; i++) {
         const Onnx__NodeProto *node = im->file->node[i];
         int nodes = 0;
         bool told = false;
-        if (!needed[i] || onnx_find_operator(text_of(node->domain), text_of(node->op_type)))
+        if (!needed[i] || onnx_find_operator(text_of(node->domain), text_of(node->op_type)) != NULL)
             continue;
         for (size_t j = 0; j < im->file->n_node; j++) {
             const Onnx__NodeProto *other = im->file->node[j];
@@ -471,6 +483,7 @@ static void list_missing(const struct onnx_import *im, const bool *needed, char 
 static enum infomask_status check_operators(struct onnx_import *im, const bool *needed)
 {
     char text[INFOMASK_ERROR_TEXT];
+
     list_missing(im, needed, text, sizeof text);
     if (!*text)
         return INFOMASK_OK;
@@ -481,21 +494,22 @@ static enum infomask_status import_needed(struct onnx_import *im, const char *ou
 {
     void *names = NULL;
     enum infomask_status status = find_needed(im, output, &names, needed);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = check_operators(im, needed);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = define_weights(im, im->file);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = define_input(im, names);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = import_nodes(im, needed);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = define_output(im, output);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = graph_fold_constants(im->graph, im->err);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = graph_prune(im->graph, im->err);
-    if (!status && turns_late(im->graph))
+    if (status == INFOMASK_OK && turns_late(im->graph))
         status = turn_input(im);
     tdestroy(names, keep_text);
     onnx_forget(im);
@@ -511,16 +525,17 @@ static enum infomask_status import_unpacked(struct unpacked *u, struct graph *gr
     const char *output = source->output;
     bool *needed;
     enum infomask_status status = check_versions(u->model, &im.opset, err);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = choose_output(u->model->graph, output, &output, err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     graph->budget = ((size_t)1 << 22) + 2 * size;
     graph->table_budget = ((size_t)1 << 24) + 2 * size;
     graph->height = source->size.height;
     graph->width = source->size.width;
     needed = calloc(im.file->n_node, sizeof *needed);
-    status = needed ? import_needed(&im, output, needed) : onnx_no_memory(&im);
+    status = needed != NULL ? import_needed(&im, output, needed) : onnx_no_memory(&im);
     free(needed);
     return status;
 }
@@ -530,13 +545,14 @@ static enum infomask_status start_again(struct graph **graph, struct infomask_er
 {
     struct graph *made = graph_create();
     struct contents *own = NULL;
-    if (made && (*graph)->file_count > 0) {
+
+    if (made != NULL && (*graph)->file_count > 0) {
         own = (*graph)->files[0].contents;
         (*graph)->files[0].contents = NULL;
     }
     graph_free(*graph);
     *graph = made;
-    if (!made || (own && !graph_add_file(made, NULL, own)))
+    if (made == NULL || (own != NULL && !graph_add_file(made, NULL, own)))
         return error_set(err, INFOMASK_MEMORY, "no memory for the model");
     made->concrete = true;
     return INFOMASK_OK;
@@ -547,7 +563,8 @@ static enum infomask_status unpack_again(struct unpacked *u, struct graph *graph
                                          int file, struct infomask_error *err)
 {
     enum infomask_status status = contents_again(graph->files[0].contents, file, err);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     unpacked_fini(u);
     *u = (struct unpacked){0};
@@ -562,14 +579,15 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
     struct unpacked u = {0};
     enum infomask_status status = unpack(&u, data, size, err);
     bool fine = status == INFOMASK_OK;
+
     if (fine)
         status = import_unpacked(&u, *graph, size, source, true, err);
     for (int sizes_open = 1; fine && sizes_open >= 0 && status == INFOMASK_UNSUPPORTED_MODEL; sizes_open--) {
         bool gave_back = (*graph)->gave_back;
         status = start_again(graph, err);
-        if (!status && gave_back)
+        if (status == INFOMASK_OK && gave_back)
             status = unpack_again(&u, *graph, data, size, source->file, err);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = import_unpacked(&u, *graph, size, source, sizes_open == 1, err);
     }
     unpacked_fini(&u);
@@ -583,11 +601,12 @@ enum infomask_status onnx_read_bytes(const void *data, size_t size, const char *
 {
     const struct source source = {.output = output, .file = -1, .folder = folder, .size = picture};
     enum infomask_status status;
+
     *graph = graph_create();
-    if (!*graph)
+    if (*graph == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the model");
     status = import_file(graph, data, size, &source, err);
-    if (status) {
+    if (status != INFOMASK_OK) {
         graph_free(*graph);
         *graph = NULL;
     }
@@ -599,14 +618,15 @@ static enum infomask_status read_file(int fd, size_t size, const struct source *
 {
     struct graph *made = graph_create();
     struct contents *contents = NULL;
-    enum infomask_status status = made ? contents_read(fd, size, &contents, err) : INFOMASK_MEMORY;
+    enum infomask_status status = made != NULL ? contents_read(fd, size, &contents, err) : INFOMASK_MEMORY;
+
     if (status == INFOMASK_OK && !graph_add_file(made, NULL, contents))
         status = INFOMASK_MEMORY;
     if (status == INFOMASK_OK)
         status = import_file(&made, contents_data(contents), size, source, err);
     else if (status == INFOMASK_MEMORY)
         (void)error_set(err, status, "no memory for the model");
-    if (status)
+    if (status != INFOMASK_OK)
         graph_free(made);
     else
         *graph = made;
@@ -617,8 +637,9 @@ static enum infomask_status read_file(int fd, size_t size, const struct source *
 static int open_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    int fd = folder ? open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY) : -1;
+    char *folder = slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int fd = folder != NULL ? open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY) : -1;
+
     free(folder);
     return fd;
 }
@@ -636,6 +657,7 @@ enum infomask_status onnx_read_for(const char *path, const char *output, struct 
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     char why[80];
+
     *graph = NULL;
     if (fd < 0)
         return error_set(err, INFOMASK_IO, "the model file cannot be opened: %s", strerror_r(errno, why, sizeof why));

@@ -24,15 +24,16 @@ static enum infomask_status ints_or_attribute(struct onnx_import *im, int input,
     const Onnx__AttributeProto *a = onnx_attribute(im, name);
     const struct onnx_ints *found;
     enum infomask_status status;
+
     *ints = (struct onnx_ints){.rank = 1};
-    *given = onnx_has(im, input) || a;
+    *given = onnx_has(im, input) || a != NULL;
     if (onnx_has(im, input)) {
         status = onnx_ints_input(im, input, &found);
-        if (!status)
+        if (status == INFOMASK_OK)
             *ints = *found;
         return status;
     }
-    if (!a)
+    if (a == NULL)
         return INFOMASK_OK;
     if (a->n_ints > ONNX_MAX_INTS)
         return onnx_broken(im, "attribute %s has too many numbers", name);
@@ -60,13 +61,15 @@ static enum infomask_status reshape_to(struct onnx_import *im, int x, int rank, 
 {
     int y;
     enum infomask_status status = onnx_step_reshape(im, x, rank, dims, &y);
-    return status ? status : onnx_output_is(im, 0, y, onnx_numbers_of(im, 0));
+
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, onnx_numbers_of(im, 0));
 }
 
 /* The product of dims [from, to), -1 if one is unknown. */
 static int64_t product(const struct graph_tensor *t, int from, int to)
 {
     int64_t n = 1;
+
     for (int i = from; i < to; i++)
         if (t->dims[i] < 0 || __builtin_mul_overflow(n, t->dims[i], &n))
             return -1;
@@ -80,10 +83,11 @@ enum infomask_status onnx_import_flatten(struct onnx_import *im)
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
     bool fixed;
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     t = tensor_at(im, x);
-    fixed = t->data || im->graph->concrete;
+    fixed = t->data != NULL || im->graph->concrete;
     axis += axis < 0 ? t->rank : 0;
     if (axis < 0 || axis > t->rank)
         return onnx_broken(im, "its axis is wrong");
@@ -102,6 +106,7 @@ static bool keeps_batch(const struct onnx_import *im, const struct graph_tensor 
 {
     const struct onnx_int first = shape->count ? shape->item[0] : (struct onnx_int){ONNX_INT_SIZE, 0};
     int64_t own = product(x, 1, x->rank), rest = 1;
+
     if (first.kind == ONNX_INT_BATCH || (first.kind == ONNX_INT_KNOWN && first.value == 0))
         return true;
     if (first.kind != ONNX_INT_KNOWN || (first.value != -1 && first.value != im->batch))
@@ -142,11 +147,12 @@ static enum infomask_status shape_attribute(struct onnx_import *im, struct onnx_
 {
     int64_t v[ONNX_MAX_INTS];
     enum infomask_status status = onnx_list(im, -1, "shape", v, &own->count);
+
     own->rank = 1;
     for (int i = 0; i < own->count; i++)
         own->item[i] = (struct onnx_int){ONNX_INT_KNOWN, v[i]};
     *shape = own;
-    return status || own->count >= 0 ? status : onnx_broken(im, "it has no shape");
+    return status != INFOMASK_OK || own->count >= 0 ? status : onnx_broken(im, "it has no shape");
 }
 
 static bool has_zero(const struct onnx_ints *shape)
@@ -165,25 +171,27 @@ enum infomask_status onnx_import_reshape(struct onnx_import *im)
     int x;
     bool fixed;
     enum infomask_status status;
+
     status = im->input_count < 2 ? shape_attribute(im, &own, &shape) : onnx_ints_input(im, 1, &shape);
-    if (!status && is_ints(im, 0) && shape->count <= 1) { /* a list of integers that is made a list, or a number */
+    /* a list of integers that is made a list, or a number */
+    if (status == INFOMASK_OK && is_ints(im, 0) && shape->count <= 1) {
         struct onnx_ints ints = *im->inputs[0]->ints;
         ints.rank = shape->count;
         return onnx_is_ints(im, &ints);
     }
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 0, &x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (shape->count > GRAPH_MAX_RANK)
         return onnx_unsupported(im, "a shape of more than %d dimensions", GRAPH_MAX_RANK);
     if (onnx_attribute_int(im, "allowzero", 0) && has_zero(shape))
         return onnx_unsupported(im, "a tensor without elements");
-    fixed = tensor_at(im, x)->data || im->graph->concrete;
+    fixed = tensor_at(im, x)->data != NULL || im->graph->concrete;
     if (!fixed && !keeps_batch(im, tensor_at(im, x), shape))
         return onnx_unsupported(im, "it moves the batch dimension");
     status = target_shape(im, tensor_at(im, x), shape, dims);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (!fixed)
         dims[0] = -1;
@@ -194,6 +202,7 @@ enum infomask_status onnx_import_reshape(struct onnx_import *im)
 static enum infomask_status relabel_ints(struct onnx_import *im, int rank)
 {
     struct onnx_ints ints = *im->inputs[0]->ints;
+
     if (ints.count != 1 && rank == 0)
         return onnx_broken(im, "a list of %d integers is not a number", ints.count);
     if (ints.rank == rank)
@@ -211,18 +220,19 @@ enum infomask_status onnx_import_squeeze(struct onnx_import *im)
     bool given;
     int x, rank = 0;
     enum infomask_status status = ints_or_attribute(im, 1, "axes", &axes, &given);
-    if (!status && is_ints(im, 0))
+
+    if (status == INFOMASK_OK && is_ints(im, 0))
         return relabel_ints(im, 0);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 0, &x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     t = tensor_at(im, x);
     status = axis_set(im, &axes, t->rank, &set);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     for (int i = 0; i < t->rank; i++) {
-        bool drop = given ? set >> i & 1 : t->dims[i] == 1 && (i > 0 || t->data || im->graph->concrete);
+        bool drop = given ? set >> i & 1 : t->dims[i] == 1 && (i > 0 || t->data != NULL || im->graph->concrete);
         if (drop && t->dims[i] != 1)
             return i == 0 ? onnx_unsupported(im, "it moves the batch dimension")
                           : onnx_broken(im, "dimension %d is not 1", i);
@@ -241,18 +251,19 @@ enum infomask_status onnx_import_unsqueeze(struct onnx_import *im)
     bool given;
     int x, rank, from = 0;
     enum infomask_status status = ints_or_attribute(im, 1, "axes", &axes, &given);
-    if (!status && is_ints(im, 0) && im->inputs[0]->ints->rank == 0 && axes.count == 1)
+
+    if (status == INFOMASK_OK && is_ints(im, 0) && im->inputs[0]->ints->rank == 0 && axes.count == 1)
         return relabel_ints(im, 1);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 0, &x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     t = tensor_at(im, x);
     rank = t->rank + axes.count;
     if (rank > GRAPH_MAX_RANK)
         return onnx_unsupported(im, "more than %d dimensions", GRAPH_MAX_RANK);
     status = axis_set(im, &axes, rank, &set);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     for (int i = 0; i < rank; i++)
         dims[i] = set >> i & 1 ? 1 : t->dims[from++];
@@ -265,7 +276,8 @@ enum infomask_status onnx_import_transpose(struct onnx_import *im)
     struct graph_node *node;
     int x, rank;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     rank = tensor_at(im, x)->rank;
     for (int i = 0; i < rank; i++)
@@ -273,7 +285,7 @@ enum infomask_status onnx_import_transpose(struct onnx_import *im)
     if (!onnx_attribute_ints(im, "perm", p, (size_t)rank))
         return onnx_broken(im, "its permutation is wrong");
     node = onnx_begin(im, GRAPH_TRANSPOSE, &x, 1);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     for (int i = 0; i < rank; i++)
         node->permutation[i] = p[i] < 0 || p[i] >= rank ? -1 : (int)p[i];
@@ -294,16 +306,17 @@ enum infomask_status onnx_import_shape(struct onnx_import *im)
     const struct graph_tensor *t;
     int x, start, end;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     t = tensor_at(im, x);
     start = clamp_index(onnx_attribute_int(im, "start", 0), t->rank);
     end = clamp_index(onnx_attribute_int(im, "end", t->rank), t->rank);
     for (int i = start; i < end; i++) {
         struct onnx_int *item = &ints.item[ints.count++];
-        item->kind = t->data || t->dims[i] >= 0           ? ONNX_INT_KNOWN
-                     : i == 0 && !im->graph->concrete ? ONNX_INT_BATCH
-                                                      : ONNX_INT_SIZE;
+        item->kind = t->data != NULL || t->dims[i] >= 0 ? ONNX_INT_KNOWN
+                     : i == 0 && !im->graph->concrete   ? ONNX_INT_BATCH
+                                                        : ONNX_INT_SIZE;
         item->value = t->dims[i];
     }
     return onnx_is_ints(im, &ints);
@@ -314,12 +327,13 @@ enum infomask_status onnx_import_gather(struct onnx_import *im)
     const struct onnx_ints *from, *index;
     struct onnx_ints ints;
     enum infomask_status status;
+
     if (!is_ints(im, 0))
         return onnx_import_general_gather(im);
     status = onnx_ints_input(im, 0, &from);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_ints_input(im, 1, &index);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     ints = (struct onnx_ints){.rank = index->rank, .count = index->count};
     for (int i = 0; i < index->count; i++) {
@@ -340,19 +354,20 @@ enum infomask_status onnx_import_slice(struct onnx_import *im)
     bool given;
     int start, end;
     enum infomask_status status;
+
     if (!is_ints(im, 0))
         return onnx_import_general_slice(im);
     status = onnx_ints_input(im, 0, &from);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = ints_or_attribute(im, 1, "starts", &starts, &given);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = ints_or_attribute(im, 2, "ends", &ends, &given);
-    if (!status && onnx_has(im, 4))
+    if (status == INFOMASK_OK && onnx_has(im, 4))
         status = onnx_ints_input(im, 4, &steps);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (starts.count != 1 || ends.count != 1 || starts.item[0].kind != ONNX_INT_KNOWN ||
-        ends.item[0].kind != ONNX_INT_KNOWN || (steps && (steps->count != 1 || steps->item[0].value != 1)))
+        ends.item[0].kind != ONNX_INT_KNOWN || (steps != NULL && (steps->count != 1 || steps->item[0].value != 1)))
         return onnx_import_general_slice(im);
     start = clamp_index(starts.item[0].value, from->count);
     end = clamp_index(ends.item[0].value, from->count);
@@ -368,12 +383,13 @@ static enum infomask_status ints_to_floats(struct onnx_import *im)
     float *data;
     int tensor;
     enum infomask_status status = graph_new_constant(im->graph, ints->rank, &count, &tensor, &data, im->err);
-    for (int i = 0; !status && i < ints->count; i++) {
+
+    for (int i = 0; status == INFOMASK_OK && i < ints->count; i++) {
         if (ints->item[i].kind != ONNX_INT_KNOWN)
             return onnx_unsupported(im, "it computes with a size that is not known from the file");
         data[i] = (float)ints->item[i].value;
     }
-    return status ? status : onnx_is_tensor(im, tensor);
+    return status != INFOMASK_OK ? status : onnx_is_tensor(im, tensor);
 }
 
 /* All numbers are float32 here: only the steps to integers and to truths change any. */
@@ -383,20 +399,22 @@ static enum infomask_status cast_to(struct onnx_import *im, int64_t to)
     enum onnx_numbers from = onnx_numbers_of(im, 0);
     int x;
     enum infomask_status status;
+
     if (is_ints(im, 0) && !to_float && to != ONNX_BOOL)
         return onnx_is_ints(im, im->inputs[0]->ints);
     if (is_ints(im, 0) && to_float)
         return ints_to_floats(im);
     status = onnx_any_input(im, 0, &x);
-    if (!status && to == ONNX_BOOL && from != ONNX_TRUTHS) {
+    if (status == INFOMASK_OK && to == ONNX_BOOL && from != ONNX_TRUTHS) {
         status = onnx_step_unary(im, GRAPH_NOT, x, &x);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_step_unary(im, GRAPH_NOT, x, &x);
     }
-    if (!status && !to_float && to != ONNX_BOOL && from == ONNX_FLOATS)
+    if (status == INFOMASK_OK && !to_float && to != ONNX_BOOL && from == ONNX_FLOATS)
         status = onnx_step_unary(im, GRAPH_TRUNCATE, x, &x);
-    return status ? status
-                  : onnx_output_is(im, 0, x, to_float ? ONNX_FLOATS : to == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS);
+    if (status != INFOMASK_OK)
+        return status;
+    return onnx_output_is(im, 0, x, to_float ? ONNX_FLOATS : to == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS);
 }
 
 enum infomask_status onnx_import_cast(struct onnx_import *im)
@@ -414,10 +432,11 @@ enum infomask_status onnx_import_cast_like(struct onnx_import *im)
 static enum infomask_status concat_ints(struct onnx_import *im)
 {
     struct onnx_ints ints = {.rank = 1};
+
     for (int i = 0; i < im->input_count; i++) {
         const struct onnx_ints *part;
         enum infomask_status status = onnx_ints_input(im, i, &part);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         if (part->count > ONNX_MAX_INTS - ints.count)
             return onnx_unsupported(im, "a list of more than %d integers", ONNX_MAX_INTS);
@@ -430,12 +449,14 @@ static enum infomask_status concat_ints(struct onnx_import *im)
 static bool all_lists(const struct onnx_import *im)
 {
     int total = 0;
+
     for (int i = 0; i < im->input_count; i++) {
         const struct onnx_value *v = onnx_has(im, i) ? im->inputs[i] : NULL;
-        const struct graph_tensor *t = v && v->kind == ONNX_TENSOR ? tensor_at(im, v->tensor) : NULL;
-        if (!v || (t && (!t->data || t->rank != 1 || v->numbers != ONNX_INTEGERS || t->dims[0] > ONNX_MAX_INTS)))
+        const struct graph_tensor *t = v != NULL && v->kind == ONNX_TENSOR ? tensor_at(im, v->tensor) : NULL;
+        if (v == NULL || (t != NULL && (t->data == NULL || t->rank != 1 || v->numbers != ONNX_INTEGERS ||
+                                        t->dims[0] > ONNX_MAX_INTS)))
             return false;
-        total += t ? (int)t->dims[0] : v->kind == ONNX_INTS ? v->ints->count : ONNX_MAX_INTS + 1;
+        total += t != NULL ? (int)t->dims[0] : v->kind == ONNX_INTS ? v->ints->count : ONNX_MAX_INTS + 1;
     }
     return total <= ONNX_MAX_INTS;
 }
@@ -446,21 +467,22 @@ enum infomask_status onnx_import_concat(struct onnx_import *im)
     struct graph_node *node;
     int *inputs;
     enum infomask_status status = INFOMASK_OK;
+
     if (all_lists(im))
         return concat_ints(im);
     inputs = calloc((size_t)im->input_count + 1, sizeof *inputs);
-    if (!inputs)
+    if (inputs == NULL)
         return onnx_no_memory(im);
-    for (int i = 0; !status && i < im->input_count; i++)
+    for (int i = 0; status == INFOMASK_OK && i < im->input_count; i++)
         status = onnx_any_input(im, i, &inputs[i]);
-    if (status) {
+    if (status != INFOMASK_OK) {
         free(inputs);
         return status;
     }
     axis += axis < 0 ? tensor_at(im, inputs[0])->rank : 0;
     node = onnx_begin(im, GRAPH_CONCAT, inputs, im->input_count);
     free(inputs);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->axis = axis < 0 || axis > GRAPH_MAX_RANK ? -1 : (int)axis;
     return onnx_result(im, node, onnx_numbers_of(im, 0));
@@ -486,6 +508,7 @@ static enum infomask_status compute_ints(struct onnx_import *im, char op)
     const struct onnx_ints *a = im->inputs[0]->ints, *b = im->inputs[1]->ints;
     struct onnx_ints ints = {.rank = a->rank > b->rank ? a->rank : b->rank,
                              .count = a->count > b->count ? a->count : b->count};
+
     if (a->count == 0 || b->count == 0 || (a->count != b->count && a->count != 1 && b->count != 1))
         return onnx_broken(im, "its lists differ in length");
     for (int i = 0; i < ints.count; i++) {

@@ -60,6 +60,7 @@ static bool read_field(struct cursor *c, struct field *field)
 {
     uint64_t tag, value;
     size_t skip = 0;
+
     field->start = c->at;
     if (!read_varint(c, &tag))
         return false;
@@ -99,7 +100,7 @@ static bool append(struct onnx_slim *slim, const void *data, size_t size)
         while (capacity < slim->size + size)
             capacity *= 2;
         bigger = realloc(slim->data, capacity);
-        if (!bigger)
+        if (bigger == NULL)
             return false;
         slim->data = bigger;
         slim->capacity = capacity;
@@ -121,10 +122,11 @@ static bool append_view(struct onnx_slim *slim, const struct cursor *payload)
 {
     uint32_t number = (uint32_t)slim->view_count;
     uint8_t field[2] = {9 << 3 | WIRE_BLOCK, sizeof number};
+
     if (slim->view_count == slim->view_capacity) {
         size_t capacity = slim->view_capacity ? 2 * slim->view_capacity : 64;
         struct onnx_view *bigger = reallocarray(slim->views, capacity, sizeof *bigger);
-        if (!bigger)
+        if (bigger == NULL)
             return false;
         slim->views = bigger;
         slim->view_capacity = capacity;
@@ -143,6 +145,7 @@ static enum walk walk_block(struct onnx_slim *slim, const struct field *field, e
     uint8_t head[1 + PADDED_LENGTH] = {(uint8_t)(field->number << 3 | WIRE_BLOCK)};
     size_t start;
     enum walk result;
+
     depth += level == GRAPH;
     if (depth > MAX_DEPTH || ++slim->messages > MAX_MESSAGES || !append(slim, head, sizeof head))
         return TOO_MUCH;
@@ -178,6 +181,7 @@ static enum walk walk_message(struct onnx_slim *slim, struct cursor c, enum leve
 enum infomask_status onnx_slim_make(struct onnx_slim *slim, const void *data, size_t size, struct infomask_error *err)
 {
     const uint8_t *bytes = data;
+
     *slim = (struct onnx_slim){0};
     switch (walk_message(slim, (struct cursor){bytes, bytes + size}, MODEL, 0)) {
     case WALKED:
@@ -203,6 +207,7 @@ void onnx_slim_fini(struct onnx_slim *slim)
 struct onnx_view onnx_slim_view(const struct onnx_slim *slim, const uint8_t *raw_data, size_t size)
 {
     uint32_t number;
+
     if (size != sizeof number)
         return (struct onnx_view){NULL, 0};
     memcpy(&number, raw_data, sizeof number);
@@ -215,6 +220,7 @@ struct onnx_view onnx_slim_align(struct onnx_slim *slim, const uint8_t *raw_data
     struct onnx_view view = onnx_slim_view(slim, raw_data, size);
     size_t over = (uintptr_t)view.data % 4;
     uint32_t number;
+
     if (over == 0 || view.size < ONNX_SLIM_MOVABLE)
         return view;
     memcpy(&number, raw_data, sizeof number);

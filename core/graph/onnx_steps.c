@@ -10,10 +10,11 @@ static enum infomask_status define_output(struct onnx_import *im, int i, struct 
 {
     const char *name = (size_t)i < im->node->n_output ? im->node->output[i] : "";
     bool taken;
+
     if (!*name)
         return onnx_broken(im, "it has no output");
     *value = onnx_define(im, name, &taken);
-    if (*value)
+    if (*value != NULL)
         return INFOMASK_OK;
     return taken ? onnx_broken(im, "tensor '%s' is made twice", shown_name(name).text) : onnx_no_memory(im);
 }
@@ -22,7 +23,8 @@ static enum infomask_status define_tensor(struct onnx_import *im, int i, int ten
                                           struct onnx_value **value)
 {
     enum infomask_status status = define_output(im, i, value);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     (*value)->kind = ONNX_TENSOR;
     (*value)->tensor = tensor;
@@ -39,6 +41,7 @@ enum infomask_status onnx_is_tensor(struct onnx_import *im, int tensor)
 enum infomask_status onnx_output_is(struct onnx_import *im, int i, int tensor, enum onnx_numbers numbers)
 {
     struct onnx_value *value;
+
     if ((size_t)i >= im->node->n_output || !*im->node->output[i])
         return INFOMASK_OK;
     return define_tensor(im, i, tensor, numbers, &value);
@@ -48,7 +51,8 @@ enum infomask_status onnx_is_padded(struct onnx_import *im, int tensor, const in
 {
     struct onnx_value *value;
     enum infomask_status status = define_tensor(im, 0, tensor, onnx_numbers_of(im, 0), &value);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     for (int i = 0; i < 4; i++) {
         value->pads[i] = pads[i];
@@ -61,7 +65,8 @@ enum infomask_status onnx_is_random(struct onnx_import *im, int like, float sigm
 {
     struct onnx_value *value;
     enum infomask_status status = define_output(im, 0, &value);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     value->kind = ONNX_RANDOM;
     value->tensor = like;
@@ -73,10 +78,11 @@ enum infomask_status onnx_is_sequence(struct onnx_import *im, const struct onnx_
 {
     struct onnx_value *value;
     enum infomask_status status = define_output(im, 0, &value);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     value->parts = malloc(sizeof *value->parts);
-    if (!value->parts)
+    if (value->parts == NULL)
         return onnx_no_memory(im);
     *value->parts = *parts;
     value->kind = ONNX_SEQUENCE;
@@ -88,10 +94,11 @@ enum infomask_status onnx_is_ints(struct onnx_import *im, const struct onnx_ints
 {
     struct onnx_value *value;
     enum infomask_status status = define_output(im, 0, &value);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     value->ints = malloc(sizeof *value->ints);
-    if (!value->ints)
+    if (value->ints == NULL)
         return onnx_no_memory(im);
     *value->ints = *ints;
     value->kind = ONNX_INTS;
@@ -107,12 +114,13 @@ enum infomask_status onnx_reshape_constant(struct onnx_import *im, int tensor, i
     size_t count = graph_elements(t);
     float *data;
     enum infomask_status status;
+
     if (t->rank == rank && memcmp(t->dims, dims, (size_t)rank * sizeof *dims) == 0) {
         *reshaped = tensor;
         return INFOMASK_OK;
     }
     status = graph_new_constant(im->graph, rank, dims, reshaped, &data, im->err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     memcpy(data, im->graph->tensors[tensor].data, count * sizeof *data);
     return INFOMASK_OK;
@@ -122,6 +130,7 @@ struct graph_node *onnx_begin(struct onnx_import *im, enum graph_op op, const in
 {
     const char *name = im->node->n_output ? im->node->output[0] : NULL;
     int output = graph_add_tensor(im->graph, name, 0, NULL, NULL, false), node;
+
     if (output == GRAPH_NONE)
         return NULL;
     node = graph_add_node(im->graph, op, im->node->name, inputs, count, output);
@@ -133,9 +142,10 @@ enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node
     int index = (int)(node - im->graph->nodes), output = node->output;
     bool folded;
     enum infomask_status status = graph_infer_node(im->graph, index, im->err);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = graph_fold_node(im->graph, index, &folded, im->err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     return is_output ? onnx_is_tensor(im, output) : INFOMASK_OK;
 }
@@ -144,6 +154,7 @@ enum infomask_status onnx_finish(struct onnx_import *im, struct graph_node *node
 const struct graph_node *onnx_maker(const struct onnx_import *im, int tensor)
 {
     int low = 0, high = im->graph->node_count;
+
     while (low < high) {
         int middle = low + (high - low) / 2;
         if (im->graph->nodes[middle].output < tensor)
@@ -159,10 +170,11 @@ const struct graph_node *onnx_maker(const struct onnx_import *im, int tensor)
 struct graph_node *onnx_general(struct onnx_import *im, enum graph_op op, const int *inputs, int count, size_t table)
 {
     struct graph_node *node = onnx_begin(im, op, inputs, count);
-    if (!node || table == 0)
+
+    if (node == NULL || table == 0)
         return node;
     node->table = calloc(1, sizeof *node->table + table * sizeof *node->table->v);
-    if (!node->table)
+    if (node->table == NULL)
         return NULL;
     node->table->count = table;
     return node;
@@ -178,14 +190,16 @@ enum infomask_status onnx_result(struct onnx_import *im, struct graph_node *node
 {
     int output = node->output;
     enum infomask_status status = onnx_finish(im, node, false);
-    return status ? status : onnx_output_is(im, 0, output, numbers);
+
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, output, numbers);
 }
 
 enum infomask_status onnx_step_binary(struct onnx_import *im, enum graph_function function, int a, int b, int *out)
 {
     const int inputs[2] = {a, b};
     struct graph_node *node = onnx_general(im, GRAPH_BINARY, inputs, 2, 0);
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = function;
     return onnx_step(im, node, out);
@@ -194,7 +208,8 @@ enum infomask_status onnx_step_binary(struct onnx_import *im, enum graph_functio
 enum infomask_status onnx_step_unary(struct onnx_import *im, enum graph_function function, int x, int *out)
 {
     struct graph_node *node = onnx_general(im, GRAPH_UNARY, &x, 1, 0);
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = function;
     return onnx_step(im, node, out);
@@ -204,7 +219,8 @@ enum infomask_status onnx_step_reduce(struct onnx_import *im, enum graph_functio
                                       bool keep, int *out)
 {
     struct graph_node *node = onnx_general(im, GRAPH_REDUCE, &x, 1, 0);
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = function;
     node->axes = axes;
@@ -216,7 +232,8 @@ enum infomask_status onnx_step_reshape(struct onnx_import *im, int x, int rank, 
 {
     struct graph_node *node = onnx_general(im, GRAPH_RESHAPE, &x, 1, 0);
     struct graph_tensor *y;
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     y = &im->graph->tensors[node->output];
     y->rank = rank;
@@ -227,7 +244,8 @@ enum infomask_status onnx_step_reshape(struct onnx_import *im, int x, int rank, 
 enum infomask_status onnx_step_transpose(struct onnx_import *im, int x, const int *permutation, int *out)
 {
     struct graph_node *node = onnx_general(im, GRAPH_TRANSPOSE, &x, 1, 0);
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     for (int i = 0; i < im->graph->tensors[x].rank; i++)
         node->permutation[i] = permutation[i];
@@ -238,7 +256,8 @@ enum infomask_status onnx_new_scalar(struct onnx_import *im, float value, int *o
 {
     float *data;
     enum infomask_status status = graph_new_constant(im->graph, 0, NULL, out, &data, im->err);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         *data = value;
     return status;
 }

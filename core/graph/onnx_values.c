@@ -21,12 +21,13 @@ static int by_name(const void *a, const void *b)
 struct onnx_value *onnx_define(struct onnx_import *im, const char *name, bool *taken)
 {
     struct onnx_value *value = calloc(1, sizeof *value), **found;
+
     *taken = false;
-    if (!value)
+    if (value == NULL)
         return NULL;
     value->name = name;
     found = tsearch(value, &im->values, by_name);
-    if (found && *found == value)
+    if (found != NULL && *found == value)
         return value;
     *taken = found != NULL;
     free(value);
@@ -36,7 +37,7 @@ struct onnx_value *onnx_define(struct onnx_import *im, const char *name, bool *t
 struct onnx_value *onnx_lookup(const struct onnx_import *im, const char *name)
 {
     struct onnx_value key = {.name = name}, **found = tfind(&key, &im->values, by_name);
-    return found ? *found : NULL;
+    return found != NULL ? *found : NULL;
 }
 
 static void free_value(void *value)
@@ -63,7 +64,7 @@ bool onnx_is_spent(const struct onnx_import *im, int tensor)
     for (size_t i = im->position + 1; i < im->file->n_node; i++)
         for (size_t j = 0; j < im->file->node[i]->n_input; j++) {
             const struct onnx_value *value = onnx_lookup(im, im->file->node[i]->input[j]);
-            if (value && value->kind == ONNX_TENSOR && value->tensor == tensor)
+            if (value != NULL && value->kind == ONNX_TENSOR && value->tensor == tensor)
                 return false;
         }
     return im->file->n_node <= MOST_LOOKED_AT && !im->branches;
@@ -106,6 +107,7 @@ static enum infomask_status find_elements(struct onnx_import *im, const Onnx__Te
                                           struct elements *found)
 {
     size_t width = type_size(proto->data_type), bytes;
+
     if (proto->has_raw_data || proto->data_location == 1) {
         struct onnx_view view = {NULL, 0};
         enum infomask_status status = INFOMASK_OK;
@@ -113,7 +115,7 @@ static enum infomask_status find_elements(struct onnx_import *im, const Onnx__Te
             status = onnx_external_data(im, proto, &view);
         else
             view = onnx_slim_view(im->slim, proto->raw_data.data, proto->raw_data.len);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         if (!checked_mul(count, width, &bytes) || bytes != view.size)
             return onnx_broken(im, "tensor '%s' has %zu bytes of data, which is not what its shape says",
@@ -149,6 +151,7 @@ static float half_to_float(uint16_t half)
 {
     int exponent = half >> 10 & 31, fraction = half & 1023;
     float magnitude;
+
     if (exponent == 31)
         magnitude = fraction ? NAN : INFINITY;
     else if (exponent == 0)
@@ -162,6 +165,7 @@ static float bfloat_to_float(uint16_t bits)
 {
     uint32_t wide = (uint32_t)bits << 16;
     float value;
+
     memcpy(&value, &wide, sizeof value);
     return value;
 }
@@ -172,6 +176,7 @@ static float element_as_float(const struct elements *e, int32_t type, size_t i)
     uint16_t half;
     double wide;
     float value;
+
     switch (type) {
     case ONNX_FLOAT:
         memcpy(&value, at, sizeof value);
@@ -191,6 +196,7 @@ static int64_t element_as_int(const struct elements *e, int32_t type, size_t i)
     uint64_t bits = 0;
     unsigned spare = 64 - 8 * (unsigned)e->width;
     bool is_signed = type == ONNX_INT8 || type == ONNX_INT16 || type == ONNX_INT32 || type == ONNX_INT64;
+
     memcpy(&bits, at, e->width);
     return is_signed ? (int64_t)(bits << spare) >> spare : (int64_t)bits;
 }
@@ -211,6 +217,7 @@ static bool floats_stay(struct onnx_import *im, const Onnx__TensorProto *proto, 
 {
     bool own = im->in_place && proto->has_raw_data && proto->data_location != 1;
     struct contents *file = own ? im->graph->files[0].contents : NULL;
+
     if (proto->data_type != ONNX_FLOAT || (!own && proto->data_location != 1))
         return false;
     if (own && contents_size(file) > CONTENTS_PIECEMEAL && (uintptr_t)e->data % sizeof(float) != 0) {
@@ -227,13 +234,14 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
     bool stays = floats_stay(im, proto, e);
     enum infomask_status status;
     float *data;
+
     if (e->count ==
         0) { /* a left-out argument of some exporters: as a list without elements nobody can compute with it */
         value->kind = ONNX_INTS;
         value->ints = calloc(1, sizeof *value->ints);
-        if (value->ints)
+        if (value->ints != NULL)
             value->ints->rank = 1;
-        return value->ints ? INFOMASK_OK : onnx_no_memory(im);
+        return value->ints != NULL ? INFOMASK_OK : onnx_no_memory(im);
     }
     value->kind = ONNX_TENSOR;
     if (stays) {
@@ -244,9 +252,9 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
         return status;
     }
     status = graph_new_constant(im->graph, rank, proto->dims, &value->tensor, &data, im->err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
-    im->graph->tensors[value->tensor].name = strdup(proto->name ? proto->name : "");
+    im->graph->tensors[value->tensor].name = strdup(proto->name != NULL ? proto->name : "");
     if (proto->data_type == ONNX_FLOAT)
         memcpy(data, e->data, e->count * sizeof *data);
     else
@@ -261,10 +269,11 @@ static enum infomask_status read_integer_tensor(struct onnx_import *im, const On
 {
     float *data;
     enum infomask_status status;
+
     if (e->count == 0)
         return onnx_unsupported(im, "tensor '%s' has no elements", shown_name(proto->name).text);
     status = graph_new_constant(im->graph, (int)proto->n_dims, proto->dims, &value->tensor, &data, im->err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     value->kind = ONNX_TENSOR;
     value->numbers = proto->data_type == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS;
@@ -285,7 +294,7 @@ static enum infomask_status read_ints(struct onnx_import *im, const Onnx__Tensor
         return read_integer_tensor(im, proto, e, value);
     value->type = proto->data_type;
     value->ints = calloc(1, sizeof *value->ints);
-    if (!value->ints)
+    if (value->ints == NULL)
         return onnx_no_memory(im);
     value->kind = ONNX_INTS;
     value->ints->rank = (int)proto->n_dims;
@@ -302,6 +311,7 @@ enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorP
     size_t count = 1;
     bool is_int = proto->data_type != ONNX_FLOAT && proto->data_type != ONNX_DOUBLE &&
                   proto->data_type != ONNX_FLOAT16 && proto->data_type != ONNX_BFLOAT16;
+
     if (!type_size(proto->data_type))
         return onnx_unsupported(im, "tensor '%s' is of data type %d", shown_name(proto->name).text, proto->data_type);
     if (proto->n_dims > GRAPH_MAX_RANK)
@@ -311,22 +321,20 @@ enum infomask_status onnx_read_value(struct onnx_import *im, const Onnx__TensorP
         if (proto->dims[i] < 0 || proto->dims[i] > GRAPH_MAX_DIM || !checked_mul(count, (size_t)proto->dims[i], &count))
             return onnx_broken(im, "tensor '%s' has a wrong shape", shown_name(proto->name).text);
     status = find_elements(im, proto, count, &e);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     return is_int ? read_ints(im, proto, &e, value) : read_floats(im, proto, &e, value);
 }
 
 /* ---- What the inputs of the node stand for ----------------------------------------------------------------------- */
 
-bool onnx_has(const struct onnx_import *im, int i)
-{
-    return i < im->input_count && im->inputs[i];
-}
+bool onnx_has(const struct onnx_import *im, int i) { return i < im->input_count && im->inputs[i] != NULL; }
 
 enum onnx_numbers onnx_numbers_of(const struct onnx_import *im, int i)
 {
     const struct onnx_value *value = onnx_has(im, i) ? im->inputs[i] : NULL;
-    if (!value)
+
+    if (value == NULL)
         return ONNX_FLOATS;
     if (value->kind == ONNX_INTS)
         return value->type == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS;

@@ -34,30 +34,31 @@ struct writer {
 static void *take(struct writer *w, size_t size)
 {
     void *block = NULL;
+
     if (w->block_count == w->block_capacity) {
         size_t capacity = w->block_capacity ? 2 * w->block_capacity : 256;
         void **bigger = reallocarray(w->blocks, capacity, sizeof *bigger);
-        if (bigger) {
+        if (bigger != NULL) {
             w->blocks = bigger;
             w->block_capacity = capacity;
         }
     }
     if (w->block_count < w->block_capacity)
         block = calloc(1, size);
-    if (block)
+    if (block != NULL)
         w->blocks[w->block_count++] = block;
-    w->failed = w->failed || !block;
+    w->failed = w->failed || block == NULL;
     return block;
 }
 
 static bool push(struct writer *w, void ***array, size_t *count, size_t *capacity, void *item)
 {
-    if (!item)
+    if (item == NULL)
         return false;
     if (*count == *capacity) {
         size_t more = *capacity ? 2 * *capacity : 64;
         void **bigger = reallocarray(*array, more, sizeof *bigger);
-        if (!bigger) {
+        if (bigger == NULL) {
             w->failed = true;
             return false;
         }
@@ -84,16 +85,17 @@ static void keep_text(void *text)
 static char *fresh_name(struct writer *w, const char *wanted, const char *suffix)
 {
     char *name = take(w, NAME_SIZE);
-    for (int i = 0; name; i++) {
+
+    for (int i = 0; name != NULL; i++) {
         void **found;
         if (i == 0)
             snprintf(name, NAME_SIZE, "%.200s%s", wanted, suffix);
         else
             snprintf(name, NAME_SIZE, "%.200s%s.%d", wanted, suffix, i);
         found = tsearch(name, &w->taken, by_text);
-        if (!found)
+        if (found == NULL)
             w->failed = true;
-        if (!found || *found == name)
+        if (found == NULL || *found == name)
             break;
     }
     return name;
@@ -102,8 +104,9 @@ static char *fresh_name(struct writer *w, const char *wanted, const char *suffix
 static char *tensor_name(struct writer *w, int tensor)
 {
     const char *own = w->graph->tensors[tensor].name;
-    if (!w->names[tensor])
-        w->names[tensor] = fresh_name(w, own && *own ? own : "tensor", "");
+
+    if (w->names[tensor] == NULL)
+        w->names[tensor] = fresh_name(w, own != NULL && *own ? own : "tensor", "");
     return w->names[tensor];
 }
 
@@ -114,7 +117,8 @@ static char *add_initializer(struct writer *w, char *name, int32_t type, int ran
 {
     Onnx__TensorProto *tensor = take(w, sizeof *tensor);
     void **array = (void **)w->file.initializer;
-    if (!tensor || !name)
+
+    if (tensor == NULL || name == NULL)
         return name;
     onnx__tensor_proto__init(tensor);
     tensor->name = name;
@@ -122,7 +126,7 @@ static char *add_initializer(struct writer *w, char *name, int32_t type, int ran
     tensor->data_type = type;
     tensor->n_dims = (size_t)rank;
     tensor->dims = take(w, (size_t)rank * sizeof *dims + 1);
-    if (tensor->dims && rank)
+    if (tensor->dims != NULL && rank)
         memcpy(tensor->dims, dims, (size_t)rank * sizeof *dims);
     tensor->has_raw_data = true;
     tensor->raw_data = (ProtobufCBinaryData){bytes, (uint8_t *)(uintptr_t)data}; /* packing only reads it */
@@ -134,7 +138,8 @@ static char *add_initializer(struct writer *w, char *name, int32_t type, int ran
 static char *scalar(struct writer *w, const char *owner, const char *suffix, float value)
 {
     float *data = take(w, sizeof *data);
-    if (data)
+
+    if (data != NULL)
         *data = value;
     return add_initializer(w, fresh_name(w, owner, suffix), ONNX_FLOAT, 0, NULL, data, sizeof *data);
 }
@@ -144,10 +149,11 @@ static char *operand(struct writer *w, int tensor)
 {
     static char left_out[] = "";
     const struct graph_tensor *t;
+
     if (tensor == GRAPH_NONE)
         return left_out;
     t = &w->graph->tensors[tensor];
-    if (t->data && !w->written[tensor]) {
+    if (t->data != NULL && !w->written[tensor]) {
         w->written[tensor] = true;
         add_initializer(w, tensor_name(w, tensor), ONNX_FLOAT, t->rank, t->dims, t->data,
                         graph_elements(t) * sizeof *t->data);
@@ -162,16 +168,17 @@ static Onnx__NodeProto *add_node(struct writer *w, const char *op, char *const *
 {
     Onnx__NodeProto *node = take(w, sizeof *node);
     void **array = (void **)w->file.node;
-    if (!node)
+
+    if (node == NULL)
         return NULL;
     onnx__node_proto__init(node);
     node->op_type = (char *)(uintptr_t)op;
     node->name = output;
     node->input = take(w, (count + 1) * sizeof *node->input);
     node->output = take(w, sizeof *node->output);
-    if (!node->input || !node->output)
+    if (node->input == NULL || node->output == NULL)
         return NULL;
-    while (count > 0 && inputs[count - 1] && !*inputs[count - 1])
+    while (count > 0 && inputs[count - 1] != NULL && !*inputs[count - 1])
         count--;
     memcpy(node->input, inputs, count * sizeof *inputs);
     node->n_input = count;
@@ -187,11 +194,12 @@ static Onnx__AttributeProto *add_attribute(struct writer *w, Onnx__NodeProto *no
 {
     enum { MOST = 8 };
     Onnx__AttributeProto *a = take(w, sizeof *a);
-    if (!a || !node)
+
+    if (a == NULL || node == NULL)
         return NULL;
-    if (!node->attribute)
+    if (node->attribute == NULL)
         node->attribute = take(w, MOST * sizeof *node->attribute);
-    if (!node->attribute || node->n_attribute == MOST)
+    if (node->attribute == NULL || node->n_attribute == MOST)
         return NULL;
     onnx__attribute_proto__init(a);
     a->name = (char *)(uintptr_t)name;
@@ -204,7 +212,8 @@ static Onnx__AttributeProto *add_attribute(struct writer *w, Onnx__NodeProto *no
 static void set_float(struct writer *w, Onnx__NodeProto *node, const char *name, float value)
 {
     Onnx__AttributeProto *a = add_attribute(w, node, name, 1);
-    if (!a)
+
+    if (a == NULL)
         return;
     a->has_f = true;
     a->f = value;
@@ -213,7 +222,8 @@ static void set_float(struct writer *w, Onnx__NodeProto *node, const char *name,
 static void set_int(struct writer *w, Onnx__NodeProto *node, const char *name, int64_t value)
 {
     Onnx__AttributeProto *a = add_attribute(w, node, name, 2);
-    if (!a)
+
+    if (a == NULL)
         return;
     a->has_i = true;
     a->i = value;
@@ -222,7 +232,8 @@ static void set_int(struct writer *w, Onnx__NodeProto *node, const char *name, i
 static void set_text(struct writer *w, Onnx__NodeProto *node, const char *name, const char *text)
 {
     Onnx__AttributeProto *a = add_attribute(w, node, name, 3);
-    if (!a)
+
+    if (a == NULL)
         return;
     a->has_s = true;
     a->s = (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
@@ -231,12 +242,13 @@ static void set_text(struct writer *w, Onnx__NodeProto *node, const char *name, 
 static void set_ints(struct writer *w, Onnx__NodeProto *node, const char *name, const int *values, size_t count)
 {
     Onnx__AttributeProto *a = add_attribute(w, node, name, 7);
-    if (!a)
+
+    if (a == NULL)
         return;
     a->ints = take(w, count * sizeof *a->ints + 1);
-    for (size_t i = 0; a->ints && i < count; i++)
+    for (size_t i = 0; a->ints != NULL && i < count; i++)
         a->ints[i] = values[i];
-    a->n_ints = a->ints ? count : 0;
+    a->n_ints = a->ints != NULL ? count : 0;
 }
 
 static void set_window(struct writer *w, Onnx__NodeProto *node, const struct graph_window *window, bool dilations)
@@ -244,6 +256,7 @@ static void set_window(struct writer *w, Onnx__NodeProto *node, const struct gra
     const int kernel[2] = {window->kernel_h, window->kernel_w}, strides[2] = {window->stride_h, window->stride_w};
     const int dilation[2] = {window->dilation_h, window->dilation_w};
     const int pads[4] = {window->pad_top, window->pad_left, window->pad_bottom, window->pad_right};
+
     set_ints(w, node, "kernel_shape", kernel, 2);
     set_ints(w, node, "strides", strides, 2);
     if (dilations)
@@ -260,6 +273,7 @@ static void write_clamp(struct writer *w, const struct graph_node *node, char *x
 {
     static char left_out[] = "";
     char *inputs[3] = {x, left_out, left_out};
+
     if (node->low == 0.0f && isinf(node->high)) {
         add_node(w, "Relu", &x, 1, y);
         return;
@@ -281,6 +295,7 @@ static void write_hard_sigmoid(struct writer *w, char *x, char *y, float alpha, 
 static void write_activation(struct writer *w, const struct graph_node *node, char *x, char *y)
 {
     char *pair[2] = {x, NULL};
+
     switch (node->activation) {
     case GRAPH_LINEAR_ACTIVATION:
         add_node(w, "Identity", &x, 1, y);
@@ -318,6 +333,7 @@ static void write_product(struct writer *w, const struct graph_node *node, char 
 {
     char *inputs[3] = {operand(w, node->inputs[0]), operand(w, node->inputs[1]), operand(w, graph_input(node, 2))};
     Onnx__NodeProto *made = add_node(w, node->op == GRAPH_CONV ? "Conv" : "Gemm", inputs, 3, y);
+
     if (node->op == GRAPH_LINEAR) {
         set_int(w, made, "transB", 1);
         return;
@@ -335,6 +351,7 @@ static void write_layer(struct writer *w, const struct graph_node *node)
     char *sum = node->activation == GRAPH_LINEAR_ACTIVATION ? y : fresh_name(w, y, ".linear");
     char *first = residual == GRAPH_NONE ? sum : fresh_name(w, y, ".product");
     char *inputs[5] = {0};
+
     if (product) {
         write_product(w, node, first);
     } else {
@@ -358,6 +375,7 @@ static void write_pool(struct writer *w, const struct graph_node *node, char *x,
 {
     bool max = node->op == GRAPH_MAX_POOL;
     Onnx__NodeProto *made = add_node(w, max ? "MaxPool" : "AveragePool", &x, 1, y);
+
     set_window(w, made, &node->window, max);
     set_int(w, made, "ceil_mode", node->window.ceil_mode);
     if (!max)
@@ -368,6 +386,7 @@ static void write_global_average(struct writer *w, const struct graph_node *node
 {
     static const int axes[2] = {2, 3};
     Onnx__NodeProto *made;
+
     if (w->graph->tensors[node->output].rank == 4) {
         add_node(w, "GlobalAveragePool", &x, 1, y);
         return;
@@ -382,7 +401,8 @@ static void write_reshape(struct writer *w, const struct graph_node *node, char 
     const struct graph_tensor *t = &w->graph->tensors[node->output];
     int64_t count = t->rank, *dims = take(w, GRAPH_MAX_RANK * sizeof *dims);
     char *inputs[2] = {x, NULL};
-    for (int i = 0; dims && i < t->rank; i++)
+
+    for (int i = 0; dims != NULL && i < t->rank; i++)
         dims[i] = i == 0 && t->dims[0] < 0 ? 0 : t->dims[i]; /* 0 copies the batch */
     inputs[1] = add_initializer(w, fresh_name(w, y, ".shape"), ONNX_INT64, 1, &count, dims,
                                 (size_t)count * sizeof *dims);
@@ -393,15 +413,17 @@ static void write_concat(struct writer *w, const struct graph_node *node, char *
 {
     size_t count = (size_t)node->input_count;
     char **inputs = take(w, (count + 1) * sizeof *inputs);
-    for (size_t i = 0; inputs && i < count; i++)
+
+    for (size_t i = 0; inputs != NULL && i < count; i++)
         inputs[i] = operand(w, node->inputs[i]);
-    if (inputs)
+    if (inputs != NULL)
         set_int(w, add_node(w, "Concat", inputs, count, y), "axis", node->axis);
 }
 
 static void write_noise(struct writer *w, const struct graph_node *node, char *x, char *y)
 {
     char *pair[2] = {x, NULL};
+
     if (node->op == GRAPH_DROPOUT) {
         pair[1] = scalar(w, y, ".ratio", node->ratio);
         add_node(w, "Dropout", pair, 2, y);
@@ -415,6 +437,7 @@ static void write_noise(struct writer *w, const struct graph_node *node, char *x
 static void write_node(struct writer *w, const struct graph_node *node)
 {
     char *x = operand(w, node->inputs[0]), *y = tensor_name(w, node->output);
+
     switch (node->op) {
     case GRAPH_CONV:
     case GRAPH_LINEAR:
@@ -463,7 +486,8 @@ static Onnx__TensorShapeProto__Dimension *dimension(struct writer *w, const stru
 {
     static char n[] = "N", h[] = "H", width[] = "W", other[] = "?";
     Onnx__TensorShapeProto__Dimension *dim = take(w, sizeof *dim);
-    if (!dim)
+
+    if (dim == NULL)
         return NULL;
     onnx__tensor_shape_proto__dimension__init(dim);
     if (t->dims[i] >= 0) {
@@ -478,13 +502,14 @@ static Onnx__TensorShapeProto__Dimension *dimension(struct writer *w, const stru
 static Onnx__ValueInfoProto **value_info(struct writer *w, const int *tensors, size_t count)
 {
     Onnx__ValueInfoProto **list = take(w, (count + 1) * sizeof(Onnx__ValueInfoProto *));
-    for (size_t i = 0; list && i < count; i++) {
+
+    for (size_t i = 0; list != NULL && i < count; i++) {
         const struct graph_tensor *t = &w->graph->tensors[tensors[i]];
         Onnx__ValueInfoProto *info = take(w, sizeof *info);
         Onnx__TypeProto *type = take(w, sizeof *type);
         Onnx__TypeProto__Tensor *tensor = take(w, sizeof *tensor);
         Onnx__TensorShapeProto *shape = take(w, sizeof *shape);
-        if (!info || !type || !tensor || !shape)
+        if (info == NULL || type == NULL || tensor == NULL || shape == NULL)
             return NULL;
         onnx__value_info_proto__init(info);
         onnx__type_proto__init(type);
@@ -497,7 +522,7 @@ static Onnx__ValueInfoProto **value_info(struct writer *w, const int *tensors, s
         tensor->elem_type = ONNX_FLOAT;
         tensor->shape = shape;
         shape->dim = take(w, ((size_t)t->rank + 1) * sizeof *shape->dim);
-        for (int d = 0; shape->dim && d < t->rank; d++)
+        for (int d = 0; shape->dim != NULL && d < t->rank; d++)
             shape->dim[d] = dimension(w, t, d);
         shape->n_dim = w->failed ? 0 : (size_t)t->rank;
         list[i] = info;
@@ -525,6 +550,7 @@ static enum infomask_status write_message(struct writer *w, struct infomask_erro
 {
     static char name[] = "infomask";
     size_t outputs = (size_t)w->graph->output_count;
+
     w->names = take(w, ((size_t)w->graph->tensor_count + 1) * sizeof *w->names);
     w->written = take(w, (size_t)w->graph->tensor_count + 1);
     if (w->failed)
@@ -561,6 +587,7 @@ static bool pack(const Onnx__GraphProto *graph, FILE *file)
     Onnx__OperatorSetIdProto opset = ONNX__OPERATOR_SET_ID_PROTO__INIT, *opsets[1] = {&opset};
     Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;
     struct file_buffer buffer = {{append_to_file}, file, false};
+
     opset.has_version = true;
     opset.version = OPSET;
     model.has_ir_version = true;
@@ -583,14 +610,15 @@ static enum infomask_status write_file(const Onnx__GraphProto *graph, const char
     FILE *file = NULL;
     bool fine;
     int fd;
-    if (!part)
+
+    if (part == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory to write the model");
     snprintf(part, size, "%s.XXXXXX", path);
     fd = mkstemp(part);
-    if (fd >= 0 && !(file = fdopen(fd, "wb")))
+    if (fd >= 0 && (file = fdopen(fd, "wb")) == NULL)
         close(fd);
-    fine = file && fchmod(fd, 0644) == 0 && pack(graph, file);
-    if (file && fclose(file) != 0)
+    fine = file != NULL && fchmod(fd, 0644) == 0 && pack(graph, file);
+    if (file != NULL && fclose(file) != 0)
         fine = false;
     fine = fine && rename(part, path) == 0;
     if (!fine && fd >= 0)
@@ -603,10 +631,11 @@ enum infomask_status onnx_write(const struct graph *graph, const char *path, str
 {
     struct writer w = {.graph = graph};
     enum infomask_status status = check_portable(graph, err);
+
     onnx__graph_proto__init(&w.file);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = write_message(&w, err);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = write_file(&w.file, path, err);
     tdestroy(w.taken, keep_text);
     for (size_t i = 0; i < w.block_count; i++)

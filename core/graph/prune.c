@@ -24,6 +24,7 @@ static void mark_needed(const struct graph *graph, bool *needed, bool *dead)
 static void drop_tensors(struct graph *graph, const bool *needed, int *number)
 {
     int kept = 0;
+
     for (int i = 0; i < graph->tensor_count; i++) {
         struct graph_tensor *tensor = &graph->tensors[i];
         number[i] = needed[i] ? kept : GRAPH_NONE;
@@ -57,7 +58,8 @@ enum infomask_status graph_prune(struct graph *graph, struct infomask_error *err
     bool *dead = calloc((size_t)graph->node_count + 1, sizeof *dead);
     int *number = calloc((size_t)graph->tensor_count + 1, sizeof *number);
     enum infomask_status status = INFOMASK_OK;
-    if (!needed || !dead || !number) {
+
+    if (needed == NULL || dead == NULL || number == NULL) {
         status = error_set(err, INFOMASK_MEMORY, "no memory to prune the model's graph");
     } else {
         mark_needed(graph, needed, dead);

@@ -10,6 +10,7 @@
 static struct general_walk walk_over(const struct graph_array *shape, const struct graph_array *in, int count)
 {
     struct general_walk w = {.rank = shape->rank};
+
     memcpy(w.dims, shape->dims, sizeof w.dims);
     for (int i = 0; i < count; i++)
         array_broadcast(&in[i], shape, w.strides[i]);
@@ -50,6 +51,7 @@ static void binary(const struct graph_node *node, const struct graph_array *in, 
     int last = out->rank - 1;
     size_t n = last < 0 ? 1 : (size_t)out->dims[last], rows = array_elements(out) / n;
     ptrdiff_t as = last < 0 ? 0 : w.strides[0][last], bs = last < 0 ? 0 : w.strides[1][last];
+
     w.rank = last < 0 ? 0 : last;
     for (size_t row = 0; row < rows; row++, y += n, general_walk_next(&w))
         binary_row(node->function, in[0].data + w.at[0], as, in[1].data + w.at[1], bs, y, n);
@@ -59,6 +61,7 @@ static void where(const struct graph_array *in, const struct graph_array *out, f
 {
     struct general_walk w = walk_over(out, in, 3);
     size_t n = array_elements(out);
+
     for (size_t i = 0; i < n; i++, general_walk_next(&w))
         y[i] = in[0].data[w.at[0]] != 0.0f ? in[1].data[w.at[1]] : in[2].data[w.at[2]];
 }
@@ -66,6 +69,7 @@ static void where(const struct graph_array *in, const struct graph_array *out, f
 static void quantize(const struct graph_node *node, const struct graph_array *x, float *y)
 {
     size_t n = array_elements(x);
+
     for (size_t i = 0; i < n; i++) {
         float q = rintf(x->data[i] / node->alpha) + node->beta;
         q = fminf(fmaxf(q, node->low), node->high);
@@ -82,6 +86,7 @@ static void matmul(const struct graph_array *in, const struct graph_array *out, 
     size_t k = (size_t)a.dims[a.rank - 1], rounds;
     struct general_walk w;
     struct graph_array parts[2];
+
     batch.rank = out->rank - 2;
     parts[0] = a;
     parts[1] = b;
@@ -161,6 +166,7 @@ static void reduce(const struct graph_node *node, const struct graph_array *x, f
     struct general_walk kept = {0}, gone = {0};
     ptrdiff_t strides[GRAPH_MAX_RANK];
     size_t outputs = 1, each = 1;
+
     array_strides(x, strides);
     for (int i = 0; i < x->rank; i++) {
         bool reduced = node->axes >> i & 1;
@@ -181,6 +187,7 @@ static void reduce(const struct graph_node *node, const struct graph_array *x, f
 static void norm_row(const struct graph_node *node, const float *x, float *y, size_t n)
 {
     double mean = 0, square = 0, factor;
+
     for (size_t i = 0; i < n && node->function != GRAPH_RMS; i++)
         mean += (double)x[i];
     mean /= (double)n;
@@ -195,6 +202,7 @@ static void layer_norm(const struct graph_node *node, const struct graph_array *
                        float *y)
 {
     size_t n = 1, total = array_elements(out);
+
     for (int i = node->axis; i < out->rank; i++)
         n *= (size_t)out->dims[i];
     for (size_t row = 0; row < total; row += n)
@@ -212,6 +220,7 @@ static void cumulate(const struct graph_node *node, const struct graph_array *x,
 {
     size_t inner = 1, outer = 1, n = (size_t)x->dims[node->axis];
     bool exclusive = (int)node->function & 1, reverse = (int)node->function & 2;
+
     for (int i = 0; i < x->rank; i++) {
         inner *= i > node->axis ? (size_t)x->dims[i] : 1;
         outer *= i < node->axis ? (size_t)x->dims[i] : 1;
@@ -236,6 +245,7 @@ static void slice(const struct graph_node *node, const struct graph_array *x, co
     ptrdiff_t strides[GRAPH_MAX_RANK], first = 0;
     size_t n, rows;
     int last = out->rank - 1;
+
     memcpy(w.dims, out->dims, sizeof w.dims);
     array_strides(x, strides);
     for (int i = 0; i < x->rank; i++) {
@@ -260,6 +270,7 @@ static void gather(const struct graph_node *node, const struct graph_array *x, f
     const int64_t *v = node->table->v + 1 + node->table->v[0];
     size_t count = node->table->count - 1 - (size_t)node->table->v[0], inner = 1, outer = 1;
     size_t n = (size_t)x->dims[node->axis];
+
     for (int i = 0; i < x->rank; i++) {
         inner *= i > node->axis ? (size_t)x->dims[i] : 1;
         outer *= i < node->axis ? (size_t)x->dims[i] : 1;
@@ -280,6 +291,7 @@ static void expand(const struct graph_array *x, const struct graph_array *out, f
 {
     struct general_walk w = walk_over(out, x, 1);
     size_t n = array_elements(out);
+
     for (size_t i = 0; i < n; i++, general_walk_next(&w))
         y[i] = x->data[w.at[0]];
 }
@@ -306,6 +318,7 @@ static void pad(const struct graph_node *node, const struct graph_array *x, cons
     size_t total = array_elements(out);
     ptrdiff_t strides[GRAPH_MAX_RANK];
     int64_t index[GRAPH_MAX_RANK] = {0};
+
     array_strides(x, strides);
     for (size_t i = 0; i < total; i++) {
         ptrdiff_t at = 0;

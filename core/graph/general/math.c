@@ -11,6 +11,7 @@ static double softplus(double x) { return x > 30 ? x : log1p(exp(x)); }
 float general_unary(const struct graph_node *node, float value)
 {
     double x = (double)value, alpha = (double)node->alpha, beta = (double)node->beta;
+
     switch (node->function) {
     case GRAPH_ABS:
         return fabsf(value);

@@ -20,6 +20,7 @@ static double scale_of(const struct graph_node *node, int axis, int64_t in, int6
 static double place(const struct graph_resize *r, int64_t i, double scale, int64_t in, int64_t out)
 {
     double x = (double)i, whole;
+
     switch (r->place) {
     case GRAPH_ASYMMETRIC:
         return x / scale;
@@ -67,6 +68,7 @@ struct taps {
 static double raw_weight(const struct taps *t, int64_t i)
 {
     double away = ((double)i - t->x) * t->stretch;
+
     if (t->r->mode == GRAPH_NEAREST)
         return 1;
     if (t->r->mode == GRAPH_CUBIC)
@@ -88,6 +90,7 @@ static struct taps taps_at(const struct graph_node *node, int axis, int64_t i, i
     const struct graph_resize *r = node->resize;
     double scale = scale_of(node, axis, in, out), reach;
     struct taps t = {.r = r, .x = place(r, i, scale, in, out), .stretch = 1, .sum = 1, .count = 1, .size = in};
+
     if (in == out && fabs(scale - 1) < 1e-12 && r->mode != GRAPH_NEAREST) {
         t.first = i;
         t.x = (double)i;
@@ -113,6 +116,7 @@ static struct taps taps_at(const struct graph_node *node, int axis, int64_t i, i
 static double sum_over(const struct taps *taps, const ptrdiff_t *strides, int rank, const float *x)
 {
     double sum = 0;
+
     if (rank == 0)
         return (double)*x;
     for (int64_t i = taps->first; i < taps->first + taps->count; i++) {
@@ -130,6 +134,7 @@ void general_resize(const struct graph_node *node, const struct graph_array *in,
     ptrdiff_t strides[GRAPH_MAX_RANK];
     int64_t index[GRAPH_MAX_RANK] = {0};
     size_t total = array_elements(out);
+
     array_strides(in, strides);
     for (int d = 0; d < out->rank; d++)
         taps[d] = taps_at(node, d, 0, in->dims[d], out->dims[d]);

@@ -20,6 +20,7 @@ static enum infomask_status broadcast(struct question *q, const struct graph_arr
     struct graph_array *y = q->y;
     int rank = x->rank > y->rank ? x->rank : y->rank;
     int64_t dims[GRAPH_MAX_RANK];
+
     for (int i = 0; i < rank; i++) {
         int xi = i - (rank - x->rank), yi = i - (rank - y->rank);
         int64_t a = xi < 0 ? 1 : x->dims[xi], b = yi < 0 ? 1 : y->dims[yi];
@@ -36,8 +37,9 @@ static enum infomask_status broadcast(struct question *q, const struct graph_arr
 static enum infomask_status broadcast_all(struct question *q)
 {
     enum infomask_status status = INFOMASK_OK;
+
     *q->y = q->in[0];
-    for (int i = 1; !status && i < q->node->input_count; i++)
+    for (int i = 1; status == INFOMASK_OK && i < q->node->input_count; i++)
         status = broadcast(q, &q->in[i]);
     return status;
 }
@@ -47,6 +49,7 @@ static enum infomask_status matmul(struct question *q)
     struct graph_array a = q->in[0], b = q->in[1];
     int64_t m = 1, n = 1;
     enum infomask_status status;
+
     if (a.rank < 2 || b.rank < 2)
         return MISFIT("operands of fewer than two dimensions");
     if (a.dims[a.rank - 1] != b.dims[b.rank - 2])
@@ -57,8 +60,8 @@ static enum infomask_status matmul(struct question *q)
     b.rank -= 2;
     *q->y = a;
     status = broadcast(q, &b);
-    if (status || q->y->rank + 2 > GRAPH_MAX_RANK)
-        return status ? status : MISFIT("too many dimensions");
+    if (status != INFOMASK_OK || q->y->rank + 2 > GRAPH_MAX_RANK)
+        return status != INFOMASK_OK ? status : MISFIT("too many dimensions");
     q->y->dims[q->y->rank++] = m;
     q->y->dims[q->y->rank++] = n;
     return INFOMASK_OK;
@@ -71,6 +74,7 @@ static enum infomask_status attention(struct question *q)
     int last = a->rank - 1, rows = last - q->node->axis, depth = last - !q->node->axis;
     struct graph_array scores = *a, whole;
     enum infomask_status status;
+
     if (a->rank < 2 || k->rank != a->rank || v->rank != a->rank || a->dims[last] != k->dims[depth] ||
         k->dims[rows] != v->dims[last - 1])
         return MISFIT("q, k and v of sizes that do not fit");
@@ -82,7 +86,7 @@ static enum infomask_status attention(struct question *q)
     if (q->node->input_count > 3 && q->in[3].rank >= 0) {
         *q->y = scores;
         status = broadcast(q, &q->in[3]);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         for (int i = 0; i <= last; i++)
             if (q->y->rank != whole.rank || q->y->dims[i] != whole.dims[i])
@@ -96,6 +100,7 @@ static enum infomask_status attention(struct question *q)
 static enum infomask_status reduce(struct question *q)
 {
     const struct graph_array *x = &q->in[0];
+
     q->y->rank = 0;
     for (int i = 0; i < x->rank; i++) {
         bool gone = q->node->axes >> i & 1;
@@ -108,6 +113,7 @@ static enum infomask_status reduce(struct question *q)
 static enum infomask_status layer_norm(struct question *q)
 {
     const struct graph_array *x = &q->in[0];
+
     if (q->node->axis < 0 || q->node->axis >= x->rank)
         return MISFIT("its axis is outside its input");
     for (int i = q->node->axis; i < x->rank; i++)
@@ -133,6 +139,7 @@ int64_t graph_slice_range(const struct graph_node *node, int rank, int axis, int
 {
     const int64_t *v = node->table->v;
     int64_t from = v[axis], to = v[rank + axis], step = v[2 * rank + axis];
+
     from += from < 0 && from > -INT64_MAX ? size : 0;
     to += to < 0 && to > -INT64_MAX ? size : 0;
     if (step > 0) {
@@ -151,6 +158,7 @@ static enum infomask_status slice(struct question *q)
 {
     const struct graph_array *x = &q->in[0];
     const struct graph_table *t = q->node->table;
+
     if (t->count != 3 * (size_t)x->rank)
         return MISFIT("a slice of another number of dimensions");
     *q->y = *x;
@@ -176,6 +184,7 @@ static enum infomask_status gather(struct question *q)
     const struct graph_array *x = &q->in[0];
     const int64_t *v = q->node->table->v;
     int axis = q->node->axis, rank = (int)v[0], at = 0;
+
     if (axis < 0 || axis >= x->rank || x->rank - 1 + rank > GRAPH_MAX_RANK)
         return MISFIT("its axis is outside its input, or it has too many dimensions");
     if (x->dims[axis] == UNKNOWN)
@@ -196,6 +205,7 @@ static enum infomask_status gather(struct question *q)
 static enum infomask_status take(struct question *q)
 {
     int64_t n = 1;
+
     for (int i = 0; i < q->in[0].rank; i++)
         if (q->in[0].dims[i] < 1 || __builtin_mul_overflow(n, q->in[0].dims[i], &n))
             return MISFIT("it picks from a size that the file leaves open");
@@ -209,6 +219,7 @@ static enum infomask_status expand(struct question *q)
 {
     const struct graph_table *t = q->node->table;
     struct graph_array target = {.rank = (int)t->count};
+
     for (size_t i = 0; i < t->count; i++)
         target.dims[i] = t->v[i];
     *q->y = q->in[0];
@@ -219,6 +230,7 @@ static enum infomask_status pad(struct question *q)
 {
     const struct graph_array *x = &q->in[0];
     const struct graph_table *t = q->node->table;
+
     if (t->count != 2 * (size_t)x->rank)
         return MISFIT("pads of another number of dimensions");
     *q->y = *x;
@@ -241,6 +253,7 @@ static enum infomask_status pad(struct question *q)
 static enum infomask_status resize(struct question *q)
 {
     const struct graph_array *x = &q->in[0];
+
     *q->y = *x;
     if (q->node->table->count != (size_t)x->rank)
         return MISFIT("sizes of another number of dimensions");
@@ -261,6 +274,7 @@ static enum infomask_status windows(struct question *q, int64_t channels)
 {
     const struct general_window w = general_window_of(q->node);
     const struct graph_array *x = &q->in[0];
+
     if (x->rank != w.dims + 2)
         return MISFIT("a window of %d dimensions on a tensor of %d", w.dims, x->rank);
     *q->y = *x;
@@ -279,6 +293,7 @@ static enum infomask_status conv(struct question *q)
 {
     const struct graph_array *x = &q->in[0], *w = &q->in[1];
     const struct general_window window = general_window_of(q->node);
+
     if (w->rank != window.dims + 2 || x->rank != w->rank || x->dims[1] != w->dims[1] * window.groups ||
         w->dims[0] % window.groups != 0)
         return MISFIT("weights that do not fit its input");
@@ -294,6 +309,7 @@ enum infomask_status graph_general_shape(const struct graph_node *node, const st
                                          struct graph_array *output, struct infomask_error *err)
 {
     struct question question = {node, inputs, output, err}, *q = &question;
+
     switch (node->op) {
     case GRAPH_BINARY:
     case GRAPH_WHERE:

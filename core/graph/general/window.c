@@ -9,6 +9,7 @@ struct general_window general_window_of(const struct graph_node *node)
 {
     const int64_t *v = node->table->v;
     int n = (int)((node->table->count - 4) / 5);
+
     return (struct general_window){n,         v,        v + n,        v + 2 * n,    v + 3 * n,
                                    v + 4 * n, v[5 * n], v[5 * n + 1], v[5 * n + 2], v[5 * n + 3]};
 }
@@ -17,6 +18,7 @@ int64_t general_window_output(const struct general_window *w, int dim, int64_t s
 {
     int64_t extent = w->dilation[dim] * (w->kernel[dim] - 1) + 1, stride = w->stride[dim], output, room, total;
     int64_t front = w->before[dim];
+
     if (w->auto_pad) {
         output = (size + stride - 1) / stride;
         total = (output - 1) * stride + extent - size;
@@ -28,7 +30,7 @@ int64_t general_window_output(const struct general_window *w, int dim, int64_t s
         if (w->ceil_mode && output > 1 && (output - 1) * stride >= size + w->before[dim])
             output--;
     }
-    if (before)
+    if (before != NULL)
         *before = front;
     return output;
 }
@@ -58,6 +60,7 @@ static ptrdiff_t walk_place(const struct window_walk *walk, bool *counts)
 {
     ptrdiff_t at = 0;
     bool inside = true;
+
     *counts = true; /* inside the padding at least, as far as ceil_mode reaches */
     for (int d = 0; d < walk->w.dims; d++) {
         int64_t i = walk->out[d] * walk->w.stride[d] - walk->before[d] + walk->tap[d] * walk->w.dilation[d];
@@ -72,6 +75,7 @@ static ptrdiff_t walk_place(const struct window_walk *walk, bool *counts)
 static size_t product_of(const int64_t *dims, int n)
 {
     size_t p = 1;
+
     for (int i = 0; i < n; i++)
         p *= (size_t)dims[i];
     return p;
@@ -81,6 +85,7 @@ static float conv_at(struct window_walk *walk, const float *x, const float *w, s
 {
     size_t taps = product_of(walk->w.kernel, walk->w.dims);
     double sum = 0;
+
     for (size_t t = 0; t < taps; t++, count_up(walk->tap, walk->w.kernel, walk->w.dims)) {
         bool counts;
         ptrdiff_t at = walk_place(walk, &counts);
@@ -94,6 +99,7 @@ void general_conv(const struct graph_node *node, const struct graph_array *in, c
 {
     struct window_walk walk;
     size_t plane, cells, m = (size_t)out->dims[1], c = (size_t)in[1].dims[1], taps, each;
+
     walk_init(&walk, node, in, out);
     plane = product_of(in[0].dims + 2, walk.w.dims);
     cells = product_of(out->dims + 2, walk.w.dims);
@@ -126,7 +132,8 @@ static void copy_row(const struct window_walk *walk, const float *plane, int64_t
 {
     int d = walk->w.dims - 1;
     int64_t stride = walk->w.stride[d], from = walk->tap[d] * walk->w.dilation[d] - walk->before[d];
-    int64_t size = plane ? walk->x->dims[2 + d] : 0, i = first;
+    int64_t size = plane != NULL ? walk->x->dims[2 + d] : 0, i = first;
+
     for (; i < last && (from + i * stride < 0 || size == 0); i++)
         *to++ = 0;
     if (stride == 1 && i < last && from + i < size) {
@@ -148,6 +155,7 @@ void graph_conv_columns(const struct graph_windows *windows, int64_t first, int6
     size_t plane = product_of(x->dims + 2, x->rank - 2), taps;
     int64_t row = y->dims[y->rank - 1], channels = x->dims[1];
     const float *from;
+
     walk_init(&walk, windows->node, x, y);
     taps = product_of(walk.w.kernel, walk.w.dims);
     channels /= walk.w.groups;
@@ -177,6 +185,7 @@ void general_pool(const struct graph_node *node, const struct graph_array *in, c
 {
     struct window_walk walk;
     size_t plane, cells, taps, planes = (size_t)(out->dims[0] * out->dims[1]);
+
     walk_init(&walk, node, in, out);
     plane = product_of(in[0].dims + 2, walk.w.dims);
     cells = product_of(out->dims + 2, walk.w.dims);
@@ -203,6 +212,7 @@ void general_lrn(const struct graph_node *node, const struct graph_array *in, fl
 {
     int64_t c = in->dims[1], size = node->axis;
     size_t plane = product_of(in->dims + 2, in->rank - 2);
+
     for (int64_t n = 0; n < in->dims[0]; n++)
         for (int64_t k = 0; k < c; k++)
             for (size_t i = 0; i < plane; i++) {

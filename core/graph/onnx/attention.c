@@ -17,13 +17,14 @@ static enum infomask_status split_heads(struct onnx_import *im, int64_t heads, i
     const struct graph_tensor t = *tensor_at(im, *x);
     int64_t dims[4] = {t.dims[0], t.dims[1], heads, 0};
     enum infomask_status status;
+
     if (t.rank == 4)
         return INFOMASK_OK;
     if (t.rank != 3 || heads < 1 || t.dims[2] < 1 || t.dims[2] % heads != 0)
         return onnx_broken(im, "its heads do not fit its inputs");
     dims[3] = t.dims[2] / heads;
     status = onnx_step_reshape(im, *x, 4, dims, x);
-    return status ? status : onnx_step_transpose(im, *x, turn, x);
+    return status != INFOMASK_OK ? status : onnx_step_transpose(im, *x, turn, x);
 }
 
 /* Heads of keys or values that several heads of queries share: each as often as it is read. */
@@ -33,15 +34,16 @@ static enum infomask_status repeat_heads(struct onnx_import *im, int64_t heads, 
     int64_t dims[5] = {t.dims[0], t.dims[1], 1, t.dims[2], t.dims[3]}, own = t.dims[1];
     struct graph_node *node;
     enum infomask_status status;
+
     if (own == heads)
         return INFOMASK_OK;
     if (own < 1 || heads % own != 0)
         return onnx_broken(im, "%lld heads of queries for %lld of keys", (long long)heads, (long long)own);
     status = onnx_step_reshape(im, *x, 5, dims, x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_general(im, GRAPH_EXPAND, x, 1, 5);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     for (int i = 0; i < 5; i++)
         node->table->v[i] = i == 2 ? heads / own : 1;
@@ -49,21 +51,23 @@ static enum infomask_status repeat_heads(struct onnx_import *im, int64_t heads, 
     dims[1] = heads;
     dims[2] = t.dims[2];
     dims[3] = t.dims[3];
-    return status ? status : onnx_step_reshape(im, *x, 4, dims, x);
+    return status != INFOMASK_OK ? status : onnx_step_reshape(im, *x, 4, dims, x);
 }
 
 static enum infomask_status product(struct onnx_import *im, int a, int b, int *out)
 {
     const int inputs[2] = {a, b};
     struct graph_node *node = onnx_general(im, GRAPH_MATMUL, inputs, 2, 0);
-    return node ? onnx_step(im, node, out) : onnx_no_memory(im);
+
+    return node != NULL ? onnx_step(im, node, out) : onnx_no_memory(im);
 }
 
 static enum infomask_status times(struct onnx_import *im, int x, float factor, int *out)
 {
     int y = GRAPH_NONE;
     enum infomask_status status = onnx_new_scalar(im, factor, &y);
-    return status ? status : onnx_step_binary(im, GRAPH_TIMES, x, y, out);
+
+    return status != INFOMASK_OK ? status : onnx_step_binary(im, GRAPH_TIMES, x, y, out);
 }
 
 /* No query sees keys behind it: 1 where it may look, 0 elsewhere. */
@@ -73,10 +77,11 @@ static enum infomask_status causal(struct onnx_import *im, int scores, int *allo
     const int64_t dims[2] = {t.dims[2], t.dims[3]};
     float *data;
     enum infomask_status status;
+
     if (dims[0] < 1 || dims[1] < 1)
         return onnx_unsupported(im, "a causal mask of a size that the file leaves open");
     status = graph_new_constant(im->graph, 2, dims, allowed, &data, im->err);
-    for (int64_t i = 0; !status && i < dims[0]; i++)
+    for (int64_t i = 0; status == INFOMASK_OK && i < dims[0]; i++)
         for (int64_t j = 0; j < dims[1]; j++)
             data[i * dims[1] + j] = j <= i ? 1 : 0;
     return status;
@@ -88,12 +93,13 @@ static enum infomask_status find_allowed(struct onnx_import *im, int scores, int
     bool truths = onnx_has(im, 3) && onnx_numbers_of(im, 3) == ONNX_TRUTHS;
     int mask = GRAPH_NONE;
     enum infomask_status status = INFOMASK_OK;
+
     *allowed = GRAPH_NONE;
     if (onnx_attribute_int(im, "is_causal", 0))
         status = causal(im, scores, allowed);
-    if (!status && truths)
+    if (status == INFOMASK_OK && truths)
         status = onnx_any_input(im, 3, &mask);
-    if (!status && mask != GRAPH_NONE && *allowed != GRAPH_NONE)
+    if (status == INFOMASK_OK && mask != GRAPH_NONE && *allowed != GRAPH_NONE)
         status = onnx_step_binary(im, GRAPH_TIMES, mask, *allowed, &mask);
     *allowed = mask != GRAPH_NONE ? mask : *allowed;
     return status;
@@ -105,32 +111,34 @@ static enum infomask_status add_masks(struct onnx_import *im, int allowed, int *
     int inputs[3] = {allowed, GRAPH_NONE, GRAPH_NONE}, mask;
     struct graph_node *node;
     enum infomask_status status = INFOMASK_OK;
+
     if (allowed != GRAPH_NONE) {
         status = onnx_new_scalar(im, 0, &inputs[1]);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_new_scalar(im, -FLT_MAX, &inputs[2]);
-        node = status ? NULL : onnx_general(im, GRAPH_WHERE, inputs, 3, 0);
-        if (!node)
-            return status ? status : onnx_no_memory(im);
+        node = status != INFOMASK_OK ? NULL : onnx_general(im, GRAPH_WHERE, inputs, 3, 0);
+        if (node == NULL)
+            return status != INFOMASK_OK ? status : onnx_no_memory(im);
         status = onnx_step(im, node, &mask);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_step_binary(im, GRAPH_PLUS, *scores, mask, scores);
     }
-    if (status || !onnx_has(im, 3) || onnx_numbers_of(im, 3) == ONNX_TRUTHS)
+    if (status != INFOMASK_OK || !onnx_has(im, 3) || onnx_numbers_of(im, 3) == ONNX_TRUTHS)
         return status;
     status = onnx_any_input(im, 3, &mask);
-    return status ? status : onnx_step_binary(im, GRAPH_PLUS, *scores, mask, scores);
+    return status != INFOMASK_OK ? status : onnx_step_binary(im, GRAPH_PLUS, *scores, mask, scores);
 }
 
 static enum infomask_status cap(struct onnx_import *im, int *scores)
 {
     float most = onnx_attribute_float(im, "softcap", 0);
     enum infomask_status status = INFOMASK_OK;
+
     if (most > 0)
         status = times(im, *scores, 1 / most, scores);
-    if (!status && most > 0)
+    if (status == INFOMASK_OK && most > 0)
         status = onnx_step_unary(im, GRAPH_TANH, *scores, scores);
-    return status || !(most > 0) ? status : times(im, *scores, most, scores);
+    return status != INFOMASK_OK || !(most > 0) ? status : times(im, *scores, most, scores);
 }
 
 /* Softmax; a query that may look nowhere gets nothing. */
@@ -138,11 +146,12 @@ static enum infomask_status shares(struct onnx_import *im, int allowed, int *sco
 {
     struct graph_node *node = onnx_begin(im, GRAPH_SOFTMAX, scores, 1);
     enum infomask_status status;
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     node->axis = 3;
     status = onnx_step(im, node, scores);
-    if (status || allowed == GRAPH_NONE || onnx_numbers_of(im, 3) != ONNX_TRUTHS)
+    if (status != INFOMASK_OK || allowed == GRAPH_NONE || onnx_numbers_of(im, 3) != ONNX_TRUTHS)
         return status;
     return onnx_step_binary(im, GRAPH_TIMES, *scores, allowed, scores);
 }
@@ -152,13 +161,14 @@ static enum infomask_status read_operands(struct onnx_import *im, int x[3])
 {
     int64_t heads[3] = {onnx_attribute_int(im, "q_num_heads", 0), onnx_attribute_int(im, "kv_num_heads", 0), 0};
     enum infomask_status status = INFOMASK_OK;
+
     heads[2] = heads[1];
-    for (int i = 0; !status && i < 3; i++) {
+    for (int i = 0; status == INFOMASK_OK && i < 3; i++) {
         status = onnx_any_input(im, i, &x[i]);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = split_heads(im, heads[i], &x[i]);
     }
-    for (int i = 1; !status && i < 3; i++)
+    for (int i = 1; status == INFOMASK_OK && i < 3; i++)
         status = repeat_heads(im, tensor_at(im, x[0])->dims[1], &x[i]);
     return status;
 }
@@ -170,7 +180,8 @@ static enum infomask_status join_heads(struct onnx_import *im, int *x)
     const struct graph_tensor t = *tensor_at(im, *x);
     const int64_t dims[3] = {t.dims[0], t.dims[2], t.dims[1] * t.dims[3]};
     enum infomask_status status = onnx_step_transpose(im, *x, turn, x);
-    return status ? status : onnx_step_reshape(im, *x, 3, dims, x);
+
+    return status != INFOMASK_OK ? status : onnx_step_reshape(im, *x, 3, dims, x);
 }
 
 enum infomask_status onnx_import_attention(struct onnx_import *im)
@@ -181,6 +192,7 @@ enum infomask_status onnx_import_attention(struct onnx_import *im)
                   tensor_at(im, im->inputs[0]->tensor)->rank == 3;
     float scale;
     enum infomask_status status;
+
     for (int i = 4; i < 7; i++)
         if (onnx_has(im, i))
             return onnx_unsupported(im, "past keys and values");
@@ -188,27 +200,27 @@ enum infomask_status onnx_import_attention(struct onnx_import *im)
         if (*im->node->output[i])
             return onnx_unsupported(im, "more than its first output");
     status = read_operands(im, x);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     scale = onnx_attribute_float(im, "scale", 0);
     if (!(scale > 0))
         scale = (float)(1 / sqrt((double)tensor_at(im, x[0])->dims[3]));
     status = onnx_step_transpose(im, x[1], turn, &keys);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = times(im, x[0], scale, &x[0]);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = product(im, x[0], keys, &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = find_allowed(im, y, &allowed);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = cap(im, &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = add_masks(im, allowed, &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = shares(im, allowed, &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = product(im, y, x[2], &y);
-    if (!status && joined)
+    if (status == INFOMASK_OK && joined)
         status = join_heads(im, &y);
-    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }

@@ -19,6 +19,7 @@ static bool parse_einsum(const char *text, struct einsum *e)
 {
     int at = 0, term = 0;
     bool arrow = false;
+
     memset(e, 0, sizeof *e);
     for (; *text; text++) {
         if (*text == ' ')
@@ -51,7 +52,7 @@ static bool parse_einsum(const char *text, struct einsum *e)
 static bool twice(const char *letters)
 {
     for (const char *s = letters; *s; s++)
-        if (strchr(s + 1, *s))
+        if (strchr(s + 1, *s) != NULL)
             return true;
     return false;
 }
@@ -64,8 +65,9 @@ static enum infomask_status einsum_order(struct onnx_import *im, int *x, char *l
     unsigned gone = 0;
     enum infomask_status status = INFOMASK_OK;
     char left[GRAPH_MAX_RANK + 1] = {0};
+
     for (int i = 0; letters[i]; i++) {
-        if (strchr(want, letters[i]))
+        if (strchr(want, letters[i]) != NULL)
             left[kept++] = letters[i];
         else
             gone |= 1u << i;
@@ -73,20 +75,20 @@ static enum infomask_status einsum_order(struct onnx_import *im, int *x, char *l
     if (gone)
         status = onnx_step_reduce(im, GRAPH_SUM, *x, gone, false, x);
     for (int i = 0; want[i]; i++)
-        if (strchr(left, want[i]))
+        if (strchr(left, want[i]) != NULL)
             permutation[n++] = (int)(strchr(left, want[i]) - left);
-    if (!status && n > 1)
+    if (status == INFOMASK_OK && n > 1)
         status = onnx_step_transpose(im, *x, permutation, x);
     n = 0;
-    for (int i = 0, at = 0; !status && want[i]; i++)
-        dims[n++] = strchr(left, want[i]) ? tensor_at(im, *x)->dims[at++] : 1;
-    return status ? status : onnx_step_reshape(im, *x, n, dims, x);
+    for (int i = 0, at = 0; status == INFOMASK_OK && want[i]; i++)
+        dims[n++] = strchr(left, want[i]) != NULL ? tensor_at(im, *x)->dims[at++] : 1;
+    return status != INFOMASK_OK ? status : onnx_step_reshape(im, *x, n, dims, x);
 }
 
 static int64_t dim_of(const struct onnx_import *im, const struct einsum *e, const int *x, char letter)
 {
     for (int t = 0; t < e->terms; t++)
-        if (strchr(e->in[t], letter))
+        if (strchr(e->in[t], letter) != NULL)
             return tensor_at(im, x[t])->dims[strchr(e->in[t], letter) - e->in[t]];
     return 1;
 }
@@ -101,6 +103,7 @@ static enum infomask_status einsum_product(struct onnx_import *im, const struct 
     struct graph_node *node;
     enum infomask_status status = INFOMASK_OK;
     int permutation[GRAPH_MAX_RANK], n = 0;
+
     for (int t = 0; t < 2; t++) /* 0 batch, 1 of the first alone, 2 of the second alone, 3 summed */
         for (const char *s = e->in[t]; *s; s++) {
             bool both = strchr(e->in[!t], *s) != NULL, stays = strchr(e->out, *s) != NULL;
@@ -116,23 +119,23 @@ static enum infomask_status einsum_product(struct onnx_import *im, const struct 
         (void)snprintf(order[i], sizeof order[i], "%s%s%s", part[0], part[parts[i][0]], part[parts[i][1]]);
     for (const char *s = order[2]; *s; s++)
         dims[n++] = dim_of(im, e, x, *s);
-    for (int t = 0; !status && t < 2; t++) {
+    for (int t = 0; status == INFOMASK_OK && t < 2; t++) {
         const int64_t three[3] = {size[0], t == 0 ? size[1] : size[3], t == 0 ? size[3] : size[2]};
         char letters[GRAPH_MAX_RANK + 1];
         memcpy(letters, e->in[t], sizeof letters);
         status = einsum_order(im, &x[t], letters, order[t]);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_step_reshape(im, x[t], 3, three, &x[t]);
     }
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_general(im, GRAPH_MATMUL, x, 2, 0);
-    status = node ? onnx_step(im, node, y) : onnx_no_memory(im);
-    if (!status)
+    status = node != NULL ? onnx_step(im, node, y) : onnx_no_memory(im);
+    if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, *y, n, dims, y);
     for (int i = 0; i < n; i++)
         permutation[i] = (int)(strchr(order[2], e->out[i]) - order[2]);
-    return !status && n > 1 ? onnx_step_transpose(im, *y, permutation, y) : status;
+    return status == INFOMASK_OK && n > 1 ? onnx_step_transpose(im, *y, permutation, y) : status;
 }
 
 enum infomask_status onnx_import_einsum(struct onnx_import *im)
@@ -141,21 +144,22 @@ enum infomask_status onnx_import_einsum(struct onnx_import *im)
     char text[64];
     int x[2], y;
     enum infomask_status status = INFOMASK_OK;
+
     onnx_attribute_text(im, "equation", text, sizeof text);
     if (!parse_einsum(text, &e) || e.terms != im->input_count || twice(e.in[0]) || twice(e.in[1]) || twice(e.out))
         return onnx_unsupported(im, "the equation '%s'", shown_name(text).text);
-    for (int t = 0; !status && t < e.terms; t++) {
+    for (int t = 0; status == INFOMASK_OK && t < e.terms; t++) {
         status = onnx_any_input(im, t, &x[t]);
-        if (!status && tensor_at(im, x[t])->rank != (int)strlen(e.in[t]))
+        if (status == INFOMASK_OK && tensor_at(im, x[t])->rank != (int)strlen(e.in[t]))
             status = onnx_broken(im, "the equation does not fit input %d", t);
-        for (int i = 0; !status && e.in[t][i]; i++)
+        for (int i = 0; status == INFOMASK_OK && e.in[t][i]; i++)
             if (tensor_at(im, x[t])->dims[i] < 1)
                 status = onnx_unsupported(im, "it needs sizes that the file leaves open");
     }
-    for (const char *s = e.out; !status && *s; s++)
-        if (!strchr(e.in[0], *s) && !strchr(e.in[1], *s))
+    for (const char *s = e.out; status == INFOMASK_OK && *s; s++)
+        if (strchr(e.in[0], *s) == NULL && strchr(e.in[1], *s) == NULL)
             status = onnx_broken(im, "the equation's output has a letter of its own");
-    if (!status)
+    if (status == INFOMASK_OK)
         status = e.terms == 2 ? einsum_product(im, &e, x, &y) : einsum_order(im, &x[0], e.in[0], e.out);
-    return status ? status : onnx_output_is(im, 0, e.terms == 2 ? y : x[0], ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, e.terms == 2 ? y : x[0], ONNX_FLOATS);
 }

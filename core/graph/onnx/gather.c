@@ -16,15 +16,16 @@ static enum infomask_status indices_of(struct onnx_import *im, int input, struct
     int tensor;
     size_t n;
     enum infomask_status status = onnx_any_input(im, input, &tensor);
+
     *v = NULL;
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     *shape = *tensor_at(im, tensor);
-    if (!shape->data)
+    if (shape->data == NULL)
         return onnx_unsupported(im, "its indices are computed while the network runs");
     n = graph_elements(shape);
     *v = malloc((n + 1) * sizeof **v);
-    if (!*v)
+    if (*v == NULL)
         return onnx_no_memory(im);
     for (size_t i = 0; i < n; i++)
         (*v)[i] = onnx_integer(shape->data[i]);
@@ -47,6 +48,7 @@ static enum infomask_status gather_all(struct onnx_import *im, int x, int axis, 
     int64_t dims[GRAPH_MAX_RANK];
     int rank = 0, y;
     enum infomask_status status;
+
     if (t.rank - 1 + indices->rank > GRAPH_MAX_RANK)
         return onnx_unsupported(im, "more than %d dimensions", GRAPH_MAX_RANK);
     for (int i = 0; i < axis; i++)
@@ -56,7 +58,7 @@ static enum infomask_status gather_all(struct onnx_import *im, int x, int axis, 
     for (int i = axis + 1; i < t.rank; i++)
         dims[rank++] = t.dims[i];
     status = onnx_step_reshape(im, x, rank, dims, &y);
-    return status ? status : onnx_output_is(im, 0, y, numbers);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, numbers);
 }
 
 enum infomask_status onnx_import_general_gather(struct onnx_import *im)
@@ -68,26 +70,27 @@ enum infomask_status onnx_import_general_gather(struct onnx_import *im)
     int x;
     size_t n, rank;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = indices_of(im, 1, &shape, &v);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     n = graph_elements(&shape);
     rank = (size_t)shape.rank;
-    if (onnx_axis(&axis, tensor_at(im, x)->rank) && !tensor_at(im, x)->data &&
+    if (onnx_axis(&axis, tensor_at(im, x)->rank) && tensor_at(im, x)->data == NULL &&
         counts_all(v, n, tensor_at(im, x)->dims[axis])) {
         free(v);
         return gather_all(im, x, (int)axis, &shape, numbers);
     }
     node = onnx_axis(&axis, tensor_at(im, x)->rank) ? onnx_general(im, GRAPH_GATHER, &x, 1, 1 + rank + n) : NULL;
-    if (node) {
+    if (node != NULL) {
         node->axis = (int)axis;
         node->table->v[0] = shape.rank;
         memcpy(node->table->v + 1, shape.dims, rank * sizeof *v);
         memcpy(node->table->v + 1 + rank, v, n * sizeof *v);
     }
     free(v);
-    return node ? onnx_result(im, node, numbers) : onnx_broken(im, "its axis is outside its input");
+    return node != NULL ? onnx_result(im, node, numbers) : onnx_broken(im, "its axis is outside its input");
 }
 
 struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims)
@@ -95,12 +98,13 @@ struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const
     size_t n = 1;
     struct graph_node *node;
     struct graph_tensor *y;
+
     for (int i = 0; i < rank; i++)
         if (dims[i] < 1 || __builtin_mul_overflow(n, (size_t)dims[i], &n) || n > im->graph->table_budget)
             return NULL;
     im->graph->table_budget -= n;
     node = onnx_general(im, GRAPH_TAKE, &x, 1, n);
-    if (!node)
+    if (node == NULL)
         return NULL;
     y = &im->graph->tensors[node->output];
     y->rank = rank;
@@ -121,6 +125,7 @@ static int64_t element_offset(const struct graph_tensor *t, const struct graph_t
                               int64_t at)
 {
     int64_t index[GRAPH_MAX_RANK], offset = 0;
+
     for (int d = shape->rank - 1; d >= 0; d--) {
         index[d] = (int64_t)(i % (size_t)shape->dims[d]);
         i /= (size_t)shape->dims[d];
@@ -139,9 +144,10 @@ enum infomask_status onnx_import_gather_elements(struct onnx_import *im)
     bool fits;
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = indices_of(im, 1, &shape, &v);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
     fits = onnx_is_known(&t) && shape.rank == t.rank && onnx_axis(&axis, t.rank);
@@ -151,16 +157,17 @@ enum infomask_status onnx_import_gather_elements(struct onnx_import *im)
         fits = onnx_axis(&v[i], (int)t.dims[axis]);
     if (fits)
         node = onnx_take_into(im, x, shape.rank, shape.dims);
-    for (size_t i = 0; node && i < node->table->count; i++)
+    for (size_t i = 0; node != NULL && i < node->table->count; i++)
         node->table->v[i] = element_offset(&t, &shape, i, (int)axis, v[i]);
     free(v);
-    return node ? onnx_result(im, node, numbers) : onnx_broken(im, "its axis or indices are outside its input");
+    return node != NULL ? onnx_result(im, node, numbers) : onnx_broken(im, "its axis or indices are outside its input");
 }
 
 /* The offset of the block that row i of indices [..., depth] names behind `batch` dimensions; -1 outside. */
 static int64_t block_offset(const struct graph_tensor *t, const int64_t *row, int batch, int64_t depth)
 {
     int64_t offset = 0;
+
     for (int d = 0; d < depth; d++) {
         int64_t at = row[d];
         if (!onnx_axis(&at, (int)t->dims[batch + d]))
@@ -175,6 +182,7 @@ static int64_t block_offset(const struct graph_tensor *t, const int64_t *row, in
 static size_t dims_product(const struct graph_tensor *t, int from, int to)
 {
     size_t n = 1;
+
     for (int d = from; d < to; d++)
         n *= (size_t)t->dims[d];
     return n;
@@ -189,9 +197,10 @@ enum infomask_status onnx_import_gather_nd(struct onnx_import *im)
     int x, rank = 0;
     bool fits;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = indices_of(im, 1, &shape, &v);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
     depth = shape.rank > 0 ? shape.dims[shape.rank - 1] : 0;
@@ -204,7 +213,7 @@ enum infomask_status onnx_import_gather_nd(struct onnx_import *im)
         dims[rank++] = t.dims[d];
     if (fits && rank <= GRAPH_MAX_RANK)
         node = onnx_take_into(im, x, rank, dims);
-    if (node) {
+    if (node != NULL) {
         size_t block = dims_product(&t, (int)(batch + depth), t.rank), rows = graph_elements(&shape) / (size_t)depth;
         size_t batches = dims_product(&t, 0, (int)batch), item = dims_product(&t, (int)batch, t.rank);
         for (size_t i = 0; i < rows * block; i++) {
@@ -214,7 +223,7 @@ enum infomask_status onnx_import_gather_nd(struct onnx_import *im)
         }
     }
     free(v);
-    return node && fits ? onnx_result(im, node, numbers) : onnx_broken(im, "its indices are outside its input");
+    return node != NULL && fits ? onnx_result(im, node, numbers) : onnx_broken(im, "its indices are outside its input");
 }
 
 /* Scattered: the elements of data, some of them replaced by updates: one take from both, side by side. */
@@ -226,16 +235,17 @@ static enum infomask_status scatter(struct onnx_import *im, int data, int update
     int parts[2], both;
     struct graph_node *node;
     enum infomask_status status = onnx_step_reshape(im, data, 1, flat, &parts[0]);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, updates, 1, more, &parts[1]);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_general(im, GRAPH_CONCAT, parts, 2, 0);
-    status = node ? onnx_step(im, node, &both) : onnx_no_memory(im);
-    if (status)
+    status = node != NULL ? onnx_step(im, node, &both) : onnx_no_memory(im);
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_take_into(im, both, t.rank, t.dims);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     for (int64_t i = 0; i < n; i++)
         node->table->v[i] = i;
@@ -249,10 +259,11 @@ static enum infomask_status scatter_inputs(struct onnx_import *im, int *data, in
 {
     char reduction[8];
     enum infomask_status status = onnx_any_input(im, 0, data);
+
     onnx_attribute_text(im, "reduction", reduction, sizeof reduction);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 2, updates);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (*reduction && strcmp(reduction, "none") != 0)
         return onnx_unsupported(im, "reduction '%s'", reduction);
@@ -269,13 +280,14 @@ enum infomask_status onnx_import_scatter_nd(struct onnx_import *im)
     size_t rows, block, count;
     bool fits;
     enum infomask_status status = scatter_inputs(im, &data, &updates, &shape, &v);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, data);
     count = graph_elements(tensor_at(im, updates));
     depth = shape.rank > 0 ? shape.dims[shape.rank - 1] : 0;
     to = malloc((count + 1) * sizeof *to);
-    fits = to && depth >= 1 && depth <= t.rank;
+    fits = to != NULL && depth >= 1 && depth <= t.rank;
     rows = fits ? graph_elements(&shape) / (size_t)depth : 0;
     block = fits ? dims_product(&t, (int)depth, t.rank) : 0;
     fits = fits && rows * block == count;
@@ -298,12 +310,13 @@ enum infomask_status onnx_import_scatter_elements(struct onnx_import *im)
     size_t count;
     bool fits;
     enum infomask_status status = scatter_inputs(im, &data, &updates, &shape, &v);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, data);
     count = graph_elements(tensor_at(im, updates));
     to = malloc((count + 1) * sizeof *to);
-    fits = to && shape.rank == t.rank && graph_elements(&shape) == count && onnx_axis(&axis, t.rank);
+    fits = to != NULL && shape.rank == t.rank && graph_elements(&shape) == count && onnx_axis(&axis, t.rank);
     for (int d = 0; fits && d < t.rank; d++)
         fits = shape.dims[d] <= t.dims[d];
     for (size_t i = 0; fits && i < count; i++) {

@@ -69,10 +69,11 @@ enum infomask_status onnx_import_unary(struct onnx_import *im)
     char approximate[8];
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_general(im, GRAPH_UNARY, &x, 1, 0);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = f->function;
     node->alpha = onnx_attribute_float(im, "alpha", f->alpha);
@@ -98,16 +99,17 @@ enum infomask_status onnx_import_binary(struct onnx_import *im)
     struct graph_node *node;
     int inputs[2];
     enum infomask_status status = onnx_any_input(im, 0, &inputs[0]);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 1, &inputs[1]);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (function == GRAPH_MODULO && onnx_attribute_int(im, "fmod", 0))
         function = GRAPH_REMAINDER;
     if (function == GRAPH_DIVIDE && numbers == ONNX_INTEGERS)
         function = GRAPH_DIVIDE_INTEGERS;
     node = onnx_general(im, GRAPH_BINARY, inputs, 2, 0);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = function;
     return onnx_result(im, node, is_comparison(function) ? ONNX_TRUTHS : numbers);
@@ -120,17 +122,18 @@ enum infomask_status onnx_import_variadic(struct onnx_import *im)
     enum onnx_numbers numbers = onnx_numbers_of(im, 0);
     int x, y;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    for (int i = 1; !status && i < im->input_count; i++) {
+
+    for (int i = 1; status == INFOMASK_OK && i < im->input_count; i++) {
         status = onnx_any_input(im, i, &y);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_step_binary(im, function, x, y, &x);
     }
-    if (!status && is_named(im, "Mean")) {
+    if (status == INFOMASK_OK && is_named(im, "Mean")) {
         status = onnx_new_scalar(im, (float)im->input_count, &y);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_step_binary(im, GRAPH_DIVIDE, x, y, &x);
     }
-    return status ? status : onnx_output_is(im, 0, x, numbers);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, x, numbers);
 }
 
 enum infomask_status onnx_import_where(struct onnx_import *im)
@@ -138,13 +141,14 @@ enum infomask_status onnx_import_where(struct onnx_import *im)
     enum onnx_numbers numbers = onnx_numbers_of(im, 1);
     struct graph_node *node;
     int inputs[3];
+
     for (int i = 0; i < 3; i++) {
         enum infomask_status status = onnx_any_input(im, i, &inputs[i]);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
     }
     node = onnx_general(im, GRAPH_WHERE, inputs, 3, 0);
-    return node ? onnx_result(im, node, numbers) : onnx_no_memory(im);
+    return node != NULL ? onnx_result(im, node, numbers) : onnx_no_memory(im);
 }
 
 /* ---- Sums -------------------------------------------------------------------------------------------------------- */
@@ -157,9 +161,10 @@ static enum infomask_status axes_of(struct onnx_import *im, int rank, unsigned *
     int64_t v[ONNX_MAX_INTS];
     int count;
     enum infomask_status status = onnx_list(im, 1, "axes", v, &count);
+
     *axes = 0;
     *none = false;
-    for (int i = 0; !status && i < count; i++) {
+    for (int i = 0; status == INFOMASK_OK && i < count; i++) {
         if (!onnx_axis(&v[i], rank))
             return onnx_broken(im, "axis %lld is outside its input", (long long)v[i]);
         *axes |= 1u << v[i];
@@ -179,14 +184,15 @@ enum infomask_status onnx_import_reduce(struct onnx_import *im)
     bool none;
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = axes_of(im, tensor_at(im, x)->rank, &axes, &none);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (!im->graph->concrete && !graph_is_constant(im->graph, x) && (axes & 1))
         return onnx_unsupported(im, "it sums over the batch");
     node = onnx_general(im, GRAPH_REDUCE, &x, 1, 0);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = FIND(reductions)->function;
     node->axes = axes;
@@ -200,15 +206,16 @@ enum infomask_status onnx_import_layer_norm(struct onnx_import *im)
     int inputs[3] = {GRAPH_NONE, GRAPH_NONE, GRAPH_NONE};
     struct graph_node *node;
     enum infomask_status status = INFOMASK_OK;
-    for (int i = 0; !status && i < 3; i++)
+
+    for (int i = 0; status == INFOMASK_OK && i < 3; i++)
         if (i == 0 || onnx_has(im, i))
             status = onnx_any_input(im, i, &inputs[i]);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (!onnx_axis(&axis, tensor_at(im, inputs[0])->rank))
         return onnx_broken(im, "its axis is outside its input");
     node = onnx_general(im, GRAPH_LAYER_NORM, inputs, 3, 0);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->axis = (int)axis;
     node->epsilon = onnx_attribute_float(im, "epsilon", 1e-5f);
@@ -222,7 +229,8 @@ static enum infomask_status per_channel(struct onnx_import *im, int input, int r
     int64_t dims[GRAPH_MAX_RANK] = {1, channels, 1, 1, 1, 1, 1, 1}, repeat[2];
     int64_t n;
     enum infomask_status status = onnx_any_input(im, input, out);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     n = tensor_at(im, *out)->rank == 1 ? tensor_at(im, *out)->dims[0] : -1;
     if (n < 1 || channels < 1 || channels % n)
@@ -232,16 +240,16 @@ static enum infomask_status per_channel(struct onnx_import *im, int input, int r
         repeat[0] = n;
         repeat[1] = 1;
         status = onnx_step_reshape(im, *out, 2, repeat, out);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         node = onnx_general(im, GRAPH_EXPAND, out, 1, 2);
-        if (!node)
+        if (node == NULL)
             return onnx_no_memory(im);
         node->table->v[0] = n;
         node->table->v[1] = channels / n;
         status = onnx_step(im, node, out);
     }
-    return status ? status : onnx_step_reshape(im, *out, rank, dims, out);
+    return status != INFOMASK_OK ? status : onnx_step_reshape(im, *out, rank, dims, out);
 }
 
 /* [N, C, ...] as [N, groups, rest], normalised over the rest, and back; then a factor and a summand per channel. */
@@ -252,7 +260,8 @@ static enum infomask_status group_norm(struct onnx_import *im, int64_t groups)
     int64_t dims[3] = {0, groups, -1};
     struct graph_node *node;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
     if (t.rank < 3 || t.dims[1] < 1 || groups < 1 || t.dims[1] % groups)
@@ -266,26 +275,26 @@ static enum infomask_status group_norm(struct onnx_import *im, int64_t groups)
         return onnx_unsupported(im, "it needs sizes that the file leaves open");
     }
     status = onnx_step_reshape(im, x, 3, dims, &y);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_general(im, GRAPH_LAYER_NORM, &y, 1, 0);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->axis = 2;
     node->epsilon = onnx_attribute_float(im, "epsilon", 1e-5f);
     node->function = GRAPH_CENTRED;
     status = onnx_step(im, node, &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, y, t.rank, t.dims, &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = per_channel(im, 1, t.rank, t.dims[1], &scale);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = per_channel(im, 2, t.rank, t.dims[1], &bias);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_TIMES, y, scale, &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_PLUS, y, bias, &y);
-    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
 enum infomask_status onnx_import_group_norm(struct onnx_import *im)
@@ -297,7 +306,8 @@ enum infomask_status onnx_import_instance_norm(struct onnx_import *im)
 {
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    return status ? status : group_norm(im, tensor_at(im, x)->rank > 1 ? tensor_at(im, x)->dims[1] : 0);
+
+    return status != INFOMASK_OK ? status : group_norm(im, tensor_at(im, x)->rank > 1 ? tensor_at(im, x)->dims[1] : 0);
 }
 
 /* x / |x| along an axis, p 1 or 2 */
@@ -306,18 +316,19 @@ enum infomask_status onnx_import_lp_norm(struct onnx_import *im)
     int64_t axis = onnx_attribute_int(im, "axis", -1), p = onnx_attribute_int(im, "p", 2);
     int x, norm = GRAPH_NONE, least = GRAPH_NONE, y = GRAPH_NONE;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (!onnx_axis(&axis, tensor_at(im, x)->rank) || (p != 1 && p != 2))
         return onnx_broken(im, "its axis or p is wrong");
     status = onnx_step_reduce(im, p == 1 ? GRAPH_L1 : GRAPH_L2, x, 1u << axis, true, &norm);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_new_scalar(im, FLT_MIN, &least); /* zeros stay zeros */
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_MOST, norm, least, &norm);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_DIVIDE, x, norm, &y);
-    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
 enum infomask_status onnx_import_cumsum(struct onnx_import *im)
@@ -327,14 +338,15 @@ enum infomask_status onnx_import_cumsum(struct onnx_import *im)
     int64_t v[ONNX_MAX_INTS];
     int x, count;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 1, "axis", v, &count);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (count != 1 || !onnx_axis(&v[0], tensor_at(im, x)->rank))
         return onnx_broken(im, "its axis is wrong");
     node = onnx_general(im, GRAPH_CUMULATE, &x, 1, 0);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->axis = (int)v[0];
     node->function = (enum graph_function)((onnx_attribute_int(im, "exclusive", 0) != 0) +
@@ -348,12 +360,13 @@ enum infomask_status onnx_import_lrn(struct onnx_import *im)
     struct graph_node *node;
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (size < 1 || size > 1 << 20 || tensor_at(im, x)->rank < 3)
         return onnx_broken(im, "its size is wrong");
     node = onnx_general(im, GRAPH_LRN, &x, 1, 0);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->axis = (int)size;
     node->alpha = onnx_attribute_float(im, "alpha", 1e-4f);
@@ -367,11 +380,12 @@ enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsign
 {
     int most = GRAPH_NONE, sum = GRAPH_NONE;
     enum infomask_status status = onnx_step_reduce(im, GRAPH_MAXIMUM, x, axes, true, &most);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_MINUS, x, most, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_reduce(im, GRAPH_LOG_SUM_EXP, x, axes, true, &sum);
-    return status ? status : onnx_step_binary(im, GRAPH_MINUS, x, sum, y);
+    return status != INFOMASK_OK ? status : onnx_step_binary(im, GRAPH_MINUS, x, sum, y);
 }
 
 enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
@@ -380,7 +394,8 @@ enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
     int x, y = GRAPH_NONE, rank;
     unsigned axes = 0;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     rank = tensor_at(im, x)->rank;
     if (!onnx_axis(&axis, rank))
@@ -388,7 +403,7 @@ enum infomask_status onnx_import_log_softmax(struct onnx_import *im)
     for (int i = (int)axis; i < (im->opset < 13 ? rank : (int)axis + 1); i++)
         axes |= 1u << i;
     status = onnx_step_log_softmax(im, x, axes, &y);
-    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
 /* The logarithm of a Softmax is a LogSoftmax: a probability below e^-103 is 0 in float32, and has no logarithm. */
@@ -398,19 +413,20 @@ enum infomask_status onnx_import_log(struct onnx_import *im)
     struct graph_tensor t;
     int x, y = GRAPH_NONE;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
     do {
         node = onnx_maker(im, x);
-        x = node ? node->inputs[0] : GRAPH_NONE;
-    } while (node && node->op == GRAPH_RESHAPE);
-    if (!node || node->op != GRAPH_SOFTMAX)
+        x = node != NULL ? node->inputs[0] : GRAPH_NONE;
+    } while (node != NULL && node->op == GRAPH_RESHAPE);
+    if (node == NULL || node->op != GRAPH_SOFTMAX)
         return onnx_import_unary(im);
     status = onnx_step_log_softmax(im, x, 1u << node->axis, &y);
-    if (!status && !graph_same_shape(tensor_at(im, y), &t))
+    if (status == INFOMASK_OK && !graph_same_shape(tensor_at(im, y), &t))
         status = onnx_step_reshape(im, y, t.rank, t.dims, &y);
-    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
@@ -423,33 +439,34 @@ enum infomask_status onnx_import_general_matmul(struct onnx_import *im)
     struct graph_tensor t;
     int64_t dims[GRAPH_MAX_RANK];
     int kept = 0;
+
     for (int i = 0; i < 2; i++) {
         enum infomask_status status = onnx_any_input(im, i, &inputs[i]);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         rank[i] = tensor_at(im, inputs[i])->rank;
         if (rank[i] == 1) {
             int64_t n = tensor_at(im, inputs[i])->dims[0], two[2] = {i == 0 ? 1 : n, i == 0 ? n : 1};
             status = onnx_step_reshape(im, inputs[i], 2, two, &inputs[i]);
-            if (status)
+            if (status != INFOMASK_OK)
                 return status;
         }
     }
     node = onnx_general(im, GRAPH_MATMUL, inputs, 2, 0);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     if (rank[0] != 1 && rank[1] != 1)
         return onnx_result(im, node, ONNX_FLOATS);
     {
         enum infomask_status status = onnx_step(im, node, &y);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         t = *tensor_at(im, y);
         for (int i = 0; i < t.rank; i++)
             if (!(i == t.rank - 2 && rank[0] == 1) && !(i == t.rank - 1 && rank[1] == 1))
                 dims[kept++] = t.dims[i];
         status = onnx_step_reshape(im, y, kept, dims, &y);
-        return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+        return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
     }
 }
 
@@ -461,32 +478,33 @@ enum infomask_status onnx_import_general_gemm(struct onnx_import *im)
     int inputs[2], y, c, k;
     struct graph_node *node;
     enum infomask_status status = INFOMASK_OK;
-    for (int i = 0; !status && i < 2; i++) {
+
+    for (int i = 0; status == INFOMASK_OK && i < 2; i++) {
         status = onnx_any_input(im, i, &inputs[i]);
-        if (!status && tensor_at(im, inputs[i])->rank != 2)
+        if (status == INFOMASK_OK && tensor_at(im, inputs[i])->rank != 2)
             status = onnx_broken(im, "its operands are not matrices");
-        if (!status && onnx_attribute_int(im, i == 0 ? "transA" : "transB", 0))
+        if (status == INFOMASK_OK && onnx_attribute_int(im, i == 0 ? "transA" : "transB", 0))
             status = onnx_step_transpose(im, inputs[i], swap, &inputs[i]);
     }
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_general(im, GRAPH_MATMUL, inputs, 2, 0);
-    status = node ? onnx_step(im, node, &y) : onnx_no_memory(im);
-    if (!status && factor[0] != 1.0f) {
+    status = node != NULL ? onnx_step(im, node, &y) : onnx_no_memory(im);
+    if (status == INFOMASK_OK && factor[0] != 1.0f) {
         status = onnx_new_scalar(im, factor[0], &k);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_step_binary(im, GRAPH_TIMES, y, k, &y);
     }
-    if (!status && onnx_has(im, 2)) {
+    if (status == INFOMASK_OK && onnx_has(im, 2)) {
         status = onnx_any_input(im, 2, &c);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_new_scalar(im, factor[1], &k);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_step_binary(im, GRAPH_TIMES, c, k, &c);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_step_binary(im, GRAPH_PLUS, y, c, &y);
     }
-    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
 /* Mean and variance of the channels of [N, C, ...] as [1, C, 1, ...]: what the training mode normalises by. */
@@ -495,11 +513,12 @@ static enum infomask_status batch_statistics(struct onnx_import *im, int x, int 
     unsigned axes = all_axes(tensor_at(im, x)->rank) & ~2u;
     int away;
     enum infomask_status status = onnx_step_reduce(im, GRAPH_MEAN, x, axes, true, mean);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_MINUS, x, *mean, &away);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_TIMES, away, away, &away);
-    return status ? status : onnx_step_reduce(im, GRAPH_MEAN, away, axes, true, variance);
+    return status != INFOMASK_OK ? status : onnx_step_reduce(im, GRAPH_MEAN, away, axes, true, variance);
 }
 
 /* (x - mean) / sqrt(variance + epsilon) scale + bias for any rank and operands.  Of a constant the training mode is
@@ -509,29 +528,30 @@ enum infomask_status onnx_import_general_batch_norm(struct onnx_import *im)
     int p[5], y, epsilon, training = onnx_attribute_int(im, "training_mode", 0) != 0;
     int64_t channels;
     enum infomask_status status = onnx_any_input(im, 0, &p[0]);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     channels = tensor_at(im, p[0])->rank > 1 ? tensor_at(im, p[0])->dims[1] : 1;
-    if ((training && (!tensor_at(im, p[0])->data || tensor_at(im, p[0])->rank < 2)) ||
+    if ((training && (tensor_at(im, p[0])->data == NULL || tensor_at(im, p[0])->rank < 2)) ||
         !onnx_attribute_int(im, "spatial", 1))
         return onnx_unsupported(im, "only its inference mode, per channel, is supported");
-    for (int i = 1; !status && i < (training ? 3 : 5); i++)
+    for (int i = 1; status == INFOMASK_OK && i < (training ? 3 : 5); i++)
         status = per_channel(im, i, tensor_at(im, p[0])->rank, channels, &p[i]);
-    if (!status && training)
+    if (status == INFOMASK_OK && training)
         status = batch_statistics(im, p[0], &p[3], &p[4]);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_new_scalar(im, onnx_attribute_float(im, "epsilon", 1e-5f), &epsilon);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_PLUS, p[4], epsilon, &p[4]);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_unary(im, GRAPH_SQRT, p[4], &p[4]);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_DIVIDE, p[1], p[4], &p[1]);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_MINUS, p[0], p[3], &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_TIMES, y, p[1], &y);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_PLUS, y, p[2], &y);
-    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }

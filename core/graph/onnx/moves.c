@@ -17,7 +17,8 @@ static struct graph_node *whole_slice(struct onnx_import *im, int x)
 {
     int rank = tensor_at(im, x)->rank;
     struct graph_node *node = onnx_general(im, GRAPH_SLICE, &x, 1, 3 * (size_t)(rank > 0 ? rank : 1));
-    for (int i = 0; node && i < rank; i++) {
+
+    for (int i = 0; node != NULL && i < rank; i++) {
         node->table->v[rank + i] = INT64_MAX;
         node->table->v[2 * rank + i] = 1;
     }
@@ -31,22 +32,23 @@ enum infomask_status onnx_import_general_slice(struct onnx_import *im)
     struct graph_node *node;
     int x, rank, count, ends_count, axes_count, steps_count;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 1, "starts", starts, &count);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 2, "ends", ends, &ends_count);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 3, "axes", axes, &axes_count);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 4, "steps", steps, &steps_count);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     rank = tensor_at(im, x)->rank;
     if (count < 0 || count > rank || ends_count != count || (axes_count >= 0 && axes_count != count) ||
         (steps_count >= 0 && steps_count != count))
         return onnx_broken(im, "its starts, ends, axes and steps do not fit");
     node = whole_slice(im, x);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     for (int i = 0; i < count; i++) {
         int64_t axis = axes_count >= 0 ? axes[i] : i;
@@ -64,7 +66,8 @@ static enum infomask_status split_sizes(struct onnx_import *im, int64_t size, in
     int parts = (int)im->node->n_output;
     int64_t each;
     enum infomask_status status = onnx_list(im, 1, "split", sizes, count);
-    if (status || *count >= 0)
+
+    if (status != INFOMASK_OK || *count >= 0)
         return status;
     if (parts < 1 || parts > ONNX_MAX_INTS || size < 1)
         return onnx_unsupported(im, "it cuts a size that the file leaves open, or into too many parts");
@@ -81,23 +84,24 @@ enum infomask_status onnx_import_split(struct onnx_import *im)
     enum onnx_numbers numbers = onnx_numbers_of(im, 0);
     int x, rank, count;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     rank = tensor_at(im, x)->rank;
     if (!onnx_axis(&axis, rank))
         return onnx_broken(im, "its axis is outside its input");
     status = split_sizes(im, tensor_at(im, x)->dims[axis], sizes, &count);
-    for (int i = 0; !status && i < count && (size_t)i < im->node->n_output; i++) {
+    for (int i = 0; status == INFOMASK_OK && i < count && (size_t)i < im->node->n_output; i++) {
         struct graph_node *node = whole_slice(im, x);
         int y;
-        if (!node)
+        if (node == NULL)
             return onnx_no_memory(im);
         if (sizes[i] < 0 || __builtin_add_overflow(at, sizes[i], &node->table->v[rank + axis]))
             return onnx_broken(im, "its parts are wrong");
         node->table->v[axis] = at;
         at = node->table->v[rank + axis];
         status = onnx_step(im, node, &y);
-        if (!status)
+        if (status == INFOMASK_OK)
             status = onnx_output_is(im, i, y, numbers);
     }
     return status;
@@ -109,7 +113,8 @@ static enum infomask_status expand_to(struct onnx_import *im, int x, int rank, c
                                       enum onnx_numbers numbers)
 {
     struct graph_node *node = onnx_general(im, GRAPH_EXPAND, &x, 1, (size_t)(rank > 0 ? rank : 1));
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     node->table->v[0] = 1;
     for (int i = 0; i < rank; i++)
@@ -122,9 +127,10 @@ enum infomask_status onnx_import_expand(struct onnx_import *im)
     int64_t dims[ONNX_MAX_INTS];
     int x, count;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 1, "shape", dims, &count);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     for (int i = 0; i < count; i++)
         if (dims[i] < 1)
@@ -143,9 +149,10 @@ enum infomask_status onnx_import_tile(struct onnx_import *im)
     int x, count;
     size_t n;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 1, "repeats", times, &count);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
     if (count != t.rank || !onnx_is_known(&t))
@@ -157,7 +164,7 @@ enum infomask_status onnx_import_tile(struct onnx_import *im)
             return onnx_unsupported(im, "its repeats are wrong");
     }
     node = onnx_take_into(im, x, t.rank, whole);
-    if (!node)
+    if (node == NULL)
         return onnx_unsupported(im, "it makes a tensor that is too large");
     n = node->table->count;
     for (size_t i = 0; i < n; i++) {
@@ -182,20 +189,21 @@ enum infomask_status onnx_import_general_pad(struct onnx_import *im)
     char mode[16];
     int x, rank, count, axes_count, half;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 1, "pads", pads, &count);
-    if (!status && onnx_has(im, 2) && onnx_numbers_of(im, 2) == ONNX_FLOATS)
+    if (status == INFOMASK_OK && onnx_has(im, 2) && onnx_numbers_of(im, 2) == ONNX_FLOATS)
         status = onnx_scalar_input(im, 2, &value);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 3, "axes", axes, &axes_count);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     rank = tensor_at(im, x)->rank;
     half = axes_count >= 0 ? axes_count : rank;
     if (count != 2 * half || half > rank)
         return onnx_broken(im, "its pads do not fit its input");
     node = onnx_general(im, GRAPH_PAD, &x, 1, 2 * (size_t)(rank > 0 ? rank : 1));
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     for (int i = 0; i < half; i++) {
         int64_t axis = axes_count >= 0 ? axes[i] : i;
@@ -223,13 +231,14 @@ enum infomask_status onnx_import_trilu(struct onnx_import *im)
     struct graph_tensor t;
     int x, count;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_list(im, 1, "k", k, &count);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
     node = t.rank >= 2 && onnx_is_known(&t) ? onnx_take_into(im, x, t.rank, t.dims) : NULL;
-    if (!node)
+    if (node == NULL)
         return onnx_unsupported(im, "only matrices of a known size are supported");
     rows = t.dims[t.rank - 2];
     columns = t.dims[t.rank - 1];
@@ -246,20 +255,22 @@ static enum infomask_status shuffle(struct onnx_import *im, const int64_t six[6]
 {
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, x, 6, six, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_transpose(im, x, turn, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, x, 4, four, &x);
-    return status ? status : onnx_output_is(im, 0, x, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, x, ONNX_FLOATS);
 }
 
 static enum infomask_status blocks_of(struct onnx_import *im, struct graph_tensor *t, int64_t *b)
 {
     int x;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     *t = *tensor_at(im, x);
     *b = onnx_attribute_int(im, "blocksize", 0);
@@ -275,7 +286,8 @@ enum infomask_status onnx_import_depth_to_space(struct onnx_import *im)
     char mode[8];
     int64_t b;
     enum infomask_status status = blocks_of(im, &t, &b);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (t.dims[1] % (b * b))
         return onnx_broken(im, "its channels are not a multiple of the block");
@@ -293,7 +305,8 @@ enum infomask_status onnx_import_space_to_depth(struct onnx_import *im)
     struct graph_tensor t;
     int64_t b;
     enum infomask_status status = blocks_of(im, &t, &b);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (t.dims[2] % b || t.dims[3] % b)
         return onnx_broken(im, "its size is not a multiple of the block");
@@ -316,22 +329,23 @@ enum infomask_status onnx_import_constant_of_shape(struct onnx_import *im)
     int count, tensor;
     size_t n;
     enum infomask_status status = onnx_list(im, 0, "", dims, &count);
-    if (!status && a && a->t) {
+
+    if (status == INFOMASK_OK && a != NULL && a->t != NULL) {
         status = onnx_read_value(im, a->t, &value);
-        if (!status && value.kind == ONNX_INTS)
+        if (status == INFOMASK_OK && value.kind == ONNX_INTS)
             number = value.ints->count > 0 ? (float)value.ints->item[0].value : 0;
-        else if (!status)
+        else if (status == INFOMASK_OK)
             number = tensor_at(im, value.tensor)->data[0];
         numbers = a->t->data_type == ONNX_BOOL ? ONNX_TRUTHS : value.kind == ONNX_INTS ? ONNX_INTEGERS : value.numbers;
         free(value.ints);
     }
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     if (count > GRAPH_MAX_RANK)
         return onnx_unsupported(im, "more than %d dimensions", GRAPH_MAX_RANK);
     memcpy(wide, dims, (size_t)(count > 0 ? count : 0) * sizeof *wide);
     status = graph_new_constant(im->graph, count > 0 ? count : 0, wide, &tensor, &data, im->err);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     n = graph_elements(tensor_at(im, tensor));
     for (size_t i = 0; i < n; i++)
@@ -348,29 +362,31 @@ enum infomask_status onnx_import_eye_like(struct onnx_import *im)
     float *data;
     int x, tensor;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
     if (t.rank != 2 || !onnx_is_known(&t))
         return onnx_unsupported(im, "only matrices of a known size are supported");
     status = graph_new_constant(im->graph, 2, t.dims, &tensor, &data, im->err);
-    for (int64_t i = 0; !status && i < t.dims[0]; i++)
+    for (int64_t i = 0; status == INFOMASK_OK && i < t.dims[0]; i++)
         for (int64_t j = 0; j < t.dims[1]; j++)
             data[i * t.dims[1] + j] = j - i == k ? 1 : 0;
     if (type == ONNX_FLOAT || type == ONNX_FLOAT16 || type == ONNX_DOUBLE || type == ONNX_BFLOAT16)
         numbers = ONNX_FLOATS;
     else if (type != 0)
         numbers = type == ONNX_BOOL ? ONNX_TRUTHS : ONNX_INTEGERS;
-    return status ? status : onnx_output_is(im, 0, tensor, numbers);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, tensor, numbers);
 }
 
 static enum infomask_status number_of(struct onnx_import *im, int i, double *value)
 {
     int tensor;
     enum infomask_status status = onnx_any_input(im, i, &tensor);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
-    if (!tensor_at(im, tensor)->data || graph_elements(tensor_at(im, tensor)) != 1)
+    if (tensor_at(im, tensor)->data == NULL || graph_elements(tensor_at(im, tensor)) != 1)
         return onnx_unsupported(im, "input %d is not one number that the file knows", i);
     *value = (double)tensor_at(im, tensor)->data[0];
     return INFOMASK_OK;
@@ -383,30 +399,32 @@ enum infomask_status onnx_import_range(struct onnx_import *im)
     float *data;
     int tensor;
     enum infomask_status status = INFOMASK_OK;
-    for (int i = 0; !status && i < 3; i++)
+
+    for (int i = 0; status == INFOMASK_OK && i < 3; i++)
         status = number_of(im, i, &v[i]);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     count = v[2] != 0 ? ceil((v[1] - v[0]) / v[2]) : 0;
     if (!(count >= 1) || count > GRAPH_MAX_ELEMENTS)
         return onnx_unsupported(im, "a range without elements, or of too many");
     n = (int64_t)count;
     status = graph_new_constant(im->graph, 1, &n, &tensor, &data, im->err);
-    for (int64_t i = 0; !status && i < n; i++)
+    for (int64_t i = 0; status == INFOMASK_OK && i < n; i++)
         data[i] = (float)(v[0] + (double)i * v[2]);
-    return status ? status : onnx_output_is(im, 0, tensor, onnx_numbers_of(im, 0));
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, tensor, onnx_numbers_of(im, 0));
 }
 
 enum infomask_status onnx_import_size(struct onnx_import *im)
 {
     int x, y;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (!onnx_is_known(tensor_at(im, x)))
         return onnx_unsupported(im, "it needs sizes that the file leaves open");
     status = onnx_new_scalar(im, (float)graph_elements(tensor_at(im, x)), &y);
-    return status ? status : onnx_output_is(im, 0, y, ONNX_INTEGERS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_INTEGERS);
 }
 
 /* Of a constant: [rank, count] */
@@ -418,18 +436,19 @@ enum infomask_status onnx_import_non_zero(struct onnx_import *im)
     size_t n, count = 0, at = 0;
     float *data;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
     n = graph_elements(&t);
-    for (size_t i = 0; t.data && i < n; i++)
+    for (size_t i = 0; t.data != NULL && i < n; i++)
         count += t.data[i] != 0.0f;
-    if (!t.data || count == 0 || t.rank < 1)
+    if (t.data == NULL || count == 0 || t.rank < 1)
         return onnx_unsupported(im, "only the places in a constant that the file knows are supported");
     dims[0] = t.rank;
     dims[1] = (int64_t)count;
     status = graph_new_constant(im->graph, 2, dims, &tensor, &data, im->err);
-    for (size_t i = 0; !status && i < n; i++) {
+    for (size_t i = 0; status == INFOMASK_OK && i < n; i++) {
         size_t rest = i;
         if (t.data[i] == 0.0f)
             continue;
@@ -439,5 +458,5 @@ enum infomask_status onnx_import_non_zero(struct onnx_import *im)
         }
         at++;
     }
-    return status ? status : onnx_output_is(im, 0, tensor, ONNX_INTEGERS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, tensor, ONNX_INTEGERS);
 }

@@ -39,6 +39,7 @@ static void place(struct transposed *t, int i, int64_t pads[2], int64_t extra, i
 {
     int64_t reach = t->dilation[i] * (t->kernel[i] - 1), rest;
     int64_t all = t->stride[i] * (t->size[i] - 1) + extra + reach + 1;
+
     if (strncmp(auto_pad, "SAME", 4) == 0 && output == 0)
         output = t->stride[i] * t->size[i];
     if (output > 0) {
@@ -55,6 +56,7 @@ static enum infomask_status read_attributes(struct onnx_import *im, struct trans
     int64_t pads[2 * MOST_DIMS] = {0}, extra[MOST_DIMS] = {0}, output[MOST_DIMS] = {0};
     char auto_pad[16];
     int n = t->dims;
+
     for (int i = 0; i < n; i++)
         t->stride[i] = t->dilation[i] = 1;
     if (!numbers(im, "kernel_shape", t->kernel, n, 1) || !numbers(im, "strides", t->stride, n, 1) ||
@@ -79,17 +81,18 @@ static enum infomask_status turn_weights(struct onnx_import *im, const struct tr
     int turn[GRAPH_MAX_RANK] = {0, 2, 1, 3, 4, 5, 6, 7}, rank = t->dims + 2;
     struct graph_node *node;
     enum infomask_status status;
+
     for (int i = 0; i < t->dims; i++)
         apart[3 + i] = whole[2 + i] = t->kernel[i];
     status = onnx_step_reshape(im, *w, rank + 1, apart, w);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_transpose(im, *w, turn, w);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, *w, rank, whole, w);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     node = onnx_general(im, GRAPH_SLICE, w, 1, 3 * (size_t)rank);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     for (int i = 0; i < rank; i++) {
         node->table->v[i] = i < 2 ? 0 : -1;
@@ -103,7 +106,8 @@ static enum infomask_status add_zeros(struct onnx_import *im, int rank, const in
                                       int *x)
 {
     struct graph_node *node = onnx_general(im, GRAPH_PAD, x, 1, 2 * (size_t)rank);
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = GRAPH_PAD_CONSTANT;
     memcpy(node->table->v, before, (size_t)rank * sizeof *before);
@@ -117,6 +121,7 @@ static enum infomask_status stuff(struct onnx_import *im, const struct transpose
     int64_t apart[GRAPH_MAX_RANK] = {from.dims[0], t->channels}, whole[GRAPH_MAX_RANK] = {from.dims[0], t->channels};
     int64_t none[GRAPH_MAX_RANK] = {0}, zeros[GRAPH_MAX_RANK] = {0};
     enum infomask_status status;
+
     for (int i = 0; i < t->dims; i++) {
         apart[2 + 2 * i] = t->size[i];
         apart[3 + 2 * i] = 1;
@@ -124,9 +129,9 @@ static enum infomask_status stuff(struct onnx_import *im, const struct transpose
         whole[2 + i] = t->size[i] * t->stride[i];
     }
     status = onnx_step_reshape(im, *x, 2 + 2 * t->dims, apart, x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = add_zeros(im, 2 + 2 * t->dims, none, zeros, x);
-    return status ? status : onnx_step_reshape(im, *x, 2 + t->dims, whole, x);
+    return status != INFOMASK_OK ? status : onnx_step_reshape(im, *x, 2 + t->dims, whole, x);
 }
 
 static enum infomask_status convolve(struct onnx_import *im, const struct transposed *t, const int inputs[3])
@@ -136,7 +141,8 @@ static enum infomask_status convolve(struct onnx_import *im, const struct transp
                    (inputs[2] == GRAPH_NONE || graph_is_constant(im->graph, inputs[2]));
     struct graph_node *node = onnx_general(im, engines ? GRAPH_CONV : GRAPH_CONV_ND, inputs, 3,
                                            engines ? 0 : 5 * (size_t)n + 4);
-    if (!node)
+
+    if (node == NULL)
         return onnx_no_memory(im);
     if (engines) {
         node->window.kernel_h = (int)t->kernel[0];
@@ -162,7 +168,8 @@ enum infomask_status onnx_import_conv_transpose(struct onnx_import *im)
     struct transposed t = {.groups = onnx_attribute_int(im, "group", 1)};
     struct graph_tensor x, w;
     enum infomask_status status = onnx_convolved_inputs(im, inputs);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     x = *tensor_at(im, inputs[0]);
     w = *tensor_at(im, inputs[1]);
@@ -178,15 +185,15 @@ enum infomask_status onnx_import_conv_transpose(struct onnx_import *im)
     memcpy(t.size, x.dims + 2, (size_t)t.dims * sizeof *t.size);
     memcpy(t.kernel, w.dims + 2, (size_t)t.dims * sizeof *t.kernel);
     status = read_attributes(im, &t);
-    if (!status && memcmp(t.kernel, w.dims + 2, (size_t)t.dims * sizeof *t.kernel) != 0)
+    if (status == INFOMASK_OK && memcmp(t.kernel, w.dims + 2, (size_t)t.dims * sizeof *t.kernel) != 0)
         status = onnx_broken(im, "its weights are not of its kernel's size");
-    if (!status)
+    if (status == INFOMASK_OK)
         status = turn_weights(im, &t, &inputs[1]);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = stuff(im, &t, &inputs[0]);
     memcpy(before + 2, t.before, (size_t)t.dims * sizeof *before);
     memcpy(after + 2, t.after, (size_t)t.dims * sizeof *after);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = add_zeros(im, x.rank, before, after, &inputs[0]);
-    return status ? status : convolve(im, &t, inputs);
+    return status != INFOMASK_OK ? status : convolve(im, &t, inputs);
 }

@@ -18,6 +18,7 @@ static bool is_named(const struct onnx_import *im, const char *name) { return st
 static int word_at(struct onnx_import *im, const char *attribute, const char *const *words, int count)
 {
     char text[32];
+
     onnx_attribute_text(im, attribute, text, sizeof text);
     for (int i = 0; i < count; i++)
         if (!*text || strcmp(text, words[i]) == 0)
@@ -34,6 +35,7 @@ static enum infomask_status resize_words(struct onnx_import *im, struct graph_re
     bool old = im->opset < 11 || is_named(im, "Upsample");
     int mode = word_at(im, "mode", modes, 3), place = word_at(im, "coordinate_transformation_mode", places, 5);
     int near = word_at(im, "nearest_mode", nearest, 4);
+
     if (mode < 0 || place < 0 || near < 0)
         return onnx_unsupported(im, "its mode, or how it finds its coordinates");
     r->mode = (unsigned)mode;
@@ -49,12 +51,13 @@ static enum infomask_status resize_scales(struct onnx_import *im, int input, int
                                           struct graph_resize *r)
 {
     const Onnx__AttributeProto *a = onnx_attribute(im, "scales");
-    const float *v = a ? a->floats : NULL;
-    size_t n = a ? a->n_floats : 0;
+    const float *v = a != NULL ? a->floats : NULL;
+    size_t n = a != NULL ? a->n_floats : 0;
+
     if (onnx_has(im, input)) {
         int tensor;
         enum infomask_status status = onnx_constant_input(im, input, &tensor);
-        if (status)
+        if (status != INFOMASK_OK)
             return status;
         v = tensor_at(im, tensor)->data;
         n = graph_elements(tensor_at(im, tensor));
@@ -83,11 +86,12 @@ enum infomask_status onnx_import_resize(struct onnx_import *im)
     char policy[16];
     int x, rank, axes_count, count = -1;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_list(im, -1, "axes", axes, &axes_count);
-    if (!status && !old && !is_empty(im, 3))
+    if (status == INFOMASK_OK && !old && !is_empty(im, 3))
         status = onnx_list(im, 3, "", sizes, &count);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     rank = tensor_at(im, x)->rank;
     onnx_attribute_text(im, "keep_aspect_ratio_policy", policy, sizeof policy);
@@ -100,25 +104,25 @@ enum infomask_status onnx_import_resize(struct onnx_import *im)
         if (!onnx_axis(&axes[i], rank))
             return onnx_broken(im, "an axis is outside its input");
     node = onnx_general(im, GRAPH_RESIZE, &x, 1, (size_t)(rank > 0 ? rank : 1));
-    r = node ? calloc(1, sizeof *r) : NULL;
-    if (!r)
+    r = node != NULL ? calloc(1, sizeof *r) : NULL;
+    if (r == NULL)
         return onnx_no_memory(im);
     node->resize = r;
     for (int i = 0; i < GRAPH_MAX_RANK; i++)
         r->scales[i] = 1;
     status = resize_words(im, r);
-    if (!status && count < 0)
+    if (status == INFOMASK_OK && count < 0)
         status = resize_scales(im, old ? 1 : 2, axes_count, axes, r);
-    if (!status && count >= 0 && count != axes_count)
+    if (status == INFOMASK_OK && count >= 0 && count != axes_count)
         status = onnx_broken(im, "its sizes do not fit its input");
-    for (int i = 0; !status && i < count; i++)
+    for (int i = 0; status == INFOMASK_OK && i < count; i++)
         if (sizes[i] < 1 || sizes[i] > 1 << 20)
             status = onnx_broken(im, "a size is not above zero");
         else
             node->table->v[axes[i]] = sizes[i];
-    if (!status && tensor_at(im, x)->dims[0] < 0 && node->table->v[0] == im->batch)
+    if (status == INFOMASK_OK && tensor_at(im, x)->dims[0] < 0 && node->table->v[0] == im->batch)
         node->table->v[0] = 0; /* the file's own batch stays as it is */
-    return status ? status : onnx_result(im, node, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_result(im, node, ONNX_FLOATS);
 }
 
 /* ---- Quantisation ------------------------------------------------------------------------------------------------ */
@@ -127,6 +131,7 @@ static enum infomask_status channel_shape(struct onnx_import *im, int *operand, 
 {
     struct graph_tensor t = *tensor_at(im, *operand);
     int64_t dims[GRAPH_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+
     if (t.rank == 0 || graph_elements(&t) == 1)
         return onnx_step_reshape(im, *operand, 0, dims, operand);
     if (t.rank != 1 || !onnx_axis(&axis, rank))
@@ -149,31 +154,32 @@ enum infomask_status onnx_import_quantize(struct onnx_import *im)
     float low, high;
     int x, rank, part[2], bound;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 1, &part[0]);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_has(im, 2) ? onnx_any_input(im, 2, &part[1]) : onnx_new_scalar(im, 0, &part[1]);
-    if (status)
+    if (status != INFOMASK_OK)
         return status;
     integer_range(type, &low, &high);
     rank = tensor_at(im, x)->rank;
-    for (int i = 0; !status && i < 2; i++)
+    for (int i = 0; status == INFOMASK_OK && i < 2; i++)
         status = channel_shape(im, &part[i], rank, axis);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_DIVIDE, x, part[0], &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_unary(im, GRAPH_ROUND, x, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_PLUS, x, part[1], &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_new_scalar(im, low, &bound);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_MOST, x, bound, &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_new_scalar(im, high, &bound);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_LEAST, x, bound, &x);
-    return status ? status : onnx_output_is(im, 0, x, ONNX_INTEGERS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, x, ONNX_INTEGERS);
 }
 
 enum infomask_status onnx_import_dequantize(struct onnx_import *im)
@@ -181,17 +187,18 @@ enum infomask_status onnx_import_dequantize(struct onnx_import *im)
     int64_t axis = onnx_attribute_int(im, "axis", 1);
     int x, part[2];
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 1, &part[0]);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_has(im, 2) ? onnx_any_input(im, 2, &part[1]) : onnx_new_scalar(im, 0, &part[1]);
-    for (int i = 0; !status && i < 2; i++)
+    for (int i = 0; status == INFOMASK_OK && i < 2; i++)
         status = channel_shape(im, &part[i], tensor_at(im, x)->rank, axis);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_MINUS, x, part[1], &x);
-    if (!status)
+    if (status == INFOMASK_OK)
         status = onnx_step_binary(im, GRAPH_TIMES, x, part[0], &x);
-    return status ? status : onnx_output_is(im, 0, x, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, x, ONNX_FLOATS);
 }
 
 /* ---- Windows of any number of dimensions ------------------------------------------------------------------------- */
@@ -200,14 +207,15 @@ enum infomask_status onnx_import_global_pool(struct onnx_import *im)
 {
     int x, y, rank;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     rank = tensor_at(im, x)->rank;
     if (rank < 3)
         return onnx_broken(im, "its input is not a feature map");
     status = onnx_step_reduce(im, is_named(im, "GlobalMaxPool") ? GRAPH_MAXIMUM : GRAPH_MEAN, x,
                               ((1u << rank) - 1) & ~3u, true, &y);
-    return status ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 
 static bool window_numbers(const struct onnx_import *im, const char *name, int64_t *v, int n, int64_t fallback)
@@ -228,12 +236,13 @@ static enum infomask_status window_table(struct onnx_import *im, struct graph_no
     int64_t *v = node->table->v, pads[2 * GRAPH_MAX_RANK], auto_pad;
     char text[16];
     bool fine;
+
     onnx_attribute_text(im, "auto_pad", text, sizeof text);
     auto_pad = strcmp(text, "SAME_UPPER") == 0 ? 1 : strcmp(text, "SAME_LOWER") == 0 ? 2 : 0;
     fine = window_numbers(im, "kernel_shape", v, n, 0) && window_numbers(im, "strides", v + n, n, 1) &&
            window_numbers(im, "dilations", v + 2 * n, n, 1) && window_numbers(im, "pads", pads, 2 * n, 0);
     for (int i = 0; fine && i < n; i++) {
-        v[i] = onnx_attribute(im, "kernel_shape") || !kernel ? v[i] : kernel[i];
+        v[i] = onnx_attribute(im, "kernel_shape") != NULL || kernel == NULL ? v[i] : kernel[i];
         v[3 * n + i] = auto_pad || *text == 'V' ? 0 : pads[i];
         v[4 * n + i] = auto_pad || *text == 'V' ? 0 : pads[n + i];
         fine = v[i] > 0 && v[n + i] > 0 && v[2 * n + i] > 0;
@@ -249,10 +258,11 @@ static enum infomask_status window_table(struct onnx_import *im, struct graph_no
 enum infomask_status onnx_convolved_inputs(struct onnx_import *im, int inputs[3])
 {
     enum infomask_status status = onnx_any_input(im, 0, &inputs[0]);
-    if (!status)
+
+    if (status == INFOMASK_OK)
         status = onnx_any_input(im, 1, &inputs[1]);
     inputs[2] = GRAPH_NONE;
-    if (!status && onnx_has(im, 2))
+    if (status == INFOMASK_OK && onnx_has(im, 2))
         status = onnx_any_input(im, 2, &inputs[2]);
     return status;
 }
@@ -262,16 +272,17 @@ enum infomask_status onnx_import_general_conv(struct onnx_import *im)
     int inputs[3], n;
     struct graph_node *node;
     enum infomask_status status = onnx_convolved_inputs(im, inputs);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     n = tensor_at(im, inputs[0])->rank - 2;
     if (n < 1 || tensor_at(im, inputs[1])->rank != n + 2)
         return onnx_broken(im, "its weights do not fit its input");
     node = onnx_general(im, GRAPH_CONV_ND, inputs, 3, 5 * (size_t)n + 4);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     status = window_table(im, node, n, tensor_at(im, inputs[1])->dims + 2);
-    return status ? status : onnx_result(im, node, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_result(im, node, ONNX_FLOATS);
 }
 
 enum infomask_status onnx_import_general_pool(struct onnx_import *im)
@@ -279,7 +290,8 @@ enum infomask_status onnx_import_general_pool(struct onnx_import *im)
     struct graph_node *node;
     int x, n;
     enum infomask_status status = onnx_any_input(im, 0, &x);
-    if (status)
+
+    if (status != INFOMASK_OK)
         return status;
     if (im->node->n_output > 1 && *im->node->output[1])
         return onnx_unsupported(im, "the places of its maxima");
@@ -287,9 +299,9 @@ enum infomask_status onnx_import_general_pool(struct onnx_import *im)
     if (n < 1)
         return onnx_broken(im, "its input is not a feature map");
     node = onnx_general(im, GRAPH_POOL_ND, &x, 1, 5 * (size_t)n + 4);
-    if (!node)
+    if (node == NULL)
         return onnx_no_memory(im);
     node->function = is_named(im, "MaxPool") ? GRAPH_MAXIMUM : GRAPH_MEAN;
     status = window_table(im, node, n, NULL);
-    return status ? status : onnx_result(im, node, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_result(im, node, ONNX_FLOATS);
 }

@@ -2,8 +2,9 @@
  * power.
  *
  * Each commit ends with an fsync of the log; `relaxed` leaves that to the checkpoints: the last transactions may then
- * be lost with the power, and the file is whole nevertheless.  A file that was removed or replaced under us is not
- * written: each transaction that writes compares the names with the files that are open, before and after.
+ * be lost with the power, and the file is whole nevertheless.  A file that was removed, replaced or cut under us is not
+ * written: each transaction that writes compares the names with the files that are open, before and after, and looks
+ * first whether what must be in them is there.
  */
 #include <errno.h>
 #include <math.h>
@@ -21,6 +22,7 @@
 #define LEAST_FREE (256 * 1024) /* bytes below which a disk has no room for a transaction */
 #define INCREMENTAL 2 /* a mode of auto_vacuum */
 #define APPLICATION 0x696d6173 /* "imas": whose file it is, for file(1) and for us */
+#define LOG_FORMAT 3007000 /* of SQLite's log and its index (sqlite.org/walformat.html) */
 #define ROW_LOCK " FOR UPDATE" /* who writes has the file */
 
 struct file_name {
@@ -139,6 +141,68 @@ static enum infomask_status check_files(struct connection *connection, struct in
         "the state's file was removed or replaced while it was open; put it back, or start the service again");
 }
 
+/* What SQLite knows of its log, which all connections share: as sqlite.org/walformat.html lays it out. */
+struct log_index {
+    uint32_t format, unused, change;
+    uint8_t begun, order;
+    uint16_t page; /* 1: 65536 */
+    uint32_t frames, pages, sums[2];
+    uint8_t salt[8];
+};
+
+static bool reads(sqlite3_file *file, void *to, int size, int64_t from)
+{
+    return file->pMethods->xRead(file, to, size, from) == SQLITE_OK;
+}
+
+/* The frames that the index counts must be in the log, behind the head that they were written under. */
+static bool log_is_whole(sqlite3_file *log, const struct log_index *index, int64_t page)
+{
+    sqlite3_int64 size = 0;
+    uint8_t head[32];
+
+    return index->frames == 0 ||
+           (log->pMethods != NULL && log->pMethods->xFileSize(log, &size) == SQLITE_OK &&
+            size >= (int64_t)sizeof head + index->frames * (24 + page) && reads(log, head, sizeof head, 0) &&
+            memcmp(head + 16, index->salt, sizeof index->salt) == 0);
+}
+
+/* All pages must be there, unless some are in the log only; the first always. */
+static bool file_is_whole(sqlite3_file *file, const struct log_index *index, uint32_t copied, int64_t page)
+{
+    sqlite3_int64 size = 0;
+    char head[16];
+
+    return file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
+           size >= (copied < index->frames ? 1 : index->pages) * page && reads(file, head, sizeof head, 0) &&
+           memcmp(head, "SQLite format 3", sizeof head) == 0;
+}
+
+/* Files that were cut or overwritten in place have their names still, and SQLite goes on by what it remembers of them:
+ * what it writes then is gone with the process.  Called by who has the write lock: nobody else moves the log's end. */
+static enum infomask_status check_contents(struct connection *connection, struct infomask_error *err)
+{
+    sqlite3_file *file = NULL, *log = NULL;
+    void volatile *shared = NULL;
+    struct log_index index;
+    uint32_t copied;
+    int64_t page;
+
+    if (sqlite3_file_control(connection->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+        sqlite3_file_control(connection->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK ||
+        file->pMethods == NULL || file->pMethods->iVersion < 2 ||
+        file->pMethods->xShmMap(file, 0, 32768, 0, &shared) != SQLITE_OK || shared == NULL)
+        return INFOMASK_OK; /* no log, or a way of keeping it that we do not know */
+    memcpy(&index, (const void *)shared, sizeof index);
+    memcpy(&copied, (const char *)shared + 96, sizeof copied); /* frames that are in the file, too */
+    page = index.page == 1 ? 65536 : index.page;
+    if (index.format != LOG_FORMAT || (file_is_whole(file, &index, copied, page) && log_is_whole(log, &index, page)))
+        return INFOMASK_OK;
+    return error_set(
+        err, INFOMASK_IO,
+        "the state's file was cut short or overwritten while it was open; put it back, or start the service again");
+}
+
 /* ---- Transactions ------------------------------------------------------------------------------------------------ */
 
 /* Nothing happens outside of a transaction. */
@@ -158,7 +222,11 @@ static enum infomask_status begin(struct connection *connection, bool writes, st
     roll_back(connection);
     connection->writes = writes;
     status = execute(connection, writes ? "BEGIN IMMEDIATE" : "BEGIN", err);
-    if (status == INFOMASK_OK && writes && (status = check_files(connection, err)) != INFOMASK_OK)
+    if (status == INFOMASK_OK && writes)
+        status = check_files(connection, err);
+    if (status == INFOMASK_OK && writes)
+        status = check_contents(connection, err);
+    if (status != INFOMASK_OK)
         roll_back(connection);
     return status;
 }

@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import math
+import os
 import shutil
 import signal
 import sqlite3
@@ -381,6 +382,27 @@ def test_nothing_is_acknowledged_into_a_removed_file(make_server, tmp_path):
     (tmp_path / "estimates.db").write_bytes(b"x" * 8192)
     assert post(server, estimate, [("1", "e.png", photo(6))]).status == 503
     assert server.ask("POST", "/v1/classify", photo(1)).status == 200
+
+
+@conftest.in_a_file
+@pytest.mark.parametrize("name, size", [("estimates.db", 0), ("estimates.db", 100), ("estimates.db-wal", 0),
+                                        ("estimates.db-wal", 32), ("estimates.db-wal", -4096)])
+def test_nothing_is_acknowledged_into_a_file_cut_short(make_server, tmp_path, name, size):
+    """In place, so that it has its name still: SQLite itself goes on by what it remembers of the file."""
+    server = make_server("--state-dir", tmp_path, *conftest.PATIENT)
+    estimate = create(server)
+    for i in range(3):
+        assert post(server, estimate, [("1", f"a{i}.png", photo(i))]).status == 201
+    whole = (tmp_path / name).read_bytes()
+    os.truncate(tmp_path / name, size if size >= 0 else len(whole) + size)
+    for i in range(2):
+        response = post(server, estimate, [("1", f"b{i}.png", photo(5 + i))])
+        assert (response.status, response.code) == (503, "no_state"), response.text
+    assert server.ask("POST", BASE, b"{}").status == 503
+    server.logged("cut short or overwritten")
+    (tmp_path / name).open("r+b").write(whole)
+    assert post(server, estimate, [("1", "c.png", photo(7))]).status == 201  # it is all there again
+    assert read(server, estimate)["samples"] == 4
 
 
 @conftest.in_a_file

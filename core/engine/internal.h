@@ -225,6 +225,7 @@ struct value { /* a tensor's place; behind those of the tensors, one for each st
     bool strided;    /* and lies there as `view` says, whose offset is from the root's beginning; all readers know */
     struct view view;
     size_t shift;    /* bytes from the root's beginning, where it lies as its shape says */
+    size_t whole;    /* elements of one item of the memory that it is part of */
     bool used, shared;
     int first, last; /* steps between which it lives */
     enum region region;

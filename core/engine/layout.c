@@ -58,9 +58,10 @@ static bool is_elementwise(const struct layouts *l, const struct graph_node *nod
                 return false;
         return true;
     case GRAPH_BINARY:
-        return !is_constant(l, node->inputs[0]) && (same_dims(&t[node->inputs[0]], &t[node->inputs[1]])
-                                                        ? !is_constant(l, node->inputs[1])
-                                                        : is_single(&t[node->inputs[1]]));
+        if (is_constant(l, node->inputs[0]) || t[node->inputs[0]].rank != t[node->output].rank)
+            return false; /* a single number of more dimensions gives them to the result */
+        return same_dims(&t[node->inputs[0]], &t[node->inputs[1]]) ? !is_constant(l, node->inputs[1])
+                                                                   : is_single(&t[node->inputs[1]]);
     default:
         return false;
     }

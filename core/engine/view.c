@@ -299,11 +299,14 @@ static void find(const struct readers *readers, int number)
     struct plan *plan = readers->plan;
     const struct graph_node *node = &model->graph->nodes[number];
     struct value *y = &plan->values[node->output];
+    size_t whole = plan->values[node->inputs[0]].whole;
     struct view x, view;
+    bool readable;
 
     if (!plan->noisy && (node->op == GRAPH_DROPOUT || node->op == GRAPH_NOISE)) {
         y->viewed = true;
         y->shift = plan->values[node->inputs[0]].shift;
+        y->whole = whole;
         return;
     }
     if (!view_copies(node) || model_is_constant(model, node->inputs[0]))
@@ -311,13 +314,15 @@ static void find(const struct readers *readers, int number)
     x = view_of(plan, node->inputs[0]);
     if (!view_through(node, &x, &y->shape, &view))
         return;
-    if (is_dense(&view, &y->shape)) {
-        y->viewed = true;
-        y->shift = (size_t)view.offset * sizeof(float);
-    } else if (!stays_readable(model, plan, node->output) && all_walk(readers, node->output, &view)) {
+    readable = stays_readable(model, plan, node->output);
+    if (is_dense(&view, &y->shape)) { /* who reads it outside finds one item's numbers behind another's */
+        y->viewed = !readable || y->elements == whole;
+        y->shift = y->viewed ? (size_t)view.offset * sizeof(float) : 0;
+    } else if (!readable && all_walk(readers, node->output, &view)) {
         y->viewed = y->strided = true;
         y->view = view;
     }
+    y->whole = y->viewed ? whole : y->elements;
 }
 
 bool views_find(const struct engine_model *model, struct plan *plan)
@@ -325,6 +330,8 @@ bool views_find(const struct engine_model *model, struct plan *plan)
     struct readers readers = {.model = model, .plan = plan};
     bool fine = readers_make(&readers);
 
+    for (int i = 0; i < model->graph->tensor_count; i++)
+        plan->values[i].whole = plan->values[i].elements;
     for (int i = model->first; fine && i < model->graph->node_count; i++)
         if (plan_is_active(model, plan, &model->graph->nodes[i]))
             find(&readers, i);

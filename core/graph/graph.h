@@ -100,7 +100,8 @@ struct graph_resize {
         GRAPH_ASYMMETRIC,
         GRAPH_ALIGN_CORNERS,
         GRAPH_PYTORCH_HALF_PIXEL,
-        GRAPH_HALF_PIXEL_SYMMETRIC
+        GRAPH_HALF_PIXEL_SYMMETRIC,
+        GRAPH_HALF_PIXEL_NEAREST
     } place;
     enum { GRAPH_ROUND_PREFER_FLOOR, GRAPH_ROUND_PREFER_CEIL, GRAPH_FLOOR_NEAREST, GRAPH_CEIL_NEAREST } nearest;
     bool exclude_outside, antialias;

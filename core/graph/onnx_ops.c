@@ -60,16 +60,6 @@ static enum infomask_status match_rank(struct onnx_import *im, int x, int *y)
     return onnx_reshape_constant(im, *y, rank, dims, y);
 }
 
-static bool fits_rank(const struct onnx_import *im, int x, int y)
-{
-    const struct graph_tensor *t = tensor_at(im, y);
-
-    for (int i = 0; i < t->rank - tensor_at(im, x)->rank; i++)
-        if (t->dims[i] != 1)
-            return false;
-    return true;
-}
-
 /* The activation, or the larger constant, or what is not the gate [N, C, 1, 1], comes first. */
 static bool belongs_second(const struct onnx_import *im, int a, int b)
 {
@@ -93,7 +83,7 @@ static enum infomask_status import_pair(struct onnx_import *im, enum graph_op op
         inputs[0] = b;
         inputs[1] = a;
     }
-    if (graph_is_constant(im->graph, inputs[1]) && fits_rank(im, inputs[0], inputs[1]))
+    if (graph_is_constant(im->graph, inputs[1]) && tensor_at(im, inputs[1])->rank <= tensor_at(im, inputs[0])->rank)
         status = match_rank(im, inputs[0], &inputs[1]);
     if (status != INFOMASK_OK)
         return status;

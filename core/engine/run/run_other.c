@@ -155,7 +155,8 @@ static void softmax(const struct task *task, size_t first, size_t last, size_t r
 
     axis_blocks(s, axis, &inner, &outer);
     if (inner == 1) {
-        task->run->model->kernels->softmax(x + first * row, y + first * row, (last - first) * row / n, n);
+        size_t rows = task->step->by_rows ? (last - first) * row / n : outer;
+        task->run->model->kernels->softmax(x + first * row, y + first * row, rows, n);
         return;
     }
     for (size_t o = 0; o < outer; o++)

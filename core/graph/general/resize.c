@@ -7,46 +7,54 @@
 int64_t general_resize_size(const struct graph_node *node, int axis, int64_t size)
 {
     int64_t wanted = node->table->v[axis];
-    return wanted > 0 ? wanted : (int64_t)floor((double)size * (double)node->resize->scales[axis]);
+
+    return wanted > 0 ? wanted : (int64_t)((float)size * node->resize->scales[axis]);
 }
 
 /* The scale in force along a dimension. */
-static double scale_of(const struct graph_node *node, int axis, int64_t in, int64_t out)
+static float scale_of(const struct graph_node *node, int axis, int64_t in, int64_t out)
 {
-    return node->table->v[axis] > 0 || !(node->resize->scales[axis] > 0) ? (double)out / (double)in
-                                                                         : (double)node->resize->scales[axis];
+    return node->table->v[axis] > 0 || !(node->resize->scales[axis] > 0) ? (float)out / (float)in
+                                                                         : node->resize->scales[axis];
 }
 
-static double place(const struct graph_resize *r, int64_t i, double scale, int64_t in, int64_t out)
+/* Rounded as onnxruntime rounds it: by a scale that float32 does not hold, such as 0.7, places come to lie halfway
+ * between two. */
+static float place(const struct graph_resize *r, int64_t i, float scale, int64_t in, int64_t out)
 {
-    double x = (double)i, whole;
+    float x = (float)i, whole;
 
     switch (r->place) {
     case GRAPH_ASYMMETRIC:
         return x / scale;
     case GRAPH_ALIGN_CORNERS:
-        return out == 1 ? 0 : x * (double)(in - 1) / (double)(out - 1);
+        return out == 1 ? 0 : x * (float)(in - 1) / (float)(out - 1);
     case GRAPH_PYTORCH_HALF_PIXEL:
-        return out == 1 ? 0 : (x + 0.5) / scale - 0.5;
+        return out == 1 ? 0 : (x + 0.5F) / scale - 0.5F;
     case GRAPH_HALF_PIXEL_SYMMETRIC:
-        whole = (double)out / (scale * (double)in); /* the part of the output that the size cut off */
-        return (double)in / 2 * (1 - whole) + (x + 0.5) / scale - 0.5;
+        whole = (float)out / (scale * (float)in); /* the part of the output that the size cut off */
+        return (float)in / 2 * (1 - whole) + (x + 0.5F) / scale - 0.5F;
+    case GRAPH_HALF_PIXEL_NEAREST:
+        return (x + 0.5F) / scale;
     default:
-        return (x + 0.5) / scale - 0.5;
+        return (x + 0.5F) / scale - 0.5F;
     }
 }
 
+/* As in onnxruntime a place within a millionth of halfway between two is halfway. */
 static int64_t nearest(const struct graph_resize *r, double x)
 {
+    bool tie = fabs(x - floor(x) - 0.5) <= 1e-6;
+
     switch (r->nearest) {
     case GRAPH_ROUND_PREFER_CEIL:
-        return (int64_t)floor(x + 0.5);
+        return (int64_t)floor(tie ? x + 0.75 : x + 0.5);
     case GRAPH_FLOOR_NEAREST:
         return (int64_t)floor(x);
     case GRAPH_CEIL_NEAREST:
         return (int64_t)ceil(x);
     default:
-        return (int64_t)ceil(x - 0.5);
+        return (int64_t)ceil(tie ? x - 0.75 : x - 0.5);
     }
 }
 
@@ -88,10 +96,11 @@ static int64_t tap_index(const struct taps *t, int64_t i) { return i < 0 ? 0 : i
 static struct taps taps_at(const struct graph_node *node, int axis, int64_t i, int64_t in, int64_t out)
 {
     const struct graph_resize *r = node->resize;
-    double scale = scale_of(node, axis, in, out), reach;
-    struct taps t = {.r = r, .x = place(r, i, scale, in, out), .stretch = 1, .sum = 1, .count = 1, .size = in};
+    float scale = scale_of(node, axis, in, out);
+    struct taps t = {.r = r, .x = (double)place(r, i, scale, in, out), .stretch = 1, .sum = 1, .count = 1, .size = in};
+    double reach;
 
-    if (in == out && fabs(scale - 1) < 1e-12 && r->mode != GRAPH_NEAREST) {
+    if (in == out && scale == 1) {
         t.first = i;
         t.x = (double)i;
         return t;
@@ -101,7 +110,7 @@ static struct taps taps_at(const struct graph_node *node, int axis, int64_t i, i
         return t;
     }
     if (r->antialias && scale < 1)
-        t.stretch = scale;
+        t.stretch = (double)scale;
     reach = (r->mode == GRAPH_CUBIC ? 2 : 1) / t.stretch;
     t.first = (int64_t)floor(t.x - reach) + 1;
     t.count = (int64_t)ceil(t.x + reach) - t.first;

@@ -5,6 +5,8 @@
 
 #include "core/graph/onnx_import.h"
 
+#define OPEN_SIZES "it needs sizes that the file leaves open"
+
 static const struct graph_tensor *tensor_at(const struct onnx_import *im, int i)
 {
     return &im->graph->tensors[i];
@@ -150,7 +152,11 @@ enum infomask_status onnx_import_gather_elements(struct onnx_import *im)
     if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
-    fits = onnx_is_known(&t) && shape.rank == t.rank && onnx_axis(&axis, t.rank);
+    if (!onnx_is_known(&t)) {
+        free(v);
+        return onnx_unsupported(im, OPEN_SIZES);
+    }
+    fits = shape.rank == t.rank && onnx_axis(&axis, t.rank);
     for (int d = 0; fits && d < t.rank; d++)
         fits = d == axis || shape.dims[d] <= t.dims[d];
     for (size_t i = 0; fits && i < graph_elements(&shape); i++)
@@ -203,8 +209,12 @@ enum infomask_status onnx_import_gather_nd(struct onnx_import *im)
     if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
+    if (!onnx_is_known(&t)) {
+        free(v);
+        return onnx_unsupported(im, OPEN_SIZES);
+    }
     depth = shape.rank > 0 ? shape.dims[shape.rank - 1] : 0;
-    fits = onnx_is_known(&t) && batch >= 0 && batch < shape.rank && depth >= 1 && batch + depth <= t.rank;
+    fits = batch >= 0 && batch < shape.rank && depth >= 1 && batch + depth <= t.rank;
     for (int d = 0; fits && d < batch; d++)
         fits = shape.dims[d] == t.dims[d];
     for (int d = 0; fits && d < shape.rank - 1; d++)
@@ -268,7 +278,7 @@ static enum infomask_status scatter_inputs(struct onnx_import *im, int *data, in
     if (*reduction && strcmp(reduction, "none") != 0)
         return onnx_unsupported(im, "reduction '%s'", reduction);
     if (!onnx_is_known(tensor_at(im, *data)) || !onnx_is_known(tensor_at(im, *updates)))
-        return onnx_unsupported(im, "it needs sizes that the file leaves open");
+        return onnx_unsupported(im, OPEN_SIZES);
     return indices_of(im, 1, shape, v);
 }
 

@@ -40,8 +40,8 @@ static void place(struct transposed *t, int i, int64_t pads[2], int64_t extra, i
     int64_t reach = t->dilation[i] * (t->kernel[i] - 1), rest;
     int64_t all = t->stride[i] * (t->size[i] - 1) + extra + reach + 1;
 
-    if (strncmp(auto_pad, "SAME", 4) == 0 && output == 0)
-        output = t->stride[i] * t->size[i];
+    if (strncmp(auto_pad, "SAME", 4) == 0 && output == 0) /* a window narrower than its stride reaches no further */
+        output = t->stride[i] * t->size[i] < all ? t->stride[i] * t->size[i] : all;
     if (output > 0) {
         rest = all > output ? all - output : 0;
         pads[0] = strcmp(auto_pad, "SAME_UPPER") == 0 ? rest / 2 : rest - rest / 2;

@@ -30,10 +30,10 @@ static enum infomask_status resize_words(struct onnx_import *im, struct graph_re
 {
     static const char *const modes[] = {"nearest", "linear", "cubic"};
     static const char *const places[] = {"half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel",
-                                         "half_pixel_symmetric"};
+                                         "half_pixel_symmetric", "tf_half_pixel_for_nn"};
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
     bool old = im->opset < 11 || is_named(im, "Upsample");
-    int mode = word_at(im, "mode", modes, 3), place = word_at(im, "coordinate_transformation_mode", places, 5);
+    int mode = word_at(im, "mode", modes, 3), place = word_at(im, "coordinate_transformation_mode", places, 6);
     int near = word_at(im, "nearest_mode", nearest, 4);
 
     if (mode < 0 || place < 0 || near < 0)

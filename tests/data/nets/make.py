@@ -210,6 +210,57 @@ def specials():
         node("If", ["is_more"], ["short"], then_branch=third, else_branch=outer), node("Flatten", ["short"], ["flat"]), nodes[-1]],
         [w, constant("last", np.int64(3)), constant("one", np.int64(1)), *constants], ["N", 3, "H", "W"], 2, 6, 7)
     windows(conv, w)
+    elements(conv, w)
+
+
+def elements(conv, w):
+    """Which elements of a tensor count, where and as how many dimensions."""
+    node = helper.make_node
+    # several pictures, of whose numbers only a part is the output: what a second half or a mask was for
+    nodes, constants = head("map", 8, 12, 31)
+    nodes[-1].output[0] = "all"
+    special("part_of_outputs", [conv, *nodes, node("Split", ["all"], ["first", "y", "last"], axis=1)],
+            [w, *constants], ["N", 3, "H", "W"], 3, 7, 7, opset=17, ir=8)
+    # one channel, so that a row lies as a pixel's channels do
+    nodes, constants = head("square", 1, 5, 32)
+    special("softmax_of_rows", [
+        node("ReduceMean", ["x"], ["grey"], axes=[1], keepdims=1), node("Conv", ["grey", "one"], ["map"]),
+        node("Softmax", ["map"], ["rows"], axis=3), node("Mul", ["rows", "rows"], ["square"]), *nodes],
+        [constant("one", np.array([[[[3]]]], np.float32)), *constants], ["N", 3, 6, 7], 2, 6, 7, opset=17, ir=8)
+    # a number of more dimensions than what it meets gives them to the result
+    nodes, constants = head("picked", 8, 5, 33)
+    special("more_dimensions", [
+        conv, node("Min", ["map", "five"], ["low"]), node("Gather", ["low", "third"], ["some"], axis=3),
+        node("Add", ["some", "five"], ["sum"]), node("Reshape", ["sum", "shape"], ["picked"]), *nodes],
+        [w, constant("five", np.full((1, 1, 1, 1, 1), .3, np.float32)), constant("third", np.array([2, 0])),
+         constant("shape", np.array([1, 8, -1, 6])), *constants], [1, 3, 5, 6], 1, 5, 6, opset=17, ir=8)
+    # scales that float32 does not hold: places halfway between two, sizes next to a whole number
+    special("resize_by_tenths", [
+        conv, node("Resize", ["map", "", "seven"], ["near"], mode="nearest"),
+        node("Resize", ["map", "", "", "sizes"], ["level"], mode="nearest", nearest_mode="round_prefer_ceil",
+             coordinate_transformation_mode="asymmetric"),
+        node("GlobalMaxPool", ["near"], ["most"]), node("Flatten", ["most"], ["most_row"]), node("Flatten", ["near"], ["row"]),
+        node("Gather", ["row", "few"], ["some"], axis=1), node("ReduceMean", ["level"], ["middle"], axes=[2, 3], keepdims=0),
+        node("Mul", ["some", "most_row"], ["product"]), node("Add", ["product", "middle"], ["y"])],
+        [w, constant("seven", np.array([1, 1, .7, .7], np.float32)), constant("sizes", np.array([1, 8, 16, 9])),
+         constant("few", np.arange(8) * 43)], [1, 3, 15, 10], 1, 15, 10, opset=17, ir=8)
+    # places of TensorFlow's nearest neighbour
+    nodes, constants = head("near", 8, 5, 35)
+    special("resize_as_tf1", [conv, node("Resize", ["map", "none", "none", "sizes"], ["near"], mode="nearest", nearest_mode="floor",
+                                         coordinate_transformation_mode="tf_half_pixel_for_nn"), *nodes],
+            [w, constant("none", np.zeros(0, np.float32)), constant("sizes", np.array([1, 8, 4, 11])), *constants],
+            [1, 3, 7, 7], 1, 7, 7, opset=12, ir=7)
+    # a window narrower than its stride
+    nodes, constants = head("wide", 4, 5, 36)
+    special("conv_transpose_short", [conv, node("ConvTranspose", ["map", "short"], ["wide"], strides=[3, 2], auto_pad="SAME_LOWER"), *nodes],
+            [w, constant("short", (np.random.default_rng(36).standard_normal((8, 4, 2, 3)) / 3).astype(np.float32)), *constants],
+            ["N", 3, 5, 6], 2, 5, 6, opset=17, ir=8)
+    # channels in the opposite order, as an index list of an open batch
+    nodes, constants = head("turned", 8, 5, 37)
+    special("reversed_channels", [
+        conv, node("Transpose", ["map"], ["first"], perm=[1, 0, 2, 3]), node("GatherND", ["first", "back"], ["order"]),
+        node("Transpose", ["order"], ["turned"], perm=[1, 0, 2, 3]), *nodes],
+        [w, constant("back", np.arange(8)[::-1].reshape(8, 1).copy()), *constants], ["N", 3, "H", "W"], 2, 5, 6, opset=17, ir=8)
 
 
 def windows(conv, w):

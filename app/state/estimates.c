@@ -96,6 +96,11 @@ enum infomask_status estimates_ready(const struct estimates *estimates, struct i
     return store_ready(estimates->shared->store, err);
 }
 
+void estimates_trim(struct estimates *estimates)
+{
+    store_trim(estimates->shared->store);
+}
+
 bool estimates_shared(const struct estimates *estimates)
 {
     return !store_has_one_writer(estimates->shared->store);

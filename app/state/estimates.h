@@ -56,6 +56,8 @@ struct estimates estimates_within(const struct estimates *estimates, double dead
 /* IO with a sentence while the state cannot be reached.  Never waits. */
 enum infomask_status estimates_ready(const struct estimates *estimates, struct infomask_error *err)
     __attribute__((warn_unused_result));
+/* Gives back what is kept in memory of the file, for when nothing is asked. */
+void estimates_trim(struct estimates *estimates);
 /* Whether replicas share it. */
 bool estimates_shared(const struct estimates *estimates);
 

@@ -450,6 +450,16 @@ void store_compact(struct store *store)
     (void)pthread_mutex_unlock(&store->writer);
 }
 
+void store_trim(struct store *store)
+{
+    if (store->driver->trim == NULL)
+        return;
+    (void)pthread_mutex_lock(&store->lock);
+    for (struct store_connection *at = store->idle; at != NULL; at = at->next)
+        store->driver->trim(at);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
 /* ---- By the driver's table --------------------------------------------------------------------------------------- */
 
 static const struct store_driver *driver_of(const struct store_statement *statement)

@@ -121,5 +121,7 @@ const void *store_bytes(struct store_statement *statement, int column, size_t *s
 
 /* Gives the room of what was deleted back to the system, where that is ours to do. */
 void store_compact(struct store *store);
+/* Gives back what the connections that wait keep in memory of the file. */
+void store_trim(struct store *store);
 
 #endif

@@ -27,6 +27,7 @@ struct store_driver {
     enum infomask_status (*mark)(struct store_connection *connection, struct infomask_error *err);
     enum infomask_status (*release)(struct store_connection *connection, bool keep, struct infomask_error *err);
     void (*compact)(struct store_connection *connection); /* outside of transactions; may be NULL */
+    void (*trim)(struct store_connection *connection);    /* the same */
 
     struct store_statement *(*statement)(struct store_connection *connection, int n, struct infomask_error *err);
     void (*bind_integer)(struct store_statement *statement, int parameter, int64_t value);

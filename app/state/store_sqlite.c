@@ -434,6 +434,11 @@ static void compact(struct store_connection *base)
     (void)execute(own(base), "PRAGMA incremental_vacuum", NULL);
 }
 
+static void trim(struct store_connection *base)
+{
+    (void)sqlite3_db_release_memory(own(base)->db);
+}
+
 /* ---- Statements -------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status prepare_common(struct connection *connection, const char *sql, sqlite3_stmt **statement,
@@ -532,6 +537,7 @@ const struct store_driver store_sqlite = {
     .mark = mark,
     .release = release,
     .compact = compact,
+    .trim = trim,
     .statement = statement,
     .bind_integer = bind_integer,
     .bind_real = bind_real,

@@ -479,6 +479,8 @@ static void trim_memory(struct server *server)
         server->trimmed_ms = now;
         if (server->context.models != NULL)
             models_trim(server->context.models);
+        if (server->context.estimates != NULL)
+            estimates_trim(server->context.estimates);
         (void)malloc_trim(0);
     }
 }

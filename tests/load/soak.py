@@ -33,7 +33,7 @@ from wire import Closed, form, request
 
 CLIENTS = 3
 EXCHANGES = 100  # of a client in a round
-QUIET_S = 8  # before an idle point is read: longer than a body, or a socket that lingers, may take
+QUIET_S = 13  # before an idle point is read: what was kept for the next request has been given back (after 10 s)
 BODY_S = 5  # a body may take this long
 BLOCK = 3  # points, of the bootstrap
 TELL_HEAP = os.environ.get("INFOMASK_HEAP_LIBRARY")

@@ -51,6 +51,16 @@ static enum infomask_status insert(struct store_connection *connection, void *co
     return how == FINE ? INFOMASK_OK : INFOMASK_MEMORY;
 }
 
+enum { MANY = 20000 };
+
+static enum infomask_status insert_many(struct store_connection *connection, void *context, struct infomask_error *err)
+{
+    (void)context;
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(store_run(store_statement(connection, INSERT, err), err), INFOMASK_OK);
+    return INFOMASK_OK;
+}
+
 static void what_fails_is_rolled_back(void **state)
 {
     struct store *store;
@@ -70,6 +80,25 @@ static void what_fails_is_rolled_back(void **state)
     free(path);
 }
 
+/* Pages that were read stay in memory, up to some megabytes a connection, until nobody asks for a while. */
+static void trimmed_connections_keep_no_pages(void **state)
+{
+    struct store *store;
+    struct infomask_error err = {0};
+    char *path = file_join(*state, "state");
+    int64_t held;
+
+    assert_int_equal(store_open(path, &options, &store, &err), INFOMASK_OK);
+    assert_int_equal(store_write(store, INFINITY, insert_many, NULL, &err), INFOMASK_OK);
+    assert_int_equal(rows(store), MANY);
+    held = sqlite3_memory_used();
+    store_trim(store);
+    assert_true(held > 8 * MANY && sqlite3_memory_used() < held / 2);
+    assert_int_equal(rows(store), MANY);
+    store_close(store);
+    free(path);
+}
+
 static void an_address_without_a_file_is_a_server(void **state)
 {
     (void)state;
@@ -81,6 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_fails_is_rolled_back, scratch_make, scratch_remove),
+        cmocka_unit_test_setup_teardown(trimmed_connections_keep_no_pages, scratch_make, scratch_remove),
         cmocka_unit_test(an_address_without_a_file_is_a_server),
     };
 

@@ -178,6 +178,7 @@ static inline void scale_by(struct net *net, double factor)
 
 static void finish(struct net *net)
 {
+    free(net->graph->outputs);
     net->graph->outputs = malloc(sizeof *net->graph->outputs);
     assert_non_null(net->graph->outputs);
     net->graph->outputs[0] = net->last;

@@ -442,6 +442,17 @@ static void random_layer(struct maker *m)
     m->net.last = last(m).tensor;
 }
 
+/* Some of the logits, as of a detector's class without the background. */
+static void random_end(struct maker *m)
+{
+    if (!sometimes(4))
+        return;
+    slice_of(&m->net, 1, below(2), 3 + below(3), 1);
+    if (sometimes(3))
+        unary(&m->net, GRAPH_ACTIVATION)->activation = GRAPH_SIGMOID;
+    finish(&m->net);
+}
+
 static struct maker random_net(uint64_t number, int *h, int *w)
 {
     struct maker m = {.count = 1};
@@ -457,6 +468,7 @@ static struct maker random_net(uint64_t number, int *h, int *w)
     for (int i = 0; i < layers && m.count < MOST_MAPS - 6; i++)
         random_layer(&m);
     pooled_head(&m.net, last(&m).c, 5);
+    random_end(&m);
     if (m.one_size) {
         m.net.graph->tensors[m.net.graph->input].dims[2] = *h;
         m.net.graph->tensors[m.net.graph->input].dims[3] = *w;

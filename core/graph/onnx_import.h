@@ -240,8 +240,9 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_conv_transpose, onnx_import_eye_like;
 enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
     __attribute__((warn_unused_result));
-/* A node that takes elements one by one into a new shape; its table is to be filled.  NULL if that is too large. */
-struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims);
+/* A node that takes elements one by one into a new shape; its table is to be filled. */
+enum infomask_status onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims,
+                                    struct graph_node **node) __attribute__((warn_unused_result));
 /* Does the file know every dimension? */
 bool onnx_is_known(const struct graph_tensor *t);
 /* Add, Sub, Mul, Div of integers: true if both inputs are such, and *status is set. */

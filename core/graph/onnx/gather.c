@@ -95,23 +95,26 @@ enum infomask_status onnx_import_general_gather(struct onnx_import *im)
     return node != NULL ? onnx_result(im, node, numbers) : onnx_broken(im, "its axis is outside its input");
 }
 
-struct graph_node *onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims)
+enum infomask_status onnx_take_into(struct onnx_import *im, int x, int rank, const int64_t *dims,
+                                    struct graph_node **node)
 {
     size_t n = 1;
-    struct graph_node *node;
     struct graph_tensor *y;
 
-    for (int i = 0; i < rank; i++)
-        if (dims[i] < 1 || __builtin_mul_overflow(n, (size_t)dims[i], &n) || n > im->graph->table_budget)
-            return NULL;
+    for (int i = 0; i < rank; i++) {
+        if (dims[i] < 1)
+            return onnx_unsupported(im, "it makes a tensor without elements");
+        if (__builtin_mul_overflow(n, (size_t)dims[i], &n) || n > im->graph->table_budget)
+            return onnx_unsupported(im, "it makes a tensor that is too large for a file of this size");
+    }
     im->graph->table_budget -= n;
-    node = onnx_general(im, GRAPH_TAKE, &x, 1, n);
-    if (node == NULL)
-        return NULL;
-    y = &im->graph->tensors[node->output];
+    *node = onnx_general(im, GRAPH_TAKE, &x, 1, n);
+    if (*node == NULL)
+        return onnx_no_memory(im);
+    y = &im->graph->tensors[(*node)->output];
     y->rank = rank;
     memcpy(y->dims, dims, (size_t)rank * sizeof *dims);
-    return node;
+    return INFOMASK_OK;
 }
 
 bool onnx_is_known(const struct graph_tensor *t)
@@ -137,36 +140,56 @@ static int64_t element_offset(const struct graph_tensor *t, const struct graph_t
     return offset;
 }
 
-enum infomask_status onnx_import_gather_elements(struct onnx_import *im)
-{
-    int64_t axis = onnx_attribute_int(im, "axis", 0), *v;
-    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
-    struct graph_tensor shape, t;
-    struct graph_node *node = NULL;
-    bool fits;
+/* What GatherElements and GatherND take: a tensor of known size, and indices whose integers the caller frees. */
+struct gather {
     int x;
-    enum infomask_status status = onnx_any_input(im, 0, &x);
+    struct graph_tensor t, shape; /* of the tensor and of the indices */
+    int64_t *v;
+};
 
-    if (status == INFOMASK_OK)
-        status = indices_of(im, 1, &shape, &v);
+static enum infomask_status gather_inputs(struct onnx_import *im, struct gather *g)
+{
+    enum infomask_status status = onnx_any_input(im, 0, &g->x);
+
     if (status != INFOMASK_OK)
         return status;
-    t = *tensor_at(im, x);
-    if (!onnx_is_known(&t)) {
-        free(v);
+    g->t = *tensor_at(im, g->x);
+    if (!onnx_is_known(&g->t))
         return onnx_unsupported(im, OPEN_SIZES);
-    }
-    fits = shape.rank == t.rank && onnx_axis(&axis, t.rank);
-    for (int d = 0; fits && d < t.rank; d++)
-        fits = d == axis || shape.dims[d] <= t.dims[d];
-    for (size_t i = 0; fits && i < graph_elements(&shape); i++)
-        fits = onnx_axis(&v[i], (int)t.dims[axis]);
-    if (fits)
-        node = onnx_take_into(im, x, shape.rank, shape.dims);
-    for (size_t i = 0; node != NULL && i < node->table->count; i++)
-        node->table->v[i] = element_offset(&t, &shape, i, (int)axis, v[i]);
-    free(v);
-    return node != NULL ? onnx_result(im, node, numbers) : onnx_broken(im, "its axis or indices are outside its input");
+    return indices_of(im, 1, &g->shape, &g->v);
+}
+
+static enum infomask_status gather_elements(struct onnx_import *im, struct gather *g)
+{
+    int64_t axis = onnx_attribute_int(im, "axis", 0);
+    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
+    struct graph_node *node;
+    bool fits = g->shape.rank == g->t.rank && onnx_axis(&axis, g->t.rank);
+    enum infomask_status status;
+
+    for (int d = 0; fits && d < g->t.rank; d++)
+        fits = d == axis || g->shape.dims[d] <= g->t.dims[d];
+    for (size_t i = 0; fits && i < graph_elements(&g->shape); i++)
+        fits = onnx_axis(&g->v[i], (int)g->t.dims[axis]);
+    if (!fits)
+        return onnx_broken(im, "its axis or indices are outside its input");
+    status = onnx_take_into(im, g->x, g->shape.rank, g->shape.dims, &node);
+    if (status != INFOMASK_OK)
+        return status;
+    for (size_t i = 0; i < node->table->count; i++)
+        node->table->v[i] = element_offset(&g->t, &g->shape, i, (int)axis, g->v[i]);
+    return onnx_result(im, node, numbers);
+}
+
+enum infomask_status onnx_import_gather_elements(struct onnx_import *im)
+{
+    struct gather g = {0};
+    enum infomask_status status = gather_inputs(im, &g);
+
+    if (status == INFOMASK_OK)
+        status = gather_elements(im, &g);
+    free(g.v);
+    return status;
 }
 
 /* The offset of the block that row i of indices [..., depth] names behind `batch` dimensions; -1 outside. */
@@ -194,46 +217,67 @@ static size_t dims_product(const struct graph_tensor *t, int from, int to)
     return n;
 }
 
-enum infomask_status onnx_import_gather_nd(struct onnx_import *im)
+/* The rows of indices name blocks behind `batch` dimensions that both have: the dimensions of what is taken. */
+static bool gathered_shape(const struct gather *g, int64_t batch, int64_t depth, int *rank, int64_t *dims)
 {
-    int64_t *v, dims[2 * GRAPH_MAX_RANK], batch = onnx_attribute_int(im, "batch_dims", 0), depth;
-    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
-    struct graph_tensor shape, t;
-    struct graph_node *node = NULL;
-    int x, rank = 0;
-    bool fits;
-    enum infomask_status status = onnx_any_input(im, 0, &x);
+    bool fits = batch >= 0 && batch < g->shape.rank && depth >= 1 && batch + depth <= g->t.rank;
 
-    if (status == INFOMASK_OK)
-        status = indices_of(im, 1, &shape, &v);
+    *rank = 0;
+    for (int d = 0; fits && d < batch; d++)
+        fits = g->shape.dims[d] == g->t.dims[d];
+    for (int d = 0; fits && d < g->shape.rank - 1; d++)
+        dims[(*rank)++] = g->shape.dims[d];
+    for (int d = (int)(batch + depth); fits && d < g->t.rank; d++)
+        dims[(*rank)++] = g->t.dims[d];
+    return fits && *rank <= GRAPH_MAX_RANK;
+}
+
+/* Whether all rows of indices are inside; fills `from` with what each element of the result is. */
+static bool gathered_offsets(const struct gather *g, int batch, int64_t depth, int64_t *from)
+{
+    size_t block = dims_product(&g->t, batch + (int)depth, g->t.rank);
+    size_t rows = graph_elements(&g->shape) / (size_t)depth;
+    size_t rows_each = rows / dims_product(&g->t, 0, batch), item = dims_product(&g->t, batch, g->t.rank);
+
+    for (size_t row = 0; row < rows; row++) {
+        int64_t at = block_offset(&g->t, g->v + row * (size_t)depth, batch, depth);
+
+        if (at < 0)
+            return false;
+        for (size_t i = 0; i < block; i++)
+            from[row * block + i] = at + (int64_t)(row / rows_each * item + i);
+    }
+    return true;
+}
+
+static enum infomask_status gather_blocks(struct onnx_import *im, const struct gather *g)
+{
+    int64_t dims[2 * GRAPH_MAX_RANK], batch = onnx_attribute_int(im, "batch_dims", 0);
+    int64_t depth = g->shape.rank > 0 ? g->shape.dims[g->shape.rank - 1] : 0;
+    enum onnx_numbers numbers = onnx_numbers_of(im, 0);
+    struct graph_node *node;
+    int rank;
+    enum infomask_status status;
+
+    if (!gathered_shape(g, batch, depth, &rank, dims))
+        return onnx_broken(im, "its indices do not fit its input");
+    status = onnx_take_into(im, g->x, rank, dims, &node);
     if (status != INFOMASK_OK)
         return status;
-    t = *tensor_at(im, x);
-    if (!onnx_is_known(&t)) {
-        free(v);
-        return onnx_unsupported(im, OPEN_SIZES);
-    }
-    depth = shape.rank > 0 ? shape.dims[shape.rank - 1] : 0;
-    fits = batch >= 0 && batch < shape.rank && depth >= 1 && batch + depth <= t.rank;
-    for (int d = 0; fits && d < batch; d++)
-        fits = shape.dims[d] == t.dims[d];
-    for (int d = 0; fits && d < shape.rank - 1; d++)
-        dims[rank++] = shape.dims[d];
-    for (int d = (int)(batch + depth); fits && d < t.rank; d++)
-        dims[rank++] = t.dims[d];
-    if (fits && rank <= GRAPH_MAX_RANK)
-        node = onnx_take_into(im, x, rank, dims);
-    if (node != NULL) {
-        size_t block = dims_product(&t, (int)(batch + depth), t.rank), rows = graph_elements(&shape) / (size_t)depth;
-        size_t batches = dims_product(&t, 0, (int)batch), item = dims_product(&t, (int)batch, t.rank);
-        for (size_t i = 0; i < rows * block; i++) {
-            int64_t from = block_offset(&t, v + i / block * (size_t)depth, (int)batch, depth);
-            fits = fits && from >= 0;
-            node->table->v[i] = from + (int64_t)(i / block / (rows / batches) * item + i % block);
-        }
-    }
-    free(v);
-    return node != NULL && fits ? onnx_result(im, node, numbers) : onnx_broken(im, "its indices are outside its input");
+    if (!gathered_offsets(g, (int)batch, depth, node->table->v))
+        return onnx_broken(im, "its indices are outside its input");
+    return onnx_result(im, node, numbers);
+}
+
+enum infomask_status onnx_import_gather_nd(struct onnx_import *im)
+{
+    struct gather g = {0};
+    enum infomask_status status = gather_inputs(im, &g);
+
+    if (status == INFOMASK_OK)
+        status = gather_blocks(im, &g);
+    free(g.v);
+    return status;
 }
 
 /* Scattered: the elements of data, some of them replaced by updates: one take from both, side by side. */
@@ -254,9 +298,9 @@ static enum infomask_status scatter(struct onnx_import *im, int data, int update
     status = node != NULL ? onnx_step(im, node, &both) : onnx_no_memory(im);
     if (status != INFOMASK_OK)
         return status;
-    node = onnx_take_into(im, both, t.rank, t.dims);
-    if (node == NULL)
-        return onnx_no_memory(im);
+    status = onnx_take_into(im, both, t.rank, t.dims, &node);
+    if (status != INFOMASK_OK)
+        return status;
     for (int64_t i = 0; i < n; i++)
         node->table->v[i] = i;
     for (size_t i = 0; i < count; i++)

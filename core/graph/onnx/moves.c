@@ -163,9 +163,9 @@ enum infomask_status onnx_import_tile(struct onnx_import *im)
         if (times[i] < 1 || times[i] > GRAPH_MAX_DIM || __builtin_mul_overflow(t.dims[i], times[i], &whole[i]))
             return onnx_unsupported(im, "its repeats are wrong");
     }
-    node = onnx_take_into(im, x, t.rank, whole);
-    if (node == NULL)
-        return onnx_unsupported(im, "it makes a tensor that is too large");
+    status = onnx_take_into(im, x, t.rank, whole, &node);
+    if (status != INFOMASK_OK)
+        return status;
     n = node->table->count;
     for (size_t i = 0; i < n; i++) {
         size_t rest = i, step = 1;
@@ -237,9 +237,11 @@ enum infomask_status onnx_import_trilu(struct onnx_import *im)
     if (status != INFOMASK_OK)
         return status;
     t = *tensor_at(im, x);
-    node = t.rank >= 2 && onnx_is_known(&t) ? onnx_take_into(im, x, t.rank, t.dims) : NULL;
-    if (node == NULL)
+    if (t.rank < 2 || !onnx_is_known(&t))
         return onnx_unsupported(im, "only matrices of a known size are supported");
+    status = onnx_take_into(im, x, t.rank, t.dims, &node);
+    if (status != INFOMASK_OK)
+        return status;
     rows = t.dims[t.rank - 2];
     columns = t.dims[t.rank - 1];
     for (size_t i = 0; i < node->table->count; i++) {

@@ -1,11 +1,13 @@
 """Pictures as WebP: by Accept with its weights, and by format=webp."""
 import io
+import time
 
 import numpy
 import pytest
 from PIL import Image, ImageCms
 
-from conftest import ROOT
+from bombs import webp_of_transforms
+from conftest import ROOT, SLOW
 from wire import form
 
 COFFEE = (ROOT / "server/web/photos/coffee.jpg").read_bytes()
@@ -102,3 +104,14 @@ def test_each_form_is_kept_apart(make_server):
     kinds = ["image/webp", "image/png", "application/json"]
     for _ in range(2):
         assert [server.ask("POST", "/v1/mask?quality=fast", COFFEE, [("Accept", kind)]).get("Content-Type") for kind in kinds] == kinds
+
+
+def test_a_file_that_is_all_transforms(server):
+    """The decoder is fed in portions, and begins again with each until it has reached the pixels."""
+    photo = webp_of_transforms(8192, 2048)
+    began = time.process_time()
+    assert Image.open(io.BytesIO(photo)).convert("RGB").getextrema() is not None
+    theirs, before = time.process_time() - began, server.cpu()
+    answer = server.ask("POST", "/v1/classify?model=digits", photo)
+    assert answer.status == 200, answer.body
+    assert server.cpu() - before < (6 * theirs + 0.2) * SLOW

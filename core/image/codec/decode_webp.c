@@ -1,4 +1,8 @@
-/* Still WebP through libwebp, fed in portions so that the deadline is looked at between them. */
+/* Still WebP through libwebp, fed in portions so that the deadline is looked at between them.
+ *
+ * Of a lossless picture the library reads all that comes before the pixels, which may be most of the file, from its
+ * start again with each portion: so each is half as long as everything before it, and that is read three times.
+ */
 #include <webp/decode.h>
 
 #include "core/base/aligned.h"
@@ -11,13 +15,14 @@ enum { PORTION = 32 << 10 };
 
 static enum infomask_status feed(struct decoding *d, WebPIDecoder *decoder)
 {
-    size_t given = 0;
+    size_t given = 0, portion;
 
     while (given < d->size) {
         VP8StatusCode code;
         if (decode_expired(d))
             return decode_deadline(d->err);
-        given = d->size - given < PORTION ? d->size : given + PORTION;
+        portion = given / 2 > PORTION ? given / 2 : PORTION;
+        given = d->size - given < portion ? d->size : given + portion;
         code = WebPIUpdate(decoder, d->data, given);
         if (code == VP8_STATUS_OK)
             return INFOMASK_OK;

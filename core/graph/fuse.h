@@ -87,7 +87,7 @@ static inline void take_output(struct fusion *f, int kept, int gone)
 static inline bool set_input_count(struct graph_node *node, int count)
 {
     int *inputs = reallocarray(node->inputs, (size_t)count + 1, sizeof *inputs);
-    if (!inputs)
+    if (inputs == NULL)
         return false;
     for (int i = node->input_count; i < count; i++)
         inputs[i] = GRAPH_NONE;
@@ -96,12 +96,11 @@ static inline bool set_input_count(struct graph_node *node, int count)
     return true;
 }
 
-
 /* A constant of one element, as the second input. */
 static inline bool scalar_operand(const struct fusion *f, const struct graph_node *node, double *value)
 {
     const struct graph_tensor *y = tensor_at(f, node->inputs[1]);
-    if (!y->data || graph_elements(y) != 1)
+    if (y->data == NULL || graph_elements(y) != 1)
         return false;
     *value = (double)y->data[0];
     return true;

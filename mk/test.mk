@@ -182,6 +182,10 @@ test-web: $(BIN) $(MODEL) $(WEB_VENV)/.done ## the web page in Debian's chromium
 	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" SCREENSHOTS="$(or $(SCREENSHOTS),$(CURDIR)/build/web)" \
 		$(WEB_VENV)/bin/python -m pytest -q -p no:cacheprovider $(or $(WEB_TESTS),tests/web)
 
+.PHONY: monkey-web
+monkey-web: $(BIN) $(MODEL) $(WEB_VENV)/.done ## hands that do anything at any time on a late, busy, locked and dead service: is all that is shown of one question? RUNS=10 STEPS=300 SEED=1
+	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" $(WEB_VENV)/bin/python tests/web/monkey.py
+
 .PHONY: bench-web
 bench-web: $(BIN) $(MODEL) $(WEB_VENV)/.done ## how long people wait on the page: drop to classes and map, another class, sliders; ROUNDS=8
 	$(Q)INFOMASK_BIN="$(CURDIR)/$(BIN)" $(WEB_VENV)/bin/python tests/web/latency.py

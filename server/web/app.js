@@ -1,13 +1,13 @@
 // The page: a photo goes to /v1/analyze, which says what and where, and to /v1/filter, which takes it away and asks again.
 import "../info-mask.js";
-import {Infomask, InfomaskError, blobOf} from "../infomask.js";
+import {Infomask, blobOf} from "../infomask.js";
 import {$, element, nats, percent, sentence, fileName, save} from "./format.js";
 import {showClasses, markClass, showCurve, showLegend, showSentence, showVerdict} from "./cards.js";
 import {hasCamera, photograph} from "./camera.js";
 import {Folder} from "./folder.js";
 import {Names} from "./names.js";
-import {Parameters} from "./parameters.js";
-import {listenForPhotos, readable} from "./photos.js";
+import {AFTERWARDS, Parameters, onlyWithMask} from "./parameters.js";
+import {SAMPLES, fetchSample, listenForPhotos, readable} from "./photos.js";
 import {copy, program, shareCard} from "./take.js";
 import {showStatus} from "./status.js";
 
@@ -16,12 +16,13 @@ const KEY = "infomask-key"; // of this tab's session storage
 const stage = $("stage");
 const parameters = new Parameters();
 const state = {
-  photo: null, name: "", sample: "",
-  turn: 0, abort: null,                  // counts the questions: late answers to old ones are dropped
-  target: "", label: "",                 // what is asked for: "" the best class; what it is called
-  rows: [], maps: new Map(), pmis: new Map(), // of this photo: the classes told; maps and rows by class
-  against: "", share: null, points: [],  // the slider's; points of the curve
-  analysis: null, filtered: null, verdict: "",
+  photo: null, name: "", fileName: "photo.jpg", sample: "",
+  turn: 0, abort: null, retry: null,     // counts the questions: late answers to old ones are dropped
+  aside: null, retryAside: null,         // the same of a question beside the newest one
+  wanted: "", target: "", label: "",     // the class asked for and the one shown, "" the best; what it is called
+  chosen: "", rows: [], answers: new Map(), // of this photo, model and choices: the class shown, those told, answers by class
+  against: "", comparing: null, share: null, points: [],  // the slider's; points of the curve
+  filtered: null, verdict: "",
   models: [], model: "",
 };
 let client = new Infomask(new URL(".", document.baseURI), {key: sessionStorage.getItem(KEY) ?? ""});
@@ -29,34 +30,50 @@ let client = new Infomask(new URL(".", document.baseURI), {key: sessionStorage.g
 // ---- Telling --------------------------------------------------------------------------------------------------------
 
 const say = (text) => { $("status").textContent = text; };
-let countdown = null;
+const told = (text) => { $("copied").textContent = text; };
+let countdown = null, complaining = null;
 
-function calm() {
+/** Hides something, and leaves the keys somewhere near when they were on it. */
+function hide(id, near = stage) {
+  const had = $(id).contains(document.activeElement);
+  $(id).hidden = true;
+  if (had) near.focus({preventScroll: true});
+}
+
+/** who: only if the problem is of that question ("newest" or "aside"). */
+function calm(who = complaining) {
+  if (who !== complaining) return;
   clearInterval(countdown);
-  $("problem").hidden = true;
+  complaining = null;
+  hide("problem");
 }
 
 /** Busy: says when it is asked again, and lets one call it off. */
-function waiting(seconds) {
+function waiting(seconds, who) {
   let left = seconds;
   const tell = () => { $("problem-says").textContent = `The service is busy. It is asked again in ${Math.max(0, left--)} s.`; };
   clearInterval(countdown);
-  say("Waiting …");
+  complaining = who;
+  if (who === "newest") say("Waiting …");
   tell();
   $("problem").classList.replace("bad", "warn");
   countdown = setInterval(tell, 1000);
   $("problem").hidden = $("cancel").hidden = false;
-  $("again").hidden = true;
+  hide("again", $("cancel"));
 }
 
-function complain(error) {
+function complain(error, who = "newest") {
   clearInterval(countdown);
-  say("");
-  if (error.status === 401 || (error.status === 403 && error.code === "forbidden" && client.key)) return askForKey(error);
+  if (who === "newest") say("");
+  if (error.status === 401 || (error.status === 403 && error.code === "forbidden" && client.key)) {
+    calm();
+    return askForKey(error);
+  }
+  complaining = who;
   $("problem-says").textContent = sentence(error.message);
   $("problem").classList.replace("warn", "bad");
   $("problem").hidden = $("again").hidden = false;
-  $("cancel").hidden = true;
+  hide("cancel", $("again"));
 }
 
 function askForKey(error) {
@@ -67,116 +84,198 @@ function askForKey(error) {
 
 // ---- What is on the page goes with its photo --------------------------------------------------------------------------
 
+const TOLD = ["saying", "classes-card", "legend", "take", "nat"];
+/** Dims what was told under other choices, until the answer under these is there. */
+function dim(on) {
+  for (const id of TOLD) {
+    $(id).classList.toggle("stale", on);
+    $(id).inert = on;
+  }
+}
+
+function forgetFile(id) {
+  if ($(id).href) URL.revokeObjectURL($(id).href);
+  $(id).removeAttribute("href");
+  hide(id);
+}
 function forgetFiltered() {
   state.filtered = null;
   state.verdict = "";
   stage.after = null;
-  for (const id of ["download", "download-mask"]) {
-    if ($(id).href) URL.revokeObjectURL($(id).href);
-    $(id).removeAttribute("href");
-    $(id).hidden = true;
-  }
-  $("verdict").hidden = true;
+  forgetFile("download");
+  forgetFile("download-mask");
+  hide("verdict");
+}
+
+/** Takes back what the slider and the brush propose, and the curve: they are of one class. */
+function forgetShare() {
+  state.share = null;
+  state.points = [];
+  stage.share = null;
+  stage.unpaint?.();
+  hide("curve");
+  showShare();
+}
+
+/** Everything that was told: of another photo, model or choice. */
+function forgetAnswers() {
+  state.aside?.abort();
+  Object.assign(state, {answers: new Map(), rows: [], chosen: "", target: "", label: "", against: ""});
+  forgetFiltered();
+  forgetShare();
+  stopBrush();
+  stage.setMap?.(null);
+  stage.captions = ["", ""];
+  for (const id of TOLD) hide(id);
+  $("classes").replaceChildren();
+  $("target").value = "";
+  fillAgainst();
+  dim(false);
 }
 
 function forgetPhoto() {
-  Object.assign(state, {photo: null, analysis: null, rows: [], maps: new Map(), pmis: new Map(), against: "", share: null, points: [], target: "", label: ""});
-  forgetFiltered();
+  state.turn++;
+  state.abort?.abort();
+  Object.assign(state, {photo: null, retry: null, wanted: ""});
+  calm();
+  told("");
+  say("");
+  document.body.removeAttribute("aria-busy");
+  forgetAnswers();
   stage.photo = null;
-  stage.captions = ["", ""];
-  stopBrush();
-  for (const id of ["saying", "classes-card", "legend", "take", "curve", "share-auto"]) $(id).hidden = true;
-  $("classes").replaceChildren();
-  $("target").value = $("copied").textContent = "";
-  $("share-says").textContent = "the service's own rule";
-  $("against").replaceChildren(element("option", {value: "", text: "rather than …"}));
+  return state.turn;
 }
 
 // ---- The questions ----------------------------------------------------------------------------------------------------
+
+const outdated = () => new DOMException("an older question", "AbortError");
 
 /** Runs the steps as the newest question; an older one that still waits is called off. */
 async function newest(steps) {
   if (!state.photo) return;
   const turn = ++state.turn;
   state.abort?.abort();
+  state.retry = () => newest(steps);
   const {signal} = state.abort = new AbortController();
-  const options = {signal, waiting, progress: (share) => { if (share < 1) say(`Sending: ${percent(share)}`); }};
-  const fresh = () => { if (turn !== state.turn) throw new DOMException("an older question", "AbortError"); };
+  const options = {signal, waiting: (seconds) => waiting(seconds, "newest"), progress: (share) => { if (share < 1) say(`Sending: ${percent(share)}`); }};
+  const fresh = () => { if (turn !== state.turn) throw outdated(); };
   calm();
   document.body.setAttribute("aria-busy", "true");
   try {
     await steps(options, fresh);
     say("");
-    calm();
+    calm("newest");
+    hide("key-card");
+    state.retry = null;
   } catch (error) {
     if (turn !== state.turn) return;
-    if (error.name === "AbortError") say("Called off."); else complain(error);
-    if (error.name === "AbortError") calm();
+    if ($("saying").classList.contains("stale")) forgetAnswers();
+    state.wanted = state.target;
+    if (error.name !== "AbortError") return complain(error);
+    say("Called off.");
+    calm("newest");
   } finally {
     if (turn === state.turn) document.body.removeAttribute("aria-busy");
   }
 }
 
+/** Runs the steps beside the newest question, as long as the answers are there that it was asked about. */
+async function aside(steps) {
+  state.aside?.abort();
+  const {signal} = state.aside = new AbortController(), {answers} = state;
+  const fresh = () => { if (signal.aborted || answers !== state.answers) throw outdated(); };
+  calm("aside");
+  try {
+    await steps({signal, waiting: (seconds) => waiting(seconds, "aside")}, fresh);
+    calm("aside");
+  } catch (error) {
+    if (state.aside.signal !== signal || answers !== state.answers) return;
+    told("");
+    if (error.name === "AbortError") return calm("aside");
+    complain(error, "aside");
+    state.retryAside = () => aside(steps);
+  }
+}
+
+function again() {
+  const who = complaining;
+  calm();
+  if (who === "aside") return state.retryAside();
+  if (!state.models.length) return begin();
+  if (!names.size) loadNames().catch(complain);
+  return (state.retry ?? ask)();
+}
+
+function cancel() {
+  (complaining === "aside" ? state.aside : state.abort)?.abort();
+  calm();
+}
+
 const model = () => state.models.find((one) => one.name === state.model);
 // a model without a class map is asked by the first of the methods that it has
 const method = () => parameters.values.method ?? (model()?.methods?.includes("infocam") ?? true ? undefined : model().methods[0]);
-const common = () => ({model: state.model || undefined, target: state.target || undefined, method: method()});
+const common = (target) => ({model: state.model || undefined, target: target || undefined, method: method()});
 // what is shown behind the slider has the photo's size: only what is downloaded is cropped
-const filterQuestion = () => ({...parameters.for("filter"), trim: undefined, ...common(), threshold: state.share === null ? parameters.values.threshold : `share:${state.share / 100}`});
+const filterQuestion = () => ({...parameters.for("filter"), trim: undefined, ...common(state.target), threshold: state.share === null ? parameters.values.threshold : `share:${state.share / 100}`});
 
-async function analyse(options, fresh) {
+/** Asks what speaks for a class; what is shown is of the one before until the answer is there. */
+async function analyse(target, options, fresh) {
   say("Looking …");
-  const answer = await client.analyze(state.photo, {...parameters.for("analyze"), ...common(), top_k: Math.min(ROWS, classes()), include: "mask"}, options);
+  const answer = await client.analyze(state.photo, {...parameters.for("analyze"), ...common(target), top_k: Math.min(ROWS, classes()), include: "mask"}, options);
   fresh();
-  const shown = {...(answer.target ?? answer.predictions[0])};
-  shown.key = shown.group ? `group:${shown.group}` : String(shown.index);
-  state.analysis = answer;
-  state.label = shown.label;
-  state.maps.set(shown.key, {cells: answer.map.cells, pmi: answer.map.pmi, mean: answer.map.mean});
-  state.pmis.set(shown.key, shown);
-  if (!state.rows.length) state.rows = answer.predictions.map((row) => ({...row, key: String(row.index)}));
-  if (!state.rows.some((row) => row.key === shown.key)) state.rows.push(shown);
-  if ($("classes").childElementCount !== state.rows.length) showClasses(state.rows, (row) => choose(row.key));
-  markClass(shown.key);
-  state.chosen = shown.key;
+  const row = {...(answer.target ?? answer.predictions[0])};
+  row.key = row.group ? `group:${row.group}` : String(row.index);
+  state.answers.set(row.key, {row, map: answer.map, prior: answer.prior, mask: answer.mask.png ? blobOf(answer.mask.png) : null, whole: true});
+  if (!state.rows.length) state.rows = answer.predictions.map((one) => ({...one, key: String(one.index)}));
+  if (!state.rows.some((one) => one.key === row.key)) state.rows.push(row);
+  dim(false);
+  state.wanted = target && row.key;
+  showAnswer(row.key, state.wanted);
+}
+
+/** Shows the answer of a class that is there. */
+function showAnswer(key, target = key) { // target: "" where the best was asked for
+  const {row, map, prior, mask} = state.answers.get(key);
+  Object.assign(state, {chosen: key, target, label: row.label});
+  if ($("classes").childElementCount !== state.rows.length) showClasses(state.rows, (one) => choose(one.key));
+  markClass(key);
   fillAgainst();
-  showSentence(shown, answer.prior, answer);
+  showSentence(row, prior, map);
   showMap();
-  await stage.setMask(answer.mask.png ? blobOf(answer.mask.png) : null);
-  offerMask(answer);
+  showMask(mask);
   for (const id of ["take", "nat", "more"]) $(id).hidden = false;
   showRequest();
 }
 
-function offerMask(answer) {
-  if (!answer.mask.png) return;
-  $("download-mask").href = URL.createObjectURL(blobOf(answer.mask.png));
-  $("download-mask").download = `${fileName(state.name)}-${fileName(state.label)}-mask.png`;
-  $("download-mask").hidden = false;
+function showMask(mask) {
+  stage.setMask(mask);
+  offer("download-mask", mask, "mask.png");
 }
 
-async function filter(options, fresh, mask) {
+function offer(id, blob, ending) {
+  forgetFile(id);
+  if (!blob) return;
+  $(id).href = URL.createObjectURL(blob);
+  $(id).download = id === "download" ? ending : `${fileName(state.name)}-${fileName(state.label)}-${ending}`;
+  $(id).hidden = false;
+}
+
+async function filter(options, fresh) {
   say(`Taking “${state.label}” away, and asking again …`);
+  const mask = stage.strokes ? await stage.paintedMask() : null;
+  fresh();
   const asked = mask ? {...onlyWithMask(filterQuestion()), mask} : filterQuestion();
   const answer = await client.filter(state.photo, asked, options);
   fresh();
   state.filtered = answer;
   stage.after = answer.image;
-  if (mask || state.share !== null) await stage.setMask(blobOf(answer.mask.png));
+  if ((mask || state.share !== null) && answer.mask.png) showMask(blobOf(answer.mask.png));
   const mode = parameters.values.mode;
   stage.captions = [caption(), mode === "keep" ? `only ${state.label}` : mask ? "what you left" : `without ${state.label}`];
   state.verdict = showVerdict(answer, state.label, {mode});
   const type = answer.image.type.split("/")[1].replace("jpeg", "jpg");
-  $("download").href = URL.createObjectURL(answer.image);
-  $("download").download = `${fileName(state.name)}-${mode === "keep" ? "only" : "without"}-${fileName(state.label)}.${type}`;
-  $("download").hidden = false;
+  offer("download", answer.image, `${fileName(state.name)}-${mode === "keep" ? "only" : "without"}-${fileName(state.label)}.${type}`);
   if (!mask && mode !== "keep") curvePoint(answer);
-}
-
-// an own mask is used as it is: what makes masks is refused beside it
-function onlyWithMask(asked) {
-  const own = ["quality", "threshold", "refine", "min_evidence", "until", "max_passes", "shadow", "resolution", "method"];
-  return Object.fromEntries(Object.entries(asked).filter(([name]) => !own.includes(name)));
 }
 
 function curvePoint(answer) {
@@ -186,100 +285,94 @@ function curvePoint(answer) {
   if (state.points.length > 1) showCurve(state.points, v.pmi_before);
 }
 
-const ask = () => newest(async (options, fresh) => {
+/** Asks all there is about a class: what speaks for it, unless that is known, and the photo without it. */
+const ask = (target = state.wanted) => newest(async (options, fresh) => {
+  const key = target || state.chosen, known = state.answers.get(key);
+  state.wanted = target;
   forgetFiltered();
-  await analyse(options, fresh);
+  if (!known?.whole) await analyse(target, options, fresh);
+  else if (key !== state.chosen) showAnswer(key);
+  else if (state.share === null && !stage.strokes) showMask(known.mask);
   await filter(options, fresh);
 });
-const refilter = () => newest(async (options, fresh) => {
-  forgetFiltered();
-  offerMask(state.analysis);
-  await filter(options, fresh);
-});
+const refilter = () => ask();
 
 function choose(key) {
-  state.target = key;
-  state.share = null;
-  state.points = [];
-  $("curve").hidden = $("share-auto").hidden = true;
-  $("share-says").textContent = "the service's own rule";
+  forgetShare();
   stopBrush();
-  const known = state.maps.get(key);
-  if (known) { // the map is there already: it is shown at once
-    state.label = state.pmis.get(key).label;
-    state.chosen = key;
-    markClass(key);
-    showMap();
-  }
-  ask();
+  return ask(key);
 }
 
 // ---- The map ----------------------------------------------------------------------------------------------------------
 
-const caption = () => {
-  const rather = state.against ? [" rather than ", element("b", {text: state.pmis.get(state.against)?.label ?? ""})] : [];
-  return ["what speaks for ", element("b", {text: state.label}), ...rather];
-};
+const other = () => (state.against === state.chosen ? null : state.answers.get(state.against) ?? null);
+const caption = () => ["what speaks for ", element("b", {text: state.label}), ...(other() ? [" rather than ", element("b", {text: other().row.label})] : [])];
 
 function showMap() {
-  const map = state.maps.get(state.chosen), other = state.against && state.against !== state.chosen ? state.maps.get(state.against) : null;
-  if (!map) return;
-  const cells = other ? map.cells.map((row, y) => row.map((value, x) => value - other.cells[y][x])) : map.cells;
-  const against = other ? state.pmis.get(state.against).label : "";
+  const {map} = state.answers.get(state.chosen), rather = other(), against = rather?.row.label ?? "";
+  const cells = rather ? map.cells.map((row, y) => row.map((value, x) => value - rather.map.cells[y][x])) : map.cells;
   stage.setMap({cells, label: state.label, unit: "nats", against});
   stage.captions = [caption(), $("verdict").hidden ? "" : `without ${state.label}`];
-  showLegend(cells, other ? map.mean - other.mean : map.mean, against ? `, rather than ${against}` : "");
+  showLegend(cells, rather ? map.mean - rather.map.mean : map.mean, against ? `, rather than ${against}` : "");
 }
 
 function fillAgainst() {
-  const chosen = $("against").value;
+  if (!other()) state.against = "";
   $("against").replaceChildren(element("option", {value: "", text: "rather than …"}),
     ...state.rows.filter((row) => row.key !== state.chosen).map((row) => element("option", {value: row.key, text: row.label})));
-  $("against").value = [...$("against").options].some((option) => option.value === chosen) ? chosen : "";
-  state.against = $("against").value;
+  $("against").value = state.against;
+  $("against").removeAttribute("aria-busy");
 }
 
-async function compare() {
-  state.against = $("against").value;
-  if (state.against && !state.maps.has(state.against)) {
-    const photo = state.photo, key = state.against;
-    try {
-      const answer = await client.mask(photo, {...parameters.for("analyze"), model: state.model || undefined, target: key, method: method(), output: undefined, mode: undefined, fill: undefined}, {waiting});
-      if (photo !== state.photo) return;
-      calm();
-      state.maps.set(key, {cells: answer.map.cells, pmi: answer.map.pmi, mean: answer.map.mean});
-      state.pmis.set(key, answer.target);
-    } catch (error) {
-      return complain(error);
-    }
+function compare() {
+  const key = $("against").value, turn = state.comparing = {};
+  state.aside?.abort();
+  calm("aside");
+  if (!key || state.answers.has(key)) {
+    state.against = key;
+    return showMap();
   }
-  showMap();
+  $("against").setAttribute("aria-busy", "true"); // chosen, but not shown yet
+  return aside(async (options, fresh) => {
+    try {
+      const answer = await client.mask(state.photo, {...parameters.for("mask"), ...common(key)}, options);
+      fresh();
+      state.answers.set(key, {row: {...answer.target, key}, map: answer.map});
+      state.against = key;
+      showMap();
+    } finally {
+      if (turn === state.comparing) fillAgainst();
+    }
+  });
 }
 
 // ---- Photos -----------------------------------------------------------------------------------------------------------
 
-async function take(blob, name, {sample = "", target = "", share = null, keepStrip = false} = {}) {
-  state.turn++;
-  state.abort?.abort();
-  calm();
-  forgetPhoto();
+/** Another photo: a blob, or a function that gets one. */
+async function take(source, name, choices = {}) {
+  const {sample = "", target = "", share = null, keepStrip = false} = choices, turn = forgetPhoto();
   if (!keepStrip) folder.clear();
+  document.body.setAttribute("aria-busy", "true");
   for (const button of document.querySelectorAll("[data-sample]")) button.setAttribute("aria-current", String(button.dataset.sample === sample));
-  const turn = state.turn;
   try {
-    const {blob: photo, note} = await readable(blob);
+    const {blob: photo, note} = await readable(typeof source === "function" ? await source() : source);
     if (turn !== state.turn) return;
-    Object.assign(state, {photo, name: name.replace(/\.\w+$/, ""), sample, target, fileName: name});
+    Object.assign(state, {photo, name: name.replace(/\.\w+$/, ""), sample, fileName: name});
     stage.photo = photo;
     if (share !== null) showShare(share);
-    $("copied").textContent = note;
-    await ask();
+    told(note);
+    showRequest();
+    await ask(target);
   } catch (error) {
-    if (turn === state.turn) complain(error);
+    if (turn !== state.turn) return;
+    document.body.removeAttribute("aria-busy");
+    complain(error);
+    state.retry = () => take(source, name, choices);
   }
 }
 
 function takeAll(files) {
+  if (files.length === 0) return complain(new Error("There is no photo among them."));
   if (files.length === 1 && !files[0].path.includes("/")) return take(files[0].file, files[0].file.name || files[0].path);
   folder.fill(files, client, state.model || undefined);
   folder.mark(0);
@@ -287,86 +380,91 @@ function takeAll(files) {
 }
 const folder = new Folder((photo) => take(photo.file, photo.file.name, {keepStrip: true}));
 
-async function takeSample(name, choices = {}) {
-  try {
-    const answer = await fetch(`web/${name}.jpg`);
-    if (!answer.ok) throw new InfomaskError(answer.status, {}, 0);
-    await take(await answer.blob(), `${name}.jpg`, {sample: name, ...choices});
-  } catch (error) {
-    complain(error instanceof InfomaskError ? error : new InfomaskError(0, {}, 0));
-  }
-}
+const takeSample = (name, choices = {}) => take(() => fetchSample(name), `${name}.jpg`, {sample: name, ...choices});
 
 // ---- How much, and the brush --------------------------------------------------------------------------------------------
 
-function showShare(share) {
-  $("share").value = share;
-  state.share = Number($("share").value);
-  $("share-says").textContent = `${state.share} % of what speaks for it`;
-  $("share-auto").hidden = false;
+function showShare(share = state.share) {
+  if (share !== null) {
+    $("share").value = share;
+    state.share = Number($("share").value);
+  }
+  $("share-says").textContent = stage.strokes ? "what you painted over" : share === null ? "the service's own rule" : `${state.share} % of what speaks for it`;
+  if (stage.strokes || share !== null) $("share-auto").hidden = false; else hide("share-auto", $("share"));
 }
 function moveShare() {
+  if (!state.chosen) return;
+  unpaint();
   showShare($("share").value);
   stage.share = state.share / 100;
 }
 function autoShare() {
   state.share = null;
-  $("share-says").textContent = "the service's own rule";
-  $("share-auto").hidden = true;
   stage.share = null;
-  ask();
+  unpaint();
+  showShare();
+  refilter();
 }
 
+function unpaint() {
+  stage.unpaint?.();
+  for (const id of ["undo", "unpaint"]) hide(id, $("brush"));
+}
 function stopBrush() {
   stage.brush = 0;
-  stage.unpaint?.();
+  unpaint();
   $("brush").setAttribute("aria-pressed", "false");
-  for (const id of ["brush-size-label", "undo", "unpaint"]) $(id).hidden = true;
+  hide("brush-size-label", $("brush"));
 }
 function toggleBrush() {
-  const on = !stage.brush;
-  if (!on) return stopBrush();
-  stage.brush = $("brush-size").value / 100;
-  $("brush").setAttribute("aria-pressed", "true");
-  $("brush-size-label").hidden = false;
-  say("Paint over a place: when you let go, it is filled and the network is asked again.");
+  if (!stage.brush) {
+    stage.brush = $("brush-size").value / 100;
+    $("brush").setAttribute("aria-pressed", "true");
+    $("brush-size-label").hidden = false;
+    say("Paint over a place: when you let go, it is filled and the network is asked again.");
+    return;
+  }
+  const painted = stage.strokes;
+  stopBrush();
+  showShare();
+  if (painted) refilter();
 }
-async function painted() {
-  $("undo").hidden = $("unpaint").hidden = stage.strokes === 0;
-  if (stage.strokes === 0) return refilter();
-  const mask = await stage.paintedMask();
-  return newest(async (options, fresh) => {
-    forgetFiltered();
-    await filter(options, fresh, mask);
-  });
+function painted() {
+  if (!state.chosen) return stage.unpaint();
+  if (stage.strokes) $("undo").hidden = $("unpaint").hidden = false; else unpaint();
+  state.share = null;
+  stage.share = null;
+  showShare();
+  return refilter();
 }
 
 // ---- Taking along -------------------------------------------------------------------------------------------------------
 
-const told = (text) => { $("copied").textContent = text; };
-const asked = () => ({...filterQuestion(), trim: parameters.values.mode === "cutout" ? parameters.values.trim : undefined, target: state.target ? state.label : undefined});
-function showRequest() { $("request").textContent = program("curl", client.server, asked(), state.fileName ?? "photo.jpg", client.key); }
+const asked = () => ({...filterQuestion(), trim: parameters.values.mode === "cutout" ? parameters.values.trim : undefined, target: names.say(state.target, state.label) || undefined});
+function showRequest() { $("request").textContent = program("curl", client.server, asked(), state.fileName, client.key); }
 
 async function copyProgram(event) {
   const how = event.target.dataset.copy;
-  if (how) told(await copy(program(how, client.server, asked(), state.fileName ?? "photo.jpg", client.key)) ? `Copied as ${how === "python" ? "Python" : how}.` : "This browser does not let a page copy.");
+  if (how) told(await copy(program(how, client.server, asked(), state.fileName, client.key)) ? `Copied as ${how === "python" ? "Python" : how}.` : "This browser does not let a page copy.");
 }
 async function copyLink() {
-  const choices = new URLSearchParams(Object.entries({...parameters.values, target: state.target ? state.label : "", share: state.share ?? "", photo: state.sample}).filter(([, value]) => value !== ""));
+  const choices = new URLSearchParams(Object.entries({...parameters.values, target: names.say(state.target, state.label), share: state.share ?? "", photo: state.sample}).filter(([, value]) => value !== ""));
   const url = new URL(document.baseURI);
   url.hash = choices.toString();
   told(await copy(url.href) ? `Copied a link with the choices${state.sample ? "" : ", not the photo"}.` : url.href);
 }
-async function makeCard() {
-  const v = state.filtered ? [].concat(state.filtered.verification)[0] : null;
-  const blob = await shareCard({before: state.photo, after: state.filtered?.image, sentence: `${$("sentence").textContent}.`, exactly: $("exactly").textContent, verdict: state.verdict, area: v?.area});
-  save(blob, `${fileName(state.name)}-${fileName(state.label)}-card.png`);
+function makeCard() {
+  const {photo, filtered, verdict} = state, name = `${fileName(state.name)}-${fileName(state.label)}-card.png`;
+  const says = `${$("sentence").textContent}.`, exactly = $("exactly").textContent, area = filtered && [].concat(filtered.verification)[0].area;
+  return shareCard({before: photo, after: filtered?.image, sentence: says, exactly, verdict, area}).then((blob) => save(blob, name), complain);
 }
-const makeCutout = () => newest(async (options, fresh) => {
-  say("Cutting it out …");
+const makeCutout = () => aside(async (options, fresh) => {
+  const name = `${fileName(state.name)}-${fileName(state.label)}-cutout.png`;
+  told("Cutting it out …");
   const answer = await client.filter(state.photo, {...filterQuestion(), mode: "cutout", fill: undefined, trim: parameters.values.trim}, options);
   fresh();
-  save(answer.image, `${fileName(state.name)}-${fileName(state.label)}-cutout.png`);
+  told("");
+  save(answer.image, name);
 });
 
 // ---- Models and parameters ------------------------------------------------------------------------------------------------
@@ -375,14 +473,17 @@ const classes = () => model()?.classes ?? ROWS;
 const names = new Names((key) => choose(key));
 
 async function loadNames() {
-  const [labels, groups] = await Promise.all([client.labels(state.model),
-    client.json("GET", `v1/models/${encodeURIComponent(state.model)}/groups`).catch(() => ({groups: []}))]);
-  names.set(labels.labels, groups.groups ?? []);
+  const asked = state.model, mine = client;
+  names.set([], []);
+  const [labels, groups] = await Promise.all([client.labels(asked),
+    client.json("GET", `v1/models/${encodeURIComponent(asked)}/groups`).catch(() => ({groups: []}))]);
+  if (asked === state.model && mine === client) names.set(labels.labels, groups.groups ?? []);
 }
+const defaultModel = () => state.models.find((one) => one.default)?.name ?? "";
 async function loadModels() {
   const answer = await client.models();
-  state.models = answer.models.filter((model) => model.usable ?? (!model.status || model.status === "ready"));
-  state.model = state.models.some((model) => model.name === parameters.values.model) ? parameters.values.model : answer.default ?? "";
+  state.models = answer.models.filter((one) => one.usable ?? (!one.status || one.status === "ready"));
+  state.model = state.models.some((one) => one.name === parameters.values.model) ? parameters.values.model : answer.default ?? "";
 }
 async function showMore() {
   try {
@@ -393,19 +494,28 @@ async function showMore() {
     complain(error);
   }
 }
-async function changed(name) {
-  if (name === "model") {
-    state.model = parameters.values.model ?? state.models.find((model) => model.default)?.name ?? "";
-    await loadNames().catch(complain);
-    state.target = "";
-    state.rows = [];
-    state.maps.clear();
-    $("classes").replaceChildren();
-  }
-  state.maps.clear(); // of another pass
+function changed(name) {
   state.points = [];
+  hide("curve");
   showRequest();
-  ask();
+  if (AFTERWARDS.includes(name) && state.chosen) return refilter();
+  const wanted = name === "model" ? "" : state.wanted;
+  state.aside?.abort();
+  calm("aside");
+  Object.assign(state, {answers: new Map(), rows: [], chosen: "", against: "", wanted});
+  $("classes").replaceChildren();
+  forgetFiltered();
+  stage.setMap(null);
+  stage.captions = ["", ""];
+  dim(true);
+  if (name === "model") {
+    state.model = parameters.values.model ?? defaultModel();
+    forgetShare();
+    stopBrush();
+    loadNames().catch(complain);
+    folder.again(client, state.model);
+  }
+  return ask(wanted);
 }
 
 // ---- Hands ------------------------------------------------------------------------------------------------------------------
@@ -414,12 +524,15 @@ async function useKey(event) {
   event.preventDefault();
   state.turn++; // what was asked with another key, or without one, is of no interest any more
   state.abort?.abort();
+  state.aside?.abort();
+  say("");
   client = new Infomask(client.server, {key: $("key").value.trim()});
   sessionStorage.setItem(KEY, client.key);
   $("key").value = "";
-  $("key-card").hidden = true;
+  hide("key-card");
   calm();
   await begin();
+  folder.again(client, state.model || undefined, true);
 }
 
 function listen() {
@@ -430,8 +543,8 @@ function listen() {
   on("shot", "click", async () => { const file = await photograph(); if (file) takeAll([{file, path: file.name}]); });
   hasCamera().then((there) => { $("shot").hidden = !there; });
   on("key-card", "submit", useKey);
-  on("again", "click", () => { calm(); if (state.photo && state.models.length) ask(); else begin(); });
-  on("cancel", "click", () => { state.abort?.abort(); calm(); say("Called off."); });
+  on("again", "click", again);
+  on("cancel", "click", cancel);
   on("share", "input", moveShare);
   on("share", "change", refilter);
   on("share-auto", "click", autoShare);
@@ -448,25 +561,52 @@ function listen() {
   on("more", "toggle", () => { if ($("more").open) showMore(); });
   on("parameters", "submit", (event) => event.preventDefault());
   on("reset", "click", () => { parameters.values = {}; showMore(); changed("model"); });
+  window.addEventListener("hashchange", follow);
   on("measure", "click", () => folder.measure(client));
   on("status-open", "click", () => showStatus(client, state.model));
 }
 
+const choicesOf = (link) => {
+  const {photo = "", target = "", share = "", ...rest} = Object.fromEntries(new URLSearchParams(link.slice(1)));
+  return {photo: SAMPLES.includes(photo) ? photo : "", target, share: share === "" ? null : share, rest: parameters.known(rest)};
+};
+
 /** The models, then the choices of the link and the first photo; a photo that is there already is asked about. */
 async function begin() {
-  const choices = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-  const {photo = "coffee", target = "", share = "", ...rest} = choices, mine = client;
+  const {photo, target, share, rest} = choicesOf(location.hash), mine = client, {turn} = state;
+  document.body.setAttribute("aria-busy", "true");
   try {
-    if (!state.photo) Object.assign(parameters.values, rest);
+    if (!state.photo) parameters.values = {...parameters.values, ...rest};
     if (Object.keys(rest).length) await parameters.load(client);
     await loadModels();
+    if (mine !== client) return;
     const names = state.model ? loadNames() : null; // beside the first photo: its answer needs no names
-    if (state.photo) await Promise.all([names, ask()]);
-    else await Promise.all([names, takeSample(["coffee", "chelsea", "rocket"].includes(photo) ? photo : "coffee", {target, share: share === "" ? null : share})]);
+    if (state.photo || state.retry) await Promise.all([names, (state.retry ?? ask)()]);
+    else if (turn === state.turn) await Promise.all([names, takeSample(photo || SAMPLES[0], {target, share})]);
   } catch (error) {
-    if (mine === client) complain(error instanceof Error ? error : new Error(String(error)));
+    if (mine !== client) return;
+    document.body.removeAttribute("aria-busy");
+    complain(error);
   }
 }
 
+/** Another link of ours in the same tab, or back and forward among them: its choices, for its photo or the one that is there. */
+function follow() {
+  const {photo, target, share, rest} = choicesOf(location.hash), {photo: here, fileName: file, sample} = state;
+  parameters.values = rest;
+  if (state.models.length && state.model !== (rest.model ?? defaultModel())) {
+    state.model = state.models.some((one) => one.name === rest.model) ? rest.model : defaultModel();
+    loadNames().catch(complain);
+    folder.again(client, state.model);
+  }
+  if ($("parameters").childElementCount) showMore();
+  if (!here || photo) return takeSample(photo || SAMPLES[0], {target, share});
+  return take(async () => {
+    await parameters.load(client);
+    return here;
+  }, file, {sample, target, share, keepStrip: true});
+}
+
+stage.setAttribute("view", document.querySelector("input[name=view]:checked").value); // a browser may have kept it
 listen();
 begin();

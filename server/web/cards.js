@@ -3,7 +3,7 @@ import {$, element, nats, bits, percent, times, oneIn, sentence as remark} from 
 import {colorOf, scaleOf} from "../info-mask.js";
 
 /** One sentence that is exact: exp(PMI) = p(y|x) / p(y). */
-export function showSentence(row, prior, answer) {
+export function showSentence(row, prior, map) {
   const ratio = Math.exp(row.pmi), p = row.probability, base = p / ratio, name = element("em", {text: `“${row.label}”`});
   const loud = row.pmi >= 0
     ? ["The photo makes ", name, ` ${times(ratio)} times likelier than a blind guess`]
@@ -15,7 +15,7 @@ export function showSentence(row, prior, answer) {
   $("exactly").textContent = `${guess}; with this photo the network gives it ${percent(p)}. The logarithm of that ratio is the information: ${told}.`;
   const most = -Math.log(base);
   thermometer(row.pmi, most);
-  const whole = answer.map?.pmi ?? null;
+  const whole = map?.pmi ?? null;
   $("thermometer-says").textContent = `${nats(row.pmi)} of at most ${nats(most)} nats (certainty)` +
     (whole === null ? "." : ` in the model's centre crop; ${nats(whole)} in the whole photo (the map).`);
   $("nat-worked").textContent = `Before looking, “${row.label}” has the chance ${percent(base)}. The network gives it ${percent(p)} now: the photo made it ` +

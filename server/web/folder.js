@@ -11,7 +11,8 @@ export class Folder {
   #photos = [];
   #turn = 0;
   #estimate = null;   // {id, client}
-  #abort = null;
+  #abort = null;      // of looking
+  #measuring = null;  // of measuring
 
   /** photos: [{file, path}]. open(photo) shows one; asking(signal) gives a client. */
   constructor(open) { this.open = open; }
@@ -22,22 +23,44 @@ export class Folder {
     this.#abort?.abort();
     this.#forget();
     this.#photos = [];
+    this.#stopped();
     $("strip").hidden = $("folder-card").hidden = true;
     $("strip").replaceChildren();
     $("estimate").replaceChildren();
   }
 
-  async fill(files, client, model) {
+  fill(files, client, model) {
     this.clear();
-    const turn = this.#turn, {signal} = this.#abort = new AbortController();
     this.#photos = files.map(({file, path}) => ({file, path, label: labelOf(path), top: null, error: null}));
     $("strip").hidden = false;
     $("strip").replaceChildren(...this.#photos.map((photo, i) => this.#thumbnail(photo, i)));
+    return this.#lookAt(this.#photos, client, model);
+  }
+
+  /** Looks at them once more: with another model, or with a key; failed: only at those that could not be looked at. */
+  again(client, model, failed = false) {
+    const photos = this.#photos.filter((photo) => !failed || !photo.top);
+    if (!photos.length) return;
+    this.#turn++;
+    this.#abort?.abort();
+    this.#forget();
+    this.#stopped();
+    $("estimate").replaceChildren();
+    for (const photo of photos) {
+      Object.assign(photo, {top: null, error: null});
+      photo.says.textContent = "…";
+      photo.button.title = "";
+    }
+    return this.#lookAt(photos, client, model);
+  }
+
+  async #lookAt(photos, client, model) {
+    const turn = this.#turn, {signal} = this.#abort = new AbortController();
     this.#tell(model);
-    const next = this.#photos.values(), work = async () => {
+    const next = photos.values(), work = async () => {
       for (const photo of next) {
         if (turn !== this.#turn) return;
-        await this.#look(photo, client, model, signal);
+        await this.#look(photo, client, model, signal, turn);
       }
     };
     await Promise.all(Array.from({length: AT_ONCE}, work));
@@ -52,15 +75,16 @@ export class Folder {
   }
   mark(i) { this.#photos.forEach((photo, k) => photo.button.setAttribute("aria-current", String(k === i))); }
 
-  async #look(photo, client, model, signal) {
+  async #look(photo, client, model, signal, turn) {
     try {
       const {blob} = await readable(photo.file);
       await shrink(blob, photo.picture);
       const answer = await client.classify(blob, {model, top_k: 1}, {signal});
+      if (turn !== this.#turn) return;
       photo.top = answer.predictions[0];
       photo.says.textContent = `${photo.top.label}, ${nats(photo.top.pmi)} nats`;
     } catch (error) {
-      if (signal.aborted) return;
+      if (turn !== this.#turn) return;
       photo.error = error.message;
       photo.says.textContent = "not read";
       photo.button.title = error.message;
@@ -85,38 +109,48 @@ export class Folder {
   // ---- Mutual information ---------------------------------------------------------------------------------------------
 
   #forget() {
+    this.#measuring?.abort();
     if (this.#estimate) this.#estimate.client.deleteEstimate(this.#estimate.id).catch(() => {});
     this.#estimate = null;
   }
 
   async measure(client) {
-    const photos = this.#photos.filter((photo) => photo.label), turn = this.#turn, {signal} = this.#abort = new AbortController();
+    this.#forget();
+    const photos = this.#photos.filter((photo) => photo.label), turn = this.#turn, {signal} = this.#measuring = new AbortController();
     const unknown = new Map();
     let done = 0, told = 0;
-    $("measure").hidden = true;
     $("measure-stop").hidden = false;
-    $("measure-stop").onclick = () => this.#abort.abort();
+    $("measure-stop").focus();
+    $("measure").hidden = true;
+    $("measure-stop").onclick = () => this.#measuring.abort();
     try {
-      this.#forget();
-      this.#estimate = {...await client.createEstimate({model: this.model, name: "the web page"}, {signal}), client};
+      const made = await client.createEstimate({model: this.model, name: "the web page"});
+      if (signal.aborted) return client.deleteEstimate(made.id).catch(() => {});
+      this.#estimate = {...made, client};
       for (const photo of photos) {
         const {blob} = await readable(photo.file).catch(() => ({blob: photo.file}));
-        const answer = await client.addSample(this.#estimate.id, blob, photo.label, photo.path, {signal})
+        const answer = await client.addSample(made.id, blob, photo.label, photo.path, {signal})
           .catch((error) => { if (signal.aborted || ![400, 404, 409, 413, 415, 422].includes(error.status)) throw error; return {rejected: [{detail: error.message}]}; });
         for (const one of answer.rejected) unknown.set(photo.label, one.detail);
         done++;
         if (turn !== this.#turn) return;
         if (performance.now() - told > 500 || done === photos.length) {
-          this.#show(await client.estimate(this.#estimate.id, {suspects: 5}, {signal}).catch(() => client.estimate(this.#estimate.id, {}, {signal})), done, photos.length, unknown);
+          this.#show(await client.estimate(made.id, {suspects: 5}, {signal}).catch(() => client.estimate(made.id, {}, {signal})), done, photos.length, unknown);
           told = performance.now();
         }
       }
     } catch (error) {
       if (!signal.aborted) $("estimate").append(element("p", {text: error.message, role: "alert"}));
     } finally {
-      $("measure").hidden = false;
-      $("measure-stop").hidden = true;
+      if (turn === this.#turn) this.#stopped();
     }
+  }
+
+  #stopped() {
+    const had = document.activeElement === $("measure-stop");
+    $("measure").hidden = false;
+    $("measure-stop").hidden = true;
+    if (had) $("measure").focus();
   }
 
   #show(answer, done, all, unknown) {

@@ -151,6 +151,7 @@ export class InfoMaskElement extends HTMLElement {
   #brush = 0;          // diameter in shares of the photo's longest side; 0: no brush
   #abort = null;
   #photo = null;
+  #masks = 0;          // counts what was handed in: a mask that is read late is not shown
   #after = null;
   #fade = 0;
   #note = "";
@@ -183,6 +184,7 @@ export class InfoMaskElement extends HTMLElement {
   set photo(blob) {
     this.#photo = blob;
     this.#map = this.#mask = this.#selection = this.#square = null;
+    this.#masks++;
     this.#strokes = [];
     this.#zoomTo({scale: 1, x: 0, y: 0});
     this.after = null;
@@ -208,8 +210,10 @@ export class InfoMaskElement extends HTMLElement {
     this.#part.right.textContent = after || "";
   }
 
-  /** Squares, row by row. label, against: what they speak for, and rather than what. */
-  setMap({cells, label = "", unit = "nats", against = ""}) {
+  /** Squares, row by row. label, against: what they speak for, and rather than what.  null: none. */
+  setMap(map) {
+    if (!map) return this.#clearMap();
+    const {cells, label = "", unit = "nats", against = ""} = map;
     const field = fieldOf(cells), before = this.#map;
     const same = before && before.field.rows === field.rows && before.field.columns === field.columns;
     const scale = scaleOf(cells), from = same ? before.shown : new Float32Array(field.values.length);
@@ -220,11 +224,19 @@ export class InfoMaskElement extends HTMLElement {
     if (this.#square) this.#tell(...this.#square); else this.#drawLine();
   }
 
+  #clearMap() {
+    this.#map = this.#selection = null;
+    this.#hideTip();
+    this.#label();
+    this.#draw();
+  }
+
   /** The mask that was cut, as a picture; null: none. */
   async setMask(blob) {
-    const photo = this.#photo;
-    this.#mask = blob ? await maskField(blob) : null;
-    if (photo !== this.#photo) this.#mask = null; // another one was handed in meanwhile
+    const turn = ++this.#masks;
+    const field = blob ? await maskField(blob).catch(() => null) : null;
+    if (turn !== this.#masks) return; // another one was handed in meanwhile, or another photo
+    this.#mask = field;
     this.#selection = null;
     this.#drawLine();
   }
@@ -269,15 +281,20 @@ export class InfoMaskElement extends HTMLElement {
       this.#tellNote("Looking …");
       const answer = await fetch(new URL(this.getAttribute("src"), document.baseURI), {signal});
       if (!answer.ok) throw new Error(`The photo is not there (${answer.status}).`);
-      this.photo = await answer.blob();
+      const photo = await answer.blob();
+      signal.throwIfAborted();
+      this.photo = photo;
+      this.captions = ["", ""];
       const analysis = await client.analyze(this.#photo, {target, include: "mask", top_k: 1}, {signal});
+      signal.throwIfAborted();
       const shown = analysis.target ?? analysis.predictions[0], {label} = shown;
       this.setMap({cells: analysis.map.cells, label, unit: analysis.units});
-      await this.setMask(blobOf(analysis.mask.png));
+      this.setMask(analysis.mask.png ? blobOf(analysis.mask.png) : null);
       this.captions = [`what speaks for ${label}`, `without ${label}`];
       this.#tellNote(`${label}: ${shown.pmi.toFixed(2)} ${analysis.units} in the model's crop, ` +
         `${analysis.map.pmi?.toFixed(2) ?? "-"} over the whole photo`);
       const filtered = await client.filter(this.#photo, {target: String(shown.index ?? label)}, {signal});
+      signal.throwIfAborted();
       this.after = filtered.image;
       this.dispatchEvent(new CustomEvent("infomask-answer", {bubbles: true, composed: true, detail: {analysis, filtered}}));
     } catch (error) {
@@ -471,7 +488,7 @@ export class InfoMaskElement extends HTMLElement {
   }
   #up(event) {
     const had = this.#pointers.delete(event.pointerId);
-    if (had && this.#brush && event.type !== "pointercancel") this.dispatchEvent(new CustomEvent("infomask-stroke", {bubbles: true, composed: true}));
+    if (had && this.#brush && this.#strokes.length && event.type !== "pointercancel") this.dispatchEvent(new CustomEvent("infomask-stroke", {bubbles: true, composed: true}));
   }
   #key(event) {
     const steps = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]}, step = steps[event.key];

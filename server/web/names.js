@@ -23,6 +23,12 @@ export class Names {
       ...groups.map((group) => ({key: `group:${group.name}`, label: group.name, gloss: `any of ${group.size}`, words: [group.name, ...(group.aliases ?? [])].map(plain)})),
       ...labels.map((row) => ({key: String(row.index), label: row.label, gloss: (row.aliases ?? []).filter((name) => !/^n\d{8}$/.test(name)).join(", "), words: [row.label, ...(row.aliases ?? [])].map(plain)}))];
   }
+  get size() { return this.#rows.length; }
+  /** A class as one would write it: its label where that can be no other, else its key. */
+  say(key, label) {
+    const others = this.#rows.filter((row) => row.key !== key && row.label === label);
+    return !key || /^\d+$/.test(label) || others.length ? key : label;
+  }
   find(text) {
     const wanted = text.trim().toLowerCase();
     return this.#rows.find((row) => row.key === text || row.label === text) ?? this.#rows.find((row) => row.words.includes(wanted));

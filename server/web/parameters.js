@@ -4,6 +4,15 @@ import {$, element} from "./format.js";
 const ELSEWHERE = ["target", "units", "format", "include", "output", "colormap", "opacity", "top_k", "abstain_below", "edge"];
 const FIRST = ["model", "fill", "mode", "quality", "threshold", "shadow", "dilate", "feather", "trim", "until", "max_area", "prior", "method"];
 
+/** What comes after the map: classes and map stay as they are. */
+export const AFTERWARDS = ["fill", "fill_seed", "mode", "dilate", "feather", "trim", "until", "max_passes", "max_area"];
+
+/** An own mask is used as it is: what makes masks is refused beside it. */
+export function onlyWithMask(asked) {
+  const makes = ["quality", "threshold", "refine", "min_evidence", "until", "max_passes", "shadow", "resolution", "method"];
+  return Object.fromEntries(Object.entries(asked).filter(([name]) => !makes.includes(name)));
+}
+
 export class Parameters {
   #routes = null;   // route -> name -> schema
   values = {};      // only what is not left to the service
@@ -12,8 +21,11 @@ export class Parameters {
     if (this.#routes) return;
     const document = await client.json("GET", "openapi.json");
     const of = (route) => new Map(document.paths[`/v1/${route}`].post.parameters.filter((one) => one.in === "query").map((one) => [one.name, one]));
-    this.#routes = {filter: of("filter"), analyze: of("analyze")};
+    this.#routes = {filter: of("filter"), analyze: of("analyze"), mask: of("mask")};
   }
+
+  /** Choices less what the page decides by itself: numbers in bits would be called nats. */
+  known(choices) { return Object.fromEntries(Object.entries(choices).filter(([name]) => !ELSEWHERE.includes(name))); }
 
   /** What a route takes of the choices. */
   for(route) {

@@ -1,5 +1,15 @@
 // Photos on their way in: chosen, dropped (folders too), pasted, taken; what they are by their first bytes.
 import {$} from "./format.js";
+import {InfomaskError} from "../infomask.js";
+
+/** Photos of ours, by their names. */
+export const SAMPLES = ["coffee", "chelsea", "rocket"];
+
+export async function fetchSample(name) {
+  const answer = await fetch(`web/${name}.jpg`).catch(() => null);
+  if (!answer?.ok) throw new InfomaskError(answer?.status ?? 0, {}, 0);
+  return answer.blob();
+}
 
 const TYPES = [
   ["JPEG", (b) => b[0] === 0xff && b[1] === 0xd8], ["PNG", (b) => text(b, 1, 3) === "PNG"],

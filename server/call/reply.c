@@ -6,9 +6,10 @@
 #include <strings.h>
 
 #include "core/base/clock.h"
-#include "server/message/gzip.h"
 #include "server/call/reply.h"
 #include "server/call/request.h"
+#include "server/message/fields.h"
+#include "server/message/gzip.h"
 
 #define DETAIL_SIZE 1024
 #define PACKED "-gzip"               /* in the entity tag of a packed answer */
@@ -337,7 +338,7 @@ static void replace_body(struct reply *reply, char *data, size_t size)
 
 void reply_encode(struct reply *reply, const struct request *request)
 {
-    bool accepted = gzip_accepted(request->accept_encoding);
+    bool accepted = field_takes_gzip(request->accept_encoding);
     char *data;
     size_t size;
 

@@ -75,6 +75,29 @@ int field_accept_best(const char *accept, const char *const *offers, int count)
     return index;
 }
 
+/* The weight of a content coding in a list; below 0 where it is not named. */
+static double coding_weight(const char *list, const char *coding)
+{
+    while (*list != '\0') {
+        list += strspn(list, " \t,");
+        size_t length = strcspn(list, ","), name = strcspn(list, "; \t,");
+        if (name == strlen(coding) && strncasecmp(list, coding, name) == 0)
+            return range_weight(list + name, list + length);
+        list += length;
+    }
+    return -1;
+}
+
+bool field_takes_gzip(const char *list)
+{
+    static const char *const names[] = {"gzip", "x-gzip", "*"};
+    double weight = -1;
+
+    for (size_t i = 0; list != NULL && weight < 0 && i < sizeof names / sizeof *names; i++)
+        weight = coding_weight(list, names[i]);
+    return weight > 0 && weight >= coding_weight(list, "identity");
+}
+
 bool field_prefers(const char *prefer, const char *name)
 {
     size_t length = strlen(name);

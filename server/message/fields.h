@@ -8,6 +8,9 @@
  * NULL); -1: none is acceptable. */
 int field_accept_best(const char *accept, const char *const *offers, int count);
 
+/* Accept-Encoding (RFC 9110 section 12.5.3; NULL: none): is gzip taken, and liked no less than the plain text? */
+bool field_takes_gzip(const char *list);
+
 /* Prefer (RFC 7240; NULL: none): has it a preference of that name? */
 bool field_prefers(const char *prefer, const char *name);
 

@@ -2,41 +2,10 @@
 
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <zlib.h>
 
 #define WINDOW (15 + 16) /* zlib's way to say: gzip's header and trailer */
 #define UNPACKED_LIMIT (1024 * 1024)
-
-/* The weight is 0 only as "q=0", "q=0.", "q=0.000". */
-static bool refused(const char *weight, size_t size)
-{
-    const char *q = memmem(weight, size, "q=", 2);
-    if (q == NULL)
-        q = memmem(weight, size, "Q=", 2);
-    if (q == NULL || q[2] != '0')
-        return false;
-    size_t rest = size - (size_t)(q + 2 - weight);
-    return strspn(q + 2, "0.") >= rest || strchr(" \t,", q[2 + strspn(q + 2, "0.")]) != NULL;
-}
-
-bool gzip_accepted(const char *list)
-{
-    bool any = false;
-
-    while (list != NULL && *list != '\0') {
-        list += strspn(list, " \t,");
-        size_t size = strcspn(list, ","), name = strcspn(list, "; \t,");
-        bool takes = !refused(list + name, size - name);
-        if (name == 4 && strncasecmp(list, "gzip", 4) == 0)
-            return takes;
-        if (name == 1 && *list == '*')
-            any = takes;
-        list += size;
-    }
-    return any;
-}
 
 bool gzip_pack(const void *data, size_t size, char **out, size_t *out_size)
 {

@@ -5,9 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether an Accept-Encoding field (NULL: none was sent) takes gzip; "gzip;q=0" does not. */
-bool gzip_accepted(const char *accept_encoding);
-
 /* *out: malloc'ed.  False without memory, when the result would be longer than the text, or (unpacking) for data that
  * is no gzip stream or opens to more than a mebibyte: it unpacks what was embedded in the binary, nothing from outside.
  */

@@ -235,7 +235,9 @@ def test_ways_to_write_base64(server, change):
 # ---- Headers -------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("accept, packed", [("gzip", True), ("deflate, gzip;q=0.5", True), ("*", True), ("GZIP", True), ("gzip;q=0", False),
-                                            ("gzip; q=0.000, *", False), ("identity", False), ("", False), (None, False), ("br", False)])
+                                            ("gzip; q=0.000, *", False), ("identity", False), ("", False), (None, False), ("br", False), ("x-gzip", True),
+                                            ("identity;q=0.5, gzip;q=0.4", False), ("gzip;q=0.5, identity", False), ("gzip;q=0.5, identity;q=0.5", True),
+                                            ("identity;q=0, gzip;q=0.1", True), ("gzip ; q=0.", False), ("*;q=0, gzip", True)])
 @pytest.mark.parametrize("path", ["/v1/models/efficientnet-lite0/labels", "/", "/infomask.js", "/openapi.json"])
 def test_gzip(server, path, accept, packed):
     plain = server.ask(path=path)

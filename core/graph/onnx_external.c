@@ -51,7 +51,7 @@ static enum infomask_status read_file(struct onnx_import *im, const char *name, 
     if (status != INFOMASK_OK)
         return onnx_broken(im, "the file '%s' beside the model, which holds weights, cannot be read",
                            shown_name(name).text);
-    im->graph->budget += 2 * contents_size(*found);
+    im->graph->budget += 4 * contents_size(*found);
     return graph_add_file(im->graph, name, *found) ? INFOMASK_OK : onnx_no_memory(im);
 }
 

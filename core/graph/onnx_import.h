@@ -75,6 +75,8 @@ struct onnx_import {
     const struct onnx_size *size; /* asked for; 0: not */
     bool sizes_open;              /* a concrete graph, too, leaves the picture's size open */
     void *values;  /* search tree of struct onnx_value by name */
+    char **names;  /* that are no file's (onnx/composite.c); owned */
+    size_t name_count;
     struct infomask_error *err;
 
     const Onnx__NodeProto *node; /* the one that is being imported */
@@ -196,6 +198,8 @@ bool onnx_axis(int64_t *axis, int rank);
 
 /* ---- onnx_read.c ------------------------------------------------------------------------------------------------- */
 
+/* The node that im->node is: gives what its outputs stand for to their names. */
+enum infomask_status onnx_import_node(struct onnx_import *im) __attribute__((warn_unused_result));
 /* The nodes of a graph inside the node that is being imported, and what its one output stands for. */
 enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__GraphProto *branch,
                                         struct onnx_value **value) __attribute__((warn_unused_result));
@@ -212,6 +216,7 @@ struct onnx_operator {
 };
 /* NULL if there is no such operator here. */
 const struct onnx_operator *onnx_find_operator(const char *domain, const char *name);
+const struct onnx_operator *onnx_find_microsoft(const char *name); /* onnxruntime's own ones */
 
 onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_reduce_mean,
     onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
@@ -237,7 +242,8 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_depth_to_space, onnx_import_space_to_depth, onnx_import_quantize, onnx_import_dequantize,
     onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
     onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention,
-    onnx_import_conv_transpose, onnx_import_eye_like;
+    onnx_import_conv_transpose, onnx_import_eye_like, onnx_import_composite, onnx_import_qgemm, onnx_import_lp_pool,
+    onnx_import_global_lp_pool, onnx_import_qlinear_concat;
 enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
     __attribute__((warn_unused_result));
 /* A node that takes elements one by one into a new shape; its table is to be filled. */

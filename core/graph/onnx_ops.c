@@ -490,6 +490,7 @@ static const struct onnx_operator operators[] = {
     {"Constant", import_constant, 0, 0, " value value_float value_floats value_int value_ints "},
     {"ConstantOfShape", onnx_import_constant_of_shape, 1, 1, " value "},
     {"Conv", onnx_import_conv, 2, 3, WINDOW "group "},
+    {"ConvInteger", onnx_import_composite, 2, 4, WINDOW "group "},
     {"ConvTranspose", onnx_import_conv_transpose, 2, 3, WINDOW "group output_padding output_shape "},
     {"Cos", onnx_import_unary, 1, 1, ""},
     {"Cosh", onnx_import_unary, 1, 1, ""},
@@ -498,6 +499,7 @@ static const struct onnx_operator operators[] = {
     {"DequantizeLinear", onnx_import_dequantize, 2, 3, " axis "},
     {"Div", import_div, 2, 2, ""},
     {"Dropout", import_dropout, 1, 3, " ratio seed "},
+    {"DynamicQuantizeLinear", onnx_import_composite, 1, 1, ""},
     {"Einsum", onnx_import_einsum, 1, 2, " equation "},
     {"Elu", onnx_import_unary, 1, 1, " alpha "},
     {"Equal", onnx_import_binary, 2, 2, ""},
@@ -513,6 +515,7 @@ static const struct onnx_operator operators[] = {
     {"Gelu", onnx_import_unary, 1, 1, " approximate "},
     {"Gemm", onnx_import_gemm, 2, 3, " alpha beta transA transB "},
     {"GlobalAveragePool", import_global_average, 1, 1, ""},
+    {"GlobalLpPool", onnx_import_global_lp_pool, 1, 1, " p "},
     {"GlobalMaxPool", onnx_import_global_pool, 1, 1, ""},
     {"Greater", onnx_import_binary, 2, 2, ""},
     {"GreaterOrEqual", onnx_import_binary, 2, 2, ""},
@@ -532,10 +535,13 @@ static const struct onnx_operator operators[] = {
     {"Log", onnx_import_log, 1, 1, ""},
     {"LogSoftmax", onnx_import_log_softmax, 1, 1, " axis "},
     {"LpNormalization", onnx_import_lp_norm, 1, 1, " axis p "},
+    {"LpPool", onnx_import_lp_pool, 1, 1, WINDOW "ceil_mode p "},
     {"MatMul", onnx_import_matmul, 2, 2, ""},
+    {"MatMulInteger", onnx_import_composite, 2, 4, ""},
     {"Max", onnx_import_variadic, 1, -1, ""},
     {"MaxPool", onnx_import_max_pool, 1, 1, WINDOW "ceil_mode storage_order "},
     {"Mean", onnx_import_variadic, 1, -1, ""},
+    {"MeanVarianceNormalization", onnx_import_composite, 1, 1, " axes "},
     {"Min", onnx_import_variadic, 1, -1, ""},
     {"Mish", onnx_import_unary, 1, 1, ""},
     {"Mod", onnx_import_binary, 2, 2, " fmod "},
@@ -547,6 +553,8 @@ static const struct onnx_operator operators[] = {
     {"PRelu", onnx_import_binary, 2, 2, ""},
     {"Pad", onnx_import_pad, 1, 4, " mode pads value "},
     {"Pow", onnx_import_binary, 2, 2, ""},
+    {"QLinearConv", onnx_import_composite, 8, 9, WINDOW "group "},
+    {"QLinearMatMul", onnx_import_composite, 8, 8, ""},
     {"QuantizeLinear", onnx_import_quantize, 2, 3, " axis output_dtype saturate "},
     {"RMSNormalization", onnx_import_layer_norm, 2, 2, " axis epsilon stash_type "},
     {"RandomNormalLike", import_random, 1, 1, " dtype mean scale seed "},
@@ -577,6 +585,7 @@ static const struct onnx_operator operators[] = {
     {"Shape", onnx_import_shape, 1, 1, " start end "},
     {"Sigmoid", import_sigmoid, 1, 1, ""},
     {"Sign", onnx_import_unary, 1, 1, ""},
+    {"SimplifiedLayerNormalization", onnx_import_composite, 2, 2, " axis epsilon stash_type "},
     {"Sin", onnx_import_unary, 1, 1, ""},
     {"Sinh", onnx_import_unary, 1, 1, ""},
     {"Size", onnx_import_size, 1, 1, ""},
@@ -614,6 +623,8 @@ const struct onnx_operator *onnx_find_operator(const char *domain, const char *n
     const struct onnx_operator *table = own ? own_operators : operators;
     size_t count = own ? sizeof own_operators / sizeof *own_operators : sizeof operators / sizeof *operators;
 
+    if (strcmp(domain, "com.microsoft") == 0)
+        return onnx_find_microsoft(name);
     if (!own && *domain && strcmp(domain, "ai.onnx") != 0)
         return NULL;
     for (size_t i = 0; i < count; i++)

@@ -305,7 +305,7 @@ static enum infomask_status import_inputs(struct onnx_import *im, const struct o
     return status != INFOMASK_OK ? status : operator->import(im);
 }
 
-static enum infomask_status import_node(struct onnx_import *im)
+enum infomask_status onnx_import_node(struct onnx_import *im)
 {
     const struct onnx_operator *operator = onnx_find_operator(text_of(im->node->domain), text_of(im->node->op_type));
     size_t count = im->node->n_input;
@@ -337,7 +337,7 @@ enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__Grap
         const char *type = text_of(branch->node[i]->op_type);
         im->node = branch->node[i];
         status = onnx_find_operator(text_of(im->node->domain), type) != NULL
-                     ? import_node(im)
+                     ? onnx_import_node(im)
                      : onnx_unsupported(im, "an operator that is not supported");
     }
     im->node = node;
@@ -359,7 +359,7 @@ static enum infomask_status import_nodes(struct onnx_import *im, const bool *nee
         im->node = im->file->node[i];
         im->position = i;
         if (needed[i])
-            status = import_node(im);
+            status = onnx_import_node(im);
     }
     im->node = NULL;
     return status;
@@ -530,7 +530,7 @@ static enum infomask_status import_unpacked(struct unpacked *u, struct graph *gr
         status = choose_output(u->model->graph, output, &output, err);
     if (status != INFOMASK_OK)
         return status;
-    graph->budget = ((size_t)1 << 22) + 2 * size;
+    graph->budget = ((size_t)1 << 22) + 4 * size; /* weights of a byte each: read, moved, scaled, turned */
     graph->table_budget = ((size_t)1 << 24) + 2 * size;
     graph->height = source->size.height;
     graph->width = source->size.width;

@@ -51,6 +51,11 @@ void onnx_forget(struct onnx_import *im)
 {
     tdestroy(im->values, free_value);
     im->values = NULL;
+    for (size_t i = 0; i < im->name_count; i++)
+        free(im->names[i]);
+    free(im->names);
+    im->names = NULL;
+    im->name_count = 0;
 }
 
 #define MOST_LOOKED_AT 20000 /* nodes; in larger files nothing is given back early */

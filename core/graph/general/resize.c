@@ -33,7 +33,7 @@ static float place(const struct graph_resize *r, int64_t i, float scale, int64_t
         return out == 1 ? 0 : (x + 0.5F) / scale - 0.5F;
     case GRAPH_HALF_PIXEL_SYMMETRIC:
         whole = (float)out / (scale * (float)in); /* the part of the output that the size cut off */
-        return (float)in / 2 * (1 - whole) + (x + 0.5F) / scale - 0.5F;
+        return (float)((double)((float)in / 2 * (1 - whole)) + ((double)x + 0.5) / (double)scale - 0.5);
     case GRAPH_HALF_PIXEL_NEAREST:
         return (x + 0.5F) / scale;
     default:

@@ -148,7 +148,7 @@ int64_t graph_slice_range(const struct graph_node *node, int rank, int axis, int
         *start = from;
         return to > from ? (to - from + step - 1) / step : 0;
     }
-    from = from < 0 ? -1 : from >= size ? size - 1 : from;
+    from = from < 0 ? 0 : from >= size ? size - 1 : from;
     to = to < -1 ? -1 : to >= size ? size - 1 : to;
     *start = from;
     return from > to ? (from - to - step - 1) / -step : 0;

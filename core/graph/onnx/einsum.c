@@ -14,16 +14,38 @@ struct einsum {
     int terms;
 };
 
-/* "ab,bc->ac": letters only, no dots; the output's letters in order where the file leaves them out. */
-static bool parse_einsum(const char *text, struct einsum *e)
+static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+/* How many dimensions the dots of a term stand for, by the rank of its input; -1: none fits. */
+static int dots_of(const char *text, int term, int rank)
 {
-    int at = 0, term = 0;
+    for (; term > 0 && *text; text++)
+        term -= *text == ',';
+    for (; *text && *text != ',' && *text != '-'; text++)
+        rank -= is_letter(*text);
+    return rank < 0 || rank > GRAPH_MAX_RANK ? -1 : rank;
+}
+
+/* "ab,bc->ac", dots for the first dimensions; the output's letters in order where the file leaves them out.  The
+ * dimensions of dots are called 0 to 7, the last one 7. */
+static bool parse_einsum(const char *text, const int ranks[2], struct einsum *e)
+{
+    const char *whole = text;
+    int at = 0, term = 0, most = 0;
     bool arrow = false;
 
     memset(e, 0, sizeof *e);
     for (; *text; text++) {
         if (*text == ' ')
             continue;
+        if (strncmp(text, "...", 3) == 0) {
+            int dots = arrow ? most : dots_of(whole, term, ranks[term]);
+            most = dots > most ? dots : most;
+            for (int i = GRAPH_MAX_RANK - dots; dots >= 0 && i < GRAPH_MAX_RANK && at < GRAPH_MAX_RANK; i++)
+                (arrow ? e->out : e->in[term])[at++] = (char)('0' + i);
+            text += 2;
+            continue;
+        }
         if (*text == ',' && !arrow && term == 0) {
             term = 1;
             at = 0;
@@ -31,19 +53,19 @@ static bool parse_einsum(const char *text, struct einsum *e)
             arrow = true;
             at = 0;
             text++;
-        } else if (at < GRAPH_MAX_RANK && ((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z'))) {
+        } else if (at < GRAPH_MAX_RANK && is_letter(*text)) {
             (arrow ? e->out : e->in[term])[at++] = *text;
         } else {
             return false;
         }
     }
     e->terms = term + 1;
-    for (int c = 'A'; !arrow && c <= 'z'; c++) {
+    for (int c = '0'; !arrow && c <= 'z'; c++) {
         int times = 0;
         for (int t = 0; t < 2; t++)
             for (const char *s = e->in[t]; *s; s++)
                 times += *s == c;
-        if (times == 1 && strlen(e->out) < GRAPH_MAX_RANK)
+        if ((times == 1 || (times > 0 && c <= '7')) && strlen(e->out) < GRAPH_MAX_RANK)
             e->out[strlen(e->out)] = (char)c;
     }
     return true;
@@ -142,19 +164,28 @@ enum infomask_status onnx_import_einsum(struct onnx_import *im)
 {
     struct einsum e;
     char text[64];
-    int x[2], y;
+    int x[2], y, ranks[2] = {0, 0};
     enum infomask_status status = INFOMASK_OK;
 
     onnx_attribute_text(im, "equation", text, sizeof text);
-    if (!parse_einsum(text, &e) || e.terms != im->input_count || twice(e.in[0]) || twice(e.in[1]) || twice(e.out))
+    for (int t = 0; status == INFOMASK_OK && t < im->input_count; t++) {
+        status = onnx_any_input(im, t, &x[t]);
+        ranks[t] = status == INFOMASK_OK ? tensor_at(im, x[t])->rank : 0;
+    }
+    if (status != INFOMASK_OK)
+        return status;
+    if (!parse_einsum(text, ranks, &e) || e.terms != im->input_count || twice(e.in[0]) || twice(e.in[1]) ||
+        twice(e.out))
         return onnx_unsupported(im, "the equation '%s'", shown_name(text).text);
     for (int t = 0; status == INFOMASK_OK && t < e.terms; t++) {
-        status = onnx_any_input(im, t, &x[t]);
-        if (status == INFOMASK_OK && tensor_at(im, x[t])->rank != (int)strlen(e.in[t]))
+        if (ranks[t] != (int)strlen(e.in[t]))
             status = onnx_broken(im, "the equation does not fit input %d", t);
         for (int i = 0; status == INFOMASK_OK && e.in[t][i]; i++)
             if (tensor_at(im, x[t])->dims[i] < 1)
                 status = onnx_unsupported(im, "it needs sizes that the file leaves open");
+            else if (tensor_at(im, x[t])->dims[i] != dim_of(im, &e, x, e.in[t][i]))
+                status = onnx_unsupported(im, "dimensions of one name that differ in the equation '%s'",
+                                          shown_name(text).text);
     }
     for (const char *s = e.out; status == INFOMASK_OK && *s; s++)
         if (strchr(e.in[0], *s) == NULL && strchr(e.in[1], *s) == NULL)

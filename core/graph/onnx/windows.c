@@ -182,6 +182,17 @@ enum infomask_status onnx_import_quantize(struct onnx_import *im)
     return status != INFOMASK_OK ? status : onnx_output_is(im, 0, x, ONNX_INTEGERS);
 }
 
+/* A constant of nothing but that number, which leaves other constants as they are: no copies are made of weights. */
+static bool leaves(const struct onnx_import *im, int x, int operand, float number)
+{
+    const struct graph_tensor *t = tensor_at(im, operand);
+    bool all = graph_is_constant(im->graph, x) && t->data != NULL;
+
+    for (size_t i = 0; all && i < graph_elements(t); i++)
+        all = t->data[i] == number;
+    return all;
+}
+
 enum infomask_status onnx_import_dequantize(struct onnx_import *im)
 {
     int64_t axis = onnx_attribute_int(im, "axis", 1);
@@ -194,9 +205,9 @@ enum infomask_status onnx_import_dequantize(struct onnx_import *im)
         status = onnx_has(im, 2) ? onnx_any_input(im, 2, &part[1]) : onnx_new_scalar(im, 0, &part[1]);
     for (int i = 0; status == INFOMASK_OK && i < 2; i++)
         status = channel_shape(im, &part[i], tensor_at(im, x)->rank, axis);
-    if (status == INFOMASK_OK)
+    if (status == INFOMASK_OK && !leaves(im, x, part[1], 0))
         status = onnx_step_binary(im, GRAPH_MINUS, x, part[1], &x);
-    if (status == INFOMASK_OK)
+    if (status == INFOMASK_OK && !leaves(im, x, part[0], 1))
         status = onnx_step_binary(im, GRAPH_TIMES, x, part[0], &x);
     return status != INFOMASK_OK ? status : onnx_output_is(im, 0, x, ONNX_FLOATS);
 }

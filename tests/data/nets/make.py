@@ -23,6 +23,7 @@ from random_nets import theirs  # noqa: E402
 # small ones among the first thousands, and those that were wrong: 1380 resized its batch
 SEEDS = [1380, *range(20000, 20070)]
 CASES = []
+MICROSOFT = "com.microsoft"  # operators of onnxruntime's own
 ONLY = set(sys.argv[1:])
 
 
@@ -47,7 +48,8 @@ def special(name, nodes, constants, dims, n, h, w, opset=20, ir=9, truth=None):
     model, right = (helper.make_model(
         helper.make_graph(steps, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
                           [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], constants),
-        opset_imports=[helper.make_opsetid("", opset)], ir_version=ir) for steps in (nodes, truth or nodes))
+        opset_imports=[helper.make_opsetid("", opset)] + ([helper.make_opsetid(MICROSOFT, 1)] if any(n.domain for n in steps) else []),
+        ir_version=ir) for steps in (nodes, truth or nodes))
     shape = (n, h, w, dims[3]) if isinstance(dims[1], str) else (n, dims[1], h, w)
     x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
     session = onnxruntime.InferenceSession(right.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -211,6 +213,67 @@ def specials():
         [w, constant("last", np.int64(3)), constant("one", np.int64(1)), *constants], ["N", 3, "H", "W"], 2, 6, 7)
     windows(conv, w)
     elements(conv, w)
+    quantised(conv, w)
+    composites(conv, w)
+
+
+def quantised(conv, w):
+    """What onnxruntime's tools for quantisation write besides QuantizeLinear and DequantizeLinear."""
+    node = helper.make_node
+    r = np.random.default_rng(41)
+    own = lambda *args, **more: node(*args, domain=MICROSOFT, **more)
+    scales = [constant(f"s{i}", np.float32(v)) for i, v in enumerate((.0314159, .0271828, .0431771, .0083147, .0117019, .0370317))]
+    zeros = [constant("z", np.uint8(113)), constant("z8", np.int8(-3))]
+    whole = lambda name, *shape: constant(name, r.integers(-90, 90, shape).astype(np.int8))
+    special("quantised_operators", [
+        node("QuantizeLinear", ["x", "s0", "z"], ["q"]),
+        node("QLinearConv", ["q", "s0", "z", "qw", "ws", "wz", "s1", "z", "qb"], ["a"], pads=[1, 0, 1, 2], strides=[1, 2]),
+        own("QLinearLeakyRelu", ["a", "s1", "z", "s2", "z"], ["b"], alpha=.2), own("QLinearSigmoid", ["a", "s1", "z", "s3", "none"], ["g"]),
+        own("QLinearMul", ["b", "s2", "z", "g", "s3", "none", "s1", "z"], ["m"]), own("QLinearAdd", ["a", "s1", "z", "m", "s1", "z", "s2", "z"], ["t"]),
+        own("QLinearAveragePool", ["t", "s2", "z", "s1", "z"], ["p"], kernel_shape=[2, 3], strides=[1, 1], pads=[1, 1, 0, 1]),
+        own("QLinearConcat", ["s0", "z", "p", "s1", "z", "m", "s1", "z", "a", "s1", "z"], ["c"], axis=1),
+        own("QLinearGlobalAveragePool", ["c", "s0", "z", "s4", "z"], ["f"]), node("Flatten", ["f"], ["row"]),
+        own("QGemm", ["row", "s4", "z", "gw", "gs", "gz", "gb", "s5", "z"], ["l"], transB=1),
+        node("QLinearMatMul", ["l", "s5", "z", "mw", "ms", "mz", "s2", "z"], ["k"]), node("DequantizeLinear", ["k", "s2", "z"], ["y"])],
+        [*scales, *zeros, constant("none", np.uint8(0)), whole("qw", 6, 3, 3, 2), constant("ws", np.linspace(.004, .012, 6).astype(np.float32)),
+         constant("wz", np.zeros(6, np.int8)), constant("qb", r.integers(-400, 400, 6).astype(np.int32)), whole("gw", 7, 18),
+         constant("gs", np.linspace(.011, .017, 7).astype(np.float32)), constant("gz", np.zeros(7, np.int8)),
+         constant("gb", r.integers(-900, 900, 7).astype(np.int32)), whole("mw", 7, 5), constant("ms", np.linspace(.01, .02, 5).astype(np.float32)),
+         constant("mz", np.zeros(5, np.int8))], [1, 3, 6, 8], 1, 6, 8, opset=17, ir=8)
+    special("dynamic_quantisation", [
+        node("DynamicQuantizeLinear", ["x"], ["q", "qs", "qz"]), node("ConvInteger", ["q", "cw", "qz", "cz"], ["i"], pads=[1, 1, 1, 1]),
+        node("Cast", ["i"], ["i32"], to=TensorProto.FLOAT), node("Mul", ["qs", "cs"], ["both"]), node("Mul", ["i32", "both"], ["map"]),
+        node("GlobalAveragePool", ["map"], ["pooled"]), node("Flatten", ["pooled"], ["flat"]),
+        node("DynamicQuantizeLinear", ["flat"], ["f", "fs", "fz"]), node("MatMulInteger", ["f", "mw", "fz", "mz"], ["j"]),
+        node("Cast", ["j"], ["j32"], to=TensorProto.FLOAT), node("Mul", ["j32", "fs"], ["scaled"]), node("Mul", ["scaled", "ms"], ["y"])],
+        [constant("cw", r.integers(0, 255, (8, 3, 3, 3)).astype(np.uint8)), constant("cz", np.uint8(120)), constant("cs", np.float32(.01)),
+         whole("mw", 8, 5), constant("mz", np.int8(2)), constant("ms", np.linspace(.01, .03, 5).astype(np.float32))],
+        ["N", 3, 5, 6], 1, 5, 6, opset=17, ir=8)
+
+
+def composites(conv, w):
+    """Operators that are several others, and equations with dots."""
+    node = helper.make_node
+    r = np.random.default_rng(43)
+    own = lambda *args, **more: node(*args, domain=MICROSOFT, **more)
+    gain = lambda name: constant(name, r.uniform(.5, 1.5, 8).astype(np.float32))
+    nodes, constants = head("map2", 8, 6, 44)
+    special("fused_tokens", [
+        conv, node("Reshape", ["map", "rows"], ["cut"]), node("Transpose", ["cut"], ["t"], perm=[0, 2, 1]),
+        own("BiasGelu", ["t", "g1"], ["a"]), own("FastGelu", ["t", "g2"], ["u"]), own("QuickGelu", ["t"], ["c"], alpha=1.5), own("Gelu", ["t"], ["d"]),
+        own("SkipLayerNormalization", ["a", "u", "g3", "g4", "g5"], ["e", "", "", "sum"], epsilon=1e-5),
+        own("SkipSimplifiedLayerNormalization", ["c", "d", "g6"], ["f"], epsilon=1e-5), own("FastGelu", ["sum"], ["h"]),
+        node("SimplifiedLayerNormalization", ["h", "g7"], ["i"], axis=-1, epsilon=1e-5), node("Einsum", ["e", "square"], ["j"], equation="...d,dk->...k"),
+        node("Einsum", ["j", "f"], ["k"], equation="...k,...k"), node("Unsqueeze", ["k", "last"], ["l"]), node("Mul", ["i", "l"], ["m"]),
+        node("Transpose", ["m"], ["back"], perm=[0, 2, 1]), node("Reshape", ["back", "shape"], ["map2"]), *nodes],
+        [w, constant("rows", np.array([0, 8, 12])), constant("shape", np.array([0, 8, 3, 4])), constant("last", np.array([2])),
+         constant("square", (r.standard_normal((8, 8)) / 3).astype(np.float32)), *[gain(f"g{i}") for i in range(1, 8)], *constants],
+        ["N", 3, 3, 4], 2, 3, 4, opset=17, ir=8)
+    nodes, constants = head("sum", 8, 6, 45)
+    special("other_norms", [
+        conv, node("MeanVarianceNormalization", ["map"], ["norm"], axes=[2, 3]), node("LpPool", ["norm"], ["p"], kernel_shape=[2, 3], pads=[1, 0, 0, 2], p=3),
+        node("LpPool", ["map"], ["q"], kernel_shape=[3, 2], auto_pad="SAME_UPPER", p=1), node("Add", ["p", "q"], ["both"]),
+        node("GlobalLpPool", ["both"], ["g"]), node("Div", ["both", "g"], ["sum"]), *nodes], [w, *constants], ["N", 3, 5, 6], 2, 5, 6, opset=17, ir=8)
 
 
 def elements(conv, w):

@@ -1,0 +1,361 @@
+/* Operators that are several others in one: what quantisation tools and onnxruntime's optimiser write, and some of
+ * ONNX's own.
+ *
+ * Each is spelt as steps, "a = Add 0 1; .0 = Relu a": of the operator's inputs by their numbers, of what a step before
+ * has made by its letter, and of numbers behind a #.  .0 is the operator's first output.  name=value is an attribute of
+ * the step, * stands for the operator's own ones that the step knows.  Where an input is left out, so is what would be
+ * made of it alone, and of two that are added what is there stays as it is.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/graph/onnx_import.h"
+
+#define MOST_INPUTS 20
+#define MOST_ATTRIBUTES 16
+#define MOST_OWN 3 /* attributes of a step that its text names */
+#define WORD 48
+
+struct composite {
+    const char *name, *steps;
+};
+
+static const struct composite composites[] = {
+    {"BiasGelu", "a = Add 0 1; .0 = Gelu a"},
+    {"ConvInteger", "x = DequantizeLinear 0 #1 2; w = DequantizeLinear 1 #1 3 axis=0; .0 = Conv x w *"},
+    {"DynamicQuantizeLinear",
+     "h = ReduceMax 0 keepdims=0; t = Max h #0; l = ReduceMin 0 keepdims=0; b = Min l #0; r = Sub t b; "
+     "q = Div r #255; .1 = Max q #1e-30; m = Div b .1; n = Neg m; .2 = Round n; "
+     "s = Div 0 .1; u = Round s; v = Add u .2; .0 = Clip v #0 #255"},
+    {"FastGelu", "a = Add 0 1; .0 = Gelu a approximate=tanh"},
+    {"MatMulInteger", "a = DequantizeLinear 0 #1 2; b = DequantizeLinear 1 #1 3 axis=-1; .0 = MatMul a b"},
+    {"MeanVarianceNormalization",
+     "m = ReduceMean 0 *; d = Sub 0 m; s = Mul d d; v = ReduceMean s *; q = Sqrt v; e = Add q #1e-9; .0 = Div d e"},
+    {"QLinearAdd",
+     "a = DequantizeLinear 0 1 2; b = DequantizeLinear 3 4 5; c = Add a b; .0 = QuantizeLinear c 6 7"},
+    {"QLinearAveragePool", "x = DequantizeLinear 0 1 2; y = AveragePool x *; .0 = QuantizeLinear y 3 4"},
+    {"QLinearConv", "x = DequantizeLinear 0 1 2; w = DequantizeLinear 3 4 5 axis=0; s = Mul 1 4; "
+                    "b = DequantizeLinear 8 s axis=0; y = Conv x w b *; .0 = QuantizeLinear y 6 7"},
+    {"QLinearGlobalAveragePool", "x = DequantizeLinear 0 1 2; y = GlobalAveragePool x; .0 = QuantizeLinear y 3 4"},
+    {"QLinearLeakyRelu", "x = DequantizeLinear 0 1 2; y = LeakyRelu x *; .0 = QuantizeLinear y 3 4"},
+    {"QLinearMatMul",
+     "a = DequantizeLinear 0 1 2; b = DequantizeLinear 3 4 5 axis=-1; y = MatMul a b; .0 = QuantizeLinear y 6 7"},
+    {"QLinearMul",
+     "a = DequantizeLinear 0 1 2; b = DequantizeLinear 3 4 5; c = Mul a b; .0 = QuantizeLinear c 6 7"},
+    {"QLinearSigmoid", "x = DequantizeLinear 0 1 2; y = Sigmoid x; .0 = QuantizeLinear y 3 4"},
+    {"QLinearSoftmax", "x = DequantizeLinear 0 1 2; y = Softmax x *; .0 = QuantizeLinear y 3 4"},
+    {"QuickGelu", ".0 = Swish 0 * alpha=1.702"},
+    {"SimplifiedLayerNormalization", ".0 = RMSNormalization 0 1 *"},
+    {"SkipLayerNormalization",
+     "a = Add 0 1; b = Add a 4; .3 = Identity b; .0 = LayerNormalization b 2 3 * epsilon=1e-12"},
+    {"SkipSimplifiedLayerNormalization",
+     "a = Add 0 1; b = Add a 3; .3 = Identity b; .0 = RMSNormalization b 2 * epsilon=1e-12"},
+};
+
+/* An operator that is being spelt out. */
+struct spelling {
+    struct onnx_import *im;
+    const Onnx__NodeProto *whole;
+    char *made[26], *outputs[4]; /* names, the import's */
+};
+
+/* One step of it, as a node of a file has it. */
+struct part {
+    Onnx__NodeProto node;
+    char type[WORD], *inputs[MOST_INPUTS], *output;
+    Onnx__AttributeProto *attributes[MOST_ATTRIBUTES], own[MOST_OWN];
+    char words[MOST_OWN][2][WORD];
+    size_t own_count;
+};
+
+/* A name that no file has, behind the operator's own one. */
+static enum infomask_status new_name(struct spelling *s, char **name)
+{
+    struct onnx_import *im = s->im;
+    char **names = realloc(im->names, (im->name_count + 1) * sizeof *names);
+    const char *first = s->whole->n_output > 0 ? s->whole->output[0] : "";
+    size_t size = strlen(first) + 24;
+
+    if (names == NULL)
+        return onnx_no_memory(im);
+    im->names = names;
+    *name = names[im->name_count] = malloc(size);
+    if (*name == NULL)
+        return onnx_no_memory(im);
+    (void)snprintf(*name, size, "%s\x1f%zu", first, im->name_count++);
+    return INFOMASK_OK;
+}
+
+static enum infomask_status new_number(struct spelling *s, const char *text, char **name)
+{
+    struct onnx_value *value;
+    bool taken;
+    enum infomask_status status = new_name(s, name);
+
+    if (status != INFOMASK_OK)
+        return status;
+    value = onnx_define(s->im, *name, &taken);
+    if (value == NULL)
+        return onnx_no_memory(s->im);
+    value->kind = ONNX_TENSOR;
+    return onnx_new_scalar(s->im, strtof(text, NULL), &value->tensor);
+}
+
+static bool is_there(const char *name) { return name != NULL && *name; }
+
+/* What a word of a step's text names: NULL where the operator was not given it. */
+static enum infomask_status find_operand(struct spelling *s, const char *word, char **name)
+{
+    size_t i = strtoul(word, NULL, 10);
+
+    *name = NULL;
+    if (word[0] == '#')
+        return new_number(s, word + 1, name);
+    if (word[0] >= 'a')
+        *name = s->made[word[0] - 'a'];
+    else if (word[0] == '.')
+        *name = s->outputs[word[1] - '0'];
+    else if (i < s->whole->n_input)
+        *name = s->whole->input[i];
+    return INFOMASK_OK;
+}
+
+static void add_own_attribute(struct part *p, const char *word)
+{
+    Onnx__AttributeProto *a = &p->own[p->own_count];
+    char *name = p->words[p->own_count][0], *value = p->words[p->own_count][1];
+
+    (void)snprintf(name, WORD, "%.*s", (int)strcspn(word, "="), word);
+    (void)snprintf(value, WORD, "%s", word + strcspn(word, "=") + 1);
+    *a = (Onnx__AttributeProto)ONNX__ATTRIBUTE_PROTO__INIT;
+    a->name = name;
+    for (size_t i = 0; i < p->node.n_attribute; i++)
+        if (strcmp(p->attributes[i]->name, name) == 0)
+            return;
+    if (*value > '9') {
+        a->has_s = true;
+        a->s = (ProtobufCBinaryData){strlen(value), (uint8_t *)value};
+    } else if (strpbrk(value, ".e") != NULL) {
+        a->has_f = true;
+        a->f = strtof(value, NULL);
+    } else {
+        a->has_i = true;
+        a->i = strtol(value, NULL, 10);
+    }
+    p->attributes[p->node.n_attribute++] = a;
+    p->own_count++;
+}
+
+/* Those of the operator's that the step knows as well. */
+static void add_attributes(const struct spelling *s, struct part *p)
+{
+    const struct onnx_operator *operator = onnx_find_operator("", p->type);
+
+    for (size_t i = 0; i < s->whole->n_attribute && p->node.n_attribute < MOST_ATTRIBUTES - MOST_OWN; i++) {
+        char name[WORD + 2];
+        (void)snprintf(name, sizeof name, " %s ", s->whole->attribute[i]->name);
+        if (strstr(operator->attributes, name) != NULL)
+            p->attributes[p->node.n_attribute++] = s->whole->attribute[i];
+    }
+}
+
+static enum infomask_status import_part(struct spelling *s, struct part *p)
+{
+    struct onnx_import *im = s->im;
+    struct onnx_value **inputs = im->inputs;
+    int input_count = im->input_count;
+    enum infomask_status status;
+
+    p->node.op_type = p->type;
+    p->node.name = s->whole->name;
+    p->node.input = p->inputs;
+    p->node.output = &p->output;
+    p->node.n_output = 1;
+    p->node.attribute = p->attributes;
+    im->node = &p->node;
+    status = onnx_import_node(im);
+    im->node = s->whole;
+    im->inputs = inputs;
+    im->input_count = input_count;
+    return status;
+}
+
+/* Without its first input a step makes nothing; of a sum of one, that one. */
+static enum infomask_status finish_part(struct spelling *s, struct part *p, const char *target)
+{
+    static char none[1];
+    bool sum = strcmp(p->type, "Add") == 0;
+    char **to = *target == '.' ? &s->outputs[target[1] - '0'] : &s->made[*target - 'a'];
+    enum infomask_status status;
+
+    while (p->node.n_input > 0 && !is_there(p->inputs[p->node.n_input - 1]))
+        p->node.n_input--;
+    if (p->node.n_input == 0 || !is_there(p->inputs[0]))
+        return INFOMASK_OK;
+    if (sum && p->node.n_input == 1 && *target != '.') {
+        *to = p->inputs[0];
+        return INFOMASK_OK;
+    }
+    for (size_t i = 0; i < p->node.n_input; i++)
+        p->inputs[i] = p->inputs[i] == NULL ? none : p->inputs[i];
+    status = is_there(*to) ? INFOMASK_OK : new_name(s, to);
+    p->output = *to;
+    return status != INFOMASK_OK ? status : import_part(s, p);
+}
+
+/* The next word, and what is behind it; "" at the end of a step. */
+static const char *next_word(const char *text, char word[WORD])
+{
+    size_t n;
+
+    text += strspn(text, " ");
+    n = strcspn(text, " ;");
+    (void)snprintf(word, WORD, "%.*s", (int)n, text);
+    return text + n;
+}
+
+static enum infomask_status spell_step(struct spelling *s, const char **text)
+{
+    struct part p = {.node = ONNX__NODE_PROTO__INIT};
+    char target[WORD], word[WORD];
+    enum infomask_status status = INFOMASK_OK;
+
+    *text = next_word(next_word(*text, target), word); /* the = */
+    *text = next_word(*text, p.type);
+    for (*text = next_word(*text, word); *word && status == INFOMASK_OK; *text = next_word(*text, word)) {
+        if (strchr(word, '=') != NULL)
+            add_own_attribute(&p, word);
+        else if (*word == '*')
+            add_attributes(s, &p);
+        else
+            status = find_operand(s, word, &p.inputs[p.node.n_input++]);
+    }
+    *text += **text == ';';
+    return status != INFOMASK_OK ? status : finish_part(s, &p, target);
+}
+
+static enum infomask_status spell(struct onnx_import *im, const char *text)
+{
+    struct spelling s = {.im = im, .whole = im->node};
+    bool branches = im->branches;
+    enum infomask_status status = INFOMASK_OK;
+
+    for (size_t i = 0; i < sizeof s.outputs / sizeof *s.outputs && i < im->node->n_output; i++)
+        s.outputs[i] = im->node->output[i];
+    im->branches = true; /* a constant may be read by a later step */
+    while (*text && status == INFOMASK_OK)
+        status = spell_step(&s, &text);
+    im->branches = branches;
+    return status;
+}
+
+enum infomask_status onnx_import_composite(struct onnx_import *im)
+{
+    if (onnx_attribute_int(im, "channels_last", 0))
+        return onnx_unsupported(im, "channels that come last are not supported");
+    for (size_t i = 0; i < sizeof composites / sizeof *composites; i++)
+        if (strcmp(composites[i].name, im->node->op_type) == 0)
+            return spell(im, composites[i].steps);
+    return onnx_unsupported(im, "it is not spelt out");
+}
+
+/* A product whose weights lie as the attribute says, with a scale for each output. */
+enum infomask_status onnx_import_qgemm(struct onnx_import *im)
+{
+    char text[320];
+
+    if (onnx_attribute_float(im, "alpha", 1) != 1.0F)
+        return onnx_unsupported(im, "an alpha other than 1 is not supported");
+    (void)snprintf(text, sizeof text, "a = DequantizeLinear 0 1 2; b = DequantizeLinear 3 4 5 axis=%d; s = Mul 1 4; "
+                   "c = DequantizeLinear 6 s axis=0; %s = Gemm a b c *%s",
+                   onnx_attribute_int(im, "transB", 0) ? 0 : 1, onnx_has(im, 7) ? "y" : ".0",
+                   onnx_has(im, 7) ? "; .0 = QuantizeLinear y 7 8" : "");
+    return spell(im, text);
+}
+
+/* (sum |x|^p)^(1/p) over windows, the zeros around the map included: p-th roots of means, times the window's size. */
+enum infomask_status onnx_import_lp_pool(struct onnx_import *im)
+{
+    int64_t p = onnx_attribute_int(im, "p", 2), kernel[GRAPH_MAX_RANK] = {0}, size = 1;
+    const Onnx__AttributeProto *a = onnx_attribute(im, "kernel_shape");
+    char text[200];
+
+    if (a == NULL || a->n_ints < 1 || a->n_ints > GRAPH_MAX_RANK - 2 || p < 1 || p > 16 ||
+        !onnx_attribute_ints(im, "kernel_shape", kernel, a->n_ints))
+        return onnx_broken(im, "its kernel or p is wrong");
+    if (onnx_attribute_int(im, "ceil_mode", 0))
+        return onnx_unsupported(im, "ceil_mode is not supported");
+    for (size_t i = 0; i < a->n_ints; i++)
+        if (kernel[i] < 1 || __builtin_mul_overflow(size, kernel[i], &size))
+            return onnx_broken(im, "its kernel is wrong");
+    (void)snprintf(text, sizeof text,
+                   "a = Abs 0; b = Pow a #%d; c = AveragePool b * count_include_pad=1; d = Mul c #%lld; "
+                   ".0 = Pow d #%.9g", (int)p, (long long)size, 1.0 / (double)p);
+    return spell(im, text);
+}
+
+enum infomask_status onnx_import_global_lp_pool(struct onnx_import *im)
+{
+    int64_t p = onnx_attribute_int(im, "p", 2);
+    int x, y, rank;
+    enum infomask_status status = onnx_any_input(im, 0, &x);
+
+    if (status != INFOMASK_OK)
+        return status;
+    rank = im->graph->tensors[x].rank;
+    if (rank < 3 || (p != 1 && p != 2))
+        return onnx_unsupported(im, "only p of 1 and 2, of feature maps, is supported");
+    status = onnx_step_reduce(im, p == 1 ? GRAPH_L1 : GRAPH_L2, x, ((1u << rank) - 1) & ~3u, true, &y);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+}
+
+/* A scale and a zero point, then of each part itself, its scale and its zero point. */
+enum infomask_status onnx_import_qlinear_concat(struct onnx_import *im)
+{
+    char text[1024] = "";
+    size_t at = 0;
+    int parts = (im->input_count - 2) / 3;
+
+    if (im->input_count != 2 + 3 * parts || parts < 1 || parts > MOST_INPUTS)
+        return onnx_unsupported(im, "it has %d inputs", im->input_count);
+    for (int i = 0; i < parts; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%c = DequantizeLinear %d %d %d; ", 'a' + i, 2 + 3 * i,
+                               3 + 3 * i, 4 + 3 * i);
+    at += (size_t)snprintf(text + at, sizeof text - at, "z = Concat");
+    for (int i = 0; i < parts; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, " %c", 'a' + i);
+    (void)snprintf(text + at, sizeof text - at, " *; .0 = QuantizeLinear z 0 1");
+    return spell(im, text);
+}
+
+/* ---- Operators of onnxruntime's own ---------------------------------------------------------------------------- */
+
+static const struct onnx_operator microsoft[] = {
+    {"BiasGelu", onnx_import_composite, 2, 2, ""},
+    {"DequantizeLinear", onnx_import_dequantize, 2, 3, " axis "},
+    {"FastGelu", onnx_import_composite, 1, 2, ""},
+    {"Gelu", onnx_import_unary, 1, 1, ""},
+    {"QGemm", onnx_import_qgemm, 6, 9, " alpha transA transB "},
+    {"QLinearAdd", onnx_import_composite, 7, 8, ""},
+    {"QLinearAveragePool", onnx_import_composite, 4, 5,
+     " auto_pad ceil_mode channels_last count_include_pad kernel_shape pads strides "},
+    {"QLinearConcat", onnx_import_qlinear_concat, 5, -1, " axis "},
+    {"QLinearGlobalAveragePool", onnx_import_composite, 4, 5, " channels_last "},
+    {"QLinearLeakyRelu", onnx_import_composite, 4, 5, " alpha "},
+    {"QLinearMul", onnx_import_composite, 7, 8, ""},
+    {"QLinearSigmoid", onnx_import_composite, 4, 5, ""},
+    {"QLinearSoftmax", onnx_import_composite, 4, 5, " axis opset "},
+    {"QuantizeLinear", onnx_import_quantize, 2, 3, " axis "},
+    {"QuickGelu", onnx_import_composite, 1, 1, " alpha "},
+    {"SkipLayerNormalization", onnx_import_composite, 3, 5, " epsilon "},
+    {"SkipSimplifiedLayerNormalization", onnx_import_composite, 3, 4, " epsilon "},
+};
+
+const struct onnx_operator *onnx_find_microsoft(const char *name)
+{
+    for (size_t i = 0; i < sizeof microsoft / sizeof *microsoft; i++)
+        if (strcmp(microsoft[i].name, name) == 0)
+            return &microsoft[i];
+    return NULL;
+}

@@ -111,6 +111,15 @@ def test_the_second_round_may_be_the_best_and_is_judged_as_it_is_returned(infoma
     assert abs(again["target"]["probability"] / check["probability_after"] - 1) < 1e-9
 
 
+def test_what_is_left_and_larger_than_max_area_is_taken_as_far_as_there_is_room(infomask, rocket):
+    """The most salient of it first; where nothing is left to take, the mask's rim alone."""
+    check = infomask("filter", "--format=json", "--max-area=.3", rocket).json["verification"]
+    areas = [r["area"] for r in check["rounds"]]
+    assert check["passes"] >= 2 and areas == sorted(areas) and areas[1] > .2 and areas[-1] <= .3
+    tight = infomask("filter", "--format=json", f"--max-area={areas[0] + .005}", rocket).json["verification"]
+    assert tight["passes"] == 1  # no room that is worth a round
+
+
 def test_in_doubt_the_picture_is_looked_at_in_two_more_passes(infomask, coffee, tmp_path):
     Image.open(coffee).convert("RGB").save(tmp_path / "in.jpg", quality=60)
     answer = infomask("filter", "--format=json", "in.jpg").json

@@ -1,6 +1,6 @@
 /* How a photo is filtered, in the order of the files: holes and their filling (filter.c), what is left in the picture
- * that will be returned (verify.c), what that means (verdict.c), and the rounds (rounds.c).  Private to core/pipeline.
- */
+ * that will be returned (verify.c), what that means (verdict.c), what is taken next (next.c), and the rounds
+ * (rounds.c).  Private to core/pipeline. */
 #ifndef INFOMASK_PIPELINE_FILTER_H
 #define INFOMASK_PIPELINE_FILTER_H
 
@@ -96,6 +96,20 @@ double verdict_excess(const struct infomask_round *round);
  * the session's last pass is another one than that of the whole (f->place_after is a copy then). */
 enum infomask_status looks_settle(struct filter *f, struct infomask_verification *rows, bool *looked,
                                   struct infomask_error *err) __attribute__((warn_unused_result));
+
+/* ---- next.c ---- */
+/* What a round is followed by. */
+struct filter_step {
+    uint8_t *left; /* [pixels] filter_levels of what its picture still tells; owned; NULL after the last round */
+    bool place;    /* it is the place itself that still tells */
+    double area;   /* of its hole */
+};
+/* A mask's pixels from 0 and 255 to 0 and how salient they are, 1 to 255. */
+enum infomask_status filter_levels(struct infomask_mask *mask, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+/* f->out->mask and f->hole of the next round; *grown false: there is nothing more to take, or no room for it. */
+enum infomask_status filter_next_mask(struct filter *f, const struct filter_step *step, bool *grown,
+                                      struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* ---- rounds.c ---- */
 enum infomask_status filter_rounds(struct filter *f, struct infomask_error *err) __attribute__((warn_unused_result));

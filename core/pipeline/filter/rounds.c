@@ -10,8 +10,6 @@
 
 #include "core/pipeline/filter/filter.h"
 
-#define WIDER 4 /* pixels at WORKING_SIDE that the mask grows where the place itself still tells */
-
 /* A round that was made: its picture, mask and rows. */
 struct outcome {
     bool preview; /* there is no image of it */
@@ -21,7 +19,7 @@ struct outcome {
     enum infomask_fill fill; /* of the image */
     const char *fill_reason;
     uint8_t *mask; /* [pixels]; of the best ones */
-    uint8_t *left; /* [pixels] what the round's picture still tells, if another round may follow, or NULL */
+    uint8_t *left; /* [pixels] filter_levels of what the round's picture still tells, if another may follow, or NULL */
     struct infomask_verification *rows;
     double area, excess;
     enum infomask_verdict verdict; /* the worst that was given */
@@ -110,6 +108,8 @@ static enum infomask_status find_left(struct filter *f, struct outcome *o, struc
     options.target_count = f->count;
     status = mask_make(f->session, f->returned, &f->after, &options, o->looked ? MASK_PASS : MASK_PASS_LIES, &left,
                        err);
+    if (status == INFOMASK_OK)
+        status = filter_levels(&left, err);
     if (status == INFOMASK_OK) {
         o->left = left.pixels;
         left.pixels = NULL;
@@ -184,7 +184,7 @@ static enum infomask_status next_round(struct filter *f, struct outcome *o, stru
     return status;
 }
 
-/* ---- The next mask ----------------------------------------------------------------------------------------------- */
+/* ---- What the next one is made of -------------------------------------------------------------------------------- */
 
 static bool place_tells(const struct filter *f, const struct outcome *o)
 {
@@ -194,65 +194,12 @@ static bool place_tells(const struct filter *f, const struct outcome *o)
     return false;
 }
 
-/* f->hole of the next round from `mask`; *grown: it is another, and within max_area. */
-static enum infomask_status try_hole(struct filter *f, const uint8_t *mask, double area, bool *grown,
-                                     struct infomask_error *err)
+static struct filter_step step_from(const struct filter *f, struct outcome *o)
 {
-    enum infomask_status status = filter_hole(f, mask, f->hole, err);
-    double next = filter_area(f->hole, f->pixels);
-
-    *grown = status == INFOMASK_OK && next > area && next <= f->options->max_area;
-    return status;
-}
-
-static enum infomask_status widen(const struct filter *f, uint8_t *mask, struct infomask_error *err)
-{
-    int longest = f->image->width > f->image->height ? f->image->width : f->image->height;
-    return pixels_dilate(mask, f->image->height, f->image->width, (double)WIDER * longest / WORKING_SIDE, 0, err);
-}
-
-/* What the next round is made of. */
-struct step {
-    uint8_t *left; /* the last outcome's; owned; NULL after the last round */
-    bool place;    /* it is the place itself that still tells */
-    double area;   /* of the last hole */
-};
-
-static struct step step_from(const struct filter *f, struct outcome *o)
-{
-    struct step step = {.left = o->left, .place = o->left != NULL && place_tells(f, o), .area = o->area};
+    struct filter_step step = {.left = o->left, .place = o->left != NULL && place_tells(f, o), .area = o->area};
 
     o->left = NULL;
     return step;
-}
-
-/* The last mask and what its picture still tells; step->left becomes it. */
-static enum infomask_status next_mask(struct filter *f, const struct step *step, bool *grown,
-                                      struct infomask_error *err)
-{
-    uint8_t *both = step->left, *wider = malloc(f->pixels), *mask = NULL;
-    enum infomask_status status = wider == NULL ? filter_no_memory(err) : INFOMASK_OK;
-
-    *grown = false;
-    for (size_t i = 0; i < f->pixels; i++)
-        both[i] |= f->out->mask.pixels[i];
-    if (status == INFOMASK_OK && step->place) {
-        memcpy(wider, both, f->pixels);
-        status = widen(f, wider, err);
-        if (status == INFOMASK_OK)
-            status = try_hole(f, wider, step->area, grown, err);
-        mask = wider;
-    }
-    if (status == INFOMASK_OK && !*grown) {
-        status = try_hole(f, both, step->area, grown, err);
-        mask = both;
-    }
-    if (status == INFOMASK_OK && *grown) {
-        memcpy(f->out->mask.pixels, mask, f->pixels);
-        status = paint_measure(&f->out->mask, err);
-    }
-    free(wider);
-    return status;
 }
 
 /* ---- The best of them -------------------------------------------------------------------------------------------- */
@@ -367,7 +314,7 @@ struct bests {
 static enum infomask_status make_rounds(struct filter *f, struct bests *best, struct infomask_error *err)
 {
     struct outcome round = {0};
-    struct step step;
+    struct filter_step step;
     bool go_on = true;
     enum infomask_status status = INFOMASK_OK;
 
@@ -380,7 +327,7 @@ static enum infomask_status make_rounds(struct filter *f, struct bests *best, st
             status = keep_best(f, &round, round.preview ? &best->preview : &best->full, err);
         go_on = step.left != NULL;
         if (status == INFOMASK_OK && go_on)
-            status = next_mask(f, &step, &go_on, err);
+            status = filter_next_mask(f, &step, &go_on, err);
         free(step.left);
         outcome_fini(&round);
     }

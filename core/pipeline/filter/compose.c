@@ -47,7 +47,12 @@ enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, ui
     double least, dilate = pipeline_dilate(f->session->model, f->options, &least);
     enum infomask_status status;
 
+    if (filter_area(mask, f->pixels) > FILL_MOST_MATCHED) /* and it only grows */
+        dilate = least;
     for (bool again = true; again; dilate = fmax(least, dilate - 1)) {
+        status = plan_expired(f->photo, err);
+        if (status != INFOMASK_OK)
+            return status;
         memcpy(hole, mask, f->pixels);
         status = pixels_dilate(hole, f->image->height, f->image->width, dilate * longest / WORKING_SIDE,
                                f->options->feather, err);

@@ -267,6 +267,49 @@ static void places_weigh_their_cells(void **state)
     assert_true(mask_place_mean(MASK_REGION, (double[]){.2, .1, .1, .09, 0, 0}, f, N, D, region) < MASK_PLACE_LEAST);
 }
 
+static bool looks_until(void *context)
+{
+    int *left = context;
+    return (*left)-- <= 0;
+}
+
+/* A mask of a large photo may be grown several times before its hole fits: the deadline is looked at each time. */
+static void a_mask_is_not_grown_beyond_the_deadline(void **state)
+{
+    enum { W = 224, H = 224, MANY = 1000 };
+    uint8_t mask[W * H] = {0}, hole[W * H];
+    struct infomask_error err = {0};
+    struct court c;
+    struct image image;
+    struct infomask_photo photo = {0};
+    int left = MANY, needed;
+
+    (void)state;
+    open_court(&c);
+    c.model.spec = infomask_default_spec();
+    assert_int_equal(image_init(&image, W, H, 3, NULL), INFOMASK_OK);
+    memset(image.pixels, 99, (size_t)W * H * 3);
+    photo.limits.expired = looks_until;
+    photo.limits.deadline_context = &left;
+    c.f.photo = &photo;
+    c.f.image = &image;
+    c.f.pixels = (size_t)W * H;
+    for (int y = 0; y < H; y += 12)
+        for (int x = 0; x < W; x += 12)
+            mask[y * W + x] = 255; /* grown a little they cover almost everything */
+    c.options.dilate = NAN;
+    assert_int_equal(filter_hole(&c.f, mask, hole, &err), INFOMASK_OK);
+    needed = MANY - left;
+    assert_true(needed >= 3);
+    for (int looks = 0; looks < needed; looks++) {
+        left = looks;
+        assert_int_equal(filter_hole(&c.f, mask, hole, &err), INFOMASK_DEADLINE);
+    }
+    left = needed;
+    assert_int_equal(filter_hole(&c.f, mask, hole, &err), INFOMASK_OK);
+    image_fini(&image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_group_is_scored_by_what_it_adds_up_to),
         cmocka_unit_test(shares_of_cells_are_exact),
         cmocka_unit_test(places_weigh_their_cells),
+        cmocka_unit_test(a_mask_is_not_grown_beyond_the_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

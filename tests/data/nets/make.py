@@ -215,6 +215,7 @@ def specials():
     elements(conv, w)
     quantised(conv, w)
     composites(conv, w)
+    functions(conv, w)
 
 
 def quantised(conv, w):
@@ -324,6 +325,53 @@ def elements(conv, w):
         conv, node("Transpose", ["map"], ["first"], perm=[1, 0, 2, 3]), node("GatherND", ["first", "back"], ["order"]),
         node("Transpose", ["order"], ["turned"], perm=[1, 0, 2, 3]), *nodes],
         [w, constant("back", np.arange(8)[::-1].reshape(8, 1).copy()), *constants], ["N", 3, "H", "W"], 2, 5, 6, opset=17, ir=8)
+
+
+def functions(conv, w):
+    """Scalar functions, reductions, comparisons, what picks and puts by index: each once, and what they give added up."""
+    node = helper.make_node
+    f = lambda name, value: constant(name, np.array(value, np.float32))
+    add = lambda names: [node("Sum", names, ["sum"])]
+    nodes, constants = head("sum", 8, 6, 51)
+    inside = [conv, node("Tanh", ["map"], ["t"])]  # within -1 and 1
+    names = ["Acos", "Asin", "Atan", "Cos", "Cosh", "Sinh", "Tan", "Exp", "Sign"]
+    special("functions", [
+        *inside, *[node(name, ["t"], [name]) for name in names], node("Mul", ["t", "t"], ["square"]), node("Add", ["square", "one"], ["large"]),
+        node("Reciprocal", ["large"], ["Reciprocal"]), node("Mul", ["map", "few"], ["far"]), node("Round", ["far"], ["Round"]),
+        node("Ceil", ["far"], ["Ceil"]), *add([*names, "Reciprocal", "Round", "Ceil"]), *nodes],
+        [w, f("one", 1), f("few", 3.3), *constants], ["N", 3, 5, 6], 2, 5, 6, opset=17, ir=8)
+    names = ["ReduceL1", "ReduceLogSumExp", "ReduceMin", "ReduceProd", "ReduceSumSquare", "ReduceLogSum"]
+    special("reductions", [
+        *inside, node("Exp", ["t"], ["positive"]), *[node(name, ["positive"], [name], axes=[3 - i % 2], keepdims=1) for i, name in enumerate(names)],
+        node("ReduceSum", ["t", "axis"], ["ReduceSum"], keepdims=1), node("Mean", ["t", "positive", "map"], ["mean"]),
+        node("CumSum", ["t", "last"], ["forward"]), node("CumSum", ["t", "second"], ["backward"], reverse=1, exclusive=1),
+        *add([*names, "ReduceSum", "mean", "forward", "backward"]), *nodes],
+        [w, constant("axis", np.array([-1])), constant("last", np.int64(3)), constant("second", np.int64(-2)), *constants],
+        ["N", 3, 4, 5], 2, 4, 5, opset=17, ir=8)
+    special("comparisons", [
+        conv, node("Less", ["map", "low"], ["l"]), node("Greater", ["map", "high"], ["m"]), node("LessOrEqual", ["map", "zero"], ["c"]),
+        node("GreaterOrEqual", ["map", "low"], ["d"]), node("And", ["c", "d"], ["e"]), node("Or", ["l", "m"], ["o"]), node("Xor", ["c", "o"], ["g"]),
+        node("IsNaN", ["map"], ["h"]), node("Where", ["e", "map", "high"], ["i"]), node("CastLike", ["g", "map"], ["j"]),
+        node("Cast", ["h"], ["k"], to=TensorProto.FLOAT), *add(["i", "j", "k"]), *nodes],
+        [w, f("low", -.3), f("high", .4), f("zero", 0), *constants], ["N", 3, 5, 6], 2, 5, 6, opset=17, ir=8)
+    places = np.random.default_rng(52).integers(-5, 5, (1, 8, 5, 3))
+    rows = np.stack([np.zeros(6, int), np.arange(6), np.array([4, 3, 2, 1, 0, -1])], 1)
+    special("by_index", [
+        conv, node("GatherElements", ["map", "places"], ["taken"], axis=2), node("ScatterElements", ["map", "far", "taken"], ["put"], axis=3),
+        node("GatherND", ["map", "rows"], ["lines"]), node("Neg", ["lines"], ["turned"]), node("ScatterND", ["put", "rows", "turned"], ["both"]),
+        node("Trilu", ["both", "above"], ["upper"]), node("Trilu", ["map"], ["lower"], upper=0), node("ReduceMax", ["map"], ["most"], axes=[2, 3]),
+        node("Expand", ["most", "shape"], ["wide"]), node("ConstantOfShape", ["shape"], ["halves"], value=constant("", np.array([.5], np.float32))),
+        node("NonZero", ["some"], ["found"]), node("Gather", ["lower", "found"], ["picked"], axis=3), node("Squeeze", ["picked", "third"], ["kept"]),
+        node("Size", ["map"], ["count"]), node("Cast", ["count"], ["number"], to=TensorProto.FLOAT), node("Div", ["wide", "number"], ["level"]),
+        *add(["upper", "kept", "level", "halves"]), *nodes],
+        [w, constant("places", places), constant("far", np.argsort(np.random.default_rng(53).random((1, 8, 5, 5)), 3)[..., :3].copy()),
+         constant("rows", rows), constant("above", np.int64(-1)), constant("shape", np.array([1, 8, 5, 5])),
+         constant("some", np.ones(5, np.float32)), constant("third", np.array([3])), *constants], [1, 3, 5, 5], 1, 5, 5, opset=17, ir=8)
+    special("group_norm", [conv, node("GroupNormalization", ["map", "gain", "lift"], ["norm"], num_groups=4, epsilon=1e-3),
+                           node("Swish", ["norm"], ["gated"], alpha=1.3), node("RMSNormalization", ["gated", "gain"], ["sum"], axis=-1), *nodes],
+            [w, f("gain", np.linspace(.5, 1.5, 8)), f("lift", np.linspace(-.5, .5, 8)), *constants], ["N", 3, 4, 8], 2, 4, 8, opset=24, ir=11)
+    special("upsample", [conv, node("Upsample", ["map", "scales"], ["sum"], mode="nearest"), *nodes],
+            [w, f("scales", [1, 1, 2, 3]), *constants], ["N", 3, 4, 5], 2, 4, 5, opset=9, ir=7)
 
 
 def windows(conv, w):

@@ -63,11 +63,12 @@ struct infomask_inspection {
     bool nhwc;
     int channels, height, width; /* 0: any size */
     size_t outputs;              /* numbers for each picture, of the output asked for */
-    int output_count;            /* outputs of the file */
+    char others[160];            /* the file's other outputs, each in quotes; "": there is one */
     enum infomask_output_kind
         head;                    /* how the output ends: in a softmax or sigmoid of its own, or in neither (LOGITS) */
     bool normalises;             /* the first layers scale and shift the input themselves */
     bool takes_bytes;            /* then: they expect 0..255, not 0..1 */
+    bool whole_numbers;          /* the input is of integers: bytes, from which nothing may be subtracted before */
 };
 /* Reads the file without running it.  output: a tensor's name, NULL: the first.  What infomask_model_load would say of
  * a file that cannot be read; UNSUPPORTED_MODEL for an input that is no picture. */

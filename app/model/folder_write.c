@@ -77,11 +77,11 @@ enum infomask_status folder_write_open(struct folder_write *folder, const char *
         folder->path[--length] = '\0';
     slash = strrchr(folder->path, '/');
     folder->name = slash != NULL ? slash + 1 : folder->path;
-    if (!good_name(folder->name))
+    if (*name == '\0' || !good_name(folder->name))
         return error_set(err, INFOMASK_ARGUMENT,
                          "a model's name is 1 to 63 of A-Za-z0-9._- and does not begin with a dot, "
                          "unlike \"%.80s\"",
-                         folder->name);
+                         *name != '\0' ? folder->name : "");
     if (lstat(folder->path, &at) == 0 && (!replace || !folder_has_document(folder->path)))
         return error_set(err, INFOMASK_ARGUMENT, "%.150s is there already%s", folder->path,
                          replace ? ", and is not a model folder" : "; --replace makes it anew");

@@ -1,6 +1,7 @@
 /* infomask models add: a model folder for somebody's ONNX file, and what was assumed in making it. */
-#include <errno.h>
 #include <dirent.h>
+#include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +70,7 @@ static bool take_numbers(const char *flag, const char *text, double values[3], i
 
     for (*count = 0; *count < 3; text = end + 1) {
         values[(*count)++] = strtod(text, &end);
-        if (end == text || (*end != ',' && *end != '\0'))
+        if (end == text || !isfinite(values[*count - 1]) || (*end != ',' && *end != '\0'))
             break;
         if (*end == '\0')
             return *count != 2 ? true : fails(flag, "takes one number, or three with commas between them");
@@ -263,8 +264,10 @@ static enum infomask_status read_labels(struct models_added *added, const struct
     if (status != INFOMASK_OK)
         error_prefix(err, "%.80s", file_name(request->labels != NULL ? request->labels : "labels.txt"));
     else if (labels.count != outputs)
-        status = error_set(err, INFOMASK_BAD_MODEL, "the network has %zu outputs, but %.80s has %zu labels", outputs,
-                           file_name(request->labels), labels.count);
+        status = error_set(err, INFOMASK_BAD_MODEL,
+                           "the network has %zu output%s, but %.80s has %zu label%s (one a line)", outputs,
+                           outputs == 1 ? "" : "s", file_name(request->labels), labels.count,
+                           labels.count == 1 ? "" : "s");
     labels_fini(&labels);
     if (status == INFOMASK_OK) {
         added->labels = text;
@@ -289,6 +292,14 @@ static void choose_size(struct models_added *added, const struct models_add_requ
     added->assumed_size = (added->file.width == 0 || added->file.height == 0) && request->width == 0;
 }
 
+static bool changes(const double *values, int count, double nothing)
+{
+    for (int i = 0; i < count; i++)
+        if (values[i] != nothing)
+            return true;
+    return false;
+}
+
 static enum infomask_status choose(struct models_added *added, const struct models_add_request *request,
                                    struct infomask_error *err)
 {
@@ -306,6 +317,10 @@ static enum infomask_status choose(struct models_added *added, const struct mode
     why = request->preset != NULL ? preset_contradiction(request->preset, &added->file) : NULL;
     if (why != NULL)
         return error_set(err, INFOMASK_ARGUMENT, "preset %s %s", request->preset->name, why);
+    if (added->file.whole_numbers && (changes(request->mean, request->mean_count, 0) ||
+                                      changes(request->std, request->std_count, 1)))
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "the file takes whole numbers from 0 to 255: --mean and --std would make others of them");
     if (request->color != NULL && (strcmp(request->color, "GRAY") == 0) != (added->file.channels == 1))
         return error_set(err, INFOMASK_ARGUMENT, "the network takes %d channels: its colour cannot be %s",
                          added->file.channels, request->color);
@@ -449,6 +464,9 @@ static void print_added(const struct models_add_request *request, const struct m
     (void)printf("photos: preset %s (%s)%s\n", added->preset->name, added->reason,
                  added->known ? ""
                               : "; if that is not how it was trained, add it again with --preset or --mean and --std");
+    if (added->file.others[0] != '\0')
+        (void)printf("output: %s (the file has others, which --output takes: %s)\n",
+                     request->output != NULL ? request->output : "its first", added->file.others);
     if (added->labels == NULL)
         (void)printf("classes: numbers, as no --labels are given\n");
     else if (added->assumed_labels)
@@ -468,6 +486,8 @@ static enum infomask_status report_added(const struct models_add_request *reques
     json_put_string(&w, "preset", added->preset->name);
     json_put_bool(&w, "preset_known", added->known);
     json_put_string(&w, "preset_reason", added->reason);
+    if (added->file.others[0] != '\0')
+        json_put_string(&w, "other_outputs", added->file.others);
     json_put_bool(&w, "labels_assumed", added->assumed_labels);
     json_put_bool(&w, "size_assumed", added->assumed_size);
     if (!request->no_check)

@@ -92,7 +92,7 @@ const struct preset *preset_guess(const struct infomask_inspection *file, bool *
 {
     *known = file->normalises;
     if (file->normalises && file->takes_bytes) {
-        *reason = "the network scales bytes itself";
+        *reason = file->whole_numbers ? "the file takes whole numbers" : "the network scales bytes itself";
         return preset_named(file->nhwc && file->channels == 3 ? "keras" : "bytes");
     }
     if (file->normalises) {
@@ -111,6 +111,8 @@ const char *preset_contradiction(const struct preset *preset, const struct infom
         return "is for networks whose channels come last (NHWC), but this one takes NCHW";
     if (preset->layout == PRESET_NCHW && file->nhwc)
         return "is for networks whose channels come first (NCHW), but this one takes NHWC";
+    if (file->whole_numbers && (preset->std[0] != 1 || preset->mean[0] != 0))
+        return "normalises, but the file takes whole numbers from 0 to 255: the preset for it is bytes";
     if (file->normalises && !file->takes_bytes && strcmp(preset->name, "unit") != 0)
         return "normalises, but the network does that itself and takes values from 0 to 1: the preset for it is unit";
     if (file->normalises && file->takes_bytes && preset->std[0] > 1)

@@ -159,6 +159,7 @@ void graph_free(struct graph *graph)
     free(graph->tensors);
     free(graph->nodes);
     free(graph->outputs);
+    free(graph->others);
     graph_close_files(graph);
     free(graph);
 }

@@ -188,6 +188,8 @@ struct graph {
     bool gave_back; /* some of their bytes are no more */
     bool concrete;                  /* the batch is known, see above */
     int64_t batch;                  /* of the input, if concrete */
+    bool whole_input;               /* the file's input is of integers: a photo's bytes as they are */
+    char *others;                   /* names of the file's outputs that were not asked for; NULL: there is one; owned */
     bool assumed; /* height and width, too, though the file leaves them open: no other size is right */
     int height, width;              /* of the picture that who read the file wants; 0: did not say */
     size_t work; /* operations that computing with constants may still take: a file of a few bytes can

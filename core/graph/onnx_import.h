@@ -93,6 +93,10 @@ enum infomask_status onnx_unsupported(struct onnx_import *im, const char *format
 enum infomask_status onnx_broken(struct onnx_import *im, const char *format, ...) __attribute__((format(printf, 2, 3)))
     __attribute__((warn_unused_result));
 enum infomask_status onnx_no_memory(struct onnx_import *im) __attribute__((warn_unused_result));
+/* Names the outputs of a file that were not taken: graph->others, or behind what is wrong with the first one. */
+enum infomask_status onnx_tell_others(const Onnx__GraphProto *file, const char *taken, struct graph *graph,
+                                      enum infomask_status status, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* ---- onnx_external.c --------------------------------------------------------------------------------------------- */
 
@@ -243,7 +247,7 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
     onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention,
     onnx_import_conv_transpose, onnx_import_eye_like, onnx_import_composite, onnx_import_qgemm, onnx_import_lp_pool,
-    onnx_import_global_lp_pool, onnx_import_qlinear_concat;
+    onnx_import_global_lp_pool, onnx_import_qlinear_concat, onnx_import_dynamic_quantize, onnx_import_mean_variance;
 enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
     __attribute__((warn_unused_result));
 /* A node that takes elements one by one into a new shape; its table is to be filled. */

@@ -185,15 +185,28 @@ static enum infomask_status define_weights(struct onnx_import *im, const Onnx__G
     return INFOMASK_OK;
 }
 
+static bool takes_fractions(int32_t type)
+{
+    return type == ONNX_FLOAT || type == ONNX_FLOAT16 || type == ONNX_DOUBLE || type == ONNX_BFLOAT16;
+}
+
+/* Integers that hold a photo's bytes as they are. */
+static bool takes_bytes(int32_t type)
+{
+    return type == ONNX_UINT8 || type == ONNX_UINT16 || type == ONNX_INT16 || type == ONNX_INT32 ||
+           type == ONNX_UINT32 || type == ONNX_INT64 || type == ONNX_UINT64;
+}
+
 static enum infomask_status input_shape(struct onnx_import *im, const Onnx__ValueInfoProto *info, int *rank,
                                         int64_t *dims)
 {
     const Onnx__TypeProto__Tensor *type = info->type != NULL ? info->type->tensor_type : NULL;
     const struct shown_name name = shown_name(info->name);
 
-    if (type == NULL || (type->elem_type != ONNX_FLOAT && type->elem_type != ONNX_FLOAT16 &&
-                         type->elem_type != ONNX_DOUBLE && type->elem_type != ONNX_BFLOAT16))
-        return onnx_unsupported(im, "the input '%s' is not a tensor of floats", name.text);
+    if (type == NULL || !(takes_fractions(type->elem_type) || takes_bytes(type->elem_type)))
+        return onnx_unsupported(
+            im, "the input '%s' is neither a tensor of floats nor one of whole numbers from 0 to 255", name.text);
+    im->graph->whole_input = takes_bytes(type->elem_type);
     if (type->shape == NULL || type->shape->n_dim < 1 || type->shape->n_dim > GRAPH_MAX_RANK)
         return onnx_unsupported(im, "the input '%s' does not have a shape like [N, C, H, W]", name.text);
     *rank = (int)type->shape->n_dim;
@@ -256,6 +269,7 @@ static enum infomask_status define_input(struct onnx_import *im, void *needed)
         if (status != INFOMASK_OK)
             return status;
         value->kind = ONNX_TENSOR;
+        value->numbers = im->graph->whole_input ? ONNX_INTEGERS : ONNX_FLOATS;
         value->tensor = im->graph->input = graph_add_tensor(im->graph, name, rank, dims, NULL, false);
         if (value->tensor == GRAPH_NONE)
             return onnx_no_memory(im);
@@ -590,6 +604,8 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
         if (status == INFOMASK_OK)
             status = import_unpacked(&u, *graph, size, source, sizes_open == 1, err);
     }
+    if (fine && u.model != NULL)
+        status = onnx_tell_others(u.model->graph, source->output, *graph, status, err);
     unpacked_fini(&u);
     return status;
 }

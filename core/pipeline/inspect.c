@@ -1,6 +1,7 @@
 /* What a model file tells of itself, for people who add it: its input, its outputs, how its last layer ends, and
  * whether it normalises its input itself. */
 #include <math.h>
+#include <stdio.h>
 
 #include "core/graph/graph.h"
 #include "core/infomask_lab.h"
@@ -66,15 +67,20 @@ static enum infomask_status inspect_output(const struct graph *graph, struct inf
 {
     const struct graph_tensor *output = &graph->tensors[graph->outputs[0]];
     int64_t classes = 1;
+    int long_sides = 0;
 
-    for (int i = 1; i < output->rank; i++)
+    for (int i = 1; i < output->rank; i++) {
         classes = output->dims[i] > 0 && classes > 0 && classes < 1 << 24 ? classes * output->dims[i] : -1;
-    if (output->rank < 2 || classes < 1)
+        long_sides += output->dims[i] != 1;
+    }
+    if (output->rank < 2 || classes < 1 || long_sides > 1)
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL,
-                         "its output \"%.60s\" is not a row of numbers for each picture",
-                         output->name != NULL ? output->name : "");
+                         "its output \"%.60s\" is not a row of numbers for each picture%s%s%s",
+                         output->name != NULL ? output->name : "",
+                         graph->others != NULL ? " (the file has other outputs: " : "",
+                         graph->others != NULL ? graph->others : "", graph->others != NULL ? ")" : "");
     found->outputs = (size_t)classes;
-    found->output_count = graph->output_count;
+    (void)snprintf(found->others, sizeof found->others, "%s", graph->others != NULL ? graph->others : "");
     found->head = pipeline_output_kind(graph);
     return INFOMASK_OK;
 }
@@ -86,6 +92,9 @@ static void inspect_normalisation(const struct graph *graph, struct infomask_ins
     int tensor = graph->input;
     bool first = true;
 
+    found->whole_numbers = found->normalises = found->takes_bytes = graph->whole_input;
+    if (graph->whole_input)
+        return;
     for (int step = 0; step < 6; step++) {
         const struct graph_node *node = only_reader(graph, tensor);
         if (node == NULL || node->op == GRAPH_CONV || node->op == GRAPH_LINEAR)

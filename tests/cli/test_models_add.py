@@ -26,12 +26,15 @@ def run(*arguments):
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True)
 
 
-def network(path, k=5, end=None, scale=None, channels=3, seed=1):
-    """Convolution, mean, linear layer; `end` behind it; `scale` multiplies the input first."""
+def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, outputs=()):
+    """Convolution, mean, linear layer; `end` behind it; `scale` multiplies the input first; `whole`: the input's type of
+    integers; `outputs` instead of the last layer's."""
     rng = np.random.default_rng(seed)
     graph = onnx.Graph(any_size=False)
     constant = lambda name, values: graph.constant(name, list(values.shape), array.array("f", values.ravel().tolist()))
     x = "input"
+    if whole is not None:
+        x = graph.node("Cast", "floats", [x], to=1)
     if scale is not None:
         x = graph.node("Mul", "scaled", [x, constant("scale", np.array([scale]))])
     w = constant("w", rng.normal(size=(6, channels, 3, 3)) * 0.3)
@@ -40,7 +43,11 @@ def network(path, k=5, end=None, scale=None, channels=3, seed=1):
     x = graph.node("Gemm", "logits", [x, constant("v", rng.normal(size=(k, 6))), constant("b", rng.normal(size=k))], transB=1)
     if end is not None:
         x = graph.node(end, "y", [x])
-    path.write_bytes(graph.model("net", [("input", ["N", channels, 32, 32])], [(x, ["N", k])], ""))
+    data = bytearray(graph.model("net", [("input", ["N", channels, 32, 32])], list(outputs) or [(x, ["N", k])], ""))
+    if whole is not None:
+        at = data.index(b"\x08\x01", data.rindex(b"\x0a\x05input\x12"))  # the type behind the input's name
+        data[at + 1] = whole
+    path.write_bytes(data)
     return path
 
 
@@ -113,12 +120,44 @@ def test_what_is_assumed_is_said(models, tmp_path):
     (["--name", "x", "--mean", "1,2"], "--mean takes one number, or three"),
     (["--name", "x", "--std", "0"], "--std takes positive numbers"),
     (["--name", "../x y"], "a model's name is"),
-    (["--name", "x", "--labels", DIGITS / "labels.txt"], "the network has 5 outputs, but labels.txt has 10 labels"),
+    (["--name", "x", "--labels", DIGITS / "labels.txt"], "the network has 5 outputs, but labels.txt has 10 labels (one a line)"),
+    (["--name", "x", "--mean", "nan"], "--mean takes one number, or three"),
+    (["--name", "", "--replace"], "a model's name is 1 to 63 of"),
+    (["--name", "x", "--output", "conv"], "its output \"conv\" is not a row of numbers for each picture"),
 ])
 def test_what_cannot_be_is_refused_and_leaves_nothing(models, tmp_path, arguments, sentence):
     ran = run("models", "add", network(tmp_path / "net.onnx"), "--models-dir", models, *arguments)
     assert ran.returncode in (1, 2) and sentence in ran.stderr, ran.stderr
     assert [entry.name for entry in models.iterdir()] == ["digits"]
+
+
+def test_a_file_of_whole_numbers_takes_bytes(models, tmp_path):
+    """uint8, int32, int64, as networks have them that prepare photos themselves."""
+    for name, whole in (("u8", 2), ("i32", 6), ("i64", 7)):
+        file = network(tmp_path / f"{name}.onnx", whole=whole, scale=1 / 1000)
+        told = json.loads(add(models, file, name, "--json").stdout)
+        assert (told["preset"], told["preset_known"], told["preset_reason"]) == ("bytes", True, "the file takes whole numbers")
+        for arguments, sentence in ((["--preset", "imagenet"], "the preset for it is bytes"), (["--mean", "127"], "--mean and --std would"),
+                                    (["--std", "255"], "--mean and --std would")):
+            ran = add(models, file, "other", *arguments)
+            assert ran.returncode == 1 and sentence in ran.stderr, ran.stderr
+    assert add(models, network(tmp_path / "floats.onnx", scale=1 / 1000), "floats", "--preset", "bytes").returncode == 0
+    answers = [classify(models, name)["predictions"] for name in ("u8", "i32", "i64", "floats")]
+    assert all(answer == answers[0] for answer in answers)
+    ran = add(models, network(tmp_path / "text.onnx", whole=8), "text")  # strings
+    assert ran.returncode == 1 and "neither a tensor of floats nor one of whole numbers" in ran.stderr
+
+
+def test_other_outputs_are_named(models, tmp_path):
+    features = network(tmp_path / "features.onnx", outputs=[("flat", ["N", 6]), ("logits", ["N", 5])])
+    assert "(the file has others, which --output takes: 'logits')" in add(models, features, "a").stdout
+    told = json.loads(add(models, features, "b", "--output", "logits", "--json").stdout)
+    assert told["other_outputs"] == "'flat'" and told["document"]["output"] == "logits"
+    ran = add(models, network(tmp_path / "map.onnx", outputs=[("conv", ["N", 6, 16, 16]), ("logits", ["N", 5])]), "c")
+    assert ran.returncode == 1 and "not a row of numbers for each picture (the file has other outputs: 'logits')" in ran.stderr
+    ran = add(models, network(tmp_path / "best.onnx", end="ArgMax", outputs=[("y", ["N", 1]), ("logits", ["N", 5])]), "d")
+    assert ran.returncode == 1 and "ArgMax (1 node) (the file has other outputs: 'logits')" in ran.stderr
+    assert "other_outputs" not in json.loads(add(models, network(tmp_path / "one.onnx"), "e", "--json").stdout)
 
 
 def test_a_broken_file_is_refused(models, tmp_path):

@@ -24,14 +24,8 @@ struct composite {
 static const struct composite composites[] = {
     {"BiasGelu", "a = Add 0 1; .0 = Gelu a"},
     {"ConvInteger", "x = DequantizeLinear 0 #1 2; w = DequantizeLinear 1 #1 3 axis=0; .0 = Conv x w *"},
-    {"DynamicQuantizeLinear",
-     "h = ReduceMax 0 keepdims=0; t = Max h #0; l = ReduceMin 0 keepdims=0; b = Min l #0; r = Sub t b; "
-     "q = Div r #255; .1 = Max q #1e-30; m = Div b .1; n = Neg m; .2 = Round n; "
-     "s = Div 0 .1; u = Round s; v = Add u .2; .0 = Clip v #0 #255"},
     {"FastGelu", "a = Add 0 1; .0 = Gelu a approximate=tanh"},
     {"MatMulInteger", "a = DequantizeLinear 0 #1 2; b = DequantizeLinear 1 #1 3 axis=-1; .0 = MatMul a b"},
-    {"MeanVarianceNormalization",
-     "m = ReduceMean 0 *; d = Sub 0 m; s = Mul d d; v = ReduceMean s *; q = Sqrt v; e = Add q #1e-9; .0 = Div d e"},
     {"QLinearAdd",
      "a = DequantizeLinear 0 1 2; b = DequantizeLinear 3 4 5; c = Add a b; .0 = QuantizeLinear c 6 7"},
     {"QLinearAveragePool", "x = DequantizeLinear 0 1 2; y = AveragePool x *; .0 = QuantizeLinear y 3 4"},
@@ -307,6 +301,98 @@ enum infomask_status onnx_import_global_lp_pool(struct onnx_import *im)
     if (rank < 3 || (p != 1 && p != 2))
         return onnx_unsupported(im, "only p of 1 and 2, of feature maps, is supported");
     status = onnx_step_reduce(im, p == 1 ? GRAPH_L1 : GRAPH_L2, x, ((1u << rank) - 1) & ~3u, true, &y);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
+}
+
+static enum infomask_status by_number(struct onnx_import *im, enum graph_function function, int x, float number, int *y)
+{
+    int scalar;
+    enum infomask_status status = onnx_new_scalar(im, number, &scalar);
+
+    return status != INFOMASK_OK ? status : onnx_step_binary(im, function, x, scalar, y);
+}
+
+/* The largest or the smallest number of all, and 0. */
+static enum infomask_status bound_of(struct onnx_import *im, bool upper, int x, int *y)
+{
+    unsigned all = (1u << im->graph->tensors[x].rank) - 1;
+    enum infomask_status status = onnx_step_reduce(im, upper ? GRAPH_MAXIMUM : GRAPH_MINIMUM, x, all, false, y);
+
+    return status != INFOMASK_OK ? status : by_number(im, upper ? GRAPH_MOST : GRAPH_LEAST, *y, 0, y);
+}
+
+/* Its scale and zero point are those of the whole input, so that each picture has to be one of its own. */
+enum infomask_status onnx_import_dynamic_quantize(struct onnx_import *im)
+{
+    int x, y, top, bottom, scale, zero;
+    enum infomask_status status = onnx_any_input(im, 0, &x);
+
+    if (status == INFOMASK_OK && !im->graph->concrete && !graph_is_constant(im->graph, x))
+        return onnx_unsupported(im, "it looks at the whole batch");
+    if (status == INFOMASK_OK)
+        status = bound_of(im, true, x, &top);
+    if (status == INFOMASK_OK)
+        status = bound_of(im, false, x, &bottom);
+    if (status == INFOMASK_OK)
+        status = onnx_step_binary(im, GRAPH_MINUS, top, bottom, &scale);
+    if (status == INFOMASK_OK)
+        status = by_number(im, GRAPH_DIVIDE, scale, 255, &scale);
+    if (status == INFOMASK_OK)
+        status = by_number(im, GRAPH_MOST, scale, 1e-30F, &scale); /* of zeros */
+    if (status == INFOMASK_OK)
+        status = onnx_step_binary(im, GRAPH_DIVIDE, bottom, scale, &zero);
+    if (status == INFOMASK_OK)
+        status = onnx_step_unary(im, GRAPH_ROUND, zero, &zero);
+    if (status == INFOMASK_OK)
+        status = onnx_step_unary(im, GRAPH_NEGATE, zero, &zero);
+    if (status == INFOMASK_OK)
+        status = onnx_step_binary(im, GRAPH_DIVIDE, x, scale, &y);
+    if (status == INFOMASK_OK)
+        status = onnx_step_unary(im, GRAPH_ROUND, y, &y);
+    if (status == INFOMASK_OK)
+        status = onnx_step_binary(im, GRAPH_PLUS, y, zero, &y);
+    if (status == INFOMASK_OK)
+        status = by_number(im, GRAPH_MOST, y, 0, &y);
+    if (status == INFOMASK_OK)
+        status = by_number(im, GRAPH_LEAST, y, 255, &y);
+    if (status == INFOMASK_OK)
+        status = onnx_output_is(im, 0, y, ONNX_INTEGERS);
+    if (status == INFOMASK_OK)
+        status = onnx_output_is(im, 1, scale, ONNX_FLOATS);
+    return status != INFOMASK_OK ? status : onnx_output_is(im, 2, zero, ONNX_INTEGERS);
+}
+
+/* Less the mean, by the deviation, over axes that are the batch and the places by default. */
+enum infomask_status onnx_import_mean_variance(struct onnx_import *im)
+{
+    int64_t v[ONNX_MAX_INTS] = {0, 2, 3};
+    int x, y, mean, square, count;
+    unsigned axes = 0;
+    enum infomask_status status = onnx_any_input(im, 0, &x);
+
+    if (status == INFOMASK_OK)
+        status = onnx_list(im, -1, "axes", v, &count);
+    for (int i = 0; status == INFOMASK_OK && i < (count < 0 ? 3 : count); i++)
+        if (onnx_axis(&v[i], im->graph->tensors[x].rank))
+            axes |= 1u << v[i];
+        else
+            status = onnx_broken(im, "an axis is outside its input");
+    if (status == INFOMASK_OK && (axes & 1) != 0 && !im->graph->concrete && !graph_is_constant(im->graph, x))
+        return onnx_unsupported(im, "it looks at the whole batch");
+    if (status == INFOMASK_OK)
+        status = onnx_step_reduce(im, GRAPH_MEAN, x, axes, true, &mean);
+    if (status == INFOMASK_OK)
+        status = onnx_step_binary(im, GRAPH_MINUS, x, mean, &y);
+    if (status == INFOMASK_OK)
+        status = onnx_step_binary(im, GRAPH_TIMES, y, y, &square);
+    if (status == INFOMASK_OK)
+        status = onnx_step_reduce(im, GRAPH_MEAN, square, axes, true, &square);
+    if (status == INFOMASK_OK)
+        status = onnx_step_unary(im, GRAPH_SQRT, square, &square);
+    if (status == INFOMASK_OK)
+        status = by_number(im, GRAPH_PLUS, square, 1e-9F, &square);
+    if (status == INFOMASK_OK)
+        status = onnx_step_binary(im, GRAPH_DIVIDE, y, square, &y);
     return status != INFOMASK_OK ? status : onnx_output_is(im, 0, y, ONNX_FLOATS);
 }
 

@@ -270,6 +270,9 @@ def composites(conv, w):
         [w, constant("rows", np.array([0, 8, 12])), constant("shape", np.array([0, 8, 3, 4])), constant("last", np.array([2])),
          constant("square", (r.standard_normal((8, 8)) / 3).astype(np.float32)), *[gain(f"g{i}") for i in range(1, 8)], *constants],
         ["N", 3, 3, 4], 2, 3, 4, opset=17, ir=8)
+    nodes, constants = head("norm", 8, 6, 46)
+    special("norm_by_default", [conv, node("MeanVarianceNormalization", ["map"], ["all"]), node("Relu", ["all"], ["norm"]), *nodes],
+            [w, *constants], ["N", 3, 5, 6], 1, 5, 6, opset=17, ir=8)
     nodes, constants = head("sum", 8, 6, 45)
     special("other_norms", [
         conv, node("MeanVarianceNormalization", ["map"], ["norm"], axes=[2, 3]), node("LpPool", ["norm"], ["p"], kernel_shape=[2, 3], pads=[1, 0, 0, 2], p=3),

@@ -25,6 +25,8 @@ static struct store_options options_of(const struct estimates_options *options)
                                   .count = SQL_COUNT,
                                   .max_bytes = options->max_bytes > 0 ? options->max_bytes : DEFAULT_BYTES,
                                   .relaxed = options->relaxed,
+                                  .passing = options->passing,
+                                  .cache_bytes = options->cache_bytes,
                                   .password_file = options->password_file,
                                   .tell = options->tell,
                                   .tell_context = options->tell_context};

@@ -28,6 +28,8 @@ struct estimates_options {
     uint64_t max_bytes;        /* bound of the file; over it STATE_FULL.  0: 1 GiB */
     uint64_t logit_bytes;      /* kept logits of one estimate; UINT64_MAX: none; 0: 64 MiB */
     bool relaxed;              /* what was answered survives the process, but perhaps not a loss of power */
+    bool passing;              /* a file for this process only: nothing of it has to survive */
+    uint64_t cache_bytes;      /* of a file's pages, for each connection; 0: 4 MiB */
     const char *password_file; /* of a server's user; NULL or "": none */
     void (*tell)(void *context, const char *sentence); /* of a server that goes and comes; any thread; may be NULL */
     void *tell_context;

@@ -41,6 +41,8 @@ struct store_options {
     int count;
     uint64_t max_bytes;        /* bound of the file; 0: none.  A server's is its administrator's */
     bool relaxed;              /* the last transactions may be lost with the power */
+    bool passing;              /* a file's: it is for this process only, and nobody will read it after */
+    uint64_t cache_bytes;      /* of a file's pages, for each connection; 0: 4 MiB */
     const char *password_file; /* of a server's user, read at each connection; NULL or "": none */
     void (*tell)(void *context, const char *sentence); /* of a server that goes and comes; any thread; may be NULL */
     void *tell_context;

@@ -18,6 +18,7 @@
 #include "app/state/store_driver.h"
 
 #define PAGE 4096
+#define CACHE_KB 4096ULL
 #define BUSY_MS 10000
 #define LEAST_FREE (256 * 1024) /* bytes below which a disk has no room for a transaction */
 #define INCREMENTAL 2 /* a mode of auto_vacuum */
@@ -304,7 +305,7 @@ static enum infomask_status set_up(struct connection *connection, struct infomas
 {
     const struct store_options *options = store_options(connection->base.store);
     const struct store_schema *schema = &options->file;
-    char text[60];
+    char text[80];
     int64_t found;
     enum infomask_status status = INFOMASK_OK;
 
@@ -318,13 +319,17 @@ static enum infomask_status set_up(struct connection *connection, struct infomas
                          err);
     if (status == INFOMASK_OK)
         status = execute(connection,
-                         "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 8388608; PRAGMA cache_size = -4096;"
-                         "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF",
+                         "PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 8388608; PRAGMA temp_store = MEMORY;"
+                         "PRAGMA trusted_schema = OFF",
                          err);
-
-    if (status == INFOMASK_OK)
-        status = execute(connection, options->relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL",
-                         err);
+    if (status == INFOMASK_OK) {
+        (void)snprintf(text, sizeof text, "PRAGMA cache_size = -%llu; PRAGMA synchronous = %s",
+                       (unsigned long long)(options->cache_bytes > 0 ? options->cache_bytes / 1024 : CACHE_KB),
+                       options->passing   ? "OFF"
+                       : options->relaxed ? "NORMAL"
+                                          : "FULL");
+        status = execute(connection, text, err);
+    }
     if (status == INFOMASK_OK && options->max_bytes > 0) {
         (void)snprintf(text, sizeof text, "PRAGMA max_page_count = %llu",
                        (unsigned long long)(options->max_bytes / PAGE + 1));

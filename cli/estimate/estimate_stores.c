@@ -13,6 +13,8 @@
 #include "cli/estimate/estimate.h"
 #include "cli/work.h"
 
+#define CACHE_BYTES ((uint64_t)256 << 20) /* of a store's pages: a million samples are read in an order of their own */
+
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static enum infomask_status default_store(const struct estimate_run *run, char **path, struct infomask_error *err)
@@ -49,6 +51,8 @@ static enum infomask_status open_path(const struct estimate_run *run, const char
                                               .logit_bytes = config->logits_limit > 0 ? config->logits_limit
                                                                                       : UINT64_MAX,
                                               .relaxed = strcmp(config->durability, "relaxed") == 0,
+                                              .passing = path == run->temporary,
+                                              .cache_bytes = CACHE_BYTES,
                                               .password_file = config->state_password,
                                               .tell = tell_on_stderr,
                                               .tell_context = (void *)(uintptr_t)run->cli->command};

@@ -10,7 +10,7 @@
 #include "cli/read/table.h"
 #include "cli/work.h"
 
-#define ADD_AT_ONCE 4096 /* rows in one transaction */
+#define ADD_AT_ONCE 131072 /* rows in one transaction */
 
 /* ---- A table ----------------------------------------------------------------------------------------------------- */
 

@@ -150,7 +150,7 @@ static void judge(struct boosting *b, const float *state, struct table_path *pat
         size_t first = data->start[b->fit->fold[side]], rows = table_judged_end(data, b->fit->fold[side]) - first;
         double loss = 0;
         if (path->count > 1)
-            add_state(b->kind, matrix->width, b->k, state, matrix->x + first * matrix->width, rows, held);
+            add_state(b->kind, matrix->width, b->k, state, table_rows(data, matrix, first, rows, NULL), rows, held);
         for (size_t i = 0; i < rows; i++, held += b->k) {
             if (path->count == 1)
                 memcpy(held, state, b->k * sizeof *held);

@@ -189,11 +189,14 @@ struct block {
     double *log_q;                     /* [K] */
     double *said;                      /* [rows][K] mean of log q over the draws */
     double *balance;                   /* [2][K] what q is on average, without the column; the classes' constants */
+    float *made;                       /* [2][width] of rows that are not stored */
 };
 
-static void copy_row(const struct table_matrix *matrix, size_t row, size_t other, uint32_t column, float *out)
+static void copy_row(const struct table_data *data, const struct table_matrix *matrix, const size_t row[2],
+                     uint32_t column, float *made, float *out)
 {
-    const float *own = matrix->x + row * matrix->width, *its = matrix->x + other * matrix->width;
+    const float *own = table_rows(data, matrix, row[0], 1, made);
+    const float *its = table_rows(data, matrix, row[1], 1, made + matrix->width);
 
     for (size_t j = 0; j < matrix->width; j++)
         out[j] = matrix->source[j] == column ? its[j] : own[j];
@@ -206,11 +209,12 @@ static void fill_block(const struct estimate *e, struct block *b, size_t other, 
         const struct table_matrix *matrix = e->matrices[m];
         for (size_t r = 0; r < b->rows; r++) {
             float *out = b->x[m] + r * matrix->width;
+            const size_t rows[2] = {b->row[r], other};
             if (matrix != &e->squares) {
-                copy_row(matrix, b->row[r], other, column, out);
+                copy_row(&e->data, matrix, rows, column, b->made, out);
                 continue;
             }
-            copy_row(&e->plain, b->row[r], other, column, b->plain);
+            copy_row(&e->data, &e->plain, rows, column, b->made, b->plain);
             table_multiply(&e->squares, e->plain.width, b->plain, out);
         }
     }
@@ -255,21 +259,24 @@ static void say_block(const struct estimate *e, int fold, struct block *b)
 
 static bool block_init(struct block *b, const struct estimate *e, size_t rows)
 {
-    size_t k = (size_t)e->data.classes;
+    size_t k = (size_t)e->data.classes, widest = e->plain.width + 1;
     bool fine = true;
 
+    for (int m = 0; m < e->part_count; m++)
+        widest = e->matrices[m]->width > widest ? e->matrices[m]->width : widest;
     *b = (struct block){.row = malloc(rows * sizeof *b->row),
                         .plain = malloc((e->plain.width + 1) * sizeof *b->plain),
                         .logits = malloc(rows * k * sizeof *b->logits),
                         .scores = malloc(rows * (size_t)e->part_count * k * sizeof *b->scores + 1),
                         .log_q = malloc(k * sizeof *b->log_q), .said = malloc(rows * k * sizeof *b->said),
-                        .balance = malloc(2 * k * sizeof *b->balance)};
+                        .balance = malloc(2 * k * sizeof *b->balance),
+                        .made = malloc(2 * widest * sizeof *b->made)};
     for (int m = 0; m < e->part_count; m++) {
         b->x[m] = malloc(rows * e->matrices[m]->width * sizeof(float));
         fine = fine && b->x[m] != NULL;
     }
     return fine && b->row != NULL && b->plain != NULL && b->logits != NULL && b->scores != NULL &&
-           b->log_q != NULL && b->said != NULL && b->balance != NULL;
+           b->log_q != NULL && b->said != NULL && b->balance != NULL && b->made != NULL;
 }
 
 static void block_fini(struct block *b)
@@ -283,6 +290,7 @@ static void block_fini(struct block *b)
     free(b->log_q);
     free(b->said);
     free(b->balance);
+    free(b->made);
 }
 
 /* Every step-th row of a fold. */

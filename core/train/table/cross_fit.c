@@ -98,9 +98,24 @@ struct fold_work {
     float *own, *others;     /* scores of the fold's rows, by the mean of its fits; of the others' rows, held out */
     int *other_labels;
     float *other_weights;    /* NULL: all 1 */
-    float *logits;           /* [TABLE_BLOCK][K] */
+    float *logits, *x;       /* [TABLE_BLOCK][K], [TABLE_BLOCK][width of the widest matrix] */
     double *log_prior;       /* [K] of the rows outside the fold */
 };
+
+/* Every step-th row from `first` on, `rows` of them, one after the other: as they are stored where step is 1. */
+static const float *gather(const struct fold_work *w, const struct table_matrix *matrix, size_t first, size_t rows,
+                           size_t step)
+{
+    if (step == 1)
+        return table_rows(&w->e->data, matrix, first, rows, w->x);
+    for (size_t r = 0; r < rows; r++) {
+        float *to = w->x + r * matrix->width;
+        const float *x = table_rows(&w->e->data, matrix, first + r * step, 1, to);
+        if (x != to)
+            memcpy(to, x, matrix->width * sizeof *x);
+    }
+    return w->x;
+}
 
 /* Adds share times the PMIs of part m under the fit without (fold, other) for every step-th row of [first, end). */
 static size_t add_scores(const struct fold_work *w, int m, int other, size_t first, size_t end, size_t step,
@@ -110,19 +125,17 @@ static size_t add_scores(const struct fold_work *w, int m, int other, size_t fir
     const struct table_matrix *matrix = e->matrices[m];
     const struct table_path *path = table_path_of(e, m, w->fold, other);
     int state = table_state_at(e, m, w->fold, other);
-    size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k, count = 0;
+    size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k, count = (end - first + step - 1) / step;
 
-    for (size_t i = first; i < end; i += TABLE_BLOCK) {
-        size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
-        e->parts[m]->logits(&e->data, matrix, path, state, matrix->x + i * matrix->width, rows, w->logits);
+    for (size_t at = 0; at < count; at += TABLE_BLOCK) {
+        size_t rows = count - at < TABLE_BLOCK ? count - at : TABLE_BLOCK;
+        e->parts[m]->logits(&e->data, matrix, path, state, gather(w, matrix, first + at * step, rows, step), rows,
+                            w->logits);
         table_normalise(w->logits, rows, e->data.classes);
         for (size_t r = 0; r < rows; r++) {
-            float *out = scores + count * row + (size_t)m * k;
-            if ((i + r - first) % step != 0)
-                continue;
+            float *out = scores + (at + r) * row + (size_t)m * k;
             for (size_t y = 0; y < k; y++)
                 out[y] += share * (w->logits[r * k + y] - (float)w->log_prior[y]);
-            count++;
         }
     }
     return count;
@@ -197,21 +210,24 @@ static void say(struct fold_work *w, const double *weights, double *log_q, doubl
 static enum infomask_status judge_fold(struct estimate *e, int fold, struct infomask_error *err)
 {
     size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k;
-    size_t own = e->data.start[fold + 1] - e->data.start[fold], others = e->data.n - own;
+    size_t own = e->data.start[fold + 1] - e->data.start[fold], others = e->data.n - own, widest = 1;
     struct fold_work w = {.e = e, .fold = fold, .step = (others + MOST_POOL_ROWS - 1) / MOST_POOL_ROWS};
     struct table_scored scored;
     double weights[INFOMASK_TABLE_PARTS] = {0}, alone[INFOMASK_TABLE_PARTS] = {0}, *log_q = malloc(k * sizeof *log_q);
     enum infomask_status status = INFOMASK_OK;
 
+    for (int m = 0; m < e->part_count; m++)
+        widest = e->matrices[m]->width > widest ? e->matrices[m]->width : widest;
     others = others / w.step + (size_t)e->data.folds;
     w.own = calloc(own * row + 1, sizeof *w.own);
     w.others = calloc(others * row + 1, sizeof *w.others);
     w.other_labels = malloc(others * sizeof *w.other_labels);
     w.other_weights = e->data.weights != NULL ? malloc(others * sizeof *w.other_weights) : NULL;
     w.logits = malloc(TABLE_BLOCK * k * sizeof *w.logits);
+    w.x = malloc(TABLE_BLOCK * widest * sizeof *w.x);
     w.log_prior = e->log_prior[fold] = malloc(k * sizeof *w.log_prior);
-    if (w.own == NULL || w.others == NULL || w.other_labels == NULL || w.logits == NULL || w.log_prior == NULL ||
-        log_q == NULL || (w.other_weights == NULL) != (e->data.weights == NULL))
+    if (w.own == NULL || w.others == NULL || w.other_labels == NULL || w.logits == NULL || w.x == NULL ||
+        w.log_prior == NULL || log_q == NULL || (w.other_weights == NULL) != (e->data.weights == NULL))
         status = error_set(err, INFOMASK_MEMORY, "no memory for the pool of %zu rows", e->data.n);
     if (status == INFOMASK_OK) {
         for (int m = 0; m < e->part_count; m++)
@@ -233,6 +249,7 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
     free(w.other_labels);
     free(w.other_weights);
     free(w.logits);
+    free(w.x);
     free(log_q);
     return status;
 }
@@ -381,6 +398,10 @@ static enum infomask_status set_folds(struct estimate *e, const struct infomask_
     for (size_t i = 0; status == INFOMASK_OK && i < table->rows; i++)
         e->labels[i] = (int)table->labels[e->order[i]];
     e->data.labels = e->labels;
+    for (int f = 0; status == INFOMASK_OK && f < e->data.folds; f++) {
+        size_t learnt = table_learnt_end(&e->data, f), judged = table_judged_end(&e->data, f);
+        e->data.stored[f + 1] = e->data.stored[f] + (learnt > judged ? learnt : judged) - e->data.start[f];
+    }
     return status;
 }
 
@@ -452,9 +473,9 @@ static enum infomask_status set_up(struct estimate *e, const struct infomask_tab
     if (status == INFOMASK_OK)
         status = set_weights(e, table, err);
     if (status == INFOMASK_OK)
-        status = table_plain(table, e->order, &e->plain, err);
+        status = table_plain(table, e->order, &e->data, &e->plain, err);
     if (status == INFOMASK_OK)
-        status = table_holes(table, e->order, &e->holes, err);
+        status = table_holes(table, e->order, &e->data, &e->holes, err);
     if (status == INFOMASK_OK)
         status = table_squares(&e->plain, &e->squares, err);
     if (status == INFOMASK_OK)

@@ -41,15 +41,15 @@ struct clouds {
 
 typedef void visit_row(struct clouds *c, const float *x, size_t label, double weight);
 
-/* Every step-th row outside both folds. */
+/* Every step-th row that is learnt from. */
 static void visit_rows(struct clouds *c, size_t step, visit_row *visit)
 {
     const struct table_data *data = c->fit->data;
 
     for (int f = 0; f < data->folds; f++)
-        for (size_t i = data->start[f]; f != c->fit->fold[0] && f != c->fit->fold[1] && i < data->start[f + 1];
-             i += step)
-            visit(c, c->fit->matrix->x + i * c->width, (size_t)data->labels[i],
+        for (size_t i = data->start[f];
+             f != c->fit->fold[0] && f != c->fit->fold[1] && i < table_learnt_end(data, f); i += step)
+            visit(c, table_rows(data, c->fit->matrix, i, 1, NULL), (size_t)data->labels[i],
                   data->weights != NULL ? (double)data->weights[i] : 1);
 }
 
@@ -296,7 +296,7 @@ enum infomask_status table_discriminant_fit(const struct table_fit *fit, struct 
         fits = rank_columns(&c);
     }
     if (fits) {
-        visit_rows(&c, fit->data->n / MOST_ROWS + 1, add_to_shape);
+        visit_rows(&c, fit->data->stored[fit->data->folds] / MOST_ROWS + 1, add_to_shape);
         scale_shape(&c);
         status = follow_path(&c, path, err);
     } else {

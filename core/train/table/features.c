@@ -12,12 +12,9 @@
 #define MOST_LEVELS 24     /* values of a column that is expanded */
 #define ROWS_PER_LEVEL 10
 #define MOST_EXPANDED 512  /* columns in all, with the expansions */
-#define MOST_CROSSED 24    /* columns of which every product is taken */
-#define MOST_SQUARED 256
-
 #define MOST_NAMED 1024    /* values of a category that have an indicator of their own */
 #define MOST_INDICATORS 4096 /* of all categories together, */
-#define INDICATOR_CELLS 250000000 /* and times the rows: a GB */
+#define INDICATOR_CELLS 100000000 /* and times the rows that are stored: 400 MB */
 #define LEAST_NAMED 5      /* rows of such a value: fewer might miss a fold */
 #define RARE UINT32_MAX
 
@@ -165,13 +162,7 @@ static size_t indicators_of(const struct column *column)
 
 /* ---- All columns ------------------------------------------------------------------------------------------------- */
 
-static void columns_free(struct column *columns, size_t count)
-{
-    for (size_t j = 0; columns != NULL && j < count; j++)
-        free(columns[j].place);
-    free(columns);
-}
-
+/* rows: that are stored. */
 static void limit_categories(struct column *columns, size_t count, size_t rows)
 {
     size_t most = MOST_NAMED, total, room = INDICATOR_CELLS / rows;
@@ -199,7 +190,7 @@ static void limit_levels(struct column *columns, size_t count)
         columns[j].levels = 0;
 }
 
-static enum infomask_status look(const struct infomask_table *table, struct column **columns,
+static enum infomask_status look(const struct infomask_table *table, size_t stored, struct column **columns,
                                  struct infomask_error *err)
 {
     float *sample = malloc(SAMPLE * sizeof *sample);
@@ -217,7 +208,7 @@ static enum infomask_status look(const struct infomask_table *table, struct colu
     free(sample);
     if (status != INFOMASK_OK)
         return status;
-    limit_categories(*columns, table->columns, table->rows);
+    limit_categories(*columns, table->columns, stored);
     limit_levels(*columns, table->columns);
     return INFOMASK_OK;
 }
@@ -264,11 +255,12 @@ static void fill_row(const struct column *columns, size_t count, const float *x,
     }
 }
 
-static enum infomask_status matrix_init(struct table_matrix *matrix, size_t n, size_t width, struct infomask_error *err)
+static enum infomask_status allocate(struct table_matrix *matrix, size_t n, size_t width, struct infomask_error *err)
 {
     size_t bytes;
 
-    *matrix = (struct table_matrix){.n = n, .width = width};
+    matrix->n = n;
+    matrix->width = width;
     if (!checked_mul3(n, width, sizeof *matrix->x, &bytes) || (matrix->x = aligned_new(bytes + 1)) == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows of %zu columns", n, width);
     return INFOMASK_OK;
@@ -276,6 +268,9 @@ static enum infomask_status matrix_init(struct table_matrix *matrix, size_t n, s
 
 void table_matrix_fini(struct table_matrix *matrix)
 {
+    for (size_t j = 0; matrix->columns != NULL && j < matrix->table->columns; j++)
+        free(matrix->columns[j].place);
+    free(matrix->columns);
     aligned_free(matrix->x);
     free(matrix->source);
     free(matrix->category);
@@ -301,107 +296,47 @@ static enum infomask_status set_sources(struct table_matrix *matrix, const struc
     return INFOMASK_OK;
 }
 
-static enum infomask_status expand(const struct infomask_table *table, const uint32_t *order, float hole,
-                                   struct table_matrix *matrix, struct infomask_error *err)
+void table_make_row(const struct table_matrix *matrix, size_t row, float *out)
 {
-    struct column *columns = NULL;
-    size_t width = 0;
-    enum infomask_status status = look(table, &columns, err);
+    const struct infomask_table *table = matrix->table;
+
+    fill_row(matrix->columns, table->columns, table->x + matrix->order[row] * table->columns, matrix->hole, out);
+}
+
+static enum infomask_status expand(struct table_matrix *matrix, const struct table_data *data,
+                                   struct infomask_error *err)
+{
+    const struct infomask_table *table = matrix->table;
+    size_t width = 0, stored = data->stored[data->folds], at = 0;
+    enum infomask_status status = look(table, stored, &matrix->columns, err);
 
     for (size_t j = 0; status == INFOMASK_OK && j < table->columns; j++)
-        width += width_of(&columns[j]);
+        width += width_of(&matrix->columns[j]);
     if (status == INFOMASK_OK)
-        status = matrix_init(matrix, table->rows, width, err);
+        status = allocate(matrix, stored, width, err);
     if (status == INFOMASK_OK)
-        status = set_sources(matrix, columns, table->columns, err);
-    for (size_t i = 0; status == INFOMASK_OK && i < table->rows; i++)
-        fill_row(columns, table->columns, table->x + order[i] * table->columns, hole, matrix->x + i * width);
-    columns_free(columns, table->columns);
+        status = set_sources(matrix, matrix->columns, table->columns, err);
+    for (int f = 0; status == INFOMASK_OK && f < data->folds; f++)
+        for (size_t i = data->start[f]; at < data->stored[f + 1]; i++, at++)
+            table_make_row(matrix, i, matrix->x + at * width);
     return status;
 }
 
-enum infomask_status table_plain(const struct infomask_table *table, const uint32_t *order, struct table_matrix *plain,
-                                 struct infomask_error *err)
+enum infomask_status table_plain(const struct infomask_table *table, const uint32_t *order,
+                                 const struct table_data *data, struct table_matrix *plain, struct infomask_error *err)
 {
-    return expand(table, order, 0, plain, err);
+    *plain = (struct table_matrix){.table = table, .order = order, .hole = 0};
+    return expand(plain, data, err);
 }
 
-enum infomask_status table_holes(const struct infomask_table *table, const uint32_t *order, struct table_matrix *holes,
-                                 struct infomask_error *err)
+enum infomask_status table_holes(const struct infomask_table *table, const uint32_t *order,
+                                 const struct table_data *data, struct table_matrix *holes, struct infomask_error *err)
 {
     *holes = (struct table_matrix){0};
     for (size_t i = 0; i < table->rows * table->columns; i++)
-        if (isnan(table->x[i]))
-            return expand(table, order, NAN, holes, err);
-    return INFOMASK_OK;
-}
-
-/* ---- Products ---------------------------------------------------------------------------------------------------- */
-
-/* Whether column j takes two values only: its square is then no news. */
-static int two_valued(const struct table_matrix *plain, size_t j)
-{
-    float a = plain->x[j], b = a;
-
-    for (size_t i = 1; i < plain->n; i++) {
-        float v = plain->x[i * plain->width + j];
-        if ((v < a || v > a) && (v < b || v > b)) {
-            if (b < a || b > a)
-                return 0;
-            b = v;
+        if (isnan(table->x[i])) {
+            *holes = (struct table_matrix){.table = table, .order = order, .hole = NAN};
+            return expand(holes, data, err);
         }
-    }
-    return 1;
-}
-
-struct product {
-    size_t i, j;
-};
-
-static size_t list_products(const struct table_matrix *plain, struct product *list)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < plain->width; i++) {
-        if (!two_valued(plain, i))
-            list[count++] = (struct product){i, i};
-        for (size_t j = i + 1; plain->width <= MOST_CROSSED && j < plain->width; j++)
-            if (!(plain->category[i] && plain->source[i] == plain->source[j])) /* never both 1 */
-                list[count++] = (struct product){i, j};
-    }
-    return count;
-}
-
-enum infomask_status table_squares(const struct table_matrix *plain, struct table_matrix *squares,
-                                   struct infomask_error *err)
-{
-    struct product *list;
-    enum infomask_status status;
-    size_t count;
-
-    *squares = (struct table_matrix){.n = plain->n};
-    if (plain->width == 0 || plain->width > MOST_SQUARED)
-        return INFOMASK_OK;
-    list = malloc((MOST_SQUARED + MOST_CROSSED * MOST_CROSSED) * sizeof *list);
-    if (list == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for products of columns");
-    count = list_products(plain, list);
-    status = count == 0 ? INFOMASK_OK : matrix_init(squares, plain->n, plain->width + count, err);
-    if (status == INFOMASK_OK && count > 0 && (squares->factors = malloc(2 * count * sizeof *squares->factors)) == NULL)
-        status = error_set(err, INFOMASK_MEMORY, "no memory for products of columns");
-    for (size_t c = 0; status == INFOMASK_OK && c < count; c++) {
-        squares->factors[2 * c] = (uint32_t)list[c].i;
-        squares->factors[2 * c + 1] = (uint32_t)list[c].j;
-    }
-    for (size_t i = 0; status == INFOMASK_OK && count > 0 && i < plain->n; i++)
-        table_multiply(squares, plain->width, plain->x + i * plain->width, squares->x + i * squares->width);
-    free(list);
-    return status;
-}
-
-void table_multiply(const struct table_matrix *squares, size_t width, const float *x, float *out)
-{
-    memcpy(out, x, width * sizeof *x);
-    for (size_t c = 0; c < squares->width - width; c++)
-        out[width + c] = 0.5f * x[squares->factors[2 * c]] * x[squares->factors[2 * c + 1]];
+    return INFOMASK_OK;
 }

@@ -41,7 +41,7 @@ static double add_block(struct regression *r, size_t first, size_t rows)
 {
     const struct table_data *data = r->fit->data;
     size_t k = (size_t)data->classes, width = r->fit->matrix->width;
-    const float *x = r->fit->matrix->x + first * width;
+    const float *x = table_rows(data, r->fit->matrix, first, rows, NULL);
     double loss;
 
     logits_of(data, r->fit->matrix, r->state, x, rows, r->logits);

@@ -139,7 +139,7 @@ static void run_batch(struct training *t, int first, int count)
 
     for (int i = 0; i < count; i++) {
         uint32_t row = t->rows[t->order[first + i]];
-        memcpy(t->net->input + (size_t)i * matrix->width, matrix->x + row * matrix->width,
+        memcpy(t->net->input + (size_t)i * matrix->width, table_rows(t->fit->data, matrix, row, 1, NULL),
                matrix->width * sizeof(float));
         t->labels[i] = t->fit->data->labels[row];
     }

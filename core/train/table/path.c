@@ -71,7 +71,7 @@ enum infomask_status table_judge(const struct table_fit *fit, const struct table
         double loss = 0;
         for (size_t i = data->start[fit->fold[side]]; i < end; i += TABLE_BLOCK) {
             size_t rows = end - i < TABLE_BLOCK ? end - i : TABLE_BLOCK;
-            part->logits(data, fit->matrix, path, path->count - 1, fit->matrix->x + i * fit->matrix->width, rows,
+            part->logits(data, fit->matrix, path, path->count - 1, table_rows(data, fit->matrix, i, rows, NULL), rows,
                          logits);
             loss += table_loss(data, i, rows, logits);
         }

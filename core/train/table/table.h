@@ -22,10 +22,20 @@
 #define TABLE_BLOCK 512 /* rows that are looked at together */
 #define TABLE_CODES 64  /* of a column's values */
 
-/* A matrix [n][width]. */
+struct table_data;
+struct column;
+
+/* A matrix [rows][width].  Of a large table only those rows are stored that fits look at again and again, the first
+ * ones of each fold (table_data.stored); the others are made when they are asked for, by table_rows.  Codes are all
+ * stored. */
 struct table_matrix {
-    size_t n, width;
-    float *x;         /* aligned_new */
+    size_t n, width;  /* n: rows that are stored */
+    float *x;         /* [n][width]; aligned_new */
+    struct column *columns; /* what a row is made from: the table's columns, */
+    const struct infomask_table *table;
+    const uint32_t *order;
+    float hole;       /* and what stands for a missing number; */
+    const struct table_matrix *plain; /* or the matrix whose columns are multiplied; NULL, and NULL: codes */
     uint32_t *source; /* [width] the column of the table that each is made of; NULL: products of several */
     bool *category;   /* [width] it says whether a category has one value; NULL as source */
     uint32_t *factors; /* [width - first product][2] of a matrix of products: plain columns; NULL: there are none */
@@ -35,22 +45,31 @@ struct table_matrix {
 /* Columns on a common scale, tails beyond 4 deviations drawn in logarithmically, and columns of few values expanded
  * (1 where the value is v); constant columns are dropped.  Categories are expanded, values that are too rare to be seen
  * in every fold together; a missing number is the column's centre, and 1 in a column that tells of it.  From X alone:
- * no label is looked at. */
-enum infomask_status table_plain(const struct infomask_table *table, const uint32_t *order, struct table_matrix *plain,
-                                 struct infomask_error *err) __attribute__((warn_unused_result));
+ * no label is looked at.  table and order: as long as the matrix. */
+enum infomask_status table_plain(const struct infomask_table *table, const uint32_t *order,
+                                 const struct table_data *data, struct table_matrix *plain, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The same with NAN where a number is missing; width 0 where none is. */
-enum infomask_status table_holes(const struct infomask_table *table, const uint32_t *order, struct table_matrix *holes,
-                                 struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status table_holes(const struct infomask_table *table, const uint32_t *order,
+                                 const struct table_data *data, struct table_matrix *holes, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The table's columns as whole numbers from 0 to TABLE_CODES - 1, by their ranks; what is missing has the last one.
  * Value number v of a column of few values, `levels`, has the code v TABLE_CODES / levels, rounded down. */
 enum infomask_status table_codes(const struct infomask_table *table, const uint32_t *order, struct table_matrix *codes,
                                  struct infomask_error *err) __attribute__((warn_unused_result));
-/* The plain columns and their products (of many columns: their squares only); width 0 where that adds nothing. */
+/* The plain columns and their products (of many columns: their squares only); width 0 where that adds nothing.  plain
+ * lasts as long as squares. */
 enum infomask_status table_squares(const struct table_matrix *plain, struct table_matrix *squares,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
 /* A row of them from a plain row [width]. */
 void table_multiply(const struct table_matrix *squares, size_t width, const float *x, float *out);
 void table_matrix_fini(struct table_matrix *matrix);
+/* Rows of one fold, [rows][width], where they are stored, or made in scratch.  scratch: NULL where the rows are below
+ * table_learnt_end or table_judged_end, which are stored. */
+const float *table_rows(const struct table_data *data, const struct table_matrix *matrix, size_t first, size_t rows,
+                        float *scratch);
+/* For it: one row of the data, not of products or codes, from the table. */
+void table_make_row(const struct table_matrix *matrix, size_t row, float *out);
 
 /* group [rows]: the first row that a row equals, itself if there is none; copies: rows that equal an earlier one.  In
  * tables of few values every row is by itself, and so is one whose values are those of many others. */
@@ -71,6 +90,7 @@ struct table_data {
     size_t n;
     int classes, folds;
     size_t start[TABLE_MOST_FOLDS + 1]; /* fold f is [start[f], start[f + 1]) */
+    size_t stored[TABLE_MOST_FOLDS + 1]; /* the first rows of fold f are a matrix's [stored[f], stored[f + 1]) */
     const int *labels;                  /* [n] */
     const float *weights;               /* [n] of mean 1; NULL: all 1 */
     const struct kernel_table *kernels;

@@ -131,10 +131,11 @@ static void fill_bins(struct forest *forest)
     const struct boosting *b = &forest->boosting;
     size_t count = forest->bin_count, width = forest->width;
 
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; i < b->count; i++) {
+        const float *x = table_rows(b->fit->data, b->fit->matrix, b->rows[i], 1, NULL);
         for (size_t j = 0; j < width; j++)
-            forest->bins[i * width + j] =
-                bin_of(forest->borders + j * (count - 1), count, b->fit->matrix->x[b->rows[i] * width + j]);
+            forest->bins[i * width + j] = bin_of(forest->borders + j * (count - 1), count, x[j]);
+    }
 }
 
 /* Draws the columns that the next tree chooses from. */

@@ -429,6 +429,64 @@ static void test_pool(void **state)
     }
 }
 
+struct matrices {
+    struct table_matrix plain, holes, squares;
+};
+
+static void make_matrices(const struct infomask_table *table, const uint32_t *order, const struct table_data *data,
+                          struct matrices *m)
+{
+    assert_int_equal(table_plain(table, order, data, &m->plain, NULL), INFOMASK_OK);
+    assert_int_equal(table_holes(table, order, data, &m->holes, NULL), INFOMASK_OK);
+    assert_int_equal(table_squares(&m->plain, &m->squares, NULL), INFOMASK_OK);
+}
+
+static void free_matrices(struct matrices *m)
+{
+    table_matrix_fini(&m->plain);
+    table_matrix_fini(&m->holes);
+    table_matrix_fini(&m->squares);
+}
+
+/* Rows that are made when they are asked for are those that would have been stored. */
+static void test_rows_that_are_not_stored(void **state)
+{
+    enum { N = 300, COLUMNS = 4, CUT = 130 };
+    static float x[N * COLUMNS];
+    static uint32_t labels[N], order[N], levels[COLUMNS] = {0, 0, 0, 7};
+    const struct infomask_table table = {N, COLUMNS, 2, x, labels, levels, NULL, NULL};
+    const struct table_data all = {.n = N, .classes = 2, .folds = 2, .start = {0, CUT, N}, .stored = {0, CUT, N}};
+    const struct table_data some = {.n = N, .classes = 2, .folds = 2, .start = {0, CUT, N}, .stored = {0, 100, 190}};
+    struct random_stream random = random_stream(3, 1);
+    struct matrices whole, part;
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        order[i] = (uint32_t)(N - 1 - i);
+        x[i * COLUMNS] = random_unit(&random) < 0.1 ? NAN : (float)(10 * random_normal(&random));
+        x[i * COLUMNS + 1] = (float)random_below(&random, 5);
+        x[i * COLUMNS + 2] = (float)random_normal(&random);
+        x[i * COLUMNS + 3] = (float)random_below(&random, 7);
+    }
+    make_matrices(&table, order, &all, &whole);
+    make_matrices(&table, order, &some, &part);
+    assert_true(part.plain.n == 190 && part.holes.n == 190 && part.squares.n == 190 && whole.squares.n == N);
+    const struct table_matrix *of[][2] = {
+        {&whole.plain, &part.plain}, {&whole.holes, &part.holes}, {&whole.squares, &part.squares}};
+    for (size_t m = 0; m < 3; m++) {
+        static float scratch[60 * 400];
+        size_t width = of[m][0]->width;
+        assert_true(width > COLUMNS && width <= 400 && of[m][1]->width == width);
+        for (size_t first = 0; first < N; first += 10) /* stored, half stored, not stored */
+            assert_memory_equal(table_rows(&all, of[m][0], first, 10, NULL),
+                                table_rows(&some, of[m][1], first, 10, scratch), 10 * width * sizeof(float));
+        assert_ptr_equal(table_rows(&some, of[m][1], 130, 60, NULL), of[m][1]->x + 100 * width);
+        assert_ptr_equal(table_rows(&some, of[m][1], 170, 60, scratch), scratch);
+    }
+    free_matrices(&whole);
+    free_matrices(&part);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_pool),                       cmocka_unit_test(test_sharp_borders),
         cmocka_unit_test(test_holes_and_categories),       cmocka_unit_test(test_groups_are_kept_together),
         cmocka_unit_test(test_noise_of_groups),            cmocka_unit_test(test_weighted_report),
+        cmocka_unit_test(test_rows_that_are_not_stored),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

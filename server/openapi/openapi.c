@@ -14,9 +14,11 @@ __asm__(".pushsection .rodata\n"
         ".popsection\n");
 extern const char openapi_schemas_begin[], openapi_schemas_end[];
 
+/* Several images: a line of JSON, or a picture, each. */
+#define SEVERAL "application/x-ndjson multipart/mixed"
+
 /* What a route is called, and what it answers when all is well: status, media types with the name of the schema for
- * JSON
- * ("" for bytes). */
+ * JSON ("" for bytes). */
 struct answer {
     const char *name, *tag;
     int status;
@@ -25,11 +27,12 @@ struct answer {
 };
 
 static const struct answer answers[ROUTE_COUNT] = {
-    [ROUTE_ID_CLASSIFY] = {"classify", "inference", 200, "application/json",
+    [ROUTE_ID_CLASSIFY] = {"classify", "inference", 200, "application/json application/x-ndjson",
                            "Classification Classifications"},
-    [ROUTE_ID_MASK] = {"mask", "inference", 200, "application/json image/png image/webp", "MaskReply"},
-    [ROUTE_ID_FILTER] = {"filter", "inference", 200, "application/json image/png image/jpeg image/webp", "FilterReply"},
-    [ROUTE_ID_ANALYZE] = {"analyze", "inference", 200, "application/json", "Analysis"},
+    [ROUTE_ID_MASK] = {"mask", "inference", 200, "application/json image/png image/webp " SEVERAL, "MaskReply"},
+    [ROUTE_ID_FILTER] = {"filter", "inference", 200, "application/json image/png image/jpeg image/webp " SEVERAL,
+                         "FilterReply"},
+    [ROUTE_ID_ANALYZE] = {"analyze", "inference", 200, "application/json application/x-ndjson", "Analysis"},
     [ROUTE_ID_MODELS] = {"list_models", "models", 200, "application/json", "Models"},
     [ROUTE_ID_RELOAD] = {"reload_models", "models", 200, "application/json", "Changes"},
     [ROUTE_ID_MODEL] = {"get_model", "models", 200, "application/json", "Model"},
@@ -44,7 +47,7 @@ static const struct answer answers[ROUTE_COUNT] = {
     [ROUTE_ID_SAMPLES] = {"add_samples", "estimates", 201, "application/json", "SamplesReply"},
     [ROUTE_ID_JOB] = {"get_job", "jobs", 200, "application/json", "Job"},
     [ROUTE_ID_JOB_DELETE] = {"delete_job", "jobs", 204, "", ""},
-    [ROUTE_ID_JOB_RESULT] = {"get_job_result", "jobs", 200, "application/json image/png image/jpeg image/webp",
+    [ROUTE_ID_JOB_RESULT] = {"get_job_result", "jobs", 200, "application/json image/png image/jpeg image/webp " SEVERAL,
                              "FilterReply SamplesReply"},
     [ROUTE_ID_V2] = {"v2_server", "v2", 200, "application/json", "V2Server"},
     [ROUTE_ID_V2_LIVE] = {"v2_live", "v2", 200, "application/json", "V2Live"},
@@ -234,6 +237,25 @@ static void put_schema(struct json_writer *w, const char *names)
     json_object_close(w);
 }
 
+/* Lines of JSON: the schema is that of one of them. */
+static void put_line_schema(struct json_writer *w, const char *names)
+{
+    char reference[96];
+
+    (void)snprintf(reference, sizeof reference, "#/components/schemas/%.*s", (int)strcspn(names, " "), names);
+    json_object_open(w, "schema");
+    json_put_string(w, "$ref", reference);
+    json_put_string(w, "description", "each line; an image that is refused has its Problem in its place");
+    json_object_close(w);
+}
+
+/* Whether an answer has an entity tag, so that a client is told that it has it already. */
+static bool is_tagged(const struct route *route)
+{
+    return route->id == ROUTE_ID_MODELS || route->id == ROUTE_ID_MODEL || route->id == ROUTE_ID_LABELS ||
+           route->id == ROUTE_ID_GROUPS || route->id == ROUTE_ID_OPENAPI;
+}
+
 /* Header fields of answers, and on which pictures they are. */
 static const struct {
     const char *name, *type, *description;
@@ -241,6 +263,8 @@ static const struct {
 } headers[] = {
     {"X-Request-Id", "string", "the request's id, as sent or made", false, false},
     {"Location", "string", "where what was made is", false, false},
+    {"ETag", "string", "for If-None-Match", false, false},
+    {"Infomask-Cache", "string", "hit or miss, where answers are kept (setting cache)", false, false},
     {"Preference-Applied", "string", "respond-async", false, false},
     {"Retry-After", "integer", "seconds after which to ask again", false, false},
     {"Server-Timing", "string", "how long each step took, in milliseconds", false, false},
@@ -290,8 +314,12 @@ static void put_headers(struct json_writer *w, const struct route *route, int st
         put_header(w, "Location");
     if (status == 202)
         put_header(w, "Preference-Applied");
+    if (is_tagged(route))
+        put_header(w, "ETag");
     if (route->flags & ROUTE_JOB)
         put_header(w, "Server-Timing");
+    if (status == 200 && (route->flags & ROUTE_CACHE))
+        put_header(w, "Infomask-Cache");
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         if (status == 200 &&
             ((headers[i].mask && route->id == ROUTE_ID_MASK) ||
@@ -314,10 +342,13 @@ static void put_success(struct json_writer *w, const struct route *route, int st
     for (const char *p = answer->types; *p != '\0';) {
         size_t size = strcspn(p, " ");
         char type[32];
+
         (void)snprintf(type, sizeof type, "%.*s", (int)size, p);
         json_object_open(w, type);
         if (strcmp(type, "application/json") == 0)
             put_schema(w, answer->schema);
+        else if (strcmp(type, "application/x-ndjson") == 0)
+            put_line_schema(w, answer->schema);
         else if (strncmp(type, "image/", 6) == 0 || strcmp(type, "application/octet-stream") == 0)
             put_bytes(w, "schema", NULL);
         else
@@ -401,7 +432,7 @@ static void put_responses(struct json_writer *w, const struct route *route)
         put_success(w, route, 201, "the result of samples that were added", &added);
         put_success(w, route, 202, "it is not finished", &unfinished);
     }
-    if ((route->methods & METHOD_GET) && !(route->flags & (ROUTE_PRIORITY | ROUTE_JOB)) && route->scope != SCOPE_ANY)
+    if (is_tagged(route))
         put_success(w, route, 304, "the client has it already", &known);
     for (int i = 0; i < VIEW_PROBLEM_COUNT; i++) { /* the table is in the order of the statuses */
         int status = view_problem_status((enum view_problem)i);
@@ -543,6 +574,7 @@ static void put_refusal(struct json_writer *w, const char *name, const char *sch
     json_put_string(w, "description", "what was wrong, and the limit");
     json_object_open(w, "headers");
     put_header(w, "X-Request-Id");
+    put_header(w, "Server-Timing");
     if (strcmp(name, "Busy") == 0)
         put_header(w, "Retry-After");
     json_object_close(w);

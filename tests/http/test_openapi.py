@@ -7,7 +7,7 @@ import signal
 import jsonschema
 import pytest
 
-from conftest import CLASSIFY, ROOT
+from conftest import CLASSIFY, ROOT, until
 from wire import form, request
 
 TABLE = (ROOT / "server/call/routes.h").read_text()
@@ -90,6 +90,76 @@ def test_replies_are_as_described(server, document, png):
         assert response.status == 200, (name, response.text)
         validator(document, name).validate(response.json)
     validator(document, "Problem").validate(server.ask(path="/nope").json)
+
+
+def undescribed(document, schema, value, path=""):
+    """The members of an answer that no schema knows."""
+    at = lambda one: document["components"]["schemas"][one["$ref"].rsplit("/", 1)[1]] if "$ref" in one else one
+    schema = at(schema)
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            fit = [one for one in schema[word] if jsonschema.Draft202012Validator({**one, "components": document["components"]}).is_valid(value)]
+            return min((undescribed(document, one, value, path) for one in fit), key=len, default={path})
+    parts = [schema, *map(at, schema.get("allOf", []))]
+    known = {name: one for part in parts for name, one in part.get("properties", {}).items()}
+    others = next((part["additionalProperties"] for part in parts if "additionalProperties" in part), None)
+    if isinstance(value, list):
+        return {name for one in value for name in undescribed(document, schema.get("items", {}), one, f"{path}[]")}
+    if not isinstance(value, dict) or (not known and others is None) or others is True:
+        return set()
+    found = {f"{path}.{name}" for name in value if name not in known and others is None}
+    return found.union(*(undescribed(document, known.get(name, others), one, f"{path}.{name}") for name, one in value.items()
+                         if name in known or isinstance(others, dict)))
+
+
+def test_each_304_that_is_described_is_given(server, document):
+    """And no other route has an entity tag."""
+    found = {}
+    for route, methods in document["paths"].items():
+        if "get" in methods and "{id}" not in route:
+            path = route.replace("{name}", "digits").replace("{version}", "1")
+            tag = server.ask(path=path).get("ETag")
+            found[route] = server.ask(path=path, headers=[("If-None-Match", tag)]).status if tag else None
+            responses = methods["get"]["responses"]
+            assert ("304" in responses) == ("ETag" in responses["200"]["headers"]) == (found[route] == 304), route
+    assert list(found.values()).count(304) == 5
+
+
+@pytest.mark.parametrize("path", ["/v1/classify?target=dog&groups=true&samples=3&abstain_below=1", "/v1/mask?quality=fast&target=3&target=dog&format=json",
+                                  "/v1/filter?quality=fast&target=3&target=4&format=json&fill=mean", "/v1/filter?mode=cutout&trim=true&format=json&quality=fast",
+                                  "/v1/filter?format=json&max_passes=2&threshold=max:0.9&quality=fast", "/v1/filter?format=json&refine=false&quality=fast",
+                                  "/v1/analyze?include=mask,overlay,saliency,image&groups=true&quality=fast", "/v1/models", "/v1/models/digits",
+                                  "/v1/models/efficientnet-lite0/groups", "/v1/models/efficientnet-lite0/labels", "/v1/models/efficientnet-lite0/information",
+                                  "/readyz", "/livez", "/v2", "/v2/models/efficientnet-lite0", "/v2/models/efficientnet-lite0/stats", "/nope"])
+def test_no_member_of_an_answer_is_undescribed(server, document, png, path):
+    route = re.sub("/(efficientnet-lite0|digits)", "/{name}", path.partition("?")[0])
+    method = "POST" if "?" in path else "GET"
+    answer = server.ask(method, path, png if method == "POST" else b"")
+    operation = document["paths"].get(route, {}).get(method.lower())
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"] if operation else {"$ref": "#/components/schemas/Problem"}
+    assert answer.status == (200 if operation else 404)
+    assert undescribed(document, schema, answer.json) == set()
+    assert undescribed(document, schema, {**answer.json, "surprise": 1}) == {".surprise"}
+
+
+def test_no_member_of_an_estimate_or_a_job_is_undescribed(server, document, png):
+    answers = {}
+
+    def ask(method, route, path, body=b"", headers=()):
+        answer = server.ask(method, path, body, headers)
+        schema = document["paths"][route][method.lower()]["responses"][str(answer.status)]["content"]["application/json"]["schema"]
+        assert undescribed(document, schema, answer.json) == set(), (method, route)
+        answers[route] = answer.json
+        return answer.json
+    made = ask("POST", "/v1/estimates", "/v1/estimates", b'{"name": "described"}')["id"]
+    kind, body = form([("espresso", "a.png", png), ("cup", "b.png", png + b"x"), ("no such class", "c.png", png), ("cup", "d.txt", b"no photo")])
+    ask("POST", "/v1/estimates/{id}/samples", f"/v1/estimates/{made}/samples", body, kind)
+    ask("GET", "/v1/estimates/{id}", f"/v1/estimates/{made}?suspects=5")
+    ask("GET", "/v1/estimates", "/v1/estimates")
+    job = ask("POST", "/v1/filter", "/v1/filter?format=json&quality=fast", png, [("Prefer", "respond-async")])
+    until(lambda: ask("GET", "/v1/jobs/{id}", f"/v1/jobs/{job['id']}")["status"] == "done")
+    assert len(answers) == 5 and answers["/v1/estimates/{id}"]["samples"] == 2
+    assert server.ask("DELETE", f"/v1/estimates/{made}").status == 204
 
 
 def test_one_photo_and_several_are_described(server, document, png):

@@ -84,6 +84,8 @@ def check_refusal(interface, case, response):
 
 def check_good(interface, case, response):
     kind = response.get("Content-Type") or ""
+    if response.status == 200 and interface.answers(case):
+        assert kind.partition(";")[0] in interface.content(case, response.status), f"{kind} is not in the description"
     if kind == "application/json":
         document = strict(response.text)
         schema = interface.content(case, response.status).get(kind)
@@ -96,6 +98,8 @@ def check_good(interface, case, response):
             document = strict(line)
             if "code" in document:
                 check_problem(interface, document, document["status"])
+            else:
+                interface.validate(interface.content(case, response.status)[kind], document)
     elif kind.startswith("image/"):
         Image.open(io.BytesIO(response.body)).load()
 

@@ -19,12 +19,12 @@ const fixed = (value, digits) => value.toLocaleString("en", {minimumFractionDigi
 export const nats = (value) => (value === null || value === undefined || !Number.isFinite(value) ? "–" : fixed(value, 2));
 export const bits = (value) => fixed(value / Math.LN2, 1);
 
-/** 0.951 -> "95.1 %", 0.00003 -> "0.003 %". */
+/** 0.951 -> "95.1 %", 0.00003 -> "0.003 %", in one piece where a line is broken. */
 export function percent(share) {
   const value = 100 * share;
-  if (value > 99.95 && value < 100) return "over 99.9 %";
-  if (value === 0 || value >= 10) return `${fixed(value, value >= 99.95 || value === 0 ? 0 : 1)} %`;
-  return `${Number(value.toPrecision(2)).toLocaleString("en", {maximumFractionDigits: 12})} %`;
+  if (value > 99.95 && value < 100) return "over 99.9\u00a0%";
+  if (value === 0 || value >= 10) return `${fixed(value, value >= 99.95 || value === 0 ? 0 : 1)}\u00a0%`;
+  return `${Number(value.toPrecision(2)).toLocaleString("en", {maximumFractionDigits: 12})}\u00a0%`;
 }
 
 /** 951.3 -> "951", 3.25 -> "3.3". */

@@ -44,7 +44,7 @@ export class Parameters {
   #field({name, description, schema}, models, changed) {
     const words = name === "model" ? models : schema.enum ?? (schema.type === "boolean" ? ["true", "false"] : this.#wordsOf(schema.pattern));
     const number = schema.type === "integer" || schema.type === "number";
-    const shown = schema.default === undefined ? "by itself" : String(schema.default), id = `parameter-${name}`;
+    const shown = schema.default === undefined ? "default" : String(schema.default), id = `parameter-${name}`;
     const attributes = {id, name, title: description, "aria-describedby": `${id}-says`};
     const field = words && !schema.pattern?.includes("#") && !schema.pattern?.includes("[0-9")
       ? element("select", attributes, element("option", {value: "", text: shown}), ...words.filter((word) => word !== shown).map((word) => element("option", {value: word, text: word})))

@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from conftest import PHOTOS, answered, choose, file, overflow, picture, violations
+from conftest import PHOTOS, answered, choose, file, number, overflow, picture, violations
 
 SIZES = [(1280, 800), (390, 844), (320, 640)]
 CAT = (PHOTOS / "chelsea.png").read_bytes()
@@ -123,6 +123,17 @@ def several(page):
 def status(page):
     page.click("#status-open")
     expect(page.locator("#status-body")).to_contain_text("ready")
+
+
+def test_bars_are_to_one_scale(visit, server):
+    """A row's bar is as long as its number, whatever else is in the row."""
+    one = visit()
+    page = one.go(server.url + "/#photo=chelsea")
+    answered(page)
+    rows = page.evaluate("""() => [...document.querySelectorAll(".class")].map((row) => {
+      const bar = row.querySelector(".bar"); return [bar.getBoundingClientRect().width * parseFloat(bar.style.getPropertyValue("--much")), row.lastChild.textContent]; })""")
+    scales = [width / number(nats) for width, nats in rows if number(nats) > .5]
+    assert len(scales) >= 3 and max(scales) < 1.01 * min(scales)
 
 
 STATES = {"first": first_view, "waiting": waiting, "busy": busy, "error": error, "dead": dead, "key": key_wanted,

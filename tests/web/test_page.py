@@ -46,7 +46,7 @@ def test_the_sentence_is_exact(shown, server):
     """exp(PMI) is the ratio, bits are nats / log 2, the prior and the probability are the ones of the answer."""
     photo = (PHOTOS.parents[2] / "server/web/photos/coffee.jpg").read_bytes()
     row = server.ask("POST", "/v1/classify?top_k=1", photo).json["predictions"][0]
-    text = shown.page.locator("#exactly").inner_text()
+    text = shown.page.locator("#exactly").inner_text().replace("\u00a0", " ")
     assert number(shown.page.locator("#sentence").inner_text()) == pytest.approx(2.718281828459045 ** row["pmi"], rel=1e-3)
     assert f"{100 * row['probability']:.1f} %" in text and f"{row['pmi']:.2f} nats" in text
     assert f"{row['pmi'] / 0.6931471805599453:.1f} yes/no" in text and "1 time in 1,000" in text
@@ -57,7 +57,7 @@ def test_numbers_are_said_as_people_do(shown):
       const {nats, bits, percent, times, oneIn, fileName, sentence} = await import(new URL("web/format.js", document.baseURI));
       return [nats(-0.001), nats(-1.234), nats(null), nats(Infinity), bits(Math.log(8)), percent(.951), percent(.00003), percent(.9999), percent(1), percent(0),
         times(951.3), times(3.25), oneIn(.001), oneIn(.25), fileName("Café / crème.jpg"), sentence("the PNG is torn"), sentence("photo.heic is torn!")]; }""")
-    assert said == ["0.00", "−1.23", "–", "–", "3.0", "95.1 %", "0.003 %", "over 99.9 %", "100 %", "0 %", "951", "3.3", "1 time in 1,000",
+    assert [text.replace("\u00a0%", " %") for text in said] == ["0.00", "−1.23", "–", "–", "3.0", "95.1 %", "0.003 %", "over 99.9 %", "100 %", "0 %", "951", "3.3", "1 time in 1,000",
                     "1 time in 4", "Cafe-creme.jpg", "The PNG is torn.", "photo.heic is torn!"]
 
 
@@ -514,7 +514,7 @@ def test_the_drift_of_a_week(visit, make_server, tmp_path):
     expect(body.locator("dt:has-text('What has moved within the week') + dd")).to_have_text("nothing")
     seen(range(25, -5, -5), (7, 7, 8))
     moved = body.locator("dt:has-text('What has moved within the week') + dd")  # the view asks again by itself
-    expect(moved).to_contain_text(re.compile(r"\b8: \d(\.\d)? % to 33\.3 % since 20\d\d.\d\d.\d\d.\d\d:00.UTC"))
+    expect(moved).to_contain_text(re.compile(r"\b8: \d(\.\d)?.% to 33\.3.% since 20\d\d.\d\d.\d\d.\d\d:00.UTC"))
     expect(moved).to_contain_text(re.compile(r"^information: \d\.\d\d to 2\.28 nats since 20"))
     expect(body.get_by_role("img", name=re.compile(r"^Information by hour, \d\.\d\d to \d\.\d\d nats$"))).to_be_visible()
     hours = len(body.locator("polyline").get_attribute("points").split())

@@ -7,6 +7,8 @@
 #include "cli/estimate/estimate.h"
 #include "cli/work.h"
 
+#define IN_THE_END 2.13 /* standard errors of the limit below the estimate, of large data sets */
+
 static void print_warning(void *context, const char *sentence)
 {
     (void)context;
@@ -136,15 +138,22 @@ static void put_subgroups(struct json_writer *writer, const struct estimate_run 
     json_array_close(writer);
 }
 
-/* So many samples in all would bring the limit within --width of the estimate: the distance falls with the root of
- * their number (or of the groups', as long as those stay of a size); NAN without a limit. */
+/* So many samples in all would bring the limit within --width of the estimate; NAN without a limit.  In the end the
+ * distance is IN_THE_END standard errors (docs/information.md, "The limit"), which fall with the root of their number
+ * (or of the groups', as long as those stay of a size); what it is beyond that falls with the number itself. */
 static double samples_for_width(const struct estimate_run *run)
 {
-    double distance = (run->state.report.estimate - run->state.limits.betting) * view_units_factor(run->units);
+    const struct infomask_report *r = &run->state.report;
+    double factor = view_units_factor(run->units), n = (double)r->samples, width = run->options->width;
+    double distance = (r->estimate - run->state.limits.betting) * factor, rest, errors;
 
-    if (run->options->width <= 0 || !isfinite(distance))
+    if (width <= 0 || !isfinite(distance))
         return NAN;
-    return ceil((double)run->state.report.samples * pow(fmax(distance, 1e-12) / run->options->width, 2));
+    errors = IN_THE_END * r->standard_error * factor;
+    rest = distance - errors;
+    if (!(rest > 0)) /* also where there is no standard error */
+        return ceil(n * pow(fmax(distance, 1e-12) / width, 2));
+    return ceil(n * pow((errors + sqrt(errors * errors + 4 * rest * width)) / (2 * width), 2));
 }
 
 static void print_text(const struct estimate_run *run)

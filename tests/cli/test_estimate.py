@@ -303,6 +303,18 @@ def test_how_many_samples_a_width_takes(infomask, estimate):
     assert infomask("estimate", *task, "--width", "wide").code == 2
 
 
+@pytest.mark.parametrize("task, width", [("ref-bal-d1", 0.02), ("ref-imb-d5", 0.02), ("sym10-e0.1", 0.03)])
+def test_a_width_is_met_from_few_samples_on(estimate, task, width):
+    """The limit of few samples is further below than the root of their number says."""
+    drawn = ("--task", task, "--exact", "--suspects", 0)
+    for n in (100, 400, 2000):
+        asked = int(estimate(*drawn, "--n", n, "--seed", 3, "--width", width)["wanted"]["samples"])
+        value = estimate(*drawn, "--n", asked, "--seed", 9)["mutual_information"]
+        assert 0.8 * width < value["estimate"] - value["lower_limit"] < 1.2 * width
+    bits = estimate(*drawn, "--n", 400, "--seed", 3, "--width", width / math.log(2), "--units", "bits")["wanted"]["samples"]
+    assert abs(bits - estimate(*drawn, "--n", 400, "--seed", 3, "--width", width)["wanted"]["samples"]) <= 1
+
+
 def test_a_task_is_estimated_beside_its_exact_posterior(estimate):
     task = ("--task", "ref-imb-d2", "--n", 500, "--seed", 2)
     report = estimate(*task)

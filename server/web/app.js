@@ -225,7 +225,7 @@ async function analyse(target, options, fresh) {
   fresh();
   const row = {...(answer.target ?? answer.predictions[0])};
   row.key = row.group ? `group:${row.group}` : String(row.index);
-  state.answers.set(row.key, {row, map: answer.map, prior: answer.prior, mask: answer.mask.png ? blobOf(answer.mask.png) : null, whole: true});
+  state.answers.set(row.key, {row, map: answer.map, prior: answer.prior, mask: answer.mask.png, whole: true});
   if (!state.rows.length) state.rows = answer.predictions.map((one) => ({...one, key: String(one.index)}));
   if (!state.rows.some((one) => one.key === row.key)) state.rows.push(row);
   dim(false);
@@ -247,7 +247,8 @@ function showAnswer(key, target = key) { // target: "" where the best was asked 
   showRequest();
 }
 
-function showMask(mask) {
+function showMask(png) {
+  const mask = png ? blobOf(png) : null;
   stage.setMask(mask);
   offer("download-mask", mask, "mask.png");
 }
@@ -269,7 +270,7 @@ async function filter(options, fresh) {
   fresh();
   state.filtered = answer;
   stage.after = answer.image;
-  if ((mask || state.share !== null) && answer.mask.png) showMask(blobOf(answer.mask.png));
+  if ((mask || state.share !== null) && answer.mask.png) showMask(answer.mask.png);
   const mode = parameters.values.mode;
   stage.captions = [caption(), mode === "keep" ? `only ${state.label}` : mask ? "what you left" : `without ${state.label}`];
   state.verdict = showVerdict(answer, state.label, {mode});
@@ -350,19 +351,22 @@ function compare() {
 
 /** Another photo: a blob, or a function that gets one. */
 async function take(source, name, choices = {}) {
-  const {sample = "", target = "", share = null, keepStrip = false} = choices, turn = forgetPhoto();
+  const {sample = "", target = "", share = null, keepStrip = false} = choices;
+  const reading = typeof source === "function" ? source().then(readable) : readable(source); // while the page is cleared
+  const turn = forgetPhoto();
   if (!keepStrip) folder.clear();
   document.body.setAttribute("aria-busy", "true");
   for (const button of document.querySelectorAll("[data-sample]")) button.setAttribute("aria-current", String(button.dataset.sample === sample));
   try {
-    const {blob: photo, note} = await readable(typeof source === "function" ? await source() : source);
+    const {blob: photo, note} = await reading;
     if (turn !== state.turn) return;
     Object.assign(state, {photo, name: name.replace(/\.\w+$/, ""), sample, fileName: name});
-    stage.photo = photo;
     if (share !== null) showShare(share);
+    const underWay = ask(target); // the photo is on its way before the browser begins to decode it
+    stage.photo = photo;
     told(note);
     showRequest();
-    await ask(target);
+    await underWay;
   } catch (error) {
     if (turn !== state.turn) return;
     document.body.removeAttribute("aria-busy");

@@ -15,7 +15,8 @@ export function element(tag, props = {}, ...children) {
 }
 
 // "negative": -0.001 is 0.00, without a sign
-const fixed = (value, digits) => value.toLocaleString("en", {minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative"}).replace("-", "−");
+const formats = [0, 1, 2].map((digits) => new Intl.NumberFormat("en", {minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative"}));
+const fixed = (value, digits) => formats[digits].format(value).replace("-", "−");
 export const nats = (value) => (value === null || value === undefined || !Number.isFinite(value) ? "–" : fixed(value, 2));
 export const bits = (value) => fixed(value / Math.LN2, 1);
 

@@ -353,10 +353,11 @@ export class InfoMaskElement extends HTMLElement {
     requestAnimationFrame(step);
   }
   #drawLine() {
-    const canvas = this.#part.line, region = this.#selection ?? this.#mask, box = this.#part.view.getBoundingClientRect();
-    const wanted = this.#view !== "photo" && region && (this.#view === "outline" || this.#selection);
-    canvas.hidden = !wanted;
-    if (!wanted || !box.width) return;
+    const canvas = this.#part.line, region = this.#selection ?? this.#mask;
+    canvas.hidden = this.#view === "photo" || !region || (this.#view !== "outline" && !this.#selection);
+    if (canvas.hidden) return;
+    const box = this.#part.view.getBoundingClientRect(); // makes the browser lay the page out
+    if (!box.width) return;
     const dense = Math.min(2, devicePixelRatio || 1);
     canvas.width = Math.round(box.width * dense);
     canvas.height = Math.round(box.height * dense);

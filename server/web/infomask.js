@@ -43,7 +43,7 @@ function sendWatched(url, {method, headers, body, signal}, progress) {
     if (signal?.aborted) return reject(signal.reason);
     signal?.addEventListener("abort", stop, {once: true});
     request.open(method, url);
-    request.responseType = "blob";
+    request.responseType = "arraybuffer"; // a blob would be read a second time, from another process
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => { if (event.lengthComputable) progress(event.loaded / event.total); };
     request.onerror = () => reject(new TypeError("network error"));

@@ -14,7 +14,7 @@
 #define LEAVES (1 << DEPTH)
 #define LEAST_BINS 64
 #define BINS 256          /* at most: a sharp border costs what lies in its bin */
-#define ROWS_PER_BIN 32
+#define ROWS_PER_BIN 16
 #define MOST_HISTOGRAM 500000 /* floats of a level's histograms beyond which there are fewer bins: the second cache */
 #define STATES 60
 #define PENALTY 1.0f    /* added to a leaf's curvature */

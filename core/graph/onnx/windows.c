@@ -161,6 +161,8 @@ enum infomask_status onnx_import_quantize(struct onnx_import *im)
         status = onnx_has(im, 2) ? onnx_any_input(im, 2, &part[1]) : onnx_new_scalar(im, 0, &part[1]);
     if (status != INFOMASK_OK)
         return status;
+    if (onnx_has(im, 2) && tensor_at(im, part[1])->data == NULL)
+        return onnx_unsupported(im, "its zero point is computed while the network runs"); /* of which type? */
     integer_range(type, &low, &high);
     rank = tensor_at(im, x)->rank;
     for (int i = 0; status == INFOMASK_OK && i < 2; i++)

@@ -146,6 +146,11 @@ double mask_otsu(const float *m, size_t n);
  * above that, where these are a small bright part with the seeds and a large faint one without them, which is ground
  * that looks somewhat like the object. */
 double mask_object_threshold(const float *soft, const float *seeds, size_t n);
+/* Raises x and gate (which may be NULL) [h, w] to one half and more where saliency [h, w] shows thin parts that the
+ * mask, x and gate of at least one half, leaves out: no wider than 14 pixels, .17 more salient than what is beside
+ * them, and hanging together with the mask.  Fails only for memory. */
+enum infomask_status mask_limbs(const float *saliency, int h, int w, float *x, float *gate, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The value of the last cell taken when cells are taken by falling value until they hold `share` of the sum of the
  * positive ones; INFINITY if none is positive. */
 enum infomask_status mask_share_threshold(const float *m, int n, double share, double *threshold,

@@ -515,8 +515,10 @@ static enum infomask_status refined_layer(const struct chain *chain, int i, cons
         status = pixels_bilinear(seeds, chain->rows, chain->columns, 1, enlarged, chain->h, chain->w, err);
     if (status == INFOMASK_OK) {
         sharpen(chain, layer->x, enlarged, layer->saliency, layer);
-        cut_refined(chain, level, layer);
+        status = mask_limbs(layer->saliency, chain->h, chain->w, layer->x, layer->gate, err);
     }
+    if (status == INFOMASK_OK)
+        cut_refined(chain, level, layer);
     free(gate);
     free(seeds);
     free(enlarged);

@@ -87,6 +87,18 @@ def object_threshold(soft, seeds):
     return high
 
 
+def limbs(saliency, x, gate):
+    """x and gate, raised where thin parts of the saliency, its white top-hat, hang together with the mask."""
+    import cv2
+    from scipy import ndimage
+    top = saliency - cv2.morphologyEx(saliency.astype(np.float32), cv2.MORPH_OPEN, np.ones((15, 15), np.uint8))
+    body = (x >= .5) & (gate >= .5)
+    labels, _ = ndimage.label(body | (top >= .17), np.ones((3, 3)))
+    parts = ~body & np.isin(labels, np.unique(labels[body])) & (top >= .17)
+    value = np.where(ndimage.binary_dilation(parts, np.ones((3, 3))) & ~body, np.minimum(.5 + 2 * (top - .17), 1), 0)
+    return np.maximum(x, value), np.maximum(gate, value)
+
+
 def guided(image, p, r, eps):
     """He, Sun and Tang's colour guided filter, straight from the paper."""
     import cv2
@@ -200,4 +212,5 @@ def chain(network, photo, target, quality="standard"):
     for r in radii:
         sharp = np.clip(guided(guide, sharp, r, 1e-4), 0, 1)
     gate = bilinear(gate, h, w)
-    return (soft + sharp) / 2 * gate, sharp, gate
+    saliency = (soft + sharp) / 2 * gate
+    return saliency, *limbs(saliency, sharp, gate)

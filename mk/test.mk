@@ -340,14 +340,17 @@ check-valgrind: $(unit_tests) $(MODEL) ## unit tests under valgrind (an hour; VA
 check-sanitizers: ## unit tests and HTTP tests under AddressSanitizer and UBSan
 	+@$(MAKE) -s --no-print-directory SAN=address,undefined unit test-http
 
-# Line coverage by unit tests and by the black-box tests together.  The service, which may write nowhere else, is let into
+# Line coverage by unit tests, the fuzzers' corpora and the black-box tests together, of a build that is slow.  The service, which may write nowhere else, is let into
 # the folder where it tells at its end which lines ran; its threads count together, or some counts would be below zero.
+coverage_build = -s --no-print-directory B=build/cov BIN=build/cov/infomask LDFLAGS=--coverage \
+	CFLAGS='--coverage -fprofile-update=atomic -O1 -DINFOMASK_COVERAGE=$(CURDIR)/build/cov'
+
 .PHONY: coverage-code
-coverage-code: deps-check ## line coverage of core, app and server, in build/coverage/
-	+@$(MAKE) -s --no-print-directory B=build/cov BIN=build/cov/infomask LDFLAGS=--coverage \
-		CFLAGS='--coverage -fprofile-update=atomic -O1 -DINFOMASK_COVERAGE=$(CURDIR)/build/cov' unit test-http test-cli
+coverage-code: deps-check ## line coverage of core, app and server, in build/coverage/ (half an hour on two idle cores)
+	+@$(MAKE) -j$(CORES) $(coverage_build) test-programs
+	+@INFOMASK_SLOW=1 INFOMASK_TEST_REPEATS=2 $(MAKE) $(coverage_build) unit fuzz-replay test-cli test-http
 	@mkdir -p build/coverage
-	@gcovr -r . --object-directory build/cov -f core -f app -f server --gcov-ignore-parse-errors \
+	@gcovr -r . --object-directory build/cov -f core -f app -f server --gcov-ignore-parse-errors -j $(CORES) \
 		--html-details build/coverage/index.html --print-summary --txt build/coverage/summary.txt | tail -4
 
 # objects whose loops hold vector sums in registers; what an instruction set's folder builds, if it is built here

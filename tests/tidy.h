@@ -2,4 +2,4 @@
  * would follow failures that go on as if nothing were wrong. */
 #include "core/base/status.h"
 
-#define error_set(err, status, ...) ((void)(error_set)(err, status, __VA_ARGS__), (status))
+#define error_set(err, status, ...) ((void)(error_set)(err, status, __VA_ARGS__), (enum infomask_status)(status))

@@ -110,6 +110,7 @@ function forgetFiltered() {
 /** Takes back what the slider and the brush propose, and the curve: they are of one class. */
 function forgetShare() {
   state.share = null;
+  $("share").value = $("share").defaultValue;
   state.points = [];
   stage.share = null;
   stage.unpaint?.();
@@ -404,6 +405,7 @@ function moveShare() {
 }
 function autoShare() {
   state.share = null;
+  $("share").value = $("share").defaultValue;
   stage.share = null;
   unpaint();
   showShare();
@@ -611,6 +613,5 @@ function follow() {
   }, file, {sample, target, share, keepStrip: true});
 }
 
-stage.setAttribute("view", document.querySelector("input[name=view]:checked").value); // a browser may have kept it
 listen();
 begin();

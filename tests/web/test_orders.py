@@ -203,6 +203,22 @@ def test_another_link_in_the_same_tab(shown):
     expect(page.locator("#sentence")).to_contain_text("cat")
 
 
+def test_back_from_another_page(shown, server):
+    """What a browser keeps of a form, the page would not know of."""
+    page = shown.page
+    page.check("input[name=view][value=outline]", force=True)
+    page.locator("#share").fill("40")
+    answered(page)
+    page.evaluate("window.addEventListener('unload', () => {})")  # the page is made anew, not thawed
+    page.goto(server.url + "/docs")
+    page.go_back()
+    answered(page)
+    page.wait_for_load_state()
+    assert page.locator("input[name=view]:checked").get_attribute("value") == (page.locator("#stage").get_attribute("view") or "map")
+    expect(page.locator("#share-says")).to_contain_text("own rule")
+    assert page.locator("#share").input_value() == page.locator("#share").get_attribute("value")
+
+
 def test_a_link_in_bits_does_not_call_them_nats(visit, server):
     one = visit()
     page = one.go(server.url + "/#units=bits&top_k=2&format=png")

@@ -216,6 +216,7 @@ def specials():
     quantised(conv, w)
     composites(conv, w)
     functions(conv, w)
+    layered(conv, w)
 
 
 def quantised(conv, w):
@@ -375,6 +376,23 @@ def functions(conv, w):
             [w, f("gain", np.linspace(.5, 1.5, 8)), f("lift", np.linspace(-.5, .5, 8)), *constants], ["N", 3, 4, 8], 2, 4, 8, opset=24, ir=11)
     special("upsample", [conv, node("Upsample", ["map", "scales"], ["sum"], mode="nearest"), *nodes],
             [w, f("scales", [1, 1, 2, 3]), *constants], ["N", 3, 4, 5], 2, 4, 5, opset=9, ir=7)
+
+
+def layered(conv, w):
+    """Heads of two products with each function between them."""
+    node = helper.make_node
+    r = np.random.default_rng(61)
+    f = lambda name, *dims: constant(name, r.standard_normal(dims).astype(np.float32))
+    for name, between in {
+            "relu": [node("Relu", ["first"], ["second"])], "sigmoid": [node("Sigmoid", ["first"], ["second"])],
+            "silu": [node("Sigmoid", ["first"], ["gate"]), node("Mul", ["first", "gate"], ["second"])],
+            "hard_sigmoid": [node("HardSigmoid", ["first"], ["second"], alpha=.25)], "hard_swish": [node("HardSwish", ["first"], ["second"])],
+            "leaky_relu": [node("LeakyRelu", ["first"], ["second"], alpha=.2)], "gelu": [node("Gelu", ["first"], ["second"])],
+            "gelu_tanh": [node("Gelu", ["first"], ["second"], approximate="tanh")], "tanh": [node("Tanh", ["first"], ["second"])]}.items():
+        special(f"head_{name}", [
+            conv, node("GlobalAveragePool", ["map"], ["pooled"]), node("Flatten", ["pooled"], ["flat"]),
+            node("Gemm", ["flat", "w1", "b1"], ["first"], transB=1), *between, node("Gemm", ["second", "w2", "b2"], ["y"], transB=1)],
+            [w, f("w1", 10, 8), f("b1", 10), f("w2", 6, 10), f("b2", 6)], ["N", 3, 4, 5], 2, 4, 5)
 
 
 def windows(conv, w):

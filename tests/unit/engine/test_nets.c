@@ -170,11 +170,68 @@ static void means_are_pooled_heads(void **state)
     }
 }
 
+/* A head of several layers, as the engine reads it off the file: of the mean it makes the output, the cells' mean is that,
+ * and a cell tells what small steps from the mean towards it and away from it do. */
+static void check_layered(const char *name)
+{
+    enum { CELLS = 20, C = 8, K = 6 };
+    const float step = 1e-2F;
+    struct golden g = {.h = 4, .w = 5};
+    struct infomask_error err = {0};
+    struct engine_model *model;
+    struct engine_session *session = NULL;
+    struct engine_tap map;
+    float *input, mean[C] = {0}, z[K], near[2 * K], l[CELLS * K], rows[2 * C], sum[K] = {0};
+
+    (void)snprintf(g.name, sizeof g.name, "%s", name);
+    model = read_model(&g, NULL, true);
+    assert_non_null(model->layered);
+    assert_int_equal(engine_session_create(&session, model, NULL, &err), INFOMASK_OK);
+    assert_int_equal(engine_prepare(session, 1, 4, 5, true, &input, &err), INFOMASK_OK);
+    for (int k = 0; k < 3 * CELLS; k++)
+        input[k] = (float)(k * 7 % 17) / 8 - 1;
+    assert_int_equal(engine_run(session, &err), INFOMASK_OK);
+    map = engine_features(session);
+    assert_true(map.data != NULL && map.h * map.w == CELLS && map.c == C);
+    for (int k = 0; k < CELLS * C; k++)
+        mean[k % C] += map.data[k] / CELLS;
+    assert_int_equal(engine_head_rows(model, mean, 1, z, &err), INFOMASK_OK);
+    assert_int_equal(engine_head_cells(model, map.data, CELLS, l, &err), INFOMASK_OK);
+    for (int u = 0; u < CELLS; u++) {
+        for (int c = 0; c < C; c++) {
+            rows[c] = mean[c] + step * (map.data[u * C + c] - mean[c]);
+            rows[C + c] = mean[c] - step * (map.data[u * C + c] - mean[c]);
+        }
+        assert_int_equal(engine_head_rows(model, rows, 2, near, &err), INFOMASK_OK);
+        for (int k = 0; k < K; k++) {
+            float says = l[u * K + k] - z[k], slope = (near[k] - near[K + k]) / (2 * step);
+            sum[k] += l[u * K + k] / CELLS;
+            if (!(fabsf(slope - says) < 0.01F + 0.01F * fabsf(says)))
+                fail_msg("%s: cell %d says %g, a step towards it %g", name, u, (double)says, (double)slope);
+        }
+    }
+    for (int k = 0; k < K; k++)
+        assert_true(fabsf(z[k] - engine_output(session)[k]) < 1e-4F && fabsf(sum[k] - z[k]) < 1e-3F);
+    engine_session_free(session);
+    engine_model_free(model);
+}
+
+static void cells_of_layered_heads_are_steps_from_the_mean(void **state)
+{
+    static const char *const names[] = {"head_relu", "head_sigmoid", "head_silu", "head_hard_sigmoid", "head_hard_swish",
+                                        "head_leaky_relu", "head_gelu", "head_gelu_tanh", "head_tanh"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        check_layered(names[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_network_computes_what_onnxruntime_does),
                                        cmocka_unit_test(open_sizes_stay_open),
-                                       cmocka_unit_test(means_are_pooled_heads)};
+                                       cmocka_unit_test(means_are_pooled_heads),
+                                       cmocka_unit_test(cells_of_layered_heads_are_steps_from_the_mean)};
 
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

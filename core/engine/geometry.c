@@ -198,7 +198,13 @@ static void cut_depthwise(const struct engine_model *model, struct step *s)
         s->scratch = (size_t)lines_under(w, s->lines) * (size_t)s->w * (size_t)s->out_c * sizeof(float);
 }
 
-/* Matrices of a product, rows of a norm or of elements; the others run whole. */
+static bool runs_by_rows(const struct graph_node *node, int last)
+{
+    return node->op == GRAPH_UNARY || node->op == GRAPH_REDUCE || node->op == GRAPH_RESIZE ||
+           (node->op == GRAPH_LAYER_NORM && node->axis == last);
+}
+
+/* Matrices of a product, rows of a norm, of elements or of outputs; the others run whole. */
 static void cut_general(const struct engine_model *model, const struct plan *plan, const struct graph_node *node,
                         struct step *s)
 {
@@ -216,12 +222,13 @@ static void cut_general(const struct engine_model *model, const struct plan *pla
         s->scratch = model->kernels->operand_bytes((int)k, (int)each);
     } else if (node->op == GRAPH_CONV_ND) {
         windows_geometry(node, plan, s);
-    } else if (rows >= 2 && (node->op == GRAPH_UNARY || (node->op == GRAPH_LAYER_NORM && node->axis == last))) {
+    } else if (rows >= 2 && runs_by_rows(node, last)) {
+        double work = each * (node->op == GRAPH_REDUCE ? (double)x->elements / (double)y->elements : 1);
+        double elements_us = node->op == GRAPH_LAYER_NORM ? 2000 : 200;
         s->rows = (int)rows;
         s->by_rows = true;
-        s->unit = (int)(4096 / each) + 1;
-        s->cut = cut_make((s->rows + s->unit - 1) / s->unit, s->unit * each / (node->op == GRAPH_UNARY ? 200 : 2000), 0,
-                          MOST_CHUNKS);
+        s->unit = (int)(4096 / work) + 1;
+        s->cut = cut_make((s->rows + s->unit - 1) / s->unit, s->unit * work / elements_us, 0, MOST_CHUNKS);
     }
 }
 

@@ -288,6 +288,10 @@ enum infomask_status graph_general_shape(const struct graph_node *node, const st
  * nothing. */
 void graph_general_compute(const struct graph_node *node, const struct graph_array *inputs,
                            const struct graph_array *output, float *y);
+/* Of a Reduce or Resize the elements [first, last) only, of a Resize whole rows of its last dimension; y is the
+ * output's beginning.  The same bits however the output is cut. */
+void graph_general_part(const struct graph_node *node, const struct graph_array *inputs,
+                        const struct graph_array *output, float *y, size_t first, size_t last);
 
 /* Windows of a CONV_ND: what output elements [first, last) of a picture and a group read, counted through the output's
  * dimensions behind the channels; x with data, y's shape. */

@@ -122,6 +122,11 @@ void run_general(const struct task *task, int first, int last, int worker)
         run_windows(task, in, first, last, worker);
         return;
     }
+    if (s->by_rows && (node.op == GRAPH_REDUCE || node.op == GRAPH_RESIZE)) {
+        size_t row = (size_t)y.dims[y.rank - 1];
+        graph_general_part(&node, in, &y, out, (size_t)first * row, (size_t)last * row);
+        return;
+    }
     if (s->by_rows) { /* element by element, or a norm of each */
         out += (size_t)first * (size_t)y.dims[y.rank - 1];
         rows_of(&in[0], (size_t)first, (size_t)last);

@@ -106,83 +106,6 @@ static void matmul(const struct graph_array *in, const struct graph_array *out, 
     }
 }
 
-struct reduction {
-    enum graph_function function;
-    double sum, most;
-    size_t count;
-};
-
-static void reduction_add(struct reduction *r, double v)
-{
-    switch (r->function) {
-    case GRAPH_L1:
-        r->sum += fabs(v);
-        break;
-    case GRAPH_L2:
-    case GRAPH_SUM_SQUARE:
-        r->sum += v * v;
-        break;
-    case GRAPH_PRODUCT:
-        r->sum *= v;
-        break;
-    case GRAPH_MAXIMUM:
-    case GRAPH_MINIMUM:
-        r->sum = r->count == 0 ? v : r->function == GRAPH_MAXIMUM ? fmax(r->sum, v) : fmin(r->sum, v);
-        break;
-    case GRAPH_LOG_SUM_EXP:
-        if (r->count == 0 || v > r->most) {
-            r->sum = (r->count == 0 ? 0 : r->sum * exp(r->most - v)) + 1;
-            r->most = v;
-        } else {
-            r->sum += exp(v - r->most);
-        }
-        break;
-    default:
-        r->sum += v;
-        break;
-    }
-    r->count++;
-}
-
-static float reduction_result(const struct reduction *r)
-{
-    switch (r->function) {
-    case GRAPH_MEAN:
-        return (float)(r->sum / (double)r->count);
-    case GRAPH_L2:
-        return (float)sqrt(r->sum);
-    case GRAPH_LOG_SUM:
-        return (float)log(r->sum);
-    case GRAPH_LOG_SUM_EXP:
-        return (float)(log(r->sum) + r->most);
-    default:
-        return (float)r->sum;
-    }
-}
-
-/* Output by output: the kept dimensions outside, the reduced ones inside. */
-static void reduce(const struct graph_node *node, const struct graph_array *x, float *y)
-{
-    struct general_walk kept = {0}, gone = {0};
-    ptrdiff_t strides[GRAPH_MAX_RANK];
-    size_t outputs = 1, each = 1;
-
-    array_strides(x, strides);
-    for (int i = 0; i < x->rank; i++) {
-        bool reduced = node->axes >> i & 1;
-        struct general_walk *w = reduced ? &gone : &kept;
-        w->dims[w->rank] = x->dims[i];
-        w->strides[0][w->rank++] = strides[i];
-        *(reduced ? &each : &outputs) *= (size_t)x->dims[i];
-    }
-    for (size_t o = 0; o < outputs; o++, general_walk_next(&kept)) {
-        struct reduction r = {.function = node->function, .sum = node->function == GRAPH_PRODUCT ? 1 : 0};
-        for (size_t i = 0; i < each; i++, general_walk_next(&gone))
-            reduction_add(&r, (double)x->data[kept.at[0] + gone.at[0]]);
-        y[o] = reduction_result(&r);
-    }
-}
-
 /* y = (x - mean) / sqrt(variance + epsilon) * scale + bias over rows; RMS: without the mean. */
 static void norm_row(const struct graph_node *node, const float *x, float *y, size_t n)
 {
@@ -351,7 +274,7 @@ void graph_general_compute(const struct graph_node *node, const struct graph_arr
         matmul(in, out, y);
         break;
     case GRAPH_REDUCE:
-        reduce(node, in, y);
+        general_reduce(node, in, y, 0, array_elements(out));
         break;
     case GRAPH_LAYER_NORM:
         layer_norm(node, in, out, y);
@@ -372,7 +295,7 @@ void graph_general_compute(const struct graph_node *node, const struct graph_arr
         pad(node, in, out, y);
         break;
     case GRAPH_RESIZE:
-        general_resize(node, in, out, y);
+        general_resize(node, in, out, y, 0, array_elements(out));
         break;
     case GRAPH_CUMULATE:
         cumulate(node, in, y);
@@ -392,4 +315,13 @@ void graph_general_compute(const struct graph_node *node, const struct graph_arr
     default:
         break;
     }
+}
+
+void graph_general_part(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                        float *y, size_t first, size_t last)
+{
+    if (node->op == GRAPH_REDUCE)
+        general_reduce(node, in, y, first, last);
+    else
+        general_resize(node, in, out, y, first, last);
 }

@@ -42,6 +42,17 @@ struct general_walk {
     ptrdiff_t strides[3][GRAPH_MAX_RANK], at[3];
 };
 
+/* To element i of the shape. */
+static inline void general_walk_to(struct general_walk *w, size_t i)
+{
+    for (int d = w->rank - 1; d >= 0; d--) {
+        w->index[d] = (int64_t)(i % (size_t)w->dims[d]);
+        for (int s = 0; s < 3; s++)
+            w->at[s] += w->strides[s][d] * (ptrdiff_t)w->index[d];
+        i /= (size_t)w->dims[d];
+    }
+}
+
 static inline void general_walk_next(struct general_walk *w)
 {
     for (int i = w->rank - 1; i >= 0; i--) {
@@ -61,12 +72,14 @@ float general_binary(enum graph_function function, float a, float b);
 /* Whole arrays; the functions that networks are full of have loops of their own. */
 void general_unary_all(const struct graph_node *node, const float *x, float *y, size_t n);
 
-/* window.c, resize.c: the larger operators */
+/* window.c: the larger operators */
 void general_conv(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y);
 void general_pool(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y);
 void general_lrn(const struct graph_node *node, const struct graph_array *in, float *y);
+/* reduce.c, resize.c: elements [first, last) of y, the output's beginning; of a resize whole rows of it. */
+void general_reduce(const struct graph_node *node, const struct graph_array *x, float *y, size_t first, size_t last);
 void general_resize(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
-                    float *y);
+                    float *y, size_t first, size_t last);
 int64_t general_resize_size(const struct graph_node *node, int axis, int64_t size);
 
 /* The table of CONV_ND and POOL_ND: per dimension kernel, stride, dilation, pad before, pad after; then groups,

@@ -1,6 +1,7 @@
 /* Resize: one dimension after the other would need room for what lies between, so each output sums over the taps of all
  * dimensions at once: at most four (cubic) or, antialiased, as many as the scale says. */
 #include <math.h>
+#include <string.h>
 
 #include "core/graph/general/general.h"
 
@@ -136,24 +137,123 @@ static double sum_over(const struct taps *taps, const ptrdiff_t *strides, int ra
     return sum;
 }
 
-void general_resize(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
-                    float *y)
+/* ---- Any dimensions, any number of taps -------------------------------------------------------------------------- */
+
+static void resize_all(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                       float *y, size_t first, size_t last)
 {
+    struct general_walk w = {.rank = out->rank};
     struct taps taps[GRAPH_MAX_RANK];
     ptrdiff_t strides[GRAPH_MAX_RANK];
-    int64_t index[GRAPH_MAX_RANK] = {0};
-    size_t total = array_elements(out);
 
     array_strides(in, strides);
+    memcpy(w.dims, out->dims, sizeof w.dims);
+    general_walk_to(&w, first);
     for (int d = 0; d < out->rank; d++)
-        taps[d] = taps_at(node, d, 0, in->dims[d], out->dims[d]);
-    for (size_t i = 0; i < total; i++) {
+        taps[d] = taps_at(node, d, w.index[d], in->dims[d], out->dims[d]);
+    for (size_t i = first; i < last; i++) {
         y[i] = (float)sum_over(taps, strides, out->rank, in->data);
+        general_walk_next(&w);
         for (int d = out->rank - 1; d >= 0; d--) {
-            index[d] = index[d] + 1 == out->dims[d] ? 0 : index[d] + 1;
-            taps[d] = taps_at(node, d, index[d], in->dims[d], out->dims[d]);
-            if (index[d] != 0)
+            taps[d] = taps_at(node, d, w.index[d], in->dims[d], out->dims[d]);
+            if (w.index[d] != 0)
                 break;
+        }
+    }
+}
+
+/* ---- The last two dimensions, at most 4 taps each ---------------------------------------------------------------- */
+
+#define NEAR 4
+#define COLUMNS 128 /* whose taps are found once for all rows */
+
+struct near {
+    int count;
+    ptrdiff_t at[NEAR];
+    double weight[NEAR];
+};
+
+static struct near near_of(const struct taps *taps, ptrdiff_t stride)
+{
+    struct near n = {0};
+
+    for (int64_t i = taps->first; i < taps->first + taps->count; i++) {
+        double weight = tap_weight(taps, i);
+        if (weight == 0)
+            continue;
+        n.at[n.count] = tap_index(taps, i) * stride;
+        n.weight[n.count++] = weight;
+    }
+    return n;
+}
+
+static bool stays(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, int d)
+{
+    return in->dims[d] == out->dims[d] && scale_of(node, d, in->dims[d], out->dims[d]) == 1;
+}
+
+static bool is_near(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out)
+{
+    for (int d = 0; d < out->rank; d++) {
+        bool shrinks = scale_of(node, d, in->dims[d], out->dims[d]) < 1;
+        if (!stays(node, in, out, d) && (d < out->rank - 2 || (node->resize->antialias && shrinks)))
+            return false;
+    }
+    return out->rank >= 2;
+}
+
+/* Columns of a row. */
+static void near_row(const struct near *row, const struct near *columns, size_t count, const float *x, float *y)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct near *column = &columns[i];
+        double sum = 0;
+        for (int r = 0; r < row->count; r++) {
+            const float *from = x + row->at[r];
+            double inner = 0;
+            for (int c = 0; c < column->count; c++)
+                inner += column->weight[c] * (double)from[column->at[c]];
+            sum += row->weight[r] * inner;
+        }
+        y[i] = (float)sum;
+    }
+}
+
+/* The same where each output is one input. */
+static void copy_row(const struct near *columns, size_t count, const float *x, float *y)
+{
+    for (size_t i = 0; i < count; i++)
+        y[i] = x[columns[i].at[0]];
+}
+
+void general_resize(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                    float *y, size_t first, size_t last)
+{
+    int d = out->rank - 1;
+    struct near columns[COLUMNS];
+    size_t width, height, plane;
+
+    if (!is_near(node, in, out)) {
+        resize_all(node, in, out, y, first, last);
+        return;
+    }
+    width = (size_t)out->dims[d];
+    height = (size_t)out->dims[d - 1];
+    plane = (size_t)(in->dims[d - 1] * in->dims[d]);
+    for (size_t left = 0; left < width; left += COLUMNS) {
+        size_t count = width - left < COLUMNS ? width - left : COLUMNS;
+        for (size_t i = 0; i < count; i++) {
+            struct taps taps = taps_at(node, d, (int64_t)(left + i), in->dims[d], out->dims[d]);
+            columns[i] = near_of(&taps, 1);
+        }
+        for (size_t line = first / width; line < last / width; line++) {
+            struct taps taps = taps_at(node, d - 1, (int64_t)(line % height), in->dims[d - 1], out->dims[d - 1]);
+            struct near row = near_of(&taps, (ptrdiff_t)in->dims[d]);
+            const float *x = in->data + line / height * plane;
+            if (node->resize->mode == GRAPH_NEAREST && !node->resize->exclude_outside)
+                copy_row(columns, count, x + row.at[0], y + line * width + left);
+            else
+                near_row(&row, columns, count, x, y + line * width + left);
         }
     }
 }

@@ -14,9 +14,12 @@ export function element(tag, props = {}, ...children) {
   return made;
 }
 
-// "negative": -0.001 is 0.00, without a sign
-const formats = [0, 1, 2].map((digits) => new Intl.NumberFormat("en", {minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative"}));
-const fixed = (value, digits) => formats[digits].format(value).replace("-", "−");
+// By hand, as Intl takes longer to be made than the page to be drawn: 1,234.50; -0.001 is 0.00, without a sign.
+function fixed(value, digits) {
+  const [whole, rest] = Math.abs(value).toFixed(digits).split(".");
+  const text = whole.replace(/\B(?=(\d{3})+$)/g, ",") + (rest ? `.${rest}` : "");
+  return value < 0 && /[1-9]/.test(text) ? `−${text}` : text;
+}
 export const nats = (value) => (value === null || value === undefined || !Number.isFinite(value) ? "–" : fixed(value, 2));
 export const bits = (value) => fixed(value / Math.LN2, 1);
 
@@ -25,7 +28,7 @@ export function percent(share) {
   const value = 100 * share;
   if (value > 99.95 && value < 100) return "over 99.9\u00a0%";
   if (value === 0 || value >= 10) return `${fixed(value, value >= 99.95 || value === 0 ? 0 : 1)}\u00a0%`;
-  return `${Number(value.toPrecision(2)).toLocaleString("en", {maximumFractionDigits: 12})}\u00a0%`;
+  return `${Number(value.toPrecision(2)).toFixed(12).replace(/\.?0+$/, "")}\u00a0%`;
 }
 
 /** 951.3 -> "951", 3.25 -> "3.3". */

@@ -55,9 +55,9 @@ def test_the_sentence_is_exact(shown, server):
 def test_numbers_are_said_as_people_do(shown):
     said = shown.page.evaluate("""async () => {
       const {nats, bits, percent, times, oneIn, fileName, sentence} = await import(new URL("web/format.js", document.baseURI));
-      return [nats(-0.001), nats(-1.234), nats(null), nats(Infinity), bits(Math.log(8)), percent(.951), percent(.00003), percent(.9999), percent(1), percent(0),
+      return [nats(-0.001), nats(-1.234), nats(null), nats(Infinity), bits(Math.log(8)), percent(.951), percent(.00003), percent(.9999), percent(1), percent(0), percent(3e-9), percent(.03), nats(-12345.678), times(1234567), times(951234),
         times(951.3), times(3.25), oneIn(.001), oneIn(.25), fileName("Café / crème.jpg"), sentence("the PNG is torn"), sentence("photo.heic is torn!")]; }""")
-    assert [text.replace("\u00a0%", " %") for text in said] == ["0.00", "−1.23", "–", "–", "3.0", "95.1 %", "0.003 %", "over 99.9 %", "100 %", "0 %", "951", "3.3", "1 time in 1,000",
+    assert [text.replace("\u00a0%", " %") for text in said] == ["0.00", "−1.23", "–", "–", "3.0", "95.1 %", "0.003 %", "over 99.9 %", "100 %", "0 %", "0.0000003 %", "3 %", "−12,345.68", "1.2e+6", "951,234", "951", "3.3", "1 time in 1,000",
                     "1 time in 4", "Cafe-creme.jpg", "The PNG is torn.", "photo.heic is torn!"]
 
 

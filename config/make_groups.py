@@ -1,12 +1,18 @@
 #!/usr/bin/env python3
-"""Groups of classes as people name things, from WordNet's nouns: groups.tsv of a model whose labels have WordNet ids.
+"""Classes and groups of them as people name things, from WordNet's nouns: groups.tsv of a model whose labels have WordNet
+ids, and those labels with their other names.
 
     make_groups.py labels.txt WORDNET_DIR > groups.tsv
+    make_groups.py --aliases labels.txt WORDNET_DIR > labels.txt
 
 A group is a synset with at least two of the classes below it, if it is a kind of thing with a look of its own: those of
 LEFT_OUT say what a thing is for, made of or part of, and masks of them did harm.  Its name is the synset's first lemma, in
 lower case; of two synsets with the same first lemma the one whose earlier sense it is keeps it, and the other takes its
 next lemma.  The other lemmas are aliases.  Members are classes, or @groups that hold the rest.
+
+A class's aliases are its id, its synset's lemmas, and those of the synsets above it that have no other class below them
+(horse for sorrel): one step up, of living things, food and furniture two.  What is a label or a group's name or alias, or could mean
+two classes, is none.
 """
 import collections
 import pathlib
@@ -63,6 +69,9 @@ def read_senses(folder):
     return senses
 
 
+NEAR_NAMES = {15388, 17222, 21265, 7555863, 3405725}  # animal, plant, food, solid food, furniture: two steps up
+
+
 def ancestors(synsets, offset):
     found, left = set(), [offset]
     while left:
@@ -101,6 +110,50 @@ def name_all(groups, synsets, senses):
     return names
 
 
+def sole_names(index, wnid, members, synsets):
+    """(own or from above, lemma) of a class and of the synsets above it that are only about it."""
+    steps = 2 if ancestors(synsets, wnid) & NEAR_NAMES else 1
+    level = {wnid}
+    for step in range(steps + 1):
+        for offset in sorted(level):
+            if members[offset] == {index} and offset not in LEFT_OUT.values():
+                yield from ((step > 0, lemma) for lemma in synsets[offset][0])
+        level = {above for offset in level for above in synsets[offset][1]}
+
+
+def aliases_of(labels, synsets, groups):
+    """{class: aliases}; groups: lines of groups.tsv."""
+    lines = [line.split("\t") for line in labels.read_text().splitlines()]
+    wnids = [int(next(name for name in line if re.fullmatch(r"n\d{8}", name))[1:]) for line in lines]
+    taken = {line[0].lower() for line in lines}
+    for line in groups:
+        name, others, _ = line.split("\t")
+        taken |= {name.lower()} | {alias.lower() for alias in others.split("|")}
+    members = collections.defaultdict(set)
+    for index, wnid in enumerate(wnids):
+        for offset in ancestors(synsets, wnid):
+            members[offset].add(index)
+    asking = collections.defaultdict(dict)  # {name: {class: (from above, lemma)}}
+    for index, wnid in enumerate(wnids):
+        for above, lemma in sole_names(index, wnid, members, synsets):
+            asking[lemma.lower()].setdefault(index, (above, lemma))
+    aliases = collections.defaultdict(list)
+    for name, classes in asking.items():
+        nearest = min(above for above, _ in classes.values())
+        best = [index for index, (above, _) in classes.items() if above == nearest]
+        if name not in taken and len(best) == 1:
+            aliases[best[0]].append(classes[best[0]][1])
+    return aliases
+
+
+def print_labels(labels, wordnet):
+    groups = labels.with_name("groups.tsv").read_text().splitlines()
+    aliases = aliases_of(labels, read_synsets(wordnet), [line for line in groups if not line.startswith("#")])
+    for index, line in enumerate(labels.read_text().splitlines()):
+        label, *others = line.split("\t")
+        print(label, *[name for name in others if re.fullmatch(r"n\d{8}", name)], *aliases[index], sep="\t")
+
+
 def main(labels, wordnet):
     synsets = read_synsets(wordnet)
     groups = members_of(labels, synsets)
@@ -117,4 +170,5 @@ def main(labels, wordnet):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    run = print_labels if sys.argv[1] == "--aliases" else main
+    run(*map(pathlib.Path, sys.argv[-2:]))

@@ -28,10 +28,12 @@ $(MODEL):
 WORDNET ?= $(firstword $(wildcard /usr/share/wordnet) build/wordnet)
 
 .PHONY: groups
-groups: ## groups.tsv of the default model anew, from WordNet (fetched if it is not installed; WORDNET=DIR)
+groups: ## groups.tsv and the aliases of the default model anew, from WordNet (fetched if it is not installed; WORDNET=DIR)
 	$(Q)sh tools/wordnet.sh $(WORDNET)
 	$(Q)$(PYTHON) config/make_groups.py config/models/efficientnet-lite0/labels.txt $(WORDNET) >build/groups.tsv
 	$(Q)mv build/groups.tsv config/models/efficientnet-lite0/groups.tsv
+	$(Q)$(PYTHON) config/make_groups.py --aliases config/models/efficientnet-lite0/labels.txt $(WORDNET) >build/labels.txt
+	$(Q)mv build/labels.txt config/models/efficientnet-lite0/labels.txt
 
 # ---- int8 weights, made and measured on photos that packages bring: see docs/quantization.md ----------------------------
 

@@ -17,6 +17,9 @@ def test_the_file_is_what_wordnet_says():
     made = subprocess.run([sys.executable, ROOT / "config/make_groups.py", MODEL / "labels.txt", WORDNET],
                           capture_output=True, text=True, check=True)
     assert made.stdout == (MODEL / "groups.tsv").read_text()
+    made = subprocess.run([sys.executable, ROOT / "config/make_groups.py", "--aliases", MODEL / "labels.txt", WORDNET],
+                          capture_output=True, text=True, check=True)
+    assert made.stdout == (MODEL / "labels.txt").read_text()
 
 
 def dissolved():
@@ -38,6 +41,21 @@ def test_people_find_their_words():
     assert len(groups["bird"]) == 59 and 151 in groups["dog"] and min(map(len, groups.values())) >= 2
     assert not {"device", "container", "abstraction", "part", "entity", "artifact"} & set(groups)
     assert all(name == name.lower() and "_" not in name for name in groups)
+
+
+@pytest.mark.parametrize("word,label", [
+    ("horse", "sorrel"), ("pig", "hog"), ("owl", "great grey owl"), ("mug", "coffee mug"), ("mobile phone", "cellular telephone"),
+    ("sofa", "studio couch"), ("airplane", "airliner"), ("eyeglasses", "sunglasses"), ("apple", "Granny Smith")])
+def test_the_only_class_of_a_kind_has_its_name(infomask, chelsea, word, label):
+    assert infomask("classify", f"--target={word}", chelsea).json["target"]["label"] == label
+
+
+def test_no_alias_means_two_things():
+    rows = [line.split("\t") for line in (MODEL / "labels.txt").read_text().splitlines()]
+    aliases = [name.lower() for row in rows for name in row[1:]]
+    groups = [name.lower() for line in (MODEL / "groups.tsv").read_text().splitlines() if line[0] != "#"
+              for name in [line.split("\t")[0], *line.split("\t")[1].split("|")]]
+    assert len(aliases) == len(set(aliases)) and not set(aliases) & ({row[0].lower() for row in rows} | set(groups))
 
 
 def test_a_group_adds_up_exactly(infomask, chelsea):

@@ -22,9 +22,9 @@ def test_models_are_listed(infomask):
 
 def test_labels_are_listed(infomask):
     lines = infomask("models", "--labels", "efficientnet-lite0").out.splitlines()
-    assert len(lines) == 1000 and lines[0] == "0\ttench\tn01440764" and lines[281] == "281\ttabby\tn02123045"
+    assert len(lines) == 1000 and lines[0] == "0\ttench\tn01440764\tTinca tinca" and lines[281] == "281\ttabby\tn02123045\ttabby cat"
     assert infomask("models", "--labels", "--json").json["labels"][281] == {
-        "index": 281, "label": "tabby", "aliases": ["n02123045"]}
+        "index": 281, "label": "tabby", "aliases": ["n02123045", "tabby cat"]}
 
 
 @pytest.fixture

@@ -227,6 +227,7 @@ struct infomask_model_info {
         INFOMASK_VERIFIED_KNOWN
     } how;
     double error, most; /* the largest difference, and what rounding may do, by the spread of what was compared */
+    bool not_finite, constant; /* found by VERIFY_WHOLE: its outputs; not_finite: and so equal to none */
 };
 
 enum infomask_status infomask_model_load(const struct infomask_model_spec *spec, struct infomask_model **model,

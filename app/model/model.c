@@ -63,7 +63,7 @@ enum infomask_status model_keep_check(const struct model *model, const char *sta
     struct check_record record = record_of(&model->folder, info->isa, state_dir);
     struct infomask_known known = {.equal = info->equal, .error = info->error, .most = info->most};
 
-    if (!info->verified || (info->how != INFOMASK_VERIFIED_WHOLE && !took_a_while(model)))
+    if (!info->verified || info->not_finite || (info->how != INFOMASK_VERIFIED_WHOLE && !took_a_while(model)))
         return INFOMASK_OK;
     known.error = fmin(known.error, 1e300); /* of outputs that are not finite: JSON has no infinity */
     memcpy(known.digest, info->digest, sizeof known.digest);

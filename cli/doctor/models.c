@@ -18,6 +18,8 @@ static void look_at_model(struct doctor *doctor, const struct model *model, bool
     if (models_check_folder(doctor->cli, model_folder_path(model), false, &check, &err) != INFOMASK_OK)
         doctor_say(doctor, DOCTOR_FAIL, "model", "infomask models check tells more", "%s does not answer: %s", name,
                    err.text);
+    else if (check.not_finite)
+        doctor_say(doctor, DOCTOR_FAIL, "model", "infomask models remove it", "%s: " MODELS_CHECK_NOT_FINITE, name);
     else if (!check.equal)
         doctor_say(doctor, DOCTOR_FAIL, "kernels", "set isa = blas, and tell the project",
                    "%s differs from the reference kernels by %.2g of the spread of its logits on %s", name, check.error,

@@ -434,6 +434,8 @@ enum infomask_status models_add_file(const struct cli *cli, const struct models_
         status = write_folder(&folder, added, request, err);
     if (status == INFOMASK_OK && !request->no_check)
         status = models_check_folder(cli, folder.part, true, &added->check, err);
+    if (status == INFOMASK_OK && !request->no_check && added->check.not_finite)
+        status = error_set(err, INFOMASK_BAD_MODEL, MODELS_CHECK_NOT_FINITE ": it is not added");
     if (status == INFOMASK_OK && !request->no_check && !added->check.equal)
         status = error_set(err, INFOMASK_BAD_MODEL,
                            "the network as it is run differs from the reference kernels by %.2g of "

@@ -59,6 +59,8 @@ static enum infomask_status tell(struct infomask_model *model, struct infomask_s
     if (status != INFOMASK_OK)
         return status;
     told->equal = info->equal;
+    told->not_finite = info->not_finite;
+    told->constant = info->constant;
     told->error = info->error;
     told->most = info->most;
     told->ms = result.median_ms;
@@ -125,10 +127,15 @@ enum infomask_status models_check_folder(const struct cli *cli, const char *fold
 
 void models_check_print(const struct models_check *check)
 {
-    (void)printf(
-        "%s the reference kernels%s: largest difference %.2g of the spread of the outputs (%s, %s)\n",
-        check->equal ? "equal to" : "DIFFERS from", strcmp(check->precision, "int8") == 0 ? "" : ", layer by layer",
-        check->error, check->isa, check->precision);
+    if (check->not_finite)
+        (void)printf("NOT FINITE: " MODELS_CHECK_NOT_FINITE " (%s, %s)\n", check->isa, check->precision);
+    else
+        (void)printf(
+            "%s the reference kernels%s: largest difference %.2g of the spread of the outputs (%s, %s)\n",
+            check->equal ? "equal to" : "DIFFERS from", strcmp(check->precision, "int8") == 0 ? "" : ", layer by layer",
+            check->error, check->isa, check->precision);
+    if (check->constant)
+        (void)printf("warning: the outputs are the same for pictures that differ: such a network cannot classify\n");
     (void)printf("%.1f ms a photo of %d x %d; %.1f MB of weights, %.1f MB a worker\n", check->ms, check->width,
                  check->height, (double)check->weight_bytes / 1e6, (double)check->session_bytes / 1e6);
     if (check->preset != NULL)
@@ -143,6 +150,8 @@ void models_check_put(struct json_writer *w, const char *key, const struct model
 {
     json_object_open(w, key);
     json_put_bool(w, "equal", check->equal);
+    json_put_bool(w, "finite", !check->not_finite);
+    json_put_bool(w, "constant", check->constant);
     json_put_double_or_null(w, "error", check->error);
     json_put_double(w, "most", check->most);
     json_put_string(w, "isa", check->isa);
@@ -231,7 +240,7 @@ int models_check(int argc, char **argv)
                  "its time and memory and which masks it has; with --precision int8 its rounded weights, with the same "
                  "on\nthose kernels.  What is found is kept beside the model (check.json), or where its folder cannot "
                  "be\nwritten in the state's: one that is known to differ is not served.\n"
-                 "Exit code 0: equal; 1: not, or it cannot be run.",
+                 "Exit code 0: equal; 1: not, or its outputs are not finite, or it cannot be run.",
         .flags = flags,
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " models compute ",

@@ -6,8 +6,10 @@
 #include "cli/arguments.h"
 #include "core/infomask_lab.h"
 
+#define MODELS_CHECK_NOT_FINITE "its outputs for pictures of noise are infinite or not numbers, and tell no classes"
+
 struct models_check {
-    bool equal;
+    bool equal, not_finite, constant; /* its outputs, see infomask_model_info */
     double error, most; /* largest difference, and what rounding may do, as a share of the spread of the outputs */
     double ms;        /* median of one pass on one photo, all threads */
     size_t weight_bytes, session_bytes;

@@ -71,7 +71,8 @@ void engine_model_free(struct engine_model *model);
 
 /* Before graph_fuse: runs the graph node by node, by the plainest loops and the table's sgemm, on seeded noise at h x
  * w; of what takes longer than so many seconds on one core (a wide estimate) only the first nodes, at the smaller size
- * at which they are most.  HUGE_VAL: all of it.  *verify is NULL if nothing of it can be done. */
+ * at which they are most.  HUGE_VAL: all of it, on two items.  *verify is NULL if nothing of it can be
+ * done. */
 struct engine_verify;
 enum infomask_status engine_verify_begin(struct engine_verify **verify, const struct graph *graph,
                                          const struct kernel_table *kernels, int h, int w, double seconds,
@@ -81,6 +82,8 @@ struct engine_verified {
     bool equal, whole; /* whole: the network's outputs, else what comes out of its first layers */
     double error, most; /* largest difference, and what rounding may do, by the spread of what is compared */
     int h, w;           /* at which size */
+    bool not_finite; /* found of two items only: the outputs are no finite numbers, and so not equal to any */
+    bool constant;   /* likewise, but not of INT8: they are the same for pictures that differ */
 };
 /* The layers of that graph's model, planned and fused as they serve, beside it.  INT8 is never unequal: its weights are
  * rounded on purpose, for photos and not for noise; engine_verify_int8 is for it. */
@@ -88,10 +91,10 @@ enum infomask_status engine_verify_end(const struct engine_verify *verify, struc
                                        struct engine_verified *found, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void engine_verify_free(struct engine_verify *verify); /* NULL is fine */
-/* INT8: the model beside a reference, of the same graph and weights on other kernels, on the same noise at h x w.  The
- * products are of whole numbers; only what is rounded between them may fall to either side. */
+/* INT8: the model beside a reference, of the same graph and weights on other kernels, on the same noise at h x w, full:
+ * on two items.  The products are of whole numbers; only what is rounded between them may fall to either side. */
 enum infomask_status engine_verify_int8(struct engine_model *model, struct engine_model *reference, int h, int w,
-                                        struct engine_verified *found, struct infomask_error *err)
+                                        bool full, struct engine_verified *found, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
 /* What the network ends in, before a Softmax, a LogSoftmax or a Sigmoid: */

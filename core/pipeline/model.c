@@ -125,6 +125,8 @@ static void keep_verified(struct infomask_model *model, enum infomask_how how, c
     model->info.equal = found->equal;
     model->info.error = found->error;
     model->info.most = found->most;
+    model->info.not_finite = found->not_finite;
+    model->info.constant = found->constant;
 }
 
 static enum infomask_status end_verify(struct infomask_model *model, const struct infomask_model_spec *spec,
@@ -159,9 +161,10 @@ static enum infomask_status compare_int8(struct infomask_model *model, const str
     int w = spec->width < SMALL_SIDE || fixed ? spec->width : SMALL_SIDE;
 
     if (spec->verify == INFOMASK_VERIFY_AT_LOAD &&
-        engine_verify_int8(model->engine, reference, h, w, found, err) == INFOMASK_OK)
+        engine_verify_int8(model->engine, reference, h, w, false, found, err) == INFOMASK_OK)
         return INFOMASK_OK;
-    return engine_verify_int8(model->engine, reference, spec->height, spec->width, found, err);
+    return engine_verify_int8(model->engine, reference, spec->height, spec->width,
+                              spec->verify == INFOMASK_VERIFY_WHOLE, found, err);
 }
 
 /* Of int8 there is no other word on what is right than the same network on the reference kernels. */

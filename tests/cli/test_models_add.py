@@ -26,9 +26,9 @@ def run(*arguments):
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True)
 
 
-def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, outputs=()):
+def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, outputs=(), times=None, start=None):
     """Convolution, mean, linear layer; `end` behind it; `scale` multiplies the input first; `whole`: the input's type of
-    integers; `outputs` instead of the last layer's."""
+    integers; `outputs` instead of the last layer's; `start`: of the input; `times`: factors of the logits."""
     rng = np.random.default_rng(seed)
     graph = onnx.Graph(any_size=False)
     constant = lambda name, values: graph.constant(name, list(values.shape), array.array("f", values.ravel().tolist()))
@@ -37,12 +37,16 @@ def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, out
         x = graph.node("Cast", "floats", [x], to=1)
     if scale is not None:
         x = graph.node("Mul", "scaled", [x, constant("scale", np.array([scale]))])
+    if start is not None:
+        x = graph.node(start, "started", [x])
     w = constant("w", rng.normal(size=(6, channels, 3, 3)) * 0.3)
     x = graph.node("Conv", "conv", [x, w], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     x = graph.node("Flatten", "flat", [graph.node("GlobalAveragePool", "pool", [graph.node("Relu", "relu", [x])])], axis=1)
     x = graph.node("Gemm", "logits", [x, constant("v", rng.normal(size=(k, 6))), constant("b", rng.normal(size=k))], transB=1)
-    if end is not None:
-        x = graph.node(end, "y", [x])
+    if times is not None:
+        x = graph.node("Mul", "times", [x, constant("factors", np.array(times))])
+    for i, name in enumerate([end] if isinstance(end, str) else end or []):
+        x = graph.node(name, f"y{i or ''}", [x])
     data = bytearray(graph.model("net", [("input", ["N", channels, 32, 32])], list(outputs) or [(x, ["N", k])], ""))
     if whole is not None:
         at = data.index(b"\x08\x01", data.rindex(b"\x0a\x05input\x12"))  # the type behind the input's name
@@ -158,6 +162,46 @@ def test_other_outputs_are_named(models, tmp_path):
     ran = add(models, network(tmp_path / "best.onnx", end="ArgMax", outputs=[("y", ["N", 1]), ("logits", ["N", 5])]), "d")
     assert ran.returncode == 1 and "ArgMax (1 node) (the file has other outputs: 'logits')" in ran.stderr
     assert "other_outputs" not in json.loads(add(models, network(tmp_path / "one.onnx"), "e", "--json").stdout)
+
+
+def test_outputs_that_are_no_numbers_are_refused(models, tmp_path):
+    """Infinite or NaN, in all places or one; a network that takes the root or logarithm of what is not negative is none such."""
+    for name, more in (("all", {"times": [1e30], "end": ["Abs", "Exp"]}),
+                       ("one", {"times": [1, 1, 1e30, 1, 1], "end": ["Abs", "Exp"]}), ("log", {"end": ["Abs", "Neg", "Log"]})):
+        file = network(tmp_path / f"{name}.onnx", **more)
+        ran = add(models, file, name)
+        assert ran.returncode == 1 and "its outputs for pictures of noise are infinite or not numbers, and tell no classes: it is not added" \
+            in ran.stderr and not (models / name).exists(), (name, ran.stdout, ran.stderr)
+        ran = run("models", "check", file)
+        assert ran.returncode == 1 and "NOT FINITE: its outputs" in ran.stdout and "equal to" not in ran.stdout, ran.stdout
+        told = json.loads(run("models", "check", "--json", file).stdout)
+        assert (told["finite"], told["equal"], told["constant"]) == (False, False, False)
+        assert add(models, file, name, "--no-check").returncode == 0
+        ran = run("models", "check", "--models-dir", models, name)
+        assert ran.returncode == 1 and "NOT FINITE" in ran.stdout and not (models / name / "check.json").exists()
+        said = run("doctor", "--models-dir", models).stdout
+        assert f"{name}: its outputs for pictures of noise are infinite" in said, said
+    for name, more in (("log of softmax", {"times": [300], "end": ["Softmax", "Log"]}), ("large", {"times": [1e30]}),
+                       ("root", {"start": "Sqrt"})):
+        ran = add(models, network(tmp_path / "fine.onnx", **more), name.replace(" ", "-"), "--json")
+        assert ran.returncode == 0, (name, ran.stderr)
+        told = json.loads(ran.stdout)
+        assert (told["check"]["finite"], told["check"]["equal"], told["check"]["constant"]) == (True, True, False), (name, told)
+
+
+def test_outputs_that_are_the_same_are_told(models, tmp_path):
+    """But for rounding; networks that are near to it, faint, strong or of bytes, are not."""
+    warning = "warning: the outputs are the same for pictures that differ: such a network cannot classify"
+    for name, more in (("zero", {"times": [0]}), ("dead", {"end": ["Abs", "Neg", "Relu"]})):
+        ran = add(models, network(tmp_path / f"{name}.onnx", **more), name)
+        assert ran.returncode == 0 and warning in ran.stdout.splitlines(), ran.stdout
+        ran = run("models", "check", "--models-dir", models, name)
+        assert ran.returncode == 0 and warning in ran.stdout.splitlines()
+        assert json.loads(run("models", "check", "--json", tmp_path / f"{name}.onnx").stdout)["constant"] is True
+    for name, more in (("plain", {}), ("faint", {"times": [1e-20]}), ("sure", {"times": [1000], "end": "Softmax"}),
+                       ("bytes", {"scale": 1e-6}), ("sigmoid", {"times": [100], "end": "Sigmoid"}), ("one-of-five", {"times": [0, 0, 0, 0, 1]})):
+        ran = add(models, network(tmp_path / "fine.onnx", **more), name)
+        assert ran.returncode == 0 and "warning" not in ran.stdout + ran.stderr, (name, ran.stdout, ran.stderr)
 
 
 def test_a_broken_file_is_refused(models, tmp_path):

@@ -266,6 +266,8 @@ static double activated(const struct graph_node *node, double x)
 {
     double a = (double)node->alpha, b = (double)node->beta;
 
+    if (isnan(x)) /* fmin and fmax would make a number of it */
+        return x;
     switch (node->activation) {
     case GRAPH_CLAMP:
         return fmin(fmax(x, (double)node->low), (double)node->high);

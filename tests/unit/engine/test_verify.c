@@ -1,5 +1,6 @@
 /* The comparison of a planned, fused network with its layers one by one: the layers alone give what onnxruntime gave; sound
- * models pass on every table; a fault planted in weights, in a bias, in a plan or in a kernel is seen. */
+ * models pass on every table; a fault planted in weights, in a bias, in a plan or in a kernel is seen, also one of the second picture
+ * alone. */
 #include "test.h"
 
 #include <math.h>
@@ -140,7 +141,7 @@ static void spoil_plan(struct engine_model *model, int h, int w)
     struct infomask_error err = {0};
     struct plan *plan = NULL;
 
-    assert_int_equal(plan_get(model, 1, h, w, false, false, &plan, &err), INFOMASK_OK);
+    assert_int_equal(plan_get(model, 2, h, w, false, false, &plan, &err), INFOMASK_OK);
     for (int i = 0; i < model->graph->tensor_count; i++)
         if (i != model->input && i != model->output && plan->values[i].region == REGION_LOCAL)
             plan->values[i].offset = 0;
@@ -176,6 +177,57 @@ static void faults_are_seen(void **state)
     }
 }
 
+/* The second picture is looked for where it is not: a number before its first. */
+static void shift_second(struct engine_model *model, int h, int w)
+{
+    struct infomask_error err = {0};
+    struct plan *plan = NULL;
+
+    assert_int_equal(plan_get(model, 2, h, w, false, false, &plan, &err), INFOMASK_OK);
+    plan->values[model->input].stride -= sizeof(float);
+    plan_release(model, plan);
+}
+
+/* Products of as many rows as there are pictures, as the last layer's: all rows but the first are a little too large. */
+static void wrong_second_gemm(const struct kernel_gemm *g)
+{
+    sound_gemm(g);
+    for (int i = 1; g->m == 2 && i < g->m; i++)
+        for (int j = 0; j < g->weights->n; j++)
+            ((float *)g->c)[i * g->c_row + j] *= j % 2 == 0 ? 1.1F : 0.9F;
+}
+
+/* One picture (the cheaper comparison of a load, or all that there is memory for) cannot tell; two can. */
+static void faults_of_the_second_picture_are_seen(void **state)
+{
+    enum { NONE, PLAN, KERNEL, KINDS };
+    enum { ONE, TWO, NO_MEMORY_FOR_TWO, WAYS };
+    static struct kernel_table wrong;
+    (void)state;
+
+    wrong = *kernels_get(KERNEL_REF);
+    sound_gemm = wrong.gemm;
+    wrong.gemm = wrong_second_gemm;
+    for (int kind = NONE; kind < KINDS; kind++)
+        for (int way = ONE; way < WAYS; way++) {
+            struct graph *graph = read_net("head_silu", 4, 5);
+            struct engine_verify *verify = NULL;
+            struct infomask_error err = {0};
+            struct engine_model *model;
+            assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5,
+                                                 way == ONE ? 1e9 : HUGE_VAL, &err), INFOMASK_OK);
+            model = finish(graph, kind == KERNEL ? &wrong : kernels_get(KERNEL_REF));
+            if (way == NO_MEMORY_FOR_TWO)
+                model->options.arena_limit = engine_arena_bytes(model, 1, 4, 5, false);
+            if (kind == PLAN)
+                shift_second(model, 4, 5);
+            if (is_equal(verify, model) != (kind == NONE || way != TWO))
+                fail_msg("fault %d, way %d", kind, way);
+            engine_verify_free(verify);
+            engine_model_free(model);
+        }
+}
+
 static void too_much_work_is_left_out(void **state)
 {
     struct graph *graph = read_net("attention", 4, 5);
@@ -191,6 +243,7 @@ static void too_much_work_is_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sound_models_pass), cmocka_unit_test(faults_are_seen),
+                                       cmocka_unit_test(faults_of_the_second_picture_are_seen),
                                        cmocka_unit_test(too_much_work_is_left_out)};
 
     kernels_warm_up();

@@ -330,7 +330,7 @@ static struct engine_verified verify(const struct quant *quant, const struct ker
     struct engine_verified found;
     struct infomask_error err = {0};
 
-    if (engine_verify_int8(model, reference, SIDE, SIDE, &found, &err) != INFOMASK_OK)
+    if (engine_verify_int8(model, reference, SIDE, SIDE, true, &found, &err) != INFOMASK_OK)
         fail_msg("%s", err.text);
     engine_model_free(reference);
     engine_model_free(model);

@@ -457,15 +457,53 @@ void models_added_fini(struct models_added *added)
 
 /* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
+/* Of each channel; one value is for all. */
+static bool are_others(const double *values, int count, const double *than, int channels)
+{
+    for (int i = 0; i < channels && i < 3; i++)
+        if (values[count == 1 ? 0 : i] != than[i])
+            return true;
+    return false;
+}
+
+/* What the flags made otherwise than the preset has it: "mean", "std", "color"; how many. */
+static int changed_of_preset(const struct models_add_request *request, const struct models_added *added,
+                             const char *changed[3])
+{
+    const struct preset *preset = added->preset;
+    int count = 0;
+
+    if (request->mean_count > 0 && are_others(request->mean, request->mean_count, preset->mean, added->file.channels))
+        changed[count++] = "mean";
+    if (request->std_count > 0 && are_others(request->std, request->std_count, preset->std, added->file.channels))
+        changed[count++] = "std";
+    if (request->color != NULL && added->file.channels > 1 && strcmp(request->color, preset->color) != 0)
+        changed[count++] = "color";
+    return count;
+}
+
+/* ", but --mean and --color as given" */
+static void tell_changed(const struct models_add_request *request, const struct models_added *added)
+{
+    const char *changed[3];
+    int count = changed_of_preset(request, added, changed);
+
+    for (int i = 0; i < count; i++)
+        (void)printf("%s--%s", i == 0 ? ", but " : i == count - 1 ? " and " : ", ", changed[i]);
+    (void)fputs(count > 0 ? " as given" : "", stdout);
+}
+
 static void print_added(const struct models_add_request *request, const struct models_added *added)
 {
     (void)printf("%s: %zu class%s, %s %d x %d%s, %s\n", request->name, added->file.outputs,
                  added->file.outputs == 1 ? "" : "es",
                  added->file.nhwc ? "NHWC" : "NCHW", added->width, added->height,
                  added->assumed_size ? " (assumed: the file takes any size)" : "", added->head);
-    (void)printf("photos: preset %s (%s)%s\n", added->preset->name, added->reason,
-                 added->known ? ""
-                              : "; if that is not how it was trained, add it again with --preset or --mean and --std");
+    (void)printf("photos: preset %s (%s)", added->preset->name, added->reason);
+    tell_changed(request, added);
+    (void)printf("%s\n", added->known ? ""
+                                       : "; if that is not how it was trained, add it again with --preset or --mean "
+                                         "and --std");
     if (added->file.others[0] != '\0')
         (void)printf("output: %s (the file has others, which --output takes: %s)\n",
                      request->output != NULL ? request->output : "its first", added->file.others);
@@ -480,6 +518,8 @@ static void print_added(const struct models_add_request *request, const struct m
 static enum infomask_status report_added(const struct models_add_request *request, const struct models_added *added,
                                          struct infomask_error *err)
 {
+    const char *changed[3];
+    int count = changed_of_preset(request, added, changed);
     struct json_writer w;
 
     json_writer_init(&w, json_indent(false));
@@ -488,6 +528,10 @@ static enum infomask_status report_added(const struct models_add_request *reques
     json_put_string(&w, "preset", added->preset->name);
     json_put_bool(&w, "preset_known", added->known);
     json_put_string(&w, "preset_reason", added->reason);
+    json_array_open(&w, "preset_changed");
+    for (int i = 0; i < count; i++)
+        json_put_string(&w, NULL, changed[i]);
+    json_array_close(&w);
     if (added->file.others[0] != '\0')
         json_put_string(&w, "other_outputs", added->file.others);
     json_put_bool(&w, "labels_assumed", added->assumed_labels);

@@ -204,6 +204,26 @@ def test_outputs_that_are_the_same_are_told(models, tmp_path):
         assert ran.returncode == 0 and "warning" not in ran.stdout + ran.stderr, (name, ran.stdout, ran.stderr)
 
 
+def test_what_flags_make_otherwise_than_the_preset_is_said(models, tmp_path):
+    file = network(tmp_path / "net.onnx")
+    cases = [
+        ([], "photos: preset imagenet (as asked for)", []),
+        (["--mean", "127.5"], "photos: preset imagenet (as asked for), but --mean as given", ["mean"]),
+        (["--color", "BGR"], "photos: preset imagenet (as asked for), but --color as given", ["color"]),
+        (["--mean", "1,2,3", "--color", "BGR"], "photos: preset imagenet (as asked for), but --mean and --color as given", ["mean", "color"]),
+        (["--mean", "1,2,3", "--std", "2", "--color", "BGR"],
+         "photos: preset imagenet (as asked for), but --mean, --std and --color as given", ["mean", "std", "color"]),
+        (["--mean", "123.675,116.28,103.53", "--std", "58.395,57.12,57.375", "--color", "RGB"], "photos: preset imagenet (as asked for)", []),
+    ]
+    for i, (arguments, line, changed) in enumerate(cases):
+        assert line in add(models, file, f"a{i}", "--preset", "imagenet", *arguments).stdout.splitlines()
+        assert json.loads(add(models, file, f"b{i}", "--preset", "imagenet", *arguments, "--json").stdout)["preset_changed"] == changed
+    said = add(models, file, "guessed", "--std", "2").stdout
+    assert "), but --std as given; if that is not how it was trained" in said
+    said = add(models, network(tmp_path / "grey.onnx", channels=1), "grey", "--preset", "unit", "--color", "GRAY").stdout
+    assert "photos: preset unit (as asked for)" in said.splitlines()
+
+
 def test_a_broken_file_is_refused(models, tmp_path):
     file = network(tmp_path / "net.onnx")
     file.write_bytes(file.read_bytes()[:400])

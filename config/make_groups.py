@@ -11,8 +11,8 @@ lower case; of two synsets with the same first lemma the one whose earlier sense
 next lemma.  The other lemmas are aliases.  Members are classes, or @groups that hold the rest.
 
 A class's aliases are its id, its synset's lemmas, and those of the synsets above it that have no other class below them
-(horse for sorrel): one step up, of living things, food and furniture two.  What is a label or a group's name or alias, or could mean
-two classes, is none.
+(horse for sorrel): one step up, of living things, food and furniture two.  What is a label or a group's name or alias, or
+could mean two classes, is none.
 """
 import collections
 import pathlib

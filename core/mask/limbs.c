@@ -110,7 +110,7 @@ static void raise_limbs(const struct limbs *l, float *x, float *gate)
 enum infomask_status mask_limbs(const float *saliency, int h, int w, float *x, float *gate, struct infomask_error *err)
 {
     size_t n = (size_t)h * (size_t)w;
-    float *spare = malloc(2 * n * sizeof *spare), *top = spare + n;
+    float *spare = malloc(2 * n * sizeof *spare), *top = spare == NULL ? NULL : spare + n;
     struct limbs l = {.h = h, .w = w, .top = top, .mark = malloc(n), .open = malloc(n * sizeof *l.open)};
     bool made = spare != NULL && l.mark != NULL && l.open != NULL;
 

@@ -343,6 +343,17 @@ static void put_channels(struct json_writer *w, const char *key, const double *v
     json_array_close(w);
 }
 
+/* A preset's numbers belong to its colours, whatever order the network wants them in. */
+static void put_preset(struct json_writer *w, const char *key, const struct models_added *added,
+                       const struct models_add_request *request, const double values[3])
+{
+    const double turned[3] = {values[2], values[1], values[0]};
+    bool other = added->file.channels == 3 && request->color != NULL &&
+                 strcmp(request->color, added->preset->color) != 0;
+
+    put_channels(w, key, other ? turned : values, added->file.channels);
+}
+
 static void put_input(struct json_writer *w, const struct models_added *added, const struct models_add_request *request)
 {
     const struct preset *preset = added->preset;
@@ -358,10 +369,14 @@ static void put_input(struct json_writer *w, const struct models_added *added, c
     json_put_string(w, "resize", preset->resize);
     if (preset->resize_to > 0)
         json_put_int(w, "resize_to", preset->resize_to);
-    put_channels(w, "mean", request->mean_count > 0 ? request->mean : preset->mean,
-                 request->mean_count > 0 ? request->mean_count : channels);
-    put_channels(w, "std", request->std_count > 0 ? request->std : preset->std,
-                 request->std_count > 0 ? request->std_count : channels);
+    if (request->mean_count > 0)
+        put_channels(w, "mean", request->mean, request->mean_count);
+    else
+        put_preset(w, "mean", added, request, preset->mean);
+    if (request->std_count > 0)
+        put_channels(w, "std", request->std, request->std_count);
+    else
+        put_preset(w, "std", added, request, preset->std);
     json_object_close(w);
 }
 

@@ -218,6 +218,8 @@ def test_what_flags_make_otherwise_than_the_preset_is_said(models, tmp_path):
     for i, (arguments, line, changed) in enumerate(cases):
         assert line in add(models, file, f"a{i}", "--preset", "imagenet", *arguments).stdout.splitlines()
         assert json.loads(add(models, file, f"b{i}", "--preset", "imagenet", *arguments, "--json").stdout)["preset_changed"] == changed
+    turned = json.loads(add(models, file, "turned", "--preset", "imagenet", "--color", "BGR", "--json").stdout)["document"]["input"]
+    assert turned["mean"] == [103.53, 116.28, 123.675] and turned["std"] == [57.375, 57.12, 58.395]  # each goes with its colour
     said = add(models, file, "guessed", "--std", "2").stdout
     assert "), but --std as given; if that is not how it was trained" in said
     said = add(models, network(tmp_path / "grey.onnx", channels=1), "grey", "--preset", "unit", "--color", "GRAY").stdout

@@ -216,8 +216,14 @@ const model = () => state.models.find((one) => one.name === state.model);
 // a model without a class map is asked by the first of the methods that it has
 const method = () => parameters.values.method ?? (model()?.methods?.includes("infocam") ?? true ? undefined : model().methods[0]);
 const common = (target) => ({model: state.model || undefined, target: target || undefined, method: method()});
+// the slider's share is what is taken: the squares that are outlined, as they are, and no more of them in further rounds
+const AS_OUTLINED = {refine: false, max_passes: 1, max_area: 1};
+const shareQuestion = () => (state.share === null ? {} : {threshold: `share:${state.share / 100}`});
 // what is shown behind the slider has the photo's size: only what is downloaded is cropped
-const filterQuestion = () => ({...parameters.for("filter"), trim: undefined, ...common(state.target), threshold: state.share === null ? parameters.values.threshold : `share:${state.share / 100}`});
+const filterQuestion = () => {
+  const asked = {...(state.share === null ? {} : AS_OUTLINED), ...parameters.for("filter"), ...shareQuestion(), trim: undefined, ...common(state.target)};
+  return stage.strokes ? onlyWithMask(asked) : asked;
+};
 
 /** Asks what speaks for a class; what is shown is of the one before until the answer is there. */
 async function analyse(target, options, fresh) {
@@ -254,11 +260,12 @@ function showMask(png) {
   offer("download-mask", mask, "mask.png");
 }
 
+const named = (ending) => `${fileName(state.name)}-${fileName(state.label)}-${ending}`;
 function offer(id, blob, ending) {
   forgetFile(id);
   if (!blob) return;
   $(id).href = URL.createObjectURL(blob);
-  $(id).download = id === "download" ? ending : `${fileName(state.name)}-${fileName(state.label)}-${ending}`;
+  $(id).download = id === "download" ? ending : named(ending);
   $(id).hidden = false;
 }
 
@@ -266,8 +273,7 @@ async function filter(options, fresh) {
   say(`Taking “${state.label}” away, and asking again …`);
   const mask = stage.strokes ? await stage.paintedMask() : null;
   fresh();
-  const asked = mask ? {...onlyWithMask(filterQuestion()), mask} : filterQuestion();
-  const answer = await client.filter(state.photo, asked, options);
+  const answer = await client.filter(state.photo, {...filterQuestion(), mask}, options);
   fresh();
   state.filtered = answer;
   stage.after = answer.image;
@@ -396,6 +402,7 @@ function showShare(share = state.share) {
   }
   $("share-says").textContent = stage.strokes ? "what you painted over" : share === null ? "the service's own rule" : `${state.share} % of what speaks for it`;
   if (stage.strokes || share !== null) $("share-auto").hidden = false; else hide("share-auto", $("share"));
+  showRequest();
 }
 function moveShare() {
   if (!state.chosen) return;
@@ -447,27 +454,33 @@ function painted() {
 // ---- Taking along -------------------------------------------------------------------------------------------------------
 
 const asked = () => ({...filterQuestion(), trim: parameters.values.mode === "cutout" ? parameters.values.trim : undefined, target: names.say(state.target, state.label) || undefined});
-function showRequest() { $("request").textContent = program("curl", client.server, asked(), state.fileName, client.key); }
+const asProgram = (how) => program(how, client.server, asked(), state.fileName, client.key, stage.strokes ? named("mask.png") : "");
+function showRequest() { $("request").textContent = asProgram("curl"); }
 
 async function copyProgram(event) {
   const how = event.target.dataset.copy;
-  if (how) told(await copy(program(how, client.server, asked(), state.fileName, client.key)) ? `Copied as ${how === "python" ? "Python" : how}.` : "This browser does not let a page copy.");
+  if (!how) return;
+  const goes = stage.strokes ? ` What you painted over goes along as ${named("mask.png")}: the button Mask saves it.` : "";
+  told(await copy(asProgram(how)) ? `Copied as ${how === "python" ? "Python" : how}.${goes}` : "This browser does not let a page copy.");
 }
 async function copyLink() {
   const choices = new URLSearchParams(Object.entries({...parameters.values, target: names.say(state.target, state.label), share: state.share ?? "", photo: state.sample}).filter(([, value]) => value !== ""));
   const url = new URL(document.baseURI);
   url.hash = choices.toString();
-  told(await copy(url.href) ? `Copied a link with the choices${state.sample ? "" : ", not the photo"}.` : url.href);
+  const without = [...(state.sample ? [] : ["the photo"]), ...(stage.strokes ? ["what you painted"] : [])].join(" and ");
+  told(await copy(url.href) ? `Copied a link with the choices${without && `, without ${without}`}.` : url.href);
 }
 function makeCard() {
-  const {photo, filtered, verdict} = state, name = `${fileName(state.name)}-${fileName(state.label)}-card.png`;
+  const {photo, filtered, verdict} = state, name = named("card.png");
   const says = `${$("sentence").textContent}.`, exactly = $("exactly").textContent, area = filtered && [].concat(filtered.verification)[0].area;
   return shareCard({before: photo, after: filtered?.image, sentence: says, exactly, verdict, area}).then((blob) => save(blob, name), complain);
 }
 const makeCutout = () => aside(async (options, fresh) => {
-  const name = `${fileName(state.name)}-${fileName(state.label)}-cutout.png`;
+  const name = named("cutout.png");
   told("Cutting it out …");
-  const answer = await client.filter(state.photo, {...filterQuestion(), mode: "cutout", fill: undefined, trim: parameters.values.trim}, options);
+  const mask = stage.strokes ? await stage.paintedMask() : null;
+  fresh();
+  const answer = await client.filter(state.photo, {...filterQuestion(), mode: "cutout", fill: undefined, trim: parameters.values.trim, mask}, options);
   fresh();
   told("");
   save(answer.image, name);

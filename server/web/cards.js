@@ -100,7 +100,7 @@ export function showVerdict(answer, target, {mode}) {
     v.map_pmi_after === null ? null : ["The whole photo says (nats)", change(v.map_pmi_before, v.map_pmi_after)],
     v.random_area_pmi_after === null || v.area === 0 || verdict === "kept" ? null : ["A random patch of that size leaves (nats)", `${nats(v.random_area_pmi_after)}`],
     ["Replaced", `${percent(v.area)} of the photo${passes > 1 ? `, in ${passes} rounds` : ""}`],
-    answer.fill ? ["Filled by", answer.fill] : null,
+    answer.fill ? ["Filled by", answer.fill_reason ? `${answer.fill}: ${answer.fill_reason}` : answer.fill] : null,
   ];
   $("verdict-figures").replaceChildren(...lines.filter(Boolean).flatMap(([name, value]) => [element("dt", {text: name}), element("dd", {text: value})]));
   $("verdict").hidden = false;

@@ -5,17 +5,30 @@ const quote = (text) => (/^[\w./:=,@%+-]+$/.test(text) ? text : `'${text.replace
 const pairs = (parameters) => Object.entries(parameters).flatMap(([name, value]) => [].concat(value).map((one) => [name, String(one)]))
   .filter(([, value]) => value !== "" && value !== "undefined");
 
-/** The same request as a program. how: curl, fetch or python. */
-export function program(how, server, parameters, photo, key) {
+/** The same request as a program. how: curl, fetch or python; mask: the file of an own mask, "" without one. */
+export function program(how, server, parameters, photo, key, mask = "") {
   const query = new URLSearchParams(pairs(parameters)), url = `${new URL("v1/filter", server)}${query.size ? `?${query}` : ""}`;
-  if (how === "curl")
-    return `curl ${key ? '-H "Authorization: Bearer $INFOMASK_KEY" ' : ""}--data-binary @${quote(photo)} ${quote(url)} -D - -o filtered.png`;
-  if (how === "fetch")
-    return `const response = await fetch(${JSON.stringify(url)}, {\n  method: "POST", body: file, headers: {Accept: "image/png"${key ? ", Authorization: `Bearer ${key}`" : ""}},\n});\n` +
-      `if (!response.ok) throw new Error((await response.json()).detail);\nconst picture = await response.blob();\n` +
-      `const left = response.headers.get("Infomask-Pmi-After"); // nats`;
-  return `import urllib.request\n\nrequest = urllib.request.Request(\n    ${JSON.stringify(url)},\n    data=open(${JSON.stringify(photo)}, "rb").read(),\n` +
-    `    headers={"Content-Type": "application/octet-stream", "Accept": "image/png"${key ? ', "Authorization": f"Bearer {key}"' : ""}})\nwith urllib.request.urlopen(request) as answer:\n` +
+  return {curl: asCurl, fetch: asFetch, python: asPython}[how](url, photo, mask, key);
+}
+
+function asCurl(url, photo, mask, key) {
+  const named = /[,;"\\]/.test(photo) ? `"${photo.replace(/["\\]/g, "\\$&")}"` : photo; // a form's commas part several files
+  const body = mask ? `-F ${quote(`image=@${named}`)} -F ${quote(`mask=@${mask}`)}` : `--data-binary ${quote(`@${photo}`)}`;
+  return `curl ${key ? '-H "Authorization: Bearer $INFOMASK_KEY" ' : ""}${body} ${quote(url)} -D - -o filtered.png`;
+}
+
+function asFetch(url, photo, mask, key) {
+  const form = mask ? `const form = new FormData(); // file: the photo; mask: ${mask}\nform.append("image", file);\nform.append("mask", mask);\n` : "";
+  return `${form}const response = await fetch(${JSON.stringify(url)}, {\n  method: "POST", body: ${mask ? "form" : "file"}, headers: {Accept: "image/png"${key ? ", Authorization: `Bearer ${key}`" : ""}},\n});\n` +
+    `if (!response.ok) throw new Error((await response.json()).detail);\nconst picture = await response.blob();\n` +
+    `const left = response.headers.get("Infomask-Pmi-After"); // nats`;
+}
+
+function asPython(url, photo, mask, key) {
+  const read = (name) => `open(${JSON.stringify(name)}, "rb").read()`, base64 = (name) => `base64.b64encode(${read(name)}).decode()`;
+  const data = mask ? `json.dumps({"image": ${base64(photo)},\n                     "mask": ${base64(mask)}}).encode()` : read(photo);
+  return `${mask ? "import base64\nimport json\n" : ""}import urllib.request\n\nrequest = urllib.request.Request(\n    ${JSON.stringify(url)},\n    data=${data},\n` +
+    `    headers={"Content-Type": "${mask ? "application/json" : "application/octet-stream"}", "Accept": "image/png"${key ? ', "Authorization": f"Bearer {key}"' : ""}})\nwith urllib.request.urlopen(request) as answer:\n` +
     `    open("filtered.png", "wb").write(answer.read())\n    print(answer.headers["Infomask-Pmi-Before"], "->", answer.headers["Infomask-Pmi-After"], "nats")`;
 }
 

@@ -163,21 +163,28 @@ def test_a_against_b_is_the_difference_of_two_maps(shown, server):
     expect(page.locator("#legend-high")).not_to_contain_text("rather")
 
 
-def test_the_curve_has_what_was_asked(shown):
+def test_the_curve_has_what_was_asked(shown, server):
+    """The slider takes the share that it says, in one round; the rest of the curve is what is left then."""
     page, left = shown.page, {}
     expect(page.locator("#curve")).to_be_hidden()  # a single point is no curve
-    for share in ("30", "70"):
-        page.locator("#share").fill(share)
+    for share in ("30", "70", "95"):
+        with page.expect_response("**/v1/filter?*") as asked:
+            page.locator("#share").fill(share)
         answered(page)
         left[share] = nats_left(page)
+        answer = asked.value.json()
+        assert answer["mask"]["information_share"] == pytest.approx(int(share) / 100, abs=.05) and answer["verification"]["passes"] == 1
+        straight = server.ask("POST", f"/v1/filter?format=json&threshold=share:{int(share) / 100}&refine=false&max_passes=1&max_area=1", COFFEE.read_bytes()).json
+        assert left[share] == pytest.approx(straight["verification"]["pmi_after"], abs=.006)
+    assert left["95"] < left["70"] < left["30"]
     text = page.locator("#curve-says").inner_text()
     for share, nats in left.items():
         assert f"{share} % → {nats:.2f}".replace("-", "−") in text
-    heights = [float(dot.get_attribute("cy")) for dot in page.locator("#curve .dot").all()]  # none, 30 %, 70 %, its own rule
+    heights = [float(dot.get_attribute("cy")) for dot in page.locator("#curve .dot").all()]  # none, 30 %, 70 %, its own rule, 95 %
     told = [float(nats.replace("−", "-")) for nats in re.findall(r"% → ([−\d.]+)", text)]
-    assert len(heights) == len(told) == 4 and told[0] > max(told[1:])
-    for i in range(4):
-        for j in range(4):
+    assert len(heights) == len(told) == 5 and told[0] > max(told[1:])
+    for i in range(5):
+        for j in range(5):
             assert told[i] == told[j] or (heights[i] < heights[j]) == (told[i] > told[j])  # what leaves more stands higher
 
 
@@ -351,6 +358,7 @@ def test_a_link_carries_the_choices(visit, server):
 
 @pytest.fixture
 def copied(visit, server):
+    """The page, a function that copies a program, and one that says how much is left."""
     one = visit(permissions=["clipboard-read", "clipboard-write"])
     page = one.go(server.url + "/#photo=coffee&target=espresso&fill=mean&dilate=5")
     answered(page)
@@ -359,37 +367,89 @@ def copied(visit, server):
         page.click(f"[data-copy={how}]")
         expect(page.locator("#copied")).to_contain_text("Copied")
         return page.evaluate("navigator.clipboard.readText()")
-    return copy, nats_left(page)
+    return page, copy
 
 
-def run(command, folder, **options):
+def run(how, program, folder):
+    """What the program says is left, the picture being there."""
     shutil.copy(COFFEE, folder / "coffee.jpg")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False, **options)
+    command = {"curl": ["bash", "-c", program], "python": [sys.executable, "-c", program], "fetch": ["node", "run.mjs"]}[how]
+    if how == "fetch":
+        read = lambda name: f"new Blob([await readFile({name!r})])"
+        mask = next((path.name for path in folder.glob("*-mask.png")), None)
+        (folder / "run.mjs").write_text(f"import {{readFile, writeFile}} from 'node:fs/promises';\nconst file = {read('coffee.jpg')};\n" +
+                                        (f"const mask = {read(mask)};\n" if mask else "") + program +
+                                        "\nconsole.log(left);\nawait writeFile('filtered.png', picture.stream());\n")
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert Image.open(folder / "filtered.png").size == (600, 400)
+    return float(re.search({"curl": r"(?i)infomask-pmi-after: (\S+)", "python": r"-> (\S+)", "fetch": r"(\S+)"}[how], done.stdout)[1])
 
 
-def test_the_copied_curl_runs(copied, tmp_path):
-    copy, left = copied
-    out = run(["bash", "-c", copy("curl")], tmp_path)
-    assert float(re.search(r"(?i)infomask-pmi-after: (\S+)", out)[1]) == pytest.approx(left, abs=.006)
-    assert Image.open(tmp_path / "filtered.png").size == (600, 400)
+PROGRAMS = ["curl", "python", pytest.param("fetch", marks=pytest.mark.skipif(shutil.which("node") is None, reason="needs node"))]
 
 
-def test_the_copied_python_runs(copied, tmp_path):
-    copy, left = copied
-    out = run([sys.executable, "-c", copy("python")], tmp_path)
-    assert float(out.split("->")[1].split()[0]) == pytest.approx(left, abs=.006)
-    assert Image.open(tmp_path / "filtered.png").size == (600, 400)
+@pytest.mark.parametrize("how", PROGRAMS)
+def test_the_copied_program_runs(copied, tmp_path, how):
+    page, copy = copied
+    assert run(how, copy(how), tmp_path) == pytest.approx(nats_left(page), abs=.006)
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-def test_the_copied_fetch_runs(copied, tmp_path):
-    copy, left = copied
-    (tmp_path / "run.mjs").write_text("import {readFile} from 'node:fs/promises';\nconst file = new Blob([await readFile('coffee.jpg')]);\n" +
-                                      copy("fetch") + "\nconsole.log(left, picture.size);\n")
-    left_there, size = run(["node", "run.mjs"], tmp_path).split()
-    assert float(left_there) == pytest.approx(left, abs=.006) and int(size) > 1000
+@pytest.mark.parametrize("how", PROGRAMS)
+def test_the_copied_program_takes_what_was_painted_along(copied, tmp_path, how):
+    page, copy = copied
+    own_rule = nats_left(page)
+    page.click("#brush")
+    page.locator("#brush-size").fill("20")
+    with page.expect_response("**/v1/filter?*"):
+        stroke(page, (.3, .35), (.6, .4))
+    expect(page.locator("#undo")).to_be_visible()
+    answered(page)
+    program = copy(how)
+    expect(page.locator("#copied")).to_contain_text("coffee-espresso-mask.png: the button Mask saves it")
+    with page.expect_download() as download:
+        page.click("#download-mask")
+    assert download.value.suggested_filename in program
+    download.value.save_as(tmp_path / download.value.suggested_filename)
+    assert run(how, program, tmp_path) == pytest.approx(nats_left(page), abs=.006) != pytest.approx(own_rule, abs=.05)
+    with page.expect_download() as cut:
+        page.click("#cutout")
+    alpha = numpy.asarray(Image.open(cut.value.path()))[:, :, 3]
+    assert alpha[150, 250] == 255 and (alpha > 0).mean() == pytest.approx((numpy.asarray(Image.open(tmp_path / download.value.suggested_filename)) > 0).mean(), abs=.08)  # and its soft edge
+
+
+def test_a_copied_curl_of_a_photo_with_an_awkward_name(copied, tmp_path):
+    page, copy = copied
+    choose(page, file('a, "b"; it\'s.jpg', COFFEE.read_bytes(), "image/jpeg"))
+    answered(page)
+    (tmp_path / 'a, "b"; it\'s.jpg').write_bytes(COFFEE.read_bytes())
+    assert run("curl", copy("curl"), tmp_path) == pytest.approx(nats_left(page), abs=.006)
+    page.click("#brush")
+    with page.expect_response("**/v1/filter?*"):
+        stroke(page, (.3, .35), (.6, .4))
+    answered(page)
+    with page.expect_download() as download:
+        page.click("#download-mask")
+    download.value.save_as(tmp_path / download.value.suggested_filename)
+    assert run("curl", copy("curl"), tmp_path) == pytest.approx(nats_left(page), abs=.006)
+
+
+def test_the_request_that_is_shown_follows_slider_and_brush(shown):
+    page = shown.page
+    page.click("#more summary")
+    request = page.locator("#request")
+    expect(request).not_to_contain_text("threshold")
+    page.locator("#share").fill("40")
+    answered(page)
+    expect(request).to_contain_text("threshold=share%3A0.4")
+    page.click("#brush")
+    with page.expect_response("**/v1/filter?*"):
+        stroke(page, (.3, .35), (.6, .4))
+    answered(page)
+    expect(request).to_contain_text("-F mask=@coffee-espresso-mask.png")
+    expect(request).not_to_contain_text("threshold")
+    page.click("#link")
+    expect(page.locator("#copied")).to_contain_text("without what you painted")
 
 
 def test_copies_behind_a_prefix_and_with_a_key(visit, proxy):

@@ -1,5 +1,5 @@
 // The page: a photo goes to /v1/analyze, which says what and where, and to /v1/filter, which takes it away and asks again.
-import "../info-mask.js";
+import {behind} from "../info-mask.js";
 import {Infomask, blobOf} from "../infomask.js";
 import {$, element, nats, percent, sentence, fileName, save} from "./format.js";
 import {showClasses, markClass, showCurve, showLegend, showSentence, showVerdict} from "./cards.js";
@@ -22,7 +22,7 @@ const state = {
   wanted: "", target: "", label: "",     // the class asked for and the one shown, "" the best; what it is called
   chosen: "", rows: [], answers: new Map(), // of this photo, model and choices: the class shown, those told, answers by class
   against: "", comparing: null, share: null, points: [],  // the slider's; points of the curve
-  filtered: null, verdict: "",
+  filtered: null, verdict: "", behind: "", // what is told of the filtered photo, in a card and in a word
   models: [], model: "",
 };
 let client = new Infomask(new URL(".", document.baseURI), {key: sessionStorage.getItem(KEY) ?? ""});
@@ -100,7 +100,7 @@ function forgetFile(id) {
 }
 function forgetFiltered() {
   state.filtered = null;
-  state.verdict = "";
+  state.verdict = state.behind = "";
   stage.after = null;
   forgetFile("download");
   forgetFile("download-mask");
@@ -278,12 +278,13 @@ async function filter(options, fresh) {
   state.filtered = answer;
   stage.after = answer.image;
   if ((mask || state.share !== null) && answer.mask.png) showMask(answer.mask.png);
-  const mode = parameters.values.mode;
-  stage.captions = [caption(), mode === "keep" ? `only ${state.label}` : mask ? "what you left" : `without ${state.label}`];
+  const mode = parameters.values.mode, only = mode === "keep" || mode === "cutout";
+  state.behind = mask && !only ? "what you left" : behind(state.label, answer, mode);
+  stage.captions = [caption(), state.behind];
   state.verdict = showVerdict(answer, state.label, {mode});
   const type = answer.image.type.split("/")[1].replace("jpeg", "jpg");
-  offer("download", answer.image, `${fileName(state.name)}-${mode === "keep" ? "only" : "without"}-${fileName(state.label)}.${type}`);
-  if (!mask && mode !== "keep") curvePoint(answer);
+  offer("download", answer.image, `${fileName(state.name)}-${only ? "only" : "without"}-${fileName(state.label)}.${type}`);
+  if (!mask && !only) curvePoint(answer);
 }
 
 function curvePoint(answer) {
@@ -320,7 +321,7 @@ function showMap() {
   const {map} = state.answers.get(state.chosen), rather = other(), against = rather?.row.label ?? "";
   const cells = rather ? map.cells.map((row, y) => row.map((value, x) => value - rather.map.cells[y][x])) : map.cells;
   stage.setMap({cells, label: state.label, unit: "nats", against});
-  stage.captions = [caption(), $("verdict").hidden ? "" : `without ${state.label}`];
+  stage.captions = [caption(), state.behind];
   showLegend(cells, rather ? map.mean - rather.map.mean : map.mean, against ? `, rather than ${against}` : "");
 }
 
@@ -473,7 +474,7 @@ async function copyLink() {
 function makeCard() {
   const {photo, filtered, verdict} = state, name = named("card.png");
   const says = `${$("sentence").textContent}.`, exactly = $("exactly").textContent, area = filtered && [].concat(filtered.verification)[0].area;
-  return shareCard({before: photo, after: filtered?.image, sentence: says, exactly, verdict, area}).then((blob) => save(blob, name), complain);
+  return shareCard({before: photo, after: filtered?.image, caption: state.behind, sentence: says, exactly, verdict, area}).then((blob) => save(blob, name), complain);
 }
 const makeCutout = () => aside(async (options, fresh) => {
   const name = named("cutout.png");

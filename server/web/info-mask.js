@@ -44,6 +44,14 @@ export function levelOf(cells, share) {
   return Infinity;
 }
 
+/** The filtered photo in a word: what failed does not say that it is without it. */
+export function behind(label, {verification}, mode = "remove") {
+  if (mode !== "remove" && mode !== undefined) return `only ${label}`;
+  const {verdict, area} = [].concat(verification)[0];
+  if (area === 0 || !verdict) return area === 0 ? "nothing taken away" : "painted over";
+  return verdict === "removed" ? `without ${label}` : verdict === "failed" ? `${label}: not gone` : `${label}: not all gone`;
+}
+
 // Catmull-Rom between the squares' middles, along one direction of a row-major array.
 function stretch(values, rows, columns) {
   const out = new Float32Array(rows * columns * FINE);
@@ -290,12 +298,13 @@ export class InfoMaskElement extends HTMLElement {
       const shown = analysis.target ?? analysis.predictions[0], {label} = shown;
       this.setMap({cells: analysis.map.cells, label, unit: analysis.units});
       this.setMask(analysis.mask.png ? blobOf(analysis.mask.png) : null);
-      this.captions = [`what speaks for ${label}`, `without ${label}`];
+      this.captions = [`what speaks for ${label}`, ""];
       this.#tellNote(`${label}: ${shown.pmi.toFixed(2)} ${analysis.units} in the model's crop, ` +
         `${analysis.map.pmi?.toFixed(2) ?? "-"} over the whole photo`);
       const filtered = await client.filter(this.#photo, {target: String(shown.index ?? label)}, {signal});
       signal.throwIfAborted();
       this.after = filtered.image;
+      this.captions = [`what speaks for ${label}`, behind(label, filtered)];
       this.dispatchEvent(new CustomEvent("infomask-answer", {bubbles: true, composed: true, detail: {analysis, filtered}}));
     } catch (error) {
       if (signal.aborted) return;

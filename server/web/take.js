@@ -67,11 +67,11 @@ function cover(context, picture, x, y, width, height) {
 }
 
 /** Before, after and the sentence, 1200 x 630, as PNG. */
-export async function shareCard({before, after, sentence, exactly, verdict, area}) {
+export async function shareCard({before, after, caption: word, sentence, exactly, verdict, area}) {
   const canvas = new OffscreenCanvas(1200, 630), context = canvas.getContext("2d");
   context.fillStyle = "#0e1216";
   context.fillRect(0, 0, 1200, 630);
-  for (const [blob, x, caption] of [[before, 40, "the photo"], [after, 610, "without it"]]) {
+  for (const [blob, x, caption] of [[before, 40, "the photo"], [after, 610, word]]) {
     if (!blob) continue;
     const picture = await createImageBitmap(blob);
     cover(context, picture, x, 40, 550, 350);

@@ -329,8 +329,9 @@ def test_how_much_to_take_away(shown):
 
 # ---- Verdict -----------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("verdict, words", [("removed", "✓ Gone"), ("weakened", "◐ Weaker, not gone"), ("failed", "✕ Not gone")])
-def test_verdicts_look_different(shown, verdict, words):
+@pytest.mark.parametrize("verdict, words, badge", [("removed", "✓ Gone", "without {}"), ("weakened", "◐ Weaker, not gone", "{}: not all gone"),
+                                                   ("failed", "✕ Not gone", "{}: not gone")])
+def test_verdicts_look_different(shown, verdict, words, badge):
     """A failed removal never looks like a success: by words and icon, not by colour alone."""
     page = shown.page
 
@@ -345,6 +346,7 @@ def test_verdicts_look_different(shown, verdict, words):
     expect(page.locator("#verdict-title")).to_contain_text(words)
     answered(page)
     shown.keep(f"verdict-{verdict}")
+    expect(page.locator("info-mask .right")).to_have_text(badge.format(page.locator("#sentence em").inner_text().strip("“”")))
     assert violations(page) == []
     if verdict != "removed":
         assert "Gone:" not in page.locator("#verdict-title").inner_text()
@@ -361,6 +363,22 @@ def test_the_verdict_is_of_the_file_that_is_downloaded(shown, server):
     assert number(told.split("→")[1]) == pytest.approx(after, abs=0.006)
     page.click("#verdict summary")
     assert number(page.locator("#verdict-figures dd").first.inner_text().split("→")[1]) == pytest.approx(after, abs=0.006)
+
+
+@pytest.mark.parametrize("mode", ["keep", "cutout"])
+def test_what_is_kept_is_not_called_without(visit, server, mode):
+    page = visit().go(f"{server.url}/#photo=coffee&mode={mode}")
+    answered(page)
+    expect(page.locator("info-mask .right")).to_have_text("only espresso")
+    expect(page.locator("#verdict-title")).to_contain_text("Kept")
+    expect(page.locator("#download")).to_have_attribute("download", "coffee-only-espresso.png")
+    page.select_option("#against", index=1)  # the map is shown anew
+    expect(page.locator("#legend-high")).to_contain_text("rather than")
+    expect(page.locator("info-mask .right")).to_have_text("only espresso")
+    for share in ("40", "60"):
+        page.locator("#share").fill(share)
+        answered(page)
+    expect(page.locator("#curve")).to_be_hidden()  # nothing was taken
 
 
 # ---- Several, and other kinds ------------------------------------------------------------------------------------------

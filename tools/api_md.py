@@ -22,7 +22,7 @@ Made from `/openapi.json` by `make api-md`; a running service shows the same at 
 - **Refusals** are `application/problem+json` (RFC 9457) with one sentence, `detail`, and a stable word, `code`; below `/v2`
   `{"error": "..."}`. A 503 with `Retry-After` says when to come again.
 - **Texts** go out as gzip to those who take it; `ETag` and `If-None-Match` save asking twice; `Server-Timing` says what took how
-  long; pictures have a name in `Content-Disposition`.
+  long; pictures have a name in `Content-Disposition`, made of the upload's (letters beyond ASCII in `filename*`).
 - **Keys**, where there are any: `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
 """
 

@@ -58,6 +58,24 @@ bool text_percent_decode(char *text, bool plus)
     return text_is_utf8(text, (size_t)(out - text));
 }
 
+void text_percent_encode(const char *text, char *out)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+        bool plain = (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') ||
+                     strchr("-._~", *p) != NULL;
+        if (plain) {
+            *out++ = (char)*p;
+        } else {
+            *out++ = '%';
+            *out++ = hex[*p >> 4];
+            *out++ = hex[*p & 15];
+        }
+    }
+    *out = '\0';
+}
+
 bool text_digits(const char *text, size_t size, unsigned long long *value)
 {
     if (size == 0 || size > 18)

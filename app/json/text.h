@@ -15,6 +15,9 @@ bool text_is_token(const char *text, size_t size);
  * for a '%' without two hex digits, for %00, and for a result that is not UTF-8. */
 bool text_percent_decode(char *text, bool plus);
 
+/* Every byte but A-Za-z0-9-._~ as %XX; out has room for three times the text and a NUL. */
+void text_percent_encode(const char *text, char *out);
+
 /* How many of the bytes are this one. */
 size_t text_count(const char *text, size_t size, char byte);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "app/json/text.h"
 #include "core/base/clock.h"
 #include "server/call/reply.h"
 #include "server/call/request.h"
@@ -262,23 +263,11 @@ void reply_header_line(struct reply *reply, const char *line, size_t length)
 
 void reply_header_encoded(struct reply *reply, const char *name, const char *value)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    char *text = malloc(strlen(value) * 3 + 1), *out = text;
+    char *text = malloc(strlen(value) * 3 + 1);
 
     if (text == NULL)
         return;
-    for (const unsigned char *p = (const unsigned char *)value; *p != '\0'; p++) {
-        bool plain = (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') ||
-                     strchr("-._~", *p) != NULL;
-        if (plain) {
-            *out++ = (char)*p;
-        } else {
-            *out++ = '%';
-            *out++ = hex[*p >> 4];
-            *out++ = hex[*p & 15];
-        }
-    }
-    *out = '\0';
+    text_percent_encode(value, text);
     add_header(reply, name, text);
 }
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/json/json_utf8.h"
+#include "app/json/text.h"
 #include "app/state/traffic.h"
 #include "server/call/pin.h"
 #include "server/observe/log.h"
@@ -84,24 +86,46 @@ struct view_head infer_head(const struct infer *infer, const struct infomask_pho
     return head;
 }
 
-/* Letters, digits, - and _ of a file's name without its ending; "photo" where it has none. */
-static void plain_stem(const char *name, char stem[64])
+/* Characters that are seen where they stand: no controls, no marks that turn the direction of others or join them. */
+static bool is_seen(const unsigned char *p, size_t length)
 {
-    size_t used = 0;
-    const char *end = name == NULL ? NULL : strrchr(name, '.');
+    unsigned code = length == 2 ? (p[0] & 31U) << 6 | (p[1] & 63U)
+                    : length == 3 ? (p[0] & 15U) << 12 | (p[1] & 63U) << 6 | (p[2] & 63U) : 0x10000U;
 
-    for (const char *p = name; p != NULL && *p != '\0' && p != end && used < 63; p++) {
+    return code > 0xa0 && code != 0x61c && !(code >= 0x2000 && code <= 0x206f) && code != 0xfeff &&
+           !(code >= 0xfff0 && code <= 0xffff);
+}
+
+/* Letters, digits and _ of a file's name without its ending, with - for what is between them; "photo" where it has
+ * none.  wide: letters of other alphabets stay.  True: there are such. */
+static bool plain_stem(const char *name, bool wide, char *stem, size_t size)
+{
+    const char *end = name == NULL ? NULL : strrchr(name, '.');
+    bool found = false;
+    size_t used = 0, left = name == NULL ? 0 : end == NULL ? strlen(name) : (size_t)(end - name);
+
+    for (const unsigned char *p = (const unsigned char *)name; left > 0;) {
+        size_t length = json_utf8_length(p, left), step = length == 0 ? 1 : length;
         bool plain = (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_';
-        if (plain)
-            stem[used++] = *p;
-        else if (used > 0 && stem[used - 1] != '-')
+        bool letter = wide && length > 1 && is_seen(p, length);
+        if (used + step >= size)
+            break;
+        if (plain || letter) {
+            memcpy(stem + used, p, step);
+            used += step;
+        } else if (used > 0 && stem[used - 1] != '-') {
             stem[used++] = '-';
+        }
+        found |= letter;
+        p += step;
+        left -= step;
     }
     while (used > 0 && stem[used - 1] == '-')
         used--;
     stem[used] = '\0';
     if (used == 0)
-        (void)snprintf(stem, 64, "photo");
+        (void)snprintf(stem, size, "photo");
+    return found;
 }
 
 /* The name after the last folder separator; NULL stays NULL. */
@@ -117,11 +141,19 @@ static const char *without_folders(const char *name)
 void infer_name_file(struct infer *infer, const char *what, const char *content_type)
 {
     const char *slash = strchr(content_type, '/'), *ending = slash == NULL ? "bin" : slash + 1;
-    char stem[64];
+    const char *name = without_folders(infer->request->uploads[0].file_name);
+    char stem[64], wide[128], encoded[3 * sizeof wide];
+    bool other = plain_stem(name, true, wide, sizeof wide);
 
-    plain_stem(without_folders(infer->request->uploads[0].file_name), stem);
-    reply_header(infer->reply, "Content-Disposition", "inline; filename=\"%s-%s.%s\"", stem, what,
-                 strcmp(ending, "jpeg") == 0 ? "jpg" : ending);
+    if (strcmp(ending, "jpeg") == 0)
+        ending = "jpg";
+    (void)plain_stem(name, false, stem, sizeof stem);
+    text_percent_encode(wide, encoded);
+    if (other) /* RFC 6266: who can't read the one takes the other */
+        reply_header(infer->reply, "Content-Disposition", "inline; filename=\"%s-%s.%s\"; filename*=UTF-8''%s-%s.%s",
+                     stem, what, ending, encoded, what, ending);
+    else
+        reply_header(infer->reply, "Content-Disposition", "inline; filename=\"%s-%s.%s\"", stem, what, ending);
 }
 
 void infer_note(struct infer *infer, const struct infomask_photo_info *image, int images)

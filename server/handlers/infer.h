@@ -31,7 +31,8 @@ int infer_state_error(struct server_context *server, const struct request *reque
 
 /* The head of a view. */
 struct view_head infer_head(const struct infer *infer, const struct infomask_photo_info *image, const char *file);
-/* Content-Disposition: the name of the upload with `what` behind it, such as coffee-mask.png. */
+/* Content-Disposition: the name of the upload with `what` behind it, such as coffee-mask.png; where there are letters
+ * beyond ASCII, filename* beside it has them. */
 void infer_name_file(struct infer *infer, const char *what, const char *content_type);
 /* For the log and the metrics. */
 void infer_note(struct infer *infer, const struct infomask_photo_info *image, int images);

@@ -3,6 +3,7 @@ import base64
 import gzip
 import json
 import re
+import urllib.parse
 
 import numpy
 import pytest
@@ -292,6 +293,19 @@ def test_names_of_files(server, path, name):
     answer = server.ask("POST", path, body, kind)
     assert answer.get("Content-Disposition") == f'inline; filename="{name}"'
     assert "filename=\"photo-" in server.ask("POST", path, COFFEE).get("Content-Disposition")
+
+
+@pytest.mark.parametrize("name, plain, wide", [
+    ("café.jpg", "caf-mask.png", "café-mask.png"), ("日本 の 朝食.jpeg", "photo-mask.png", "日本-の-朝食-mask.png"), ("Ёлка_2.png", "_2-mask.png", "Ёлка_2-mask.png"),
+    ("😀.webp", "photo-mask.png", "😀-mask.png"), ("a\u202egpj.exe.png", "a-gpj-exe-mask.png", None), ("\ufeff\u2066x\u2069.png", "x-mask.png", None),
+    ("..\\дом/../ключ.tar.gz", "tar-mask.png", "ключ-tar-mask.png"), ("é" * 300 + ".jpg", "photo-mask.png", "é" * 63 + "-mask.png"),
+    ("e\u0301.jpg", "e-mask.png", "e\u0301-mask.png"), ("plain.jpg", "plain-mask.png", None)])
+def test_names_of_files_in_other_alphabets(server, name, plain, wide):
+    """RFC 6266: filename* beside filename, and nothing in it that turns or hides the rest."""
+    kind, body = form([("image", name, COFFEE)])
+    said = server.ask("POST", "/v1/mask?format=png&quality=fast", body, kind).get("Content-Disposition")
+    got = re.fullmatch(r"""inline; filename="([\w.-]+)"(?:; filename\*=UTF-8''([A-Za-z0-9%._~-]+))?""", said, re.A)
+    assert got and got[1] == plain and (urllib.parse.unquote(got[2], errors="strict") if got[2] else None) == wide, said
 
 
 def test_times(server):

@@ -1,5 +1,5 @@
 // The page: a photo goes to /v1/analyze, which says what and where, and to /v1/filter, which takes it away and asks again.
-import {behind} from "../info-mask.js";
+import {behind, said} from "../info-mask.js";
 import {Infomask, blobOf} from "../infomask.js";
 import {$, element, nats, percent, sentence, fileName, save} from "./format.js";
 import {showClasses, markClass, showCurve, showLegend, showSentence, showVerdict} from "./cards.js";
@@ -270,7 +270,7 @@ function offer(id, blob, ending) {
 }
 
 async function filter(options, fresh) {
-  say(`Taking “${state.label}” away, and asking again …`);
+  say(`Taking “${said(state.label)}” away, and asking again …`);
   const mask = stage.strokes ? await stage.paintedMask() : null;
   fresh();
   const answer = await client.filter(state.photo, {...filterQuestion(), mask}, options);
@@ -322,13 +322,14 @@ function showMap() {
   const cells = rather ? map.cells.map((row, y) => row.map((value, x) => value - rather.map.cells[y][x])) : map.cells;
   stage.setMap({cells, label: state.label, unit: "nats", against});
   stage.captions = [caption(), state.behind];
-  showLegend(cells, rather ? map.mean - rather.map.mean : map.mean, against ? `, rather than ${against}` : "");
+  showLegend(cells, rather ? map.mean - rather.map.mean : map.mean, against ? `, rather than ${said(against)}` : "");
 }
 
 function fillAgainst() {
   if (!other()) state.against = "";
   $("against").replaceChildren(element("option", {value: "", text: "rather than …"}),
     ...state.rows.filter((row) => row.key !== state.chosen).map((row) => element("option", {value: row.key, text: row.label})));
+  $("against").hidden = state.rows.length < 2;
   $("against").value = state.against;
   $("against").removeAttribute("aria-busy");
 }

@@ -1,6 +1,6 @@
 // What is told beside the picture: the sentence, the thermometer, the classes, the verdict, the curve.
-import {$, element, nats, bits, percent, times, oneIn, sentence as remark} from "./format.js";
-import {colorOf, scaleOf} from "../info-mask.js";
+import {$, element, nats, bits, figure, percent, times, oneIn, sentence as remark} from "./format.js";
+import {colorOf, said, scaleOf} from "../info-mask.js";
 
 /** One sentence that is exact: exp(PMI) = p(y|x) / p(y). */
 export function showSentence(row, prior, map) {
@@ -18,9 +18,9 @@ export function showSentence(row, prior, map) {
   const whole = map?.pmi ?? null;
   $("thermometer-says").textContent = `${nats(row.pmi)} of at most ${nats(most)} nats (certainty)` +
     (whole === null ? "." : ` in the model's centre crop; ${nats(whole)} in the whole photo (the map).`);
-  $("nat-worked").textContent = `Before looking, “${row.label}” has the chance ${percent(base)}. The network gives it ${percent(p)} now: the photo made it ` +
-    `${row.pmi >= 0 ? `${times(ratio)} times likelier` : `${times(1 / ratio)} times less likely`}, and log ${times(ratio)} = ${nats(row.pmi)} nats. Certainty would be ` +
-    `${nats(most)}: nothing can say more.`;
+  $("nat-worked").textContent = `Before looking, “${said(row.label)}” has the chance ${percent(base)}. The network gives it ${percent(p)} now: the photo made it ` +
+    `${row.pmi >= 0 ? `${figure(ratio)} times likelier, and log` : `${figure(1 / ratio)} times less likely, and −log`} ${figure(Math.exp(Math.abs(row.pmi)))} = ${nats(row.pmi)} nats. ` +
+    `Certainty would be ${nats(most)}: nothing can say more.`;
   $("saying").hidden = false;
 }
 
@@ -83,9 +83,9 @@ const WORDS = {
 export function showVerdict(answer, target, {mode}) {
   const rows = [].concat(answer.verification), v = rows[0], passes = Math.max(...rows.map((row) => row.passes));
   const unknown = mode === "keep" || mode === "cutout" ? "kept" : v.area === 0 ? "nothing" : v.pmi_before > 0 && !v.verdict ? "weakened" : "nothing";
-  const verdict = v.verdict ?? unknown, [word, sentence] = WORDS[verdict] ?? WORDS.failed;
+  const verdict = v.verdict ?? unknown, [word, sentence] = WORDS[verdict] ?? WORDS.failed, name = said(target);
   $("verdict").dataset.verdict = verdict;
-  $("verdict-title").textContent = `${word}: ${sentence(target, v)}`;
+  $("verdict-title").textContent = `${word}: ${sentence(name, v)}`;
   $("verdict-says").textContent = `${nats(v.pmi_before)} → ${nats(v.pmi_after)} nats on the very file you download; ${percent(v.area)} of the photo replaced` +
     `${passes > 1 ? `, in ${passes} rounds` : ""}.` +
     (v.random_area_pmi_after === null || v.area === 0 || verdict === "kept" ? "" : ` Painting over a random patch of that size leaves ${nats(v.random_area_pmi_after)}.`);
@@ -104,7 +104,7 @@ export function showVerdict(answer, target, {mode}) {
   ];
   $("verdict-figures").replaceChildren(...lines.filter(Boolean).flatMap(([name, value]) => [element("dt", {text: name}), element("dd", {text: value})]));
   $("verdict").hidden = false;
-  return `${word}: ${sentence(target, v)}`;
+  return `${word}: ${sentence(name, v)}`;
 }
 
 /** Share taken, nats left: the points asked so far. */

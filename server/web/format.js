@@ -34,6 +34,9 @@ export function percent(share) {
 /** 951.3 -> "951", 3.25 -> "3.3". */
 export const times = (value) => (value < 9.95 ? fixed(value, 1) : value < 1e6 ? fixed(value, 0) : value.toExponential(1));
 
+/** The same with as many digits as its logarithm needs to be right to two places. */
+export const figure = (value) => (value >= 1e9 ? value.toExponential(2) : fixed(value, value < 10 ? 2 : value < 100 ? 1 : 0));
+
 /** A probability as a chance in so many. */
 export const oneIn = (p) => (1 / p < 1.05 ? "always" : `1 time in ${times(1 / p).replace(/\.0$/, "")}`);
 

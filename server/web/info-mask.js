@@ -44,8 +44,12 @@ export function levelOf(cells, share) {
   return Infinity;
 }
 
+/** A name within a sentence, isolated where it is written from right to left: what comes after it stays after it. */
+export const said = (label) => (/[\u0590-\u08ff\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/.test(label) ? `\u2068${label}\u2069` : label);
+
 /** The filtered photo in a word: what failed does not say that it is without it. */
-export function behind(label, {verification}, mode = "remove") {
+export function behind(name, {verification}, mode = "remove") {
+  const label = said(name);
   if (mode !== "remove" && mode !== undefined) return `only ${label}`;
   const {verdict, area} = [].concat(verification)[0];
   if (area === 0 || !verdict) return area === 0 ? "nothing taken away" : "painted over";
@@ -125,6 +129,7 @@ input:focus-visible::-moz-range-thumb { outline: 3px solid var(--a); outline-off
 .badge { position: absolute; top: 12px; max-width: 46%; padding: .2em .8em; border-radius: 1em; background: #000c; color: #fff;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: .85rem; pointer-events: none; }
 .left { left: 12px; } .right { right: 12px; }
+.badge b { unicode-bidi: isolate; }
 @container (max-width: 30rem) { .badge { top: 8px; max-width: calc(100% - 16px); font-size: .8rem; } .left { left: 8px; } .right { top: auto; bottom: 8px; right: 8px; } }
 .tip { position: absolute; z-index: 2; width: max-content; max-width: min(17rem, 90%); padding: .5rem .75rem; border-radius: 8px;
   background: #000d; color: #fff; font-size: .85rem; pointer-events: none; }
@@ -221,7 +226,7 @@ export class InfoMaskElement extends HTMLElement {
   /** Squares, row by row. label, against: what they speak for, and rather than what.  null: none. */
   setMap(map) {
     if (!map) return this.#clearMap();
-    const {cells, label = "", unit = "nats", against = ""} = map;
+    const {cells, unit = "nats"} = map, label = said(map.label ?? ""), against = said(map.against ?? "");
     const field = fieldOf(cells), before = this.#map;
     const same = before && before.field.rows === field.rows && before.field.columns === field.columns;
     const scale = scaleOf(cells), from = same ? before.shown : new Float32Array(field.values.length);
@@ -298,13 +303,13 @@ export class InfoMaskElement extends HTMLElement {
       const shown = analysis.target ?? analysis.predictions[0], {label} = shown;
       this.setMap({cells: analysis.map.cells, label, unit: analysis.units});
       this.setMask(analysis.mask.png ? blobOf(analysis.mask.png) : null);
-      this.captions = [`what speaks for ${label}`, ""];
-      this.#tellNote(`${label}: ${shown.pmi.toFixed(2)} ${analysis.units} in the model's crop, ` +
+      this.captions = [`what speaks for ${said(label)}`, ""];
+      this.#tellNote(`${said(label)}: ${shown.pmi.toFixed(2)} ${analysis.units} in the model's crop, ` +
         `${analysis.map.pmi?.toFixed(2) ?? "-"} over the whole photo`);
       const filtered = await client.filter(this.#photo, {target: String(shown.index ?? label)}, {signal});
       signal.throwIfAborted();
       this.after = filtered.image;
-      this.captions = [`what speaks for ${label}`, behind(label, filtered)];
+      this.captions = [`what speaks for ${said(label)}`, behind(label, filtered)];
       this.dispatchEvent(new CustomEvent("infomask-answer", {bubbles: true, composed: true, detail: {analysis, filtered}}));
     } catch (error) {
       if (signal.aborted) return;

@@ -26,8 +26,8 @@ export class Names {
   get size() { return this.#rows.length; }
   /** A class as one would write it: its label where that can be no other, else its key. */
   say(key, label) {
-    const others = this.#rows.filter((row) => row.key !== key && row.label === label);
-    return !key || /^\d+$/.test(label) || others.length ? key : label;
+    const same = (row) => row.label === label || (/^\d+$/.test(row.key) && row.words.includes(label.toLowerCase().replaceAll("_", " ")));
+    return !key || /^(\d+$|group:|label:)/.test(label) || this.#rows.some((row) => row.key !== key && same(row)) ? key : label;
   }
   find(text) {
     const wanted = text.trim().toLowerCase();

@@ -229,10 +229,11 @@ def test_a_link_in_bits_does_not_call_them_nats(visit, server):
 def test_a_name_that_two_classes_share_is_copied_by_its_number(shown):
     said = shown.page.evaluate("""async () => {
       const {Names} = await import(new URL("web/names.js", document.baseURI)), names = new Names(() => {});
-      names.set([{index: 3, label: "crane"}, {index: 4, label: "crane"}, {index: 5, label: "cup"}, {index: 6, label: "2019"}, {index: 7, label: "tank"}],
+      names.set([{index: 3, label: "crane"}, {index: 4, label: "crane"}, {index: 5, label: "cup"}, {index: 6, label: "2019"}, {index: 7, label: "tank"},
+        {index: 8, label: "group:dog"}, {index: 9, label: "Big_cat"}, {index: 10, label: "lion", aliases: ["big cat"]}],
         [{name: "tank", size: 2}, {name: "dog", size: 118}]);
-      return [["3", "crane"], ["5", "cup"], ["6", "2019"], ["group:tank", "tank"], ["group:dog", "dog"], ["", "cup"]].map(([key, label]) => names.say(key, label)); }""")
-    assert said == ["3", "cup", "6", "group:tank", "dog", ""]
+      return [["3", "crane"], ["5", "cup"], ["6", "2019"], ["group:tank", "tank"], ["group:dog", "dog"], ["", "cup"], ["8", "group:dog"], ["9", "Big_cat"], ["10", "lion"]].map(([key, label]) => names.say(key, label)); }""")
+    assert said == ["3", "cup", "6", "group:tank", "dog", "", "8", "9", "lion"]
 
 
 @pytest.mark.parametrize("button, start", [("#again", "error"), ("#share-auto", "share"), ("#undo", "brush"), ("#cancel", "busy")])

@@ -155,6 +155,7 @@ const char *infomask_verdict_name(enum infomask_verdict verdict); /* "failed", .
 /* Why it is that verdict; the numbers that it speaks of are in the verification. */
 enum infomask_reason {
     INFOMASK_NOTHING,    /* no verdict: an empty mask, or the target was never there (pmi_before <= 0) */
+    INFOMASK_NO_ROOM,    /* no verdict: the mask, once grown, is over max_area however small it is made */
     INFOMASK_KEPT,       /* no verdict: the target was to stay */
     INFOMASK_GONE,       /* removed: the place says no more than its surroundings, and the whole has lost it */
     INFOMASK_UNDER_LIMIT,/* removed: at most `until` is left */
@@ -183,6 +184,7 @@ struct infomask_round {
     double random_area_pmi_after;  /* NAN: not asked for in this round */
     enum infomask_verdict verdict;
     enum infomask_reason reason;
+    double least_area;             /* NO_ROOM: what the smallest mask tried covers once grown, a share of the photo */
     bool returned;                 /* the round whose picture is the answer */
     bool preview;                  /* looked at on a small copy only: its picture was never made in full */
 };

@@ -220,6 +220,11 @@ void view_reason(const struct view_head *head, const struct infomask_verificatio
 
     switch (round->reason) {
     case INFOMASK_NOTHING: (void)snprintf(text, size, "nothing to remove"); break;
+    case INFOMASK_NO_ROOM:
+        (void)snprintf(text, size,
+                       "max_area leaves no room: the smallest part of the mask that was tried takes %.3g %% of the "
+                       "photo once it is grown by dilate", 100 * round->least_area);
+        break;
     case INFOMASK_KEPT: (void)snprintf(text, size, "the target was to be kept: nothing to judge"); break;
     case INFOMASK_NO_PLACE:
         (void)snprintf(text, size, "the mask covers less than half a cell of the map: there is no place to ask");

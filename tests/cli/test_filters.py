@@ -1,6 +1,7 @@
 """What a filtered photo is, seen from outside: what stays, what goes, and when removal is complete."""
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
@@ -118,6 +119,17 @@ def test_what_is_left_and_larger_than_max_area_is_taken_as_far_as_there_is_room(
     assert check["passes"] >= 2 and areas == sorted(areas) and areas[1] > .2 and areas[-1] <= .3
     tight = infomask("filter", "--format=json", f"--max-area={areas[0] + .005}", rocket).json["verification"]
     assert tight["passes"] == 1  # no room that is worth a round
+
+
+@pytest.mark.parametrize("options", [["--dilate=100"], ["--max-area=.002"], ["--max-area=0"]])
+def test_without_room_for_any_mask_the_reason_is_the_limit_and_not_that_nothing_is_there(infomask, rocket, options):
+    answer = infomask("filter", "--format=json", *options, rocket).json
+    check = answer["verification"]
+    assert check["verdict"] is None and not check["complete"] and check["area"] == 0 and answer["mask"]["empty"]
+    assert check["pmi_after"] == check["pmi_before"] > 2
+    share = float(re.fullmatch(r"max_area leaves no room: the smallest part of the mask that was tried takes (\S+) % of the photo "
+                               "once it is grown by dilate", check["reason"]).group(1))
+    assert share / 100 > float(dict(o[2:].split("=") for o in options).get("max-area", .6))
 
 
 def test_in_doubt_the_picture_is_looked_at_in_two_more_passes(infomask, coffee, tmp_path):

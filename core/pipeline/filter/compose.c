@@ -130,12 +130,14 @@ enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *
         return status;
     area = filter_area(f->hole, f->pixels);
     for (int tries = 0; status == INFOMASK_OK && area > f->options->max_area && tries < 8; tries++) {
+        f->least_area = area;
         most = tries == 7 ? 0 : most * f->options->max_area / area * 0.97;
         status = trim_mask(f, most, err);
         if (status == INFOMASK_OK)
             status = filter_hole(f, f->out->mask.pixels, f->hole, err);
         area = filter_area(f->hole, f->pixels);
     }
+    f->least_area = f->out->mask.empty ? f->least_area : 0;
     return status;
 }
 

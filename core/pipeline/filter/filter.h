@@ -20,6 +20,7 @@ struct filter {
     int count;
     double *prior; /* [classes] */
     uint8_t *hole; /* [pixels] how much of the fill a pixel is, of 255 */
+    double least_area; /* of the smallest hole tried, where none is within max_area; else 0 */
     struct place_map place_before, place_after; /* the latter's lies in the session until its next pass */
     double *map_after;               /* [count] PMI of the whole-photo pass of what is returned */
     double *window_after;            /* [count] largest window PMI of that pass; meaningless without place_after */
@@ -38,7 +39,8 @@ double filter_area(const uint8_t *hole, size_t pixels);
 /* The mask's pixels, grown and (to keep the target) turned round: what is to be filled. */
 enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, uint8_t *hole, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* f->hole of the first round, within max_area: what is over it keeps its most salient part only. */
+/* f->hole of the first round, within max_area: what is over it keeps its most salient part only; where that does not
+ * help, the mask is empty and f->least_area is set. */
 enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* The picture with f->hole filled into f->out->image. */

@@ -167,6 +167,9 @@ enum infomask_status verdict_row(struct filter *f, int i, struct infomask_round 
 void verdict_judge(const struct filter *f, int i, struct infomask_round *round)
 {
     round->reason = f->options->keep ? INFOMASK_KEPT : INFOMASK_NOTHING;
+    if (f->least_area > 0 && f->score[i].pmi > 0)
+        round->reason = INFOMASK_NO_ROOM;
+    round->least_area = f->least_area;
     if (verdict_judges(f, i))
         round->reason = judge(f, round, f->score[i].pmi);
     round->verdict = is_removed(round->reason) ? INFOMASK_REMOVED : INFOMASK_NO_VERDICT;

@@ -240,6 +240,18 @@ static void suggest(const struct options *options, const char *wrong)
         (void)fprintf(stderr, "Did you mean --%s?\n", nearest.name);
 }
 
+/* "top_k must be ..." as it is typed: "--top-k must be ...". */
+static void name_option(struct infomask_error *err)
+{
+    char old[INFOMASK_ERROR_TEXT];
+
+    memcpy(old, err->text, sizeof old);
+    (void)snprintf(err->text, sizeof err->text, "--%.*s", (int)(sizeof old - 3), old);
+    for (char *p = err->text; *p != '\0' && *p != ' '; p++)
+        if (*p == '_')
+            *p = '-';
+}
+
 static bool take_option(struct cli *cli, const struct cli_spec *spec, int code, struct given *given)
 {
     struct infomask_error err;
@@ -253,7 +265,8 @@ static bool take_option(struct cli *cli, const struct cli_spec *spec, int code, 
     } else if (code >= CODE_PARAM) {
         const char *name = param_info((enum param_id)(code - CODE_PARAM))->name;
         if (params_set(&cli->params, spec->params, name, optarg, &err) != INFOMASK_OK) {
-            (void)cli_misused(cli->command, "--%s", err.text);
+            name_option(&err);
+            (void)cli_misused(cli->command, "%s", err.text);
             return false;
         }
     } else if (code == 'c' && !spec->offline) {
@@ -298,7 +311,7 @@ static enum infomask_status read_settings(struct cli *cli, const struct given *g
         if (given->settings[key] != NULL) {
             status = config_set(&cli->config, (enum config_key)key, given->settings[key], CONFIG_FLAG, err);
             if (status != INFOMASK_OK)
-                error_prefix(err, "option");
+                name_option(err);
         }
     if (status != INFOMASK_OK)
         config_fini(&cli->config);

@@ -57,6 +57,7 @@ static bool take(void *context, int letter, const char *value)
     struct bench *bench = context;
     const char *end = "";
     char *stop = NULL;
+    const char *range = "seconds must be from 0 to 3600";
     bool fine = true;
 
     if (letter == FLAG_SIZE)
@@ -67,8 +68,12 @@ static bool take(void *context, int letter, const char *value)
         fine = (bench->options.seconds = strtod(value, &stop)) >= 0 && bench->options.seconds <= 3600 && *stop == '\0';
     else
         bench->json = true;
+    if (letter == FLAG_SIZE)
+        range = "size must be a side, or WIDTHxHEIGHT, of 1 to 65535";
+    else if (letter == FLAG_BATCH)
+        range = "batch must be an integer from 1 to 1024";
     if (!fine)
-        (void)cli_misused("bench", "\"%s\" is out of range", value);
+        (void)cli_misused("bench", "--%s, not \"%.60s\"", range, value);
     return fine;
 }
 

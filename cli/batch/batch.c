@@ -63,7 +63,8 @@ static bool is_named_photo(const char *path)
     return false;
 }
 
-/* In a folder lie other files too: what is neither named as a photo nor begins like one is left out. */
+/* In a folder lie other files too: what is neither named as a photo nor begins like one, is empty, or a link that leads
+ * nowhere, is left out. */
 static bool is_other_file(const struct loop *loop, const char *path)
 {
     struct infomask_limits limits = ask_limits(&loop->work->cli->config);
@@ -71,6 +72,7 @@ static bool is_other_file(const struct loop *loop, const char *path)
     struct infomask_error ignored;
     unsigned char bytes[SNIFFED];
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool nowhere = fd < 0 && errno == ENOENT;
     ssize_t got = fd >= 0 ? read(fd, bytes, sizeof bytes) : -1;
     enum infomask_status status = INFOMASK_OK;
 
@@ -79,7 +81,7 @@ static bool is_other_file(const struct loop *loop, const char *path)
     infomask_photo_close(photo);
     if (fd >= 0)
         (void)close(fd);
-    return got >= 0 && status == INFOMASK_UNSUPPORTED_FORMAT;
+    return nowhere || got == 0 || (got > 0 && status == INFOMASK_UNSUPPORTED_FORMAT);
 }
 
 static enum infomask_status open_item(struct loop *loop, struct slot *slot, struct infomask_error *err)
@@ -236,8 +238,8 @@ static void do_slot(void *context, int index, int worker)
     struct slot *slot = &loop->slots[index];
 
     (void)worker;
-    slot->left_out = slot->entry.found && slot->entry.failure == 0 && !is_named_photo(slot->entry.path) &&
-                     is_other_file(loop, slot->entry.path);
+    slot->left_out = slot->entry.found && (slot->entry.failure == 0 || slot->entry.failure == ENOENT) &&
+                     !is_named_photo(slot->entry.path) && is_other_file(loop, slot->entry.path);
     if (!slot->left_out && goes_on(loop))
         slot->status = do_item(loop, slot, &slot->err);
     else if (!slot->left_out)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/json/nearest.h"
 #include "app/settings/places.h"
 #include "cli/cli.h"
 #include "cli/models/models.h"
@@ -130,6 +131,19 @@ static const struct {
     {"calibrate", "models calibrate", models_calibrate},
 };
 
+/* Several words that begin with none of the subcommands. */
+static int two_words(const struct cli *cli)
+{
+    struct nearest nearest = nearest_begin(cli->operands[0]);
+
+    for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+        nearest_offer(&nearest, subcommands[i].name);
+    if (nearest.name == NULL)
+        return cli_misused(cli->command, "one MODEL at a time");
+    return cli_misused(cli->command, "there is no \"models %.60s\"; did you mean \"models %s\"?", cli->operands[0],
+                       nearest.name);
+}
+
 int cmd_models(int argc, char **argv)
 {
     struct listing listing = {0};
@@ -163,7 +177,7 @@ int cmd_models(int argc, char **argv)
     if (code >= 0)
         return code;
     if (cli.operand_count > 1)
-        code = cli_misused(cli.command, "one MODEL at a time");
+        code = two_words(&cli);
     else if (work_model_options(&cli.config, NULL, &options, &err) != INFOMASK_OK ||
              list_models(&cli, &listing, &options, &err) != INFOMASK_OK)
         code = cli_fails(cli.command, "%s", err.text);

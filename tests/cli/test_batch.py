@@ -48,6 +48,18 @@ def test_a_folder_is_every_photo_below_it(infomask, album):
     assert "1 file left out" in done.err and "notes.txt" not in done.err
 
 
+def test_what_is_no_photo_is_left_out_and_what_is_named_one_is_told(infomask, album):
+    """Empty files and links that lead nowhere, as they lie about in folders."""
+    (album / "empty.txt").write_bytes(b"")
+    (album / ".hidden.lock").symlink_to("nobody@here:1")
+    (album / "current").symlink_to("nowhere")
+    done = infomask("classify", "album", "--jsonl")
+    assert done.code == 0 and [line["file"] for line in lines(done.out)] == NAMES and "3 files left out" in done.err
+    (album / "gone.png").symlink_to("nowhere")
+    done = infomask("classify", "album", "--jsonl")
+    assert done.code == 1 and "album/gone.png: cannot be read" in done.err and "3 files left out" in done.err
+
+
 def test_lines_are_what_one_photo_gets(infomask, album):
     for threads in (1, 3):
         for line in lines(infomask("classify", "album", "--jsonl", "--threads", threads).out):

@@ -46,7 +46,7 @@ def test_a_target_gets_a_row(infomask, coffee):
 @pytest.mark.parametrize("arguments, code, reason", [
     (["--target", "tabbi"], 1, 'no class or group is named "tabbi"; the nearest classes are "tabby"'),
     (["--target", "1000"], 1, "the indices are 0 to 999"),
-    (["--top-k", "0"], 2, "top_k must be"),
+    (["--top-k", "0"], 2, "--top-k must be"),
     (["--top-k", "1001"], 2, "top_k must be"),
     (["--units", "bytes"], 2, "units must be"),
     (["--samples", "257"], 2, "samples must be"),

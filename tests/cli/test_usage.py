@@ -32,6 +32,23 @@ def test_a_mistyped_model_is_guessed(infomask, coffee):
         assert "efficientnet-lite0" in infomask("classify", "--model", wrong, coffee).err
 
 
+def test_a_mistyped_word_of_models_is_guessed(infomask):
+    done = infomask("models", "ad", "x.onnx")
+    assert done.code == 2 and 'did you mean "models add"?' in done.err
+    assert "one MODEL at a time" in infomask("models", "digits", "efficientnet-lite0").err
+
+
+@pytest.mark.parametrize("arguments, option", [
+    (["classify", "--top-k", "0"], "--top-k must be an integer from 1"), (["classify", "--top_k=x"], "--top-k must be an integer from 1"),
+    (["config", "--port", "70000"], "--port must be an integer from 0 to 65535"), (["serve", "--max-body", "7"], "--max-body must be an integer from 1024"),
+    (["bench", "--size", "0x7"], "--size must be"), (["bench", "--batch", "0"], "--batch must be an integer from 1 to 1024"),
+    (["bench", "--seconds", "soon"], "--seconds must be from 0 to 3600")])
+def test_a_value_out_of_range_is_told_with_its_option(infomask, arguments, option):
+    """As it is typed, with the range and the value."""
+    done = infomask(*arguments)
+    assert done.code == 2 and f"infomask {arguments[0]}: {option}" in done.err and f'not "{arguments[-1].split("=")[-1]}"' in done.err
+
+
 def test_help_of_a_command_is_its_own(infomask):
     result = infomask("help", "mask")
     assert result.code == 0 and result.out == infomask("mask", "--help").out

@@ -77,12 +77,13 @@ const WORDS = {
   failed: ["✕ Not gone", (t) => `asked again, the network still finds “${t}”`],
   kept: ["Kept", (t) => `only what speaks for “${t}” is left`],
   nothing: ["Nothing to take away", (t) => `no place in the picture says enough for “${t}”`],
+  stopped: ["Nothing taken away", (t, v) => v.reason],
 };
 
 /** before and after are of the very file that is downloaded. */
 export function showVerdict(answer, target, {mode}) {
   const rows = [].concat(answer.verification), v = rows[0], passes = Math.max(...rows.map((row) => row.passes));
-  const unknown = mode === "keep" || mode === "cutout" ? "kept" : v.area === 0 ? "nothing" : v.pmi_before > 0 && !v.verdict ? "weakened" : "nothing";
+  const unknown = mode === "keep" || mode === "cutout" ? "kept" : v.area === 0 ? (["", "nothing to remove"].includes(v.reason ?? "") ? "nothing" : "stopped") : v.pmi_before > 0 && !v.verdict ? "weakened" : "nothing";
   const verdict = v.verdict ?? unknown, [word, sentence] = WORDS[verdict] ?? WORDS.failed, name = said(target);
   $("verdict").dataset.verdict = verdict;
   $("verdict-title").textContent = `${word}: ${sentence(name, v)}`;

@@ -381,6 +381,14 @@ def test_what_is_kept_is_not_called_without(visit, server, mode):
     expect(page.locator("#curve")).to_be_hidden()  # nothing was taken
 
 
+@pytest.mark.parametrize("choices, title", [("dilate=100", "Nothing taken away: max_area leaves no room"), ("target=tiger", "Nothing to take away: no place in the picture")])
+def test_why_nothing_was_taken(visit, server, choices, title):
+    page = visit().go(f"{server.url}/#photo=coffee&{choices}")
+    answered(page)
+    expect(page.locator("#verdict-title")).to_contain_text(title)
+    expect(page.locator("info-mask .right")).to_have_text("nothing taken away")
+
+
 # ---- Several, and other kinds ------------------------------------------------------------------------------------------
 
 def test_several_photos(shown):

@@ -25,19 +25,35 @@ export async function kindOf(blob) {
   return TYPES.find(([, fits]) => fits(bytes))?.[0] ?? null;
 }
 
-/** The photo as the service takes it: JPEG, PNG and WebP as they are, others as PNG where this browser reads them.
+/** A WebP of several pictures: the service takes still ones. */
+async function moves(blob) {
+  const bytes = new Uint8Array(await blob.slice(0, 32).arrayBuffer());
+  return text(bytes, 12, 4) === "VP8X" && (bytes[20] & 2) !== 0;
+}
+
+/** What this browser makes of it; of drawings only elements do. */
+async function decoded(blob, kind) {
+  if (kind !== "SVG") return createImageBitmap(blob);
+  const picture = new Image(), url = URL.createObjectURL(new Blob([blob], {type: "image/svg+xml"}));
+  picture.src = url;
+  await picture.decode().finally(() => URL.revokeObjectURL(url));
+  const scale = Math.max(1, 512 / Math.max(picture.width, picture.height)); // lines have no pixels of their own
+  return createImageBitmap(picture, {resizeWidth: Math.round(picture.width * scale), resizeHeight: Math.round(picture.height * scale)});
+}
+
+/** The photo as the service takes it: JPEG, PNG and still WebP as they are, others as PNG where this browser reads them.
  * @returns {{blob, note}} note: what was done to it, "" for nothing */
 export async function readable(blob) {
   if (blob.size === 0) throw new Error(`${blob.name || "The file"} is empty.`);
-  const kind = await kindOf(blob);
+  const found = await kindOf(blob), kind = found === "WebP" && await moves(blob) ? "moving WebP" : found;
   if (["JPEG", "PNG", "WebP"].includes(kind)) return {blob, note: ""};
-  const what = kind ? `${/^[AHS]/.test(kind) && kind !== "HEIC" ? "an" : "a"} ${kind} picture` : "no picture that is known here";
+  const what = kind ? `${/^(AVIF|SVG)/.test(kind) ? "an" : "a"} ${kind} picture` : "no picture that is known here";
   try {
-    const bitmap = await createImageBitmap(blob);
-    const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+    const bitmap = await decoded(blob, kind), canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     canvas.getContext("2d").drawImage(bitmap, 0, 0);
     bitmap.close();
-    return {blob: await canvas.convertToBlob({type: "image/png"}), note: `This is ${what}; it is sent as PNG${kind === "GIF" ? ", its first frame" : ""}.`};
+    const png = await canvas.convertToBlob({type: "image/png"});
+    return {blob: png, note: `${kind ? `This is ${what}; it is` : "It is"} sent as PNG${/GIF|moving/.test(kind) ? ", its first frame" : ""}.`};
   } catch {
     throw new Error(`${blob.name || "The file"} is ${what}${kind ? ", which this browser can't read. Save it as JPEG or PNG" : ": the service takes JPEG, PNG and WebP"}.`);
   }

@@ -1,5 +1,6 @@
 """What people see: the stories of the page."""
 import base64
+import io
 import json
 import pathlib
 import re
@@ -424,13 +425,37 @@ def test_a_labelled_folder(shown, tmp_path):
     assert violations(page) == []
 
 
-def test_a_gif_is_named_and_sent_as_png(shown):
-    page = shown.page
-    choose(page, file("cat.gif", picture("GIF"), "image/gif"))
+def drawing(attributes):
+    return f'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" {attributes}><rect width="30" height="20" fill="#00f"/></svg>'.encode()
+
+
+OTHERS = {"GIF": (picture("GIF"), "This is a GIF picture; it is sent as PNG, its first frame.", (64, 48)),
+          "BMP": (picture("BMP"), "This is a BMP picture; it is sent as PNG.", (64, 48)),
+          "ICO": (picture("ICO", (64, 64)), "It is sent as PNG.", (64, 64)),
+          "moving WebP": (picture("WEBP", lossless=True, save_all=True, append_images=[Image.new("RGB", (64, 48))]), "This is a moving WebP picture; it is sent as PNG, its first frame.", (64, 48)),
+          "SVG": (drawing('viewBox="0 0 30 20" width="30" height="20"'), "This is an SVG picture; it is sent as PNG.", (512, 341)),
+          "large SVG": (drawing('viewBox="0 0 30 20" width="900" height="600"'), "This is an SVG picture; it is sent as PNG.", (900, 600))}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_the_service_does_not_take_is_named_and_sent_as_png(shown, kind):
+    page, (data, note, size) = shown.page, OTHERS[kind]
+    choose(page, file("cat.bin", data, "application/octet-stream"))
     answered(page)
-    sent = page.evaluate("document.querySelector('info-mask').photo.slice(1, 4).text()")  # what is sent is what is shown
-    assert sent == "PNG"
-    expect(page.locator("#copied")).to_contain_text("a GIF picture; it is sent as PNG")
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#copied")).to_have_text(note)
+    sent = page.evaluate("async () => [...new Uint8Array(await document.querySelector('info-mask').photo.arrayBuffer())]")
+    shot = Image.open(io.BytesIO(bytes(sent)))  # what is sent is what is shown
+    assert shot.format == "PNG" and shot.size == size
+    assert shot.convert("RGB").getpixel((size[0] // 2, size[1] // 2)) == ((0, 0, 255) if "SVG" in kind else (200, 30, 30))
+
+
+def test_a_still_webp_is_sent_as_it_is(shown):
+    for data in (picture("WEBP"), picture("WEBP", icc_profile=b"x" * 40)):  # simple, and extended
+        choose(shown.page, file("cat.webp", data))
+        answered(shown.page)
+        assert shown.page.evaluate("document.querySelector('info-mask').photo.size") == len(data)
+        expect(shown.page.locator("#copied")).to_be_empty()
 
 
 def test_a_heic_photo_is_named(shown):

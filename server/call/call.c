@@ -221,6 +221,9 @@ static int read_target(struct call *call)
         call->query = query + 1;
     }
     call->request.path = call->target;
+    if (strcasestr(call->target, "%2f") != NULL) /* who looks at paths on the way sees no slash there either */
+        return reply_problem(&call->reply, &call->request, VIEW_NO_SUCH_ROUTE,
+                             "a slash is encoded in the path (%%2F): no name of a path here has one");
     if (!text_percent_decode(call->target, false))
         return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST,
                              "the path is not percent-encoded UTF-8 without NULs");
@@ -255,6 +258,22 @@ static int read_query(struct call *call)
     return 0;
 }
 
+/* 404, with a word to who only typed a slash too many. */
+static int no_route(struct call *call)
+{
+    const char *path = call->request.path;
+    struct route_match match = {0};
+    char shorter[128];
+    size_t length = strlen(path);
+
+    if (length > 1 && length < sizeof shorter && path[length - 1] == '/') {
+        (void)snprintf(shorter, sizeof shorter, "%.*s", (int)length - 1, path);
+        route_find(shorter, call->request.method, &match);
+    }
+    return reply_problem(&call->reply, &call->request, VIEW_NO_SUCH_ROUTE, "there is no route %.100s; %s", path,
+                         match.allowed != 0 ? "without the slash at its end there is" : "/openapi.json lists them");
+}
+
 static int find_route(struct call *call)
 {
     char allow[ROUTE_ALLOW_SIZE];
@@ -266,8 +285,7 @@ static int find_route(struct call *call)
     route_find(call->request.path, call->request.method, &call->match);
     call->request.route = call->match.route;
     if (call->match.allowed == 0)
-        return reply_problem(&call->reply, &call->request, VIEW_NO_SUCH_ROUTE,
-                             "there is no route %.100s; /openapi.json lists them", call->request.path);
+        return no_route(call);
     if (call->match.route == NULL) {
         route_allow(call->match.allowed, allow);
         reply_header(&call->reply, "Allow", "%s", allow);

@@ -232,6 +232,21 @@ def test_ambiguous_class(make_server, png, tmp_path):
 # ---- errors and methods --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", ["/v1/models/digits%2Flabels", "/v1%2fmodels", "/v2/models/digits%2Fready", "/web%2Fapp.js"])
+def test_a_slash_that_is_encoded_parts_no_names(server, path):
+    """Who allows paths on the way (/v1/models/... for all, /labels for none) reads them as they are written."""
+    answer = server.ask(path=path)
+    assert answer.status == 404 and "%2F" in answer.json.get("detail", answer.json.get("error"))
+    assert server.ask(path=path.replace("%2F", "/").replace("%2f", "/")).status == 200
+    assert server.ask(path="/v1/models/%64igits").status == 200
+
+
+@pytest.mark.parametrize("path, known", [("/v1/models/", True), ("/docs/", True), ("/v1/classify/", True), ("/v1/", False), ("//", True), ("/nothing/", False)])
+def test_a_slash_too_many(server, path, known):
+    answer = server.ask(path=path)
+    assert answer.status == 404 and ("without the slash at its end there is" in answer.json["detail"]) == known
+
+
 @pytest.mark.parametrize("path", ["/nope", "/v1", "/v1/", "/v1/classify/", "//v1/classify", "/V1/classify", "/v1/models/",
                                   "/v1/models/a/b/c", "/v1/jobs", "/livez/", "/.env", "/..%2f..%2fetc/passwd", "/index.php",
                                   "/v1/models/%2e%2e/labels/x"])

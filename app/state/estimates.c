@@ -145,8 +145,7 @@ const char *estimate_label(const struct estimate_info *info, size_t label, char 
     return text;
 }
 
-/* Cuts `labels` (owned) into lines.  Fewer lines than classes: no names at all. */
-static enum infomask_status split_labels(struct estimate_info *info, struct infomask_error *err)
+enum infomask_status estimate_info_split(struct estimate_info *info, struct infomask_error *err)
 {
     size_t count = 0;
 
@@ -222,7 +221,7 @@ static enum infomask_status fill_rest(struct store_statement *statement, struct 
     labels = store_text(statement, 15);
     if (status == INFOMASK_OK && labels != NULL) {
         info->labels = strdup(labels);
-        status = info->labels != NULL ? split_labels(info, err)
+        status = info->labels != NULL ? estimate_info_split(info, err)
                                       : error_set(err, INFOMASK_MEMORY, "no memory for labels");
     }
     return status;
@@ -424,11 +423,9 @@ static enum infomask_status insert_info(struct store_connection *connection, voi
     return store_run(s, err);
 }
 
-enum infomask_status estimates_create(struct estimates *estimates, struct estimate_info *info,
-                                      struct infomask_error *err)
+enum infomask_status estimate_info_begin(struct estimate_info *info, struct infomask_error *err)
 {
     struct infomask_estimate *sums = NULL;
-    struct inserting inserting;
     enum infomask_status status;
 
     if (info->spec.classes < 1 || info->spec.classes > 1000000)
@@ -437,12 +434,19 @@ enum infomask_status estimates_create(struct estimates *estimates, struct estima
     infomask_estimate_free(sums);
     if (status == INFOMASK_OK)
         status = make_id(info->id, err);
-    if (status != INFOMASK_OK)
-        return status;
     info->created = (int64_t)time(NULL);
-    inserting = (struct inserting){estimates->shared, info};
-    status = store_write(estimates->shared->store, estimates->deadline_ms, insert_info, &inserting, err);
-    return status == INFOMASK_OK ? split_labels(info, err) : status;
+    return status;
+}
+
+enum infomask_status estimates_create(struct estimates *estimates, struct estimate_info *info,
+                                      struct infomask_error *err)
+{
+    struct inserting inserting = {estimates->shared, info};
+    enum infomask_status status = estimate_info_begin(info, err);
+
+    if (status == INFOMASK_OK)
+        status = store_write(estimates->shared->store, estimates->deadline_ms, insert_info, &inserting, err);
+    return status == INFOMASK_OK ? estimate_info_split(info, err) : status;
 }
 
 static enum infomask_status delete_all(struct store_connection *connection, int64_t key, struct infomask_error *err)

@@ -18,16 +18,7 @@ void audit_curve_fini(struct audit_curve *curve)
 
 /* ---- Making ------------------------------------------------------------------------------------------------------ */
 
-struct audited {
-    size_t n, classes;
-    float *logits;    /* [n][classes] */
-    uint16_t *half;   /* [classes] */
-    uint32_t *labels; /* [n] */
-    uint64_t *orders; /* [n] */
-    double *pmi, *expected; /* [n] */
-};
-
-static void audited_fini(struct audited *a)
+void audited_fini(struct audited *a)
 {
     free(a->logits);
     free(a->half);
@@ -37,7 +28,7 @@ static void audited_fini(struct audited *a)
     free(a->expected);
 }
 
-static enum infomask_status audited_init(struct audited *a, size_t most, size_t classes, struct infomask_error *err)
+enum infomask_status audited_init(struct audited *a, size_t most, size_t classes, struct infomask_error *err)
 {
     *a = (struct audited){.classes = classes};
     a->logits = calloc(most, classes * sizeof *a->logits);
@@ -50,6 +41,13 @@ static enum infomask_status audited_init(struct audited *a, size_t most, size_t 
         a->expected == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory to audit %zu labels", most);
     return INFOMASK_OK;
+}
+
+void audited_add(struct audited *a, const uint16_t *half, uint32_t label, uint64_t order)
+{
+    infomask_logits_unpack(half, a->classes, a->logits + a->n * a->classes);
+    a->orders[a->n] = order;
+    a->labels[a->n++] = label;
 }
 
 static enum infomask_status read_audited(struct store_connection *connection, int64_t key, struct audited *a,
@@ -73,9 +71,7 @@ static enum infomask_status read_audited(struct store_connection *connection, in
         if (size != a->classes * sizeof *a->half)
             return error_set(err, INFOMASK_IO, "the kept logits are damaged");
         memcpy(a->half, half, size);
-        infomask_logits_unpack(a->half, a->classes, a->logits + a->n * a->classes);
-        a->orders[a->n] = (uint64_t)store_integer(statement, 0);
-        a->labels[a->n++] = (uint32_t)store_integer(statement, 1);
+        audited_add(a, a->half, (uint32_t)store_integer(statement, 1), (uint64_t)store_integer(statement, 0));
     }
     store_reset(statement);
     return status;
@@ -102,27 +98,42 @@ static enum infomask_status draw_curve(const struct audited *a, const struct inf
     return INFOMASK_OK;
 }
 
+size_t estimate_audit_most(const struct estimate_info *info)
+{
+    size_t most = MOST_LOGITS / info->spec.classes;
+
+    most = most < MOST_SAMPLES ? most : MOST_SAMPLES;
+    return most > info->kept ? (size_t)info->kept : most;
+}
+
+enum infomask_status estimate_audit_of(struct audited *a, const struct estimate_info *info, struct audit_curve *curve,
+                                       struct infomask_error *err)
+{
+    const struct infomask_audit_set set = {a->logits, a->labels, a->orders, a->n};
+    struct infomask_audit audit;
+    enum infomask_status status;
+
+    if (a->n == 0)
+        return INFOMASK_OK;
+    status = infomask_estimate_audit(&info->spec, &set, a->pmi, a->expected, &audit, err);
+    return status == INFOMASK_OK ? draw_curve(a, &audit, (double)info->samples / (double)a->n, curve, err) : status;
+}
+
 enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key,
                                          const struct estimate_info *info, struct audit_curve *curve,
                                          struct infomask_error *err)
 {
-    size_t most = MOST_LOGITS / info->spec.classes;
-    struct infomask_audit audit;
+    size_t most = estimate_audit_most(info);
     struct audited a;
     enum infomask_status status;
 
-    most = most < MOST_SAMPLES ? most : MOST_SAMPLES;
-    most = most > info->kept ? (size_t)info->kept : most;
     if (most == 0)
         return INFOMASK_OK;
     status = audited_init(&a, most, info->spec.classes, err);
     if (status == INFOMASK_OK)
         status = read_audited(connection, key, &a, most, err);
-    const struct infomask_audit_set set = {a.logits, a.labels, a.orders, a.n};
-    if (status == INFOMASK_OK && a.n > 0)
-        status = infomask_estimate_audit(&info->spec, &set, a.pmi, a.expected, &audit, err);
-    if (status == INFOMASK_OK && a.n > 0)
-        status = draw_curve(&a, &audit, (double)info->samples / (double)a.n, curve, err);
+    if (status == INFOMASK_OK)
+        status = estimate_audit_of(&a, info, curve, err);
     audited_fini(&a);
     return status;
 }

@@ -143,6 +143,13 @@ struct estimates_shared {
 /* What core says of numbers that were stored, as a damage of the state and not a fault of the request. */
 enum infomask_status estimates_sound(enum infomask_status status, struct infomask_error *err);
 
+/* A new one: checks the spec, makes the id, says when.  Then, once `labels` has been written: cuts it into lines, and
+ * where there are fewer than classes there are no names at all. */
+enum infomask_status estimate_info_begin(struct estimate_info *info, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+enum infomask_status estimate_info_split(struct estimate_info *info, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
 /* Inside a transaction that adds: STATE_FULL where a server holds as much as it may, as of the last second. */
 enum infomask_status estimates_room(struct store_connection *connection, struct estimates_shared *shared,
                                     struct infomask_error *err) __attribute__((warn_unused_result));
@@ -179,6 +186,24 @@ struct audit_curve {
     size_t count;   /* of values; 0: no audit */
 };
 void audit_curve_fini(struct audit_curve *curve);
+/* What an audit looks at: `most` samples at most, added one by one in the order of their ids' hashes. */
+struct audited {
+    size_t n, classes;
+    float *logits;          /* [n][classes] */
+    uint16_t *half;         /* [classes] for the caller */
+    uint32_t *labels;       /* [n] */
+    uint64_t *orders;       /* [n] */
+    double *pmi, *expected; /* [n] */
+};
+size_t estimate_audit_most(const struct estimate_info *info);
+enum infomask_status audited_init(struct audited *audited, size_t most, size_t classes, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void audited_fini(struct audited *audited);
+void audited_add(struct audited *audited, const uint16_t *half, uint32_t label, uint64_t order);
+/* No curve of no samples. */
+enum infomask_status estimate_audit_of(struct audited *audited, const struct estimate_info *info,
+                                       struct audit_curve *curve, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* From the kept logits; no audit where there are none. */
 enum infomask_status estimate_audit_make(struct store_connection *connection, int64_t key,
                                          const struct estimate_info *info, struct audit_curve *curve,

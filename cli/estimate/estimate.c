@@ -233,6 +233,7 @@ void estimate_run_fini(struct estimate_run *run)
 
     estimate_state_fini(&run->state);
     estimates_close(run->estimates);
+    estimates_held_free(run->held);
     for (size_t i = 0; run->temporary[0] != '\0' && i < sizeof parts / sizeof *parts; i++) {
         char path[sizeof run->temporary + 8];
         (void)snprintf(path, sizeof path, "%s%s", run->temporary, parts[i]);
@@ -253,11 +254,20 @@ void estimate_run_fini(struct estimate_run *run)
     free(run->folder);
 }
 
+enum infomask_status estimate_run_rows(const struct estimate_run *run, estimate_row_visit *visit, void *context,
+                                       struct infomask_error *err)
+{
+    if (run->held == NULL)
+        return estimates_rows(run->estimates, run->state.info.id, visit, context, err);
+    estimates_held_rows(run->held, visit, context);
+    return INFOMASK_OK;
+}
+
 static int write_report(const struct estimate_run *run)
 {
     struct report_samples samples = {0};
     struct infomask_error err;
-    enum infomask_status status = estimates_rows(run->estimates, run->state.info.id, report_row, &samples, &err);
+    enum infomask_status status = estimate_run_rows(run, report_row, &samples, &err);
 
     if (status == INFOMASK_OK && samples.full)
         status = error_set(&err, INFOMASK_MEMORY, "no memory for the report");

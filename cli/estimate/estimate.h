@@ -3,6 +3,7 @@
 #define CLI_ESTIMATE_ESTIMATE_H
 
 #include "app/state/estimates.h"
+#include "app/state/estimates_held.h"
 #include "app/view/views_estimates.h"
 #include "cli/arguments.h"
 #include "core/infomask_train.h"
@@ -30,7 +31,8 @@ struct estimate_run {
     const struct cli *cli;
     const struct estimate_options *options;
     enum view_units units;
-    struct estimates *estimates;      /* the store that holds it; NULL: none (an exact task) */
+    struct estimates *estimates;      /* the store that holds it; NULL: none (an exact task, or held) */
+    struct estimates_held *held;                /* the samples of a table without --store */
     char *folder;                     /* where the suspects' photos lie; NULL: not at hand */
     struct estimate_state state;
     double truth;                     /* of a task, nats; NAN: unknown */
@@ -84,7 +86,10 @@ void estimate_of_groups(struct estimate_run *run);
 enum infomask_status estimate_finish(struct estimate_run *run, const char *id, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* Fills the subgroups from the store's samples: by [rows] of a table, whose samples are called by their rows' numbers,
+/* Hands out the run's samples (estimates_rows, estimates_held_rows). */
+enum infomask_status estimate_run_rows(const struct estimate_run *run, estimate_row_visit *visit, void *context,
+                                       struct infomask_error *err) __attribute__((warn_unused_result));
+/* Fills the subgroups from the run's samples: by [rows] of a table, whose samples are called by their rows' numbers,
  * with names as lines; by NULL: by the folder below that of the class. */
 enum infomask_status estimate_by(struct estimate_run *run, const uint32_t *by, const char *names, size_t count,
                                  struct infomask_error *err) __attribute__((warn_unused_result));

@@ -124,7 +124,7 @@ enum infomask_status estimate_by(struct estimate_run *run, const uint32_t *by, c
     for (const char *name = names; by != NULL && run->subgroup_count < count; name += strcspn(name, "\n") + 1)
         if (!add_subgroup(&g, name, strcspn(name, "\n")))
             return error_set(err, INFOMASK_MEMORY, "no memory for the subgroups");
-    status = estimates_rows(run->estimates, run->state.info.id, gather, &g, err);
+    status = estimate_run_rows(run, gather, &g, err);
     if (status == INFOMASK_OK && g.too_many)
         status = error_set(err, INFOMASK_ARGUMENT, "--by folder: more than %d folders", MOST_SUBGROUPS);
     if (status == INFOMASK_OK && g.no_memory)

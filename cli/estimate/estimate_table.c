@@ -101,48 +101,45 @@ static enum infomask_status add_rows(struct estimate_run *run, const struct tabl
     return status;
 }
 
-/* ---- Weights ----------------------------------------------------------------------------------------------------- */
-
-static enum infomask_status sum_rows(const struct estimate_run *run, const struct table_file *file,
-                                     struct infomask_estimate *sums, struct infomask_sample *samples,
-                                     struct infomask_point *points, size_t *counted, struct infomask_error *err)
+static enum infomask_status hold_rows(struct estimate_run *run, const struct table_file *file,
+                                      struct estimate_info *info, struct infomask_error *err)
 {
-    enum infomask_status status = INFOMASK_OK;
-    char id[24];
+    const struct estimates_held_of rows = {file->rows, run->table.log_q, file->labels,
+                                   run->table.grouped ? run->table.group : NULL, run->cli->config.logits_limit};
 
-    for (size_t i = 0; status == INFOMASK_OK && i < file->rows; i++) {
-        struct infomask_sample *s = &samples[i];
-        (void)snprintf(id, sizeof id, "%zu", i);
-        status = infomask_estimate_add(sums, run->table.log_q + i * (size_t)file->classes, file->labels[i], id, s, err);
-        if (status == INFOMASK_OK && file->weights[i] > 0)
-            points[(*counted)++] = (struct infomask_point){run->table.group[i], s->log_q, s->label, s->predicted,
-                                                           file->weights[i]};
-    }
-    return status;
+    return estimates_held_create(info, &rows, run->options->suspects, &run->held, &run->state, err);
 }
 
-/* The report and the limits anew, with the rows' weights; what a store keeps has none. */
-static enum infomask_status weigh(struct estimate_run *run, const struct table_file *file,
-                                  const struct infomask_estimate_spec *spec, struct infomask_error *err)
+static enum infomask_status store_rows(struct estimate_run *run, const struct table_file *file,
+                                       struct estimate_info *info, struct infomask_error *err)
 {
-    struct infomask_sample *samples = malloc(file->rows * sizeof *samples);
-    struct infomask_point *points = malloc(file->rows * sizeof *points);
-    struct infomask_estimate *sums = NULL;
-    size_t k = (size_t)file->classes, counted = 0;
-    enum infomask_status status = infomask_estimate_create(spec, &sums, err);
+    enum infomask_status status = estimates_create(run->estimates, info, err);
 
-    if (status == INFOMASK_OK && (samples == NULL || points == NULL))
-        status = error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", file->rows);
     if (status == INFOMASK_OK)
-        status = sum_rows(run, file, sums, samples, points, &counted, err);
-    if (status == INFOMASK_OK) {
-        infomask_report_fini(&run->state.report);
-        status = infomask_estimate_weighted(samples, file->weights, file->rows, k, &run->state.report, err);
-    }
+        status = add_rows(run, file, info->id, err);
+    return status == INFOMASK_OK ? estimate_finish(run, info->id, err) : status;
+}
+
+/* ---- Weights ----------------------------------------------------------------------------------------------------- */
+
+/* The report and the limits anew, with the rows' weights; they go with no store. */
+static enum infomask_status weigh(struct estimate_run *run, const struct table_file *file, struct infomask_error *err)
+{
+    const struct infomask_sample *samples = estimates_held_samples(run->held);
+    struct infomask_point *points = malloc(file->rows * sizeof *points);
+    size_t k = (size_t)file->classes, counted = 0;
+    enum infomask_status status;
+
+    if (points == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for %zu rows", file->rows);
+    for (size_t i = 0; i < file->rows; i++)
+        if (file->weights[i] > 0)
+            points[counted++] = (struct infomask_point){run->table.group[i], samples[i].log_q, samples[i].label,
+                                                        samples[i].predicted, file->weights[i]};
+    infomask_report_fini(&run->state.report);
+    status = infomask_estimate_weighted(samples, file->weights, file->rows, k, &run->state.report, err);
     if (status == INFOMASK_OK)
         status = infomask_estimate_limits(points, counted, k, 0.975, &run->state.limits, err);
-    infomask_estimate_free(sums);
-    free(samples);
     free(points);
     return status;
 }
@@ -153,24 +150,21 @@ static enum infomask_status estimate_table(struct estimate_run *run, const struc
                                            struct infomask_error *err)
 {
     struct estimate_info info = {0};
-    enum infomask_status status = estimate_open_target(run, err);
+    bool stored = run->options->store != NULL;
+    enum infomask_status status = stored ? estimate_open_store(run, err) : INFOMASK_OK;
 
     if (status == INFOMASK_OK)
         status = describe(run, file, &info, err);
-    if (status == INFOMASK_OK)
+    if (status == INFOMASK_OK && stored)
         status = estimate_free_name(run, info.name, err);
     if (status == INFOMASK_OK)
         status = cross_fit(run, file, err);
     if (status == INFOMASK_OK)
-        status = estimates_create(run->estimates, &info, err);
-    if (status == INFOMASK_OK)
-        status = add_rows(run, file, info.id, err);
-    if (status == INFOMASK_OK)
-        status = estimate_finish(run, info.id, err);
+        status = stored ? store_rows(run, file, &info, err) : hold_rows(run, file, &info, err);
     if (status == INFOMASK_OK && file->by != NULL)
         status = estimate_by(run, file->by, file->by_names, file->by_count, err);
     if (status == INFOMASK_OK && file->weights != NULL)
-        status = weigh(run, file, &info.spec, err);
+        status = weigh(run, file, err);
     if (status == INFOMASK_OK)
         estimate_of_groups(run);
     free(run->table.log_q);

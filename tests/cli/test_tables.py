@@ -131,6 +131,21 @@ def test_subgroups(infomask, estimate, tmp_path):
     assert 'no column "place"' in estimate("--data", "t.csv", "--labels", "y", "--by", "place", code=1)
 
 
+@pytest.mark.parametrize("more", [[], ["--group-by", "g"], ["--by", "g"], ["--logits-limit", "400"],
+                                  ["--suspects", "120"]])
+def test_with_and_without_a_store(estimate, tmp_path, more):
+    """What nobody wants to keep is held in memory: the same answer, to the last bit."""
+    rng = numpy.random.default_rng(21)
+    y, g = rng.integers(0, 3, 240), rng.integers(0, 40, 240)
+    write(tmp_path / "t.csv", "x,z,g,y", zip((y + rng.normal(size=240)).round(4), rng.normal(size=240).round(4), g, y))
+    held, stored = (estimate("--data", "t.csv", "--labels", "y", *more, *where)
+                    for where in ([], ["--store", tmp_path / "kept.db"]))
+    for report in held, stored:
+        assert len(report.pop("id")) == 24
+    assert held == stored and held["samples"] == 240 and held["logits_kept"] == (66 if "400" in more else 240)
+    assert not list((tmp_path / "state").glob("*"))
+
+
 def subjects(rng, count, each):
     """Pure noise: a subject's rows are much alike, and its label has nothing to do with them."""
     x = numpy.repeat(rng.normal(size=(count, 3)), each, 0) + 1e-3 * rng.normal(size=(count * each, 3))

@@ -31,7 +31,7 @@
 #define MOST_ORDERS 64
 #define LEAST_ORDERS 8
 #define STEPS_IN_ALL (1 << 17) /* over which there are fewer orders */
-#define STEPS_KEPT (1 << 22)  /* of orders that are laid out once for all passes: 100 MB */
+#define KEPT_BYTES 100e6      /* of orders that are laid out once for all passes */
 #define MOST_CAPITAL 1e150
 #define TRIED 16              /* values of m in one pass */
 #define TOLERANCE 1e-3        /* of the standard error: the limit is rounded down by no more */
@@ -41,9 +41,10 @@ struct bettor {
     const struct info_unit *units;
     size_t n, orders, kept;
     double goal;             /* 1 / (1 - confidence) */
-    double *steps;           /* [kept, and one more if that is not all][3][n] */
+    double *values;          /* [kept, and one more if that is not all][n] */
+    double *weights;         /* the same; NULL: all are 1 */
     bool laid;               /* the kept ones are there */
-    double *x, *w, *stake;   /* [n] of one order: values, weights, and 1 / s, negative where the step is plain */
+    double *x, *w;           /* [n] of one order, of these */
     uint32_t *place;         /* [n] */
     double price[CELLS + 1]; /* phi(Phi^-1(i / CELLS)) */
 };
@@ -85,28 +86,20 @@ static void shuffle(struct bettor *b, uint64_t order)
     }
 }
 
-/* The deviation before each step is that of w (x - mean) over what came earlier: the stakes are predictable. */
+/* The values (and weights) in that order. */
 static void lay_out(struct bettor *b, size_t order)
 {
-    double sum = SEEN_MEAN, weights = 1, squares = SEEN_VARIANCE, n = (double)b->n;
+    size_t place = order < b->kept ? order : b->kept;
 
-    b->x = b->steps + 3 * b->n * (order < b->kept ? order : b->kept);
-    b->w = b->x + b->n;
-    b->stake = b->w + b->n;
+    b->x = b->values + place * b->n;
+    b->w = b->weights != NULL ? b->weights + place * b->n : NULL;
     if (b->laid && order < b->kept)
         return;
     shuffle(b, order);
-    for (size_t i = 0; i < b->n; i++) {
-        const struct info_unit *unit = &b->units[b->place[i]];
-        double deviation = sqrt(squares / (double)(i + 1)), miss;
-        b->x[i] = unit->x;
-        b->w[i] = unit->weight;
-        b->stake[i] = deviation * sqrt(n) < SMALL_DEVIATION ? -1 / deviation : 1 / deviation;
-        sum += unit->weight * unit->x;
-        weights += unit->weight;
-        miss = unit->weight * (unit->x - sum / weights);
-        squares += miss * miss;
-    }
+    for (size_t i = 0; i < b->n; i++)
+        b->x[i] = b->units[b->place[i]].x;
+    for (size_t i = 0; b->w != NULL && i < b->n; i++)
+        b->w[i] = b->units[b->place[i]].weight;
 }
 
 /* One instruction, where fmin is a call: no number here is a NaN. */
@@ -125,26 +118,32 @@ static inline double target_stake(const double *price, double capital, double go
     return most > 0 ? least(between * scale, most) : 0;
 }
 
-/* Adds the capitals at the end of the order that is laid out. */
+/* Adds the capitals at the end of the order that is laid out.  The deviation before each step is that of w (x - mean)
+ * over what came earlier: the stakes are predictable.  It is taken anew each time, between two steps of a chain that
+ * has to wait for itself anyway. */
 CPU_CLONES
 static void bet(const struct bettor *b, const double *m, double *capitals)
 {
     double capital[TRIED], most[TRIED], n = (double)b->n, plain = sqrt(2 * log(b->goal) / n);
-    double goal = GOAL_FACTOR * b->goal;
+    double goal = GOAL_FACTOR * b->goal, sum = SEEN_MEAN, weights = 1, squares = SEEN_VARIANCE;
 
     for (int k = 0; k < TRIED; k++) {
         capital[k] = 1;
         most[k] = MOST_LOST / m[k];
     }
     for (size_t i = 0; i < b->n; i++) {
-        double x = b->x[i], w = b->w[i], scale = goal * b->stake[i] / sqrt(n - (double)i),
-               factor = -b->stake[i] * plain;
-        if (b->stake[i] < 0)
+        double x = b->x[i], w = b->w != NULL ? b->w[i] : 1, deviation = sqrt(squares / (double)(i + 1)), miss;
+        double stake = 1 / deviation, scale = goal * stake / sqrt(n - (double)i), factor = stake * plain;
+        if (deviation * sqrt(n) < SMALL_DEVIATION)
             for (int k = 0; k < TRIED; k++)
                 capital[k] = least(capital[k] * (1 + least(factor, most[k]) * w * (x - m[k])), MOST_CAPITAL);
         else
             for (int k = 0; k < TRIED; k++)
                 capital[k] += target_stake(b->price, capital[k], goal, scale) * w * (x - m[k]);
+        sum += w * x;
+        weights += w;
+        miss = w * (x - sum / weights);
+        squares += miss * miss;
     }
     for (int k = 0; k < TRIED; k++)
         capitals[k] += capital[k];
@@ -213,6 +212,31 @@ static double find_limit(struct bettor *b)
     return low;
 }
 
+static bool are_even(const struct info_unit *units, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (units[i].weight < 1)
+            return false;
+    return true;
+}
+
+/* For the orders. */
+static bool make_room(struct bettor *b)
+{
+    bool even = are_even(b->units, b->n);
+    size_t bytes = b->n * sizeof(double) * (even ? 1 : 2), places;
+
+    b->kept = (size_t)(KEPT_BYTES / (double)bytes);
+    b->kept = b->kept < b->orders ? b->kept : b->orders;
+    places = b->kept + (b->kept < b->orders);
+    b->values = malloc(places * bytes + b->n * sizeof(uint32_t));
+    if (b->values == NULL)
+        return false;
+    b->weights = even ? NULL : b->values + places * b->n;
+    b->place = (uint32_t *)(void *)(b->values + places * b->n * (even ? 1 : 2));
+    return true;
+}
+
 enum infomask_status info_betting_limit(struct info_unit *units, size_t n, double confidence, double *limit,
                                         struct infomask_error *err)
 {
@@ -221,15 +245,11 @@ enum infomask_status info_betting_limit(struct info_unit *units, size_t n, doubl
     *limit = 0;
     b.orders = STEPS_IN_ALL / n;
     b.orders = b.orders > MOST_ORDERS ? MOST_ORDERS : b.orders < LEAST_ORDERS ? LEAST_ORDERS : b.orders;
-    b.kept = b.orders * n <= STEPS_KEPT ? b.orders : STEPS_KEPT / n;
-    b.steps = n > UINT32_MAX ? NULL
-                             : malloc(n * (3 * sizeof(double) * (b.kept + (b.kept < b.orders)) + sizeof(uint32_t)));
-    if (b.steps == NULL)
+    if (n > UINT32_MAX || !make_room(&b))
         return error_set(err, INFOMASK_MEMORY, "no memory for the limit of %zu samples", n);
-    b.place = (uint32_t *)(void *)(b.steps + 3 * n * (b.kept + (b.kept < b.orders)));
     qsort(units, n, sizeof *units, by_value);
     fill_prices(b.price);
     *limit = find_limit(&b);
-    free(b.steps);
+    free(b.values);
     return INFOMASK_OK;
 }

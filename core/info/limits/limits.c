@@ -1,6 +1,7 @@
 #include "core/info/limits.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "core/info/limits/betting.h"
@@ -63,6 +64,17 @@ static int by_unit(const void *left, const void *right)
     if (a->log_q < b->log_q || a->log_q > b->log_q)
         return a->log_q < b->log_q ? -1 : 1;
     return (a->weight > b->weight) - (a->weight < b->weight);
+}
+
+/* Points that have come in order stay as they are. */
+static void sort_by_unit(struct info_point *points, size_t n)
+{
+    size_t i = 1;
+
+    while (i < n && by_unit(&points[i - 1], &points[i]) <= 0)
+        i++;
+    if (i < n)
+        qsort(points, n, sizeof *points, by_unit);
 }
 
 static double weight_of(const struct info_point *point)
@@ -214,17 +226,57 @@ static double entropy_of_runs(const struct info_point *points, size_t n, int (*o
     return sum;
 }
 
+static double entropy_of(const double *p, size_t count)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < count; i++)
+        sum -= p[i] > 0 ? p[i] * log(p[i]) : 0;
+    return sum;
+}
+
+/* H(predicted) and H(label and predicted) by a table of all pairs; false where it would be larger than the points. */
+static bool count_pairs(const struct info_point *points, size_t n, size_t classes, double entropy[2])
+{
+    double *pairs = classes <= n / classes ? calloc(classes * (classes + 1), sizeof *pairs) : NULL;
+    double *predicted = pairs != NULL ? pairs + classes * classes : NULL, all = weight_of_all(points, n);
+    bool known = pairs != NULL;
+
+    for (size_t i = 0; known && i < n; i++) {
+        double p = weight_of(&points[i]) / all;
+        known = points[i].predicted < classes;
+        if (known) {
+            pairs[points[i].label * classes + points[i].predicted] += p;
+            predicted[points[i].predicted] += p;
+        }
+    }
+    if (known) {
+        entropy[0] = entropy_of(predicted, classes);
+        entropy[1] = entropy_of(pairs, classes * classes);
+    }
+    free(pairs);
+    return known;
+}
+
+static void sort_pairs(struct info_point *points, size_t n, double entropy[2])
+{
+    qsort(points, n, sizeof *points, by_prediction);
+    entropy[0] = entropy_of_runs(points, n, by_prediction);
+    qsort(points, n, sizeof *points, by_pair);
+    entropy[1] = entropy_of_runs(points, n, by_pair);
+}
+
 /* I = H(label) + H(predicted) - H(both) */
 static double confusion_information(struct info_point *points, size_t n, const double *log_f, size_t classes)
 {
-    double information = 0;
+    double information = 0, entropy[2];
 
     for (size_t y = 0; y < classes; y++)
         information -= log_f[y] < 0 ? exp(log_f[y]) * log_f[y] : 0;
-    qsort(points, n, sizeof *points, by_prediction);
-    information += entropy_of_runs(points, n, by_prediction);
-    qsort(points, n, sizeof *points, by_pair);
-    return fmax(information - entropy_of_runs(points, n, by_pair), 0);
+    if (!count_pairs(points, n, classes, entropy))
+        sort_pairs(points, n, entropy);
+    information += entropy[0];
+    return fmax(information - entropy[1], 0);
 }
 
 enum infomask_status info_limits(struct info_point *points, size_t n, size_t classes, double confidence,
@@ -244,7 +296,7 @@ enum infomask_status info_limits(struct info_point *points, size_t n, size_t cla
     if (units == NULL || log_f == NULL) {
         status = error_set(err, INFOMASK_MEMORY, "no memory for the limit of %zu samples", n);
     } else {
-        qsort(points, n, sizeof *points, by_unit);
+        sort_by_unit(points, n);
         least = label_frequencies(points, n, classes, log_f);
         status = limits_of(points, n, log_f, least, units, limits, err);
     }

@@ -145,10 +145,12 @@ static bool limit_alone(const struct estimate *e, const double *log_q, struct in
     size_t n = 0;
     bool fine = points != NULL;
 
+    for (size_t i = 0; fine && i < data->n; i++) /* by the rows' numbers, which is nearly the order that is wanted */
+        points[e->order[i]] = (struct info_point){e->result->group[e->order[i]], log_q[i], (uint32_t)data->labels[i], 0,
+                                                  weight_of(data, i)};
     for (size_t i = 0; fine && i < data->n; i++)
-        if (weight_of(data, i) > 0)
-            points[n++] = (struct info_point){e->result->group[e->order[i]], log_q[i], (uint32_t)data->labels[i], 0,
-                                              weight_of(data, i)};
+        if (points[i].weight > 0)
+            points[n++] = points[i];
     fine = fine && info_limits(points, n, (size_t)data->classes, 0.975, &limits, NULL) == INFOMASK_OK;
     row->alone_limit = fine ? limits.betting : NAN;
     free(points);

@@ -4,8 +4,6 @@
  * the node again until no rule fits.  A producer may be absorbed only if the tensor between the two has one reader
  * and is no output of the graph; its slot is then dead.  New weights are computed in double from the float ones.
  */
-#include <string.h>
-
 #include "core/graph/fuse.h"
 
 static enum infomask_status no_memory(struct fusion *f)
@@ -15,13 +13,7 @@ static enum infomask_status no_memory(struct fusion *f)
 
 /* ---- A factor and a summand per channel, into the weights before them -------------------------------------------- */
 
-struct affine {
-    const struct fusion *f;
-    const struct graph_node *node; /* BATCH_NORM; or ADD, MUL with a constant */
-    bool single;                   /* the constant has one element for all channels */
-};
-
-static void affine_at(const struct affine *affine, size_t channel, double *factor, double *summand)
+void fuse_affine_at(const struct affine *affine, size_t channel, double *factor, double *summand)
 {
     const struct graph_node *node = affine->node;
     const float *value[5];
@@ -41,8 +33,7 @@ static void affine_at(const struct affine *affine, size_t channel, double *facto
     }
 }
 
-/* Is the node a factor or summand of dimension `axis` alone?  (BATCH_NORM's is 1.) */
-static bool is_affine(const struct fusion *f, const struct graph_node *node, int axis, struct affine *affine)
+bool fuse_is_affine(const struct fusion *f, const struct graph_node *node, int axis, struct affine *affine)
 {
     const struct graph_tensor *y;
 
@@ -66,8 +57,7 @@ static enum infomask_status not_finite(struct fusion *f, const struct graph_node
     return graph_refuse(f->err, INFOMASK_BAD_MODEL, node, "its constants give values that are not finite");
 }
 
-/* Of a constant that only this node reads, and that it is about to read no more. */
-static void drop_unread(struct fusion *f, const struct graph_node *reader, int tensor)
+void fuse_drop_unread(struct fusion *f, const struct graph_node *reader, int tensor)
 {
     for (int i = 0; i < f->graph->node_count; i++)
         for (int j = 0; j < f->graph->nodes[i].input_count; j++)
@@ -93,7 +83,7 @@ static enum infomask_status scale_weights(struct fusion *f, struct graph_node *p
         return status;
     for (size_t c = 0; c < channels; c++) {
         double factor, summand;
-        affine_at(affine, c, &factor, &summand);
+        fuse_affine_at(affine, c, &factor, &summand);
         narrow[c] = (float)((old_b != NULL ? (double)old_b[c] : 0) * factor + summand);
         fine = fine && isfinite(narrow[c]);
         for (size_t i = c * each; i < (c + 1) * each; i++) {
@@ -103,7 +93,7 @@ static enum infomask_status scale_weights(struct fusion *f, struct graph_node *p
     }
     if (!fine)
         return not_finite(f, affine->node);
-    drop_unread(f, product, product->inputs[1]);
+    fuse_drop_unread(f, product, product->inputs[1]);
     product->inputs[1] = new_w;
     product->inputs[2] = new_b;
     return INFOMASK_OK;
@@ -121,7 +111,7 @@ static enum infomask_status shift_bias(struct fusion *f, struct graph_node *prod
         return status;
     for (size_t c = 0; c < (size_t)channels; c++) {
         double factor, summand;
-        affine_at(affine, c, &factor, &summand);
+        fuse_affine_at(affine, c, &factor, &summand);
         narrow[c] = (float)((bias == GRAPH_NONE ? 0 : (double)tensor_at(f, bias)->data[c]) + summand);
         if (!isfinite(narrow[c]))
             return not_finite(f, affine->node);
@@ -159,7 +149,7 @@ static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed
     if (made_by == GRAPH_NONE)
         return INFOMASK_OK;
     product = node_at(f, made_by);
-    if (graph_input(product, 3) != GRAPH_NONE || !is_affine(f, node_at(f, *at), axis, &affine))
+    if (graph_input(product, 3) != GRAPH_NONE || !fuse_is_affine(f, node_at(f, *at), axis, &affine))
         return INFOMASK_OK;
     if (product->input_count < 3 && !set_input_count(product, 3))
         return no_memory(f);
@@ -399,6 +389,8 @@ static enum infomask_status fuse_node(struct fusion *f, int *at, bool *changed)
         status = fuse_spell_norm(f, at, changed);
     if (status == INFOMASK_OK)
         status = fuse_affine(f, at, changed);
+    if (status == INFOMASK_OK)
+        status = fuse_branches(f, at, changed);
     if (status == INFOMASK_OK)
         status = fuse_residual(f, at, changed);
     if (status == INFOMASK_OK)

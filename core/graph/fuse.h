@@ -8,6 +8,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/graph/graph.h"
 #include "core/graph/internal.h"
@@ -120,6 +121,21 @@ static inline void become_activation(struct fusion *f, int at, int gate, int x, 
     node->inputs[0] = x;
     f->readers[x]++;
 }
+
+/* fuse.c: a factor and a summand per channel. */
+struct affine {
+    const struct fusion *f;
+    const struct graph_node *node; /* BATCH_NORM; or ADD, MUL with a constant */
+    bool single;                   /* the constant has one element for all channels */
+};
+/* Is the node a factor or summand of dimension `axis` alone?  (BATCH_NORM's is 1.) */
+bool fuse_is_affine(const struct fusion *f, const struct graph_node *node, int axis, struct affine *affine);
+void fuse_affine_at(const struct affine *affine, size_t channel, double *factor, double *summand);
+/* Of a constant that only this node reads, and that it is about to read no more. */
+void fuse_drop_unread(struct fusion *f, const struct graph_node *reader, int tensor);
+
+/* fuse_branches.c: as those below. */
+enum infomask_status fuse_branches(struct fusion *f, int *at, bool *changed) __attribute__((warn_unused_result));
 
 /* fuse_general.c: each looks at node `at` and says in *changed whether it rewrote it; *at: where its work is done then.
  */

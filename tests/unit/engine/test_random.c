@@ -155,6 +155,59 @@ static void random_sum(struct maker *m)
         random_activation(m);
 }
 
+/* One summand, of the last map: a window that sees its middle or what lies beside it, a norm, or the map itself. */
+static void random_branch(struct maker *m, struct conv v)
+{
+    int beside = sometimes(6) ? 1 : 0;
+    struct graph_node *n;
+
+    if (v.stride == 1 && v.m == v.c && sometimes(3)) {
+        if (!sometimes(3))
+            random_norm(m);
+        return;
+    }
+    v.k = 1 + 2 * below(3);
+    v.dilation = sometimes(6) ? 2 : 1;
+    v.pad = v.k / 2 * v.dilation;
+    v.groups = v.m == v.c && sometimes(8) ? v.c : v.groups;
+    n = conv(&m->net, v);
+    n->window.auto_pad = sometimes(8) ? 1 + below(2) : 0;
+    n->window.pad_left += v.k > 1 ? beside : 0;
+    n->window.pad_right -= v.k > 1 ? beside : 0;
+    keep(m, v.m, &n->window, "branch");
+    if (sometimes(2))
+        random_norm(m);
+}
+
+/* Branches that are linear in one map, as of RepVGG and MobileOne, and their sum. */
+static void random_branches(struct maker *m)
+{
+    struct map from = last(m);
+    bool depthwise = sometimes(2);
+    struct conv v = {.c = from.c, .m = depthwise || sometimes(2) ? from.c : 1 + below(12),
+                     .groups = depthwise ? from.c : sometimes(4) && from.c % 2 == 0 ? 2 : 1,
+                     .stride = sometimes(4) ? 2 : 1};
+    int base = m->count, branches = 2 + below(3);
+    struct map sum = from;
+
+    v.m = (v.m + v.groups - 1) / v.groups * v.groups;
+    for (int i = 0; i < branches; i++) {
+        int pair[2] = {sum.tensor};
+        m->net.last = from.tensor;
+        random_branch(m, v);
+        pair[1] = last(m).tensor;
+        if (i > 0)
+            (void)node(&m->net, GRAPH_ADD, sometimes(2) ? pair : (int[2]){pair[1], pair[0]}, 2, 4);
+        sum = last(m);
+        sum.tensor = i > 0 ? m->net.last : sum.tensor;
+        m->count = base;
+    }
+    m->maps[m->count++] = sum;
+    m->net.last = sum.tensor;
+    if (sometimes(2))
+        random_activation(m);
+}
+
 static void random_concat(struct maker *m)
 {
     struct map a = last(m);
@@ -433,7 +486,8 @@ static void random_channels_last(struct maker *m)
 static void random_layer(struct maker *m)
 {
     static void (*const layers[])(struct maker *) = {random_conv, random_conv, random_conv, random_conv, random_mobile,
-                                                     random_mobile, random_sum, random_sum, random_concat, random_pool,
+                                                     random_mobile, random_sum, random_sum, random_branches,
+                                                     random_branches, random_concat, random_pool,
                                                      random_gate, random_constant, random_activation, go_back,
                                                      random_shuffle, random_shuffle, random_tokens, random_tokens,
                                                      random_channels_last};

@@ -111,7 +111,7 @@ static void what_is_read_elsewhere_stays(void **state)
 static void a_residual_joins_the_later_convolution(void **state)
 {
     struct graph *graph = new_graph();
-    int x = relu(graph, "relu", graph->input), a = conv(graph, "a", x), b = conv(graph, "b", x);
+    int x = relu(graph, "relu", graph->input), a = conv(graph, "a", graph->input), b = conv(graph, "b", x);
     (void)state;
     output(graph, relu(graph, "y", add(graph, "sum", a, b)));
     fuse(graph);
@@ -157,6 +157,109 @@ static void a_depthwise_convolution_takes_no_residual(void **state)
     assert_int_equal(graph->nodes[2].op, GRAPH_ADD);
     assert_int_equal(graph->nodes[2].activation, GRAPH_CLAMP);
     graph_free(graph);
+}
+
+/* A convolution of C channels in one group or C, of windows of `side` pixels padded by `pad` on every side. */
+static int window(struct graph *graph, const char *name, int x, int side, int pad, int groups)
+{
+    const int64_t dims[4] = {C, C / groups, side, side};
+    float *w = numbers((size_t)(C * C / groups * side * side), (float)side);
+    int inputs[3] = {x, graph_add_tensor(graph, NULL, 4, dims, w, true), vector(graph, (float)side)};
+    int y = node(graph, GRAPH_CONV, name, inputs, 3);
+    struct graph_window *to = &graph->nodes[graph->node_count - 1].window;
+
+    to->kernel_h = to->kernel_w = side;
+    to->pad_top = to->pad_left = to->pad_bottom = to->pad_right = pad;
+    to->groups = groups;
+    return y;
+}
+
+static int norm(struct graph *graph, int x)
+{
+    int inputs[5] = {x, vector(graph, 0.5f), vector(graph, -1), vector(graph, 3), vector(graph, 0.25f)};
+    return node(graph, GRAPH_BATCH_NORM, "norm", inputs, 5);
+}
+
+/* A 3 x 3, a 1 x 1 and a norm of one tensor: in the middle of the window is the sum of all three. */
+static void linear_branches_are_one_convolution(void **state)
+{
+    (void)state;
+    for (int groups = 1; groups <= C; groups += C - 1) {
+        struct graph *graph = new_graph();
+        int small = window(graph, "small", graph->input, 1, 0, groups);
+        int large = window(graph, "large", graph->input, 3, 1, groups), n = norm(graph, graph->input);
+        float one[C * C], nine[C * C * 9], b[2][C];
+        const float *w;
+        memcpy(one, graph->tensors[graph->nodes[0].inputs[1]].data, sizeof *one * (size_t)(C * C / groups));
+        memcpy(nine, graph->tensors[graph->nodes[1].inputs[1]].data, sizeof *nine * (size_t)(C * C / groups * 9));
+        for (int i = 0; i < 2; i++)
+            memcpy(b[i], graph->tensors[graph->nodes[i].inputs[2]].data, sizeof b[i]);
+        output(graph, relu(graph, "y", add(graph, "all", n, add(graph, "both", small, large))));
+        graph->nodes[2].epsilon = 1e-3f;
+        fuse(graph);
+        assert_int_equal(graph->node_count, 1);
+        assert_string_equal(graph->nodes[0].name, "large");
+        assert_int_equal(graph->nodes[0].activation, GRAPH_CLAMP);
+        w = graph->tensors[graph->nodes[0].inputs[1]].data;
+        for (int o = 0; o < C; o++) {
+            double s = ((double)(0.5f + 0.37f * (float)o - 0.01f * (float)o)) /
+                       sqrt((double)(0.25f + 0.37f * (float)o - 0.01f * (float)o) + (double)1e-3f);
+            double shift = (double)(-1 + 0.37f * (float)o - 0.01f * (float)o) -
+                           s * (double)(3 + 0.37f * (float)o - 0.01f * (float)o);
+            for (int i = 0; i < C / groups; i++)
+                for (int tap = 0; tap < 9; tap++) {
+                    int at = o * (C / groups) + i;
+                    double want = (double)nine[at * 9 + tap] + (tap == 4 ? (double)one[at] : 0);
+                    want += tap == 4 && (groups == C || i == o) ? s : 0;
+                    assert_true(fabs((double)w[at * 9 + tap] - want) <= 1e-6 * fabs(want));
+                }
+            assert_true(fabs((double)graph->tensors[graph->nodes[0].inputs[2]].data[o] -
+                             ((double)b[0][o] + (double)b[1][o] + shift)) < 1e-5);
+        }
+        graph_free(graph);
+    }
+}
+
+/* The summand is a depthwise convolution's own pixel, or stays beside a dense one, whose residual it is. */
+static void a_tensor_joins_its_depthwise_convolution(void **state)
+{
+    (void)state;
+    for (int groups = 1; groups <= C; groups += C - 1) {
+        struct graph *graph = new_graph();
+        int x = relu(graph, "x", graph->input);
+        output(graph, add(graph, "y", x, window(graph, "conv", x, 3, 1, groups)));
+        fuse(graph);
+        assert_int_equal(graph->node_count, 2);
+        assert_int_equal(graph_input(&graph->nodes[1], 3), groups == C ? GRAPH_NONE : graph->nodes[0].output);
+        graph_free(graph);
+    }
+}
+
+/* Other inputs, another reader, windows that see other pixels, or neither of which has all places of the other. */
+static void other_branches_stay(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 5; kind++) {
+        struct graph *graph = new_graph();
+        int x = relu(graph, "x", graph->input), other = relu(graph, "other", x);
+        int a = window(graph, "a", x, 3, 1, C), b = window(graph, "b", kind == 0 ? other : x, kind == 1 ? 3 : 1, 0, C);
+        struct graph_window *w = &graph->nodes[graph->node_count - 1].window;
+        if (kind == 1) /* the pixel before, by a pad of two on one side */
+            w->pad_top = w->pad_left = 2;
+        if (kind == 2) { /* two places apart */
+            w->pad_top = w->pad_left = 2;
+            graph->nodes[2].window.pad_bottom = graph->nodes[2].window.pad_right = 3;
+        }
+        if (kind == 3)
+            output(graph, b);
+        if (kind == 4)
+            graph->nodes[2].window.auto_pad = 1, graph->nodes[2].window.stride_h = w->stride_h = 2;
+        output(graph, add(graph, "y", a, b));
+        fuse(graph);
+        assert_int_equal(graph->node_count, kind == 0 ? 5 : 4);
+        assert_int_equal(graph->nodes[graph->node_count - 1].op, GRAPH_ADD);
+        graph_free(graph);
+    }
 }
 
 static void a_sum_of_one_tensor_with_itself_is_no_residual(void **state)
@@ -371,6 +474,9 @@ int main(void)
         cmocka_unit_test(a_residual_joins_the_later_convolution),
         cmocka_unit_test(a_convolution_moves_to_where_its_residual_is_ready),
         cmocka_unit_test(a_depthwise_convolution_takes_no_residual),
+        cmocka_unit_test(linear_branches_are_one_convolution),
+        cmocka_unit_test(a_tensor_joins_its_depthwise_convolution),
+        cmocka_unit_test(other_branches_stay),
         cmocka_unit_test(a_sum_of_one_tensor_with_itself_is_no_residual),
         cmocka_unit_test(batch_norm_folds_exactly),
         cmocka_unit_test(constants_fold_and_identities_go),

@@ -10,6 +10,7 @@ mkdir -p "$root/etc" "$root/tmp" "$root/proc" "$root/dev" "$root/sys" "$root/var
 cp -a "$installed/." "$root/"
 rm -rf "$root/usr/lib/systemd" "$root/usr/lib/debug" "$root/usr/share/man" "$root/usr/share/zsh" "$root/usr/share/fish" \
     "$root/usr/share/bash-completion" "$root/usr/lib/sysusers.d" "$root/usr/lib/tmpfiles.d"
+find "$root/usr/share/doc/infomask" -name '*.jpg' -delete # pictures of the documents
 printf 'root:x:0:0:root:/:/none\ninfomask:x:65532:65532:infomask:/var/lib/infomask:/none\n' >"$root/etc/passwd"
 printf 'root:x:0:\ninfomask:x:65532:\n' >"$root/etc/group"
 printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"

@@ -70,9 +70,9 @@ put_generated man "$mandir/man1/infomask.1.gz"
 put_generated bash "$datadir/bash-completion/completions/infomask"
 put_generated zsh "$datadir/zsh/site-functions/_infomask"
 put_generated fish "$datadir/fish/vendor_completions.d/infomask.fish"
-for file in README.md CHANGELOG.md LICENSE NOTICE docs/*.md; do
-    [ -f "$file" ] && put 644 "$file" "$docdir/$(basename "$file")"
-done
+for file in README.md CHANGELOG.md LICENSE NOTICE; do put 644 "$file" "$docdir/$file"; done
+find docs -type f | sort >"$work/documents" # where they are beside one another: they link to each other, and to pictures
+while read -r file; do put 644 "$file" "$docdir/$file"; done <"$work/documents"
 echo "$datadir/infomask/installed" >>"$list"
 install -d "$destdir$datadir/infomask"
 sort -u "$list" >"$destdir$datadir/infomask/installed"

@@ -559,6 +559,7 @@ async function useKey(event) {
 function listen() {
   const on = (id, name, what) => $(id).addEventListener(name, what);
   listenForPhotos(takeAll);
+  on("skip", "click", (event) => { event.preventDefault(); stage.focus(); }); // a link of ours carries choices behind its #
   for (const button of document.querySelectorAll("[data-sample]")) button.addEventListener("click", () => takeSample(button.dataset.sample));
   for (const radio of document.querySelectorAll("input[name=view]")) radio.addEventListener("change", () => stage.setAttribute("view", radio.value));
   on("shot", "click", async () => { const file = await photograph(); if (file) takeAll([{file, path: file.name}]); });

@@ -281,6 +281,8 @@ export class InfoMaskElement extends HTMLElement {
     this.#drawStrokes(context, "#fff");
     return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
   }
+  /** The keys go to the map: a tabindex of this element itself would take map and slider out of their order. */
+  focus(options) { this.#part.grid.focus(options); }
   get ready() { return this.#part.photo.decode().catch(() => {}); }
 
   // ---- By itself ---------------------------------------------------------------------------------------------------

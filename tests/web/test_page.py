@@ -230,6 +230,27 @@ def test_a_class_is_chosen_with_keys_and_keeps_the_focus(shown):
     expect(second).to_be_focused()
 
 
+def test_the_tab_key_comes_to_everything(shown):
+    """Map and slider too, which are in a shadow tree; and the link past all else leads to the map."""
+    page, seen = shown.page, []
+    here = "() => { const host = document.activeElement, one = host.shadowRoot?.activeElement ?? host; return one.id || one.className || one.name || one.type || one.tagName; }"
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(here))
+        if seen[-1] == "BODY":
+            break
+    places = ["skip", "status-open", "file", "grid", "range", "view", "class", "target", "against", "share", "download", "brush"]
+    assert [name for name in places if name not in seen] == [], seen
+    assert sorted(places, key=seen.index) == places
+    posts = len(shown.posts())
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate(here) == "grid"
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("info-mask .tip")).to_be_visible()
+    assert len(shown.posts()) == posts  # nothing is asked anew
+
+
 def test_suggestions_by_prefix_and_alias(shown):
     page = shown.page
     page.fill("#target", "tiger")

@@ -157,6 +157,7 @@ enum infomask_reason {
     INFOMASK_NOTHING,    /* no verdict: an empty mask, or the target was never there (pmi_before <= 0) */
     INFOMASK_NO_ROOM,    /* no verdict: the mask, once grown, is over max_area however small it is made */
     INFOMASK_KEPT,       /* no verdict: the target was to stay */
+    INFOMASK_NOTHING_KEPT, /* the same of an empty mask: the photo stays as it was */
     INFOMASK_GONE,       /* removed: the place says no more than its surroundings, and the whole has lost it */
     INFOMASK_UNDER_LIMIT,/* removed: at most `until` is left */
     INFOMASK_NO_PMI,     /* removed, under a sigmoid or without a pooled head: pmi_after <= 0 */

@@ -165,28 +165,48 @@ struct told {
     double unit;
 };
 
-static void tell_place(const struct told *told, const struct infomask_round *round, char *text, size_t size)
+/* For %.1f: never -0.0. */
+static double tenths(double value) { return fabs(value) < 0.05 ? 0 : value; }
+
+/* The place takes all of the photo, or nearly so. */
+static void tell_place_alone(const struct told *told, const struct infomask_round *round, char *text, size_t size)
 {
-    double context = isnan(round->context_pmi_after) ? 0 : round->context_pmi_after;
+    double region = tenths(told->unit * round->region_pmi_after);
 
     if (round->reason == INFOMASK_GONE)
-        (void)snprintf(text, size, "the place says no more of \"%s\" than its surroundings: %.1f beside %.1f %s",
-                       told->label, told->unit * round->region_pmi_after, told->unit * context, told->units);
+        (void)snprintf(text, size,
+                       "the place says no more of \"%s\" than a guess: %.1f %s; too little is beside it to ask",
+                       told->label, region, told->units);
+    else
+        (void)snprintf(text, size, "the place itself still says \"%s\": %.1f %s; too little is beside it to ask",
+                       told->label, region, told->units);
+}
+
+static void tell_place(const struct told *told, const struct infomask_round *round, char *text, size_t size)
+{
+    double region = tenths(told->unit * round->region_pmi_after);
+    double context = isnan(round->context_pmi_after) ? 0 : tenths(told->unit * round->context_pmi_after);
+
+    if (isnan(round->context_pmi_after) && (round->reason == INFOMASK_GONE || round->reason == INFOMASK_PLACE))
+        tell_place_alone(told, round, text, size);
+    else if (round->reason == INFOMASK_GONE) /* negative surroundings count as 0 */
+        (void)snprintf(text, size, "the place says no more of \"%s\" than %s: %.1f beside %.1f %s", told->label,
+                       context < 0 && region > context ? "a guess" : "its surroundings", region, context, told->units);
     else if (round->reason == INFOMASK_PLACE)
         (void)snprintf(text, size, "the place itself still says \"%s\": %.1f %s, its surroundings %.1f", told->label,
-                       told->unit * round->region_pmi_after, told->units, told->unit * context);
+                       region, told->units, context);
     else if (round->reason == INFOMASK_WINDOW)
         (void)snprintf(text, size, "a part of the photo still says \"%s\": %.1f %s in a window, the surroundings %.1f",
-                       told->label, told->unit * round->largest_window_pmi_after, told->units, told->unit * context);
+                       told->label, told->unit * round->largest_window_pmi_after, told->units, context);
     else
-        (void)snprintf(text, size, "the rest of the photo still says \"%s\": %.1f %s", told->label,
-                       told->unit * context, told->units);
+        (void)snprintf(text, size, "the rest of the photo still says \"%s\": %.1f %s", told->label, context,
+                       told->units);
 }
 
 static void tell_whole(const struct told *told, const struct infomask_round *round, double before, char *text,
                        size_t size)
 {
-    double after = told->unit * round->pmi_after;
+    double after = tenths(told->unit * round->pmi_after);
 
     switch (round->reason) {
     case INFOMASK_ROSE:
@@ -200,7 +220,7 @@ static void tell_whole(const struct told *told, const struct infomask_round *rou
     case INFOMASK_OVER_LIMIT:
         (void)snprintf(text, size, "%s than the limit is left of \"%s\": %.1f %s, in the pass of the whole photo %.1f",
                        round->reason == INFOMASK_OVER_LIMIT ? "more" : "no more", told->label, after, told->units,
-                       told->unit * round->map_pmi_after);
+                       tenths(told->unit * round->map_pmi_after));
         break;
     case INFOMASK_NO_PMI:
         (void)snprintf(text, size, "the photo says no more of \"%s\" than the prior: %.1f %s", told->label, after,
@@ -220,6 +240,9 @@ void view_reason(const struct view_head *head, const struct infomask_verificatio
 
     switch (round->reason) {
     case INFOMASK_NOTHING: (void)snprintf(text, size, "nothing to remove"); break;
+    case INFOMASK_NOTHING_KEPT:
+        (void)snprintf(text, size, "nothing is masked: the photo is as it was");
+        break;
     case INFOMASK_NO_ROOM:
         (void)snprintf(text, size,
                        "max_area leaves no room: the smallest part of the mask that was tried takes %.3g %% of the "

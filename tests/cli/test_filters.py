@@ -148,6 +148,10 @@ def test_there_is_no_verdict_on_what_was_not_there_or_stays(filtered):
     absent, kept = filtered("--target=281")["verification"], filtered("--mode=keep")["verification"]
     assert absent["verdict"] is None and absent["reason"] == "nothing to remove" and not absent["complete"]
     assert kept["verdict"] is None and not kept["complete"] and kept["passes"] == 1
+    assert kept["reason"] == "the target was to be kept: nothing to judge"
+    for mode in ("keep", "cutout"):
+        nothing = filtered("--target=281", f"--mode={mode}")
+        assert nothing["mask"]["empty"] and nothing["verification"]["reason"] == "nothing is masked: the photo is as it was"
 
 
 @pytest.mark.parametrize("arguments, code", [((), 0), (("--require=removed",), 0), (("--max-area=.02",), 0),

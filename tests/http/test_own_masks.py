@@ -56,6 +56,14 @@ def test_an_empty_one_leaves_the_photo_as_it_is(server):
     assert answer["verification"]["verdict"] is None and answer["verification"]["passes"] == 0
 
 
+def test_one_of_all_of_the_photo_has_nothing_beside_it_to_speak_of(server):
+    path = "/v1/filter?format=json&model=efficientnet-lite0&target=967"
+    check = filtered(server, mask_of((0, 0, 600, 400)), path).json["verification"]
+    assert check["verdict"] == "removed" and check["context_pmi_after"] is None
+    assert check["reason"] == ('the place says no more of "espresso" than a guess: '
+                               f'{check["region_pmi_after"]:.1f} nats; too little is beside it to ask')
+
+
 def test_its_size_is_the_photos_as_shown(server):
     photo = Image.open(COFFEE)
     exif = Image.Exif()

@@ -166,7 +166,7 @@ enum infomask_status verdict_row(struct filter *f, int i, struct infomask_round 
 
 void verdict_judge(const struct filter *f, int i, struct infomask_round *round)
 {
-    round->reason = f->options->keep ? INFOMASK_KEPT : INFOMASK_NOTHING;
+    round->reason = !f->options->keep ? INFOMASK_NOTHING : f->out->mask.empty ? INFOMASK_NOTHING_KEPT : INFOMASK_KEPT;
     if (f->least_area > 0 && f->score[i].pmi > 0)
         round->reason = INFOMASK_NO_ROOM;
     round->least_area = f->least_area;

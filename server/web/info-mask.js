@@ -167,7 +167,7 @@ export class InfoMaskElement extends HTMLElement {
   #masks = 0;          // counts what was handed in: a mask that is read late is not shown
   #after = null;
   #fade = 0;
-  #note = "";
+  #answered = false;   // what its attributes ask for is there
 
   constructor() {
     super();
@@ -182,10 +182,12 @@ export class InfoMaskElement extends HTMLElement {
     new ResizeObserver(() => this.#drawLine()).observe(this.#part.view);
   }
 
-  connectedCallback() { if (this.getAttribute("src") && !this.#photo) this.#load(); this.#label(); this.#split(); }
+  connectedCallback() { if (this.getAttribute("src") && !this.#answered) this.#load(); this.#label(); this.#split(); }
   disconnectedCallback() { this.#abort?.abort(); }
   attributeChangedCallback(name, old, now) {
-    if (old === now || !this.isConnected) return;
+    if (old === now) return;
+    if (name !== "view") this.#answered = false;
+    if (!this.isConnected) return;
     if (name === "view") this.#draw();
     else if (this.getAttribute("src")) this.#load();
   }
@@ -312,6 +314,7 @@ export class InfoMaskElement extends HTMLElement {
       signal.throwIfAborted();
       this.after = filtered.image;
       this.captions = [`what speaks for ${said(label)}`, behind(label, filtered)];
+      this.#answered = true;
       this.dispatchEvent(new CustomEvent("infomask-answer", {bubbles: true, composed: true, detail: {analysis, filtered}}));
     } catch (error) {
       if (signal.aborted) return;

@@ -648,6 +648,26 @@ def test_the_example_page(visit, make_server, other_origin):
     assert violations(page) == []
 
 
+def test_an_element_that_is_moved_and_changed(visit, make_server, other_origin):
+    """As frameworks do: taken out and put elsewhere while it waits, or given another photo while it is out."""
+    folder, origin = other_origin
+    server = make_server(*PATIENT, "--cors-origins", origin)
+    for name in ("coffee", "chelsea"):
+        (folder / f"{name}.png").write_bytes((PHOTOS / f"{name}.png").read_bytes())
+    (folder / "index.html").write_text(f"""<!doctype html><html lang="en"><title>shop</title><main></main><aside></aside>
+      <script type="module" src="{server.url}/info-mask.js"></script><info-mask src="coffee.png"></info-mask>""")
+    page = visit().go(origin + "/")
+    note = page.locator("info-mask .note")
+    page.evaluate("customElements.whenDefined('info-mask').then(() => document.querySelector('main').append(document.querySelector('info-mask')))")
+    expect(note).to_contain_text("espresso: 6.86 nats")
+    page.evaluate("""() => { const one = document.querySelector("info-mask"); one.remove(); one.setAttribute("src", "chelsea.png"); document.querySelector("aside").append(one); }""")
+    expect(note).to_contain_text("tiger cat")
+    expect(page.locator("info-mask input")).to_be_visible()
+    with page.expect_request("**/v1/analyze?*") as asked:  # what is there is not asked for again, what is new is
+        page.evaluate("""() => { const one = document.querySelector("info-mask"); document.querySelector("main").append(one); one.setAttribute("target", "lynx"); }""")
+    assert "target=lynx" in asked.value.url
+
+
 def test_the_element_says_what_went_wrong(visit, make_server, other_origin):
     folder, origin = other_origin
     server = make_server(*PATIENT, "--cors-origins", origin)

@@ -7,7 +7,8 @@ import urllib.request
 
 
 class InfomaskError(Exception):
-    def __init__(self, status, problem):
+    def __init__(self, status, body):
+        problem = json.loads(body) if body[:1] == b"{" else {}  # a proxy's page is none
         super().__init__(problem.get("detail") or problem.get("error") or f"the service answered {status}")
         self.status, self.code = status, problem.get("code", "")
 
@@ -19,16 +20,16 @@ class Infomask:
     def ask(self, method, path, body=None, accept="application/json", **parameters):
         """The answer's bytes and headers; a busy service (503) is asked again when it says so."""
         url = f"{self.server}/{path}?{urllib.parse.urlencode(parameters, doseq=True)}".rstrip("?")
-        headers = {"Accept": accept, "Content-Type": "application/octet-stream"}
-        headers |= {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        headers = {"Accept": accept, "Content-Type": "application/octet-stream", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
         for attempt in range(self.retries + 1):
             try:
                 with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=self.timeout) as answer:
                     return answer.read(), answer.headers
             except urllib.error.HTTPError as error:
-                if error.code != 503 or "Retry-After" not in error.headers or attempt == self.retries:
-                    raise InfomaskError(error.code, json.loads(error.read() or b"{}")) from None
-                time.sleep(float(error.headers["Retry-After"]))
+                seconds = error.headers.get("Retry-After", "")
+                if error.code != 503 or not seconds.isdigit() or attempt == self.retries:
+                    raise InfomaskError(error.code, error.read()) from None
+                time.sleep(int(seconds))
 
     def json(self, method, path, body=None, **parameters):
         return json.loads(self.ask(method, path, body, **parameters)[0])

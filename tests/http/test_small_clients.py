@@ -60,6 +60,28 @@ def test_python(server, module):
     assert refused.value.status == 415 and refused.value.code == "unsupported_format"
 
 
+@pytest.mark.parametrize("status, head, body", [(502, {}, b"<html>Bad Gateway</html>"), (503, {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}, b""), (413, {}, b"[]")])
+def test_python_of_what_a_proxy_says(module, status, head, body):
+    """A page is no problem document, and a date is no number of seconds: both are errors of the client's own kind."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            for name, value in {**head, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    with pytest.raises(module.InfomaskError, match=f"the service answered {status}") as refused:
+        module.Infomask(f"http://127.0.0.1:{listener.server_port}").classify(b"photo")
+    assert refused.value.status == status and refused.value.code == ""
+    listener.shutdown()
+
+
 def test_python_asks_a_busy_service_again(busy, module):
     url, asked = busy
     answer = module.Infomask(url, key="secret").classify(b"photo", top_k=2)

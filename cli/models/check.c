@@ -201,6 +201,8 @@ static enum infomask_status check_file(const struct cli *cli, const char *path, 
     spec.color = file.channels == 1 ? INFOMASK_GRAY : INFOMASK_RGB;
     spec.width = file.width > 0 ? file.width : 224;
     spec.height = file.height > 0 ? file.height : 224;
+    if (file.outputs == 1) /* as models add takes it: yes or no */
+        spec.head = INFOMASK_HEAD_SIGMOID;
     spec.isa = strcmp(cli->config.isa, "auto") == 0 ? NULL : cli->config.isa;
     spec.verify = INFOMASK_VERIFY_WHOLE;
     status = load_pool(&cli->config, &pool, err);

@@ -164,6 +164,17 @@ def test_other_outputs_are_named(models, tmp_path):
     assert "other_outputs" not in json.loads(add(models, network(tmp_path / "one.onnx"), "e", "--json").stdout)
 
 
+def test_a_file_is_checked_as_it_would_be_added(models, tmp_path):
+    """A network of one output asks one question, whether it ends in a Sigmoid or before it."""
+    for name, more in (("bare", {}), ("squashed", {"end": "Sigmoid"})):
+        file = network(tmp_path / f"{name}.onnx", k=1, **more)
+        ran = run("models", "check", "--json", file)
+        told = json.loads(ran.stdout)
+        assert ran.returncode == 0 and (told["classes"], told["equal"]) == (1, True), ran.stderr
+        added = json.loads(add(models, file, name, "--json").stdout)
+        assert added["check"]["error"] == told["error"] and added["document"]["head"] == "sigmoid"
+
+
 def test_outputs_that_are_no_numbers_are_refused(models, tmp_path):
     """Infinite or NaN, in all places or one; a network that takes the root or logarithm of what is not negative is none such."""
     for name, more in (("all", {"times": [1e30], "end": ["Abs", "Exp"]}),

@@ -1,7 +1,8 @@
 /* Does a model compute what its file says?  Before the passes change the graph its nodes run one by one (evaluate.c)
  * on some numbers: all of them, or as many from the input on as the time allows.  When the engine has made its layers,
  * they run on the same by a plan that ends there, and what comes out is compared.  Where time does not matter two items
- * are, in one batch of the engine's, each alone here: what is right of the first may be wrong of the next. */
+ * are, in one batch of the engine's, each alone here: what is right of the first may be wrong of the next.  The batch
+ * runs twice then, one item after the other and side by side on two threads. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #define MOST_OF_STEPS 0.05 /* of the spread, where numbers are rounded between layers */
 #define ITEMS 2
+#define LARGE 80 /* the logarithm of what float32 hardly tells from 0 or from infinity */
 
 struct engine_verify {
     int h, w, nodes, count, items;
@@ -132,6 +134,14 @@ static bool all_finite(const float *y, size_t n)
     return true;
 }
 
+static bool any_finite(const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(y[i]))
+            return true;
+    return false;
+}
+
 /* But for rounding, each number by its own size: small probabilities tell pictures apart, too. */
 static bool is_same(const float *a, const float *b, size_t n)
 {
@@ -187,8 +197,10 @@ static enum infomask_status evaluate_positive(struct engine_verify *v, const str
 {
     for (size_t i = 0; i < (size_t)v->items * v->inputs; i++)
         v->x[i] = fabsf(v->x[i]);
-    free(v->kept[0].data);
-    v->kept[0].data = NULL;
+    for (int i = 0; i < v->count; i++) {
+        free(v->kept[i].data);
+        v->kept[i].data = NULL;
+    }
     v->count = 0;
     return evaluate_all(v, graph, kernels, err);
 }
@@ -203,7 +215,7 @@ static enum infomask_status fill(struct engine_verify *v, const struct graph *gr
     v->steps = has_steps(graph, v->nodes);
     v->whole = v->nodes == graph->node_count;
     status = evaluate_all(v, graph, kernels, err);
-    if (status == INFOMASK_OK && v->items > 1 &&
+    if (status == INFOMASK_OK && v->count > 0 &&
         !all_finite(v->kept[0].data, (size_t)v->items * shape_elements(&v->kept[0].shape)))
         status = evaluate_positive(v, graph, kernels, err);
     if (status == INFOMASK_OK && v->items > 1)
@@ -274,20 +286,27 @@ static float *take_output(const struct engine_session *session, int items, size_
     return y;
 }
 
+/* An infinity must be one here, too, or nearly: where the layers have the logarithm of 0 the engine may have that of
+ * what float32 hardly tells from it.  What is no number there may be one here: of NaN and 0 some maxima take the 0. */
+static bool is_as_infinite(float found, float expected)
+{
+    return isnan(expected) || (signbit(found) == signbit(expected) && fabsf(found) >= LARGE);
+}
+
 /* Of outputs that hardly differ from each other, rounding is a share of their size. */
 static double difference(const float *found, const float *expected, size_t n)
 {
     double least = HUGE_VAL, most = -HUGE_VAL, size = 0, error = 0;
 
     for (size_t i = 0; i < n; i++) {
+        if (isfinite(expected[i]) ? !isfinite(found[i]) : !is_as_infinite(found[i], expected[i]))
+            return HUGE_VAL;
+        if (!isfinite(expected[i]))
+            continue;
         least = fmin(least, (double)expected[i]);
         most = fmax(most, (double)expected[i]);
         size = fmax(size, fabs((double)expected[i]));
         error = fmax(error, fabs((double)found[i] - (double)expected[i]));
-        if (isfinite(expected[i]) && !isfinite(found[i]))
-            return HUGE_VAL;
-        if (!isfinite(expected[i]))
-            return 0; /* such numbers tell nothing of this network */
     }
     return error / fmax(fmax(n > 1 ? most - least : size, 1e-2 * size), 1e-30);
 }
@@ -315,12 +334,12 @@ struct made {
     int items; /* one where a session has no memory for more */
 };
 
-static enum infomask_status run(struct engine_model *model, const struct engine_verify *v, size_t n, struct made *made,
-                                struct infomask_error *err)
+static enum infomask_status run_on(struct engine_model *model, const struct engine_verify *v, struct pool *pool,
+                                   size_t n, struct made *made, struct infomask_error *err)
 {
     struct engine_session *session = NULL;
     float *input;
-    enum infomask_status status = engine_session_create(&session, model, NULL, err);
+    enum infomask_status status = engine_session_create(&session, model, pool, err);
 
     *made = (struct made){.items = v->items};
     if (status == INFOMASK_OK)
@@ -337,6 +356,12 @@ static enum infomask_status run(struct engine_model *model, const struct engine_
         made->y = take_output(session, made->items, n);
     engine_session_free(session);
     return status;
+}
+
+static enum infomask_status run(struct engine_model *model, const struct engine_verify *v, size_t n, struct made *made,
+                                struct infomask_error *err)
+{
+    return run_on(model, v, NULL, n, made, err);
 }
 
 static enum infomask_status run_cut(const struct engine_model *model, const struct engine_verify *v, int tensor,
@@ -378,14 +403,35 @@ static bool has_no_numbers(const struct made *made, const float *expected, size_
     return !all_finite(made->y, all) && !all_finite(expected, all);
 }
 
-/* The largest of the items' differences, each by the spread of its own numbers. */
+/* The largest of the items' differences, each by the spread of its own numbers.  Where nothing is finite nothing is
+ * compared, but that is told of what was to be compared whole. */
 static void compare(const struct made *made, const float *expected, size_t n, bool full, struct engine_verified *found)
 {
+    if (!full && !any_finite(expected, (size_t)made->items * n))
+        return;
     found->compared = true;
     for (int i = 0; i < made->items; i++)
         found->error = fmax(found->error, difference(made->y + (size_t)i * n, expected + (size_t)i * n, n));
-    found->not_finite = full && has_no_numbers(made, expected, n);
+    found->not_finite = found->not_finite || (full && has_no_numbers(made, expected, n));
     found->equal = found->error <= found->most && !found->not_finite;
+}
+
+/* The items side by side, a thread for each, as the service runs a batch. */
+static enum infomask_status compare_lanes(const struct engine_verify *v, struct engine_model *model, size_t n,
+                                          const float *expected, struct engine_verified *found,
+                                          struct infomask_error *err)
+{
+    struct made made = {0};
+    struct pool *pool = NULL;
+    enum infomask_status status = pool_create(&pool, v->items, NULL, NULL, err);
+
+    if (status == INFOMASK_OK)
+        status = run_on(model, v, pool, n, &made, err);
+    if (status == INFOMASK_OK && made.y != NULL)
+        compare(&made, expected, n, true, found);
+    free(made.y);
+    pool_free(pool);
+    return status == INFOMASK_LIMIT ? INFOMASK_OK : status; /* there is no memory for two threads */
 }
 
 enum infomask_status engine_verify_end(const struct engine_verify *v, struct engine_model *model,
@@ -411,7 +457,7 @@ enum infomask_status engine_verify_end(const struct engine_verify *v, struct eng
             continue;
         compare(&made, v->kept[i].data, n, v->items > 1, found);
         free(made.y);
-        return INFOMASK_OK;
+        return v->items > 1 ? compare_lanes(v, model, n, v->kept[i].data, found, err) : INFOMASK_OK;
     }
     return INFOMASK_OK;
 }

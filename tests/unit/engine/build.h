@@ -94,7 +94,7 @@ static struct graph_node *conv(struct net *net, struct conv v)
     return n;
 }
 
-static void pool_by(struct net *net, enum graph_op op, int k, int stride, int pad)
+static inline void pool_by(struct net *net, enum graph_op op, int k, int stride, int pad)
 {
     struct graph_node *n = unary(net, op);
     n->window.kernel_h = n->window.kernel_w = k;

@@ -1,10 +1,12 @@
 /* The comparison of a planned, fused network with its layers one by one: the layers alone give what onnxruntime gave; sound
  * models pass on every table; a fault planted in weights, in a bias, in a plan or in a kernel is seen, also one of the second picture
- * alone. */
+ * alone, on two threads alone, or beside an output that is infinite. */
 #include "test.h"
 
 #include <math.h>
+#include <pthread.h>
 
+#include "build.h"
 #include "core/engine/internal.h"
 #include "core/kernels/kernels.h"
 
@@ -23,7 +25,7 @@ static struct graph *read_net(const char *name, int h, int w)
     return graph;
 }
 
-static struct engine_model *finish(struct graph *graph, const struct kernel_table *kernels)
+static struct engine_model *served(struct graph *graph, const struct kernel_table *kernels)
 {
     const struct engine_options options = {.kernels = kernels};
     struct infomask_error err = {0};
@@ -90,7 +92,7 @@ static void check_case(const char *name, int n, int h, int w, size_t inputs, siz
         if (engine_verify_begin(&verify, graph, kernels, h, w, isa % 2 == 0 ? HUGE_VAL : 1e9, &err))
             fail_msg("%s: %s", name, err.text);
         assert_non_null(verify);
-        model = finish(graph, kernels);
+        model = served(graph, kernels);
         if (!is_equal(verify, model))
             fail_msg("%s differs from its layers on %s", name, kernels->name);
         engine_verify_free(verify);
@@ -163,7 +165,7 @@ static void faults_are_seen(void **state)
         struct infomask_error err = {0};
         struct engine_model *model;
         assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5, HUGE_VAL, &err), INFOMASK_OK);
-        model = finish(graph, kind == KERNEL ? &wrong : kernels_get(KERNEL_REF));
+        model = served(graph, kind == KERNEL ? &wrong : kernels_get(KERNEL_REF));
         if (kind == WEIGHTS)
             ((float *)first_weights(model)->weights->data)[0] += 0.5F;
         if (kind == BIAS)
@@ -172,6 +174,92 @@ static void faults_are_seen(void **state)
             spoil_plan(model, 4, 5);
         if (is_equal(verify, model) != (kind == NONE))
             fail_msg("fault %d", kind);
+        engine_verify_free(verify);
+        engine_model_free(model);
+    }
+}
+
+static pthread_t the_test;
+
+/* Right where the items run one after the other. */
+static void wrong_gemm_elsewhere(const struct kernel_gemm *g)
+{
+    sound_gemm(g);
+    if (!pthread_equal(pthread_self(), the_test))
+        ((float *)g->c)[g->weights->n - 1] += 0.1F;
+}
+
+static void faults_of_threads_are_seen(void **state)
+{
+    static struct kernel_table wrong;
+    (void)state;
+
+    wrong = *kernels_get(KERNEL_REF);
+    sound_gemm = wrong.gemm;
+    wrong.gemm = wrong_gemm_elsewhere;
+    the_test = pthread_self();
+    for (int whole = 0; whole <= 1; whole++) {
+        struct graph *graph = read_net("head_silu", 4, 5);
+        struct engine_verify *verify = NULL;
+        struct infomask_error err = {0};
+        struct engine_model *model;
+        assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5, whole ? HUGE_VAL : 1e9, &err),
+                         INFOMASK_OK);
+        model = served(graph, &wrong);
+        assert_true(is_equal(verify, model) == !whole);
+        engine_verify_free(verify);
+        engine_model_free(model);
+    }
+}
+
+/* Six numbers, of which the layers make the first infinite (or so great that hardly anything is). */
+static struct graph *net_with_infinity(float first, enum graph_function last)
+{
+    struct infomask_error err = {0};
+    struct net net = net_new(3, 4);
+
+    rng = random_stream(SEED, 0);
+    (void)conv(&net, (struct conv){.c = 3, .m = 8, .k = 3, .pad = 1});
+    pooled_head(&net, 8, 6);
+    memcpy((void *)(uintptr_t)net.graph->tensors[net.graph->nodes[net.graph->node_count - 1].inputs[2]].data, &first, sizeof first);
+    unary(&net, GRAPH_UNARY)->function = last;
+    finish(&net);
+    if (graph_infer_shapes(net.graph, &err))
+        fail_msg("%s", err.text);
+    return net.graph;
+}
+
+static struct kernel_weights *last_weights(struct engine_model *model)
+{
+    int i = model->layer_count - 1;
+
+    while (model->layers[i].weights == NULL)
+        i--;
+    return model->layers[i].weights;
+}
+
+/* A number that is infinite hides no fault of the others, nor one of itself. */
+static void faults_beside_infinite_outputs_are_seen(void **state)
+{
+    enum { NONE, OTHER, FINITE, KINDS };
+    (void)state;
+
+    for (int kind = NONE; kind < KINDS; kind++) {
+        struct graph *graph = net_with_infinity(1e4F, GRAPH_EXP);
+        struct engine_verify *verify = NULL;
+        struct infomask_error err = {0};
+        struct engine_verified found;
+        struct engine_model *model;
+        assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 9, 9, 1e9, &err), INFOMASK_OK);
+        model = served(graph, kernels_get(KERNEL_REF));
+        if (kind == OTHER)
+            last_weights(model)->bias[3] += 0.05F;
+        if (kind == FINITE)
+            last_weights(model)->bias[0] = 1;
+        assert_int_equal(engine_verify_end(verify, model, &found, &err), INFOMASK_OK);
+        assert_true(found.compared);
+        if (found.equal != (kind == NONE))
+            fail_msg("fault %d: %g", kind, found.error);
         engine_verify_free(verify);
         engine_model_free(model);
     }
@@ -216,7 +304,7 @@ static void faults_of_the_second_picture_are_seen(void **state)
             struct engine_model *model;
             assert_int_equal(engine_verify_begin(&verify, graph, kernels_get(KERNEL_REF), 4, 5,
                                                  way == ONE ? 1e9 : HUGE_VAL, &err), INFOMASK_OK);
-            model = finish(graph, kind == KERNEL ? &wrong : kernels_get(KERNEL_REF));
+            model = served(graph, kind == KERNEL ? &wrong : kernels_get(KERNEL_REF));
             if (way == NO_MEMORY_FOR_TWO)
                 model->options.arena_limit = engine_arena_bytes(model, 1, 4, 5, false);
             if (kind == PLAN)
@@ -243,6 +331,8 @@ static void too_much_work_is_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sound_models_pass), cmocka_unit_test(faults_are_seen),
+                                       cmocka_unit_test(faults_of_threads_are_seen),
+                                       cmocka_unit_test(faults_beside_infinite_outputs_are_seen),
                                        cmocka_unit_test(faults_of_the_second_picture_are_seen),
                                        cmocka_unit_test(too_much_work_is_left_out)};
 

@@ -132,6 +132,8 @@ void view_estimate_warnings(const struct estimate_state *state, enum view_units 
     warn_of_calibration(&speaker);
     warn_of_classes(&speaker);
     warn_of_suspects(&speaker);
+    if (state->remark != NULL)
+        say(&speaker, "%s", state->remark);
 }
 
 static void put_warning(void *context, const char *sentence)

@@ -247,19 +247,54 @@ static enum infomask_status split(struct csv *csv, struct infomask_error *err)
     return csv->rows > 0 ? INFOMASK_OK : error_set(err, INFOMASK_BAD_DATA, "there is nothing in it");
 }
 
-static bool has_header(const struct csv *csv)
+/* Whether the first line's cell stands in its column once more. */
+static bool comes_again(const struct csv *csv, size_t column)
 {
-    double number;
+    for (size_t i = 1; i < csv->rows; i++)
+        if (strcmp(csv->all[i * csv->columns + column], csv->all[column]) == 0)
+            return true;
+    return false;
+}
 
+static bool all_come_again(const struct csv *csv)
+{
     for (size_t j = 0; j < csv->columns; j++)
-        if (csv_number(csv->all[j], &number))
+        if (!comes_again(csv, j))
             return false;
     return true;
 }
 
-enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_error *err)
+/* Its numbers are those of their columns, as pandas names columns without names. */
+static bool counts_columns(const struct csv *csv)
+{
+    double number;
+
+    for (size_t j = 0; j < csv->columns; j++)
+        if (csv_number(csv->all[j], &number) &&
+            (csv->all[j][strspn(csv->all[j], "0123456789")] != '\0' || strtoul(csv->all[j], NULL, 10) != j))
+            return false;
+    return csv->columns > 1 && !all_come_again(csv);
+}
+
+static bool has_header(const struct csv *csv, const char *wanted)
+{
+    bool numbers = false, named = false, named_once = false;
+    double number;
+
+    for (size_t j = 0; j < csv->columns; j++) {
+        bool is_number = csv_number(csv->all[j], &number);
+        bool is_wanted = wanted != NULL && strcmp(csv->all[j], wanted) == 0;
+        numbers = numbers || is_number;
+        named = named || is_wanted;
+        named_once = named_once || (is_wanted && !is_number && !comes_again(csv, j));
+    }
+    return numbers ? named_once || counts_columns(csv) : named || csv->rows == 1 || !all_come_again(csv);
+}
+
+enum infomask_status csv_parse(char *text, const char *wanted, struct csv *csv, struct infomask_error *err)
 {
     enum infomask_status status;
+    bool header;
 
     *csv = (struct csv){.text = text};
     if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
@@ -273,11 +308,12 @@ enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_erro
     }
     csv->cells = csv->all;
     csv->lines = csv->all_lines;
-    if (has_header(csv) && csv->rows == 1) {
+    header = has_header(csv, wanted);
+    if (header && csv->rows == 1) {
         csv_fini(csv);
         return error_set(err, INFOMASK_BAD_DATA, "there is nothing in it below the names of its columns");
     }
-    if (has_header(csv)) {
+    if (header) {
         csv->header = csv->all;
         csv->cells += csv->columns;
         csv->lines++;

@@ -18,8 +18,11 @@ struct csv {
     uint32_t *all_lines;
 };
 
-/* text: malloc'ed and NUL-terminated; it is the csv's from then on, also on failure.  BAD_DATA names the line. */
-enum infomask_status csv_parse(char *text, struct csv *csv, struct infomask_error *err)
+/* text: malloc'ed and NUL-terminated; it is the csv's from then on, also on failure.  BAD_DATA names the line.
+ * The first line is a header where no cell of it is a number, unless all of them come again in their columns; and one
+ * with numbers, where a cell that is none is `wanted` (a column's name; may be NULL) and does not come again, or where
+ * the numbers are those of two columns or more, 0, 1, ..., and some cell does not come again. */
+enum infomask_status csv_parse(char *text, const char *wanted, struct csv *csv, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void csv_fini(struct csv *csv);
 

@@ -25,39 +25,8 @@ static bool ends_with(const char *path, const char *end)
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
-/* What is often meant to be a table, and how it becomes one. */
-static enum infomask_status refuse_format(const char *path, const char *text, size_t size, struct infomask_error *err)
-{
-    static const struct {
-        const char *magic, *what;
-    } formats[] = {
-        {"ARROW1",
-         "an Arrow file; with PyPI's pandas and pyarrow: pd.read_feather(FILE).to_csv(\"table.csv\", index=False)"},
-        {"PK\3\4", "a spreadsheet or a zip archive; save it as CSV, or with PyPI's pandas: pd.read_excel(FILE).to_csv("
-                   "\"table.csv\", index=False)"},
-        {"\x1f\x8b", "compressed: gunzip it first"},
-        {"SQLite format 3", "a database; sqlite3 -header -csv FILE 'SELECT * FROM ...' > table.csv"},
-        {"\x89HDF", "an HDF5 file; with PyPI's pandas: pd.read_hdf(FILE).to_csv(\"table.csv\", index=False)"},
-    };
-
-    if (size >= 4 && memcmp(text, "PAR1", 4) == 0)
-        return error_set(
-            err, INFOMASK_BAD_DATA,
-            "a Parquet file; PyPI's pyarrow converts it: python3 -c 'import "
-            "pyarrow.parquet as p, pyarrow.csv as c; c.write_csv(p.read_table(\"%.120s\"), \"table.csv\")'",
-            path);
-    if (ends_with(path, ".npz"))
-        return error_set(err, INFOMASK_BAD_DATA,
-                         "an archive of arrays; np.save(\"x.npy\", np.load(FILE)[NAME]) makes a file of one of them");
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (size >= strlen(formats[i].magic) && memcmp(text, formats[i].magic, strlen(formats[i].magic)) == 0)
-            return error_set(err, INFOMASK_BAD_DATA, "%s", formats[i].what);
-    if (memchr(text, '\0', size) != NULL)
-        return error_set(err, INFOMASK_BAD_DATA, "not text: a table is CSV (in UTF-8), or its name ends in .npy");
-    return INFOMASK_OK;
-}
-
-static enum infomask_status read_csv(const char *path, struct csv *csv, struct infomask_error *err)
+/* wanted: the column that is asked for by its name, or NULL. */
+static enum infomask_status read_csv(const char *path, const char *wanted, struct csv *csv, struct infomask_error *err)
 {
     char *text = NULL;
     size_t size = 0;
@@ -65,9 +34,9 @@ static enum infomask_status read_csv(const char *path, struct csv *csv, struct i
 
     *csv = (struct csv){0};
     if (status == INFOMASK_OK)
-        status = refuse_format(path, text, size, err);
+        status = table_refuse_format(path, text, size, err);
     if (status == INFOMASK_OK)
-        return csv_parse(text, csv, err);
+        return csv_parse(text, wanted, csv, err);
     free(text);
     return status;
 }
@@ -128,7 +97,7 @@ static enum infomask_status read_values(const char *path, const char *of, take_v
         status = read_npy_values(path, &values.n, &texts, err);
         values.cells = texts;
     } else {
-        status = read_csv(path, &csv, err);
+        status = read_csv(path, NULL, &csv, err);
         if (status == INFOMASK_OK && csv.columns != 1)
             status = error_set(err, INFOMASK_BAD_DATA, "%s are one column, not %zu", of, csv.columns);
         values = (struct table_values){csv.rows, csv.cells, 1, csv.lines, of};
@@ -394,7 +363,7 @@ static enum infomask_status read_data(const struct table_request *request, struc
     if (ends_with(request->data, ".npy")) {
         status = take_npy(request, table, &x, err);
     } else {
-        status = read_csv(request->data, &csv, err);
+        status = read_csv(request->data, request->labels, &csv, err);
         if (status == INFOMASK_OK)
             status = take_csv(request, &csv, table, &x, err);
     }

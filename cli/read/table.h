@@ -8,8 +8,8 @@
 #include "core/base/status.h"
 
 /* What is read.  COLUMN: a column of the CSV table by its name, or by its number from 0.
- * data: FILE.npy, real numbers [n, d] or [n]; anything else is CSV (comma, semicolon or tab; a first line without any
- * number in it is a header).
+ * data: FILE.npy, real numbers [n, d] or [n]; anything else is CSV (comma, semicolon or tab; csv.h says what is
+ * a header).
  * labels, groups, weights: COLUMN, or a file of their own: .npy [n] of whole numbers (weights: any) or texts, or CSV of
  * one column.  groups, weights and drop may be NULL. */
 struct table_request {
@@ -31,6 +31,7 @@ struct table_file {
     char *by_names;     /* [by_count] lines */
     size_t by_count;
     size_t missing;     /* cells of x that are NAN */
+    size_t counter;     /* the first column of a CSV table that numbers the rows; columns: there is none */
 };
 
 /* Columns of text become categories; in columns of numbers, cells that are empty or say NA, NaN, NULL, None or ? are

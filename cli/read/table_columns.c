@@ -199,6 +199,39 @@ static enum infomask_status name_columns(const struct taken_column *columns, str
                : error_set(err, INFOMASK_MEMORY, "no memory for the table");
 }
 
+/* Whole numbers, as many different ones as there are rows, without a gap: in whichever order, each row's number. */
+static bool counts_rows(const double *x, size_t rows, size_t stride, uint8_t *seen)
+{
+    double least = INFINITY;
+
+    for (size_t i = 0; i < rows; i++)
+        least = fmin(least, x[i * stride]);
+    if (!(fabs(least) < 1e15) || least != floor(least))
+        return false;
+    memset(seen, 0, rows);
+    for (size_t i = 0; i < rows; i++) {
+        double at = x[i * stride] - least;
+        if (!(at < (double)rows) || at != floor(at) || seen[(size_t)at] != 0)
+            return false;
+        seen[(size_t)at] = 1;
+    }
+    return true;
+}
+
+static enum infomask_status find_counter(struct table_file *table, const double *x, struct infomask_error *err)
+{
+    uint8_t *seen = malloc(table->rows + 1);
+
+    if (seen == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the table");
+    table->counter = 0;
+    while (table->counter < table->columns &&
+           (table->levels[table->counter] > 0 || !counts_rows(x + table->counter, table->rows, table->columns, seen)))
+        table->counter++;
+    free(seen);
+    return INFOMASK_OK;
+}
+
 enum infomask_status table_take_columns(const struct csv *csv, const bool *taken, struct table_file *table, double **x,
                                         struct infomask_error *err)
 {
@@ -222,6 +255,8 @@ enum infomask_status table_take_columns(const struct csv *csv, const bool *taken
         status = error_set(err, INFOMASK_MEMORY, "no memory for the table");
     for (size_t i = 0; status == INFOMASK_OK && i < csv->rows; i++)
         fill_row(columns, table->columns, i, *x + i * table->columns);
+    if (status == INFOMASK_OK)
+        status = find_counter(table, *x, err);
     for (size_t j = 0; j < table->columns; j++)
         free(columns[j].place);
     free(columns);

@@ -6,6 +6,10 @@
 #include "app/settings/npy.h"
 #include "cli/read/table.h"
 
+/* Refuses what is no text in UTF-8, by a sentence that says what it is and what becomes a table of it. */
+enum infomask_status table_refuse_format(const char *path, const char *text, size_t size, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
 /* One value a row: labels, groups, weights. */
 struct table_values {
     size_t n;

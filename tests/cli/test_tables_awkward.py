@@ -47,7 +47,8 @@ SPELLINGS = {
     "a name with a comma and quotes": lambda t: text(quoted([['x, the "first"', *t[0][1:]], *t[1:]])),
     "a name of two lines": lambda t: text(quoted([["x\nx", *t[0][1:]], *t[1:]])),
     "two features of one name": lambda t: text([["x", "x", "k", "y"], *t[1:]]),
-    "Latin 1": lambda t: text([["\u00e4", *t[0][1:]], *t[1:]]).encode("latin-1"),
+    "a header that counts": lambda t: text([["0", "1", "2", "y"], *t[1:]]),
+    "a header of numbers": lambda t: text([["2019", "2020", "2021", "y"], *t[1:]]),
     "a line that names the separator": lambda t: "sep=;\n" + text(t, ";"),
     "exponents": lambda t: text([t[0]] + [[f"{float(line[0]) * 1e6:.0f}e-6", *line[1:]] for line in t[1:]]),
 }
@@ -192,3 +193,47 @@ def test_labels_that_nothing_tells_of_have_no_limit_above_0(estimate, seed):
     made = [[f"c{j}" for j in range(5)] + ["y"]] + [[str(kind[i]) for kind in kinds] + [str(r.integers(0, 2 + seed % 4))]
                                                     for i in range(ROWS)]
     assert said(estimate(text(made)))[0]["lower_limit"] <= 0
+
+
+@pytest.mark.parametrize("encode, sentences", [
+    (lambda t: text([["\u00e4", *t[0][1:]], *t[1:]]).encode("latin-1"), ["line 1: the byte 0xE4", "iconv -f CP1252"]),
+    (lambda t: text([*t[:5], ["1", "2", "3", "n\u2019t"], *t[5:]]).encode("cp1252"), ["line 6: the byte 0x92"]),
+    (lambda t: text(t).encode("utf-16"), ["UTF-16", "iconv -f UTF-16"]),
+    (lambda t: b"\xfe\xff" + text(t).encode("utf-16-be"), ["iconv -f UTF-16"]),
+    (lambda t: text(t).encode("utf-16-le"), ["iconv -f UTF-16"]), (lambda t: text(t).encode("utf-16-be"), ["UTF-16"]),
+    (lambda t: text(t).encode("utf-32"), ["iconv -f UTF-32"]), (lambda t: b"\x93NUMPY\1\0", ["end in .npy"]),
+    (lambda t: b"\xd0\xcf\x11\xe0" + bytes(99), ["spreadsheet"]), (lambda t: b'{"x": 1}\n', ["JSON", "lines=True"]),
+    (lambda t: b'[{"x": 1}]', ["JSON"]), (lambda t: b"\x80\x04\x95" + bytes(9), ["pickle"])])
+def test_other_encodings_are_refused(estimate, encode, sentences):
+    done = estimate(encode(table()))
+    assert done.code == 1 and all(sentence in done.err for sentence in sentences), done.err
+
+
+def test_what_is_a_header(estimate, plain):
+    """By what the first line's cells are, and whether they come again below."""
+    lines = table()
+    codes = [[f"a{i % 3}", f"b{i % 4}", line[3]] for i, line in enumerate(lines[1:])]
+    assert said(estimate(text(codes), labels="2"))[2] == ROWS                      # categories only, no header
+    assert said(estimate(text([["a", "b", "y"], *codes])))[2] == ROWS
+    assert said(estimate(text([["a0", "b0", "yes"], *codes]), labels="yes"))[2] == ROWS  # a header, since it is asked for
+    assert said(estimate(text(lines[1:]), labels="3"))[2] == ROWS                  # numbers, no header
+    assert said(estimate(text([["0", "1", "2", "y"], *lines[1:]]), labels="3"))[2] == ROWS
+    zeros = [["0", "1", line[3]] if i % 3 == 0 else ["1", "0", line[3]] for i, line in enumerate(lines[1:])]
+    assert said(estimate(text(zeros), labels="2"))[2] == ROWS                      # these count nothing
+
+
+def test_a_column_that_numbers_the_rows(estimate):
+    """An index that was saved with the table, sorted or shuffled, is told of; other whole numbers are not."""
+    lines = table()
+    rows = sorted(lines[1:], key=lambda line: line[3])
+    shuffled = numpy.random.default_rng(2).permutation(ROWS)
+    for name, numbers, order in (("", range(ROWS), range(ROWS)), ("id", range(1, ROWS + 1), shuffled)):
+        whole = with_column([lines[0], *rows], name, numbers)
+        warnings = estimate(text([whole[0], *(whole[1 + i] for i in order)])).json["warnings"]
+        assert any(f'the column "{name}" numbers the rows' in w for w in warnings), warnings
+        dropped = estimate(text(whole), "--drop", name or "0").json
+        assert dropped["table"]["columns"] == 3 and not any("numbers the rows" in w for w in dropped["warnings"])
+    for values in ([2 * i for i in range(ROWS)], [i // 2 for i in range(ROWS)], [i + 0.5 for i in range(ROWS)],
+                   [*range(ROWS - 1), ""]):
+        warnings = estimate(text(with_column(lines, "t", values))).json["warnings"]
+        assert not any("numbers the rows" in w for w in warnings), warnings

@@ -63,13 +63,13 @@ const short = (text, type) => (type.includes("json") ? JSON.stringify(JSON.parse
 function tryForm(path, method, operation, name) {
   const out = element("div", {}), captures = [...path.matchAll(/\{(\w+)\}/g)].map(([, capture]) => capture);
   const query = operation.parameters.filter((one) => one.in === "query");
-  const field = (id, label, schema = {}) => {
+  const field = (id, label, schema = {}, required = null) => {
     const words = schema.enum ?? (schema.type === "boolean" ? ["true", "false"] : null);
     return element("label", {}, label, words ? element("select", {name: id}, element("option", {value: "", text: schema.default ?? ""}), ...words.map((word) => element("option", {text: word})))
-      : element("input", {name: id, placeholder: schema.default ?? ""}));
+      : element("input", {name: id, required, placeholder: schema.default ?? ""}));
   };
   const form = element("form", {onsubmit: (event) => { event.preventDefault(); attempt(path, method, operation, form, out); }},
-    element("div", {class: "fields"}, ...captures.map((capture) => field(`path-${capture}`, capture)), ...query.map((one) => field(one.name, one.name, one.schema))),
+    element("div", {class: "fields"}, ...captures.map((capture) => field(`path-${capture}`, capture, {}, true)), ...query.map((one) => field(one.name, one.name, one.schema))),
     element("div", {}, element("button", {class: "button strong", text: `Ask ${name}`})), out);
   return element("details", {}, element("summary", {text: "Try it"}), form);
 }

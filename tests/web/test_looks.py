@@ -172,3 +172,17 @@ def test_the_reference(visit, server, size, scheme):
     expect(section.locator("pre").last).to_contain_text('"label": "espresso"')
     one.keep(f"docs-answer-{size[0]}-{scheme}")
     assert violations(page) == [] and one.problems == [] and overflow(page) == 0
+
+
+def test_the_reference_wants_a_name_before_it_asks(visit, server):
+    one = visit()
+    page = one.go(server.url + "/docs")
+    section = page.locator("section:has(> h3:text-is('GET /v1/models/{name}'))")
+    section.locator("summary").click()
+    count = len(one.requests)
+    section.locator("button").click()
+    expect(section.locator("input:invalid")).to_be_focused()
+    assert len(one.requests) == count
+    section.locator("input").fill("digits")
+    section.locator("button").click()
+    expect(section.locator("pre").last).to_contain_text('"name": "digits"')

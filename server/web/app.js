@@ -12,6 +12,7 @@ import {copy, program, shareCard} from "./take.js";
 import {showStatus} from "./status.js";
 
 const ROWS = 5;
+const PATIENCE_MS = 8000; // until an answer is called late
 const KEY = "infomask-key"; // of this tab's session storage
 const stage = $("stage");
 const parameters = new Parameters();
@@ -58,6 +59,15 @@ function waiting(seconds, who) {
   tell();
   $("problem").classList.replace("bad", "warn");
   countdown = setInterval(tell, 1000);
+  $("problem").hidden = $("cancel").hidden = false;
+  hide("again", $("cancel"));
+}
+
+/** An answer that is late can be called off, too. */
+function late() {
+  complaining = "newest";
+  $("problem-says").textContent = "The service takes long to answer.";
+  $("problem").classList.replace("bad", "warn");
   $("problem").hidden = $("cancel").hidden = false;
   hide("again", $("cancel"));
 }
@@ -162,6 +172,7 @@ async function newest(steps) {
   const fresh = () => { if (turn !== state.turn) throw outdated(); };
   calm();
   document.body.setAttribute("aria-busy", "true");
+  const timer = setTimeout(() => { if (turn === state.turn && $("problem").hidden) late(); }, PATIENCE_MS);
   try {
     await steps(options, fresh);
     say("");
@@ -176,6 +187,7 @@ async function newest(steps) {
     say("Called off.");
     calm("newest");
   } finally {
+    clearTimeout(timer);
     if (turn === state.turn) document.body.removeAttribute("aria-busy");
   }
 }

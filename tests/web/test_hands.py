@@ -289,6 +289,25 @@ def test_a_slow_service_is_waited_for(shown):
     expect(page.locator("#status")).to_be_empty()
 
 
+def test_an_answer_that_is_late_can_be_called_off(shown):
+    page, held = shown.page, []
+    page.route("**/v1/analyze?*", lambda route: held.append(route))  # noqa: PLW0108
+    choose(page, file("cat.png", (PHOTOS / "chelsea.png").read_bytes()))
+    expect(page.locator("#problem-says")).to_have_text("The service takes long to answer.")
+    expect(page.locator("#again")).to_be_hidden()
+    assert violations(page) == []
+    page.click("#cancel")
+    expect(page.locator("#status")).to_have_text("Called off.")
+    expect(page.locator("#problem")).to_be_hidden()
+    page.unroute_all(behavior="ignoreErrors")
+    page.route("**/v1/analyze?*", lambda route: (page.wait_for_timeout(9000), route.continue_()))
+    choose(page, file("cat.png", (PHOTOS / "chelsea.png").read_bytes()))
+    expect(page.locator("#problem-says")).to_have_text("The service takes long to answer.")
+    answered(page)  # it came after all
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#sentence")).to_contain_text("cat")
+
+
 def test_the_countdown_counts_and_ends(shown):
     page, asked = shown.page, []
 

@@ -127,7 +127,7 @@ $(B)/obj/%.o: %.c | $(generated)
 	$(Q)$(CC) $(CFLAGS_ALL) $(call file_flags,$<) -c -o $@ $<
 
 # How far a build is: on a terminal one line that is written over, elsewhere a line now and then.
-objects = $(core_objects) $(server_objects) $(cli_objects)
+objects = $(filter-out $(B)/obj/gen/%,$(core_objects)) $(app_objects) $(server_objects) $(cli_objects)
 progress = $(eval started += x)@if [ -t 2 ]; then printf '\r\033[Kcompiling %d of %d: %s' $(words $(started)) \
 	$(words $(objects)) $< >&2; [ $(words $(started)) -lt $(words $(objects)) ] || printf '\r\033[K' >&2; \
 	elif [ $$(($(words $(started)) % 50)) = 0 ]; then echo "compiled $(words $(started)) of $(words $(objects))"; fi

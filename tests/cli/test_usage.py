@@ -77,6 +77,13 @@ def test_an_unknown_option_is_wrong_usage(infomask, command):
     assert "unrecognized option '--no-such-thing'" in result.err and f"infomask {command} --help" in result.err
 
 
+@pytest.mark.skipif(not (ROOT / "Makefile").exists(), reason="needs the sources")
+def test_a_build_counts_up_to_what_it_compiles(tmp_path):
+    done = subprocess.run(["make", "-n", f"B={tmp_path}", f"BIN={tmp_path}/infomask", "all"], cwd=ROOT, capture_output=True, text=True, check=True)
+    counts = [(int(at), int(of)) for at, of in re.findall(r"compiling %d of %d: %s' (\d+) \\?\s*(\d+)", done.stdout)]
+    assert len(counts) > 300 and [at for at, _ in counts] == list(range(1, counts[0][1] + 1)) and len({of for _, of in counts}) == 1
+
+
 def test_version_tells_what_runs_here(infomask):
     assert re.fullmatch(r"infomask \d+\.\d+\.\d+\n", infomask("--version").out)
     result = infomask("version")

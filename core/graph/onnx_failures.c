@@ -78,3 +78,47 @@ enum infomask_status onnx_tell_others(const Onnx__GraphProto *file, const char *
     }
     return status;
 }
+
+static bool same_text(const char *a, const char *b) { return strcmp(or_none(a), or_none(b)) == 0; }
+
+/* "GridSample (2 nodes), com.microsoft.nchwc.Conv (1 node)" of what is needed and not known here; "" if nothing is. */
+static void list_missing(const struct onnx_import *im, const bool *needed, char *text, size_t size)
+{
+    size_t at = 0;
+
+    *text = 0;
+    for (size_t i = 0; i < im->file->n_node; i++) {
+        const Onnx__NodeProto *node = im->file->node[i];
+        int nodes = 0;
+        bool told = false;
+        if (!needed[i] || onnx_find_operator(or_none(node->domain), or_none(node->op_type)) != NULL)
+            continue;
+        for (size_t j = 0; j < im->file->n_node; j++) {
+            const Onnx__NodeProto *other = im->file->node[j];
+            bool same = needed[j] && same_text(other->op_type, node->op_type) && same_text(other->domain, node->domain);
+            told = told || (same && j < i);
+            nodes += same;
+        }
+        if (told)
+            continue;
+        if (at < size)
+            at += (size_t)snprintf(text + at, size - at, "%s%s%s%s (%d node%s)", at > 0 ? ", " : "",
+                                   shown_name(or_none(node->domain)).text, *or_none(node->domain) ? "." : "",
+                                   shown_name(or_none(node->op_type)).text, nodes, nodes == 1 ? "" : "s");
+    }
+}
+
+enum infomask_status onnx_check_operators(struct onnx_import *im, const bool *needed)
+{
+    char text[INFOMASK_ERROR_TEXT];
+    bool blocked;
+
+    list_missing(im, needed, text, sizeof text);
+    if (!*text)
+        return INFOMASK_OK;
+    blocked = strstr(text, "com.microsoft.nchwc.") != NULL;
+    return error_set(im->err, INFOMASK_UNSUPPORTED_MODEL, "operators that are not supported: %.350s%s", text,
+                     blocked ? " (onnxruntime has written this file for one kind of processor: take the file that it "
+                               "was made from)"
+                             : "");
+}

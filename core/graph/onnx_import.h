@@ -221,6 +221,9 @@ struct onnx_operator {
 /* NULL if there is no such operator here. */
 const struct onnx_operator *onnx_find_operator(const char *domain, const char *name);
 const struct onnx_operator *onnx_find_microsoft(const char *name); /* onnxruntime's own ones */
+/* Names the operators of the needed nodes that there are none of. */
+enum infomask_status onnx_check_operators(struct onnx_import *im, const bool *needed)
+    __attribute__((warn_unused_result));
 
 onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_reduce_mean,
     onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
@@ -247,7 +250,11 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
     onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention,
     onnx_import_conv_transpose, onnx_import_eye_like, onnx_import_composite, onnx_import_qgemm, onnx_import_lp_pool,
-    onnx_import_global_lp_pool, onnx_import_qlinear_concat, onnx_import_dynamic_quantize, onnx_import_mean_variance;
+    onnx_import_global_lp_pool, onnx_import_qlinear_concat, onnx_import_dynamic_quantize, onnx_import_mean_variance,
+    onnx_import_fused_conv, onnx_import_fused_gemm, onnx_import_fused_matmul, onnx_import_packed_attention,
+    onnx_import_multi_head_attention;
+/* The node that is being imported, as other operators (composite.c has the words). */
+enum infomask_status onnx_spell(struct onnx_import *im, const char *text) __attribute__((warn_unused_result));
 enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
     __attribute__((warn_unused_result));
 /* A node that takes elements one by one into a new shape; its table is to be filled. */

@@ -466,51 +466,13 @@ static enum infomask_status turn_input(struct onnx_import *im)
     return INFOMASK_OK;
 }
 
-static bool same_text(const char *a, const char *b) { return strcmp(text_of(a), text_of(b)) == 0; }
-
-/* "GridSample (2 nodes), NonMaxSuppression (1 node)" of what is needed and not known here; "" if nothing is. */
-static void list_missing(const struct onnx_import *im, const bool *needed, char *text, size_t size)
-{
-    size_t at = 0;
-
-    *text = 0;
-    for (size_t i = 0; i < im->file->n_node; i++) {
-        const Onnx__NodeProto *node = im->file->node[i];
-        int nodes = 0;
-        bool told = false;
-        if (!needed[i] || onnx_find_operator(text_of(node->domain), text_of(node->op_type)) != NULL)
-            continue;
-        for (size_t j = 0; j < im->file->n_node; j++) {
-            const Onnx__NodeProto *other = im->file->node[j];
-            bool same = needed[j] && same_text(other->op_type, node->op_type) && same_text(other->domain, node->domain);
-            told = told || (same && j < i);
-            nodes += same;
-        }
-        if (told)
-            continue;
-        if (at < size)
-            at += (size_t)snprintf(text + at, size - at, "%s%s (%d node%s)", at > 0 ? ", " : "",
-                                   shown_name(text_of(node->op_type)).text, nodes, nodes == 1 ? "" : "s");
-    }
-}
-
-static enum infomask_status check_operators(struct onnx_import *im, const bool *needed)
-{
-    char text[INFOMASK_ERROR_TEXT];
-
-    list_missing(im, needed, text, sizeof text);
-    if (!*text)
-        return INFOMASK_OK;
-    return error_set(im->err, INFOMASK_UNSUPPORTED_MODEL, "operators that are not supported: %s", text);
-}
-
 static enum infomask_status import_needed(struct onnx_import *im, const char *output, bool *needed)
 {
     void *names = NULL;
     enum infomask_status status = find_needed(im, output, &names, needed);
 
     if (status == INFOMASK_OK)
-        status = check_operators(im, needed);
+        status = onnx_check_operators(im, needed);
     if (status == INFOMASK_OK)
         status = define_weights(im, im->file);
     if (status == INFOMASK_OK)

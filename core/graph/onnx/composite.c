@@ -1,10 +1,11 @@
 /* Operators that are several others in one: what quantisation tools and onnxruntime's optimiser write, and some of
  * ONNX's own.
  *
- * Each is spelt as steps, "a = Add 0 1; .0 = Relu a": of the operator's inputs by their numbers, of what a step before
- * has made by its letter, and of numbers behind a #.  .0 is the operator's first output.  name=value is an attribute of
- * the step, * stands for the operator's own ones that the step knows.  Where an input is left out, so is what would be
- * made of it alone, and of two that are added what is there stays as it is.
+ * Each is spelt as steps, "a = Add 0 1; .0 = Relu a": of the operator's inputs by their numbers, of what a step
+ * before has made by its letter, and of numbers behind a #.  .0 is the operator's first output.  name=value is an
+ * attribute of the step (a number, with a point or without, a word, or a list in brackets), * stands for the operator's
+ * own ones that the step knows.  Where an input is left out, so is what would be made of it alone, and of two that are
+ * added what is there stays as it is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 #define MOST_INPUTS 20
 #define MOST_ATTRIBUTES 16
-#define MOST_OWN 3 /* attributes of a step that its text names */
+#define MOST_OWN 4 /* attributes of a step that its text names */
 #define WORD 48
 
 struct composite {
@@ -60,6 +61,7 @@ struct part {
     char type[WORD], *inputs[MOST_INPUTS], *output;
     Onnx__AttributeProto *attributes[MOST_ATTRIBUTES], own[MOST_OWN];
     char words[MOST_OWN][2][WORD];
+    int64_t lists[MOST_OWN][GRAPH_MAX_RANK];
     size_t own_count;
 };
 
@@ -115,6 +117,16 @@ static enum infomask_status find_operand(struct spelling *s, const char *word, c
     return INFOMASK_OK;
 }
 
+/* "[2,0,1]" */
+static void read_list(const char *text, int64_t list[GRAPH_MAX_RANK], Onnx__AttributeProto *a)
+{
+    char *end;
+
+    for (text++; *text && *text != ']' && a->n_ints < GRAPH_MAX_RANK; text = *end == ',' ? end + 1 : end)
+        list[a->n_ints++] = strtoll(text, &end, 10);
+    a->ints = list;
+}
+
 static void add_own_attribute(struct part *p, const char *word)
 {
     Onnx__AttributeProto *a = &p->own[p->own_count];
@@ -127,7 +139,9 @@ static void add_own_attribute(struct part *p, const char *word)
     for (size_t i = 0; i < p->node.n_attribute; i++)
         if (strcmp(p->attributes[i]->name, name) == 0)
             return;
-    if (*value > '9') {
+    if (*value == '[') {
+        read_list(value, p->lists[p->own_count], a);
+    } else if (*value > '9') {
         a->has_s = true;
         a->s = (ProtobufCBinaryData){strlen(value), (uint8_t *)value};
     } else if (strpbrk(value, ".e") != NULL) {
@@ -229,7 +243,7 @@ static enum infomask_status spell_step(struct spelling *s, const char **text)
     return status != INFOMASK_OK ? status : finish_part(s, &p, target);
 }
 
-static enum infomask_status spell(struct onnx_import *im, const char *text)
+enum infomask_status onnx_spell(struct onnx_import *im, const char *text)
 {
     struct spelling s = {.im = im, .whole = im->node};
     bool branches = im->branches;
@@ -250,7 +264,7 @@ enum infomask_status onnx_import_composite(struct onnx_import *im)
         return onnx_unsupported(im, "channels that come last are not supported");
     for (size_t i = 0; i < sizeof composites / sizeof *composites; i++)
         if (strcmp(composites[i].name, im->node->op_type) == 0)
-            return spell(im, composites[i].steps);
+            return onnx_spell(im, composites[i].steps);
     return onnx_unsupported(im, "it is not spelt out");
 }
 
@@ -265,7 +279,7 @@ enum infomask_status onnx_import_qgemm(struct onnx_import *im)
                    "c = DequantizeLinear 6 s axis=0; %s = Gemm a b c *%s",
                    onnx_attribute_int(im, "transB", 0) ? 0 : 1, onnx_has(im, 7) ? "y" : ".0",
                    onnx_has(im, 7) ? "; .0 = QuantizeLinear y 7 8" : "");
-    return spell(im, text);
+    return onnx_spell(im, text);
 }
 
 /* (sum |x|^p)^(1/p) over windows, the zeros around the map included: p-th roots of means, times the window's size. */
@@ -286,7 +300,7 @@ enum infomask_status onnx_import_lp_pool(struct onnx_import *im)
     (void)snprintf(text, sizeof text,
                    "a = Abs 0; b = Pow a #%d; c = AveragePool b * count_include_pad=1; d = Mul c #%lld; "
                    ".0 = Pow d #%.9g", (int)p, (long long)size, 1.0 / (double)p);
-    return spell(im, text);
+    return onnx_spell(im, text);
 }
 
 enum infomask_status onnx_import_global_lp_pool(struct onnx_import *im)
@@ -412,16 +426,25 @@ enum infomask_status onnx_import_qlinear_concat(struct onnx_import *im)
     for (int i = 0; i < parts; i++)
         at += (size_t)snprintf(text + at, sizeof text - at, " %c", 'a' + i);
     (void)snprintf(text + at, sizeof text - at, " *; .0 = QuantizeLinear z 0 1");
-    return spell(im, text);
+    return onnx_spell(im, text);
 }
 
 /* ---- Operators of onnxruntime's own ---------------------------------------------------------------------------- */
 
 static const struct onnx_operator microsoft[] = {
+    {"Attention", onnx_import_packed_attention, 2, 7,
+     " do_rotary mask_filter_value num_heads past_present_share_buffer qkv_hidden_sizes scale unidirectional "},
     {"BiasGelu", onnx_import_composite, 2, 2, ""},
     {"DequantizeLinear", onnx_import_dequantize, 2, 3, " axis "},
     {"FastGelu", onnx_import_composite, 1, 2, ""},
+    {"FusedConv", onnx_import_fused_conv, 2, 4,
+     " activation activation_params auto_pad dilations group kernel_shape pads strides "},
+    {"FusedGemm", onnx_import_fused_gemm, 2, 3,
+     " activation activation_alpha activation_beta activation_gamma alpha beta transA transB "},
+    {"FusedMatMul", onnx_import_fused_matmul, 2, 2, " alpha transA transB transBatchA transBatchB "},
     {"Gelu", onnx_import_unary, 1, 1, ""},
+    {"MultiHeadAttention", onnx_import_multi_head_attention, 1, 10,
+     " mask_filter_value num_heads scale unidirectional "},
     {"QGemm", onnx_import_qgemm, 6, 9, " alpha transA transB "},
     {"QLinearAdd", onnx_import_composite, 7, 8, ""},
     {"QLinearAveragePool", onnx_import_composite, 4, 5,

@@ -271,6 +271,29 @@ def composites(conv, w):
         [w, constant("rows", np.array([0, 8, 12])), constant("shape", np.array([0, 8, 3, 4])), constant("last", np.array([2])),
          constant("square", (r.standard_normal((8, 8)) / 3).astype(np.float32)), *[gain(f"g{i}") for i in range(1, 8)], *constants],
         ["N", 3, 3, 4], 2, 3, 4, opset=17, ir=8)
+    # what onnxruntime writes of a network that it has optimised: sums and functions in convolutions and products, operands turned
+    seeded = np.random.default_rng(47)
+    f = lambda name, *shape: constant(name, (seeded.standard_normal(shape) / 3).astype(np.float32))
+    nodes, constants = head("map4", 8, 6, 47)
+    special("fused_layers", [
+        own("FusedConv", ["x", "conv", "b0"], ["map"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], activation="Clip", activation_params=[-.5, 1.5]),
+        own("FusedConv", ["map", "w1", "b1", "map"], ["map2"], pads=[1, 1, 1, 1], group=2, activation="LeakyRelu", activation_params=[.2]),
+        own("FusedConv", ["map2", "w2"], ["map3"]), node("Reshape", ["map3", "rows"], ["t"]),
+        own("FusedMatMul", ["t", "t"], ["score"], transA=1, alpha=.3), own("FusedMatMul", ["score", "t"], ["u"], transB=1),
+        own("FusedMatMul", ["u", "square"], ["v"], transB=1), node("Transpose", ["v"], ["back"], perm=[0, 2, 1]),
+        node("Reshape", ["back", "shape"], ["map4"]), *nodes[:2],
+        own("FusedGemm", ["flat", "square", "g"], ["h"], transB=1, beta=.5, activation="Elu", activation_alpha=.7),
+        node("Gemm", ["h", *nodes[-1].input[1:]], ["y"], transB=1)],
+        [w, f("b0", 8), f("w1", 8, 4, 3, 3), f("b1", 8), f("w2", 8, 8, 1, 1), f("square", 8, 8), f("g", 8), constant("rows", np.array([0, 8, 12])),
+         constant("shape", np.array([0, 8, 3, 4])), *constants], ["N", 3, 3, 4], 2, 3, 4, opset=17, ir=8)
+    nodes, constants = head("map2", 8, 6, 48)
+    special("fused_attention", [
+        conv, node("Reshape", ["map", "rows"], ["cut"]), node("Transpose", ["cut"], ["t"], perm=[0, 2, 1]),
+        own("Attention", ["t", "qkv", "bias", "", "", "places"], ["a"], num_heads=2, qkv_hidden_sizes=[8, 8, 12], scale=.4),
+        own("MultiHeadAttention", ["t", "t", "a", "bias"], ["d"], num_heads=4), own("MultiHeadAttention", ["t", "t", "d"], ["c"], num_heads=4, unidirectional=1),
+        node("MatMul", ["c", "out"], ["o"]), node("Transpose", ["o"], ["back"], perm=[0, 2, 1]), node("Reshape", ["back", "shape"], ["map2"]), *nodes],
+        [w, constant("rows", np.array([0, 8, 12])), constant("shape", np.array([0, 8, 3, 4])), f("qkv", 8, 28), f("bias", 28), f("places", 1, 2, 12, 12),
+         f("out", 12, 8), *constants], ["N", 3, 3, 4], 2, 3, 4, opset=17, ir=8)
     nodes, constants = head("norm", 8, 6, 46)
     special("norm_by_default", [conv, node("MeanVarianceNormalization", ["map"], ["all"]), node("Relu", ["all"], ["norm"]), *nodes],
             [w, *constants], ["N", 3, 5, 6], 1, 5, 6, opset=17, ir=8)

@@ -60,7 +60,11 @@ def refusals():
     refuse("operator", unsupported, "operators that are not supported: Loop (1 node)", net)
     net = small()
     net.node("Relu", net.x, domain="com.example")
-    refuse("domain", unsupported, "operators that are not supported: Relu (1 node)", net)
+    refuse("domain", unsupported, "operators that are not supported: com.example.Relu (1 node)", net)
+    net = small()
+    net.node("Conv", net.x, domain="com.microsoft.nchwc")
+    refuse("blocked", unsupported, "operators that are not supported: com.microsoft.nchwc.Conv (1 node) (onnxruntime has written this "
+           "file for one kind of processor: take the file that it was made from)", net)
     net = small()
     for name in ["GridSample", "Hardmax", "GridSample"]:
         net.then(name)

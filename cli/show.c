@@ -23,9 +23,9 @@ static bool variable_has(const char *name, const char *part)
 
 static enum way choose_way(void)
 {
-    const char *plain = getenv("NO_COLOR");
+    const char *plain = getenv("NO_COLOR"), *terminal = getenv("TERM");
 
-    if (plain != NULL && *plain != '\0')
+    if ((plain != NULL && *plain != '\0') || (terminal != NULL && strcmp(terminal, "dumb") == 0))
         return WAY_LETTERS;
     if (getenv("KITTY_WINDOW_ID") != NULL || variable_has("TERM", "kitty") || variable_has("TERM", "ghostty") ||
         variable_has("TERM_PROGRAM", "WezTerm"))

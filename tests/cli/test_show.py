@@ -56,8 +56,9 @@ def test_sixels(infomask):
             assert sum(int(count or 1) for count, _ in re.findall(r"(?:!(\d+))?([?-~])", signs)) == width
 
 
-def test_no_color(infomask):
-    out = show(infomask, NO_COLOR="1", TERM="xterm-kitty").out
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1", "TERM": "xterm-kitty"}, {"TERM": "dumb"}], ids=lambda env: " ".join(env))
+def test_no_color(infomask, env):
+    out = show(infomask, **env).out
     assert "\x1b" not in out and len(out.split("\n")[0]) == 80
 
 

@@ -35,17 +35,22 @@ function line(history = []) {
   return svg;
 }
 
+/** What /metrics counts; where it is not to be had (a key, a proxy, nobody there), no zeros of our own. */
+function traffic(now) {
+  if (!now.metrics) return [["Requests, latency", "not told here"]];
+  const count = (data) => total(data.metrics, "infomask_requests_total"), since = before?.metrics ? (now.at - before.at) / 1000 : 0;
+  const asked = since ? count(now) - count(before) : -1, number = total(now.metrics, "infomask_request_seconds_count"); // below 0: it was started anew
+  return [["Requests since it was started", count(now).toLocaleString("en")],
+    ["Requests a second, now", asked >= 0 ? (asked / since).toFixed(1) : "–"],
+    ["Time a request, mean", number ? `${(1000 * total(now.metrics, "infomask_request_seconds_sum") / number).toFixed(1)} ms` : "–"],
+    ["In flight, waiting", `${total(now.metrics, "infomask_in_flight")}, ${total(now.metrics, "infomask_queue_waiting")}`]];
+}
+
 function rows(now) {
-  const count = (data) => total(data.metrics, "infomask_requests_total"), sum = (data) => total(data.metrics, "infomask_request_seconds_sum");
-  const number = (data) => total(data.metrics, "infomask_request_seconds_count");
-  const since = before ? (now.at - before.at) / 1000 : 0, asked = before ? count(now) - count(before) : 0;
-  const latency = number(now) ? 1000 * sum(now) / number(now) : null, i = now.information;
+  const i = now.information;
   return [
     ["The service", now.ready.status === "ok" || now.ready.status === "ready" ? "ready" : now.ready.status],
-    ["Requests since it was started", count(now).toLocaleString("en")],
-    ["Requests a second, now", since ? (asked / since).toFixed(1) : "–"],
-    ["Time a request, mean", latency === null ? "–" : `${latency.toFixed(1)} ms`],
-    ["In flight, waiting", `${total(now.metrics, "infomask_in_flight")}, ${total(now.metrics, "infomask_queue_waiting")}`],
+    ...traffic(now),
     ...(i ? [["Photos that the model has seen", i.total.toLocaleString("en")], ["Information, mean of the last photos", `${nats(i.information)} ± ${nats(i.standard_error)} nats`],
       ["Drift against labelled photos", i.alarm === null || i.z === null ? "no labelled photos to compare with" : `z = ${i.z.toFixed(1)}: ${i.alarm ? "alarm" : "none"}`]] : []),
     ...(i?.drift ? [["What has moved within the week", i.drift.moved.length ? i.drift.moved.slice(0, 5).map(moved).join("\n") : "nothing"]] : []),

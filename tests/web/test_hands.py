@@ -1,4 +1,5 @@
 """What hands do on the page: brush, pinch, camera, keys, drops, and what is taken along."""
+import hashlib
 import io
 import re
 import shutil
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from conftest import PHOTOS, answered, becomes, choose, file, number, picture, violations
+from conftest import PHOTOS, answered, becomes, choose, file, http_conftest, number, picture, violations
 
 COFFEE = PHOTOS.parents[2] / "server/web/photos/coffee.jpg"
 
@@ -481,3 +482,36 @@ def test_copies_behind_a_prefix_and_with_a_key(visit, proxy):
         expect(page.locator("#copied")).to_contain_text("Copied")
         text = page.evaluate("navigator.clipboard.readText()")
         assert proxy + "v1/filter" in text and header in text and "secret" not in text  # a key is not for the clipboard
+
+
+# ---- The status view where there is nothing to tell ----------------------------------------------------------------------
+
+def test_the_status_view_makes_up_no_zeros(visit, make_server, tmp_path):
+    """Without a key, and while the service is away: its words, and no counts."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"anna infer {hashlib.sha256(b'secret-of-anna').hexdigest()}\n")
+    server = make_server("--keys", keys)
+    page, body = (one := visit()).go(server.url + "/"), one.page.locator("#status-body")
+    page.click("#status-open")
+    expect(body).to_contain_text("not told here")
+    expect(body).not_to_contain_text("Requests since it was started")
+    page.keyboard.press("Escape")
+    page.fill("#key", "secret-of-anna")
+    page.press("#key", "Enter")
+    answered(page)
+    page.click("#status-open")
+    expect(body).to_contain_text("Requests since it was started")
+    server.stop()
+    expect(body).to_contain_text("The service does not answer.")
+    expect(body).to_contain_text("not told here")
+
+
+def test_a_service_that_was_started_anew_has_no_rate_below_zero(shown):
+    page, counts = shown.page, iter([900, 7, 8, 9, 9, 9, 9])
+    page.route("**/metrics", lambda route: route.fulfill(body=f"infomask_requests_total {next(counts, 9)}\ninfomask_in_flight 1\ninfomask_queue_waiting 0\n"))
+    page.evaluate("""() => { window.told = []; new MutationObserver(() => window.told.push(document.querySelector("#status-body").innerText))
+      .observe(document.querySelector("#status-body"), {childList: true}); }""")
+    page.click("#status-open")
+    http_conftest.until(lambda: page.wait_for_timeout(50) or page.evaluate("window.told.length") >= 3)
+    rates = [re.search(r"Requests a second, now\s+(\S+)", text)[1] for text in page.evaluate("window.told")]
+    assert rates[:2] == ["–", "–"] and float(rates[2]) >= 0

@@ -262,6 +262,8 @@ static enum infomask_status define_input(struct onnx_import *im, void *needed)
             return onnx_unsupported(im, "a model of more than one input is not supported ('%s')",
                                     shown_name(name).text);
         status = input_shape(im, im->file->input[i], &rank, dims);
+        if (status == INFOMASK_OK && rank == 4 && dims[1] < 1 && dims[3] != 1 && dims[3] != 3)
+            onnx_find_channels(im->file, name, dims);
         if (status == INFOMASK_OK)
             status = define(im, name, &value);
         if (status == INFOMASK_OK)

@@ -90,7 +90,7 @@ static enum infomask_status inspect_output(const struct graph *graph, struct inf
 static void inspect_normalisation(const struct graph *graph, struct infomask_inspection *found)
 {
     int tensor = graph->input;
-    bool first = true;
+    double scale = 1; /* of the input, so far */
 
     found->whole_numbers = found->normalises = found->takes_bytes = graph->whole_input;
     if (graph->whole_input)
@@ -103,10 +103,10 @@ static void inspect_normalisation(const struct graph *graph, struct infomask_ins
             const struct graph_tensor *constant = &graph->tensors[graph_input(node, 1)];
             found->normalises = true;
             if (node->op == GRAPH_ADD && constant->data != NULL)
-                found->takes_bytes = fabsf(constant->data[0]) > 2;
-            if (node->op == GRAPH_MUL && constant->data != NULL && first)
-                found->takes_bytes = fabsf(constant->data[0]) < 0.1F;
-            first = false;
+                found->takes_bytes = found->takes_bytes || fabs((double)constant->data[0]) > 2 * scale;
+            if (node->op == GRAPH_MUL && constant->data != NULL)
+                scale *= fabs((double)constant->data[0]);
+            found->takes_bytes = found->takes_bytes || scale < 0.1;
         } else if (node->op != GRAPH_TRANSPOSE && node->op != GRAPH_IDENTITY) {
             return;
         }

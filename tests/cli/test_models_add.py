@@ -26,9 +26,11 @@ def run(*arguments):
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True)
 
 
-def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, outputs=(), times=None, start=None):
+def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, outputs=(), times=None, start=None, shift=None,
+            sides=None):
     """Convolution, mean, linear layer; `end` behind it; `scale` multiplies the input first; `whole`: the input's type of
-    integers; `outputs` instead of the last layer's; `start`: of the input; `times`: factors of the logits."""
+    integers; `outputs` instead of the last layer's; `start`: of the input; `times`: factors of the logits; `shift` is taken from what
+    was scaled; `sides`: channels, height and width as the file has them."""
     rng = np.random.default_rng(seed)
     graph = onnx.Graph(any_size=False)
     constant = lambda name, values: graph.constant(name, list(values.shape), array.array("f", values.ravel().tolist()))
@@ -37,6 +39,8 @@ def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, out
         x = graph.node("Cast", "floats", [x], to=1)
     if scale is not None:
         x = graph.node("Mul", "scaled", [x, constant("scale", np.array([scale]))])
+    if shift is not None:
+        x = graph.node("Sub", "shifted", [x, constant("shift", np.array([shift]))])
     if start is not None:
         x = graph.node(start, "started", [x])
     w = constant("w", rng.normal(size=(6, channels, 3, 3)) * 0.3)
@@ -47,7 +51,7 @@ def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, out
         x = graph.node("Mul", "times", [x, constant("factors", np.array(times))])
     for i, name in enumerate([end] if isinstance(end, str) else end or []):
         x = graph.node(name, f"y{i or ''}", [x])
-    data = bytearray(graph.model("net", [("input", ["N", channels, 32, 32])], list(outputs) or [(x, ["N", k])], ""))
+    data = bytearray(graph.model("net", [("input", ["N", channels, 32, 32] if sides is None else ["N", *sides])], list(outputs) or [(x, ["N", k])], ""))
     if whole is not None:
         at = data.index(b"\x08\x01", data.rindex(b"\x0a\x05input\x12"))  # the type behind the input's name
         data[at + 1] = whole
@@ -150,6 +154,34 @@ def test_a_file_of_whole_numbers_takes_bytes(models, tmp_path):
     assert all(answer == answers[0] for answer in answers)
     ran = add(models, network(tmp_path / "text.onnx", whole=8), "text")  # strings
     assert ran.returncode == 1 and "neither a tensor of floats nor one of whole numbers" in ran.stderr
+
+
+def test_what_scales_its_input_is_told_from_what_takes_it_scaled(models, tmp_path):
+    """By the numbers that it subtracts and divides by, in whichever order: bytes, or 0 to 1."""
+    for name, preset, more in (("divided", "bytes", {"scale": 1 / 255}), ("then-mean", "bytes", {"scale": 1 / 255, "shift": 0.485}),
+                               ("narrower", "bytes", {"scale": 1 / 127.5, "shift": 1}), ("mean", "bytes", {"shift": 127}),
+                               ("small-mean", "unit", {"shift": 0.485}), ("wider", "unit", {"scale": 255, "shift": 123})):
+        told = json.loads(add(models, network(tmp_path / f"{name}.onnx", **more), name, "--json").stdout)
+        assert told["preset"] in ({"bytes", "keras"} if preset == "bytes" else {preset}), (name, told["preset"])
+
+
+def test_channels_without_a_number_are_those_of_the_first_layer(models, tmp_path):
+    """An export whose every size is open is the classifier that it would be with its sizes; so is one that names only them."""
+    for channels, color in ((3, "RGB"), (1, "GRAY")):
+        expected = network(tmp_path / "known.onnx", channels=channels)
+        assert add(models, expected, "known", "--preset", "unit", "--replace").returncode == 0
+        for sides in (("channels", "height", "width"), ("channels", 32, 32)):
+            for more in ({}, {"scale": 1.0}):
+                file = network(tmp_path / "open.onnx", channels=channels, sides=sides, **more)
+                ran = add(models, file, "open", "--size", "32", "--preset", "unit", "--json", "--replace")
+                assert ran.returncode == 0, ran.stderr
+                told = json.loads(ran.stdout)
+                assert (told["document"]["input"]["color"], told["check"]["equal"]) == (color, True)
+                answers = [classify(models, name)["predictions"] for name in ("open", "known")]
+                assert [(p["label"], pytest.approx(p["pmi"], abs=1e-4)) for p in answers[0]] == \
+                    [(p["label"], p["pmi"]) for p in answers[1]], (sides, more)
+    middle = network(tmp_path / "five.onnx", channels=5, sides=("c", "h", "w"))
+    assert "with 1 or 3 channels as the second or the last" in add(models, middle, "five").stderr
 
 
 def test_other_outputs_are_named(models, tmp_path):

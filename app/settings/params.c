@@ -291,6 +291,8 @@ enum infomask_status params_set(struct params *params, unsigned group, const cha
         bool again = i == PARAM_ID_TARGET && (group & TAKES_TARGETS);
         if ((table[i].groups & group) == 0 || strcmp(table[i].name, name) != 0)
             continue;
+        if (value == NULL)
+            return INFOMASK_OK;
         if (params->value[i].given && !again)
             return error_set(err, INFOMASK_ARGUMENT, "%s is given more than once", table[i].name);
         if (!read_value(&table[i], value, &read))

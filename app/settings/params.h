@@ -152,7 +152,8 @@ struct params {
 /* All defaults. */
 void params_init(struct params *params);
 
-/* Sets one.  name and value: NUL-terminated UTF-8, decoded; value must live as long as params.  group: one bit.
+/* Sets one.  name and value: NUL-terminated UTF-8, decoded; value must live as long as params, NULL leaves the
+ * parameter as it is, if there is one of that name.  group: one bit.
  * ARGUMENT with a sentence that names the parameter and its range ("top_k must be an integer from 1 to 1000000, not
  * \"x\""), the parameters that there are, or that it was given twice. */
 enum infomask_status params_set(struct params *params, unsigned group, const char *name, const char *value,

@@ -416,6 +416,16 @@ static int take_list(struct call *call, const char *name, const struct json *lis
     return set_parameter(call, name, joined);
 }
 
+/* null is as good as nothing, for a parameter that there is. */
+static int leave_out(struct call *call, const char *name)
+{
+    struct infomask_error err;
+
+    if (params_set(&call->request.params, call->match.route->groups, name, NULL, &err) != INFOMASK_OK)
+        return reply_problem(&call->reply, &call->request, VIEW_BAD_PARAMETER, "%s", err.text);
+    return 0;
+}
+
 /* Whether a member of the document is one, which is no parameter. */
 static bool is_picture(const struct call *call, const char *name)
 {
@@ -431,10 +441,10 @@ static int take_member(struct call *call, const struct json *member, char **text
         return 0; /* taken already */
     if (strcmp(name, "url") == 0)
         return uploads_refuse_url(call, "url");
-    if (json_kind(member) == JSON_NULL)
-        return 0;
     if (json_kind(member) == JSON_ARRAY)
         return take_list(call, name, member, texts);
+    if (json_kind(member) == JSON_NULL)
+        return leave_out(call, name);
     return set_parameter(call, name, scalar_text(member, texts));
 }
 

@@ -117,6 +117,8 @@ static int read_creation(struct server_context *server, const struct request *re
     name = json_get(c->body, "model");
     if (name != NULL && json_string(name) == NULL)
         return reply_problem(reply, request, VIEW_BAD_PARAMETER, "model must be a text");
+    if (name != NULL && json_string(name)[0] == '\0')
+        return reply_problem(reply, request, VIEW_BAD_PARAMETER, "model must be 1 to 63 bytes long, not \"\"");
     c->model = models_get(server->models, json_string(name), &err);
     if (c->model == NULL)
         return reply_no_model(reply, request, &err);

@@ -258,6 +258,22 @@ def test_charsets_of_json(server, kind):
     assert server.ask("POST", CLASSIFY, body, [("Content-Type", kind)]).json["predictions"][0]["label"] == "espresso"
 
 
+@pytest.mark.parametrize("members, words", [({"top_k": None, "target": None}, None), ({"": None}, 'unknown parameter ""'), ({"topk": None}, "did you mean top_k")])
+def test_null_is_left_out_where_there_is_such_a_parameter(server, members, words):
+    body = json.dumps({"image": b64(COFFEE), **members}).encode()
+    answer = server.ask("POST", CLASSIFY, body, [("Content-Type", "application/json")])
+    made = server.ask("POST", "/v1/estimates", b"{}", [("Content-Type", "application/json")]).json["id"]
+    asked = server.ask("POST", f"/v1/estimates/{made}", json.dumps({**members, "prior": None} if words else {"prior": None}).encode(), [("Content-Type", "application/json")])
+    assert (answer.status, asked.status) == ((400, 400) if words else (200, 200))
+    if words:
+        assert words in answer.json["detail"] and "unknown parameter" in asked.json["detail"]
+
+
+def test_an_estimate_of_a_model_without_a_name(server):
+    answer = server.ask("POST", "/v1/estimates", b'{"model": ""}', [("Content-Type", "application/json")])
+    assert answer.status == 400 and answer.json["detail"] == 'model must be 1 to 63 bytes long, not ""'
+
+
 @pytest.mark.parametrize("path", ["/", "/infomask.js", "/web/coffee.jpg", "/openapi.json"])
 def test_head_and_range(server, path):
     """HEAD is GET without its body; a range is not taken, so all of it comes; what a browser has is not sent again."""

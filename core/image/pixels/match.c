@@ -81,6 +81,8 @@ static enum infomask_status run_levels(struct match *match, struct infomask_erro
         match->level[k].reach = FINE_REACH;
     last->reach = last->w > last->h ? last->w : last->h;
     status = match_peel(match, last, err);
+    if (status == INFOMASK_OK)
+        status = match_use_init(last, err);
 
     for (int k = match->count - 1; k >= 0 && status == INFOMASK_OK; k--) {
         if (k < match->count - 1) {

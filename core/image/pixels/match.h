@@ -25,6 +25,14 @@
 
 struct fill_options;
 
+/* How often each place is copied, in cells of MATCH_CELL pixels; sources NULL: nobody counts. */
+#define MATCH_CELL 8
+struct match_use {
+    int w, h;                   /* in cells */
+    uint32_t *sources, *copies; /* of every cell */
+    uint32_t *price;            /* what is added to the distance of the patches there, of 1024 */
+};
+
 /* One size of the pyramid.  Arrays are [h, w]; patches are named by the index of their centre. */
 struct match_level {
     int h, w;
@@ -36,6 +44,7 @@ struct match_level {
     uint32_t *field, *next; /* of targets: their source; of others: themselves */
     uint32_t *distance;     /* of targets: to their source */
     float *weight;          /* of targets: in the vote */
+    struct match_use use;   /* of the coarsest size */
     uint32_t *list;         /* [targets], by rows */
     int *row;               /* [h + 1] where each row's targets begin in the list */
     size_t sources, targets;
@@ -74,6 +83,25 @@ enum infomask_status match_peel(const struct match *match, struct match_level *l
 void match_enlarge(const struct match_level *coarse, struct match_level *level);
 /* One pass of PatchMatch, forwards in even turns and backwards in odd ones; `turn` counts the fill's passes. */
 void match_pass(const struct match *match, struct match_level *level, uint32_t turn);
+
+/* ---- match_use.c ------------------------------------------------------------------------------------------------- */
+
+/* From now on the level's places are counted. */
+enum infomask_status match_use_init(struct match_level *level, struct infomask_error *err);
+/* The prices anew, from the field. */
+void match_use_count(struct match_level *level);
+void match_use_fini(struct match_use *use);
+
+static inline uint32_t match_price(const struct match_level *level, size_t source, uint32_t distance)
+{
+    size_t w = (size_t)level->w, x = source % w / MATCH_CELL, y = source / w / MATCH_CELL;
+    uint64_t price;
+
+    if (level->use.sources == NULL)
+        return distance;
+    price = distance + ((uint64_t)distance * level->use.price[y * (size_t)level->use.w + x] >> 10);
+    return price < UINT32_MAX ? (uint32_t)price : UINT32_MAX - 1;
+}
 
 /* ---- match_vote.c ------------------------------------------------------------------------------------------------ */
 

@@ -228,20 +228,23 @@ struct candidate {
     const struct match_level *level;
     const uint8_t *patch;
     fill_distance *distance;
-    uint32_t source, least;
+    uint32_t source, least; /* least: with the price of its place */
+    uint32_t plain;         /* without */
 };
 
 /* Is it the better one? */
 static inline bool try_candidate(struct candidate *c, size_t source)
 {
-    uint32_t d;
+    uint32_t d, price;
 
     if (source == c->source || c->level->kind[source] != MATCH_SOURCE)
         return false;
     d = c->distance(c->patch, patch_at(c->level, c->level->pixels, source), 4 * (ptrdiff_t)c->level->w, NULL, c->least);
-    if (d >= c->least)
+    price = d < c->least ? match_price(c->level, source, d) : d;
+    if (price >= c->least)
         return false;
-    c->least = d;
+    c->least = price;
+    c->plain = d;
     c->source = (uint32_t)source;
     return true;
 }
@@ -277,16 +280,17 @@ static void scan_target(const struct scan *scan, size_t at, bool above)
     struct match_level *level = scan->level;
     ptrdiff_t step = scan->backwards ? 1 : -1, row = step * level->w, i = (ptrdiff_t)at;
     struct candidate c = {level, patch_at(level, level->pixels, at), scan->match->options->distance, level->field[at],
-                          UINT32_MAX};
+                          UINT32_MAX, 0};
 
-    c.least = c.distance(c.patch, patch_at(level, level->pixels, c.source), 4 * (ptrdiff_t)level->w, NULL, UINT32_MAX);
+    c.plain = c.distance(c.patch, patch_at(level, level->pixels, c.source), 4 * (ptrdiff_t)level->w, NULL, UINT32_MAX);
+    c.least = match_price(level, c.source, c.plain);
     if (level->kind[i + step] == MATCH_TARGET)
         (void)try_candidate(&c, (size_t)((ptrdiff_t)level->next[i + step] - step));
     if (level->kind[i + row] == MATCH_TARGET)
         (void)try_candidate(&c, (size_t)((ptrdiff_t)(above ? level->next : level->field)[i + row] - row));
     search_around(scan, at, &c);
     level->next[at] = c.source;
-    level->distance[at] = c.least;
+    level->distance[at] = c.plain;
 }
 
 static void scan_band(void *context, int band, int worker)
@@ -308,6 +312,7 @@ void match_pass(const struct match *match, struct match_level *level, uint32_t t
     struct scan scan = {match, level, turn, turn % 2 == 1};
     uint32_t *swap = level->field;
 
+    match_use_count(level);
     pool_for(match->options->pool, (level->h + BAND - 1) / BAND, scan_band, &scan);
     level->field = level->next;
     level->next = swap;

@@ -21,6 +21,7 @@ void match_level_fini(struct match_level *level)
     free(level->next);
     free(level->distance);
     free(level->weight);
+    match_use_fini(&level->use);
     free(level->list);
     free(level->row);
     *level = (struct match_level){0};

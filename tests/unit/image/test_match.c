@@ -9,6 +9,7 @@
 #include "core/base/pool.h"
 #include "core/base/random.h"
 #include "core/image/fill.h"
+#include "core/image/pixels/match.h"
 #include "core/kernels/kernels.h"
 
 static struct fill_options options_of(uint64_t seed, struct pool *pool)
@@ -198,12 +199,49 @@ static void a_deadline_stops_it(void **state)
     image_fini(&photo);
 }
 
+/* A place costs more from its third copy on, a quarter of the distance each; others, and a level that nobody counts on,
+ * cost nothing. */
+static void what_is_copied_over_and_over_costs_more(void **state)
+{
+    enum { W = 96, H = 96 };
+    struct match_level level;
+    uint8_t *rgb = calloc(W * H, 3), *hole = disk(W, H, .3);
+    uint32_t favourite = UINT32_MAX, once, often;
+
+    (void)state;
+    assert_int_equal(match_level_init(&level, rgb, hole, H, W, NULL), INFOMASK_OK);
+    for (uint32_t i = 0; favourite == UINT32_MAX; i++)
+        favourite = level.kind[i] == MATCH_SOURCE ? i : favourite;
+    assert_int_equal(match_price(&level, favourite, 1000), 1000);
+    assert_int_equal(match_use_init(&level, NULL), INFOMASK_OK);
+    for (size_t i = 0, source = 0; i < level.targets; i++, source++) { /* each source at most once */
+        while (level.kind[source % (W * H)] != MATCH_SOURCE)
+            source++;
+        level.field[level.list[i]] = (uint32_t)(source % (W * H));
+    }
+    match_use_count(&level);
+    for (size_t i = 0; i < W * H; i++)
+        assert_int_equal(match_price(&level, i, 1000), 1000);
+    for (size_t i = 0; i < level.targets; i++)
+        level.field[level.list[i]] = favourite;
+    match_use_count(&level);
+    often = match_price(&level, favourite, 1000);
+    once = match_price(&level, W * H - 1 - W * MATCH_RADIUS - MATCH_RADIUS, 1000);
+    assert_in_range(often, 3000, 1000 + 250 * (uint32_t)level.targets);
+    assert_int_equal(once, 1000);
+    assert_int_equal(match_price(&level, favourite, 0), 0);
+    assert_int_equal(match_price(&level, favourite, UINT32_MAX), UINT32_MAX - 1);
+    match_level_fini(&level);
+    free(hole);
+    free(rgb);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_regular_goes_on),  cmocka_unit_test(threads_and_instructions_do_not_show),
         cmocka_unit_test(falls_back_with_a_reason), cmocka_unit_test(odd_holes_are_filled),
-        cmocka_unit_test(a_deadline_stops_it),
+        cmocka_unit_test(a_deadline_stops_it),      cmocka_unit_test(what_is_copied_over_and_over_costs_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,7 +137,7 @@ struct infomask_known {
 /* The plain values of a model folder's model.json (api.md section 4).  Strings and arrays are copied. */
 struct infomask_model_spec {
     const char *path;   /* the ONNX file */
-    const char *output; /* tensor name, or NULL: the file's first output */
+    const char *output; /* tensor name, or NULL: the file's first output that is not of whole numbers or text */
     bool probabilities; /* the output is probabilities, not logits */
     enum infomask_output_kind head;
     /* The file is an encoder, whose output x [D] becomes the logits scale <x / |x|, e_k> of K classes' embeddings e (as

@@ -67,7 +67,7 @@ enum infomask_status onnx_tell_others(const Onnx__GraphProto *file, const char *
 
     if (file->n_output < 2)
         return status;
-    list_others(file, taken != NULL ? taken : or_none(file->output[0]->name), others, sizeof others);
+    list_others(file, taken != NULL ? taken : or_none(onnx_first_output(file)), others, sizeof others);
     if (status == INFOMASK_OK) {
         graph->others = strdup(others);
         return graph->others != NULL ? status : error_set(err, INFOMASK_MEMORY, "no memory for the model");

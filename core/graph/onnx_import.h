@@ -221,6 +221,8 @@ struct onnx_operator {
 /* NULL if there is no such operator here. */
 const struct onnx_operator *onnx_find_operator(const char *domain, const char *name);
 const struct onnx_operator *onnx_find_microsoft(const char *name); /* onnxruntime's own ones */
+/* The name of the first output that is none of whole numbers or text, or the very first; NULL: there is none. */
+const char *onnx_first_output(const Onnx__GraphProto *file);
 /* Of an input of four dimensions whose channels have no number: that of the first convolution, if there is one. */
 void onnx_find_channels(const Onnx__GraphProto *file, const char *name, int64_t dims[4]);
 /* Names the operators of the needed nodes that there are none of. */

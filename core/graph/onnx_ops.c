@@ -617,6 +617,10 @@ static const struct onnx_operator own_operators[] = {
     {"GaussianNoise", import_noise, 1, 1, " sigma "},
 };
 
+/* Names for the numbers of a row, by which scikit-learn's exporter and others end: the row is taken. */
+static const struct onnx_operator zip_map = {"ZipMap", import_identity, 1, 1,
+                                             " classlabels_int64s classlabels_strings "};
+
 const struct onnx_operator *onnx_find_operator(const char *domain, const char *name)
 {
     bool own = strcmp(domain, "ai.infomask") == 0;
@@ -625,6 +629,8 @@ const struct onnx_operator *onnx_find_operator(const char *domain, const char *n
 
     if (strcmp(domain, "com.microsoft") == 0)
         return onnx_find_microsoft(name);
+    if (strcmp(domain, "ai.onnx.ml") == 0)
+        return strcmp(name, zip_map.name) == 0 ? &zip_map : NULL;
     if (!own && *domain && strcmp(domain, "ai.onnx") != 0)
         return NULL;
     for (size_t i = 0; i < count; i++)

@@ -406,10 +406,27 @@ static enum infomask_status define_output(struct onnx_import *im, const char *na
     return tensor->name != NULL ? INFOMASK_OK : onnx_no_memory(im);
 }
 
+/* A label of the first place, say, that stands beside the probabilities. */
+static bool is_of_whole_numbers(const Onnx__ValueInfoProto *output)
+{
+    const Onnx__TypeProto__Tensor *type = output->type != NULL ? output->type->tensor_type : NULL;
+
+    return type != NULL && type->elem_type != 0 && !takes_fractions(type->elem_type);
+}
+
+const char *onnx_first_output(const Onnx__GraphProto *file)
+{
+    size_t first = 0;
+
+    while (first < file->n_output && is_of_whole_numbers(file->output[first]))
+        first++;
+    return file->n_output > 0 ? file->output[first < file->n_output ? first : 0]->name : NULL;
+}
+
 static enum infomask_status choose_output(const Onnx__GraphProto *file, const char *output, const char **chosen,
                                           struct infomask_error *err)
 {
-    *chosen = output != NULL ? output : file->n_output ? file->output[0]->name : NULL;
+    *chosen = output != NULL ? output : onnx_first_output(file);
     if (*chosen == NULL || !**chosen)
         return error_set(err, INFOMASK_BAD_MODEL, "the model has no output");
     return INFOMASK_OK;

@@ -27,10 +27,10 @@ def run(*arguments):
 
 
 def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, outputs=(), times=None, start=None, shift=None,
-            sides=None):
+            sides=None, zipped=False):
     """Convolution, mean, linear layer; `end` behind it; `scale` multiplies the input first; `whole`: the input's type of
     integers; `outputs` instead of the last layer's; `start`: of the input; `times`: factors of the logits; `shift` is taken from what
-    was scaled; `sides`: channels, height and width as the file has them."""
+    was scaled; `sides`: channels, height and width as the file has them; `zipped`: a ZipMap at the end, `named`."""
     rng = np.random.default_rng(seed)
     graph = onnx.Graph(any_size=False)
     constant = lambda name, values: graph.constant(name, list(values.shape), array.array("f", values.ravel().tolist()))
@@ -51,6 +51,8 @@ def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, out
         x = graph.node("Mul", "times", [x, constant("factors", np.array(times))])
     for i, name in enumerate([end] if isinstance(end, str) else end or []):
         x = graph.node(name, f"y{i or ''}", [x])
+    if zipped:
+        graph.nodes.append(onnx.block(1, onnx.block(1, x) + onnx.block(2, "named") + onnx.block(4, "ZipMap") + onnx.block(7, "ai.onnx.ml")))
     data = bytearray(graph.model("net", [("input", ["N", channels, 32, 32] if sides is None else ["N", *sides])], list(outputs) or [(x, ["N", k])], ""))
     if whole is not None:
         at = data.index(b"\x08\x01", data.rindex(b"\x0a\x05input\x12"))  # the type behind the input's name
@@ -205,6 +207,26 @@ def test_a_file_is_checked_as_it_would_be_added(models, tmp_path):
         assert ran.returncode == 0 and (told["classes"], told["equal"]) == (1, True), ran.stderr
         added = json.loads(add(models, file, name, "--json").stdout)
         assert added["check"]["error"] == told["error"] and added["document"]["head"] == "sigmoid"
+
+
+def test_a_label_that_stands_first_is_passed_over(models, tmp_path):
+    """Of whole numbers or text, with the probabilities beside it, in a row or with names; where all are, the first is told."""
+    assert add(models, network(tmp_path / "plain.onnx", end="Softmax"), "plain", "--preset", "unit").returncode == 0
+    for of, zipped in ((7, False), (7, True), (8, True)):
+        last = "named" if zipped else "y"
+        file = network(tmp_path / "net.onnx", end="Softmax", zipped=zipped, outputs=[("label", ["N"]), (last, ["N", 5])])
+        data = bytearray(file.read_bytes())
+        at = data.rindex(b"\x08\x01", 0, data.index(b"\x12", data.rindex(b"\x0a\x05label") + 12))
+        assert data.rindex(b"\x0a\x05label") < at
+        data[at + 1] = of
+        file.write_bytes(data)
+        ran = add(models, file, "net", "--preset", "unit", "--json", "--replace")
+        assert ran.returncode == 0, ran.stderr
+        told = json.loads(ran.stdout)
+        assert told["other_outputs"] == "'label'" and told["document"]["head"] == "probabilities"
+        assert classify(models, "net")["predictions"] == classify(models, "plain")["predictions"]
+    ran = add(models, network(tmp_path / "best.onnx", end="ArgMax", outputs=[("y", ["N", 1])]), "best")
+    assert ran.returncode == 1 and "ArgMax (1 node)" in ran.stderr
 
 
 def test_outputs_that_are_no_numbers_are_refused(models, tmp_path):

@@ -30,7 +30,7 @@ struct run {
     char *list_path;
     struct done done; /* by an earlier run */
     FILE *lines;
-    size_t changed, untouched, done_before, no_photo, failed, short_of_it;
+    size_t changed, untouched, no_room, done_before, no_photo, failed, short_of_it;
     uint8_t *sheet; /* [height][width][3] */
     int pairs;
     bool over; /* nothing more can be written */
@@ -354,11 +354,20 @@ static enum infomask_status write_sheet(const struct run *run, struct infomask_e
 
 /* ---- Photos ------------------------------------------------------------------------------------------------------ */
 
+/* The target is there, but max_area leaves no room for a mask of it. */
+static bool found_no_room(const struct infomask_filtered *filtered)
+{
+    for (int i = 0; i < filtered->row_count; i++)
+        if (filtered->rows[i].after.reason == INFOMASK_NO_ROOM)
+            return true;
+    return false;
+}
+
 static enum infomask_status keep_result(struct run *run, size_t i, struct shot *shot,
                                         const struct infomask_filtered *filtered, struct infomask_error *err)
 {
     const char *sample = sample_of(run, i);
-    bool untouched = filtered->mask.empty;
+    bool untouched = filtered->mask.empty, no_room = found_no_room(filtered);
     char *name = name_of(run, i, untouched);
     struct infomask_error ignored;
     enum infomask_status status = name == NULL ? error_set(err, INFOMASK_MEMORY, "out of memory") : INFOMASK_OK;
@@ -369,8 +378,8 @@ static enum infomask_status keep_result(struct run *run, size_t i, struct shot *
     if (status == INFOMASK_OK)
         status = put_line(run, sample, name, shot, filtered, untouched, err);
     if (status == INFOMASK_OK) {
-        *(untouched ? &run->untouched : &run->changed) += 1;
-        if (!untouched && filtered->verdict < run->filtering->require)
+        *(no_room ? &run->no_room : untouched ? &run->untouched : &run->changed) += 1;
+        if ((!untouched || no_room) && filtered->verdict < run->filtering->require)
             run->short_of_it++;
         if (!untouched && run->filtering->sheet != NULL && run->pairs < MOST_PAIRS)
             (void)add_pair(run, shot->photo, &filtered->image, &ignored); /* a sheet is for looking: it may lack one */
@@ -428,6 +437,9 @@ static int tell(const struct run *run)
                       "%zu filtered, %zu without the target copied as they are, %zu done before, %zu no photos, "
                       "%zu failed; the list: %s\n",
                       run->changed, run->untouched, run->done_before, run->no_photo, run->failed, run->list_path);
+    if (!run->filtering->output.quiet && run->no_room > 0)
+        (void)fprintf(stderr, "%zu copied as they are although the target is there: max_area leaves no room\n",
+                      run->no_room);
     if (!run->filtering->output.quiet && (run->over || interrupt_signal() != 0))
         (void)fputs("the same command goes on with the rest\n", stderr);
     if (interrupt_signal() != 0)

@@ -67,6 +67,17 @@ def test_tsv_and_a_verdict_that_is_required(infomask, album, tmp_path):
     assert all(len(row) == len(rows[0]) for row in rows)
 
 
+def test_no_room_for_a_mask_is_not_no_target(infomask, album, tmp_path):
+    """Copied as they are, but told apart from photos without the target, and short of what is required."""
+    options = ("--target=cat", "album", "-o", "out", "--dilate=100", *FAST)
+    done = infomask("filter", "--require=weakened", *options)
+    assert done.code == 3 and "0 filtered, 1 without the target copied as they are, 0 done before" in done.err
+    assert "\n3 copied as they are although the target is there: max_area leaves no room\n" in done.err
+    list_ = lines(tmp_path / "out")
+    assert all(line["untouched"] and line["verdict"] is None for line in list_.values())
+    assert [name for name, line in list_.items() if line["reason"].startswith("max_area")] == sorted(set(list_) - {"more/coffee.png"})
+
+
 @pytest.mark.parametrize("more", [(), ("--tsv",)])
 def test_a_list_that_cannot_be_written_ends_the_run(infomask, album, tmp_path, more):
     """A picture without its line would be made again, and nobody would know why."""

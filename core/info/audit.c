@@ -7,9 +7,9 @@
 
 #include "core/info/info.h"
 
-#define BETAS 33 /* of the search: 2^(-4) to 2^4 in steps of 2^(1/4) */
+#define BETAS 41 /* 2^(-5) to 2^5 in steps of 2^(1/4) */
 #define OCTAVE 4
-#define PARTS 4  /* inverse temperatures of the mixture: b / 2, b / sqrt 2, b, b sqrt 2 */
+#define PARTS 5  /* inverse temperatures of the mixture: b / sqrt 8, b / 2, b / sqrt 2, b, b sqrt 2 */
 #define FOLDS 5
 #define SEARCH_STEPS 30
 #define FIT_STEPS 200
@@ -95,7 +95,7 @@ static void find_beta(struct work *w)
 {
     double best = -DBL_MAX;
 
-    for (int j = OCTAVE; j < BETAS - OCTAVE / 2; j++) {
+    for (int j = 2 * OCTAVE; j < BETAS - OCTAVE - OCTAVE / 2; j++) {
         double value = likelihood_at(w, j);
         if (value > best) {
             best = value;
@@ -106,13 +106,15 @@ static void find_beta(struct work *w)
 
 static int part_at(const struct work *w, int part)
 {
-    return w->best + (part - 2) * OCTAVE / 2;
+    static const int steps[PARTS] = {-3 * OCTAVE / 2, -OCTAVE, -OCTAVE / 2, 0, OCTAVE / 2};
+
+    return w->best + steps[part];
 }
 
 /* Weights of the parts among right labels, from the samples of the other folds: EM, from nearly all on b itself. */
 static void fit_fold(struct work *w, size_t fold)
 {
-    double weight[PARTS + 1] = {0.02, 0.08, 0.75, 0.1, 0.05}, sum[PARTS + 1], total = 0;
+    double weight[PARTS + 1] = {0.005, 0.02, 0.08, 0.75, 0.1, 0.045}, sum[PARTS + 1], total = 0;
 
     for (int step = 0; step < FIT_STEPS; step++) {
         memset(sum, 0, sizeof sum);
@@ -165,10 +167,11 @@ static void count_sample(const struct work *w, size_t i, const double *log_prior
     for (int c = 0; c < PARTS; c++)
         scale[c] = weight[c] * exp(-w->log_z[i * BETAS + (size_t)part_at(w, c)]);
     for (size_t y = 0; y < w->k; y++) {
-        double d = (double)z[y] - top, one = exp(b * d), two = exp(b * sqrt(2) * d);
+        double d = (double)z[y] - top, one = exp(b * d), two = exp(b * sqrt(2) * d), square = one * one;
         size_t at = first_at_least(pmi, w->n, d - log_sum - log_prior[y]);
         if (at < w->n)
-            expected[at] += scale[0] * one + scale[1] * two + scale[2] * one * one + scale[3] * two * two;
+            expected[at] += scale[0] * one + scale[1] * two + scale[2] * square + scale[3] * two * two +
+                            scale[4] * square * square;
     }
 }
 

@@ -3,7 +3,7 @@
  *
  * A PMI of a label says how surprising it is to the model; how surprising is too much depends on the model's
  * calibration, which is fitted on the very set that is audited.  The model of a label is a mixture:
- *   p(y|x) = sum_j w_j softmax(b_j z)_y + e r_y,   b_j = b 2^(-1), b 2^(-1/2), b, b 2^(1/2)
+ *   p(y|x) = sum_j w_j softmax(b_j z)_y + e r_y,   b_j = b 2^(-3/2), b 2^(-1), b 2^(-1/2), b, b 2^(1/2)
  * with b the inverse temperature that is likeliest beside e, and r the labels' frequencies: a label that only r
  * explains is counted as wrong, and has no say in the calibration (soft trimming).  The weights for a sample come from
  * the other folds.

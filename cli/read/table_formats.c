@@ -23,6 +23,9 @@ static enum infomask_status refuse_known(const char *text, size_t size, struct i
         {"\x89HDF", "an HDF5 file; with PyPI's pandas: pd.read_hdf(FILE).to_csv(\"table.csv\", index=False)"},
         {"\x93NUMPY", "an array of NumPy: its name must end in .npy"},
         {"\x80\x04\x95", "a pickle; with PyPI's pandas: pd.read_pickle(FILE).to_csv(\"table.csv\", index=False)"},
+        {"\x80\x05\x95", "a pickle; with PyPI's pandas: pd.read_pickle(FILE).to_csv(\"table.csv\", index=False)"},
+        {"<!DOCTYPE", "a web page; what it was to show is elsewhere"},
+        {"<html", "a web page; what it was to show is elsewhere"},
         {"{\"", "JSON; with PyPI's pandas: pd.read_json(FILE).to_csv(\"table.csv\", index=False), with lines=True for "
                 "lines of objects"},
         {"[{", "JSON; with PyPI's pandas: pd.read_json(FILE).to_csv(\"table.csv\", index=False)"},

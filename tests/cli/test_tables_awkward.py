@@ -203,7 +203,8 @@ def test_labels_that_nothing_tells_of_have_no_limit_above_0(estimate, seed):
     (lambda t: text(t).encode("utf-16-le"), ["iconv -f UTF-16"]), (lambda t: text(t).encode("utf-16-be"), ["UTF-16"]),
     (lambda t: text(t).encode("utf-32"), ["iconv -f UTF-32"]), (lambda t: b"\x93NUMPY\1\0", ["end in .npy"]),
     (lambda t: b"\xd0\xcf\x11\xe0" + bytes(99), ["spreadsheet"]), (lambda t: b'{"x": 1}\n', ["JSON", "lines=True"]),
-    (lambda t: b'[{"x": 1}]', ["JSON"]), (lambda t: b"\x80\x04\x95" + bytes(9), ["pickle"])])
+    (lambda t: b'[{"x": 1}]', ["JSON"]), (lambda t: b"\x80\x05\x95" + bytes(9), ["pickle"]),
+    (lambda t: "<!DOCTYPE html>\n<p>Not found", ["web page"])])
 def test_other_encodings_are_refused(estimate, encode, sentences):
     done = estimate(encode(table()))
     assert done.code == 1 and all(sentence in done.err for sentence in sentences), done.err

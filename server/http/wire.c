@@ -5,8 +5,10 @@
 #define NUL "a request's head, and a chunk's line, may not hold a NUL"
 #define ENDING "a line ends with CR LF, and neither may stand alone"
 #define LINE "a request line is a method, a target and a version, with one space between them"
+#define VERSION "the version must be HTTP/1.1 or HTTP/1.0"
 #define TRAILER "a trailer is a name, a colon and a value"
 #define HEAD "a request's head may have at most 20480 bytes; each field counts 64 more, and cookies count twice"
+#define AS_READ "HTTP/1.1" /* the version that stands for any other, so that the refusal can be answered */
 #define ENTRY 64 /* of the library's lists of fields and cookies */
 
 static bool fails(struct wire *w, const char *fault)
@@ -185,6 +187,18 @@ static bool trailer_byte(struct wire *w, unsigned char c)
     return true;
 }
 
+/* The library answers another version itself, with a page of its own. */
+static bool version_byte(struct wire *w, unsigned char c)
+{
+    static const char one[] = "HTTP/1.";
+    const size_t minor = sizeof one - 1;
+
+    if (w->length > minor || (w->length < minor ? c != (unsigned char)one[w->length] : c != '0' && c != '1'))
+        return fails(w, w->length == 0 && c == ' ' ? LINE : VERSION);
+    w->length++;
+    return true;
+}
+
 static bool line_byte(struct wire *w, unsigned char c)
 {
     switch (w->state) {
@@ -213,6 +227,7 @@ static bool line_byte(struct wire *w, unsigned char c)
     case WIRE_CHUNK_END:
         return chunk_byte(w, c);
     case WIRE_VERSION:
+        return version_byte(w, c);
     case WIRE_BODY:
     case WIRE_CHUNK_DATA:
     case WIRE_TRAILER_VALUE:
@@ -236,8 +251,10 @@ static bool scan_byte(struct wire *w, unsigned char c)
         return fails(w, NUL);
     if (c != '\r')
         return line_byte(w, c);
-    if (w->state == WIRE_METHOD && w->length > 0)
+    if ((w->state == WIRE_METHOD && w->length > 0) || w->state == WIRE_TARGET)
         return fails(w, LINE);
+    if (w->state == WIRE_VERSION && w->length < sizeof AS_READ - 1)
+        return fails(w, VERSION);
     if (w->state == WIRE_VALUE && is_name(w, "content-length") && !w->digits)
         return fails(w, "Content-Length must be a decimal number");
     if (w->state == WIRE_CHUNK_SIZE && !w->digits)
@@ -286,7 +303,7 @@ const char *wire_ending(const struct wire *w)
     case WIRE_TARGET:
         return "\1 HTTP/1.1\r\n\r\n";
     case WIRE_VERSION:
-        return "\1\r\n\r\n";
+        return &(AS_READ "\r\n\1:\r\n\r\n")[w->length + (w->cr ? 1 : 0)];
     case WIRE_VALUE:
         if (is_name(w, "content-length"))
             return w->digits ? "\r\n\1:\r\n\r\n" : "0\r\n\1:\r\n\r\n";

@@ -251,6 +251,9 @@ static inline void cut_range(const struct cut *cut, int chunk, int *first, int *
 struct step {
     int node;
     int members;           /* steps of the group that begins here, 1 alone (group.c) */
+    bool led;              /* and they are passes over its pixels (follow.c) */
+    int absorbed;          /* so many of them, the kernel does itself, with this value behind the activation: */
+    int addend;            /* a map, or GRAPH_NONE */
     bool tail;
     int x, y, z;           /* tensors: input, output, residual or second operand (GRAPH_NONE) */
     int factor;            /* tensor: what each channel of x is multiplied by on the way, [c]; GRAPH_NONE (factor.c) */
@@ -319,6 +322,8 @@ void factors_find(const struct engine_model *model, struct plan *plan);
 int factor_of(const struct engine_model *model, const struct plan *plan, int tensor);
 /* Marks the groups among the steps, and the values inside them (group.c); after the values' sharing is known. */
 void groups_find(const struct engine_model *model, struct plan *plan);
+/* Marks passes over a map that go along with the step before them (follow.c); after the geometry. */
+void followers_find(const struct engine_model *model, struct plan *plan);
 /* The geometry of a group from that of its members. */
 void group_geometry(const struct engine_model *model, const struct plan *plan, struct step *leader);
 
@@ -390,6 +395,10 @@ void run_general(const struct task *task, int first, int last, int worker);
 /* A CONV_ND's units [first, last): blocks of outputs of a group; in[2].data NULL without a bias. */
 void run_windows(const struct task *task, const struct graph_array in[3], int first, int last, int worker);
 void windows_geometry(const struct graph_node *node, const struct plan *plan, struct step *step);
+/* Is it a pass over a map in which a pixel of the output takes the same pixel of the inputs, or a number a channel? */
+bool pass_by_pixels(const struct engine_model *model, const struct plan *plan, const struct step *step);
+/* The passes that go along with the task's step, on pixels [first, last) that it has just made. */
+void run_followers(const struct task *task, int first, int last);
 /* Elements of a row where a pass over elements is cut along rows; 0: it is not (run/run_other.c). */
 size_t pass_row(const struct plan *plan, const struct graph_node *node, const struct step *step);
 /* Indices of the outermost dimension of what a node copies that only moves elements. */

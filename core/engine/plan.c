@@ -235,8 +235,9 @@ enum infomask_status plan_create(const struct engine_model *model, struct plan *
     types_find(model, plan);
     for (int i = 0; i < plan->step_count; i++)
         step_geometry(model, plan, i);
+    followers_find(model, plan);
     for (int i = 0; i < plan->step_count; i += plan->steps[i].members) {
-        if (plan->steps[i].members > 1)
+        if (plan->steps[i].members > 1 && !plan->steps[i].led)
             group_geometry(model, plan, &plan->steps[i]);
         if (plan->steps[i].scratch > plan->scratch_bytes)
             plan->scratch_bytes = aligned_round(plan->steps[i].scratch);

@@ -9,7 +9,7 @@ static void step_run_one(const struct task *task)
 {
     const struct graph_node *node = &task->run->model->graph->nodes[task->step->node];
 
-    if (task->step->members > 1) {
+    if (task->step->members > 1 && !task->step->led) {
         run_group(task);
         return;
     }

@@ -50,6 +50,13 @@ struct kernel_epilogue {
     float low, high;
 };
 
+/* What may come behind the activation: y scale[n] + shift[n] + addend[m, n], with the roundings of scale_shift and add;
+ * no scale and no shift: y + addend[m, n].  float32, and only tables that say so. */
+struct kernel_then {
+    const float *scale, *shift, *addend; /* NULL: none */
+    ptrdiff_t addend_row;
+};
+
 /* Weights of a matrix product, packed once for one table.  K = segments * segment_k. */
 struct kernel_weights {
     enum kernel_type type;
@@ -79,6 +86,7 @@ struct kernel_gemm {
     enum kernel_type out;
     int panel0, panel1;
     struct kernel_epilogue epilogue;
+    const struct kernel_then *then; /* NULL: nothing */
     float a_scale; /* U8: value = a_scale * (u8 - a_zero) */
     int a_zero;
     float c_scale; /* U8 output: as to_u8 */
@@ -100,6 +108,7 @@ struct kernel_depthwise {
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
     int y0, y1, c0, c1;
     struct kernel_epilogue epilogue;
+    const struct kernel_then *then; /* NULL: nothing; addend_row: from pixel to pixel of [out_h, out_w] */
     float y_scale; /* U8: as to_u8 */
     int y_zero;
 };
@@ -167,6 +176,7 @@ struct kernel_table {
     int gemm_tile[KERNEL_TYPES]; /* rows that gemm makes at once: work cut at multiples of it wastes nothing */
     bool gemm_segments; /* several segments run in place; false: a caller does better to gather A into one run */
 
+    bool then; /* gemm of float32 weights and depthwise take it */
     bool winograd_groups; /* Winograd's way is the faster one for grouped convolutions, too */
 
     /* w is [n][segments * segment_k] (an ONNX Gemm's transposed B; a convolution's weights with the channels last).

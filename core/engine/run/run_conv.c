@@ -145,6 +145,20 @@ static struct kernel_gemm product_into(const struct task *task, void *c, const v
                                 .c_zero = y->zero};
 }
 
+/* What of the passes behind a step its kernel does itself; NULL: nothing. */
+static const struct kernel_then *then_of(const struct task *task, struct kernel_then *then)
+{
+    const struct step *s = task->step;
+    const struct layer *next = s->absorbed == 0 ? NULL : &task->run->model->layers[s[1].node];
+
+    if (next == NULL)
+        return NULL;
+    *then = (struct kernel_then){.scale = next->scale, .shift = next->shift, .addend_row = s->out_c};
+    if (s->addend >= 0)
+        then->addend = task_value(task, s->addend, task->item);
+    return then;
+}
+
 /* Output and residual of a product from line `line` of a map on. */
 static struct kernel_gemm product_at_line(const struct task *task, int line)
 {
@@ -205,6 +219,7 @@ static void product_chunk(void *context, int chunk, int worker)
     const struct layer *layer = layer_of(task);
     int rows = s->tail ? s->rows * task->run->plan->n : s->rows, first, last, row = 0;
     int x = s->staged < 0 ? s->x : s->staged;
+    struct kernel_then then;
     struct kernel_gemm g;
 
     cut_range(&s->cut, chunk, &first, &last);
@@ -215,6 +230,9 @@ static void product_chunk(void *context, int chunk, int worker)
     g = product_into(task, task_value(task, s->y, task->item), s->z < 0 ? NULL : task_value(task, s->z, task->item));
     g.c = (char *)g.c + (size_t)row * (size_t)s->out_c * kernel_type_bytes(g.out);
     g.residual = offset(g.residual, g.out, (size_t)row * (size_t)s->out_c);
+    g.then = then_of(task, &then);
+    if (g.then != NULL && then.addend != NULL)
+        then.addend += (size_t)row * (size_t)s->out_c;
     g.a_row = s->c;
     if (s->tail && s->rows == 1)
         tail_strides(task, &g, x);
@@ -240,6 +258,8 @@ static void product_chunk(void *context, int chunk, int worker)
         product_groups(task, g, (size_t)s->c / (size_t)layer->groups);
     else
         product_narrowed(task, g, row, worker);
+    if (s->led)
+        run_followers(task, row, rows);
 }
 
 static void product_lines(const struct task *task, int first, int last, int worker)
@@ -450,6 +470,8 @@ static void convolution_chunk(void *context, int chunk, int worker)
     else
         cut_range(&task->step->cut, chunk, &first, &last);
     convolution_part(task, first, last, panel0, panel1, worker);
+    if (task->step->led)
+        run_followers(task, first * task->step->out_w, last * task->step->out_w);
 }
 
 static struct kernel_depthwise depthwise_of(const struct task *task)
@@ -508,7 +530,10 @@ static void depthwise_chunk(void *context, int chunk, int worker)
     const struct task *task = context;
     const struct step *s = task->step;
     struct kernel_depthwise d = depthwise_of(task);
+    struct kernel_then then;
+    int first, last;
 
+    d.then = then_of(task, &then);
     d.x = task_value(task, s->x, task->item);
     d.y = task_value(task, s->y, task->item);
     if (s->by_panels) {
@@ -518,9 +543,13 @@ static void depthwise_chunk(void *context, int chunk, int worker)
     } else {
         cut_range(&s->cut, chunk, &d.y0, &d.y1);
     }
+    first = d.y0;
+    last = d.y1;
     if (layer_of(task)->multiplier > 1)
         repeat_channels(task, worker, &d);
     task->run->model->kernels->depthwise(&d);
+    if (s->led)
+        run_followers(task, first * s->out_w, last * s->out_w);
 }
 
 /* The input rows under lines [first, last) as a map of their own: top and bottom pads are then what falls outside. */

@@ -289,6 +289,21 @@ static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
     }
 }
 
+bool pass_by_pixels(const struct engine_model *model, const struct plan *plan, const struct step *s)
+{
+    const struct graph_node *node = &model->graph->nodes[s->node];
+    const struct shape *x = &plan->values[s->x].shape, *z;
+
+    if (plan->values[s->x].strided || !shape_is_map(x))
+        return false;
+    if (node->op == GRAPH_BATCH_NORM || node->op == GRAPH_ACTIVATION)
+        return true;
+    if ((node->op != GRAPH_ADD && node->op != GRAPH_MUL) || s->z < 0 || plan->values[s->z].strided)
+        return false;
+    z = &plan->values[s->z].shape;
+    return shape_same(x, z) || shape_elements(z) == 1 || per_channel(x, z);
+}
+
 static struct kernel_pool pool_of(const struct task *task)
 {
     const struct step *s = task->step;
@@ -339,6 +354,19 @@ static void pointwise(const struct task *task, size_t y0, size_t y1, size_t row)
         kernels->activate(x, y, n, &layer->epilogue);
 }
 
+void run_followers(const struct task *task, int first, int last)
+{
+    struct task one = *task;
+
+    for (int i = 1 + task->step->absorbed; i < task->step->members; i++) {
+        one.step = task->step + i;
+        if (node_of(&one)->op == GRAPH_ADD || node_of(&one)->op == GRAPH_MUL)
+            combine(&one, (size_t)first, (size_t)last, (size_t)one.step->out_c);
+        else
+            pointwise(&one, (size_t)first, (size_t)last, (size_t)one.step->out_c);
+    }
+}
+
 static void chunk_body(void *context, int chunk, int worker)
 {
     const struct task *task = context;
@@ -383,6 +411,8 @@ static void chunk_body(void *context, int chunk, int worker)
             run_general(task, first, last, worker);
         break;
     }
+    if (s->led)
+        run_followers(task, first * s->out_w, last * s->out_w);
 }
 
 void run_other(const struct task *task)

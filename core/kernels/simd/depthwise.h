@@ -34,11 +34,33 @@ INLINE void depthwise_finish_as(enum kernel_activation kind, const struct kernel
         vec_store(y, vec_activate_as(kind, vec_load(sums + o * LANES), &d->epilogue));
 }
 
+/* With what comes behind the activation, of the channels from c on. */
+INLINE void depthwise_then_as(enum kernel_activation kind, const struct kernel_depthwise *d, const float *sums,
+                              int outs, int c, float *y, vmask mask)
+{
+    const struct kernel_then *then = d->then;
+    const ptrdiff_t pixel = (y - (float *)d->y) / d->c;
+    const float *addend = then->addend == NULL ? NULL : then->addend + pixel * then->addend_row + c;
+
+    for (int o = 0; o < outs; o++, y += d->c) {
+        vec value = vec_activate_as(kind, vec_load(sums + o * LANES), &d->epilogue);
+        if (then->scale != NULL)
+            value = vec_fma(value, vec_load_mask(then->scale + c, mask), vec_load_mask(then->shift + c, mask));
+        if (addend != NULL)
+            value = vec_add(value, vec_load_mask(addend + o * then->addend_row, mask));
+        vec_store_mask(y, value, mask);
+    }
+}
+
 static __attribute__((noinline)) void depthwise_finish(const struct kernel_depthwise *d, const float *sums, int outs,
-                                                       bool tail, char *y, vmask mask)
+                                                       int c, bool tail, char *y, vmask mask)
 {
     const vec inverse = vec_set(d->out == KERNEL_U8 ? 1 / d->y_scale : 1);
 
+    if (d->then != NULL) {
+        FOR_KIND(d->epilogue.activation, depthwise_then_as(KIND, d, sums, outs, c, (float *)(void *)y, mask))
+        return;
+    }
     if (d->out == KERNEL_F32 && !tail) {
         FOR_KIND(d->epilogue.activation, depthwise_finish_as(KIND, d, sums, outs, (float *)(void *)y))
         return;
@@ -47,9 +69,11 @@ static __attribute__((noinline)) void depthwise_finish(const struct kernel_depth
         element_store(d->out, y, vec_activate(vec_load(sums + o * LANES), &d->epilogue), mask, inverse, d->y_zero);
 }
 
-INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *d, const vec *sum, char *y, vmask mask)
+/* Channels from c on. */
+INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *d, const vec *sum, int c, char *y,
+                            vmask mask)
 {
-    if (d->out == KERNEL_F32 && d->epilogue.activation == KERNEL_CLAMP) {
+    if (d->out == KERNEL_F32 && d->epilogue.activation == KERNEL_CLAMP && d->then == NULL) {
         const vec low = vec_set(d->epilogue.low), high = vec_set(d->epilogue.high);
         float *to = (float *)(void *)y;
         UNROLL for (int o = 0; o < outs; o++, to += d->c) {
@@ -72,7 +96,7 @@ INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *
         float memory[DEPTHWISE_OUTS * LANES];
         UNROLL for (int o = 0; o < outs; o++)
             vec_store(memory + o * LANES, sum[o]);
-        depthwise_finish(d, memory, outs, tail, y, mask);
+        depthwise_finish(d, memory, outs, c, tail, y, mask);
     }
 }
 
@@ -133,7 +157,7 @@ INLINE void depthwise_tile(int k, int stride, int outs, enum depthwise_edge edge
         for (int tap = 0; tap < row->taps; tap++)
             depthwise_taps(k, stride, outs, edge, tail, row->x, tap * line + left * pixel + c,
                            row->weights + tap * k * pixel + c, pixel, -left, d->w - left, mask, sum);
-        depthwise_store(outs, tail, d, sum, row->y + (at * pixel + c) * element_size(d->out), mask);
+        depthwise_store(outs, tail, d, sum, c, row->y + (at * pixel + c) * element_size(d->out), mask);
     }
 }
 
@@ -245,7 +269,7 @@ INLINE void depthwise_row_plain(const struct depthwise_row *row)
                     const float *w = row->weights + (ky * d->kernel_w + kx) * pixel + c;
                     sum = vec_fma(vec_load_mask(x, mask), vec_load_mask(w, mask), sum);
                 }
-            depthwise_store(1, true, d, &sum, row->y + (at * pixel + c) * element_size(d->out), mask);
+            depthwise_store(1, true, d, &sum, c, row->y + (at * pixel + c) * element_size(d->out), mask);
         }
     }
 }

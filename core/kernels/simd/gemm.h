@@ -96,7 +96,7 @@ static struct tile tile_of(const struct kernel_gemm *g)
                          .segments = w->segments, .steps = w->segment_k / per, .rest = w->segment_k % per,
                          .a_scale = g->a_scale, .a_zero = g->a_zero, .c_row = g->c_row * element_size(g->out),
                          .residual_row = g->residual_row * element_size(g->out), .out = g->out,
-                         .epilogue = &g->epilogue, .out_scale = g->c_scale, .out_zero = g->c_zero};
+                         .epilogue = &g->epilogue, .then = g->then, .out_scale = g->c_scale, .out_zero = g->c_zero};
 }
 
 /* The next rows of `left`, in parts of at most `most` and of nearly equal height: a last one of one or two rows would
@@ -122,6 +122,7 @@ static void panel_rows(const struct kernel_gemm *g, struct tile *t, struct ahead
         t->scale = w->scale + first;
     }
     t->columns = columns;
+    t->column = first;
     t->w = (const char *)w->data + 4 * first * steps_of(w);
     t->bias = w->bias + first;
     end = t->w + 4 * width * steps_of(w); /* the next panel, or the next layer's weights */
@@ -132,6 +133,8 @@ static void panel_rows(const struct kernel_gemm *g, struct tile *t, struct ahead
         t->a = (const char *)g->a + m * t->a_row;
         t->c = (char *)g->c + m * t->c_row + column;
         t->residual = g->residual == NULL ? NULL : (const char *)g->residual + m * t->residual_row + column;
+        if (g->then != NULL && g->then->addend != NULL)
+            t->addend = g->then->addend + m * g->then->addend_row + first;
         run(t, rows);
         ahead_fetch(ahead);
         t->next = t->next < end ? t->next + steps_of(w) / 4 * NEXT_BYTES : t->w;
@@ -173,6 +176,7 @@ static void simd_gemm_fill(struct kernel_table *table)
     for (int type = 0; type < KERNEL_TYPES; type++)
         table->gemm_tile[type] = TILE_ROWS;
     table->gemm_segments = true;
+    table->then = true;
     table->pack = simd_pack;
     table->pack_s8 = simd_pack_s8;
     table->operand_bytes = simd_operand_bytes;

@@ -29,9 +29,11 @@ INLINE void store_clamped(int rows, int vectors, const struct tile *t, const str
     }
 }
 
-INLINE void store_sums(int rows, int vectors, const struct tile *t, const struct sums *sums)
+/* more: something may come behind the activation. */
+INLINE void store_sums(bool more, int rows, int vectors, const struct tile *t, const struct sums *sums)
 {
-    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && t->columns == LANES * vectors) {
+    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && (!more || t->then == NULL) &&
+        t->columns == LANES * vectors) {
         store_clamped(rows, vectors, t, sums);
     } else {
         _Alignas(4 * LANES) float memory[TILE_ROWS_NARROW * PANEL_WIDE];

@@ -26,6 +26,9 @@ struct tile {
     enum kernel_type out;
     int columns; /* of this tile, the last vector may be cut */
     const struct kernel_epilogue *epilogue;
+    const struct kernel_then *then; /* NULL: nothing; its scale and shift from `column` on */
+    int column;
+    const float *addend; /* its rows, from this tile's column on */
     float out_scale; /* U8 output (and residual): value = out_scale * (u8 - out_zero) */
     int out_zero;
 };
@@ -79,9 +82,37 @@ INLINE void store_as(enum kernel_activation kind, int rows, const struct tile *t
     }
 }
 
+/* What comes behind the activation, of the columns from n on. */
+INLINE vec then_value(const struct tile *t, int row, int n, vec value, vmask mask)
+{
+    const struct kernel_then *then = t->then;
+
+    if (then->scale != NULL)
+        value = vec_fma(value, vec_load_mask(then->scale + t->column + n, mask),
+                        vec_load_mask(then->shift + t->column + n, mask));
+    return then->addend != NULL ? vec_add(value, vec_load_mask(t->addend + row * then->addend_row + n, mask)) : value;
+}
+
+INLINE void store_then_as(enum kernel_activation kind, int rows, const struct tile *t, const float *sums)
+{
+    for (int r = 0; r < rows; r++, sums += PANEL_WIDE) {
+        float *c = (float *)(void *)(t->c + r * t->c_row);
+        const float *residual = (const float *)(const void *)(t->residual ? t->residual + r * t->residual_row : NULL);
+        for (int n = 0; n < t->columns; n += LANES) {
+            const vmask mask = mask_first(t->columns - n < LANES ? t->columns - n : LANES);
+            vec value = vec_load(sums + n);
+            if (residual)
+                value = vec_add(value, vec_load_mask(residual + n, mask));
+            vec_store_mask(c + n, then_value(t, r, n, vec_activate_as(kind, value, t->epilogue), mask), mask);
+        }
+    }
+}
+
 static __attribute__((noinline)) void store_finished(int rows, const struct tile *t, const float *sums)
 {
-    if (t->out == KERNEL_F32)
+    if (t->then != NULL)
+        FOR_KIND(t->epilogue->activation, store_then_as(KIND, rows, t, sums))
+    else if (t->out == KERNEL_F32)
         FOR_KIND(t->epilogue->activation, store_as(KIND, rows, t, sums))
     else
         store_any_type(rows, t, sums);

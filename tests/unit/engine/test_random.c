@@ -10,38 +10,8 @@
 #include "core/engine/internal.h"
 #include "core/kernels/kernels.h"
 #include "engine/build.h"
+#include "engine/maker.h"
 #include "engine/oracle.h"
-
-#define MOST_MAPS 40
-
-struct map {
-    int tensor, c, h, w;
-};
-
-struct maker {
-    struct net net;
-    struct map maps[MOST_MAPS];
-    int count;
-    bool one_size; /* shapes that are right for this picture alone */
-    char story[1024]; /* what was put behind what, for who has to look into it */
-};
-
-static int below(int n) { return (int)random_below(&rng, (uint32_t)n); }
-
-static bool sometimes(int of) { return below(of) == 0; }
-
-static struct map last(const struct maker *m) { return m->maps[m->count - 1]; }
-
-static void keep(struct maker *m, int c, const struct graph_window *w, const char *what)
-{
-    struct map from = last(m);
-    int h = w == NULL ? from.h : (int)graph_window_output(w, 0, from.h, NULL, NULL);
-    int wide = w == NULL ? from.w : (int)graph_window_output(w, 1, from.w, NULL, NULL);
-    size_t at = strlen(m->story);
-
-    m->maps[m->count++] = (struct map){m->net.last, c, h, wide};
-    (void)snprintf(m->story + at, sizeof m->story - at, " %s[%d,%d,%d]", what, c, h, wide);
-}
 
 /* A map that was made before goes on: the next layer reads it. */
 static void go_back(struct maker *m)
@@ -76,6 +46,25 @@ static void random_norm(struct maker *m)
 
     node(&m->net, GRAPH_BATCH_NORM, inputs, 5, 4)->epsilon = 1e-3f;
     keep(m, c, NULL, "norm");
+}
+
+/* Passes over the pixels behind a convolution: norms, constants, activations, sums with what was there before it. */
+static void random_trail(struct maker *m, struct map before)
+{
+    for (int i = 0, passes = 1 + below(4); i < passes && m->count < MOST_MAPS - 6; i++) {
+        struct map a = last(m);
+        bool fits = before.c == a.c && before.h == a.h && before.w == a.w && before.tensor != a.tensor;
+        int pair[2] = {a.tensor, before.tensor};
+        int kind = below(5);
+        if (kind < 2) {
+            random_norm(m);
+        } else if (kind == 2) {
+            random_activation(m);
+        } else if (fits) {
+            (void)node(&m->net, sometimes(6) ? GRAPH_MUL : GRAPH_ADD, sometimes(2) ? pair : (int[2]){pair[1], pair[0]}, 2, 4);
+            keep(m, a.c, NULL, "trail");
+        }
+    }
 }
 
 static void random_conv(struct maker *m)
@@ -116,6 +105,8 @@ static void random_conv(struct maker *m)
         random_norm(m);
     if (!sometimes(3))
         random_activation(m);
+    if (sometimes(4))
+        random_trail(m, from);
 }
 
 static void random_pool(struct maker *m)
@@ -271,6 +262,8 @@ static void random_mobile(struct maker *m)
         random_activation(m);
     conv(&m->net, (struct conv){.c = wide, .m = out, .k = 1});
     keep(m, out, NULL, "project");
+    if (sometimes(4))
+        random_trail(m, from);
     if (stride == 1 && out == from.c && !sometimes(3)) {
         (void)node(&m->net, GRAPH_ADD, (int[2]){m->net.last, from.tensor}, 2, 4);
         keep(m, out, NULL, "add");
@@ -557,6 +550,7 @@ static void pass(struct graph *graph, const char *story)
 
 static struct pool *pools[4];
 static int attentions, gelus, norms; /* that the passes found */
+static int led, absorbed;            /* passes that go along with a step, and those that its kernel does */
 
 static void count_found(const struct graph *graph)
 {
@@ -587,6 +581,10 @@ static struct engine_session *run_on(struct engine_model *model, int threads, co
     session->poison = true;
     if (engine_prepare(session, p->n, p->h, p->w, p->taps, &input, &err))
         fail_msg("%s:%s", err.text, story);
+    for (int i = 0; i < session->area.plan->step_count; i++) {
+        led += session->area.plan->steps[i].led;
+        absorbed += session->area.plan->steps[i].absorbed;
+    }
     for (int i = 0; i < p->n; i++)
         for (int k = 0; k < p->c; k++)
             for (int j = 0; j < p->h * p->w; j++)
@@ -668,7 +666,7 @@ static void random_networks_are_right(void **state)
         check_net(i, (enum kernel_isa)isa);
     }
     if (count >= 300)
-        assert_true(attentions > 10 && gelus > 20 && norms > 20);
+        assert_true(attentions > 10 && gelus > 20 && norms > 20 && led > 100 && absorbed > 15);
 }
 
 int main(void)

@@ -113,6 +113,55 @@ static void one_depthwise(void)
     guarded_free(w);
 }
 
+/* What comes behind the activation has the bits of the passes that it stands for. */
+static void one_depthwise_then(const struct kernel_table *table)
+{
+    static const struct kernel_epilogue none = {KERNEL_CLAMP, -INFINITY, INFINITY};
+    struct kernel_depthwise d = any_depthwise();
+    size_t pixels = (size_t)(d.out_h * d.out_w), n = pixels * (size_t)d.c;
+    float *x = random_floats((size_t)(d.h * d.w * d.c), 1), *addend = random_floats(n, 1), *want = guarded(n);
+    float *w = random_floats((size_t)(d.kernel_h * d.kernel_w * d.c), 1), *y = guarded(n);
+    float *scale = random_floats((size_t)d.c, 2), *shift = random_floats((size_t)d.c, 1);
+    struct kernel_then then = {scale, shift, addend, d.c};
+
+    if (between(0, 2) == 0)
+        then.scale = then.shift = NULL;
+    else if (between(0, 1) == 0)
+        then.addend = NULL;
+    d.x = x;
+    d.weights = w;
+    d.y = want;
+    d.epilogue.activation = between(0, 1) ? KERNEL_GELU : KERNEL_CLAMP;
+    table->depthwise(&d);
+    if (then.scale != NULL)
+        table->scale_shift(want, scale, shift, want, pixels, d.c, &none);
+    if (then.addend != NULL)
+        table->add(want, addend, want, n, &none);
+    d.y = y;
+    d.then = &then;
+    table->depthwise(&d);
+    guards_hold(y, n);
+    assert_memory_equal(y, want, n * sizeof *y);
+    guarded_free(x);
+    guarded_free(addend);
+    guarded_free(want);
+    guarded_free(w);
+    guarded_free(y);
+    guarded_free(scale);
+    guarded_free(shift);
+}
+
+static void what_comes_behind_the_activation(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
+        rng = random_stream(SEED, 3);
+        for (int i = 0; table != NULL && table->then && i < 200; i++)
+            one_depthwise_then(table);
+    }
+}
+
 static void depthwise_is_the_convolution(void **state)
 {
     (void)state;
@@ -245,7 +294,7 @@ static void winograd_is_the_convolution(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(depthwise_is_the_convolution),
+        cmocka_unit_test(depthwise_is_the_convolution), cmocka_unit_test(what_comes_behind_the_activation),
         cmocka_unit_test(winograd_is_the_convolution),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

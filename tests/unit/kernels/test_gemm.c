@@ -381,6 +381,60 @@ static void inputs_are_scaled(void **state)
     }
 }
 
+static const struct kernel_epilogue no_epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY};
+
+/* Row by row the bits of the passes that it stands for. */
+static void one_then(const struct kernel_table *table)
+{
+    struct gemm_case t = random_case(table, KERNEL_F32);
+    float *scale = random_block_of(KERNEL_F32, (size_t)t.n), *shift = random_block_of(KERNEL_F32, (size_t)t.n);
+    int row = t.n + (int)random_below(&rng, 3);
+    float *addend = random_block_of(KERNEL_F32, (size_t)(t.m * row)), *want;
+    struct kernel_then then = {scale, shift, addend, row};
+    struct kernel_gemm g;
+
+    if (random_below(&rng, 3) == 0)
+        then.scale = then.shift = NULL;
+    else if (random_below(&rng, 2) == 0)
+        then.addend = NULL;
+    t.in_place_residual = false;
+    setup(&t);
+    g = call_of(&t);
+    poison(&t);
+    table->gemm(&g);
+    want = aligned_new(t.c_size * sizeof *want);
+    memcpy(want, t.c, t.c_size * sizeof *want);
+    for (int i = 0; i < t.m; i++) {
+        float *to = want + i * t.c_row;
+        if (then.scale != NULL)
+            table->scale_shift(to, scale, shift, to, 1, t.n, &no_epilogue);
+        if (then.addend != NULL)
+            table->add(to, addend + i * row, to, (size_t)t.n, &no_epilogue);
+    }
+    g.then = &then;
+    poison(&t);
+    table->gemm(&g);
+    guards_hold(&t);
+    for (int i = 0; i < t.m; i++)
+        assert_memory_equal(want + i * t.c_row, (float *)t.c + i * t.c_row, (size_t)t.n * sizeof *want);
+    aligned_free(want);
+    aligned_free(scale);
+    aligned_free(shift);
+    aligned_free(addend);
+    teardown(&t);
+}
+
+static void what_comes_behind_the_activation(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
+        rng = random_stream(SEED, 7);
+        for (int i = 0; table != NULL && table->then && i < CASES / 2; i++)
+            one_then(table);
+    }
+}
+
 static void every_table_and_type(void **state)
 {
     (void)state;
@@ -493,7 +547,7 @@ int main(void)
                                        cmocka_unit_test(inverse_cholesky_inverts),
                                        cmocka_unit_test(inputs_are_scaled),
                                        cmocka_unit_test(core_types_are_corrected),
-                                       cmocka_unit_test(every_table_and_type)};
+                                       cmocka_unit_test(every_table_and_type), cmocka_unit_test(what_comes_behind_the_activation)};
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,6 +130,8 @@ static void concat(const struct task *task)
     }
 }
 
+#define SOFTMAX_ROW 4096 /* elements of a column that are gathered: 16 KB */
+
 /* n values, `step` elements apart. */
 static void softmax_strided(const float *x, float *y, size_t n, size_t step)
 {
@@ -144,11 +146,30 @@ static void softmax_strided(const float *x, float *y, size_t n, size_t step)
         y[i * step] = (float)(exp((double)x[i * step] - (double)most) / sum);
 }
 
+/* The same for `columns` of them side by side, by the kernel for rows: as many columns at once as a buffer has room for. */
+static void softmax_columns(const struct kernel_table *kernels, const float *x, float *y, size_t n, size_t columns)
+{
+    _Alignas(64) float rows[SOFTMAX_ROW];
+    size_t room = SOFTMAX_ROW / n;
+
+    for (size_t at = 0; at < columns; at += room) {
+        size_t some = columns - at < room ? columns - at : room;
+        for (size_t i = 0; i < n; i++)
+            for (size_t c = 0; c < some; c++)
+                rows[c * n + i] = x[i * columns + at + c];
+        kernels->softmax(rows, rows, some, n);
+        for (size_t i = 0; i < n; i++)
+            for (size_t c = 0; c < some; c++)
+                y[i * columns + at + c] = rows[c * n + i];
+    }
+}
+
 /* Rows [first, last) of `row` elements where it runs along the innermost dimension; else the whole. */
 static void softmax(const struct task *task, size_t first, size_t last, size_t row)
 {
     const struct shape *s = shape_of(task, task->step->x);
     int axis = node_of(task)->axis < 0 ? node_of(task)->axis + s->rank : node_of(task)->axis;
+    const struct kernel_table *kernels = task->run->model->kernels;
     const float *x = task_value(task, task->step->x, task->item);
     float *y = task_value(task, task->step->y, task->item);
     size_t inner, outer, n = (size_t)s->d[axis];
@@ -156,12 +177,15 @@ static void softmax(const struct task *task, size_t first, size_t last, size_t r
     axis_blocks(s, axis, &inner, &outer);
     if (inner == 1) {
         size_t rows = task->step->by_rows ? (last - first) * row / n : outer;
-        task->run->model->kernels->softmax(x + first * row, y + first * row, rows, n);
+        kernels->softmax(x + first * row, y + first * row, rows, n);
         return;
     }
-    for (size_t o = 0; o < outer; o++)
-        for (size_t i = 0; i < inner; i++)
-            softmax_strided(x + o * n * inner + i, y + o * n * inner + i, n, inner);
+    for (size_t o = 0; o < outer; o++, x += n * inner, y += n * inner)
+        if (n <= SOFTMAX_ROW)
+            softmax_columns(kernels, x, y, n, inner);
+        else
+            for (size_t i = 0; i < inner; i++)
+                softmax_strided(x + i, y + i, n, inner);
 }
 
 /* y (op) x where y's dims are x's or 1, by strides. */

@@ -236,23 +236,46 @@ static int64_t pad_index(enum graph_function mode, int64_t i, int64_t n)
     }
 }
 
+/* Element `at` of a line of n that begin at 0, beyond its ends too; NULL: the line itself is beyond. */
+static float padded(const struct graph_node *node, const float *x, int64_t n, int64_t at)
+{
+    int64_t from = x == NULL ? -1 : pad_index(node->function, at, n);
+    return from < 0 ? node->alpha : x[from];
+}
+
+/* `count` elements, line x from `before` on. */
+static void pad_line(const struct graph_node *node, const float *x, int64_t n, int64_t before, float *y, int64_t count)
+{
+    int64_t first = before < 0 ? 0 : before < count ? before : count;
+    int64_t last = x == NULL || before + n < first ? first : before + n < count ? before + n : count;
+
+    for (int64_t i = 0; i < first; i++)
+        y[i] = padded(node, x, n, i - before);
+    if (first < last)
+        memcpy(y + first, x + (first - before), (size_t)(last - first) * sizeof *y);
+    for (int64_t i = last; i < count; i++)
+        y[i] = padded(node, x, n, i - before);
+}
+
 static void pad(const struct graph_node *node, const struct graph_array *x, const struct graph_array *out, float *y)
 {
-    size_t total = array_elements(out);
+    const int along = x->rank - 1; /* a line's dimension; -1: a single number, of which nothing is padded */
+    int64_t n = along < 0 ? 1 : x->dims[along], count = along < 0 ? 1 : out->dims[along];
+    int64_t before = along < 0 ? 0 : node->table->v[along], index[GRAPH_MAX_RANK] = {0};
+    size_t lines = count == 0 ? 0 : array_elements(out) / (size_t)count;
     ptrdiff_t strides[GRAPH_MAX_RANK];
-    int64_t index[GRAPH_MAX_RANK] = {0};
 
     array_strides(x, strides);
-    for (size_t i = 0; i < total; i++) {
+    for (size_t i = 0; i < lines; i++) {
         ptrdiff_t at = 0;
         bool inside = true;
-        for (int d = 0; d < x->rank; d++) {
+        for (int d = 0; d < along; d++) {
             int64_t from = pad_index(node->function, index[d] - node->table->v[d], x->dims[d]);
             inside = inside && from >= 0;
             at += (ptrdiff_t)from * strides[d];
         }
-        y[i] = inside ? x->data[at] : node->alpha;
-        for (int d = x->rank - 1; d >= 0 && ++index[d] == out->dims[d]; d--)
+        pad_line(node, inside ? x->data + at : NULL, n, before, y + i * (size_t)count, count);
+        for (int d = along - 1; d >= 0 && ++index[d] == out->dims[d]; d--)
             index[d] = 0;
     }
 }

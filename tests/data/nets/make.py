@@ -318,6 +318,20 @@ def elements(conv, w):
         node("ReduceMean", ["x"], ["grey"], axes=[1], keepdims=1), node("Conv", ["grey", "one"], ["map"]),
         node("Softmax", ["map"], ["rows"], axis=3), node("Mul", ["rows", "rows"], ["square"]), *nodes],
         [constant("one", np.array([[[[3]]]], np.float32)), *constants], ["N", 3, 6, 7], 2, 6, 7, opset=17, ir=8)
+    # columns, of some elements and of more than are gathered at once
+    nodes, constants = head("sum", 8, 5, 38)
+    special("softmax_of_columns", [
+        conv, node("Softmax", ["map"], ["column"], axis=2), node("Reshape", ["map", "pairs"], ["long"]), node("Softmax", ["long"], ["far"], axis=1),
+        node("Reshape", ["far", "shape"], ["back"]), node("Mul", ["back", "many"], ["level"]), node("Sum", ["column", "level"], ["sum"]), *nodes],
+        [w, constant("pairs", np.array([1, 4400, 2])), constant("shape", np.array([1, 8, 44, 25])),
+         constant("many", np.float32(3000)), *constants], [1, 3, 44, 25], 1, 44, 25, opset=17, ir=8)
+    # a map padded in each way, and cropped
+    nodes, constants = head("less", 10, 5, 39)
+    special("padded_lines", [
+        conv, node("Pad", ["map", "around"], ["mirrored"], mode="reflect"), node("Pad", ["mirrored", "around"], ["wide"], mode="edge"),
+        node("Pad", ["wide", "around"], ["turned"], mode="wrap"), node("Pad", ["turned", "some", "half"], ["less"]), *nodes],
+        [w, constant("around", np.array([0, 0, 1, 3, 0, 0, 2, 1])), constant("some", np.array([0, 1, -2, 1, 0, 1, 1, -3])),
+         constant("half", np.float32(.5)), *constants], ["N", 3, 5, 6], 2, 5, 6, opset=20, ir=9)
     # a number of more dimensions than what it meets gives them to the result
     nodes, constants = head("picked", 8, 5, 33)
     special("more_dimensions", [

@@ -146,7 +146,7 @@ static void softmax_strided(const float *x, float *y, size_t n, size_t step)
         y[i * step] = (float)(exp((double)x[i * step] - (double)most) / sum);
 }
 
-/* The same for `columns` of them side by side, by the kernel for rows: as many columns at once as a buffer has room for. */
+/* The same for `columns` of them side by side, by the kernel for rows: as many at once as a buffer has room for. */
 static void softmax_columns(const struct kernel_table *kernels, const float *x, float *y, size_t n, size_t columns)
 {
     _Alignas(64) float rows[SOFTMAX_ROW];

@@ -6,13 +6,14 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 
 import numpy
 import pytest
 from PIL import Image
 
-from conftest import BINARY, PATIENCE, ROOT, encode
+from conftest import BINARY, PATIENCE, ROOT, encode, free_port, until
 
 TUTORIALS = ROOT / "docs" / "tutorials"
 COFFEE, CAT = (Image.open(ROOT / "tests/data/photos" / name).convert("RGB") for name in ("coffee.png", "chelsea.png"))
@@ -136,12 +137,34 @@ def test_deploy(place):
         assert found == status
 
 
+def connects(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
-def test_the_configuration_of_nginx_is_one(tmp_path):
+def test_nginx_as_the_tutorial_has_it(server, tmp_path):
+    """A photo below the path, and a job that is found where its Location says."""
+    import urllib.parse
+    import urllib.request
     block = re.search(r"^```\n(location .*?)^```$", (TUTORIALS / "deploy.md").read_text(), re.M | re.S)[1]
-    (tmp_path / "nginx.conf").write_text("error_log stderr; events {} http { access_log off; server { listen 127.0.0.1:1; " + block + "} }")
-    done = subprocess.run(["nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-g", f"pid {tmp_path}/pid;"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    port, temporary = free_port(), ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    (tmp_path / "conf").write_text(
+        f"daemon off; pid {tmp_path}/pid; error_log stderr; worker_processes 1; events {{ worker_connections 64; }} http {{ access_log off; "
+        + "".join(f"{kind}_temp_path {tmp_path}/{kind}; " for kind in temporary)
+        + f"server {{ listen 127.0.0.1:{port}; " + block.replace(":8080", f":{server.port}").replace("$host", "localhost") + "} }\n")
+    process = subprocess.Popen(["nginx", "-c", tmp_path / "conf", "-e", "/dev/null"], stderr=subprocess.PIPE)
+    try:
+        until(lambda: connects(port))
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/im/v1/filter", encode(COFFEE, "JPEG"), {"Prefer": "respond-async"})
+        with urllib.request.urlopen(asked) as answer:
+            assert answer.status == 202
+            job = urllib.parse.urljoin(answer.url, answer.headers["Location"])
+        with urllib.request.urlopen(job) as answer:
+            assert answer.status == 200 and "status" in answer.read().decode()
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @pytest.mark.parametrize("place", ["web-page.md"], indirect=True)

@@ -1,4 +1,5 @@
 """infomask.py and infomask.js as the service hands them out: what they answer, say of errors, and do when it is busy."""
+import contextlib
 import http.server
 import importlib.util
 import json
@@ -13,21 +14,15 @@ from conftest import ROOT
 COFFEE = (ROOT / "server/web/photos/coffee.jpg").read_bytes()
 
 
-@pytest.fixture
-def busy():
-    """A service that is busy twice, and then says what it was asked."""
-    asked = []
-
+@contextlib.contextmanager
+def answering(answer):
+    """The port of a service that says what answer(handler, body) does: a status, header fields and a body."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            size = len(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append(self.path)
-            body = json.dumps({"size": size, "path": self.path, "key": self.headers.get("Authorization")}).encode()
-            self.send_response(503 if len(asked) < 3 else 200)
-            if len(asked) < 3:
-                self.send_header("Retry-After", "1")
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
+            status, head, body = answer(self, self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            for name, value in {**head, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -35,8 +30,24 @@ def busy():
             pass
     listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=listener.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{listener.server_port}/below/", asked
-    listener.shutdown()
+    try:
+        yield listener.server_port
+    finally:
+        listener.shutdown()
+
+
+@pytest.fixture
+def busy():
+    """A service that is busy twice, and then says what it was asked."""
+    asked = []
+
+    def answer(request, photo):
+        asked.append(request.path)
+        head = {"Content-Type": "application/json", **({"Retry-After": "1"} if len(asked) < 3 else {})}
+        body = json.dumps({"size": len(photo), "path": request.path, "key": request.headers.get("Authorization")}).encode()
+        return 503 if len(asked) < 3 else 200, head, body
+    with answering(answer) as port:
+        yield f"http://127.0.0.1:{port}/below/", asked
 
 
 @pytest.fixture
@@ -63,23 +74,10 @@ def test_python(server, module):
 @pytest.mark.parametrize("status, head, body", [(502, {}, b"<html>Bad Gateway</html>"), (503, {"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}, b""), (413, {}, b"[]")])
 def test_python_of_what_a_proxy_says(module, status, head, body):
     """A page is no problem document, and a date is no number of seconds: both are errors of the client's own kind."""
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
-            for name, value in {**head, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
-    with pytest.raises(module.InfomaskError, match=f"the service answered {status}") as refused:
-        module.Infomask(f"http://127.0.0.1:{listener.server_port}").classify(b"photo")
+    with answering(lambda *_: (status, head, body)) as port, \
+            pytest.raises(module.InfomaskError, match=f"the service answered {status}") as refused:
+        module.Infomask(f"http://127.0.0.1:{port}").classify(b"photo")
     assert refused.value.status == status and refused.value.code == ""
-    listener.shutdown()
 
 
 def test_python_asks_a_busy_service_again(busy, module):

@@ -11,14 +11,6 @@ static bool is_called(const char *name, const char *other)
     return name != NULL && other != NULL && *name && strcmp(name, other) == 0;
 }
 
-static const Onnx__AttributeProto *attribute_of(const Onnx__NodeProto *node, const char *name)
-{
-    for (size_t i = 0; i < node->n_attribute; i++)
-        if (is_called(node->attribute[i]->name, name))
-            return node->attribute[i];
-    return NULL;
-}
-
 /* The constant that a tensor is, or was before it was cast or quantised; NULL: none. */
 static const Onnx__TensorProto *constant_of(const Onnx__GraphProto *file, const char *name)
 {
@@ -31,7 +23,7 @@ static const Onnx__TensorProto *constant_of(const Onnx__GraphProto *file, const 
             if (file->node[i]->n_output > 0 && is_called(file->node[i]->output[0], name))
                 maker = file->node[i];
         if (maker != NULL && is_called(maker->op_type, "Constant")) {
-            const Onnx__AttributeProto *value = attribute_of(maker, "value");
+            const Onnx__AttributeProto *value = onnx_node_attribute(maker, "value");
             return value != NULL ? value->t : NULL;
         }
         if (maker == NULL || maker->n_input < 1)
@@ -44,7 +36,7 @@ static const Onnx__TensorProto *constant_of(const Onnx__GraphProto *file, const 
 static int64_t channels_of(const Onnx__GraphProto *file, const Onnx__NodeProto *conv)
 {
     const Onnx__TensorProto *weights = conv->n_input > 1 ? constant_of(file, conv->input[1]) : NULL;
-    const Onnx__AttributeProto *groups = attribute_of(conv, "group");
+    const Onnx__AttributeProto *groups = onnx_node_attribute(conv, "group");
     int64_t count = groups != NULL && groups->has_i ? groups->i : 1, channels;
 
     if (weights == NULL || weights->n_dims != 4 || __builtin_mul_overflow(weights->dims[1], count, &channels))
@@ -55,7 +47,7 @@ static int64_t channels_of(const Onnx__GraphProto *file, const Onnx__NodeProto *
 static bool turns_last_forward(const Onnx__NodeProto *node)
 {
     static const int64_t turn[4] = {0, 3, 1, 2};
-    const Onnx__AttributeProto *perm = attribute_of(node, "perm");
+    const Onnx__AttributeProto *perm = onnx_node_attribute(node, "perm");
 
     return perm != NULL && perm->n_ints == 4 && memcmp(perm->ints, turn, sizeof turn) == 0;
 }

@@ -46,8 +46,6 @@ enum infomask_status onnx_no_memory(struct onnx_import *im)
     return error_set(im->err, INFOMASK_MEMORY, "no memory for the model");
 }
 
-static const char *or_none(const char *text) { return text != NULL ? text : ""; }
-
 /* The file's outputs but the one that is taken: "'a', 'b'". */
 static void list_others(const Onnx__GraphProto *file, const char *taken, char *text, size_t size)
 {
@@ -55,9 +53,9 @@ static void list_others(const Onnx__GraphProto *file, const char *taken, char *t
 
     *text = 0;
     for (size_t i = 0; i < file->n_output && at < size; i++)
-        if (strcmp(or_none(file->output[i]->name), taken) != 0)
+        if (strcmp(onnx_text(file->output[i]->name), taken) != 0)
             at += (size_t)snprintf(text + at, size - at, "%s'%s'", at > 0 ? ", " : "",
-                                   shown_name(or_none(file->output[i]->name)).text);
+                                   shown_name(onnx_text(file->output[i]->name)).text);
 }
 
 enum infomask_status onnx_tell_others(const Onnx__GraphProto *file, const char *taken, struct graph *graph,
@@ -67,7 +65,7 @@ enum infomask_status onnx_tell_others(const Onnx__GraphProto *file, const char *
 
     if (file->n_output < 2)
         return status;
-    list_others(file, taken != NULL ? taken : or_none(onnx_first_output(file)), others, sizeof others);
+    list_others(file, taken != NULL ? taken : onnx_text(onnx_first_output(file)), others, sizeof others);
     if (status == INFOMASK_OK) {
         graph->others = strdup(others);
         return graph->others != NULL ? status : error_set(err, INFOMASK_MEMORY, "no memory for the model");
@@ -79,7 +77,7 @@ enum infomask_status onnx_tell_others(const Onnx__GraphProto *file, const char *
     return status;
 }
 
-static bool same_text(const char *a, const char *b) { return strcmp(or_none(a), or_none(b)) == 0; }
+static bool same_text(const char *a, const char *b) { return strcmp(onnx_text(a), onnx_text(b)) == 0; }
 
 /* "GridSample (2 nodes), com.microsoft.nchwc.Conv (1 node)" of what is needed and not known here; "" if nothing is. */
 static void list_missing(const struct onnx_import *im, const bool *needed, char *text, size_t size)
@@ -91,7 +89,7 @@ static void list_missing(const struct onnx_import *im, const bool *needed, char 
         const Onnx__NodeProto *node = im->file->node[i];
         int nodes = 0;
         bool told = false;
-        if (!needed[i] || onnx_find_operator(or_none(node->domain), or_none(node->op_type)) != NULL)
+        if (!needed[i] || onnx_find_operator(onnx_text(node->domain), onnx_text(node->op_type)) != NULL)
             continue;
         for (size_t j = 0; j < im->file->n_node; j++) {
             const Onnx__NodeProto *other = im->file->node[j];
@@ -103,8 +101,8 @@ static void list_missing(const struct onnx_import *im, const bool *needed, char 
             continue;
         if (at < size)
             at += (size_t)snprintf(text + at, size - at, "%s%s%s%s (%d node%s)", at > 0 ? ", " : "",
-                                   shown_name(or_none(node->domain)).text, *or_none(node->domain) ? "." : "",
-                                   shown_name(or_none(node->op_type)).text, nodes, nodes == 1 ? "" : "s");
+                                   shown_name(onnx_text(node->domain)).text, *onnx_text(node->domain) ? "." : "",
+                                   shown_name(onnx_text(node->op_type)).text, nodes, nodes == 1 ? "" : "s");
     }
 }
 

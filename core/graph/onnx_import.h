@@ -33,6 +33,9 @@ enum onnx_numbers { ONNX_FLOATS, ONNX_INTEGERS, ONNX_TRUTHS };
 
 #define ONNX_MAX_INTS 64
 
+/* A text of the file, which may leave it out. */
+static inline const char *onnx_text(const char *text) { return text != NULL ? text : ""; }
+
 /* An integer that the file computes with: a number, the batch, or a size that is known only when the network runs. */
 struct onnx_int {
     enum { ONNX_INT_KNOWN, ONNX_INT_BATCH, ONNX_INT_SIZE } kind;
@@ -187,6 +190,7 @@ int64_t onnx_integer(float value);
 
 /* The node's attributes; the fallback where it has none of that name (or one of another type). */
 const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name);
+const Onnx__AttributeProto *onnx_node_attribute(const Onnx__NodeProto *node, const char *name);
 int64_t onnx_attribute_int(const struct onnx_import *im, const char *name, int64_t fallback);
 float onnx_attribute_float(const struct onnx_import *im, const char *name, float fallback);
 /* Fills values [count]; false if the attribute is there with another number of them. */

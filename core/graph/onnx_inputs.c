@@ -133,12 +133,17 @@ enum infomask_status onnx_ints_input(struct onnx_import *im, int i, const struct
 
 /* ---- Attributes -------------------------------------------------------------------------------------------------- */
 
+const Onnx__AttributeProto *onnx_node_attribute(const Onnx__NodeProto *node, const char *name)
+{
+    for (size_t i = 0; i < node->n_attribute; i++)
+        if (strcmp(onnx_text(node->attribute[i]->name), name) == 0)
+            return node->attribute[i];
+    return NULL;
+}
+
 const Onnx__AttributeProto *onnx_attribute(const struct onnx_import *im, const char *name)
 {
-    for (size_t i = 0; i < im->node->n_attribute; i++)
-        if (im->node->attribute[i]->name != NULL && strcmp(im->node->attribute[i]->name, name) == 0)
-            return im->node->attribute[i];
-    return NULL;
+    return onnx_node_attribute(im->node, name);
 }
 
 int64_t onnx_attribute_int(const struct onnx_import *im, const char *name, int64_t fallback)

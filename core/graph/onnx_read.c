@@ -83,8 +83,6 @@ static void unpacked_fini(struct unpacked *u)
     onnx_slim_fini(&u->slim);
 }
 
-static const char *text_of(const char *text) { return text != NULL ? text : ""; }
-
 static enum infomask_status check_versions(const Onnx__ModelProto *model, int *opset, struct infomask_error *err)
 {
     int64_t version = 0;
@@ -93,7 +91,7 @@ static enum infomask_status check_versions(const Onnx__ModelProto *model, int *o
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "ONNX IR version %lld is not supported; %d to %d are",
                          (long long)model->ir_version, MIN_IR, MAX_IR);
     for (size_t i = 0; i < model->n_opset_import; i++) {
-        const char *domain = text_of(model->opset_import[i]->domain);
+        const char *domain = onnx_text(model->opset_import[i]->domain);
         if (!*domain || strcmp(domain, "ai.onnx") == 0)
             version = model->opset_import[i]->version;
     }
@@ -130,7 +128,7 @@ static bool need_branches(struct onnx_import *im, const Onnx__NodeProto *node, v
         const Onnx__GraphProto *branch = node->attribute[i]->g;
         im->branches = im->branches || branch != NULL;
         for (size_t j = 0; fine && branch != NULL && j < branch->n_output; j++)
-            fine = tsearch(text_of(branch->output[j]->name), names, by_text) != NULL;
+            fine = tsearch(onnx_text(branch->output[j]->name), names, by_text) != NULL;
         for (size_t j = 0; fine && branch != NULL && j < branch->n_node; j++) {
             for (size_t k = 0; fine && k < branch->node[j]->n_input; k++)
                 fine = tsearch(branch->node[j]->input[k], names, by_text) != NULL;
@@ -176,7 +174,7 @@ static enum infomask_status define_weights(struct onnx_import *im, const Onnx__G
 {
     for (size_t i = 0; i < file->n_initializer; i++) {
         struct onnx_value *value;
-        enum infomask_status status = define(im, text_of(file->initializer[i]->name), &value);
+        enum infomask_status status = define(im, onnx_text(file->initializer[i]->name), &value);
         if (status != INFOMASK_OK)
             return status;
         value->kind = ONNX_UNREAD;
@@ -251,7 +249,7 @@ static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t 
 static enum infomask_status define_input(struct onnx_import *im, void *needed)
 {
     for (size_t i = 0; i < im->file->n_input; i++) {
-        const char *name = text_of(im->file->input[i]->name);
+        const char *name = onnx_text(im->file->input[i]->name);
         struct onnx_value *value;
         int64_t dims[GRAPH_MAX_RANK];
         int rank = 0;
@@ -303,12 +301,12 @@ static enum infomask_status check_attributes(struct onnx_import *im, const struc
 {
     for (size_t i = 0; i < im->node->n_attribute; i++) {
         const Onnx__AttributeProto *a = im->node->attribute[i];
-        size_t length = strlen(text_of(a->name));
+        size_t length = strlen(onnx_text(a->name));
         const char *at = length && strchr(a->name, ' ') == NULL ? strstr(operator->attributes, a->name) : NULL;
         while (at != NULL && !(at[-1] == ' ' && at[length] == ' ')) /* the list begins and ends with a space */
             at = strstr(at + 1, a->name);
         if (at == NULL)
-            return onnx_unsupported(im, "attribute '%s' is not supported", shown_name(text_of(a->name)).text);
+            return onnx_unsupported(im, "attribute '%s' is not supported", shown_name(onnx_text(a->name)).text);
         if (a->has_f && !isfinite(a->f) && !(isinf(a->f) && strcmp(im->node->op_type, "Clip") == 0))
             return onnx_broken(im, "attribute '%s' is not finite", shown_name(a->name).text);
     }
@@ -323,7 +321,8 @@ static enum infomask_status import_inputs(struct onnx_import *im, const struct o
 
 enum infomask_status onnx_import_node(struct onnx_import *im)
 {
-    const struct onnx_operator *operator = onnx_find_operator(text_of(im->node->domain), text_of(im->node->op_type));
+    const char *domain = onnx_text(im->node->domain), *name = onnx_text(im->node->op_type);
+    const struct onnx_operator *operator = onnx_find_operator(domain, name);
     size_t count = im->node->n_input;
     enum infomask_status status;
 
@@ -350,9 +349,9 @@ enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__Grap
     enum infomask_status status = define_weights(im, branch);
 
     for (size_t i = 0; status == INFOMASK_OK && i < branch->n_node; i++) {
-        const char *type = text_of(branch->node[i]->op_type);
+        const char *type = onnx_text(branch->node[i]->op_type);
         im->node = branch->node[i];
-        status = onnx_find_operator(text_of(im->node->domain), type) != NULL
+        status = onnx_find_operator(onnx_text(im->node->domain), type) != NULL
                      ? onnx_import_node(im)
                      : onnx_unsupported(im, "an operator that is not supported");
     }
@@ -361,7 +360,7 @@ enum infomask_status onnx_import_branch(struct onnx_import *im, const Onnx__Grap
     im->input_count = input_count;
     if (status != INFOMASK_OK)
         return status;
-    *value = onnx_lookup(im, text_of(branch->output[0]->name));
+    *value = onnx_lookup(im, onnx_text(branch->output[0]->name));
     if (*value == NULL)
         return onnx_broken(im, "nothing in its branch makes the branch's output");
     return (*value)->kind == ONNX_UNREAD ? onnx_read_value(im, (*value)->proto, *value) : INFOMASK_OK;

@@ -7,6 +7,14 @@
 
 #define TEXT 1200
 
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* The step of an activation by its name on value z: its attributes are numbers alpha and beta of the operator's. */
 static enum infomask_status tell_activation(struct onnx_import *im, const char *name, float alpha, float beta,
                                             char text[TEXT])
@@ -14,13 +22,11 @@ static enum infomask_status tell_activation(struct onnx_import *im, const char *
     static const char *const none[] = {"Relu", "Sigmoid", "Tanh", "HardSwish", "Softplus", "Softsign"};
     static const char *const one[] = {"LeakyRelu", "Elu", "ThresholdedRelu", "Celu"};
 
-    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-        if (strcmp(name, none[i]) == 0)
-            return (void)snprintf(text, TEXT, "; .0 = %s z", name), INFOMASK_OK;
-    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
-        if (strcmp(name, one[i]) == 0)
-            return (void)snprintf(text, TEXT, "; .0 = %s z alpha=%#.9g", name, (double)alpha), INFOMASK_OK;
-    if (strcmp(name, "HardSigmoid") == 0)
+    if (is_one_of(name, none, sizeof none / sizeof *none))
+        (void)snprintf(text, TEXT, "; .0 = %s z", name);
+    else if (is_one_of(name, one, sizeof one / sizeof *one))
+        (void)snprintf(text, TEXT, "; .0 = %s z alpha=%#.9g", name, (double)alpha);
+    else if (strcmp(name, "HardSigmoid") == 0)
         (void)snprintf(text, TEXT, "; .0 = HardSigmoid z alpha=%#.9g beta=%#.9g", (double)alpha, (double)beta);
     else if (strcmp(name, "Clip") == 0)
         (void)snprintf(text, TEXT, "; .0 = Clip z min=%#.9g max=%#.9g", (double)alpha, (double)beta);

@@ -57,21 +57,21 @@ static bool take(void *context, int letter, const char *value)
     struct bench *bench = context;
     const char *end = "";
     char *stop = NULL;
-    const char *range = "seconds must be from 0 to 3600";
+    const char *range = "";
     bool fine = true;
 
-    if (letter == FLAG_SIZE)
-        fine = read_size(value, &bench->options);
-    else if (letter == FLAG_BATCH)
-        fine = read_long(value, 1, 1024, &bench->options.batch, &end) && *end == '\0';
-    else if (letter == FLAG_SECONDS)
-        fine = (bench->options.seconds = strtod(value, &stop)) >= 0 && bench->options.seconds <= 3600 && *stop == '\0';
-    else
-        bench->json = true;
-    if (letter == FLAG_SIZE)
+    if (letter == FLAG_SIZE) {
         range = "size must be a side, or WIDTHxHEIGHT, of 1 to 65535";
-    else if (letter == FLAG_BATCH)
+        fine = read_size(value, &bench->options);
+    } else if (letter == FLAG_BATCH) {
         range = "batch must be an integer from 1 to 1024";
+        fine = read_long(value, 1, 1024, &bench->options.batch, &end) && *end == '\0';
+    } else if (letter == FLAG_SECONDS) {
+        range = "seconds must be from 0 to 3600";
+        fine = (bench->options.seconds = strtod(value, &stop)) >= 0 && bench->options.seconds <= 3600 && *stop == '\0';
+    } else {
+        bench->json = true;
+    }
     if (!fine)
         (void)cli_misused("bench", "--%s, not \"%.60s\"", range, value);
     return fine;

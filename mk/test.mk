@@ -214,12 +214,12 @@ $(FAIL_ALLOC) $(TELL_HEAP) $(HOLD_AVX2): $(B)/%.so: tests/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fPIE -fsanitize=%,$(CFLAGS_ALL)) -fPIC -shared -o $@ $<
 
-# What AVX2 does where nothing came after it, on processors with more that can be held to it.  (Sanitizers want a say in
-# who comes first.)
+# What AVX2 does where nothing came after it, on processors with more that can be held to it: tried with a program, as the
+# shell's own `true` is none.  (Sanitizers want a say in who comes first.)
 held_tests := $(B)/tests/kernels/test_gemm $(B)/tests/quant/test_quant
 .PHONY: unit-avx2
 unit-avx2: $(held_tests) $(if $(SAN),,$(if $(filter x86_64,$(ARCH)),$(HOLD_AVX2)))
-	$(Q)hold="$(filter %.so,$^)"; [ -z "$$hold" ] || ! LD_PRELOAD="$(CURDIR)/$$hold" true || \
+	$(Q)hold="$(filter %.so,$^)"; [ -z "$$hold" ] || ! LD_PRELOAD="$(CURDIR)/$$hold" /bin/true || \
 		for test in $(held_tests); do EMULATOR="env LD_PRELOAD=$(CURDIR)/$$hold" sh mk/unit.sh $$test || exit 1; done
 
 .PHONY: allocations

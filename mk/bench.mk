@@ -3,7 +3,7 @@
 # ---- The engine -----------------------------------------------------------------------------------------------------------
 
 # ISA=avx2: peers are held to AVX2, too, where the processor lets them be; else a sentence says that they are not
-held = $(if $(filter avx2,$(ISA)),$$(LD_PRELOAD=$(CURDIR)/$(HOLD_AVX2) true && echo env LD_PRELOAD=$(CURDIR)/$(HOLD_AVX2)))
+held = $(if $(filter avx2,$(ISA)),$$(env LD_PRELOAD=$(CURDIR)/$(HOLD_AVX2) true && echo env LD_PRELOAD=$(CURDIR)/$(HOLD_AVX2)))
 hold_needs = $(if $(filter avx2,$(ISA)),$(HOLD_AVX2))
 
 RESNET50 := build/resnet50.onnx

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "app/json/json.h"
 #include "app/model/failures.h"
@@ -115,7 +116,7 @@ struct model_wait {
     double deadline_ms;
     struct infomask_error error; /* for wake.  Status OK: pinned; CANCELLED: the name stands for another model by now,
                                   * ask for it again; DEADLINE, or what the load failed with: not pinned */
-    struct model_wait *next;     /* the catalogue's */
+    TAILQ_ENTRY(model_wait) entry; /* the catalogue's */
 };
 
 enum model_pin { MODEL_PINNED, MODEL_WAITS, MODEL_NOT_PINNED };

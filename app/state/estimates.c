@@ -61,7 +61,7 @@ enum infomask_status estimates_open(const char *where, const struct estimates_op
                           : options->logit_bytes == UINT64_MAX ? 0 : options->logit_bytes;
     (void)pthread_mutex_init(&shared->group.lock, NULL);
     (void)pthread_cond_init(&shared->group.written, NULL);
-    shared->group.last = &shared->group.first;
+    STAILQ_INIT(&shared->group.waiting);
     shared->server_bytes = store_is_server(where) ? options->max_bytes : 0;
     own = options_of(options);
     status = store_open(where, &own, &shared->store, err);

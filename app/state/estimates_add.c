@@ -146,7 +146,7 @@ struct adding {
     struct infomask_error *err;
     enum infomask_status status;
     bool done;
-    struct adding *next;
+    STAILQ_ENTRY(adding) entry;
     struct estimate_info info;
     struct infomask_estimate *sums;
     uint16_t *half;    /* [classes] */
@@ -268,16 +268,21 @@ static enum infomask_status add_part(struct store_connection *connection, struct
 
 static enum infomask_status add_together(struct store_connection *connection, void *context, struct infomask_error *err)
 {
+    const struct adding_list *list = context;
     enum infomask_status status = INFOMASK_OK;
+    struct adding *a;
 
-    for (struct adding *a = context; status == INFOMASK_OK && a != NULL; a = a->next)
-        status = add_part(connection, a);
+    STAILQ_FOREACH(a, list, entry)
+        if (status == INFOMASK_OK)
+            status = add_part(connection, a);
     return status == INFOMASK_OK ? INFOMASK_OK : error_set(err, status, "the state could not be written");
 }
 
-static void fail_all(struct adding *first, enum infomask_status status, const struct infomask_error *err)
+static void fail_all(struct adding_list *list, enum infomask_status status, const struct infomask_error *err)
 {
-    for (struct adding *a = first; a != NULL; a = a->next) {
+    struct adding *a;
+
+    STAILQ_FOREACH(a, list, entry) {
         if (a->status != INFOMASK_OK)
             continue;
         a->status = status;
@@ -286,43 +291,47 @@ static void fail_all(struct adding *first, enum infomask_status status, const st
     }
 }
 
-static void write_together(struct adding *first)
+static void write_together(struct adding_list *list)
 {
+    struct adding *first = STAILQ_FIRST(list);
     struct infomask_error err;
     enum infomask_status status;
 
-    if (first->next == NULL) {
+    if (STAILQ_NEXT(first, entry) == NULL) {
         write_alone(first);
         return;
     }
-    status = store_write(first->shared->store, first->deadline_ms, add_together, first, &err);
+    status = store_write(first->shared->store, first->deadline_ms, add_together, list, &err);
     if (status != INFOMASK_OK)
-        fail_all(first, status, &err);
+        fail_all(list, status, &err);
+}
+
+/* Under the lock: whoever is done may be gone once it is released. */
+static void end_all(const struct adding_list *list)
+{
+    struct adding *a;
+
+    STAILQ_FOREACH(a, list, entry)
+        a->done = true;
 }
 
 /* Whoever comes while nobody writes, writes for all who wait. */
 static void write_or_wait(struct adding *adding)
 {
     struct estimates_shared *shared = adding->shared;
-    struct adding *first;
+    struct adding_list list = STAILQ_HEAD_INITIALIZER(list);
 
     (void)pthread_mutex_lock(&shared->group.lock);
-    *shared->group.last = adding;
-    shared->group.last = &adding->next;
+    STAILQ_INSERT_TAIL(&shared->group.waiting, adding, entry);
     while (shared->group.busy && !adding->done)
         (void)pthread_cond_wait(&shared->group.written, &shared->group.lock);
     if (!adding->done) {
-        first = shared->group.first;
-        shared->group.first = NULL;
-        shared->group.last = &shared->group.first;
+        STAILQ_CONCAT(&list, &shared->group.waiting);
         shared->group.busy = true;
         (void)pthread_mutex_unlock(&shared->group.lock);
-        write_together(first);
+        write_together(&list);
         (void)pthread_mutex_lock(&shared->group.lock);
-        for (struct adding *next; first != NULL; first = next) {
-            next = first->next; /* its owner may be gone once it is done */
-            first->done = true;
-        }
+        end_all(&list);
         shared->group.busy = false;
         (void)pthread_cond_broadcast(&shared->group.written);
     }

@@ -3,6 +3,7 @@
 #define APP_STATE_ESTIMATES_STORE_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "app/state/estimates.h"
 #include "app/state/store.h"
@@ -121,7 +122,7 @@ enum estimate_statement {
 extern const char *const estimates_sql[SQL_COUNT];
 extern const struct store_schema estimates_file_schema, estimates_server_schema;
 
-struct adding;
+STAILQ_HEAD(adding_list, adding);
 
 struct estimates_shared {
     struct store *store;
@@ -129,8 +130,8 @@ struct estimates_shared {
     struct {
         pthread_mutex_t lock;
         pthread_cond_t written;
-        struct adding *first, **last; /* calls of estimates_add that wait for the next transaction */
-        bool busy;                    /* somebody writes one */
+        struct adding_list waiting; /* calls of estimates_add, for the next transaction */
+        bool busy;                  /* somebody writes one */
     } group;
     _Atomic bool limiting; /* somebody computes limits behind a reply */
     uint64_t server_bytes; /* bound of what a server holds; 0: none, and a file has its own */

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <time.h>
 
 #define MAX_CHUNKS 0xffff
@@ -31,9 +32,7 @@ struct slot {
     _Alignas(64) _Atomic uint32_t done;
 };
 
-struct list {
-    struct pool_task *first, **last;
-};
+STAILQ_HEAD(task_list, pool_task);
 
 struct worker {
     struct pool *pool;
@@ -49,7 +48,7 @@ struct pool {
     _Atomic int urgent; /* such tasks, waiting or running */
     pthread_mutex_t lock; /* guards the task lists and the sleep */
     pthread_cond_t wake;
-    struct list tasks, urgent_tasks;
+    struct task_list tasks, urgent_tasks;
     bool closing;
     int threads, started;
     void (*start)(void *context, int worker);
@@ -115,20 +114,13 @@ static bool help(struct pool *pool, int index)
     return false;
 }
 
-static struct pool_task *list_pop(struct list *list)
+static struct pool_task *take_first(struct task_list *list)
 {
-    struct pool_task *task = list->first;
+    struct pool_task *task = STAILQ_FIRST(list);
 
-    if (task != NULL && (list->first = task->next) == NULL)
-        list->last = &list->first;
+    if (task != NULL)
+        STAILQ_REMOVE_HEAD(list, entry);
     return task;
-}
-
-static void list_add(struct list *list, struct pool_task *task)
-{
-    task->next = NULL;
-    *list->last = task;
-    list->last = &task->next;
 }
 
 /* Runs the next task, urgent ones first; false: there is none. */
@@ -140,10 +132,10 @@ static bool task_run(struct pool *pool, bool urgent_only)
     if (atomic_load_explicit(&pool->queued, memory_order_acquire) == 0)
         return false;
     (void)pthread_mutex_lock(&pool->lock);
-    task = list_pop(&pool->urgent_tasks);
+    task = take_first(&pool->urgent_tasks);
     urgent = task != NULL;
     if (task == NULL && !urgent_only)
-        task = list_pop(&pool->tasks);
+        task = take_first(&pool->tasks);
     if (task != NULL)
         atomic_fetch_sub(&pool->queued, 1);
     (void)pthread_mutex_unlock(&pool->lock);
@@ -207,8 +199,8 @@ enum infomask_status pool_create(struct pool **out, int threads, void (*start)(v
     if (pool == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the thread pool");
     *pool = (struct pool){.threads = threads, .start = start, .start_context = context};
-    pool->tasks.last = &pool->tasks.first;
-    pool->urgent_tasks.last = &pool->urgent_tasks.first;
+    STAILQ_INIT(&pool->tasks);
+    STAILQ_INIT(&pool->urgent_tasks);
     (void)pthread_mutex_init(&pool->lock, NULL);
     (void)pthread_cond_init(&pool->wake, NULL);
     for (int i = 0; i < threads; i++) {
@@ -240,10 +232,10 @@ void pool_free(struct pool *pool)
 
 int pool_threads(const struct pool *pool) { return pool == NULL ? 1 : pool->threads; }
 
-static void post(struct pool *pool, struct list *list, struct pool_task *task)
+static void post(struct pool *pool, struct task_list *list, struct pool_task *task)
 {
     (void)pthread_mutex_lock(&pool->lock);
-    list_add(list, task);
+    STAILQ_INSERT_TAIL(list, task, entry);
     atomic_fetch_add(&pool->queued, 1);
     (void)pthread_cond_signal(&pool->wake);
     (void)pthread_mutex_unlock(&pool->lock);

@@ -13,6 +13,7 @@
 #define INFOMASK_BASE_POOL_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "core/base/status.h"
 
@@ -32,7 +33,7 @@ int pool_threads(const struct pool *pool);
 /* A task: owned by the caller until `run` starts, whose first act may be to free it.  Callable from any thread. */
 struct pool_task {
     void (*run)(struct pool_task *task);
-    struct pool_task *next; /* the pool's */
+    STAILQ_ENTRY(pool_task) entry; /* the pool's */
 };
 void pool_post(struct pool *pool, struct pool_task *task);
 

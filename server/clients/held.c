@@ -3,13 +3,16 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "server/clients/rates.h"
 
+STAILQ_HEAD(held_list, held_item);
+
 struct held {
     struct rates *rates;
-    pthread_mutex_t lock; /* guards what follows */
-    struct held_item *first, **last; /* all wait equally long: the first is due first */
+    pthread_mutex_t lock;  /* guards what follows */
+    struct held_list list; /* all wait equally long: the first is due first */
     size_t count;
 };
 
@@ -26,7 +29,7 @@ enum infomask_status held_create(struct held **out, double rate, struct infomask
         return status;
     }
     (void)pthread_mutex_init(&held->lock, NULL);
-    held->last = &held->first;
+    STAILQ_INIT(&held->list);
     *out = held;
     return INFOMASK_OK;
 }
@@ -49,39 +52,33 @@ bool held_wants(struct held *held, uint64_t client, double now_ms)
 void held_take(struct held *held, struct held_item *item, double now_ms)
 {
     item->due_ms = now_ms + HELD_MS;
-    item->next = NULL;
     (void)pthread_mutex_lock(&held->lock);
-    *held->last = item;
-    held->last = &item->next;
+    STAILQ_INSERT_TAIL(&held->list, item, entry);
     held->count++;
     (void)pthread_mutex_unlock(&held->lock);
 }
 
-/* Takes the due ones off the list. */
+/* The next that is due, taken off the list; NULL: none is. */
 static struct held_item *take_due(struct held *held, double now_ms)
 {
-    struct held_item *due = NULL, **end = &due;
+    struct held_item *item;
 
     (void)pthread_mutex_lock(&held->lock);
-    while (held->first != NULL && held->first->due_ms <= now_ms) {
-        struct held_item *item = held->first;
-        held->first = item->next;
-        *end = item;
-        end = &item->next;
-    }
-    *end = NULL;
-    if (held->first == NULL)
-        held->last = &held->first;
+    item = STAILQ_FIRST(&held->list);
+    if (item != NULL && item->due_ms <= now_ms)
+        STAILQ_REMOVE_HEAD(&held->list, entry);
+    else
+        item = NULL;
     (void)pthread_mutex_unlock(&held->lock);
-    return due;
+    return item;
 }
 
 void held_release(struct held *held, double now_ms)
 {
-    for (struct held_item *item = take_due(held, now_ms), *next; item != NULL; item = next) {
-        next = item->next;
+    struct held_item *item;
+
+    while ((item = take_due(held, now_ms)) != NULL)
         item->release(item);
-    }
 }
 
 size_t held_count(struct held *held)

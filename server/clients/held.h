@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "core/base/status.h"
 
@@ -18,7 +19,7 @@
 struct held_item { /* the caller's, while it is held */
     void (*release)(struct held_item *item); /* it is the caller's again; may free it */
     double due_ms;
-    struct held_item *next;
+    STAILQ_ENTRY(held_item) entry; /* the list's */
 };
 
 struct held;

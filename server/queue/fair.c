@@ -2,47 +2,32 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #define QUANTUM 1.0
 
 struct flow {
     uint64_t client;
-    struct fair_item *first, **last;
+    struct fair_list items;
     int count;
     double cost, deficit; /* of all that waits; what this turn is still worth */
-    struct flow *next;    /* of its list */
+    STAILQ_ENTRY(flow) entry;
 };
-
-struct list {
-    struct flow *first, **last;
-};
+STAILQ_HEAD(flow_list, flow);
 
 struct fair {
     int capacity, waiting;
-    struct list fresh, old; /* old may hold empty flows until their turn: who comes back meanwhile is not fresh */
-    struct flow *spare, *storage;
+    struct flow_list fresh, old; /* old may hold empty flows until their turn: who comes back meanwhile is not fresh */
+    struct flow_list spare;
+    struct flow *storage;
 };
 
-static void list_init(struct list *list)
+/* The first of a list that is not empty, taken off it. */
+static struct flow *take_first(struct flow_list *list)
 {
-    list->first = NULL;
-    list->last = &list->first;
-}
+    struct flow *flow = STAILQ_FIRST(list);
 
-static void list_add(struct list *list, struct flow *flow)
-{
-    flow->next = NULL;
-    *list->last = flow;
-    list->last = &flow->next;
-}
-
-static struct flow *list_pop(struct list *list)
-{
-    struct flow *flow = list->first;
-
-    list->first = flow->next;
-    if (list->first == NULL)
-        list->last = &list->first;
+    STAILQ_REMOVE_HEAD(list, entry);
     return flow;
 }
 
@@ -56,12 +41,11 @@ enum infomask_status fair_create(struct fair **out, int capacity, struct infomas
         return error_set(err, INFOMASK_MEMORY, "no memory for the queue");
     }
     fair->capacity = capacity;
-    list_init(&fair->fresh);
-    list_init(&fair->old);
-    for (size_t i = 0; i < flows; i++) {
-        fair->storage[i].next = fair->spare;
-        fair->spare = &fair->storage[i];
-    }
+    STAILQ_INIT(&fair->fresh);
+    STAILQ_INIT(&fair->old);
+    STAILQ_INIT(&fair->spare);
+    for (size_t i = 0; i < flows; i++)
+        STAILQ_INSERT_TAIL(&fair->spare, &fair->storage[i], entry);
     *out = fair;
     return INFOMASK_OK;
 }
@@ -78,12 +62,13 @@ int fair_waiting(const struct fair *fair) { return fair->waiting; }
 
 /* ---- Flows ------------------------------------------------------------------------------------------------------- */
 
-static struct flow *find_in(const struct list *list, uint64_t client)
+static struct flow *find_in(const struct flow_list *list, uint64_t client)
 {
-    struct flow *flow = list->first;
+    struct flow *flow;
 
-    while (flow != NULL && flow->client != client)
-        flow = flow->next;
+    STAILQ_FOREACH(flow, list, entry)
+        if (flow->client == client)
+            break;
     return flow;
 }
 
@@ -104,60 +89,44 @@ bool fair_is_fresh(const struct fair *fair, uint64_t client) { return find(fair,
 
 bool fair_next_is_fresh(const struct fair *fair)
 {
-    const struct flow *flow = fair->fresh.first;
+    const struct flow *flow;
 
-    while (flow != NULL && flow->count == 0)
-        flow = flow->next;
+    STAILQ_FOREACH(flow, &fair->fresh, entry)
+        if (flow->count > 0)
+            break;
     return flow != NULL;
-}
-
-static void give_back(struct fair *fair, struct flow *flow)
-{
-    flow->next = fair->spare;
-    fair->spare = flow;
 }
 
 /* Empty flows whose turn has not come yet give their places up. */
 static void reclaim(struct fair *fair)
 {
-    struct list kept;
+    struct flow_list kept = STAILQ_HEAD_INITIALIZER(kept);
 
-    list_init(&kept);
-    while (fair->old.first != NULL) {
-        struct flow *flow = list_pop(&fair->old);
-        if (flow->count > 0)
-            list_add(&kept, flow);
-        else
-            give_back(fair, flow);
+    while (!STAILQ_EMPTY(&fair->old)) {
+        struct flow *flow = take_first(&fair->old);
+        STAILQ_INSERT_TAIL(flow->count > 0 ? &kept : &fair->spare, flow, entry);
     }
-    list_init(&fair->old);
-    while (kept.first != NULL)
-        list_add(&fair->old, list_pop(&kept));
+    STAILQ_CONCAT(&fair->old, &kept);
 }
 
 static struct flow *make_flow(struct fair *fair, uint64_t client)
 {
     struct flow *flow;
 
-    if (fair->spare == NULL)
+    if (STAILQ_EMPTY(&fair->spare))
         reclaim(fair);
-    flow = fair->spare;
-    fair->spare = flow->next;
+    flow = take_first(&fair->spare);
     *flow = (struct flow){.client = client, .deficit = QUANTUM};
-    flow->last = &flow->first;
-    list_add(&fair->fresh, flow);
+    TAILQ_INIT(&flow->items);
+    STAILQ_INSERT_TAIL(&fair->fresh, flow, entry);
     return flow;
 }
 
 static double cost_of(const struct fair_item *item) { return fmin(fmax(item->cost, 0), FAIR_MAX_COST); }
 
-static struct fair_item *unlink_at(struct fair *fair, struct flow *flow, struct fair_item **place)
+static struct fair_item *take_out(struct fair *fair, struct flow *flow, struct fair_item *item)
 {
-    struct fair_item *item = *place;
-
-    *place = item->next;
-    if (*place == NULL)
-        flow->last = place;
+    TAILQ_REMOVE(&flow->items, item, entry);
     flow->count--;
     flow->cost = flow->count == 0 ? 0 : flow->cost - cost_of(item);
     fair->waiting--;
@@ -168,10 +137,10 @@ static struct fair_item *unlink_at(struct fair *fair, struct flow *flow, struct 
 
 static struct flow *longest(const struct fair *fair)
 {
-    struct flow *found = NULL;
+    struct flow *found = NULL, *flow;
 
     for (int i = 0; i < 2; i++)
-        for (struct flow *flow = i == 0 ? fair->old.first : fair->fresh.first; flow != NULL; flow = flow->next)
+        STAILQ_FOREACH(flow, i == 0 ? &fair->old : &fair->fresh, entry)
             if (found == NULL || flow->count > found->count)
                 found = flow;
     return found;
@@ -192,22 +161,13 @@ bool fair_has_room(const struct fair *fair, uint64_t client)
 
 double fair_ahead(const struct fair *fair, uint64_t client)
 {
-    const struct flow *own = find(fair, client);
+    const struct flow *own = find(fair, client), *flow;
     double mine = (own == NULL ? 0 : own->cost) + QUANTUM, sum = 0;
 
     for (int i = 0; i < 2; i++)
-        for (const struct flow *flow = i == 0 ? fair->old.first : fair->fresh.first; flow != NULL; flow = flow->next)
+        STAILQ_FOREACH(flow, i == 0 ? &fair->old : &fair->fresh, entry)
             sum += fmin(flow->cost, flow == own ? flow->cost : mine);
     return sum;
-}
-
-static struct fair_item *evict(struct fair *fair, struct flow *flow)
-{
-    struct fair_item **place = &flow->first;
-
-    while ((*place)->next != NULL)
-        place = &(*place)->next;
-    return unlink_at(fair, flow, place);
 }
 
 bool fair_put(struct fair *fair, struct fair_item *item, struct fair_item **evicted)
@@ -219,14 +179,12 @@ bool fair_put(struct fair *fair, struct fair_item *item, struct fair_item **evic
         struct flow *other = debtor(fair, item->client);
         if (other == NULL)
             return false;
-        *evicted = evict(fair, other);
+        *evicted = take_out(fair, other, TAILQ_LAST(&other->items, fair_list));
     }
     flow = find(fair, item->client);
     if (flow == NULL)
         flow = make_flow(fair, item->client);
-    item->next = NULL;
-    *flow->last = item;
-    flow->last = &item->next;
+    TAILQ_INSERT_TAIL(&flow->items, item, entry);
     flow->count++;
     flow->cost += cost_of(item);
     fair->waiting++;
@@ -238,39 +196,37 @@ bool fair_put(struct fair *fair, struct fair_item *item, struct fair_item **evic
 struct fair_item *fair_take(struct fair *fair)
 {
     while (fair->waiting > 0) {
-        bool is_fresh = fair->fresh.first != NULL;
-        struct list *list = is_fresh ? &fair->fresh : &fair->old;
-        struct flow *flow = list->first;
-        if (flow->count > 0 && flow->deficit >= cost_of(flow->first)) {
-            flow->deficit -= cost_of(flow->first);
-            return unlink_at(fair, flow, &flow->first);
+        bool is_fresh = !STAILQ_EMPTY(&fair->fresh);
+        struct flow_list *list = is_fresh ? &fair->fresh : &fair->old;
+        struct flow *flow = STAILQ_FIRST(list);
+        struct fair_item *item = TAILQ_FIRST(&flow->items);
+        if (item != NULL && flow->deficit >= cost_of(item)) {
+            flow->deficit -= cost_of(item);
+            return take_out(fair, flow, item);
         }
-        (void)list_pop(list);
-        if (flow->count == 0 && !is_fresh) {
-            give_back(fair, flow);
+        STAILQ_REMOVE_HEAD(list, entry);
+        if (item == NULL && !is_fresh) {
+            STAILQ_INSERT_TAIL(&fair->spare, flow, entry);
             continue;
         }
-        flow->deficit = flow->count == 0 ? 0 : flow->deficit + QUANTUM;
-        list_add(&fair->old, flow);
+        flow->deficit = item == NULL ? 0 : flow->deficit + QUANTUM;
+        STAILQ_INSERT_TAIL(&fair->old, flow, entry);
     }
     return NULL;
 }
 
-struct fair_item *fair_take_if(struct fair *fair, bool (*picks)(const struct fair_item *item, void *context),
-                               void *context)
+void fair_take_if(struct fair *fair, bool (*picks)(const struct fair_item *item, void *context), void *context,
+                  struct fair_list *taken)
 {
-    struct fair_item *taken = NULL;
+    struct flow *flow;
 
     for (int i = 0; i < 2; i++)
-        for (struct flow *flow = i == 0 ? fair->old.first : fair->fresh.first; flow != NULL; flow = flow->next)
-            for (struct fair_item **place = &flow->first; *place != NULL;) {
-                if (!picks(*place, context)) {
-                    place = &(*place)->next;
+        STAILQ_FOREACH(flow, i == 0 ? &fair->old : &fair->fresh, entry)
+            for (struct fair_item *item = TAILQ_FIRST(&flow->items), *next; item != NULL; item = next) {
+                next = TAILQ_NEXT(item, entry);
+                if (!picks(item, context))
                     continue;
-                }
-                struct fair_item *item = unlink_at(fair, flow, place);
-                item->next = taken;
-                taken = item;
+                (void)take_out(fair, flow, item);
+                TAILQ_INSERT_TAIL(taken, item, entry);
             }
-    return taken;
 }

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "core/base/status.h"
 
@@ -19,8 +20,9 @@
 struct fair_item { /* the caller's, while it waits */
     uint64_t client;
     double cost; /* 1: a photo classified; at most FAIR_MAX_COST counts */
-    struct fair_item *next;
+    TAILQ_ENTRY(fair_item) entry; /* of the list that it is in */
 };
+TAILQ_HEAD(fair_list, fair_item);
 
 struct fair;
 
@@ -47,8 +49,8 @@ bool fair_put(struct fair *fair, struct fair_item *item, struct fair_item **evic
     __attribute__((warn_unused_result));
 /* The next item; NULL: nothing waits. */
 struct fair_item *fair_take(struct fair *fair);
-/* Takes out all items that `picks` returns true for; linked by next, in no order. */
-struct fair_item *fair_take_if(struct fair *fair, bool (*picks)(const struct fair_item *item, void *context),
-                               void *context);
+/* Moves all items that `picks` returns true for to the end of a list. */
+void fair_take_if(struct fair *fair, bool (*picks)(const struct fair_item *item, void *context), void *context,
+                  struct fair_list *taken);
 
 #endif

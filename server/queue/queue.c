@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "app/view/views.h"
 #include "core/base/clock.h"
@@ -34,7 +35,6 @@ struct queue {
     bool urgent_open;       /* one that interrupts is on its way or runs */
     double urgent_after_ms; /* and the next may come at this time */
 };
-
 
 enum infomask_status queue_create(struct queue **out, struct pool *pool, int capacity, struct infomask_error *err)
 {
@@ -274,17 +274,17 @@ static bool is_late(const struct fair_item *item, void *now)
 void queue_expire(struct queue *queue)
 {
     double now = clock_ms();
-    struct fair_item *late;
+    struct fair_list late = TAILQ_HEAD_INITIALIZER(late);
+    struct fair_item *item;
 
     (void)pthread_mutex_lock(&queue->lock);
-    late = fair_take_if(queue->fair, is_late, &now);
-    for (struct fair_item *item = late; item != NULL; item = item->next)
+    fair_take_if(queue->fair, is_late, &now, &late);
+    TAILQ_FOREACH(item, &late, entry)
         queue->running++;
     (void)pthread_mutex_unlock(&queue->lock);
-    while (late != NULL) {
-        struct queue_task *task = task_of(late);
-        late = late->next;
-        drop_taken(queue, task, QUEUE_TOO_LATE);
+    while ((item = TAILQ_FIRST(&late)) != NULL) {
+        TAILQ_REMOVE(&late, item, entry);
+        drop_taken(queue, task_of(item), QUEUE_TOO_LATE);
     }
 }
 

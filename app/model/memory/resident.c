@@ -40,13 +40,13 @@ __attribute__((format(printf, 2, 3))) static void tell(const struct residents *r
     options->note(options->warn_context, sentence);
 }
 
-static void wake(struct residents *residents, struct model_wait *woken)
+static void wake(struct residents *residents, struct wait_list *woken)
 {
+    struct model_wait *wait;
     int count = 0;
 
-    while (woken != NULL) {
-        struct model_wait *wait = woken; /* its owner may free it */
-        woken = wait->next;
+    while ((wait = TAILQ_FIRST(woken)) != NULL) {
+        TAILQ_REMOVE(woken, wait, entry); /* its owner may free it */
         count++;
         wait->wake(wait);
     }
@@ -64,52 +64,34 @@ static struct resident *next_of(const struct resident *resident)
     return resident->next != NULL ? &resident->next->resident : NULL;
 }
 
-static void put_wait(struct resident *resident, struct model_wait *wait)
+/* Moves a wait to the woken ones. */
+static void end_wait(struct resident *resident, struct model_wait *wait, struct wait_list *woken)
 {
-    wait->next = NULL;
-    *resident->last = wait;
-    resident->last = &wait->next;
-}
-
-/* Moves the wait at *place to the woken ones. */
-static void take_wait(struct resident *resident, struct model_wait **place, struct model_wait **woken)
-{
-    struct model_wait *wait = *place;
-
-    *place = wait->next;
-    if (wait->next == NULL)
-        resident->last = place;
-    wait->next = *woken;
-    *woken = wait;
-    if (resident->first == NULL)
+    TAILQ_REMOVE(&resident->waits, wait, entry);
+    TAILQ_INSERT_TAIL(woken, wait, entry);
+    if (TAILQ_EMPTY(&resident->waits))
         resident->asked = 0;
 }
 
-static void end_waits(struct resident *resident, const struct infomask_error *why, struct model_wait **woken)
+static void end_waits(struct resident *resident, const struct infomask_error *why, struct wait_list *woken)
 {
-    while (resident->first != NULL) {
-        resident->first->error = *why;
-        take_wait(resident, &resident->first, woken);
-    }
+    struct model_wait *wait;
+
+    TAILQ_FOREACH(wait, &resident->waits, entry)
+        wait->error = *why;
+    TAILQ_CONCAT(woken, &resident->waits, entry);
     resident->asked = 0;
 }
 
-static void grant_waits(struct residents *residents, struct resident *resident, struct model_wait **woken)
+static void grant_waits(struct residents *residents, struct resident *resident, struct wait_list *woken)
 {
-    struct model_wait *granted = NULL;
+    static const struct infomask_error none;
+    const struct model_wait *wait;
 
     resident->used = ++residents->clock;
-    while (resident->first != NULL) {
+    TAILQ_FOREACH(wait, &resident->waits, entry)
         resident->pins++;
-        resident->first->error = (struct infomask_error){0};
-        take_wait(resident, &resident->first, &granted);
-    }
-    while (granted != NULL) { /* turned round twice: they go on in the order in which they came */
-        struct model_wait *wait = granted;
-        granted = wait->next;
-        wait->next = *woken;
-        *woken = wait;
-    }
+    end_waits(resident, &none, woken);
 }
 
 /* ---- Room, under the lock ---------------------------------------------------------------------------------------- */
@@ -183,7 +165,7 @@ static struct resident *first_asked(const struct residents *residents)
 }
 
 /* What can go on now goes on: loads are begun, pins of what is in are granted. */
-static void schedule(struct residents *residents, struct model_wait **woken)
+static void schedule(struct residents *residents, struct wait_list *woken)
 {
     struct resident *at;
 
@@ -200,14 +182,14 @@ static void schedule(struct residents *residents, struct model_wait **woken)
         pool_post(residents->loaders, &at->task);
     }
     for (at = residents->all; at != NULL; at = next_of(at))
-        if (at->place == RESIDENT_IN && !at->leaving && at->first != NULL)
+        if (at->place == RESIDENT_IN && !at->leaving && !TAILQ_EMPTY(&at->waits))
             grant_waits(residents, at, woken);
 }
 
 /* ---- Coming and going -------------------------------------------------------------------------------------------- */
 
 /* Gives back what is to go; the lock is held, but not while that is done. */
-static void give_back(struct residents *residents, struct model_wait **woken)
+static void give_back(struct residents *residents, struct wait_list *woken)
 {
     struct resident *at = residents->all;
     bool some = false;
@@ -236,7 +218,7 @@ static void give_back(struct residents *residents, struct model_wait **woken)
 }
 
 /* Who waits has it pinned before anybody else can have its room. */
-static void loaded(struct residents *residents, struct resident *resident, struct model_wait **woken)
+static void loaded(struct residents *residents, struct resident *resident, struct wait_list *woken)
 {
     resident->place = RESIDENT_IN;
     resident->why = (struct infomask_error){0};
@@ -250,7 +232,7 @@ static void loaded(struct residents *residents, struct resident *resident, struc
 
 /* CANCELLED: there is another struct model of that name by now, or none. */
 static void not_loaded(struct residents *residents, struct resident *resident, const struct infomask_error *why,
-                       struct model_wait **woken)
+                       struct wait_list *woken)
 {
     resident->place = RESIDENT_OUT;
     residents->bytes -= resident->bytes;
@@ -263,12 +245,12 @@ static void not_loaded(struct residents *residents, struct resident *resident, c
 
 static void give_back_before(struct residents *residents)
 {
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
 
     (void)pthread_mutex_lock(&residents->lock);
     give_back(residents, &woken);
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
 }
 
 /* The folders are looked at again where the model's files have changed: what is new then has another struct model, and
@@ -294,7 +276,7 @@ static void run_load(struct pool_task *task)
     struct resident *resident = (struct resident *)task;
     struct residents *residents = resident->of;
     struct model *model = resident->model;
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
     struct infomask_error why = {0};
 
     give_back_before(residents);
@@ -307,7 +289,7 @@ static void run_load(struct pool_task *task)
     schedule(residents, &woken);
     give_back(residents, &woken);
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
     model_release(model);
 }
 
@@ -381,7 +363,7 @@ static void remove_model(struct model *model)
 {
     struct resident *resident = &model->resident;
     struct residents *residents = resident->of;
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
 
     (void)pthread_mutex_lock(&residents->lock);
     while (resident->place == RESIDENT_LEAVES)
@@ -391,13 +373,13 @@ static void remove_model(struct model *model)
     unlink_resident(residents, resident);
     schedule(residents, &woken);
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
 }
 
 void residents_add(struct residents *residents, struct model *model)
 {
     struct resident *resident = &model->resident;
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
 
     resident->task.run = run_load;
     resident->of = residents;
@@ -405,7 +387,7 @@ void residents_add(struct residents *residents, struct model *model)
     resident->model = model;
     resident->place = RESIDENT_IN;
     resident->bytes = model_info(model)->memory_bytes;
-    resident->last = &resident->first;
+    TAILQ_INIT(&resident->waits);
     (void)pthread_mutex_lock(&residents->lock);
     resident->next = residents->all != NULL ? residents->all->model : NULL;
     residents->all = resident;
@@ -415,12 +397,12 @@ void residents_add(struct residents *residents, struct model *model)
     fit(residents);
     give_back(residents, &woken);
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
 }
 
 void residents_prefer(struct residents *residents, struct model *model)
 {
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
 
     (void)pthread_mutex_lock(&residents->lock);
     for (struct resident *at = residents->all; at != NULL; at = next_of(at))
@@ -429,7 +411,7 @@ void residents_prefer(struct residents *residents, struct model *model)
         model->resident.asked = ++residents->clock;
     schedule(residents, &woken);
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
 }
 
 /* ---- Asking ------------------------------------------------------------------------------------------------------ */
@@ -481,7 +463,7 @@ enum model_pin model_pin(struct model *model, struct model_wait *wait, struct in
 {
     struct resident *resident = &model->resident;
     struct residents *residents = resident->of;
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
     enum model_pin pin = MODEL_PINNED;
 
     (void)pthread_mutex_lock(&residents->lock);
@@ -493,14 +475,14 @@ enum model_pin model_pin(struct model *model, struct model_wait *wait, struct in
         resident->used = ++residents->clock;
     } else {
         pin = MODEL_WAITS;
-        put_wait(resident, wait);
+        TAILQ_INSERT_TAIL(&resident->waits, wait, entry);
         residents->waiting++;
         if (resident->asked == 0)
             resident->asked = ++residents->clock;
         schedule(residents, &woken);
     }
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
     return pin;
 }
 
@@ -508,7 +490,7 @@ void model_unpin(struct model *model)
 {
     struct resident *resident = &model->resident;
     struct residents *residents = resident->of;
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
 
     (void)pthread_mutex_lock(&residents->lock);
     resident->used = ++residents->clock;
@@ -520,14 +502,14 @@ void model_unpin(struct model *model)
         give_back(residents, &woken);
     }
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
 }
 
 void resident_stop(struct model *model, bool stopped)
 {
     struct resident *resident = &model->resident;
     struct residents *residents = resident->of;
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
     struct infomask_error why = {0};
 
     (void)pthread_mutex_lock(&residents->lock);
@@ -544,7 +526,7 @@ void resident_stop(struct model *model, bool stopped)
     schedule(residents, &woken);
     give_back(residents, &woken);
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
 }
 
 static void late(const struct residents *residents, const struct resident *resident, struct infomask_error *why)
@@ -563,22 +545,21 @@ static void late(const struct residents *residents, const struct resident *resid
 
 void residents_expire(struct residents *residents, double now_ms)
 {
-    struct model_wait *woken = NULL;
+    struct wait_list woken = TAILQ_HEAD_INITIALIZER(woken);
 
     (void)pthread_mutex_lock(&residents->lock);
     for (struct resident *at = residents->all; residents->waiting > 0 && at != NULL; at = next_of(at))
-        for (struct model_wait **place = &at->first; *place != NULL;) {
-            if ((*place)->deadline_ms >= now_ms) {
-                place = &(*place)->next;
+        for (struct model_wait *wait = TAILQ_FIRST(&at->waits), *next; wait != NULL; wait = next) {
+            next = TAILQ_NEXT(wait, entry);
+            if (wait->deadline_ms >= now_ms)
                 continue;
-            }
-            late(residents, at, &(*place)->error);
-            take_wait(at, place, &woken);
+            late(residents, at, &wait->error);
+            end_wait(at, wait, &woken);
         }
-    if (woken != NULL)
+    if (!TAILQ_EMPTY(&woken))
         schedule(residents, &woken);
     (void)pthread_mutex_unlock(&residents->lock);
-    wake(residents, woken);
+    wake(residents, &woken);
 }
 
 void residents_state(struct residents *residents, struct models_memory *state)

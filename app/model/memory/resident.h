@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "app/model/models.h"
 #include "core/base/pool.h"
@@ -27,6 +28,8 @@ enum resident_place {
 };
 
 /* A model's part. */
+TAILQ_HEAD(wait_list, model_wait);
+
 struct resident {
     struct pool_task task; /* first: the loaders hand it back */
     struct residents *of;  /* NULL: of no catalogue, always in memory */
@@ -39,8 +42,8 @@ struct resident {
     bool preferred; /* the default model */
     uint64_t used;  /* when it was last pinned; 0: never */
     uint64_t asked; /* since when it is waited for; 0: it is not */
-    struct model_wait *first, **last; /* pins that wait, in their order */
-    struct infomask_error why;        /* of the last load, if it failed */
+    struct wait_list waits; /* pins, in their order */
+    struct infomask_error why; /* of the last load, if it failed */
 };
 
 struct residents;

@@ -144,7 +144,8 @@ static void some_are_taken_out(void **state)
 {
     struct fair *fair = made(CAPACITY);
     uint64_t client = 2;
-    struct fair_item *taken;
+    struct fair_list taken = TAILQ_HEAD_INITIALIZER(taken);
+    struct fair_item *item;
     int count = 0;
 
     (void)state;
@@ -153,10 +154,11 @@ static void some_are_taken_out(void **state)
         put(fair, 2, 1, 3);
     }
     assert_int_equal(take(fair), 1);
-    taken = fair_take_if(fair, is_of, &client);
-    for (struct fair_item *next; taken != NULL; taken = next, count++) {
-        next = taken->next;
-        free(taken);
+    fair_take_if(fair, is_of, &client, &taken);
+    while ((item = TAILQ_FIRST(&taken)) != NULL) {
+        TAILQ_REMOVE(&taken, item, entry);
+        free(item);
+        count++;
     }
     assert_int_equal(count, 15);
     assert_int_equal(fair_waiting(fair), 9);

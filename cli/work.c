@@ -1,16 +1,11 @@
 #include "cli/work.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "app/model/folders.h"
 #include "app/settings/files.h"
-#include "app/settings/places.h"
 #include "cli/cli.h"
 #include "core/base/clock.h"
 #include "core/base/cpu.h"
@@ -24,19 +19,6 @@ enum infomask_status work_model_options(const struct config *config, struct pool
     enum infomask_status status = load_options(config, pool, options, err);
 
     options->warn = cli_warns;
-    return status;
-}
-
-enum infomask_status work_folder_write(const struct config *config, const char *name, bool replace,
-                                       struct folder_write *folder, struct infomask_error *err)
-{
-    char *directory = place_of_new_models(config->models_dir);
-    enum infomask_status status;
-
-    if (directory == NULL)
-        return error_set(err, INFOMASK_MEMORY, "out of memory");
-    status = folder_write_open(folder, directory, name, replace, err);
-    free(directory);
     return status;
 }
 

@@ -30,10 +30,7 @@ enum infomask_status work_model_options(const struct config *config, struct pool
 /* load_model with those. */
 enum infomask_status work_load(const struct config *config, struct pool *pool, const char *name, struct model **model,
                                struct infomask_error *err) __attribute__((warn_unused_result));
-/* Begins a model folder of that name where new ones go (place_of_new_models), or at the path that `name` is. */
-enum infomask_status work_folder_write(const struct config *config, const char *name, bool replace,
-                                       struct folder_write *folder, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+
 /* ---- One photo --------------------------------------------------------------------------------------------------- */
 
 struct shot {

@@ -47,7 +47,7 @@ ROOMS = {  # room: rooms of the same floor whose headers it may include, beside 
     "cli/estimate": {"", "read"},
     "cli/models": {"", "read", "train"},
     "cli/batch": {""},
-    "cli/doctor": {"", "models"},
+    "cli/doctor": {""},
     "cli/": {"read", "batch", "train", "estimate", "models", "doctor"},
 }
 FLOORS = {"core": {"core"}, "app": {"core", "app"}, "server": {"core", "app", "server"}, "cli": {"core", "app", "cli"}}

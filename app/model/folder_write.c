@@ -13,6 +13,7 @@
 #include "app/model/folders.h"
 #include "app/model/models.h"
 #include "app/settings/files.h"
+#include "app/settings/places.h"
 
 /* A model folder has no folders inside. */
 static void remove_folder(const char *path)
@@ -61,16 +62,18 @@ static bool good_name(const char *name)
     return length > 0 && length < 64 && name[0] != '.' && name[strspn(name, allowed)] == '\0';
 }
 
-enum infomask_status folder_write_open(struct folder_write *folder, const char *directory, const char *name,
+enum infomask_status folder_write_open(struct folder_write *folder, const char *models_dir, const char *name,
                                        bool replace, struct infomask_error *err)
 {
+    char *directory = place_of_new_models(models_dir);
     enum infomask_status status;
     const char *slash;
     struct stat at;
     size_t length;
 
     *folder = (struct folder_write){.replace = replace};
-    folder->path = models_new_folder(directory, name);
+    folder->path = directory != NULL ? models_new_folder(directory, name) : NULL;
+    free(directory);
     if (folder->path == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
     for (length = strlen(folder->path); length > 1 && folder->path[length - 1] == '/';)

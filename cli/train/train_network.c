@@ -140,7 +140,8 @@ static char *checkpoint_path(const struct run *run)
 static enum infomask_status prepare(struct run *run, struct infomask_error *err)
 {
     const struct train_options *o = run->options;
-    enum infomask_status status = work_folder_write(&run->cli->config, o->name, o->replace, &run->folder, err);
+    enum infomask_status status = folder_write_open(&run->folder, run->cli->config.models_dir, o->name, o->replace,
+                                                    err);
 
     if (status == INFOMASK_OK)
         status = load_pool(&run->cli->config, &run->pool, err);

@@ -1,6 +1,6 @@
 /* How a classifier wants its photos: what people call by one word, and what a file's own shape says of it. */
-#ifndef CLI_MODELS_PRESET_H
-#define CLI_MODELS_PRESET_H
+#ifndef APP_MODEL_ADD_PRESET_H
+#define APP_MODEL_ADD_PRESET_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "cli/models/preset.h"
+#include "app/model/add/preset.h"
 
 #include <string.h>
 

@@ -140,3 +140,23 @@ void openapi_type(struct json_writer *w, const struct param_info *info, unsigned
     }
     json_object_close(w);
 }
+
+void openapi_reference(struct json_writer *w, const char *key, const char *kind, const char *name, size_t size)
+{
+    char text[96];
+
+    (void)snprintf(text, sizeof text, "#/components/%s/%.*s", kind, (int)size, name);
+    json_object_open(w, key);
+    json_put_string(w, "$ref", text);
+    json_object_close(w);
+}
+
+void openapi_bytes(struct json_writer *w, const char *key, const char *description)
+{
+    json_object_open(w, key);
+    json_put_string(w, "type", "string");
+    json_put_string(w, "format", "binary");
+    if (description != NULL)
+        json_put_string(w, "description", description);
+    json_object_close(w);
+}

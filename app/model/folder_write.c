@@ -53,15 +53,6 @@ static void remove_leftovers(const struct folder_write *folder)
     free(parent);
 }
 
-/* As model.json's "name" has to be. */
-static bool good_name(const char *name)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    size_t length = strlen(name);
-
-    return length > 0 && length < 64 && name[0] != '.' && name[strspn(name, allowed)] == '\0';
-}
-
 enum infomask_status folder_write_open(struct folder_write *folder, const char *models_dir, const char *name,
                                        bool replace, struct infomask_error *err)
 {
@@ -80,7 +71,7 @@ enum infomask_status folder_write_open(struct folder_write *folder, const char *
         folder->path[--length] = '\0';
     slash = strrchr(folder->path, '/');
     folder->name = slash != NULL ? slash + 1 : folder->path;
-    if (*name == '\0' || !good_name(folder->name))
+    if (*name == '\0' || !folder_is_good_name(folder->name))
         return error_set(err, INFOMASK_ARGUMENT,
                          "a model's name is 1 to 63 of A-Za-z0-9._- and does not begin with a dot, "
                          "unlike \"%.80s\"",

@@ -15,6 +15,14 @@ int folder_is_candidate(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
+bool folder_is_good_name(const char *name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    size_t length = strlen(name);
+
+    return length > 0 && length < 64 && name[0] != '.' && name[strspn(name, allowed)] == '\0';
+}
+
 bool folder_is_path(const char *model)
 {
     return strchr(model, '/') != NULL;

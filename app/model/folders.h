@@ -8,6 +8,7 @@
 
 #define FOLDER_OWN_MODEL "efficientnet-lite0" /* the model that the project comes with */
 
+bool folder_is_good_name(const char *name);      /* of a model: 1 to 63 of A-Za-z0-9._-, the first no dot */
 bool folder_is_path(const char *model);          /* a path, not a name in the models' directory */
 #define FOLDERS_MOST 8 /* of a path; what comes behind is not looked at */
 /* The folder number `index` of a path of folders with ':' between them; a path that is a folder itself is the only one.

@@ -79,21 +79,32 @@ static bool is_picture(const struct dirent *entry)
 
 static int picture_filter(const struct dirent *entry) { return is_picture(entry) ? 1 : 0; }
 
-/* The file of that stem in the folder with any of the extensions: its bytes, and the path in *path (for messages). */
-static enum infomask_status read_stem(const struct evaluation *e, const char *folder, const char *name,
-                                      const char *const *ends, char **path, char **bytes, size_t *size,
-                                      struct infomask_error *err)
+struct file {
+    char *path, *bytes; /* owned; the path is for messages, too */
+    size_t size;
+};
+
+static void file_fini(struct file *file)
 {
+    free(file->path);
+    free(file->bytes);
+}
+
+/* The file of that stem in the folder with the first of a map's extensions that is there. */
+static enum infomask_status read_stem(const struct evaluation *e, const char *folder, const char *name,
+                                      struct file *file, struct infomask_error *err)
+{
+    static const char *const ends[] = {".npy", ".png", ".jpg", ".webp"};
     enum infomask_status status = INFOMASK_IO;
 
-    for (; status == INFOMASK_IO && *ends != NULL; ends++) {
-        free(*path);
-        *path = NULL;
-        if (asprintf(path, "%s/%.*s%s", folder, stem_length(name), name, *ends) < 0) {
-            *path = NULL;
+    for (size_t i = 0; status == INFOMASK_IO && i < sizeof ends / sizeof *ends; i++) {
+        free(file->path);
+        file->path = NULL;
+        if (asprintf(&file->path, "%s/%.*s%s", folder, stem_length(name), name, ends[i]) < 0) {
+            file->path = NULL;
             return error_set(err, INFOMASK_MEMORY, "out of memory");
         }
-        status = file_read(*path, e->work->cli->config.max_body, bytes, size, err);
+        status = file_read(file->path, e->work->cli->config.max_body, &file->bytes, &file->size, err);
     }
     return status;
 }
@@ -112,14 +123,12 @@ static enum infomask_status check_map(const struct npy *npy, struct infomask_err
 static enum infomask_status read_map(const struct evaluation *e, const char *folder, const char *name, float **map,
                                      int *h, int *w, struct infomask_error *err)
 {
-    static const char *const ends[] = {".npy", ".png", ".jpg", ".webp", NULL};
-    char *path = NULL, *bytes = NULL;
-    size_t size = 0;
+    struct file file = {0};
     struct npy npy = {0};
-    enum infomask_status status = read_stem(e, folder, name, ends, &path, &bytes, &size, err);
+    enum infomask_status status = read_stem(e, folder, name, &file, err);
 
-    if (status == INFOMASK_OK && strcmp(path + strlen(path) - 4, ".npy") == 0) {
-        status = npy_parse_numbers(bytes, size, &npy, err);
+    if (status == INFOMASK_OK && strcmp(file.path + strlen(file.path) - 4, ".npy") == 0) {
+        status = npy_parse_numbers(file.bytes, file.size, &npy, err);
         if (status == INFOMASK_OK)
             status = check_map(&npy, err);
         if (status == INFOMASK_OK) {
@@ -130,12 +139,11 @@ static enum infomask_status read_map(const struct evaluation *e, const char *fol
         }
         npy_fini(&npy);
     } else if (status == INFOMASK_OK) {
-        status = infomask_read_map(bytes, size, map, h, w, err);
+        status = infomask_read_map(file.bytes, file.size, map, h, w, err);
     }
     if (status != INFOMASK_OK)
-        error_prefix(err, "%.120s", path != NULL ? path : folder);
-    free(path);
-    free(bytes);
+        error_prefix(err, "%.120s", file.path != NULL ? file.path : folder);
+    file_fini(&file);
     return status;
 }
 

@@ -14,14 +14,9 @@ import sys
 
 MAX_COLUMNS, MAX_FUNCTION, MAX_PARAMETERS = 120, 80, 7
 WIDE = set("""
-    add_scores amx_pack amx_pack_s8 axis_region blas_pack blas_pack_s8 blas_sgemm decode encode_png
-    find_all image_decode_scaled image_decode_view image_encode_jpeg 
-    
-    mask_cells_part mask_class_map mask_regions_find mask_window_pmi
-    match_complete mean_columns on_request orientation_place overlay_init pack_groups pack_large pack_ordered
-    patch_votes pixels_area pixels_bilinear pixels_resize plan_get product read_stem ref_pack ref_pack_s8
-    ref_patch_votes ref_sgemm resample_axis_init simd_pack simd_pack_s8 train_loss
-    window_rows
+    add_scores amx_pack amx_pack_s8 blas_pack blas_pack_s8 blas_sgemm find_all mask_cells_part mask_class_map
+    mask_regions_find mask_window_pmi match_complete mean_columns on_request pack_groups pack_large pack_ordered
+    patch_votes plan_get product ref_pack ref_pack_s8 ref_patch_votes ref_sgemm simd_pack simd_pack_s8 window_rows
 """.split())
 TEXT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 FUNCTION = re.compile(r"^(?!typedef|return|#|else)[a-z][\w *]*?\b([a-z]\w*)\(([^;{}]*?)\)\s*(?=[;{]|__attribute__)", re.M | re.S)

@@ -54,18 +54,23 @@ enum infomask_status image_probe(const void *data, size_t size, const struct ima
  * APNG: its default image; still WebP. */
 enum infomask_status image_decode(const void *data, size_t size, const struct image_limits *limits,
                                   struct image *image, struct infomask_error *err) __attribute__((warn_unused_result));
-/* A JPEG at numerator/8 of its size by the decoder's scaled DCT (1..8); other formats only at 8.  With a region (in
- * pixels of the unscaled, oriented photo) only what it needs need be decoded; pixels outside are then undefined.  An
- * idle thread of the pool (may be NULL) decodes the lower part of a baseline JPEG meanwhile; the pixels are the same.
- */
+/* A file in memory, what decoding it may cost, and who may help: an idle thread of the pool (may be NULL) decodes the
+ * lower part of a baseline JPEG meanwhile; the pixels are the same. */
 struct pool;
+struct image_source {
+    const void *data;
+    size_t size;
+    const struct image_limits *limits;
+    struct pool *pool;
+};
 struct image_region {
     int left, top, width, height;
 };
-enum infomask_status image_decode_scaled(const void *data, size_t size, const struct image_limits *limits,
-                                         int numerator, const struct image_region *region, struct pool *pool,
-                                         struct image *image, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+/* A JPEG at numerator/8 of its size by the decoder's scaled DCT (1..8); other formats only at 8.  With a region (in
+ * pixels of the unscaled, oriented photo) only what it needs need be decoded; pixels outside are then undefined. */
+enum infomask_status image_decode_scaled(const struct image_source *source, int numerator,
+                                         const struct image_region *region, struct image *image,
+                                         struct infomask_error *err) __attribute__((warn_unused_result));
 void image_fini(struct image *image);
 /* Uninitialised pixels of that size. */
 enum infomask_status image_init(struct image *image, int width, int height, int channels, struct infomask_error *err)
@@ -90,9 +95,8 @@ struct image_view image_view_scaled(const struct image_view *view, int numerator
 struct image_region image_view_region(const struct image_info *info, const struct image_view *view, int numerator);
 /* All of it: decodes what the view needs at the scale that it allows (so all routes see the same pixels); *scaled is
  * the view to resample the image by.  info is image_probe's. */
-enum infomask_status image_decode_view(const void *data, size_t size, const struct image_limits *limits,
-                                       const struct image_info *info, const struct image_view *view,
-                                       struct pool *pool, struct image *image, struct image_view *scaled,
+enum infomask_status image_decode_view(const struct image_source *source, const struct image_info *info,
+                                       const struct image_view *view, struct image *image, struct image_view *scaled,
                                        struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* Resamples to 8-bit RGB, [out_height, out_width, 3]; alpha is put over white first. */
@@ -132,10 +136,15 @@ struct image_webp {
 };
 enum infomask_status image_encode_webp(const struct image_webp *webp, image_row *row, void *context, uint8_t **data,
                                        size_t *size, struct infomask_error *err) __attribute__((warn_unused_result));
-/* RGB rows; quality 1..100, 4:4:4 from 90 on, optimised tables. */
-enum infomask_status image_encode_jpeg(int width, int height, int quality, const uint8_t *icc, size_t icc_size,
-                                       image_row *row, void *context, uint8_t **data, size_t *size,
-                                       struct infomask_error *err) __attribute__((warn_unused_result));
+struct image_jpeg {
+    int width, height;
+    int quality; /* 1..100; 4:4:4 from 90 on */
+    const uint8_t *icc;
+    size_t icc_size;
+};
+/* RGB rows; optimised tables. */
+enum infomask_status image_encode_jpeg(const struct image_jpeg *jpeg, image_row *row, void *context, uint8_t **data,
+                                       size_t *size, struct infomask_error *err) __attribute__((warn_unused_result));
 
 const char *image_format_name(enum image_format format); /* "jpeg", "png", "webp" */
 

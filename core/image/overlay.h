@@ -9,8 +9,8 @@
 #include "core/base/status.h"
 #include "core/image/image.h"
 
-/* "viridis", "magma" (rising lightness, readable without colour vision), "turbo" (rainbow-like), "gray". */
-/* 256 RGB entries; NULL or an unknown name: viridis. */
+/* "viridis", "magma" (rising lightness, readable without colour vision), "turbo" (rainbow-like), "gray".
+ * 256 RGB entries; NULL or an unknown name: viridis. */
 void colormap_fill(const char *name, uint8_t table[256][3]);
 
 /* One overlay; rows come in any order.  photo and mask are borrowed. */
@@ -24,9 +24,15 @@ struct overlay {
     int legend_w, legend_h;
     uint8_t *legend; /* [legend_h, legend_w, 3] or NULL where the photo is too small */
 };
+struct overlay_style {
+    const char *colormap;
+    double opacity;
+    double most;      /* what the map's 1 stands for, and its unit: the legend */
+    const char *unit;
+};
 enum infomask_status overlay_init(struct overlay *overlay, const struct image *photo, const uint8_t *mask,
-                                  const char *colormap, double opacity, double most, const char *unit,
-                                  struct infomask_error *err) __attribute__((warn_unused_result));
+                                  const struct overlay_style *style, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 void overlay_fini(struct overlay *overlay);
 /* Row y: value [width] in 0..1 (clipped) -> rgb [width, 3]. */
 void overlay_row(const struct overlay *overlay, int y, const float *value, uint8_t *rgb);

@@ -16,15 +16,19 @@
 
 /* ---- Resizing float maps ----------------------------------------------------------------------------------------- */
 
-/* in [in_h, in_w, c] -> out [h, w, c]: bilinear. */
-enum infomask_status pixels_bilinear(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                     struct infomask_error *err) __attribute__((warn_unused_result));
+struct pixels_map { /* a view */
+    const float *values; /* [h, w, c] */
+    int h, w, c;
+};
+/* map -> out [h, w, map->c]: bilinear. */
+enum infomask_status pixels_bilinear(const struct pixels_map *map, float *out, int h, int w, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The average over the area that an output pixel covers, fractions of input pixels counted; for reductions. */
-enum infomask_status pixels_area(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                 struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status pixels_area(const struct pixels_map *map, float *out, int h, int w, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* pixels_bilinear where the height grows, else pixels_area. */
-enum infomask_status pixels_resize(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                   struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status pixels_resize(const struct pixels_map *map, float *out, int h, int w, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 
 /* One map of one channel enlarged bilinearly to h x w, row by row, so that the large map never exists. */
 struct pixels_enlarge {

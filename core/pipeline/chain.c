@@ -241,7 +241,8 @@ static enum infomask_status add_part(const struct chain *chain, const struct par
     resized = floats((size_t)n * (size_t)tap->c);
     if (resized == NULL)
         return no_memory(err);
-    status = pixels_resize(tap->data, tap->h, tap->w, tap->c, resized, chain->grid_h, chain->grid_w, err);
+    status = pixels_resize(&(struct pixels_map){tap->data, tap->h, tap->w, tap->c}, resized, chain->grid_h,
+                           chain->grid_w, err);
     if (status == INFOMASK_OK)
         status = mask_cells_part(resized, n, tap->c, part->weight, x, total, at, err);
     free(resized);
@@ -258,7 +259,8 @@ static enum infomask_status link_cells(struct chain *chain, const float *x, int 
     if (chain->affinity == NULL)
         status = no_memory(err);
     if (status == INFOMASK_OK)
-        status = pixels_resize(chain->rgb, chain->h, chain->w, 3, small, chain->grid_h, chain->grid_w, err);
+        status = pixels_resize(&(struct pixels_map){chain->rgb, chain->h, chain->w, 3}, small, chain->grid_h,
+                               chain->grid_w, err);
     if (status == INFOMASK_OK) {
         pixels_lab(small, (size_t)n, small);
         for (size_t i = 0; i < (size_t)n * 3; i++)
@@ -430,6 +432,13 @@ static enum infomask_status seed_cells(const struct chain *chain, int i, const s
     return INFOMASK_OK;
 }
 
+/* One number a cell to working size. */
+static enum infomask_status enlarge_cells(const struct chain *chain, const float *cells, float *out,
+                                          struct infomask_error *err)
+{
+    return pixels_bilinear(&(struct pixels_map){cells, chain->rows, chain->columns, 1}, out, chain->h, chain->w, err);
+}
+
 /* Steps 2 and 5: seeds on the graph's grid, spread over it; u at working size. */
 static enum infomask_status spread_seeds(const struct chain *chain, const float *cells, float *u,
                                          struct infomask_error *err)
@@ -439,16 +448,17 @@ static enum infomask_status spread_seeds(const struct chain *chain, const float 
     enum infomask_status status;
 
     if (chain->affinity == NULL)
-        return pixels_bilinear(cells, chain->rows, chain->columns, 1, u, chain->h, chain->w, err);
+        return enlarge_cells(chain, cells, u, err);
     seeds = floats(n);
     p = floats(n);
     status = seeds == NULL || p == NULL ? no_memory(err) : INFOMASK_OK;
     if (status == INFOMASK_OK)
-        status = pixels_bilinear(cells, chain->rows, chain->columns, 1, seeds, chain->grid_h, chain->grid_w, err);
+        status = pixels_bilinear(&(struct pixels_map){cells, chain->rows, chain->columns, 1}, seeds,
+                                 chain->grid_h, chain->grid_w, err);
     if (status == INFOMASK_OK)
         status = mask_spread(chain->affinity, (int)n, seeds, chain->plan->preset->centre, p, NULL, err);
     if (status == INFOMASK_OK)
-        status = pixels_bilinear(p, chain->grid_h, chain->grid_w, 1, u, chain->h, chain->w, err);
+        status = pixels_bilinear(&(struct pixels_map){p, chain->grid_h, chain->grid_w, 1}, u, chain->h, chain->w, err);
     free(seeds);
     free(p);
     return status;
@@ -467,7 +477,7 @@ static enum infomask_status gate_layer(const struct chain *chain, int i, float *
     layer->gate = floats(n);
     if (layer->gate == NULL)
         return no_memory(err);
-    return pixels_bilinear(cells, chain->rows, chain->columns, 1, layer->gate, chain->h, chain->w, err);
+    return enlarge_cells(chain, cells, layer->gate, err);
 }
 
 /* A rule on the saliency cuts there; every other cuts x at one half. */
@@ -512,7 +522,7 @@ static enum infomask_status refined_layer(const struct chain *chain, int i, cons
     if (status == INFOMASK_OK)
         status = spread_seeds(chain, seeds, layer->x, err);
     if (status == INFOMASK_OK)
-        status = pixels_bilinear(seeds, chain->rows, chain->columns, 1, enlarged, chain->h, chain->w, err);
+        status = enlarge_cells(chain, seeds, enlarged, err);
     if (status == INFOMASK_OK) {
         sharpen(chain, layer->x, enlarged, layer->saliency, layer);
         status = mask_limbs(layer->saliency, chain->h, chain->w, layer->x, layer->gate, err);

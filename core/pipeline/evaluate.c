@@ -42,7 +42,7 @@ static enum infomask_status share_map(const uint8_t *bytes, int in_h, int in_w, 
         return no_memory(err);
     for (size_t i = 0; i < n; i++)
         set[i] = bytes[i] != 0 ? 1.0F : 0.0F;
-    status = pixels_resize(set, in_h, in_w, 1, out, h, w, err);
+    status = pixels_resize(&(struct pixels_map){set, in_h, in_w, 1}, out, h, w, err);
     free(set);
     return status;
 }
@@ -157,7 +157,7 @@ static enum infomask_status score_boxes(const float *saliency, const float *trut
 static enum infomask_status working_saliency(const float *saliency, int in_h, int in_w, float *out, int h, int w,
                                              struct infomask_error *err)
 {
-    enum infomask_status status = pixels_resize(saliency, in_h, in_w, 1, out, h, w, err);
+    enum infomask_status status = pixels_resize(&(struct pixels_map){saliency, in_h, in_w, 1}, out, h, w, err);
 
     if (status == INFOMASK_OK)
         mask_normalise(out, (size_t)h * (size_t)w);

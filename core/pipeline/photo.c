@@ -82,6 +82,7 @@ void infomask_photo_whole(struct infomask_photo *photo) { photo->whole = true; }
 static enum infomask_status decode(struct infomask_photo *photo, int numerator, const struct image_region *region,
                                    struct pool *pool, struct infomask_timing *timing, struct infomask_error *err)
 {
+    const struct image_source source = {photo->bytes, photo->size, &photo->limits, pool};
     struct photo_picture *picture = &photo->scaled[numerator];
     double start = clock_ms();
     enum infomask_status status;
@@ -89,8 +90,7 @@ static enum infomask_status decode(struct infomask_photo *photo, int numerator, 
     if (region != NULL && region->width == photo->info.width && region->height == photo->info.height)
         region = NULL;
     picture_fini(picture);
-    status = image_decode_scaled(photo->bytes, photo->size, &photo->limits, numerator, region, pool,
-                                 &picture->image, err);
+    status = image_decode_scaled(&source, numerator, region, &picture->image, err);
     if (status == INFOMASK_OK && region != NULL) {
         picture->partial = true;
         picture->region = *region;

@@ -104,15 +104,15 @@ static void overlay_map_row(void *context, int y, uint8_t *row)
     overlay_row(map->overlay, y, map->row, row);
 }
 
-static enum infomask_status encode_png(const struct infomask_mask *mask, int channels, int bits,
-                                       const char *const *text, image_row *row, void *context,
-                                       struct infomask_encoded *encoded, struct infomask_error *err)
+/* 16 bits of one channel; text as image_png has it. */
+static enum infomask_status encode_deep(struct scaled_map *map, const char *const *text,
+                                        struct infomask_encoded *encoded, struct infomask_error *err)
 {
-    struct image_png png = {.width = mask->width, .height = mask->height, .channels = channels, .bits = bits,
-                            .text = text, .flat = channels == 1 && bits == 8};
+    const struct image_png png = {.width = map->mask->width, .height = map->mask->height, .channels = 1, .bits = 16,
+                                  .text = text};
 
     encoded->content_type = infomask_format_type(INFOMASK_PNG);
-    return image_encode_png(&png, row, context, &encoded->data, &encoded->size, err);
+    return image_encode_png(&png, map_row, map, &encoded->data, &encoded->size, err);
 }
 
 /* Samples of 8 bits: a mask has one channel and is kept as it is, an overlay three. */
@@ -120,14 +120,16 @@ static enum infomask_status encode(const struct infomask_mask *mask, int channel
                                    image_row *row, void *context, struct infomask_encoded *encoded,
                                    struct infomask_error *err)
 {
-    struct image_webp webp = {.width = mask->width, .height = mask->height, .channels = channels,
-                              .quality = channels == 1 ? 0 : OVERLAY_QUALITY};
+    const struct image_png png = {.width = mask->width, .height = mask->height, .channels = channels, .bits = 8,
+                                  .flat = channels == 1};
+    const struct image_webp webp = {.width = mask->width, .height = mask->height, .channels = channels,
+                                    .quality = channels == 1 ? 0 : OVERLAY_QUALITY};
 
-    if (format == INFOMASK_PNG)
-        return encode_png(mask, channels, 8, NULL, row, context, encoded, err);
-    if (format != INFOMASK_WEBP)
+    if (format != INFOMASK_PNG && format != INFOMASK_WEBP)
         return error_set(err, INFOMASK_ARGUMENT, "masks and overlays are written as PNG or WebP");
-    encoded->content_type = infomask_format_type(INFOMASK_WEBP);
+    encoded->content_type = infomask_format_type(format);
+    if (format == INFOMASK_PNG)
+        return image_encode_png(&png, row, context, &encoded->data, &encoded->size, err);
     return image_encode_webp(&webp, row, context, &encoded->data, &encoded->size, err);
 }
 
@@ -153,7 +155,7 @@ static enum infomask_status encode_map(const struct infomask_mask *mask, double 
         encoded->offset = map.offset;
         (void)snprintf(scale, sizeof scale, "%.9g", encoded->scale);
         (void)snprintf(offset, sizeof offset, "%.9g", encoded->offset);
-        status = encode_png(mask, 1, 16, text, map_row, &map, encoded, err);
+        status = encode_deep(&map, text, encoded, err);
     }
     map_fini(&map);
     return status;
@@ -167,7 +169,7 @@ static enum infomask_status encode_saliency(const struct infomask_mask *mask, st
     enum infomask_status status = map_init(&map, mask, saliency->values, saliency->h, saliency->w, err);
 
     if (status == INFOMASK_OK)
-        status = encode_png(mask, 1, 16, NULL, map_row, &map, encoded, err);
+        status = encode_deep(&map, NULL, encoded, err);
     map_fini(&map);
     return status;
 }
@@ -185,9 +187,11 @@ static enum infomask_status encode_overlay(const struct infomask_mask *mask, str
 
     if (status == INFOMASK_OK)
         status = cells_init(&map, mask, nats ? options->unit : 1, err);
-    if (status == INFOMASK_OK)
-        status = overlay_init(&overlay, image, mask->pixels, options->colormap, options->opacity,
-                              fmax(map.offset + map.factor, 0), unit, err);
+    if (status == INFOMASK_OK) {
+        const struct overlay_style style = {options->colormap, options->opacity, fmax(map.offset + map.factor, 0),
+                                            unit};
+        status = overlay_init(&overlay, image, mask->pixels, &style, err);
+    }
     if (status == INFOMASK_OK) {
         map.overlay = &overlay;
         status = encode(mask, 3, options->format, overlay_map_row, &map, encoded, err);

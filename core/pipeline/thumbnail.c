@@ -33,10 +33,19 @@ static struct image_view view_of(const struct infomask_photo_info *info, int sid
 enum infomask_status infomask_pixels_jpeg(const uint8_t *pixels, int width, int height,
                                           struct infomask_encoded *encoded, struct infomask_error *err)
 {
+    const struct image_jpeg jpeg = {.width = width, .height = height, .quality = QUALITY};
     struct rows rows = {pixels, (size_t)width * 3};
 
     *encoded = (struct infomask_encoded){.content_type = "image/jpeg"};
-    return image_encode_jpeg(width, height, QUALITY, NULL, 0, copy_row, &rows, &encoded->data, &encoded->size, err);
+    return image_encode_jpeg(&jpeg, copy_row, &rows, &encoded->data, &encoded->size, err);
+}
+
+static enum infomask_status decode_view(const struct infomask_photo *photo, const struct image_view *view,
+                                        struct image *image, struct image_view *scaled, struct infomask_error *err)
+{
+    const struct image_source source = {.data = photo->bytes, .size = photo->size, .limits = &photo->limits};
+
+    return image_decode_view(&source, &photo->image_info, view, image, scaled, err);
 }
 
 enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, struct infomask_encoded *encoded,
@@ -50,8 +59,7 @@ enum infomask_status infomask_thumbnail(struct infomask_photo *photo, int side, 
     *encoded = (struct infomask_encoded){.content_type = "image/jpeg"};
     if (pixels == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a small picture");
-    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL, &image,
-                               &scaled, err);
+    status = decode_view(photo, &view, &image, &scaled, err);
     if (status == INFOMASK_OK) {
         status = image_resample(&image, &scaled, pixels, err);
         image_fini(&image);
@@ -67,8 +75,7 @@ enum infomask_status infomask_photo_small(struct infomask_photo *photo, int widt
 {
     struct image_view view = image_view_whole(photo->info.width, photo->info.height, width, height), scaled;
     struct image image = {0};
-    enum infomask_status status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info,
-                                                    &view, NULL, &image, &scaled, err);
+    enum infomask_status status = decode_view(photo, &view, &image, &scaled, err);
 
     if (status == INFOMASK_OK) {
         status = image_resample(&image, &scaled, rgb, err);
@@ -90,8 +97,7 @@ enum infomask_status infomask_photo_pixels(struct infomask_photo *photo, int wid
     if (values == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for a small picture");
     view.filter = IMAGE_BICUBIC;
-    status = image_decode_view(photo->bytes, photo->size, &photo->limits, &photo->image_info, &view, NULL, &image,
-                               &scaled, err);
+    status = decode_view(photo, &view, &image, &scaled, err);
     if (status == INFOMASK_OK) {
         status = image_tensor(&image, &scaled, &plain, NULL, values, err);
         image_fini(&image);

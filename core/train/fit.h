@@ -12,11 +12,16 @@ struct train_loss {
     const double *log_prior; /* [classes]: PC-softmax, -log(e^{z_y} / sum_k pi_k e^{z_k}); NULL: log-softmax */
     double smoothing;        /* label smoothing eps: target (1 - eps) onehot + eps / classes */
 };
-/* Mean loss of n rows of logits [n][classes], in double; dlogits (may be NULL) gets its gradient.  correct (may be
- * NULL) counts rows whose largest posterior is the label; log_q (may be NULL) [n] gets log q(label | x), the posterior
- * under the prior log_prior (or the one inside the logits). */
-double train_loss(const struct train_loss *loss, const float *logits, const int *labels, int n, int classes,
-                  float *dlogits, int *correct, double *log_q);
+struct train_answers { /* what a network says of rows whose labels are known */
+    const float *logits; /* [n][classes] */
+    const int *labels;   /* [n] */
+    int n, classes;
+};
+/* Mean loss, in double; dlogits (may be NULL) gets its gradient.  correct (may be NULL) counts rows whose largest
+ * posterior is the label; log_q (may be NULL) [n] gets log q(label | x), the posterior under the prior log_prior (or
+ * the one inside the logits). */
+double train_loss(const struct train_loss *loss, const struct train_answers *answers, float *dlogits, int *correct,
+                  double *log_q);
 
 /* ---- Optimisers -------------------------------------------------------------------------------------------------- */
 

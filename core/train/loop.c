@@ -336,8 +336,8 @@ static double run_epoch(struct loop *loop, uint64_t epoch)
                             epoch, loop->augmented};
         struct train_pass pass = {loop->net, fill.count, true, epoch * steps + s};
         fill_batch(&fill);
-        sum += train_loss(&loss, train_forward(&pass), loop->labels, fill.count, loop->train.classes,
-                          train_logit_gradient(loop->net), NULL, NULL) * fill.count;
+        const struct train_answers answers = {train_forward(&pass), loop->labels, fill.count, loop->train.classes};
+        sum += train_loss(&loss, &answers, train_logit_gradient(loop->net), NULL, NULL) * fill.count;
         train_backward(&pass);
         train_update(loop->net, &loop->rule, pass.step, all);
         if (loop->watch != NULL && loop->watch->progress != NULL && s % 16 == 0)

@@ -37,14 +37,15 @@ static double row_loss(const struct train_loss *loss, const float *z, int label,
     return value;
 }
 
-double train_loss(const struct train_loss *loss, const float *logits, const int *labels, int n, int classes,
-                  float *dlogits, int *correct, double *log_q)
+double train_loss(const struct train_loss *loss, const struct train_answers *answers, float *dlogits, int *correct,
+                  double *log_q)
 {
+    int n = answers->n, classes = answers->classes;
     double sum = 0;
 
     for (int row = 0; row < n; row++) {
-        const float *z = logits + (size_t)row * (size_t)classes;
-        int best, label = labels[row];
+        const float *z = answers->logits + (size_t)row * (size_t)classes;
+        int best, label = answers->labels[row];
         double normal = row_log_sum(z, loss->log_prior, classes, &best);
         sum += row_loss(loss, z, label, classes, normal, 1.0 / n,
                         dlogits != NULL ? dlogits + (size_t)row * (size_t)classes : NULL);

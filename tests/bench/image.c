@@ -102,7 +102,7 @@ static bool ours(const struct file *file, float *tensor, double *decode_ms)
     if (image_probe(file->data, file->size, NULL, &info, &err) != INFOMASK_OK)
         return false;
     view = image_view_crop(info.width, info.height, 0.875, SIDE, SIDE);
-    if (image_decode_view(file->data, file->size, NULL, &info, &view, NULL, &image, &scaled, &err) != INFOMASK_OK)
+    if (image_decode_view(&(struct image_source){file->data, file->size, NULL, NULL}, &info, &view, &image, &scaled, &err) != INFOMASK_OK)
         return false;
     *decode_ms = now_ms() - start;
     good = image_tensor(&image, &scaled, &normalise, NULL, tensor, &err) == INFOMASK_OK;
@@ -186,7 +186,7 @@ static bool enlarge(const struct file *file, int width, int height, struct image
 
 static bool encode(const struct image *image, int quality, struct file *file)
 {
-    return image_encode_jpeg(image->width, image->height, quality, NULL, 0, image_rows, (void *)(uintptr_t)image,
+    return image_encode_jpeg(&(struct image_jpeg){image->width, image->height, quality, NULL, 0}, image_rows, (void *)(uintptr_t)image,
                              &file->data, &file->size, NULL) == INFOMASK_OK;
 }
 

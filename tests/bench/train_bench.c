@@ -39,7 +39,8 @@ static double pass(struct train_net *net, const int *labels, uint64_t step)
 {
     struct train_loss loss = {0};
     struct train_pass p = {net, net->batch, true, step};
-    double value = train_loss(&loss, train_forward(&p), labels, net->batch, CLASSES, train_logit_gradient(net), NULL, NULL);
+    const struct train_answers answers = {train_forward(&p), labels, net->batch, CLASSES};
+    double value = train_loss(&loss, &answers, train_logit_gradient(net), NULL, NULL);
 
     train_backward(&p);
     return value;

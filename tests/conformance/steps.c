@@ -67,7 +67,7 @@ static bool step_resize(struct step *s)
     int h = whole(s, 0), w = whole(s, 1), c = whole(s, 2), out_h = whole(s, 3), out_w = whole(s, 4);
 
     return reserve(s, (size_t)out_h * (size_t)out_w * (size_t)c) != NULL &&
-           pixels_resize(s->in, h, w, c, s->out, out_h, out_w, NULL) == INFOMASK_OK;
+           pixels_resize(&(struct pixels_map){s->in, h, w, c}, s->out, out_h, out_w, NULL) == INFOMASK_OK;
 }
 
 /* h w radius feather: mask [h, w] -> [h, w] */

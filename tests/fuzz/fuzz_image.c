@@ -71,7 +71,7 @@ static void check_view(const uint8_t *data, size_t size, const struct image_info
     enum infomask_status status;
 
     limits = small_limits(&left);
-    status = image_decode_view(data, size, &limits, info, &view, NULL, &part, &scaled, &err);
+    status = image_decode_view(&(struct image_source){data, size, &limits, NULL}, info, &view, &part, &scaled, &err);
     if (status != INFOMASK_OK) { /* it stops earlier than the whole, so it must not see more damage */
         REQUIRE(status == INFOMASK_DEADLINE || status == INFOMASK_MEMORY);
         return;

@@ -51,16 +51,16 @@ static struct image_region scale_region(const struct image_region *region, int n
     return (struct image_region){left, top, right - left, bottom - top};
 }
 
-static enum infomask_status decode(const void *data, size_t size, const struct image_limits *limits,
-                                   const struct image_info *info, int numerator, const struct image_region *region,
-                                   struct pool *pool, struct image *image, struct infomask_error *err)
+static enum infomask_status decode(const struct image_source *source, const struct image_info *info, int numerator,
+                                   const struct image_region *region, struct image *image, struct infomask_error *err)
 {
     enum infomask_status (*const decoders[])(struct decoding *) = {
         [IMAGE_JPEG] = decode_jpeg, [IMAGE_PNG] = decode_png, [IMAGE_WEBP] = decode_webp};
     int width = scaled(info->width, numerator), height = scaled(info->height, numerator);
     struct image_region needed = {0, 0, width, height};
-    struct decoding d = {.data = data, .size = size, .limits = limits, .info = info, .numerator = numerator,
-                         .pool = pool, .image = image, .err = err};
+    struct decoding d = {.data = source->data, .size = source->size,
+                         .limits = source->limits != NULL ? source->limits : &image_default_limits, .info = info,
+                         .numerator = numerator, .pool = source->pool, .image = image, .err = err};
     enum infomask_status status;
 
     if (region != NULL) {
@@ -76,33 +76,31 @@ static enum infomask_status decode(const void *data, size_t size, const struct i
     d.stored_height = orientation_swaps(info->orientation) ? width : height;
     status = decoders[info->format](&d);
     if (status == INFOMASK_OK)
-        image->icc = icc_find(info->format, data, size, &image->icc_size);
+        image->icc = icc_find(info->format, source->data, source->size, &image->icc_size);
     else
         image_fini(image);
     return status;
 }
 
-enum infomask_status image_decode_scaled(const void *data, size_t size, const struct image_limits *limits,
-                                         int numerator, const struct image_region *region, struct pool *pool,
-                                         struct image *image, struct infomask_error *err)
+enum infomask_status image_decode_scaled(const struct image_source *source, int numerator,
+                                         const struct image_region *region, struct image *image,
+                                         struct infomask_error *err)
 {
     struct image_info info;
     enum infomask_status status;
 
     *image = (struct image){0};
-    if (limits == NULL)
-        limits = &image_default_limits;
-    status = image_probe(data, size, limits, &info, err);
+    status = image_probe(source->data, source->size, source->limits, &info, err);
     if (status != INFOMASK_OK)
         return status;
     if (numerator < 1 || numerator > 8 || (info.format != IMAGE_JPEG && numerator != 8))
         return error_set(err, INFOMASK_ARGUMENT, "a %s image cannot be decoded at %d/8 of its size",
                          image_format_name(info.format), numerator);
-    return decode(data, size, limits, &info, numerator, region, pool, image, err);
+    return decode(source, &info, numerator, region, image, err);
 }
 
 enum infomask_status image_decode(const void *data, size_t size, const struct image_limits *limits,
                                   struct image *image, struct infomask_error *err)
 {
-    return image_decode_scaled(data, size, limits, 8, NULL, NULL, image, err);
+    return image_decode_scaled(&(struct image_source){data, size, limits, NULL}, 8, NULL, image, err);
 }

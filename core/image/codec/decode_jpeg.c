@@ -211,8 +211,8 @@ static void read_rows(struct jpeg_reader *r, int x, int y0, int y1)
         for (int i = 0; cmyk && i < count; i++)
             cmyk_to_rgb(rows[i], (int)c->output_width);
         if (!in_place)
-            orientation_place(r->d->image, r->d->info->orientation, r->strip, stride, x, y, (int)c->output_width,
-                              count);
+            orientation_place(r->d->image, r->d->info->orientation,
+                              &(struct orientation_part){r->strip, stride, x, y, (int)c->output_width, count});
     }
 }
 

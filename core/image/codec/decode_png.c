@@ -185,7 +185,7 @@ static void read_rows(struct png_reader *r, int passes)
                 read_row(r, decode_in_place(d) ? decode_row(d, 0, y + i) : r->rows + stride * (size_t)i);
             }
         if (!decode_in_place(d))
-            orientation_place(d->image, orientation, r->rows, stride, 0, y, width, count);
+            orientation_place(d->image, orientation, &(struct orientation_part){r->rows, stride, 0, y, width, count});
     }
 }
 

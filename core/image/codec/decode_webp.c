@@ -75,8 +75,9 @@ enum infomask_status decode_webp(struct decoding *d)
         return error_set(d->err, INFOMASK_MEMORY, "no memory to decode the WebP");
     status = decode_into(d, stored);
     if (status == INFOMASK_OK)
-        orientation_place(d->image, d->info->orientation, stored, bytes / (size_t)d->stored_height, 0, 0,
-                          d->stored_width, d->stored_height);
+        orientation_place(d->image, d->info->orientation,
+                          &(struct orientation_part){stored, bytes / (size_t)d->stored_height, 0, 0, d->stored_width,
+                                                     d->stored_height});
     aligned_free(stored);
     return status;
 }

@@ -78,7 +78,7 @@ static void destination_end(j_compress_ptr cinfo)
     w->out.size = w->out.capacity - w->destination.free_in_buffer;
 }
 
-static void configure(struct jpeg_writer *w, int width, int height, int quality)
+static void configure(struct jpeg_writer *w, const struct image_jpeg *jpeg)
 {
     struct jpeg_compress_struct *c = &w->cinfo;
 
@@ -87,15 +87,15 @@ static void configure(struct jpeg_writer *w, int width, int height, int quality)
                                                    .empty_output_buffer = destination_full,
                                                    .term_destination = destination_end};
     c->dest = &w->destination;
-    c->image_width = (JDIMENSION)width;
-    c->image_height = (JDIMENSION)height;
+    c->image_width = (JDIMENSION)jpeg->width;
+    c->image_height = (JDIMENSION)jpeg->height;
     c->input_components = 3;
     c->in_color_space = JCS_RGB;
     jpeg_set_defaults(c);
-    jpeg_set_quality(c, quality, TRUE);
-    if (quality >= FULL_CHROMA_FROM)
+    jpeg_set_quality(c, jpeg->quality, TRUE);
+    if (jpeg->quality >= FULL_CHROMA_FROM)
         c->comp_info[0].h_samp_factor = c->comp_info[0].v_samp_factor = 1;
-    c->optimize_coding = (size_t)width * (size_t)height <= OPTIMISED_PIXELS;
+    c->optimize_coding = (size_t)jpeg->width * (size_t)jpeg->height <= OPTIMISED_PIXELS;
 }
 
 static void write_rows(struct jpeg_writer *w, image_row *row, void *context)
@@ -109,47 +109,37 @@ static void write_rows(struct jpeg_writer *w, image_row *row, void *context)
     }
 }
 
-struct jpeg_request {
-    int width, height, quality;
-    const uint8_t *icc;
-    size_t icc_size;
-    image_row *row;
-    void *context;
-};
-
-static enum infomask_status guarded(struct jpeg_writer *w, const struct jpeg_request *request)
+static enum infomask_status guarded(struct jpeg_writer *w, const struct image_jpeg *jpeg, image_row *row, void *context)
 {
     if (setjmp(w->escape) != 0)
         return w->status;
-    configure(w, request->width, request->height, request->quality);
+    configure(w, jpeg);
     jpeg_start_compress(&w->cinfo, TRUE);
-    if (request->icc != NULL && request->icc_size > 0)
-        jpeg_write_icc_profile(&w->cinfo, request->icc, (unsigned)request->icc_size);
-    write_rows(w, request->row, request->context);
+    if (jpeg->icc != NULL && jpeg->icc_size > 0)
+        jpeg_write_icc_profile(&w->cinfo, jpeg->icc, (unsigned)jpeg->icc_size);
+    write_rows(w, row, context);
     jpeg_finish_compress(&w->cinfo);
     return INFOMASK_OK;
 }
 
-enum infomask_status image_encode_jpeg(int width, int height, int quality, const uint8_t *icc, size_t icc_size,
-                                       image_row *row, void *context, uint8_t **data, size_t *size,
-                                       struct infomask_error *err)
+enum infomask_status image_encode_jpeg(const struct image_jpeg *jpeg, image_row *row, void *context, uint8_t **data,
+                                       size_t *size, struct infomask_error *err)
 {
-    struct jpeg_request request = {width, height, quality, icc, icc_size, row, context};
     struct jpeg_writer w = {.err = err, .out.ceiling = SIZE_MAX / 2};
     enum infomask_status status;
 
     *data = NULL;
     *size = 0;
-    if (width < 1 || height < 1 || width > JPEG_MAX_DIMENSION || height > JPEG_MAX_DIMENSION)
+    if (jpeg->width < 1 || jpeg->height < 1 || jpeg->width > JPEG_MAX_DIMENSION || jpeg->height > JPEG_MAX_DIMENSION)
         return error_set(err, INFOMASK_ARGUMENT, "a JPEG has 1 to %ld pixels a side", (long)JPEG_MAX_DIMENSION);
-    if (quality < 1 || quality > 100)
+    if (jpeg->quality < 1 || jpeg->quality > 100)
         return error_set(err, INFOMASK_ARGUMENT, "the quality of a JPEG is 1 to 100");
     w.cinfo.err = jpeg_std_error(&w.errors);
     w.cinfo.client_data = &w;
     w.errors.error_exit = on_error;
     w.errors.emit_message = no_message;
     w.errors.output_message = no_output;
-    status = guarded(&w, &request);
+    status = guarded(&w, jpeg, row, context);
     jpeg_destroy_compress(&w.cinfo);
     free(w.row);
     if (status != INFOMASK_OK) {

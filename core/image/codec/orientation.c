@@ -101,26 +101,25 @@ static void place_pixel(uint8_t *to, const uint8_t *from, int channels)
         to[3] = from[3];
 }
 
-void orientation_place(const struct image *image, int orientation, const uint8_t *pixels, size_t stride, int x, int y,
-                       int columns, int rows)
+void orientation_place(const struct image *image, int orientation, const struct orientation_part *part)
 {
     struct placement p = placement(orientation, image->width, image->height);
     int channels = image->channels;
-    uint8_t *to = image->pixels + (p.origin + x * p.step_x + y * p.step_y) * channels;
+    uint8_t *to = image->pixels + (p.origin + part->x * p.step_x + part->y * p.step_y) * channels;
 
     if (orientation_swaps(orientation)) { /* a stored column becomes a row: write along it */
-        for (int i = 0; i < columns; i++)
-            for (int j = 0; j < rows; j++)
+        for (int i = 0; i < part->columns; i++)
+            for (int j = 0; j < part->rows; j++)
                 place_pixel(to + (i * p.step_x + j * p.step_y) * channels,
-                            pixels + (size_t)j * stride + (size_t)(i * channels), channels);
+                            part->pixels + (size_t)j * part->stride + (size_t)(i * channels), channels);
         return;
     }
-    for (int j = 0; j < rows; j++, to += p.step_y * channels) {
-        const uint8_t *from = pixels + (size_t)j * stride;
+    for (int j = 0; j < part->rows; j++, to += p.step_y * channels) {
+        const uint8_t *from = part->pixels + (size_t)j * part->stride;
         if (p.step_x == 1)
-            memcpy(to, from, (size_t)columns * (size_t)channels);
+            memcpy(to, from, (size_t)part->columns * (size_t)channels);
         else
-            for (int i = 0; i < columns; i++)
+            for (int i = 0; i < part->columns; i++)
                 place_pixel(to - i * channels, from + i * channels, channels);
     }
 }

@@ -15,10 +15,14 @@ int orientation_find(enum image_format format, const void *data, size_t size);
 /* 5..8 exchange width and height. */
 static inline bool orientation_swaps(int orientation) { return orientation >= 5; }
 
-/* Puts rows [y, y + rows) x columns [x, x + columns) of the stored picture where they belong in image, which has the
- * viewer's orientation.  pixels has image->channels samples a pixel, its rows lie `stride` bytes apart. */
-void orientation_place(const struct image *image, int orientation, const uint8_t *pixels, size_t stride, int x, int y,
-                       int columns, int rows);
+/* A part of the stored picture: its rows [y, y + rows) x columns [x, x + columns). */
+struct orientation_part {
+    const uint8_t *pixels; /* as many samples a pixel as the picture has channels */
+    size_t stride;         /* bytes from row to row */
+    int x, y, columns, rows;
+};
+/* Puts it where it belongs in image, which has the viewer's orientation. */
+void orientation_place(const struct image *image, int orientation, const struct orientation_part *part);
 
 /* A rectangle of the viewer's picture of width x height, in stored coordinates. */
 struct image_region orientation_store(const struct image_region *region, int orientation, int width, int height);

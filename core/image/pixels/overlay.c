@@ -73,14 +73,13 @@ static bool make_legend(struct overlay *o, double most, const char *unit)
 }
 
 enum infomask_status overlay_init(struct overlay *overlay, const struct image *photo, const uint8_t *mask,
-                                  const char *colormap, double opacity, double most, const char *unit,
-                                  struct infomask_error *err)
+                                  const struct overlay_style *style, struct infomask_error *err)
 {
     int longest = photo->width > photo->height ? photo->width : photo->height;
 
-    *overlay = (struct overlay){.photo = photo, .mask = mask, .opacity = opacity, .line = longest / 600 + 1};
-    colormap_fill(colormap, overlay->table);
-    if (!make_legend(overlay, most, unit))
+    *overlay = (struct overlay){.photo = photo, .mask = mask, .opacity = style->opacity, .line = longest / 600 + 1};
+    colormap_fill(style->colormap, overlay->table);
+    if (!make_legend(overlay, style->most, style->unit))
         return error_set(err, INFOMASK_MEMORY, "no memory for the overlay");
     return INFOMASK_OK;
 }

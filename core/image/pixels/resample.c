@@ -124,10 +124,11 @@ static bool axis_allocate(struct resample_axis *axis, const struct resample_kern
 static int round_up(int n, int to) { return (n + to - 1) / to * to; }
 
 enum infomask_status resample_axis_init(struct resample_axis *axis, const struct resample_kernels *with,
-                                        enum image_filter filter, int source, double begin, double length, int size,
+                                        enum image_filter filter, const struct resample_span *span,
                                         struct infomask_error *err)
 {
-    double scale = length / size, support = kernels[filter].support;
+    int size = span->size;
+    double scale = span->length / size, support = kernels[filter].support;
     double *scratch;
     int taps = (int)ceil(support * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
 
@@ -141,10 +142,10 @@ enum infomask_status resample_axis_init(struct resample_axis *axis, const struct
         return error_set(err, INFOMASK_MEMORY, "no memory to resample the photo");
     }
     if (filter == IMAGE_NEAREST)
-        nearest(axis, source, begin, scale);
+        nearest(axis, span->source, span->begin, scale);
     else
         for (int i = 0; i < size; i++)
-            weigh(axis, i, filter, source, begin, scale, scratch);
+            weigh(axis, i, filter, span->source, span->begin, scale, scratch);
     free(scratch);
     pad(axis);
     find_range(axis);

@@ -53,9 +53,14 @@ const struct resample_kernels *resample_kernels(void);
 /* Half the kernel's width, in source pixels where it does not reduce. */
 double resample_support(enum image_filter filter);
 
-/* begin and begin + length within [0, source]: the view along this axis. */
+/* A view along one axis: [begin, begin + length) of `source` pixels becomes `size` results. */
+struct resample_span {
+    int source;
+    double begin, length; /* within [0, source] */
+    int size;
+};
 enum infomask_status resample_axis_init(struct resample_axis *axis, const struct resample_kernels *with,
-                                        enum image_filter filter, int source, double begin, double length, int size,
+                                        enum image_filter filter, const struct resample_span *span,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 void resample_axis_fini(struct resample_axis *axis);
 

@@ -40,18 +40,17 @@ static void bilinear_channels(const struct pixels_enlarge *taps, int c, float *r
     }
 }
 
-enum infomask_status pixels_bilinear(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                     struct infomask_error *err)
+enum infomask_status pixels_bilinear(const struct pixels_map *map, float *out, int h, int w, struct infomask_error *err)
 {
     struct pixels_enlarge taps;
     size_t size;
-    float *row = checked_mul3((size_t)in_w, (size_t)c, sizeof(float), &size) ? malloc(size) : NULL;
-    enum infomask_status status = row != NULL ? pixels_enlarge_init(&taps, in, in_h, in_w, h, w, err)
+    float *row = checked_mul3((size_t)map->w, (size_t)map->c, sizeof(float), &size) ? malloc(size) : NULL;
+    enum infomask_status status = row != NULL ? pixels_enlarge_init(&taps, map->values, map->h, map->w, h, w, err)
                                               : error_set(err, INFOMASK_MEMORY, "no memory to resize a map");
 
-    if (status == INFOMASK_OK && c > 1)
-        bilinear_channels(&taps, c, row, out);
-    for (int y = 0; status == INFOMASK_OK && c == 1 && y < h; y++)
+    if (status == INFOMASK_OK && map->c > 1)
+        bilinear_channels(&taps, map->c, row, out);
+    for (int y = 0; status == INFOMASK_OK && map->c == 1 && y < h; y++)
         pixels_enlarge_row(&taps, y, out + (size_t)y * (size_t)w);
     if (status == INFOMASK_OK)
         pixels_enlarge_fini(&taps);
@@ -81,27 +80,23 @@ static void area_lines(const float *in, int m, float *out, int n, size_t line)
     }
 }
 
-enum infomask_status pixels_area(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                 struct infomask_error *err)
+enum infomask_status pixels_area(const struct pixels_map *map, float *out, int h, int w, struct infomask_error *err)
 {
-    size_t line = (size_t)in_w * (size_t)c, size;
+    size_t c = (size_t)map->c, line = (size_t)map->w * c, size;
     float *rows;
 
     if (!checked_mul3((size_t)h, line, sizeof(float), &size) || (rows = malloc(size)) == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory to resize a map");
-    area_lines(in, in_h, rows, h, line);
+    area_lines(map->values, map->h, rows, h, line);
     for (int y = 0; y < h; y++)
-        area_lines(rows + (size_t)y * line, in_w, out + (size_t)y * (size_t)w * (size_t)c, w, (size_t)c);
+        area_lines(rows + (size_t)y * line, map->w, out + (size_t)y * (size_t)w * c, w, c);
     free(rows);
     return INFOMASK_OK;
 }
 
-enum infomask_status pixels_resize(const float *in, int in_h, int in_w, int c, float *out, int h, int w,
-                                   struct infomask_error *err)
+enum infomask_status pixels_resize(const struct pixels_map *map, float *out, int h, int w, struct infomask_error *err)
 {
-    if (in_h < h)
-        return pixels_bilinear(in, in_h, in_w, c, out, h, w, err);
-    return pixels_area(in, in_h, in_w, c, out, h, w, err);
+    return map->h < h ? pixels_bilinear(map, out, h, w, err) : pixels_area(map, out, h, w, err);
 }
 
 enum infomask_status pixels_enlarge_init(struct pixels_enlarge *enlarge, const float *map, int in_h, int in_w, int h,

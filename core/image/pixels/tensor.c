@@ -70,13 +70,23 @@ struct image_view image_view_scaled(const struct image_view *view, int numerator
     return scaled;
 }
 
+static struct resample_span columns_of(const struct image_view *view, int source)
+{
+    return (struct resample_span){source, view->left, view->width, view->out_width};
+}
+
+static struct resample_span rows_of(const struct image_view *view, int source)
+{
+    return (struct resample_span){source, view->top, view->height, view->out_height};
+}
+
 /* What the taps reach: the filter's support in results, or in pixels of the scaled photo where it enlarges, and a pixel
  * of that photo more for the rounding of both. */
-static void axis_region(double support, double begin, double length, int out, int numerator, int side, int *first,
-                        int *size)
+static void axis_region(double support, const struct resample_span *span, int numerator, int *first, int *size)
 {
-    double pixel = 8.0 / numerator, reach = support * fmax(length / out, pixel) + pixel;
-    double low = fmax(floor(begin - reach), 0), high = fmin(ceil(begin + length + reach), side);
+    double pixel = 8.0 / numerator, reach = support * fmax(span->length / span->size, pixel) + pixel;
+    double low = fmax(floor(span->begin - reach), 0),
+           high = fmin(ceil(span->begin + span->length + reach), span->source);
 
     *first = (int)low;
     *size = (int)(high - low);
@@ -85,24 +95,23 @@ static void axis_region(double support, double begin, double length, int out, in
 struct image_region image_view_region(const struct image_info *info, const struct image_view *view, int numerator)
 {
     double support = resample_support(view->filter);
+    const struct resample_span x = columns_of(view, info->width), y = rows_of(view, info->height);
     struct image_region region;
 
-    axis_region(support, view->left, view->width, view->out_width, numerator, info->width, &region.left, &region.width);
-    axis_region(support, view->top, view->height, view->out_height, numerator, info->height, &region.top,
-                &region.height);
+    axis_region(support, &x, numerator, &region.left, &region.width);
+    axis_region(support, &y, numerator, &region.top, &region.height);
     return region;
 }
 
-enum infomask_status image_decode_view(const void *data, size_t size, const struct image_limits *limits,
-                                       const struct image_info *info, const struct image_view *view,
-                                       struct pool *pool, struct image *image, struct image_view *scaled,
+enum infomask_status image_decode_view(const struct image_source *source, const struct image_info *info,
+                                       const struct image_view *view, struct image *image, struct image_view *scaled,
                                        struct infomask_error *err)
 {
     int numerator = image_view_scale(info, view);
     struct image_region region = image_view_region(info, view, numerator);
 
     *scaled = image_view_scaled(view, numerator);
-    return image_decode_scaled(data, size, limits, numerator, &region, pool, image, err);
+    return image_decode_scaled(source, numerator, &region, image, err);
 }
 
 static enum infomask_status check(const struct image *image, const struct image_view *view, struct infomask_error *err)
@@ -125,15 +134,14 @@ static size_t padded(size_t bytes) { return (bytes + RESAMPLE_BLOCK - 1) / RESAM
 static enum infomask_status prepare(struct resampling *r, const struct image_view *view, int threads,
                                     struct infomask_error *err)
 {
+    const struct resample_span x = columns_of(view, r->image->width), y = rows_of(view, r->image->height);
     enum infomask_status status;
     size_t middle = 0, scratch = 0;
 
     r->kernels = resample_kernels();
-    status = resample_axis_init(&r->x, r->kernels, view->filter, r->image->width, view->left, view->width,
-                                view->out_width, err);
+    status = resample_axis_init(&r->x, r->kernels, view->filter, &x, err);
     if (status == INFOMASK_OK)
-        status = resample_axis_init(&r->y, r->kernels, view->filter, r->image->height, view->top, view->height,
-                                    view->out_height, err);
+        status = resample_axis_init(&r->y, r->kernels, view->filter, &y, err);
     if (status != INFOMASK_OK)
         return status;
     r->row_bytes = (size_t)view->out_width * 3;

@@ -228,13 +228,13 @@ static enum infomask_status encode(struct filter *f, int width, int height, int 
                             .icc_size = image->icc_size};
     struct image_webp webp = {.width = width, .height = height, .channels = channels, .quality = LOSSY_QUALITY,
                               .icc = image->icc, .icc_size = image->icc_size};
+    struct image_jpeg jpeg = {.width = width, .height = height, .quality = LOSSY_QUALITY, .icc = image->icc,
+                              .icc_size = image->icc_size};
 
     infomask_encoded_fini(out);
     out->content_type = infomask_format_type(f->options->format);
     switch (f->options->format) {
-    case INFOMASK_JPEG:
-        return image_encode_jpeg(width, height, LOSSY_QUALITY, image->icc, image->icc_size, row, context, &out->data,
-                                 &out->size, err);
+    case INFOMASK_JPEG: return image_encode_jpeg(&jpeg, row, context, &out->data, &out->size, err);
     case INFOMASK_WEBP: return image_encode_webp(&webp, row, context, &out->data, &out->size, err);
     case INFOMASK_PNG: break;
     }

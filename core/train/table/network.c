@@ -135,7 +135,7 @@ static void run_batch(struct training *t, int first, int count)
     const struct train_loss loss = {0};
     const struct table_matrix *matrix = t->fit->matrix;
     struct train_pass pass = {t->net, count, true, t->step};
-    const float *logits;
+    struct train_answers answers = {.labels = t->labels, .n = count, .classes = t->fit->data->classes};
 
     for (int i = 0; i < count; i++) {
         uint32_t row = t->rows[t->order[first + i]];
@@ -143,8 +143,8 @@ static void run_batch(struct training *t, int first, int count)
                matrix->width * sizeof(float));
         t->labels[i] = t->fit->data->labels[row];
     }
-    logits = train_forward(&pass);
-    (void)train_loss(&loss, logits, t->labels, count, t->fit->data->classes, train_logit_gradient(t->net), NULL, NULL);
+    answers.logits = train_forward(&pass);
+    (void)train_loss(&loss, &answers, train_logit_gradient(t->net), NULL, NULL);
     if (t->fit->data->weights != NULL)
         weigh(t, first, count, train_logit_gradient(t->net));
     train_backward(&pass);

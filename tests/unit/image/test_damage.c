@@ -113,10 +113,10 @@ static void a_cut_below_the_view_is_seen(void **state)
     for (int i = 0; i < 2; i++) {
         struct file file = file_load("images", i == 0 ? "large-2x2.jpg" : "large-1x1-restart.jpg");
         assert_int_equal(image_probe(file.data, file.size, NULL, &info, NULL), INFOMASK_OK);
-        assert_int_equal(image_decode_scaled(file.data, file.size, NULL, 8, &top, NULL, &image, NULL), INFOMASK_OK);
+        assert_int_equal(image_decode_scaled(&(struct image_source){file.data, file.size, NULL, NULL}, 8, &top, &image, NULL), INFOMASK_OK);
         image_fini(&image);
         for (size_t size = file.size - 1; size > file.size * 3 / 4; size -= 7)
-            assert_int_equal(image_decode_scaled(file.data, size, NULL, 8, &top, NULL, &image, NULL), INFOMASK_BAD_IMAGE);
+            assert_int_equal(image_decode_scaled(&(struct image_source){file.data, size, NULL, NULL}, 8, &top, &image, NULL), INFOMASK_BAD_IMAGE);
         free(file.data);
     }
 }
@@ -169,7 +169,7 @@ static enum infomask_status encode(int what)
     size_t size;
 
     status = what == 0 ? image_encode_png(&png, rows_of_grey, NULL, &data, &size, NULL)
-                       : image_encode_jpeg(200, 100, 90, icc, sizeof icc, rows_of_grey, NULL, &data, &size, NULL);
+                       : image_encode_jpeg(&(struct image_jpeg){200, 100, 90, icc, sizeof icc}, rows_of_grey, NULL, &data, &size, NULL);
     free(data);
     return status;
 }

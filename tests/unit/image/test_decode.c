@@ -74,7 +74,7 @@ static void check_region(const struct entry *e, struct file file, int numerator,
     size_t stride = (size_t)whole->width * (size_t)whole->channels;
     struct image part;
 
-    assert_int_equal(image_decode_scaled(file.data, file.size, NULL, numerator, region, NULL, &part, NULL), INFOMASK_OK);
+    assert_int_equal(image_decode_scaled(&(struct image_source){file.data, file.size, NULL, NULL}, numerator, region, &part, NULL), INFOMASK_OK);
     assert_int_equal(part.width, whole->width);
     assert_int_equal(part.height, whole->height);
     for (int y = top; y < bottom; y++) {
@@ -92,7 +92,7 @@ static void check_regions(const struct entry *e, struct file file)
     struct image whole;
 
     for (int numerator = strstr(e->name, ".jpg") != NULL ? 1 : 8; numerator <= 8; numerator++) {
-        assert_int_equal(image_decode_scaled(file.data, file.size, NULL, numerator, NULL, NULL, &whole, NULL), INFOMASK_OK);
+        assert_int_equal(image_decode_scaled(&(struct image_source){file.data, file.size, NULL, NULL}, numerator, NULL, &whole, NULL), INFOMASK_OK);
         assert_int_equal(whole.width, (e->width * numerator + 7) / 8);
         assert_int_equal(whole.height, (e->height * numerator + 7) / 8);
         for (int i = 0; i < 4; i++) {
@@ -132,9 +132,9 @@ static void check_view(const struct entry *e, struct file file)
                 view = (struct image_view){e->width * 0.3, e->height * 0.4, 8, 7, 12, 9, IMAGE_BICUBIC};
             view.filter = (enum image_filter)filter;
             assert_int_equal(
-                image_decode_view(file.data, file.size, NULL, &info, &view, NULL, &part, &scaled, NULL), INFOMASK_OK);
+                image_decode_view(&(struct image_source){file.data, file.size, NULL, NULL}, &info, &view, &part, &scaled, NULL), INFOMASK_OK);
             numerator = image_view_scale(&info, &view);
-            assert_int_equal(image_decode_scaled(file.data, file.size, NULL, numerator, NULL, NULL, &whole, NULL),
+            assert_int_equal(image_decode_scaled(&(struct image_source){file.data, file.size, NULL, NULL}, numerator, NULL, &whole, NULL),
                              INFOMASK_OK);
             assert_int_equal(image_tensor(&whole, &scaled, &plain, NULL, expected, NULL), INFOMASK_OK);
             assert_int_equal(image_tensor(&part, &scaled, &plain, NULL, got, NULL), INFOMASK_OK);
@@ -160,11 +160,11 @@ static void bad_regions_and_scales_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
-        assert_int_equal(image_decode_scaled(jpeg.data, jpeg.size, NULL, 8, &outside[i], NULL, &image, NULL),
+        assert_int_equal(image_decode_scaled(&(struct image_source){jpeg.data, jpeg.size, NULL, NULL}, 8, &outside[i], &image, NULL),
                          INFOMASK_ARGUMENT);
-    assert_int_equal(image_decode_scaled(jpeg.data, jpeg.size, NULL, 0, NULL, NULL, &image, NULL), INFOMASK_ARGUMENT);
-    assert_int_equal(image_decode_scaled(jpeg.data, jpeg.size, NULL, 9, NULL, NULL, &image, NULL), INFOMASK_ARGUMENT);
-    assert_int_equal(image_decode_scaled(png.data, png.size, NULL, 4, NULL, NULL, &image, NULL), INFOMASK_ARGUMENT);
+    assert_int_equal(image_decode_scaled(&(struct image_source){jpeg.data, jpeg.size, NULL, NULL}, 0, NULL, &image, NULL), INFOMASK_ARGUMENT);
+    assert_int_equal(image_decode_scaled(&(struct image_source){jpeg.data, jpeg.size, NULL, NULL}, 9, NULL, &image, NULL), INFOMASK_ARGUMENT);
+    assert_int_equal(image_decode_scaled(&(struct image_source){png.data, png.size, NULL, NULL}, 4, NULL, &image, NULL), INFOMASK_ARGUMENT);
     free(jpeg.data);
     free(png.data);
 }

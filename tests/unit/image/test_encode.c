@@ -184,7 +184,7 @@ static double jpeg_error(int quality, int expected_sampling)
     size_t size;
     double error = 0;
 
-    assert_int_equal(image_encode_jpeg(W, H, quality, NULL, 0, give_row, &p, &data, &size, NULL), INFOMASK_OK);
+    assert_int_equal(image_encode_jpeg(&(struct image_jpeg){W, H, quality, NULL, 0}, give_row, &p, &data, &size, NULL), INFOMASK_OK);
     assert_int_equal(p.next, H);
     assert_int_equal(sampling(data, size), expected_sampling);
     assert_int_equal(image_decode(data, size, NULL, &image, NULL), INFOMASK_OK);
@@ -219,7 +219,7 @@ static void jpeg_carries_the_profile(void **state)
     memcpy(icc + 16, "RGB ", 4);
     for (size_t i = 128; i < SIZE; i++)
         icc[i] = (uint8_t)(i * i + i / 256);
-    assert_int_equal(image_encode_jpeg(W, H, 90, icc, SIZE, give_row, &p, &data, &size, NULL), INFOMASK_OK);
+    assert_int_equal(image_encode_jpeg(&(struct image_jpeg){W, H, 90, icc, SIZE}, give_row, &p, &data, &size, NULL), INFOMASK_OK);
     assert_int_equal(image_decode(data, size, NULL, &image, NULL), INFOMASK_OK);
     assert_int_equal(image.icc_size, SIZE);
     assert_memory_equal(image.icc, icc, SIZE);
@@ -235,10 +235,10 @@ static void bad_jpegs_are_refused(void **state)
     size_t size;
 
     (void)state;
-    assert_int_equal(image_encode_jpeg(0, 1, 90, NULL, 0, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
-    assert_int_equal(image_encode_jpeg(70000, 1, 90, NULL, 0, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
-    assert_int_equal(image_encode_jpeg(1, 1, 0, NULL, 0, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
-    assert_int_equal(image_encode_jpeg(1, 1, 101, NULL, 0, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
+    assert_int_equal(image_encode_jpeg(&(struct image_jpeg){0, 1, 90, NULL, 0}, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
+    assert_int_equal(image_encode_jpeg(&(struct image_jpeg){70000, 1, 90, NULL, 0}, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
+    assert_int_equal(image_encode_jpeg(&(struct image_jpeg){1, 1, 0, NULL, 0}, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
+    assert_int_equal(image_encode_jpeg(&(struct image_jpeg){1, 1, 101, NULL, 0}, NULL, NULL, &data, &size, &err), INFOMASK_ARGUMENT);
 }
 
 /* Root mean square of what differs, of the colours or of the alpha. */

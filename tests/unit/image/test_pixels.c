@@ -32,9 +32,9 @@ static void guided_filter_and_resizing_as_opencv(void **state)
     guided_filter(guided, out, 1e-4F, out);
     assert_close(out, golden + GUIDED_N, GUIDED_N, 1e-5);
     guided_free(guided);
-    assert_int_equal(pixels_resize(image, GUIDED_H, GUIDED_W, 3, out, 13, 17, NULL), INFOMASK_OK);
+    assert_int_equal(pixels_resize(&(struct pixels_map){image, GUIDED_H, GUIDED_W, 3}, out, 13, 17, NULL), INFOMASK_OK);
     assert_close(out, golden + 2 * GUIDED_N, small, 1e-6);
-    assert_int_equal(pixels_resize(image, GUIDED_H, GUIDED_W, 3, out, 47, 61, NULL), INFOMASK_OK);
+    assert_int_equal(pixels_resize(&(struct pixels_map){image, GUIDED_H, GUIDED_W, 3}, out, 47, 61, NULL), INFOMASK_OK);
     assert_close(out, golden + 2 * GUIDED_N + small, large, 1e-6);
     free(out);
     free(data);
@@ -72,7 +72,7 @@ static void rows_enlarge_as_the_whole_map(void **state)
         struct pixels_enlarge enlarge;
         for (int i = 0; i < in_h * in_w; i++)
             in[i] = (float)random_unit(&random);
-        assert_int_equal(pixels_bilinear(in, in_h, in_w, 1, out, h, w, NULL), INFOMASK_OK);
+        assert_int_equal(pixels_bilinear(&(struct pixels_map){in, in_h, in_w, 1}, out, h, w, NULL), INFOMASK_OK);
         assert_int_equal(pixels_enlarge_init(&enlarge, in, in_h, in_w, h, w, NULL), INFOMASK_OK);
         for (int y = 0; y < h; y++) {
             pixels_enlarge_row(&enlarge, y, row);
@@ -95,7 +95,7 @@ static void area_keeps_the_mean(void **state)
         in[i] = (float)(i * 37 % 19);
         before += (double)in[i] / 77;
     }
-    assert_int_equal(pixels_area(in, 11, 7, 1, out, 4, 3, NULL), INFOMASK_OK);
+    assert_int_equal(pixels_area(&(struct pixels_map){in, 11, 7, 1}, out, 4, 3, NULL), INFOMASK_OK);
     for (int i = 0; i < 12; i++)
         after += (double)out[i] / 12;
     assert_float_equal(after, before, 1e-5);
@@ -313,7 +313,7 @@ static void overlay_draws_map_contour_and_legend(void **state)
     memset(photo.pixels, 100, 200 * 150 * 3);
     for (int y = 20; y < 60; y++)
         memset(mask + y * 200 + 50, 255, 60);
-    assert_int_equal(overlay_init(&overlay, &photo, mask, "gray", 0.6, 3.2, "nats/cell", NULL), INFOMASK_OK);
+    assert_int_equal(overlay_init(&overlay, &photo, mask, &(struct overlay_style){"gray", 0.6, 3.2, "nats/cell"}, NULL), INFOMASK_OK);
     value[150] = 1;
     overlay_row(&overlay, 40, value, row);
     assert_memory_equal(row + 3 * 50, ((uint8_t[]){255, 255, 255}), 3); /* the contour on the mask's edge */

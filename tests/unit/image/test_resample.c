@@ -46,9 +46,11 @@ static void passes(const struct resample_kernels *kernels, const struct image *i
     size_t row = (size_t)v->out_width * 3, stride;
     uint8_t *middle, *line;
 
-    assert_int_equal(resample_axis_init(&x, kernels, v->filter, image->width, v->left, v->width, v->out_width, NULL),
+    assert_int_equal(resample_axis_init(&x, kernels, v->filter,
+                                        &(struct resample_span){image->width, v->left, v->width, v->out_width}, NULL),
                      INFOMASK_OK);
-    assert_int_equal(resample_axis_init(&y, kernels, v->filter, image->height, v->top, v->height, v->out_height, NULL),
+    assert_int_equal(resample_axis_init(&y, kernels, v->filter,
+                                        &(struct resample_span){image->height, v->top, v->height, v->out_height}, NULL),
                      INFOMASK_OK);
     stride = ((size_t)x.padded * 3 + 4 + RESAMPLE_BLOCK - 1) / RESAMPLE_BLOCK * RESAMPLE_BLOCK;
     middle = malloc(stride * (size_t)(y.end - y.begin));

@@ -119,10 +119,10 @@ struct run {
 static void run_decode(void *context)
 {
     struct run *run = context;
+    const struct image_source source = {run->file->data, run->file->size, &run->limits, run->pool};
 
     run->err = (struct infomask_error){0};
-    run->status = image_decode_scaled(run->file->data, run->file->size, &run->limits, run->numerator, run->region,
-                                      run->pool, &run->image, &run->err);
+    run->status = image_decode_scaled(&source, run->numerator, run->region, &run->image, &run->err);
 }
 
 /* The needed part of both, bit for bit.  (Regions are those of unturned pictures here.) */

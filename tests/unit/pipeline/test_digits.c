@@ -112,7 +112,7 @@ static void classify_grey(struct infomask_session *session, int width, int heigh
     size_t row = (size_t)width, size;
     uint8_t *bytes;
 
-    assert_int_equal(image_encode_jpeg(width, height, 50, NULL, 0, grey_row, &row, &bytes, &size, &err), INFOMASK_OK);
+    assert_int_equal(image_encode_jpeg(&(struct image_jpeg){width, height, 50, NULL, 0}, grey_row, &row, &bytes, &size, &err), INFOMASK_OK);
     assert_int_equal(infomask_photo_open(bytes, size, NULL, &photo, &err), INFOMASK_OK);
     if (infomask_classify(session, photo, &(struct infomask_classify_options){0}, &c, &err) != INFOMASK_OK)
         fail_msg("%d x %d: %s", width, height, err.text);

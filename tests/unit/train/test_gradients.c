@@ -46,9 +46,8 @@ static void stir(struct train_net *net)
 static double loss_of(struct train_net *net, const struct train_loss *loss, const int *labels, bool gradient)
 {
     struct train_pass pass = {net, BATCH, true, 5};
-    const float *logits = train_forward(&pass);
-    double value = train_loss(loss, logits, labels, BATCH, CLASSES, gradient ? train_logit_gradient(net) : NULL, NULL,
-                              NULL);
+    const struct train_answers answers = {train_forward(&pass), labels, BATCH, CLASSES};
+    double value = train_loss(loss, &answers, gradient ? train_logit_gradient(net) : NULL, NULL, NULL);
     if (gradient)
         train_backward(&pass);
     return value;
@@ -152,9 +151,10 @@ static void pc_softmax_by_definition(void **state)
     struct train_loss loss = {log_prior, 0};
     float z[3] = {1, 2, -1};
     int label = 1, correct = 0;
+    const struct train_answers answers = {z, &label, 1, 3};
     double log_q, expected = -2 + log(0.2 * exp(1) + 0.3 * exp(2) + 0.5 * exp(-1));
     (void)state;
-    assert_true(fabs(train_loss(&loss, z, &label, 1, 3, NULL, &correct, &log_q) - expected) < 1e-12);
+    assert_true(fabs(train_loss(&loss, &answers, NULL, &correct, &log_q) - expected) < 1e-12);
     assert_true(fabs(log_q - (log_prior[1] - expected)) < 1e-12);
     assert_int_equal(correct, 1);
 }

@@ -200,8 +200,8 @@ static void cut_depthwise(const struct engine_model *model, struct step *s)
 
 static bool runs_by_rows(const struct graph_node *node, int last)
 {
-    return node->op == GRAPH_UNARY || node->op == GRAPH_REDUCE || node->op == GRAPH_RESIZE ||
-           (node->op == GRAPH_LAYER_NORM && node->axis == last);
+    return node->op == GRAPH_UNARY || node->op == GRAPH_QUANTIZE || node->op == GRAPH_REDUCE ||
+           node->op == GRAPH_RESIZE || (node->op == GRAPH_LAYER_NORM && node->axis == last);
 }
 
 /* Matrices of a product, rows of a norm, of elements or of outputs; the others run whole. */

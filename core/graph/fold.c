@@ -187,7 +187,7 @@ enum infomask_status graph_fold_node(struct graph *graph, int index, bool *folde
         return status;
     y = graph_output_tensor(graph, node); /* the tensors may have moved */
     fold_value(graph, node, data);
-    for (size_t i = 0; i < graph_elements(y); i++)
+    for (size_t i = 0, n = graph_elements(y); i < n; i++)
         if (graph_is_general(node->op) ? isnan(data[i]) : !isfinite(data[i])) /* a mask may hold infinities */
             return graph_refuse(err, INFOMASK_BAD_MODEL, node, "its constants give values that are not finite");
     /* the node's own tensor becomes the constant; the new one gives its data away and is pruned later */

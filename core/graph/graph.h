@@ -65,7 +65,8 @@ enum graph_op {
     GRAPH_POOL_ND,    /* x [N, C, ...]; function GRAPH_MAXIMUM or GRAPH_MEAN; table as window */
     GRAPH_ATTENTION,  /* q [..., M, D], k [..., N, D] (axis 1) or [..., D, N] (axis 0), v [..., N, E], mask or none,
                        * which  broadcasts to [..., M, N]: softmax(alpha q k' + mask) v; made by graph_fuse */
-    GRAPH_QUANTIZE,   /* x to the grid of an integer type and back: alpha the scale, beta the zero point, low, high */
+    GRAPH_QUANTIZE,   /* x / alpha, rounded to even, + beta, cut to low and high; function GRAPH_AND_BACK: less beta,
+                       * times alpha again */
     GRAPH_OPS
 };
 
@@ -88,6 +89,8 @@ enum graph_function {
     GRAPH_LOG_SUM, GRAPH_LOG_SUM_EXP,
     /* LAYER_NORM */
     GRAPH_CENTRED, GRAPH_RMS,
+    /* QUANTIZE */
+    GRAPH_INTEGERS, GRAPH_AND_BACK,
     /* PAD */
     GRAPH_PAD_CONSTANT, GRAPH_PAD_REFLECT, GRAPH_PAD_EDGE, GRAPH_PAD_WRAP
 };

@@ -439,21 +439,22 @@ static bool is_turn(const struct graph_node *node)
     return node->op == GRAPH_TRANSPOSE && memcmp(node->permutation, to_nchw, sizeof to_nchw) == 0;
 }
 
-/* Does the file take N, H, W, C, and do something with it before it turns it to N, C, H, W? */
-static bool turns_late(const struct graph *graph)
+/* Does the file take N, H, W, C, and do anything but turn it to N, C, H, W at once?  (Of one channel that turn may be a
+ * Reshape, and a network that begins with a product has none.) */
+static bool stays_last(const struct graph *graph)
 {
     const struct graph_tensor *x = &graph->tensors[graph->input];
-    bool turns = false, at_once = true;
+    int readers = 0, turns = 0;
 
     if (x->rank != 4 || (x->dims[3] != 1 && x->dims[3] != 3) || x->dims[1] == 1 || x->dims[1] == 3)
         return false;
-    for (int i = 0; i < graph->node_count; i++) {
-        const struct graph_node *node = &graph->nodes[i];
-        turns = turns || (is_turn(node) && graph->tensors[node->output].rank == 4);
-        for (int j = 0; j < node->input_count; j++)
-            at_once = at_once && (node->inputs[j] != graph->input || is_turn(node));
-    }
-    return turns && !at_once;
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            if (graph->nodes[i].inputs[j] == graph->input) {
+                readers++;
+                turns += is_turn(&graph->nodes[i]);
+            }
+    return readers != 1 || turns != 1;
 }
 
 /* The engine knows such a picture by its turn to N, C, H, W: that comes first then, and a turn back. */
@@ -503,7 +504,7 @@ static enum infomask_status import_needed(struct onnx_import *im, const char *ou
         status = graph_fold_constants(im->graph, im->err);
     if (status == INFOMASK_OK)
         status = graph_prune(im->graph, im->err);
-    if (status == INFOMASK_OK && turns_late(im->graph))
+    if (status == INFOMASK_OK && stays_last(im->graph))
         status = turn_input(im);
     tdestroy(names, keep_text);
     onnx_forget(im);

@@ -202,7 +202,10 @@ static int64_t element_as_int(const struct elements *e, int32_t type, size_t i)
     unsigned spare = 64 - 8 * (unsigned)e->width;
     bool is_signed = type == ONNX_INT8 || type == ONNX_INT16 || type == ONNX_INT32 || type == ONNX_INT64;
 
-    memcpy(&bits, at, e->width);
+    if (e->width == 1)
+        bits = *at; /* of most large ones */
+    else
+        memcpy(&bits, at, e->width);
     return is_signed ? (int64_t)(bits << spare) >> spare : (int64_t)bits;
 }
 
@@ -268,10 +271,22 @@ static enum infomask_status read_floats(struct onnx_import *im, const Onnx__Tens
     return check_finite(im, proto, data, e->count);
 }
 
-/* Larger ones are a constant of the graph: integers that float32 holds exactly. */
+/* Are integers but numbers of a grid, so that rounding them does no harm? */
+static bool are_measured(const struct onnx_import *im)
+{
+    static const char *const readers[] = {"DequantizeLinear", "QLinearConv", "QGemm"};
+
+    for (size_t i = 0; im->node != NULL && i < sizeof readers / sizeof *readers; i++)
+        if (strcmp(im->node->op_type, readers[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Larger ones are a constant of the graph: integers that float32 holds exactly, or (biases) nearly. */
 static enum infomask_status read_integer_tensor(struct onnx_import *im, const Onnx__TensorProto *proto,
                                                 const struct elements *e, struct onnx_value *value)
 {
+    bool rounds = are_measured(im);
     float *data;
     enum infomask_status status;
 
@@ -285,7 +300,7 @@ static enum infomask_status read_integer_tensor(struct onnx_import *im, const On
     value->type = proto->data_type;
     for (size_t i = 0; i < e->count; i++) {
         int64_t n = element_as_int(e, proto->data_type, i);
-        if (n > 1 << 24 || n < -(1 << 24))
+        if (!rounds && (n > 1 << 24 || n < -(1 << 24)))
             return onnx_unsupported(im, "tensor '%s' holds integers above 2^24", shown_name(proto->name).text);
         data[i] = (float)n;
     }

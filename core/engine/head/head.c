@@ -9,7 +9,7 @@
 /* The node that makes a tensor, NULL for the input. */
 static struct graph_node *maker(const struct engine_model *model, int tensor)
 {
-    int node = graph_producer(model->graph, tensor);
+    int node = tensor < 0 ? GRAPH_NONE : graph_producer(model->graph, tensor);
     return node < model->first ? NULL : &model->graph->nodes[node];
 }
 
@@ -33,15 +33,27 @@ static int64_t last_dim(const struct engine_model *model, int tensor)
     return t->rank > 0 ? t->dims[t->rank - 1] : -1;
 }
 
+static bool is_probabilities(const struct graph_node *node)
+{
+    return node != NULL && (node->op == GRAPH_SOFTMAX || node->activation == GRAPH_SIGMOID);
+}
+
 /* Back over the end of the network, from its output to the logits: a Softmax, a Sigmoid of its own, the logarithm of a
  * Softmax, or one number an item that is taken from all classes, as LogSoftmax does: log-probabilities are logits up to
- * such a number. */
+ * such a number.  Probabilities that are rounded to a grid are still those, but have no logits: GRAPH_NONE. */
 static int find_logits(struct engine_model *model)
 {
     int tensor = skip_shape_changes(model, model->output);
-    const struct graph_node *node = maker(model, tensor);
+    const struct graph_node *node = maker(model, tensor), *inner;
     bool logarithm = node != NULL && node->op == GRAPH_UNARY && node->function == GRAPH_LOG;
+    bool grid = node != NULL && node->op == GRAPH_QUANTIZE;
 
+    inner = grid ? maker(model, skip_shape_changes(model, node->inputs[0])) : NULL;
+    if (is_probabilities(inner)) {
+        model->info.softmax_output = inner->op == GRAPH_SOFTMAX;
+        model->info.squashed = inner->op != GRAPH_SOFTMAX;
+        return GRAPH_NONE;
+    }
     if (logarithm)
         node = maker(model, skip_shape_changes(model, node->inputs[0]));
     if (node != NULL && node->op == GRAPH_SOFTMAX) {
@@ -139,7 +151,9 @@ enum infomask_status head_find(struct engine_model *model, struct infomask_error
 enum infomask_status head_find_layers(struct engine_model *model, const struct shape *shapes,
                                       struct infomask_error *err)
 {
-    return model->info.pooled_head ? INFOMASK_OK : head_layers_find(model, find_logits(model), shapes, err);
+    int logits = find_logits(model);
+
+    return model->info.pooled_head || logits < 0 ? INFOMASK_OK : head_layers_find(model, logits, shapes, err);
 }
 
 enum infomask_status head_copy(struct engine_model *model, struct infomask_error *err)

@@ -94,6 +94,7 @@ static bool is_known(const struct finder *f, const struct graph_node *node)
     case GRAPH_ACTIVATION:
     case GRAPH_ADD:
     case GRAPH_MUL:
+    case GRAPH_QUANTIZE:
         return true;
     case GRAPH_BINARY:
         return node->function == GRAPH_PLUS || node->function == GRAPH_MINUS || node->function == GRAPH_TIMES ||
@@ -168,7 +169,8 @@ static bool is_piecewise(const struct graph_node *node, bool computed)
     bool product = node->op == GRAPH_MUL || (node->op == GRAPH_BINARY && (node->function == GRAPH_TIMES ||
                                                                           node->function == GRAPH_DIVIDE));
 
-    return function && !(product && computed) && node->op != GRAPH_LAYER_NORM && node->op != GRAPH_REDUCE;
+    return function && !(product && computed) && node->op != GRAPH_LAYER_NORM && node->op != GRAPH_REDUCE &&
+           node->op != GRAPH_QUANTIZE;
 }
 
 static bool add_step(struct finder *f, int at)

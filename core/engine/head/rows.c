@@ -247,6 +247,25 @@ static void length_rows(const struct rows *base, const struct rows *rows, const 
     }
 }
 
+/* Rounded as the layer does; linearised, what is rounded is taken for the line through the steps. */
+static void quantize_rows(const struct rows *base, const struct rows *rows, const struct head_step *step, float *z)
+{
+    const struct graph_node *node = &rows->model->graph->nodes[step->node];
+    size_t width = (size_t)rows->model->layered->width[step->z];
+    const float *x = rows->data[step->x], *a = base != NULL ? base->data[step->x] : x;
+    double low = ((double)node->low - (double)node->beta) * (double)node->alpha;
+    double high = ((double)node->high - (double)node->beta) * (double)node->alpha;
+    double slope = node->function == GRAPH_INTEGERS ? 1 / (double)node->alpha : 1;
+    int n = base != NULL ? 1 : rows->n;
+    struct graph_array in = {.rank = 2, .dims = {n, (int64_t)width}, .data = a};
+
+    graph_general_compute(node, &in, &in, z);
+    for (size_t i = (size_t)rows->n * width; base != NULL && i-- > 0;) {
+        double at = (double)a[i % width];
+        z[i] = (float)((double)z[i % width] + (at > low && at < high ? slope * ((double)x[i] - at) : 0));
+    }
+}
+
 /* What the step makes before its activation. */
 static void before_activation(const struct rows *base, const struct rows *rows, const struct head_step *step, float *z)
 {
@@ -273,6 +292,7 @@ static void before_activation(const struct rows *base, const struct rows *rows, 
     case GRAPH_BINARY: combine_rows(base, rows, step, z); break;
     case GRAPH_LAYER_NORM: norm_rows(base, rows, step, z); break;
     case GRAPH_REDUCE: length_rows(base, rows, step, z); break;
+    case GRAPH_QUANTIZE: quantize_rows(base, rows, step, z); break;
     default: memcpy(z, rows->data[step->x], (size_t)rows->n * (size_t)width * sizeof *z); break;
     }
 }

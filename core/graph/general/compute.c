@@ -66,14 +66,20 @@ static void where(const struct graph_array *in, const struct graph_array *out, f
         y[i] = in[0].data[w.at[0]] != 0.0f ? in[1].data[w.at[1]] : in[2].data[w.at[2]];
 }
 
+/* Rounded to even by the sum with a number whose last bit is worth 1: what is cut is far below 2^22. */
 static void quantize(const struct graph_node *node, const struct graph_array *x, float *y)
 {
+    const float even = 0x1.8p23F, low = node->low - node->beta, high = node->high - node->beta, scale = node->alpha;
+    const float factor = node->function == GRAPH_INTEGERS ? 1 : scale;
+    const float zero = node->function == GRAPH_INTEGERS ? node->beta : 0;
+    const float *data = x->data;
     size_t n = array_elements(x);
 
     for (size_t i = 0; i < n; i++) {
-        float q = rintf(x->data[i] / node->alpha) + node->beta;
-        q = fminf(fmaxf(q, node->low), node->high);
-        y[i] = (q - node->beta) * node->alpha;
+        float q = data[i] / scale;
+        q = q > low ? q : low; /* (what is no number is the lowest) */
+        q = q < high ? q : high;
+        y[i] = (q + even - even + zero) * factor;
     }
 }
 

@@ -1,4 +1,4 @@
-/* Resize, quantisation, and the convolutions and pools that the engine's kernels are not made for. */
+/* Resize, and the convolutions and pools that the engine's kernels are not made for. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,95 +123,6 @@ enum infomask_status onnx_import_resize(struct onnx_import *im)
     if (status == INFOMASK_OK && tensor_at(im, x)->dims[0] < 0 && node->table->v[0] == im->batch)
         node->table->v[0] = 0; /* the file's own batch stays as it is */
     return status != INFOMASK_OK ? status : onnx_result(im, node, ONNX_FLOATS);
-}
-
-/* ---- Quantisation ------------------------------------------------------------------------------------------------ */
-
-static enum infomask_status channel_shape(struct onnx_import *im, int *operand, int rank, int64_t axis)
-{
-    struct graph_tensor t = *tensor_at(im, *operand);
-    int64_t dims[GRAPH_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
-
-    if (t.rank == 0 || graph_elements(&t) == 1)
-        return onnx_step_reshape(im, *operand, 0, dims, operand);
-    if (t.rank != 1 || !onnx_axis(&axis, rank))
-        return onnx_unsupported(im, "only one scale for all, or one for each index of an axis, is supported");
-    dims[axis] = t.dims[0];
-    return onnx_step_reshape(im, *operand, rank, dims, operand);
-}
-
-static void integer_range(int32_t type, float *low, float *high)
-{
-    *low = type == ONNX_INT8 ? -128 : type == ONNX_INT16 ? -32768 : 0;
-    *high = type == ONNX_INT8 ? 127 : type == ONNX_INT16 ? 32767 : type == ONNX_UINT16 ? 65535 : 255;
-}
-
-/* Quantised activations stay on the grid of their integers as float32 numbers: x / scale, rounded, + zero, clamped. */
-enum infomask_status onnx_import_quantize(struct onnx_import *im)
-{
-    int32_t type = onnx_has(im, 2) ? im->inputs[2]->type : (int32_t)onnx_attribute_int(im, "output_dtype", ONNX_UINT8);
-    int64_t axis = onnx_attribute_int(im, "axis", 1);
-    float low, high;
-    int x, rank, part[2], bound;
-    enum infomask_status status = onnx_any_input(im, 0, &x);
-
-    if (status == INFOMASK_OK)
-        status = onnx_any_input(im, 1, &part[0]);
-    if (status == INFOMASK_OK)
-        status = onnx_has(im, 2) ? onnx_any_input(im, 2, &part[1]) : onnx_new_scalar(im, 0, &part[1]);
-    if (status != INFOMASK_OK)
-        return status;
-    if (onnx_has(im, 2) && tensor_at(im, part[1])->data == NULL)
-        return onnx_unsupported(im, "its zero point is computed while the network runs"); /* of which type? */
-    integer_range(type, &low, &high);
-    rank = tensor_at(im, x)->rank;
-    for (int i = 0; status == INFOMASK_OK && i < 2; i++)
-        status = channel_shape(im, &part[i], rank, axis);
-    if (status == INFOMASK_OK)
-        status = onnx_step_binary(im, GRAPH_DIVIDE, x, part[0], &x);
-    if (status == INFOMASK_OK)
-        status = onnx_step_unary(im, GRAPH_ROUND, x, &x);
-    if (status == INFOMASK_OK)
-        status = onnx_step_binary(im, GRAPH_PLUS, x, part[1], &x);
-    if (status == INFOMASK_OK)
-        status = onnx_new_scalar(im, low, &bound);
-    if (status == INFOMASK_OK)
-        status = onnx_step_binary(im, GRAPH_MOST, x, bound, &x);
-    if (status == INFOMASK_OK)
-        status = onnx_new_scalar(im, high, &bound);
-    if (status == INFOMASK_OK)
-        status = onnx_step_binary(im, GRAPH_LEAST, x, bound, &x);
-    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, x, ONNX_INTEGERS);
-}
-
-/* A constant of nothing but that number, which leaves other constants as they are: no copies are made of weights. */
-static bool leaves(const struct onnx_import *im, int x, int operand, float number)
-{
-    const struct graph_tensor *t = tensor_at(im, operand);
-    bool all = graph_is_constant(im->graph, x) && t->data != NULL;
-
-    for (size_t i = 0; all && i < graph_elements(t); i++)
-        all = t->data[i] == number;
-    return all;
-}
-
-enum infomask_status onnx_import_dequantize(struct onnx_import *im)
-{
-    int64_t axis = onnx_attribute_int(im, "axis", 1);
-    int x, part[2];
-    enum infomask_status status = onnx_any_input(im, 0, &x);
-
-    if (status == INFOMASK_OK)
-        status = onnx_any_input(im, 1, &part[0]);
-    if (status == INFOMASK_OK)
-        status = onnx_has(im, 2) ? onnx_any_input(im, 2, &part[1]) : onnx_new_scalar(im, 0, &part[1]);
-    for (int i = 0; status == INFOMASK_OK && i < 2; i++)
-        status = channel_shape(im, &part[i], tensor_at(im, x)->rank, axis);
-    if (status == INFOMASK_OK && !leaves(im, x, part[1], 0))
-        status = onnx_step_binary(im, GRAPH_MINUS, x, part[1], &x);
-    if (status == INFOMASK_OK && !leaves(im, x, part[0], 1))
-        status = onnx_step_binary(im, GRAPH_TIMES, x, part[0], &x);
-    return status != INFOMASK_OK ? status : onnx_output_is(im, 0, x, ONNX_FLOATS);
 }
 
 /* ---- Windows of any number of dimensions ------------------------------------------------------------------------- */

@@ -12,13 +12,12 @@ import sys
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "zoo"))
 from nets import Net  # noqa: E402
-from random_nets import theirs  # noqa: E402
+from random_nets import session_of, theirs  # noqa: E402
 
 # small ones among the first thousands, and those that were wrong: 1380 resized its batch
 SEEDS = [1380, *range(20000, 20070)]
@@ -50,10 +49,9 @@ def special(name, nodes, constants, dims, n, h, w, opset=20, ir=9, truth=None):
                           [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], constants),
         opset_imports=[helper.make_opsetid("", opset)] + ([helper.make_opsetid(MICROSOFT, 1)] if any(n.domain for n in steps) else []),
         ir_version=ir) for steps in (nodes, truth or nodes))
-    shape = (n, h, w, dims[3]) if isinstance(dims[1], str) else (n, dims[1], h, w)
+    shape = (n, h, w, dims[3]) if isinstance(dims[1], str) or dims[1:3] == [h, w] else (n, dims[1], h, w)
     x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
-    session = onnxruntime.InferenceSession(right.SerializeToString(), providers=["CPUExecutionProvider"])
-    save(name, model, x, session.run(None, {"x": x})[0], h, w)
+    save(name, model, x, session_of(right).run(None, {"x": x})[0], h, w)  # (optimised, it leaves out what rounds)
 
 
 def head(x, c, k, seed):
@@ -62,6 +60,10 @@ def head(x, c, k, seed):
     return ([helper.make_node("GlobalAveragePool", [x], ["pooled"]), helper.make_node("Flatten", ["pooled"], ["flat"]),
              helper.make_node("Gemm", ["flat", "w", "b"], ["y"], transB=1)],
             [constant("w", r.standard_normal((k, c)).astype(np.float32)), constant("b", r.standard_normal(k).astype(np.float32))])
+
+
+def w_of(m, c):
+    return (np.random.default_rng(m).standard_normal((m, c, 3, 3)) / 3).astype(np.float32)
 
 
 def specials():
@@ -188,6 +190,14 @@ def specials():
         node("Conv", ["turned", "conv"], ["map"], strides=[2, 2]), *nodes],
         [w, constant("scale", np.float32(1 / 255)), constant("mean", np.array([.5, .4, .3], np.float32)),
          constant("pads", np.array([0, 0, 1, 0, 0, 1, 0, 0])), *constants], ["N", "H", "W", 3], 2, 7, 8)
+    # one channel, whose turn is a Reshape, as Keras' networks of digits are exported; and no turn at all
+    nodes, constants = head("map", 4, 6, 20)
+    special("one_channel_last", [
+        node("Mul", ["x", "scale"], ["scaled"]), node("Reshape", ["scaled", "first"], ["turned"]), node("Conv", ["turned", "one"], ["map"]), *nodes],
+        [constant("scale", np.float32(1 / 255)), constant("first", np.array([-1, 1, 6, 7])), constant("one", w_of(4, 1)), *constants],
+        ["N", 6, 7, 1], 2, 6, 7)
+    special("product_of_places", [node("Flatten", ["x"], ["flat"]), node("Gemm", ["flat", "all", "b"], ["y"])],
+            [constant("all", w_of(90, 5)[:, :, 0, 0]), constant("b", np.zeros(5, np.float32))], ["N", 5, 6, 3], 2, 5, 6)
     # gates that the file knows, as ConViT's attention has them
     nodes, constants = head("sum", 8, 6, 18)
     special("softmax_of_constant", [
@@ -251,6 +261,19 @@ def quantised(conv, w):
         [constant("cw", r.integers(0, 255, (8, 3, 3, 3)).astype(np.uint8)), constant("cz", np.uint8(120)), constant("cs", np.float32(.01)),
          whole("mw", 8, 5), constant("mz", np.int8(2)), constant("ms", np.linspace(.01, .03, 5).astype(np.float32))],
         ["N", 3, 5, 6], 1, 5, 6, opset=17, ir=8)
+
+
+    # biases beyond 2^24, which are more than a list of numbers; a pool of integers, and others to which they are rounded again
+    nodes, constants = head("deep", 72, 5, 49)
+    pair = lambda x, y, scale, zero: [node("QuantizeLinear", [x, scale, zero], [x + "_q"]), node("DequantizeLinear", [x + "_q", scale, zero], [y])]
+    special("quantised_pairs", [
+        *pair("x", "photo", "s0", "z"), node("DequantizeLinear", ["qw", "ws", "wz"], ["dw"], axis=0),
+        node("DequantizeLinear", ["qb", "bs", "bz"], ["db"], axis=0), node("Conv", ["photo", "dw", "db"], ["map"]),
+        node("QuantizeLinear", ["map", "s1", "z8"], ["q"]), node("MaxPool", ["q"], ["p"], kernel_shape=[2, 2]),
+        node("DequantizeLinear", ["p", "s1", "z8"], ["wide"]), *pair("wide", "deep", "s5", "z"), *nodes],
+        [*scales, *zeros, whole("qw", 72, 3, 1, 1), constant("ws", np.linspace(.004, .012, 72).astype(np.float32)), constant("wz", np.zeros(72, np.int8)),
+         constant("qb", r.integers(-2**28, 2**28, 72).astype(np.int32)), constant("bs", np.linspace(1e-9, 4e-9, 72).astype(np.float32)),
+         constant("bz", np.zeros(72, np.int32)), *constants], ["N", 3, 4, 5], 2, 4, 5, opset=17, ir=8)
 
 
 def composites(conv, w):
@@ -430,6 +453,18 @@ def layered(conv, w):
             conv, node("GlobalAveragePool", ["map"], ["pooled"]), node("Flatten", ["pooled"], ["flat"]),
             node("Gemm", ["flat", "w1", "b1"], ["first"], transB=1), *between, node("Gemm", ["second", "w2", "b2"], ["y"], transB=1)],
             [w, f("w1", 10, 8), f("b1", 10), f("w2", 6, 10), f("b2", 6)], ["N", 3, 4, 5], 2, 4, 5)
+
+
+    # there and back to integers, as a step and around one; uint16, so that a small step crosses many of the grid's lines
+    middle = constant("z", np.uint16(32768))
+    pair = lambda x, y, scale: [node("QuantizeLinear", [x, scale, "z"], [x + "_q"]), node("DequantizeLinear", [x + "_q", scale, "z"], [y])]
+    special("head_rounded", [
+        conv, *pair("map", "level", "s1"), node("GlobalAveragePool", ["level"], ["pooled"]), *pair("pooled", "round", "s0"),
+        node("Flatten", ["round"], ["flat"]), node("Gemm", ["flat", "w1", "b1"], ["first"], transB=1), node("QuantizeLinear", ["first", "s1", "z"], ["q"]),
+        node("Flatten", ["q"], ["row"]), node("DequantizeLinear", ["row", "s1", "z"], ["second"]),
+        node("Gemm", ["second", "w2", "b2"], ["last"], transB=1, alpha=.25), *pair("last", "y", "s1")],
+        [w, middle, constant("s0", np.float32(2e-5)), constant("s1", np.float32(1e-4)), f("w1", 10, 8), f("b1", 10), f("w2", 6, 10), f("b2", 6)],
+        ["N", 3, 4, 5], 2, 4, 5, opset=21, ir=10)
 
 
 def windows(conv, w):

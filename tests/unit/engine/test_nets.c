@@ -219,7 +219,8 @@ static void check_layered(const char *name)
 static void cells_of_layered_heads_are_steps_from_the_mean(void **state)
 {
     static const char *const names[] = {"head_relu", "head_sigmoid", "head_silu", "head_hard_sigmoid", "head_hard_swish",
-                                        "head_leaky_relu", "head_gelu", "head_gelu_tanh", "head_tanh"};
+                                        "head_leaky_relu", "head_gelu", "head_gelu_tanh", "head_tanh",
+                                        "head_rounded"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -178,8 +178,10 @@ static struct model *load_or_keep(const struct models *models, const char *path,
         model_failures_add(reading->failures, file_name(path), err.text);
     warn(models, "model folder %.80s: %s%s", file_name(path), err.text,
          old != NULL ? "; its former version stays" : "");
-    if (is_meant(models, path))
+    if (is_meant(models, path)) {
         reading->reason = err;
+        error_prefix(&reading->reason, "model %.60s", file_name(path));
+    }
     return old != NULL ? model_hold(old) : NULL;
 }
 
@@ -324,7 +326,7 @@ static enum infomask_status no_default(const struct models *models, const struct
         return error_set(err, INFOMASK_ARGUMENT,
                          "there is no model folder in %.120s: make model fetches the default one", models->directories);
     if (reason->status != INFOMASK_OK)
-        return error_set(err, reason->status, "the default model %.60s: %.180s", models->chosen, reason->text);
+        return error_set(err, reason->status, "the default %.240s", reason->text);
     list_names(shelf, names, sizeof names);
     return error_set(err, INFOMASK_ARGUMENT, "no model is named \"%.60s\"; there are: %s", models->chosen, names);
 }

@@ -68,7 +68,10 @@ void doctor_models(struct doctor *doctor)
             look_at_all(doctor, models);
         else
             doctor_say(doctor, DOCTOR_FAIL, "model",
-                       "set models_dir and model; infomask models add and fetch make folders", "%s", err.text);
+                       err.status == INFOMASK_ARGUMENT
+                           ? "set models_dir and model; infomask models add and fetch make folders"
+                           : "mend its folder, or set model to another; infomask models check tells more",
+                       "%s", err.text);
     }
     models_free(models);
     free(directories);

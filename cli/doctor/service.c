@@ -21,6 +21,17 @@
 
 /* ---- Ports ------------------------------------------------------------------------------------------------------- */
 
+static const char *remedy_of_closed(const char *address, const struct infomask_error *err)
+{
+    if (strstr(err->text, "in use") != NULL)
+        return "infomask serve --port, or the setting port";
+    if (strstr(err->text, strerror(EACCES)) == NULL)
+        return "set listen to an address of this machine";
+    return strncmp(address, "unix:", 5) == 0
+               ? "set listen to a path in a folder of the service's user"
+               : "ports below 1024 need CAP_NET_BIND_SERVICE: set port to a higher one, or let systemd open it";
+}
+
 /* An address that cannot be listened on: by the service that runs, by another process, or not of this machine. */
 static void tell_closed(struct doctor *doctor, const char *address, const struct infomask_error *err)
 {
@@ -35,9 +46,7 @@ static void tell_closed(struct doctor *doctor, const char *address, const struct
         doctor_say(doctor, DOCTOR_WARN, "port", "fine if it is the service that will be started again", "%s",
                    err->text);
     else
-        doctor_say(doctor, DOCTOR_FAIL, "port",
-                   busy ? "infomask serve --port, or the setting port" : "set listen to an address of this machine",
-                   "%s", err->text);
+        doctor_say(doctor, DOCTOR_FAIL, "port", remedy_of_closed(address, err), "%s", err->text);
 }
 
 static void look_at_address(struct doctor *doctor, const char *address, bool *outside)

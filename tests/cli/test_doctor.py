@@ -94,6 +94,14 @@ def test_a_port_that_is_taken(doctor):
     says(found, "port", "fail", "cannot listen on 192.0.2.1")
 
 
+@pytest.mark.skipif(os.getuid() != 0 or int(pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) < 2,
+                    reason="only root becomes another user, and the port must be for root alone")
+def test_a_port_for_root_alone(doctor):
+    _, found = doctor("port", "--port=1", before=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    says(found, "port", "fail", "Permission denied")
+    assert "CAP_NET_BIND_SERVICE" in found["port"][0]["remedy"], found
+
+
 def test_the_running_service_may_have_it(doctor, tmp_path):
     run = subprocess.Popen([BINARY, "serve", "--port=0", f"--models-dir={tmp_path / 'models'}", f"--state-dir={tmp_path / 'state'}"],
                            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -243,8 +251,13 @@ def test_models_that_will_not_do(doctor, tmp_path):
     (tmp_path / "models/broken").mkdir()
     (tmp_path / "models/broken/model.json").write_text("{}")
     says(doctor("models")[1], "model", "warn", "broken cannot be loaded")
-    says(doctor("models", "--model=broken")[1], "model", "fail", "broken")
+    says(doctor("models", "--model=broken")[1], "model", "fail", 'the default model broken: model.json: "name" is missing')
     says(doctor("models", "--model=nothing")[1], "model", "fail", 'no model is named "nothing"')
+    os.truncate(tmp_path / "models/digits/model.onnx", 100)
+    shutil.rmtree(tmp_path / "models/broken")
+    _, found = doctor("models")
+    says(found, "model", "fail", "model digits: model.onnx: the file is not an ONNX model")
+    assert "mend its folder" in found["model"][0]["remedy"], found
     shutil.rmtree(tmp_path / "models")
     says(doctor("models")[1], "model", "fail", "there is no model folder")
 

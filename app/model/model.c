@@ -2,8 +2,10 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -299,13 +301,89 @@ void model_trim(struct model *model)
 
 /* ---- Targets ----------------------------------------------------------------------------------------------------- */
 
-/* Neither a class nor a group: the nearest of both. */
+#define FEW 4 /* members of a group that an error names */
+
+/* What people say, and the name that a network has for it or for what it is a kind of. */
+static const struct saying {
+    const char *said, *name;
+} sayings[] = {
+    {"people", "person"}, {"man", "person"}, {"woman", "person"}, {"men", "person"}, {"women", "person"},
+    {"human", "person"}, {"human being", "person"}, {"humans", "person"}, {"child", "person"}, {"children", "person"},
+    {"boy", "person"}, {"girl", "person"}, {"baby", "person"}, {"kid", "person"}, {"face", "person"},
+    {"puppy", "dog"}, {"kitten", "cat"}, {"cow", "bovine"}, {"chicken", "hen"}, {"rat", "rodent"},
+    {"train", "locomotive"}, {"motorcycle", "motorbike"}, {"tv", "television"}, {"mice", "mouse"}, {"geese", "goose"},
+    {"wolves", "wolf"},
+};
+
+static bool find_either(const struct model *model, const char *name, int *target)
+{
+    struct infomask_error ignored;
+    int group;
+
+    if (labels_find(model_labels(model), name, target, &ignored) == LABELS_FOUND)
+        return true;
+    if (class_groups_find(model_groups(model), name, &group, &ignored) != GROUPS_FOUND)
+        return false;
+    *target = (int)model_classes(model) + group;
+    return true;
+}
+
+/* By a saying. */
+static bool find_said(const struct model *model, const char *name, int *target)
+{
+    for (size_t i = 0; i < sizeof sayings / sizeof *sayings; i++)
+        if (strcasecmp(name, sayings[i].said) == 0 && find_either(model, sayings[i].name, target))
+            return true;
+    return false;
+}
+
+/* The class or group that was meant by another word than the model's, or by several of it: "dogs", "babies". */
+static bool is_meant(const struct model *model, const char *name, int *target)
+{
+    static const struct saying endings[] = {{"ies", "y"}, {"es", ""}, {"s", ""}};
+    size_t length = strlen(name);
+    char one[LABELS_LONGEST + 2];
+
+    if (find_said(model, name, target))
+        return true;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t end = strlen(endings[i].said);
+        if (length <= end || strcasecmp(name + length - end, endings[i].said) != 0)
+            continue;
+        (void)snprintf(one, sizeof one, "%.*s%s", (int)(length - end), name, endings[i].name);
+        if (find_either(model, one, target) || find_said(model, one, target))
+            return true;
+    }
+    return false;
+}
+
+/* A group of a few classes is hardly what its name promises: they are named. */
+static void name_members(const struct model *model, int target, char *text, size_t size)
+{
+    const struct infomask_group *group = &model_groups(model)->sets[target - (int)model_classes(model)];
+    size_t used = (size_t)snprintf(text, size, ": of these the model knows only");
+
+    for (int i = 0; i < group->count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s \"%.40s\"",
+                                 i == 0 ? "" : i + 1 < group->count ? "," : " and",
+                                 model_label(model, (size_t)group->members[i]));
+}
+
+/* Neither a class nor a group: the one that was meant, or else the nearest of both. */
 static enum model_target_status not_found(const struct model *model, const char *name, struct infomask_error *err)
 {
     const struct labels *labels = model_labels(model);
     const struct groups *groups = model_groups(model);
-    char classes[LABELS_LIST], kinds[LABELS_LIST];
+    char classes[LABELS_LIST], kinds[LABELS_LIST], few[LABELS_LIST] = "";
+    int target;
 
+    if (is_meant(model, name, &target)) {
+        if (model_is_group(model, target) && groups->sets[target - (int)labels->count].count <= FEW)
+            name_members(model, target, few, sizeof few);
+        (void)error_set(err, INFOMASK_ARGUMENT, "no class or group is named \"%.60s\"; the nearest in meaning is "
+                        "\"%.60s\"%s", name, model_label(model, (size_t)target), few);
+        return MODEL_TARGET_NO_CLASS;
+    }
     labels_nearest(labels->names, labels->first[labels->count], name, classes, sizeof classes);
     labels_nearest(groups->names, (size_t)groups->count, name, kinds, sizeof kinds);
     (void)error_set(err, INFOMASK_ARGUMENT, "no class or group is named \"%.60s\"; the nearest classes are %s; "

@@ -232,6 +232,17 @@ static void tell_whole(const struct told *told, const struct infomask_round *rou
     }
 }
 
+/* No window of the map speaks enough for the target, or a mask of one's own is empty. */
+static void tell_nothing_kept(const struct told *told, const struct infomask_round *round, char *text, size_t size)
+{
+    int used = snprintf(text, size, "nothing of \"%s\" is masked: the photo is as it was", told->label);
+
+    if (round->largest_window_pmi_after < round->evidence)
+        (void)snprintf(text + used, size - (size_t)used, " (no place says more than %.1f %s of it, a mask needs %.1f)",
+                       tenths(told->unit * round->largest_window_pmi_after), told->units,
+                       told->unit * round->evidence);
+}
+
 void view_reason(const struct view_head *head, const struct infomask_verification *row,
                  const struct infomask_round *round, char *text, size_t size)
 {
@@ -240,9 +251,7 @@ void view_reason(const struct view_head *head, const struct infomask_verificatio
 
     switch (round->reason) {
     case INFOMASK_NOTHING: (void)snprintf(text, size, "nothing to remove"); break;
-    case INFOMASK_NOTHING_KEPT:
-        (void)snprintf(text, size, "nothing is masked: the photo is as it was");
-        break;
+    case INFOMASK_NOTHING_KEPT: tell_nothing_kept(&told, round, text, size); break;
     case INFOMASK_NO_ROOM:
         (void)snprintf(text, size,
                        "max_area leaves no room: the smallest part of the mask that was tried takes %.3g %% of the "

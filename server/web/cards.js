@@ -75,6 +75,7 @@ const WORDS = {
   removed: ["✓ Gone", (t, v) => (v.pmi_after < 0 ? `asked again, the network finds “${t}” less likely than a blind guess` : `asked again, the network no longer finds “${t}” in its place`)],
   weakened: ["◐ Weaker, not gone", (t) => `something still says “${t}”`],
   failed: ["✕ Not gone", (t) => `asked again, the network still finds “${t}”`],
+  absent: ["Not found", (t) => `no place in the picture says enough for “${t}”: it is as it was`],
   kept: ["Kept", (t) => `only what speaks for “${t}” is left`],
   nothing: ["Nothing to take away", (t) => `no place in the picture says enough for “${t}”`],
   stopped: ["Nothing taken away", (t, v) => v.reason],
@@ -83,7 +84,8 @@ const WORDS = {
 /** before and after are of the very file that is downloaded. */
 export function showVerdict(answer, target, {mode}) {
   const rows = [].concat(answer.verification), v = rows[0], passes = Math.max(...rows.map((row) => row.passes));
-  const unknown = mode === "keep" || mode === "cutout" ? "kept" : v.area === 0 ? (["", "nothing to remove"].includes(v.reason ?? "") ? "nothing" : "stopped") : v.pmi_before > 0 && !v.verdict ? "weakened" : "nothing";
+  const stays = mode === "keep" || mode === "cutout";
+  const unknown = stays ? (answer.mask?.empty ? "absent" : "kept") : v.area === 0 ? (["", "nothing to remove"].includes(v.reason ?? "") ? "nothing" : "stopped") : v.pmi_before > 0 && !v.verdict ? "weakened" : "nothing";
   const verdict = v.verdict ?? unknown, [word, sentence] = WORDS[verdict] ?? WORDS.failed, name = said(target);
   $("verdict").dataset.verdict = verdict;
   $("verdict-title").textContent = `${word}: ${sentence(name, v)}`;

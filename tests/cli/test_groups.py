@@ -111,6 +111,21 @@ def test_labels_win_and_prefixes_force(infomask, folder):
     assert "no group" in ask("group:high").err and "no class or group" in ask("high").err
 
 
+@pytest.mark.parametrize("said, meant", [
+    ("dogs", '"dog"'), ("FOXES", '"fox": of these the model knows only "red fox", "kit fox", "Arctic fox" and "grey fox"'),
+    ("butterflies", '"butterfly"'), ("geese", '"goose"'), ("puppy", '"dog"'), ("tv", '"television"'),
+    *((word, '"person": of these the model knows only "ballplayer", "groom" and "scuba diver"') for word in ("man", "people", "kids"))])
+def test_what_people_say_for_it_is_told_in_the_models_words(infomask, coffee, said, meant):
+    asked = infomask("classify", f"--target={said}", coffee)
+    assert asked.code == 1
+    assert f'no class or group is named "{said}"; the nearest in meaning is {meant}\n' in asked.err
+
+
+def test_a_model_without_people_is_not_asked_for_them(infomask):
+    asked = infomask("classify", "--model=digits", "--target=people", ROOT / "tests/data/digits/0.png")
+    assert asked.code == 1 and "nearest in meaning" not in asked.err and "the nearest classes are" in asked.err
+
+
 def test_a_bad_file_is_refused_with_its_line(infomask, folder):
     (folder / "groups.tsv").write_text("low\t\t0,1\nhigh\t\t8,99\n")
     refused = infomask("classify", "--model", folder, ROOT / "tests/data/digits/0.png")

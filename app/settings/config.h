@@ -55,6 +55,9 @@
     X("security", REAL, refusal_rate, 1000, 0, 1000000,                                                                \
       "refusals per second (429, 503) that one client gets at once; those beyond come a second late; 0: none does, "  \
       "for a service behind a proxy")                                                                                 \
+    X("security", STRING, proxies, "", 0, 4095,                                                                       \
+      "addresses of the proxies in front (10.0.0.5, 10.0.0.0/8, unix), with commas between them: who asks is whom "   \
+      "their X-Forwarded-For names, limits of one address are the client's, and their idle connections stay open")    \
     X("security", STRING, hosts, "", 0, 4095,                                                                         \
       "names in Host that are answered beside localhost, with commas between them, or *; others get 421; "            \
       "empty: any, but on loopback without keys only localhost")                                                      \

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/host/proxies.h"
 #include "cli/cli.h"
 #include "cli/work.h"
 
@@ -99,13 +100,27 @@ static int check_operands(const struct cli *cli)
     return -1;
 }
 
+/* That they were read is known; of what no type tells, the start would say no. */
+static void look_at_settings(struct doctor *doctor)
+{
+    const struct config *config = &doctor->cli->config;
+    struct proxies *proxies;
+    struct infomask_error err;
+
+    if (proxies_read(&proxies, config->proxies, &err) != INFOMASK_OK)
+        doctor_say(doctor, DOCTOR_FAIL, "settings", "mend the list", "%s", err.text);
+    else
+        doctor_say(doctor, DOCTOR_OK, "settings", NULL, "%s%s", config->file != NULL ? "read from " : "defaults",
+                   config->file != NULL ? config->file : "");
+    proxies_free(proxies);
+}
+
 static int examine(const struct cli *cli, bool json)
 {
     struct doctor doctor = {.cli = cli};
     int code = CLI_DONE;
 
-    doctor_say(&doctor, DOCTOR_OK, "settings", NULL, "%s%s", cli->config.file != NULL ? "read from " : "defaults",
-               cli->config.file != NULL ? cli->config.file : "");
+    look_at_settings(&doctor);
     for (size_t i = 0; i < CHECKS; i++)
         if (is_asked(cli, checks[i].name))
             checks[i].look(&doctor);

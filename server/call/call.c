@@ -374,6 +374,21 @@ static int refuse(struct call *call, struct border_verdict verdict)
                          "%s", verdict.reason);
 }
 
+/* The path that a proxy took away before it asked us, as Traefik tells it: what we name by a path is below it.
+ * Anything but a plain path is passed over: "//other.example" would be another server. */
+static void set_prefix(struct call *call, const char *given)
+{
+    static const char marks[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-/";
+    size_t size = given == NULL || !call->proxied ? 0 : strlen(given);
+
+    while (size > 0 && given[size - 1] == '/')
+        size--;
+    if (size == 0 || size >= PREFIX_SIZE || *given != '/' || strspn(given, marks) < size ||
+        strstr(given, "//") != NULL)
+        return;
+    memcpy(call->request.prefix, given, size);
+}
+
 int call_head(struct call *call, const struct head *head)
 {
     struct border_verdict verdict = border_check(head, &call->framing);
@@ -383,6 +398,7 @@ int call_head(struct call *call, const struct head *head)
     set_id(&call->request, verdict.status == 0 ? head_get(head, "X-Request-Id") : NULL);
     if (verdict.status != 0)
         return refuse(call, verdict);
+    set_prefix(call, head_get(head, "X-Forwarded-Prefix"));
     if (!keep_values(call, head))
         return reply_no_memory(&call->reply, &call->request);
     params_init(&call->request.params);

@@ -36,8 +36,9 @@ struct call {
     struct json *document;       /* what was read, which parameters point into; NULL: none */
     char *texts;                 /* numbers of it as text */
     char method[12];             /* as sent, cut to this length: for the log */
-    char peer[64];               /* the client's address; "" for none */
+    char peer[64];               /* the client's address, or its proxy's; "" for none */
     bool loopback;               /* it came in by a socket that only this machine reaches */
+    bool proxied;                /* by a proxy that is believed (the setting proxies) */
     uint64_t peer_hash;          /* of the address that limits count by; 0: none */
     char key_name[KEY_NAME_SIZE];
     bool turned_away;            /* the reply is a refusal of a request that may come again: too many, too fast */

@@ -19,6 +19,7 @@ struct queue;
 struct keys;
 struct rates;
 struct held;
+struct proxies;
 struct jobs;
 struct cache;
 struct estimates;
@@ -37,6 +38,7 @@ struct server_context {
     struct rates *rates, *costs;    /* of requests, of what they cost; NULL: no limit */
     struct held *held;              /* refusals that wait; NULL: none do */
     struct queue *lane; /* of what waits for the state's server, on threads of its own; NULL: no such server */
+    struct proxies *proxies;        /* whose word on who asks counts; NULL: nobody's */
     struct jobs *jobs;
     struct cache *cache;            /* NULL: no answers are kept */
     struct infomask_limits limits;  /* of photos; the deadline is set by each request */

@@ -30,6 +30,7 @@ enum method {
 
 #define REQUEST_ID_SIZE 129
 #define REQUEST_CAPTURES 2
+#define PREFIX_SIZE 128
 
 /* One image (or other file) of the body; borrowed from it. */
 struct upload {
@@ -67,6 +68,7 @@ struct request {
     const char *content_type, *if_none_match, *prefer, *traceparent, *inference_header_length;
     const char *client;                     /* the name of the API key; NULL: none */
     uint64_t client_hash;                   /* of the key's name, 0: none: who may see which job */
+    char prefix[PREFIX_SIZE];               /* "/im": below it a proxy serves us; "" */
     double started_ms;                      /* clock_ms() at the first byte of the request */
     double queue_ms;                        /* time spent in the queue */
     double deadline_ms;                     /* clock_ms() at which the answer is void */

@@ -16,6 +16,7 @@
 
 #include "app/ask/ask.h"
 #include "app/host/keys.h"
+#include "app/host/proxies.h"
 #include "app/host/sockets.h"
 #include "app/settings/files.h"
 #include "app/state/estimates.h"
@@ -171,6 +172,8 @@ static enum infomask_status create_access(struct server_context *context, struct
 
     if (status == INFOMASK_OK && *config->keys != '\0')
         status = keys_read(context->keys, config->keys, err);
+    if (status == INFOMASK_OK)
+        status = proxies_read(&context->proxies, config->proxies, err);
     if (status == INFOMASK_OK && config->rate > 0)
         status = rates_create(&context->rates, config->rate, config->rate_burst, err);
     if (status == INFOMASK_OK && config->rate_cost > 0)
@@ -203,6 +206,7 @@ static struct connection_limits limits_of(const struct server *server)
     return (struct connection_limits){
         .total = fit_connections(config, server->context.log),
         .per_address = config->max_connections_per_address,
+        .proxies = server->context.proxies,
         .head_ms = 1000 * config->header_timeout,
         .body_ms = 1000 * config->body_timeout,
         .body_rate = (double)config->body_rate,
@@ -300,6 +304,7 @@ void server_free(struct server *server)
     queue_free(server->context.queue);
     metrics_free(server->context.metrics);
     keys_free(server->context.keys);
+    proxies_free(server->context.proxies);
     rates_free(server->context.rates);
     rates_free(server->context.costs);
     held_free(server->context.held);

@@ -142,7 +142,7 @@ int handle_estimate_create(struct server_context *server, const struct request *
     if (status == 0 && estimates_create(&own, &creation.info, &err) != INFOMASK_OK)
         status = infer_state_error(server, request, reply, &err);
     if (status == 0) {
-        reply_header(reply, "Location", "/v1/estimates/%s", creation.info.id);
+        reply_header(reply, "Location", "%s/v1/estimates/%s", request->prefix, creation.info.id);
         json_writer_init(&writer, 0);
         view_estimate_row(&writer, NULL, &creation.info);
         status = reply_json(reply, request, 201, &writer);

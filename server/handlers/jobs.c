@@ -11,11 +11,11 @@ static int no_such_job(const struct request *request, struct reply *reply)
                          request->capture[0]);
 }
 
-static void put_result(struct json_writer *writer, const struct job_view *job)
+static void put_result(struct json_writer *writer, const char *prefix, const struct job_view *job)
 {
-    char address[80];
+    char address[PREFIX_SIZE + 80];
 
-    (void)snprintf(address, sizeof address, "/v1/jobs/%s/result", job->id);
+    (void)snprintf(address, sizeof address, "%s/v1/jobs/%s/result", prefix, job->id);
     json_object_open(writer, "result");
     json_put_int(writer, "status", job->status);
     if (job->content_type[0] != '\0')
@@ -40,12 +40,11 @@ static int answer(struct reply *reply, const struct request *request, int status
     json_put_double(&writer, "age_s", job->age_ms / 1000);
     if (over) {
         json_put_double(&writer, "expires_in_s", job->expires_ms / 1000);
-        put_result(&writer, job);
+        put_result(&writer, request->prefix, job);
     } else {
         reply_header(reply, "Retry-After", "1");
     }
     json_object_close(&writer);
-    reply_header(reply, "Cache-Control", "no-store");
     return reply_json(reply, request, status, &writer);
 }
 
@@ -71,10 +70,8 @@ int handle_job_result(struct server_context *server, const struct request *reque
     struct infomask_error err;
     enum jobs_answer found = jobs_find(server->jobs, request, request->capture[0], &job, &err);
 
-    if (found == JOBS_FINE && jobs_take(server->jobs, request, request->capture[0], reply, &err) == JOBS_FINE) {
-        reply_header(reply, "Cache-Control", "no-store");
+    if (found == JOBS_FINE && jobs_take(server->jobs, request, request->capture[0], reply, &err) == JOBS_FINE)
         return reply->status;
-    }
     return found == JOBS_FINE ? answer(reply, request, 202, &job) : no_answer(server, request, reply, found, &err);
 }
 

@@ -12,7 +12,6 @@ static int say(struct reply *reply, const struct request *request, const char *s
     json_object_open(&writer, NULL);
     json_put_string(&writer, "status", status);
     json_object_close(&writer);
-    reply_header(reply, "Cache-Control", "no-store");
     return reply_json(reply, request, 200, &writer);
 }
 
@@ -39,7 +38,6 @@ int handle_readyz(struct server_context *server, const struct request *request, 
 
     if (ops_ready(server, &problem, &err))
         return say(reply, request, "ready");
-    reply_header(reply, "Cache-Control", "no-store");
     reply_header(reply, "Retry-After", "1");
     return reply_problem(reply, request, problem, "not ready: %s", err.text);
 }

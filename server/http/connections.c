@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/host/proxies.h"
 #include "app/view/problem.h"
 #include "core/base/clock.h"
 
@@ -16,10 +17,11 @@
 #define LINGER_READ (4 * 1024 * 1024) /* at a time */
 #define FORGET_MS 10000
 #define RATE_AFTER_MS 5000
+#define PROXY_IDLE_MS 3900000 /* more than an hour, the longest that a common proxy keeps an idle connection */
 
 struct row {
     enum connection_phase phase;
-    bool tls, loopback, linger, cut;
+    bool tls, loopback, proxy, linger, cut;
     double deadline_ms, since_ms; /* of the phase */
     size_t received;              /* of the body */
     uint64_t address;             /* hash; 0: not counted */
@@ -178,10 +180,20 @@ static void free_row(struct connections *c, int fd)
     metrics_connections(c->metrics, -1);
 }
 
+static double phase_ms(const struct connections *c, const struct row *row)
+{
+    if (row->proxy && (row->phase == CONNECTION_FRESH || row->phase == CONNECTION_IDLE))
+        return PROXY_IDLE_MS;
+    return row->phase == CONNECTION_BODY    ? c->limits.body_ms
+           : row->phase == CONNECTION_REPLY ? c->limits.reply_ms
+                                            : c->limits.head_ms;
+}
+
 enum admission connections_admit(struct connections *c, int fd, const struct sockaddr *peer, bool tls,
                                  bool loopback)
 {
-    uint64_t hash = c->limits.per_address > 0 ? connections_address(peer) : 0;
+    bool proxy = proxies_has(c->limits.proxies, peer);
+    uint64_t hash = c->limits.per_address > 0 && !proxy ? connections_address(peer) : 0;
     enum admission admission = ADMIT;
     double now = clock_ms();
 
@@ -198,8 +210,9 @@ enum admission connections_admit(struct connections *c, int fd, const struct soc
             *address = (struct address){hash, address->count + 1};
     }
     if (admission == ADMIT) {
-        c->rows[fd] = (struct row){.phase = CONNECTION_FRESH, .tls = tls, .loopback = loopback, .since_ms = now,
-                                   .address = hash, .deadline_ms = now + c->limits.head_ms};
+        c->rows[fd] = (struct row){.phase = CONNECTION_FRESH, .tls = tls, .loopback = loopback, .proxy = proxy,
+                                   .since_ms = now, .address = hash};
+        c->rows[fd].deadline_ms = now + phase_ms(c, &c->rows[fd]);
         c->open++;
         metrics_connections(c->metrics, 1);
     }
@@ -224,13 +237,12 @@ void connections_phase(struct connections *c, int fd, enum connection_phase phas
     (void)pthread_mutex_lock(&c->lock);
     if (fd >= 0 && fd < c->row_count && c->rows[fd].phase != CONNECTION_FREE) {
         struct row *row = &c->rows[fd];
+        bool begun = phase == CONNECTION_HEAD && row->phase == CONNECTION_FRESH && !row->proxy;
         row->phase = phase;
-        if (phase != CONNECTION_HEAD) { /* a head's time began before its first line */
+        if (!begun) { /* the first head's time began before its first line */
             row->since_ms = now;
             row->received = 0;
-            row->deadline_ms = now + (phase == CONNECTION_BODY    ? c->limits.body_ms
-                                      : phase == CONNECTION_REPLY ? c->limits.reply_ms
-                                                                  : c->limits.head_ms);
+            row->deadline_ms = now + phase_ms(c, row);
         }
     }
     (void)pthread_mutex_unlock(&c->lock);
@@ -287,14 +299,23 @@ void connections_refuse(struct connections *c, int fd, const char *answer, size_
 
 /* ---- The reaper -------------------------------------------------------------------------------------------------- */
 
-static bool too_slow(const struct connections *c, const struct row *row, double now)
+/* A request has just come, and the library has not read it yet. */
+static bool has_come(int fd)
 {
+    char byte;
+
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static bool too_slow(const struct connections *c, int fd, double now)
+{
+    const struct row *row = &c->rows[fd];
     double since = now - row->since_ms;
 
     if (row->phase == CONNECTION_WORK || row->phase == CONNECTION_DONE || row->cut)
         return false;
     if (now > row->deadline_ms)
-        return true;
+        return row->phase != CONNECTION_IDLE || !has_come(fd);
     return row->phase == CONNECTION_BODY && since > RATE_AFTER_MS &&
            (double)row->received * 1000 < c->limits.body_rate * since;
 }
@@ -360,7 +381,7 @@ bool connections_reap(struct connections *c)
         struct row *row = &c->rows[fd];
         if (row->phase == CONNECTION_FREE)
             continue;
-        if (too_slow(c, row, now))
+        if (too_slow(c, fd, now))
             cut(c, fd, row);
         else if (row->cut && row->phase == CONNECTION_FRESH && now > row->deadline_ms + FORGET_MS)
             free_row(c, fd); /* the library gave it up without a notice */

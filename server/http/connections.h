@@ -17,10 +17,13 @@
 #include "server/observe/metrics.h"
 
 struct connections;
+struct proxies;
 
 struct connection_limits {
     int total, per_address; /* connections; per_address 0: no limit */
-    double head_ms;         /* for a request's head, from the last answer's end or the connection's start */
+    double head_ms;         /* for a request's head, the first one's from the connection's start, and between two */
+    const struct proxies *proxies; /* whose connections are not counted by address, and may be idle for longer than
+                                      proxies keep them: who closes first may close over a request on its way */
     double body_ms;
     double body_rate;       /* bytes per second that a body must come with, after the first 5 s; 0: any */
     double reply_ms;        /* for sending an answer */

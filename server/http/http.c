@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/host/proxies.h"
 #include "app/host/sockets.h"
 #include "core/base/clock.h"
 #include "server/call/access.h"
@@ -61,6 +62,18 @@ struct exchange {
 
 /* ---- Replies ----------------------------------------------------------------------------------------------------- */
 
+/* Whether a cache on the way has to be told that the answer is its asker's, or of this moment: some keep for minutes
+ * what says nothing, and know a key by Authorization only. */
+static bool says_nothing_of_caches(const struct call *call)
+{
+    if (!(call->request.method & (METHOD_GET | METHOD_HEAD)))
+        return false; /* nobody keeps the answer to a POST that does not say so */
+    for (int i = 0; i < call->reply.header_count; i++)
+        if (strcmp(call->reply.headers[i].name, "Cache-Control") == 0)
+            return false;
+    return true;
+}
+
 static void add_headers(struct MHD_Response *response, const struct exchange *exchange)
 {
     const struct call *call = exchange->call;
@@ -73,6 +86,8 @@ static void add_headers(struct MHD_Response *response, const struct exchange *ex
         (void)MHD_add_response_header(response, "Traceparent", call->request.traceparent);
     for (int i = 0; i < reply->header_count; i++)
         (void)MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
+    if (says_nothing_of_caches(call))
+        (void)MHD_add_response_header(response, "Cache-Control", "no-store");
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (reply->close || atomic_load(&exchange->http->context->draining))
         (void)MHD_add_response_header(response, "Connection", "close");
@@ -283,6 +298,20 @@ static void name_peer(struct call *call, struct MHD_Connection *connection)
         return;
     socket_peer_text(peer->client_addr, call->peer, sizeof call->peer);
     call->peer_hash = connections_address(peer->client_addr);
+    call->proxied = proxies_has(call->server->proxies, peer->client_addr);
+}
+
+/* Behind a proxy that is believed, who asks is whom it names. */
+static void name_client(struct call *call, const struct head *head)
+{
+    const char *fields[BORDER_MAX_HEADERS];
+    struct sockaddr_storage client;
+    int count = call->proxied ? head_all(head, "X-Forwarded-For", fields) : 0;
+
+    if (!proxies_client(call->server->proxies, fields, count, &client))
+        return;
+    socket_peer_text((void *)&client, call->peer, sizeof call->peer);
+    call->peer_hash = connections_address((void *)&client);
 }
 
 static void end_exchange(struct exchange *exchange, bool sent);
@@ -342,6 +371,7 @@ static enum MHD_Result on_head(struct exchange *exchange, const char *method, co
 
     exchange->headed = true;
     (void)MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &head);
+    name_client(call, &head);
     if (call_head(call, &head) != 0 && !worth_swallowing(call))
         return send_reply(exchange, true);
     atomic_store(&exchange->link->reads.refused, call->reply.status != 0);

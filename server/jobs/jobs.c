@@ -248,7 +248,7 @@ static int accepted(struct call *call, const char *id)
     json_put_string(&writer, "request_id", call->request.id);
     json_put_string(&writer, "status", job_state_name(JOB_WAITING));
     json_object_close(&writer);
-    reply_header(&call->reply, "Location", "/v1/jobs/%s", id);
+    reply_header(&call->reply, "Location", "%s/v1/jobs/%s", call->request.prefix, id);
     reply_header(&call->reply, "Preference-Applied", "respond-async");
     return reply_json(&call->reply, &call->request, 202, &writer);
 }

@@ -34,6 +34,16 @@ const char *head_get(const struct head *head, const char *name)
     return header == NULL ? NULL : header->value;
 }
 
+int head_all(const struct head *head, const char *name, const char *values[BORDER_MAX_HEADERS])
+{
+    int count = 0;
+
+    for (int i = 0; i < head->count; i++)
+        if (named(&head->headers[i], name))
+            values[count++] = head->headers[i].value;
+    return count;
+}
+
 static struct border_verdict check_names(const struct head *head)
 {
     if (head->overflow)

@@ -48,5 +48,7 @@ struct border_verdict border_check(const struct head *head, struct framing *fram
 /* The value of the only or first header of that name (any case), NULL if there is none.  Values were checked to hold no
  * NUL, so they are strings. */
 const char *head_get(const struct head *head, const char *name);
+/* All of them, in their order; their number. */
+int head_all(const struct head *head, const char *name, const char *values[BORDER_MAX_HEADERS]);
 
 #endif

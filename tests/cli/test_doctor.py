@@ -86,6 +86,12 @@ def test_without_a_file_of_settings(tmp_path):
     assert done.returncode == 0 and done.stdout.splitlines()[0].split() == ["ok", "settings", "defaults"], done
 
 
+def test_a_list_that_the_start_refuses(doctor):
+    state, found = doctor("--proxies", "10.0.0.1,proxy.example", "limits")
+    assert state == "fail"
+    says(found, "settings", "fail", '"proxy.example" is none')
+
+
 def test_a_port_that_is_taken(doctor):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         _, found = doctor("port", "--port", taken.getsockname()[1])

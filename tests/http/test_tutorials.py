@@ -5,15 +5,13 @@ A line that starts a service gets a port of its own; the others must end with 0,
 import os
 import pathlib
 import re
-import shutil
-import socket
 import subprocess
 
 import numpy
 import pytest
 from PIL import Image
 
-from conftest import BINARY, PATIENCE, ROOT, encode, free_port, until
+from conftest import BINARY, PATIENCE, ROOT, encode
 
 TUTORIALS = ROOT / "docs" / "tutorials"
 COFFEE, CAT = (Image.open(ROOT / "tests/data/photos" / name).convert("RGB") for name in ("coffee.png", "chelsea.png"))
@@ -135,36 +133,6 @@ def test_deploy(place):
         except urllib.error.HTTPError as error:
             found = error.code
         assert found == status
-
-
-def connects(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
-def test_nginx_as_the_tutorial_has_it(server, tmp_path):
-    """A photo below the path, and a job that is found where its Location says."""
-    import urllib.parse
-    import urllib.request
-    block = re.search(r"^```\n(location .*?)^```$", (TUTORIALS / "deploy.md").read_text(), re.M | re.S)[1]
-    port, temporary = free_port(), ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    (tmp_path / "conf").write_text(
-        f"daemon off; pid {tmp_path}/pid; error_log stderr; worker_processes 1; events {{ worker_connections 64; }} http {{ access_log off; "
-        + "".join(f"{kind}_temp_path {tmp_path}/{kind}; " for kind in temporary)
-        + f"server {{ listen 127.0.0.1:{port}; " + block.replace(":8080", f":{server.port}").replace("$host", "localhost") + "} }\n")
-    process = subprocess.Popen(["nginx", "-c", tmp_path / "conf", "-e", "/dev/null"], stderr=subprocess.PIPE)
-    try:
-        until(lambda: connects(port))
-        asked = urllib.request.Request(f"http://127.0.0.1:{port}/im/v1/filter", encode(COFFEE, "JPEG"), {"Prefer": "respond-async"})
-        with urllib.request.urlopen(asked) as answer:
-            assert answer.status == 202
-            job = urllib.parse.urljoin(answer.url, answer.headers["Location"])
-        with urllib.request.urlopen(job) as answer:
-            assert answer.status == 200 and "status" in answer.read().decode()
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.mark.parametrize("place", ["web-page.md"], indirect=True)

@@ -59,7 +59,7 @@ static void put_ms(struct json_writer *writer, const char *key, double ms)
     json_put_double(writer, key, round(ms * 1e3) / 1e3);
 }
 
-static void add_timing(struct infomask_timing *sum, const struct infomask_timing *timing)
+void view_timing_add(struct infomask_timing *sum, const struct infomask_timing *timing)
 {
     if (timing == NULL)
         return;
@@ -79,9 +79,9 @@ void view_timing(struct json_writer *writer, const struct view_head *head, enum 
 {
     struct infomask_timing sum = {0};
 
-    add_timing(&sum, first);
-    add_timing(&sum, second);
-    add_timing(&sum, third);
+    view_timing_add(&sum, first);
+    view_timing_add(&sum, second);
+    view_timing_add(&sum, third);
     json_object_open(writer, "timing_ms");
     put_ms(writer, "queue", head->queue_ms);
     put_ms(writer, "decode", sum.decode);

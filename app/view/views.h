@@ -31,6 +31,9 @@ struct view_head {
     double started_ms;                        /* clock_ms() when the request came in */
 };
 
+/* The phases of one step to those of others; of NULL none are added. */
+void view_timing_add(struct infomask_timing *sum, const struct infomask_timing *timing);
+
 /* ---- Replies: each writes one whole object, as a member `key` or, with NULL, as an array's entry or the top ------ */
 
 struct view_classify_options {

@@ -8,7 +8,7 @@ static void note_result(struct infer *infer, const struct infomask_classificatio
     int target = infer->ask.options.target_count > 0 ? infer->ask.options.targets[0] : result->order[0];
 
     infer->reply->pmi = infomask_score(model_core(infer->ask.model), result, target).pmi;
-    infer_add_timing(infer->reply, &result->timing);
+    view_timing_add(&infer->reply->timing, &result->timing);
 }
 
 static int classify_one(struct infer *infer)
@@ -102,7 +102,7 @@ static void write_entry(struct infer *infer, struct batch *batch, int i, struct 
     struct view_head head = infer_head(infer, infomask_photo_info(batch->photos[k]), file);
     view_classify(writer, NULL, &head, &batch->results[k], &view);
     infer_note_traffic(infer, &batch->results[k]);
-    infer_add_timing(infer->reply, &batch->results[k].timing);
+    view_timing_add(&infer->reply->timing, &batch->results[k].timing);
     infer->reply->images++;
 }
 

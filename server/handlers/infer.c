@@ -168,17 +168,3 @@ void infer_note_traffic(const struct infer *infer, const struct infomask_classif
     if (infer->ask.options.classify.prior.kind == INFOMASK_PRIOR_TRAIN)
         traffic_add(infer->server->traffic, infer->ask.model, result);
 }
-
-void infer_add_timing(struct reply *reply, const struct infomask_timing *timing)
-{
-    struct infomask_timing *sum = &reply->timing;
-
-    sum->decode += timing->decode;
-    sum->preprocess += timing->preprocess;
-    sum->network += timing->network;
-    sum->information += timing->information;
-    sum->map += timing->map;
-    sum->mask += timing->mask;
-    sum->fill += timing->fill;
-    sum->encode += timing->encode;
-}

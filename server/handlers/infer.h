@@ -38,6 +38,5 @@ void infer_name_file(struct infer *infer, const char *what, const char *content_
 void infer_note(struct infer *infer, const struct infomask_photo_info *image, int images);
 /* Counts it as traffic of the model, unless the request has a prior of its own. */
 void infer_note_traffic(const struct infer *infer, const struct infomask_classification *result);
-void infer_add_timing(struct reply *reply, const struct infomask_timing *timing);
 
 #endif

@@ -54,7 +54,7 @@ static int work_begin(struct work *work, struct server_context *server, const st
         return infer_error(&work->infer, &err);
     infer_note_traffic(&work->infer, &work->classification);
     request_progress(request, 1, 4); /* masking, filling and verifying come next, and take longer */
-    infer_add_timing(reply, &work->classification.timing);
+    view_timing_add(&reply->timing, &work->classification.timing);
     return 0;
 }
 
@@ -82,7 +82,7 @@ static int run_mask(struct work *work)
         return infer_error(infer, &err);
     work->masked = true;
     infer->reply->pmi = work->mask.maps[0].pmi;
-    infer_add_timing(infer->reply, &work->mask.timing);
+    view_timing_add(&infer->reply->timing, &work->mask.timing);
     return 0;
 }
 
@@ -98,7 +98,7 @@ static int run_filter(struct work *work, const struct infomask_mask *mask)
     infer->reply->pmi = work->filtered.rows[0].pmi_before;
     infer->reply->residual = work->filtered.rows[0].after.pmi_after;
     infer->reply->transient = work->filtered.cut_short;
-    infer_add_timing(infer->reply, &work->filtered.timing);
+    view_timing_add(&infer->reply->timing, &work->filtered.timing);
     return 0;
 }
 

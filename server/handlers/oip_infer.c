@@ -262,7 +262,7 @@ static void note(struct inference *inference)
     inference->reply->images = inference->asked.count;
     for (int i = 0; i < inference->asked.count; i++) {
         const struct infomask_classification *result = &inference->results[i];
-        infer_add_timing(inference->reply, &result->timing);
+        view_timing_add(&inference->reply->timing, &result->timing);
         if (!inference->asked.uniform)
             traffic_add(inference->server->traffic, inference->ask.model, result);
     }

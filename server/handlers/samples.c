@@ -103,7 +103,7 @@ static void count_photos(struct samples *s)
     for (size_t i = 0; i < s->count; i++) {
         const struct label_photo *photo = &s->photos[i];
         if (photo->classified) {
-            infer_add_timing(s->reply, &photo->timing);
+            view_timing_add(&s->reply->timing, &photo->timing);
             s->reply->images++;
         }
         s->accepted += photo->added;

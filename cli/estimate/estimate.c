@@ -239,11 +239,7 @@ void estimate_run_fini(struct estimate_run *run)
         (void)snprintf(path, sizeof path, "%s%s", run->temporary, parts[i]);
         (void)unlink(path);
     }
-    for (size_t i = 0; i < run->rejected_count; i++) {
-        free(run->rejected[i].sample);
-        free(run->rejected[i].detail);
-    }
-    free(run->rejected);
+    rejected_fini(&run->rejected);
     for (size_t j = 0; run->column_names != NULL && j < run->columns; j++)
         free(run->column_names[j]);
     free(run->column_names);

@@ -6,6 +6,7 @@
 #include "app/state/estimates_held.h"
 #include "app/view/views_estimates.h"
 #include "cli/arguments.h"
+#include "cli/read/rejected.h"
 #include "core/infomask_train.h"
 
 struct estimate_options {
@@ -18,12 +19,6 @@ struct estimate_options {
     uint64_t n, seed;                         /* of a task */
     size_t suspects, columns;
     double width;                             /* wanted, of estimate less limit, in the units of the answer; 0: none */
-};
-
-/* A photo that was left out. */
-struct rejected_photo {
-    char *sample, *detail;
-    const char *code;
 };
 
 /* What a run found, for the output. */
@@ -46,8 +41,8 @@ struct estimate_run {
     size_t subgroup_count;
     bool grouped;                     /* the limits are over groups that were given */
     uint64_t added, known;            /* in this run; known: were there before */
-    struct rejected_photo *rejected;  /* owned */
-    size_t rejected_count, rejected_in_all; /* in the array; of all */
+    struct rejected_list rejected;    /* the first of them */
+    size_t rejected_in_all;
     char temporary[64];               /* a store that goes with the run; "": none */
 };
 /* One of --by: the information within it, by the same posteriors. */

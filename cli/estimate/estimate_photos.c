@@ -50,18 +50,12 @@ static void reject(struct labelling *l, const struct labelled_photo *photo, enum
                    const char *detail)
 {
     struct estimate_run *run = l->run;
-    struct rejected_photo *rows;
     bool named;
 
     (void)pthread_mutex_lock(&l->lock);
     named = run->rejected_in_all++ < MOST_NAMED;
-    rows = run->rejected_count < MOST_LISTED ? reallocarray(run->rejected, run->rejected_count + 1, sizeof *rows)
-                                             : NULL;
-    if (rows != NULL) {
-        rows[run->rejected_count++] = (struct rejected_photo){strdup(photo->sample), strdup(detail),
-                                                              view_problem_code(problem)};
-        run->rejected = rows;
-    }
+    if (run->rejected.count < MOST_LISTED)
+        rejected_add(&run->rejected, photo->sample, view_problem_code(problem), detail);
     (void)pthread_mutex_unlock(&l->lock);
     if (named)
         progress_say(&l->progress, "infomask estimate: %s: %s\n", photo->path, detail);

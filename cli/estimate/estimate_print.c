@@ -271,15 +271,7 @@ static void put_run(struct json_writer *writer, const struct estimate_run *run)
     json_put_uint(writer, "added", run->added);
     json_put_uint(writer, "known", run->known);
     json_put_uint(writer, "rejected_in_all", run->rejected_in_all);
-    json_array_open(writer, "rejected");
-    for (size_t i = 0; i < run->rejected_count; i++) {
-        json_object_open(writer, NULL);
-        json_put_string(writer, "sample", run->rejected[i].sample);
-        json_put_string(writer, "code", run->rejected[i].code);
-        json_put_string(writer, "detail", run->rejected[i].detail);
-        json_object_close(writer);
-    }
-    json_array_close(writer);
+    rejected_put(writer, "rejected", &run->rejected);
 }
 
 int estimate_print(const struct estimate_run *run)

@@ -7,6 +7,7 @@
 #include "cli/arguments.h"
 #include "cli/estimate/estimate.h"
 #include "cli/read/photo_list.h"
+#include "cli/read/rejected.h"
 #include "core/infomask_lab.h"
 #include "core/infomask_train.h"
 
@@ -34,8 +35,8 @@ struct train_photos {
     uint32_t *labels;
     char (*sha)[65];         /* of the file's bytes */
     size_t views, features;
-    struct rejected_photo *rejected; /* in the order of the list; code: "duplicate" among them */
-    size_t rejected_count, duplicates, from_cache;
+    struct rejected_list rejected; /* in the order of the list; code: "duplicate" among them */
+    size_t duplicates, from_cache;
 };
 
 /* The looks of --augment: "flip", "crop", "flip,crop"; NULL: the photo alone.  False for another word. */

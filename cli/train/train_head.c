@@ -355,19 +355,6 @@ static enum infomask_status write_model_json(const struct teaching *t, struct in
     return status;
 }
 
-static void put_rejected(struct json_writer *w, const char *key, const struct train_photos *photos)
-{
-    json_array_open(w, key);
-    for (size_t i = 0; i < photos->rejected_count; i++) {
-        json_object_open(w, NULL);
-        json_put_string(w, "sample", photos->rejected[i].sample);
-        json_put_string(w, "code", photos->rejected[i].code);
-        json_put_string(w, "detail", photos->rejected[i].detail);
-        json_object_close(w);
-    }
-    json_array_close(w);
-}
-
 /* All that was found: of the cross-fit, and of --held-out. */
 static void put_report(struct json_writer *w, const struct teaching *t, enum view_units units)
 {
@@ -376,7 +363,7 @@ static void put_report(struct json_writer *w, const struct teaching *t, enum vie
     json_put_uint(w, "photos", t->photos.list.count);
     json_put_uint(w, "from_cache", t->photos.from_cache);
     json_put_uint(w, "near_copies", t->near);
-    put_rejected(w, "rejected", &t->photos);
+    rejected_put(w, "rejected", &t->photos.rejected);
     json_put_double_or_null(w, "l2", t->head.l2);
     json_put_double(w, "temperature", t->head.temperature);
     json_put_int(w, "folds", t->head.folds);
@@ -384,7 +371,7 @@ static void put_report(struct json_writer *w, const struct teaching *t, enum vie
     view_estimate_members(w, &t->report, units);
     json_object_close(w);
     if (t->options->held_out != NULL)
-        put_rejected(w, "held_out_rejected", &t->held_out);
+        rejected_put(w, "held_out_rejected", &t->held_out.rejected);
     if (t->held_out.list.count > 0) {
         json_object_open(w, "held_out");
         view_estimate_members(w, &t->held_out_report, units);
@@ -434,7 +421,7 @@ static int print_text(const struct teaching *t, enum view_units units)
     (void)printf("%-22s %s, %zu classes, on the features of %s%s\n", "model", t->folder.path, t->names.count,
                  model_name(t->backbone), t->options->shuffle_labels ? "; LABELS SHUFFLED" : "");
     (void)printf("%-22s %zu of %zu (%zu bad, %zu twice, %zu near copies kept in one fold)\n", "photos", p->list.count,
-                 p->list.count + p->rejected_count, p->rejected_count - p->duplicates, p->duplicates, t->near);
+                 p->list.count + p->rejected.count, p->rejected.count - p->duplicates, p->duplicates, t->near);
     (void)printf("%-22s L2 %g, temperature %.3g\n", "head", t->head.l2, t->head.temperature);
     (void)printf("\nHeld out by %d-fold cross-fit:\n", t->head.folds);
     (void)train_print_state(t->cli, &t->report, units);

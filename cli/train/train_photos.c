@@ -119,15 +119,9 @@ static void read_one(void *context, int index, int worker)
 
 void train_photos_reject(struct train_photos *photos, size_t i, const char *code, const char *detail, bool quiet)
 {
-    struct rejected_photo *rows = reallocarray(photos->rejected, photos->rejected_count + 1, sizeof *rows);
-
     if (!quiet)
         (void)fprintf(stderr, "infomask train: %s: %s\n", photos->list.photos[i].path, detail);
-    if (rows == NULL)
-        return;
-    rows[photos->rejected_count++] = (struct rejected_photo){strdup(photos->list.photos[i].sample), strdup(detail),
-                                                             code};
-    photos->rejected = rows;
+    rejected_add(&photos->rejected, photos->list.photos[i].sample, code, detail);
 }
 
 void train_photos_keep(struct train_photos *photos, const bool *out)
@@ -316,10 +310,6 @@ void train_photos_fini(struct train_photos *photos)
     free(photos->x);
     free(photos->labels);
     free(photos->sha);
-    for (size_t i = 0; i < photos->rejected_count; i++) {
-        free(photos->rejected[i].sample);
-        free(photos->rejected[i].detail);
-    }
-    free(photos->rejected);
+    rejected_fini(&photos->rejected);
     *photos = (struct train_photos){0};
 }

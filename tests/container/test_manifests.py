@@ -88,6 +88,60 @@ def test_helm_renders_it(values):
     assert any(d["kind"] == "Ingress" for d in rendered) == ("ingress.enabled=true" in values)
 
 
+def rendered_by_helm(folder, values):
+    """What helm makes of a file of values, checked."""
+    (folder / "values.yaml").write_text(yaml.safe_dump(values))
+    run = subprocess.run([program("helm"), "template", "photos", DOCKER / "helm/infomask", "-f", folder / "values.yaml"],
+                         capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    listed = documents(run.stdout)
+    for document in listed:
+        check(document)
+    return {document["kind"]: document for document in listed}
+
+
+def test_settings_come_as_the_service_reads_them(tmp_path):
+    """Helm reads the numbers of a file as floating point, of which a large one prints as 2.097152e+07."""
+    found = rendered_by_helm(tmp_path, {"settings": {"max_body": 20971520, "rate": 0.5, "state_relaxed": True, "port": 9090,
+                                                     "drain_timeout": 60, "tls_certificate": "/etc/tls/tls.crt"}})
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    told = {row["name"]: row.get("value") for row in pod["containers"][0]["env"]}
+    assert told["INFOMASK_MAX_BODY"] == "20971520" and told["INFOMASK_RATE"] == "0.5"
+    assert told["INFOMASK_STATE_RELAXED"] == "true" and told["INFOMASK_PORT"] == "9090"
+    assert pod["containers"][0]["ports"][0]["containerPort"] == 9090
+    assert found["NetworkPolicy"]["spec"]["ingress"][0]["ports"][0]["port"] == 9090
+    assert pod["terminationGracePeriodSeconds"] > 65
+    assert all(pod["containers"][0][probe]["httpGet"]["scheme"] == "HTTPS"
+               for probe in ("startupProbe", "readinessProbe", "livenessProbe"))
+
+
+def test_a_pod_takes_what_a_cluster_asks_of_it(tmp_path):
+    found = rendered_by_helm(tmp_path, {
+        "replicas": 1, "autoscaling": {"enabled": False}, "resources": None, "podAnnotations": {"a": "b"},
+        "imagePullSecrets": [{"name": "registry"}], "nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}}, "env": [{"name": "TZ", "value": "UTC"}],
+        "volumes": [{"name": "models", "emptyDir": {}}], "volumeMounts": [{"name": "models", "mountPath": "/models"}],
+        "stateSecret": "state", "networkPolicy": {"statePort": 6432},
+        "ingress": {"enabled": True, "className": "nginx", "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "20m"},
+                    "tls": [{"secretName": "tls", "hosts": ["a.example"]}]}})
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    assert {"name": "TZ", "value": "UTC"} in pod["containers"][0]["env"] and "resources" not in pod["containers"][0]
+    assert pod["nodeSelector"] == {"disk": "ssd"} and pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert {"state", "state-server", "models"} == {volume["name"] for volume in pod["volumes"]}
+    assert found["NetworkPolicy"]["spec"]["egress"][1]["ports"][0]["port"] == 6432
+    assert found["Ingress"]["spec"]["tls"][0]["secretName"] == "tls" and found["Ingress"]["metadata"]["annotations"]
+    assert found["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1  # or a node with the only replica is never drained
+
+
+@pytest.mark.parametrize("value, told", [("autoscaling.enable=false", "enable is not allowed"), ("replica=2", "replica is not allowed"),
+                                         ("resources.requests.cpu=null", "resources.requests.cpu, which is not set"),
+                                         ("autoscaling.minReplicas=20", "more than autoscaling.maxReplicas"),
+                                         ("image.tag=20260101", "image.tag"), ("ingress.path=photos", "ingress.path")])
+def test_helm_refuses(value, told):
+    run = subprocess.run([program("helm"), "template", "photos", DOCKER / "helm/infomask", "--set", value], capture_output=True, text=True)
+    assert run.returncode != 0 and told in run.stderr, run.stderr
+
+
 def test_the_chart_and_the_base_run_the_same_container():
     run = subprocess.run([program("helm"), "template", "photos", DOCKER / "helm/infomask"], capture_output=True, text=True)
     chart = next(d for d in documents(run.stdout) if d["kind"] == "Deployment")["spec"]["template"]["spec"]

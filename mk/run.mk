@@ -19,7 +19,9 @@ run: ## install what is missing, build, fetch the model, and serve (without a ne
 .PHONY: demo
 demo: ## the same, but classify, mask and filter a photo, leave the pictures in build/demo/ and end
 	@$(MAKE) --no-print-directory deps
-	@$(MAKE) -s --no-print-directory -j$(CORES) all model
+	@$(MAKE) -s --no-print-directory -j$(CORES) all
+	@$(MAKE) -s --no-print-directory model || { \
+		echo "the photo model cannot be fetched; without a network make run serves the one for handwritten digits" >&2; exit 1; }
 	@sh mk/demo.sh $(BIN) $(PHOTO) build/demo
 
 install_folders = PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' $(foreach v,SYSCONFDIR BINDIR LIBDIR DATADIR MANDIR DOCDIR \

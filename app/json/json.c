@@ -8,313 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/json/json_utf8.h"
+#include "app/json/json_scan.h"
 
 #define DEEPEST 500        /* cJSON's own limit is 1,000; our recursion needs about 100 bytes a level */
-#define LONGEST_NUMBER 63  /* cJSON reads a number through a buffer of 64: longer ones are written anew for it */
 #define FEW_KEYS 16        /* up to this many are compared pairwise, without memory */
 
 struct json_limits json_default_limits(void)
 {
     return (struct json_limits){.max_depth = 32, .max_values = 1000000};
-}
-
-struct scan {
-    const unsigned char *text;
-    size_t at, size;
-    int depth, max_depth;
-    size_t values, max_values;
-    const char *apart;      /* json_parse_apart's key; NULL: none, or its array was found */
-    size_t from, to;        /* that array's text */
-    bool long_number;       /* there is one that cJSON cannot read */
-    bool counted, numeric;  /* every value counts; no value but numbers and arrays came */
-    struct infomask_error *err;
-};
-
-static bool scan_value(struct scan *scan);
-static bool scan_apart(struct scan *scan);
-
-static bool scan_fails(struct scan *scan, const char *what)
-{
-    (void)error_set(scan->err, INFOMASK_BAD_DATA, "not valid JSON: %s at byte %zu", what, scan->at);
-    return false;
-}
-
-static bool scan_exceeds(struct scan *scan, const char *what, size_t limit)
-{
-    (void)error_set(scan->err, INFOMASK_BAD_DATA, "the JSON has more than %zu %s, the most that is taken, at byte %zu",
-                    limit, what, scan->at);
-    return false;
-}
-
-/* the next byte, or -1 at the end */
-static int scan_peek(const struct scan *scan)
-{
-    return scan->at < scan->size ? scan->text[scan->at] : -1;
-}
-
-static void scan_space(struct scan *scan)
-{
-    int c;
-    while (c = scan_peek(scan), c == ' ' || c == '\t' || c == '\n' || c == '\r')
-        scan->at++;
-}
-
-static bool scan_word(struct scan *scan, const char *word)
-{
-    size_t length = strlen(word);
-    if (scan->size - scan->at < length || memcmp(scan->text + scan->at, word, length) != 0)
-        return scan_fails(scan, "unknown word");
-    scan->at += length;
-    return true;
-}
-
-static int hex_value(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* the four digits after \u at `at`, or -1 */
-static int hex_unit(const struct scan *scan, size_t at)
-{
-    int unit = 0;
-    if (scan->size - at < 4)
-        return -1;
-    for (size_t i = at; i < at + 4; i++) {
-        int digit = hex_value(scan->text[i]);
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
-}
-
-/* at the `u` of \uXXXX */
-static bool scan_unicode_escape(struct scan *scan)
-{
-    int unit = hex_unit(scan, scan->at + 1), low;
-
-    if (unit < 0)
-        return scan_fails(scan, "\\u without four hexadecimal digits");
-    if (unit == 0)
-        return scan_fails(scan, "a NUL character in a string");
-    if (unit >= 0xDC00 && unit <= 0xDFFF)
-        return scan_fails(scan, "half of a surrogate pair");
-    scan->at += 5;
-    if (unit < 0xD800 || unit > 0xDBFF)
-        return true;
-    low = scan->size - scan->at >= 6 && scan->text[scan->at] == '\\' && scan->text[scan->at + 1] == 'u'
-              ? hex_unit(scan, scan->at + 2)
-              : -1;
-    if (low < 0xDC00 || low > 0xDFFF)
-        return scan_fails(scan, "half of a surrogate pair");
-    scan->at += 6;
-    return true;
-}
-
-static bool scan_escape(struct scan *scan)
-{
-    int c;
-    scan->at++;
-    c = scan_peek(scan);
-    if (c == 'u')
-        return scan_unicode_escape(scan);
-    if (c < 0 || strchr("\"\\/bfnrt", c) == NULL)
-        return scan_fails(scan, "unknown escape");
-    scan->at++;
-    return true;
-}
-
-/* at the opening quote */
-static bool scan_string(struct scan *scan)
-{
-    scan->at++;
-    for (;;) {
-        int c = scan_peek(scan);
-        if (c < 0)
-            return scan_fails(scan, "string without an end");
-        if (c == '"') {
-            scan->at++;
-            return true;
-        }
-        if (c < 0x20)
-            return scan_fails(scan, "a control character in a string");
-        if (c == '\\') {
-            if (!scan_escape(scan))
-                return false;
-        } else {
-            size_t length = json_utf8_length(scan->text + scan->at, scan->size - scan->at);
-            if (length == 0)
-                return scan_fails(scan, "not UTF-8");
-            scan->at += length;
-        }
-    }
-}
-
-static bool scan_digits(struct scan *scan)
-{
-    size_t start = scan->at;
-    int c;
-    while (c = scan_peek(scan), c >= '0' && c <= '9')
-        scan->at++;
-    return scan->at > start || scan_fails(scan, "a number without a digit");
-}
-
-static bool number_is_finite(struct scan *scan, size_t start)
-{
-    size_t length = scan->at - start;
-
-    scan->long_number = scan->long_number || length > LONGEST_NUMBER;
-    return isfinite(json_double_read((const char *)scan->text + start, length)) ||
-           scan_fails(scan, "a number too large for a double");
-}
-
-static bool scan_number(struct scan *scan)
-{
-    size_t start = scan->at;
-    int c;
-
-    if (scan_peek(scan) == '-')
-        scan->at++;
-    if (scan_peek(scan) == '0') {
-        scan->at++;
-        c = scan_peek(scan);
-        if (c >= '0' && c <= '9')
-            return scan_fails(scan, "a number with a leading zero");
-    } else if (!scan_digits(scan)) {
-        return false;
-    }
-    if (scan_peek(scan) == '.') {
-        scan->at++;
-        if (!scan_digits(scan))
-            return false;
-    }
-    c = scan_peek(scan);
-    if (c == 'e' || c == 'E') {
-        scan->at++;
-        c = scan_peek(scan);
-        if (c == '+' || c == '-')
-            scan->at++;
-        if (!scan_digits(scan))
-            return false;
-    }
-    return number_is_finite(scan, start);
-}
-
-/* *apart: it is the key whose numbers are left out of the tree, if they are nothing but numbers. */
-static bool scan_member_name(struct scan *scan, bool *apart)
-{
-    size_t start, length = scan->apart != NULL ? strlen(scan->apart) : 0;
-
-    scan_space(scan);
-    start = scan->at + 1;
-    if (scan_peek(scan) != '"')
-        return scan_fails(scan, "a member without a quoted name");
-    if (!scan_string(scan))
-        return false;
-    *apart = length > 0 && scan->at == start + length + 1 && memcmp(scan->text + start, scan->apart, length) == 0;
-    scan_space(scan);
-    if (scan_peek(scan) != ':')
-        return scan_fails(scan, "a member without ':'");
-    scan->at++;
-    return true;
-}
-
-/* The value of such a member: its numbers are not counted, if it holds nothing else. */
-static bool scan_apart(struct scan *scan)
-{
-    size_t before = scan->values, start;
-    bool fine, numbers;
-
-    scan_space(scan);
-    start = scan->at;
-    scan->counted = scan_peek(scan) != '[';
-    scan->numeric = !scan->counted;
-    fine = scan_value(scan);
-    scan->counted = true;
-    numbers = fine && scan->numeric;
-    scan->numeric = false;
-    if (numbers) {
-        scan->values = before + 1;
-        scan->from = start;
-        scan->to = scan->at;
-        scan->apart = NULL;
-    }
-    return fine && (scan->values <= scan->max_values || scan_exceeds(scan, "values", scan->max_values));
-}
-
-/* at the opening bracket; close is the bracket that ends it */
-static bool scan_container(struct scan *scan, int close)
-{
-    if (++scan->depth > scan->max_depth)
-        return scan_exceeds(scan, "arrays and objects inside each other", (size_t)scan->max_depth);
-    scan->at++;
-    scan_space(scan);
-    if (scan_peek(scan) == close) {
-        scan->at++;
-        scan->depth--;
-        return true;
-    }
-    for (;;) {
-        bool apart = false;
-        int c;
-        if (close == '}' && !scan_member_name(scan, &apart))
-            return false;
-        if (!(apart ? scan_apart(scan) : scan_value(scan)))
-            return false;
-        scan_space(scan);
-        c = scan_peek(scan);
-        if (c != ',' && c != close)
-            return scan_fails(scan, close == '}' ? "',' or '}' is missing" : "',' or ']' is missing");
-        scan->at++;
-        if (c == close) {
-            scan->depth--;
-            return true;
-        }
-    }
-}
-
-static bool scan_value(struct scan *scan)
-{
-    int c;
-
-    scan_space(scan);
-    if (++scan->values > scan->max_values && scan->counted)
-        return scan_exceeds(scan, "values", scan->max_values);
-    c = scan_peek(scan);
-    scan->numeric = scan->numeric && (c == '[' || c == '-' || (c >= '0' && c <= '9'));
-    switch (c) {
-    case '{':
-        return scan_container(scan, '}');
-    case '[':
-        return scan_container(scan, ']');
-    case '"':
-        return scan_string(scan);
-    case 't':
-        return scan_word(scan, "true");
-    case 'f':
-        return scan_word(scan, "false");
-    case 'n':
-        return scan_word(scan, "null");
-    default:
-        if (c == '-' || (c >= '0' && c <= '9'))
-            return scan_number(scan);
-        return scan_fails(scan, c < 0 ? "a value is missing" : "unexpected character");
-    }
-}
-
-static bool scan_text(struct scan *scan)
-{
-    if (!scan_value(scan))
-        return false;
-    scan_space(scan);
-    return scan->at == scan->size || scan_fails(scan, "text after the value");
 }
 
 static enum infomask_status duplicate_found(const char *key, struct infomask_error *err)
@@ -369,7 +70,7 @@ static enum infomask_status check_tree(const cJSON *node, struct infomask_error 
 }
 
 /* The text with an empty array for what is apart. */
-static char *text_of_tree(const struct scan *scan, size_t *size)
+static char *text_of_tree(const struct json_scan *scan, size_t *size)
 {
     size_t rest = scan->size - scan->to;
     char *text = malloc(scan->from + 2 + rest);
@@ -405,8 +106,8 @@ static char *text_of_short_numbers(const char *text, size_t *size)
             for (; at + length < end && strchr("+-.0123456789eE", at[length]) != NULL; length++)
                 ;
         next = at + length;
-        if (*at != '"' && length > LONGEST_NUMBER)
-            to += snprintf(to, LONGEST_NUMBER, "%.17g", json_double_read(at, length));
+        if (*at != '"' && length > JSON_LONGEST_NUMBER)
+            to += snprintf(to, JSON_LONGEST_NUMBER, "%.17g", json_double_read(at, length));
         else
             to = mempcpy(to, at, length);
     }
@@ -431,7 +132,7 @@ static enum infomask_status parse_tree(const char *text, size_t size, struct jso
     return INFOMASK_OK;
 }
 
-static enum infomask_status parse_text(const struct scan *scan, const char *text, size_t size, struct json **root,
+static enum infomask_status parse_text(const struct json_scan *scan, const char *text, size_t size, struct json **root,
                                        struct infomask_error *err)
 {
     enum infomask_status status;
@@ -452,18 +153,17 @@ enum infomask_status json_parse_apart(const char *text, size_t size, const struc
                                       struct infomask_error *err)
 {
     struct json_limits used = limits != NULL ? *limits : json_default_limits();
-    struct scan scan = {.text = (const unsigned char *)text,
+    struct json_scan scan = {.text = (const unsigned char *)text,
                         .size = size,
                         .max_depth = used.max_depth < DEEPEST ? used.max_depth : DEEPEST,
                         .max_values = used.max_values,
                         .apart = apart,
-                        .counted = true,
                         .err = err};
     enum infomask_status status;
     char *rest;
 
     *numbers = (struct json_numbers){NULL, 0};
-    if (!scan_text(&scan))
+    if (!json_scan(&scan))
         return INFOMASK_BAD_DATA;
     if (scan.to == 0)
         return parse_text(&scan, text, size, root, err);

@@ -220,14 +220,18 @@ def test_requests_that_the_library_cannot_hold(make_server):
     assert server.stop() == 0
 
 
-def test_connection_limit_is_answered(make_server):
-    server = make_server("--max-connections", 8, *PATIENT)
-    held = []
-    for _ in range(8):
-        connection = server.connect()
+def hold(server, count):
+    """Connections that were answered and stay open."""
+    held = [server.connect() for _ in range(count)]
+    for connection in held:
         connection.send(request())
         assert connection.response().status == 200
-        held.append(connection)
+    return held
+
+
+def test_connection_limit_is_answered(make_server):
+    server = make_server("--max-connections", 8, *PATIENT)
+    held = hold(server, 8)
     with server.connect() as connection:
         connection.send(request())
         response = connection.response()
@@ -240,12 +244,7 @@ def test_connection_limit_is_answered(make_server):
 
 def test_connection_limit_per_address(make_server):
     server = make_server("--max-connections-per-address", 3, *PATIENT)
-    held = []
-    for _ in range(3):
-        connection = server.connect()
-        connection.send(request())
-        assert connection.response().status == 200
-        held.append(connection)
+    held = hold(server, 3)
     with server.connect() as connection:
         connection.send(request())
         assert connection.response().status == 503

@@ -3,6 +3,7 @@
 #define TESTS_UNIT_APP_SCRATCH_H
 
 #include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,6 +58,19 @@ static inline void scratch_model(const char *parent, const char *name)
     scratch_put(folder, "model.json", document, strlen(document));
     free(network);
     free(folder);
+}
+
+/* What a model_warn was told last, and how often. */
+struct heard {
+    int count;
+    char last[400];
+};
+
+static inline void hear(void *context, const char *sentence)
+{
+    struct heard *heard = context;
+    heard->count++;
+    (void)snprintf(heard->last, sizeof heard->last, "%s", sentence);
 }
 
 #endif

@@ -147,18 +147,6 @@ static int make_folder(void **state)
     return 0;
 }
 
-struct heard {
-    int count;
-    char last[400];
-};
-
-static void hear(void *context, const char *sentence)
-{
-    struct heard *heard = context;
-    heard->count++;
-    (void)snprintf(heard->last, sizeof heard->last, "%s", sentence);
-}
-
 static enum infomask_status read_folder(const char *folder, const char *document, enum infomask_precision precision,
                                         struct model_folder *result, struct heard *heard, struct infomask_error *err)
 {

@@ -7,18 +7,6 @@
 #include "scratch.h"
 #include "app/model/models.h"
 
-struct heard {
-    int count;
-    char last[400];
-};
-
-static void hear(void *context, const char *sentence)
-{
-    struct heard *heard = context;
-    heard->count++;
-    (void)snprintf(heard->last, sizeof heard->last, "%s", sentence);
-}
-
 static struct models *open_models(const char *directory, const char *chosen, struct heard *heard)
 {
     struct model_options options = {.isa = "ref", .warn = heard != NULL ? hear : NULL, .warn_context = heard};

@@ -118,6 +118,8 @@ struct engine_info {
     bool softmax_output;  /* the file ends in a Softmax: outputs are probabilities */
     bool squashed;        /* it ends in a Sigmoid: outputs are probabilities, each of its own */
     bool fixed_size;      /* only its own height and width work (a Flatten before the head) */
+    bool asks_for_size;   /* that size is not the file's, and a mean of tokens is taken, which may be a map's if the
+                           * size is known to who reads the file: there may be a head then */
     bool noise;           /* has Dropout or Noise nodes, or head_dropout */
     int features;         /* channels of the features; 0: no head is known */
     const float *head_w;  /* [outputs, features] row-major, NULL unless pooled_head */

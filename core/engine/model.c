@@ -121,6 +121,8 @@ static enum infomask_status examine_shapes(struct engine_model *model, struct sh
     if (status != INFOMASK_OK)
         return status;
     info->fixed_size = only_its_own_size(model, shapes);
+    info->asks_for_size = info->fixed_size && (info->height == 0 || info->width == 0) &&
+                          info->head == ENGINE_HEAD_NONE && head_has_mean(model);
     status = shapes_infer(model, model->base_h, model->base_w, shapes, err);
     if (status == INFOMASK_OK && model->features >= 0)
         info->stride = stride_of(model, shapes);

@@ -248,9 +248,11 @@ const char *graph_op_name(enum graph_op op);
  * for the file's first. */
 enum infomask_status onnx_read(const char *path, const char *output, struct graph **graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* The same; size: of the picture, if the file leaves it open and cannot be read without it (0: 224). */
+/* The same; size: of the picture, if the file leaves it open and cannot be read without it (0: 224); fixed: it is to be
+ * known wherever it is left open. */
 struct onnx_size {
     int height, width;
+    bool fixed;
 };
 enum infomask_status onnx_read_for(const char *path, const char *output, struct onnx_size size, struct graph **graph,
                                    struct infomask_error *err) __attribute__((warn_unused_result));

@@ -576,8 +576,10 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
     bool fine = status == INFOMASK_OK;
 
     if (fine)
-        status = import_unpacked(&u, *graph, size, source, true, err);
-    for (int sizes_open = 1; fine && sizes_open >= 0 && status == INFOMASK_UNSUPPORTED_MODEL; sizes_open--) {
+        status = source->size.fixed ? INFOMASK_UNSUPPORTED_MODEL
+                                    : import_unpacked(&u, *graph, size, source, true, err);
+    for (int sizes_open = !source->size.fixed; fine && sizes_open >= 0 && status == INFOMASK_UNSUPPORTED_MODEL;
+         sizes_open--) {
         bool gave_back = (*graph)->gave_back;
         status = start_again(graph, err);
         if (status == INFOMASK_OK && gave_back)

@@ -80,9 +80,9 @@ static double node_flops(const struct graph *graph, const struct graph_node *nod
 enum infomask_status infomask_model_flops(const struct infomask_model_spec *spec, int height, int width, double *flops,
                                           struct infomask_error *err)
 {
+    const struct onnx_size size = {.height = height, .width = width};
     struct graph *graph = NULL;
-    enum infomask_status status = onnx_read_for(spec->path, spec->output, (struct onnx_size){height, width},
-                                                &graph, err);
+    enum infomask_status status = onnx_read_for(spec->path, spec->output, size, &graph, err);
 
     if (status == INFOMASK_OK) {
         struct graph_tensor *x = &graph->tensors[graph->input];

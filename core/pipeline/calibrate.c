@@ -185,7 +185,7 @@ static enum infomask_status new_graph(void *context, struct graph **graph, struc
     enum infomask_status status;
 
     *graph = NULL;
-    status = pipeline_read(context, graph, err);
+    status = pipeline_read(context, false, graph, err);
     if (status == INFOMASK_OK)
         status = pipeline_fuse(*graph, err);
     if (status != INFOMASK_OK) {

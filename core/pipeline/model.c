@@ -45,11 +45,11 @@ static enum infomask_status filter_named(const char *name, enum image_filter *fi
     return error_set(err, INFOMASK_BAD_MODEL, "resize \"%.40s\" is none of bicubic, bilinear, nearest, lanczos", name);
 }
 
-enum infomask_status pipeline_read(const struct infomask_model_spec *spec, struct graph **graph,
+enum infomask_status pipeline_read(const struct infomask_model_spec *spec, bool fixed, struct graph **graph,
                                    struct infomask_error *err)
 {
-    enum infomask_status status = onnx_read_for(spec->path, spec->output, (struct onnx_size){spec->height, spec->width},
-                                                graph, err);
+    const struct onnx_size size = {spec->height, spec->width, fixed};
+    enum infomask_status status = onnx_read_for(spec->path, spec->output, size, graph, err);
 
     if (status == INFOMASK_OK)
         status = graph_infer_shapes(*graph, err);
@@ -175,7 +175,7 @@ static enum infomask_status verify_int8(struct infomask_model *model, const stru
     struct engine_model *reference = NULL;
     struct engine_verified found = {0};
     struct graph *graph = NULL;
-    enum infomask_status status = pipeline_read(spec, &graph, err);
+    enum infomask_status status = pipeline_read(spec, false, &graph, err);
 
     if (status == INFOMASK_OK)
         status = pipeline_fuse(graph, err);
@@ -248,9 +248,10 @@ static enum infomask_status read_int8(const struct infomask_model *model, const 
     return quant_read(spec->int8_path, model->info.sha256, quant, err);
 }
 
-/* int8: the quantised weights, if somebody has them; else they are read where they are needed. */
-static enum infomask_status load_network(struct infomask_model *model, const struct infomask_model_spec *spec,
-                                         const struct quant *int8, struct infomask_error *err)
+/* int8: the quantised weights, if somebody has them; else they are read where they are needed.  fixed: see
+ * pipeline_read. */
+static enum infomask_status load_engine(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                        const struct quant *int8, bool fixed, struct infomask_error *err)
 {
     struct engine_options options = {.precision = (enum engine_precision)spec->precision,
                                      .arena_limit = spec->arena_limit,
@@ -265,7 +266,7 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     if (spec->isa != NULL)
         status = kernels_named(spec->isa, &options.kernels, err);
     if (status == INFOMASK_OK)
-        status = pipeline_read(spec, &graph, err);
+        status = pipeline_read(spec, fixed, &graph, err);
     if (status == INFOMASK_OK)
         status = set_digests(model, spec, graph, err);
     if (status == INFOMASK_OK && int8 == NULL && spec->precision == INFOMASK_INT8)
@@ -292,9 +293,30 @@ static enum infomask_status load_network(struct infomask_model *model, const str
     if (status == INFOMASK_OK)
         status = end_verify(model, spec, verify, err);
     engine_verify_free(verify);
+    model->kernels = options.kernels != NULL ? options.kernels : kernels_best();
+    return status;
+}
+
+/* Where only the network's own size works, which the file does not tell, it is read once more with that size known, if
+ * that may bring to light a head. */
+static enum infomask_status load_network(struct infomask_model *model, const struct infomask_model_spec *spec,
+                                         const struct quant *int8, struct infomask_error *err)
+{
+    enum infomask_status status = load_engine(model, spec, int8, false, err);
+    struct infomask_error none;
+
+    if (status == INFOMASK_OK && engine_model_info(model->engine)->asks_for_size) {
+        engine_model_free(model->engine); /* two would need twice the memory */
+        model->engine = NULL;
+        status = load_engine(model, spec, int8, true, &none);
+        if (status != INFOMASK_OK) {
+            engine_model_free(model->engine);
+            model->engine = NULL;
+            status = load_engine(model, spec, int8, false, err);
+        }
+    }
     if (status == INFOMASK_OK)
         model->network = engine_model_info(model->engine);
-    model->kernels = options.kernels != NULL ? options.kernels : kernels_best();
     return status;
 }
 

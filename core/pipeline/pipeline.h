@@ -61,8 +61,9 @@ struct infomask_session {
 };
 
 
-/* The network from its file, its constants folded; on failure it may be there, to be freed. */
-enum infomask_status pipeline_read(const struct infomask_model_spec *spec, struct graph **graph,
+/* The network from its file, its constants folded; on failure it may be there, to be freed.  fixed: of a size that the
+ * file leaves open, spec's is taken for the only one. */
+enum infomask_status pipeline_read(const struct infomask_model_spec *spec, bool fixed, struct graph **graph,
                                    struct infomask_error *err) __attribute__((warn_unused_result));
 /* The passes that are left. */
 enum infomask_status pipeline_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));

@@ -186,6 +186,16 @@ def test_channels_without_a_number_are_those_of_the_first_layer(models, tmp_path
     assert "with 1 or 3 channels as the second or the last" in add(models, middle, "five").stderr
 
 
+def test_a_size_that_only_a_table_tells_is_known_to_the_head(models):
+    """The file leaves height and width open, but adds positions to its tokens that one size has: their mean is a map's."""
+    ran = add(models, ROOT / "tests/data/nets/table_of_tokens.onnx", "table", "--size", "8", "--preset", "unit", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["check"]["equal"] and {"infocam", "cam", "infocam+"} < set(told["check"]["methods"]), told
+    ran = add(models, ROOT / "tests/data/nets/table_of_tokens.onnx", "other", "--size", "16", "--preset", "unit")
+    assert ran.returncode == 1 and "this size of input does not fit the network" in ran.stderr, ran.stdout
+
+
 def test_other_outputs_are_named(models, tmp_path):
     features = network(tmp_path / "features.onnx", outputs=[("flat", ["N", 6]), ("logits", ["N", 5])])
     assert "(the file has others, which --output takes: 'logits')" in add(models, features, "a").stdout

@@ -37,10 +37,11 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static enum infomask_status read_graph(const struct call *call, bool plain, struct graph **graph,
+static enum infomask_status read_graph(const struct call *call, bool plain, bool fixed, struct graph **graph,
                                        struct infomask_error *err)
 {
-    enum infomask_status status = onnx_read_for(call->file, NULL, (struct onnx_size){call->height, call->width}, graph, err);
+    const struct onnx_size size = {call->height, call->width, fixed};
+    enum infomask_status status = onnx_read_for(call->file, NULL, size, graph, err);
 
     if (status == INFOMASK_OK)
         status = graph_infer_shapes(*graph, err);
@@ -199,18 +200,30 @@ static void print_found(const struct engine_model *model, double cells)
         printf(" cells=%.1e", cells);
 }
 
+static enum infomask_status load_model(const struct call *call, const struct settings *settings, bool fixed,
+                                       struct engine_model **model, struct infomask_error *err)
+{
+    struct graph *graph = NULL;
+    enum infomask_status status = read_graph(call, settings->plain, fixed, &graph, err);
+
+    if (status == INFOMASK_OK)
+        return engine_model_create(model, graph, &settings->options, err);
+    graph_free(graph);
+    return status;
+}
+
 static bool answer(const struct call *call, const struct settings *settings)
 {
     struct infomask_error err = {0};
-    struct graph *graph = NULL;
     struct engine_model *model = NULL;
     double seconds = 0, start = now(), load, cells = -1;
-    enum infomask_status status = read_graph(call, settings->plain, &graph, &err);
+    enum infomask_status status = load_model(call, settings, false, &model, &err);
 
-    if (status == INFOMASK_OK)
-        status = engine_model_create(&model, graph, &settings->options, &err);
-    else
-        graph_free(graph);
+    if (status == INFOMASK_OK && engine_model_info(model)->asks_for_size) { /* as the pipeline does */
+        engine_model_free(model);
+        model = NULL;
+        status = load_model(call, settings, true, &model, &err);
+    }
     load = now() - start;
     if (status == INFOMASK_OK)
         status = run(model, call, &seconds, &cells, &err);

@@ -156,6 +156,19 @@ enum infomask_status head_find_layers(struct engine_model *model, const struct s
     return model->info.pooled_head || logits < 0 ? INFOMASK_OK : head_layers_find(model, logits, shapes, err);
 }
 
+bool head_has_mean(const struct engine_model *model)
+{
+    const struct graph *graph = model->graph;
+
+    for (int i = model->first; i < graph->node_count; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        if (node->op == GRAPH_REDUCE && node->function == GRAPH_MEAN && node->axes == 1U << 1 &&
+            graph->tensors[node->inputs[0]].rank == 3)
+            return true;
+    }
+    return false;
+}
+
 enum infomask_status head_copy(struct engine_model *model, struct infomask_error *err)
 {
     const struct graph_node *node;

@@ -221,6 +221,15 @@ def specials():
         node("Equal", ["side", "one"], ["is_one"]), node("Not", ["is_one"], ["is_more"]),
         node("If", ["is_more"], ["short"], then_branch=third, else_branch=outer), node("Flatten", ["short"], ["flat"]), nodes[-1]],
         [w, constant("last", np.int64(3)), constant("one", np.int64(1)), *constants], ["N", 3, "H", "W"], 2, 6, 7)
+    # positions of tokens that only one size has, though the file leaves it open
+    nodes, constants = head("map", 8, 6, 50)
+    special("table_of_tokens", [
+        conv, node("Shape", ["x"], ["shape"]), node("Gather", ["shape", "first"], ["n"]), node("Unsqueeze", ["n", "axis"], ["batch"]),
+        node("Concat", ["batch", "eight", "rest"], ["rows"], axis=0), node("Reshape", ["map", "rows"], ["cut"]),
+        node("Transpose", ["cut"], ["tokens"], perm=[0, 2, 1]), node("Add", ["tokens", "table"], ["placed"]),
+        node("ReduceMean", ["placed"], ["flat"], axes=[1], keepdims=0), nodes[-1]],
+        [w, constant("first", np.array(0)), constant("axis", np.array([0])), constant("eight", np.array([8])), constant("rest", np.array([-1])),
+         constant("table", w_of(64, 8)[:, :, 0, 0].reshape(1, 64, 8)), *constants], ["N", 3, "H", "W"], 1, 8, 8, opset=17, ir=8)
     windows(conv, w)
     elements(conv, w)
     quantised(conv, w)

@@ -41,7 +41,7 @@ static struct engine_model *read_model(const struct golden *g, const struct engi
     char path[160];
 
     (void)snprintf(path, sizeof path, FOLDER "%s.onnx", g->name);
-    if (onnx_read_for(path, NULL, (struct onnx_size){g->h, g->w}, &graph, &err) || graph_infer_shapes(graph, &err) ||
+    if (onnx_read_for(path, NULL, (struct onnx_size){.height = g->h, .width = g->w}, &graph, &err) || graph_infer_shapes(graph, &err) ||
         graph_fold_constants(graph, &err) || (fused && graph_fuse(graph, &err)) || graph_prune(graph, &err) ||
         engine_model_create(&model, graph, options, &err))
         fail_msg("%s: %s", g->name, err.text);

@@ -19,7 +19,7 @@ static struct graph *read_net(const char *name, int h, int w)
     char path[160];
 
     (void)snprintf(path, sizeof path, FOLDER "%s.onnx", name);
-    if (onnx_read_for(path, NULL, (struct onnx_size){h, w}, &graph, &err) || graph_infer_shapes(graph, &err) ||
+    if (onnx_read_for(path, NULL, (struct onnx_size){.height = h, .width = w}, &graph, &err) || graph_infer_shapes(graph, &err) ||
         graph_fold_constants(graph, &err))
         fail_msg("%s: %s", name, err.text);
     return graph;

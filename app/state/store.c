@@ -354,12 +354,10 @@ enum infomask_status store_look(const char *where, const struct store_options *o
     struct store *store = store_create(where, options);
     enum infomask_status status = INFOMASK_OK;
 
-    *look = (struct store_look){.wanted = options->server.version};
+    *look = (struct store_look){.wanted = store_is_server(where) ? options->server.version : options->file.version};
     if (store == NULL || store->where == NULL || store->password_file == NULL)
         status = error_set(err, INFOMASK_MEMORY, "no memory for the state");
-    else if (store->driver->look == NULL)
-        status = error_set(err, INFOMASK_ARGUMENT, "the state is in a file");
-    else
+    else if (store->driver->load != NULL)
         status = store->driver->load(store, &store->library, err);
     if (status == INFOMASK_OK)
         status = store->driver->look(store, look, err);

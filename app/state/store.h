@@ -61,9 +61,9 @@ bool store_is_server(const char *where);
  * in *count how many, at most `most`.  ARGUMENT when it is no address, or libpq is not installed. */
 enum infomask_status store_prepare(const char *where, int *ports, int most, int *count, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* What a server is like, to whoever is about to use it. */
+/* What a file or a server is like, to whoever is about to use it. */
 struct store_look {
-    int server;            /* its version: 150004 is 15.4 */
+    int server;            /* its version: 150004 is 15.4; 0: a file, of which only version and wanted tell */
     int version, wanted;   /* of the tables, 0: there are none yet; what this program makes of them */
     bool serves;           /* this program may use the tables as they are, or as it will make them */
     bool may_make;         /* the user may make or change the tables, where that is to be done */
@@ -72,7 +72,8 @@ struct store_look {
     bool local, encrypted; /* a socket or the machine's own address; TLS */
     bool utf8;
 };
-/* Changes nothing.  IO when the server cannot be reached, or does not let the user in. */
+/* Changes nothing.  IO when the server cannot be reached, or does not let the user in; when the file is not there, is
+ * damaged, or cannot be used by this program. */
 enum infomask_status store_look(const char *where, const struct store_options *options, struct store_look *look,
                                 struct infomask_error *err) __attribute__((warn_unused_result));
 /* IO with a sentence while the state cannot be reached.  Never waits. */

@@ -24,6 +24,7 @@
 #define INCREMENTAL 2 /* a mode of auto_vacuum */
 #define APPLICATION 0x696d6173 /* "imas": whose file it is, for file(1) and for us */
 #define LOG_FORMAT 3007000 /* of SQLite's log and its index (sqlite.org/walformat.html) */
+#define NOT_OURS "the file was not written by this version of infomask"
 #define ROW_LOCK " FOR UPDATE" /* who writes has the file */
 
 struct file_name {
@@ -349,7 +350,7 @@ static enum infomask_status set_up(struct connection *connection, struct infomas
         if (found >= 1 && found < schema->version)
             return upgrade_schema(connection, schema, err);
     }
-    return error_set(err, INFOMASK_IO, "the file was not written by this version of infomask");
+    return error_set(err, INFOMASK_IO, NOT_OURS);
 }
 
 static void disconnect(struct store_connection *base)
@@ -400,6 +401,38 @@ static enum infomask_status connect_file(struct store *store, struct store_conne
         disconnect(&connection->base);
     else
         *out = &connection->base;
+    return status;
+}
+
+/* Only opened and read: neither the schema nor the modes are made what set_up makes them. */
+static enum infomask_status look_at(struct connection *connection, struct store_look *look, struct infomask_error *err)
+{
+    enum infomask_status status = execute(connection, "PRAGMA schema_version", err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    look->version = (int)pragma(connection, "PRAGMA user_version");
+    look->serves = look->version == 0
+                       ? pragma(connection, "PRAGMA schema_version") == 0
+                       : pragma(connection, "PRAGMA application_id") == APPLICATION && look->version <= look->wanted;
+    if (!look->serves)
+        return error_set(err, INFOMASK_IO, NOT_OURS);
+    return look->version > 0 ? execute(connection, "SELECT key FROM estimate LIMIT 1", err) : INFOMASK_OK;
+}
+
+static enum infomask_status look_at_file(struct store *store, struct store_look *look, struct infomask_error *err)
+{
+    struct connection *connection = create(store);
+    enum infomask_status status;
+    int code;
+
+    if (connection == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the state");
+    code = sqlite3_open_v2(store_where(store), &connection->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_busy_timeout(connection->db, BUSY_MS);
+    status = code == SQLITE_OK ? look_at(connection, look, err) : failed(connection, code, err);
+    disconnect(&connection->base);
     return status;
 }
 
@@ -537,6 +570,7 @@ const struct store_driver store_sqlite = {
     .one_writer = true,
     .connect = connect_file,
     .disconnect = disconnect,
+    .look = look_at_file,
     .begin = begin_one,
     .end = end_one,
     .mark = mark,

@@ -16,6 +16,7 @@
 #include "app/state/store.h"
 
 #define LEAST_DISK (64u << 20) /* bytes: journals and temporary files of what is written */
+#define UNIT_STATE "/var/lib/infomask" /* StateDirectory of infomask.service */
 #define OLDEST_SERVER 130000   /* PostgreSQL 13 */
 
 static double megabytes(unsigned long long bytes) { return (double)bytes / 1e6; }
@@ -29,8 +30,10 @@ static char *existing(const char *path)
 
     while (at != NULL && access(at, F_OK) != 0) {
         char *slash = strrchr(at, '/');
-        if (slash == NULL)
-            return free(at), strdup(".");
+        if (slash == NULL) {
+            free(at);
+            return strdup(".");
+        }
         slash[slash == at] = '\0';
     }
     return at;
@@ -58,23 +61,24 @@ static void look_at_disk(struct doctor *doctor, const char *folder)
 /* Does the file of estimates open?  Another process may have it open too. */
 static void look_at_estimates(struct doctor *doctor, const char *folder)
 {
-    const struct config *config = &doctor->cli->config;
-    const struct estimates_options options = {
-        .max_bytes = config->state_limit, .logit_bytes = UINT64_MAX, .relaxed = true};
-    struct estimates *estimates = NULL;
+    static const struct estimates_options options;
+    struct store_look look;
     struct infomask_error err;
     char *path = file_join(folder, "estimates.db");
 
-    if (path != NULL && access(path, F_OK) == 0) {
-        if (estimates_open(path, &options, &estimates, &err) == INFOMASK_OK)
-            doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s can be written, and its estimates read", folder);
-        else
-            doctor_say(doctor, DOCTOR_FAIL, "state", "put back a copy of estimates.db, or move it away", "%s: %s",
-                       folder, err.text);
-        estimates_close(estimates);
-    } else if (path != NULL) {
+    if (path == NULL)
+        return;
+    if (access(path, F_OK) != 0)
         doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s can be written; there are no estimates yet", folder);
-    }
+    else if (estimates_look(path, &options, &look, &err) != INFOMASK_OK)
+        doctor_say(doctor, DOCTOR_FAIL, "state", "put back a copy of estimates.db, or move it away", "%s: %s", folder,
+                   err.text);
+    else if (look.version < look.wanted)
+        doctor_say(doctor, DOCTOR_OK, "state", NULL,
+                   "%s can be written; its tables are of version %d, and will be made version %d", folder, look.version,
+                   look.wanted);
+    else
+        doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s can be written, and its estimates read", folder);
     free(path);
 }
 
@@ -90,6 +94,17 @@ static bool can_write(const char *folder)
     free(name);
     errno = code;
     return fd >= 0;
+}
+
+/* The unit gives the service a folder of its own, which nobody else is told of. */
+static void tell_of_unit(struct doctor *doctor, const char *path)
+{
+    if (doctor->cli->config.state_dir[0] != '\0' || getenv("STATE_DIRECTORY") != NULL ||
+        strcmp(path, UNIT_STATE) == 0 || access(UNIT_STATE, F_OK) != 0)
+        return;
+    doctor_say(doctor, DOCTOR_WARN, "state",
+               "runuser -u infomask -- env STATE_DIRECTORY=" UNIT_STATE " infomask doctor looks as the service does",
+               "%s is that of who runs this; the service that systemd starts has " UNIT_STATE, path);
 }
 
 static void look_at_folder(struct doctor *doctor)
@@ -112,8 +127,10 @@ static void look_at_folder(struct doctor *doctor)
         if ((at.st_mode & S_IWOTH) != 0)
             doctor_say(doctor, DOCTOR_WARN, "state", "chmod o-w it", "%s can be written by everybody", path);
     }
-    if (there != NULL)
+    if (there != NULL) {
+        tell_of_unit(doctor, path);
         look_at_disk(doctor, there);
+    }
     free(there);
     free(path);
 }

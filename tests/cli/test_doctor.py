@@ -1,4 +1,5 @@
 """infomask doctor: every line that it can say, made to be said."""
+import contextlib
 import datetime
 import json
 import os
@@ -7,6 +8,7 @@ import random
 import resource
 import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 
@@ -220,6 +222,37 @@ def test_state_that_will_not_do(doctor, tmp_path):
     says(doctor("state")[1], "state", "warn", "can be written by everybody")
     (tmp_path / "state/estimates.db").write_bytes(b"no database, but long enough to look like one" * 40)
     says(doctor("state")[1], "state", "fail", "state: ")
+
+
+def test_the_state_of_a_version_before_stays_as_it_is(doctor, tmp_path):
+    """The service that has it open may be of that version: whoever looks must not bring it up to date."""
+    path, folder = tmp_path / "state/estimates.db", tmp_path / "models"
+    path.touch()
+    says(doctor("state")[1], "state", "ok", "its tables are of version 0")
+    assert path.stat().st_size == 0
+    with subprocess.Popen([BINARY, "serve", "--port=0", f"--models-dir={folder}", f"--state-dir={path.parent}"], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as service:
+        assert service.stdout.readline()
+        service.terminate()
+    says(doctor("state")[1], "state", "ok", "its estimates read")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        wanted = database.execute("PRAGMA user_version").fetchone()[0]
+        database.executescript(f"DROP TABLE traffic_step; PRAGMA user_version = {wanted - 1}")
+    before = path.read_bytes()
+    says(doctor("state")[1], "state", "ok", f"of version {wanted - 1}, and will be made version {wanted}")
+    assert path.read_bytes() == before and [child.name for child in path.parent.iterdir()] == ["estimates.db"]
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA user_version = {wanted + 1}")
+    says(doctor("state")[1], "state", "fail", "not written by this version")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")
+def test_the_state_that_the_unit_gives_to_the_service(doctor, tmp_path):
+    mount = ["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /var/lib && mkdir /var/lib/infomask && exec \"$@\"", "sh"]
+    home = {"HOME": str(tmp_path)}
+    says(doctor("state", before=mount, state=None, environment=home)[1], "state", "warn", "systemd starts has /var/lib/infomask")
+    for own in ({"STATE_DIRECTORY": "/var/lib/infomask"}, {"INFOMASK_STATE_DIR": str(tmp_path / "state")}):
+        assert doctor("state", before=mount, state=None, environment={**home, **own})[0] == "ok"
 
 
 def test_a_disk_that_is_small(doctor, tmp_path):

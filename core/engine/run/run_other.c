@@ -277,6 +277,33 @@ static void combine_one(const struct task *task, const float *a, float b, float 
                              epilogue);
 }
 
+/* Is it one value for each block of a row-major tensor, the same for all that lies before those?  The elements of a
+ * block; 0: no, or blocks are too small to be worth a call. */
+static size_t per_block(const struct shape *a, const struct shape *b)
+{
+    enum { FEW = 32 };
+    size_t n = 1;
+    int i = a->rank - 1;
+
+    for (; i >= 0 && b->d[i] == 1; i--)
+        n *= (size_t)a->d[i];
+    for (; i >= 0 && b->d[i] == a->d[i]; i--)
+        ;
+    for (; i >= 0; i--)
+        if (b->d[i] != 1)
+            return 0;
+    return shape_is_map(a) || n < FEW ? 0 : n;
+}
+
+static void combine_blocks(const struct task *task, const float *a, const float *b, float *y, bool product)
+{
+    const struct shape *as = shape_of(task, task->step->x), *bs = shape_of(task, task->step->z);
+    size_t block = per_block(as, bs), values = shape_elements(bs), blocks = shape_elements(as) / block;
+
+    for (size_t i = 0; i < blocks; i++)
+        combine_one(task, a + i * block, b[i % values], y + i * block, block, product);
+}
+
 /* Rows [y0, y1) of the output, `row` elements each. */
 static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
 {
@@ -308,6 +335,8 @@ static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
         size_t width = per_row(as, bs);
         kernels->scale_shift(a + at, product ? b : NULL, product ? NULL : b, y + at, n / width, (int)width,
                              &layer->epilogue);
+    } else if (y0 == 0 && per_block(as, bs) > 0) {
+        combine_blocks(task, a, b, y, product);
     } else if (y0 == 0) {
         combine_strided(task, a, b, y, product);
     }

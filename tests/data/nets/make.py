@@ -334,6 +334,22 @@ def composites(conv, w):
         conv, node("MeanVarianceNormalization", ["map"], ["norm"], axes=[2, 3]), node("LpPool", ["norm"], ["p"], kernel_shape=[2, 3], pads=[1, 0, 0, 2], p=3),
         node("LpPool", ["map"], ["q"], kernel_shape=[3, 2], auto_pad="SAME_UPPER", p=1), node("Add", ["p", "q"], ["both"]),
         node("GlobalLpPool", ["both"], ["g"]), node("Div", ["both", "g"], ["sum"]), *nodes], [w, *constants], ["N", 3, 5, 6], 2, 5, 6, opset=17, ir=8)
+    # a norm of a map's channels as networks for images spell it out; what differs from a map's mean, scaled by channel
+    def spelt(x, y, square):
+        return [node("ReduceMean", [x], [f"{y}_m"], axes=[1]), node("Sub", [x, f"{y}_m"], [f"{y}_d"]), square(f"{y}_d", f"{y}_s"),
+                node("ReduceMean", [f"{y}_s"], [f"{y}_v"], axes=[1]), node("Add", [f"{y}_v", "epsilon"], [f"{y}_e"]),
+                node("Sqrt", [f"{y}_e"], [f"{y}_r"]), node("Div", [f"{y}_d", f"{y}_r"], [y])]
+    factors = np.random.default_rng(46).standard_normal((3, 8, 1, 1)).astype(np.float32)
+    norm = [*spelt("map", "a", lambda d, s: node("Pow", [d, "two"], [s])), node("Mul", ["gain", "a"], ["gained"]), node("Add", ["gained", "shift"], ["c"])]
+    values = [constant("epsilon", np.float32(1e-6)), constant("two", np.float32(2)), constant("gain", factors[0]), constant("shift", factors[1])]
+    nodes, constants = head("positive", 8, 6, 46)
+    special("norm_of_channels", [conv, *norm, node("Relu", ["c"], ["positive"]), *nodes], [w, *values, *constants],
+            ["N", 3, "H", "W"], 2, 6, 8, opset=17, ir=8)
+    nodes, constants = head("second", 8, 6, 47)
+    special("norms_of_channels", [
+        conv, *norm, node("GlobalAveragePool", ["c"], ["g"]), node("Sub", ["c", "g"], ["own"]), node("Mul", ["own", "sigma"], ["scaled"]),
+        node("Add", ["c", "scaled"], ["sum"]), *spelt("sum", "t", lambda d, s: node("Mul", [d, d], [s])), node("Add", ["t", "shift"], ["second"]),
+        *nodes], [w, *values, constant("sigma", factors[2:]), *constants], ["N", 3, "H", "W"], 2, 6, 8, opset=17, ir=8)
 
 
 def elements(conv, w):

@@ -226,7 +226,7 @@ class Held:
             copy(folder, name)
         self.server = make_server("--models-dir", folder, "--model", "small", "--models-memory", size * 3 // 2, "--threads", 2,
                                   *PATIENT, *flags)
-        self.job = submit(self.server, "/v1/filter?model=a&method=occlusion", PHOTO)
+        self.job = submit(self.server, "/v1/filter?model=a&method=occlusion&occlusion_stride=8", PHOTO)  # minutes of work
         self.running()
 
     def running(self):
@@ -234,6 +234,16 @@ class Held:
 
     def let_go(self):
         assert self.server.ask("DELETE", self.job).status == 204
+
+
+def hurried(server, name):
+    """The refusal of who has no time to wait for the network, but for the way to where it is waited for: on a busy machine
+    that alone may take longer than the least time."""
+    for seconds in (0.1, 1, 5, 25):
+        reply = classify(server, name, [("X-Request-Timeout", str(seconds))])
+        if reply.code != "deadline_exceeded":
+            break
+    return reply
 
 
 def test_who_waits_for_a_model_holds_up_nobody_else(make_server, tmp_path, size, png):
@@ -249,9 +259,9 @@ def test_who_waits_for_a_model_holds_up_nobody_else(make_server, tmp_path, size,
     assert small.status == 200
     assert held.server.metric(WORK + "waiting") == 4 and not replies
     assert held.server.ask(path=held.job).json["status"] == "running"
-    hurried = classify(held.server, "b", [("X-Request-Timeout", "0.1")])
-    assert (hurried.status, hurried.code) == (503, "model_loading") and hurried.get("Retry-After") == "1"
-    assert f"{size} bytes" in hurried.json["detail"] and f"{size * 3 // 2} bytes" in hurried.json["detail"]
+    told = hurried(held.server, "b")
+    assert (told.status, told.code) == (503, "model_loading") and told.get("Retry-After") == "1"
+    assert f"{size} bytes" in told.json["detail"] and f"{size * 3 // 2} bytes" in told.json["detail"]
     with held.server.connect() as connection:  # one who leaves while it waits
         connection.send(request("POST", "/v1/classify?model=b", PHOTO))
         until(lambda: held.server.metric(WORK + "waiting") == 5)

@@ -121,8 +121,9 @@ static enum infomask_status set_top_k(struct param_options *options, const struc
     int64_t classes = (int64_t)model_classes(model);
 
     if (value->given && value->integer > classes)
-        return error_set(err, INFOMASK_ARGUMENT, "top_k must be an integer from 1 to %lld, the number of classes",
-                         (long long)classes);
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "top_k must be an integer from 1 to %lld, the number of classes, not %lld",
+                         (long long)classes, (long long)value->integer);
     options->groups = params->value[PARAM_ID_GROUPS].integer == 1;
     options->top_k = (int)(value->integer < classes ? value->integer : classes);
     return INFOMASK_OK;

@@ -226,25 +226,100 @@ enum infomask_status info_fit_vector(const struct info_logits *logits, double *c
 
 /* ---- Prior shift ------------------------------------------------------------------------------------------------- */
 
+/* Samples' weights exp(i(x; k) - max_k i(x; k)) [n][k], and the mean of what was taken away; and what a fit works
+ * in. */
+struct prior_fit {
+    size_t n, k;
+    double *weights, top;
+    double *once, *twice, *beyond; /* one and two steps from where a round begins, and an extrapolation */
+};
+
+static double dot(const double *a, const double *b, size_t n)
+{
+    double sum[8] = {0};
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            sum[j] += a[i + j] * b[i + j];
+    for (; i < n; i++)
+        sum[i % 8] += a[i] * b[i];
+    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
 /* One step of EM: next_k = mean_x softmax(i(x) + log t)_k.  Returns the mean log-likelihood at t. */
-static double em_step(const float *pmi, size_t n, size_t k, const double *t, double *next, double *row)
+static double em_step(const struct prior_fit *fit, const double *t, double *next)
 {
     double value = 0;
 
-    memset(next, 0, k * sizeof *next);
-    for (size_t i = 0; i < n; i++) {
-        const float *p = pmi + i * k;
-        double top = -DBL_MAX, total = 0;
-        for (size_t y = 0; y < k; y++)
-            top = fmax(top, t[y] > 0 ? (double)p[y] : -DBL_MAX);
-        for (size_t y = 0; y < k; y++) {
-            row[y] = t[y] > 0 ? t[y] * exp((double)p[y] - top) : 0;
-            total += row[y];
-        }
-        for (size_t y = 0; y < k; y++)
-            next[y] += row[y] / total / (double)n;
-        value += (top + log(total)) / (double)n;
+    memset(next, 0, fit->k * sizeof *next);
+    for (size_t i = 0; i < fit->n; i++) {
+        const double *w = fit->weights + i * fit->k;
+        double total = fmax(dot(w, t, fit->k), DBL_MIN), share = 1 / (total * (double)fit->n);
+        for (size_t y = 0; y < fit->k; y++)
+            next[y] += w[y] * share;
+        value += log(total) / (double)fit->n;
     }
+    for (size_t y = 0; y < fit->k; y++)
+        next[y] *= t[y];
+    return value + fit->top;
+}
+
+static enum infomask_status prior_fit_init(struct prior_fit *fit, const float *pmi, struct infomask_error *err)
+{
+    fit->weights = calloc(fit->n * fit->k + 3 * fit->k, sizeof *fit->weights);
+    if (fit->weights == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory to fit the prior of %zu classes", fit->k);
+    fit->once = fit->weights + fit->n * fit->k;
+    fit->twice = fit->once + fit->k;
+    fit->beyond = fit->twice + fit->k;
+    for (size_t i = 0; i < fit->n; i++) {
+        const float *p = pmi + i * fit->k;
+        double top = (double)p[0];
+        for (size_t y = 1; y < fit->k; y++)
+            top = fmax(top, (double)p[y]);
+        for (size_t y = 0; y < fit->k; y++)
+            fit->weights[i * fit->k + y] = exp((double)p[y] - top);
+        fit->top += top / (double)fit->n;
+    }
+    return INFOMASK_OK;
+}
+
+/* SQUAREM (Varadhan and Roland 2008, scheme S3): with r = once - t and v = (twice - once) - r, to t - 2 a r + a^2 v for
+ * a = -|r| / |v|, where steps of EM would come to in the end.  Nobody is taken to 0, from where no step leads back. */
+static void extrapolate(struct prior_fit *fit, const double *t)
+{
+    double r2 = 0, v2 = 0, total = 0, a;
+
+    for (size_t y = 0; y < fit->k; y++) {
+        double r = fit->once[y] - t[y], v = fit->twice[y] - fit->once[y] - r;
+        r2 += r * r;
+        v2 += v * v;
+    }
+    a = v2 > 0 ? fmin(-sqrt(r2 / v2), -1) : -1;
+    for (size_t y = 0; y < fit->k; y++) {
+        double r = fit->once[y] - t[y], v = fit->twice[y] - fit->once[y] - r;
+        fit->beyond[y] = fmax(t[y] - 2 * a * r + a * a * v, 0.01 * fit->twice[y]);
+        total += fit->beyond[y];
+    }
+    for (size_t y = 0; y < fit->k; y++)
+        fit->beyond[y] /= total;
+}
+
+/* A round of steps from `prior`, whose likelihood is returned. */
+static double fit_round(struct prior_fit *fit, double *prior, struct info_shift *shift)
+{
+    double value = em_step(fit, prior, fit->once), then = em_step(fit, fit->once, fit->twice);
+
+    shift->steps += 2;
+    shift->converged = then - value < 1e-12 * fmax(1, fabs(value));
+    if (!shift->converged) {
+        extrapolate(fit, prior);
+        shift->steps++;
+        if (em_step(fit, fit->beyond, prior) >= then)
+            return value;
+    }
+    memcpy(prior, fit->twice, fit->k * sizeof *prior);
     return value;
 }
 
@@ -252,28 +327,27 @@ enum infomask_status info_fit_prior(const float *pmi, size_t n, size_t classes, 
                                     struct info_shift *shift, struct infomask_error *err)
 {
     const int max_steps = 1000;
-    double *next, start = 0, value = 0;
+    struct prior_fit fit = {.n = n, .k = classes};
+    double start = 0, value = 0;
+    enum infomask_status status;
 
     *shift = (struct info_shift){.p_value = 1};
     if (n == 0)
         return error_set(err, INFOMASK_ARGUMENT, "a prior cannot be fitted to no samples");
-    next = calloc(classes, 2 * sizeof *next);
-    if (next == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory to fit the prior of %zu classes", classes);
+    status = prior_fit_init(&fit, pmi, err);
+    if (status != INFOMASK_OK)
+        return status;
     for (size_t y = 0; y < classes; y++)
         prior[y] = log_s != NULL ? exp(log_s[y]) : 1 / (double)classes;
-    while (shift->steps < max_steps && !shift->converged) {
-        double before = value;
-        value = em_step(pmi, n, classes, prior, next, next + classes);
-        memcpy(prior, next, classes * sizeof *prior);
-        if (shift->steps++ == 0)
+    for (bool first = true; shift->steps < max_steps && !shift->converged; first = false) {
+        value = fit_round(&fit, prior, shift);
+        if (first)
             start = value;
-        else
-            shift->converged = value - before < 1e-12 * fmax(1, fabs(value));
     }
+    value = em_step(&fit, prior, fit.once);
     shift->gain = fmax(value - start, 0) * (double)n;
     shift->chi2 = 2 * shift->gain;
     shift->p_value = classes > 1 ? info_chi2_tail(shift->chi2, (double)(classes - 1)) : 1;
-    free(next);
+    free(fit.weights);
     return INFOMASK_OK;
 }

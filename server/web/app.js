@@ -22,7 +22,7 @@ const state = {
   aside: null, retryAside: null,         // the same of a question beside the newest one
   wanted: "", target: "", label: "",     // the class asked for and the one shown, "" the best; what it is called
   chosen: "", rows: [], answers: new Map(), // of this photo, model and choices: the class shown, those told, answers by class
-  against: "", comparing: null, share: null, points: [],  // the slider's; points of the curve
+  against: "", comparing: null, share: null, moved: false, points: [],  // the slider's; points of the curve
   filtered: null, verdict: "", behind: "", // what is told of the filtered photo, in a card and in a word
   models: [], model: "",
 };
@@ -108,7 +108,13 @@ function forgetFile(id) {
   $(id).removeAttribute("href");
   hide(id);
 }
+/** The slider has moved on: what the verdict tells is of where it was, until the photo is filtered anew. */
+function outdate(on) {
+  state.moved = on;
+  $("verdict").classList.toggle("stale", on);
+}
 function forgetFiltered() {
+  outdate(false);
   state.filtered = null;
   state.verdict = state.behind = "";
   stage.after = null;
@@ -285,22 +291,23 @@ async function filter(options, fresh) {
   say(`Taking “${said(state.label)}” away, and asking again …`);
   const mask = stage.strokes ? await stage.paintedMask() : null;
   fresh();
+  const {share} = state; // the slider may move on before the answer is there
   const answer = await client.filter(state.photo, {...filterQuestion(), mask}, options);
   fresh();
   state.filtered = answer;
   stage.after = answer.image;
-  if ((mask || state.share !== null) && answer.mask.png) showMask(answer.mask.png);
+  if ((mask || share !== null) && answer.mask.png) showMask(answer.mask.png);
   const mode = parameters.values.mode, only = mode === "keep" || mode === "cutout";
   state.behind = mask && !only ? "what you left" : behind(state.label, answer, mode);
   stage.captions = [caption(), state.behind];
   state.verdict = showVerdict(answer, state.label, {mode});
   const type = answer.image.type.split("/")[1].replace("jpeg", "jpg");
   offer("download", answer.image, `${fileName(state.name)}-${only ? "only" : "without"}-${fileName(state.label)}.${type}`);
-  if (!mask && !only) curvePoint(answer);
+  if (!mask && !only) curvePoint(answer, share === null ? answer.mask.information_share : share / 100);
 }
 
-function curvePoint(answer) {
-  const v = [].concat(answer.verification)[0], share = state.share === null ? answer.mask.information_share : state.share / 100;
+function curvePoint(answer, share) {
+  const v = [].concat(answer.verification)[0];
   if (v.area === 0 || share === null) return;
   state.points = [...state.points.filter((point) => Math.abs(point.share - share) > 1e-9), {share, after: v.pmi_after}];
   if (state.points.length > 1) showCurve(state.points, v.pmi_before);
@@ -423,6 +430,11 @@ function moveShare() {
   unpaint();
   showShare($("share").value);
   stage.share = state.share / 100;
+  outdate(true);
+}
+/** Let go: also where it began, of which the browser tells no change. */
+function settleShare() {
+  if (state.moved) refilter();
 }
 function autoShare() {
   state.share = null;
@@ -580,7 +592,7 @@ function listen() {
   on("again", "click", again);
   on("cancel", "click", cancel);
   on("share", "input", moveShare);
-  on("share", "change", refilter);
+  for (const name of ["change", "pointerup", "pointercancel", "keyup"]) on("share", name, settleShare);
   on("share-auto", "click", autoShare);
   on("against", "change", compare);
   on("brush", "click", toggleBrush);

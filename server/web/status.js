@@ -61,7 +61,10 @@ function rows(now) {
 /** Opens the view, and asks again every two seconds until it is closed. */
 export async function showStatus(client, model) {
   const view = $("status-view");
-  if (!view.open) view.showModal();
+  if (!view.open) {
+    if (!before) $("status-body").textContent = "Asking the service …";
+    view.showModal();
+  }
   const now = await read(client, model);
   const week = line(now.information?.drift?.history);
   $("status-body").replaceChildren(element("dl", {}, ...rows(now).flatMap(([name, value]) => [element("dt", {text: name}), element("dd", {text: value})]),

@@ -199,6 +199,35 @@ def test_the_outline_follows_the_slider_at_once(shown):
     assert page.evaluate(line) != before and len(shown.posts()) == posts
 
 
+def test_a_verdict_is_dimmed_while_the_slider_is_elsewhere(shown):
+    """Until the photo is filtered anew, also where the slider is let go where it began, of which the browser tells no change."""
+    page, verdict, start = shown.page, shown.page.locator("#verdict"), shown.page.locator("#share").input_value()
+    expect(verdict).not_to_have_class(re.compile("stale"))
+    page.evaluate("share.value = 20; share.dispatchEvent(new Event('input'))")
+    expect(verdict).to_have_class(re.compile("stale"))
+    with page.expect_request(f"**/v1/filter?*threshold=share%3A{int(start) / 100}*"):
+        page.evaluate(f"share.value = {start}; share.dispatchEvent(new Event('input')); share.dispatchEvent(new Event('pointerup'))")
+    answered(page)
+    expect(verdict).not_to_have_class(re.compile("stale"))
+    posts = len(shown.posts())
+    page.evaluate("for (const name of ['pointerup', 'change', 'keyup']) share.dispatchEvent(new Event(name))")
+    assert len(shown.posts()) == posts  # it has not moved
+
+
+def test_the_curve_has_an_answer_at_the_share_that_was_asked(shown):
+    """An answer that comes while the slider is moved on is of where it was let go, and its verdict is not of what is outlined now."""
+    page, waiting = shown.page, []
+    page.route("**/v1/filter?*share%3A0.3&*", lambda route: waiting.append(route))
+    page.evaluate("share.value = 30; for (const name of ['input', 'change']) share.dispatchEvent(new Event(name))")
+    http_conftest.until(lambda: waiting or page.wait_for_timeout(20))
+    page.evaluate("share.value = 90; share.dispatchEvent(new Event('input'))")
+    waiting[0].continue_()
+    answered(page)
+    expect(page.locator("#curve-says")).to_contain_text("30 % →")
+    expect(page.locator("#curve-says")).not_to_contain_text("90 % →")
+    expect(page.locator("#verdict")).to_have_class(re.compile("stale"))
+
+
 # ---- In ----------------------------------------------------------------------------------------------------------------
 
 def test_the_camera_of_a_computer(shown):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from conftest import PATIENT, PHOTOS, WAIT, answered, becomes, choose, file, number, picture, violations
+from conftest import PATIENT, PHOTOS, WAIT, answered, becomes, choose, file, http_conftest, number, picture, violations
 
 # ---- What is there -----------------------------------------------------------------------------------------------------
 
@@ -549,8 +549,12 @@ def test_every_parameter_is_there(shown):
 
 
 def test_the_status_view(shown):
-    page = shown.page
+    page, waiting = shown.page, []
+    page.route("**/information", lambda route: waiting.append(route))
     page.click("#status-open")
+    expect(page.locator("#status-body")).to_have_text("Asking the service …")  # not an empty box
+    http_conftest.until(lambda: waiting or page.wait_for_timeout(20))
+    waiting[0].continue_()
     expect(page.locator("#status-body")).to_contain_text("Requests since it was started")
     expect(page.locator("#status-body")).to_contain_text("ready")
     shown.keep("status")

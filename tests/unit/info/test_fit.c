@@ -330,6 +330,39 @@ static void the_shift_test_keeps_its_level(void **state)
     free(pmi);
 }
 
+/* Of many classes, most of them absent, it is found all the same, and soon: at the maximum the mean of exp(i_k) over a
+ * sample's likelihood is 1 for a class that is there, and at most 1 for one that is not. */
+static void a_prior_of_many_classes_is_found_soon(void **state)
+{
+    enum { N = 200, CLASSES = 300 };
+    struct random_stream random = random_stream(11, 4);
+    float *pmi = calloc((size_t)N * CLASSES, sizeof *pmi);
+    double prior[CLASSES], slope[CLASSES] = {0}, sum = 0;
+    struct info_shift shift;
+
+    (void)state;
+    assert_non_null(pmi);
+    for (size_t i = 0; i < (size_t)N * CLASSES; i++)
+        pmi[i] = (float)(2.5 * random_normal(&random) - (i % CLASSES < 20 ? 0 : 3) - 200 * (double)(i / CLASSES % 2));
+    assert_int_equal(info_fit_prior(pmi, N, CLASSES, NULL, prior, &shift, NULL), INFOMASK_OK);
+    assert_true(shift.converged && shift.steps < 400); /* steps of EM alone: 1000 are not enough */
+    for (size_t i = 0; i < N; i++) {
+        double total = 0;
+        for (size_t y = 0; y < CLASSES; y++)
+            total += prior[y] * exp((double)pmi[i * CLASSES + y] + 200 * (double)(i % 2));
+        for (size_t y = 0; y < CLASSES; y++)
+            slope[y] += exp((double)pmi[i * CLASSES + y] + 200 * (double)(i % 2)) / total / N;
+    }
+    for (size_t y = 0; y < CLASSES; y++) {
+        sum += prior[y];
+        assert_true(prior[y] >= 0 && slope[y] < 1 + 1e-4);
+        if (prior[y] > 1e-3)
+            assert_within(slope[y], 1, 1e-4, "slope");
+    }
+    assert_within(sum, 1, 1e-12, "sum");
+    free(pmi);
+}
+
 /* a narrow valley: sum (x_i - i)^2 10^(i mod 5) + (sum x - 45)^2 */
 static double valley(void *context, const double *x, double *gradient)
 {
@@ -382,6 +415,7 @@ int main(void)
         cmocka_unit_test(classes_without_samples_leave_the_model),
         cmocka_unit_test(a_shifted_prior_is_recovered_g1),
         cmocka_unit_test(the_shift_test_keeps_its_level),
+        cmocka_unit_test(a_prior_of_many_classes_is_found_soon),
         cmocka_unit_test(the_minimum_is_found),
     };
     return cmocka_run_group_tests_name("fit", tests, NULL, NULL);

@@ -32,6 +32,7 @@ enum onnx_type { /* TensorProto.DataType */
 enum onnx_numbers { ONNX_FLOATS, ONNX_INTEGERS, ONNX_TRUTHS };
 
 #define ONNX_MAX_INTS 64
+#define OPEN_SIDE 224 /* of a picture that nobody says the size of */
 
 /* A text of the file, which may leave it out. */
 static inline const char *onnx_text(const char *text) { return text != NULL ? text : ""; }
@@ -229,6 +230,14 @@ const struct onnx_operator *onnx_find_microsoft(const char *name); /* onnxruntim
 const char *onnx_first_output(const Onnx__GraphProto *file);
 /* Of an input of four dimensions whose channels have no number: that of the first convolution, if there is one. */
 void onnx_find_channels(const Onnx__GraphProto *file, const char *name, int64_t dims[4]);
+/* onnx/pictures.c.  Of an input of three dimensions the place of the one that a picture has besides: 0 no batch (C, H,
+ * W or H, W, C), 1 no channels (N, H, W); -1: it is no picture. */
+int onnx_place_missing(const int64_t dims[3]);
+/* The sizes of one without a batch: a concrete graph is needed, whose size is known. */
+enum infomask_status onnx_fix_lone_picture(struct onnx_import *im, int64_t dims[3])
+    __attribute__((warn_unused_result));
+/* Makes the graph's input N, C, H, W, or N, H, W, C turned at once, whatever the file's is. */
+enum infomask_status onnx_finish_picture(struct onnx_import *im) __attribute__((warn_unused_result));
 /* Names the operators of the needed nodes that there are none of. */
 enum infomask_status onnx_check_operators(struct onnx_import *im, const bool *needed)
     __attribute__((warn_unused_result));

@@ -19,7 +19,6 @@
 #include "core/graph/onnx_import.h"
 
 #define SPARE_BUDGET ((size_t)64 << 20) /* of protobuf-c, beside four times the structure */
-#define OPEN_SIDE 224 /* of a picture that nobody says the size of */
 #define MIN_OPSET 7
 #define MAX_OPSET 28
 #define MIN_IR 3
@@ -222,9 +221,12 @@ static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t 
 {
     const int sides[2] = {im->size->height > 0 ? im->size->height : OPEN_SIDE,
                           im->size->width > 0 ? im->size->width : OPEN_SIDE};
-    int first = rank == 4 && (dims[1] < 1 || (dims[3] > 0 && dims[3] <= 4)) ? 1 : 2,
+    bool grey = rank == 3 && onnx_place_missing(dims) == 1; /* N, H, W */
+    int first = grey || (rank == 4 && (dims[1] < 1 || (dims[3] > 0 && dims[3] <= 4))) ? 1 : 2,
         open = 0; /* N, H, W, C; N, C, H, W */
 
+    if (rank == 3 && onnx_place_missing(dims) == 0)
+        return onnx_fix_lone_picture(im, dims);
     im->batch = dims[0];
     if (!im->graph->concrete) {
         dims[0] = -1;
@@ -235,7 +237,7 @@ static enum infomask_status fix_shape(struct onnx_import *im, int rank, int64_t 
     for (int i = 1; i < rank; i++) {
         if (dims[i] > 0)
             continue;
-        if (rank != 4 || ++open > 2 || i < first || i > first + 1)
+        if ((rank != 4 && (!grey || im->sizes_open)) || ++open > 2 || i < first || i > first + 1)
             return onnx_unsupported(im, "the input leaves more open than its batch, height and width");
         if (im->sizes_open)
             continue;
@@ -431,60 +433,6 @@ static enum infomask_status choose_output(const Onnx__GraphProto *file, const ch
     return INFOMASK_OK;
 }
 
-/* ---- Pictures with their channels last --------------------------------------------------------------------------- */
-
-static bool is_turn(const struct graph_node *node)
-{
-    static const int to_nchw[4] = {0, 3, 1, 2};
-    return node->op == GRAPH_TRANSPOSE && memcmp(node->permutation, to_nchw, sizeof to_nchw) == 0;
-}
-
-/* Does the file take N, H, W, C, and do anything but turn it to N, C, H, W at once?  (Of one channel that turn may be a
- * Reshape, and a network that begins with a product has none.) */
-static bool stays_last(const struct graph *graph)
-{
-    const struct graph_tensor *x = &graph->tensors[graph->input];
-    int readers = 0, turns = 0;
-
-    if (x->rank != 4 || (x->dims[3] != 1 && x->dims[3] != 3) || x->dims[1] == 1 || x->dims[1] == 3)
-        return false;
-    for (int i = 0; i < graph->node_count; i++)
-        for (int j = 0; j < graph->nodes[i].input_count; j++)
-            if (graph->nodes[i].inputs[j] == graph->input) {
-                readers++;
-                turns += is_turn(&graph->nodes[i]);
-            }
-    return readers != 1 || turns != 1;
-}
-
-/* The engine knows such a picture by its turn to N, C, H, W: that comes first then, and a turn back. */
-static enum infomask_status turn_input(struct onnx_import *im)
-{
-    struct graph *graph = im->graph;
-    const int turns[2][4] = {{0, 3, 1, 2}, {0, 2, 3, 1}};
-    const struct graph_tensor x = graph->tensors[graph->input];
-    const int64_t dims[4] = {x.dims[0], x.dims[3], x.dims[1], x.dims[2]};
-    int made[3] = {graph->input, graph_add_tensor(graph, NULL, 4, dims, NULL, false),
-                   graph_add_tensor(graph, NULL, 4, x.dims, NULL, false)};
-    struct graph_node two[2];
-
-    for (int i = 0; i < graph->node_count; i++)
-        for (int j = 0; j < graph->nodes[i].input_count; j++)
-            if (graph->nodes[i].inputs[j] == graph->input)
-                graph->nodes[i].inputs[j] = made[2];
-    for (int i = 0; i < 2; i++) {
-        int node = made[i + 1] < 0 ? GRAPH_NONE
-                                   : graph_add_node(graph, GRAPH_TRANSPOSE, NULL, &made[i], 1, made[i + 1]);
-        if (node < 0)
-            return onnx_no_memory(im);
-        memcpy(graph->nodes[node].permutation, turns[i], sizeof turns[i]);
-        two[i] = graph->nodes[node];
-    }
-    memmove(graph->nodes + 2, graph->nodes, (size_t)(graph->node_count - 2) * sizeof *graph->nodes);
-    memcpy(graph->nodes, two, sizeof two);
-    return INFOMASK_OK;
-}
-
 static enum infomask_status import_needed(struct onnx_import *im, const char *output, bool *needed)
 {
     void *names = NULL;
@@ -504,8 +452,8 @@ static enum infomask_status import_needed(struct onnx_import *im, const char *ou
         status = graph_fold_constants(im->graph, im->err);
     if (status == INFOMASK_OK)
         status = graph_prune(im->graph, im->err);
-    if (status == INFOMASK_OK && stays_last(im->graph))
-        status = turn_input(im);
+    if (status == INFOMASK_OK)
+        status = onnx_finish_picture(im);
     tdestroy(names, keep_text);
     onnx_forget(im);
     return status;

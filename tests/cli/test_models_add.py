@@ -186,6 +186,16 @@ def test_channels_without_a_number_are_those_of_the_first_layer(models, tmp_path
     assert "with 1 or 3 channels as the second or the last" in add(models, middle, "five").stderr
 
 
+def test_pictures_of_three_dimensions_are_taken(models):
+    """Without a batch, or grey ones without channels: what is asked of them is as of the others."""
+    for file, color, layout in (("without_batch", "RGB", "NCHW"), ("without_batch_last", "RGB", "NHWC"), ("without_channels", "GRAY", "NCHW")):
+        ran = add(models, ROOT / f"tests/data/nets/{file}.onnx", file, "--size", "9x8", "--preset", "unit", "--json")
+        assert ran.returncode == 0, ran.stderr
+        told = json.loads(ran.stdout)
+        assert (told["document"]["input"]["color"], told["document"]["input"]["layout"], told["check"]["equal"]) == (color, layout, True)
+        assert sum(p["probability"] for p in classify(models, file)["predictions"]) > 0.5
+
+
 def test_a_size_that_only_a_table_tells_is_known_to_the_head(models):
     """The file leaves height and width open, but adds positions to its tokens that one size has: their mean is a map's."""
     ran = add(models, ROOT / "tests/data/nets/table_of_tokens.onnx", "table", "--size", "8", "--preset", "unit", "--json")

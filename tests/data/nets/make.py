@@ -42,16 +42,18 @@ def constant(name, array):
     return numpy_helper.from_array(np.asarray(array), name)
 
 
-def special(name, nodes, constants, dims, n, h, w, opset=20, ir=9, truth=None):
+def special(name, nodes, constants, dims, n, h, w, opset=20, ir=9, truth=None, shape=None):
     """One of a few nodes from x to y; truth: the nodes that onnxruntime computes right, where it does not those."""
     model, right = (helper.make_model(
         helper.make_graph(steps, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
                           [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], constants),
         opset_imports=[helper.make_opsetid("", opset)] + ([helper.make_opsetid(MICROSOFT, 1)] if any(n.domain for n in steps) else []),
         ir_version=ir) for steps in (nodes, truth or nodes))
-    shape = (n, h, w, dims[3]) if isinstance(dims[1], str) or dims[1:3] == [h, w] else (n, dims[1], h, w)
+    last = len(dims) == 4 and (isinstance(dims[1], str) or dims[1:3] == [h, w])
+    shape = shape or ((n, h, w, dims[3]) if last else (n, dims[1], h, w))
     x = np.random.default_rng(3).standard_normal(shape).astype(np.float32)
-    save(name, model, x, session_of(right).run(None, {"x": x})[0], h, w)  # (optimised, it leaves out what rounds)
+    y = session_of(right).run(None, {"x": x})[0]  # (optimised, it leaves out what rounds)
+    save(name, model, x if len(x) == n else x[None], y, h, w)
 
 
 def head(x, c, k, seed):
@@ -198,6 +200,17 @@ def specials():
         ["N", 6, 7, 1], 2, 6, 7)
     special("product_of_places", [node("Flatten", ["x"], ["flat"]), node("Gemm", ["flat", "all", "b"], ["y"])],
             [constant("all", w_of(90, 5)[:, :, 0, 0]), constant("b", np.zeros(5, np.float32))], ["N", 5, 6, 3], 2, 5, 6)
+    # pictures of three dimensions: without a batch, channels first and last, and without channels, as Keras' first examples take digits
+    nodes, constants = head("map", 8, 6, 21)
+    nodes[-1].output[0] = "row"
+    lone = [constant("front", np.array([0])), w, *constants]
+    special("without_batch", [node("Unsqueeze", ["x", "front"], ["one"]), node("Conv", ["one", "conv"], ["map"]), *nodes, node("Squeeze", ["row", "front"], ["y"])],
+            lone, [3, 8, 9], 1, 8, 9, shape=(3, 8, 9))
+    special("without_batch_last", [node("Transpose", ["x"], ["turned"], perm=[2, 0, 1]), node("Unsqueeze", ["turned", "front"], ["one"]),
+                                   node("Conv", ["one", "conv"], ["map"]), *nodes, node("Squeeze", ["row", "front"], ["y"])],
+            lone, ["H", "W", 3], 1, 8, 9, shape=(8, 9, 3))
+    special("without_channels", [node("Flatten", ["x"], ["flat"]), node("Gemm", ["flat", "all", "b"], ["y"])],
+            [constant("all", w_of(72, 5)[:, :, 0, 0]), constant("b", np.zeros(5, np.float32))], ["N", 8, 9], 2, 8, 9, shape=(2, 8, 9))
     # gates that the file knows, as ConViT's attention has them
     nodes, constants = head("sum", 8, 6, 18)
     special("softmax_of_constant", [

@@ -66,20 +66,6 @@ static bool take_numbers(const char *flag, const char *text, double values[3], i
     return fails(flag, "takes one number, or three with commas between them");
 }
 
-static bool take_size(const char *text, int *width, int *height)
-{
-    char *end;
-    long w = strtol(text, &end, 10), h = w;
-
-    if (end != text && *end == 'x')
-        h = strtol(end + 1, &end, 10);
-    if (end == text || *end != '\0' || w < 8 || h < 8 || w > 4096 || h > 4096)
-        return fails("size", "takes a side or WIDTHxHEIGHT, from 8 to 4096, not \"%.40s\"", text);
-    *width = (int)w;
-    *height = (int)h;
-    return true;
-}
-
 static bool is_one_of(const char *word, const char *a, const char *b, const char *c)
 {
     return strcmp(word, a) == 0 || strcmp(word, b) == 0 || strcmp(word, c) == 0;
@@ -113,7 +99,7 @@ static bool take(void *context, int letter, const char *value)
         request->color = value;
         return is_one_of(value, "RGB", "BGR", "GRAY") || fails("color", "is RGB, BGR or GRAY, not \"%.40s\"", value);
     case FLAG_SIZE:
-        return take_size(value, &request->width, &request->height);
+        return models_take_size("models add", value, &request->width, &request->height);
     case FLAG_HEAD:
         request->head = value;
         return is_one_of(value, "softmax", "sigmoid", "probabilities") ||

@@ -8,18 +8,33 @@
 #include "cli/models/models.h"
 #include "cli/work.h"
 
-enum { FLAG_JSON = 300 };
+enum { FLAG_JSON = 300, FLAG_SIZE, FLAG_OUTPUT };
 
 static const struct cli_flag flags[] = {
+    {FLAG_SIZE, "size", "N|WxH", "of a FILE.onnx: size of a photo, where the file leaves it open; default 224"},
+    {FLAG_OUTPUT, "output", "TENSOR", "of a FILE.onnx: the output to take; default the file's first"},
     {FLAG_JSON, "json", NULL, "print one JSON object"},
+};
+
+struct checking {
+    struct model_check_of_file file;
+    bool json;
 };
 
 static bool take(void *context, int letter, const char *value)
 {
-    (void)letter;
-    (void)value;
-    *(bool *)context = true;
-    return true;
+    struct checking *checking = context;
+
+    switch (letter) {
+    case FLAG_SIZE:
+        return models_take_size("models check", value, &checking->file.width, &checking->file.height);
+    case FLAG_OUTPUT:
+        checking->file.output = value;
+        return true;
+    default:
+        checking->json = true;
+        return true;
+    }
 }
 
 /* ---- Telling ----------------------------------------------------------------------------------------------------- */
@@ -53,12 +68,17 @@ static bool is_file(const char *path)
     return stat(path, &at) == 0 && S_ISREG(at.st_mode);
 }
 
-static enum infomask_status check(const struct config *config, const char *name, struct model_check *result,
-                                  struct infomask_error *err)
+static enum infomask_status check(const struct config *config, const struct model_check_of_file *file,
+                                  struct model_check *result, struct infomask_error *err)
 {
-    const struct model_check_of of = {.name = name, .keep = true, .warn = cli_warns};
+    const struct model_check_of of = {.name = file->path, .keep = true, .warn = cli_warns};
 
-    return is_file(name) ? model_check_file(config, name, result, err) : model_check(config, &of, result, err);
+    if (is_file(file->path))
+        return model_check_file(config, file, result, err);
+    if (file->width > 0 || file->output != NULL)
+        return error_set(err, INFOMASK_ARGUMENT,
+                         "--size and --output are of a FILE.onnx: a model's folder says its own");
+    return model_check(config, &of, result, err);
 }
 
 static enum infomask_status put_check(const struct model_check *check, struct infomask_error *err)
@@ -72,7 +92,7 @@ static enum infomask_status put_check(const struct model_check *check, struct in
 
 int models_check(int argc, char **argv)
 {
-    bool json = false;
+    struct checking checking = {0};
     const struct cli_spec spec = {
         .usage = "models check [OPTION]... MODEL|FOLDER|FILE.onnx",
         .about = "Compares the network as it is served with its layers computed one by one by the reference kernels, "
@@ -85,7 +105,7 @@ int models_check(int argc, char **argv)
         .flag_count = sizeof flags / sizeof *flags,
         .sections = " models compute ",
         .take = take,
-        .context = &json,
+        .context = &checking,
     };
     struct model_check result = {0};
     struct infomask_error err = {0};
@@ -94,15 +114,16 @@ int models_check(int argc, char **argv)
 
     if (code >= 0)
         return code;
+    checking.file.path = cli.operand_count > 0 ? cli.operands[0] : NULL;
     if (cli.operand_count != 1)
         code = cli_misused(cli.command, "one MODEL, FOLDER or FILE.onnx is needed");
-    else if (check(&cli.config, cli.operands[0], &result, &err) != INFOMASK_OK)
+    else if (check(&cli.config, &checking.file, &result, &err) != INFOMASK_OK)
         code = cli_fails(cli.command, "%s", err.text);
-    else if (json && put_check(&result, &err) != INFOMASK_OK)
+    else if (checking.json && put_check(&result, &err) != INFOMASK_OK)
         code = cli_fails(cli.command, "%s", err.text);
     else
         code = result.equal ? CLI_DONE : CLI_FAILED;
-    if (!json && (code == CLI_DONE || (code == CLI_FAILED && err.status == INFOMASK_OK)))
+    if (!checking.json && (code == CLI_DONE || (code == CLI_FAILED && err.status == INFOMASK_OK)))
         models_check_print(&result);
     cli_close(&cli);
     return code;

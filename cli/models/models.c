@@ -21,6 +21,23 @@ static const struct cli_flag flags[] = {
     {FLAG_LABELS, "labels", NULL, "print the classes of one model: index, label, aliases, with tabs between them"},
 };
 
+bool models_take_size(const char *command, const char *text, int *width, int *height)
+{
+    char *end;
+    long w = strtol(text, &end, 10), h = w;
+
+    if (end != text && *end == 'x')
+        h = strtol(end + 1, &end, 10);
+    if (end == text || *end != '\0' || w < 8 || h < 8 || w > 4096 || h > 4096) {
+        (void)fprintf(stderr, "infomask %s: --size takes a side or WIDTHxHEIGHT, from 8 to 4096, not \"%.40s\"\n",
+                      command, text);
+        return false;
+    }
+    *width = (int)w;
+    *height = (int)h;
+    return true;
+}
+
 static bool take(void *context, int letter, const char *value)
 {
     struct listing *listing = context;

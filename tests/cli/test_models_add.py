@@ -229,6 +229,18 @@ def test_a_file_is_checked_as_it_would_be_added(models, tmp_path):
         assert added["check"]["error"] == told["error"] and added["document"]["head"] == "sigmoid"
 
 
+def test_a_file_is_checked_at_a_size_and_of_an_output(models, tmp_path):
+    file = network(tmp_path / "two.onnx", outputs=[("flat", ["N", 6]), ("logits", ["N", 5])], sides=(3, "h", "w"))
+    told = json.loads(run("models", "check", "--json", "--output", "logits", "--size", "48x32", file).stdout)
+    assert (told["classes"], told["width"], told["height"], told["equal"]) == (5, 48, 32, True)
+    assert json.loads(run("models", "check", "--json", file).stdout)["classes"] == 6
+    ran = run("models", "check", "--size", "48", network(tmp_path / "fixed.onnx"))
+    assert ran.returncode == 1 and "the file fixes the size at 32 x 32: it cannot be 48 x 48" in ran.stderr
+    ran = run("models", "check", "--models-dir", models, "--output", "y", "digits")
+    assert ran.returncode == 1 and "--size and --output are of a FILE.onnx" in ran.stderr
+    assert run("models", "check", "--size", "4", file).returncode == 2
+
+
 def test_a_label_that_stands_first_is_passed_over(models, tmp_path):
     """Of whole numbers or text, with the probabilities beside it, in a row or with names; where all are, the first is told."""
     assert add(models, network(tmp_path / "plain.onnx", end="Softmax"), "plain", "--preset", "unit").returncode == 0

@@ -85,6 +85,7 @@ static bool changes(const double *values, int count, double nothing)
 static enum infomask_status choose(struct model_added *added, const struct model_add *request,
                                    struct infomask_error *err)
 {
+    enum infomask_status status;
     const char *why;
 
     added->preset = request->preset;
@@ -106,10 +107,9 @@ static enum infomask_status choose(struct model_added *added, const struct model
     if (request->color != NULL && (strcmp(request->color, "GRAY") == 0) != (added->file.channels == 1))
         return error_set(err, INFOMASK_ARGUMENT, "the network takes %d channels: its colour cannot be %s",
                          added->file.channels, request->color);
-    if (request->width > 0 && ((added->file.width > 0 && added->file.width != request->width) ||
-                               (added->file.height > 0 && added->file.height != request->height)))
-        return error_set(err, INFOMASK_ARGUMENT, "the file fixes the size at %d x %d: it cannot be %d x %d",
-                         added->file.width, added->file.height, request->width, request->height);
+    status = model_fits_size(&added->file, request->width, request->height, err);
+    if (status != INFOMASK_OK)
+        return status;
     choose_size(added, request);
     added->head = request->head != NULL       ? request->head
                   : added->file.outputs == 1 ? "sigmoid" /* one number: yes or no */

@@ -106,22 +106,34 @@ enum infomask_status model_check(const struct config *config, const struct model
     return status;
 }
 
-enum infomask_status model_check_file(const struct config *config, const char *path, struct model_check *check,
-                                      struct infomask_error *err)
+enum infomask_status model_fits_size(const struct infomask_inspection *file, int width, int height,
+                                     struct infomask_error *err)
+{
+    if (width > 0 && ((file->width > 0 && file->width != width) || (file->height > 0 && file->height != height)))
+        return error_set(err, INFOMASK_ARGUMENT, "the file fixes the size at %d x %d: it cannot be %d x %d",
+                         file->width, file->height, width, height);
+    return INFOMASK_OK;
+}
+
+enum infomask_status model_check_file(const struct config *config, const struct model_check_of_file *of,
+                                      struct model_check *check, struct infomask_error *err)
 {
     struct infomask_model_spec spec = infomask_default_spec(); /* numbers of any scale will do for a comparison */
     struct infomask_inspection file;
     struct infomask_model *model = NULL;
     struct pool *pool = NULL;
-    enum infomask_status status = infomask_inspect(path, NULL, &file, err);
+    enum infomask_status status = infomask_inspect(of->path, of->output, &file, err);
 
+    if (status == INFOMASK_OK)
+        status = model_fits_size(&file, of->width, of->height, err);
     if (status != INFOMASK_OK)
         return status;
-    spec.path = path;
+    spec.path = of->path;
+    spec.output = of->output;
     spec.nhwc = file.nhwc;
     spec.color = file.channels == 1 ? INFOMASK_GRAY : INFOMASK_RGB;
-    spec.width = file.width > 0 ? file.width : 224;
-    spec.height = file.height > 0 ? file.height : 224;
+    spec.width = file.width > 0 ? file.width : of->width > 0 ? of->width : 224;
+    spec.height = file.height > 0 ? file.height : of->height > 0 ? of->height : 224;
     if (file.outputs == 1) /* as models add takes it: yes or no */
         spec.head = INFOMASK_HEAD_SIGMOID;
     spec.isa = strcmp(config->isa, "auto") == 0 ? NULL : config->isa;

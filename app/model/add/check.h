@@ -34,9 +34,19 @@ struct model_check_of {
 enum infomask_status model_check(const struct config *config, const struct model_check_of *of,
                                  struct model_check *check, struct infomask_error *err)
     __attribute__((warn_unused_result));
-/* Of an ONNX file without a folder: what it tells of itself is all there is, and nothing is kept. */
-enum infomask_status model_check_file(const struct config *config, const char *path, struct model_check *check,
-                                      struct infomask_error *err) __attribute__((warn_unused_result));
+struct model_check_of_file {
+    const char *path, *output; /* output: the tensor to take, NULL: the file's first */
+    int width, height;         /* of a photo, where the file leaves it open; 0: 224 */
+};
+
+/* Of an ONNX file without a folder: what it tells of itself, and `of`, is all there is, and nothing is kept. */
+enum infomask_status model_check_file(const struct config *config, const struct model_check_of_file *of,
+                                      struct model_check *check, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
+/* May photos of that size (0: not said) be asked of it?  ARGUMENT where the file fixes another. */
+enum infomask_status model_fits_size(const struct infomask_inspection *file, int width, int height,
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 
 void model_check_put(struct json_writer *writer, const char *key, const struct model_check *check);
 

@@ -162,7 +162,7 @@ enum infomask_status head_find_layers(struct engine_model *model, const struct s
                                       struct infomask_error *err) __attribute__((warn_unused_result));
 /* Is the node a layer of such a head? */
 bool head_layers_have(const struct engine_model *model, int node);
-/* Does it take a mean over the second of three dimensions, as of tokens? */
+/* Does it take a mean over the second or the last of three dimensions, as of tokens? */
 bool head_has_mean(const struct engine_model *model);
 enum infomask_status head_copy(struct engine_model *model, struct infomask_error *err)
     __attribute__((warn_unused_result));

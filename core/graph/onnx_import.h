@@ -242,8 +242,8 @@ enum infomask_status onnx_finish_picture(struct onnx_import *im) __attribute__((
 enum infomask_status onnx_check_operators(struct onnx_import *im, const bool *needed)
     __attribute__((warn_unused_result));
 
-onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_reduce_mean,
-    onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
+onnx_importer onnx_import_conv, onnx_import_max_pool, onnx_import_average_pool, onnx_import_global_average,
+    onnx_import_reduce_mean, onnx_import_pad, onnx_import_gemm, onnx_import_matmul, onnx_import_batch_norm;
 /* x times a number, as a node that folds if x is constant. */
 enum infomask_status onnx_scaled(struct onnx_import *im, int x, float factor, int *out)
     __attribute__((warn_unused_result));

@@ -206,13 +206,15 @@ enum infomask_status onnx_import_average_pool(struct onnx_import *im)
     return import_pool(im, GRAPH_AVERAGE_POOL);
 }
 
-/* Tokens in a square grid, [N, side side, D], as a map [N, side, side, D]; false if they are not that many. */
-static bool as_grid(struct onnx_import *im, int *x, enum infomask_status *status)
+/* Tokens in a square grid along dimension `axis` of three, [N, side side, D] or [N, D, side side], as a map: [N, side,
+ * side, D] or [N, D, side, side]; false if they are not that many. */
+static bool as_grid(struct onnx_import *im, int axis, int *x, enum infomask_status *status)
 {
     const struct graph_tensor t = *tensor_at(im, *x);
-    int64_t side = t.dims[1] > 1 ? llround(sqrt((double)t.dims[1])) : 0, dims[4] = {t.dims[0], side, side, t.dims[2]};
+    int64_t count = t.dims[axis], each = t.dims[3 - axis], side = count > 1 ? llround(sqrt((double)count)) : 0;
+    int64_t dims[4] = {t.dims[0], axis == 1 ? side : each, side, axis == 1 ? each : side};
 
-    if (side < 2 || side * side != t.dims[1] || t.dims[2] < 1)
+    if (side < 2 || side * side != count || each < 1)
         return false;
     *status = onnx_step_reshape(im, *x, 4, dims, x);
     return true;
@@ -228,7 +230,7 @@ static enum infomask_status mean_over_places(struct onnx_import *im, int x)
     enum infomask_status status = INFOMASK_OK;
     struct graph_node *node;
 
-    if (tokens && !as_grid(im, &x, &status))
+    if (tokens && !as_grid(im, 1, &x, &status))
         return onnx_import_reduce(im);
     if (status == INFOMASK_OK)
         status = onnx_step_transpose(im, x, turn, &x);
@@ -244,6 +246,35 @@ static enum infomask_status mean_over_places(struct onnx_import *im, int x)
     status = onnx_step(im, node, &x);
     if (status == INFOMASK_OK)
         status = onnx_step_reshape(im, x, tokens ? 3 : 4, dims, &x);
+    return status != INFOMASK_OK ? status : onnx_is_tensor(im, x);
+}
+
+enum infomask_status onnx_import_global_average(struct onnx_import *im)
+{
+    struct graph_node *node;
+    int x, rank = rank_of(im, 0);
+    int64_t dims[3];
+    enum infomask_status status = onnx_any_input(im, 0, &x);
+
+    if (status != INFOMASK_OK || graph_is_constant(im->graph, x) ||
+        (rank != 4 && !(rank == 3 && as_grid(im, 2, &x, &status))))
+        return status == INFOMASK_OK ? onnx_import_global_pool(im) : status;
+    if (status == INFOMASK_OK && rank == 4)
+        status = onnx_tensor_input(im, 0, &x);
+    if (status != INFOMASK_OK)
+        return status;
+    node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
+    if (node == NULL)
+        return onnx_no_memory(im);
+    if (rank == 4)
+        return onnx_finish(im, node, true);
+    im->graph->tensors[node->output].rank = 2;
+    dims[0] = tensor_at(im, x)->dims[0];
+    dims[1] = tensor_at(im, x)->dims[1];
+    dims[2] = 1;
+    status = onnx_step(im, node, &x);
+    if (status == INFOMASK_OK)
+        status = onnx_step_reshape(im, x, 3, dims, &x);
     return status != INFOMASK_OK ? status : onnx_is_tensor(im, x);
 }
 

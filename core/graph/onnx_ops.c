@@ -28,22 +28,6 @@ static enum infomask_status reciprocal(struct onnx_import *im, int x, int *out)
     return INFOMASK_OK;
 }
 
-static enum infomask_status import_global_average(struct onnx_import *im)
-{
-    struct graph_node *node;
-    int x;
-    enum infomask_status status = onnx_any_input(im, 0, &x);
-
-    if (status == INFOMASK_OK && (tensor_at(im, x)->rank != 4 || graph_is_constant(im->graph, x)))
-        return onnx_import_global_pool(im);
-    if (status == INFOMASK_OK)
-        status = onnx_tensor_input(im, 0, &x);
-    if (status != INFOMASK_OK)
-        return status;
-    node = onnx_begin(im, GRAPH_GLOBAL_AVERAGE, &x, 1);
-    return node != NULL ? onnx_finish(im, node, true) : onnx_no_memory(im);
-}
-
 /* ---- Sums and factors -------------------------------------------------------------------------------------------- */
 
 /* Numpy's broadcasting of a constant: to x's rank, with leading ones. */
@@ -514,7 +498,7 @@ static const struct onnx_operator operators[] = {
     {"GatherND", onnx_import_gather_nd, 2, 2, " batch_dims "},
     {"Gelu", onnx_import_unary, 1, 1, " approximate "},
     {"Gemm", onnx_import_gemm, 2, 3, " alpha beta transA transB "},
-    {"GlobalAveragePool", import_global_average, 1, 1, ""},
+    {"GlobalAveragePool", onnx_import_global_average, 1, 1, ""},
     {"GlobalLpPool", onnx_import_global_lp_pool, 1, 1, " p "},
     {"GlobalMaxPool", onnx_import_global_pool, 1, 1, ""},
     {"Greater", onnx_import_binary, 2, 2, ""},

@@ -162,8 +162,8 @@ bool head_has_mean(const struct engine_model *model)
 
     for (int i = model->first; i < graph->node_count; i++) {
         const struct graph_node *node = &graph->nodes[i];
-        if (node->op == GRAPH_REDUCE && node->function == GRAPH_MEAN && node->axes == 1U << 1 &&
-            graph->tensors[node->inputs[0]].rank == 3)
+        if (node->op == GRAPH_REDUCE && node->function == GRAPH_MEAN && graph->tensors[node->inputs[0]].rank == 3 &&
+            (node->axes == 1U << 1 || node->axes == 1U << 2))
             return true;
     }
     return false;

@@ -134,6 +134,13 @@ def specials():
                  *([constant("places", np.array(axes))] if opset >= 18 else []),
                  *([constant("flat_shape", np.array([0, 8]))] if keeps else []), *constants], ["N", 3, 6, 6], 2, 6, 6, opset=opset)
 
+    # the same by a pooling of one dimension, which wants them last
+    special("pool_of_tokens", [conv, node("Reshape", ["map", "rows"], ["cut"]), node("Transpose", ["cut"], ["tokens"], perm=[0, 2, 1]),
+                               node("LayerNormalization", ["tokens", "gain"], ["norm"], axis=-1), node("Transpose", ["norm"], ["last"], perm=[0, 2, 1]),
+                               node("GlobalAveragePool", ["last"], ["mean"]), node("Flatten", ["mean"], ["flat"]), gemm],
+            [w, constant("rows", np.array([0, 8, 36])), constant("gain", np.linspace(.5, 1.5, 8).astype(np.float32)), *constants],
+            ["N", 3, 6, 6], 2, 6, 6)
+
     # sizes that the file leaves open, and yet no square fits: the one that is asked for does
     special("only_this_size", [node("Conv", ["x", "conv"], ["map"], strides=[3, 3]), node("Reshape", ["map", "numbers"], ["flat"]),
                                node("Gemm", ["flat", "w", "b"], ["y"])],

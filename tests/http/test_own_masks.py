@@ -44,6 +44,18 @@ def test_it_is_taken_as_it_is(server, value, mode):
     assert answer["verification"]["passes"] == 1 and answer["verification"]["area"] == answer["mask"]["area"]
 
 
+@pytest.mark.parametrize("quality", [75, 90])
+def test_what_jpeg_leaves_around_an_edge_is_not_taken(server, quality):
+    """Up to 36 of 255 where there was black, in a hundredth of the pixels."""
+    y, x = np.mgrid[:400, :600]
+    drawn = ((y - 200) / 120) ** 2 + ((x - 300) / 170) ** 2 < 1
+    stream = io.BytesIO()
+    Image.fromarray(np.uint8(drawn) * 255).save(stream, "JPEG", quality=quality)
+    assert (picture(stream.getvalue())[~drawn] > 0).mean() > .009
+    mask = picture(base64.b64decode(filtered(server, stream.getvalue(), fill="mean").json["mask"]["png"])) > 0
+    assert np.array_equal(mask, picture(stream.getvalue()) >= 32) and (mask & ~drawn).mean() < 3e-5 and mask[drawn].all()
+
+
 def test_dilate_and_feather_work_and_no_area_is_too_large(server):
     wide = filtered(server, mask_of(CUP), dilate="5", feather="3").json["verification"]["area"]
     all_of_it = filtered(server, mask_of((0, 0, 600, 400)), max_area=".2", fill="mean").json["verification"]

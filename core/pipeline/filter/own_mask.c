@@ -11,19 +11,23 @@ static enum infomask_status no_memory(struct infomask_error *err)
     return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
 }
 
-static bool is_set(const uint8_t *pixel, int channels)
+#define RINGING 32 /* of 255: what JPEG leaves around an edge where there was black */
+
+/* Is the pixel at least so light, and not transparent? */
+static bool is_set(const uint8_t *pixel, int channels, uint8_t least)
 {
     uint8_t alpha = channels == 4 ? pixel[3] : 255, light = pixel[0];
 
     for (int c = 1; c < 3 && channels >= 3; c++)
-        light |= pixel[c];
-    return light != 0 && alpha != 0;
+        light = pixel[c] > light ? pixel[c] : light;
+    return light >= least && alpha != 0;
 }
 
 static enum infomask_status read_pixels(struct infomask_photo *picture, uint8_t **pixels, struct infomask_error *err)
 {
     const struct image *image;
     struct infomask_timing timing = {0};
+    uint8_t least = picture->image_info.format == IMAGE_JPEG ? RINGING : 1;
     size_t n;
     enum infomask_status status = photo_image(picture, 8, NULL, &image, &timing, err);
 
@@ -34,7 +38,7 @@ static enum infomask_status read_pixels(struct infomask_photo *picture, uint8_t 
     if (*pixels == NULL)
         return no_memory(err);
     for (size_t i = 0; i < n; i++)
-        (*pixels)[i] = is_set(image->pixels + i * (size_t)image->channels, image->channels) ? 255 : 0;
+        (*pixels)[i] = is_set(image->pixels + i * (size_t)image->channels, image->channels, least) ? 255 : 0;
     return INFOMASK_OK;
 }
 

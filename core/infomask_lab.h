@@ -69,6 +69,8 @@ struct infomask_inspection {
     bool normalises;             /* the first layers scale and shift the input themselves */
     bool takes_bytes;            /* then: they expect 0..255, not 0..1 */
     bool whole_numbers;          /* the input is of integers: bytes, from which nothing may be subtracted before */
+    bool takes_unit;             /* who made the file makes networks that take 0..1 (ultralytics) */
+    char *classes;               /* the file's own names of its classes, a line each; free() it; NULL: none */
 };
 /* Reads the file without running it.  output: a tensor's name, NULL: the first.  What infomask_model_load would say of
  * a file that cannot be read; UNSUPPORTED_MODEL for an input that is no picture. */

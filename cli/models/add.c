@@ -148,6 +148,8 @@ static void print_added(const struct model_add *request, const struct model_adde
                      request->output != NULL ? request->output : "its first", added->file.others);
     if (added->labels == NULL)
         (void)printf("classes: numbers, as no --labels are given\n");
+    else if (added->told_labels)
+        (void)printf("classes: as the file names them\n");
     else if (added->assumed_labels)
         (void)printf("classes: those of ImageNet (assumed: there are 1000)\n");
     if (!request->no_check)

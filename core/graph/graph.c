@@ -160,6 +160,7 @@ void graph_free(struct graph *graph)
     free(graph->nodes);
     free(graph->outputs);
     free(graph->others);
+    free(graph->classes);
     graph_close_files(graph);
     free(graph);
 }

@@ -238,6 +238,9 @@ enum infomask_status onnx_fix_lone_picture(struct onnx_import *im, int64_t dims[
     __attribute__((warn_unused_result));
 /* Makes the graph's input N, C, H, W, or N, H, W, C turned at once, whatever the file's is. */
 enum infomask_status onnx_finish_picture(struct onnx_import *im) __attribute__((warn_unused_result));
+/* onnx/names.c.  graph->classes and takes_unit, as the file's metadata have them. */
+enum infomask_status onnx_read_names(const Onnx__ModelProto *model, struct graph *graph, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* Names the operators of the needed nodes that there are none of. */
 enum infomask_status onnx_check_operators(struct onnx_import *im, const bool *needed)
     __attribute__((warn_unused_result));

@@ -537,6 +537,8 @@ static enum infomask_status import_file(struct graph **graph, const void *data, 
     }
     if (fine && u.model != NULL)
         status = onnx_tell_others(u.model->graph, source->output, *graph, status, err);
+    if (status == INFOMASK_OK)
+        status = onnx_read_names(u.model, *graph, err);
     unpacked_fini(&u);
     return status;
 }

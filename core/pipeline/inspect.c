@@ -129,6 +129,11 @@ enum infomask_status infomask_inspect(const char *path, const char *output, stru
         status = inspect_output(graph, found, err);
     if (status == INFOMASK_OK)
         inspect_normalisation(graph, found);
+    if (status == INFOMASK_OK) {
+        found->takes_unit = graph->takes_unit;
+        found->classes = graph->classes;
+        graph->classes = NULL;
+    }
     graph_free(graph);
     return status;
 }

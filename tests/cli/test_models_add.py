@@ -196,6 +196,29 @@ def test_pictures_of_three_dimensions_are_taken(models):
         assert sum(p["probability"] for p in classify(models, file)["predictions"]) > 0.5
 
 
+def told(file, **metadata):
+    """The same file with metadata, as exporters leave it."""
+    prop = lambda key, value: bytes(onnx.block(14, onnx.block(1, key) + onnx.block(2, value)))
+    file.write_bytes(file.read_bytes() + b"".join(prop(*p) for p in metadata.items()))
+    return file
+
+
+def test_names_that_the_file_gives_its_classes_are_its_labels(models, tmp_path):
+    """As ultralytics' exports have them; what is no list of as many names as outputs is left alone."""
+    names = """{0: 'tench', 1: "bull's eye", 2: 'a \\\\ b', 3: 'it\\'s', 4: 'crane'}"""
+    ran = add(models, told(network(tmp_path / "yolo.onnx"), names=names, author="Ultralytics", task="classify"), "yolo")
+    assert "classes: as the file names them\n" in ran.stdout and "preset unit (the file is of ultralytics" in ran.stdout, ran.stderr
+    assert (models / "yolo/labels.txt").read_text() == "tench\nbull's eye\na \\ b\nit's\ncrane\n"
+    assert add(models, told(network(tmp_path / "json.onnx"), names='["a", "b", "c", "d", "e"]'), "json").returncode == 0
+    assert (models / "json/labels.txt").read_text() == "a\nb\nc\nd\ne\n"
+    (tmp_path / "mine.txt").write_text("1\n2\n3\n4\n5\n")
+    assert "as the file names" not in add(models, tmp_path / "json.onnx", "mine", "--labels", tmp_path / "mine.txt").stdout
+    for i, broken in enumerate(("{0: 'a', 1: 'b'}", "{1: 'a', 0: 'b'}", "['a', 'b', 'c', 'd', 'e'", "['a', '', 'c', 'd', 'e']", "[1, 2, 3, 4, 5]",
+                                "['\\x41', 'b', 'c', 'd', 'e']", "[", "", "['a\\", "{0: 'a', 1: 'b', 2: 'c', 3: 'd', 4: 'e'} and more")):
+        ran = add(models, told(network(tmp_path / "broken.onnx"), names=broken), f"broken{i}")
+        assert ran.returncode == 0 and "classes: numbers" in ran.stdout, broken
+
+
 def test_a_size_that_only_a_table_tells_is_known_to_the_head(models):
     """The file leaves height and width open, but adds positions to its tokens that one size has: their mean is a map's."""
     ran = add(models, ROOT / "tests/data/nets/table_of_tokens.onnx", "table", "--size", "8", "--preset", "unit", "--json")

@@ -13,6 +13,24 @@
 #define NETWORK "model.onnx"
 #define MOST_TEXT ((size_t)64 << 20)
 
+/* A file's own names, where they are as many as its outputs and can be a labels.txt. */
+static bool take_told(struct model_added *added)
+{
+    struct labels labels = {0};
+    char *text = added->file.classes;
+
+    if (text == NULL || labels_parse(text, strlen(text), &labels, NULL) != INFOMASK_OK)
+        return false;
+    added->told_labels = labels.count == added->file.outputs;
+    labels_fini(&labels);
+    if (!added->told_labels)
+        return false;
+    added->labels = text;
+    added->labels_size = strlen(text);
+    added->file.classes = NULL;
+    return true;
+}
+
 static enum infomask_status read_labels(struct model_added *added, const struct model_add *request,
                                         const char *directories, struct infomask_error *err)
 {
@@ -27,6 +45,8 @@ static enum infomask_status read_labels(struct model_added *added, const struct 
         added->labels_size = strlen(request->classes);
         return added->labels != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
     }
+    if (request->labels == NULL && take_told(added))
+        return INFOMASK_OK;
     added->assumed_labels = request->labels == NULL && outputs == 1000;
     if (added->assumed_labels) { /* the names of ImageNet's classes, in the order that everybody uses */
         char *folder = models_folder(directories, "efficientnet-lite0");
@@ -258,6 +278,7 @@ enum infomask_status model_add(const struct config *config, const struct model_a
 void model_added_fini(struct model_added *added)
 {
     free(added->labels);
+    free(added->file.classes);
     *added = (struct model_added){0};
 }
 

@@ -24,6 +24,7 @@ struct model_added {
     const char *reason; /* why it is this one */
     const char *head;
     bool assumed_size, assumed_labels;
+    bool told_labels; /* by the file itself */
     int width, height;
     char *labels; /* text of labels.txt; owned; NULL: none */
     size_t labels_size;

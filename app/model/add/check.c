@@ -1,6 +1,7 @@
 #include "app/model/add/check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/model/add/preset.h"
@@ -126,6 +127,7 @@ enum infomask_status model_check_file(const struct config *config, const struct 
 
     if (status == INFOMASK_OK)
         status = model_fits_size(&file, of->width, of->height, err);
+    free(file.classes);
     if (status != INFOMASK_OK)
         return status;
     spec.path = of->path;

@@ -90,13 +90,17 @@ const char *preset_names(void)
 
 const struct preset *preset_guess(const struct infomask_inspection *file, bool *known, const char **reason)
 {
-    *known = file->normalises;
+    *known = file->normalises || file->takes_unit;
     if (file->normalises && file->takes_bytes) {
         *reason = file->whole_numbers ? "the file takes whole numbers" : "the network scales bytes itself";
         return preset_named(file->nhwc && file->channels == 3 ? "keras" : "bytes");
     }
     if (file->normalises) {
         *reason = "the network normalises values from 0 to 1 itself";
+        return preset_named("unit");
+    }
+    if (file->takes_unit) {
+        *reason = "the file is of ultralytics, whose networks take values from 0 to 1";
         return preset_named("unit");
     }
     *reason = "assumed: nothing in the file tells how its photos were normalised";

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks what a script can see of the style: lines of at most 120 columns, functions of at most 80 lines, at most seven
-parameters, and statuses compared by name (`status != INFOMASK_OK`).
+parameters, statuses compared by name (`status != INFOMASK_OK`), and one value behind a return.
 
     tests/check_style.py [ROOT]
     tests/check_style.py --long [ROOT]    only lists FILE:LINE of the lines that are too long, for `make format`
@@ -14,9 +14,8 @@ import sys
 
 MAX_COLUMNS, MAX_FUNCTION, MAX_PARAMETERS = 120, 80, 7
 WIDE = set("""
-    add_scores amx_pack amx_pack_s8 blas_pack blas_pack_s8 blas_sgemm find_all mask_cells_part mask_class_map
-    mask_regions_find mask_window_pmi match_complete mean_columns on_request pack_groups pack_large pack_ordered
-    patch_votes plan_get product ref_pack ref_pack_s8 ref_patch_votes ref_sgemm simd_pack simd_pack_s8 window_rows
+    add_scores blas_sgemm find_all mask_cells_part mask_class_map mask_regions_find mask_window_pmi match_complete
+    mean_columns on_request patch_votes plan_get product ref_patch_votes ref_sgemm window_rows
 """.split())
 TEXT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
 FUNCTION = re.compile(r"^(?!typedef|return|#|else)[a-z][\w *]*?\b([a-z]\w*)\(([^;{}]*?)\)\s*(?=[;{]|__attribute__)", re.M | re.S)
@@ -50,6 +49,17 @@ def function_lengths(code):
             start = None
 
 
+def comma_returns(code):
+    """Lines of returns that do something else first, behind a comma."""
+    for match in re.finditer(r"\breturn\b([^;]*);", code):
+        depth = 0
+        for sign in match.group(1):
+            depth += (sign in "([{") - (sign in ")]}")
+            if sign == "," and depth == 0:
+                yield code.count("\n", 0, match.start()) + 1
+                break
+
+
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--long"]
     root = pathlib.Path(arguments[0] if arguments else pathlib.Path(__file__).parent.parent).resolve()
@@ -67,6 +77,7 @@ def main():
                      for line, text in enumerate(code.split("\n"), 1) if STATUS_AS_TRUTH.search(text)]
         problems += [f"{name}:{start}: a function of {length} lines; at most {MAX_FUNCTION}"
                      for start, length in function_lengths(code) if length > MAX_FUNCTION]
+        problems += [f"{name}:{line}: a comma in a return" for line in comma_returns(code)]
         for function, count in parameters(code):
             if count > MAX_PARAMETERS:
                 wide.add(function)

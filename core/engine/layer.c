@@ -71,6 +71,7 @@ static enum infomask_status depthwise_init(struct layer *layer, const struct eng
     size_t m = (size_t)w->dims[0], taps = (size_t)(node->window.kernel_h * node->window.kernel_w);
     const float *bias = data_of(model, node, 2);
 
+    layer->way = WAY_DEPTHWISE;
     layer->multiplier = (int)(m / (size_t)node->window.groups);
     layer->filter = aligned_new(taps * m * sizeof(float));
     layer->bias = copy(bias, m);
@@ -100,6 +101,8 @@ static enum infomask_status pack_int8(struct layer *layer, const struct engine_m
                                       const struct graph_node *node, int segments, struct infomask_error *err)
 {
     const struct engine_int8_layer *int8 = int8_find(model, model->graph->tensors[node->output].name);
+    const struct kernel_matrix matrix = {.s8 = int8->w, .scale = int8->scale, .bias = int8->bias, .segments = segments,
+                                         .segment_k = int8->k / segments, .n = int8->n};
     enum infomask_status status;
 
     layer->packs = 1;
@@ -108,8 +111,7 @@ static enum infomask_status pack_int8(struct layer *layer, const struct engine_m
         return no_memory(err);
     layer->x_scale = int8->x_scale;
     layer->x_zero = int8->x_zero;
-    status = model->kernels->pack_s8(layer->weights, int8->w, int8->scale, int8->bias, segments, int8->k / segments,
-                                     int8->n, err);
+    status = model->kernels->pack_s8(layer->weights, &matrix, err);
     layer->bytes = layer->weights->bytes;
     return status;
 }
@@ -119,45 +121,60 @@ static enum infomask_status pack_int8(struct layer *layer, const struct engine_m
 
 /* Everything of weights that pieces are put into but the data of all pieces before the last. */
 static enum infomask_status large_frame(struct kernel_weights *all, const struct kernel_weights *last, size_t before,
-                                        const float *bias, int n, struct infomask_error *err)
+                                        const struct kernel_matrix *matrix, struct infomask_error *err)
 {
     size_t k = (size_t)last->segments * (size_t)last->segment_k, from = before * k * sizeof(float);
+    size_t n = (size_t)matrix->n;
 
     *all = *last;
-    all->n = n;
+    all->n = matrix->n;
     all->panels = (int)(before / (size_t)last->panel_columns) + last->panels;
     all->bytes = from + last->bytes;
     all->scale = NULL;
     all->data = aligned_new_large(all->bytes);
-    all->bias = aligned_new(((size_t)n + 128) * sizeof(float));
+    all->bias = aligned_new((n + 128) * sizeof(float));
     if (all->data == NULL || all->bias == NULL)
         return no_memory(err);
-    memset(all->bias, 0, ((size_t)n + 128) * sizeof(float));
-    if (bias != NULL)
-        memcpy(all->bias, bias, (size_t)n * sizeof(float));
+    memset(all->bias, 0, (n + 128) * sizeof(float));
+    if (matrix->bias != NULL)
+        memcpy(all->bias, matrix->bias, n * sizeof(float));
     memcpy((char *)all->data + from, last->data, last->bytes);
     return INFOMASK_OK;
 }
 
-/* The panels of float32 weights lie one behind the other, K lines of each: so packing the columns of whole panels gives
- * the bytes that they have among all.  from: the constant that w is, if nobody else reads it; it is
- * forgotten piece by piece. */
-static enum infomask_status pack_large(struct kernel_weights *all, const struct engine_model *model, const float *w,
-                                       const float *bias, int segments, int segment_k, int n, int from,
-                                       struct infomask_error *err)
+/* Rows [at, at + n) of a matrix, without the bias. */
+static struct kernel_matrix rows_of(const struct kernel_matrix *matrix, size_t at, size_t n)
 {
-    size_t k = (size_t)segments * (size_t)segment_k, each = PIECE_BYTES / (k * sizeof(float)) / 64 * 64, before;
+    struct kernel_matrix rows = *matrix;
+
+    rows.w += at * (size_t)matrix->segments * (size_t)matrix->segment_k;
+    rows.bias = NULL;
+    rows.n = (int)n;
+    return rows;
+}
+
+/* The panels of float32 weights lie one behind the other, K lines of each: so packing the columns of whole panels gives
+ * the bytes that they have among all.  from: the constant that the matrix is, if nobody else reads it; it is forgotten
+ * piece by piece. */
+static enum infomask_status pack_large(struct kernel_weights *all, const struct engine_model *model,
+                                       const struct kernel_matrix *matrix, int from, struct infomask_error *err)
+{
+    size_t k = (size_t)matrix->segments * (size_t)matrix->segment_k, n = (size_t)matrix->n;
+    size_t each = PIECE_BYTES / (k * sizeof(float)) / 64 * 64, before;
     struct kernel_weights part = {0};
+    struct kernel_matrix rows;
     enum infomask_status status;
 
     each = each < 64 ? 64 : each;
-    before = (size_t)n / each == 0 ? 0 : ((size_t)n / each - 1) * each; /* the last piece has what is left as well */
-    status = model->kernels->pack(&part, KERNEL_F32, w + before * k, NULL, segments, segment_k, n - (int)before, err);
+    before = n / each == 0 ? 0 : (n / each - 1) * each; /* the last piece has what is left as well */
+    rows = rows_of(matrix, before, n - before);
+    status = model->kernels->pack(&part, &rows, err);
     if (status == INFOMASK_OK)
-        status = large_frame(all, &part, before, bias, n, err);
+        status = large_frame(all, &part, before, matrix, err);
     for (size_t at = 0; at < before && status == INFOMASK_OK; at += each) {
         kernel_weights_fini(&part);
-        status = model->kernels->pack(&part, KERNEL_F32, w + at * k, NULL, segments, segment_k, (int)each, err);
+        rows = rows_of(matrix, at, each);
+        status = model->kernels->pack(&part, &rows, err);
         if (status == INFOMASK_OK)
             memcpy((char *)all->data + at * k * sizeof(float), part.data, each * k * sizeof(float));
         if (from != GRAPH_NONE)
@@ -167,24 +184,28 @@ static enum infomask_status pack_large(struct kernel_weights *all, const struct 
     return status;
 }
 
-static enum infomask_status pack_groups(struct layer *layer, const struct engine_model *model, const float *w,
-                                        const float *bias, int segments, int segment_k, int n, int from,
-                                        struct infomask_error *err)
+/* matrix: of the first group; those of the others lie behind it. */
+static enum infomask_status pack_groups(struct layer *layer, const struct engine_model *model,
+                                        const struct kernel_matrix *matrix, int from, struct infomask_error *err)
 {
+    size_t n = (size_t)matrix->n, size = n * (size_t)matrix->segments * (size_t)matrix->segment_k;
+    struct kernel_matrix group = *matrix;
     enum infomask_status status = INFOMASK_OK;
 
     layer->packs = layer->groups;
     layer->weights = calloc((size_t)layer->groups, sizeof *layer->weights);
     if (layer->weights == NULL)
         return no_memory(err);
+    if (layer->groups == 1 && matrix->type == KERNEL_F32 && size * sizeof(float) > LARGE_BYTES) {
+        status = pack_large(layer->weights, model, matrix, from, err);
+        layer->bytes += layer->weights->bytes;
+        return status;
+    }
     for (int g = 0; g < layer->groups && status == INFOMASK_OK; g++) {
-        size_t k = (size_t)segments * (size_t)segment_k;
-        if (layer->groups == 1 && layer->type == KERNEL_F32 && (size_t)n * k * sizeof(float) > LARGE_BYTES)
-            status = pack_large(layer->weights, model, w, bias, segments, segment_k, n, from, err);
-        else
-            status = model->kernels->pack(&layer->weights[g], layer->type, w + (size_t)g * (size_t)n * k,
-                                      bias == NULL ? NULL : bias + (size_t)g * (size_t)n, segments, segment_k, n, err);
+        status = model->kernels->pack(&layer->weights[g], &group, err);
         layer->bytes += layer->weights[g].bytes;
+        group.w += size;
+        group.bias += group.bias != NULL ? n : 0;
     }
     return status;
 }
@@ -215,13 +236,19 @@ static void join_groups(float *wide, const float *w, size_t m, size_t taps, size
             memcpy(wide + ((o * taps + t) * joined + o / n % joined) * c, w + (o * taps + t) * c, c * sizeof *w);
 }
 
-static enum infomask_status pack_ordered(struct layer *layer, const struct engine_model *model, const float *ordered,
-                                         const float *bias, const struct graph_window *window, size_t m, size_t c,
+/* ordered [m][taps][c], the weights of a convolution */
+static enum infomask_status pack_ordered(struct layer *layer, const struct engine_model *model,
+                                         const struct graph_node *node, const float *ordered,
                                          struct infomask_error *err)
 {
+    const struct graph_window *window = &node->window;
+    const int64_t *dims = model->graph->tensors[node->inputs[1]].dims;
     int segments = layer->way == WAY_SEGMENTS ? window->kernel_h : 1;
-    size_t taps = (size_t)(window->kernel_h * window->kernel_w), n = m / (size_t)layer->groups;
+    size_t m = (size_t)dims[0], c = (size_t)dims[1], taps = (size_t)(window->kernel_h * window->kernel_w);
+    size_t n = m / (size_t)layer->groups;
     size_t joined = layer->way == WAY_SEGMENTS ? (size_t)groups_joined(layer->groups, n) : 1;
+    struct kernel_matrix matrix = {.type = layer->type, .bias = data_of(model, node, 2), .segments = segments,
+                                   .segment_k = (int)(taps * c * joined) / segments, .n = (int)(n * joined)};
     float *wide = NULL;
     enum infomask_status status;
 
@@ -232,8 +259,8 @@ static enum infomask_status pack_ordered(struct layer *layer, const struct engin
         join_groups(wide, ordered, m, taps, c, n, joined);
         layer->groups /= (int)joined;
     }
-    status = pack_groups(layer, model, wide != NULL ? wide : ordered, bias, segments,
-                         (int)(taps * c * joined) / segments, (int)(n * joined), GRAPH_NONE, err);
+    matrix.w = wide != NULL ? wide : ordered;
+    status = pack_groups(layer, model, &matrix, GRAPH_NONE, err);
     aligned_free(wide);
     return status;
 }
@@ -257,7 +284,7 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     enum infomask_status status;
 
     if (window->groups > 1 && c == 1)
-        return layer->way = WAY_DEPTHWISE, depthwise_init(layer, model, node, err);
+        return depthwise_init(layer, model, node, err);
     if (!checked_mul3(m, c, taps, &count) || count > INT32_MAX)
         return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
     layer->groups = window->groups;
@@ -272,9 +299,32 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     if (ordered == NULL)
         return no_memory(err);
     transpose(ordered, w->data, m, c, taps);
-    status = pack_ordered(layer, model, ordered, data_of(model, node, 2), window, m, c, err);
+    status = pack_ordered(layer, model, node, ordered, err);
     aligned_free(ordered);
     return status;
+}
+
+static bool has_one_reader(const struct graph *graph, int tensor)
+{
+    int readers = 0;
+
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            readers += graph->nodes[i].inputs[j] == tensor;
+    return readers == 1;
+}
+
+static enum infomask_status linear_init(struct layer *layer, const struct engine_model *model,
+                                        const struct graph_node *node, struct infomask_error *err)
+{
+    const struct graph_tensor *w = &model->graph->tensors[node->inputs[1]];
+    struct kernel_matrix matrix = {.w = w->data, .bias = data_of(model, node, 2), .segments = 1,
+                                   .segment_k = (int)w->dims[1], .n = (int)w->dims[0]};
+
+    layer->way = WAY_PRODUCT;
+    layer->type = matrix.type = type_of(model, layer, (int)(node - model->graph->nodes));
+    return pack_groups(layer, model, &matrix,
+                       has_one_reader(model->graph, node->inputs[1]) ? node->inputs[1] : GRAPH_NONE, err);
 }
 
 /* y = x * scale + shift with scale = gamma / sqrt(variance + epsilon), in double */
@@ -350,30 +400,15 @@ static enum infomask_status refuse(const struct graph_node *node, const char *wh
                      node->name != NULL ? node->name : "", what);
 }
 
-static bool has_one_reader(const struct graph *graph, int tensor)
-{
-    int readers = 0;
-
-    for (int i = 0; i < graph->node_count; i++)
-        for (int j = 0; j < graph->nodes[i].input_count; j++)
-            readers += graph->nodes[i].inputs[j] == tensor;
-    return readers == 1;
-}
-
 enum infomask_status layer_init(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
                                 struct infomask_error *err)
 {
-    const struct graph_tensor *w = graph_input(node, 1) < 0 ? NULL : &model->graph->tensors[node->inputs[1]];
-
     *layer = (struct layer){.groups = 1, .epilogue = epilogue_of(node)};
     switch (node->op) {
     case GRAPH_CONV:
         return convolution_init(layer, model, node, err);
     case GRAPH_LINEAR:
-        layer->way = WAY_PRODUCT;
-        layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
-        return pack_groups(layer, model, w->data, data_of(model, node, 2), 1, (int)w->dims[1], (int)w->dims[0],
-                           has_one_reader(model->graph, node->inputs[1]) ? node->inputs[1] : GRAPH_NONE, err);
+        return linear_init(layer, model, node, err);
     case GRAPH_BATCH_NORM:
         return batch_norm_init(layer, model, node, err);
     case GRAPH_ADD:

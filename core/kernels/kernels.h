@@ -158,6 +158,16 @@ struct kernel_norm {
     bool centred;
 };
 
+/* Weights as a layer has them: an ONNX Gemm's transposed B; a convolution's with the channels last. */
+struct kernel_matrix {
+    enum kernel_type type; /* what they are packed as */
+    const float *w;        /* [n][segments * segment_k]; of pack */
+    const int8_t *s8;      /* the same, times scale; of pack_s8 */
+    const float *scale;    /* [n] */
+    const float *bias;     /* [n]; may be NULL */
+    int segments, segment_k, n;
+};
+
 /* The right operand of a matrix product that is computed itself: element (k, n) at b[k * row + n * column], times
  * scale. One of the strides is 1. */
 struct kernel_operand {
@@ -179,13 +189,12 @@ struct kernel_table {
     bool then; /* gemm of float32 weights and depthwise take it */
     bool winograd_groups; /* Winograd's way is the faster one for grouped convolutions, too */
 
-    /* w is [n][segments * segment_k] (an ONNX Gemm's transposed B; a convolution's weights with the channels last).
-     * bias may be NULL.  Free with kernel_weights_fini. */
-    enum infomask_status (*pack)(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                                 const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
-    /* The same for weights that are quantised already: w [n][segments * segment_k] times scale [n]; type U8. */
-    enum infomask_status (*pack_s8)(struct kernel_weights *weights, const int8_t *w, const float *scale,
-                                    const float *bias, int segments, int segment_k, int n, struct infomask_error *err);
+    /* Free with kernel_weights_fini. */
+    enum infomask_status (*pack)(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                 struct infomask_error *err);
+    /* The same for weights that are quantised already; type U8. */
+    enum infomask_status (*pack_s8)(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                    struct infomask_error *err);
     /* The same for an operand that every run computes anew: float32, no bias, in memory of operand_bytes, 64-byte
      * aligned, that the caller keeps as long as the weights.  They need no kernel_weights_fini. */
     size_t (*operand_bytes)(int k, int n);

@@ -211,12 +211,13 @@ static enum infomask_status measure_peak(const struct infomask_model *model, str
     enum kernel_type type = types[model->network->precision];
     struct peak peak = {.chunks = pool_threads(pool) * 8};
     float *w = calloc((size_t)PEAK_K * PEAK_N, sizeof *w);
+    const struct kernel_matrix matrix = {.type = type, .w = w, .segments = 1, .segment_k = PEAK_K, .n = PEAK_N};
     enum infomask_status status = w != NULL ? kernels_named(model->info.isa, &peak.table, err)
                                             : error_set(err, INFOMASK_MEMORY, "out of memory");
     struct kernel_gemm gemm;
 
     if (status == INFOMASK_OK)
-        status = peak.table->pack(&peak.weights, type, w, NULL, 1, PEAK_K, PEAK_N, err);
+        status = peak.table->pack(&peak.weights, &matrix, err);
     if (status == INFOMASK_OK) {
         peak.rows = peak.table->gemm_tile[type] * (96 / peak.table->gemm_tile[type] + 1);
         peak.a_bytes = aligned_round((size_t)peak.rows * PEAK_K * kernel_type_bytes(type) + ALIGNED_BYTES);

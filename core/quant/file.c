@@ -177,8 +177,10 @@ static float *take_floats(struct cursor *c, int n, bool positive)
 {
     float *v;
 
-    if (c->bad || (size_t)(c->end - c->at) / 4 < (size_t)n)
-        return c->bad = true, NULL;
+    if (c->bad || (size_t)(c->end - c->at) / 4 < (size_t)n) {
+        c->bad = true;
+        return NULL;
+    }
     v = malloc((size_t)n * sizeof *v);
     for (int i = 0; v != NULL && i < n; i++)
         v[i] = take_float(c, positive);

@@ -192,9 +192,10 @@ void train_conv_forward(struct train_layer *layer, const struct train_pass *pass
 {
     struct conv_pass conv = pass_of(layer, pass, index);
     const struct kernel_table *kernels = pass->net->kernels;
+    const struct kernel_matrix matrix = {.w = layer->weights.value, .bias = layer->bias.value, .segments = 1,
+                                         .segment_k = (int)row_length(layer), .n = layer->out.c};
 
-    if (kernels->pack(&conv.packed, KERNEL_F32, layer->weights.value, layer->bias.value, 1, (int)row_length(layer),
-                      layer->out.c, NULL) == INFOMASK_OK)
+    if (kernels->pack(&conv.packed, &matrix, NULL) == INFOMASK_OK)
         pool_for(pass->net->pool, TRAIN_CHUNKS, forward_chunk, &conv);
     else
         pass->net->failed = true;

@@ -103,7 +103,8 @@ static enum infomask_status pack_elements(struct layer *layer, const struct engi
 
     for (int i = 0; i < layer->packs && status == INFOMASK_OK; i++) {
         size_t filter = (size_t)(i % elements) * (size_t)m + (size_t)(i / elements) * (size_t)n;
-        status = model->kernels->pack(&layer->weights[i], KERNEL_F32, u + filter * (size_t)c, NULL, 1, c, n, err);
+        const struct kernel_matrix matrix = {.w = u + filter * (size_t)c, .segments = 1, .segment_k = c, .n = n};
+        status = model->kernels->pack(&layer->weights[i], &matrix, err);
         layer->bytes += layer->weights[i].bytes;
         share_bias(layer, i);
     }

@@ -49,21 +49,20 @@ static void pack_column(const struct kernel_weights *weights, int n, struct colu
         amx_column_sums(weights, &walk)[n] = sum;
 }
 
-static enum infomask_status amx_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                                     const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+static enum infomask_status amx_pack(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                     struct infomask_error *err)
 {
-    if (!amx_takes(type, segments, segment_k))
-        return kernels_get(KERNEL_AVX512)->pack(weights, type, w, bias, segments, segment_k, n, err);
-    return simd_pack(weights, type, w, bias, segments, segment_k, n, err);
+    if (!amx_takes(matrix->type, matrix->segments, matrix->segment_k))
+        return kernels_get(KERNEL_AVX512)->pack(weights, matrix, err);
+    return simd_pack(weights, matrix, err);
 }
 
-static enum infomask_status amx_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
-                                        const float *bias, int segments, int segment_k, int n,
+static enum infomask_status amx_pack_s8(struct kernel_weights *weights, const struct kernel_matrix *matrix,
                                         struct infomask_error *err)
 {
-    if (!amx_takes(KERNEL_U8, segments, segment_k))
-        return kernels_get(KERNEL_AVX512)->pack_s8(weights, w, scale, bias, segments, segment_k, n, err);
-    return simd_pack_s8(weights, w, scale, bias, segments, segment_k, n, err);
+    if (!amx_takes(KERNEL_U8, matrix->segments, matrix->segment_k))
+        return kernels_get(KERNEL_AVX512)->pack_s8(weights, matrix, err);
+    return simd_pack_s8(weights, matrix, err);
 }
 
 void amx_pack_fill(struct kernel_table *table)

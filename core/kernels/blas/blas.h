@@ -4,12 +4,10 @@
 
 #include "core/kernels/kernels.h"
 
-enum infomask_status blas_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                               const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-enum infomask_status blas_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
-                                  const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status blas_pack(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                               struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status blas_pack_s8(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                  struct infomask_error *err) __attribute__((warn_unused_result));
 size_t blas_operand_bytes(int k, int n);
 void blas_pack_operand(struct kernel_weights *weights, const struct kernel_operand *operand, void *memory);
 void blas_gemm(const struct kernel_gemm *gemm);

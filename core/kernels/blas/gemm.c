@@ -35,36 +35,33 @@ const char *kernels_better_core_type(const char *taken, const struct cpu_feature
     return cpu->avx512 ? "SkylakeX" : "Haswell";
 }
 
-enum infomask_status blas_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                               const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+enum infomask_status blas_pack(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                               struct infomask_error *err)
 {
-    size_t k = (size_t)segments * (size_t)segment_k;
-    int panels = (n + PANEL - 1) / PANEL;
+    size_t k = (size_t)matrix->segments * (size_t)matrix->segment_k, n = (size_t)matrix->n;
+    int panels = (matrix->n + PANEL - 1) / PANEL;
 
-    if (type != KERNEL_F32)
+    if (matrix->type != KERNEL_F32)
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the blas kernels compute in float32 only");
-    *weights = (struct kernel_weights){.segments = segments, .segment_k = segment_k, .n = n, .panels = panels,
-                                       .panel_columns = PANEL, .bytes = (size_t)n * k * 4};
+    *weights = (struct kernel_weights){.segments = matrix->segments, .segment_k = matrix->segment_k, .n = matrix->n,
+                                       .panels = panels, .panel_columns = PANEL, .bytes = n * k * 4};
     weights->data = aligned_new(weights->bytes);
     weights->bias = aligned_new((size_t)panels * PANEL * 4);
     if (weights->data == NULL || weights->bias == NULL) {
         kernel_weights_fini(weights);
         return error_set(err, INFOMASK_MEMORY, "no memory for a layer's weights");
     }
-    memcpy(weights->data, w, weights->bytes);
+    memcpy(weights->data, matrix->w, weights->bytes);
     memset(weights->bias, 0, (size_t)panels * PANEL * 4);
-    if (bias != NULL)
-        memcpy(weights->bias, bias, (size_t)n * 4);
+    if (matrix->bias != NULL)
+        memcpy(weights->bias, matrix->bias, n * 4);
     return INFOMASK_OK;
 }
 
-enum infomask_status blas_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
-                                  const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+enum infomask_status blas_pack_s8(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                  struct infomask_error *err)
 {
-    (void)w;
-    (void)scale;
-    (void)bias;
-    *weights = (struct kernel_weights){.segments = segments, .segment_k = segment_k, .n = n};
+    *weights = (struct kernel_weights){.segments = matrix->segments, .segment_k = matrix->segment_k, .n = matrix->n};
     return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "the blas kernels compute in float32 only");
 }
 

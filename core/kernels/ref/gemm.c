@@ -11,14 +11,19 @@
 #define PANEL 16
 
 /* Fills everything but data; U8 scales map the largest weight of a column to 127 (1 without w). */
-static enum infomask_status pack_frame(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                                       const float *bias, size_t k, int n, struct infomask_error *err)
+static enum infomask_status pack_frame(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                       enum kernel_type type, struct infomask_error *err)
 {
-    size_t columns = (size_t)weights->panels * PANEL, elements = 0;
+    const float *w = matrix->w;
+    int panels = (matrix->n + PANEL - 1) / PANEL;
+    size_t columns = (size_t)panels * PANEL, elements = 0, n = (size_t)matrix->n;
+    size_t k = (size_t)matrix->segments * (size_t)matrix->segment_k;
 
+    *weights = (struct kernel_weights){.type = type, .segments = matrix->segments, .segment_k = matrix->segment_k,
+                                       .n = matrix->n, .panels = panels, .panel_columns = PANEL};
     if (!checked_mul3(columns, k, 4, &elements))
         return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
-    weights->bytes = (size_t)n * k * (type == KERNEL_F32 ? 4 : type == KERNEL_BF16 ? 2 : 1);
+    weights->bytes = n * k * (type == KERNEL_F32 ? 4 : type == KERNEL_BF16 ? 2 : 1);
     weights->data = aligned_new(weights->bytes);
     weights->bias = aligned_new(columns * 4);
     if (type == KERNEL_U8)
@@ -28,50 +33,44 @@ static enum infomask_status pack_frame(struct kernel_weights *weights, enum kern
         return error_set(err, INFOMASK_MEMORY, "no memory for a layer's weights");
     }
     memset(weights->bias, 0, columns * 4);
-    if (bias != NULL)
-        memcpy(weights->bias, bias, (size_t)n * 4);
+    if (matrix->bias != NULL)
+        memcpy(weights->bias, matrix->bias, n * 4);
     for (size_t j = 0; weights->scale != NULL && j < columns; j++) {
         float largest = 0;
-        for (size_t i = 0; w != NULL && j < (size_t)n && i < k; i++)
+        for (size_t i = 0; w != NULL && j < n && i < k; i++)
             largest = fmaxf(largest, fabsf(w[j * k + i]));
         weights->scale[j] = largest > 0 ? largest / 127 : 1;
     }
     return INFOMASK_OK;
 }
 
-enum infomask_status ref_pack(struct kernel_weights *weights, enum kernel_type type, const float *w, const float *bias,
-                              int segments, int segment_k, int n, struct infomask_error *err)
+enum infomask_status ref_pack(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                              struct infomask_error *err)
 {
-    size_t k = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status;
+    size_t k = (size_t)matrix->segments * (size_t)matrix->segment_k, count = (size_t)matrix->n * k;
+    enum infomask_status status = pack_frame(weights, matrix, matrix->type, err);
 
-    *weights = (struct kernel_weights){.type = type, .segments = segments, .segment_k = segment_k, .n = n,
-                                       .panels = (n + PANEL - 1) / PANEL, .panel_columns = PANEL};
-    status = pack_frame(weights, type, w, bias, k, n, err);
     if (status != INFOMASK_OK)
         return status;
-    if (type == KERNEL_F32)
-        memcpy(weights->data, w, weights->bytes);
-    for (size_t i = 0; type == KERNEL_BF16 && i < (size_t)n * k; i++)
-        ((uint16_t *)weights->data)[i] = number_to_bf16(w[i]);
-    for (size_t i = 0; type == KERNEL_U8 && i < (size_t)n * k; i++)
-        ((int8_t *)weights->data)[i] = (int8_t)nearbyintf(w[i] / weights->scale[i / k]);
+    if (matrix->type == KERNEL_F32)
+        memcpy(weights->data, matrix->w, weights->bytes);
+    for (size_t i = 0; matrix->type == KERNEL_BF16 && i < count; i++)
+        ((uint16_t *)weights->data)[i] = number_to_bf16(matrix->w[i]);
+    for (size_t i = 0; matrix->type == KERNEL_U8 && i < count; i++)
+        ((int8_t *)weights->data)[i] = (int8_t)nearbyintf(matrix->w[i] / weights->scale[i / k]);
     return INFOMASK_OK;
 }
 
-enum infomask_status ref_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale, const float *bias,
-                                 int segments, int segment_k, int n, struct infomask_error *err)
+enum infomask_status ref_pack_s8(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                 struct infomask_error *err)
 {
-    size_t k = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status;
+    size_t k = (size_t)matrix->segments * (size_t)matrix->segment_k;
+    enum infomask_status status = pack_frame(weights, matrix, KERNEL_U8, err);
 
-    *weights = (struct kernel_weights){.type = KERNEL_U8, .segments = segments, .segment_k = segment_k, .n = n,
-                                       .panels = (n + PANEL - 1) / PANEL, .panel_columns = PANEL};
-    status = pack_frame(weights, KERNEL_U8, NULL, bias, k, n, err);
     if (status != INFOMASK_OK)
         return status;
-    memcpy(weights->data, w, (size_t)n * k);
-    memcpy(weights->scale, scale, (size_t)n * sizeof *scale);
+    memcpy(weights->data, matrix->s8, (size_t)matrix->n * k);
+    memcpy(weights->scale, matrix->scale, (size_t)matrix->n * sizeof *matrix->scale);
     return INFOMASK_OK;
 }
 

@@ -4,12 +4,10 @@
 
 #include "core/kernels/kernels.h"
 
-enum infomask_status ref_pack(struct kernel_weights *weights, enum kernel_type type, const float *w, const float *bias,
-                              int segments, int segment_k, int n, struct infomask_error *err)
-    __attribute__((warn_unused_result));
-enum infomask_status ref_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale, const float *bias,
-                                 int segments, int segment_k, int n, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+enum infomask_status ref_pack(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                              struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status ref_pack_s8(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                 struct infomask_error *err) __attribute__((warn_unused_result));
 size_t ref_operand_bytes(int k, int n);
 void ref_scale_inputs(const struct kernel_weights *weights, const float *factor, struct kernel_weights *scaled,
                       void *memory);

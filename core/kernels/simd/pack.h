@@ -81,56 +81,51 @@ static enum infomask_status allocate(struct kernel_weights *weights, struct info
     return INFOMASK_OK;
 }
 
-/* Everything but the columns, for weights that are described but for the panels. */
-static enum infomask_status pack_frame(struct kernel_weights *weights, const int8_t *s8, const float *bias,
-                                       struct infomask_error *err)
+/* Everything but the columns. */
+static enum infomask_status pack_frame(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                       enum kernel_type type, struct infomask_error *err)
 {
-    const size_t k_all = (size_t)weights->segments * (size_t)weights->segment_k;
+    const size_t k_all = (size_t)matrix->segments * (size_t)matrix->segment_k;
     enum infomask_status status;
 
-    weights->panels = panels_of(weights->n);
-    weights->panel_columns = PANEL;
-    weights->step = step_of(weights, s8);
+    *weights = (struct kernel_weights){.type = type, .segments = matrix->segments, .segment_k = matrix->segment_k,
+                                       .n = matrix->n, .panels = panels_of(matrix->n), .panel_columns = PANEL};
+    weights->step = step_of(weights, matrix->s8);
     /* the sum of K products of u8 and s8 must fit 32 bits */
     if (weights->type == KERNEL_U8 && k_all > INT32_MAX / (255 * 127))
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL, "a layer of %zu inputs is too deep for int8", k_all);
     status = allocate(weights, err);
     if (status != INFOMASK_OK)
         kernel_weights_fini(weights);
-    else if (bias != NULL)
-        memcpy(weights->bias, bias, (size_t)weights->n * sizeof *bias);
+    else if (matrix->bias != NULL)
+        memcpy(weights->bias, matrix->bias, (size_t)matrix->n * sizeof *matrix->bias);
     return status;
 }
 
-static enum infomask_status simd_pack(struct kernel_weights *weights, enum kernel_type type, const float *w,
-                                      const float *bias, int segments, int segment_k, int n, struct infomask_error *err)
+static enum infomask_status simd_pack(struct kernel_weights *weights, const struct kernel_matrix *matrix,
+                                      struct infomask_error *err)
 {
-    const size_t k_all = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status;
+    const size_t k_all = (size_t)matrix->segments * (size_t)matrix->segment_k;
+    enum infomask_status status = pack_frame(weights, matrix, matrix->type, err);
 
-    *weights = (struct kernel_weights){.type = type, .segments = segments, .segment_k = segment_k, .n = n};
-    status = pack_frame(weights, NULL, bias, err);
-    for (int column = 0; column < n && status == INFOMASK_OK; column++) {
-        const float *from = w + (size_t)column * k_all;
-        if (type == KERNEL_U8)
+    for (int column = 0; column < matrix->n && status == INFOMASK_OK; column++) {
+        const float *from = matrix->w + (size_t)column * k_all;
+        if (matrix->type == KERNEL_U8)
             weights->scale[column] = column_scale(from, k_all);
         pack_column(weights, column, (struct column){.f32 = from});
     }
     return status;
 }
 
-static enum infomask_status simd_pack_s8(struct kernel_weights *weights, const int8_t *w, const float *scale,
-                                         const float *bias, int segments, int segment_k, int n,
+static enum infomask_status simd_pack_s8(struct kernel_weights *weights, const struct kernel_matrix *matrix,
                                          struct infomask_error *err)
 {
-    const size_t k_all = (size_t)segments * (size_t)segment_k;
-    enum infomask_status status;
+    const size_t k_all = (size_t)matrix->segments * (size_t)matrix->segment_k;
+    enum infomask_status status = pack_frame(weights, matrix, KERNEL_U8, err);
 
-    *weights = (struct kernel_weights){.type = KERNEL_U8, .segments = segments, .segment_k = segment_k, .n = n};
-    status = pack_frame(weights, w, bias, err);
-    for (int column = 0; column < n && status == INFOMASK_OK; column++) {
-        weights->scale[column] = scale[column];
-        pack_column(weights, column, (struct column){.s8 = w + (size_t)column * k_all});
+    for (int column = 0; column < matrix->n && status == INFOMASK_OK; column++) {
+        weights->scale[column] = matrix->scale[column];
+        pack_column(weights, column, (struct column){.s8 = matrix->s8 + (size_t)column * k_all});
     }
     return status;
 }

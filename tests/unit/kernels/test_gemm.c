@@ -153,7 +153,10 @@ static enum infomask_status pack_grid(struct gemm_case *t, size_t k, struct info
         w[i] = (int8_t)(t->w[i] * 64);
     for (int j = 0; j < t->n; j++)
         scale[j] = 1 / 64.0f;
-    status = t->table->pack_s8(&t->weights, w, scale, t->bias ? t->b : NULL, t->segments, t->segment_k, t->n, err);
+    status = t->table->pack_s8(&t->weights,
+                               &(struct kernel_matrix){.s8 = w, .scale = scale, .bias = t->bias ? t->b : NULL,
+                                                       .segments = t->segments, .segment_k = t->segment_k, .n = t->n},
+                               err);
     aligned_free(w);
     aligned_free(scale);
     return status;
@@ -175,8 +178,12 @@ static void setup(struct gemm_case *t)
     if (t->type == KERNEL_U8 && random_below(&rng, 2) == 0)
         assert_int_equal(pack_grid(t, k, &err), INFOMASK_OK);
     else
-        assert_int_equal(t->table->pack(&t->weights, t->type, t->w, t->bias ? t->b : NULL, t->segments, t->segment_k,
-                                        t->n, &err), INFOMASK_OK);
+        assert_int_equal(t->table->pack(&t->weights,
+                                        &(struct kernel_matrix){.type = t->type, .w = t->w,
+                                                                .bias = t->bias ? t->b : NULL, .segments = t->segments,
+                                                                .segment_k = t->segment_k, .n = t->n},
+                                        &err),
+                         INFOMASK_OK);
     assert_int_equal((t->weights.panels - 1) * t->weights.panel_columns < t->n, 1);
     call = call_of(t);
     t->scratch = aligned_new(t->table->gemm_scratch(&call) * 4);

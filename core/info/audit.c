@@ -22,8 +22,15 @@ struct work {
     double *label_q;          /* [n][BETAS] softmax(b_j z) of the label */
     double *log_z;            /* [n][BETAS] log sum exp(b_j (z - max z)) */
     double *noise;            /* [K] r */
-    double weights[FOLDS][PARTS];
+    double *parts;            /* [n][PARTS + 1] what the parts, and r, say of the label */
+    double weights[FOLDS][PARTS], share[FOLDS]; /* of the parts among right labels; e */
     int best;                 /* of BETAS */
+    struct ranked *ranked;    /* [n] */
+};
+
+/* A sample's PMI, and the probability that its label is wrong. */
+struct ranked {
+    double pmi, wrong;
 };
 
 static double beta_at(int j)
@@ -91,12 +98,22 @@ static double likelihood_at(const struct work *w, int j)
     return value;
 }
 
+/* A model that is too sure and labels that are wrong look alike where classes are few, or rows: that the model is too
+ * sure has a price of a few nats, which is nothing where the labels have a say.  A tenth of that the other way decides
+ * where they have none: of few different posteriors, a model that is right and labels that are wrong are alike. */
+static double price_of(int j)
+{
+    double octaves = (double)(j - BETAS / 2) / OCTAVE;
+
+    return (octaves < 0 ? 1 : 0.1) * log1p(4 * octaves * octaves);
+}
+
 static void find_beta(struct work *w)
 {
     double best = -DBL_MAX;
 
     for (int j = 2 * OCTAVE; j < BETAS - OCTAVE - OCTAVE / 2; j++) {
-        double value = likelihood_at(w, j);
+        double value = likelihood_at(w, j) - price_of(j);
         if (value > best) {
             best = value;
             w->best = j;
@@ -111,7 +128,18 @@ static int part_at(const struct work *w, int part)
     return w->best + steps[part];
 }
 
-/* Weights of the parts among right labels, from the samples of the other folds: EM, from nearly all on b itself. */
+static void fill_parts(struct work *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        double *p = w->parts + i * (PARTS + 1);
+        for (int c = 0; c < PARTS; c++)
+            p[c] = w->label_q[i * BETAS + (size_t)part_at(w, c)];
+        p[PARTS] = w->noise[w->labels[i]];
+    }
+}
+
+/* Weights of the parts among right labels, and the share of noise, from the samples of the other folds: EM, from nearly
+ * all on b itself. */
 static void fit_fold(struct work *w, size_t fold)
 {
     double weight[PARTS + 1] = {0.005, 0.02, 0.08, 0.75, 0.1, 0.045}, sum[PARTS + 1], total = 0;
@@ -123,7 +151,7 @@ static void fit_fold(struct work *w, size_t fold)
             if (w->fold[i] % FOLDS == fold && w->n >= FOLDS)
                 continue;
             for (int c = 0; c <= PARTS; c++) {
-                p[c] = weight[c] * (c < PARTS ? w->label_q[i * BETAS + (size_t)part_at(w, c)] : w->noise[w->labels[i]]);
+                p[c] = weight[c] * w->parts[i * (PARTS + 1) + (size_t)c];
                 all += p[c];
             }
             for (int c = 0; c <= PARTS; c++)
@@ -135,6 +163,7 @@ static void fit_fold(struct work *w, size_t fold)
         for (int c = 0; c <= PARTS && total > 0; c++)
             weight[c] = sum[c] / total;
     }
+    w->share[fold] = weight[PARTS];
     total = 1 - weight[PARTS];
     for (int c = 0; c < PARTS; c++)
         w->weights[fold][c] = total > 0 ? weight[c] / total : 1.0 / PARTS;
@@ -175,48 +204,72 @@ static void count_sample(const struct work *w, size_t i, const double *log_prior
     }
 }
 
-static int by_size(const void *left, const void *right)
+static int by_pmi(const void *left, const void *right)
 {
-    double a = *(const double *)left, b = *(const double *)right;
+    const struct ranked *a = left, *b = right;
 
-    return (a > b) - (a < b);
+    if (a->pmi < b->pmi || a->pmi > b->pmi)
+        return a->pmi < b->pmi ? -1 : 1;
+    return (a->wrong > b->wrong) - (a->wrong < b->wrong);
 }
 
-/* The k lowest hold about k - expected wrong labels.  The cut is where the F1 that this makes expect is best; there is
- * none where the surplus may be chance, or is less than a third of what one would look at. */
-static void find_cut(const double *pmi, const double *expected, size_t n, struct info_audit *audit)
+/* Noise has drawn the label, and another than the right one. */
+static double wrong_of(const struct work *w, size_t i)
 {
-    double best = 0, most = 0;
-    size_t half = n / 2 > 0 ? n / 2 : 1;
+    size_t fold = w->fold[i] % FOLDS;
+    const double *p = w->parts + i * (PARTS + 1);
+    double right = 0, noise = w->share[fold] * p[PARTS];
+
+    for (int c = 0; c < PARTS; c++)
+        right += w->weights[fold][c] * p[c];
+    return noise > 0 ? noise * (1 - right) / (noise + (1 - w->share[fold]) * right) : 0;
+}
+
+/* How many of the k lowest are wrong is told in two ways: k less the right ones expected there, and the sum of their
+ * probabilities; the mean of both errs less than either.  The cut is where the F1 that this makes expect is best; there
+ * is none where the surplus may be chance, or is less than a third of what one would look at. */
+static void find_cut(const struct work *w, const double *expected, struct info_audit *audit)
+{
+    const struct ranked *r = w->ranked;
+    size_t n = w->n, half = n / 2 > 0 ? n / 2 : 1;
+    double best = 0, most = 0, all = 0, sum = 0;
 
     for (size_t k = 1; k <= half; k++)
         most = fmax(most, (double)k - expected[k - 1]);
-    audit->wrong = fmax(most, 0);
+    for (size_t i = 0; i < n; i++)
+        all += r[i].wrong;
+    audit->wrong = 0.5 * (most + all);
     for (size_t k = 1; k <= half; k++) {
-        double hits = (double)k - expected[k - 1], f1 = 2 * hits / ((double)k + audit->wrong);
-        if (f1 > best && hits > 0.9 + 1.25 * sqrt(expected[k - 1]) && 3 * hits > (double)k &&
-             (k == n || pmi[k] > pmi[k - 1])) {
+        double surplus = (double)k - expected[k - 1], hits, f1;
+        sum += r[k - 1].wrong;
+        hits = 0.5 * (surplus + sum);
+        f1 = 2 * hits / ((double)k + audit->wrong);
+        if (f1 > best && surplus > 0.5 + 0.6 * sqrt(expected[k - 1]) && hits > 0.5 && 3 * hits > (double)k &&
+            (k == n || r[k].pmi > r[k - 1].pmi)) {
             best = f1;
             audit->past = k;
         }
     }
     if (audit->past > 0) {
-        audit->threshold = pmi[audit->past - 1];
+        audit->threshold = r[audit->past - 1].pmi;
         audit->expected = expected[audit->past - 1];
         return;
     }
-    audit->threshold = fmin(-log((double)n), nextafter(pmi[0], -DBL_MAX)); /* a calibrated tail is at most n e^t */
-    audit->expected = pmi[0] > -log((double)n) ? 1 : expected[0];
+    audit->threshold = fmin(-log((double)n), nextafter(r[0].pmi, -DBL_MAX)); /* a calibrated tail is at most n e^t */
+    audit->expected = r[0].pmi > -log((double)n) ? 1 : expected[0];
 }
 
 static void count_all(struct work *w, const double *log_prior, double *pmi, double *expected)
 {
     for (size_t i = 0; i < w->n; i++) {
         const float *z = w->z + i * w->k;
-        pmi[i] = (double)z[w->labels[i]] - top_of(z, w->k) - w->log_z[i * BETAS + BETAS / 2] - log_prior[w->labels[i]];
+        double log_q = (double)z[w->labels[i]] - top_of(z, w->k) - w->log_z[i * BETAS + BETAS / 2];
+        w->ranked[i] = (struct ranked){log_q - log_prior[w->labels[i]], wrong_of(w, i)};
         expected[i] = 0;
     }
-    qsort(pmi, w->n, sizeof *pmi, by_size);
+    qsort(w->ranked, w->n, sizeof *w->ranked, by_pmi);
+    for (size_t i = 0; i < w->n; i++)
+        pmi[i] = w->ranked[i].pmi;
     for (size_t i = 0; i < w->n; i++)
         count_sample(w, i, log_prior, pmi, expected);
     for (size_t i = 1; i < w->n; i++)
@@ -225,33 +278,50 @@ static void count_all(struct work *w, const double *log_prior, double *pmi, doub
         expected[i - 1] = pmi[i - 1] < pmi[i] ? expected[i - 1] : expected[i];
 }
 
+static enum infomask_status allocate(struct work *w, struct infomask_error *err)
+{
+    w->label_q = calloc(w->n, BETAS * sizeof(double));
+    w->log_z = calloc(w->n, BETAS * sizeof(double));
+    w->noise = calloc(w->k, sizeof(double));
+    w->parts = calloc(w->n, (PARTS + 1) * sizeof(double));
+    w->ranked = calloc(w->n, sizeof *w->ranked);
+    if (w->label_q == NULL || w->log_z == NULL || w->noise == NULL || w->parts == NULL || w->ranked == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory to audit %zu labels", w->n);
+    return INFOMASK_OK;
+}
+
+static void work_fini(struct work *w)
+{
+    free(w->label_q);
+    free(w->log_z);
+    free(w->noise);
+    free(w->parts);
+    free(w->ranked);
+}
+
 enum infomask_status info_audit(const struct info_audit_set *set, double *pmi, double *expected,
                                 struct info_audit *audit, struct infomask_error *err)
 {
-    size_t n = set->n, classes = set->classes;
-    struct work w = {.z = set->z, .labels = set->labels, .fold = set->fold, .n = n, .k = classes};
+    size_t n = set->n;
+    struct work w = {.z = set->z, .labels = set->labels, .fold = set->fold, .n = n, .k = set->classes};
+    enum infomask_status status;
 
     *audit = (struct info_audit){0};
     if (n == 0)
         return error_set(err, INFOMASK_ARGUMENT, "an audit needs at least one sample");
-    w.label_q = calloc(n, BETAS * sizeof(double));
-    w.log_z = calloc(n, BETAS * sizeof(double));
-    w.noise = calloc(classes, sizeof(double));
-    if (w.label_q == NULL || w.log_z == NULL || w.noise == NULL) {
-        (void)error_set(err, INFOMASK_MEMORY, "no memory to audit %zu labels", n);
-    } else {
+    status = allocate(&w, err);
+    if (status == INFOMASK_OK) {
         fill_noise(&w);
         for (size_t i = 0; i < n; i++)
             fill_row(&w, i);
         find_beta(&w);
+        fill_parts(&w);
         for (size_t fold_of = 0; fold_of < FOLDS; fold_of++)
             fit_fold(&w, fold_of);
         count_all(&w, set->log_prior, pmi, expected);
         audit->temperature = 1 / beta_at(w.best);
-        find_cut(pmi, expected, n, audit);
+        find_cut(&w, expected, audit);
     }
-    free(w.label_q);
-    free(w.log_z);
-    free(w.noise);
-    return audit->temperature > 0 ? INFOMASK_OK : INFOMASK_MEMORY;
+    work_fini(&w);
+    return status;
 }

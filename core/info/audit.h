@@ -6,7 +6,8 @@
  *   p(y|x) = sum_j w_j softmax(b_j z)_y + e r_y,   b_j = b 2^(-3/2), b 2^(-1), b 2^(-1/2), b, b 2^(1/2)
  * with b the inverse temperature that is likeliest beside e, and r the labels' frequencies: a label that only r
  * explains is counted as wrong, and has no say in the calibration (soft trimming).  The weights for a sample come from
- * the other folds.
+ * the other folds.  An overconfident model (b < 1) has a price, log(1 + 4 log2(b)^2): of few labels, or classes, it
+ * would explain wrong ones as well as e does.  For b > 1 it is a tenth.
  */
 #ifndef INFOMASK_INFO_AUDIT_H
 #define INFOMASK_INFO_AUDIT_H
@@ -18,7 +19,8 @@
 
 struct info_audit {
     double temperature; /* 1 / b */
-    double wrong;       /* labels estimated to be wrong: at most of k - expected(k) over the k lowest */
+    double wrong;       /* labels estimated to be wrong: the mean of the most of k - expected(k) over the k lowest, and
+                         * of the sum of all probabilities of being wrong */
     double threshold;   /* the cut: samples of a PMI up to it are worth a look */
     double expected;    /* right labels expected up to the cut */
     size_t past;        /* samples up to the cut */

@@ -152,6 +152,53 @@ static void without_wrong_labels_there_is_hardly_a_cut(void **state)
     assert_true(past < 100);
 }
 
+/* Logits of two classes, labels from softmax(z), some then the other class: wrong labels and a model that is too sure
+ * look much alike.  F1 of the cut, on average over sets. */
+static double f1_of_two_classes(size_t sets, size_t n, size_t wrong, double sharpness)
+{
+    double sum = 0;
+
+    for (uint64_t run = 300; run < 300 + sets; run++) {
+        struct random_stream random = random_stream(run, 9);
+        struct drawn d = {block(2 * n, sizeof(float)), block(n, sizeof(uint32_t)), block(n, sizeof(uint64_t)),
+                          block(n, sizeof(double)), block(n, sizeof(double)), {log(0.5), log(0.5)}, block(n, 1), wrong};
+        const struct info_audit_set set = {d.z, d.labels, d.fold, n, 2, d.log_prior};
+        struct info_audit audit;
+        double found = 0;
+        for (size_t i = 0; i < n; i++) {
+            double z = 10 * random_normal(&random);
+            d.z[2 * i + 1] = (float)(sharpness * z);
+            d.wrong[i] = i < d.n_wrong;
+            d.labels[i] = (random_unit(&random) < 1 / (1 + exp(-z))) != (d.wrong[i] != 0);
+            d.fold[i] = random_u32(&random);
+        }
+        assert_int_equal(info_audit(&set, d.pmi, d.expected, &audit, NULL), INFOMASK_OK);
+        for (size_t i = 0; i < d.n_wrong; i++) {
+            double miss = (double)d.z[2 * i + 1] * (d.labels[i] != 0 ? -1 : 1);
+            found += log(2) - log1p(exp(miss)) <= audit.threshold + 1e-6 ? 1 : 0;
+        }
+        sum += 2 * found / (double)(audit.past + d.n_wrong) / (double)sets;
+        drawn_free(&d);
+    }
+    return sum;
+}
+
+static void two_classes_are_cut(void **state)
+{
+    static const double sharpness[] = {0.5, 1, 2};
+    static const struct {
+        size_t n, wrong;
+        double least;
+    } sets[] = {{200, 4, 0.715}, {200, 20, 0.845}, {600, 12, 0.765}, {600, 60, 0.85}};
+    (void)state;
+    for (int a = 0; a < 3; a++)
+        for (int b = 0; b < 4; b++) {
+            double f1 = f1_of_two_classes(60, sets[b].n, sets[b].wrong, sharpness[a]);
+            if (f1 < sets[b].least)
+                fail_msg("%zu of %zu wrong, logits times %g: F1 %.3f", sets[b].wrong, sets[b].n, sharpness[a], f1);
+        }
+}
+
 static void few_samples(void **state)
 {
     const float z[] = {0, 1, 30, 0};
@@ -177,6 +224,7 @@ int main(void)
         cmocka_unit_test(expected_counts_are_kept),
         cmocka_unit_test(odd_samples_are_expected),
         cmocka_unit_test(without_wrong_labels_there_is_hardly_a_cut),
+        cmocka_unit_test(two_classes_are_cut),
         cmocka_unit_test(few_samples),
     };
     return cmocka_run_group_tests_name("audit", tests, NULL, NULL);

@@ -139,6 +139,8 @@ struct estimate_audit {
     double temperature, wrong, expected;
 };
 
+enum { ESTIMATE_REMARKS = 3 };
+
 struct estimate_state {
     struct estimate_info info;
     struct infomask_report report;
@@ -148,7 +150,7 @@ struct estimate_state {
     struct estimate_suspect *suspects;         /* the lowest PMIs, rising */
     size_t suspect_count;                      /* in the array */
     uint64_t suspects_in_all;                  /* past the cut, counted up to 10,000 */
-    char *remark;                              /* a warning more, owned; NULL: none */
+    char *remarks[ESTIMATE_REMARKS];           /* more warnings, owned; NULL: none */
 };
 /* The report, and the max_suspects lowest samples.  Costs the same whatever the number of samples. */
 enum infomask_status estimates_read(struct estimates *estimates, const char *id, size_t max_suspects,

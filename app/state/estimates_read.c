@@ -15,7 +15,8 @@ void estimate_state_fini(struct estimate_state *state)
     for (size_t i = 0; i < state->suspect_count; i++)
         free(state->suspects[i].sample);
     free(state->suspects);
-    free(state->remark);
+    for (int i = 0; i < ESTIMATE_REMARKS; i++)
+        free(state->remarks[i]);
     infomask_report_fini(&state->report);
     estimate_info_fini(&state->info);
     *state = (struct estimate_state){0};

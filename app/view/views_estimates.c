@@ -132,8 +132,9 @@ void view_estimate_warnings(const struct estimate_state *state, enum view_units 
     warn_of_calibration(&speaker);
     warn_of_classes(&speaker);
     warn_of_suspects(&speaker);
-    if (state->remark != NULL)
-        say(&speaker, "%s", state->remark);
+    for (int i = 0; i < ESTIMATE_REMARKS; i++)
+        if (state->remarks[i] != NULL)
+            say(&speaker, "%s", state->remarks[i]);
 }
 
 static void put_warning(void *context, const char *sentence)

@@ -178,23 +178,7 @@ static enum infomask_status estimate_table(struct estimate_run *run, const struc
     return status;
 }
 
-/* A saved index, most often: of sorted rows it tells everything, and of rows to come nothing. */
-static enum infomask_status warn_of_counter(struct estimate_run *run, const struct table_file *file,
-                                            struct infomask_error *err)
-{
-    const char *name = file->column_names != NULL && file->counter < file->columns ? file->column_names[file->counter]
-                                                                                   : NULL;
-
-    if (name == NULL)
-        return INFOMASK_OK;
-    if (asprintf(&run->state.remark,
-                 "the column \"%.80s\" numbers the rows: what it tells is how they were sorted once; leave it out "
-                 "(--drop), if it is no more than a number",
-                 name) >= 0)
-        return INFOMASK_OK;
-    run->state.remark = NULL;
-    return error_set(err, INFOMASK_MEMORY, "out of memory");
-}
+_Static_assert((int)TABLE_DOUBTS <= (int)ESTIMATE_REMARKS, "each doubt is a remark");
 
 int estimate_data(struct estimate_run *run)
 {
@@ -206,9 +190,11 @@ int estimate_data(struct estimate_run *run)
 
     if (status == INFOMASK_OK)
         status = estimate_table(run, &file, &err);
-    if (status == INFOMASK_OK)
-        status = warn_of_counter(run, &file, &err);
-    run->column_names = file.column_names; /* outlive the table */
+    for (int i = 0; status == INFOMASK_OK && i < TABLE_DOUBTS; i++) {
+        run->state.remarks[i] = file.doubts[i]; /* outlive the table, as the names do */
+        file.doubts[i] = NULL;
+    }
+    run->column_names = file.column_names;
     file.column_names = NULL;
     table_file_fini(&file);
     return status == INFOMASK_OK ? CLI_DONE : cli_fails(run->cli->command, "%s", err.text);

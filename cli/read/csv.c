@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 bool csv_number(const char *cell, double *number)
 {
@@ -36,7 +37,7 @@ static int digit_groups(const char **at, const char *marks, int most)
 
     while (groups < most) {
         size_t digits = strspn(*at, "0123456789");
-        if (digits == 0 || digits > 4)
+        if (digits == 0 || digits == 3 || digits > 4) /* three are thousands: 1.332.065 */
             return 0;
         *at += digits;
         groups++;
@@ -47,6 +48,45 @@ static int digit_groups(const char **at, const char *marks, int most)
     return groups;
 }
 
+/* The name of a month, whole or its first three letters, moves *at behind it. */
+static bool month_name(const char **at)
+{
+    static const char *const months[] = {"january", "february", "march",     "april",   "may",      "june",
+                                         "july",    "august",   "september", "october", "november", "december"};
+    size_t length = 0;
+
+    while (isalpha((unsigned char)(*at)[length]))
+        length++;
+    for (size_t i = 0; i < sizeof months / sizeof *months; i++)
+        if ((length == 3 || length == strlen(months[i])) && strncasecmp(*at, months[i], length) == 0) {
+            *at += length;
+            return true;
+        }
+    return false;
+}
+
+/* A day with the name of its month: 29-Feb-2024, February 29, 2024. */
+static bool named_day(const char *cell)
+{
+    int numbers = 0, months = 0;
+
+    while (*cell != '\0') {
+        size_t digits = strspn(cell, "0123456789");
+        if (digits > 4)
+            return false;
+        if (digits > 0) {
+            cell += digits;
+            numbers++;
+        } else if (month_name(&cell)) {
+            months++;
+        } else {
+            return false;
+        }
+        cell += strspn(cell, " -/.,");
+    }
+    return numbers == 2 && months == 1;
+}
+
 bool csv_date(const char *cell)
 {
     const char *at = cell;
@@ -55,6 +95,8 @@ bool csv_date(const char *cell)
     const char marks[2] = {mark, '\0'};
     bool day;
 
+    if (named_day(cell))
+        return true;
     if (first == 0 || first > 4 || mark == '\0' || strchr("-/.:", mark) == NULL)
         return false;
     day = mark != ':';
@@ -104,7 +146,7 @@ const char *csv_column_name(const struct csv *csv, size_t column, char text[24])
 /* The separator that the first line has most of. */
 static char find_separator(const char *text)
 {
-    static const char candidates[] = ",;\t";
+    static const char candidates[] = ",;\t|";
     size_t count[sizeof candidates] = {0}, best = 0;
     bool quoted = false;
 
@@ -131,10 +173,11 @@ static char *trimmed(char *cell, char *end)
  * '"' for a quote that is never closed.  *line counts the line feeds. */
 static char next_cell(char **at, char separator, char **cell, size_t *line)
 {
+    const char ends[] = {separator, '\n', '\0'};
     char *from = *at + strspn(*at, " "), *to, end;
 
     if (*from != '"') {
-        to = from + strcspn(from, separator == ',' ? ",\n" : separator == ';' ? ";\n" : "\t\n");
+        to = from + strcspn(from, ends);
         end = *to;
         *at = to + (end != '\0');
         *line += end == '\n';

@@ -1,4 +1,4 @@
-/* CSV (RFC 4180: quotes, doubled inside; also semicolons and tabs) as a grid of texts. */
+/* CSV (RFC 4180: quotes, doubled inside; also semicolons, tabs and upright strokes) as a grid of texts. */
 #ifndef CLI_READ_CSV_H
 #define CLI_READ_CSV_H
 
@@ -31,7 +31,8 @@ bool csv_number(const char *cell, double *number);
 /* Whether a cell says that there is nothing: empty, or one of the words that statistics programs write for it (NA, NaN,
  * NULL, None, N/A, ...). */
 bool csv_missing(const char *cell);
-/* Whether a cell is a day or a time of day as people write them: 2024-02-29, 29.2.2024, 2/29/24 7:30, 07:30:00. */
+/* Whether a cell is a day or a time of day as people write them: 2024-02-29, 29.2.2024, 2/29/24 7:30, 29-Feb-2024,
+ * 07:30:00. */
 bool csv_date(const char *cell);
 /* The column that a name means: a header's, else a number from 0; csv->columns if there is none. */
 size_t csv_find_column(const struct csv *csv, const char *name);

@@ -57,6 +57,17 @@ static enum infomask_status write_numbers(const double *numbers, size_t n, char 
     return INFOMASK_OK;
 }
 
+static enum infomask_status refuse_large(const double *numbers, size_t n, struct infomask_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fabs(numbers[i]) > TABLE_MOST_WHOLE)
+            return error_set(err, INFOMASK_BAD_DATA,
+                             "row %zu is beyond 2^53, where neighbours are one number; give such names as texts "
+                             "(numpy: x.astype(str))",
+                             i);
+    return INFOMASK_OK;
+}
+
 /* One value a row from a .npy file. */
 static enum infomask_status read_npy_values(const char *path, size_t *n, char ***texts, struct infomask_error *err)
 {
@@ -70,6 +81,8 @@ static enum infomask_status read_npy_values(const char *path, size_t *n, char **
         status = npy_parse_texts(bytes, size, &npy, texts, err);
     } else if (status == INFOMASK_OK) {
         status = npy_parse_doubles(bytes, size, &npy, &numbers, err);
+        if (status == INFOMASK_OK)
+            status = refuse_large(numbers, npy.count, err);
         if (status == INFOMASK_OK)
             status = write_numbers(numbers, npy.count, texts, err);
     }
@@ -370,6 +383,8 @@ static enum infomask_status read_data(const struct table_request *request, struc
     if (status == INFOMASK_OK && table->columns == 0)
         status = error_set(err, INFOMASK_BAD_DATA, "no column is left to learn from");
     if (status == INFOMASK_OK)
+        status = table_doubt_columns(x, table, err);
+    if (status == INFOMASK_OK)
         status = narrow(x, table, err);
     csv_fini(&csv);
     free(x);
@@ -393,6 +408,8 @@ enum infomask_status table_file_read(const struct table_request *request, struct
         status = read_values(request->weights, "weights", table_take_weights, table, err);
     if (status == INFOMASK_OK && request->by != NULL && table->by == NULL)
         status = read_values(request->by, "subgroups", table_take_by, table, err);
+    if (status == INFOMASK_OK)
+        status = table_doubt_classes(table, err);
     if (status != INFOMASK_OK)
         table_file_fini(table);
     return status;
@@ -402,6 +419,8 @@ void table_file_fini(struct table_file *table)
 {
     for (size_t j = 0; table->column_names != NULL && j < table->columns; j++)
         free(table->column_names[j]);
+    for (int i = 0; i < TABLE_DOUBTS; i++)
+        free(table->doubts[i]);
     free(table->column_names);
     free(table->levels);
     free(table->x);

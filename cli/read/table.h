@@ -8,7 +8,7 @@
 #include "core/base/status.h"
 
 /* What is read.  COLUMN: a column of the CSV table by its name, or by its number from 0.
- * data: FILE.npy, real numbers [n, d] or [n]; anything else is CSV (comma, semicolon or tab; csv.h says what is
+ * data: FILE.npy, real numbers [n, d] or [n]; anything else is CSV (comma, semicolon, tab or |; csv.h says what is
  * a header).
  * labels, groups, weights: COLUMN, or a file of their own: .npy [n] of whole numbers (weights: any) or texts, or CSV of
  * one column.  groups, weights and drop may be NULL. */
@@ -16,6 +16,8 @@ struct table_request {
     const char *data, *labels, *groups, *weights, *by; /* by: subgroups; as groups, but its column stays a feature */
     const char *drop; /* COLUMN[,COLUMN]...: columns that are not looked at; of a .npy table their numbers */
 };
+
+enum { TABLE_DOUBTS = 3 };
 
 struct table_file {
     size_t rows, columns;
@@ -31,7 +33,7 @@ struct table_file {
     char *by_names;     /* [by_count] lines */
     size_t by_count;
     size_t missing;     /* cells of x that are NAN */
-    size_t counter;     /* the first column of a CSV table that numbers the rows; columns: there is none */
+    char *doubts[TABLE_DOUBTS]; /* sentences about what may not be meant as it was read; NULL: there is none */
 };
 
 /* Columns of text become categories; in columns of numbers, cells that are empty or say NA, NaN, NULL, None or ? are

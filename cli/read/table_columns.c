@@ -27,15 +27,17 @@ void table_list_columns(const struct csv *csv, char *text, size_t size)
 
 /* What the cells of a column are. */
 struct kinds {
-    size_t missing, unknown, numbers, texts, dates, dressed; /* unknown: "?"; dressed: numbers but for how they look */
-    size_t first_text, first_date;                  /* rows */
+    size_t missing, unknown, numbers, texts, dates; /* unknown: "?" */
+    size_t dressed, units;      /* of the texts: numbers but for how they look, or with a word behind them */
+    size_t thousands, hundreds; /* of the numbers: 1.500, as it may be written for 1500; whole ones below 1000 */
+    size_t first_text, first_date, first_thousand; /* rows */
 };
 
 /* What people write around and into numbers, blanks of other widths among it. */
 static size_t dress_at(const char *at)
 {
     static const char *const marks[] = {" ", "%", "$", "'", "\xc2\xa3", "\xc2\xa5",
-                                        "\xe2\x82\xac", "\xc2\xa0", "\xe2\x80\xaf"};
+                                        "\xe2\x82\xac", "\xc2\xa0", "\xe2\x80\xaf", "\xe2\x88\x92"};
 
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (strncmp(at, marks[i], strlen(marks[i])) == 0)
@@ -43,7 +45,25 @@ static size_t dress_at(const char *at)
     return 0;
 }
 
-/* Whether a cell is a number with a comma instead of its point, a unit of money, a sign of percent, blanks. */
+/* Takes points and commas between thousands away, and makes a comma that is left a point. */
+static void plain_marks(char *text)
+{
+    size_t used = 0, marks = 0;
+
+    for (const char *at = text; *at != '\0'; at++)
+        marks += *at == '.' || *at == ',' ? 1 : 0;
+    for (const char *at = text; *at != '\0'; at++) {
+        bool mark = *at == '.' || *at == ',';
+        if (mark && marks > 1 && strspn(at + 1, "0123456789") == 3)
+            marks--;
+        else
+            text[used++] = (char)(mark ? '.' : *at);
+    }
+    text[used] = '\0';
+}
+
+/* Whether a cell is a number with a comma instead of its point, marks between thousands, a unit of money, a sign of
+ * percent, blanks, a long minus. */
 static bool dressed(const char *cell)
 {
     char text[64];
@@ -53,11 +73,33 @@ static bool dressed(const char *cell)
     while (*cell != '\0' && used + 1 < sizeof text) {
         size_t dress = dress_at(cell);
         if (dress == 0)
-            text[used++] = (char)(*cell == ',' ? '.' : *cell);
+            text[used++] = *cell;
         cell += dress > 0 ? dress : 1;
     }
     text[used] = '\0';
+    plain_marks(text);
     return *cell == '\0' && csv_number(text, &value);
+}
+
+/* A number, a blank, and a word: 12.5 kg. */
+static bool has_unit(const char *cell)
+{
+    size_t number = strspn(cell, "0123456789.,+-");
+
+    return number > 0 && cell[number] == ' ' && strcspn(cell + number + 1, " 0123456789") == strlen(cell + number + 1);
+}
+
+static void count_thousands(const char *cell, size_t row, struct kinds *kinds)
+{
+    const char *at = cell + (*cell == '-');
+    size_t whole = strspn(at, "0123456789");
+
+    if (whole == 0 || whole > 3 || (*at == '0' && at[1] != '\0'))
+        return;
+    if (at[whole] == '\0')
+        kinds->hundreds++;
+    else if (at[whole] == '.' && strlen(at + whole + 1) == 3 && strspn(at + whole + 1, "0123456789") == 3)
+        kinds->first_thousand = kinds->thousands++ == 0 ? row : kinds->first_thousand;
 }
 
 static struct kinds look_at(const struct csv *csv, size_t j)
@@ -73,9 +115,11 @@ static struct kinds look_at(const struct csv *csv, size_t j)
             kinds.unknown++;
         } else if (csv_number(cell, &value)) {
             kinds.numbers++;
+            count_thousands(cell, i, &kinds);
         } else {
             kinds.first_text = kinds.texts++ == 0 ? i : kinds.first_text;
             kinds.dressed += dressed(cell) ? 1 : 0;
+            kinds.units += has_unit(cell) ? 1 : 0;
             if (csv_date(cell))
                 kinds.first_date = kinds.dates++ == 0 ? i : kinds.first_date;
         }
@@ -96,6 +140,10 @@ static enum infomask_status refuse(const struct csv *csv, size_t j, size_t row, 
     char number[24], columns[400];
     const char *cell = csv->cells[row * csv->columns + j], *name = csv_column_name(csv, j, number);
 
+    if (*name == '\0') {
+        (void)snprintf(number, sizeof number, "%zu", j);
+        name = number;
+    }
     table_list_columns(csv, columns, sizeof columns);
     return error_set(err, INFOMASK_BAD_DATA,
                      "line %u, column \"%.60s\": \"%.40s\" %s, or leave the column out: --drop %.60s "
@@ -140,8 +188,8 @@ static enum infomask_status take_texts(struct taken_column *column, const struct
                       err);
     if (kinds->dressed > 0 && 10 * kinds->dressed >= 9 * kinds->texts)
         return refuse(csv, j, kinds->first_text,
-                      "is not a number as it is written; write numbers with a point, and without commas, blanks, % "
-                      "or a currency",
+                      "is not a number as it is written; write numbers with a point and a plain minus, and without "
+                      "commas, blanks, % or a currency",
                       err);
     status = number_levels(column, err);
     if (status != INFOMASK_OK || (column->levels <= FEW_VALUES && STRAY * kinds->texts >= kinds->numbers))
@@ -153,6 +201,8 @@ static enum infomask_status take_texts(struct taken_column *column, const struct
                       err);
     if (2 * column->levels <= present)
         return INFOMASK_OK;
+    if (10 * kinds->units >= 9 * kinds->texts)
+        return refuse(csv, j, kinds->first_text, "is not a number as it is written; write it without its unit", err);
     (void)snprintf(why, sizeof why,
                    "is one of %zu different texts in %zu rows: a name rather than a category; give its kind "
                    "instead",
@@ -164,6 +214,12 @@ static enum infomask_status take_column(struct taken_column *column, struct info
 {
     struct kinds kinds = look_at(column->csv, column->from);
 
+    if (kinds.texts == 0 && kinds.thousands > 0 && kinds.hundreds > 0 &&
+        kinds.thousands + kinds.hundreds == kinds.numbers)
+        return refuse(column->csv, column->from, kinds.first_thousand,
+                      "has three digits behind its point, as all others of its column that are not whole and below "
+                      "1000; write thousands without a point",
+                      err);
     if (kinds.texts == 0 && (kinds.numbers > 0 || kinds.unknown == 0))
         return INFOMASK_OK;
     return take_texts(column, &kinds, err);
@@ -199,39 +255,6 @@ static enum infomask_status name_columns(const struct taken_column *columns, str
                : error_set(err, INFOMASK_MEMORY, "no memory for the table");
 }
 
-/* Whole numbers, as many different ones as there are rows, without a gap: in whichever order, each row's number. */
-static bool counts_rows(const double *x, size_t rows, size_t stride, uint8_t *seen)
-{
-    double least = INFINITY;
-
-    for (size_t i = 0; i < rows; i++)
-        least = fmin(least, x[i * stride]);
-    if (!(fabs(least) < 1e15) || least != floor(least))
-        return false;
-    memset(seen, 0, rows);
-    for (size_t i = 0; i < rows; i++) {
-        double at = x[i * stride] - least;
-        if (!(at < (double)rows) || at != floor(at) || seen[(size_t)at] != 0)
-            return false;
-        seen[(size_t)at] = 1;
-    }
-    return true;
-}
-
-static enum infomask_status find_counter(struct table_file *table, const double *x, struct infomask_error *err)
-{
-    uint8_t *seen = malloc(table->rows + 1);
-
-    if (seen == NULL)
-        return error_set(err, INFOMASK_MEMORY, "no memory for the table");
-    table->counter = 0;
-    while (table->counter < table->columns &&
-           (table->levels[table->counter] > 0 || !counts_rows(x + table->counter, table->rows, table->columns, seen)))
-        table->counter++;
-    free(seen);
-    return INFOMASK_OK;
-}
-
 enum infomask_status table_take_columns(const struct csv *csv, const bool *taken, struct table_file *table, double **x,
                                         struct infomask_error *err)
 {
@@ -255,8 +278,6 @@ enum infomask_status table_take_columns(const struct csv *csv, const bool *taken
         status = error_set(err, INFOMASK_MEMORY, "no memory for the table");
     for (size_t i = 0; status == INFOMASK_OK && i < csv->rows; i++)
         fill_row(columns, table->columns, i, *x + i * table->columns);
-    if (status == INFOMASK_OK)
-        status = find_counter(table, *x, err);
     for (size_t j = 0; j < table->columns; j++)
         free(columns[j].place);
     free(columns);

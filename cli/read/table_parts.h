@@ -21,8 +21,11 @@ struct table_values {
 /* "line 7" or "row 5"; text: storage. */
 const char *table_place(const uint32_t *lines, size_t row, char text[32]);
 
+/* Beyond it a double does not tell one whole number from the next. */
+#define TABLE_MOST_WHOLE 9007199254740992.0
+
 /* The distinct texts among n cells, and each cell's place among them, sorted; numbers that are equal are one text ("1",
- * "1.0").  texts [n + 1] and place [n] are the caller's. */
+ * "1.0"), unless one is larger than TABLE_MOST_WHOLE.  texts [n + 1] and place [n] are the caller's. */
 enum infomask_status table_number_texts(char *const *cells, size_t n, size_t stride, uint32_t *place, size_t *count,
                                         char **texts, struct infomask_error *err) __attribute__((warn_unused_result));
 
@@ -40,6 +43,12 @@ enum infomask_status table_take_weights(const struct table_values *values, struc
  * column_names. */
 enum infomask_status table_take_columns(const struct csv *csv, const bool *taken, struct table_file *table, double **x,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
+/* Sentences about what may not be meant as it was read, into doubts: of columns x [rows][columns], of the classes'
+ * names. */
+enum infomask_status table_doubt_columns(const double *x, struct table_file *table, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+enum infomask_status table_doubt_classes(struct table_file *table, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 /* The names of a CSV file's columns, as far as they have room. */
 void table_list_columns(const struct csv *csv, char *text, size_t size);
 

@@ -53,7 +53,7 @@ enum infomask_status table_number_texts(char *const *cells, size_t n, size_t str
         return error_set(err, INFOMASK_MEMORY, "no memory for the table");
     for (size_t i = 0; i < n; i++) {
         tags[i] = (struct tag){cells[i * stride], 0, i};
-        if (!csv_number(tags[i].text, &tags[i].number))
+        if (!csv_number(tags[i].text, &tags[i].number) || fabs(tags[i].number) > TABLE_MOST_WHOLE)
             order = by_text;
     }
     qsort(tags, n, sizeof *tags, order);

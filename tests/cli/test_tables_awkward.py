@@ -42,6 +42,7 @@ def said(done):
 SPELLINGS = {
     "CRLF": lambda t: text(t, end="\r\n"), "CR": lambda t: text(t, end="\r"), "no line end": lambda t: text(t)[:-1],
     "byte order mark": lambda t: "\ufeff" + text(t), "semicolons": lambda t: text(t, ";"), "tabs": lambda t: text(t, "\t"),
+    "upright strokes": lambda t: text(t, "|"), "strokes and blanks": lambda t: text(t, " | "),
     "quotes": lambda t: text(quoted(t)), "blanks": lambda t: text(t, " , "), "empty lines": lambda t: text(t, end="\n\n"),
     "quoted with CRLF": lambda t: text(quoted(t), end="\r\n"),
     "a name with a comma and quotes": lambda t: text(quoted([['x, the "first"', *t[0][1:]], *t[1:]])),
@@ -91,6 +92,10 @@ def cell(row, column, value):
     return change
 
 
+def column(lines, value):
+    return with_column(lines, "t", [value(i) for i in range(1, ROWS + 1)])
+
+
 BAD = [
     (cell(7, 0, "hello"), 'line 8, column "x": "hello"'), (cell(7, 0, '"1,234.5"'), 'line 8, column "x": "1,234.5"'),
     (cell(9, 1, "0x1F"), 'line 10, column "z": "0x1F"'), (cell(9, 1, "inf"), 'line 10, column "z": "inf"'),
@@ -110,6 +115,14 @@ BAD = [
     (lambda t: text([[f"{c}%" if j == 2 and i else c for j, c in enumerate(line)] for i, line in enumerate(t)]), "%"),
     (lambda t: text([[f"\u20ac {c}" if j == 2 and i else c for j, c in enumerate(line)] for i, line in enumerate(t)]), "a currency"),
     (lambda t: text([[f"1 {c}00" if j == 2 and i else c for j, c in enumerate(line)] for i, line in enumerate(t)]), "blanks"),
+    (lambda t: text(column(t, lambda i: f"{i * i / 10:,.0f}".replace(",", "."))), "has three digits behind its point"),
+    (lambda t: text(column(t, lambda i: f"{i * 54321:,}".replace(",", "."))), "is not a number as it is written"),
+    (lambda t: text(column(t, lambda i: f"{i * 54.321:,.2f}".translate(str.maketrans(",.", ".,"))), ";"), "a plain minus"),
+    (lambda t: text(column(t, lambda i: f"{i / 7:.2f} EUR")), "write it without its unit"),
+    (lambda t: text(column(t, lambda i: f"\u2212{i / 7:.2f}")), "a plain minus"),
+    (lambda t: text(column(t, lambda i: f"{i % 28 + 1}-Jan-2024")), "is a date or a time"),
+    (lambda t: text(column(t, lambda i: f"september {i % 28 + 1}, 2024"), ";"), "is a date or a time"),
+    (lambda t: text(with_column(t, "", [f"person {i}" for i in range(ROWS)])), "--drop 0 "),
     (lambda t: text(t[:1]), "nothing in it below the names of its columns"),
     (lambda t: text(t[:1])[:-1], "nothing in it below the names of its columns"),
     (lambda t: text(t).replace("k,y", "k,w"), 'no column "y"; its columns are x, z, k, w')]
@@ -231,10 +244,55 @@ def test_a_column_that_numbers_the_rows(estimate):
     for name, numbers, order in (("", range(ROWS), range(ROWS)), ("id", range(1, ROWS + 1), shuffled)):
         whole = with_column([lines[0], *rows], name, numbers)
         warnings = estimate(text([whole[0], *(whole[1 + i] for i in order)])).json["warnings"]
-        assert any(f'the column "{name}" numbers the rows' in w for w in warnings), warnings
+        assert any(f'the column "{name or 0}" numbers the rows' in w for w in warnings), warnings
         dropped = estimate(text(whole), "--drop", name or "0").json
         assert dropped["table"]["columns"] == 3 and not any("numbers the rows" in w for w in dropped["warnings"])
     for values in ([2 * i for i in range(ROWS)], [i // 2 for i in range(ROWS)], [i + 0.5 for i in range(ROWS)],
                    [*range(ROWS - 1), ""]):
         warnings = estimate(text(with_column(lines, "t", values))).json["warnings"]
         assert not any("numbers the rows" in w for w in warnings), warnings
+
+
+def test_an_array_whose_column_numbers_the_rows(infomask, tmp_path):
+    r = numpy.random.default_rng(5)
+    y = numpy.sort(r.integers(0, 2, ROWS))
+    x = numpy.stack([r.normal(size=ROWS), numpy.arange(ROWS), r.normal(size=ROWS)], 1)
+    numpy.save(tmp_path / "y.npy", y)
+    for array, told in ((x, True), (x[:, [0, 2]], False)):
+        numpy.save(tmp_path / "x.npy", array)
+        warnings = infomask("estimate", "--data", "x.npy", "--labels", "y.npy", *SETTINGS, "--json").json["warnings"]
+        assert any('the column "1" numbers the rows' in w for w in warnings) == told, warnings
+
+
+def test_days_in_eight_digits_are_told(estimate):
+    """They are read as the numbers that they are, with a warning; eight digits that are no days, without one."""
+    days = [20230100 + 100 * (i % 12) + i % 28 + 1 for i in range(ROWS)]
+    for values, told in ((days, True), ([*days[:-1], ""], True), ([*days[:-1], 20231301], False), ([20240229] * ROWS, False)):
+        warnings = estimate(text(with_column(table(), "t", values))).json["warnings"]
+        assert any('the column "t" looks like days' in w for w in warnings) == told, warnings
+
+
+def test_labels_that_differ_in_blanks_or_capitals_are_told(estimate):
+    lines = table()
+    for wrong, told in (("No", '"No" and "no"'), ('"no "', '"no " and "no"'), ("n o", '"n o" and "no"'), ("none", None)):
+        changed = text([[*line[:3], wrong] if i % 6 == 1 and line[3] == "no" else line for i, line in enumerate(lines)])
+        done = estimate(changed)
+        found = [w for w in done.json["warnings"] if "differ in blanks or capitals" in w]
+        assert len(found) == (told is not None), done.json["warnings"]
+        names = set() if told is None else set(told.split(" and "))
+        assert all(name in found[0] for name in names) and len(done.json["classes"]) == 3
+
+
+def test_names_of_nineteen_digits_are_not_rounded(estimate, infomask, tmp_path):
+    """Beyond 2^53 neighbours are one double: as texts they are told apart, as numbers of an array refused."""
+    big, lines = 2**60, table()
+    changed = [lines[0], *([*line[:3], str(big + (line[3] == "no"))] for line in lines[1:])]
+    assert said(estimate(text(changed))) == said(estimate(text(lines).replace("yes", "a").replace("no", "b")))
+    numpy.save(tmp_path / "x.npy", numpy.array([[float(c) for c in line[:3]] for line in lines[1:]]))
+    y = numpy.array([int(line[3]) for line in changed[1:]])
+    numpy.save(tmp_path / "y.npy", y)
+    done = infomask("estimate", "--data", "x.npy", "--labels", "y.npy", *SETTINGS, "--json")
+    assert done.code == 1 and "beyond 2^53" in done.err and "astype(str)" in done.err
+    numpy.save(tmp_path / "y.npy", y.astype(str))
+    done = infomask("estimate", "--data", "x.npy", "--labels", "y.npy", *SETTINGS, "--json")
+    assert [c["label"] for c in done.json["classes"]] == [str(big), str(big + 1)]

@@ -319,6 +319,18 @@ static void spell_hard_swish(struct fusion *f, int at, bool *changed)
 
 /* ---- Pools ------------------------------------------------------------------------------------------------------- */
 
+/* Larger than any map that a network makes of a photo. */
+#define BEYOND_MAPS 512
+
+/* Does a window take in all of a dimension, whose size the file may leave open?  Some networks give their last map's
+ * number of channels as the pool's window, rounded up (Hugging Face's EfficientNet). */
+static bool takes_all(const struct graph_window *w, int64_t input, int64_t output, int kernel, int stride)
+{
+    if (input > 0)
+        return output == 1 && (input == kernel || (input < kernel && w->ceil_mode));
+    return w->ceil_mode && kernel >= BEYOND_MAPS && stride >= kernel;
+}
+
 /* One window over the whole map of the file's own size. */
 static void widen_pool(struct fusion *f, int at, bool *changed)
 {
@@ -330,8 +342,9 @@ static void widen_pool(struct fusion *f, int at, bool *changed)
         return;
     x = tensor_at(f, node->inputs[0]);
     y = tensor_at(f, node->output);
-    if (x->dims[2] != w->kernel_h || x->dims[3] != w->kernel_w || y->dims[2] != 1 || y->dims[3] != 1 ||
-        w->dilation_h != 1 || w->dilation_w != 1 || w->pad_top || w->pad_left || w->pad_bottom || w->pad_right)
+    if (!takes_all(w, x->dims[2], y->dims[2], w->kernel_h, w->stride_h) ||
+        !takes_all(w, x->dims[3], y->dims[3], w->kernel_w, w->stride_w) || w->dilation_h != 1 || w->dilation_w != 1 ||
+        w->pad_top || w->pad_left || w->pad_bottom || w->pad_right)
         return;
     node->op = GRAPH_GLOBAL_AVERAGE;
     *changed = true;

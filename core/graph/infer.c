@@ -39,7 +39,9 @@ int64_t graph_window_output(const struct graph_window *window, int axis, int64_t
         a.after = total - a.before;
     } else {
         int64_t room = input + a.before + a.after - extent;
-        output = room < 0 ? 0 : (window->ceil_mode ? ceil_div(room, a.stride) : room / a.stride) + 1;
+        /* rounded up, a window that is less than a stride larger than its input is one that sees all of it */
+        bool fits = room >= 0 || (window->ceil_mode && room > -a.stride);
+        output = !fits ? 0 : (!window->ceil_mode || room < 0 ? room / a.stride : ceil_div(room, a.stride)) + 1;
         /* a last window that would begin behind the input and its front pad sees nothing */
         if (window->ceil_mode && output > 1 && (output - 1) * a.stride >= input + a.before)
             output--;

@@ -141,6 +141,14 @@ def specials():
             [w, constant("rows", np.array([0, 8, 36])), constant("gain", np.linspace(.5, 1.5, 8).astype(np.float32)), *constants],
             ["N", 3, 6, 6], 2, 6, 6)
 
+    # a window of as many places as there are channels, which sees all of a map whose size is open; and some that stick out at its end
+    special("pool_beyond_map", [conv, node("AveragePool", ["map"], ["mean"], kernel_shape=[640, 640], strides=[640, 640], ceil_mode=1, count_include_pad=1),
+                                node("Flatten", ["mean"], ["flat"]), gemm], [w, *constants], ["N", 3, "H", "W"], 2, 6, 6)
+    special("pools_that_stick_out", [
+        conv, node("AveragePool", ["map"], ["mean"], kernel_shape=[7, 3], strides=[4, 2], ceil_mode=1, count_include_pad=1),
+        node("MaxPool", ["map"], ["most"], kernel_shape=[8, 3], strides=[3, 2], ceil_mode=1), node("Add", ["mean", "most"], ["both"]),
+        node("GlobalAveragePool", ["both"], ["pooled"]), node("Flatten", ["pooled"], ["flat"]), gemm], [w, *constants], ["N", 3, 6, 8], 2, 6, 8)
+
     # sizes that the file leaves open, and yet no square fits: the one that is asked for does
     special("only_this_size", [node("Conv", ["x", "conv"], ["map"], strides=[3, 3]), node("Reshape", ["map", "numbers"], ["flat"]),
                                node("Gemm", ["flat", "w", "b"], ["y"])],

@@ -140,7 +140,8 @@ static void open_sizes_stay_open(void **state)
  * mean under the head is the output. */
 static void means_are_pooled_heads(void **state)
 {
-    static const char *const names[] = {"mean_of_tokens", "mean_of_places", "mean_of_places_kept", "pool_of_tokens"};
+    static const char *const names[] = {"mean_of_tokens", "mean_of_places", "mean_of_places_kept", "pool_of_tokens",
+                                        "pool_beyond_map"};
     (void)state;
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

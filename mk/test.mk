@@ -88,6 +88,11 @@ canvases: $(BIN) $(CONFORMANCE_VENV)/.done data ## "filter out all digits 0" on 
 scores: $(BIN) $(COMPOSITES)/.done ## masks scored on composites of stamps (161 MB, fetched) and photos: the table of docs/masks.md; FAITHFUL=1
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/scores.py $(BIN) $(COMPOSITES) $(if $(FAITHFUL),--faithful)
 
+.PHONY: scores-resnet
+scores-resnet: $(BIN) $(COMPOSITES)/.done $(QUANTIZE_PHOTOS)/.done ## masks of a ResNet whose head is trained here, beside the default model's (24 MB more, fetched)
+	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/resnet.py $(BIN) $(COMPOSITES)/packages/tuxpaint-stamps-default \
+		$(COMPOSITES)/packages/mate-backgrounds $(COMPOSITES) $(QUANTIZE_PHOTOS)
+
 .PHONY: removals
 removals: $(BIN) $(COMPOSITES)/.done ## how often match and inpaint remove what they should, and what a wrong mask covers (an hour): FIRST=0 LAST=130
 	$(Q)$(CONFORMANCE_PYTHON) tests/conformance/removals.py $(BIN) $(COMPOSITES) --first $(or $(FIRST),0) --last $(or $(LAST),130)

@@ -116,6 +116,23 @@ double mask_place_mean(enum mask_place place, const double *share, const float *
 
 /* ---- The graph of cells ------------------------------------------------------------------------------------------ */
 
+/* A tensor inside the network, [h, w, c]; h 0: there is none. */
+struct mask_tensor {
+    int h, w, c;
+};
+struct mask_part {
+    int tensor; /* its number */
+    double weight;
+};
+#define MASK_LEVELS 3
+/* Which of the tensors [count], residual sums in network order, link the cells; weight [MASK_LEVELS] of those at a
+ * quarter and half of the last stride and at it.  The last of each channel count at the former two, and the last one at
+ * the latter.  Where those at half of the stride are all alike, the last of them is so deep that cells beside the
+ * object see the object, and the first one joins it.  What has as many channels as the features [h, w, c], which the
+ * head pools (c 0: it does not), is deeper still: at the last stride it is left out where there is another.  Returns
+ * how many parts [count] were written. */
+int mask_parts(const struct mask_tensor *tensors, int count, const struct mask_tensor *features, const double *weight,
+               struct mask_part *parts);
 /* Writes one tensor's part of the cells' vectors: t [n, c] (n cells of the graph's grid), each channel
  * (v - mean) / (std + 1e-3) over the cells, each cell divided by its length and times sqrt(weight), to columns
  * [at, at + c) of x [n, total]. */

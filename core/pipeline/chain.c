@@ -186,38 +186,32 @@ struct part {
     double weight;
 };
 
-/* Are there k times as many fine cells?  Less than a coarse one may be cut at the border; a single one has no finer. */
-static bool is_times(int fine, int coarse, int k) { return abs(fine - k * coarse) < k && 2 * fine > k * coarse; }
-
-/* Is the tap k times as fine as the grid of the last stride? */
-static bool finer_by(const struct engine_tap *tap, const struct chain *chain, int k)
+/* The tensors that link the cells, in parts [taps + 1]; without any, the features do. */
+static enum infomask_status pick_parts(const struct chain *chain, struct part *parts, int *count,
+                                       struct infomask_error *err)
 {
-    return tap->data != NULL && is_times(tap->h, chain->features.h, k) && is_times(tap->w, chain->features.w, k);
-}
-
-/* The last residual sum of each channel count at a quarter and half of the last stride, and the last one at it. */
-static int pick_parts(const struct chain *chain, struct part *parts)
-{
-    static const int finer[] = {4, 2, 1};
     struct engine_session *engine = chain->plan->session->engine;
-    int taps = chain->plan->session->model->network->tap_count, count = 0;
+    int taps = chain->plan->session->model->network->tap_count;
+    struct mask_tensor features = {chain->features.h, chain->features.w,
+                                   engine_features(engine).data != NULL ? chain->features.c : 0};
+    struct mask_tensor *tensors = malloc(((size_t)taps + 1) * sizeof *tensors);
+    struct mask_part *chosen = malloc(((size_t)taps + 1) * sizeof *chosen);
+    enum infomask_status status = tensors == NULL || chosen == NULL ? no_memory(err) : INFOMASK_OK;
 
-    for (int level = 0; level < 3; level++) {
-        double weight = chain->plan->preset->weight[level];
-        for (int i = 0; i < taps && weight > 0; i++) {
-            struct engine_tap tap = engine_residual(engine, i), later;
-            bool last = finer_by(&tap, chain, finer[level]);
-            for (int j = i + 1; j < taps && last; j++) {
-                later = engine_residual(engine, j);
-                last = !finer_by(&later, chain, finer[level]) || (finer[level] > 1 && later.c != tap.c);
-            }
-            if (last)
-                parts[count++] = (struct part){tap, weight};
-        }
+    *count = 0;
+    for (int i = 0; i < taps && status == INFOMASK_OK; i++) {
+        struct engine_tap tap = engine_residual(engine, i);
+        tensors[i] = (struct mask_tensor){tap.data != NULL ? tap.h : 0, tap.w, tap.c};
     }
-    if (count == 0 && chain->features.data != NULL)
-        parts[count++] = (struct part){chain->features, 1};
-    return count;
+    if (status == INFOMASK_OK)
+        *count = mask_parts(tensors, taps, &features, chain->plan->preset->weight, chosen);
+    for (int i = 0; i < *count; i++)
+        parts[i] = (struct part){engine_residual(engine, chosen[i].tensor), chosen[i].weight};
+    if (status == INFOMASK_OK && *count == 0 && chain->features.data != NULL)
+        parts[(*count)++] = (struct part){chain->features, 1};
+    free(tensors);
+    free(chosen);
+    return status;
 }
 
 static void size_grid(struct chain *chain)
@@ -274,19 +268,18 @@ static enum infomask_status link_cells(struct chain *chain, const float *x, int 
 
 static enum infomask_status chain_graph(struct chain *chain, struct infomask_error *err)
 {
-    int taps = chain->plan->session->model->network->tap_count, count, total = 0, at = 0;
+    int taps = chain->plan->session->model->network->tap_count, count = 0, total = 0, at = 0;
     struct part *parts = malloc(((size_t)taps + 1) * sizeof *parts);
-    enum infomask_status status = INFOMASK_OK;
-    float *x;
+    enum infomask_status status = parts == NULL ? no_memory(err) : pick_parts(chain, parts, &count, err);
+    float *x = NULL;
 
-    if (parts == NULL)
-        return no_memory(err);
-    count = pick_parts(chain, parts);
     for (int i = 0; i < count; i++)
         total += parts[i].tap.c;
-    x = aligned_new((size_t)chain->grid_h * (size_t)chain->grid_w * (size_t)total * sizeof(float));
-    if (x == NULL)
-        status = no_memory(err);
+    if (status == INFOMASK_OK) {
+        x = aligned_new((size_t)chain->grid_h * (size_t)chain->grid_w * (size_t)total * sizeof(float));
+        if (x == NULL)
+            status = no_memory(err);
+    }
     for (int i = 0; i < count && status == INFOMASK_OK; i++) {
         status = add_part(chain, &parts[i], x, total, at, err);
         at += parts[i].tap.c;

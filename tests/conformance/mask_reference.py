@@ -176,13 +176,19 @@ def pass_size(photo, side):
 
 
 def chosen(sums, features, weights):
-    """The last sum of each channel count at strides 8 and 16, and the last one at 32: [(tensor, weight)]."""
+    """The last sum of each channel count at strides 8 and 16, and the last one at 32; the first one at 16 if all there have as
+    many channels, and none at 32 that has as many as the features: [(tensor, weight)]."""
     found = []
     for stride in (8, 16, 32):
         k = 32 // stride
         at = [s for s in sums if s.shape[:2] == (k * features.shape[0], k * features.shape[1])]
         last = {s.shape[2]: s for s in at} if stride < 32 else {0: at[-1]}
-        found += [(s, weights[stride]) for s in last.values()] if stride in weights else []
+        taken = list(last.values())
+        if stride == 16 and len(last) == 1 and len(at) > 1:
+            taken.insert(0, at[0])
+        if stride == 32 and found and taken[0].shape[2] == features.shape[2]:
+            taken = []
+        found += [(s, weights[stride]) for s in taken] if stride in weights else []
     return found
 
 

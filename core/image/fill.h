@@ -36,6 +36,7 @@ struct fill_options {
     enum fill_kind kind;
     uint8_t color[3]; /* FILL_COLOR */
     size_t pixels; /* of the copy that is filled, at most; 0: a megapixel */
+    bool alpha;    /* DIFFUSE, PIXELATE: it is a photo's alpha that is filled, and read three times over */
     /* MATCH only: */
     fill_distance *distance;
     fill_votes *votes;

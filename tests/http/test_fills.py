@@ -3,6 +3,7 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from conftest import ROOT, encode
@@ -131,3 +132,39 @@ def test_the_dark_line_under_a_cup_goes_with_it(server):
         for more in ("", "&dilate=7"))
     added = (whole != photo).any(2) & ~(grown != photo).any(2)
     assert added.sum() > 2000 and np.median(photo[added]) < .5 * np.median(photo)
+
+
+def sticker(ground):
+    """The rocket as it is, on a ground of that alpha (a number, or a value for each column)."""
+    photo = np.asarray(Image.open(PHOTO).convert("RGBA")).copy()
+    x, y, width, height = ROCKET
+    alpha = np.broadcast_to(np.uint8(ground), photo.shape[:2]).copy()
+    alpha[y:y + height, x:x + width] = 255
+    mask = np.zeros(SIZE[::-1], np.uint8)
+    mask[y:y + height, x:x + width] = 255
+    photo[..., 3] = alpha
+    return photo, mask > 0, [("image", "a.png", encode(Image.fromarray(photo))), ("mask", "m.png", encode(Image.fromarray(mask)))]
+
+
+def filled(server, parts, query):
+    headers, body = form(parts)
+    reply = server.ask("POST", "/v1/filter?" + query, body, headers)
+    assert reply.status == 200
+    return np.asarray(Image.open(io.BytesIO(reply.body)))
+
+
+@pytest.mark.parametrize("fill", ["match", "inpaint", "diffuse", "blur", "mean"])
+def test_what_is_filled_on_a_transparent_ground_is_transparent(server, fill):
+    """It was an outline of the object in grey."""
+    photo, mask, parts = sticker(0)
+    got = filled(server, parts, f"format=png&fill={fill}")
+    assert got.shape[2] == 4 and got[..., 3].max() == 0 and np.array_equal(got[~mask], photo[~mask])
+    assert filled(server, parts, f"format=jpeg&fill={fill}").min() > 250  # on white
+
+
+def test_a_hole_is_as_transparent_as_what_lies_around_it(server):
+    photo, mask, parts = sticker(np.linspace(40, 240, SIZE[0]).round())
+    got = filled(server, parts, "format=png")
+    assert np.array_equal(got[~mask], photo[~mask])
+    assert np.abs(got[mask][:, 3].astype(int) - 140).max() < 25  # 131 at the left of the hole, 149 at its right
+    assert (filled(server, parts, "format=png&fill=%23102030")[mask] == [0x10, 0x20, 0x30, 255]).all()

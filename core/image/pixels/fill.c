@@ -22,6 +22,7 @@ struct fill {
     enum fill_kind used;
     const char *reason;
     size_t most; /* pixels of the copy */
+    bool alpha;
     int photo_width;
     int left, top, width, height; /* the window in the photo */
     int w, h;                     /* the copy */
@@ -93,19 +94,20 @@ static void add_photo_row(const struct fill *fill, const struct image *photo, co
                           struct block *line)
 {
     size_t at = (size_t)y * (size_t)photo->width + (size_t)fill->left, c = (size_t)photo->channels;
+    const size_t of[3] = {fill->alpha ? 3 : 0, fill->alpha ? 3 : 1, fill->alpha ? 3 : 2};
 
     for (int x = 0; x < fill->w; x++) {
         size_t from = (size_t)((int64_t)x * fill->width / fill->w);
         size_t to = (size_t)((int64_t)(x + 1) * fill->width / fill->w);
         for (size_t k = at + from; k < at + to; k++) {
             const uint8_t *p = photo->pixels + k * c;
-            if (mask != NULL && !kept(photo, mask, k)) {
+            if (mask != NULL && (fill->alpha ? mask[k] != 0 : !kept(photo, mask, k))) {
                 line[x].left_out++;
                 continue;
             }
-            line[x].sum[0] += p[0];
-            line[x].sum[1] += p[1];
-            line[x].sum[2] += p[2];
+            line[x].sum[0] += p[of[0]];
+            line[x].sum[1] += p[of[1]];
+            line[x].sum[2] += p[of[2]];
             line[x].count++;
         }
     }
@@ -320,6 +322,7 @@ enum infomask_status fill_create(struct fill **out, const struct image *photo, c
     if (fill == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory to fill the mask");
     fill->used = options->kind;
+    fill->alpha = options->alpha;
     fill->most = options->pixels > 0 ? options->pixels : COPY_PIXELS;
     if (fill->used == FILL_COLOR)
         memcpy(fill->flat, options->color, 3);

@@ -147,10 +147,38 @@ struct composer {
     const struct image *photo;
     const uint8_t *hole;
     struct fill *fill; /* NULL: transparent */
+    struct fill *alpha; /* of a photo with alpha; NULL: what is filled is opaque */
     struct cutout *cutout; /* of mode cutout, else NULL */
-    uint8_t *row;      /* [width, 3] */
+    uint8_t *row;       /* [width, 3] */
+    uint8_t *alpha_row; /* [width, 3], of alpha */
     int channels;      /* of the result */
 };
+
+static uint8_t mixed(unsigned from, unsigned to, unsigned share)
+{
+    return (uint8_t)((from * (255 - share) + to * share + 127) / 255);
+}
+
+/* Without alpha in the result a pixel lies on white, as it does for the network. */
+static void compose_pixel(const struct composer *c, const uint8_t *p, unsigned a, size_t x, uint8_t *out)
+{
+    bool has_alpha = c->photo->channels == 4, flat = has_alpha && c->channels == 3;
+    unsigned alpha = has_alpha ? p[3] : 255, filled = c->alpha != NULL && a != 0 ? c->alpha_row[3 * x] : 255;
+
+    for (size_t k = 0; k < 3; k++) {
+        unsigned v = flat ? mixed(255, p[k], alpha) : p[k], fill = a == 0 || c->fill == NULL ? 0 : c->row[3 * x + k];
+        if (c->fill == NULL)
+            out[k] = (uint8_t)(a == 255 ? 0 : v);
+        else
+            out[k] = a == 0 ? (uint8_t)v : mixed(v, flat ? mixed(255, fill, filled) : fill, a);
+    }
+    if (c->channels == 3)
+        return;
+    if (c->fill == NULL)
+        out[3] = (uint8_t)(alpha * (255 - a) / 255);
+    else
+        out[3] = c->alpha != NULL ? mixed(alpha, filled, a) : (uint8_t)(alpha > a ? alpha : a);
+}
 
 static void compose_row(void *context, int y, uint8_t *out)
 {
@@ -165,17 +193,22 @@ static void compose_row(void *context, int y, uint8_t *out)
     }
     if (any)
         fill_row(c->fill, y, c->row);
-    for (size_t x = 0; x < w; x++, p += in, out += on) {
-        unsigned a = hole[x], alpha = in == 4 ? p[3] : 255, white = in == 4 && on == 3 ? alpha : 255;
-        for (size_t k = 0; k < 3; k++) {
-            unsigned v = (p[k] * white + 255 * (255 - white) + 127) / 255;
-            out[k] = (uint8_t)(c->fill == NULL ? (a == 255 ? 0 : v)
-                               : a == 0        ? v
-                                               : (v * (255 - a) + c->row[3 * x + k] * a + 127) / 255);
-        }
-        if (on == 4)
-            out[3] = (uint8_t)(c->fill == NULL ? alpha * (255 - a) / 255 : alpha > a ? alpha : a);
-    }
+    if (any && c->alpha != NULL)
+        fill_row(c->alpha, y, c->alpha_row);
+    for (size_t x = 0; x < w; x++, p += in, out += on)
+        compose_pixel(c, p, hole[x], x, out);
+}
+
+/* What was transparent beside the hole is so in it; only a colour that was asked for is opaque. */
+static enum infomask_status fill_alpha(struct composer *c, const struct fill_options *of, struct infomask_error *err)
+{
+    struct fill_options fill = {.kind = of->kind == FILL_PIXELATE ? FILL_PIXELATE : FILL_DIFFUSE, .pixels = of->pixels,
+                                .alpha = true};
+
+    if (c->photo->channels != 4 || of->kind == FILL_COLOR)
+        return INFOMASK_OK;
+    c->alpha_row = malloc((size_t)c->photo->width * 3);
+    return c->alpha_row == NULL ? filter_no_memory(err) : fill_create(&c->alpha, c->photo, c->hole, &fill, err);
 }
 
 /* The hole is what is left out. */
@@ -200,6 +233,7 @@ static enum infomask_status composer_init(struct composer *c, const struct filte
     const struct infomask_filter_options *options = f->options;
     bool transparent = pipeline_fill_of(f->session->model, options) == INFOMASK_TRANSPARENT;
     struct fill_options fill = pipeline_fill(f->session, f->photo, options);
+    enum infomask_status status;
 
     fill.pixels = most;
     *c = (struct composer){.photo = f->image, .hole = hole};
@@ -209,14 +243,19 @@ static enum infomask_status composer_init(struct composer *c, const struct filte
         return filter_no_memory(err);
     if (options->cutout)
         return cut_out(c, f, hole, err);
-    return transparent ? INFOMASK_OK : fill_create(&c->fill, f->image, hole, &fill, err);
+    if (transparent)
+        return INFOMASK_OK;
+    status = fill_create(&c->fill, f->image, hole, &fill, err);
+    return status == INFOMASK_OK ? fill_alpha(c, &fill, err) : status;
 }
 
 static void composer_fini(struct composer *c)
 {
     fill_free(c->fill);
+    fill_free(c->alpha);
     cutout_free(c->cutout);
     free(c->row);
+    free(c->alpha_row);
 }
 
 static enum infomask_status encode(struct filter *f, int width, int height, int channels, image_row *row, void *context,

@@ -127,7 +127,8 @@ input:focus-visible { outline: none; }
 input:focus-visible::-webkit-slider-thumb { outline: 3px solid var(--a); outline-offset: 2px; }
 input:focus-visible::-moz-range-thumb { outline: 3px solid var(--a); outline-offset: 2px; }
 .badge { position: absolute; top: 12px; max-width: 46%; padding: .2em .8em; border-radius: 1em; background: #000c; color: #fff;
-  overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: .85rem; pointer-events: none; }
+  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere;
+  font-size: .85rem; line-height: 1.35; pointer-events: none; }
 .left { left: 12px; } .right { right: 12px; }
 .badge b { unicode-bidi: isolate; }
 @container (max-width: 30rem) { .badge { top: 8px; max-width: calc(100% - 16px); font-size: .8rem; } .left { left: 8px; } .right { top: auto; bottom: 8px; right: 8px; } }

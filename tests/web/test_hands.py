@@ -160,6 +160,9 @@ def test_a_against_b_is_the_difference_of_two_maps(shown, server):
         page.keyboard.press(key)
     page.keyboard.press("ArrowRight")
     assert number(page.locator("info-mask .tip b").inner_text()) == pytest.approx(difference[0][1], abs=.051)
+    page.select_option("#against", label="chocolate sauce")
+    expect(page.locator("info-mask .left")).to_have_text("what speaks for espresso rather than chocolate sauce")
+    assert page.locator("info-mask .left").evaluate("(badge) => badge.scrollHeight <= badge.clientHeight + 1 && badge.scrollWidth <= badge.clientWidth")
     page.select_option("#against", index=0)
     expect(page.locator("#legend-high")).not_to_contain_text("rather")
 

@@ -63,7 +63,7 @@ LIBRARIES = {  # system header: where it may be included
     r"zlib\.h": r"core/image/codec/|core/train/data|server/message/gzip",
     r"protobuf-c/.*|.*\.pb-c\.h": r"core/graph/",
     r"nettle/.*": r"core/base/",
-    r"sqlite3\.h": r"app/state/",
+    r"sqlite3\.h": r"app/state/sqlite/",
     r"ini\.h": r"app/settings/config",
     r"immintrin\.h|arm_neon\.h|x86intrin\.h": r"core/kernels/|core/image/pixels/",
     r"gnutls/gnutls\.h": r"server/http/",

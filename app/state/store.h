@@ -1,5 +1,5 @@
 /* Where the state lives: a database, spoken to through one table of functions (store_driver.h), which SQLite in a file
- * (store_sqlite.c) and a PostgreSQL server (store_postgres.c) fill.  Nobody above knows which of them it is.
+ * (sqlite/) and a PostgreSQL server (postgres/) fill.  Nobody above knows which of them it is.
  *
  *     status = store_write(store, deadline_ms, work, context, err);    work(connection, context, err) in a transaction
  *

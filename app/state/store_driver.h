@@ -1,4 +1,4 @@
-/* What a kind of store does: one table of functions each.  Private to store*.c.
+/* What a kind of store does: one table of functions each.  Private to store.c and the folders of the kinds.
  *
  * A connection that was lost (`lost`) is closed when it is given back.  `again` says that the same work may succeed on
  * another one: the server went away or asked for it, and the call's time is not over.

@@ -493,6 +493,25 @@ static void cut_refined(const struct chain *chain, double level, struct mask_lay
     layer->gate = NULL;
 }
 
+/* Where a rule took all cells as seeds, none is more salient than another by them, but by the map: what max_area leaves
+ * of such a mask is its best part.  cells [rows, columns] and enlarged [h, w] are overwritten. */
+static enum infomask_status rank_by_map(const struct chain *chain, int i, float *cells, float *enlarged,
+                                        struct mask_layer *layer, struct infomask_error *err)
+{
+    size_t n = (size_t)chain->h * (size_t)chain->w, count = (size_t)chain->rows * (size_t)chain->columns;
+    enum infomask_status status;
+
+    if (!on_cells(chain->plan->rule) || !is_flat(cells, count))
+        return INFOMASK_OK;
+    for (size_t u = 0; u < count; u++)
+        cells[u] = chain->map[i][u] > 0 ? chain->map[i][u] : 0;
+    mask_normalise(cells, count);
+    status = enlarge_cells(chain, cells, enlarged, err);
+    for (size_t k = 0; k < n && status == INFOMASK_OK; k++)
+        layer->saliency[k] *= enlarged[k];
+    return status;
+}
+
 static enum infomask_status refined_layer(const struct chain *chain, int i, const struct infomask_map *map,
                                           struct mask_layer *layer, struct infomask_error *err)
 {
@@ -520,6 +539,8 @@ static enum infomask_status refined_layer(const struct chain *chain, int i, cons
         sharpen(chain, layer->x, enlarged, layer->saliency, layer);
         status = mask_limbs(layer->saliency, chain->h, chain->w, layer->x, layer->gate, err);
     }
+    if (status == INFOMASK_OK)
+        status = rank_by_map(chain, i, seeds, enlarged, layer, err);
     if (status == INFOMASK_OK)
         cut_refined(chain, level, layer);
     free(gate);

@@ -132,6 +132,15 @@ def test_without_room_for_any_mask_the_reason_is_the_limit_and_not_that_nothing_
     assert share / 100 > float(dict(o[2:].split("=") for o in options).get("max-area", .6))
 
 
+@pytest.mark.parametrize("rule", ["share:1", "nats:0"])
+def test_of_a_rule_that_takes_every_cell_max_area_leaves_the_best_part(infomask, coffee, rule):
+    """All seeds are alike then: none was more salient than another, and max_area was said to leave no room."""
+    whole = infomask("mask", "--format=json", f"--threshold={rule}", coffee).json["mask"]
+    assert whole["area"] == 1
+    best = infomask("filter", "--format=json", "--fill=inpaint", "--max-passes=1", "--max-area=.3", f"--threshold={rule}", coffee).json
+    assert .1 < best["verification"]["area"] <= .3 and best["verification"]["pmi_after"] < best["verification"]["pmi_before"]
+
+
 def test_in_doubt_the_picture_is_looked_at_in_two_more_passes(infomask, coffee, tmp_path):
     Image.open(coffee).convert("RGB").save(tmp_path / "in.jpg", quality=60)
     answer = infomask("filter", "--format=json", "in.jpg").json

@@ -40,7 +40,7 @@ static enum infomask_status inspect_input(const struct graph *graph, struct info
     if (input->rank != 4 || (!first_is && !last_is))
         return error_set(err, INFOMASK_UNSUPPORTED_MODEL,
                          "its input is not a picture: it must have 4 dimensions, with 1 or 3 "
-                         "channels as the second or the last");
+                         "channels as the second or the last, or 3 without the batch or the one channel");
     found->nhwc = last_is && (!first_is || (first != NULL && first->op == GRAPH_TRANSPOSE));
     found->channels = positive(input->dims[found->nhwc ? 3 : 1]);
     found->height = graph->assumed ? 0 : positive(input->dims[found->nhwc ? 1 : 2]);

@@ -41,7 +41,7 @@ struct image_info {
 struct image {
     int width, height, channels; /* channels 3 (RGB) or 4 (RGBA, not premultiplied) */
     uint8_t *pixels;             /* [height, width, channels]; owned, made by image_init (padded for vector reads) */
-    uint8_t *icc;                /* the file's ICC profile, unread, or NULL; malloc'ed, owned */
+    uint8_t *icc;                /* the file's ICC profile, unread, or that of a PNG's gAMA, or NULL; owned */
     size_t icc_size;             /* at most 1 MiB; a larger one is left out, and so is one that is not of RGB pixels */
 };
 

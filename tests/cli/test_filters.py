@@ -2,6 +2,8 @@
 import base64
 import io
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -195,3 +197,52 @@ def test_a_mask_of_ones_own(infomask, coffee, tmp_path):
     refused = infomask("filter", "--mask=mask.png", "--quality=fast", coffee, "-o", "out.png")
     assert refused.code == 2 and "quality" in refused.err
     assert infomask("filter", "--mask=none.png", coffee, "-o", "out.png").code == 1
+
+
+SRGB = ((.3127, .329), (.64, .33), (.3, .6), (.15, .06))
+ADOBE = ((.3127, .329), (.64, .33), (.21, .71), (.15, .06))
+WIDE = ((.34567, .3585), (.7347, .2653), (.1596, .8404), (.0366, .0001))  # ProPhoto's, under D50
+
+
+def shown(rgb, gamma, primaries):
+    """sRGB of what gAMA and cHRM say: the definition in numbers, and Bradford's adaptation."""
+    cone = np.array([[.8951, .2664, -.1614], [-.7502, 1.7135, .0367], [.0389, -.0685, 1.0296]])
+
+    def to_d65(xy):
+        white, *columns = [np.array([x / y, 1, (1 - x - y) / y]) for x, y in xy]
+        matrix = np.stack(columns, 1)
+        gain = (cone @ [.3127 / .329, 1, (1 - .3127 - .329) / .329]) / (cone @ white)
+        return np.linalg.inv(cone) @ np.diag(gain) @ cone @ (matrix * np.linalg.solve(matrix, white))
+
+    linear = np.clip((rgb / 255) ** gamma @ to_d65(primaries).T @ np.linalg.inv(to_d65(SRGB)).T, 0, 1)
+    return 255 * np.where(linear <= .0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - .055)
+
+
+def with_chunks(photo, *chunks):
+    stream = io.BytesIO()
+    photo.save(stream, "PNG")
+    data = stream.getvalue()
+    parts = (struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks)
+    return data[:33] + b"".join(parts) + data[33:]
+
+
+@pytest.mark.parametrize("gamma, primaries", [(100000, SRGB), (55556, SRGB), (45455, ADOBE), (55556, WIDE)])
+@pytest.mark.parametrize("form", ["png", "jpg", "webp"])
+def test_a_photo_looks_as_its_gamma_and_primaries_say(infomask, coffee, tmp_path, gamma, primaries, form):
+    """They were lost: what was kept had its bytes, and another look.  LittleCMS reads the profile that says the same."""
+    chunks = [(b"gAMA", struct.pack(">I", gamma)), (b"cHRM", struct.pack(">8I", *(round(1e5 * v) for xy in primaries for v in xy)))]
+    (tmp_path / "in.png").write_bytes(with_chunks(Image.open(coffee).convert("RGB").resize((300, 200)), *chunks))
+    assert infomask("filter", "--quality=fast", "--fill=mean", "--max-passes=1", "in.png", "-o", f"out.{form}").code == 0
+    out = Image.open(tmp_path / f"out.{form}")
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(out.info["icc_profile"]))
+    got = ImageCms.profileToProfile(out.convert("RGB"), profile, ImageCms.createProfile("sRGB"), renderingIntent=1)
+    assert np.abs(np.asarray(got) - shown(np.asarray(out.convert("RGB")), 1e5 / gamma, primaries)).max() < 1.5
+
+
+@pytest.mark.parametrize("chunks", [[(b"gAMA", struct.pack(">I", 45455))], [(b"gAMA", struct.pack(">I", 100000)), (b"sRGB", b"\0")],
+                                    [(b"gAMA", bytes(4))], [(b"gAMA", struct.pack(">I", 55556)), (b"cHRM", bytes(32))],
+                                    [(b"gAMA", b"\xff" * 4)], [(b"gAMA", struct.pack(">I", 55556)), (b"cHRM", b"\x7f" * 32)]])
+def test_what_is_srgb_or_says_nothing_gets_no_profile(infomask, coffee, tmp_path, chunks):
+    (tmp_path / "in.png").write_bytes(with_chunks(Image.open(coffee).convert("RGB").resize((60, 40)), *chunks))
+    assert infomask("filter", "--quality=fast", "--fill=mean", "--max-passes=1", "in.png", "-o", "out.png").code == 0
+    assert "icc_profile" not in Image.open(tmp_path / "out.png").info

@@ -25,6 +25,24 @@ def photo(width=W, height=H):
     return np.clip(a + rng.normal(0, 6, a.shape), 0, 255).astype(np.uint8)
 
 
+def gamma_profile(gamma):
+    """The profile that stands for a gAMA: sRGB's primaries, adapted to D50 by Bradford, and a power function."""
+    cone, d50 = np.array([[.8951, .2664, -.1614], [-.7502, 1.7135, .0367], [.0389, -.0685, 1.0296]]), np.array([.9642, 1, .8249])
+    white, *columns = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in ((.3127, .329), (.64, .33), (.3, .6), (.15, .06)))
+    primaries = np.stack(columns, 1)
+    adapted = np.linalg.inv(cone) @ np.diag(cone @ d50 / (cone @ white)) @ cone @ (primaries * np.linalg.solve(primaries, white))
+    fixed = lambda xyz: np.rint(np.asarray(xyz) * 65536).astype(">i4").tobytes()  # noqa: E731
+    bodies = [b"XYZ \0\0\0\0" + fixed(xyz) for xyz in (d50, *adapted.T)]
+    bodies += [b"curv\0\0\0\0" + struct.pack(">IHH", 1, round(256 * gamma), 0), b"text\0\0\0\0none".ljust(16, b"\0"),
+               (b"desc\0\0\0\0\0\0\0\5gAMA").ljust(100, b"\0")]
+    at = [240 + sum(map(len, bodies[:i])) for i in range(len(bodies))]
+    tags = [(b"wtpt", at[0], 20), (b"rXYZ", at[1], 20), (b"gXYZ", at[2], 20), (b"bXYZ", at[3], 20),
+            *((name, at[4], 14) for name in (b"rTRC", b"gTRC", b"bTRC")), (b"cprt", at[5], 13), (b"desc", at[6], 99)]
+    head = struct.pack(">I4xI", at[6] + 100, 0x02100000) + b"mntrRGB XYZ ".ljust(24, b"\0") + b"acsp".ljust(32, b"\0") + fixed(d50)
+    return (head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + b"".join(struct.pack(">4sII", *tag) for tag in tags) +
+            b"".join(bodies))
+
+
 def add(name, data, pixels, orientation=1, icc=b""):
     """pixels: [H, W, 3 or 4], as a viewer shows them"""
     (HERE / name).write_bytes(data)
@@ -178,7 +196,7 @@ def pngs():
     icc = icc[:400] + bytes(len(icc) - 400)  # so that the file stays small
     add("icc.png", png(s, 8, 2, before=chunk(b"iCCP", b"p\0\0" + zlib.compress(icc, 9))), s, icc=icc)
     add("icc-too-large.png", png(s, 8, 2, before=chunk(b"iCCP", b"p\0\0" + zlib.compress(icc + b"\0", 9))), s)
-    add("gamma.png", png(s, 8, 2, before=chunk(b"gAMA", struct.pack(">I", 100000))), s)
+    add("gamma.png", png(s, 8, 2, before=chunk(b"gAMA", struct.pack(">I", 100000))), s, icc=gamma_profile(1))
     frames = [Image.fromarray(photo()) for _ in range(2)]
     data = save(frames[0], "PNG", save_all=True, append_images=frames[1:])
     assert b"acTL" in data

@@ -45,7 +45,11 @@ static inline uint8_t *decode_row(const struct decoding *d, int x, int y)
     return d->image->pixels + ((size_t)y * (size_t)d->image->width + (size_t)x) * (size_t)d->image->channels;
 }
 
-/* The file's ICC profile if it is one of RGB pixels and at most 1 MiB, else NULL; malloc'ed. */
+/* A profile of RGB pixels that are light to the power 1 / gamma; xy [4, 2]: the chromaticities of white, red, green and
+ * blue.  malloc'ed.  NULL: there is none of these numbers, or no memory. */
+uint8_t *icc_make(double gamma, const double *xy, size_t *size);
+/* The file's ICC profile if it is one of RGB pixels and at most 1 MiB, or that of a PNG's gAMA and cHRM, else NULL;
+ * malloc'ed. */
 uint8_t *icc_find(enum image_format format, const void *data, size_t size, size_t *icc_size);
 
 #endif

@@ -1,5 +1,6 @@
-/* The ICC profile as it lies in the file: JPEG APP2 (up to 255 pieces), PNG iCCP (deflated), WebP ICCP.  It is copied,
- * never interpreted; only its colour space is looked at, for what we hand on is RGB (a CMYK profile would be a lie). */
+/* The ICC profile as it lies in the file: JPEG APP2 (up to 255 pieces), PNG iCCP (deflated; else one is made of gAMA
+ * and cHRM), WebP ICCP.  It is copied, never interpreted; only its colour space is looked at, for what we hand on is
+ * RGB (a CMYK profile would be a lie). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,22 +64,55 @@ static uint8_t *inflate_bounded(const uint8_t *data, size_t size, size_t *icc_si
     return icc;
 }
 
-/* PNG: a name of 1 to 79 bytes, NUL, method 0, a zlib stream. */
+/* A name of 1 to 79 bytes, NUL, method 0, a zlib stream. */
+static uint8_t *read_iccp(const struct segment *s, size_t *icc_size)
+{
+    size_t name = strnlen((const char *)s->data, s->size);
+
+    if (name < 1 || name > 79 || s->size - name < 3 || s->data[name + 1] != 0)
+        return NULL;
+    return inflate_bounded(s->data + name + 2, s->size - name - 2, icc_size);
+}
+
+#define SRGB_GAMMA 45455U /* of 100,000: what sRGB's curve comes to */
+
+static bool near(double a, double b, double within) { return a > b - within && a < b + within; }
+
+/* What gAMA and cHRM come to; none where that is sRGB, or there is no gAMA. */
+static uint8_t *profile_of(const struct segment *gama, const struct segment *chrm, size_t *icc_size)
+{
+    static const double srgb[8] = {.3127, .329, .64, .33, .3, .6, .15, .06};
+    uint32_t gamma = gama->size == 4 ? bytes_be32(gama->data) : 0;
+    double xy[8];
+    bool known = near(gamma, SRGB_GAMMA, 1000);
+
+    if (gamma == 0)
+        return NULL;
+    memcpy(xy, srgb, sizeof xy);
+    for (size_t i = 0; chrm->size == 32 && i < 8; i++) {
+        xy[i] = bytes_be32(chrm->data + 4 * i) / 1e5;
+        known = known && near(xy[i], srgb[i], .002);
+    }
+    return known ? NULL : icc_make(1e5 / gamma, xy, icc_size);
+}
+
+/* iCCP; else what gAMA and cHRM say, unless sRGB overrules them. */
 static uint8_t *find_png(const void *data, size_t size, size_t *icc_size)
 {
     struct segment_cursor cursor = segment_cursor(IMAGE_PNG, data, size);
-    struct segment s;
+    struct segment s, gama = {0}, chrm = {0};
+    bool srgb = false;
 
     while (segment_next(&cursor, &s) && s.type != SEGMENT_TAG('I', 'D', 'A', 'T')) {
-        size_t name;
-        if (s.type != SEGMENT_TAG('i', 'C', 'C', 'P'))
-            continue;
-        name = strnlen((const char *)s.data, s.size);
-        if (name < 1 || name > 79 || s.size - name < 3 || s.data[name + 1] != 0)
-            return NULL;
-        return inflate_bounded(s.data + name + 2, s.size - name - 2, icc_size);
+        if (s.type == SEGMENT_TAG('i', 'C', 'C', 'P'))
+            return read_iccp(&s, icc_size);
+        srgb = srgb || s.type == SEGMENT_TAG('s', 'R', 'G', 'B');
+        if (s.type == SEGMENT_TAG('g', 'A', 'M', 'A'))
+            gama = s;
+        if (s.type == SEGMENT_TAG('c', 'H', 'R', 'M'))
+            chrm = s;
     }
-    return NULL;
+    return srgb ? NULL : profile_of(&gama, &chrm, icc_size);
 }
 
 static uint8_t *find_webp(const void *data, size_t size, size_t *icc_size)

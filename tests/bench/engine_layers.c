@@ -84,7 +84,7 @@ static double peak_of(const struct kernel_table *kernels)
     struct kernel_weights weights;
     double least = 1e9;
 
-    if (kernels->pack(&weights, KERNEL_F32, w, NULL, 1, K, N, NULL) != INFOMASK_OK)
+    if (kernels->pack(&weights, &(struct kernel_matrix){.w = w, .segments = 1, .segment_k = K, .n = N}, NULL) != INFOMASK_OK)
         return NAN;
     for (int i = 0; i < REPEATS; i++) {
         struct kernel_gemm g = {.weights = &weights, .a = a, .a_row = K, .m = M, .c = c, .c_row = N,

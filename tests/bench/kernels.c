@@ -145,7 +145,8 @@ struct product {
 static bool product_init(struct product *p, const struct kernel_table *table, enum kernel_type type, int m, int k, int n,
                          const float *w)
 {
-    if (table->pack(&p->weights, type, w, NULL, 1, k, n, NULL) != INFOMASK_OK)
+    if (table->pack(&p->weights, &(struct kernel_matrix){.type = type, .w = w, .segments = 1, .segment_k = k, .n = n}, NULL) !=
+        INFOMASK_OK)
         return false;
     p->gemm = (struct kernel_gemm){.weights = &p->weights, .a = numbers(type, (size_t)m * (size_t)k), .a_row = k, .m = m,
                                    .c = numbers(KERNEL_F32, (size_t)m * (size_t)n), .c_row = n,

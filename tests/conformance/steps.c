@@ -138,13 +138,15 @@ static bool step_maps(struct step *s)
     struct mask_set set = mask_set_one(&target);
     float *mean = malloc((size_t)d * sizeof *mean), *last;
     struct mask_head head = {.w = s->in + n * (size_t)d, .classes = k, .features = d, .scale = 1, .mean_w = mean};
+    const struct kernel_matrix matrix = {.w = head.w, .bias = head.w + (size_t)k * (size_t)d, .segments = 1, .segment_k = d,
+                                         .n = k};
     bool done = mean != NULL && reserve(s, 5 * n) != NULL;
 
-    head.b = head.w + (size_t)k * (size_t)d;
+    head.b = matrix.bias;
     head.packed = &packed;
     if (done)
         head.mean_b = mask_head_mean(head.w, head.b, k, d, mean);
-    done = done && kernels->pack(&packed, KERNEL_F32, head.w, head.b, 1, d, k, NULL) == INFOMASK_OK;
+    done = done && kernels->pack(&packed, &matrix, NULL) == INFOMASK_OK;
     for (size_t i = 0; i < 4 && done; i++)
         done = mask_class_map(&head, methods[i], &set, 0, NULL, s->in, (int)n, s->out + i * n, NULL) == INFOMASK_OK;
     last = s->out + 4 * n;

@@ -34,7 +34,10 @@ static void maps_open(struct maps *m, enum kernel_isa isa)
     m->head = (struct mask_head){.w = m->w, .b = m->b, .classes = K, .features = D, .scale = 1, .mean_w = m->mean_w};
     m->head.mean_b = mask_head_mean(m->w, m->b, K, D, m->mean_w);
     m->kernels = kernels_get(isa);
-    assert_int_equal(m->kernels->pack(&m->packed, KERNEL_F32, m->w, m->b, 1, D, K, NULL), INFOMASK_OK);
+    assert_int_equal(m->kernels->pack(&m->packed,
+                                      &(struct kernel_matrix){.w = m->w, .bias = m->b, .segments = 1, .segment_k = D, .n = K},
+                                      NULL),
+                     INFOMASK_OK);
     m->head.packed = &m->packed;
 }
 

@@ -16,10 +16,13 @@ enum { FLAG_NAME = 300, FLAG_LABELS, FLAG_PRESET, FLAG_MEAN, FLAG_STD, FLAG_COLO
 
 static const struct cli_flag flags[] = {
     {FLAG_NAME, "name", "NAME", "what the model is called: a folder of that name is made below the models"},
-    {FLAG_LABELS, "labels", "FILE", "its classes, one a line: label, then aliases with tabs between them"},
+    {FLAG_LABELS, "labels", "FILE",
+     "its classes, one a line: label, then aliases with tabs between them; without it those that the "
+     "file or config.json beside it names"},
     {FLAG_PRESET, "preset", "PRESET",
      "how its photos are prepared: imagenet, inception, tf, keras, caffe, clip, unit, bytes; "
-     "without it what the file tells, else the most common one, and a word that it is assumed"},
+     "without it what the file tells, or preprocessor_config.json or timm's config.json beside it, "
+     "else the most common one, and a word that it is assumed"},
     {FLAG_MEAN, "mean", "M[,M,M]", "what is subtracted, of values from 0 to 255"},
     {FLAG_STD, "std", "S[,S,S]", "what it is divided by then"},
     {FLAG_COLOR, "color", "ORDER", "RGB, BGR or GRAY"},
@@ -150,6 +153,8 @@ static void print_added(const struct model_add *request, const struct model_adde
         (void)printf("classes: numbers, as no --labels are given\n");
     else if (added->told_labels)
         (void)printf("classes: as the file names them\n");
+    else if (added->hub_labels)
+        (void)printf("classes: as config.json beside the file names them\n");
     else if (added->assumed_labels)
         (void)printf("classes: those of ImageNet (assumed: there are 1000)\n");
     if (!request->no_check)

@@ -31,6 +31,22 @@ static bool take_told(struct model_added *added)
     return true;
 }
 
+/* Those of config.json, likewise. */
+static bool take_hub(struct model_added *added)
+{
+    struct labels labels = {0};
+
+    if (added->hub.class_count != added->file.outputs ||
+        labels_parse(added->hub.classes, strlen(added->hub.classes), &labels, NULL) != INFOMASK_OK)
+        return false;
+    labels_fini(&labels);
+    added->labels = added->hub.classes;
+    added->labels_size = strlen(added->labels);
+    added->hub.classes = NULL;
+    added->hub_labels = true;
+    return true;
+}
+
 static enum infomask_status read_labels(struct model_added *added, const struct model_add *request,
                                         const char *directories, struct infomask_error *err)
 {
@@ -45,7 +61,7 @@ static enum infomask_status read_labels(struct model_added *added, const struct 
         added->labels_size = strlen(request->classes);
         return added->labels != NULL ? INFOMASK_OK : error_set(err, INFOMASK_MEMORY, "out of memory");
     }
-    if (request->labels == NULL && take_told(added))
+    if (request->labels == NULL && (take_told(added) || take_hub(added)))
         return INFOMASK_OK;
     added->assumed_labels = request->labels == NULL && outputs == 1000;
     if (added->assumed_labels) { /* the names of ImageNet's classes, in the order that everybody uses */
@@ -89,9 +105,12 @@ static const char *head_name(enum infomask_output_kind head)
 
 static void choose_size(struct model_added *added, const struct model_add *request)
 {
-    added->width = added->file.width > 0 ? added->file.width : request->width > 0 ? request->width : 224;
-    added->height = added->file.height > 0 ? added->file.height : request->height > 0 ? request->height : 224;
-    added->assumed_size = (added->file.width == 0 || added->file.height == 0) && request->width == 0;
+    int width = request->width > 0 ? request->width : added->hub.width;
+    int height = request->height > 0 ? request->height : added->hub.height;
+
+    added->width = added->file.width > 0 ? added->file.width : width > 0 ? width : 224;
+    added->height = added->file.height > 0 ? added->file.height : height > 0 ? height : 224;
+    added->assumed_size = (added->file.width == 0 || added->file.height == 0) && width == 0;
 }
 
 static bool changes(const double *values, int count, double nothing)
@@ -112,7 +131,7 @@ static enum infomask_status choose(struct model_added *added, const struct model
     added->known = true;
     added->reason = "as asked for";
     if (request->preset == NULL)
-        added->preset = preset_guess(&added->file, &added->known, &added->reason);
+        added->preset = hub_preset(&added->hub, &added->file, &added->known, &added->reason);
     if (request->preset == NULL && request->mean_count > 0 && request->std_count > 0) {
         added->known = true;
         added->reason = "mean and deviation are given";
@@ -133,7 +152,9 @@ static enum infomask_status choose(struct model_added *added, const struct model
     choose_size(added, request);
     added->head = request->head != NULL       ? request->head
                   : added->file.outputs == 1 ? "sigmoid" /* one number: yes or no */
-                                             : head_name(added->file.head);
+                  : added->hub.several_labels && added->file.head != INFOMASK_HEAD_PROBABILITIES
+                      ? "sigmoid"
+                      : head_name(added->file.head);
     return INFOMASK_OK;
 }
 
@@ -232,6 +253,10 @@ static enum infomask_status look_at_copy(const struct folder_write *folder, stru
     if (status == INFOMASK_OK && (status = infomask_inspect(copy, request->output, &added->file, err)) != INFOMASK_OK)
         error_prefix(err, "%.80s", file_name(request->file));
     free(copy);
+    if (status == INFOMASK_OK)
+        status = hub_read(request->file, &added->hub, err);
+    if (status == INFOMASK_BAD_DATA && request->preset != NULL) /* nobody needs it */
+        status = INFOMASK_OK;
     return status == INFOMASK_OK ? choose(added, request, err) : status;
 }
 
@@ -279,6 +304,7 @@ void model_added_fini(struct model_added *added)
 {
     free(added->labels);
     free(added->file.classes);
+    hub_fini(&added->hub);
     *added = (struct model_added){0};
 }
 

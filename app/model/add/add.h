@@ -3,6 +3,7 @@
 #define APP_MODEL_ADD_ADD_H
 
 #include "app/model/add/check.h"
+#include "app/model/add/hub.h"
 #include "app/model/add/preset.h"
 
 /* What was asked for; NULL and 0: left to the file, or assumed.  All strings are borrowed. */
@@ -19,12 +20,14 @@ struct model_add {
 /* What came of it. */
 struct model_added {
     struct infomask_inspection file;
+    struct hub hub;
     const struct preset *preset;
     bool known;         /* the preset is more than a guess */
     const char *reason; /* why it is this one */
     const char *head;
     bool assumed_size, assumed_labels;
     bool told_labels; /* by the file itself */
+    bool hub_labels;  /* by config.json beside it */
     int width, height;
     char *labels; /* text of labels.txt; owned; NULL: none */
     size_t labels_size;

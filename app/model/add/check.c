@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/model/add/preset.h"
+#include "app/model/add/hub.h"
 #include "app/model/load.h"
 #include "core/base/pool.h"
 
@@ -121,6 +121,7 @@ enum infomask_status model_check_file(const struct config *config, const struct 
 {
     struct infomask_model_spec spec = infomask_default_spec(); /* numbers of any scale will do for a comparison */
     struct infomask_inspection file;
+    struct hub hub = {0};
     struct infomask_model *model = NULL;
     struct pool *pool = NULL;
     enum infomask_status status = infomask_inspect(of->path, of->output, &file, err);
@@ -146,7 +147,10 @@ enum infomask_status model_check_file(const struct config *config, const struct 
     if (status == INFOMASK_OK)
         status = tell_of(model, pool, check, err);
     if (status == INFOMASK_OK)
-        check->preset = preset_guess(&file, &check->preset_known, &check->preset_reason)->name;
+        status = hub_read(of->path, &hub, err);
+    if (status == INFOMASK_OK)
+        check->preset = hub_preset(&hub, &file, &check->preset_known, &check->preset_reason)->name;
+    hub_fini(&hub);
     infomask_model_free(model);
     pool_free(pool);
     return status;

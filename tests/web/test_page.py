@@ -388,6 +388,14 @@ def test_the_verdict_is_of_the_file_that_is_downloaded(shown, server):
 
 
 @pytest.mark.parametrize("mode", ["keep", "cutout"])
+def test_what_is_not_there_is_not_called_kept(visit, server, mode):
+    page = visit().go(f"{server.url}/#photo=coffee&target=tench&mode={mode}")
+    answered(page)
+    expect(page.locator("#verdict-title")).to_contain_text("Not found")
+    expect(page.locator("#verdict-reason")).to_contain_text("the photo is as it was")
+
+
+@pytest.mark.parametrize("mode", ["keep", "cutout"])
 def test_what_is_kept_is_not_called_without(visit, server, mode):
     page = visit().go(f"{server.url}/#photo=coffee&mode={mode}")
     answered(page)

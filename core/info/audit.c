@@ -99,13 +99,12 @@ static double likelihood_at(const struct work *w, int j)
 }
 
 /* A model that is too sure and labels that are wrong look alike where classes are few, or rows: that the model is too
- * sure has a price of a few nats, which is nothing where the labels have a say.  A tenth of that the other way decides
- * where they have none: of few different posteriors, a model that is right and labels that are wrong are alike. */
+ * sure has a price of a few nats, which is nothing where the labels have a say. */
 static double price_of(int j)
 {
-    double octaves = (double)(j - BETAS / 2) / OCTAVE;
+    double octaves = (double)(BETAS / 2 - j) / OCTAVE;
 
-    return (octaves < 0 ? 1 : 0.1) * log1p(4 * octaves * octaves);
+    return octaves > 0 ? log1p(4 * octaves * octaves) : 0;
 }
 
 static void find_beta(struct work *w)

@@ -7,7 +7,7 @@
  * with b the inverse temperature that is likeliest beside e, and r the labels' frequencies: a label that only r
  * explains is counted as wrong, and has no say in the calibration (soft trimming).  The weights for a sample come from
  * the other folds.  An overconfident model (b < 1) has a price, log(1 + 4 log2(b)^2): of few labels, or classes, it
- * would explain wrong ones as well as e does.  For b > 1 it is a tenth.
+ * would explain wrong ones as well as e does.
  */
 #ifndef INFOMASK_INFO_AUDIT_H
 #define INFOMASK_INFO_AUDIT_H

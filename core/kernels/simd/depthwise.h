@@ -1,11 +1,12 @@
 /* Depthwise convolution on vectors of channels, for any instruction set whose vector.h came before:
  * simd_depthwise.
  *
- * Square kernels of 3, 5 and 7 with stride 1 or 2 and no dilation have kernels of their own: a tile of adjacent outputs
- * is held in registers, and each input pixel is loaded once and goes to all outputs that it touches.  Columns outside
- * the picture are jumped over in the tiles at the edges, rows outside are left out of the loop.  A last tile that would
- * not fit is moved back over the one before it: an output is a function of its inputs only, so what is written twice is
- * the same.  Everything else takes the plain path, one output at a time.
+ * Windows 3, 5 and 7 columns wide with stride 1 or 2 along the line and no dilation there have kernels of their own,
+ * and those one column wide: a tile of adjacent outputs is held in registers, and each input pixel is loaded once and
+ * goes to all outputs that it touches.  Columns outside the picture are jumped over in the tiles at the edges, rows
+ * outside are left out of the loop.  A last tile that would not fit is moved back over the one before it: an output is
+ * a function of its inputs only, so what is written twice is the same.  Other widths have tiles that load a pixel as
+ * often as it is needed, away from the edges; everything else takes the plain path, one output at a time.
  */
 #ifndef INFOMASK_KERNELS_SIMD_DEPTHWISE_H
 #define INFOMASK_KERNELS_SIMD_DEPTHWISE_H
@@ -100,7 +101,7 @@ INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *
     }
 }
 
-/* ---- square kernels ---------------------------------------------------------------------------------------------- */
+/* ---- narrow kernels ---------------------------------------------------------------------------------------------- */
 
 /* Which of a tile's input columns lie outside the picture: as many as a centred kernel has beside its middle, on one
  * side or on both, which leaves the taps a loop without conditions; or any. */
@@ -145,7 +146,7 @@ INLINE void depthwise_tile(int k, int stride, int outs, enum depthwise_edge edge
 {
     const struct kernel_depthwise *d = row->d;
     const int left = at * stride - d->pad_left;
-    const ptrdiff_t pixel = d->c, line = d->w * pixel;
+    const ptrdiff_t pixel = d->c, line = d->w * pixel * d->dilation_h;
 
     for (int c = row->c0; c < row->c1; c += LANES) {
         const vmask mask = mask_first(tail ? row->c1 - c : LANES);
@@ -163,7 +164,7 @@ INLINE void depthwise_tile(int k, int stride, int outs, enum depthwise_edge edge
 
 typedef void depthwise_function(const struct depthwise_row *row, int at);
 
-/* The tiles of one kernel size and stride: 8, 7 and 4 outputs wide by what lies outside (NULL: as DEPTHWISE_ANY). */
+/* The tiles of one kernel width and stride: 8, 7 and 4 outputs wide by what lies outside (NULL: as DEPTHWISE_ANY). */
 struct depthwise_tiles {
     int k, stride;
     depthwise_function *tile[DEPTHWISE_EDGES][3], *edge1, *tail4, *tail1;
@@ -250,12 +251,13 @@ INLINE void taps_inside(int start, int kernel, int dilation, int size, int *from
     *to = *to < *from ? *from : *to;
 }
 
-INLINE void depthwise_row_plain(const struct depthwise_row *row)
+/* Outputs [at, end) of a row. */
+INLINE void depthwise_row_plain(const struct depthwise_row *row, int at, int end)
 {
     const struct kernel_depthwise *d = row->d;
     const ptrdiff_t pixel = d->c, line = (ptrdiff_t)d->w * d->c * d->dilation_h;
 
-    for (int at = 0; at < d->out_w; at++) {
+    for (; at < end; at++) {
         const int left = at * d->stride_w - d->pad_left;
         int from, to;
 
@@ -272,6 +274,61 @@ INLINE void depthwise_row_plain(const struct depthwise_row *row)
             depthwise_store(1, true, d, &sum, c, row->y + (at * pixel + c) * element_size(d->out), mask);
         }
     }
+}
+
+/* Outputs [at, at + outs) of a row, all of whose taps lie inside the picture, by whole vectors of channels. */
+INLINE void depthwise_wide(int outs, const struct depthwise_row *row, int at)
+{
+    const struct kernel_depthwise *d = row->d;
+    const ptrdiff_t pixel = d->c, line = (ptrdiff_t)d->w * d->c * d->dilation_h, step = d->stride_w * pixel;
+    const float *first = row->x + (at * d->stride_w - d->pad_left) * pixel;
+
+    for (int c = row->c0; c < row->c1; c += LANES) {
+        vec sum[DEPTHWISE_OUTS];
+
+        sum[0] = d->bias == NULL ? vec_zero() : vec_load(d->bias + c);
+        UNROLL for (int o = 1; o < outs; o++)
+            sum[o] = sum[0];
+        for (int ky = 0; ky < row->taps; ky++) {
+            const float *x = first + ky * line + c, *w = row->weights + ky * d->kernel_w * pixel + c;
+            for (int kx = 0; kx < d->kernel_w; kx++, x += d->dilation_w * pixel, w += pixel) {
+                const vec weight = vec_load(w);
+                UNROLL for (int o = 0; o < outs; o++)
+                    sum[o] = vec_accumulate(sum[o], vec_load(x + o * step), weight);
+            }
+        }
+        depthwise_store(outs, false, d, sum, c, row->y + (at * pixel + c) * element_size(d->out), mask_first(LANES));
+    }
+}
+
+static __attribute__((noinline)) void depthwise_wide_8(const struct depthwise_row *row, int at)
+{
+    depthwise_wide(8, row, at);
+}
+
+static __attribute__((noinline)) void depthwise_wide_4(const struct depthwise_row *row, int at)
+{
+    depthwise_wide(4, row, at);
+}
+
+/* Tiles where the windows lie inside, the plain path at the edges. */
+INLINE void depthwise_row_wide(const struct depthwise_row *row)
+{
+    const struct kernel_depthwise *d = row->d;
+    const int reach = (d->kernel_w - 1) * d->dilation_w + 1, room = d->w + d->pad_left - reach;
+    const int first = (d->pad_left + d->stride_w - 1) / d->stride_w;
+    int last = room < 0 ? 0 : room / d->stride_w + 1, outs;
+
+    last = last < d->out_w ? last : d->out_w;
+    outs = last - first >= 8 ? 8 : 4;
+    if (last - first < outs) {
+        depthwise_row_plain(row, 0, d->out_w);
+        return;
+    }
+    depthwise_row_plain(row, 0, first);
+    for (int at = first; at < last; at += outs)
+        (outs == 8 ? depthwise_wide_8 : depthwise_wide_4)(row, at + outs <= last ? at : last - outs);
+    depthwise_row_plain(row, last, d->out_w);
 }
 
 /* ---- loops ------------------------------------------------------------------------------------------------------- */
@@ -291,8 +348,10 @@ INLINE void depthwise_rows(const struct depthwise_tiles *tiles, struct depthwise
         row->y = (char *)d->y + (ptrdiff_t)y * d->out_w * d->c * element_size(d->out);
         if (tiles != NULL)
             depthwise_row_tiles(tiles, row, tail);
+        else if (!tail)
+            depthwise_row_wide(row);
         else
-            depthwise_row_plain(row);
+            depthwise_row_plain(row, 0, d->out_w);
     }
 }
 
@@ -314,7 +373,7 @@ INLINE void depthwise_all(const struct depthwise_tiles *tiles, const struct kern
 {
     const int group = depthwise_group(d);
     struct depthwise_row row = {.d = d};
-    const int whole = tiles == NULL ? d->c1 : d->c0 + (d->c1 - d->c0) / LANES * LANES;
+    const int whole = d->c0 + (d->c1 - d->c0) / LANES * LANES;
 
     for (int c = d->c0; c < whole; c += group) {
         row.c0 = c;
@@ -346,6 +405,7 @@ INLINE void depthwise_all(const struct depthwise_tiles *tiles, const struct kern
         DEPTHWISE_SLOTS(name, k, stride), .tile[DEPTHWISE_LEFT] = DEPTHWISE_ROW(name##_left), \
         .tile[DEPTHWISE_RIGHT] = DEPTHWISE_ROW(name##_right), .tile[DEPTHWISE_BOTH] = DEPTHWISE_ROW(name##_both)};
 
+DEPTHWISE_TILES(depthwise_1_1, 1, 1)
 DEPTHWISE_TILES_EDGES(depthwise_3_1, 3, 1)
 DEPTHWISE_TILES_LEFT(depthwise_3_2, 3, 2)
 DEPTHWISE_TILES_EDGES(depthwise_5_1, 5, 1)
@@ -355,13 +415,12 @@ DEPTHWISE_TILES(depthwise_7_2, 7, 2)
 
 static void simd_depthwise(const struct kernel_depthwise *d)
 {
-    static const struct depthwise_tiles *const all[] = {&depthwise_3_1, &depthwise_3_2, &depthwise_5_1,
+    static const struct depthwise_tiles *const all[] = {&depthwise_1_1, &depthwise_3_1, &depthwise_3_2, &depthwise_5_1,
                                                         &depthwise_5_2, &depthwise_7_1, &depthwise_7_2};
     const struct depthwise_tiles *tiles = NULL;
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (d->kernel_h == all[i]->k && d->kernel_w == all[i]->k && d->stride_h == all[i]->stride &&
-            d->stride_w == all[i]->stride && d->dilation_h == 1 && d->dilation_w == 1)
+        if (d->kernel_w == all[i]->k && d->stride_w == all[i]->stride && (d->dilation_w == 1 || d->kernel_w == 1))
             tiles = all[i];
     depthwise_all(tiles, d);
 }

@@ -48,13 +48,19 @@ static double clamped(double v, const struct kernel_epilogue *e)
 
 static struct kernel_depthwise any_depthwise(void)
 {
-    static const int kernels[] = {3, 3, 5, 5, 7, 7, 1, 2, 4, 9};
+    static const int kernels[] = {3, 3, 5, 5, 7, 7, 1, 2, 4, 9, 11};
     struct kernel_depthwise d = {.c = any_channels(), .epilogue = {KERNEL_CLAMP, -1, 1.5f}};
 
     do {
         d.kernel_h = d.kernel_w = kernels[between(0, COUNT(kernels) - 1)];
         d.stride_h = d.stride_w = between(1, 3);
         d.dilation_h = d.dilation_w = between(0, 2) ? 1 : between(2, 3);
+        if (between(0, 3) == 0) { /* a line of taps, or two sizes */
+            d.kernel_h = between(0, 1) ? 1 : kernels[between(0, COUNT(kernels) - 1)];
+            d.kernel_w = d.kernel_h > 1 && between(0, 1) ? 1 : d.kernel_w;
+            d.stride_h = between(1, 3);
+            d.dilation_h = between(1, 2);
+        }
         d.pad_top = between(0, d.kernel_h - 1);
         d.pad_left = between(0, 1) ? d.kernel_w / 2 : between(0, d.kernel_w - 1); /* centred: tiles of its own */
         d.h = between(1, d.c > 200 ? 9 : 17);

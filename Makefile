@@ -37,7 +37,7 @@ package_libs = $(eval package_libs := $$(shell pkg-config --libs $(packages)) -l
 
 # numeric code: vectorised by the compiler where a loop allows it; no fast-math, no contraction that differs by ISA
 # (nobody reads the floating-point flags or errno: without these two a clamp keeps a loop from being vectorised)
-numeric := core/kernels/% core/image/% core/mask/% core/train/% core/engine/% core/quant/% core/pipeline/%
+numeric := core/kernels/% core/image/% core/mask/% core/train/% core/engine/% core/quant/% core/pipeline/% core/graph/general/%
 flags_numeric = $(if $(DEBUG)$(SAN),,-O3) -ffp-contract=off -fno-trapping-math -fno-math-errno
 flags_avx2 := -mavx2 -mfma -mf16c
 flags_vnni := -mavxvnni

@@ -37,6 +37,8 @@ static bool leads(const struct engine_model *model, const struct plan *plan, con
     case GRAPH_MAX_POOL:
     case GRAPH_AVERAGE_POOL:
         return true;
+    case GRAPH_RESIZE:
+        return !s->by_rows;
     default:
         return false;
     }

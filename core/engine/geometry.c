@@ -200,8 +200,8 @@ static void cut_depthwise(const struct engine_model *model, struct step *s)
 
 static bool runs_by_rows(const struct graph_node *node, int last)
 {
-    return node->op == GRAPH_UNARY || node->op == GRAPH_QUANTIZE || node->op == GRAPH_REDUCE ||
-           node->op == GRAPH_RESIZE || (node->op == GRAPH_LAYER_NORM && node->axis == last);
+    return node->op == GRAPH_UNARY || node->op == GRAPH_QUANTIZE || node->op == GRAPH_BINARY ||
+           node->op == GRAPH_REDUCE || node->op == GRAPH_RESIZE || (node->op == GRAPH_LAYER_NORM && node->axis == last);
 }
 
 /* Matrices of a product, rows of a norm, of elements or of outputs; the others run whole. */
@@ -222,9 +222,14 @@ static void cut_general(const struct engine_model *model, const struct plan *pla
         s->scratch = model->kernels->operand_bytes((int)k, (int)each);
     } else if (node->op == GRAPH_CONV_ND) {
         windows_geometry(node, plan, s);
+    } else if (node->op == GRAPH_RESIZE && shape_is_map(&y->shape)) {
+        s->by_rows = y->shape.d[0] > 1; /* lines of several pictures */
+        s->rows = s->by_rows ? (int)y->shape.d[0] * s->out_h : s->rows;
+        rows = (double)(s->by_rows ? s->rows : s->out_h);
+        s->cut = cut_make((int)rows, (double)y->elements / rows / ELEMENTS_US * 2, 0, MOST_CHUNKS);
     } else if (rows >= 2 && runs_by_rows(node, last)) {
         double work = each * (node->op == GRAPH_REDUCE ? (double)x->elements / (double)y->elements : 1);
-        double elements_us = node->op == GRAPH_LAYER_NORM ? 2000 : 200;
+        double elements_us = node->op == GRAPH_LAYER_NORM || node->op == GRAPH_BINARY ? 2000 : 200;
         s->rows = (int)rows;
         s->by_rows = true;
         s->unit = (int)(4096 / work) + 1;
@@ -237,6 +242,8 @@ static void cut_elements(const struct plan *plan, const struct graph_node *node,
 {
     size_t row = pass_row(plan, node, s);
 
+    if (node->op == GRAPH_SOFTMAX)
+        s->scratch = softmax_scratch(&x->shape, node->axis);
     if (row == 0) {
         if (node->op != GRAPH_SOFTMAX)
             s->cut = cut_make(s->out_h, (double)x->elements / s->out_h / ELEMENTS_US, 0, MOST_CHUNKS);

@@ -403,6 +403,8 @@ bool pass_by_pixels(const struct engine_model *model, const struct plan *plan, c
 void run_followers(const struct task *task, int first, int last);
 /* Elements of a row where a pass over elements is cut along rows; 0: it is not (run/run_other.c). */
 size_t pass_row(const struct plan *plan, const struct graph_node *node, const struct step *step);
+/* Bytes a worker in which the columns of a softmax along that dimension become rows; 0: they lie so. */
+size_t softmax_scratch(const struct shape *shape, int axis);
 /* Indices of the outermost dimension of what a node copies that only moves elements. */
 int64_t copy_rows(const struct engine_model *model, const struct plan *plan, const struct step *step);
 void run_attention(const struct task *task, int first, int last, int worker);

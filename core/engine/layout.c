@@ -73,6 +73,12 @@ static bool wants_map(const struct graph_node *node)
            node->op == GRAPH_GLOBAL_AVERAGE || node->op == GRAPH_BATCH_NORM;
 }
 
+/* A Resize of pictures goes either way, and is the faster one pixel by pixel. */
+static bool resizes_maps(const struct layouts *l, const struct graph_node *node)
+{
+    return graph_resizes_pictures(node, &l->model->graph->tensors[node->inputs[0]]);
+}
+
 static bool any_order(const struct graph_node *node)
 {
     return node->op != GRAPH_IDENTITY && view_copies(node); /* by strides from any order into any */
@@ -99,7 +105,8 @@ static void find_wanted(struct layouts *l)
     for (int i = graph->node_count - 1; i >= l->model->first; i--) {
         const struct graph_node *node = &graph->nodes[i];
         bool wants = wants_map(node) ||
-                     (l->wanted[node->output] && (is_elementwise(l, node) || node->op == GRAPH_SLICE)) ||
+                     (l->wanted[node->output] &&
+                      (is_elementwise(l, node) || node->op == GRAPH_SLICE || resizes_maps(l, node))) ||
                      (is_four(l, node->inputs[0]) && turns(node, 1) && !l->wanted[node->output]);
         for (int j = 0; wants && j < node->input_count; j++)
             if (is_four(l, node->inputs[j]))
@@ -138,6 +145,8 @@ static bool output_plain(const struct layouts *l, const struct graph_node *node)
         return false;
     if (any_order(node))
         return !l->wanted[node->output];
+    if (resizes_maps(l, node))
+        return t[node->inputs[0]].plain && !l->wanted[node->output];
     for (int i = 0; is_elementwise(l, node) && node->op == GRAPH_CONCAT && i < node->input_count; i++)
         if (is_four(l, node->inputs[i]) && !t[node->inputs[i]].plain)
             return false; /* as a convolution has made it, most likely */

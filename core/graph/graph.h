@@ -295,10 +295,17 @@ enum infomask_status graph_general_shape(const struct graph_node *node, const st
  * nothing. */
 void graph_general_compute(const struct graph_node *node, const struct graph_array *inputs,
                            const struct graph_array *output, float *y);
-/* Of a Reduce or Resize the elements [first, last) only, of a Resize whole rows of its last dimension; y is the
+/* Of a Binary, Reduce or Resize the elements [first, last) only, of a Resize whole rows of its last dimension; y is the
  * output's beginning.  The same bits however the output is cut. */
 void graph_general_part(const struct graph_node *node, const struct graph_array *inputs,
                         const struct graph_array *output, float *y, size_t first, size_t last);
+
+/* Is the node a Resize of height and width alone, by a few taps each?  x: its input [N, C, H, W]. */
+bool graph_resizes_pictures(const struct graph_node *node, const struct graph_tensor *x);
+/* Its lines [first, last), counted through all pictures; in's data and y, the output's beginning, lie as N, H, W, C,
+ * the dims are in the file's order.  float32; the same bits however the output is cut. */
+void graph_resize_lines(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                        float *y, size_t first, size_t last);
 
 /* Windows of a CONV_ND: what output elements [first, last) of a picture and a group read, counted through the output's
  * dimensions behind the channels; x with data, y's shape. */

@@ -122,7 +122,11 @@ void run_general(const struct task *task, int first, int last, int worker)
         run_windows(task, in, first, last, worker);
         return;
     }
-    if (s->by_rows && (node.op == GRAPH_REDUCE || node.op == GRAPH_RESIZE)) {
+    if (node.op == GRAPH_RESIZE && shape_is_map(&task->run->plan->values[s->y].shape)) {
+        graph_resize_lines(&node, in, &y, out, (size_t)first, (size_t)last);
+        return;
+    }
+    if (s->by_rows && (node.op == GRAPH_REDUCE || node.op == GRAPH_RESIZE || node.op == GRAPH_BINARY)) {
         size_t row = (size_t)y.dims[y.rank - 1];
         graph_general_part(&node, in, &y, out, (size_t)first * row, (size_t)last * row);
         return;

@@ -17,22 +17,29 @@ static const struct shape *shape_of(const struct task *task, int tensor)
     return &task->run->plan->values[tensor].shape;
 }
 
-/* Counts through the dimensions in a given order and keeps offsets into up to two tensors. */
+/* Counts through dimensions, outermost first, and keeps an offset. */
 struct walk {
-    int rank, index[GRAPH_MAX_RANK];
-    size_t size[GRAPH_MAX_RANK], a_step[GRAPH_MAX_RANK], b_step[GRAPH_MAX_RANK], a, b;
+    int rank;
+    size_t index[VIEW_RANK], size[VIEW_RANK], step[VIEW_RANK], at;
 };
+
+/* To element i, from the first one. */
+static void walk_to(struct walk *walk, size_t i)
+{
+    for (int d = walk->rank - 1; d >= 0; i /= walk->size[d], d--) {
+        walk->index[d] = i % walk->size[d];
+        walk->at += walk->index[d] * walk->step[d];
+    }
+}
 
 static void walk_next(struct walk *walk)
 {
     for (int i = walk->rank - 1; i >= 0; i--) {
-        walk->a += walk->a_step[i];
-        walk->b += walk->b_step[i];
-        if (++walk->index[i] < (int)walk->size[i])
+        walk->at += walk->step[i];
+        if (++walk->index[i] < walk->size[i])
             return;
         walk->index[i] = 0;
-        walk->a -= walk->size[i] * walk->a_step[i];
-        walk->b -= walk->size[i] * walk->b_step[i];
+        walk->at -= walk->size[i] * walk->step[i];
     }
 }
 
@@ -62,16 +69,16 @@ static void copy_slowly(const struct copy_ends *e, const float *x, float *y)
 
     for (int i = 0; i < e->x.rank; i++) {
         from.size[i] = (size_t)e->x.d[i];
-        from.a_step[i] = (size_t)e->x.strides[i];
+        from.step[i] = (size_t)e->x.strides[i];
         count *= from.size[i];
     }
     for (int i = 0; i < e->y.rank; i++) {
         to.size[i] = (size_t)e->y.d[i];
-        to.a_step[i] = (size_t)e->y.strides[i];
+        to.step[i] = (size_t)e->y.strides[i];
     }
-    from.a = (size_t)e->x.offset;
+    from.at = (size_t)e->x.offset;
     for (size_t i = 0; i < count; i++, walk_next(&from), walk_next(&to))
-        y[to.a] = x[from.a];
+        y[to.at] = x[from.at];
 }
 
 static void move(const struct task *task, int first, int last)
@@ -130,85 +137,55 @@ static void concat(const struct task *task)
     }
 }
 
-#define SOFTMAX_ROW 4096 /* elements of a column that are gathered: 16 KB */
+/* Columns of n elements that are gathered at once, to be rows for the kernel: 16 KB of them, one at least. */
+static size_t columns_at_once(size_t n) { return n < 4096 ? 4096 / n : 1; }
 
-/* n values, `step` elements apart. */
-static void softmax_strided(const float *x, float *y, size_t n, size_t step)
+size_t softmax_scratch(const struct shape *s, int axis)
 {
-    float most = -INFINITY; /* no double: gcc 12 fails to vectorise a maximum that widens, on arm64 */
-    double sum = 0;
-
-    for (size_t i = 0; i < n; i++)
-        most = fmaxf(most, x[i * step]);
-    for (size_t i = 0; i < n; i++)
-        sum += exp((double)x[i * step] - (double)most);
-    for (size_t i = 0; i < n; i++)
-        y[i * step] = (float)(exp((double)x[i * step] - (double)most) / sum);
-}
-
-/* The same for `columns` of them side by side, by the kernel for rows: as many at once as a buffer has room for. */
-static void softmax_columns(const struct kernel_table *kernels, const float *x, float *y, size_t n, size_t columns)
-{
-    _Alignas(64) float rows[SOFTMAX_ROW];
-    size_t room = SOFTMAX_ROW / n;
-
-    for (size_t at = 0; at < columns; at += room) {
-        size_t some = columns - at < room ? columns - at : room;
-        for (size_t i = 0; i < n; i++)
-            for (size_t c = 0; c < some; c++)
-                rows[c * n + i] = x[i * columns + at + c];
-        kernels->softmax(rows, rows, some, n);
-        for (size_t i = 0; i < n; i++)
-            for (size_t c = 0; c < some; c++)
-                y[i * columns + at + c] = rows[c * n + i];
-    }
-}
-
-/* Rows [first, last) of `row` elements where it runs along the innermost dimension; else the whole. */
-static void softmax(const struct task *task, size_t first, size_t last, size_t row)
-{
-    const struct shape *s = shape_of(task, task->step->x);
-    int axis = node_of(task)->axis < 0 ? node_of(task)->axis + s->rank : node_of(task)->axis;
-    const struct kernel_table *kernels = task->run->model->kernels;
-    const float *x = task_value(task, task->step->x, task->item);
-    float *y = task_value(task, task->step->y, task->item);
     size_t inner, outer, n = (size_t)s->d[axis];
 
     axis_blocks(s, axis, &inner, &outer);
-    if (inner == 1) {
-        size_t rows = task->step->by_rows ? (last - first) * row / n : outer;
-        kernels->softmax(x + first * row, y + first * row, rows, n);
-        return;
-    }
-    for (size_t o = 0; o < outer; o++, x += n * inner, y += n * inner)
-        if (n <= SOFTMAX_ROW)
-            softmax_columns(kernels, x, y, n, inner);
-        else
-            for (size_t i = 0; i < inner; i++)
-                softmax_strided(x + i, y + i, n, inner);
+    return inner == 1 ? 0 : columns_at_once(n) * n * sizeof(float);
 }
 
-/* y (op) x where y's dims are x's or 1, by strides. */
-static void combine_strided(const struct task *task, const float *a, const float *b, float *y, bool product)
+/* `columns` of n elements, those of one column `apart`. */
+static void softmax_columns(const struct kernel_table *kernels, const float *x, float *y, size_t n, size_t columns,
+                            size_t apart, float *rows)
 {
-    const struct shape *as = shape_of(task, task->step->x);
-    struct shape bs = *shape_of(task, task->step->z);
-    size_t a_strides[GRAPH_MAX_RANK] = {0}, b_strides[GRAPH_MAX_RANK] = {0}, count = shape_elements(as);
-    int order[GRAPH_MAX_RANK] = {0};
-    struct walk walk = {.rank = as->rank};
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < columns; c++)
+            rows[c * n + i] = x[i * apart + c];
+    kernels->softmax(rows, rows, columns, n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < columns; c++)
+            y[i * apart + c] = rows[c * n + i];
+}
 
-    bs.plain = as->plain; /* constants are there in the order of who reads them */
-    shape_order(as, order);
-    shape_strides(as, a_strides);
-    shape_strides(&bs, b_strides);
-    for (int i = 0; i < as->rank; i++) {
-        walk.size[i] = (size_t)as->d[order[i]];
-        walk.a_step[i] = a_strides[order[i]];
-        walk.b_step[i] = bs.d[order[i]] == 1 ? 0 : b_strides[order[i]];
+/* Rows or columns [first, last) along the axis, counted in the order of their first elements. */
+static void softmax(const struct task *task, size_t first, size_t last, int worker)
+{
+    const struct shape *s = shape_of(task, task->step->x);
+    int axis = node_of(task)->axis;
+    const struct kernel_table *kernels = task->run->model->kernels;
+    const float *x = task_value(task, task->step->x, task->item);
+    float *y = task_value(task, task->step->y, task->item);
+    size_t inner, outer, n = (size_t)s->d[axis], some;
+
+    axis_blocks(s, axis, &inner, &outer);
+    if (!task->step->by_rows) {
+        first = 0;
+        last = inner * outer;
     }
-    for (size_t i = 0; i < count; i++, walk_next(&walk))
-        y[walk.a] = product ? a[walk.a] * b[walk.b] : a[walk.a] + b[walk.b];
-    task->run->model->kernels->activate(y, y, count, &layer_of(task)->epilogue);
+    if (inner == 1) {
+        kernels->softmax(x + first * n, y + first * n, last - first, n);
+        return;
+    }
+    for (size_t c = first; c < last; c += some) {
+        size_t at = c / inner * n * inner + c % inner;
+        some = inner - c % inner < last - c ? inner - c % inner : last - c;
+        some = some < columns_at_once(n) ? some : columns_at_once(n);
+        softmax_columns(kernels, x + at, y + at, n, some, inner, (float *)(void *)task_scratch(task, worker));
+    }
 }
 
 /* Is the second operand one value a channel? */
@@ -240,16 +217,14 @@ size_t pass_row(const struct plan *plan, const struct graph_node *node, const st
     const struct shape *x = &plan->values[s->x].shape, *z;
     int last = x->rank - 1;
 
-    if (node->op == GRAPH_SOFTMAX && shape_is_map(x))
-        return node->axis == 1 ? (size_t)x->d[1] : 0;
-    if (x->rank < 3 || shape_is_map(x) || (node->op == GRAPH_SOFTMAX && node->axis != last))
+    if (node->op == GRAPH_SOFTMAX && x->rank > 2)
+        return (size_t)x->d[node->axis];
+    if (x->rank < 3 || shape_is_map(x) || node->op == GRAPH_SOFTMAX)
         return 0;
-    if (node->op == GRAPH_SOFTMAX || node->op == GRAPH_ACTIVATION)
+    if (node->op == GRAPH_ACTIVATION)
         return (size_t)x->d[last];
     z = &plan->values[s->z].shape;
-    if (shape_same(x, z) || shape_elements(z) == 1)
-        return (size_t)x->d[last];
-    return per_row(x, z) > 1 ? per_row(x, z) : 0;
+    return !shape_same(x, z) && per_row(x, z) > 1 ? per_row(x, z) : (size_t)x->d[last];
 }
 
 int64_t copy_rows(const struct engine_model *model, const struct plan *plan, const struct step *s)
@@ -277,31 +252,73 @@ static void combine_one(const struct task *task, const float *a, float b, float 
                              epilogue);
 }
 
-/* Is it one value for each block of a row-major tensor, the same for all that lies before those?  The elements of a
- * block; 0: no, or blocks are too small to be worth a call. */
-static size_t per_block(const struct shape *a, const struct shape *b)
+static bool is_none(const struct kernel_epilogue *e)
 {
-    enum { FEW = 32 };
-    size_t n = 1;
-    int i = a->rank - 1;
-
-    for (; i >= 0 && b->d[i] == 1; i--)
-        n *= (size_t)a->d[i];
-    for (; i >= 0 && b->d[i] == a->d[i]; i--)
-        ;
-    for (; i >= 0; i--)
-        if (b->d[i] != 1)
-            return 0;
-    return shape_is_map(a) || n < FEW ? 0 : n;
+    return e->activation == KERNEL_CLAMP && !(e->low > -INFINITY) && !(e->high < INFINITY);
 }
 
-static void combine_blocks(const struct task *task, const float *a, const float *b, float *y, bool product)
+/* y = a (op) b, n elements, where b is one of them for each (step 1) or the same for all (step 0). */
+static void combine_run(const struct task *task, const float *a, const float *b, size_t step, float *y, size_t n)
 {
-    const struct shape *as = shape_of(task, task->step->x), *bs = shape_of(task, task->step->z);
-    size_t block = per_block(as, bs), values = shape_elements(bs), blocks = shape_elements(as) / block;
+    enum { SHORT = 16 }; /* a kernel's call takes longer */
+    const struct kernel_table *kernels = task->run->model->kernels;
+    const struct kernel_epilogue *epilogue = &layer_of(task)->epilogue;
+    bool product = node_of(task)->op == GRAPH_MUL;
 
-    for (size_t i = 0; i < blocks; i++)
-        combine_one(task, a + i * block, b[i % values], y + i * block, block, product);
+    if (n >= SHORT && step == 0) {
+        combine_one(task, a, *b, y, n, product);
+    } else if (n >= SHORT && !product) {
+        kernels->add(a, b, y, n, epilogue);
+    } else {
+        if (n >= SHORT)
+            kernels->mul(a, b, y, n);
+        for (size_t i = 0; n < SHORT && i < n; i++)
+            y[i] = product ? a[i] * b[i * step] : a[i] + b[i * step];
+        if (!is_none(epilogue))
+            kernels->activate(y, y, n, epilogue);
+    }
+}
+
+/* What b does under the dimensions of a, as they lie in memory; those behind one another that b takes alike are one. */
+static struct walk walk_under(const struct shape *a, const struct shape *b)
+{
+    size_t strides[GRAPH_MAX_RANK] = {0};
+    int order[GRAPH_MAX_RANK] = {0};
+    struct walk walk = {.rank = 0};
+
+    shape_order(a, order);
+    shape_strides(b, strides);
+    for (int i = 0; i < a->rank; i++) {
+        size_t size = (size_t)a->d[order[i]], step = b->d[order[i]] == 1 ? 0 : strides[order[i]];
+        if (size == 1)
+            continue;
+        if (walk.rank > 0 && walk.step[walk.rank - 1] == step * size)
+            walk.size[walk.rank - 1] *= size;
+        else
+            walk.size[walk.rank++] = size;
+        walk.step[walk.rank - 1] = step;
+    }
+    return walk;
+}
+
+/* Elements [first, last) of y = a (op) b where b's dims are a's or 1. */
+static void combine_strided(const struct task *task, const float *a, const float *b, float *y, size_t first,
+                            size_t last)
+{
+    struct shape bs = *shape_of(task, task->step->z);
+    struct walk walk;
+    size_t row, step, n;
+
+    bs.plain = shape_of(task, task->step->x)->plain; /* constants are there in the order of who reads them */
+    walk = walk_under(shape_of(task, task->step->x), &bs);
+    walk.rank--; /* the last one is a row; one that is longer than 1 there is, or b had one number */
+    row = walk.size[walk.rank];
+    step = walk.step[walk.rank];
+    walk_to(&walk, first / row);
+    for (size_t at = first; at < last; at += n, walk_next(&walk)) {
+        n = row - at % row < last - at ? row - at % row : last - at;
+        combine_run(task, a + at, b + walk.at + at % row * step, step, y + at, n);
+    }
 }
 
 /* Rows [y0, y1) of the output, `row` elements each. */
@@ -321,8 +338,7 @@ static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
         return;
     if (shape_same(as, bs) && product) {
         kernels->mul(a + at, b + at, y + at, n);
-        if (layer->epilogue.activation != KERNEL_CLAMP || layer->epilogue.low > -INFINITY ||
-            layer->epilogue.high < INFINITY)
+        if (!is_none(&layer->epilogue))
             kernels->activate(y + at, y + at, n, &layer->epilogue);
     } else if (shape_same(as, bs)) {
         kernels->add(a + at, b + at, y + at, n, &layer->epilogue);
@@ -335,10 +351,8 @@ static void combine(const struct task *task, size_t y0, size_t y1, size_t row)
         size_t width = per_row(as, bs);
         kernels->scale_shift(a + at, product ? b : NULL, product ? NULL : b, y + at, n / width, (int)width,
                              &layer->epilogue);
-    } else if (y0 == 0 && per_block(as, bs) > 0) {
-        combine_blocks(task, a, b, y, product);
-    } else if (y0 == 0) {
-        combine_strided(task, a, b, y, product);
+    } else {
+        combine_strided(task, a, b, y, at, at + n);
     }
 }
 
@@ -455,7 +469,7 @@ static void chunk_body(void *context, int chunk, int worker)
         run_attention(task, first, last, worker);
         break;
     case GRAPH_SOFTMAX:
-        softmax(task, (size_t)first, (size_t)last, row);
+        softmax(task, (size_t)first, (size_t)last, worker);
         break;
     default: /* the others are views or have ways of their own */
         if (view_copies(node_of(task)))

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/cpu.h"
 #include "core/graph/general/general.h"
 
 /* ---- Elements ---------------------------------------------------------------------------------------------------- */
@@ -17,44 +18,84 @@ static struct general_walk walk_over(const struct graph_array *shape, const stru
     return w;
 }
 
-/* The elements of the last dimension, of a and b as far apart as their strides say. */
-static void binary_row(enum graph_function function, const float *a, ptrdiff_t as, const float *b, ptrdiff_t bs,
-                       float *y, size_t n)
+/* Joins dimensions behind one another in which all `sets` operands go on as they went; leaves one at least. */
+static void join_dimensions(struct general_walk *w, int sets)
+{
+    int n = 0;
+
+    for (int d = 0; d < w->rank; d++) {
+        bool goes_on = n > 0;
+        for (int s = 0; s < sets; s++)
+            goes_on = goes_on && w->strides[s][n - 1] == w->strides[s][d] * (ptrdiff_t)w->dims[d];
+        if (w->dims[d] == 1)
+            continue;
+        n += goes_on ? 0 : 1;
+        w->dims[n - 1] = goes_on ? w->dims[n - 1] * w->dims[d] : w->dims[d];
+        for (int s = 0; s < sets; s++)
+            w->strides[s][n - 1] = w->strides[s][d];
+    }
+    if (n == 0) {
+        w->dims[0] = 1;
+        for (int s = 0; s < sets; s++)
+            w->strides[s][0] = 0;
+    }
+    w->rank = n > 0 ? n : 1;
+}
+
+#define EACH(expression)                                                                                               \
+    for (ptrdiff_t i = 0; i < n; i++) {                                                                                \
+        float v = a[i * as], u = b[i * bs];                                                                            \
+        y[i] = (expression);                                                                                           \
+    }                                                                                                                  \
+    break
+
+static inline __attribute__((always_inline)) void binary_apart(enum graph_function function, const float *a,
+                                                               ptrdiff_t as, const float *b, ptrdiff_t bs, float *y,
+                                                               ptrdiff_t n)
 {
     switch (function) {
-    case GRAPH_PLUS:
-        for (size_t i = 0; i < n; i++)
-            y[i] = a[(ptrdiff_t)i * as] + b[(ptrdiff_t)i * bs];
-        break;
-    case GRAPH_MINUS:
-        for (size_t i = 0; i < n; i++)
-            y[i] = a[(ptrdiff_t)i * as] - b[(ptrdiff_t)i * bs];
-        break;
-    case GRAPH_TIMES:
-        for (size_t i = 0; i < n; i++)
-            y[i] = a[(ptrdiff_t)i * as] * b[(ptrdiff_t)i * bs];
-        break;
-    case GRAPH_DIVIDE:
-        for (size_t i = 0; i < n; i++)
-            y[i] = a[(ptrdiff_t)i * as] / b[(ptrdiff_t)i * bs];
-        break;
-    default:
-        for (size_t i = 0; i < n; i++)
-            y[i] = general_binary(function, a[(ptrdiff_t)i * as], b[(ptrdiff_t)i * bs]);
-        break;
+    case GRAPH_PLUS: EACH(v + u);
+    case GRAPH_MINUS: EACH(v - u);
+    case GRAPH_TIMES: EACH(v * u);
+    case GRAPH_DIVIDE: EACH(v / u);
+    default: EACH(general_binary(function, v, u));
     }
 }
 
-static void binary(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y)
+/* n elements of a and b, as far apart as their strides say: loops of their own for what a compiler can vectorise. */
+CPU_CLONES static void binary_row(enum graph_function function, const float *a, ptrdiff_t as, const float *b,
+                                  ptrdiff_t bs, float *y, ptrdiff_t n)
+{
+    if (as == 1 && bs == 1)
+        binary_apart(function, a, 1, b, 1, y, n);
+    else if (as == 1 && bs == 0)
+        binary_apart(function, a, 1, b, 0, y, n);
+    else if (as == 0 && bs == 1)
+        binary_apart(function, a, 0, b, 1, y, n);
+    else
+        binary_apart(function, a, as, b, bs, y, n);
+}
+
+/* Elements [first, last) of y, the output's beginning. */
+static void binary(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out, float *y,
+                   size_t first, size_t last)
 {
     struct general_walk w = walk_over(out, in, 2);
-    int last = out->rank - 1;
-    size_t n = last < 0 ? 1 : (size_t)out->dims[last], rows = array_elements(out) / n;
-    ptrdiff_t as = last < 0 ? 0 : w.strides[0][last], bs = last < 0 ? 0 : w.strides[1][last];
+    size_t row;
+    ptrdiff_t as, bs;
 
-    w.rank = last < 0 ? 0 : last;
-    for (size_t row = 0; row < rows; row++, y += n, general_walk_next(&w))
-        binary_row(node->function, in[0].data + w.at[0], as, in[1].data + w.at[1], bs, y, n);
+    join_dimensions(&w, 2);
+    w.rank--; /* the last one is a row */
+    row = (size_t)w.dims[w.rank];
+    as = w.strides[0][w.rank];
+    bs = w.strides[1][w.rank];
+    general_walk_to(&w, first / row);
+    for (size_t o = first, n; o < last; o += n, general_walk_next(&w)) {
+        ptrdiff_t at = (ptrdiff_t)(o % row);
+        n = row - (size_t)at < last - o ? row - (size_t)at : last - o;
+        binary_row(node->function, in[0].data + w.at[0] + at * as, as, in[1].data + w.at[1] + at * bs, bs, y + o,
+                   (ptrdiff_t)n);
+    }
 }
 
 static void where(const struct graph_array *in, const struct graph_array *out, float *y)
@@ -141,7 +182,7 @@ static void layer_norm(const struct graph_node *node, const struct graph_array *
         struct graph_array pair[2] = {*out, in[k]};
         pair[0].data = y;
         if (in[k].rank >= 0)
-            binary(&step, pair, out, y);
+            binary(&step, pair, out, y, 0, total);
     }
 }
 
@@ -294,7 +335,7 @@ void graph_general_compute(const struct graph_node *node, const struct graph_arr
         general_unary_all(node, in[0].data, y, array_elements(out));
         break;
     case GRAPH_BINARY:
-        binary(node, in, out, y);
+        binary(node, in, out, y, 0, array_elements(out));
         break;
     case GRAPH_WHERE:
         where(in, out, y);
@@ -351,6 +392,8 @@ void graph_general_part(const struct graph_node *node, const struct graph_array 
 {
     if (node->op == GRAPH_REDUCE)
         general_reduce(node, in, y, first, last);
+    else if (node->op == GRAPH_BINARY)
+        binary(node, in, out, y, first, last);
     else
         general_resize(node, in, out, y, first, last);
 }

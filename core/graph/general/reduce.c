@@ -1,10 +1,12 @@
 /* Reductions: rows of outputs at a time, each summed in double and in one order, whatever part is asked for. */
 #include <math.h>
 
+#include "core/base/cpu.h"
 #include "core/graph/general/general.h"
 
 #define LANES 16  /* partial results that the compiler keeps in registers */
-#define BLOCK 128 /* outputs that lie side by side, or partial results of one */
+#define BLOCK 128 /* outputs that lie side by side */
+#define PARTS 32  /* partial results of one output */
 
 /* Dimensions that lie behind one another and are both kept or both reduced are one. */
 struct reduction {
@@ -43,7 +45,8 @@ static double combine(enum graph_function function, double a, double b)
     break
 
 /* LANES elements into as many results. */
-static void add_lanes(enum graph_function function, const float *restrict x, double *restrict sum)
+static inline __attribute__((always_inline)) void add_lanes(enum graph_function function, const float *restrict x,
+                                                            double *restrict sum)
 {
     switch (function) {
     case GRAPH_L1: EACH(sum[i] + fabs(v));
@@ -61,7 +64,7 @@ static double term(enum graph_function function, double v)
     return function == GRAPH_L1 ? fabs(v) : function == GRAPH_L2 || function == GRAPH_SUM_SQUARE ? v * v : v;
 }
 
-static void add(enum graph_function function, const float *x, double *sum, size_t n)
+CPU_CLONES static void add(enum graph_function function, const float *x, double *sum, size_t n)
 {
     size_t i = 0;
 
@@ -71,19 +74,20 @@ static void add(enum graph_function function, const float *x, double *sum, size_
         sum[i] = combine(function, sum[i], term(function, (double)x[i]));
 }
 
-/* All elements that lie side by side, as BLOCK partial results at most. */
+/* All elements that lie side by side, as PARTS partial results at most, which meet by halves. */
 static double add_all(enum graph_function function, const float *x, size_t n)
 {
-    size_t parts = n < BLOCK ? n : BLOCK;
-    double sum[BLOCK], result = start_of(function);
+    size_t parts = n < PARTS ? n : PARTS;
+    double sum[PARTS];
 
     for (size_t i = 0; i < parts; i++)
-        sum[i] = result;
+        sum[i] = start_of(function);
     for (size_t i = 0; i < n; i += parts)
         add(function, x + i, sum, n - i < parts ? n - i : parts);
-    for (size_t i = 0; i < parts; i++)
-        result = combine(function, result, sum[i]);
-    return result;
+    for (size_t rest = parts; rest > 1; rest -= rest / 2)
+        for (size_t i = 0; i < rest / 2; i++)
+            sum[i] = combine(function, sum[i], sum[rest - rest / 2 + i]);
+    return sum[0];
 }
 
 /* `n` outputs side by side, whose elements begin at x. */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/cpu.h"
 #include "core/graph/general/general.h"
 
 int64_t general_resize_size(const struct graph_node *node, int axis, int64_t size)
@@ -254,6 +255,86 @@ void general_resize(const struct graph_node *node, const struct graph_array *in,
                 copy_row(columns, count, x + row.at[0], y + line * width + left);
             else
                 near_row(&row, columns, count, x, y + line * width + left);
+        }
+    }
+}
+
+/* ---- Pictures stored pixel by pixel ------------------------------------------------------------------------------ */
+
+bool graph_resizes_pictures(const struct graph_node *node, const struct graph_tensor *x)
+{
+    if (node->op != GRAPH_RESIZE || node->resize->antialias || x->rank != 4)
+        return false;
+    for (int d = 0; d < 2; d++)
+        if (node->table->v[d] > 0 ? node->table->v[d] != x->dims[d] : node->resize->scales[d] != 1)
+            return false;
+    return true;
+}
+
+/* A pixel of the output: pixels of the input and what they weigh. */
+struct blend {
+    int count;
+    const float *from[NEAR * NEAR];
+    float weight[NEAR * NEAR];
+};
+
+CPU_CLONES static void blend_pixels(const struct blend *b, float *restrict y, size_t n)
+{
+    const float *const *x = b->from, *w = b->weight;
+
+    switch (b->count) {
+    case 2:
+        for (size_t i = 0; i < n; i++)
+            y[i] = w[0] * x[0][i] + w[1] * x[1][i];
+        break;
+    case 4:
+        for (size_t i = 0; i < n; i++)
+            y[i] = w[0] * x[0][i] + w[1] * x[1][i] + (w[2] * x[2][i] + w[3] * x[3][i]);
+        break;
+    default:
+        for (size_t i = 0; i < n; i++)
+            y[i] = b->count > 0 ? w[0] * x[0][i] : 0;
+        for (int t = 1; t < b->count; t++)
+            for (size_t i = 0; i < n; i++)
+                y[i] += w[t] * x[t][i];
+        break;
+    }
+}
+
+static void resize_pixel(const struct near *row, const struct near *column, const float *x, float *y, size_t channels)
+{
+    struct blend b = {0};
+
+    for (int r = 0; r < row->count; r++)
+        for (int c = 0; c < column->count; c++) {
+            b.from[b.count] = x + row->at[r] + column->at[c];
+            b.weight[b.count++] = (float)(row->weight[r] * column->weight[c]);
+        }
+    if (b.count == 1 && b.weight[0] == 1)
+        memcpy(y, b.from[0], channels * sizeof *y);
+    else
+        blend_pixels(&b, y, channels);
+}
+
+void graph_resize_lines(const struct graph_node *node, const struct graph_array *in, const struct graph_array *out,
+                        float *y, size_t first, size_t last)
+{
+    size_t channels = (size_t)in->dims[1], height = (size_t)out->dims[2], width = (size_t)out->dims[3];
+    ptrdiff_t line = (ptrdiff_t)(in->dims[3] * in->dims[1]);
+    struct near columns[COLUMNS];
+
+    for (size_t left = 0; left < width; left += COLUMNS) {
+        size_t count = width - left < COLUMNS ? width - left : COLUMNS;
+        for (size_t i = 0; i < count; i++) {
+            struct taps taps = taps_at(node, 3, (int64_t)(left + i), in->dims[3], out->dims[3]);
+            columns[i] = near_of(&taps, (ptrdiff_t)channels);
+        }
+        for (size_t at = first; at < last; at++) {
+            struct taps taps = taps_at(node, 2, (int64_t)(at % height), in->dims[2], out->dims[2]);
+            struct near row = near_of(&taps, line);
+            const float *x = in->data + (ptrdiff_t)(at / height) * line * (ptrdiff_t)in->dims[2];
+            for (size_t i = 0; i < count; i++)
+                resize_pixel(&row, &columns[i], x, y + (at * width + left + i) * channels, channels);
         }
     }
 }

@@ -201,6 +201,52 @@ static struct net shuffled_net(void)
     return net;
 }
 
+/* A constant that has the sizes whose bits are in `kept`, and 1 elsewhere, times or plus what is there. */
+static void broadcast_by(struct net *net, enum graph_op op, int rank, const int64_t *sizes, unsigned kept)
+{
+    int64_t dims[GRAPH_MAX_RANK];
+    struct graph_node *n;
+    int pair[2] = {net->last, 0};
+
+    for (int i = 0; i < rank; i++)
+        dims[i] = kept >> i & 1 ? sizes[i] : 1;
+    pair[1] = constant(net, rank, dims, op == GRAPH_MUL ? .8 : -.3, op == GRAPH_MUL ? 1.2 : .3);
+    n = node(net, op, pair, 2, rank);
+    n->activation = kept % 3 == 0 ? GRAPH_SILU : GRAPH_LINEAR_ACTIVATION;
+}
+
+/* Sums, products and softmax along every set of dimensions, of a map and of row-major tensors; 40 x 40 only. */
+static struct net broadcasts_net(void)
+{
+    static const int64_t map[4] = {1, 6, 40, 40}, wide[4] = {1, 2, 60, 80}, three[3] = {1, 24, 400}, tall[3] = {1, 4800, 2};
+    int64_t to[4] = {-1, 2, 60, 80}, to_three[3] = {-1, 24, 400}, to_tall[3] = {-1, 4800, 2}, flat[2] = {-1, 9600};
+    struct net net = net_new(3, 4);
+
+    (void)conv(&net, (struct conv){.c = 3, .m = 6, .k = 3, .pad = 1});
+    for (unsigned kept = 0; kept < 16; kept += 2)
+        broadcast_by(&net, kept & 4 ? GRAPH_MUL : GRAPH_ADD, 4, map, kept);
+    for (int axis = 1; axis < 4; axis++) {
+        unary(&net, GRAPH_SOFTMAX)->axis = axis;
+        scale_by(&net, (double)map[axis] / 8);
+    }
+    reshape_to(&net, 4, to);
+    for (unsigned kept = 0; kept < 16; kept += 2)
+        broadcast_by(&net, kept & 4 ? GRAPH_ADD : GRAPH_MUL, 4, wide, kept);
+    reshape_to(&net, 3, to_three);
+    for (unsigned kept = 0; kept < 8; kept += 2)
+        broadcast_by(&net, kept & 2 ? GRAPH_ADD : GRAPH_MUL, 3, three, kept);
+    unary(&net, GRAPH_SOFTMAX)->axis = 1;
+    scale_by(&net, 3);
+    reshape_to(&net, 3, to_tall);
+    broadcast_by(&net, GRAPH_MUL, 3, tall, 2);
+    unary(&net, GRAPH_SOFTMAX)->axis = 1;
+    scale_by(&net, 600);
+    reshape_to(&net, 2, flat);
+    linear(&net, 9600, 9);
+    finish(&net);
+    return net;
+}
+
 static struct net perceptron(void)
 {
     struct net net = net_new(13, 2);

@@ -285,6 +285,12 @@ static void elementwise_network(void **state)
     check_everywhere(elementwise_net, 13, 27);
 }
 
+static void broadcasts_network(void **state)
+{
+    (void)state;
+    check_everywhere(broadcasts_net, 40, 40);
+}
+
 static void shuffled_network(void **state)
 {
     (void)state;
@@ -336,6 +342,7 @@ static void threads_do_not_matter(void **state)
     threads_at(dense_net, (struct engine_options){0}, repeats);
     threads_at(grouped_net, (struct engine_options){0}, (repeats + 3) / 4);
     threads_at(dense_net, (struct engine_options){.direct = true}, (repeats + 3) / 4);
+    threads_at(broadcasts_net, (struct engine_options){0}, (repeats + 3) / 4);
 }
 
 /* The logit is the mean of the cells' logits; the head alone gives the network's bits. */
@@ -654,7 +661,8 @@ int main(void)
         cmocka_unit_test(chain_network),
         cmocka_unit_test(an_input_in_nhwc_runs),
         cmocka_unit_test(blocks_network),        cmocka_unit_test(groups_do_not_matter),
-        cmocka_unit_test(elementwise_network),   cmocka_unit_test(shuffled_network),
+        cmocka_unit_test(elementwise_network),   cmocka_unit_test(broadcasts_network),
+        cmocka_unit_test(shuffled_network),
         cmocka_unit_test(perceptron_network),    cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(taps_identity),         cmocka_unit_test(taps_of_a_plain_network),
         cmocka_unit_test(the_stride_is_what_one_cell_more_takes),

@@ -1,4 +1,4 @@
-/* Reductions and resizing of general tensors: beside sums made the simple way, and the same bits however they are cut. */
+/* Pairs, reductions and resizing of general tensors: beside sums made the simple way, and the same bits however they are cut. */
 #include "test.h"
 
 #include <math.h>
@@ -41,6 +41,69 @@ static void compute_parts(struct random_stream *random, const struct graph_node 
     for (size_t first = 0, n; first < rows; first += n) {
         n = 1 + (size_t)below(random, (int)(rows - first));
         graph_general_part(node, x, y, parts, first * row, (first + n) * row);
+    }
+}
+
+/* Some of the dimensions of y, one in three of them 1, from `data` on. */
+static struct graph_array random_operand(struct random_stream *random, const struct graph_array *y, float *data)
+{
+    struct graph_array a = {.rank = below(random, y->rank + 1), .data = data};
+
+    for (int i = 0; i < a.rank; i++)
+        a.dims[i] = below(random, 3) == 0 ? 1 : y->dims[y->rank - a.rank + i];
+    for (size_t i = 0; i < elements(&a); i++)
+        data[i] = (float)(random_unit(random) * 2 - 1);
+    return a;
+}
+
+/* What belongs to element i of y. */
+static float operand_at(const struct graph_array *a, const struct graph_array *y, size_t i)
+{
+    size_t at = 0, step = 1;
+
+    for (int d = y->rank - 1, o = a->rank - 1; o >= 0; d--, o--) {
+        at += a->dims[o] == 1 ? 0 : i % (size_t)y->dims[d] * step;
+        step *= (size_t)a->dims[o];
+        i /= (size_t)y->dims[d];
+    }
+    return a->data[at];
+}
+
+static float pair_simply(enum graph_function function, float a, float b)
+{
+    switch (function) {
+    case GRAPH_PLUS: return a + b;
+    case GRAPH_MINUS: return a - b;
+    case GRAPH_TIMES: return a * b;
+    case GRAPH_DIVIDE: return a / b;
+    case GRAPH_MOST: return fmaxf(a, b);
+    default: return a < b;
+    }
+}
+
+static void pairs_are_what_they_say(void **state)
+{
+    static const enum graph_function functions[] = {GRAPH_PLUS, GRAPH_MINUS, GRAPH_TIMES, GRAPH_DIVIDE, GRAPH_MOST,
+                                                    GRAPH_LESS};
+    static float data[2][MOST];
+    struct random_stream random = random_stream(23, 0);
+    (void)state;
+
+    for (int round = 0; round < 3000; round++) {
+        struct graph_array y = random_array(&random), in[2];
+        struct graph_node node = {.op = GRAPH_BINARY, .function = functions[round % 6]};
+        size_t n = elements(&y);
+
+        for (int side = 0; side < 2; side++)
+            in[side] = random_operand(&random, &y, data[side]);
+        graph_general_compute(&node, in, &y, whole);
+        for (size_t i = 0; i < n; i++) {
+            float want = pair_simply(node.function, operand_at(&in[0], &y, i), operand_at(&in[1], &y, i));
+            if (memcmp(&whole[i], &want, sizeof want) != 0)
+                fail_msg("round %d, element %zu of %zu: %.9g, not %.9g", round, i, n, (double)whole[i], (double)want);
+        }
+        compute_parts(&random, &node, in, &y, 1);
+        assert_memory_equal(whole, parts, n * sizeof *whole);
     }
 }
 
@@ -185,9 +248,93 @@ static void resized_maps_are_cut_anywhere(void **state)
     }
 }
 
+/* [N, C, H, W] as N, H, W, C, or back. */
+static void turn(const struct graph_array *shape, const float *from, float *to, bool back)
+{
+    size_t c = (size_t)shape->dims[1], cells = (size_t)(shape->dims[2] * shape->dims[3]), n = elements(shape);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t turned = (i / (c * cells) * cells + i % cells) * c + i / cells % c;
+        to[back ? i : turned] = from[back ? turned : i];
+    }
+}
+
+static void pictures_are_resized_as_arrays_are(void **state)
+{
+    static float turned[MOST], resized[4 * MOST], again[4 * MOST];
+    struct random_stream random = random_stream(24, 0);
+    (void)state;
+
+    for (int round = 0; round < 400; round++) {
+        struct graph_array x = {.rank = 4, .data = input}, y = {.rank = 4}, pixels;
+        struct graph_resize resize = {.mode = round % 3, .place = below(&random, 6), .nearest = below(&random, 4),
+                                      .cubic = -.5F, .exclude_outside = below(&random, 4) == 0, .scales = {1, 1, 1, 1}};
+        struct graph_node node = {.op = GRAPH_RESIZE, .resize = &resize};
+        struct graph_tensor tensor = {.rank = 4, .dims = {-1, 0, -1, -1}};
+        size_t n, lines;
+
+        for (int d = 0; d < 4; d++) {
+            x.dims[d] = 1 + below(&random, d == 0 ? 3 : d == 1 ? 20 : 24);
+            y.dims[d] = d < 2 ? x.dims[d] : 1 + below(&random, d == 2 ? 24 : 40);
+        }
+        tensor.dims[1] = x.dims[1];
+        node.table = calloc(1, sizeof *node.table + 4 * sizeof *node.table->v);
+        assert_non_null(node.table);
+        memcpy(node.table->v + 1, y.dims + 1, 3 * sizeof *node.table->v);
+        assert_true(graph_resizes_pictures(&node, &tensor));
+        for (size_t i = 0; i < elements(&x); i++)
+            input[i] = (float)random_unit(&random);
+        n = elements(&y);
+        lines = (size_t)(y.dims[0] * y.dims[2]);
+        graph_general_compute(&node, &x, &y, whole);
+        turn(&x, input, turned, false);
+        pixels = x;
+        pixels.data = turned;
+        graph_resize_lines(&node, &pixels, &y, resized, 0, lines);
+        for (size_t first = 0, some; first < lines; first += some) {
+            some = 1 + (size_t)below(&random, (int)(lines - first));
+            graph_resize_lines(&node, &pixels, &y, again, first, first + some);
+        }
+        assert_memory_equal(resized, again, n * sizeof *again);
+        turn(&y, resized, parts, true);
+        for (size_t i = 0; i < n; i++)
+            if (!(fabs((double)whole[i] - (double)parts[i]) <= 1e-6))
+                fail_msg("round %d, element %zu of %zu: %.9g, not %.9g", round, i, n, (double)parts[i], (double)whole[i]);
+        free(node.table);
+    }
+}
+
+/* What a few taps a pixel cannot do, or reaches over channels, is not for it. */
+static void some_resizes_are_left_to_arrays(void **state)
+{
+    struct graph_resize resize = {.mode = GRAPH_LINEAR_RESIZE, .scales = {1, 1, 2, 2}};
+    struct graph_node node = {.op = GRAPH_RESIZE, .resize = &resize};
+    struct graph_tensor x = {.rank = 4, .dims = {-1, 6, -1, -1}};
+    (void)state;
+
+    node.table = calloc(1, sizeof *node.table + 4 * sizeof *node.table->v);
+    assert_non_null(node.table);
+    assert_true(graph_resizes_pictures(&node, &x));
+    resize.antialias = true;
+    assert_false(graph_resizes_pictures(&node, &x));
+    resize.antialias = false;
+    resize.scales[1] = 1.1F; /* six channels stay six, and are read elsewhere */
+    assert_false(graph_resizes_pictures(&node, &x));
+    node.table->v[1] = 7;
+    assert_false(graph_resizes_pictures(&node, &x));
+    node.table->v[1] = 6;
+    assert_true(graph_resizes_pictures(&node, &x));
+    x.rank = 3;
+    assert_false(graph_resizes_pictures(&node, &x));
+    free(node.table);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reductions_are_the_sums_they_say),
-                                       cmocka_unit_test(resized_maps_are_cut_anywhere)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(pairs_are_what_they_say),
+                                       cmocka_unit_test(reductions_are_the_sums_they_say),
+                                       cmocka_unit_test(resized_maps_are_cut_anywhere),
+                                       cmocka_unit_test(pictures_are_resized_as_arrays_are),
+                                       cmocka_unit_test(some_resizes_are_left_to_arrays)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

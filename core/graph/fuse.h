@@ -52,6 +52,12 @@ static inline bool is_plain(const struct graph_node *node, enum graph_op op)
     return node->op == op && node->activation == GRAPH_LINEAR_ACTIVATION;
 }
 
+/* As an operator of its own without an activation, or as a general one. */
+static inline bool is_function(const struct graph_node *node, enum graph_op plain, enum graph_function function)
+{
+    return is_plain(node, plain) || (node->op == GRAPH_BINARY && node->function == function);
+}
+
 static inline bool is_product(const struct graph_node *node)
 {
     return is_plain(node, GRAPH_CONV) || is_plain(node, GRAPH_LINEAR);
@@ -142,6 +148,7 @@ enum infomask_status fuse_branches(struct fusion *f, int *at, bool *changed) __a
 void fuse_spell_unary(struct fusion *f, int at, bool *changed);
 void fuse_spell_gelu(struct fusion *f, int at, bool *changed);
 enum infomask_status fuse_spell_norm(struct fusion *f, int *at, bool *changed) __attribute__((warn_unused_result));
+/* fuse_attention.c */
 enum infomask_status fuse_attention(struct fusion *f, int at, bool *changed) __attribute__((warn_unused_result));
 
 #endif

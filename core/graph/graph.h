@@ -64,7 +64,8 @@ enum graph_op {
     GRAPH_CONV_ND,    /* x [N, C, ...], W, b or none: any number of dimensions, any operand computed; table as window */
     GRAPH_POOL_ND,    /* x [N, C, ...]; function GRAPH_MAXIMUM or GRAPH_MEAN; table as window */
     GRAPH_ATTENTION,  /* q [..., M, D], k [..., N, D] (axis 1) or [..., D, N] (axis 0), v [..., N, E], mask or none,
-                       * which  broadcasts to [..., M, N]: softmax(alpha q k' + mask) v; made by graph_fuse */
+                       * which  broadcasts to [..., M, N]: softmax(alpha q k' + mask) v; made by graph_fuse.  With two
+                       * constants that do so too, the first with one column: (softmax(...) * first + second) v */
     GRAPH_QUANTIZE,   /* x / alpha, rounded to even, + beta, cut to low and high; function GRAPH_AND_BACK: less beta,
                        * times alpha again */
     GRAPH_OPS
@@ -279,7 +280,8 @@ enum infomask_status graph_fold_constants(struct graph *graph, struct infomask_e
  * the activation behind and the Add of a residual of the output's shape (before the activation) join its epilogue: y =
  * activation(conv(x) + b + residual).  Only where the tensor between has no other reader and is no output, and no
  * residual into a depthwise convolution.  What files spell out becomes SILU, HardSigmoid, HardSwish, Gelu,
- * LayerNormalization; softmax(q k' + mask) v becomes ATTENTION, with the factors of q, k and the scores.  A global
+ * LayerNormalization; softmax(q k' + mask) v becomes ATTENTION, with the factors of q, k and the scores, and where
+ * constants gate the softmax with these.  A global
  * average whose result is then reshaped to [N, C] gives that shape itself; an AveragePool over the whole map is a
  * global average. */
 enum infomask_status graph_fuse(struct graph *graph, struct infomask_error *err) __attribute__((warn_unused_result));

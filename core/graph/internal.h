@@ -36,7 +36,7 @@ bool graph_same_shape(const struct graph_tensor *a, const struct graph_tensor *b
 enum infomask_status graph_new_constant(struct graph *graph, int rank, const int64_t *dims, int *tensor, float **data,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
 
-#define GRAPH_GENERAL_INPUTS 4 /* at most, of a general operator */
+#define GRAPH_GENERAL_INPUTS 6 /* at most, of a general operator */
 
 /* A tensor as an array; rank -1 for GRAPH_NONE. */
 struct graph_array graph_array_of(const struct graph *graph, int tensor);

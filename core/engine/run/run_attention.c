@@ -1,8 +1,10 @@
-/* Attention: softmax(alpha q k' + mask) v, matrix by matrix.  k and v are packed once for a matrix; the scores of some
- * rows of q at a time stay in the second cache, and there is no place for all of them. */
+/* Attention: softmax(alpha q k' + mask) v, or of (softmax * factor + summand), matrix by matrix.  k and v are packed
+ * once for a matrix; the scores of some rows of q at a time stay in the second cache, and there is no place for all of
+ * them. */
 #include <math.h>
 
 #include "core/base/aligned.h"
+#include "core/base/cpu.h"
 #include "core/engine/internal.h"
 
 #define SCORE_BYTES ((size_t)128 << 10)
@@ -14,9 +16,9 @@ static const struct graph_node *node_of(const struct task *task)
 
 struct attention {
     int m, n, d, e, rank, matrices;
-    struct view q, k, v, mask, y;
+    struct view q, k, v, mask, factor, summand, y;
     ptrdiff_t k_row, k_column; /* strides along d and along n */
-    bool masked;
+    bool masked, gated;
 };
 
 static struct attention attention_of(const struct plan *plan, const struct graph_node *node)
@@ -33,23 +35,23 @@ static struct attention attention_of(const struct plan *plan, const struct graph
     a.k_row = a.k.strides[depth];
     a.k_column = a.k.strides[rows];
     a.masked = graph_input(node, 3) >= 0;
+    a.gated = graph_input(node, 5) >= 0;
     for (int i = 0; i < last - 1; i++)
         a.matrices *= (int)a.q.d[i];
     return a;
 }
 
-/* The mask's strides under the dimensions of the scores, 0 where it repeats. */
-static void read_mask(const struct task *task, struct attention *a)
+/* An input's strides under the dimensions of the scores, 0 where it repeats. */
+static struct view view_under(const struct task *task, const struct attention *a, int input)
 {
-    int tensor = node_of(task)->inputs[3];
-    struct shape shape = task->run->plan->values[tensor].shape;
-    struct view dense;
+    struct shape shape = task->run->plan->values[node_of(task)->inputs[input]].shape;
+    struct view dense, view = {.rank = a->rank};
 
     shape.plain = true;
     dense = view_dense(&shape);
-    a->mask = (struct view){.rank = a->rank};
     for (int i = a->rank - shape.rank, j = 0; j < shape.rank; i++, j++)
-        a->mask.strides[i] = shape.d[j] == 1 ? 0 : dense.strides[j];
+        view.strides[i] = shape.d[j] == 1 ? 0 : dense.strides[j];
+    return view;
 }
 
 static size_t k_bytes(const struct kernel_table *kernels, const struct attention *a)
@@ -102,8 +104,23 @@ static void add_mask(const struct attention *a, const struct kernel_table *kerne
     }
 }
 
+CPU_CLONES static void scale_and_add(float *restrict x, float factor, const float *restrict summand, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = x[i] * factor + summand[i];
+}
+
+static void gate(const struct attention *a, const float *factor, const float *summand, int first, int rows,
+                 float *scores)
+{
+    ptrdiff_t factor_row = a->factor.strides[a->rank - 2], summand_row = a->summand.strides[a->rank - 2];
+
+    for (int i = first; i < first + rows; i++, scores += a->n)
+        scale_and_add(scores, factor[i * factor_row], summand + i * summand_row, (size_t)a->n);
+}
+
 struct operands {
-    const float *q, *k, *v, *mask;
+    const float *q, *k, *v, *mask, *factor, *summand;
     float *y;
 };
 
@@ -111,15 +128,13 @@ static struct operands operands_of(const struct task *task)
 {
     const struct graph_node *node = node_of(task);
     const struct layer *layer = &task->run->model->layers[task->step->node];
-    int mask = graph_input(node, 3);
-    const float *from[4] = {NULL, NULL, NULL, NULL};
+    const float *from[6] = {NULL};
 
     for (int i = 0; i < node->input_count; i++)
-        if (node->inputs[i] >= 0 && layer->operands[i] == NULL)
-            from[i] = task_value(task, node->inputs[i], task->item);
-    if (mask >= 0 && layer->operands[3] != NULL)
-        from[3] = layer->operands[3];
-    return (struct operands){from[0], from[1], from[2], from[3], task_value(task, task->step->y, task->item)};
+        if (node->inputs[i] >= 0)
+            from[i] = layer->operands[i] != NULL ? layer->operands[i] : task_value(task, node->inputs[i], task->item);
+    return (struct operands){from[0], from[1], from[2], from[3], from[4], from[5],
+                             task_value(task, task->step->y, task->item)};
 }
 
 /* What task_value counts already. */
@@ -157,6 +172,9 @@ static void one_matrix(const struct task *task, const struct attention *a, const
         if (a->masked)
             add_mask(a, kernels, o->mask + matrix_at(a, &a->mask, number), first, rows, scores);
         kernels->softmax(scores, scores, (size_t)rows, (size_t)a->n);
+        if (a->gated)
+            gate(a, o->factor + matrix_at(a, &a->factor, number), o->summand + matrix_at(a, &a->summand, number), first,
+                 rows, scores);
         kernels->gemm(&(struct kernel_gemm){.weights = &v, .a = scores, .a_row = a->n, .m = rows,
                                             .c = o->y + matrix_at(a, &a->y, number) + (ptrdiff_t)first * a->e,
                                             .c_row = a->e, .panel1 = v.panels, .epilogue = none});
@@ -170,7 +188,11 @@ void run_attention(const struct task *task, int first, int last, int worker)
 
     forget_shifts(task, &a);
     if (a.masked)
-        read_mask(task, &a);
+        a.mask = view_under(task, &a, 3);
+    if (a.gated)
+        a.factor = view_under(task, &a, 4);
+    if (a.gated)
+        a.summand = view_under(task, &a, 5);
     for (int i = first; i < last; i++)
         one_matrix(task, &a, &o, i, task_scratch(task, worker));
 }

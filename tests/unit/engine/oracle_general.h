@@ -129,8 +129,8 @@ static void oracle_unary(const struct graph_node *node, const struct oracle_tens
     }
 }
 
-/* The mean over the last dimension, which stays. */
-static void oracle_mean(const struct oracle_tensor *x, struct oracle_tensor *y)
+/* The mean or the sum over the last dimension, which stays. */
+static void oracle_reduce(const struct graph_node *node, const struct oracle_tensor *x, struct oracle_tensor *y)
 {
     size_t n = x->d[x->rank - 1];
 
@@ -138,7 +138,7 @@ static void oracle_mean(const struct oracle_tensor *x, struct oracle_tensor *y)
     y->d[y->rank - 1] = 1;
     oracle_new(y);
     for (size_t i = 0; i < oracle_count(x); i++)
-        y->v[i / n] += x->v[i] / (double)n;
+        y->v[i / n] += x->v[i] / (node->function == GRAPH_SUM ? 1 : (double)n);
 }
 
 /* Dimensions of b are those of a, or 1. */
@@ -181,7 +181,7 @@ static bool oracle_general(const struct graph_node *node, const struct oracle_te
         oracle_unary(node, x, y);
         return true;
     case GRAPH_REDUCE:
-        oracle_mean(x, y);
+        oracle_reduce(node, x, y);
         return true;
     case GRAPH_BINARY:
         oracle_binary(node, x, &t[node->inputs[1]], y);

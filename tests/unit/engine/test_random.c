@@ -395,6 +395,23 @@ static int random_part(struct maker *m, int x, int64_t l, int heads, int d, int 
     return m->net.last;
 }
 
+/* The softmax [N, heads, L, L] that is there, by constants a mixture with other shares, over the sums of its rows or not. */
+static void random_shares(struct maker *m, int64_t l, int heads)
+{
+    int64_t by[4] = {1, sometimes(2) ? heads : 1, sometimes(3) ? l : 1, 1};
+    int64_t plus[4] = {1, sometimes(2) ? heads : 1, sometimes(2) ? l : 1, l};
+    int x;
+
+    (void)node(&m->net, GRAPH_MUL, (int[2]){m->net.last, constant(&m->net, 4, by, .3, 1)}, 2, 4);
+    (void)node(&m->net, GRAPH_ADD, (int[2]){m->net.last, constant(&m->net, 4, plus, -.01, .1)}, 2, 4);
+    x = m->net.last;
+    if (sometimes(3))
+        return;
+    (void)mean_of_rows(m, x, 4);
+    m->net.graph->nodes[m->net.graph->node_count - 1].function = GRAPH_SUM;
+    (void)pair_of(m, GRAPH_DIVIDE, x, m->net.last, 4);
+}
+
 /* Self-attention on tokens [N, L, C]. */
 static void random_attention(struct maker *m, int64_t l, int c)
 {
@@ -420,6 +437,8 @@ static void random_attention(struct maker *m, int64_t l, int c)
         (void)node(&m->net, GRAPH_ADD,
                    (int[2]){m->net.last, constant(&m->net, 4, (int64_t[4]){1, sometimes(2) ? heads : 1, l, l}, -1, 1)}, 2, 4);
     unary(&m->net, GRAPH_SOFTMAX)->axis = 3;
+    if (sometimes(3))
+        random_shares(m, l, heads);
     (void)node(&m->net, GRAPH_MATMUL, (int[2]){m->net.last, v}, 2, 4);
     turn(&m->net, swap);
     reshape_to(&m->net, 3, (int64_t[3]){-1, l, heads * d});
@@ -549,16 +568,17 @@ static void pass(struct graph *graph, const char *story)
 }
 
 static struct pool *pools[4];
-static int attentions, gelus, norms; /* that the passes found */
+static int attentions, gated, gelus, norms; /* that the passes found */
 static int led, absorbed;            /* passes that go along with a step, and those that its kernel does */
 
 static void count_found(const struct graph *graph)
 {
     for (int i = 0; i < graph->node_count; i++) {
         attentions += graph->nodes[i].op == GRAPH_ATTENTION;
+        gated += graph->nodes[i].op == GRAPH_ATTENTION && graph->nodes[i].input_count == 6;
         norms += graph->nodes[i].op == GRAPH_LAYER_NORM;
         if (graph->nodes[i].op == GRAPH_REDUCE)
-            fail_msg("a norm was not found");
+            fail_msg("a norm or a gate was not found");
         gelus += graph->nodes[i].activation == GRAPH_GELU_ACTIVATION;
     }
 }
@@ -666,7 +686,7 @@ static void random_networks_are_right(void **state)
         check_net(i, (enum kernel_isa)isa);
     }
     if (count >= 300)
-        assert_true(attentions > 10 && gelus > 20 && norms > 20 && led > 100 && absorbed > 15);
+        assert_true(attentions > 10 && gated > 3 && gelus > 20 && norms > 20 && led > 100 && absorbed > 15);
 }
 
 int main(void)

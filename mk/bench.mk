@@ -20,8 +20,8 @@ bench-engines: $(MODEL) $(B)/bench/engine_bench $(RESNET50) $(QDQ) $(hold_needs)
 		$(if $(CASES),--cases $(CASES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-layers
-bench-layers: $(MODEL) $(B)/bench/engine_layers ## each layer's time, GFLOP/s and share of the peak on one thread; ONNX=FILE ISA=avx2 PRECISION=f32 SIZE=224 APART=1
-	$(Q)$(B)/bench/engine_layers $(or $(ONNX),$(MODEL)) $(or $(ISA),auto) $(or $(PRECISION),f32) $(or $(SIZE),224) $(or $(RUNS),300) $(APART)
+bench-layers: $(MODEL) $(B)/bench/engine_layers ## each layer's time, GFLOP/s and share of the peak on one thread; ONNX=FILE ISA=avx2 PRECISION=f32 SIZE=224 APART=1 CLOCK=cpu
+	$(Q)$(if $(filter cpu,$(CLOCK)),BENCH_CLOCK=cpu) $(B)/bench/engine_layers $(or $(ONNX),$(MODEL)) $(or $(ISA),auto) $(or $(PRECISION),f32) $(or $(SIZE),224) $(or $(RUNS),300) $(APART)
 
 .PHONY: bench-zoo
 bench-zoo: $(B)/bench/engine_bench $(ZOO_VENV)/.done $(hold_needs) ## networks of torchvision (fetched, 6 GB) with random weights, beside onnxruntime; NAMES="resnet50 vgg11" THREADS=1,2 SECONDS=6 ISA=avx2 PRECISION=f32 CLOCK=cpu

@@ -107,12 +107,20 @@ static int rows_of(int left, int most)
     return (left + parts - 1) / parts;
 }
 
+/* Rows of a tile at most.  Those that lie a multiple of 4 KB apart share a set of the first-level cache, which has as
+ * few as 8 ways: more of them would drive each other out with every step. */
+static int tile_height(const struct tile *t, int width)
+{
+    const int most = width > PANEL ? TILE_ROWS_WIDE : width <= 8 ? TILE_ROWS_NARROW : TILE_ROWS;
+    return most > 8 && t->a_row % 4096 == 0 ? 7 : most;
+}
+
 /* Rows [m0, m1) of one panel. */
 static void panel_rows(const struct kernel_gemm *g, struct tile *t, struct ahead *ahead, int panel, int m0, int m1)
 {
     const struct kernel_weights *w = g->weights;
     const int first = panel * PANEL, columns = panel_columns(w, panel), width = round_up(columns, 8);
-    const int highest = width > PANEL ? TILE_ROWS_WIDE : width <= 8 ? TILE_ROWS_NARROW : TILE_ROWS;
+    const int highest = tile_height(t, width);
     const ptrdiff_t column = first * element_size(g->out);
     tile_function *run = tile_for(w, width);
     const char *end;

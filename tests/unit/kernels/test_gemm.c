@@ -91,6 +91,10 @@ static struct gemm_case random_case(const struct kernel_table *table, enum kerne
     t.a_row = t.segment_k + (int)random_below(&rng, 2) * 5;
     if (t.segments == 3 && random_below(&rng, 2) == 0) /* taps of neighbours overlap */
         t.a_row = (t.segment_k + 2) / 3;
+    if (t.segments == 1 && random_below(&rng, 12) == 0) /* rows that share a set of a cache */
+        t.a_row = 4096 / (int)width(type) * (1 + (int)random_below(&rng, 2));
+    if (t.a_row < t.segment_k && t.segments == 1)
+        t.a_row = t.segment_k;
     t.a_segment = t.a_row * t.m + t.segment_k;
     t.c_row = t.n + (int)random_below(&rng, 2) * 7;
     t.residual = random_below(&rng, 3) == 0;

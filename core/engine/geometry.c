@@ -284,6 +284,9 @@ static void cut_pass(const struct engine_model *model, const struct plan *plan, 
     case GRAPH_SOFTMAX:
         cut_elements(plan, node, x, s);
         break;
+    case GRAPH_CONCAT:
+        s->cut = cut_make(64, (double)y->elements / 64 / ELEMENTS_US, 0, MOST_CHUNKS);
+        break;
     case GRAPH_ATTENTION:
         attention_geometry(model, plan, s);
         break;

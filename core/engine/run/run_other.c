@@ -112,8 +112,10 @@ static void axis_blocks(const struct shape *s, int axis, size_t *inner, size_t *
     }
 }
 
-static void concat(const struct task *task)
+/* Of each part the lines [first, last) of so many that it is cut into. */
+static void concat(const struct task *task, int first, int last)
 {
+    const int total = task->step->cut.total;
     const struct graph_node *node = node_of(task);
     const struct plan *plan = task->run->plan;
     float *y = task_value(task, task->step->y, task->item);
@@ -132,7 +134,7 @@ static void concat(const struct task *task)
 
         part.d[node->axis] = v->shape.d[node->axis];
         if (copy_make(&from, &part, &copy)) /* the same dimensions: always */
-            copy_run(task->run->model->kernels, &copy, 0, copy.d[0], x, y);
+            copy_run(task->run->model->kernels, &copy, copy.d[0] * first / total, copy.d[0] * last / total, x, y);
         part.offset += part.strides[node->axis] * (ptrdiff_t)part.d[node->axis];
     }
 }
@@ -463,7 +465,7 @@ static void chunk_body(void *context, int chunk, int worker)
         pointwise(task, (size_t)first, (size_t)last, row);
         break;
     case GRAPH_CONCAT:
-        concat(task);
+        concat(task, first, last);
         break;
     case GRAPH_ATTENTION:
         run_attention(task, first, last, worker);

@@ -66,7 +66,9 @@ static inline __attribute__((always_inline)) void binary_apart(enum graph_functi
 CPU_CLONES static void binary_row(enum graph_function function, const float *a, ptrdiff_t as, const float *b,
                                   ptrdiff_t bs, float *y, ptrdiff_t n)
 {
-    if (as == 1 && bs == 1)
+    if (function == GRAPH_POWER && bs == 0 && *b == 2.0F && as == 1)
+        binary_apart(GRAPH_TIMES, a, 1, a, 1, y, n);
+    else if (as == 1 && bs == 1)
         binary_apart(function, a, 1, b, 1, y, n);
     else if (as == 1 && bs == 0)
         binary_apart(function, a, 1, b, 0, y, n);

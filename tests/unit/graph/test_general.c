@@ -77,6 +77,7 @@ static float pair_simply(enum graph_function function, float a, float b)
     case GRAPH_TIMES: return a * b;
     case GRAPH_DIVIDE: return a / b;
     case GRAPH_MOST: return fmaxf(a, b);
+    case GRAPH_POWER: return b == 2 ? a * a : (float)pow((double)a, (double)b);
     default: return a < b;
     }
 }
@@ -84,18 +85,20 @@ static float pair_simply(enum graph_function function, float a, float b)
 static void pairs_are_what_they_say(void **state)
 {
     static const enum graph_function functions[] = {GRAPH_PLUS, GRAPH_MINUS, GRAPH_TIMES, GRAPH_DIVIDE, GRAPH_MOST,
-                                                    GRAPH_LESS};
+                                                    GRAPH_LESS, GRAPH_POWER};
     static float data[2][MOST];
     struct random_stream random = random_stream(23, 0);
     (void)state;
 
     for (int round = 0; round < 3000; round++) {
         struct graph_array y = random_array(&random), in[2];
-        struct graph_node node = {.op = GRAPH_BINARY, .function = functions[round % 6]};
+        struct graph_node node = {.op = GRAPH_BINARY, .function = functions[round % 7]};
         size_t n = elements(&y);
 
         for (int side = 0; side < 2; side++)
             in[side] = random_operand(&random, &y, data[side]);
+        for (size_t i = 0; node.function == GRAPH_POWER && i < elements(&in[1]); i++)
+            data[1][i] = round % 3 ? 2 : 3;
         graph_general_compute(&node, in, &y, whole);
         for (size_t i = 0; i < n; i++) {
             float want = pair_simply(node.function, operand_at(&in[0], &y, i), operand_at(&in[1], &y, i));

@@ -159,6 +159,18 @@ static bool pads_wide(const struct onnx_import *im)
     return false;
 }
 
+/* Do zeros that a node before gives leave the window places where it sees nothing else?  (NASNet pads by one, and takes
+ * every second place.) */
+static bool zeros_wide(const struct onnx_import *im, const int64_t zeros[4])
+{
+    const Onnx__AttributeProto *k = onnx_attribute(im, "kernel_shape");
+
+    for (size_t i = 0; k != NULL && k->n_ints == 2 && i < 4; i++)
+        if (zeros[i] >= k->ints[i % 2])
+            return true;
+    return false;
+}
+
 static enum infomask_status import_pool(struct onnx_import *im, enum graph_op op)
 {
     static const int64_t unknown[2], no_zeros[4];
@@ -174,7 +186,7 @@ static enum infomask_status import_pool(struct onnx_import *im, enum graph_op op
     status = window_input(im, &x, zeros);
     padded = memcmp(zeros, no_zeros, sizeof zeros) != 0;
     if (status == INFOMASK_OK && padded &&
-        (onnx_attribute_int(im, "ceil_mode", 0) || has_own_pads(im) ||
+        (onnx_attribute_int(im, "ceil_mode", 0) || has_own_pads(im) || zeros_wide(im, zeros) ||
          (op == GRAPH_MAX_POOL && !never_negative(im, x)))) {
         status = onnx_any_input(im, 0, &x); /* the zeros as a node of their own */
         memset(zeros, 0, sizeof zeros);

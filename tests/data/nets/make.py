@@ -144,6 +144,13 @@ def specials():
     # a window of as many places as there are channels, which sees all of a map whose size is open; and some that stick out at its end
     special("pool_beyond_map", [conv, node("AveragePool", ["map"], ["mean"], kernel_shape=[640, 640], strides=[640, 640], ceil_mode=1, count_include_pad=1),
                                 node("Flatten", ["mean"], ["flat"]), gemm], [w, *constants], ["N", 3, "H", "W"], 2, 6, 6)
+    # zeros before a window of one place, which sees nothing else at the edge
+    special("pool_of_padded", [
+        conv, node("Relu", ["map"], ["positive"]), node("Pad", ["positive", "rim"], ["padded"]),
+        node("AveragePool", ["padded"], ["mean"], kernel_shape=[1, 1], strides=[2, 2]),
+        node("Pad", ["positive", "rim"], ["more"]), node("MaxPool", ["more"], ["most"], kernel_shape=[1, 1], strides=[2, 2]), node("Add", ["mean", "most"], ["both"]),
+        node("GlobalAveragePool", ["both"], ["pooled"]), node("Flatten", ["pooled"], ["flat"]), gemm],
+            [w, constant("rim", np.array([0, 0, 1, 1, 0, 0, 2, 1])), *constants], ["N", 3, "H", "W"], 2, 6, 7)
     special("pools_that_stick_out", [
         conv, node("AveragePool", ["map"], ["mean"], kernel_shape=[7, 3], strides=[4, 2], ceil_mode=1, count_include_pad=1),
         node("MaxPool", ["map"], ["most"], kernel_shape=[8, 3], strides=[3, 2], ceil_mode=1), node("Add", ["mean", "most"], ["both"]),

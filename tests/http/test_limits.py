@@ -220,7 +220,7 @@ def test_requests_that_the_library_cannot_hold(make_server):
     assert server.stop() == 0
 
 
-def hold(server, count):
+def connect(server, count):
     """Connections that were answered and stay open."""
     held = [server.connect() for _ in range(count)]
     for connection in held:
@@ -231,7 +231,7 @@ def hold(server, count):
 
 def test_connection_limit_is_answered(make_server):
     server = make_server("--max-connections", 8, *PATIENT)
-    held = hold(server, 8)
+    held = connect(server, 8)
     with server.connect() as connection:
         connection.send(request())
         response = connection.response()
@@ -244,7 +244,7 @@ def test_connection_limit_is_answered(make_server):
 
 def test_connection_limit_per_address(make_server):
     server = make_server("--max-connections-per-address", 3, *PATIENT)
-    held = hold(server, 3)
+    held = connect(server, 3)
     with server.connect() as connection:
         connection.send(request())
         assert connection.response().status == 503

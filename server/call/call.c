@@ -107,13 +107,11 @@ struct call *call_detach(struct call *call)
 
 static void set_id(struct request *request, const char *given)
 {
-    static const char marks[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     static const char hex[] = "0123456789abcdef";
     unsigned char random[12];
-    size_t size = given == NULL ? 0 : strlen(given);
 
-    if (size > 0 && size < REQUEST_ID_SIZE && strspn(given, marks) == size) {
-        memcpy(request->id, given, size + 1);
+    if (field_is_request_id(given, REQUEST_ID_SIZE - 1)) {
+        memcpy(request->id, given, strlen(given) + 1);
         return;
     }
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
@@ -123,6 +121,15 @@ static void set_id(struct request *request, const char *given)
         request->id[2 * i + 1] = hex[random[i] & 15];
     }
     request->id[2 * sizeof random] = '\0';
+}
+
+/* What we name by a path is below it. */
+static void set_prefix(struct request *request, const char *given)
+{
+    size_t size = field_path_prefix(given);
+
+    if (size < PREFIX_SIZE)
+        memcpy(request->prefix, given != NULL ? given : "", size);
 }
 
 /* Copies a header's value behind what *values holds already. */
@@ -328,8 +335,7 @@ static int check_body(struct call *call, const struct head *head)
                        : route->flags & (ROUTE_JSON | ROUTE_PARAMS) ? JSON_BODY_LIMIT
                                                                     : call->server->config->max_body;
     if (wanted && call->framing.length < 0 && !call->framing.chunked) {
-        call->reply.close =
-            true; /* a folded or misspelt framing field may hide a body that would be read as a request */
+        call->reply.close = true; /* a misspelt framing field may hide a body, which would be read as a request */
         return reply_problem(&call->reply, &call->request, VIEW_LENGTH_REQUIRED,
                              "this route needs a body with a Content-Length or chunks");
     }
@@ -374,21 +380,6 @@ static int refuse(struct call *call, struct border_verdict verdict)
                          "%s", verdict.reason);
 }
 
-/* The path that a proxy took away before it asked us, as Traefik tells it: what we name by a path is below it.
- * Anything but a plain path is passed over: "//other.example" would be another server. */
-static void set_prefix(struct call *call, const char *given)
-{
-    static const char marks[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-/";
-    size_t size = given == NULL || !call->proxied ? 0 : strlen(given);
-
-    while (size > 0 && given[size - 1] == '/')
-        size--;
-    if (size == 0 || size >= PREFIX_SIZE || *given != '/' || strspn(given, marks) < size ||
-        strstr(given, "//") != NULL)
-        return;
-    memcpy(call->request.prefix, given, size);
-}
-
 int call_head(struct call *call, const struct head *head)
 {
     struct border_verdict verdict = border_check(head, &call->framing);
@@ -398,7 +389,8 @@ int call_head(struct call *call, const struct head *head)
     set_id(&call->request, verdict.status == 0 ? head_get(head, "X-Request-Id") : NULL);
     if (verdict.status != 0)
         return refuse(call, verdict);
-    set_prefix(call, head_get(head, "X-Forwarded-Prefix"));
+    if (call->proxied)
+        set_prefix(&call->request, head_get(head, "X-Forwarded-Prefix"));
     if (!keep_values(call, head))
         return reply_no_memory(&call->reply, &call->request);
     params_init(&call->request.params);

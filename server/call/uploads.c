@@ -8,6 +8,7 @@
 
 #include "app/json/json.h"
 #include "app/json/text.h"
+#include "server/message/base64.h"
 #include "server/message/multipart.h"
 
 int uploads_refuse_url(struct call *call, const char *name)
@@ -214,67 +215,6 @@ static int bad_json(struct call *call, const char *sentence)
     return reply_problem(&call->reply, &call->request, VIEW_BAD_JSON, "%s", sentence);
 }
 
-/* 0 to 63; 64: a line end or space; 65: padding; -1: not of base64 (or of its variant for URLs). */
-static int base64_value(unsigned char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '-')
-        return 62;
-    if (c == '/' || c == '_')
-        return 63;
-    if (c == '\n' || c == '\r' || c == ' ')
-        return 64;
-    return c == '=' ? 65 : -1;
-}
-
-/* Decodes to `out`, which has room for three quarters of the text.  NULL, or where it stops being base64. */
-static const char *base64_decode(const char *text, char *out, size_t *size)
-{
-    uint32_t bits = 0;
-    int digits = 0, padding = 0;
-
-    *size = 0;
-    for (; *text != '\0'; text++) {
-        int value = base64_value((unsigned char)*text);
-        if (value == 64)
-            continue;
-        if (value < 0 || (value != 65 && padding > 0) || (value == 65 && ++padding > 2))
-            return text;
-        if (value == 65)
-            continue;
-        bits = bits << 6 | (uint32_t)value;
-        if (++digits % 4 == 0)
-            for (int shift = 16; shift >= 0; shift -= 8)
-                out[(*size)++] = (char)(bits >> shift & 0xff);
-    }
-    if (digits % 4 == 1 || (padding > 0 && (digits + padding) % 4 != 0))
-        return text;
-    if (digits % 4 == 2)
-        out[(*size)++] = (char)(bits >> 4 & 0xff);
-    if (digits % 4 == 3) {
-        out[(*size)++] = (char)(bits >> 10 & 0xff);
-        out[(*size)++] = (char)(bits >> 2 & 0xff);
-    }
-    return NULL;
-}
-
-/* Where the text of a data: URL begins, or the text itself; NULL: a data: URL without base64. */
-static const char *encoded_part(const char *text)
-{
-    const char *comma;
-
-    text += strspn(text, " \t\r\n");
-    if (strncasecmp(text, "data:", 5) != 0)
-        return text;
-    comma = strchr(text, ',');
-    return comma == NULL || comma - text < 12 || strncasecmp(comma - 7, ";base64", 7) != 0 ? NULL : comma + 1;
-}
-
 static int not_base64(struct call *call, const char *name, const char *text, const char *at)
 {
     char sentence[160];
@@ -319,7 +259,7 @@ static int take_picture(struct call *call, const char *name, const struct json *
         return bad_picture(call, name, "must be the photo in base64, or a data: URL");
     if (is_remote(text))
         return uploads_refuse_url(call, "an address in place of a photo");
-    encoded = encoded_part(text);
+    encoded = base64_text(text);
     if (encoded == NULL)
         return bad_picture(call, name, "is a data: URL without \";base64,\"");
     stopped = base64_decode(encoded, call->body + *used, &size);

@@ -132,3 +132,23 @@ bool field_is_traceparent(const char *text)
            strncmp(text, "ff", 2) != 0 && text[2] == '-' && is_hex(text + 3, 32) && text[35] == '-' &&
            is_hex(text + 36, 16) && text[52] == '-' && is_hex(text + 53, 2);
 }
+
+#define PLAIN "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+bool field_is_request_id(const char *text, size_t most)
+{
+    size_t size = text == NULL ? 0 : strlen(text);
+    return size > 0 && size <= most && strspn(text, PLAIN) == size;
+}
+
+size_t field_path_prefix(const char *text)
+{
+    size_t size = text == NULL ? 0 : strlen(text);
+    const char *twice = text == NULL ? NULL : strstr(text, "//");
+
+    while (size > 0 && text[size - 1] == '/')
+        size--;
+    if (size == 0 || *text != '/' || strspn(text, PLAIN "~/") < size || (twice != NULL && twice < text + size))
+        return 0;
+    return size;
+}

@@ -148,27 +148,22 @@ static bool has_second_output(const struct onnx_import *im)
     return im->node->n_output > 1 && *im->node->output[1];
 }
 
-/* Pads as wide as the window: the engine's kernels want something of the input in each. */
-static bool pads_wide(const struct onnx_import *im)
+/* Pads (before each dimension, then behind) as wide as the window: the engine's kernels want something of the input in
+ * each. */
+static bool as_wide_as_window(const struct onnx_import *im, const int64_t *pads, size_t count)
 {
-    const Onnx__AttributeProto *k = onnx_attribute(im, "kernel_shape"), *p = onnx_attribute(im, "pads");
+    const Onnx__AttributeProto *k = onnx_attribute(im, "kernel_shape");
 
-    for (size_t i = 0; k != NULL && p != NULL && i < p->n_ints && k->n_ints * 2 == p->n_ints; i++)
-        if (p->ints[i] >= k->ints[i % k->n_ints])
+    for (size_t i = 0; k != NULL && k->n_ints * 2 == count && i < count; i++)
+        if (pads[i] >= k->ints[i % k->n_ints])
             return true;
     return false;
 }
 
-/* Do zeros that a node before gives leave the window places where it sees nothing else?  (NASNet pads by one, and takes
- * every second place.) */
-static bool zeros_wide(const struct onnx_import *im, const int64_t zeros[4])
+static bool pads_wide(const struct onnx_import *im)
 {
-    const Onnx__AttributeProto *k = onnx_attribute(im, "kernel_shape");
-
-    for (size_t i = 0; k != NULL && k->n_ints == 2 && i < 4; i++)
-        if (zeros[i] >= k->ints[i % 2])
-            return true;
-    return false;
+    const Onnx__AttributeProto *p = onnx_attribute(im, "pads");
+    return p != NULL && as_wide_as_window(im, p->ints, p->n_ints);
 }
 
 static enum infomask_status import_pool(struct onnx_import *im, enum graph_op op)
@@ -186,7 +181,7 @@ static enum infomask_status import_pool(struct onnx_import *im, enum graph_op op
     status = window_input(im, &x, zeros);
     padded = memcmp(zeros, no_zeros, sizeof zeros) != 0;
     if (status == INFOMASK_OK && padded &&
-        (onnx_attribute_int(im, "ceil_mode", 0) || has_own_pads(im) || zeros_wide(im, zeros) ||
+        (onnx_attribute_int(im, "ceil_mode", 0) || has_own_pads(im) || as_wide_as_window(im, zeros, 4) || /* NASNet */
          (op == GRAPH_MAX_POOL && !never_negative(im, x)))) {
         status = onnx_any_input(im, 0, &x); /* the zeros as a node of their own */
         memset(zeros, 0, sizeof zeros);

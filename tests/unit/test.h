@@ -12,4 +12,11 @@
 
 #include <cmocka.h>
 
+/* How often, or from where: a number of the environment, or the one without it. */
+static inline long long test_number(const char *name, long long fallback)
+{
+    const char *text = getenv(name);
+    return text != NULL ? strtoll(text, NULL, 10) : fallback;
+}
+
 #endif

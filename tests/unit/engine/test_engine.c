@@ -332,8 +332,7 @@ static void threads_at(build *make, struct engine_options options, long repeats)
 
 static void threads_do_not_matter(void **state)
 {
-    const char *text = getenv("INFOMASK_TEST_REPEATS");
-    long repeats = text != NULL ? strtol(text, NULL, 10) : 20;
+    long repeats = (long)test_number("INFOMASK_TEST_REPEATS", 20);
     (void)state;
 
     for (int p = 0; p < ENGINE_INT8; p++)

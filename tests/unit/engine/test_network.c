@@ -176,8 +176,7 @@ static void check_threads(enum engine_precision precision, float *const *x, long
 
 static void threads_do_not_matter(void **state)
 {
-    const char *text = getenv("INFOMASK_TEST_REPEATS");
-    long repeats = text != NULL ? strtol(text, NULL, 10) : 5;
+    long repeats = (long)test_number("INFOMASK_TEST_REPEATS", 5);
     float *x[3];
     (void)state;
 

@@ -667,16 +667,11 @@ static void check_net(uint64_t number, enum kernel_isa isa)
     free(p.x);
 }
 
-static uint64_t number_from(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 10) : fallback;
-}
-
 /* Each network on one table, all of them in turn. */
 static void random_networks_are_right(void **state)
 {
-    uint64_t first = number_from("INFOMASK_TEST_SEED", 0), count = number_from("INFOMASK_TEST_NETS", 300);
+    uint64_t first = (uint64_t)test_number("INFOMASK_TEST_SEED", 0);
+    uint64_t count = (uint64_t)test_number("INFOMASK_TEST_NETS", 300);
     (void)state;
 
     for (uint64_t i = first, isa = 0; i < first + count; i++) {

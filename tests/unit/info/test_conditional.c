@@ -9,12 +9,7 @@
 #include "core/info/tasks.h"
 
 /* Data sets a case: INFOMASK_TEST_DRAWS=200 takes a minute. */
-static int draws(void)
-{
-    const char *text = getenv("INFOMASK_TEST_DRAWS");
-
-    return text != NULL ? atoi(text) : 20;
-}
+static int draws(void) { return (int)test_number("INFOMASK_TEST_DRAWS", 20); }
 
 #define MOST 2000
 #define MOST_CLASSES 10

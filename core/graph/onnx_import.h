@@ -174,7 +174,7 @@ enum infomask_status onnx_new_scalar(struct onnx_import *im, float value, int *o
 
 /* ---- onnx_inputs.c ----------------------------------------------------------------------------------------------- */
 
-/* The node's i-th input as an activation or constant, as a float constant, as one float, as integers. */
+/* The node's i-th input as an activation or constant, as a float constant, as one number of any type, as integers. */
 enum infomask_status onnx_tensor_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
 /* The same, integers as a constant of the graph and zeros around it as a node. */
 enum infomask_status onnx_any_input(struct onnx_import *im, int i, int *tensor) __attribute__((warn_unused_result));
@@ -270,7 +270,8 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_global_pool, onnx_import_general_conv, onnx_import_general_pool, onnx_import_general_matmul,
     onnx_import_general_gemm, onnx_import_general_batch_norm, onnx_import_attention,
     onnx_import_conv_transpose, onnx_import_eye_like, onnx_import_composite, onnx_import_qgemm, onnx_import_lp_pool,
-    onnx_import_global_lp_pool, onnx_import_qlinear_concat, onnx_import_dynamic_quantize, onnx_import_mean_variance,
+    onnx_import_global_lp_pool, onnx_import_qlinear_average_pool, onnx_import_qlinear_concat,
+    onnx_import_dynamic_quantize, onnx_import_mean_variance,
     onnx_import_fused_conv, onnx_import_fused_gemm, onnx_import_fused_matmul, onnx_import_packed_attention,
     onnx_import_multi_head_attention;
 /* The node that is being imported, as other operators (composite.c has the words). */

@@ -82,10 +82,12 @@ enum infomask_status onnx_constant_input(struct onnx_import *im, int i, int *ten
 enum infomask_status onnx_scalar_input(struct onnx_import *im, int i, float *value)
 {
     int tensor;
-    enum infomask_status status = onnx_constant_input(im, i, &tensor);
+    enum infomask_status status = onnx_any_input(im, i, &tensor);
 
     if (status != INFOMASK_OK)
         return status;
+    if (!graph_is_constant(im->graph, tensor))
+        return onnx_unsupported(im, "input %d is computed while the network runs", i);
     if (graph_elements(&im->graph->tensors[tensor]) != 1)
         return onnx_broken(im, "input %d is not one number", i);
     *value = im->graph->tensors[tensor].data[0];

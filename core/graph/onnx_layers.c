@@ -333,7 +333,7 @@ enum infomask_status onnx_import_pad(struct onnx_import *im)
 
     if (status == INFOMASK_OK)
         status = onnx_list(im, 3, "axes", axes, &axes_count);
-    if (status == INFOMASK_OK && onnx_has(im, 2) && onnx_numbers_of(im, 2) == ONNX_FLOATS)
+    if (status == INFOMASK_OK && onnx_has(im, 2))
         status = onnx_scalar_input(im, 2, &value);
     if (status != INFOMASK_OK)
         return status;

@@ -197,22 +197,6 @@ static enum infomask_status import_relu(struct onnx_import *im)
     return import_activation(im, (struct activation){GRAPH_CLAMP, 0, INFINITY, 0, 0});
 }
 
-/* A number that the file knows, whatever its type. */
-static enum infomask_status bound_input(struct onnx_import *im, int i, float *value)
-{
-    int tensor;
-    enum infomask_status status = onnx_any_input(im, i, &tensor);
-
-    if (status != INFOMASK_OK)
-        return status;
-    if (tensor_at(im, tensor)->data == NULL)
-        return onnx_unsupported(im, "bounds that are computed while the network runs");
-    if (graph_elements(tensor_at(im, tensor)) != 1)
-        return onnx_broken(im, "input %d is not one number", i);
-    *value = tensor_at(im, tensor)->data[0];
-    return INFOMASK_OK;
-}
-
 /* The bounds are attributes before opset 11, and inputs since. */
 static enum infomask_status import_clip(struct onnx_import *im)
 {
@@ -220,11 +204,11 @@ static enum infomask_status import_clip(struct onnx_import *im)
     enum infomask_status status = INFOMASK_OK;
 
     if (onnx_has(im, 1))
-        status = bound_input(im, 1, &clip.low);
+        status = onnx_scalar_input(im, 1, &clip.low);
     else
         clip.low = onnx_attribute_float(im, "min", clip.low);
     if (status == INFOMASK_OK && onnx_has(im, 2))
-        status = bound_input(im, 2, &clip.high);
+        status = onnx_scalar_input(im, 2, &clip.high);
     else if (status == INFOMASK_OK)
         clip.high = onnx_attribute_float(im, "max", clip.high);
     clip.low = clip.low <= -FLT_MAX ? -INFINITY : clip.low;

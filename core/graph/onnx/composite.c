@@ -29,7 +29,6 @@ static const struct composite composites[] = {
     {"MatMulInteger", "a = DequantizeLinear 0 #1 2; b = DequantizeLinear 1 #1 3 axis=-1; .0 = MatMul a b"},
     {"QLinearAdd",
      "a = DequantizeLinear 0 1 2; b = DequantizeLinear 3 4 5; c = Add a b; .0 = QuantizeLinear c 6 7"},
-    {"QLinearAveragePool", "x = DequantizeLinear 0 1 2; y = AveragePool x *; .0 = QuantizeLinear y 3 4"},
     {"QLinearConv", "x = DequantizeLinear 0 1 2; w = DequantizeLinear 3 4 5 axis=0; s = Mul 1 4; "
                     "b = DequantizeLinear 8 s axis=0; y = Conv x w b *; .0 = QuantizeLinear y 6 7"},
     {"QLinearGlobalAveragePool", "x = DequantizeLinear 0 1 2; y = GlobalAveragePool x; .0 = QuantizeLinear y 3 4"},
@@ -282,6 +281,43 @@ enum infomask_status onnx_import_qgemm(struct onnx_import *im)
     return onnx_spell(im, text);
 }
 
+/* Zeros behind the map, in `own`, that hold what ceil_mode reaches: windows that count pads then count all of them. */
+static enum infomask_status pad_to_ceiling(struct onnx_import *im, char own[64])
+{
+    int64_t kernel[2], stride[2] = {1, 1}, pads[4] = {0};
+    char automatic[16];
+    bool fine = onnx_attribute_ints(im, "kernel_shape", kernel, 2) && onnx_attribute_ints(im, "strides", stride, 2) &&
+                onnx_attribute_ints(im, "pads", pads, 4);
+
+    onnx_attribute_text(im, "auto_pad", automatic, sizeof automatic);
+    fine = fine && (!*automatic || strcmp(automatic, "NOTSET") == 0);
+    for (int i = 0; fine && i < 2; i++) { /* a window that begins behind the map is left out, and would not be here */
+        fine = kernel[i] <= 1 << 16 && stride[i] >= 1 && stride[i] <= kernel[i] && pads[i] >= 0 &&
+               pads[i] <= 1 << 16 && pads[2 + i] >= 0 && pads[2 + i] <= kernel[i] - stride[i];
+        pads[2 + i] += fine ? stride[i] - 1 : 0;
+    }
+    if (!fine)
+        return onnx_unsupported(im, "ceil_mode with pads that count is supported for maps, with strides and pads that "
+                                    "are together no more than the window");
+    (void)snprintf(own, 64, "ceil_mode=0 pads=[%d,%d,%d,%d] ", (int)pads[0], (int)pads[1], (int)pads[2], (int)pads[3]);
+    return INFOMASK_OK;
+}
+
+/* Where it counts pads, onnxruntime's one divides by the whole window, also by what of it lies beyond them. */
+enum infomask_status onnx_import_qlinear_average_pool(struct onnx_import *im)
+{
+    char own[64] = "", text[180];
+    enum infomask_status status = INFOMASK_OK;
+
+    if (onnx_attribute_int(im, "channels_last", 0))
+        return onnx_unsupported(im, "channels that come last are not supported");
+    if (onnx_attribute_int(im, "ceil_mode", 0) && onnx_attribute_int(im, "count_include_pad", 0))
+        status = pad_to_ceiling(im, own);
+    (void)snprintf(text, sizeof text, "x = DequantizeLinear 0 1 2; y = AveragePool x %s*; .0 = QuantizeLinear y 3 4",
+                   own);
+    return status != INFOMASK_OK ? status : onnx_spell(im, text);
+}
+
 /* (sum |x|^p)^(1/p) over windows, the zeros around the map included: p-th roots of means, times the window's size. */
 enum infomask_status onnx_import_lp_pool(struct onnx_import *im)
 {
@@ -447,7 +483,7 @@ static const struct onnx_operator microsoft[] = {
      " mask_filter_value num_heads scale unidirectional "},
     {"QGemm", onnx_import_qgemm, 6, 9, " alpha transA transB "},
     {"QLinearAdd", onnx_import_composite, 7, 8, ""},
-    {"QLinearAveragePool", onnx_import_composite, 4, 5,
+    {"QLinearAveragePool", onnx_import_qlinear_average_pool, 4, 5,
      " auto_pad ceil_mode channels_last count_include_pad kernel_shape pads strides "},
     {"QLinearConcat", onnx_import_qlinear_concat, 5, -1, " axis "},
     {"QLinearGlobalAveragePool", onnx_import_composite, 4, 5, " channels_last "},

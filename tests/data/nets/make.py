@@ -307,6 +307,14 @@ def quantised(conv, w):
         ["N", 3, 5, 6], 1, 5, 6, opset=17, ir=8)
 
 
+    # around integers their zero point; windows of an average that end beyond the pads
+    nodes, constants = head("wide", 3, 5, 52)
+    special("quantised_pads", [
+        node("QuantizeLinear", ["x", "s0", "z"], ["q"]), node("Pad", ["q", "around", "z"], ["padded"]),
+        own("QLinearAveragePool", ["padded", "s0", "z", "s1", "z"], ["means"], kernel_shape=[3, 4], strides=[3, 2], pads=[1, 0, 0, 2], ceil_mode=1,
+            count_include_pad=1), node("Pad", ["means", "rows", "seven"], ["more"]), node("DequantizeLinear", ["more", "s1", "z"], ["wide"]), *nodes],
+        [*scales, *zeros, constant("around", np.array([0, 0, 1, 2, 0, 0, 2, 1])), constant("rows", np.array([0, 0, 0, 0, 0, 0, 1, 1])),
+         constant("seven", np.uint8(7)), *constants], ["N", 3, 6, 8], 2, 6, 8, opset=17, ir=8)
     # biases beyond 2^24, which are more than a list of numbers; a pool of integers, and others to which they are rounded again
     nodes, constants = head("deep", 72, 5, 49)
     pair = lambda x, y, scale, zero: [node("QuantizeLinear", [x, scale, zero], [x + "_q"]), node("DequantizeLinear", [x + "_q", scale, zero], [y])]

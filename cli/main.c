@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,11 +58,12 @@ static void start_again_for_blas(char **argv)
 }
 
 /* A standard descriptor that is closed would become that of the next file or client that is opened: what is written to
- * standard error would then go there. */
+ * standard error would then go there.  Standard output stays one that cannot be written to: an answer that nobody gets
+ * is a failure. */
 static bool hold_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) != fd)
             return false;
     return true;
 }
@@ -88,17 +90,20 @@ static int unknown_command(const char *name)
     return CLI_USAGE;
 }
 
-/* infomask help [COMMAND] */
+/* infomask help [COMMAND [SUBCOMMAND]] */
 static int help(int argc, char **argv)
 {
     static char option[] = "--help";
     const struct command *command = argc > 2 ? find_command(argv[2]) : NULL;
 
-    if (argc <= 2) {
+    if (argc <= 2 || strcmp(argv[2], "help") == 0) {
         print_help(stdout);
         return CLI_DONE;
     }
-    return command != NULL ? command->run(2, (char *[]){argv[2], option, NULL}) : unknown_command(argv[2]);
+    if (command == NULL)
+        return unknown_command(argv[2]);
+    return argc > 3 ? command->run(3, (char *[]){argv[2], argv[3], option, NULL})
+                    : command->run(2, (char *[]){argv[2], option, NULL});
 }
 
 /* What standard output did not take, and nobody has told yet, is a failure. */
@@ -120,6 +125,7 @@ int main(int argc, char **argv)
 
     if (!hold_standard_descriptors())
         return CLI_FAILED;
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow (ulimit -f) is a write that failed, as on a full disk */
     start_again_for_blas(argv);
     (void)mallopt(M_MMAP_THRESHOLD, MOST_HEAP_BLOCK);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)

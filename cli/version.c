@@ -50,6 +50,21 @@ static void print_confinement(void)
     (void)printf("confinement here: %s\n", text);
 }
 
+static int print_version(const struct cli *cli)
+{
+    struct infomask_error err;
+    const char *isa = infomask_isa(cli->config.isa, &err);
+
+    if (isa == NULL || infomask_precision_check(load_precision(&cli->config), isa, &err) != INFOMASK_OK)
+        return cli_fails(cli->command, "%s", err.text);
+    (void)printf("infomask %s\nisa: %s\n", INFOMASK_VERSION, isa);
+    print_precisions(&cli->config);
+    print_processor();
+    print_confinement();
+    (void)printf("compiler: %s\nlibraries: %s\n", __VERSION__, INFOMASK_LIBRARIES);
+    return CLI_DONE;
+}
+
 int cmd_version(int argc, char **argv)
 {
     const struct cli_spec spec = {
@@ -60,24 +75,13 @@ int cmd_version(int argc, char **argv)
         .sections = " compute ",
         .take = take,
     };
-    struct infomask_error err;
     struct cli cli;
-    const char *isa;
     int code = cli_open(&cli, &spec, argc, argv);
 
     if (code >= 0)
         return code;
-    isa = infomask_isa(cli.config.isa, &err);
-    if (isa == NULL || infomask_precision_check(load_precision(&cli.config), isa, &err) != INFOMASK_OK) {
-        code = cli_fails(cli.command, "%s", err.text);
-    } else {
-        (void)printf("infomask %s\nisa: %s\n", INFOMASK_VERSION, isa);
-        print_precisions(&cli.config);
-        print_processor();
-        print_confinement();
-        (void)printf("compiler: %s\nlibraries: %s\n", __VERSION__, INFOMASK_LIBRARIES);
-        code = CLI_DONE;
-    }
+    code = cli.operand_count > 0 ? cli_misused(cli.command, "\"%s\" is not an option", cli.operands[0])
+                                 : print_version(&cli);
     cli_close(&cli);
     return code;
 }

@@ -34,6 +34,7 @@ class Option:
 class Command:
     def __init__(self, name, summary, text):
         self.name, self.summary, self.usage, self.about, self.options = name, summary, [], [], []
+        self.listed, self.commands = {}, []  # commands of its own, as models has them: name and summary, then all of each
         section, paragraphs = None, text.split("\n")
         for line in paragraphs:
             self.take(line.rstrip(), section)
@@ -49,8 +50,20 @@ class Command:
             self.options[-1].text = (self.options[-1].text + " " + line.strip()).strip()
         elif section is None and re.match(r"^(Usage:|       )", line):
             self.usage.append(line.replace("Usage:", "").strip())
+        elif section is None and (own := re.match(rf"infomask {self.name} (\w+).*?\s{{2,}}(.+)$", line)):
+            self.listed[own[1]] = own[2]
         elif section is None and not re.match(r"^(Options|Parameters|Settings)", line):
             self.about.append(line)
+
+
+    def pattern(self):
+        """Of the first two words, for a shell's case: a command of a command stands before it."""
+        return f'"{self.name}"' if " " in self.name else f'"{self.name} "*'
+
+    def words(self):
+        """What may come as its first operand: commands of its own, or what is listed of CHECK (...)."""
+        checks = re.search(r"CHECK \(([\w, ]+)\)", self.about)
+        return [*self.listed, *(checks[1].split(", ") if checks else [])]
 
 
 def ask(binary, *arguments):
@@ -60,7 +73,15 @@ def ask(binary, *arguments):
 def read_commands(binary):
     help_text = ask(binary, "--help")
     listed = re.findall(r"^  (\w+)\s{2,}(.+)$", help_text.split("Commands:")[1], re.M)
-    return [Command(name, summary, ask(binary, name, "--help")) for name, summary in listed]
+    commands = [Command(name, summary, ask(binary, name, "--help")) for name, summary in listed]
+    for command in commands:
+        command.commands = [Command(f"{command.name} {own}", about, ask(binary, command.name, own, "--help"))
+                            for own, about in command.listed.items()]
+    return commands
+
+
+def with_their_own(commands):
+    return [one for command in commands for one in [command, *command.commands]]
 
 
 def roff(text):
@@ -80,7 +101,7 @@ def man(binary):
              ".SH SYNOPSIS", ".B infomask", "\\fICOMMAND\\fR [\\fIOPTION\\fR]...", ".SH DESCRIPTION",
              "A photo goes in; class probabilities, mutual information in nats, a mask of where that information is, and",
              "the photo without the object come out.  \\fBinfomask serve\\fR does it as an HTTP service.", ".SH COMMANDS"]
-    commands = read_commands(binary)
+    commands = with_their_own(read_commands(binary))
     for command in commands:
         lines += [f".SS {roff(command.summary[0].upper() + command.summary[1:])}"]
         lines += [f".B {roff(usage)}\n.br" for usage in command.usage]
@@ -113,9 +134,9 @@ def man(binary):
 def bash(binary):
     commands = read_commands(binary)
     cases, values = [], {}
-    for command in commands:
+    for command in with_their_own(commands):
         names = " ".join("--" + option.name for option in command.options)
-        cases.append(f'    {command.name}) options="{names}" ;;')
+        cases.insert(0, f'    {command.pattern()}) options="{names}" first="{" ".join(command.words())}" ;;')
         for option in command.options:
             if option.words():
                 values[option.name] = 'mapfile -t COMPREPLY < <(compgen -W "%s" -- "$word")' % " ".join(option.words())
@@ -126,7 +147,7 @@ def bash(binary):
     return f"""# bash completion of infomask
 _infomask()
 {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} options=
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} options="" first=""
     [ "$before" = = ] && before=${{COMP_WORDS[COMP_CWORD - 2]}}
     [ "$word" = = ] && word= && before=${{COMP_WORDS[COMP_CWORD - 1]}}
     if [ "$COMP_CWORD" = 1 ]; then
@@ -136,14 +157,14 @@ _infomask()
     case $before in
 {given}
     esac
-    case ${{COMP_WORDS[1]}} in
+    case "${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}" in
 {chr(10).join(cases)}
-    help) options="{names}" ;;
+    "help "*) first="{names}" ;;
     esac
+    [ "$COMP_CWORD" = 2 ] || first=
     case $word in
     -*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
-    *) [ "${{COMP_WORDS[1]}}" = help ] && mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ||
-        mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+    *) mapfile -t COMPREPLY < <(if [ -n "$first" ]; then compgen -W "$first" -- "$word"; else compgen -f -- "$word"; fi) ;;
     esac
 }}
 complete -o filenames -o bashdefault -F _infomask infomask
@@ -158,15 +179,16 @@ def zsh(binary):
     commands = read_commands(binary)
     listed = "\n".join(f"    '{c.name}:{zsh_quoted(c.summary)}'" for c in commands)
     cases = []
-    for command in commands:
+    for command in with_their_own(commands):
         rows = []
         for option in command.options:
             action = f"({' '.join(option.words())})" if option.words() else "_files" if option.takes_file() else " "
             value = f"=:{option.value.lower().replace(':', ' ')}:{action}" if option.value else ""
             text = f"[{zsh_quoted(option.summary())}]"
             rows.append(f"'--{option.name}{value[:1]}{text}{value[1:]}'")
-        cases.append(f"    {command.name}) _arguments {' '.join(rows)} '*:file:_files' ;;")
-    cases.append("    help) _describe command commands ;;")
+        first = f"'1:word:({' '.join(command.words())})' " if command.words() else ""
+        cases.insert(0, f"    {command.pattern()}) _arguments {' '.join(rows)} {first}'*:file:_files' ;;")
+    cases.append('    "help "*) _describe command commands ;;')
     return f"""#compdef infomask
 local -a commands
 commands=(
@@ -175,32 +197,42 @@ commands=(
 if (( CURRENT == 2 )); then
     _describe command commands
 else
-    local name=$words[2]
     shift words
     (( CURRENT-- ))
-    case $name in
+    case "$words[1] $words[2]" in
 {chr(10).join(cases)}
     esac
 fi
 """
 
 
+def fish_options(command, where, quote):
+    for option in command.options:
+        line = f"complete -c infomask -n {where} -l {option.name}"
+        line += f" -s {option.letter}" if option.letter else ""
+        if option.words():
+            line += f" -x -a {quote(' '.join(option.words()))}"
+        elif option.value:
+            line += " -r" if option.takes_file() else " -x"
+        yield f"{line} -d {quote(option.summary())}"
+
+
 def fish(binary):
     quote = lambda text: "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
     lines = ["# fish completion of infomask"]
-    for command in read_commands(binary):
+    commands = read_commands(binary)
+    for command in commands:
         lines.append(f"complete -c infomask -n __fish_use_subcommand -f -a {command.name} -d {quote(command.summary)}")
-        for option in command.options:
-            line = f"complete -c infomask -n '__fish_seen_subcommand_from {command.name}' -l {option.name}"
-            line += f" -s {option.letter}" if option.letter else ""
-            if option.words():
-                line += f" -x -a {quote(' '.join(option.words()))}"
-            elif option.value:
-                line += " -r" if option.takes_file() else " -x"
-            lines.append(f"{line} -d {quote(option.summary())}")
+        own, seen = " ".join(command.listed), "__fish_seen_subcommand_from"
+        alone = f"{seen} {command.name}" + (f"; and not {seen} {own}" if own else "")
+        if command.words():
+            lines.append(f"complete -c infomask -n {quote(alone)} -f -a {quote(' '.join(command.words()))}")
+        lines += fish_options(command, quote(alone), quote)
+        for sub in command.commands:
+            lines += fish_options(sub, quote(f"{seen} {command.name}; and {seen} {sub.name.split()[1]}"), quote)
     lines.append("complete -c infomask -n __fish_use_subcommand -f -a help -d 'how a command is used'")
     lines.append("complete -c infomask -n '__fish_seen_subcommand_from help' -f -a " +
-                 quote(" ".join(command.name for command in read_commands(binary))))
+                 quote(" ".join(command.name for command in commands)))
     return "\n".join(lines) + "\n"
 
 

@@ -456,8 +456,11 @@ int batch_list(struct photos *photos, const struct cli *cli, struct output *outp
     int inputs = output->list != NULL && strcmp(output->list, "-") == 0, code;
 
     output->many = cli->operand_count != 1 || output->list != NULL || is_folder(cli->operands[0]);
-    for (int i = 0; i < cli->operand_count; i++)
+    for (int i = 0; i < cli->operand_count; i++) {
         inputs += strcmp(cli->operands[i], "-") == 0;
+        if (cli->operands[i][0] == '\0') /* a variable of a script that holds nothing */
+            return cli_misused(cli->command, "the name of a photo is empty");
+    }
     if (cli->operand_count == 0 && output->list == NULL)
         return cli_misused(cli->command, "which photo?");
     if (inputs > 1)

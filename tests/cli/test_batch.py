@@ -206,7 +206,6 @@ def test_a_full_disk_ends_the_run(infomask, album, tmp_path):
 
 def test_answers_that_were_not_written_do_not_count(infomask, album, tmp_path):
     def small():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
     done = subprocess.run([BINARY, "classify", "album", "-o", "all.jsonl"], cwd=tmp_path, capture_output=True, text=True,

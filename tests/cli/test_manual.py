@@ -21,12 +21,17 @@ def commands(infomask):
 
 
 def options(infomask, command):
-    return re.findall(r"^  (?:-\w, |    )--([\w-]+)", infomask(command, "--help").out, re.M)
+    return re.findall(r"^  (?:-\w, |    )--([\w-]+)", infomask(*command.split(), "--help").out, re.M)
+
+
+def commands_of_models(infomask):
+    return re.findall(r"^infomask (models \w+)", infomask("models", "--help").out, re.M)
 
 
 def test_the_manual_has_every_command_and_option(infomask):
     page = made("man").replace("\\-", "-")
-    for command in commands(infomask):
+    assert len(commands_of_models(infomask)) == 6
+    for command in commands(infomask) + commands_of_models(infomask):
         assert f".B infomask {command}" in page, command
         for option in options(infomask, command):
             assert f"\\fB--{option}\\fR" in page, (command, option)
@@ -42,7 +47,8 @@ def test_the_manual_is_read_without_a_warning(tmp_path):
 
 @pytest.mark.parametrize("line, expected", [
     ("infomask doc", {"doctor"}), ("infomask classify --files", {"--files-from"}), ("infomask mask --res", {"--resume"}),
-    ("infomask filter --fill ma", {"match"}), ("infomask help doct", {"doctor"})])
+    ("infomask filter --fill ma", {"match"}), ("infomask help doct", {"doctor"}), ("infomask models rem", {"remove"}),
+    ("infomask models add --pres", {"--preset"}), ("infomask models --la", {"--labels"}), ("infomask doctor cert", {"certificate"})])
 def test_bash_completes(tmp_path, line, expected):
     (tmp_path / "completion").write_text(made("bash"))
     words = line.split()
@@ -55,7 +61,8 @@ def test_bash_completes(tmp_path, line, expected):
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not here")
 @pytest.mark.parametrize("line, expected", [
     ("infomask doc", "doctor"), ("infomask he", "help"), ("infomask classify --files", "--files-from"),
-    ("infomask filter --fill ma", "match"), ("infomask help doc", "doctor")])
+    ("infomask filter --fill ma", "match"), ("infomask help doc", "doctor"), ("infomask models rem", "remove"),
+    ("infomask models add --pres", "--preset"), ("infomask models --lab", "--labels"), ("infomask doctor cert", "certificate")])
 def test_fish_completes(tmp_path, line, expected):
     (tmp_path / "completion.fish").write_text(made("fish"))
     done = subprocess.run(["fish", "--no-config", "-c", f"source completion.fish; complete -C '{line}'"], cwd=tmp_path,
@@ -79,7 +86,9 @@ zpty -r -m shell said '*<infomask *>*'
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not here")
 @pytest.mark.parametrize("line, expected", [
     ("infomask clas", "infomask classify "), ("infomask classify --files", "infomask classify --files-from="),
-    ("infomask filter --fill=ma", "infomask filter --fill=match "), ("infomask help doc", "infomask help doctor ")])
+    ("infomask filter --fill=ma", "infomask filter --fill=match "), ("infomask help doc", "infomask help doctor "),
+    ("infomask models rem", "infomask models remove "), ("infomask models add --pres", "infomask models add --preset="),
+    ("infomask doctor cert", "infomask doctor certificate ")])
 def test_zsh_completes(tmp_path, line, expected):
     (tmp_path / "_infomask").write_text(made("zsh"))
     done = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh", tmp_path, line], cwd=tmp_path, capture_output=True, text=True,
@@ -91,5 +100,6 @@ def test_other_shells_know_the_new_ones(infomask):
     fish, zsh = made("fish"), made("zsh")
     for command in commands(infomask):
         assert f"-a {command} " in fish and f"    '{command}:" in zsh
+    for command in commands(infomask) + commands_of_models(infomask):
         for option in options(infomask, command):
             assert f"-l {option} " in fish and f"'--{option}" in zsh

@@ -5,9 +5,11 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT
+from conftest import BINARY, ROOT
 
 COMMANDS = ["serve", "classify", "mask", "filter", "models", "run", "bench", "config", "doctor", "keys", "healthcheck", "version"]
+
+PHOTO = ROOT / "tests" / "data" / "digits" / "7.png"
 
 
 def test_no_command_is_wrong_usage(infomask):
@@ -54,6 +56,16 @@ def test_help_of_a_command_is_its_own(infomask):
     assert result.code == 0 and result.out == infomask("mask", "--help").out
 
 
+@pytest.mark.parametrize("words", [["models", "add"], ["models", "check"], ["models", "fetch"]])
+def test_help_of_a_command_of_a_command_is_its_own(infomask, words):
+    result = infomask("help", *words)
+    assert result.code == 0 and result.out == infomask(*words, "--help").out and f"Usage: infomask {' '.join(words)} " in result.out
+
+
+def test_help_of_help_is_the_help(infomask):
+    assert infomask("help", "help").out == infomask("help").out == infomask("--help").out
+
+
 def test_the_help_lists_every_command(infomask):
     result = infomask("--help")
     assert result.code == 0 and result.err == ""
@@ -82,6 +94,28 @@ def test_a_build_counts_up_to_what_it_compiles(tmp_path):
     done = subprocess.run(["make", "-n", f"B={tmp_path}", f"BIN={tmp_path}/infomask", "all"], cwd=ROOT, capture_output=True, text=True, check=True)
     counts = [(int(at), int(of)) for at, of in re.findall(r"compiling %d of %d: %s' (\d+) \\?\s*(\d+)", done.stdout)]
     assert len(counts) > 300 and [at for at, _ in counts] == list(range(1, counts[0][1] + 1)) and len({of for _, of in counts}) == 1
+
+
+@pytest.mark.parametrize("command", ["serve", "config", "healthcheck", "version"])
+def test_a_word_too_many_is_wrong_usage(infomask, command):
+    result = infomask(command, "more")
+    assert result.code == 2 and result.out == "" and f'infomask {command}: "more" is not an option' in result.err
+
+
+def test_the_empty_name_of_a_photo_is_wrong_usage(infomask):
+    """What `infomask classify "$photo"` asks where the variable holds nothing."""
+    result = infomask("classify", "")
+    assert result.code == 2 and "the name of a photo is empty" in result.err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["version"], ["config"], ["models", "digits"], ["mask", "--model=digits", PHOTO],
+                                   ["classify", "--model=digits", PHOTO], ["classify", "--model=digits", "--text", PHOTO]])
+@pytest.mark.parametrize("to", [">&-", ">/dev/full"])
+def test_an_answer_that_nobody_gets_is_a_failure(words, to, tmp_path):
+    """Standard output that is closed, or full."""
+    done = subprocess.run(["sh", "-c", f'"$@" {to}', "sh", BINARY, *map(str, words)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.count("cannot be written: ") == 1
+    assert ("No space left on device" if "full" in to else "Bad file descriptor") in done.stderr
 
 
 def test_version_tells_what_runs_here(infomask):

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pathlib
+import resource
 import select
 import signal
 import subprocess
@@ -47,6 +48,29 @@ def serves(server, png):
     assert server.ask("POST", DIGITS, png).status == 200
     assert server.ask(path="/nope").status == 404
     return True
+
+
+@pytest.mark.parametrize("to", [">&-", ">/dev/full"])
+def test_nobody_hears_that_it_listens(tmp_path, to):
+    """The line on standard output that nobody takes is no failure of the service."""
+    address = tmp_path / "socket"
+    run = subprocess.Popen(["sh", "-c", f'exec "$@" {to}', "sh", conftest.BINARY, "serve", "--listen", f"unix:{address}", "--model", "digits",
+                            "--state-dir", tmp_path / "state"], env=conftest.ENVIRONMENT, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not address.exists() and time.monotonic() < until and run.poll() is None:
+        time.sleep(.02)
+    run.terminate()
+    assert run.wait(60) == 0
+
+
+def test_a_file_that_may_not_grow(make_server, png, tmp_path):
+    """A limit of its size (ulimit -f, systemd's LimitFSIZE) is as a full disk, and ends nothing."""
+    server = make_server("--state-dir", tmp_path / "state")
+    assert server.ask("POST", "/v1/estimates", b"{}").status == 201
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+    assert server.ask("POST", "/v1/estimates", b"{}").status in (503, 507)
+    assert serves(server, png)
+    assert server.stop() == 0
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])

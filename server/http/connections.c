@@ -180,9 +180,15 @@ static void free_row(struct connections *c, int fd)
     metrics_connections(c->metrics, -1);
 }
 
+/* A proxy that may be idle: not in the middle of a handshake of TLS. */
+static bool is_kept(const struct row *row)
+{
+    return row->proxy && (row->phase == CONNECTION_IDLE || (row->phase == CONNECTION_FRESH && !row->tls));
+}
+
 static double phase_ms(const struct connections *c, const struct row *row)
 {
-    if (row->proxy && (row->phase == CONNECTION_FRESH || row->phase == CONNECTION_IDLE))
+    if (is_kept(row))
         return PROXY_IDLE_MS;
     return row->phase == CONNECTION_BODY    ? c->limits.body_ms
            : row->phase == CONNECTION_REPLY ? c->limits.reply_ms
@@ -230,20 +236,26 @@ bool connections_loopback(struct connections *c, int fd)
     return loopback;
 }
 
-void connections_phase(struct connections *c, int fd, enum connection_phase phase)
+static void enter(struct connections *c, struct row *row, enum connection_phase phase)
 {
+    bool begun = row->phase == CONNECTION_FRESH && !is_kept(row); /* its time began before the first byte */
     double now = clock_ms();
 
+    row->phase = phase;
+    if (begun && phase == CONNECTION_HEAD)
+        return;
+    row->since_ms = now;
+    row->received = 0;
+    row->deadline_ms = now + phase_ms(c, row);
+}
+
+void connections_phase(struct connections *c, int fd, enum connection_phase phase)
+{
     (void)pthread_mutex_lock(&c->lock);
     if (fd >= 0 && fd < c->row_count && c->rows[fd].phase != CONNECTION_FREE) {
         struct row *row = &c->rows[fd];
-        bool begun = phase == CONNECTION_HEAD && row->phase == CONNECTION_FRESH && !row->proxy;
-        row->phase = phase;
-        if (!begun) { /* the first head's time began before its first line */
-            row->since_ms = now;
-            row->received = 0;
-            row->deadline_ms = now + phase_ms(c, row);
-        }
+        if (phase != CONNECTION_HEAD || row->phase <= CONNECTION_IDLE)
+            enter(c, row, phase);
     }
     (void)pthread_mutex_unlock(&c->lock);
 }

@@ -46,12 +46,13 @@ enum connection_phase {
     CONNECTION_FREE,
     CONNECTION_FRESH,  /* accepted; nothing came yet */
     CONNECTION_IDLE,   /* between two requests */
-    CONNECTION_HEAD,   /* a request line came */
+    CONNECTION_HEAD,   /* some of a request came */
     CONNECTION_BODY,
     CONNECTION_WORK,   /* computing: the job has the deadline */
     CONNECTION_DONE,   /* the answer is there: the library has still to take it */
     CONNECTION_REPLY
 };
+/* A head begins once: what comes of it later, or of the next one while this one is answered, changes nothing. */
 void connections_phase(struct connections *connections, int fd, enum connection_phase phase);
 void connections_received(struct connections *connections, int fd, size_t bytes); /* of the body */
 /* The answer goes out before the body was read: when the library closes, what still comes is read and thrown away for a
@@ -75,7 +76,7 @@ uint64_t connections_address(const struct sockaddr *address);
 void connections_nudge(struct connections *connections);
 
 struct connections_count {
-    int open, fresh, busy; /* busy: from a request line to an answer's end */
+    int open, fresh, busy; /* busy: from a request's first byte to an answer's end */
 };
 void connections_count(struct connections *connections, struct connections_count *count);
 

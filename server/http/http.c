@@ -445,6 +445,8 @@ static void end_exchange(struct exchange *exchange, bool sent)
     if (exchange->call != NULL && exchange->headed) /* status 0: cut before there was an answer */
         account_request(exchange->call, exchange->reply_size, sent);
     connections_phase(http->connections, exchange->fd, CONNECTION_IDLE);
+    if (!wire_between(&exchange->link->reads.wire)) /* some of the next request came along */
+        connections_phase(http->connections, exchange->fd, CONNECTION_HEAD);
     call_free(exchange->call);
     free(exchange);
     metrics_in_flight(http->context->metrics, -1);
@@ -464,6 +466,8 @@ static void on_end(void *context, struct MHD_Connection *connection, void **requ
     end_exchange(exchange, exchange->queued && code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
+static void on_first_byte(void *connections, int fd) { connections_phase(connections, fd, CONNECTION_HEAD); }
+
 static struct link *link_create(struct http *http, int fd)
 {
     struct link *link = calloc(1, sizeof *link);
@@ -471,6 +475,8 @@ static struct link *link_create(struct http *http, int fd)
     if (link == NULL)
         return NULL;
     link->reads.tls = http->tls;
+    link->reads.begun = on_first_byte;
+    link->reads.context = http->connections;
     if (reads_watch(fd, &link->reads))
         return link;
     free(link);

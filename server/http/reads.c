@@ -53,11 +53,14 @@ static ssize_t read_ending(struct reads *reads, void *buffer, size_t size)
 /* Looks at what was read; returns how many bytes the reader sees. */
 static ssize_t look(struct reads *reads, int fd, char *buffer, ssize_t got, size_t size)
 {
+    bool between = wire_between(&reads->wire);
     size_t fine;
 
     if (got <= 0)
         return got;
     fine = wire_scan(&reads->wire, buffer, (size_t)got);
+    if (between && !wire_between(&reads->wire))
+        reads->begun(reads->context, fd);
     if (reads->wire.fault == NULL)
         return got;
     reads->ending = wire_ending(&reads->wire);

@@ -16,14 +16,16 @@
 
 struct reads {
     struct wire wire;
+    void (*begun)(void *context, int fd); /* told that a request's first byte came */
+    void *context;
     bool tls;           /* what is looked at is what TLS carries */
     _Atomic bool held;  /* a request is being answered: what comes meanwhile, an end of file too, is read after that */
     _Atomic bool refused; /* nobody looks at the body of this request any more: its bytes need not be copied */
     const char *ending; /* what is still to be read of it, once there was a fault */
 };
 
-/* Looks at what is read from a descriptor from now on; reads: zeroed, the caller's until reads_forget.  False where the
- * number is too high to be looked at. */
+/* Looks at what is read from a descriptor from now on; reads: zeroed but for `begun` and `context`; the caller's until
+ * reads_forget.  False where the number is too high to be looked at. */
 bool reads_watch(int fd, struct reads *reads);
 void reads_forget(int fd);
 

@@ -295,6 +295,8 @@ size_t wire_scan(struct wire *w, const void *bytes, size_t size)
     return w->fault == NULL ? size : i;
 }
 
+bool wire_between(const struct wire *w) { return w->state == WIRE_METHOD && w->length == 0; }
+
 const char *wire_ending(const struct wire *w)
 {
     switch (w->state) { /* the byte 1 is no part of a token, a target or a value */

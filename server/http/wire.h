@@ -52,6 +52,9 @@ struct wire {
  * fine: fewer than `size` if wire->fault is set, which ends the connection. */
 size_t wire_scan(struct wire *wire, const void *bytes, size_t size);
 
+/* Whether what was looked at ends between two requests: nothing of the next one has come but empty lines. */
+bool wire_between(const struct wire *wire);
+
 /* What to let the library read in place of a faulty byte and all behind it, so that it comes to an end and the refusal
  * can be answered; "": nothing would do, let it see the end of the connection. */
 const char *wire_ending(const struct wire *wire);

@@ -64,18 +64,25 @@ def test_others_are_not_believed(make_server):
 
 
 def test_a_proxy_has_no_limit_of_connections_and_closes_first(make_server):
-    """An idle connection outlives header_timeout; a head that has begun does not."""
+    """An idle connection outlives header_timeout; a request that has begun does not, be it with a byte of its line."""
     server = make_server("--proxies", "127.0.0.1", "--max-connections-per-address", 2, "--header-timeout", 1)
-    kept = [server.connect() for _ in range(4)]
-    for connection in kept[:3]:
+    kept = [server.connect() for _ in range(8)]
+    begun, used = kept[:5], kept[2:]
+    for connection in used:
         connection.send(request())
         assert connection.response().status == 200
     time.sleep(2.5)  # longer than anybody else may be idle
-    kept[3].send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ")
-    for connection in kept[:3]:
+    begun[0].send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ")
+    begun[1].send(b"G")
+    begun[2].send(b"GET /livez HT")
+    begun[3].send(request() + b"GET /li")
+    begun[4].send(b"\r\n" + request() + b"\r\nPOST ")
+    assert [connection.response().status for connection in begun[3:]] == [200, 200]
+    for connection in kept[5:]:
         connection.send(request())
         assert connection.response().status == 200
-    assert kept[3].response().status == 408
+    assert [connection.response().status for connection in begun] == 5 * [408]
+    assert server.metric('infomask_connections_cut_total{reason="slow_headers"}') == 5
     for connection in kept:
         connection.socket.close()
 

@@ -1,5 +1,8 @@
 """What those who run the service rely on: the service manager's protocol, the watchdog, and what is logged and counted."""
+import ctypes
 import json
+import os
+import platform
 import socket
 import sqlite3
 import threading
@@ -136,3 +139,20 @@ def test_what_is_counted(make_server, png):
     assert server.metric("infomask_received_bytes_total") == len(png)
     assert server.metric("infomask_queue_waiting") == 0 and server.metric("infomask_queue_capacity") == 64
     assert server.metric("infomask_ready") == 1
+
+
+def slices(server):
+    """By thread: nanoseconds that the kernel lets it run before another one's turn; 0 before Linux 6.12."""
+    ask, told = {"x86_64": 315, "aarch64": 275}.get(platform.machine()), ctypes.create_string_buffer(48)
+    for task in os.listdir(f"/proc/{server.process.pid}/task"):
+        if ask is None or ctypes.CDLL(None).syscall(ask, int(task), told, 48, 0) != 0:
+            pytest.skip("needs sched_getattr")
+        yield int(task), int.from_bytes(told[24:32], "little")
+
+
+def test_who_speaks_to_clients_wakes_before_who_computes(server):
+    found = dict(slices(server))
+    shortest = min(found.values())
+    if shortest == 0:
+        pytest.skip("needs Linux 6.12")
+    assert found[server.process.pid] == shortest and list(found.values()).count(shortest) == 3 < len(found)  # and two of HTTP

@@ -2,6 +2,7 @@
 
 KUSTOMIZE and HELM name the two programs; `make test-manifests` builds them with go where it can.
 """
+import ipaddress
 import os
 import pathlib
 import shutil
@@ -39,7 +40,7 @@ def program(name):
 def plain_files():
     for path in sorted((DOCKER / "kubernetes").rglob("*.yaml")):
         text = path.read_text()
-        is_patch = "overlays" in path.parts and path.name in ("autoscaler.yaml", "keys.yaml", "postgres.yaml")
+        is_patch = "overlays" in path.parts and path.name in ("autoscaler.yaml", "keys.yaml", "postgres.yaml", "proxies.yaml")
         if path.name != "kustomization.yaml" and not is_patch:
             yield pytest.param(text, id=str(path.relative_to(DOCKER)))
 
@@ -149,3 +150,37 @@ def test_the_chart_and_the_base_run_the_same_container():
     for field in ("securityContext", "readinessProbe", "livenessProbe", "startupProbe", "ports", "resources"):
         assert chart["containers"][0][field] == base["containers"][0][field]
     assert chart["securityContext"] == base["securityContext"]
+
+
+def test_the_balancer_of_compose_is_the_proxy_that_is_believed():
+    composed = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    net = composed["networks"]["default"]["ipam"]["config"][0]
+    address = composed["services"]["balancer"]["networks"]["default"]["ipv4_address"]
+    assert composed["services"]["infomask"]["environment"]["INFOMASK_PROXIES"] == address
+    assert ipaddress.ip_address(address) in ipaddress.ip_network(net["subnet"])
+    assert ipaddress.ip_network(net["ip_range"]).subnet_of(ipaddress.ip_network(net["subnet"]))
+    assert ipaddress.ip_address(address) not in ipaddress.ip_network(net["ip_range"])  # or another container may have it first
+
+
+def told_to_a_pod(listed):
+    container = next(d for d in listed if d["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    return {row["name"]: row.get("value") for row in container["env"]}
+
+
+def test_an_ingress_is_no_single_client():
+    """Its connections are not counted as one address', and what names it is where it is set."""
+    base = told_to_a_pod(documents((DOCKER / "kubernetes/base/deployment.yaml").read_text()))
+    chart = yaml.safe_load((DOCKER / "helm/infomask/values.yaml").read_text())["settings"]
+    assert base["INFOMASK_MAX_CONNECTIONS_PER_ADDRESS"] == chart["max_connections_per_address"] == "0"
+    assert base["INFOMASK_REFUSAL_RATE"] == chart["refusal_rate"] == "0" and base["INFOMASK_PROXIES"] == chart["proxies"] == ""
+    patch = documents((DOCKER / "kubernetes/overlays/ingress/proxies.yaml").read_text())
+    assert told_to_a_pod(patch) == {"INFOMASK_PROXIES": "10.244.0.0/16"}
+
+
+def test_an_ingress_is_told_to_the_pods(tmp_path):
+    base = told_to_a_pod(documents((DOCKER / "kubernetes/base/deployment.yaml").read_text()))
+    run = subprocess.run([program("kustomize"), "build", DOCKER / "kubernetes/overlays/ingress"], capture_output=True, text=True)
+    overlay = told_to_a_pod(documents(run.stdout))
+    assert overlay == {**base, "INFOMASK_PROXIES": "10.244.0.0/16"}
+    assert told_to_a_pod([rendered_by_helm(tmp_path, {"settings": {"proxies": "10.42.0.0/16"}})["Deployment"]])[
+        "INFOMASK_PROXIES"] == "10.42.0.0/16"

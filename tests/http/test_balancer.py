@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs h
 @pytest.fixture(scope="module")
 def replicas(make_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("state")
-    return [make_server("--state-dir", folder / str(i), *PATIENT) for i in range(2)]
+    return [make_server("--state-dir", folder / str(i), "--proxies", "127.0.0.1", "--log-rate", 0, *PATIENT) for i in range(2)]
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def balancer(replicas, tmp_path_factory):
     file.write_text(text)
     process = subprocess.Popen(["haproxy", "-db", "-f", file], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
-    def ask(method, path, body=None, headers=()):
-        with Connection(port) as connection:
+    def ask(method, path, body=None, headers=(), source=""):
+        with Connection(port, source=source) as connection:
             connection.send(request(method, path, body, headers))
             return connection.response()
 
@@ -50,7 +50,6 @@ def balancer(replicas, tmp_path_factory):
     finally:
         process.terminate()
         process.wait()
-
 
 
 def test_estimates_stay_where_they_were_made(balancer, png):
@@ -75,3 +74,9 @@ def test_both_are_used(balancer, replicas, png):
     for _ in range(8):
         assert balancer("POST", "/v1/classify", png).status == 200
     assert all(server.metric_reaches("infomask_images_total", 1) for server in replicas)
+
+
+def test_it_says_who_asks(balancer, replicas):
+    balancer("GET", "/v1/models", headers=[("X-Request-Id", "visitor"), ("X-Forwarded-For", "203.0.113.9")], source="127.0.0.7")
+    line = until(lambda: next((line for server in replicas for line in list(server.lines) if '"visitor"' in line), None))
+    assert json.loads(line)["client"] == "127.0.0.7"

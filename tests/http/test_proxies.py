@@ -142,6 +142,25 @@ AROUND = {  # what stands around the tutorial's lines, and how the program is st
                 "frontend web\nbind 127.0.0.1:{port}\ndefault_backend infomask\n{lines}", "haproxy -db -f {file}"),
     "lighttpd": ('server.modules = ( "mod_proxy" )\nserver.document-root = "{folder}"\nserver.port = {port}\nserver.bind = "127.0.0.1"\n'
                  'server.upload-dirs = ( "{folder}" )\n{lines}', "lighttpd -D -f {file}"),
+    "Envoy": ("""static_resources:
+  listeners:
+    - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+      filter_chains:
+        - filters:
+            - name: envoy.filters.network.http_connection_manager
+              typed_config:
+                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: web
+                http_filters:
+                  - name: envoy.filters.http.router
+                    typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+{lines}
+  clusters:
+    - name: infomask
+      load_assignment:
+        cluster_name: infomask
+        endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {upstream}}}}}}}}}]}}]
+""", "envoy -c {file} --disable-hot-restart --log-level off"),
     "Varnish": ("{lines}", "varnishd -F -f {file} -a 127.0.0.1:{port} -s malloc,64m -n {folder}/varnish -T none"),
 }
 
@@ -150,6 +169,8 @@ def lines_of(name, upstream, port):
     page = (TUTORIALS / "deploy.md").read_text()
     block = re.search(rf"^## {name}\n.*?^```\n(.*?)^```$", page, re.M | re.S)[1]
     assert "8080" in block
+    if name == "Envoy":
+        block = block.replace("\n", "\n" + 16 * " ").join((16 * " ", ""))
     return block.replace("8080", str(upstream)).replace("photos.example {", f"http://localhost:{port} {{\nbind 127.0.0.1")
 
 
@@ -161,8 +182,8 @@ def proxy(name, upstream, folder):
     if shutil.which(command.split()[0], path=paths) is None:
         pytest.skip(f"needs {command.split()[0]}")
     folder.chmod(0o777)  # some become another user
-    port, file = free_port(), folder / "conf"
-    fields = {"folder": folder, "port": port, "file": file}
+    port, file = free_port(), folder / "conf.yaml"  # Envoy goes by the ending
+    fields = {"folder": folder, "port": port, "file": file, "upstream": upstream}
     file.write_text(around.format(lines=lines_of(name, upstream, port), **fields))
     process = subprocess.Popen(command.format(**fields).split(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
                                env={**os.environ, "PATH": paths, "HOME": str(folder), "XDG_DATA_HOME": str(folder)})
@@ -209,8 +230,10 @@ def test_proxies_of_the_tutorial(behind, png, name):
         tag = asked(port, path="/im/openapi.json").get("ETag")
         assert asked(port, path="/im/openapi.json", headers=[("If-None-Match", tag)]).status == 304
         asked(port, path="/im/v1/models", headers=[("X-Request-Id", f"by-{name}"), *forwarded("203.0.113.5")])
-        # whoever asks from here is believed as a proxy would be; Caddy, which was not told so, drops what its client says
-        assert json.loads(behind.logged(f'"by-{name}"'))["client"] == ("127.0.0.1" if name == "Caddy" else "203.0.113.5")
+        # whoever asks from here is believed as a proxy would be; Caddy, which was not told so, drops what its client says, and
+        # Envoy puts the machine's address in the place of a loopback one
+        client = json.loads(behind.logged(f'"by-{name}"'))["client"]
+        assert client != "203.0.113.5" if name == "Envoy" else client == ("127.0.0.1" if name == "Caddy" else "203.0.113.5")
 
 
 def follows_a_job(port, png):

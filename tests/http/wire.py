@@ -37,8 +37,8 @@ class Response:
 
 
 class Connection:
-    def __init__(self, port, timeout=60, host="127.0.0.1"):
-        self.socket = socket.create_connection((host, port), timeout)
+    def __init__(self, port, timeout=60, host="127.0.0.1", source=""):
+        self.socket = socket.create_connection((host, port), timeout, (source, 0))
         self.buffer = b""
 
     def __enter__(self):

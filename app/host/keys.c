@@ -152,7 +152,7 @@ enum infomask_status keys_read(struct keys *keys, const char *path, struct infom
     enum infomask_status status = file_read(path, MAX_FILE, &text, &size, err);
 
     if (status != INFOMASK_OK) {
-        error_prefix(err, "the file of keys");
+        error_prefix(err, "the file of keys %.200s", path);
         return status;
     }
     status = keys_read_text(keys, text, err);

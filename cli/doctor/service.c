@@ -190,7 +190,10 @@ void doctor_keys(struct doctor *doctor)
     if (status == INFOMASK_OK)
         status = keys_read(keys, path, &err);
     if (status != INFOMASK_OK)
-        doctor_say(doctor, DOCTOR_FAIL, "keys", "infomask keys add NAME SCOPES makes a line of it", "%s", err.text);
+        doctor_say(doctor, DOCTOR_FAIL, "keys",
+                   access(path, R_OK) != 0 && errno == EACCES ? "the service must be able to read it"
+                                                              : "infomask keys add NAME SCOPES makes a line of it",
+                   "%s", err.text);
     else if (keys_count(keys) == 0)
         doctor_say(doctor, DOCTOR_FAIL, "keys", "infomask keys add NAME SCOPES makes one",
                    "%s has no key: nobody could ask", path);

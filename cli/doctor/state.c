@@ -118,8 +118,12 @@ static void look_at_folder(struct doctor *doctor)
     } else if (stat(there, &at) != 0 || !S_ISDIR(at.st_mode)) {
         doctor_say(doctor, DOCTOR_FAIL, "state", "set state_dir to a folder", "%s is not a folder", there);
     } else if (!can_write(there)) {
-        doctor_say(doctor, DOCTOR_FAIL, "state", "give it to the user of the service, or set state_dir", "%s: %s",
-                   there, strerror(errno));
+        if (strcmp(path, there) == 0)
+            doctor_say(doctor, DOCTOR_FAIL, "state", "give it to the user of the service, or set state_dir", "%s: %s",
+                       there, strerror(errno));
+        else
+            doctor_say(doctor, DOCTOR_FAIL, "state", "make it for the user of the service, or set state_dir",
+                       "%s cannot be made: %s: %s", path, there, strerror(errno));
     } else if (strcmp(path, there) != 0) {
         doctor_say(doctor, DOCTOR_OK, "state", NULL, "%s will be made", path);
     } else {

@@ -150,7 +150,8 @@ def test_files_are_looked_at_as_the_user(doctor, tmp_path):
     (tmp_path / "keys").chmod(0o600)
     _, found = doctor("--user=nobody", "--keys", tmp_path / "keys")
     says(found, "user", "ok", "as nobody")
-    says(found, "keys", "fail", "Permission denied")
+    says(found, "keys", "fail", f"the file of keys {tmp_path}/keys: cannot be read: Permission denied")
+    assert found["keys"][0]["remedy"] == "the service must be able to read it"
     says(found, "state", "fail", "Permission denied")
 
 
@@ -217,6 +218,7 @@ def test_state_that_will_not_do(doctor, tmp_path):
     (tmp_path / "file").write_text("")
     says(doctor("state", state="file")[1], "state", "fail", "is not a folder")
     says(doctor("state", "--state-dir=/proc", state=None)[1], "state", "fail", "/proc: ")
+    says(doctor("state", "--state-dir=/proc/state/here", state=None)[1], "state", "fail", "/proc/state/here cannot be made: /proc: ")
     says(doctor("state", state=None, environment={"HOME": ""})[1], "state", "warn", "estimates will be refused")
     (tmp_path / "state").chmod(0o777)
     says(doctor("state")[1], "state", "warn", "can be written by everybody")

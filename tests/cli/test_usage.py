@@ -96,6 +96,19 @@ def test_a_build_counts_up_to_what_it_compiles(tmp_path):
     assert len(counts) > 300 and [at for at, _ in counts] == list(range(1, counts[0][1] + 1)) and len({of for _, of in counts}) == 1
 
 
+@pytest.mark.skipif(not (ROOT / ".github").exists(), reason="needs the sources")
+def test_workflows_run_what_make_has():
+    """Every target that they name, those of a matrix too, and every fuzz target each night."""
+    rules = "".join(path.read_text() for path in [ROOT / "Makefile", *(ROOT / "mk").glob("*.mk")])
+    targets = set(re.findall(r"^([a-z0-9-]+):", rules, re.M))
+    texts = {path.name: path.read_text() for path in (ROOT / ".github/workflows").glob("*.yml")}
+    called = {word for text in texts.values() for line in re.findall(r"\bmake +([^&|\n]+)", re.sub(r"#.*", "", text))
+              for word in re.sub(r"\$\{\{.*?\}\}", "", line).split() if "=" not in word}
+    night = re.search(r"target: \[(.*?)\]", texts["nightly.yml"])[1].split(", ")
+    assert {"test", "deps", "soak", "coverage-code"} <= called and called <= targets, called - targets
+    assert sorted(night) == sorted(path.stem.replace("fuzz_", "fuzz-") for path in (ROOT / "tests/fuzz").glob("fuzz_*.c"))
+
+
 @pytest.mark.parametrize("command", ["serve", "config", "healthcheck", "version"])
 def test_a_word_too_many_is_wrong_usage(infomask, command):
     result = infomask(command, "more")

@@ -168,7 +168,8 @@ enum infomask_reason {
     INFOMASK_FIRST,      /* the target is still the best class */
     INFOMASK_WHOLE,      /* the whole photo still tells */
     INFOMASK_OVER_LIMIT, /* more than `until` is left */
-    INFOMASK_NO_PLACE    /* the mask is under half a cell: there is no place to ask */
+    INFOMASK_NO_PLACE,   /* the mask is under half a cell: there is no place to ask */
+    INFOMASK_SCATTERED   /* the mask is spread over the photo: its place is no other than its surroundings */
 };
 
 /* One round, as one target sees it.  region_... and context_... are the PMI of the head on the mean features of the
@@ -180,6 +181,7 @@ struct infomask_round {
     /* Of the mask's 5 x 5 windows of cells, in the pass of what is returned; evidence: how much of it would be masked.
      * NAN without a pooled head. */
     double largest_window_pmi_after, evidence;
+    double apart; /* how far the mask has cells of its own: 1 wholly, 0 not at all; NAN: it, or the rest, has too few */
     int looks; /* passes that region, context and largest window after are means of: 1; near the verdict's edge 3 */
     int rank_after;                /* 1: still the best class */
     double random_area_pmi_after;  /* NAN: not asked for in this round */

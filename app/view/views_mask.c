@@ -261,6 +261,10 @@ void view_reason(const struct view_head *head, const struct infomask_verificatio
     case INFOMASK_NO_PLACE:
         (void)snprintf(text, size, "the mask covers less than half a cell of the map: there is no place to ask");
         break;
+    case INFOMASK_SCATTERED:
+        (void)snprintf(text, size,
+                       "the mask is scattered over the photo: its place cannot be asked apart from the rest");
+        break;
     case INFOMASK_GONE:
     case INFOMASK_PLACE:
     case INFOMASK_WINDOW:

@@ -76,3 +76,16 @@ double mask_place_mean(enum mask_place place, const double *share, const float *
         mean_columns(place, share, f + first, n, d, d - first < COLUMNS ? d - first : COLUMNS, total, mean + first);
     return total;
 }
+
+double mask_place_apart(const double *share, int n)
+{
+    double covered = 0, apart = 0;
+
+    for (int u = 0; u < n; u++)
+        covered += share[u];
+    if (covered < MASK_PLACE_LEAST || n - covered < MASK_PLACE_LEAST)
+        return NAN;
+    for (int u = 0; u < n; u++)
+        apart += fabs(share[u] / covered - (1 - share[u]) / (n - covered));
+    return apart / 2;
+}

@@ -113,6 +113,10 @@ enum mask_place {
 /* mean [d] of f [n, d] over the place, in double; returns the weight in cells.  Under MASK_PLACE_LEAST mean is not
  * written. */
 double mask_place_mean(enum mask_place place, const double *share, const float *f, int n, int d, float *mean);
+/* How far what share [n] covers lies in other cells than what it leaves: the total variation distance between the two
+ * over the cells; 1 if every cell is covered wholly or not at all, 0 if all are alike.  NAN where either is under
+ * MASK_PLACE_LEAST. */
+double mask_place_apart(const double *share, int n);
 
 /* ---- The graph of cells ------------------------------------------------------------------------------------------ */
 

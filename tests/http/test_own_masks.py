@@ -123,3 +123,26 @@ def test_a_verdict_of_a_right_and_of_a_wrong_one(server):
     wrong = filtered(server, mask_of((520, 0, 80, 400)), "/v1/filter?format=json", target="espresso").json["verification"]
     assert right["complete"] and not wrong["complete"] and wrong["verdict"] != "removed"
     assert wrong["still_tells"]["outside"][0]["information"] > 0
+
+
+def test_a_mask_of_scattered_pixels_destroys_the_photo_and_removes_nothing(server):
+    photo = ROOT / "tests" / "data" / "photos" / "rocket.jpg"
+    width, height = Image.open(photo).size
+    specks = np.random.default_rng(3).random((height, width)) < .2
+    check = filtered(server, encode(Image.fromarray(specks)), "/v1/filter?format=json&model=efficientnet-lite0",
+                     photo=photo.read_bytes(), target="matchstick", fill="mean").json["verification"]
+    assert check["verdict"] == "weakened" and "scattered over the photo" in check["reason"]
+    # every other condition is met
+    assert check["pmi_after"] < check["pmi_before"] / 2 and check["rank_after"] > 1
+    assert abs(check["region_pmi_after"] - check["context_pmi_after"]) < .1
+
+
+def test_what_is_left_around_a_mask_may_not_go_on_telling(server):
+    photo = ROOT / "tests" / "data" / "photos" / "chelsea.png"
+    width, height = Image.open(photo).size
+    check = filtered(server, mask_of((25, 25, width - 50, height - 50), (width, height)),
+                     "/v1/filter?format=json&model=efficientnet-lite0", photo=photo.read_bytes(),
+                     target="tiger cat", fill="diffuse").json["verification"]
+    assert check["verdict"] == "weakened" and 'the rest of the photo still says "tiger cat"' in check["reason"]
+    assert check["context_pmi_after"] > check["pmi_before"] / 2 > check["pmi_after"]
+    assert check["region_pmi_after"] < check["context_pmi_after"]

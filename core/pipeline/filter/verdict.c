@@ -12,6 +12,7 @@
 #define WINDOW_EVIDENCE 0.75 /* surroundings: the larger of the two */
 #define WHOLE_MARGIN \
     1 /* nats that the whole may say beyond the surroundings: more comes from what the mask has missed */
+#define LEAST_APART 0.5 /* of place and surroundings: a mask of scattered specks says what the rest says */
 #define CLOSE 0.35 /* nats: a preview seldom differs by more from the round that it is of */
 #define DOUBT 0.55 /* nats: how far another look at the same picture may be from the first */
 
@@ -52,12 +53,13 @@ static enum infomask_status ask_places(const struct filter *f, int i, struct inf
 {
     enum infomask_status status;
 
-    round->largest_window_pmi_after = round->evidence = NAN;
+    round->largest_window_pmi_after = round->evidence = round->apart = NAN;
     round->region_pmi_before = round->region_pmi_after = round->context_pmi_before = round->context_pmi_after = NAN;
     if (f->place_before.f == NULL)
         return INFOMASK_OK;
     round->largest_window_pmi_after = f->window_after[i];
     round->evidence = f->evidence[i];
+    round->apart = mask_place_apart(f->share, f->place_after.rows * f->place_after.columns);
     status = verdict_place(f, i, MASK_REGION, &f->place_before, f->share, &round->region_pmi_before, err);
     if (status == INFOMASK_OK)
         status = verdict_place(f, i, MASK_CONTEXT, &f->place_before, f->share, &round->context_pmi_before, err);
@@ -85,6 +87,13 @@ bool verdict_judges(const struct filter *f, int i)
     return !f->options->keep && !f->out->mask.empty && f->score[i].pmi > 0;
 }
 
+/* What lies beside the mask goes on telling half of what the photo did, and as much as would be masked: then the target
+ * is there still, and what the place may say beside it proves nothing. */
+static bool rest_tells(const struct infomask_round *round, double before)
+{
+    return surroundings(round) > fmax(LEAST_LOSS * before, WINDOW_EVIDENCE * round->evidence);
+}
+
 /* Somewhere there is nearly as much beyond the surroundings as would be masked, and a quarter of what there was: a part
  * of the object that the mask missed. */
 static bool window_tells(const struct infomask_round *round, double before)
@@ -100,6 +109,8 @@ static enum infomask_reason what_tells(const struct infomask_round *round, doubl
         return INFOMASK_ROSE;
     if (isnan(round->region_pmi_after))
         return INFOMASK_NO_PLACE;
+    if (round->apart < LEAST_APART)
+        return INFOMASK_SCATTERED;
     if (verdict_excess(round) > MARGIN)
         return INFOMASK_PLACE;
     if (surroundings(round) > LEAST_LOSS * before)
@@ -136,7 +147,8 @@ static enum infomask_reason judge(const struct filter *f, const struct infomask_
         return round->pmi_after <= 0 ? INFOMASK_NO_PMI : round->pmi_after >= before ? INFOMASK_ROSE : INFOMASK_WHOLE;
     if (!isnan(round->region_pmi_after) && verdict_excess(round) <= MARGIN &&
         round->pmi_after <= LEAST_LOSS * before && round->pmi_after <= surroundings(round) + WHOLE_MARGIN &&
-        round->rank_after > 1 && !window_tells(round, before))
+        round->rank_after > 1 && !window_tells(round, before) && !rest_tells(round, before) &&
+        !(round->apart < LEAST_APART))
         return INFOMASK_GONE;
     return what_tells(round, before);
 }

@@ -29,6 +29,7 @@ static void open_court(struct court *c)
 
 static const struct infomask_round gone = {.pmi_after = 1, .map_pmi_after = 1, .rank_after = 90, .region_pmi_after = 1,
                                            .context_pmi_after = 1.2, .largest_window_pmi_after = 1.4, .evidence = 2,
+                                           .apart = .9,
                                            .random_area_pmi_after = NAN};
 
 static struct infomask_round judged(const struct court *c, struct infomask_round round, double control)
@@ -88,6 +89,14 @@ static void a_verdict_says_no_in_every_way(void **state)
     check(&c, r, 9, INFOMASK_FAILED, INFOMASK_ROSE);
     r = gone, r.region_pmi_after = NAN;
     check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_NO_PLACE);
+    r = gone, r.apart = .49; /* specks all over the photo */
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_SCATTERED);
+    r.apart = NAN; /* all of the photo */
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
+    r = gone, r.context_pmi_after = 3.01; /* over half of the 6 nats before */
+    check(&c, r, 5, INFOMASK_WEAKENED, INFOMASK_REST);
+    r.evidence = 4.1; /* less than three quarters of what would be masked */
+    check(&c, r, 5, INFOMASK_REMOVED, INFOMASK_GONE);
 }
 
 static void a_limit_is_held_by_the_whole_and_by_the_map(void **state)
@@ -175,19 +184,20 @@ static void removed_is_never_said_of_what_is_still_there(void **state)
     (void)state;
     open_court(&c);
     for (int i = 0; i < 100000; i++) {
-        double v[5];
+        double v[6];
         struct infomask_round r;
-        for (int k = 0; k < 5; k++) {
+        for (int k = 0; k < 6; k++) {
             seed = seed * 6364136223846793005u + 1442695040888963407u;
             v[k] = (double)(seed >> 40) / (1 << 24) * 12 - 4;
         }
         r = (struct infomask_round){.pmi_after = v[0], .map_pmi_after = v[1], .region_pmi_after = v[2],
                                     .context_pmi_after = v[3], .largest_window_pmi_after = v[4], .evidence = 2,
-                                    .rank_after = 1 + (int)fabs(v[4])};
+                                    .rank_after = 1 + (int)fabs(v[4]), .apart = (v[5] + 4) / 12};
         r = judged(&c, r, v[1]);
         removed += r.verdict == INFOMASK_REMOVED;
         if (r.verdict == INFOMASK_REMOVED)
-            assert_true(r.pmi_after <= 3 && r.pmi_after <= fmax(0, r.context_pmi_after) + 1 && r.rank_after > 1 &&
+            assert_true(r.apart >= .5 && r.context_pmi_after <= 3 && r.pmi_after <= 3 &&
+                        r.pmi_after <= fmax(0, r.context_pmi_after) + 1 && r.rank_after > 1 &&
                         r.largest_window_pmi_after <= fmax(0, r.context_pmi_after) + 1.5 && r.region_pmi_after <= fmax(0, r.context_pmi_after) + .5);
         if (r.verdict == INFOMASK_WEAKENED)
             assert_true(r.pmi_after < 6 && r.pmi_after < r.random_area_pmi_after);
@@ -273,6 +283,17 @@ static bool looks_until(void *context)
     return (*left)-- <= 0;
 }
 
+static void a_place_is_apart_as_far_as_it_has_cells_of_its_own(void **state)
+{
+    (void)state;
+    assert_true(mask_place_apart((double[]){0, 1, 1, 0, 0, 0}, 6) == 1);
+    assert_true(fabs(mask_place_apart((double[]){.2, .2, .2, .2, .2, .2}, 6)) < 1e-15);
+    /* covered .5, .5 of 1; left .5, .5, 1, 1 of 3: what both share is a sixth, twice */
+    assert_true(fabs(mask_place_apart((double[]){.5, .5, 0, 0}, 4) - 2.0 / 3) < 1e-15);
+    assert_true(isnan(mask_place_apart((double[]){1, 1, 1, .6}, 4)));
+    assert_true(isnan(mask_place_apart((double[]){.4, 0, 0, 0}, 4)));
+}
+
 /* A mask of a large photo may be grown several times before its hole fits: the deadline is looked at each time. */
 static void a_mask_is_not_grown_beyond_the_deadline(void **state)
 {
@@ -322,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_group_is_scored_by_what_it_adds_up_to),
         cmocka_unit_test(shares_of_cells_are_exact),
         cmocka_unit_test(places_weigh_their_cells),
+        cmocka_unit_test(a_place_is_apart_as_far_as_it_has_cells_of_its_own),
         cmocka_unit_test(a_mask_is_not_grown_beyond_the_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

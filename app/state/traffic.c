@@ -111,8 +111,16 @@ static bool take_untold(struct traffic *traffic, struct window *w, struct traffi
     return some;
 }
 
-/* told: what was told is among the news. */
-static void take_news(struct traffic *traffic, struct window *w, const struct traffic_news *news, bool told)
+static void add_to_history(struct history *history, const struct traffic_part *part)
+{
+    for (size_t i = 0; i < part->photos; i++)
+        history_add(history, part->answer[i].hour, part->answer[i].predicted, part->photo[i].information,
+                    part->photo[i].entropy);
+}
+
+/* told: what was told, or NULL; it is among the news, which say nothing of answers. */
+static void take_news(struct traffic *traffic, struct window *w, const struct traffic_news *news,
+                      const struct traffic_part *told)
 {
     (void)pthread_mutex_lock(&traffic->lock);
     if (news->total < w->shared.total)
@@ -121,7 +129,8 @@ static void take_news(struct traffic *traffic, struct window *w, const struct tr
         ring_take(&w->shared, part);
     w->baseline = news->baseline;
     w->looked = true;
-    if (told) {
+    if (told != NULL) {
+        add_to_history(w->history, told); /* until the state's own is read again */
         w->told += w->telling;
         w->telling = 0;
     }
@@ -148,7 +157,7 @@ static enum infomask_status exchange(struct traffic *traffic, struct window *w, 
     if (status == INFOMASK_OK && news.damaged)
         status = traffic_store_forget(state, w->key, err);
     else if (status == INFOMASK_OK)
-        take_news(traffic, w, &news, some);
+        take_news(traffic, w, &news, some ? &told.part : NULL);
     (void)pthread_mutex_unlock(&traffic->telling);
     traffic_news_fini(&news);
     if (some)
@@ -431,9 +440,8 @@ static struct history *copy_history(const struct window *w)
     struct traffic_part own = {0};
     struct history *history = ring_copy(&w->own, w->told, w->own.total, false, &own) ? history_copy(w->history) : NULL;
 
-    for (size_t i = 0; history != NULL && i < own.photos; i++)
-        history_add(history, own.answer[i].hour, own.answer[i].predicted, own.photo[i].information,
-                    own.photo[i].entropy);
+    if (history != NULL)
+        add_to_history(history, &own);
     traffic_part_fini(&own);
     return history;
 }

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <math.h>
+#include <unistd.h>
 
 #include "scratch.h"
 #include "app/model/models.h"
@@ -190,6 +191,26 @@ static void the_end_tells_the_rest(void **state)
     close_place(&place);
 }
 
+/* What is told in the background meanwhile is not missing in the week's history. */
+static void what_was_told_still_counts(void **state)
+{
+    struct place place = open_place(*state);
+    struct traffic *traffic;
+
+    assert_int_equal(traffic_create(place.estimates, &traffic, NULL), INFOMASK_OK);
+    for (uint64_t i = 0; i < 100; i++)
+        add(traffic, &place, i);
+    for (int i = 0; i < 5; i++) { /* the teller looks every two seconds */
+        struct traffic_state found = read_state(traffic, &place, true);
+        assert_int_equal(found.total, 100);
+        assert_int_equal(found.drift.photos, 100);
+        traffic_state_fini(&found);
+        (void)usleep(500000);
+    }
+    traffic_free(traffic);
+    close_place(&place);
+}
+
 /* Work is done again when a commit was not heard of: the same part counts once. */
 static void told_twice_counts_once(void **state)
 {
@@ -244,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_SCRATCH(two_tell_and_read_the_same),
         IN_SCRATCH(the_end_tells_the_rest),
+        IN_SCRATCH(what_was_told_still_counts),
         IN_SCRATCH(told_twice_counts_once),
         IN_SCRATCH(without_a_state_it_is_in_memory),
     };

@@ -25,7 +25,9 @@ enum onnx_type { /* TensorProto.DataType */
     ONNX_DOUBLE = 11,
     ONNX_UINT32 = 12,
     ONNX_UINT64 = 13,
-    ONNX_BFLOAT16 = 16
+    ONNX_BFLOAT16 = 16,
+    ONNX_UINT4 = 21, /* two in a byte, the first one below */
+    ONNX_INT4 = 22
 };
 
 /* What the numbers of a value are: a graph's constants are float32 all the same. */
@@ -273,9 +275,12 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_global_lp_pool, onnx_import_qlinear_average_pool, onnx_import_qlinear_concat,
     onnx_import_dynamic_quantize, onnx_import_mean_variance,
     onnx_import_fused_conv, onnx_import_fused_gemm, onnx_import_fused_matmul, onnx_import_packed_attention,
-    onnx_import_multi_head_attention;
+    onnx_import_multi_head_attention, onnx_import_blocks, onnx_import_matmul_nbits, onnx_import_matmul_bnb4;
 /* The node that is being imported, as other operators (composite.c has the words). */
 enum infomask_status onnx_spell(struct onnx_import *im, const char *text) __attribute__((warn_unused_result));
+/* The same with a tensor as its word w. */
+enum infomask_status onnx_spell_with(struct onnx_import *im, int w, const char *text)
+    __attribute__((warn_unused_result));
 enum infomask_status onnx_step_log_softmax(struct onnx_import *im, int x, unsigned axes, int *y)
     __attribute__((warn_unused_result));
 /* A node that takes elements one by one into a new shape; its table is to be filled. */

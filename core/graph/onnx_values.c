@@ -83,6 +83,8 @@ static size_t type_size(int32_t type)
     case ONNX_BOOL:
     case ONNX_INT8:
     case ONNX_UINT8:
+    case ONNX_INT4: /* of two */
+    case ONNX_UINT4:
         return 1;
     case ONNX_FLOAT16:
     case ONNX_BFLOAT16:
@@ -108,10 +110,13 @@ struct elements {
     size_t count, width; /* width: bytes of each */
 };
 
-static enum infomask_status find_elements(struct onnx_import *im, const Onnx__TensorProto *proto, size_t count,
+static bool are_nibbles(int32_t type) { return type == ONNX_INT4 || type == ONNX_UINT4; }
+
+static enum infomask_status find_elements(struct onnx_import *im, const Onnx__TensorProto *proto, size_t elements,
                                           struct elements *found)
 {
     size_t width = type_size(proto->data_type), bytes;
+    size_t count = are_nibbles(proto->data_type) ? elements / 2 + elements % 2 : elements; /* that are stored */
 
     if (proto->has_raw_data || proto->data_location == 1) {
         struct onnx_view view = {NULL, 0};
@@ -125,7 +130,7 @@ static enum infomask_status find_elements(struct onnx_import *im, const Onnx__Te
         if (!checked_mul(count, width, &bytes) || bytes != view.size)
             return onnx_broken(im, "tensor '%s' has %zu bytes of data, which is not what its shape says",
                                shown_name(proto->name).text, view.size);
-        *found = (struct elements){view.data, count, width};
+        *found = (struct elements){view.data, elements, width};
         return INFOMASK_OK;
     }
     switch (proto->data_type) {
@@ -148,6 +153,7 @@ static enum infomask_status find_elements(struct onnx_import *im, const Onnx__Te
     if (found->count != count)
         return onnx_broken(im, "tensor '%s' has %zu elements, where its shape says %zu", shown_name(proto->name).text,
                            found->count, count);
+    found->count = elements;
     return INFOMASK_OK;
 }
 
@@ -197,11 +203,16 @@ static float element_as_float(const struct elements *e, int32_t type, size_t i)
 
 static int64_t element_as_int(const struct elements *e, int32_t type, size_t i)
 {
-    const uint8_t *at = e->data + i * e->width;
+    const uint8_t *at = e->data + (are_nibbles(type) ? i / 2 : i) * e->width;
     uint64_t bits = 0;
     unsigned spare = 64 - 8 * (unsigned)e->width;
+    int nibble;
     bool is_signed = type == ONNX_INT8 || type == ONNX_INT16 || type == ONNX_INT32 || type == ONNX_INT64;
 
+    if (are_nibbles(type)) {
+        nibble = *at >> 4 * (i % 2) & 15;
+        return type == ONNX_INT4 && nibble > 7 ? nibble - 16 : nibble;
+    }
     if (e->width == 1)
         bits = *at; /* of most large ones */
     else

@@ -2,10 +2,10 @@
  * ONNX's own.
  *
  * Each is spelt as steps, "a = Add 0 1; .0 = Relu a": of the operator's inputs by their numbers, of what a step
- * before has made by its letter, and of numbers behind a #.  .0 is the operator's first output.  name=value is an
- * attribute of the step (a number, with a point or without, a word, or a list in brackets), * stands for the operator's
- * own ones that the step knows.  Where an input is left out, so is what would be made of it alone, and of two that are
- * added what is there stays as it is.
+ * before has made by its letter ("abc = ..." makes three), and of numbers behind a #.  .0 is the operator's first
+ * output.  name=value is an attribute of the step (a number, with a point or without, a word, or a list in brackets),
+ * * stands for the operator's own ones that the step knows.  Where an input is left out, so is what would be made of
+ * it alone, and of two that are added what is there stays as it is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,7 @@
 #define MOST_INPUTS 20
 #define MOST_ATTRIBUTES 16
 #define MOST_OWN 4 /* attributes of a step that its text names */
+#define MOST_OUTPUTS 3
 #define WORD 48
 
 struct composite {
@@ -25,8 +26,12 @@ struct composite {
 static const struct composite composites[] = {
     {"BiasGelu", "a = Add 0 1; .0 = Gelu a"},
     {"ConvInteger", "x = DequantizeLinear 0 #1 2; w = DequantizeLinear 1 #1 3 axis=0; .0 = Conv x w *"},
+    {"DynamicQuantizeMatMul", "qsz = DynamicQuantizeLinear 0; a = DequantizeLinear q s z; "
+                              "b = DequantizeLinear 1 2 3 axis=-1; y = MatMul a b; c = Add y 4; .0 = Identity c"},
     {"FastGelu", "a = Add 0 1; .0 = Gelu a approximate=tanh"},
     {"MatMulInteger", "a = DequantizeLinear 0 #1 2; b = DequantizeLinear 1 #1 3 axis=-1; .0 = MatMul a b"},
+    {"MatMulIntegerToFloat", "a = DequantizeLinear 0 2 4; b = DequantizeLinear 1 3 5 axis=-1; y = MatMul a b; "
+                             "c = Add y 6; .0 = Identity c"},
     {"QLinearAdd",
      "a = DequantizeLinear 0 1 2; b = DequantizeLinear 3 4 5; c = Add a b; .0 = QuantizeLinear c 6 7"},
     {"QLinearConv", "x = DequantizeLinear 0 1 2; w = DequantizeLinear 3 4 5 axis=0; s = Mul 1 4; "
@@ -39,6 +44,8 @@ static const struct composite composites[] = {
      "a = DequantizeLinear 0 1 2; b = DequantizeLinear 3 4 5; c = Mul a b; .0 = QuantizeLinear c 6 7"},
     {"QLinearSigmoid", "x = DequantizeLinear 0 1 2; y = Sigmoid x; .0 = QuantizeLinear y 3 4"},
     {"QLinearSoftmax", "x = DequantizeLinear 0 1 2; y = Softmax x *; .0 = QuantizeLinear y 3 4"},
+    {"QLinearWhere",
+     "a = DequantizeLinear 1 2 3; b = DequantizeLinear 4 5 6; c = Where 0 a b; .0 = QuantizeLinear c 7 8"},
     {"QuickGelu", ".0 = Swish 0 * alpha=1.702"},
     {"SimplifiedLayerNormalization", ".0 = RMSNormalization 0 1 *"},
     {"SkipLayerNormalization",
@@ -57,7 +64,7 @@ struct spelling {
 /* One step of it, as a node of a file has it. */
 struct part {
     Onnx__NodeProto node;
-    char type[WORD], *inputs[MOST_INPUTS], *output;
+    char type[WORD], *inputs[MOST_INPUTS], *outputs[MOST_OUTPUTS];
     Onnx__AttributeProto *attributes[MOST_ATTRIBUTES], own[MOST_OWN];
     char words[MOST_OWN][2][WORD];
     int64_t lists[MOST_OWN][GRAPH_MAX_RANK];
@@ -82,7 +89,7 @@ static enum infomask_status new_name(struct spelling *s, char **name)
     return INFOMASK_OK;
 }
 
-static enum infomask_status new_number(struct spelling *s, const char *text, char **name)
+static enum infomask_status new_tensor(struct spelling *s, int tensor, char **name)
 {
     struct onnx_value *value;
     bool taken;
@@ -94,7 +101,16 @@ static enum infomask_status new_number(struct spelling *s, const char *text, cha
     if (value == NULL)
         return onnx_no_memory(s->im);
     value->kind = ONNX_TENSOR;
-    return onnx_new_scalar(s->im, strtof(text, NULL), &value->tensor);
+    value->tensor = tensor;
+    return INFOMASK_OK;
+}
+
+static enum infomask_status new_number(struct spelling *s, const char *text, char **name)
+{
+    int tensor;
+    enum infomask_status status = onnx_new_scalar(s->im, strtof(text, NULL), &tensor);
+
+    return status != INFOMASK_OK ? status : new_tensor(s, tensor, name);
 }
 
 static bool is_there(const char *name) { return name != NULL && *name; }
@@ -177,8 +193,6 @@ static enum infomask_status import_part(struct spelling *s, struct part *p)
     p->node.op_type = p->type;
     p->node.name = s->whole->name;
     p->node.input = p->inputs;
-    p->node.output = &p->output;
-    p->node.n_output = 1;
     p->node.attribute = p->attributes;
     im->node = &p->node;
     status = onnx_import_node(im);
@@ -193,21 +207,24 @@ static enum infomask_status finish_part(struct spelling *s, struct part *p, cons
 {
     static char none[1];
     bool sum = strcmp(p->type, "Add") == 0;
-    char **to = *target == '.' ? &s->outputs[target[1] - '0'] : &s->made[*target - 'a'];
-    enum infomask_status status;
+    enum infomask_status status = INFOMASK_OK;
 
     while (p->node.n_input > 0 && !is_there(p->inputs[p->node.n_input - 1]))
         p->node.n_input--;
     if (p->node.n_input == 0 || !is_there(p->inputs[0]))
         return INFOMASK_OK;
     if (sum && p->node.n_input == 1 && *target != '.') {
-        *to = p->inputs[0];
+        s->made[*target - 'a'] = p->inputs[0];
         return INFOMASK_OK;
     }
     for (size_t i = 0; i < p->node.n_input; i++)
         p->inputs[i] = p->inputs[i] == NULL ? none : p->inputs[i];
-    status = is_there(*to) ? INFOMASK_OK : new_name(s, to);
-    p->output = *to;
+    p->node.output = p->outputs;
+    for (; *target && p->node.n_output < MOST_OUTPUTS && status == INFOMASK_OK; target++) {
+        char **to = *target == '.' ? &s->outputs[*++target - '0'] : &s->made[*target - 'a'];
+        status = is_there(*to) ? INFOMASK_OK : new_name(s, to);
+        p->outputs[p->node.n_output++] = *to;
+    }
     return status != INFOMASK_OK ? status : import_part(s, p);
 }
 
@@ -242,11 +259,11 @@ static enum infomask_status spell_step(struct spelling *s, const char **text)
     return status != INFOMASK_OK ? status : finish_part(s, &p, target);
 }
 
-enum infomask_status onnx_spell(struct onnx_import *im, const char *text)
+enum infomask_status onnx_spell_with(struct onnx_import *im, int w, const char *text)
 {
     struct spelling s = {.im = im, .whole = im->node};
     bool branches = im->branches;
-    enum infomask_status status = INFOMASK_OK;
+    enum infomask_status status = w == GRAPH_NONE ? INFOMASK_OK : new_tensor(&s, w, &s.made['w' - 'a']);
 
     for (size_t i = 0; i < sizeof s.outputs / sizeof *s.outputs && i < im->node->n_output; i++)
         s.outputs[i] = im->node->output[i];
@@ -255,6 +272,11 @@ enum infomask_status onnx_spell(struct onnx_import *im, const char *text)
         status = spell_step(&s, &text);
     im->branches = branches;
     return status;
+}
+
+enum infomask_status onnx_spell(struct onnx_import *im, const char *text)
+{
+    return onnx_spell_with(im, GRAPH_NONE, text);
 }
 
 enum infomask_status onnx_import_composite(struct onnx_import *im)
@@ -471,7 +493,8 @@ static const struct onnx_operator microsoft[] = {
     {"Attention", onnx_import_packed_attention, 2, 7,
      " do_rotary mask_filter_value num_heads past_present_share_buffer qkv_hidden_sizes scale unidirectional "},
     {"BiasGelu", onnx_import_composite, 2, 2, ""},
-    {"DequantizeLinear", onnx_import_dequantize, 2, 3, " axis "},
+    {"DequantizeLinear", onnx_import_dequantize, 2, 3, " axis block_size "},
+    {"DynamicQuantizeMatMul", onnx_import_composite, 3, 5, ""},
     {"FastGelu", onnx_import_composite, 1, 2, ""},
     {"FusedConv", onnx_import_fused_conv, 2, 4,
      " activation activation_params auto_pad dilations group kernel_shape pads strides "},
@@ -479,6 +502,9 @@ static const struct onnx_operator microsoft[] = {
      " activation activation_alpha activation_beta activation_gamma alpha beta transA transB "},
     {"FusedMatMul", onnx_import_fused_matmul, 2, 2, " alpha transA transB transBatchA transBatchB "},
     {"Gelu", onnx_import_unary, 1, 1, ""},
+    {"MatMulBnb4", onnx_import_matmul_bnb4, 3, 3, " K N block_size quant_type training_mode transB "},
+    {"MatMulIntegerToFloat", onnx_import_composite, 4, 7, ""},
+    {"MatMulNBits", onnx_import_matmul_nbits, 3, 6, " K N accuracy_level bits block_size "},
     {"MultiHeadAttention", onnx_import_multi_head_attention, 1, 10,
      " mask_filter_value num_heads scale unidirectional "},
     {"QGemm", onnx_import_qgemm, 6, 9, " alpha transA transB "},
@@ -491,7 +517,8 @@ static const struct onnx_operator microsoft[] = {
     {"QLinearMul", onnx_import_composite, 7, 8, ""},
     {"QLinearSigmoid", onnx_import_composite, 4, 5, ""},
     {"QLinearSoftmax", onnx_import_composite, 4, 5, " axis opset "},
-    {"QuantizeLinear", onnx_import_quantize, 2, 3, " axis "},
+    {"QLinearWhere", onnx_import_composite, 9, 9, ""},
+    {"QuantizeLinear", onnx_import_quantize, 2, 3, " axis block_size "},
     {"QuickGelu", onnx_import_composite, 1, 1, " alpha "},
     {"SkipLayerNormalization", onnx_import_composite, 3, 5, " epsilon "},
     {"SkipSimplifiedLayerNormalization", onnx_import_composite, 3, 4, " epsilon "},

@@ -45,8 +45,11 @@ static enum infomask_status channel_shape(struct onnx_import *im, int *operand, 
 
 static void integer_range(int32_t type, float *low, float *high)
 {
-    *low = type == ONNX_INT8 ? -128 : type == ONNX_INT16 ? -32768 : 0;
-    *high = type == ONNX_INT8 ? 127 : type == ONNX_INT16 ? 32767 : type == ONNX_UINT16 ? 65535 : 255;
+    bool is_signed = type == ONNX_INT8 || type == ONNX_INT16 || type == ONNX_INT4;
+    int bits = type == ONNX_INT16 || type == ONNX_UINT16 ? 16 : type == ONNX_INT4 || type == ONNX_UINT4 ? 4 : 8;
+
+    *low = is_signed ? -(float)(1 << (bits - 1)) : 0;
+    *high = *low + (float)((1 << bits) - 1);
 }
 
 /* x / scale, rounded, + zero, clamped, step by step: a scale for each index of an axis, or one that is computed. */
@@ -83,6 +86,8 @@ enum infomask_status onnx_import_quantize(struct onnx_import *im)
     int x, part[2];
     enum infomask_status status = onnx_any_input(im, 0, &x);
 
+    if (status == INFOMASK_OK && onnx_attribute_int(im, "block_size", 0) > 0)
+        return onnx_unsupported(im, "blocks with scales are supported for weights of the file only");
     if (status == INFOMASK_OK)
         status = read_parts(im, part);
     if (status != INFOMASK_OK)
@@ -143,8 +148,11 @@ enum infomask_status onnx_import_dequantize(struct onnx_import *im)
 {
     int64_t axis = onnx_attribute_int(im, "axis", 1);
     int x, part[2];
-    enum infomask_status status = onnx_any_input(im, 0, &x);
+    enum infomask_status status;
 
+    if (onnx_attribute_int(im, "block_size", 0) > 0)
+        return onnx_import_blocks(im);
+    status = onnx_any_input(im, 0, &x);
     if (status == INFOMASK_OK)
         status = read_parts(im, part);
     if (status == INFOMASK_OK && comes_back(im, x, part))

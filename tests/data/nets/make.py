@@ -315,6 +315,22 @@ def quantised(conv, w):
             count_include_pad=1), node("Pad", ["means", "rows", "seven"], ["more"]), node("DequantizeLinear", ["more", "s1", "z"], ["wide"]), *nodes],
         [*scales, *zeros, constant("around", np.array([0, 0, 1, 2, 0, 0, 2, 1])), constant("rows", np.array([0, 0, 0, 0, 0, 0, 1, 1])),
          constant("seven", np.uint8(7)), *constants], ["N", 3, 6, 8], 2, 6, 8, opset=17, ir=8)
+    # weights of four bits in blocks, with zero points and without, and what onnxruntime makes of products that it quantises
+    u4 = lambda name, *shape: constant(name, r.integers(0, 255, shape).astype(np.uint8))
+    f = lambda name, *shape: constant(name, r.uniform(.01, .05, shape).astype(np.float32))
+    nodes, constants = head("map", 8, 12, 53)
+    special("weights_in_blocks", [
+        conv, *nodes[:-1], node("Gemm", ["flat", *nodes[-1].input[1:]], ["row_a"], transB=1),
+        own("MatMulNBits", ["row_a", "b0", "f0", "u0", "", "c0"], ["row_b"], K=12, N=7, bits=4, block_size=16),
+        own("MatMulNBits", ["row_b", "b1", "f1"], ["row_c"], K=7, N=40, bits=4, block_size=16), own("MatMulBnb4", ["row_c", "b2", "f2"], ["row_d"], K=40, N=7, block_size=16, quant_type=1),
+        node("DequantizeLinear", ["b3", "f3", "u3"], ["dw"], axis=1, block_size=4), node("MatMul", ["row_d", "dw"], ["row_e"]),
+        own("DynamicQuantizeMatMul", ["row_e", "b4", "f4", "z8", "c4"], ["row_g"]), node("QuantizeLinear", ["row_g", "s0", "z"], ["q"]),
+        own("MatMulIntegerToFloat", ["q", "b5", "s0", "f5", "z"], ["row_h"]), node("QuantizeLinear", ["row_h", "s0", "z"], ["hq"]),
+        node("Greater", ["row_h", "s5"], ["more"]),
+        own("QLinearWhere", ["more", "hq", "s0", "z", "q", "s0", "z", "s1", "z"], ["w2"]), node("DequantizeLinear", ["w2", "s1", "z"], ["y"])],
+        [w, *constants, *scales, *zeros, u4("b0", 7, 1, 8), f("f0", 7), u4("u0", 7), f("c0", 7), u4("b1", 40, 1, 8), f("f1", 40), u4("b2", 140), f("f2", 18),
+         helper.make_tensor("b3", TensorProto.INT4, (7, 9), r.integers(-8, 8, 63)), f("f3", 7, 3), helper.make_tensor("u3", TensorProto.INT4, (7, 3), r.integers(-8, 8, 21)),
+         whole("b4", 9, 6), f("f4", 6), f("c4", 6), whole("b5", 6, 6), f("f5", 6)], [1, 3, 5, 6], 1, 5, 6, opset=21, ir=10)
     # biases beyond 2^24, which are more than a list of numbers; a pool of integers, and others to which they are rounded again
     nodes, constants = head("deep", 72, 5, 49)
     pair = lambda x, y, scale, zero: [node("QuantizeLinear", [x, scale, zero], [x + "_q"]), node("DequantizeLinear", [x + "_q", scale, zero], [y])]

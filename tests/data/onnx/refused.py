@@ -80,6 +80,23 @@ def refusals():
     net.node("QuantizeLinear", "x", net.constant(np.float32(.1)), net.node("Cast", zero, to=TensorProto.INT8))
     net.then("DequantizeLinear", net.constants[-1].name)
     refuse("zero_computed", unsupported, "its zero point is computed while the network runs", net)
+    whole = lambda *shape: net.constant(np.ones(shape, np.uint8))
+    for name, status, words, inputs, attributes in (
+            ("blocks_order", unsupported, "another order (g_idx)", lambda: [whole(3, 1, 4), net.weights(3), "", whole(3)], dict(K=3, N=3, block_size=8)),
+            ("blocks_bits", unsupported, "2, 4 and 8 bits", lambda: [whole(3, 1, 4), net.weights(3)], dict(K=3, N=3, block_size=8, bits=3)),
+            ("blocks_fit", bad, "do not fit K, N and block_size", lambda: [whole(3, 1, 4), net.weights(2)], dict(K=3, N=3, block_size=8)),
+            ("blocks_sides", bad, "its K, N or block_size is wrong", lambda: [whole(3, 1, 4), net.weights(3)], dict(K=3, N=1 << 40, block_size=8)),
+            ("blocks_zeros", bad, "its zero points do not fit", lambda: [whole(3, 1, 4), net.weights(3), whole(4)], dict(K=3, N=3, block_size=8)),
+            ("blocks_computed", unsupported, "weights of the file only", lambda: [net.x, net.weights(3)], dict(K=3, N=3, block_size=8))):
+        net = small()
+        net.node("MatMulNBits", net.x, *inputs(), domain="com.microsoft", **attributes)
+        refuse(name, status, words, net)
+    net = small()
+    net.node("MatMul", net.x, net.node("DequantizeLinear", whole(3, 3), net.weights(1, 3), axis=0, block_size=2))
+    refuse("blocks_scales", bad, "do not fit blocks of 2", net)
+    net = small()
+    net.then("QuantizeLinear", net.weights(1, 1), block_size=3)
+    refuse("blocks_quantised", unsupported, "weights of the file only", net)
     net = small()
     net.then("LpPool", kernel_shape=[2, 2], p=0)
     refuse("composite_root", bad, "its kernel or p is wrong", net)

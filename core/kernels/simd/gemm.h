@@ -9,6 +9,8 @@
 #ifndef INFOMASK_KERNELS_SIMD_GEMM_H
 #define INFOMASK_KERNELS_SIMD_GEMM_H
 
+#include <unistd.h>
+
 static int panels_of(int n)
 {
     const int rest = n % PANEL;
@@ -107,12 +109,22 @@ static int rows_of(int left, int most)
     return (left + parts - 1) / parts;
 }
 
-/* Rows of a tile at most.  Those that lie a multiple of 4 KB apart share a set of the first-level cache, which has as
- * few as 8 ways: more of them would drive each other out with every step. */
+/* Has the first-level cache 8 ways, as most have had, and not 12?  Set before the table is there. */
+static bool few_ways = true;
+
+static void ask_ways(void)
+{
+#ifdef _SC_LEVEL1_DCACHE_ASSOC
+    few_ways = sysconf(_SC_LEVEL1_DCACHE_ASSOC) < 12;
+#endif
+}
+
+/* Rows of a tile at most.  Those that lie a multiple of 4 KB apart share a set of the first-level cache: more of them
+ * than it has ways drive each other out with every step.  (14 in 12 ways do no harm.) */
 static int tile_height(const struct tile *t, int width)
 {
     const int most = width > PANEL ? TILE_ROWS_WIDE : width <= 8 ? TILE_ROWS_NARROW : TILE_ROWS;
-    return most > 8 && t->a_row % 4096 == 0 ? 7 : most;
+    return few_ways && most > 8 && t->a_row % 4096 == 0 ? 7 : most;
 }
 
 /* Rows [m0, m1) of one panel. */
@@ -181,6 +193,7 @@ static void simd_gemm(const struct kernel_gemm *gemm)
 
 static void simd_gemm_fill(struct kernel_table *table)
 {
+    ask_ways();
     for (int type = 0; type < KERNEL_TYPES; type++)
         table->gemm_tile[type] = TILE_ROWS;
     table->gemm_segments = true;

@@ -28,6 +28,7 @@ struct run {
     const struct photos *photos;
     struct progress progress;
     char *list_path;
+    char *asked; /* the model and the parameters that were given, as in a query */
     struct done done; /* by an earlier run */
     FILE *lines;
     size_t changed, untouched, no_room, done_before, no_photo, failed, short_of_it;
@@ -146,7 +147,7 @@ static enum infomask_status write_below(struct run *run, const char *name, const
     return status;
 }
 
-/* ---- The list ---------------------------------------------------------------------------------------------------- */
+/* ---- What is asked ----------------------------------------------------------------------------------------------- */
 
 /* As it stands in a table; malloc'ed. */
 static char *field_of(const char *text)
@@ -168,6 +169,36 @@ static void put_field(FILE *out, const char *text)
     free(field);
 }
 
+static void put_asked(FILE *out, const char *name, const char *text)
+{
+    (void)fprintf(out, "&%s=", name);
+    put_field(out, text);
+}
+
+/* So that a list goes on with the same question only; malloc'ed, NULL without memory. */
+static char *asked_of(const struct work *work)
+{
+    const struct params *params = &work->cli->params;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return NULL;
+    (void)fprintf(out, "model=%s", model_name(work->ask.model));
+    for (int i = 0; i < params->target_count; i++)
+        put_asked(out, "target", params->targets[i]);
+    for (enum param_id id = 0; id < PARAM_COUNT; id++)
+        if (params->value[id].given && id != PARAM_ID_MODEL && id != PARAM_ID_TARGET)
+            put_asked(out, param_info(id)->name, params->value[id].text);
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+/* ---- The list ---------------------------------------------------------------------------------------------------- */
+
 static void put_number(FILE *out, double value)
 {
     (void)fputc('\t', out);
@@ -176,7 +207,7 @@ static void put_number(FILE *out, double value)
 }
 
 static const char tsv_head[] = "sample\toutput\tverdict\tuntouched\tpmi_before\tpmi_after\tregion_pmi_after\t"
-                               "context_pmi_after\trank_after\tarea\tpasses\tunits\treason\n";
+                               "context_pmi_after\trank_after\tarea\tpasses\tunits\treason\tasked\n";
 
 static void put_tsv(const struct run *run, const char *sample, const char *output, const struct shot *shot,
                     const struct infomask_filtered *filtered, bool untouched, const char *reason)
@@ -197,6 +228,8 @@ static void put_tsv(const struct run *run, const char *sample, const char *outpu
     put_number(run->lines, filtered->area);
     (void)fprintf(run->lines, "\t%d\t%s\t", filtered->passes, view_units_name(shot->head.units));
     put_field(run->lines, reason);
+    (void)fputc('\t', run->lines);
+    put_field(run->lines, run->asked);
     (void)fputc('\n', run->lines);
 }
 
@@ -229,6 +262,7 @@ static void put_json(const struct run *run, const char *sample, const char *outp
     json_put_int(&writer, "passes", filtered->passes);
     json_put_string(&writer, "units", view_units_name(shot->head.units));
     json_put_string(&writer, "reason", reason);
+    json_put_string(&writer, "asked", run->asked);
     json_object_close(&writer);
     if (json_writer_take(&writer, &text, &size, &ignored) == INFOMASK_OK) {
         while (size > 0 && text[size - 1] == '\n')
@@ -272,10 +306,11 @@ static enum infomask_status open_list(struct run *run, struct infomask_error *er
     enum infomask_status status;
 
     run->list_path = file_join(run->filtering->output.path, tsv ? "verdicts.tsv" : "verdicts.jsonl");
-    if (run->list_path == NULL)
+    run->asked = asked_of(run->work);
+    if (run->list_path == NULL || run->asked == NULL)
         return error_set(err, INFOMASK_MEMORY, "out of memory");
-    status = tsv ? done_read_table(&run->done, run->list_path, &begun, err)
-                 : done_read(&run->done, run->list_path, "sample", err);
+    status = tsv ? done_read_table(&run->done, run->list_path, run->asked, &begun, err)
+                 : done_read(&run->done, run->list_path, "sample", run->asked, err);
     if (status != INFOMASK_OK)
         return status;
     run->lines = fopen(run->list_path, "ae");
@@ -475,6 +510,7 @@ int filter_folder(struct work *work, struct filtering *filtering, const struct p
     if (status != INFOMASK_OK)
         code = cli_fails(work->cli->command, "%s", err.text);
     free(run.list_path);
+    free(run.asked);
     done_fini(&run.done);
     free(run.sheet);
     free(out);

@@ -316,7 +316,7 @@ static enum infomask_status open_stream(struct loop *loop, struct infomask_error
     if (output->path == NULL || (!lines && output->form != OUTPUT_TEXT))
         return INFOMASK_OK;
     if (lines && output->resume)
-        status = done_read(&loop->done, output->path, "file", err);
+        status = done_read(&loop->done, output->path, "file", NULL, err);
     if (status == INFOMASK_OK) {
         loop->stream = fopen(output->path, lines ? "ae" : "we");
         if (loop->stream == NULL)

@@ -97,9 +97,19 @@ void done_fini(struct done *done)
     *done = (struct done){0};
 }
 
+/* Lines of another question beside those of this one would pass for its answers. */
+static enum infomask_status check_asked(const char *was, const char *asked, struct infomask_error *err)
+{
+    if (was == NULL || asked == NULL || strcmp(was, asked) == 0)
+        return INFOMASK_OK;
+    return error_set(err, INFOMASK_BAD_DATA,
+                     "what is there was asked %.200s, and now it is %.200s; give another folder, or remove that one",
+                     was, asked);
+}
+
 struct reading {
     struct done *done;
-    const char *key;
+    const char *key, *asked;
     FILE *lines, *kept; /* kept: those that hold an answer */
     size_t dropped;
 };
@@ -119,6 +129,8 @@ static enum infomask_status take_line(struct reading *reading, const char *line,
     problem = cut || json_get(root, "code") != NULL;
     if (!problem && file == NULL)
         status = error_set(err, INFOMASK_BAD_DATA, "no line of infomask --jsonl: it has no \"%s\"", reading->key);
+    else if (!problem)
+        status = check_asked(json_string(json_get(root, "asked")), reading->asked, err);
     if (status == INFOMASK_OK && problem)
         reading->dropped++;
     else if (status == INFOMASK_OK && !add(reading->done, file))
@@ -161,9 +173,10 @@ static enum infomask_status put_back(const struct reading *reading, const char *
     return status;
 }
 
-enum infomask_status done_read(struct done *done, const char *path, const char *key, struct infomask_error *err)
+enum infomask_status done_read(struct done *done, const char *path, const char *key, const char *asked,
+                               struct infomask_error *err)
 {
-    struct reading reading = {.done = done, .key = key, .lines = fopen(path, "re")};
+    struct reading reading = {.done = done, .key = key, .asked = asked, .lines = fopen(path, "re")};
     char *temporary = NULL;
     enum infomask_status status = INFOMASK_OK;
 
@@ -188,7 +201,31 @@ enum infomask_status done_read(struct done *done, const char *path, const char *
     return status;
 }
 
-enum infomask_status done_read_table(struct done *done, const char *path, bool *begun, struct infomask_error *err)
+/* A whole line, its end cut off: the head, or a photo's. */
+static enum infomask_status take_row(struct done *done, char *line, bool head, const char *asked,
+                                     struct infomask_error *err)
+{
+    char *last = strrchr(line, '\t');
+    enum infomask_status status = INFOMASK_OK;
+
+    if (head)
+        return INFOMASK_OK;
+    if (last != NULL)
+        status = check_asked(last + 1, asked, err);
+    line[strcspn(line, "\t")] = '\0';
+    if (status == INFOMASK_OK && !add(done, line))
+        status = no_memory(err);
+    return status;
+}
+
+static bool ends_in_asked(const char *head)
+{
+    const char *last = strrchr(head, '\t');
+    return last != NULL && strcmp(last, "\tasked") == 0;
+}
+
+enum infomask_status done_read_table(struct done *done, const char *path, const char *asked, bool *begun,
+                                     struct infomask_error *err)
 {
     FILE *lines = fopen(path, "re");
     enum infomask_status status = INFOMASK_OK;
@@ -202,17 +239,20 @@ enum infomask_status done_read_table(struct done *done, const char *path, bool *
     if (lines == NULL)
         return errno == ENOENT ? INFOMASK_OK : error_set(err, INFOMASK_IO, "%.200s: %s", path, strerror(errno));
     while (status == INFOMASK_OK && (size = getline(&line, &capacity, lines)) > 0 && line[size - 1] == '\n') {
-        line[strcspn(line, "\t\n")] = '\0';
-        if (*begun && !add(done, line))
-            status = no_memory(err);
+        line[size - 1] = '\0';
+        if (!*begun && !ends_in_asked(line))
+            asked = NULL;
+        status = take_row(done, line, !*begun, asked, err);
         *begun = true;
         whole += size;
     }
     free(line);
     (void)fclose(lines);
     if (status == INFOMASK_OK && truncate(path, whole) != 0)
-        status = error_set(err, INFOMASK_IO, "%.200s: cannot be written again: %s", path, strerror(errno));
-    if (status != INFOMASK_OK)
+        status = error_set(err, INFOMASK_IO, "cannot be written again: %s", strerror(errno));
+    if (status != INFOMASK_OK) {
+        error_prefix(err, "%.200s", path);
         done_fini(done);
+    }
     return status;
 }

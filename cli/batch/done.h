@@ -14,13 +14,14 @@ struct done {
 
 /* Reads the lines of `path` that hold an answer, {KEY: NAME, ...}.  Those that hold a problem, or were cut, leave
  * the file (by a new one that takes its name), so that they are tried again.  A file that is not there is empty.
- * BAD_DATA: a line that is not of this program. */
-enum infomask_status done_read(struct done *done, const char *path, const char *key, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+ * asked: what the lines' member "asked", where they have one, has to be; NULL: anything.  BAD_DATA: a line that is not
+ * of this program, or was asked something else. */
+enum infomask_status done_read(struct done *done, const char *path, const char *key, const char *asked,
+                               struct infomask_error *err) __attribute__((warn_unused_result));
 /* The first column of a table (tabs between the columns, the first line is its head); a last line that was cut is cut
- * off.  *begun: it has its head. */
-enum infomask_status done_read_table(struct done *done, const char *path, bool *begun, struct infomask_error *err)
-    __attribute__((warn_unused_result));
+ * off.  *begun: it has its head.  asked: what the last column has to be, if it is called so; else BAD_DATA. */
+enum infomask_status done_read_table(struct done *done, const char *path, const char *asked, bool *begun,
+                                     struct infomask_error *err) __attribute__((warn_unused_result));
 bool done_has(const struct done *done, const char *file);
 void done_fini(struct done *done);
 

@@ -60,6 +60,25 @@ def test_it_goes_on_where_it_was(infomask, album, tmp_path):
     assert "0 filtered, 0 without the target copied as they are, 4 done before" in again.err
 
 
+@pytest.mark.parametrize("form", [(), ("--tsv",)])
+def test_a_list_of_another_question_is_not_gone_on_with(infomask, album, tmp_path, form):
+    ask = ("filter", "album", "-o", "out", "--quality=fast", *form)
+    assert infomask(*ask, "--target=cat", "--fill=mean").code == 0
+    list_ = next((tmp_path / "out").glob("verdicts.*"))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for other in (("--target=dog", "--fill=mean"), ("--target=cat", "--fill=blur"), ("--target=cat",)):
+        done = infomask(*ask, *other)
+        assert done.code == 1 and "was asked model=efficientnet-lite0&target=cat&quality=fast&fill=mean" in done.err
+        assert "give another folder" in done.err and all(path.read_bytes() == data for path, data in before.items())
+    assert "4 done before" in infomask(*ask, "--fill=mean", "--target=cat").err
+    if form:  # a list of a version that did not say
+        list_.write_text("".join(line[:line.rindex("\t")] + "\n" for line in list_.read_text().splitlines()))
+    else:
+        list_.write_text("".join(json.dumps({k: v for k, v in json.loads(line).items() if k != "asked"}) + "\n"
+                                 for line in list_.read_text().splitlines()))
+    assert "4 done before" in infomask(*ask, "--target=dog").err
+
+
 def test_tsv_and_a_verdict_that_is_required(infomask, album, tmp_path):
     done = infomask("filter", "--target=cat", "album", "-o", "out", "--tsv", "--require=removed", "--max-area=.03", *FAST)
     rows = [line.split("\t") for line in (tmp_path / "out/verdicts.tsv").read_text().splitlines()]

@@ -12,12 +12,14 @@ struct http;
 struct server {
     struct server_context context;
     struct connections *connections;
-    struct http *http, *tls, *retired; /* plain; TLS or NULL; TLS with an older certificate, until it is idle */
+    struct http *http, *tls, *retired; /* plain; TLS or NULL; with an older certificate, until its clients have gone */
     struct listener listeners[SOCKETS_MAX];
     int listener_count;
     int signals, spare; /* descriptors: of signals; kept to refuse with when there are no others */
     bool lingering;     /* refused clients are still sending */
     bool paused;        /* accepting, for a tick: out of descriptors */
+    bool files_wanted, tls_wanted; /* a signal asked for them to be read again */
+    double retired_ms;  /* when the older certificate was replaced */
     double busy_ms;     /* when there was last something to do */
     double trimmed_ms;  /* when memory was last given back */
     struct notify notify;

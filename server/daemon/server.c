@@ -58,7 +58,7 @@ static void reload_keys(struct server_context *context)
         log_message(context->log, LOG_INFO, "keys read again");
 }
 
-/* New connections get a library instance with the new certificate; the old one ends when its requests have. */
+/* New connections get a library instance with the new certificate; the old one ends when its clients have gone. */
 static void reload_tls(struct server *server)
 {
     struct http *tls;
@@ -66,23 +66,24 @@ static void reload_tls(struct server *server)
 
     if (server->tls == NULL)
         return;
-    if (server->retired != NULL) {
-        log_message(server->context.log, LOG_WARNING,
-                    "the certificate was not read again: the last change is still under way");
-        return;
-    }
     if (server_make_tls(server, &tls, &err) != INFOMASK_OK) {
         log_message(server->context.log, LOG_ERROR, "the certificate was not read again: %s", err.text);
         return;
     }
+    http_retire(server->tls);
     server->retired = server->tls;
+    server->retired_ms = clock_ms();
     server->tls = tls;
     log_message(server->context.log, LOG_INFO, "certificate read again");
 }
 
+/* Who is still connected once a head's time has passed, and asks nothing, is a proxy with an idle connection. */
 static void end_retired(struct server *server)
 {
-    if (server->retired == NULL || http_in_flight(server->retired) > 0)
+    double end = server->retired_ms + 1000 * server->context.config->header_timeout;
+
+    if (server->retired == NULL || http_in_flight(server->retired) > 0 ||
+        (http_connections(server->retired) > 0 && clock_ms() < end))
         return;
     http_free(server->retired);
     server->retired = NULL;
@@ -103,11 +104,16 @@ static void reload_models(struct pool_task *task)
     atomic_store(&server->reloading, false);
 }
 
+/* What a signal asked for; where the last time is still under way, after it. */
 static void reload(struct server *server)
 {
-    if (atomic_exchange(&server->reloading, true))
+    if (server->tls_wanted && server->retired == NULL) {
+        server->tls_wanted = false;
+        reload_tls(server);
+    }
+    if (!server->files_wanted || atomic_exchange(&server->reloading, true))
         return;
-    reload_tls(server);
+    server->files_wanted = false;
     server->reload = (struct pool_task){.run = reload_models};
     pool_post(server->context.pool, &server->reload);
 }
@@ -120,7 +126,7 @@ static bool take_signals(struct server *server)
 
     while (read(server->signals, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            reload(server);
+            server->files_wanted = server->tls_wanted = true;
         else
             end = true;
     }
@@ -186,6 +192,7 @@ static bool turn(struct server *server, bool accepting)
 {
     struct pollfd wait[SOCKETS_MAX + 1];
     int count = 0;
+    bool end;
 
     wait[count++] = (struct pollfd){.fd = server->signals, .events = POLLIN};
     for (int i = 0; accepting && !server->paused && i < server->listener_count; i++)
@@ -205,9 +212,11 @@ static bool turn(struct server *server, bool accepting)
     jobs_expire(server->context.jobs);
     models_expire(server->context.models, clock_ms());
     end_retired(server);
+    end = (wait[0].revents & POLLIN) && take_signals(server);
+    reload(server);
     trim_memory(server);
     watch_workers(server);
-    return (wait[0].revents & POLLIN) && take_signals(server);
+    return end;
 }
 
 /* Whether an accepted request is still unanswered: running, or of a connection so new that it may not have come yet. */

@@ -35,8 +35,8 @@ struct http {
     struct connections *connections;
     struct MHD_Daemon *daemon;
     bool tls;
-    _Atomic int in_flight;
-    _Atomic bool starved;
+    _Atomic int in_flight, connections_held;
+    _Atomic bool starved, retired;
 };
 
 /* What a connection owns while it lives: the library forgets to tell of a request's end where it ran out of its own
@@ -89,7 +89,7 @@ static void add_headers(struct MHD_Response *response, const struct exchange *ex
     if (says_nothing_of_caches(call))
         (void)MHD_add_response_header(response, "Cache-Control", "no-store");
     (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (reply->close || atomic_load(&exchange->http->context->draining))
+    if (reply->close || atomic_load(&exchange->http->retired) || atomic_load(&exchange->http->context->draining))
         (void)MHD_add_response_header(response, "Connection", "close");
 }
 
@@ -499,6 +499,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     free(link);
     *socket_context = NULL;
     connections_closed(http->connections, connection_fd(connection));
+    atomic_fetch_sub(&http->connections_held, 1);
 }
 
 static void on_message(void *context, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
@@ -590,9 +591,16 @@ void http_free(struct http *http)
 void http_add(struct http *http, int fd, const struct sockaddr *address, socklen_t size)
 {
     /* On failure the library closes the socket itself, without a notice; its row is then not left behind. */
-    if (MHD_add_connection(http->daemon, fd, address, size) != MHD_YES)
-        connections_closed(http->connections, fd);
+    atomic_fetch_add(&http->connections_held, 1);
+    if (MHD_add_connection(http->daemon, fd, address, size) == MHD_YES)
+        return;
+    connections_closed(http->connections, fd);
+    atomic_fetch_sub(&http->connections_held, 1);
 }
+
+void http_retire(struct http *http) { atomic_store(&http->retired, true); }
+
+int http_connections(const struct http *http) { return atomic_load(&http->connections_held); }
 
 int http_in_flight(const struct http *http) { return atomic_load(&http->in_flight); }
 

@@ -25,6 +25,10 @@ void http_free(struct http *http);
 /* Takes over an admitted socket; on failure it is closed and uncounted. */
 void http_add(struct http *http, int fd, const struct sockaddr *address, socklen_t size);
 
+/* It gets no more connections: those that it has end with their next answer. */
+void http_retire(struct http *http);
+/* Sockets that it took over and has not closed. */
+int http_connections(const struct http *http);
 /* Calls between their request line and their answer's end. */
 int http_in_flight(const struct http *http);
 /* Whether the library had no memory since it was asked last (NULL: no). */

@@ -6,12 +6,13 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
 
-from conftest import BINARY, CLASSIFY, ENVIRONMENT, PATIENCE, ROOT, until
-from wire import Connection, request
+from conftest import BINARY, CLASSIFY, ENVIRONMENT, PATIENCE, PATIENT, ROOT, until
+from wire import Closed, Connection, request
 
 
 def write_keys(path, **keys):
@@ -252,6 +253,60 @@ def test_tls(make_server, png, tmp_path):
         connection.send(request("POST", CLASSIFY, png))
         assert connection.response().status == 200 and connection.name() == "b.example"
     assert server.stop() == 0
+
+
+def test_a_new_certificate_costs_no_request(make_server, tmp_path):
+    """Who connected before is answered, and told to come anew; nobody is left without an answer."""
+    certificate(tmp_path, "a.example")
+    server = make_server("--tls-certificate", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem", *PATIENT)
+    early, waiting, lost, asked, enough = Tls(server.port), Tls(server.port), [], [], threading.Event()
+
+    def ask():
+        while not enough.is_set():
+            try:
+                with Tls(server.port) as connection:
+                    connection.send(request())
+                    asked.append(connection.response().status)
+            except (Closed, OSError) as error:
+                lost.append(error)
+
+    early.send(request())
+    assert not early.response().closes
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    for times in range(1, 6):
+        seen = len(asked)
+        server.signal(signal.SIGHUP)
+        until(lambda: sum("certificate read again" in line for line in list(server.lines)) == times and len(asked) > seen + 8)
+        for connection in (early, waiting) if times == 1 else ():
+            connection.send(request())
+            response = connection.response()
+            assert response.status == 200 and response.closes
+            connection.socket.close()
+    enough.set()
+    for client in clients:
+        client.join()
+    assert lost == [] and set(asked) == {200}
+
+
+def test_a_certificate_that_follows_soon_is_read(make_server, tmp_path):
+    """While clients of the one before are still there; they have header_timeout to ask or go."""
+    certificate(tmp_path, "a.example")
+    server = make_server("--tls-certificate", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem", "--header-timeout", 2)
+    with Tls(server.port) as held:
+        certificate(tmp_path, "b.example")
+        server.signal(signal.SIGHUP)
+        server.logged("certificate read again")
+        certificate(tmp_path, "a.example")
+        server.signal(signal.SIGHUP)
+        assert until(lambda: name_of_the_next(server) == "a.example")
+        assert held.closed()
+
+
+def name_of_the_next(server):
+    with Tls(server.port) as connection:
+        return connection.name()
 
 
 def test_versions_and_ciphers_of_tls(make_server, tmp_path):

@@ -35,6 +35,7 @@ struct image_info {
     int width, height; /* as a viewer shows it, after the orientation */
     int orientation;   /* EXIF 1..8; 1 where there is none */
     bool alpha;        /* the file has an alpha channel or transparent colours: it is decoded to RGBA */
+    bool lossy;        /* JPEG, and WebP's lossy kind: there is ringing around edges */
     int stored_width, stored_height; /* as the file has it */
 };
 

@@ -55,6 +55,7 @@ static enum infomask_status probe_jpeg(const void *data, size_t size, struct ima
                          s.data[5]);
     info->stored_height = (int)bytes_be16(s.data + 1);
     info->stored_width = (int)bytes_be16(s.data + 3);
+    info->lossy = true;
     return INFOMASK_OK;
 }
 
@@ -91,6 +92,7 @@ static enum infomask_status probe_webp(const void *data, size_t size, struct ima
     info->stored_width = features.width;
     info->stored_height = features.height;
     info->alpha = features.has_alpha != 0;
+    info->lossy = features.format != 2;
     return INFOMASK_OK;
 }
 

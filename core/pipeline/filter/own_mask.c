@@ -11,7 +11,7 @@ static enum infomask_status no_memory(struct infomask_error *err)
     return error_set(err, INFOMASK_MEMORY, "no memory for the mask");
 }
 
-#define RINGING 32 /* of 255: what JPEG leaves around an edge where there was black */
+#define RINGING 32 /* of 255: what JPEG, and lossy WebP, leave around an edge where there was black */
 
 /* Is the pixel at least so light, and not transparent? */
 static bool is_set(const uint8_t *pixel, int channels, uint8_t least)
@@ -27,7 +27,7 @@ static enum infomask_status read_pixels(struct infomask_photo *picture, uint8_t 
 {
     const struct image *image;
     struct infomask_timing timing = {0};
-    uint8_t least = picture->image_info.format == IMAGE_JPEG ? RINGING : 1;
+    uint8_t least = picture->image_info.lossy ? RINGING : 1;
     size_t n;
     enum infomask_status status = photo_image(picture, 8, NULL, &image, &timing, err);
 

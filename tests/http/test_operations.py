@@ -155,4 +155,4 @@ def test_who_speaks_to_clients_wakes_before_who_computes(server):
     shortest = min(found.values())
     if shortest == 0:
         pytest.skip("needs Linux 6.12")
-    assert found[server.process.pid] == shortest and list(found.values()).count(shortest) == 3 < len(found)  # and two of HTTP
+    assert found[server.process.pid] == shortest and 3 <= list(found.values()).count(shortest) < len(found)  # and two of HTTP

@@ -245,7 +245,9 @@ def test_the_state_of_a_version_before_stays_as_it_is(doctor, tmp_path):
     assert path.read_bytes() == before and [child.name for child in path.parent.iterdir()] == ["estimates.db"]
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {wanted + 1}")
-    says(doctor("state")[1], "state", "fail", "not written by this version")
+    before = path.read_bytes()
+    says(doctor("state")[1], "state", "fail", f"written by a newer infomask: it is of version {wanted + 1}, and this one knows {wanted}")
+    assert path.read_bytes() == before
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root mounts")

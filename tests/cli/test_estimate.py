@@ -1,5 +1,6 @@
 """infomask estimate: folders, lists, shards, merges, comparisons and tasks, against what infomask classify says."""
 import base64
+import contextlib
 import csv
 import io
 import json
@@ -98,7 +99,15 @@ def test_a_store_of_the_version_before_is_read_and_gone_on_with(estimate, photos
     db = sqlite3.connect(tmp_path / "x.db")
     db.execute("PRAGMA user_version = 0")
     db.close()
-    assert "not written by this version" in estimate("--images", photos, "--store", "x.db", code=1)
+    assert "not written by infomask" in estimate("--images", photos, "--store", "x.db", code=1)
+
+
+def test_somebody_else_s_file_is_left_as_it_is(estimate, photos, tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "mine.db")) as db:
+        db.executescript("CREATE TABLE mine(x); INSERT INTO mine VALUES (1);")
+    before = (tmp_path / "mine.db").read_bytes()
+    assert "not written by infomask" in estimate("--images", photos, "--store", "mine.db", code=1)
+    assert (tmp_path / "mine.db").read_bytes() == before and not (tmp_path / "mine.db-wal").exists()
 
 
 def test_names_say_nothing(estimate, photos, tmp_path):

@@ -19,7 +19,6 @@
 #define LEAST_FREE (256 * 1024) /* bytes below which a disk has no room for a transaction */
 #define INCREMENTAL 2 /* a mode of auto_vacuum */
 #define APPLICATION 0x696d6173 /* "imas": whose file it is, for file(1) and for us */
-#define NOT_OURS "the file was not written by this version of infomask"
 
 /* ---- Failures ---------------------------------------------------------------------------------------------------- */
 
@@ -86,6 +85,26 @@ static int64_t pragma(struct sqlite *connection, const char *sql)
     return value;
 }
 
+/* Is the file ours, of a version that we know, or nobody's yet (version 0)? */
+static enum infomask_status read_version(struct sqlite *connection, int wanted, int64_t *version,
+                                         struct infomask_error *err)
+{
+    enum infomask_status status = sqlite_execute(connection, "PRAGMA schema_version", err);
+
+    if (status != INFOMASK_OK)
+        return status;
+    *version = pragma(connection, "PRAGMA user_version");
+    if (*version == 0 && pragma(connection, "PRAGMA schema_version") == 0)
+        return INFOMASK_OK;
+    if (*version < 1 || pragma(connection, "PRAGMA application_id") != APPLICATION)
+        return error_set(err, INFOMASK_IO, "the file was not written by infomask");
+    if (*version > wanted)
+        return error_set(err, INFOMASK_IO,
+                         "the file was written by a newer infomask: it is of version %lld, and this one knows %d",
+                         (long long)*version, wanted);
+    return INFOMASK_OK;
+}
+
 static enum infomask_status create_schema(struct sqlite *connection, const struct store_schema *schema,
                                           struct infomask_error *err)
 {
@@ -137,11 +156,11 @@ static enum infomask_status set_up(struct sqlite *connection, struct infomask_er
     const struct store_schema *schema = &options->file;
     char text[80];
     int64_t found;
-    enum infomask_status status = INFOMASK_OK;
+    enum infomask_status status = read_version(connection, schema->version, &found, err); /* before it is changed */
 
     /* Saying it takes the write lock.  A file without a page has nothing that a journal on the disk could save, and its
      * six waits for the disk would be most of a first start. */
-    if (pragma(connection, "PRAGMA auto_vacuum") != INCREMENTAL)
+    if (status == INFOMASK_OK && pragma(connection, "PRAGMA auto_vacuum") != INCREMENTAL)
         status = sqlite_execute(connection,
                          pragma(connection, "PRAGMA page_count") == 0
                              ? "PRAGMA journal_mode = MEMORY; PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL"
@@ -170,16 +189,10 @@ static enum infomask_status set_up(struct sqlite *connection, struct infomask_er
     if (status != INFOMASK_OK)
         return status;
     connection->file = sqlite_file_of(store_where(connection->base.store));
-    found = pragma(connection, "PRAGMA user_version");
-    if (found == 0 && pragma(connection, "PRAGMA schema_version") == 0)
-        return create_schema(connection, schema, err);
-    if (pragma(connection, "PRAGMA application_id") == APPLICATION) {
-        if (found == schema->version)
-            return INFOMASK_OK;
-        if (found >= 1 && found < schema->version)
-            return upgrade_schema(connection, schema, err);
-    }
-    return error_set(err, INFOMASK_IO, NOT_OURS);
+    status = read_version(connection, schema->version, &found, err); /* somebody may have been quicker */
+    if (status != INFOMASK_OK || found == schema->version)
+        return status;
+    return found == 0 ? create_schema(connection, schema, err) : upgrade_schema(connection, schema, err);
 }
 
 /* ---- Connections ------------------------------------------------------------------------------------------------- */
@@ -238,16 +251,13 @@ enum infomask_status sqlite_connect(struct store *store, struct store_connection
 /* Only opened and read: neither the schema nor the modes are made what set_up makes them. */
 static enum infomask_status look_at(struct sqlite *connection, struct store_look *look, struct infomask_error *err)
 {
-    enum infomask_status status = sqlite_execute(connection, "PRAGMA schema_version", err);
+    int64_t version = 0;
+    enum infomask_status status = read_version(connection, look->wanted, &version, err);
 
+    look->version = (int)version;
+    look->serves = status == INFOMASK_OK;
     if (status != INFOMASK_OK)
         return status;
-    look->version = (int)pragma(connection, "PRAGMA user_version");
-    look->serves = look->version == 0
-                       ? pragma(connection, "PRAGMA schema_version") == 0
-                       : pragma(connection, "PRAGMA application_id") == APPLICATION && look->version <= look->wanted;
-    if (!look->serves)
-        return error_set(err, INFOMASK_IO, NOT_OURS);
     return look->version > 0 ? sqlite_execute(connection, "SELECT key FROM estimate LIMIT 1", err) : INFOMASK_OK;
 }
 

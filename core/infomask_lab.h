@@ -70,6 +70,8 @@ struct infomask_inspection {
     bool takes_bytes;            /* then: they expect 0..255, not 0..1 */
     bool whole_numbers;          /* the input is of integers: bytes, from which nothing may be subtracted before */
     bool takes_unit;             /* who made the file makes networks that take 0..1 (ultralytics) */
+    float darkest, lightest;     /* 0..1, 0..255, -1..1: as metadata say (Image.NominalPixelRange); both 0: not */
+    bool blue_first;             /* BGR, as they say (Image.BitmapPixelFormat) */
     char *classes;               /* the file's own names of its classes, a line each; free() it; NULL: none */
 };
 /* Reads the file without running it.  output: a tensor's name, NULL: the first.  What infomask_model_load would say of

@@ -196,6 +196,8 @@ struct graph {
     char *others;                   /* names of the file's outputs that were not asked for; NULL: there is one; owned */
     char *classes;                  /* names that the file gives its classes, a line each; NULL: none; owned */
     bool takes_unit;                /* its maker's networks take pictures of 0 to 1 */
+    float darkest, lightest;        /* the values of its pictures, as its metadata say; both 0: they do not */
+    bool blue_first;                /* likewise: BGR */
     bool assumed; /* height and width, too, though the file leaves them open: no other size is right */
     int height, width;              /* of the picture that who read the file wants; 0: did not say */
     size_t work; /* operations that computing with constants may still take: a file of a few bytes can

@@ -240,7 +240,7 @@ enum infomask_status onnx_fix_lone_picture(struct onnx_import *im, int64_t dims[
     __attribute__((warn_unused_result));
 /* Makes the graph's input N, C, H, W, or N, H, W, C turned at once, whatever the file's is. */
 enum infomask_status onnx_finish_picture(struct onnx_import *im) __attribute__((warn_unused_result));
-/* onnx/names.c.  graph->classes and takes_unit, as the file's metadata have them. */
+/* onnx/names.c.  graph->classes, takes_unit, range and blue_first, as the file's metadata have them. */
 enum infomask_status onnx_read_names(const Onnx__ModelProto *model, struct graph *graph, struct infomask_error *err)
     __attribute__((warn_unused_result));
 /* Names the operators of the needed nodes that there are none of. */
@@ -275,7 +275,8 @@ onnx_importer onnx_import_unary, onnx_import_binary, onnx_import_variadic, onnx_
     onnx_import_global_lp_pool, onnx_import_qlinear_average_pool, onnx_import_qlinear_concat,
     onnx_import_dynamic_quantize, onnx_import_mean_variance,
     onnx_import_fused_conv, onnx_import_fused_gemm, onnx_import_fused_matmul, onnx_import_packed_attention,
-    onnx_import_multi_head_attention, onnx_import_blocks, onnx_import_matmul_nbits, onnx_import_matmul_bnb4;
+    onnx_import_multi_head_attention, onnx_import_blocks, onnx_import_matmul_nbits, onnx_import_matmul_bnb4,
+    onnx_import_zip_map;
 /* The node that is being imported, as other operators (composite.c has the words). */
 enum infomask_status onnx_spell(struct onnx_import *im, const char *text) __attribute__((warn_unused_result));
 /* The same with a tensor as its word w. */

@@ -585,8 +585,7 @@ static const struct onnx_operator own_operators[] = {
     {"GaussianNoise", import_noise, 1, 1, " sigma "},
 };
 
-/* Names for the numbers of a row, by which scikit-learn's exporter and others end: the row is taken. */
-static const struct onnx_operator zip_map = {"ZipMap", import_identity, 1, 1,
+static const struct onnx_operator zip_map = {"ZipMap", onnx_import_zip_map, 1, 1,
                                              " classlabels_int64s classlabels_strings "};
 
 const struct onnx_operator *onnx_find_operator(const char *domain, const char *name)

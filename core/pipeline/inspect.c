@@ -131,6 +131,9 @@ enum infomask_status infomask_inspect(const char *path, const char *output, stru
         inspect_normalisation(graph, found);
     if (status == INFOMASK_OK) {
         found->takes_unit = graph->takes_unit;
+        found->darkest = graph->darkest;
+        found->lightest = graph->lightest;
+        found->blue_first = graph->blue_first;
         found->classes = graph->classes;
         graph->classes = NULL;
     }

@@ -30,7 +30,7 @@ def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, out
             sides=None, zipped=False):
     """Convolution, mean, linear layer; `end` behind it; `scale` multiplies the input first; `whole`: the input's type of
     integers; `outputs` instead of the last layer's; `start`: of the input; `times`: factors of the logits; `shift` is taken from what
-    was scaled; `sides`: channels, height and width as the file has them; `zipped`: a ZipMap at the end, `named`."""
+    was scaled; `sides`: channels, height and width as the file has them; `zipped`: a ZipMap at the end, `named`, of such names."""
     rng = np.random.default_rng(seed)
     graph = onnx.Graph(any_size=False)
     constant = lambda name, values: graph.constant(name, list(values.shape), array.array("f", values.ravel().tolist()))
@@ -52,7 +52,8 @@ def network(path, k=5, end=None, scale=None, channels=3, seed=1, whole=None, out
     for i, name in enumerate([end] if isinstance(end, str) else end or []):
         x = graph.node(name, f"y{i or ''}", [x])
     if zipped:
-        graph.nodes.append(onnx.block(1, onnx.block(1, x) + onnx.block(2, "named") + onnx.block(4, "ZipMap") + onnx.block(7, "ai.onnx.ml")))
+        labels = onnx.block(1, "classlabels_strings") + b"".join(onnx.block(9, label) for label in (zipped if zipped is not True else ()))
+        graph.nodes.append(onnx.block(1, onnx.block(1, x) + onnx.block(2, "named") + onnx.block(4, "ZipMap") + onnx.block(7, "ai.onnx.ml") + onnx.block(5, labels)))
     data = bytearray(graph.model("net", [("input", ["N", channels, 32, 32] if sides is None else ["N", *sides])], list(outputs) or [(x, ["N", k])], ""))
     if whole is not None:
         at = data.index(b"\x08\x01", data.rindex(b"\x0a\x05input\x12"))  # the type behind the input's name
@@ -217,6 +218,27 @@ def test_names_that_the_file_gives_its_classes_are_its_labels(models, tmp_path):
                                 "['\\x41', 'b', 'c', 'd', 'e']", "[", "", "['a\\", "{0: 'a', 1: 'b', 2: 'c', 3: 'd', 4: 'e'} and more")):
         ran = add(models, told(network(tmp_path / "broken.onnx"), names=broken), f"broken{i}")
         assert ran.returncode == 0 and "classes: numbers" in ran.stdout, broken
+
+
+def test_a_file_in_the_style_of_custom_vision_needs_no_options(models, tmp_path):
+    """Its last node names the classes, its metadata say which values its pictures have and that blue comes first."""
+    pixels = {"Image.BitmapPixelFormat": "Bgr8", "Image.NominalPixelRange": "NominalRange_0_255"}
+    file = told(network(tmp_path / "vision.onnx", end="Softmax", zipped=["cat", "barn owl", "c\n", "d", "e"],
+                        outputs=[("named", ["N", 5])]), **pixels)
+    ran = add(models, file, "vision")
+    assert "preset bytes (the file's metadata say so)\n" in ran.stdout and "classes: as the file names them\n" in ran.stdout, ran.stderr
+    assert (models / "vision/labels.txt").read_text() == "cat\nbarn owl\nc \nd\ne\n"
+    document = json.loads((models / "vision/model.json").read_text())["input"]
+    assert (document["color"], document["mean"], document["std"]) == ("BGR", [0, 0, 0], [1, 1, 1])
+    assert len(classify(models, "vision")["predictions"]) == 5
+    for range_, pixel, preset, color, std in (("Normalized_0_1", "Rgb8", "unit", "RGB", 255), ("Normalized_1_1", "Bgra8", "inception", "BGR", 127.5),
+                                              ("NominalRange_16_235", "Bgr8", "imagenet", "RGB", 58.395)):
+        file = told(network(tmp_path / "pixels.onnx"), **{"Image.BitmapPixelFormat": pixel, "Image.NominalPixelRange": range_})
+        document = json.loads(add(models, file, "pixels", "--json", "--replace").stdout)
+        assert (document["preset"], document["document"]["input"]["color"], document["document"]["input"]["std"][0]) == (preset, color, std)
+    for names in (["a", "b"], ["a", "b", "", "d", "e"], [b"\xff", b"b", b"c", b"d", b"e"]):  # too few, none, no UTF-8
+        ran = add(models, network(tmp_path / "odd.onnx", zipped=names, outputs=[("named", ["N", 5])]), "odd", "--replace")
+        assert ran.returncode == 0 and "classes: numbers" in ran.stdout, ran.stderr
 
 
 def test_a_size_that_only_a_table_tells_is_known_to_the_head(models):

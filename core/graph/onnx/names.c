@@ -82,6 +82,40 @@ static bool read_list(struct list *l)
     return false;
 }
 
+/* By it scikit-learn's exporter and others end.  The row is taken; its names are those of the classes. */
+enum infomask_status onnx_import_zip_map(struct onnx_import *im)
+{
+    const Onnx__AttributeProto *a = onnx_attribute(im, "classlabels_strings");
+    size_t size = 1, at = 0;
+    int x;
+    enum infomask_status status = onnx_tensor_input(im, 0, &x);
+
+    for (size_t i = 0; a != NULL && i < a->n_strings; i++)
+        size += a->strings[i].len + 1;
+    free(im->graph->classes);
+    im->graph->classes = a != NULL && a->n_strings > 0 && a->n_strings <= MOST_CLASSES ? calloc(size, 1) : NULL;
+    for (size_t i = 0; im->graph->classes != NULL && i < a->n_strings; i++) {
+        for (size_t k = 0; k < a->strings[i].len; k++)
+            im->graph->classes[at++] = iscntrl(a->strings[i].data[k]) ? ' ' : (char)a->strings[i].data[k];
+        im->graph->classes[at++] = '\n';
+    }
+    return status != INFOMASK_OK ? status : onnx_is_tensor(im, x);
+}
+
+/* What Windows' machine learning asks of a file, and Custom Vision's exports tell. */
+static void read_pixels(const Onnx__ModelProto *model, struct graph *graph)
+{
+    const char *range = value_of(model, "Image.NominalPixelRange");
+    const char *format = value_of(model, "Image.BitmapPixelFormat");
+
+    graph->darkest = strcmp(range, "Normalized_1_1") == 0 ? -1 : 0;
+    if (strcmp(range, "NominalRange_0_255") == 0)
+        graph->lightest = 255;
+    else if (strcmp(range, "Normalized_0_1") == 0 || strcmp(range, "Normalized_1_1") == 0)
+        graph->lightest = 1;
+    graph->blue_first = strcmp(format, "Bgr8") == 0 || strcmp(format, "Bgra8") == 0;
+}
+
 enum infomask_status onnx_read_names(const Onnx__ModelProto *model, struct graph *graph, struct infomask_error *err)
 {
     const char *text = value_of(model, "names");
@@ -92,10 +126,12 @@ enum infomask_status onnx_read_names(const Onnx__ModelProto *model, struct graph
         return error_set(err, INFOMASK_MEMORY, "no memory for the model");
     if (read_list(&l)) {
         *l.out = '\0';
+        free(graph->classes);
         graph->classes = start;
     } else {
         free(start);
     }
+    read_pixels(model, graph);
     graph->takes_unit = strcmp(value_of(model, "author"), "Ultralytics") == 0;
     return INFOMASK_OK;
 }

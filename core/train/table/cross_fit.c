@@ -13,8 +13,12 @@
 #define MOST_WEIGHTS 20000   /* of the quadratic part: beyond, the linear one and the network do without it */
 #define MANY_CLASSES 32
 #define FEW_ROWS 20          /* of a class, on average */
-#define LINEAR_WORK 1e6      /* rows times columns times classes of the linear model there */
-#define MOST_POOL_ROWS 50000 /* that the weights of a fold's pool are fitted to */
+#define FEW_WORK 1e6         /* rows times columns times classes of the linear model there */
+#define TREES_WORK 1e6       /* rows that are learnt from times classes, where classes are many: of the trees, */
+#define LINEAR_WORK 4e6      /* of the linear model beside clouds, */
+#define NETWORK_WORK 1.6e7   /* and of the network */
+#define MOST_POOL_ROWS 50000 /* that the weights of a fold's pool are fitted to, */
+#define MOST_POOL_SCORES 2000000 /* and times parts and classes */
 
 static const struct table_part linear = {"linear", table_linear_fit, table_linear_logits};
 static const struct table_part quadratic = {"quadratic", table_linear_fit, table_linear_logits};
@@ -95,7 +99,8 @@ struct fold_work {
     int fold;
     size_t step;             /* every step-th row of the others goes into the weights */
     size_t other_count;
-    float *own, *others;     /* scores of the fold's rows, by the mean of its fits; of the others' rows, held out */
+    float *own, *others;     /* scores of a block of the fold's rows, by the mean of its fits; of the others' rows, held
+                                out */
     int *other_labels;
     float *other_weights;    /* NULL: all 1 */
     float *logits, *x;       /* [TABLE_BLOCK][K], [TABLE_BLOCK][width of the widest matrix] */
@@ -141,7 +146,8 @@ static size_t add_scores(const struct fold_work *w, int m, int other, size_t fir
     return count;
 }
 
-static void fill_scores(struct fold_work *w)
+/* Of the others' rows, held out. */
+static void fill_others(struct fold_work *w)
 {
     const struct estimate *e = w->e;
     const size_t *start = e->data.start;
@@ -151,11 +157,8 @@ static void fill_scores(struct fold_work *w)
         size_t count = 0;
         if (other == w->fold)
             continue;
-        for (int m = 0; m < e->part_count; m++) {
+        for (int m = 0; m < e->part_count; m++)
             count = add_scores(w, m, other, start[other], start[other + 1], w->step, 1, w->others + at * row);
-            (void)add_scores(w, m, other, start[w->fold], start[w->fold + 1], 1, 1 / (float)(e->data.folds - 1),
-                             w->own);
-        }
         for (size_t i = 0; i < count; i++)
             w->other_labels[at + i] = e->data.labels[start[other] + i * w->step];
         for (size_t i = 0; w->other_weights != NULL && i < count; i++)
@@ -163,6 +166,17 @@ static void fill_scores(struct fold_work *w)
         at += count;
     }
     w->other_count = at;
+}
+
+/* Of rows [first, end) of the fold itself, at most TABLE_BLOCK. */
+static void fill_own(struct fold_work *w, size_t first, size_t end)
+{
+    const struct estimate *e = w->e;
+
+    memset(w->own, 0, TABLE_BLOCK * (size_t)e->part_count * (size_t)e->data.classes * sizeof *w->own);
+    for (int other = 0; other < e->data.folds; other++)
+        for (int m = 0; other != w->fold && m < e->part_count; m++)
+            (void)add_scores(w, m, other, first, end, 1, 1 / (float)(e->data.folds - 1), w->own);
 }
 
 static double weight_of(const struct table_data *data, size_t row)
@@ -186,32 +200,52 @@ static void set_prior(struct fold_work *w)
         w->log_prior[y] = log(w->log_prior[y] / rows);
 }
 
-/* The rows' log q by the pool, and the losses of the parts alone. */
+/* A row's log q by the pool, and the losses of the parts alone. */
+static void say_row(const struct fold_work *w, const float *scores, size_t at, const double *weights, double *log_q,
+                    double *alone)
+{
+    const struct estimate *e = w->e;
+    size_t k = (size_t)e->data.classes;
+    float *out = e->result->log_q + (size_t)e->order[at] * k;
+
+    for (int m = 0; m < e->part_count; m++) {
+        const double one = 1;
+        table_pool_row(scores + (size_t)m * k, 1, e->data.classes, w->log_prior, &one, log_q);
+        alone[m] -= weight_of(&e->data, at) * log_q[e->data.labels[at]];
+    }
+    table_pool_row(scores, e->part_count, e->data.classes, w->log_prior, weights, log_q);
+    table_guard(w->log_prior, 1 / (double)e->data.n, e->data.classes, log_q);
+    for (size_t y = 0; y < k; y++)
+        out[y] = (float)log_q[y];
+}
+
 static void say(struct fold_work *w, const double *weights, double *log_q, double *alone)
 {
     const struct estimate *e = w->e;
-    size_t k = (size_t)e->data.classes, first = e->data.start[w->fold], rows = e->data.start[w->fold + 1] - first;
+    size_t row = (size_t)e->part_count * (size_t)e->data.classes, last = e->data.start[w->fold + 1];
 
-    for (size_t i = 0; i < rows; i++) {
-        const float *scores = w->own + i * (size_t)e->part_count * k;
-        float *out = e->result->log_q + (size_t)e->order[first + i] * k;
-        for (int m = 0; m < e->part_count; m++) {
-            const double one = 1;
-            table_pool_row(scores + (size_t)m * k, 1, e->data.classes, w->log_prior, &one, log_q);
-            alone[m] -= weight_of(&e->data, first + i) * log_q[e->data.labels[first + i]];
-        }
-        table_pool_row(scores, e->part_count, e->data.classes, w->log_prior, weights, log_q);
-        table_guard(w->log_prior, 1 / (double)e->data.n, e->data.classes, log_q);
-        for (size_t y = 0; y < k; y++)
-            out[y] = (float)log_q[y];
+    for (size_t at = e->data.start[w->fold]; at < last; at += TABLE_BLOCK) {
+        size_t end = last - at < TABLE_BLOCK ? last : at + TABLE_BLOCK;
+        fill_own(w, at, end);
+        for (size_t i = at; i < end; i++)
+            say_row(w, w->own + (i - at) * row, i, weights, log_q, alone);
     }
+}
+
+/* Every so-manieth of the others' rows goes into the weights. */
+static size_t pool_step(const struct estimate *e, size_t others)
+{
+    size_t scores = others * (size_t)e->part_count * (size_t)e->data.classes;
+    size_t by_rows = (others + MOST_POOL_ROWS - 1) / MOST_POOL_ROWS, by_scores = scores / MOST_POOL_SCORES + 1;
+
+    return by_rows > by_scores ? by_rows : by_scores;
 }
 
 static enum infomask_status judge_fold(struct estimate *e, int fold, struct infomask_error *err)
 {
     size_t k = (size_t)e->data.classes, row = (size_t)e->part_count * k;
     size_t own = e->data.start[fold + 1] - e->data.start[fold], others = e->data.n - own, widest = 1;
-    struct fold_work w = {.e = e, .fold = fold, .step = (others + MOST_POOL_ROWS - 1) / MOST_POOL_ROWS};
+    struct fold_work w = {.e = e, .fold = fold, .step = pool_step(e, others)};
     struct table_scored scored;
     double weights[INFOMASK_TABLE_PARTS] = {0}, alone[INFOMASK_TABLE_PARTS] = {0}, *log_q = malloc(k * sizeof *log_q);
     enum infomask_status status = INFOMASK_OK;
@@ -219,7 +253,7 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
     for (int m = 0; m < e->part_count; m++)
         widest = e->matrices[m]->width > widest ? e->matrices[m]->width : widest;
     others = others / w.step + (size_t)e->data.folds;
-    w.own = calloc(own * row + 1, sizeof *w.own);
+    w.own = calloc(TABLE_BLOCK * row, sizeof *w.own);
     w.others = calloc(others * row + 1, sizeof *w.others);
     w.other_labels = malloc(others * sizeof *w.other_labels);
     w.other_weights = e->data.weights != NULL ? malloc(others * sizeof *w.other_weights) : NULL;
@@ -233,7 +267,7 @@ static enum infomask_status judge_fold(struct estimate *e, int fold, struct info
         for (int m = 0; m < e->part_count; m++)
             e->step[m][fold] = choose_step(e, m, fold);
         set_prior(&w);
-        fill_scores(&w);
+        fill_others(&w);
         scored = (struct table_scored){w.others, w.other_labels, w.other_weights, w.other_count, e->part_count,
                                        e->data.classes, w.log_prior};
         status = table_pool_fit(&scored, weights, err);
@@ -432,24 +466,38 @@ static void add_part(struct estimate *e, const struct table_part *part, const st
     e->matrices[e->part_count++] = matrix;
 }
 
+/* What a fit learns from, about. */
+static double rows_learnt(const struct table_data *data)
+{
+    double rows = 0;
+
+    for (int f = 0; f < data->folds; f++)
+        rows += (double)(table_learnt_end(data, f) - data->start[f]);
+    return rows * (data->folds - 2) / data->folds;
+}
+
 /* In the order of what their fits cost.  Where there are many classes with few rows each, clouds alone, and the linear
- * model if that is not too much work: the others would have nothing to learn from, and take all the time and memory. */
+ * model if that is not too much work: the others would have nothing to learn from, and take all the time and memory.
+ * Of many classes with more rows, too, each part has its share of the time: a step of it costs as much as `answers`. */
 static void add_parts(struct estimate *e)
 {
     size_t k = (size_t)e->data.classes;
     bool few = few_rows(e->data.n, e->data.classes);
     bool clouds = table_discriminant_fits_in(&e->data, &e->plain);
+    double answers = k > MANY_CLASSES ? rows_learnt(&e->data) * (double)k : 0;
+    double work = (double)e->data.n * (double)e->plain.width * (double)k;
 
     if (!few) {
-        add_part(e, &network, &e->plain);
-        if (table_trees_fit_in(&e->data, &e->plain))
+        if (answers <= NETWORK_WORK && table_network_fits_in(&e->data, &e->plain))
+            add_part(e, &network, &e->plain);
+        if (answers <= TREES_WORK && table_trees_fit_in(&e->data, &e->plain))
             add_part(e, &trees, e->holes.width > 0 ? &e->holes : &e->plain);
         if (e->squares.width * k <= MOST_WEIGHTS)
             add_part(e, &quadratic, &e->squares);
         if (table_grids_fit_in(&e->data, &e->codes))
             add_part(e, &grids, &e->codes);
     }
-    if (!few || !clouds || (double)e->data.n * (double)e->plain.width * (double)k <= LINEAR_WORK)
+    if (!clouds || (few ? work <= FEW_WORK : answers <= LINEAR_WORK))
         add_part(e, &linear, &e->plain);
     if (clouds)
         add_part(e, &discriminant, &e->plain);

@@ -10,6 +10,10 @@
 /* Variances of the normal prior that the penalty stands for, on columns of unit deviation. */
 static const double variances[] = {1e-3, 1e-2, 0.1, 1, 10, 100, 1e4};
 #define VARIANCES ((int)(sizeof variances / sizeof *variances))
+#define MOST_STEPS 60    /* of the search for each of them, */
+#define LEAST_STEPS 5
+#define MOST_WORK 2e10   /* as long as rows times classes times columns times steps are no more */
+#define ROW_WORK 64      /* what a class of a row costs beside its columns, in columns */
 
 struct regression {
     const struct table_fit *fit;
@@ -96,7 +100,9 @@ static const struct table_part linear = {"linear", table_linear_fit, table_linea
 static enum infomask_status follow_path(struct regression *r, double *w, struct table_path *path,
                                         struct infomask_error *err)
 {
-    const struct minimize_options options = {.max_steps = 60, .tolerance = 1e-4};
+    double step = (double)r->rows * (double)r->fit->data->classes * (double)(r->fit->matrix->width + ROW_WORK);
+    const struct minimize_options options = {.max_steps = (int)fmin(MOST_STEPS, fmax(MOST_WORK / step, LEAST_STEPS)),
+                                             .tolerance = 1e-4};
     struct minimize_result result;
 
     for (int i = 0; i < VARIANCES; i++) {

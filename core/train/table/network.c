@@ -14,6 +14,8 @@
 #define HIDDEN 64
 #define SPEC "linear:64,relu,linear:64,relu"
 #define PATIENCE 6 /* epochs without a gain on both folds that end a path */
+#define MOST_FLOATS 100000000 /* of the states of all pairs of folds */
+#define LEAST_STATES 8        /* fewer are no path */
 
 /* Where the parameters of the three layers lie in a state: weights [out][in], then biases [out], layer after layer. */
 struct shape {
@@ -28,6 +30,25 @@ static struct shape shape_of(const struct table_data *data, const struct table_m
 static size_t layer_size(const struct shape *shape, int l)
 {
     return (size_t)shape->out[l] * ((size_t)shape->in[l] + 1);
+}
+
+static size_t state_size(const struct shape *shape)
+{
+    return layer_size(shape, 0) + layer_size(shape, 1) + layer_size(shape, 2);
+}
+
+/* The states of a path that there is room for. */
+static size_t states_for(const struct table_data *data, const struct table_matrix *matrix)
+{
+    struct shape shape = shape_of(data, matrix);
+    size_t pairs = (size_t)(data->folds * (data->folds - 1) / 2);
+
+    return MOST_FLOATS / pairs / state_size(&shape);
+}
+
+bool table_network_fits_in(const struct table_data *data, const struct table_matrix *matrix)
+{
+    return states_for(data, matrix) >= LEAST_STATES;
 }
 
 static void forward_layer(const struct table_data *data, const struct shape *shape, int l, const float *weights,
@@ -203,13 +224,15 @@ enum infomask_status table_network_fit(const struct table_fit *fit, struct table
     enum infomask_status status = INFOMASK_OK;
     int epochs = 0;
 
-    path->size = layer_size(&shape, 0) + layer_size(&shape, 1) + layer_size(&shape, 2);
+    path->size = state_size(&shape);
     t.mean = calloc(path->size, sizeof *t.mean);
     if (t.rows == NULL || t.order == NULL || t.labels == NULL || t.mean == NULL)
         status = error_set(err, INFOMASK_MEMORY, "no memory for the network");
     if (status == INFOMASK_OK) {
+        size_t room = states_for(data, fit->matrix);
         list_rows(&t);
         set_schedule(&t, &epochs);
+        epochs = (size_t)epochs < room ? epochs : (int)room - 1;
         status = train_net_create(&t.net,
                                   &(struct train_plan){.items = SPEC, .input = {1, 1, (int)fit->matrix->width},
                                                        .classes = data->classes, .batch = t.batch,

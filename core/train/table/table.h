@@ -131,7 +131,9 @@ enum infomask_status table_linear_fit(const struct table_fit *fit, struct table_
 void table_linear_logits(const struct table_data *data, const struct table_matrix *matrix,
                          const struct table_path *path, int step, const float *x, size_t rows, float *logits);
 
-/* A network of two hidden layers, AdamW at a constant rate, states that are running means of its weights. */
+/* A network of two hidden layers, AdamW at a constant rate, states that are running means of its weights; not where
+ * there is no room for the states, of very wide tables. */
+bool table_network_fits_in(const struct table_data *data, const struct table_matrix *matrix);
 enum infomask_status table_network_fit(const struct table_fit *fit, struct table_path *path, struct infomask_error *err)
     __attribute__((warn_unused_result));
 void table_network_logits(const struct table_data *data, const struct table_matrix *matrix,

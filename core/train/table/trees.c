@@ -1,7 +1,10 @@
 /* The trees part: gradient boosting (boosting.h) of trees of DEPTH levels whose leaves hold a number for each class.
  * Columns are cut into bins by their quantiles, so that a split is found in a histogram of the gradients.
  *
- * Missing values have a bin of their own, the last one, and at every split go to whichever side gains more by them. */
+ * Missing values have a bin of their own, the last one, and at every split go to whichever side gains more by them.
+ *
+ * Of many classes a tree's splits are found by the gradients of some (Iosipoi and Vakhrushev 2022), drawn anew for each
+ * tree, those with large gradients more often; its leaves hold a number for every class all the same. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +25,7 @@
 #define SAMPLE 4096     /* rows that the quantiles are taken from */
 #define MOST_CELLS 10000 /* columns times classes */
 #define COLUMNS 24      /* that a tree chooses from, drawn anew for each */
+#define CLASSES 32      /* by which a tree's splits are found */
 
 bool table_trees_fit_in(const struct table_data *data, const struct table_matrix *matrix)
 {
@@ -74,12 +78,16 @@ struct forest {
     size_t drawn;            /* columns that a tree chooses from */
     size_t bin_count;        /* a power of two */
     uint32_t *columns;       /* [width] a permutation whose first `drawn` they are */
+    size_t seen;             /* classes by which splits are found */
+    uint32_t *classes;       /* [K] a permutation whose first `seen` they are; NULL: all */
+    double *key;             /* [K] scratch; NULL as classes */
+    float *some;             /* [count][2 seen] boosting.g of these classes; NULL as classes */
     uint8_t *bins;           /* [count][width], count rows are learnt from */
     float *borders;          /* [width][bin_count - 1], rising; bin b: border[b - 1] < x <= border[b] */
     bool holes;              /* values may be missing: the last bin is theirs */
     int *node;               /* [count] of the tree that is being grown, within its level */
-    float *cells;            /* [nodes of a level][drawn][bin_count][2 K] */
-    float *sides;            /* [2][2 K] scratch */
+    float *cells;            /* [nodes of a level][drawn][bin_count][2 seen]; [LEAVES][2 K] */
+    float *sides;            /* [2][2 seen] scratch */
 };
 
 static int by_value(const void *left, const void *right)
@@ -139,13 +147,51 @@ static void fill_bins(struct forest *forest)
 }
 
 /* Draws the columns that the next tree chooses from. */
-static void draw_columns(struct forest *forest, struct random_stream random)
+static void draw_columns(struct forest *forest, struct random_stream *random)
 {
     for (size_t j = 0; forest->drawn < forest->width && j < forest->drawn; j++) {
-        size_t other = j + random_below(&random, (uint32_t)(forest->width - j));
+        size_t other = j + random_below(random, (uint32_t)(forest->width - j));
         uint32_t column = forest->columns[j];
         forest->columns[j] = forest->columns[other];
         forest->columns[other] = column;
+    }
+}
+
+/* The first `seen` classes become those with the largest log(u) / (sum of squared gradients), u drawn from (0, 1): a
+ * sample without replacement by these weights (Efraimidis and Spirakis 2006). */
+static void draw_classes(struct forest *forest, struct random_stream *random)
+{
+    const struct boosting *b = &forest->boosting;
+    size_t k = b->k;
+
+    memset(forest->key, 0, k * sizeof *forest->key);
+    for (size_t i = 0; i < b->count; i++)
+        for (size_t y = 0; b->used[i] && y < k; y++)
+            forest->key[y] += (double)(b->g[i * 2 * k + y] * b->g[i * 2 * k + y]);
+    for (size_t y = 0; y < k; y++)
+        forest->key[y] = log(fmax(random_unit(random), 1e-300)) / fmax(forest->key[y], 1e-30);
+    for (size_t s = 0; s < forest->seen; s++) {
+        size_t best = s;
+        uint32_t class = forest->classes[s];
+        for (size_t y = s + 1; y < k; y++)
+            best = forest->key[forest->classes[y]] > forest->key[forest->classes[best]] ? y : best;
+        forest->classes[s] = forest->classes[best];
+        forest->classes[best] = class;
+    }
+}
+
+static void take_classes(struct forest *forest)
+{
+    const struct boosting *b = &forest->boosting;
+    size_t seen = forest->seen;
+
+    for (size_t i = 0; i < b->count; i++) {
+        const float *g = b->g + i * 2 * b->k;
+        float *some = forest->some + i * 2 * seen;
+        for (size_t s = 0; b->used[i] && s < seen; s++) {
+            some[s] = g[forest->classes[s]];
+            some[seen + s] = g[b->k + forest->classes[s]];
+        }
     }
 }
 
@@ -165,10 +211,11 @@ static inline __attribute__((always_inline)) void add_pair(float *cell, const fl
 static inline __attribute__((always_inline)) void fill_cells_of(struct forest *forest, int nodes, size_t pair)
 {
     size_t node_size = forest->drawn * forest->bin_count * pair;
+    const float *gradients = forest->some != NULL ? forest->some : forest->boosting.g;
 
     memset(forest->cells, 0, (size_t)nodes * node_size * sizeof *forest->cells);
     for (size_t i = 0; i < forest->boosting.count; i++) {
-        const float *g = forest->boosting.g + i * pair;
+        const float *g = gradients + i * pair;
         float *node = forest->cells + (size_t)forest->node[i] * node_size;
         if (!forest->boosting.used[i])
             continue;
@@ -182,7 +229,7 @@ static inline __attribute__((always_inline)) void fill_cells_of(struct forest *f
 /* Of few classes the inner loop is so short that its length has to be known. */
 static void fill_cells(struct forest *forest, int nodes)
 {
-    switch (forest->boosting.k) {
+    switch (forest->seen) {
     case 2:
         fill_cells_of(forest, nodes, 4);
         break;
@@ -193,7 +240,7 @@ static void fill_cells(struct forest *forest, int nodes)
         fill_cells_of(forest, nodes, 8);
         break;
     default:
-        fill_cells_of(forest, nodes, 2 * forest->boosting.k);
+        fill_cells_of(forest, nodes, 2 * forest->seen);
     }
 }
 
@@ -218,38 +265,39 @@ static void move_cell(float *from, float *to, const float *cell, size_t pair)
 static void try_side(const struct forest *forest, size_t column, const float *cells, bool missing_right,
                      struct split *best)
 {
-    size_t pair = 2 * forest->boosting.k, last = forest->bin_count - 1;
+    size_t seen = forest->seen, pair = 2 * seen, last = forest->bin_count - 1;
     float *left = forest->sides, *right = left + pair, whole, here, h_left, h_right;
+    float least = LEAST * (float)seen / (float)forest->boosting.k;
 
     memset(left, 0, 2 * pair * sizeof *left);
     for (size_t b = 0; b < forest->bin_count; b++)
         for (size_t y = 0; y < pair; y++)
             right[y] += cells[b * pair + y];
-    whole = boosting_score(right, forest->boosting.k, PENALTY, &h_right);
+    whole = boosting_score(right, seen, PENALTY, &h_right);
     if (!missing_right)
         move_cell(right, left, cells + last * pair, pair);
     for (size_t b = 0; b < last; b++) {
         move_cell(right, left, cells + b * pair, pair);
-        here = boosting_score(left, forest->boosting.k, PENALTY, &h_left);
-        here += boosting_score(right, forest->boosting.k, PENALTY, &h_right) - whole;
-        if (h_left >= LEAST && h_right >= LEAST && here > best->gain)
+        here = boosting_score(left, seen, PENALTY, &h_left);
+        here += boosting_score(right, seen, PENALTY, &h_right) - whole;
+        if (h_left >= least && h_right >= least && here > best->gain)
             *best = (struct split){here, column, (int)b, missing_right};
     }
 }
 
 static bool any_missing(const struct forest *forest, const float *cells)
 {
-    const float *missing = cells + (forest->bin_count - 1) * 2 * forest->boosting.k;
+    const float *missing = cells + (forest->bin_count - 1) * 2 * forest->seen;
     bool any = false;
 
-    for (size_t y = forest->boosting.k; y < 2 * forest->boosting.k; y++)
+    for (size_t y = forest->seen; y < 2 * forest->seen; y++)
         any = any || missing[y] > 0;
     return any;
 }
 
 static struct split find_split(const struct forest *forest, int node)
 {
-    size_t column_size = forest->bin_count * 2 * forest->boosting.k;
+    size_t column_size = forest->bin_count * 2 * forest->seen;
     const float *cells = forest->cells + (size_t)node * forest->drawn * column_size;
     struct split best = {1e-6f, 0, (int)forest->bin_count, false};
 
@@ -288,9 +336,14 @@ static void grow_tree(void *part, float *learner)
     struct forest *forest = part;
     struct boosting *b = &forest->boosting;
     float *leaf = learner + TREE_FLOATS, *sums = forest->cells; /* [LEAVES][2 K]: free again */
+    struct random_stream random = boosting_next(b);
     size_t k = b->k;
 
-    draw_columns(forest, boosting_next(b));
+    draw_columns(forest, &random);
+    if (forest->classes != NULL) {
+        draw_classes(forest, &random);
+        take_classes(forest);
+    }
     memset(forest->node, 0, b->count * sizeof *forest->node);
     for (int level = 0; level < DEPTH; level++)
         split_level(forest, level, (struct tree *)learner);
@@ -317,7 +370,7 @@ static bool has_holes(const struct table_matrix *matrix)
 /* As many bins as the rows can fill and a level's histograms have room for. */
 static size_t bins_for(const struct forest *forest, size_t nodes)
 {
-    size_t bins = BINS, pair = 2 * forest->boosting.k;
+    size_t bins = BINS, pair = 2 * forest->seen;
 
     while (bins > LEAST_BINS && (bins * ROWS_PER_BIN > forest->boosting.fit->data->n ||
                                  nodes * forest->drawn * bins * pair > MOST_HISTOGRAM))
@@ -325,25 +378,43 @@ static size_t bins_for(const struct forest *forest, size_t nodes)
     return bins;
 }
 
+/* Room to draw classes, where not all are looked at. */
+static bool some_classes(struct forest *forest)
+{
+    size_t k = forest->boosting.k;
+
+    if (forest->seen == k)
+        return true;
+    forest->classes = malloc(k * sizeof *forest->classes);
+    forest->key = malloc(k * sizeof *forest->key);
+    forest->some = malloc(forest->boosting.count * 2 * forest->seen * sizeof *forest->some + 1);
+    for (size_t y = 0; forest->classes != NULL && y < k; y++)
+        forest->classes[y] = (uint32_t)y;
+    return forest->classes != NULL && forest->key != NULL && forest->some != NULL;
+}
+
 static enum infomask_status forest_init(struct forest *forest, const struct table_matrix *matrix,
                                         struct infomask_error *err)
 {
     size_t n = forest->boosting.count, k = forest->boosting.k, width = matrix->width, nodes = (size_t)1 << (DEPTH - 1);
-    size_t binned = 0;
+    size_t binned = 0, cells;
     float *sample = malloc(SAMPLE * sizeof *sample);
 
     forest->width = width;
     forest->drawn = width < COLUMNS ? width : COLUMNS;
+    forest->seen = k < CLASSES ? k : CLASSES;
     forest->holes = has_holes(matrix);
     forest->bin_count = bins_for(forest, nodes);
     forest->columns = malloc(width * sizeof *forest->columns);
     forest->bins = checked_mul(n, width, &binned) ? malloc(binned + 1) : NULL;
     forest->borders = calloc(width, (forest->bin_count - 1) * sizeof(float));
     forest->node = malloc(n * sizeof *forest->node + 1);
-    forest->cells = calloc(nodes * forest->drawn, forest->bin_count * 2 * k * sizeof(float));
-    forest->sides = malloc(4 * k * sizeof *forest->sides);
+    cells = nodes * forest->drawn * forest->bin_count * 2 * forest->seen;
+    cells = cells > LEAVES * 2 * k ? cells : LEAVES * 2 * k;
+    forest->cells = malloc(cells * sizeof *forest->cells);
+    forest->sides = malloc(4 * forest->seen * sizeof *forest->sides);
     if (sample == NULL || forest->columns == NULL || forest->bins == NULL || forest->borders == NULL ||
-        forest->node == NULL || forest->cells == NULL || forest->sides == NULL) {
+        forest->node == NULL || forest->cells == NULL || forest->sides == NULL || !some_classes(forest)) {
         free(sample);
         return error_set(err, INFOMASK_MEMORY, "no memory for the trees of %zu rows", n);
     }
@@ -371,6 +442,9 @@ enum infomask_status table_trees_fit(const struct table_fit *fit, struct table_p
     free(forest.borders);
     free(forest.node);
     free(forest.cells);
+    free(forest.classes);
+    free(forest.key);
+    free(forest.some);
     free(forest.sides);
     boosting_fini(&forest.boosting);
     return status;

@@ -183,6 +183,41 @@ static void test_many_classes_of_few_rows(void **state)
     free(x);
 }
 
+/* Forty classes, each of them two of eighty steps of one column: no cloud, and no plane, tells one from another.  A tree's
+ * splits are found by some of the classes only, and are the same whatever the number of threads. */
+static void test_many_classes_in_steps(void **state)
+{
+    enum { N = 1600, K = 40 };
+    struct random_stream random = random_stream(6, 1);
+    static float x[2 * N];
+    static uint32_t labels[N];
+    const struct infomask_table table = {.rows = N, .columns = 2, .classes = K, .x = x, .labels = labels};
+    struct infomask_table_result one, three;
+    struct pool *pool = NULL;
+    bool seen = false;
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        double at = random_unit(&random);
+        x[2 * i] = (float)at;
+        x[2 * i + 1] = (float)random_normal(&random);
+        labels[i] = (uint32_t)(at * 2 * K) * 27 % K;
+    }
+    assert_int_equal(pool_create(&pool, 3, NULL, NULL, NULL), INFOMASK_OK);
+    one = estimate(&table, 3, 0, NULL);
+    three = estimate(&table, 3, 0, pool);
+    assert_memory_equal(one.log_q, three.log_q, (size_t)N * K * sizeof *one.log_q);
+    for (int m = 0; m < one.part_count; m++)
+        if (strcmp(one.parts[m].name, "trees") == 0) {
+            seen = true;
+            assert_true(one.parts[m].information > 0.5 * log(K));
+        }
+    assert_true(seen);
+    infomask_table_result_fini(&one);
+    infomask_table_result_fini(&three);
+    pool_free(pool);
+}
+
 /* What a column says alone, and what is lost without it: a and b are noisy copies of the label, independent given it, c
  * is a noisy copy of a, d is noise. */
 static void test_what_columns_say(void **state)
@@ -231,7 +266,7 @@ int main(void)
         cmocka_unit_test(test_two_columns_that_tell_together), cmocka_unit_test(test_categories_that_interact),
         cmocka_unit_test(test_one_column_of_thousands),        cmocka_unit_test(test_many_classes_of_few_rows),
         cmocka_unit_test(test_what_columns_say),             cmocka_unit_test(test_categories_of_many_values),
-        cmocka_unit_test(test_the_middle_of_one_column),
+        cmocka_unit_test(test_the_middle_of_one_column),       cmocka_unit_test(test_many_classes_in_steps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

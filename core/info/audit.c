@@ -11,8 +11,11 @@
 #define OCTAVE 4
 #define PARTS 5  /* inverse temperatures of the mixture: b / sqrt 8, b / 2, b / sqrt 2, b, b sqrt 2 */
 #define FOLDS 5
-#define SEARCH_STEPS 30
 #define FIT_STEPS 200
+#define FIRST (2 * OCTAVE) /* the inverse temperatures whose likelihood is asked: their parts are among BETAS */
+#define LAST (BETAS - OCTAVE - OCTAVE / 2)
+#define SHARES 17          /* of noise: none, and .0025 to .45 in steps of sqrt 2 */
+#define WRONG 0.05         /* share of noise to be expected before anything is known: mean of an exponential */
 
 struct work {
     const float *z;
@@ -21,11 +24,14 @@ struct work {
     size_t n, k;
     double *label_q;          /* [n][BETAS] softmax(b_j z) of the label */
     double *log_z;            /* [n][BETAS] log sum exp(b_j (z - max z)) */
+    double *floor;            /* [BETAS][K] the least that softmax(b_j z) says of a class, as far as it is noise */
     double *noise;            /* [K] r */
+    double odds[BETAS][SHARES]; /* probability of an inverse temperature and a share of noise */
     double *parts;            /* [n][PARTS + 1] what the parts, and r, say of the label */
-    double weights[FOLDS][PARTS], share[FOLDS]; /* of the parts among right labels; e */
+    double weights[FOLDS][PARTS]; /* of the parts among right labels */
     int best;                 /* of BETAS */
     struct ranked *ranked;    /* [n] */
+    double *row;              /* [2][K] scratch */
 };
 
 /* A sample's PMI, and the probability that its label is wrong. */
@@ -47,22 +53,49 @@ static double top_of(const float *z, size_t k)
     return top;
 }
 
-/* OCTAVE exponentials a class: the others are squares of them. */
+/* e [BETAS] = exp(b_j d): OCTAVE exponentials, the others are squares of them. */
+static void powers(double d, double *e)
+{
+    for (int j = 0; j < BETAS; j++)
+        e[j] = j < OCTAVE ? exp(beta_at(j) * d) : e[j - OCTAVE] * e[j - OCTAVE];
+}
+
 static void fill_row(struct work *w, size_t i)
 {
     const float *z = w->z + i * w->k;
     double sums[BETAS] = {0}, e[BETAS], top = top_of(z, w->k);
 
     for (size_t y = 0; y < w->k; y++) {
-        for (int j = 0; j < BETAS; j++) {
-            e[j] = j < OCTAVE ? exp(beta_at(j) * ((double)z[y] - top)) : e[j - OCTAVE] * e[j - OCTAVE];
+        powers((double)z[y] - top, e);
+        for (int j = 0; j < BETAS; j++)
             sums[j] += e[j];
+    }
+    for (size_t y = 0; y < w->k; y++) {
+        powers((double)z[y] - top, e);
+        for (int j = 0; j < BETAS; j++) {
+            double *floor = &w->floor[(size_t)j * w->k + y], q = e[j] / sums[j];
+            *floor = i == 0 || q < *floor ? q : *floor;
+            if (y == w->labels[i])
+                w->label_q[i * BETAS + (size_t)j] = q;
         }
     }
-    for (int j = 0; j < BETAS; j++) {
+    for (int j = 0; j < BETAS; j++)
         w->log_z[i * BETAS + (size_t)j] = log(sums[j]);
-        w->label_q[i * BETAS + (size_t)j] = exp(beta_at(j) * ((double)z[w->labels[i]] - top) - log(sums[j]));
-    }
+}
+
+/* A posterior that never falls below c_y is (1 - c) p + c_y, c = sum c_y, as of a model that was smoothed, or has
+ * learnt from labels that were wrong that often: as much of c is noise as an exponential of mean WRONG cut off at c has
+ * on average. */
+static void share_floor(struct work *w, int j)
+{
+    double *floor = w->floor + (size_t)j * w->k, sum = 0, ratio;
+
+    for (size_t y = 0; y < w->k; y++)
+        sum += floor[y];
+    ratio = sum / WRONG;
+    ratio = ratio > 1e-4 ? 1 / ratio - 1 / expm1(ratio) : 0.5;
+    for (size_t y = 0; y < w->k; y++)
+        floor[y] *= ratio;
 }
 
 /* The frequencies of the labels, with one more of each that occurs. */
@@ -80,21 +113,25 @@ static void fill_noise(struct work *w)
 
 /* ---- Calibration ------------------------------------------------------------------------------------------------- */
 
-/* The likelihood of one inverse temperature beside noise, at the best share of noise: EM. */
-static double likelihood_at(const struct work *w, int j)
+static double share_at(int s)
 {
-    double share = 0.05, value = 0;
+    return s > 0 ? 0.0025 * exp2(0.5 * (s - 1)) : 0;
+}
 
-    for (int step = 0; step < SEARCH_STEPS; step++) {
-        double sum = 0;
-        value = 0;
-        for (size_t i = 0; i < w->n; i++) {
-            double right = (1 - share) * w->label_q[i * BETAS + (size_t)j], wrong = share * w->noise[w->labels[i]];
-            sum += wrong / (right + wrong);
-            value += log(right + wrong);
-        }
-        share = fmin(fmax(sum / (double)w->n, 1e-6), 0.5);
-    }
+/* Of the exponential, what lies about a share; of none, what lies nearer to it than to the next. */
+static double prior_of(int s)
+{
+    double share = share_at(s);
+
+    return s > 0 ? log(share * log(2) / 2) - share / WRONG : log(0.5 * share_at(1));
+}
+
+static double likelihood_at(const struct work *w, int j, double share)
+{
+    double value = 0;
+
+    for (size_t i = 0; i < w->n; i++)
+        value += log(fmax((1 - share) * w->label_q[i * BETAS + (size_t)j] + share * w->noise[w->labels[i]], DBL_MIN));
     return value;
 }
 
@@ -107,17 +144,26 @@ static double price_of(int j)
     return octaves > 0 ? log1p(4 * octaves * octaves) : 0;
 }
 
+/* The odds of all of them, and the likeliest inverse temperature. */
 static void find_beta(struct work *w)
 {
-    double best = -DBL_MAX;
+    double best = -DBL_MAX, sum = 0;
 
-    for (int j = 2 * OCTAVE; j < BETAS - OCTAVE - OCTAVE / 2; j++) {
-        double value = likelihood_at(w, j) - price_of(j);
-        if (value > best) {
-            best = value;
-            w->best = j;
+    for (int j = FIRST; j < LAST; j++)
+        for (int s = 0; s < SHARES; s++) {
+            double value = likelihood_at(w, j, share_at(s)) + prior_of(s) - price_of(j);
+            w->odds[j][s] = value;
+            if (value > best) {
+                best = value;
+                w->best = j;
+            }
         }
-    }
+    for (int j = FIRST; j < LAST; j++)
+        for (int s = 0; s < SHARES; s++)
+            sum += w->odds[j][s] = exp(w->odds[j][s] - best);
+    for (int j = FIRST; j < LAST; j++)
+        for (int s = 0; s < SHARES; s++)
+            w->odds[j][s] /= sum;
 }
 
 static int part_at(const struct work *w, int part)
@@ -162,7 +208,6 @@ static void fit_fold(struct work *w, size_t fold)
         for (int c = 0; c <= PARTS && total > 0; c++)
             weight[c] = sum[c] / total;
     }
-    w->share[fold] = weight[PARTS];
     total = 1 - weight[PARTS];
     for (int c = 0; c < PARTS; c++)
         w->weights[fold][c] = total > 0 ? weight[c] / total : 1.0 / PARTS;
@@ -185,21 +230,36 @@ static size_t first_at_least(const double *pmi, size_t n, double value)
     return low;
 }
 
-/* Every class of the sample, had it been the label, with its probability. */
+/* [K] of a fold: what is noise in the calibrated posterior. */
+static void mix_floor(const struct work *w, size_t fold, double *floor)
+{
+    for (size_t y = 0; y < w->k; y++) {
+        floor[y] = 0;
+        for (int c = 0; c < PARTS; c++)
+            floor[y] += w->weights[fold][c] * w->floor[(size_t)part_at(w, c) * w->k + y];
+    }
+}
+
+/* Every class of the sample, had it been the label, with its probability.  In w->row: the fold's floor, and scratch. */
 static void count_sample(const struct work *w, size_t i, const double *log_prior, const double *pmi, double *expected)
 {
     const float *z = w->z + i * w->k;
     const double *weight = w->weights[w->fold[i] % FOLDS];
     double top = top_of(z, w->k), log_sum = w->log_z[i * BETAS + BETAS / 2], scale[PARTS], b = beta_at(part_at(w, 0));
+    double *floor = w->row, *row = w->row + w->k, sum = 0;
 
     for (int c = 0; c < PARTS; c++)
         scale[c] = weight[c] * exp(-w->log_z[i * BETAS + (size_t)part_at(w, c)]);
     for (size_t y = 0; y < w->k; y++) {
         double d = (double)z[y] - top, one = exp(b * d), two = exp(b * sqrt(2) * d), square = one * one;
-        size_t at = first_at_least(pmi, w->n, d - log_sum - log_prior[y]);
-        if (at < w->n)
-            expected[at] += scale[0] * one + scale[1] * two + scale[2] * square + scale[3] * two * two +
-                            scale[4] * square * square;
+        row[y] = scale[0] * one + scale[1] * two + scale[2] * square + scale[3] * two * two +
+                 scale[4] * square * square;
+        sum += row[y] = fmax(row[y] - floor[y], 0);
+    }
+    for (size_t y = 0; y < w->k; y++) {
+        size_t at = first_at_least(pmi, w->n, (double)z[y] - top - log_sum - log_prior[y]);
+        if (at < w->n && sum > 0)
+            expected[at] += row[y] / sum;
     }
 }
 
@@ -212,39 +272,45 @@ static int by_pmi(const void *left, const void *right)
     return (a->wrong > b->wrong) - (a->wrong < b->wrong);
 }
 
-/* Noise has drawn the label, and another than the right one. */
-static double wrong_of(const struct work *w, size_t i)
+/* That noise has drawn the label, and another than the right one, at one inverse temperature and share of noise. */
+static double wrong_at(const struct work *w, size_t i, int j, double share, double floors)
 {
-    size_t fold = w->fold[i] % FOLDS;
-    const double *p = w->parts + i * (PARTS + 1);
-    double right = 0, noise = w->share[fold] * p[PARTS];
+    double q = w->label_q[i * BETAS + (size_t)j], right = fmax(q - w->floor[(size_t)j * w->k + w->labels[i]], 0);
+    double noise = share * w->noise[w->labels[i]] + (1 - share) * (q - right);
 
-    for (int c = 0; c < PARTS; c++)
-        right += w->weights[fold][c] * p[c];
-    return noise > 0 ? noise * (1 - right) / (noise + (1 - w->share[fold]) * right) : 0;
+    return noise > 0 ? noise * (1 - fmin(right / (1 - floors), 1)) / (noise + (1 - share) * right) : 0;
 }
 
-/* How many of the k lowest are wrong is told in two ways: k less the right ones expected there, and the sum of their
- * probabilities; the mean of both errs less than either.  The cut is where the F1 that this makes expect is best; there
- * is none where the surplus may be chance, or is less than a third of what one would look at. */
+/* The same by their odds. */
+static void add_wrong(struct work *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        w->ranked[i].wrong = 0;
+    for (int j = FIRST; j < LAST; j++) {
+        double floors = 0;
+        for (size_t y = 0; y < w->k; y++)
+            floors += w->floor[(size_t)j * w->k + y];
+        for (int s = 0; s < SHARES; s++)
+            for (size_t i = 0; w->odds[j][s] > 1e-9 && i < w->n; i++)
+                w->ranked[i].wrong += w->odds[j][s] * wrong_at(w, i, j, share_at(s), floors);
+    }
+}
+
+/* The cut is where the F1 that the labels' probabilities of being wrong make expect is best; there is none where less
+ * than a third of what one would look at is expected to be wrong. */
 static void find_cut(const struct work *w, const double *expected, struct info_audit *audit)
 {
     const struct ranked *r = w->ranked;
     size_t n = w->n, half = n / 2 > 0 ? n / 2 : 1;
-    double best = 0, most = 0, all = 0, sum = 0;
+    double best = 0, hits = 0;
 
-    for (size_t k = 1; k <= half; k++)
-        most = fmax(most, (double)k - expected[k - 1]);
     for (size_t i = 0; i < n; i++)
-        all += r[i].wrong;
-    audit->wrong = 0.5 * (most + all);
+        audit->wrong += r[i].wrong;
     for (size_t k = 1; k <= half; k++) {
-        double surplus = (double)k - expected[k - 1], hits, f1;
-        sum += r[k - 1].wrong;
-        hits = 0.5 * (surplus + sum);
+        double f1;
+        hits += r[k - 1].wrong;
         f1 = 2 * hits / ((double)k + audit->wrong);
-        if (f1 > best && surplus > 0.5 + 0.6 * sqrt(expected[k - 1]) && hits > 0.5 && 3 * hits > (double)k &&
-            (k == n || r[k].pmi > r[k - 1].pmi)) {
+        if (f1 > best && hits > 0.5 && 3 * hits > (double)k && (k == n || r[k].pmi > r[k - 1].pmi)) {
             best = f1;
             audit->past = k;
         }
@@ -260,17 +326,22 @@ static void find_cut(const struct work *w, const double *expected, struct info_a
 
 static void count_all(struct work *w, const double *log_prior, double *pmi, double *expected)
 {
+    add_wrong(w);
     for (size_t i = 0; i < w->n; i++) {
         const float *z = w->z + i * w->k;
         double log_q = (double)z[w->labels[i]] - top_of(z, w->k) - w->log_z[i * BETAS + BETAS / 2];
-        w->ranked[i] = (struct ranked){log_q - log_prior[w->labels[i]], wrong_of(w, i)};
+        w->ranked[i].pmi = log_q - log_prior[w->labels[i]];
         expected[i] = 0;
     }
     qsort(w->ranked, w->n, sizeof *w->ranked, by_pmi);
     for (size_t i = 0; i < w->n; i++)
         pmi[i] = w->ranked[i].pmi;
-    for (size_t i = 0; i < w->n; i++)
-        count_sample(w, i, log_prior, pmi, expected);
+    for (size_t fold = 0; fold < FOLDS; fold++) {
+        mix_floor(w, fold, w->row);
+        for (size_t i = 0; i < w->n; i++)
+            if (w->fold[i] % FOLDS == fold)
+                count_sample(w, i, log_prior, pmi, expected);
+    }
     for (size_t i = 1; i < w->n; i++)
         expected[i] += expected[i - 1];
     for (size_t i = w->n - 1; i > 0; i--) /* equal PMIs were counted at the first of them */
@@ -284,7 +355,10 @@ static enum infomask_status allocate(struct work *w, struct infomask_error *err)
     w->noise = calloc(w->k, sizeof(double));
     w->parts = calloc(w->n, (PARTS + 1) * sizeof(double));
     w->ranked = calloc(w->n, sizeof *w->ranked);
-    if (w->label_q == NULL || w->log_z == NULL || w->noise == NULL || w->parts == NULL || w->ranked == NULL)
+    w->floor = calloc(w->k, BETAS * sizeof(double));
+    w->row = calloc(w->k, 2 * sizeof(double));
+    if (w->label_q == NULL || w->log_z == NULL || w->noise == NULL || w->parts == NULL || w->ranked == NULL ||
+        w->floor == NULL || w->row == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory to audit %zu labels", w->n);
     return INFOMASK_OK;
 }
@@ -296,6 +370,8 @@ static void work_fini(struct work *w)
     free(w->noise);
     free(w->parts);
     free(w->ranked);
+    free(w->floor);
+    free(w->row);
 }
 
 enum infomask_status info_audit(const struct info_audit_set *set, double *pmi, double *expected,
@@ -313,6 +389,8 @@ enum infomask_status info_audit(const struct info_audit_set *set, double *pmi, d
         fill_noise(&w);
         for (size_t i = 0; i < n; i++)
             fill_row(&w, i);
+        for (int j = 0; j < BETAS; j++)
+            share_floor(&w, j);
         find_beta(&w);
         fill_parts(&w);
         for (size_t fold_of = 0; fold_of < FOLDS; fold_of++)

@@ -4,10 +4,14 @@
  * A PMI of a label says how surprising it is to the model; how surprising is too much depends on the model's
  * calibration, which is fitted on the very set that is audited.  The model of a label is a mixture:
  *   p(y|x) = sum_j w_j softmax(b_j z)_y + e r_y,   b_j = b 2^(-3/2), b 2^(-1), b 2^(-1/2), b, b 2^(1/2)
- * with b the inverse temperature that is likeliest beside e, and r the labels' frequencies: a label that only r
- * explains is counted as wrong, and has no say in the calibration (soft trimming).  The weights for a sample come from
- * the other folds.  An overconfident model (b < 1) has a price, log(1 + 4 log2(b)^2): of few labels, or classes, it
- * would explain wrong ones as well as e does.
+ * with b the likeliest inverse temperature beside e, and r the labels' frequencies: a label that only r explains has no
+ * say in the calibration (soft trimming).  The weights for a sample come from the other folds.  An overconfident model
+ * (b < 1) has a price, log(1 + 4 log2(b)^2): of few labels, or classes, it would explain wrong ones as well as e does.
+ *
+ * How probably a label is wrong is told by (1 - e) softmax(b z)_y + e r_y on average over b and e, by their likelihood:
+ * where few rows leave open whether the model is too sure or labels are wrong, neither is taken for granted.  e is
+ * exponential of mean .05 before.  Of a posterior that never falls below c_y, (1 - c) p + c_y, the floor may be noise
+ * as well (Scott 2013: nothing in the data tells), and as much of it is as the same exponential has below c.
  */
 #ifndef INFOMASK_INFO_AUDIT_H
 #define INFOMASK_INFO_AUDIT_H
@@ -19,8 +23,7 @@
 
 struct info_audit {
     double temperature; /* 1 / b */
-    double wrong;       /* labels estimated to be wrong: the mean of the most of k - expected(k) over the k lowest, and
-                         * of the sum of all probabilities of being wrong */
+    double wrong;       /* labels estimated to be wrong: the sum of their probabilities */
     double threshold;   /* the cut: samples of a PMI up to it are worth a look */
     double expected;    /* right labels expected up to the cut */
     size_t past;        /* samples up to the cut */

@@ -153,8 +153,8 @@ static void without_wrong_labels_there_is_hardly_a_cut(void **state)
 }
 
 /* Logits of two classes, labels from softmax(z), some then the other class: wrong labels and a model that is too sure
- * look much alike.  F1 of the cut, on average over sets. */
-static double f1_of_two_classes(size_t sets, size_t n, size_t wrong, double sharpness)
+ * look much alike.  The model says (1 - floor) softmax(sharpness z) + floor / 2.  F1 of the cut, on average over sets. */
+static double f1_of_two_classes(size_t sets, size_t n, size_t wrong, double sharpness, double floor)
 {
     double sum = 0;
 
@@ -166,8 +166,8 @@ static double f1_of_two_classes(size_t sets, size_t n, size_t wrong, double shar
         struct info_audit audit;
         double found = 0;
         for (size_t i = 0; i < n; i++) {
-            double z = 10 * random_normal(&random);
-            d.z[2 * i + 1] = (float)(sharpness * z);
+            double z = 10 * random_normal(&random), p = (1 - floor) / (1 + exp(-sharpness * z)) + floor / 2;
+            d.z[2 * i + 1] = (float)(floor > 0 ? log(p / (1 - p)) : sharpness * z);
             d.wrong[i] = i < d.n_wrong;
             d.labels[i] = (random_unit(&random) < 1 / (1 + exp(-z))) != (d.wrong[i] != 0);
             d.fold[i] = random_u32(&random);
@@ -193,10 +193,26 @@ static void two_classes_are_cut(void **state)
     (void)state;
     for (int a = 0; a < 3; a++)
         for (int b = 0; b < 4; b++) {
-            double f1 = f1_of_two_classes(60, sets[b].n, sets[b].wrong, sharpness[a]);
+            double f1 = f1_of_two_classes(60, sets[b].n, sets[b].wrong, sharpness[a], 0);
             if (f1 < sets[b].least)
                 fail_msg("%zu of %zu wrong, logits times %g: F1 %.3f", sets[b].wrong, sets[b].n, sharpness[a], f1);
         }
+}
+
+/* A posterior that never falls below a floor, as a smoothed one: on its plateaus a wrong label looks like one that the model
+ * expects there. */
+static void plateaus_are_cut(void **state)
+{
+    static const struct {
+        size_t n, wrong;
+        double least;
+    } sets[] = {{300, 3, 0.65}, {300, 9, 0.75}, {300, 30, 0.83}};
+    (void)state;
+    for (int b = 0; b < 3; b++) {
+        double f1 = f1_of_two_classes(40, sets[b].n, sets[b].wrong, 1, 0.06);
+        if (f1 < sets[b].least)
+            fail_msg("%zu of %zu wrong: F1 %.3f", sets[b].wrong, sets[b].n, f1);
+    }
 }
 
 static void few_samples(void **state)
@@ -225,6 +241,7 @@ int main(void)
         cmocka_unit_test(odd_samples_are_expected),
         cmocka_unit_test(without_wrong_labels_there_is_hardly_a_cut),
         cmocka_unit_test(two_classes_are_cut),
+        cmocka_unit_test(plateaus_are_cut),
         cmocka_unit_test(few_samples),
     };
     return cmocka_run_group_tests_name("audit", tests, NULL, NULL);

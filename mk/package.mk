@@ -13,7 +13,7 @@ dist: ## the source archive and the bill of materials, in build/dist/
 	@cd build/dist && sha256sum infomask-$(VERSION).tar.gz infomask-$(VERSION).spdx.json | tee SHA256SUMS
 
 .PHONY: sbom
-sbom: $(BIN) ## the software bill of materials of the binary, SPDX 2.3, in build/dist/
+sbom: $(BIN) $(MODEL) ## the software bill of materials of the binary, SPDX 2.3, in build/dist/
 	@mkdir -p build/dist
 	@$(PYTHON) tools/sbom.py --binary $(BIN) >build/dist/infomask-$(VERSION).spdx.json
 

@@ -44,3 +44,9 @@ def test_what_was_not_installed_stays(tmp_path):
     assert own < files(tmp_path) and {(tmp_path / name).read_text() for name in own} == {"mine"}
     assert "mine" in script("uninstall", tmp_path)
     assert files(tmp_path) == own
+
+
+def test_the_bill_of_materials_has_the_model(tmp_path):
+    """Whoever makes it: without the model in the folder, that of a fresh clone was another one."""
+    done = subprocess.run(["make", "-n", "sbom", f"MODEL={tmp_path}/model.onnx"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.index("convert_efficientnet_lite0.py") < done.stdout.index("tools/sbom.py")

@@ -152,5 +152,5 @@ def test_what_is_left_around_a_mask_may_not_go_on_telling(server):
                      "/v1/filter?format=json&model=efficientnet-lite0", photo=photo.read_bytes(),
                      target="tiger cat", fill="diffuse").json["verification"]
     assert check["verdict"] == "weakened" and 'the rest of the photo still says "tiger cat"' in check["reason"]
-    assert check["context_pmi_after"] > check["pmi_before"] / 2 > check["pmi_after"]
+    assert check["context_pmi_after"] > .6 * check["pmi_before"] and check["pmi_after"] < check["pmi_before"] / 2
     assert check["region_pmi_after"] < check["context_pmi_after"]

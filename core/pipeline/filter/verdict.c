@@ -12,6 +12,7 @@
 #define WINDOW_EVIDENCE 0.75 /* surroundings: the larger of the two */
 #define WHOLE_MARGIN \
     1 /* nats that the whole may say beyond the surroundings: more comes from what the mask has missed */
+#define REST_SHARE 0.6 /* of what the photo said, that what lies beside the mask may go on saying */
 #define LEAST_APART 0.5 /* of place and surroundings: a mask of scattered specks says what the rest says */
 #define CLOSE 0.35 /* nats: a preview seldom differs by more from the round that it is of */
 #define DOUBT 0.55 /* nats: how far another look at the same picture may be from the first */
@@ -87,11 +88,11 @@ bool verdict_judges(const struct filter *f, int i)
     return !f->options->keep && !f->out->mask.empty && f->score[i].pmi > 0;
 }
 
-/* What lies beside the mask goes on telling half of what the photo did, and as much as would be masked: then the target
+/* What lies beside the mask goes on telling most of what the photo did, and as much as would be masked: then the target
  * is there still, and what the place may say beside it proves nothing. */
 static bool rest_tells(const struct infomask_round *round, double before)
 {
-    return surroundings(round) > fmax(LEAST_LOSS * before, WINDOW_EVIDENCE * round->evidence);
+    return surroundings(round) > fmax(REST_SHARE * before, WINDOW_EVIDENCE * round->evidence);
 }
 
 /* Somewhere there is nearly as much beyond the surroundings as would be masked, and a quarter of what there was: a part

@@ -134,6 +134,11 @@ onnx-nets: $(B)/zoo/netrun $(ONNX_VENV)/.done ## NETS=3000 random small networks
 	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/random_nets.py $< --count $(NETS) --seed $(or $(SEED),1) \
 		--isa "$(ISA)" --keep build/onnx/wrong
 
+.PHONY: quantised-nets
+quantised-nets: $(B)/zoo/netrun $(ONNX_VENV)/.done ## NETS=3000 random small networks that onnxruntime's own tools have quantised, static and dynamic, beside it, SEED=1 the first; ISA=avx512,avx2
+	$(Q)$(ONNX_VENV)/bin/python -W ignore tests/zoo/quantised_nets.py $< --count $(NETS) --seed $(or $(SEED),1) \
+		--isa "$(ISA)" --keep build/onnx/wrong 2>/dev/null
+
 .PHONY: torch-nets
 torch-nets: $(B)/zoo/netrun $(ZOO_VENV)/.done ## NETS=3000 random small PyTorch modules by both exporters (7 GB of packages), beside onnxruntime, SEED=1 the first; ISA=avx512,avx2,blas,ref; NEW=0.25 the share of the slower exporter
 	$(Q)$(ZOO_VENV)/bin/python tests/zoo/torch_nets.py $< --count $(NETS) --seed $(or $(SEED),1) \

@@ -90,11 +90,13 @@ static enum infomask_status read_version(struct sqlite *connection, int wanted, 
                                          struct infomask_error *err)
 {
     enum infomask_status status = sqlite_execute(connection, "PRAGMA schema_version", err);
+    int64_t schema;
 
     if (status != INFOMASK_OK)
         return status;
+    schema = pragma(connection, "PRAGMA schema_version"); /* before the version: somebody may make both meanwhile */
     *version = pragma(connection, "PRAGMA user_version");
-    if (*version == 0 && pragma(connection, "PRAGMA schema_version") == 0)
+    if (*version == 0 && schema == 0)
         return INFOMASK_OK;
     if (*version < 1 || pragma(connection, "PRAGMA application_id") != APPLICATION)
         return error_set(err, INFOMASK_IO, "the file was not written by infomask");

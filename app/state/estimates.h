@@ -139,7 +139,7 @@ struct estimate_audit {
     double temperature, wrong, expected;
 };
 
-enum { ESTIMATE_REMARKS = 3 };
+enum { ESTIMATE_REMARKS = 4 };
 
 struct estimate_state {
     struct estimate_info info;

@@ -260,6 +260,11 @@ static enum infomask_status add_row(struct csv *csv, char **at, struct room *roo
         return error_set(err, INFOMASK_BAD_DATA, "line %zu: a quotation mark without its partner", first);
     if (csv->columns == 0)
         csv->columns = width;
+    if (width == csv->columns + 1 && csv->rows == 1)
+        return error_set(err, INFOMASK_BAD_DATA,
+                         "line %zu has %zu columns, the first one %zu; if its rows have names, as R writes them, leave "
+                         "those out (write.csv(x, file, row.names = FALSE))",
+                         first, width, csv->columns);
     if (width != csv->columns)
         return error_set(err, INFOMASK_BAD_DATA, "line %zu has %zu columns, the first one %zu", first, width,
                          csv->columns);

@@ -17,7 +17,7 @@ struct table_request {
     const char *drop; /* COLUMN[,COLUMN]...: columns that are not looked at; of a .npy table their numbers */
 };
 
-enum { TABLE_DOUBTS = 3 };
+enum { TABLE_DOUBTS = 4 };
 
 struct table_file {
     size_t rows, columns;

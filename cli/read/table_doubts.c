@@ -140,6 +140,53 @@ static void fold(const struct table_file *table, char *room, struct folded *name
     }
 }
 
+static int by_value(const void *left, const void *right)
+{
+    float a = *(const float *)left, b = *(const float *)right;
+
+    return (a > b) - (a < b);
+}
+
+/* One value for each class, and another for each.  value: [classes] scratch. */
+static bool repeats_labels(const struct table_file *table, size_t column, float *value)
+{
+    size_t classes = (size_t)table->classes;
+
+    for (size_t y = 0; y < classes; y++)
+        value[y] = NAN;
+    for (size_t i = 0; i < table->rows; i++) {
+        float v = table->x[i * table->columns + column], *own = &value[table->labels[i]];
+        if (isnan(*own))
+            *own = v;
+        if (!(v >= *own && v <= *own))
+            return false;
+    }
+    qsort(value, classes, sizeof *value, by_value);
+    for (size_t y = 1; y < classes; y++)
+        if (value[y] <= value[y - 1])
+            return false;
+    return true;
+}
+
+static enum infomask_status doubt_copies(struct table_file *table, struct infomask_error *err)
+{
+    float *value = malloc((size_t)table->classes * sizeof *value);
+    char text[24];
+    size_t copy = 0;
+
+    if (value == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the classes");
+    while (copy < table->columns && !repeats_labels(table, copy, value))
+        copy++;
+    free(value);
+    if (copy == table->columns)
+        return INFOMASK_OK;
+    return doubt(&table->doubts[3], err,
+                 "the column \"%.80s\" is the label in other words, each of its values going with one class; leave it "
+                 "out (--drop), if rows to come will not have it",
+                 name_of(table, copy, text));
+}
+
 enum infomask_status table_doubt_classes(struct table_file *table, struct infomask_error *err)
 {
     char *room = malloc(strlen(table->names) + 2);
@@ -164,5 +211,5 @@ enum infomask_status table_doubt_classes(struct table_file *table, struct infoma
     }
     free(room);
     free(names);
-    return status;
+    return status == INFOMASK_OK ? doubt_copies(table, err) : status;
 }

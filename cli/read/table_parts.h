@@ -43,8 +43,8 @@ enum infomask_status table_take_weights(const struct table_values *values, struc
  * column_names. */
 enum infomask_status table_take_columns(const struct csv *csv, const bool *taken, struct table_file *table, double **x,
                                         struct infomask_error *err) __attribute__((warn_unused_result));
-/* Sentences about what may not be meant as it was read, into doubts: of columns x [rows][columns], of the classes'
- * names. */
+/* Sentences about what may not be meant as it was read, into doubts: of columns x [rows][columns]; of the classes'
+ * names, and of columns that say no more and no less than them. */
 enum infomask_status table_doubt_columns(const double *x, struct table_file *table, struct infomask_error *err)
     __attribute__((warn_unused_result));
 enum infomask_status table_doubt_classes(struct table_file *table, struct infomask_error *err)

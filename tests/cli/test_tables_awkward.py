@@ -264,6 +264,25 @@ def test_an_array_whose_column_numbers_the_rows(infomask, tmp_path):
         assert any('the column "1" numbers the rows' in w for w in warnings) == told, warnings
 
 
+def test_a_column_that_is_the_label(estimate):
+    """The label in other words, as texts or as numbers, is told of; a column with one row that differs is not."""
+    lines = table()
+    labels = [line[3] for line in lines[1:]]
+    for words in ({c: f"kind {c}" for c in labels}, {c: 7 - i for i, c in enumerate(sorted(set(labels)))}):
+        copy = [words[c] for c in labels]
+        warnings = estimate(text(with_column(lines, "copy", copy))).json["warnings"]
+        assert any('the column "copy" is the label in other words' in w for w in warnings), warnings
+        copy[5] = next(w for w in words.values() if w != copy[5])
+        warnings = estimate(text(with_column(lines, "copy", copy))).json["warnings"]
+        assert not any("in other words" in w for w in warnings), warnings
+
+
+def test_names_of_rows_as_r_writes_them(estimate):
+    lines = table()
+    failed = estimate(text([lines[0], *([f'"{i + 1}"', *line] for i, line in enumerate(lines[1:]))]))
+    assert failed.code != 0 and "row.names = FALSE" in failed.err, failed.err
+
+
 def test_days_in_eight_digits_are_told(estimate):
     """They are read as the numbers that they are, with a warning; eight digits that are no days, without one."""
     days = [20230100 + 100 * (i % 12) + i % 28 + 1 for i in range(ROWS)]

@@ -18,6 +18,20 @@ static enum infomask_status known_input(struct onnx_import *im, int i, int *tens
     return status;
 }
 
+/* The same of integers from 0 to 255. */
+static enum infomask_status bytes_input(struct onnx_import *im, int i, int *tensor)
+{
+    enum infomask_status status = known_input(im, i, tensor);
+    size_t n = status == INFOMASK_OK ? graph_elements(tensor_at(im, *tensor)) : 0;
+
+    for (size_t k = 0; k < n; k++) {
+        float value = tensor_at(im, *tensor)->data[k];
+        if (!(value >= 0 && value <= 255) || value != (float)(int)value)
+            return onnx_broken(im, "input %d holds what is no byte", i);
+    }
+    return status;
+}
+
 static void drop_spent(struct onnx_import *im, int tensor)
 {
     if (onnx_is_spent(im, tensor))
@@ -157,13 +171,17 @@ static enum infomask_status spell_product(struct onnx_import *im, const struct b
 /* Zero points: floats, one a block, or integers of `bits`, each row's on bytes of its own. */
 static enum infomask_status read_zeros(struct onnx_import *im, struct blocks *b)
 {
+    bool floats = onnx_has(im, 3) && onnx_numbers_of(im, 3) == ONNX_FLOATS;
     int zeros;
-    enum infomask_status status = onnx_has(im, 3) ? known_input(im, 3, &zeros) : INFOMASK_OK;
+    enum infomask_status status;
 
-    if (status != INFOMASK_OK || !onnx_has(im, 3))
+    if (!onnx_has(im, 3))
+        return INFOMASK_OK;
+    status = floats ? known_input(im, 3, &zeros) : bytes_input(im, 3, &zeros);
+    if (status != INFOMASK_OK)
         return status;
     b->zeros = tensor_at(im, zeros)->data;
-    b->zero_bytes = onnx_numbers_of(im, 3) == ONNX_FLOATS ? 0 : (b->count * (size_t)b->bits + 7) / 8;
+    b->zero_bytes = floats ? 0 : (b->count * (size_t)b->bits + 7) / 8;
     if (graph_elements(tensor_at(im, zeros)) != b->n * (b->zero_bytes ? b->zero_bytes : b->count))
         return onnx_broken(im, "its zero points do not fit its blocks");
     return INFOMASK_OK;
@@ -180,7 +198,7 @@ enum infomask_status onnx_import_matmul_nbits(struct onnx_import *im)
         return onnx_unsupported(im, onnx_has(im, 4) ? "weights in another order (g_idx) are not supported"
                                                     : "only weights of 2, 4 and 8 bits are supported");
     if (status == INFOMASK_OK)
-        status = known_input(im, 1, &bytes);
+        status = bytes_input(im, 1, &bytes);
     if (status == INFOMASK_OK)
         status = known_input(im, 2, &scales);
     if (status != INFOMASK_OK)
@@ -207,7 +225,7 @@ enum infomask_status onnx_import_matmul_bnb4(struct onnx_import *im)
     if (status == INFOMASK_OK && ((type != 0 && type != 1) || !onnx_attribute_int(im, "transB", 1)))
         return onnx_unsupported(im, "only turned weights of FP4 and NF4 are supported");
     if (status == INFOMASK_OK)
-        status = known_input(im, 1, &bytes);
+        status = bytes_input(im, 1, &bytes);
     if (status == INFOMASK_OK)
         status = known_input(im, 2, &scales);
     if (status != INFOMASK_OK)

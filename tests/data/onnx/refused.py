@@ -91,6 +91,11 @@ def refusals():
         net = small()
         net.node("MatMulNBits", net.x, *inputs(), domain="com.microsoft", **attributes)
         refuse(name, status, words, net)
+    for name, op, values, scales in (("bytes_nbits", "MatMulNBits", np.full((3, 1, 4), 300, np.int32), 3),
+                                     ("bytes_bnb4", "MatMulBnb4", np.full(5, 1e20, np.float32), 2)):
+        net = small()
+        net.node(op, net.x, net.constant(values), net.weights(scales), domain="com.microsoft", K=3, N=3, block_size=8)
+        refuse(name, bad, "input 1 holds what is no byte", net)
     net = small()
     net.node("MatMul", net.x, net.node("DequantizeLinear", whole(3, 3), net.weights(1, 3), axis=0, block_size=2))
     refuse("blocks_scales", bad, "do not fit blocks of 2", net)

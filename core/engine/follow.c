@@ -1,6 +1,6 @@
 /* Passes over the elements of a map that go along with the step which makes it: a norm behind an activation, a sum of
- * two maps.  Each part of the map is passed over as soon as it is there, while it is in the caches, and where nobody
- * else reads what the pass reads, what it writes lies in the same place. */
+ * two maps, what rounds one.  Each part of the map is passed over as soon as it is there, while it is in the caches,
+ * and where nobody else reads what the pass reads, what it writes lies in the same place. */
 #include <math.h>
 
 #include "core/engine/internal.h"
@@ -12,10 +12,16 @@ static bool is_own_map(const struct plan *plan, int tensor)
     return v->root == tensor && !v->strided && v->type == KERNEL_F32 && shape_is_map(&v->shape) && v->shape.d[0] == 1;
 }
 
+/* Its kernel may do all that follows; else the cut is changed (followers_find). */
+static bool may_lead_by_channels(const struct engine_model *model, const struct step *s)
+{
+    return model->layers[s->node].way == WAY_DEPTHWISE && s->scratch > 0;
+}
+
 /* Does it make its map from the first line to the last, all channels of a pixel at once? */
 static bool leads(const struct engine_model *model, const struct plan *plan, const struct step *s)
 {
-    if (s->members != 1 || s->tail || s->by_panels || !is_own_map(plan, s->y))
+    if (s->members != 1 || s->tail || (s->by_panels && !may_lead_by_channels(model, s)) || !is_own_map(plan, s->y))
         return false;
     switch (model->layers[s->node].way) {
     case WAY_PRODUCT:
@@ -115,13 +121,14 @@ static bool finishes(const struct engine_model *model, const struct plan *plan, 
     return model->kernels->then && (product || (layer->way == WAY_DEPTHWISE && layer->multiplier == 1));
 }
 
-/* A norm and a sum behind the activation, where nobody else reads what lies between, are the kernel's. */
+/* A norm, a sum and what rounds them behind the activation, where nobody else reads what lies between, are the
+ * kernel's. */
 static void absorb(const struct engine_model *model, const struct plan *plan, struct step *leader)
 {
     const struct step *next = leader + 1, *end = leader + leader->members;
     const int root = plan->values[leader->y].root;
 
-    leader->addend = GRAPH_NONE;
+    leader->addend = leader->rounding = GRAPH_NONE;
     if (!finishes(model, plan, leader))
         return;
     if (next < end && model->graph->nodes[next->node].op == GRAPH_BATCH_NORM && is_bare(&model->layers[next->node]) &&
@@ -133,6 +140,11 @@ static void absorb(const struct engine_model *model, const struct plan *plan, st
         plan->values[next->y].root == root && !model_is_constant(model, next->z) &&
         shape_same(&plan->values[next->x].shape, &plan->values[next->z].shape)) {
         leader->addend = plan->values[next->x].root == root ? next->z : next->x;
+        leader->absorbed++;
+        next++;
+    }
+    if (next < end && model->layers[next->node].rounding.scale > 0 && plan->values[next->y].root == root) {
+        leader->rounding = next->node;
         leader->absorbed++;
     }
 }
@@ -151,5 +163,7 @@ void followers_find(const struct engine_model *model, struct plan *plan)
         for (int j = i + 1; j < end; j++)
             write_in_place(model, plan, i, j);
         absorb(model, plan, leader);
+        if (leader->by_panels && leader->absorbed + 1 < leader->members)
+            step_depthwise_rows(model, leader);
     }
 }

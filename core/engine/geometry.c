@@ -181,20 +181,45 @@ double step_line_us(const struct engine_model *model, const struct step *s)
     return 2.0 * s->out_w * layer->weights->segments * layer->weights->segment_k * s->out_c / PRODUCT_FLOPS_US;
 }
 
-/* Rows of a large map, channels of a small one. */
+size_t depthwise_scratch(const struct engine_model *model, int node, int out_w)
+{
+    const struct graph_window *w = &model->graph->nodes[node].window;
+    const struct kernel_depthwise d = {.out_w = out_w, .kernel_h = w->kernel_h, .kernel_w = w->kernel_w,
+                                       .stride_h = w->stride_h, .stride_w = w->stride_w,
+                                       .dilation_h = w->dilation_h, .dilation_w = w->dilation_w};
+
+    return model->layers[node].multiplier > 1 ? 0 : model->kernels->depthwise_scratch(&d) * sizeof(float);
+}
+
+/* A kernel that copies its input, and reads some lines twice at each cut. */
+void step_depthwise_rows(const struct engine_model *model, struct step *s)
+{
+    const struct graph_window *w = &model->graph->nodes[s->node].window;
+    double flops = 2.0 * s->out_w * s->out_c * w->kernel_h * w->kernel_w;
+    double twice = s->scratch > 0 ? (double)(lines_under(w, 1) * s->w + w->kernel_h * w->kernel_w) * s->out_c : 0;
+
+    s->by_panels = false;
+    s->unit = 1;
+    s->cut = cut_make(s->out_h, flops / DEPTHWISE_FLOPS_US, twice / ELEMENTS_US, MOST_CHUNKS);
+    s->lines = s->cut.size;
+}
+
+/* Rows of a large map; channels of a small one, or where the kernel copies some of them. */
 static void cut_depthwise(const struct engine_model *model, struct step *s)
 {
     const struct graph_window *w = &model->graph->nodes[s->node].window;
-    double flops = 2.0 * s->out_w * w->kernel_h * w->kernel_w;
+    const int multiplier = model->layers[s->node].multiplier;
 
-    s->by_panels = s->out_h < 14 && model->layers[s->node].multiplier == 1 && s->out_c >= 128;
-    s->unit = s->by_panels ? 16 : 1;
-    if (s->by_panels)
-        s->cut = cut_make((s->out_c + 15) / 16, flops * s->out_h * 16 / DEPTHWISE_FLOPS_US, 0, MOST_CHUNKS);
-    else
-        s->cut = cut_make(s->out_h, flops * s->out_c / DEPTHWISE_FLOPS_US, 0, MOST_CHUNKS);
-    s->lines = s->cut.size;
-    if (model->layers[s->node].multiplier > 1)
+    s->scratch = depthwise_scratch(model, s->node, s->out_w);
+    step_depthwise_rows(model, s);
+    if (multiplier == 1 && s->out_c >= 128 && (s->out_h < 14 || s->scratch > 0)) {
+        double flops = 2.0 * 16 * s->out_h * s->out_w * w->kernel_h * w->kernel_w;
+        s->by_panels = true;
+        s->unit = 16;
+        s->cut = cut_make((s->out_c + 15) / 16, flops / DEPTHWISE_FLOPS_US, 0, MOST_CHUNKS);
+        s->lines = s->cut.size;
+    }
+    if (multiplier > 1)
         s->scratch = (size_t)lines_under(w, s->lines) * (size_t)s->w * (size_t)s->out_c * sizeof(float);
 }
 

@@ -1,6 +1,7 @@
 /* Which steps run together.  On large maps the expansion of an inverted residual block is made a few lines at a time,
  * just before the depthwise convolution that reads it, and the projection follows at once: what lies between them never
- * leaves the second cache, and has no place in the arena. */
+ * leaves the second cache, and has no place in the arena.  A kernel that copies its input has it near anyway, and reads
+ * so many lines for one that they would not fit. */
 #include "core/base/aligned.h"
 #include "core/engine/internal.h"
 
@@ -59,7 +60,7 @@ void groups_find(const struct engine_model *model, struct plan *plan)
         const struct layer *layer = layer_at(model, plan, i);
         int members;
         if (i - 1 < grouped || layer->way != WAY_DEPTHWISE || layer->multiplier != 1 || !leads_to_next(plan, i - 1) ||
-            !is_expansion(model, plan, i - 1) ||
+            depthwise_scratch(model, plan->steps[i].node, 1) > 0 || !is_expansion(model, plan, i - 1) ||
             plan->values[plan->steps[i].x].shape.d[2] < GROUP_SIDE || plan->values[plan->steps[i].x].shape.d[0] != 1)
             continue;
         members = leads_to_next(plan, i) && is_product(layer_at(model, plan, i + 1)) ? 3 : 2;

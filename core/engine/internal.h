@@ -98,6 +98,7 @@ struct layer {
     float **operands;               /* general operators, CONCAT: constant inputs, row-major; NULL for the others */
     int operand_count;
     struct kernel_epilogue epilogue;
+    struct kernel_rounding rounding; /* QUANTIZE there and back; scale 0: one that the kernels do not take */
     size_t bytes;                   /* of weights, filter or constants */
     bool moved;                     /* filter is the model's */
     const unsigned char *ahead;     /* the filters between this product and the next one */
@@ -256,6 +257,7 @@ struct step {
     bool led;              /* and they are passes over its pixels (follow.c) */
     int absorbed;          /* so many of them, the kernel does itself, with this value behind the activation: */
     int addend;            /* a map, or GRAPH_NONE */
+    int rounding;          /* the node of a QUANTIZE, or GRAPH_NONE */
     bool tail;
     int x, y, z;           /* tensors: input, output, residual or second operand (GRAPH_NONE) */
     int factor;            /* tensor: what each channel of x is multiplied by on the way, [c]; GRAPH_NONE (factor.c) */
@@ -316,6 +318,10 @@ static inline bool step_pads(const struct step *s)
 /* Microseconds that a line of a convolution's output takes one core, and lines of its input under `lines` of output. */
 double step_line_us(const struct engine_model *model, const struct step *step);
 int lines_under(const struct graph_window *window, int lines);
+/* Bytes that help the kernel of a depthwise convolution with rows of out_w outputs, or 0. */
+size_t depthwise_scratch(const struct engine_model *model, int node, int out_w);
+/* Cuts a depthwise convolution along its rows. */
+void step_depthwise_rows(const struct engine_model *model, struct step *step);
 void step_strips(const struct engine_model *model, const struct plan *plan, struct step *step, int lines);
 /* Products by a factor a channel that the product behind takes into its weights: such a node's output becomes a view of
  * its map (factor.c); after views_find. */
@@ -394,6 +400,8 @@ void run_winograd(const struct task *task);
 void step_lines(const struct task *task, int first, int last, int worker);
 void run_other(const struct task *task);
 void run_general(const struct task *task, int first, int last, int worker);
+/* A QUANTIZE of n elements; y may be x. */
+void run_quantize(const struct task *task, const float *x, float *y, size_t n);
 /* A CONV_ND's units [first, last): blocks of outputs of a group; in[2].data NULL without a bias. */
 void run_windows(const struct task *task, const struct graph_array in[3], int first, int last, int worker);
 void windows_geometry(const struct graph_node *node, const struct plan *plan, struct step *step);

@@ -348,6 +348,16 @@ static enum infomask_status batch_norm_init(struct layer *layer, const struct en
     return INFOMASK_OK;
 }
 
+/* There and back, by a scale and within a range that the kernels take; else what the graph says is computed. */
+static void rounding_init(struct layer *layer, const struct graph_node *node)
+{
+    const struct kernel_rounding r = {node->alpha, 1 / node->alpha, node->low - node->beta, node->high - node->beta};
+
+    if (node->function == GRAPH_AND_BACK && r.scale >= 0x1p-100F && r.scale <= 0x1p100F && r.low >= -0x1p21F &&
+        r.high <= 0x1p21F)
+        layer->rounding = r;
+}
+
 /* A constant operand, from the file's order into that of activations. */
 static enum infomask_status operand_init(struct layer *layer, const struct engine_model *model,
                                          const struct graph_node *node, struct infomask_error *err)
@@ -411,6 +421,9 @@ enum infomask_status layer_init(struct layer *layer, const struct engine_model *
         return linear_init(layer, model, node, err);
     case GRAPH_BATCH_NORM:
         return batch_norm_init(layer, model, node, err);
+    case GRAPH_QUANTIZE:
+        rounding_init(layer, node);
+        break;
     case GRAPH_ADD:
     case GRAPH_MUL:
         return operand_init(layer, model, node, err);

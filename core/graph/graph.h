@@ -303,6 +303,8 @@ void graph_general_compute(const struct graph_node *node, const struct graph_arr
  * output's beginning.  The same bits however the output is cut. */
 void graph_general_part(const struct graph_node *node, const struct graph_array *inputs,
                         const struct graph_array *output, float *y, size_t first, size_t last);
+/* QUANTIZE of n elements; y may be x. */
+void graph_quantize(const struct graph_node *node, const float *x, float *y, size_t n);
 
 /* Is the node a Resize of height and width alone, by a few taps each?  x: its input [N, C, H, W]. */
 bool graph_resizes_pictures(const struct graph_node *node, const struct graph_tensor *x);

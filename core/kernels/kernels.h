@@ -50,11 +50,19 @@ struct kernel_epilogue {
     float low, high;
 };
 
+/* Whole multiples of scale: y = min(max(round(x / scale), low), high) scale, to nearest even, low and high whole and
+ * within 2^22; what is no number becomes the lowest.  Vector tables: the quotient is a product by 1 / scale that is
+ * corrected by what it leaves over, which gives the bits of a division. */
+struct kernel_rounding {
+    float scale, inverse, low, high; /* scale from 2^-100 to 2^100; inverse is 1 / scale */
+};
+
 /* What may come behind the activation: y scale[n] + shift[n] + addend[m, n], with the roundings of scale_shift and add;
- * no scale and no shift: y + addend[m, n].  float32, and only tables that say so. */
+ * no scale and no shift: y + addend[m, n]; then that, rounded.  float32, and only tables that say so. */
 struct kernel_then {
     const float *scale, *shift, *addend; /* NULL: none */
     ptrdiff_t addend_row;
+    const struct kernel_rounding *rounding; /* NULL: none */
 };
 
 /* Weights of a matrix product, packed once for one table.  K = segments * segment_k. */
@@ -111,6 +119,7 @@ struct kernel_depthwise {
     const struct kernel_then *then; /* NULL: nothing; addend_row: from pixel to pixel of [out_h, out_w] */
     float y_scale; /* U8: as to_u8 */
     int y_zero;
+    float *scratch; /* kernel_table.depthwise_scratch elements, 64-byte aligned; NULL: large kernels take longer */
 };
 
 /* One image's pooling, output rows [y0, y1).  Padding is left out of a maximum, and of an average unless
@@ -212,6 +221,7 @@ struct kernel_table {
     void (*to_u8)(const float *x, uint8_t *y, size_t n, float scale, int zero);
 
     void (*depthwise)(const struct kernel_depthwise *depthwise);
+    size_t (*depthwise_scratch)(const struct kernel_depthwise *depthwise); /* floats that help any part of it; or 0 */
     void (*winograd_input)(const struct kernel_winograd *winograd);
     void (*winograd_output)(const struct kernel_winograd *winograd);
     void (*max_pool)(const struct kernel_pool *pool);
@@ -225,6 +235,7 @@ struct kernel_table {
     void (*scale_shift)(const float *x, const float *scale, const float *shift, float *y, size_t pixels, int c,
                         const struct kernel_epilogue *epilogue);
     void (*activate)(const float *x, float *y, size_t n, const struct kernel_epilogue *epilogue);
+    void (*round)(const float *x, float *y, size_t n, const struct kernel_rounding *rounding); /* y may be x */
     /* rows of n: y = softmax(x), finite for any finite x (vector tables: 0 below e^-87 of the largest); y may be x */
     void (*softmax)(const float *x, float *y, size_t rows, size_t n);
     void (*layer_norm)(const struct kernel_norm *norm);

@@ -156,6 +156,8 @@ static const struct kernel_then *then_of(const struct task *task, struct kernel_
     *then = (struct kernel_then){.scale = next->scale, .shift = next->shift, .addend_row = s->out_c};
     if (s->addend >= 0)
         then->addend = task_value(task, s->addend, task->item);
+    if (s->rounding >= 0)
+        then->rounding = &task->run->model->layers[s->rounding].rounding;
     return then;
 }
 
@@ -547,6 +549,8 @@ static void depthwise_chunk(void *context, int chunk, int worker)
     last = d.y1;
     if (layer_of(task)->multiplier > 1)
         repeat_channels(task, worker, &d);
+    else if (s->scratch > 0)
+        d.scratch = scratch_of(task, worker);
     task->run->model->kernels->depthwise(&d);
     if (s->led)
         run_followers(task, first * s->out_w, last * s->out_w);

@@ -104,6 +104,25 @@ static bool norm(const struct task *task, const struct graph_node *node, const s
     return true;
 }
 
+static size_t elements_of(const struct graph_array *a)
+{
+    size_t n = 1;
+
+    for (int i = 0; i < a->rank; i++)
+        n *= (size_t)a->dims[i];
+    return n;
+}
+
+void run_quantize(const struct task *task, const float *x, float *y, size_t n)
+{
+    const struct kernel_rounding *rounding = &task->run->model->layers[task->step->node].rounding;
+
+    if (rounding->scale > 0)
+        task->run->model->kernels->round(x, y, n, rounding);
+    else
+        graph_quantize(node_of(task), x, y, n);
+}
+
 void run_general(const struct task *task, int first, int last, int worker)
 {
     const struct step *s = task->step;
@@ -137,6 +156,8 @@ void run_general(const struct task *task, int first, int last, int worker)
         rows_of(&y, (size_t)first, (size_t)last);
         node.axis = 1;
     }
-    if (node.op != GRAPH_LAYER_NORM || !norm(task, &node, in, &y, out))
+    if (node.op == GRAPH_QUANTIZE)
+        run_quantize(task, in[0].data, out, elements_of(&y));
+    else if (node.op != GRAPH_LAYER_NORM || !norm(task, &node, in, &y, out))
         graph_general_compute(&node, in, &y, out);
 }

@@ -365,7 +365,7 @@ bool pass_by_pixels(const struct engine_model *model, const struct plan *plan, c
 
     if (plan->values[s->x].strided || !shape_is_map(x))
         return false;
-    if (node->op == GRAPH_BATCH_NORM || node->op == GRAPH_ACTIVATION)
+    if (node->op == GRAPH_BATCH_NORM || node->op == GRAPH_ACTIVATION || node->op == GRAPH_QUANTIZE)
         return true;
     if ((node->op != GRAPH_ADD && node->op != GRAPH_MUL) || s->z < 0 || plan->values[s->z].strided)
         return false;
@@ -407,7 +407,7 @@ static void global_average(const struct task *task, int first, int last)
                                               task_value(task, s->y, task->item), first * s->unit, c1);
 }
 
-/* BATCH_NORM and ACTIVATION on rows of the output. */
+/* BATCH_NORM, ACTIVATION and QUANTIZE on rows of the output. */
 static void pointwise(const struct task *task, size_t y0, size_t y1, size_t row)
 {
     const struct kernel_table *kernels = task->run->model->kernels;
@@ -419,6 +419,8 @@ static void pointwise(const struct task *task, size_t y0, size_t y1, size_t row)
 
     if (node_of(task)->op == GRAPH_BATCH_NORM)
         kernels->scale_shift(x, layer->scale, layer->shift, y, n / (size_t)s->c, s->c, &layer->epilogue);
+    else if (node_of(task)->op == GRAPH_QUANTIZE)
+        run_quantize(task, x, y, n);
     else
         kernels->activate(x, y, n, &layer->epilogue);
 }

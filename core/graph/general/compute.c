@@ -109,21 +109,33 @@ static void where(const struct graph_array *in, const struct graph_array *out, f
         y[i] = in[0].data[w.at[0]] != 0.0f ? in[1].data[w.at[1]] : in[2].data[w.at[2]];
 }
 
-/* Rounded to even by the sum with a number whose last bit is worth 1: what is cut is far below 2^22. */
-static void quantize(const struct graph_node *node, const struct graph_array *x, float *y)
+/* Rounded to even by the sum with a number whose last bit is worth 1: what is cut is far below 2^22.  x and y apart. */
+CPU_CLONES static void quantize_apart(const struct graph_node *node, const float *restrict x, float *restrict y,
+                                      size_t n)
 {
     const float even = 0x1.8p23F, low = node->low - node->beta, high = node->high - node->beta, scale = node->alpha;
     const float factor = node->function == GRAPH_INTEGERS ? 1 : scale;
     const float zero = node->function == GRAPH_INTEGERS ? node->beta : 0;
-    const float *data = x->data;
-    size_t n = array_elements(x);
 
     for (size_t i = 0; i < n; i++) {
-        float q = data[i] / scale;
+        float q = x[i] / scale;
         q = q > low ? q : low; /* (what is no number is the lowest) */
         q = q < high ? q : high;
         y[i] = (q + even - even + zero) * factor;
     }
+}
+
+void graph_quantize(const struct graph_node *node, const float *x, float *y, size_t n)
+{
+    float part[512];
+
+    for (size_t at = 0, m; x == y && at < n; at += m) {
+        m = n - at < 512 ? n - at : 512;
+        quantize_apart(node, x + at, part, m);
+        memcpy(y + at, part, m * sizeof *y);
+    }
+    if (x != y)
+        quantize_apart(node, x, y, n);
 }
 
 /* ---- Sums -------------------------------------------------------------------------------------------------------- */
@@ -382,7 +394,7 @@ void graph_general_compute(const struct graph_node *node, const struct graph_arr
         general_pool(node, in, out, y);
         break;
     case GRAPH_QUANTIZE:
-        quantize(node, in, y);
+        graph_quantize(node, in[0].data, y, array_elements(in));
         break;
     default:
         break;

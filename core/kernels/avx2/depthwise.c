@@ -3,4 +3,8 @@
 
 #include "core/kernels/simd/depthwise.h"
 
-void avx2_depthwise(struct kernel_table *table) { table->depthwise = simd_depthwise; }
+void avx2_depthwise(struct kernel_table *table)
+{
+    table->depthwise = simd_depthwise;
+    table->depthwise_scratch = simd_depthwise_scratch;
+}

@@ -39,6 +39,21 @@ static float depthwise_sum(const struct kernel_depthwise *d, int oy, int ox, int
     return (float)sum;
 }
 
+static void round_to(const float *x, float *y, size_t n, const struct kernel_rounding *r)
+{
+    for (size_t i = 0; i < n; i++) {
+        float q = x[i] / r->scale;
+        q = q > r->low ? q : r->low;
+        y[i] = rintf(q < r->high ? q : r->high) * r->scale;
+    }
+}
+
+static size_t depthwise_scratch(const struct kernel_depthwise *d)
+{
+    (void)d;
+    return 0;
+}
+
 static void depthwise(const struct kernel_depthwise *d)
 {
     for (int oy = d->y0; oy < d->y1; oy++) {
@@ -207,6 +222,8 @@ void kernels_ref_fill(struct kernel_table *table)
                                    .from_bf16 = from_bf16,
                                    .to_u8 = to_u8,
                                    .depthwise = depthwise,
+                                   .depthwise_scratch = depthwise_scratch,
+                                   .round = round_to,
                                    .winograd_input = ref_winograd_input,
                                    .winograd_output = ref_winograd_output,
                                    .max_pool = max_pool,

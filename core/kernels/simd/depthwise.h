@@ -7,6 +7,7 @@
  * outside are left out of the loop.  A last tile that would not fit is moved back over the one before it: an output is
  * a function of its inputs only, so what is written twice is the same.  Other widths have tiles that load a pixel as
  * often as it is needed, away from the edges; everything else takes the plain path, one output at a time.
+ * With scratch, large kernels work on copies of some lines of 16 channels, which have zeros beside them and no edges.
  */
 #ifndef INFOMASK_KERNELS_SIMD_DEPTHWISE_H
 #define INFOMASK_KERNELS_SIMD_DEPTHWISE_H
@@ -16,15 +17,31 @@
 
 enum { DEPTHWISE_OUTS = 8, DEPTHWISE_KERNEL = 7 };
 
+/* Input and taps as a kernel walks them, from some channel on: the picture's own, or a copy of a part of it. */
+struct depthwise_map {
+    const float *x;       /* line `top` */
+    const float *weights; /* the first tap */
+    int top, w, pad_left;
+    ptrdiff_t pixel; /* from pixel to pixel, and from tap to tap */
+    ptrdiff_t line;  /* from line to line */
+};
+
 /* Channels [c0, c1) of one row of outputs. */
 struct depthwise_row {
     const struct kernel_depthwise *d;
-    const float *x;       /* the first input row that counts */
-    const float *weights; /* its row of taps */
-    int taps;             /* rows that count */
+    struct depthwise_map map; /* from channel c0 on */
+    const float *x;           /* the first input row that counts */
+    const float *weights;     /* its row of taps */
+    int taps;                 /* rows that count */
     char *y;
     int c0, c1;
 };
+
+/* Output `at` of a row, from its channel c on. */
+INLINE char *depthwise_output(const struct depthwise_row *row, int at, int c)
+{
+    return row->y + ((ptrdiff_t)at * row->d->c + c) * element_size(row->d->out);
+}
 
 /* ---- what happens to the sums ------------------------------------------------------------------------------------ */
 
@@ -49,6 +66,8 @@ INLINE void depthwise_then_as(enum kernel_activation kind, const struct kernel_d
             value = vec_fma(value, vec_load_mask(then->scale + c, mask), vec_load_mask(then->shift + c, mask));
         if (addend != NULL)
             value = vec_add(value, vec_load_mask(addend + o * then->addend_row, mask));
+        if (then->rounding != NULL)
+            value = vec_rounded(value, then->rounding);
         vec_store_mask(y, value, mask);
     }
 }
@@ -145,20 +164,21 @@ INLINE void depthwise_tile(int k, int stride, int outs, enum depthwise_edge edge
                            const struct depthwise_row *row, int at)
 {
     const struct kernel_depthwise *d = row->d;
-    const int left = at * stride - d->pad_left;
-    const ptrdiff_t pixel = d->c, line = d->w * pixel * d->dilation_h;
+    const int left = at * stride - row->map.pad_left;
+    const ptrdiff_t pixel = row->map.pixel, line = row->map.line * d->dilation_h;
 
     for (int c = row->c0; c < row->c1; c += LANES) {
         const vmask mask = mask_first(tail ? row->c1 - c : LANES);
+        const ptrdiff_t from = c - row->c0;
         vec sum[DEPTHWISE_OUTS];
 
         sum[0] = d->bias == NULL ? vec_zero() : tail ? vec_load_mask(d->bias + c, mask) : vec_load(d->bias + c);
         UNROLL for (int o = 1; o < outs; o++)
             sum[o] = sum[0];
         for (int tap = 0; tap < row->taps; tap++)
-            depthwise_taps(k, stride, outs, edge, tail, row->x, tap * line + left * pixel + c,
-                           row->weights + tap * k * pixel + c, pixel, -left, d->w - left, mask, sum);
-        depthwise_store(outs, tail, d, sum, c, row->y + (at * pixel + c) * element_size(d->out), mask);
+            depthwise_taps(k, stride, outs, edge, tail, row->x, tap * line + left * pixel + from,
+                           row->weights + tap * k * pixel + from, pixel, -left, row->map.w - left, mask, sum);
+        depthwise_store(outs, tail, d, sum, c, depthwise_output(row, at, c), mask);
     }
 }
 
@@ -234,8 +254,9 @@ INLINE void depthwise_row_tiles(const struct depthwise_tiles *tiles, const struc
 
     for (int at = 0; at < d->out_w; at += outs) {
         const int start = at + outs <= d->out_w ? at : d->out_w - outs;
-        const int left = start * tiles->stride - d->pad_left, right = left + (outs - 1) * tiles->stride + tiles->k;
-        depthwise_pick(tiles, outs, depthwise_edge_of(tiles->k, -left, right - d->w), tail)(row, start);
+        const int left = start * tiles->stride - row->map.pad_left;
+        const int right = left + (outs - 1) * tiles->stride + tiles->k;
+        depthwise_pick(tiles, outs, depthwise_edge_of(tiles->k, -left, right - row->map.w), tail)(row, start);
     }
 }
 
@@ -255,61 +276,69 @@ INLINE void taps_inside(int start, int kernel, int dilation, int size, int *from
 INLINE void depthwise_row_plain(const struct depthwise_row *row, int at, int end)
 {
     const struct kernel_depthwise *d = row->d;
-    const ptrdiff_t pixel = d->c, line = (ptrdiff_t)d->w * d->c * d->dilation_h;
+    const ptrdiff_t pixel = row->map.pixel, line = row->map.line * d->dilation_h;
 
     for (; at < end; at++) {
-        const int left = at * d->stride_w - d->pad_left;
+        const int left = at * d->stride_w - row->map.pad_left;
         int from, to;
 
-        taps_inside(left, d->kernel_w, d->dilation_w, d->w, &from, &to);
+        taps_inside(left, d->kernel_w, d->dilation_w, row->map.w, &from, &to);
         for (int c = row->c0; c < row->c1; c += LANES) {
             const vmask mask = mask_first(row->c1 - c < LANES ? row->c1 - c : LANES);
+            const float *first = row->x + c - row->c0, *taps = row->weights + c - row->c0;
             vec sum = d->bias == NULL ? vec_zero() : vec_load_mask(d->bias + c, mask);
             for (int ky = 0; ky < row->taps; ky++)
                 for (int kx = from; kx < to; kx++) {
-                    const float *x = row->x + ky * line + (left + kx * d->dilation_w) * pixel + c;
-                    const float *w = row->weights + (ky * d->kernel_w + kx) * pixel + c;
+                    const float *x = first + ky * line + (left + kx * d->dilation_w) * pixel;
+                    const float *w = taps + (ky * d->kernel_w + kx) * pixel;
                     sum = vec_fma(vec_load_mask(x, mask), vec_load_mask(w, mask), sum);
                 }
-            depthwise_store(1, true, d, &sum, c, row->y + (at * pixel + c) * element_size(d->out), mask);
+            depthwise_store(1, true, d, &sum, c, depthwise_output(row, at, c), mask);
         }
     }
 }
 
-/* Outputs [at, at + outs) of a row, all of whose taps lie inside the picture, by whole vectors of channels. */
-INLINE void depthwise_wide(int outs, const struct depthwise_row *row, int at)
+/* Outputs [at, at + outs) of a row, all of whose taps lie inside the map.  tail: a last vector of channels may be cut
+ * in the output, but is whole in the map. */
+INLINE void depthwise_wide(int outs, bool tail, const struct depthwise_row *row, int at)
 {
     const struct kernel_depthwise *d = row->d;
-    const ptrdiff_t pixel = d->c, line = (ptrdiff_t)d->w * d->c * d->dilation_h, step = d->stride_w * pixel;
-    const float *first = row->x + (at * d->stride_w - d->pad_left) * pixel;
+    const ptrdiff_t pixel = row->map.pixel, line = row->map.line * d->dilation_h, step = d->stride_w * pixel;
+    const float *first = row->x + (at * d->stride_w - row->map.pad_left) * pixel;
 
     for (int c = row->c0; c < row->c1; c += LANES) {
+        const vmask mask = mask_first(tail && row->c1 - c < LANES ? row->c1 - c : LANES);
+        const ptrdiff_t from = c - row->c0;
         vec sum[DEPTHWISE_OUTS];
 
-        sum[0] = d->bias == NULL ? vec_zero() : vec_load(d->bias + c);
+        sum[0] = d->bias == NULL ? vec_zero() : tail ? vec_load_mask(d->bias + c, mask) : vec_load(d->bias + c);
         UNROLL for (int o = 1; o < outs; o++)
             sum[o] = sum[0];
         for (int ky = 0; ky < row->taps; ky++) {
-            const float *x = first + ky * line + c, *w = row->weights + ky * d->kernel_w * pixel + c;
+            const float *x = first + ky * line + from, *w = row->weights + ky * d->kernel_w * pixel + from;
             for (int kx = 0; kx < d->kernel_w; kx++, x += d->dilation_w * pixel, w += pixel) {
                 const vec weight = vec_load(w);
                 UNROLL for (int o = 0; o < outs; o++)
                     sum[o] = vec_accumulate(sum[o], vec_load(x + o * step), weight);
             }
         }
-        depthwise_store(outs, false, d, sum, c, row->y + (at * pixel + c) * element_size(d->out), mask_first(LANES));
+        depthwise_store(outs, tail, d, sum, c, depthwise_output(row, at, c), mask);
     }
 }
 
-static __attribute__((noinline)) void depthwise_wide_8(const struct depthwise_row *row, int at)
-{
-    depthwise_wide(8, row, at);
-}
-
-static __attribute__((noinline)) void depthwise_wide_4(const struct depthwise_row *row, int at)
-{
-    depthwise_wide(4, row, at);
-}
+#define DEPTHWISE_WIDE(name, outs, tail)                                                 \
+    static __attribute__((noinline)) void name(const struct depthwise_row *row, int at) \
+    {                                                                                    \
+        depthwise_wide(outs, tail, row, at);                                             \
+    }
+DEPTHWISE_WIDE(depthwise_wide_8, 8, false)
+DEPTHWISE_WIDE(depthwise_wide_7, 7, false)
+DEPTHWISE_WIDE(depthwise_wide_4, 4, false)
+DEPTHWISE_WIDE(depthwise_wide_1, 1, false)
+DEPTHWISE_WIDE(depthwise_wide_tail8, 8, true)
+DEPTHWISE_WIDE(depthwise_wide_tail7, 7, true)
+DEPTHWISE_WIDE(depthwise_wide_tail4, 4, true)
+DEPTHWISE_WIDE(depthwise_wide_tail1, 1, true)
 
 /* Tiles where the windows lie inside, the plain path at the edges. */
 INLINE void depthwise_row_wide(const struct depthwise_row *row)
@@ -333,25 +362,36 @@ INLINE void depthwise_row_wide(const struct depthwise_row *row)
 
 /* ---- loops ------------------------------------------------------------------------------------------------------- */
 
-INLINE void depthwise_rows(const struct depthwise_tiles *tiles, struct depthwise_row *row, bool tail)
+/* The inputs and taps of row y. */
+INLINE void depthwise_row_at(struct depthwise_row *row, int y)
 {
     const struct kernel_depthwise *d = row->d;
+    const int top = y * d->stride_h - d->pad_top;
+    int from, to;
+
+    taps_inside(top, d->kernel_h, d->dilation_h, d->h, &from, &to);
+    row->x = row->map.x + (ptrdiff_t)(top + from * d->dilation_h - row->map.top) * row->map.line;
+    row->weights = row->map.weights + (ptrdiff_t)from * d->kernel_w * row->map.pixel;
+    row->taps = to - from;
+    row->y = (char *)d->y + (ptrdiff_t)y * d->out_w * d->c * element_size(d->out);
+}
+
+/* Channels [c0, c1) of all rows from the picture as it lies. */
+INLINE void depthwise_rows(const struct depthwise_tiles *tiles, const struct kernel_depthwise *d, int c0, int c1,
+                           bool tail)
+{
+    struct depthwise_row row = {.d = d, .c0 = c0, .c1 = c1,
+                                .map = {.x = d->x + c0, .weights = d->weights + c0, .w = d->w,
+                                        .pad_left = d->pad_left, .pixel = d->c, .line = (ptrdiff_t)d->w * d->c}};
 
     for (int y = d->y0; y < d->y1; y++) {
-        const int top = y * d->stride_h - d->pad_top;
-        int from, to;
-
-        taps_inside(top, d->kernel_h, d->dilation_h, d->h, &from, &to);
-        row->x = d->x + (ptrdiff_t)(top + from * d->dilation_h) * d->w * d->c;
-        row->weights = d->weights + (ptrdiff_t)from * d->kernel_w * d->c;
-        row->taps = to - from;
-        row->y = (char *)d->y + (ptrdiff_t)y * d->out_w * d->c * element_size(d->out);
+        depthwise_row_at(&row, y);
         if (tiles != NULL)
-            depthwise_row_tiles(tiles, row, tail);
+            depthwise_row_tiles(tiles, &row, tail);
         else if (!tail)
-            depthwise_row_wide(row);
+            depthwise_row_wide(&row);
         else
-            depthwise_row_plain(row, 0, d->out_w);
+            depthwise_row_plain(&row, 0, d->out_w);
     }
 }
 
@@ -372,19 +412,12 @@ INLINE int depthwise_group(const struct kernel_depthwise *d)
 INLINE void depthwise_all(const struct depthwise_tiles *tiles, const struct kernel_depthwise *d)
 {
     const int group = depthwise_group(d);
-    struct depthwise_row row = {.d = d};
     const int whole = d->c0 + (d->c1 - d->c0) / LANES * LANES;
 
-    for (int c = d->c0; c < whole; c += group) {
-        row.c0 = c;
-        row.c1 = whole - c < group ? whole : c + group;
-        depthwise_rows(tiles, &row, false);
-    }
-    if (whole < d->c1) {
-        row.c0 = whole;
-        row.c1 = d->c1;
-        depthwise_rows(tiles, &row, true);
-    }
+    for (int c = d->c0; c < whole; c += group)
+        depthwise_rows(tiles, d, c, whole - c < group ? whole : c + group, false);
+    if (whole < d->c1)
+        depthwise_rows(tiles, d, whole, d->c1, true);
 }
 
 #define DEPTHWISE_TILES(name, k, stride) \
@@ -413,16 +446,137 @@ DEPTHWISE_TILES_LEFT(depthwise_5_2, 5, 2)
 DEPTHWISE_TILES(depthwise_7_1, 7, 1)
 DEPTHWISE_TILES(depthwise_7_2, 7, 2)
 
-static void simd_depthwise(const struct kernel_depthwise *d)
+static const struct depthwise_tiles *depthwise_tiles_of(const struct kernel_depthwise *d)
 {
     static const struct depthwise_tiles *const all[] = {&depthwise_1_1, &depthwise_3_1, &depthwise_3_2, &depthwise_5_1,
                                                         &depthwise_5_2, &depthwise_7_1, &depthwise_7_2};
-    const struct depthwise_tiles *tiles = NULL;
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (d->kernel_w == all[i]->k && d->stride_w == all[i]->stride && (d->dilation_w == 1 || d->kernel_w == 1))
-            tiles = all[i];
-    depthwise_all(tiles, d);
+            return all[i];
+    return NULL;
+}
+
+/* ---- large kernels ----------------------------------------------------------------------------------------------- */
+
+/* Those that have no tiles of their own.  A block of channels of some lines is copied, with zeros beside the lines, and
+ * so are its taps: what was a cache line here and there, all of them in one set of the first-level cache where pixels
+ * lie 4 KB apart, is one run then, and no tile has an edge. */
+enum { DEPTHWISE_BLOCK = 16, DEPTHWISE_COPY = 10 << 10, DEPTHWISE_LEAST = 4 };
+
+/* Of a copied line; odd, so that the pixels of a column are in different sets. */
+INLINE int depthwise_columns(const struct kernel_depthwise *d)
+{
+    return ((d->out_w - 1) * d->stride_w + (d->kernel_w - 1) * d->dilation_w + 1) | 1;
+}
+
+/* Lines under so many of the output. */
+INLINE int depthwise_under(const struct kernel_depthwise *d, int outs)
+{
+    return (outs - 1) * d->stride_h + (d->kernel_h - 1) * d->dilation_h + 1;
+}
+
+/* Lines of the output that are made from one copy. */
+INLINE int depthwise_band(const struct kernel_depthwise *d)
+{
+    const int room = DEPTHWISE_COPY / DEPTHWISE_BLOCK / depthwise_columns(d) - depthwise_under(d, 1);
+    const int outs = room < 0 ? 0 : room / d->stride_h + 1;
+
+    return outs < DEPTHWISE_LEAST ? DEPTHWISE_LEAST : outs;
+}
+
+static size_t simd_depthwise_scratch(const struct kernel_depthwise *d)
+{
+    const int taps = d->kernel_h * d->kernel_w;
+
+    if (depthwise_tiles_of(d) != NULL || d->kernel_w == 1 || taps < 8)
+        return 0;
+    return DEPTHWISE_BLOCK * ((size_t)taps + (size_t)depthwise_columns(d) *
+                                                 (size_t)depthwise_under(d, depthwise_band(d)));
+}
+
+/* Channels [0, channels) of n pixels, `apart` from one to the next, as blocks. */
+INLINE void depthwise_take(const float *x, ptrdiff_t apart, int n, int channels, float *to)
+{
+    if (channels == DEPTHWISE_BLOCK) {
+        for (int i = 0; i < n; i++, x += apart, to += DEPTHWISE_BLOCK)
+            UNROLL for (int c = 0; c < DEPTHWISE_BLOCK; c += LANES)
+                vec_store(to + c, vec_load(x + c));
+        return;
+    }
+    for (int i = 0; i < n; i++, x += apart, to += DEPTHWISE_BLOCK)
+        for (int c = 0; c < DEPTHWISE_BLOCK; c += LANES) {
+            const int left = channels - c < 0 ? 0 : channels - c < LANES ? channels - c : LANES;
+            vec_store(to + c, vec_load_mask(x + c, mask_first(left)));
+        }
+}
+
+INLINE void depthwise_zeros(float *to, int pixels)
+{
+    for (int i = 0; i < pixels * DEPTHWISE_BLOCK; i += LANES)
+        vec_store(to + i, vec_zero());
+}
+
+/* The lines of the picture among those from map->top on, `lines` in all. */
+static __attribute__((noinline)) void depthwise_copy(const struct kernel_depthwise *d, const struct depthwise_map *map,
+                                                     int lines, int c, int channels, float *to)
+{
+    const int left = d->pad_left < map->w ? d->pad_left : map->w;
+    const int inside = d->w < map->w - left ? d->w : map->w - left;
+
+    for (int i = 0; i < lines; i++, to += map->line) {
+        const int line = map->top + i;
+        if (line < 0 || line >= d->h)
+            continue;
+        depthwise_zeros(to, left);
+        depthwise_take(d->x + (ptrdiff_t)line * d->w * d->c + c, d->c, inside, channels, to + left * DEPTHWISE_BLOCK);
+        depthwise_zeros(to + (left + inside) * DEPTHWISE_BLOCK, map->w - left - inside);
+    }
+}
+
+/* One row of a copy. */
+INLINE void depthwise_row_copied(const struct depthwise_row *row)
+{
+    static depthwise_function *const wide[2][4] = {
+        {depthwise_wide_8, depthwise_wide_7, depthwise_wide_4, depthwise_wide_1},
+        {depthwise_wide_tail8, depthwise_wide_tail7, depthwise_wide_tail4, depthwise_wide_tail1}};
+    const int out_w = row->d->out_w, outs = depthwise_outs(out_w, false);
+    const int width = outs == 8 ? 0 : outs == 7 ? 1 : outs == 4 ? 2 : 3;
+    depthwise_function *run = wide[(row->c1 - row->c0) % LANES != 0][width];
+
+    for (int at = 0; at < out_w; at += outs)
+        run(row, at + outs <= out_w ? at : out_w - outs);
+}
+
+/* Channels [c, c + channels), at most a block. */
+INLINE void depthwise_block(const struct kernel_depthwise *d, int c, int channels)
+{
+    const int band = depthwise_band(d), taps = d->kernel_h * d->kernel_w, columns = depthwise_columns(d);
+    float *weights = d->scratch, *x = weights + (ptrdiff_t)taps * DEPTHWISE_BLOCK;
+    struct depthwise_row row = {.d = d, .c0 = c, .c1 = c + channels,
+                                .map = {.x = x, .weights = weights, .w = columns, .pixel = DEPTHWISE_BLOCK,
+                                        .line = (ptrdiff_t)columns * DEPTHWISE_BLOCK}};
+
+    depthwise_take(d->weights + c, d->c, taps, channels, weights);
+    for (int y = d->y0; y < d->y1; y += band) {
+        const int end = d->y1 - y < band ? d->y1 : y + band;
+        row.map.top = y * d->stride_h - d->pad_top;
+        depthwise_copy(d, &row.map, depthwise_under(d, end - y), c, channels, x);
+        for (int i = y; i < end; i++) {
+            depthwise_row_at(&row, i);
+            depthwise_row_copied(&row);
+        }
+    }
+}
+
+static void simd_depthwise(const struct kernel_depthwise *d)
+{
+    if (d->scratch == NULL || simd_depthwise_scratch(d) == 0) {
+        depthwise_all(depthwise_tiles_of(d), d);
+        return;
+    }
+    for (int c = d->c0; c < d->c1; c += DEPTHWISE_BLOCK)
+        depthwise_block(d, c, d->c1 - c < DEPTHWISE_BLOCK ? d->c1 - c : DEPTHWISE_BLOCK);
 }
 
 #endif

@@ -54,6 +54,16 @@ static void simd_activate(const float *x, float *y, size_t n, const struct kerne
     FOR_KIND(epilogue->activation, activate_as(KIND, x, y, n, epilogue))
 }
 
+static void simd_round(const float *x, float *y, size_t n, const struct kernel_rounding *rounding)
+{
+    const struct kernel_rounding r = *rounding; /* y is not it */
+
+    for (size_t i = 0; i < n; i += LANES) {
+        const vmask mask = mask_at(i, n);
+        vec_store_mask(y + i, vec_rounded(vec_load_mask(x + i, mask), &r), mask);
+    }
+}
+
 INLINE void add_as(enum kernel_activation kind, const float *a, const float *b, float *y, size_t n,
                    const struct kernel_epilogue *e)
 {
@@ -197,6 +207,7 @@ static void simd_elementwise(struct kernel_table *table)
     table->add = simd_add;
     table->mul = simd_mul;
     table->scale_shift = simd_scale_shift;
+    table->round = simd_round;
     table->softmax = simd_softmax;
 }
 

@@ -90,7 +90,9 @@ INLINE vec then_value(const struct tile *t, int row, int n, vec value, vmask mas
     if (then->scale != NULL)
         value = vec_fma(value, vec_load_mask(then->scale + t->column + n, mask),
                         vec_load_mask(then->shift + t->column + n, mask));
-    return then->addend != NULL ? vec_add(value, vec_load_mask(t->addend + row * then->addend_row + n, mask)) : value;
+    if (then->addend != NULL)
+        value = vec_add(value, vec_load_mask(t->addend + row * then->addend_row + n, mask));
+    return then->rounding != NULL ? vec_rounded(value, then->rounding) : value;
 }
 
 INLINE void store_then_as(enum kernel_activation kind, int rows, const struct tile *t, const float *sums)

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/base/random.h"
 #include "core/kernels/kernels.h"
@@ -48,7 +49,7 @@ static double clamped(double v, const struct kernel_epilogue *e)
 
 static struct kernel_depthwise any_depthwise(void)
 {
-    static const int kernels[] = {3, 3, 5, 5, 7, 7, 1, 2, 4, 9, 11};
+    static const int kernels[] = {3, 3, 5, 5, 7, 7, 1, 2, 4, 9, 11, 13};
     struct kernel_depthwise d = {.c = any_channels(), .epilogue = {KERNEL_CLAMP, -1, 1.5f}};
 
     do {
@@ -105,12 +106,17 @@ static void one_depthwise(void)
         want[i] = depthwise_at(&d, (int)i / d.c / d.out_w, (int)i / d.c % d.out_w, (int)i % d.c);
     for (int isa = 0; isa < KERNEL_ISAS; isa++) {
         const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
-        float *y = guarded(n);
+        size_t floats = table == NULL ? 0 : table->depthwise_scratch(&d);
+        float *y = guarded(n), *scratch = guarded(floats);
         d.y = y;
-        if (table != NULL) {
+        for (int with = 0; table != NULL && with < 2; with++) {
+            d.scratch = with ? scratch : NULL;
             table->depthwise(&d);
-            compare(table, "depthwise", y, want, n, 1e-5);
+            compare(table, with ? "depthwise with scratch" : "depthwise", y, want, n, 1e-5);
+            memset(y, 0xff, n * sizeof *y);
         }
+        guards_hold(scratch, floats);
+        guarded_free(scratch);
         guarded_free(y);
     }
     free(want);
@@ -128,7 +134,8 @@ static void one_depthwise_then(const struct kernel_table *table)
     float *x = random_floats((size_t)(d.h * d.w * d.c), 1), *addend = random_floats(n, 1), *want = guarded(n);
     float *w = random_floats((size_t)(d.kernel_h * d.kernel_w * d.c), 1), *y = guarded(n);
     float *scale = random_floats((size_t)d.c, 2), *shift = random_floats((size_t)d.c, 1);
-    struct kernel_then then = {scale, shift, addend, d.c};
+    const struct kernel_rounding rounding = {.03f, 1 / .03f, -20, 60};
+    struct kernel_then then = {scale, shift, addend, d.c, between(0, 1) ? &rounding : NULL};
 
     if (between(0, 2) == 0)
         then.scale = then.shift = NULL;
@@ -143,6 +150,8 @@ static void one_depthwise_then(const struct kernel_table *table)
         table->scale_shift(want, scale, shift, want, pixels, d.c, &none);
     if (then.addend != NULL)
         table->add(want, addend, want, n, &none);
+    if (then.rounding != NULL)
+        table->round(want, want, n, &rounding);
     d.y = y;
     d.then = &then;
     table->depthwise(&d);

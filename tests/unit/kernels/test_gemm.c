@@ -401,7 +401,8 @@ static void one_then(const struct kernel_table *table)
     float *scale = random_block_of(KERNEL_F32, (size_t)t.n), *shift = random_block_of(KERNEL_F32, (size_t)t.n);
     int row = t.n + (int)random_below(&rng, 3);
     float *addend = random_block_of(KERNEL_F32, (size_t)(t.m * row)), *want;
-    struct kernel_then then = {scale, shift, addend, row};
+    const struct kernel_rounding rounding = {.03f, 1 / .03f, -20, 60};
+    struct kernel_then then = {scale, shift, addend, row, random_below(&rng, 2) ? &rounding : NULL};
     struct kernel_gemm g;
 
     if (random_below(&rng, 3) == 0)
@@ -421,6 +422,8 @@ static void one_then(const struct kernel_table *table)
             table->scale_shift(to, scale, shift, to, 1, t.n, &no_epilogue);
         if (then.addend != NULL)
             table->add(to, addend + i * row, to, (size_t)t.n, &no_epilogue);
+        if (then.rounding != NULL)
+            table->round(to, to, (size_t)t.n, &rounding);
     }
     g.then = &then;
     poison(&t);

@@ -341,6 +341,35 @@ static void conversions_match(void **state)
     }
 }
 
+/* To the bit, where it rounds up or down, at the ends of the range and for what is no number. */
+static void rounding_matches(void **state)
+{
+    const float special[] = {0, -0.0f, INFINITY, -INFINITY, NAN, 3e38f, -3e38f, 1e-40f};
+    enum { N = 3000 };
+    float *x = random_floats(N, 1), right[N], got[N];
+    const struct kernel_table *table;
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        const float scale = ldexpf(1 + (float)below(1 << 20) / (1 << 20), below(60) - 30), low = (float)(below(256) - 255);
+        const struct kernel_rounding r = {scale, 1 / scale, low, low + (float)(1 + below(round % 2 ? 255 : 65535))};
+        for (int i = 0; i < N; i++) /* near the middle between two steps, mostly */
+            x[i] = i < COUNT(special) ? special[i]
+                                      : scale * ((float)(below(600) - 300) + (below(4) ? 0.5f : (float)below(100) / 100));
+        kernels_get(KERNEL_REF)->round(x, right, N, &r);
+        for (int t = 0; t < 2; t++) {
+            if ((table = vector_table(t)) == NULL)
+                continue;
+            table->round(x, got, N, &r);
+            for (int i = 0; i < N; i++)
+                if (got[i] != right[i])
+                    fail_msg("%s: %.9g in steps of %.9g is %.9g, not %.9g", table->name, (double)x[i], (double)scale,
+                             (double)got[i], (double)right[i]);
+        }
+    }
+    aligned_free(x);
+}
+
 /* ---- pooling and depthwise --------------------------------------------------------------------------------------- */
 
 static void pool_of(const struct kernel_table *table, const struct kernel_table *ref)
@@ -467,6 +496,8 @@ static void depthwise_of(const struct kernel_table *table, const struct kernel_t
     d.y = right;
     ref->depthwise(&d);
     d.y = y;
+    d.scratch = aligned_new(table->depthwise_scratch(&d) * sizeof(float) + 1);
+    assert_non_null(d.scratch);
     table->depthwise(&d);
     close_to(y, right, n, 1e-5, "depthwise");
     guards_hold(y, n);
@@ -474,6 +505,7 @@ static void depthwise_of(const struct kernel_table *table, const struct kernel_t
     depthwise_cut(table, &d);
     assert_memory_equal(y, parts, n * sizeof *y);
     depthwise_types(table, d, y, n);
+    aligned_free(d.scratch);
     aligned_free(x);
     aligned_free(w);
     aligned_free(bias);
@@ -570,7 +602,7 @@ int main(void)
         cmocka_unit_test(softmax_rows_match),        cmocka_unit_test(softmax_leaves_no_denormals),
         cmocka_unit_test(conversions_match),         cmocka_unit_test(pools_match),
         cmocka_unit_test(depthwise_matches),         cmocka_unit_test(patches_match),
-        cmocka_unit_test(votes_match),
+        cmocka_unit_test(votes_match),               cmocka_unit_test(rounding_matches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

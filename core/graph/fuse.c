@@ -4,6 +4,8 @@
  * the node again until no rule fits.  A producer may be absorbed only if the tensor between the two has one reader
  * and is no output of the graph; its slot is then dead.  New weights are computed in double from the float ones.
  */
+#include <stdio.h>
+
 #include "core/graph/fuse.h"
 
 static enum infomask_status no_memory(struct fusion *f)
@@ -139,6 +141,24 @@ static int product_behind(const struct fusion *f, const struct graph_node *node,
     return made_by;
 }
 
+/* A tensor that holds other numbers now than the file's of its name: it is called after the one whose numbers it has, in
+ * another order. */
+static enum infomask_status rename_after(struct fusion *f, int tensor, int other)
+{
+    const char *name = tensor_at(f, other)->name;
+    char **own = &f->graph->tensors[tensor].name;
+    size_t size = name != NULL ? strlen(name) + 2 : 0;
+    char *made = name != NULL ? malloc(size) : NULL;
+
+    if (name != NULL && made == NULL)
+        return no_memory(f);
+    if (made != NULL)
+        (void)snprintf(made, size, "%s\x1f", name);
+    free(*own);
+    *own = made;
+    return INFOMASK_OK;
+}
+
 static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed)
 {
     struct affine affine;
@@ -157,6 +177,10 @@ static enum infomask_status fuse_affine(struct fusion *f, int *at, bool *changed
     if (status != INFOMASK_OK)
         return status;
     kept = sole_source(f, node_at(f, *at), 0); /* the product, or the turn behind it */
+    if (kept != made_by)
+        status = rename_after(f, product->output, affine.node->output);
+    if (status != INFOMASK_OK)
+        return status;
     take_output(f, kept, *at);
     *at = kept;
     *changed = true;

@@ -205,6 +205,19 @@ static enum infomask_status evaluate_positive(struct engine_verify *v, const str
     return evaluate_all(v, graph, kernels, err);
 }
 
+/* The name that one tensor alone has: the steps of an operator share that of what it makes. */
+static const char *own_name(const struct graph *graph, int tensor)
+{
+    const char *name = graph->tensors[tensor].name;
+    int times = 0;
+
+    for (int i = 0; name != NULL && i < graph->node_count; i++) {
+        const char *other = graph->tensors[graph->nodes[i].output].name;
+        times += other != NULL && strcmp(other, name) == 0;
+    }
+    return times == 1 ? name : NULL;
+}
+
 static enum infomask_status fill(struct engine_verify *v, const struct graph *graph, const struct kernel_table *kernels,
                                  struct infomask_error *err)
 {
@@ -221,7 +234,7 @@ static enum infomask_status fill(struct engine_verify *v, const struct graph *gr
     if (status == INFOMASK_OK && v->items > 1)
         status = find_constant(v, graph, kernels, err);
     for (int i = 0; i < v->count; i++) {
-        const char *name = graph->tensors[v->kept[i].tensor].name;
+        const char *name = own_name(graph, v->kept[i].tensor);
         v->names[i] = name != NULL ? strdup(name) : NULL;
     }
     return status;

@@ -214,6 +214,18 @@ def specials():
         node("Conv", ["turned", "conv"], ["map"], strides=[2, 2]), *nodes],
         [w, constant("scale", np.float32(1 / 255)), constant("mean", np.array([.5, .4, .3], np.float32)),
          constant("pads", np.array([0, 0, 1, 0, 0, 1, 0, 0])), *constants], ["N", "H", "W", 3], 2, 7, 8)
+    # channels first for a convolution, last for its norm and activation, as Keras 3 exports what it runs by PyTorch
+    nodes, constants = head("map2", 8, 6, 23)
+    own_r = np.random.default_rng(24)
+    special("norm_channels_last", [
+        node("Transpose", ["x"], ["first"], perm=[0, 3, 1, 2]), node("Conv", ["first", "conv"], ["map"], pads=[1, 1, 1, 1]),
+        node("Transpose", ["map"], ["last"], perm=[0, 2, 3, 1]), node("Sub", ["last", "mean"], ["centred"]),
+        node("Mul", ["centred", "factor"], ["scaled"]), node("Add", ["scaled", "summand"], ["normed"]),
+        node("Clip", ["normed", "zero", "six"], ["clipped"]), node("Transpose", ["clipped"], ["back"], perm=[0, 3, 1, 2]),
+        node("Conv", ["back", "conv2"], ["map2"], strides=[2, 2]), *nodes],
+        [w, constant("mean", own_r.standard_normal(8).astype(np.float32)), constant("factor", own_r.uniform(.5, 2, 8).astype(np.float32)),
+         constant("summand", own_r.standard_normal(8).astype(np.float32)), constant("zero", np.float32(0)), constant("six", np.float32(6)),
+         constant("conv2", w_of(8, 8)), *constants], ["N", 8, 9, 3], 2, 8, 9)
     # one channel, whose turn is a Reshape, as Keras' networks of digits are exported; and no turn at all
     nodes, constants = head("map", 4, 6, 20)
     special("one_channel_last", [

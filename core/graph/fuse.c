@@ -141,8 +141,8 @@ static int product_behind(const struct fusion *f, const struct graph_node *node,
     return made_by;
 }
 
-/* A tensor that holds other numbers now than the file's of its name: it is called after the one whose numbers it has, in
- * another order. */
+/* A tensor that holds other numbers now than the file's of its name: it is called after the one whose numbers it has,
+ * in another order. */
 static enum infomask_status rename_after(struct fusion *f, int tensor, int other)
 {
     const char *name = tensor_at(f, other)->name;

@@ -290,13 +290,29 @@ static enum infomask_status put_line(struct run *run, const char *sample, const 
     return error_set(err, INFOMASK_IO, "%.200s: cannot be written: %s", run->list_path, strerror(errno));
 }
 
-static bool was_done(const struct run *run, const char *sample)
+/* A verdict by its name, or NO_VERDICT. */
+static enum infomask_verdict verdict_of(const char *said)
+{
+    for (enum infomask_verdict v = INFOMASK_FAILED; v <= INFOMASK_REMOVED; v++)
+        if (strcmp(infomask_verdict_name(v), said) == 0)
+            return v;
+    return INFOMASK_NO_VERDICT;
+}
+
+/* Whether an earlier run did the photo, which counts for --require as one of this run does. */
+static bool was_done(struct run *run, const char *sample)
 {
     char *field = run->filtering->tsv ? field_of(sample) : NULL;
-    bool found = done_has(&run->done, field != NULL ? field : sample);
+    const char *said = done_find(&run->done, field != NULL ? field : sample);
+    enum infomask_verdict verdict = said != NULL ? verdict_of(said) : INFOMASK_NO_VERDICT;
 
     free(field);
-    return found;
+    if (said == NULL)
+        return false;
+    run->done_before++;
+    if (strcmp(said, DONE_UNTOUCHED) != 0 && verdict < run->filtering->require)
+        run->short_of_it++;
+    return true;
 }
 
 /* What is there of an earlier run; a last line that was cut is cut off. */
@@ -450,9 +466,7 @@ static void filter_all(void *context)
     for (size_t i = 0; i < run->photos->count && interrupt_signal() == 0 && !run->over; i++) {
         const char *sample = sample_of(run, i);
         enum infomask_status status = INFOMASK_OK;
-        if (was_done(run, sample))
-            run->done_before++;
-        else
+        if (!was_done(run, sample))
             status = filter_one(run, i, &err);
         if (status == INFOMASK_UNSUPPORTED_FORMAT)
             run->no_photo++;

@@ -64,6 +64,7 @@ void view_filter(struct json_writer *writer, const char *key, const struct view_
 
 /* Why the round got its verdict: one sentence, its numbers in the head's units. */
 #define VIEW_REASON 512
+#define VIEW_NO_ROOM "max_area leaves no room" /* so begins the reason where no mask was small enough */
 void view_reason(const struct view_head *head, const struct infomask_verification *row,
                  const struct infomask_round *round, char *text, size_t size);
 

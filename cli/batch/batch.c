@@ -257,7 +257,7 @@ static bool is_done(const struct loop *loop, const struct photo_entry *entry, co
 {
     if (!loop->output->resume)
         return false;
-    return target != NULL ? access(target, F_OK) == 0 : done_has(&loop->done, entry->path);
+    return target != NULL ? access(target, F_OK) == 0 : done_find(&loop->done, entry->path) != NULL;
 }
 
 /* Photos for the next wave, waiting only for the first.  False: there are no more. */

@@ -8,6 +8,10 @@
 #include <unistd.h>
 
 #include "app/json/json.h"
+#include "app/view/views.h"
+
+/* Of the table of a folder that is filtered (filter_folder.c). */
+enum { VERDICT_COLUMN = 2, UNTOUCHED_COLUMN, REASON_COLUMN = 12, TABLE_COLUMNS = 14 };
 
 static enum infomask_status no_memory(struct infomask_error *err)
 {
@@ -62,9 +66,23 @@ static bool grow(struct done *done)
     return true;
 }
 
-static bool add(struct done *done, const char *file)
+/* The name as written, and behind its end what was said of the photo; malloc'ed. */
+static char *entry_of(const char *file, const char *said)
 {
-    char *text = as_written(file), **slot;
+    char *name = as_written(file);
+    size_t length = name != NULL ? strlen(name) + 1 : 0;
+    char *entry = name != NULL ? realloc(name, length + strlen(said) + 1) : NULL;
+
+    if (entry == NULL)
+        free(name);
+    else
+        memcpy(entry + length, said, strlen(said) + 1);
+    return entry;
+}
+
+static bool add(struct done *done, const char *file, const char *said)
+{
+    char *text = entry_of(file, said), **slot;
 
     if (text == NULL || (2 * done->count >= done->capacity && !grow(done))) {
         free(text);
@@ -80,13 +98,13 @@ static bool add(struct done *done, const char *file)
     return true;
 }
 
-bool done_has(const struct done *done, const char *file)
+const char *done_find(const struct done *done, const char *file)
 {
     char *text = done->count > 0 ? as_written(file) : NULL;
-    bool has = text != NULL && *slot_of(done->files, done->capacity, text) != NULL;
+    const char *entry = text != NULL ? *slot_of(done->files, done->capacity, text) : NULL;
 
     free(text);
-    return has;
+    return entry != NULL ? entry + strlen(entry) + 1 : NULL;
 }
 
 void done_fini(struct done *done)
@@ -114,6 +132,23 @@ struct reading {
     size_t dropped;
 };
 
+static const char *said_of(const char *verdict, bool untouched, const char *reason)
+{
+    bool no_room = reason != NULL && strncmp(reason, VIEW_NO_ROOM, strlen(VIEW_NO_ROOM)) == 0;
+
+    if (verdict != NULL && *verdict != '\0')
+        return verdict;
+    return untouched && !no_room ? DONE_UNTOUCHED : "";
+}
+
+static const char *said_in(const struct json *root)
+{
+    bool untouched = false;
+
+    (void)json_bool(json_get(root, "untouched"), &untouched);
+    return said_of(json_string(json_get(root, "verdict")), untouched, json_string(json_get(root, "reason")));
+}
+
 /* Keeps the line if it is an answer. */
 static enum infomask_status take_line(struct reading *reading, const char *line, size_t size,
                                       struct infomask_error *err)
@@ -133,7 +168,7 @@ static enum infomask_status take_line(struct reading *reading, const char *line,
         status = check_asked(json_string(json_get(root, "asked")), reading->asked, err);
     if (status == INFOMASK_OK && problem)
         reading->dropped++;
-    else if (status == INFOMASK_OK && !add(reading->done, file))
+    else if (status == INFOMASK_OK && !add(reading->done, file, said_in(root)))
         status = no_memory(err);
     else if (status == INFOMASK_OK && fwrite(line, 1, size, reading->kept) != size)
         status = error_set(err, INFOMASK_IO, "cannot be written again: %s", strerror(errno));
@@ -201,19 +236,21 @@ enum infomask_status done_read(struct done *done, const char *path, const char *
     return status;
 }
 
-/* A whole line, its end cut off: the head, or a photo's. */
-static enum infomask_status take_row(struct done *done, char *line, bool head, const char *asked,
-                                     struct infomask_error *err)
+/* A photo's row, its end cut off. */
+static enum infomask_status take_row(struct done *done, char *line, const char *asked, struct infomask_error *err)
 {
-    char *last = strrchr(line, '\t');
-    enum infomask_status status = INFOMASK_OK;
+    const char *columns[TABLE_COLUMNS] = {0}, *untouched;
+    char *rest = line;
+    int count = 0;
+    enum infomask_status status;
 
-    if (head)
-        return INFOMASK_OK;
-    if (last != NULL)
-        status = check_asked(last + 1, asked, err);
-    line[strcspn(line, "\t")] = '\0';
-    if (status == INFOMASK_OK && !add(done, line))
+    while (rest != NULL && count < TABLE_COLUMNS)
+        columns[count++] = strsep(&rest, "\t");
+    status = check_asked(columns[count - 1], asked, err);
+    untouched = columns[UNTOUCHED_COLUMN];
+    if (status == INFOMASK_OK &&
+        !add(done, line, said_of(columns[VERDICT_COLUMN], untouched != NULL && strcmp(untouched, "true") == 0,
+                                 columns[REASON_COLUMN])))
         status = no_memory(err);
     return status;
 }
@@ -242,7 +279,8 @@ enum infomask_status done_read_table(struct done *done, const char *path, const 
         line[size - 1] = '\0';
         if (!*begun && !ends_in_asked(line))
             asked = NULL;
-        status = take_row(done, line, !*begun, asked, err);
+        if (*begun)
+            status = take_row(done, line, asked, err);
         *begun = true;
         whole += size;
     }

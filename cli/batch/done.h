@@ -22,7 +22,10 @@ enum infomask_status done_read(struct done *done, const char *path, const char *
  * off.  *begun: it has its head.  asked: what the last column has to be, if it is called so; else BAD_DATA. */
 enum infomask_status done_read_table(struct done *done, const char *path, const char *asked, bool *begun,
                                      struct infomask_error *err) __attribute__((warn_unused_result));
-bool done_has(const struct done *done, const char *file);
+#define DONE_UNTOUCHED "untouched"
+/* What its line says of the photo: its verdict; DONE_UNTOUCHED: the target is not there; else "".  It is the done's.
+ * NULL: it has no line. */
+const char *done_find(const struct done *done, const char *file);
 void done_fini(struct done *done);
 
 #endif

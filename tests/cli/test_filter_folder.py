@@ -97,6 +97,16 @@ def test_no_room_for_a_mask_is_not_no_target(infomask, album, tmp_path):
     assert [name for name, line in list_.items() if line["reason"].startswith("max_area")] == sorted(set(list_) - {"more/coffee.png"})
 
 
+@pytest.mark.parametrize("form", [(), ("--tsv",)])
+def test_what_is_required_counts_what_was_done_before(infomask, album, tmp_path, form):
+    """The second run has nothing to do, and is as short of it as the first; photos without the target are not."""
+    for target, more, code in (("cat", "--max-area=.03", 3), ("cat", "--dilate=100", 3), ("jeep", "--fill-seed=1", 0)):
+        ask = ("filter", f"--target={target}", more, "album", "-o", target + more[2:6], *form, *FAST)
+        assert infomask(*ask).code == 0
+        again = infomask(*ask, "--require=removed")
+        assert again.code == code and "4 done before" in again.err, more
+
+
 @pytest.mark.parametrize("more", [(), ("--tsv",)])
 def test_a_list_that_cannot_be_written_ends_the_run(infomask, album, tmp_path, more):
     """A picture without its line would be made again, and nobody would know why."""

@@ -118,7 +118,7 @@ def change_tensor(tensor, r):
                                      TensorProto.DOUBLE, TensorProto.STRING, 0, 99])
     elif kind == 2 and tensor.raw_data:
         tensor.raw_data = tensor.raw_data[:r.randrange(len(tensor.raw_data) + 1)]
-    elif kind == 3 and tensor.raw_data and tensor.data_type == TensorProto.INT64:
+    elif kind == 3 and len(tensor.raw_data) >= 8 and tensor.data_type == TensorProto.INT64:
         raw = bytearray(tensor.raw_data)
         at = 8 * r.randrange(len(raw) // 8)
         raw[at:at + 8] = (r.choice(NUMBERS) % 2 ** 64).to_bytes(8, "little")

@@ -232,7 +232,7 @@ def test_a_file_in_the_style_of_custom_vision_needs_no_options(models, tmp_path)
     assert (document["color"], document["mean"], document["std"]) == ("BGR", [0, 0, 0], [1, 1, 1])
     assert len(classify(models, "vision")["predictions"]) == 5
     for range_, pixel, preset, color, std in (("Normalized_0_1", "Rgb8", "unit", "RGB", 255), ("Normalized_1_1", "Bgra8", "inception", "BGR", 127.5),
-                                              ("NominalRange_16_235", "Bgr8", "imagenet", "RGB", 58.395)):
+                                              ("NominalRange_16_235", "Bgr8", "imagenet", "BGR", 57.375)):
         file = told(network(tmp_path / "pixels.onnx"), **{"Image.BitmapPixelFormat": pixel, "Image.NominalPixelRange": range_})
         document = json.loads(add(models, file, "pixels", "--json", "--replace").stdout)
         assert (document["preset"], document["document"]["input"]["color"], document["document"]["input"]["std"][0]) == (preset, color, std)

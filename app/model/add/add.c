@@ -121,6 +121,16 @@ static bool changes(const double *values, int count, double nothing)
     return false;
 }
 
+/* What lies beside the file goes before what its metadata say. */
+static void guess(struct model_added *added)
+{
+    added->preset = hub_preset(&added->hub, &added->file, &added->known, &added->reason);
+    if (added->preset == &added->hub.preset || !added->file.blue_first || added->file.channels != 3)
+        return;
+    added->own = preset_blue_first(added->preset);
+    added->preset = &added->own;
+}
+
 static enum infomask_status choose(struct model_added *added, const struct model_add *request,
                                    struct infomask_error *err)
 {
@@ -131,7 +141,7 @@ static enum infomask_status choose(struct model_added *added, const struct model
     added->known = true;
     added->reason = "as asked for";
     if (request->preset == NULL)
-        added->preset = hub_preset(&added->hub, &added->file, &added->known, &added->reason);
+        guess(added);
     if (request->preset == NULL && request->mean_count > 0 && request->std_count > 0) {
         added->known = true;
         added->reason = "mean and deviation are given";

@@ -21,7 +21,8 @@ struct model_add {
 struct model_added {
     struct infomask_inspection file;
     struct hub hub;
-    const struct preset *preset;
+    const struct preset *preset; /* a known one, the hub's, or own */
+    struct preset own;
     bool known;         /* the preset is more than a guess */
     const char *reason; /* why it is this one */
     const char *head;

@@ -75,23 +75,6 @@ static const struct preset presets[] = {
     {"bytes", "RGB", {0, 0, 0}, {1, 1, 1}, "bilinear", "crop", 1, 0, PRESET_ANY_LAYOUT, false, "0 to 255, as they are"},
 };
 
-/* The same with blue first, for files that say so. */
-static const struct preset blue_first[] = {
-    {"inception",
-     "BGR",
-     {127.5, 127.5, 127.5},
-     {127.5, 127.5, 127.5},
-     "bicubic",
-     "crop",
-     0.875,
-     0,
-     PRESET_ANY_LAYOUT,
-     true,
-     "-1 to 1"},
-    {"unit", "BGR", {0, 0, 0}, {255, 255, 255}, "bilinear", "crop", 1, 0, PRESET_ANY_LAYOUT, true, "0 to 1"},
-    {"bytes", "BGR", {0, 0, 0}, {1, 1, 1}, "bilinear", "crop", 1, 0, PRESET_ANY_LAYOUT, true, "0 to 255, as they are"},
-};
-
 const struct preset *preset_named(const char *name)
 {
     for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
@@ -105,7 +88,7 @@ const char *preset_names(void)
     return "imagenet, inception, tf, keras, caffe, clip, unit, bytes";
 }
 
-static const struct preset *guess_values(const struct infomask_inspection *file, bool *known, const char **reason)
+const struct preset *preset_guess(const struct infomask_inspection *file, bool *known, const char **reason)
 {
     *known = file->normalises || file->takes_unit || file->lightest > 0;
     if (file->normalises && file->takes_bytes) {
@@ -128,14 +111,18 @@ static const struct preset *guess_values(const struct infomask_inspection *file,
     return preset_named(file->channels == 1 ? "unit" : file->nhwc ? "tf" : "imagenet");
 }
 
-const struct preset *preset_guess(const struct infomask_inspection *file, bool *known, const char **reason)
+struct preset preset_blue_first(const struct preset *preset)
 {
-    const struct preset *preset = guess_values(file, known, reason);
+    struct preset turned = *preset;
 
-    for (size_t i = 0; file->blue_first && file->channels == 3 && i < sizeof blue_first / sizeof *blue_first; i++)
-        if (strcmp(blue_first[i].name, preset->name) == 0)
-            return &blue_first[i];
-    return preset;
+    if (strcmp(preset->color, "BGR") == 0)
+        return turned;
+    turned.color = "BGR";
+    for (int i = 0; i < 3; i++) {
+        turned.mean[i] = preset->mean[2 - i];
+        turned.std[i] = preset->std[2 - i];
+    }
+    return turned;
 }
 
 const char *preset_contradiction(const struct preset *preset, const struct infomask_inspection *file)

@@ -29,6 +29,8 @@ const char *preset_names(void);
 /* What the file itself gives to understand; *known: it tells (its first layers normalise), else it is the most common
  * one for such a file and nothing but a guess.  reason: half a sentence for people. */
 const struct preset *preset_guess(const struct infomask_inspection *file, bool *known, const char **reason);
+/* The same for pictures whose first channel is blue. */
+struct preset preset_blue_first(const struct preset *preset);
 
 /* Why the preset cannot be meant for such a file; NULL: it can. */
 const char *preset_contradiction(const struct preset *preset, const struct infomask_inspection *file);

@@ -187,29 +187,42 @@ static enum infomask_status read_zeros(struct onnx_import *im, struct blocks *b)
     return INFOMASK_OK;
 }
 
+/* Inputs 1 and 2, which have to be so many bytes and scales. */
+static enum infomask_status read_weights(struct onnx_import *im, struct blocks *b, size_t byte_count,
+                                         size_t scale_count, int *bytes)
+{
+    int scales = GRAPH_NONE;
+    enum infomask_status status = bytes_input(im, 1, bytes);
+
+    if (status == INFOMASK_OK)
+        status = known_input(im, 2, &scales);
+    if (status != INFOMASK_OK)
+        return status;
+    if (graph_elements(tensor_at(im, *bytes)) != byte_count || graph_elements(tensor_at(im, scales)) != scale_count)
+        return onnx_broken(im, "its weights or scales do not fit K, N and block_size");
+    b->bytes = tensor_at(im, *bytes)->data;
+    b->scales = tensor_at(im, scales)->data;
+    return INFOMASK_OK;
+}
+
 enum infomask_status onnx_import_matmul_nbits(struct onnx_import *im)
 {
     int64_t bits = onnx_attribute_int(im, "bits", 4);
-    int bytes, scales;
+    int bytes;
     struct blocks b;
     enum infomask_status status = read_sides(im, &b);
 
     if (status == INFOMASK_OK && ((bits != 2 && bits != 4 && bits != 8) || onnx_has(im, 4)))
         return onnx_unsupported(im, onnx_has(im, 4) ? "weights in another order (g_idx) are not supported"
                                                     : "only weights of 2, 4 and 8 bits are supported");
-    if (status == INFOMASK_OK)
-        status = bytes_input(im, 1, &bytes);
-    if (status == INFOMASK_OK)
-        status = known_input(im, 2, &scales);
     if (status != INFOMASK_OK)
         return status;
     b.bits = (int)bits;
-    if (b.size * (size_t)bits % 8 != 0 || graph_elements(tensor_at(im, scales)) != b.n * b.count ||
-        graph_elements(tensor_at(im, bytes)) != b.n * b.count * (b.size * (size_t)bits / 8))
+    status = read_weights(im, &b, b.n * b.count * (b.size * (size_t)bits / 8), b.n * b.count, &bytes);
+    if (status == INFOMASK_OK && b.size * (size_t)bits % 8 != 0)
         return onnx_broken(im, "its weights or scales do not fit K, N and block_size");
-    status = read_zeros(im, &b);
-    b.bytes = tensor_at(im, bytes)->data;
-    b.scales = tensor_at(im, scales)->data;
+    if (status == INFOMASK_OK)
+        status = read_zeros(im, &b);
     if (status != INFOMASK_OK)
         return status;
     return spell_product(im, &b, bytes, nbits_at, "y = MatMul 0 w; a = Add y 5; .0 = Identity a");
@@ -218,23 +231,16 @@ enum infomask_status onnx_import_matmul_nbits(struct onnx_import *im)
 enum infomask_status onnx_import_matmul_bnb4(struct onnx_import *im)
 {
     int64_t type = onnx_attribute_int(im, "quant_type", 1);
-    int bytes, scales;
+    int bytes;
     struct blocks b;
     enum infomask_status status = read_sides(im, &b);
 
     if (status == INFOMASK_OK && ((type != 0 && type != 1) || !onnx_attribute_int(im, "transB", 1)))
         return onnx_unsupported(im, "only turned weights of FP4 and NF4 are supported");
     if (status == INFOMASK_OK)
-        status = bytes_input(im, 1, &bytes);
-    if (status == INFOMASK_OK)
-        status = known_input(im, 2, &scales);
+        status = read_weights(im, &b, (b.n * b.k + 1) / 2, (b.n * b.k - 1) / b.size + 1, &bytes);
     if (status != INFOMASK_OK)
         return status;
-    if (graph_elements(tensor_at(im, bytes)) != (b.n * b.k + 1) / 2 ||
-        graph_elements(tensor_at(im, scales)) != (b.n * b.k - 1) / b.size + 1)
-        return onnx_broken(im, "its weights or scales do not fit K, N and block_size");
     b.bits = (int)type;
-    b.bytes = tensor_at(im, bytes)->data;
-    b.scales = tensor_at(im, scales)->data;
     return spell_product(im, &b, bytes, bnb4_at, ".0 = MatMul 0 w");
 }

@@ -18,7 +18,7 @@ import time
 
 import numpy as np
 
-PAUSE = 0.02
+PAUSE = 0.1  # onnxruntime's second thread spins for 40 to 50 ms after a run
 CLOCK = time.process_time if "BENCH_CLOCK" in os.environ else time.perf_counter
 CASES = {  # name: ours (isa, precision), threads, batch, size, peers
     "f32-1": ("auto", "f32", 1, 1, 224, ("onnxruntime", "openvino f32")),

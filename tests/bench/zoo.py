@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 
-PAUSE = 0.02
+PAUSE = 0.1  # onnxruntime's second thread spins for 40 to 50 ms after a run, on a core that ours would need
 NAMES = """alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_b1 efficientnet_v2_s googlenet inception_v3 mnasnet0_5
     mnasnet1_0 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_1_6gf regnet_x_400mf regnet_x_800mf regnet_y_1_6gf
     regnet_y_400mf regnet_y_800mf resnet18 resnet34 resnet50 resnext50_32x4d shufflenet_v2_x1_0 shufflenet_v2_x0_5

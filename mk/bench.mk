@@ -17,7 +17,7 @@ $(QDQ): tests/bench/make_qdq.py $(BENCH_VENV)/.done $(MODEL)
 .PHONY: bench-engines
 bench-engines: $(MODEL) $(B)/bench/engine_bench $(RESNET50) $(QDQ) $(hold_needs) ## our engine beside onnxruntime and OpenVINO, ends in the README's table; CASES=f32-1,bf16-2 SECONDS=12 ISA=avx2 CLOCK=cpu
 	$(Q)$(if $(filter cpu,$(CLOCK)),BENCH_CLOCK=cpu) $(held) $(BENCH_VENV)/bin/python tests/bench/engines.py $(B)/bench/engine_bench $(MODEL) --resnet50 $(RESNET50) --qdq $(QDQ) --markdown \
-		$(if $(CASES),--cases $(CASES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
+		--isa $(or $(ISA),auto) $(if $(CASES),--cases $(CASES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(JSON),--json $(JSON))
 
 .PHONY: bench-layers
 bench-layers: $(MODEL) $(B)/bench/engine_layers ## each layer's time, GFLOP/s and share of the peak on one thread; ONNX=FILE ISA=avx2 PRECISION=f32 SIZE=224 APART=1 CLOCK=cpu

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Our engine beside onnxruntime and OpenVINO: the same network, input, threads and machine, run by run in turn.
 
-    engines.py BENCH MODEL [--resnet50 MODEL] [--qdq MODEL] [--cases NAME,...] [--seconds S] [--json FILE] [--markdown]
+    engines.py BENCH MODEL [--resnet50 MODEL] [--qdq MODEL] [--cases NAME,...] [--isa auto] [--seconds S] [--json FILE]
+        [--markdown]
 
 BENCH is the program built from engine_bench.c, MODEL the ONNX file.  The peers are read from the Python that runs this
 (`make bench-engines` makes a folder with them).  A round is some runs of each engine, after a pause that lets the
@@ -113,8 +114,9 @@ def peer(name, models, threads, x):
     return OpenVino(models["onnxruntime"], threads, x, name.split()[1])
 
 
-def run_case(bench, models, case, seconds):
-    isa, precision, threads, batch, size, peers = case  # isa auto: the best of this processor
+def run_case(bench, models, case, seconds, auto):
+    isa, precision, threads, batch, size, peers = case
+    isa = auto if isa == "auto" else isa
     x = np.random.default_rng(0).uniform(-1, 1, (batch, 3, size, size)).astype(np.float32)
     engines = {"ours": Ours(bench, models["onnxruntime"], isa, precision, threads, x)}
     for name in peers:
@@ -162,6 +164,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--isa", default="auto", help="of ours where a case says auto: the best of this processor")
     parser.add_argument("--json")
     parser.add_argument("--resnet50", help="without it, its cases are left out")
     parser.add_argument("--qdq", help="onnxruntime's own int8 of MODEL, of make_qdq.py")
@@ -175,7 +178,7 @@ def main():
             continue
         try:
             models = {"onnxruntime": model, "onnxruntime int8": arguments.qdq}
-            rows = run_case(arguments.bench, models, CASES[name], arguments.seconds)
+            rows = run_case(arguments.bench, models, CASES[name], arguments.seconds, arguments.isa)
         except (RuntimeError, ImportError) as error:
             print(f"{name:14}left out: {error}")
             continue

@@ -9,7 +9,7 @@ BENCH is the program built from engine_bench.c.  Both engines run in processes o
 A round is some runs of each after a pause, as many as take about a tenth of a second; the ratio is onnxruntime's median
 over ours (above 1: ours is faster), peak is the most memory that each process has had.  What cannot be exported or
 loaded is left out by name, with the reason.  With hold_avx2.so in LD_PRELOAD (`make bench-zoo ISA=avx2`) onnxruntime
-sees no more than AVX2, and neither does our `auto`.  --clock cpu counts processor time, of one thread: on a machine
+sees no more than AVX2; ours takes the set that --isa names.  --clock cpu counts processor time, of one thread: on a machine
 that others use, what the wall's clock says is mostly about them.
 """
 import argparse

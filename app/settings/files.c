@@ -124,16 +124,24 @@ static bool write_all(int fd, const char *data, size_t size)
     return true;
 }
 
-/* Devices and pipes (/dev/null, a FIFO) are written in place: a rename would put a file in their stead. */
+/* /dev/stdout, wherever it leads: opened anew, a file that it is appended to would begin again. */
+static bool is_stdout(const char *path)
+{
+    struct stat at, out;
+    return stat(path, &at) == 0 && fstat(STDOUT_FILENO, &out) == 0 && at.st_dev == out.st_dev &&
+           at.st_ino == out.st_ino;
+}
+
+/* Devices, pipes (/dev/null, a FIFO) and links are written in place: a rename would put a file in their stead. */
 static bool is_special(const char *path)
 {
     struct stat at;
-    return stat(path, &at) == 0 && !S_ISREG(at.st_mode);
+    return lstat(path, &at) == 0 && !S_ISREG(at.st_mode);
 }
 
 static bool write_in_place(const char *path, const void *data, size_t size)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     bool done = fd >= 0 && write_all(fd, data, size);
     int code = errno;
 
@@ -189,7 +197,7 @@ static bool write_beside(const char *path, const void *data, size_t size)
 
 enum infomask_status file_write(const char *path, const void *data, size_t size, struct infomask_error *err)
 {
-    if (strcmp(path, "-") == 0)
+    if (strcmp(path, "-") == 0 || is_stdout(path))
         return write_all(STDOUT_FILENO, data, size) ? INFOMASK_OK : write_fails(err);
     if (is_special(path))
         return write_in_place(path, data, size) ? INFOMASK_OK : write_fails(err);

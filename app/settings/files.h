@@ -17,7 +17,8 @@ enum infomask_status file_read_regular(const char *path, size_t limit, char **da
                                        struct infomask_error *err) __attribute__((warn_unused_result));
 
 /* The whole of `data` into `path` ("-": standard output), by a temporary file beside it that takes its name when it is
- * complete, so that nobody sees half of it.  INFOMASK_IO: errno says why. */
+ * complete, so that nobody sees half of it.  A device, a pipe and what a symbolic link names are written in place.
+ * INFOMASK_IO: errno says why. */
 enum infomask_status file_write(const char *path, const void *data, size_t size, struct infomask_error *err)
     __attribute__((warn_unused_result));
 

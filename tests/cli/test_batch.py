@@ -270,6 +270,27 @@ def test_a_dash_is_standard_output(infomask, album):
     assert infomask("filter", "album/a.png", "-o", "-", "--quality=fast", "--fill=mean").raw.startswith(b"\x89PNG")
 
 
+def test_a_link_is_written_through(infomask, album, tmp_path):
+    """A link to /proc/self/fd/1, as /dev/stdout is one: standard output in a file was lost, and the link became a file."""
+    command = ["filter", "album/a.png", "--quality=fast", "--fill=mean", "--format=png", "-o", "out"]
+    (tmp_path / "out").symlink_to("/proc/self/fd/1")
+    with open(tmp_path / "log", "wb") as log:
+        log.write(b"before")
+        log.flush()
+        assert subprocess.run([BINARY, *command], cwd=tmp_path, stdout=log).returncode == 0
+    assert (tmp_path / "log").read_bytes().startswith(b"before\x89PNG")
+    assert infomask(*command).raw.startswith(b"\x89PNG") and (tmp_path / "out").is_symlink()
+
+    (tmp_path / "out").unlink()
+    (tmp_path / "out").symlink_to("other.png")
+    for size in (0, 1 << 20):  # not there yet, and longer than what is written
+        if size:
+            (tmp_path / "other.png").write_bytes(bytes(size))
+        assert infomask(*command).code == 0
+        Image.open(tmp_path / "other.png").load()
+        assert (tmp_path / "out").is_symlink() and (tmp_path / "other.png").stat().st_size < 1 << 20
+
+
 # ---- For people -----------------------------------------------------------------------------------------------------------
 
 

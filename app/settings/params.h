@@ -22,6 +22,7 @@ enum param_group {
     TAKES_INFORMATION = 64,  /* GET /v1/models/{name}/information */
     TAKES_TRAIN = 128,       /* infomask train */
     TAKES_SUSPECTS = 256,    /* GET and POST /v1/estimates/{id}; the command line has a flag of its own */
+    TAKES_PAGE = 512,        /* GET /v1/estimates */
     TAKES_INFER = TAKES_CLASSIFY | TAKES_MASK | TAKES_FILTER | TAKES_ANALYZE,
     TAKES_MAPS = TAKES_MASK | TAKES_FILTER | TAKES_ANALYZE,
     TAKES_TARGETS = TAKES_MAPS
@@ -116,6 +117,9 @@ enum param_type {
     X(BASELINE, "baseline", TEXT, 1, 255, "", "", TAKES_INFORMATION,                                                   \
       "estimate (id or name) of labelled photos that the traffic is compared with; by default the largest")            \
     X(SUSPECTS, "suspects", INTEGER, 0, 100000, "", "50", TAKES_SUSPECTS, "how many of the lowest samples are listed") \
+    X(LIMIT, "limit", INTEGER, 1, 1000, "", "100", TAKES_PAGE, "how many are listed at most")                          \
+    X(AFTER, "after", INTEGER, 0, 9007199254740991, "", "0", TAKES_PAGE,                                               \
+      "where the list goes on: next of the page before")                                                               \
     X(SAMPLE, "sample", TEXT, 1, 1024, "", "", TAKES_SAMPLES, "the sample's id; a repeated one is not counted again")
 
 enum param_id {

@@ -195,7 +195,7 @@ static enum infomask_status copy_prior(double **to, size_t classes, struct store
 
 static void info_of(struct store_statement *statement, struct estimate_info *info)
 {
-    *info = (struct estimate_info){0};
+    *info = (struct estimate_info){.place = store_integer(statement, 0)};
     copy_text(info->id, sizeof info->id, statement, 1);
     copy_text(info->name, sizeof info->name, statement, 2);
     copy_text(info->model, sizeof info->model, statement, 3);
@@ -242,8 +242,8 @@ static enum infomask_status find_by(struct store_statement *statement, const cha
         return status;
     if (!row || id[0] == '\0')
         return error_set(err, INFOMASK_NO_SUCH_ESTIMATE, "there is no estimate \"%.80s\"", id);
-    *key = store_integer(statement, 0);
     info_of(statement, info);
+    *key = info->place;
     status = fill_rest(statement, info, err);
     if (status == INFOMASK_OK && strcmp(info->id, id) != 0)
         status = store_step(statement, &more, err);
@@ -295,6 +295,8 @@ enum infomask_status estimates_find(struct estimates *estimates, const char *id,
 }
 
 struct listing {
+    int64_t after;
+    size_t most; /* 0: all */
     struct estimate_info *infos; /* [capacity] */
     size_t count, capacity;
 };
@@ -314,7 +316,7 @@ static enum infomask_status list_one(struct store_statement *statement, struct l
     return INFOMASK_OK;
 }
 
-static enum infomask_status list_all(struct store_connection *connection, void *context, struct infomask_error *err)
+static enum infomask_status list_some(struct store_connection *connection, void *context, struct infomask_error *err)
 {
     struct store_statement *statement = store_statement(connection, SQL_LIST, err);
     enum infomask_status status = statement != NULL ? INFOMASK_OK : INFOMASK_INTERNAL;
@@ -322,6 +324,10 @@ static enum infomask_status list_all(struct store_connection *connection, void *
     bool row = true;
 
     listing->count = 0;
+    if (statement != NULL) {
+        store_bind_integer(statement, 1, listing->after);
+        store_bind_integer(statement, 2, listing->most > 0 ? (int64_t)listing->most : INT64_MAX);
+    }
     while (status == INFOMASK_OK) {
         status = store_step(statement, &row, err);
         if (status != INFOMASK_OK || !row)
@@ -331,11 +337,12 @@ static enum infomask_status list_all(struct store_connection *connection, void *
     return status;
 }
 
-enum infomask_status estimates_list(struct estimates *estimates, estimates_visit *visit, void *context,
-                                    struct infomask_error *err)
+enum infomask_status estimates_list(struct estimates *estimates, int64_t after, size_t most, estimates_visit *visit,
+                                    void *context, struct infomask_error *err)
 {
-    struct listing listing = {0};
-    enum infomask_status status = store_read(estimates->shared->store, estimates->deadline_ms, list_all, &listing, err);
+    struct listing listing = {.after = after, .most = most};
+    enum infomask_status status = store_read(estimates->shared->store, estimates->deadline_ms, list_some, &listing,
+                                             err);
 
     for (size_t i = 0; status == INFOMASK_OK && i < listing.count; i++)
         if (!visit(context, &listing.infos[i]))

@@ -79,6 +79,7 @@ struct estimate_info {
     uint64_t samples, kept;           /* kept: of which the logits are there */
     uint64_t duplicates;              /* samples whose bytes another sample had before */
     int64_t created;                  /* Unix time */
+    int64_t place;                    /* in the list, where it was read from a store: positive, and rises */
 };
 void estimate_info_fini(struct estimate_info *info);
 /* Fills model, version, sha256, spec and labels. */
@@ -98,11 +99,12 @@ enum infomask_status estimates_find(struct estimates *estimates, const char *id,
 enum infomask_status estimates_delete(struct estimates *estimates, const char *id, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
-/* Every estimate from the oldest on, without priors and labels (spec.prior and labels are NULL).  visit returns false
- * to stop. */
+/* The estimates past the place `after` (0: all) from the oldest on, `most` of them at most (0: however many), without
+ * priors and labels (spec.prior and labels are NULL).  visit returns false to stop.  Whoever goes on from the place of
+ * the last one sees each estimate once that is there all the time, whatever is added and deleted meanwhile. */
 typedef bool estimates_visit(void *context, const struct estimate_info *info);
-enum infomask_status estimates_list(struct estimates *estimates, estimates_visit *visit, void *context,
-                                    struct infomask_error *err) __attribute__((warn_unused_result));
+enum infomask_status estimates_list(struct estimates *estimates, int64_t after, size_t most, estimates_visit *visit,
+                                    void *context, struct infomask_error *err) __attribute__((warn_unused_result));
 
 #define ESTIMATE_DIGEST_SIZE 32 /* SHA-256 */
 struct estimate_item {

@@ -20,7 +20,7 @@
             " ORDER BY id = ?1 DESC LIMIT 2")                                                                          \
     X(HOLD, "SELECT " ESTIMATE_COLUMNS ", prior, logit_prior, labels FROM estimate WHERE id = ?1 OR name = ?1"         \
             " ORDER BY id = ?1 DESC LIMIT 2 FOR UPDATE")                                                               \
-    X(LIST, "SELECT " ESTIMATE_COLUMNS " FROM estimate ORDER BY key")                                                  \
+    X(LIST, "SELECT " ESTIMATE_COLUMNS " FROM estimate WHERE key > ?1 ORDER BY key LIMIT ?2")                          \
     X(DELETE_LOGITS, "DELETE FROM logits WHERE sample IN (SELECT key FROM sample WHERE estimate = ?1)")                \
     X(DELETE_SAMPLES, "DELETE FROM sample WHERE estimate = ?1")                                                        \
     X(DELETE_CLASSES, "DELETE FROM class WHERE estimate = ?1")                                                         \

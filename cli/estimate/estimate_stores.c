@@ -97,7 +97,7 @@ static enum infomask_status find_in(struct estimates *estimates, const char *pat
     enum infomask_status status;
 
     if (name == NULL) {
-        status = estimates_list(estimates, count_one, &only, err);
+        status = estimates_list(estimates, 0, 0, count_one, &only, err);
         if (status == INFOMASK_OK && only.count != 1)
             status = error_set(err, INFOMASK_ARGUMENT, "%.200s has %zu estimates; say which: FILE#NAME", path,
                                only.count);

@@ -62,8 +62,8 @@ enum route_flag {
       TAKES_INFORMATION, "The running, unlabelled information of the traffic, and the drift alarm")                    \
     X(ESTIMATE_CREATE, METHOD_POST, "/v1/estimates", ESTIMATES, ROUTE_JOB | ROUTE_JSON, handle_estimate_create,        \
       TAKES_NOTHING, "Opens an estimate of the mutual information of a labelled data set")                             \
-    X(ESTIMATE_LIST, METHOD_GET, "/v1/estimates", ESTIMATES, ROUTE_JOB, handle_estimate_list, TAKES_NOTHING,           \
-      "The estimates")                                                                                                 \
+    X(ESTIMATE_LIST, METHOD_GET, "/v1/estimates", ESTIMATES, ROUTE_JOB, handle_estimate_list, TAKES_PAGE,              \
+      "The estimates from the oldest on, page by page")                                                                \
     X(ESTIMATE, METHOD_GET, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB, handle_estimate,                               \
       TAKES_ESTIMATE | TAKES_SUSPECTS, "One estimate")                                                                 \
     X(ESTIMATE_ASK, METHOD_POST, "/v1/estimates/{id}", ESTIMATES, ROUTE_JOB | ROUTE_PARAMS, handle_estimate,           \

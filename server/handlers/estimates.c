@@ -153,31 +153,50 @@ int handle_estimate_create(struct server_context *server, const struct request *
 
 /* ---- List, delete ------------------------------------------------------------------------------------------------ */
 
+struct page {
+    struct json_writer writer;
+    size_t left;      /* room in it */
+    int64_t last;     /* the place of what was put into it last */
+    bool more;
+};
+
 static bool list_one(void *context, const struct estimate_info *info)
 {
-    view_estimate_row(context, NULL, info);
+    struct page *page = context;
+
+    page->more = page->left == 0;
+    if (page->more)
+        return false;
+    view_estimate_row(&page->writer, NULL, info);
+    page->last = info->place;
+    page->left--;
     return true;
 }
 
 int handle_estimate_list(struct server_context *server, const struct request *request, struct reply *reply)
 {
-    struct json_writer writer;
+    struct page page = {.left = (size_t)request->params.value[PARAM_ID_LIMIT].integer};
+    int64_t after = request->params.value[PARAM_ID_AFTER].integer;
     struct infomask_error err;
     struct estimates own;
 
     if (server->estimates == NULL)
         return no_state(request, reply);
     own = infer_estimates(server, request);
-    json_writer_init(&writer, 0);
-    json_object_open(&writer, NULL);
-    json_array_open(&writer, "estimates");
-    if (estimates_list(&own, list_one, &writer, &err) != INFOMASK_OK) {
-        json_writer_fini(&writer);
+    json_writer_init(&page.writer, 0);
+    json_object_open(&page.writer, NULL);
+    json_array_open(&page.writer, "estimates");
+    if (estimates_list(&own, after, page.left + 1, list_one, &page, &err) != INFOMASK_OK) { /* one more: is there? */
+        json_writer_fini(&page.writer);
         return infer_state_error(server, request, reply, &err);
     }
-    json_array_close(&writer);
-    json_object_close(&writer);
-    return reply_json(reply, request, 200, &writer);
+    json_array_close(&page.writer);
+    if (page.more)
+        json_put_int(&page.writer, "next", page.last);
+    else
+        json_put_null(&page.writer, "next");
+    json_object_close(&page.writer);
+    return reply_json(reply, request, 200, &page.writer);
 }
 
 int handle_estimate_delete(struct server_context *server, const struct request *request, struct reply *reply)

@@ -33,7 +33,7 @@ static enum infomask_status find_baseline(struct estimates *estimates, const str
 {
     struct search search = {.model = model, .wanted = wanted};
     struct estimate_state state;
-    enum infomask_status status = estimates_list(estimates, consider, &search, err);
+    enum infomask_status status = estimates_list(estimates, 0, 0, consider, &search, err);
 
     *baseline = (struct traffic_baseline){0};
     if (status != INFOMASK_OK || search.best.samples == 0)

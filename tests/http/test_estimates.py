@@ -317,6 +317,69 @@ def test_list_and_delete(service):
         assert response.status == 404 and json.loads(response.text)["code"] == "no_such_estimate"
 
 
+def pages(server, limit, between=lambda: None):
+    """The ids of the list, page by page; `between` is called after each one that is not the last."""
+    after, out = None, []
+    while True:
+        query = f"?limit={limit}" + (f"&after={after}" if after is not None else "")
+        page = server.ask(path=BASE + query).json
+        out.append([row["id"] for row in page["estimates"]])
+        after = page["next"]
+        if after is None:
+            return out
+        between()
+
+
+@pytest.fixture(scope="module")
+def many(make_server, tmp_path_factory):
+    """A service with 1,001 estimates, and their ids in the order in which they were made."""
+    server = make_server("--state-dir", tmp_path_factory.mktemp("many"), "--durability", "relaxed")
+    return server, [create(server) for _ in range(1001)]
+
+
+def test_a_list_has_pages(many):
+    server, ids = many
+    first = server.ask(path=BASE).json
+    assert [row["id"] for row in first["estimates"]] == ids[:100] and isinstance(first["next"], int)
+    assert [len(page) for page in pages(server, 1000)] == [1000, 1]
+    assert [len(page) for page in pages(server, 143)] == [143] * 7  # the last one is full, and nothing follows
+    assert sum(pages(server, 143), []) == ids
+    beyond = server.ask(path=f"{BASE}?after=9007199254740991").json
+    assert beyond == {"estimates": [], "next": None}
+
+
+def test_pages_stay_while_estimates_come_and_go(many):
+    """Each one that is there all the time is listed once: also where the page's last one, which the next page goes on
+    from, is deleted."""
+    server, ids = many
+    gone, come, seen = [], [], iter(range(99, 1001, 100))
+
+    def change():
+        at = next(seen)
+        for index in (at - 7, at, at + 3):
+            if index < len(ids):
+                gone.append(ids[index])
+                assert server.ask("DELETE", f"{BASE}/{ids[index]}").status == 204
+        come.append(create(server))
+
+    listed = sum(pages(server, 100, change), [])
+    assert len(set(listed)) == len(listed)
+    assert [i for i in listed if i not in gone] == [i for i in ids if i not in gone] + come
+
+
+@pytest.mark.parametrize("query, sentence", [
+    ("limit=0", 'limit must be an integer from 1 to 1000, not "0"'),
+    ("limit=1001", 'limit must be an integer from 1 to 1000, not "1001"'),
+    ("after=x", 'after must be an integer from 0 to 9007199254740991, not "x"'),
+    ("after=-1", 'after must be an integer from 0 to 9007199254740991, not "-1"'),
+    ("before=1", 'unknown parameter "before"; there are: limit, after'),
+])
+def test_pages_that_there_are_not(service, query, sentence):
+    response = service.ask(path=f"{BASE}?{query}")
+    assert (response.status, response.code) == (400, "bad_parameter")
+    assert sentence in response.json["detail"]
+
+
 def test_samples_survive_a_kill_and_a_restart(make_server, tmp_path):
     server = make_server("--state-dir", tmp_path)
     estimate = create(server)

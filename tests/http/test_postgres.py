@@ -73,6 +73,19 @@ def test_what_one_makes_the_other_has(make_server, flags):
     assert a.ask(path=f"{BASE}/{estimate}").code == "no_such_estimate"
 
 
+def test_both_go_on_with_a_list(make_server, flags):
+    """From a page of the one to the next of the other, though the estimate between them was deleted."""
+    a, b = make_server(*flags), make_server(*flags)
+    ids = [create(a) for _ in range(5)]
+    first = a.ask(path=f"{BASE}?limit=2").json
+    assert b.ask("DELETE", f"{BASE}/{ids[1]}").status == 204
+    ids.append(create(b))
+    second = b.ask(path=f"{BASE}?limit=2&after={first['next']}").json
+    third = a.ask(path=f"{BASE}?limit=2&after={second['next']}").json
+    assert [[row["id"] for row in page["estimates"]] for page in (first, second, third)] == [ids[:2], ids[2:4], ids[4:]]
+    assert third["next"] is None
+
+
 def test_the_same_bits_as_in_a_file(make_server, flags, tmp_path):
     """Reports, limits and the audit, whoever took which photo in whatever order."""
     replicas = [make_server(*flags) for _ in range(2)]

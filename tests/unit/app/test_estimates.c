@@ -307,7 +307,7 @@ static void estimates_are_listed_and_deleted(void **state)
     assert_int_equal(estimates_find(estimates, "same", &info, NULL), INFOMASK_OK);
     assert_int_equal(info.samples, 20);
     estimate_info_fini(&info);
-    assert_int_equal(estimates_list(estimates, count_estimates, &count, NULL), INFOMASK_OK);
+    assert_int_equal(estimates_list(estimates, 0, 0, count_estimates, &count, NULL), INFOMASK_OK);
     assert_int_equal(count, 1);
     assert_int_equal(estimates_find(estimates, a, &info, &err), INFOMASK_NO_SUCH_ESTIMATE);
     assert_int_equal(estimates_delete(estimates, a, &err), INFOMASK_NO_SUCH_ESTIMATE);

@@ -187,7 +187,7 @@ struct infomask_round {
     double random_area_pmi_after;  /* NAN: not asked for in this round */
     enum infomask_verdict verdict;
     enum infomask_reason reason;
-    double least_area;             /* NO_ROOM: what the smallest mask tried covers once grown, a share of the photo */
+    double least_area;             /* NO_ROOM: what the smallest part of the mask covers once grown, a share */
     bool returned;                 /* the round whose picture is the answer */
     bool preview;                  /* looked at on a small copy only: its picture was never made in full */
 };

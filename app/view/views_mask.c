@@ -254,8 +254,8 @@ void view_reason(const struct view_head *head, const struct infomask_verificatio
     case INFOMASK_NOTHING_KEPT: tell_nothing_kept(&told, round, text, size); break;
     case INFOMASK_NO_ROOM:
         (void)snprintf(text, size,
-                       VIEW_NO_ROOM ": the smallest part of the mask that was tried takes %.3g %% of the "
-                       "photo once it is grown by dilate", 100 * round->least_area);
+                       VIEW_NO_ROOM ": the smallest part of the mask takes %.3g %% of the photo once it is grown by "
+                       "dilate", 100 * round->least_area);
         break;
     case INFOMASK_KEPT: (void)snprintf(text, size, "the target was to be kept: nothing to judge"); break;
     case INFOMASK_NO_PLACE:

@@ -129,9 +129,12 @@ def test_without_room_for_any_mask_the_reason_is_the_limit_and_not_that_nothing_
     check = answer["verification"]
     assert check["verdict"] is None and not check["complete"] and check["area"] == 0 and answer["mask"]["empty"]
     assert check["pmi_after"] == check["pmi_before"] > 2
-    share = float(re.fullmatch(r"max_area leaves no room: the smallest part of the mask that was tried takes (\S+) % of the photo "
+    share = float(re.fullmatch(r"max_area leaves no room: the smallest part of the mask takes (\S+) % of the photo "
                                "once it is grown by dilate", check["reason"]).group(1))
     assert share / 100 > float(dict(o[2:].split("=") for o in options).get("max-area", .6))
+    if "--max-area" in options[0]:  # so much is enough
+        room = infomask("filter", "--format=json", f"--max-area={share / 100 * 1.01}", rocket).json["verification"]
+        assert room["verdict"] and share / 100 * .99 < room["area"] < share / 100 * 1.01
 
 
 @pytest.mark.parametrize("rule", ["share:1", "nats:0"])

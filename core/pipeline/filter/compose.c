@@ -65,7 +65,7 @@ enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, ui
     return status;
 }
 
-/* The saliency above which no more than `most` of the masked pixels would be kept. */
+/* The saliency from which on no more than `most` of the masked pixels would be kept, but at least the most salient. */
 static enum infomask_status salient_limit(const struct filter *f, double most, float *limit, struct infomask_error *err)
 {
     const struct infomask_mask *mask = &f->out->mask;
@@ -82,7 +82,7 @@ static enum infomask_status salient_limit(const struct filter *f, double most, f
             if (mask->pixels[(size_t)y * (size_t)mask->width + (size_t)x] != 0)
                 count[(int)(255 * fminf(fmaxf(row[x], 0), 1))]++;
     }
-    for (; level > 0 && (double)(sum + count[level]) <= most * (double)f->pixels; level--)
+    for (; level > 0 && (sum == 0 || (double)(sum + count[level]) <= most * (double)f->pixels); level--)
         sum += count[level];
     *limit = (float)(level + 1) / 255;
     if (status == INFOMASK_OK) {
@@ -123,22 +123,28 @@ static enum infomask_status trim_mask(struct filter *f, double most, struct info
 /* The grown mask may take the rim over max_area, so the mask gets what is left. */
 enum infomask_status filter_first_hole(struct filter *f, struct infomask_error *err)
 {
-    double most = fmin(f->options->max_area, f->out->mask.area), area;
-    enum infomask_status status = filter_hole(f, f->out->mask.pixels, f->hole, err);
+    struct infomask_mask *mask = &f->out->mask;
+    double most = fmin(f->options->max_area, mask->area), before = INFINITY, area, less;
+    enum infomask_status status = filter_hole(f, mask->pixels, f->hole, err);
 
     if (status != INFOMASK_OK || f->options->keep || f->options->mask.given != NULL)
         return status;
     area = filter_area(f->hole, f->pixels);
-    for (int tries = 0; status == INFOMASK_OK && area > f->options->max_area && tries < 8; tries++) {
-        f->least_area = area;
-        most = tries == 7 ? 0 : most * f->options->max_area / area * 0.97;
+    for (int tries = 0; status == INFOMASK_OK && area > f->options->max_area && mask->area < before; tries++) {
+        before = mask->area;
+        less = f->options->max_area / area * 0.97;
+        most = tries >= 7 ? 0 : less * (less * most < before ? most : before); /* at least a level less */
         status = trim_mask(f, most, err);
         if (status == INFOMASK_OK)
-            status = filter_hole(f, f->out->mask.pixels, f->hole, err);
+            status = filter_hole(f, mask->pixels, f->hole, err);
         area = filter_area(f->hole, f->pixels);
     }
-    f->least_area = f->out->mask.empty ? f->least_area : 0;
-    return status;
+    if (status != INFOMASK_OK || area <= f->options->max_area)
+        return status;
+    f->least_area = area;
+    memset(f->hole, 0, f->pixels);
+    memset(mask->pixels, 0, f->pixels);
+    return paint_measure(mask, err);
 }
 
 /* ---- Composing and encoding -------------------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@ struct filter {
     int count;
     double *prior; /* [classes] */
     uint8_t *hole; /* [pixels] how much of the fill a pixel is, of 255 */
-    double least_area; /* of the smallest hole tried, where none is within max_area; else 0 */
+    double least_area; /* of the smallest hole, where none is within max_area; else 0 */
     struct place_map place_before, place_after; /* the latter's lies in the session until its next pass */
     double *map_after;               /* [count] PMI of the whole-photo pass of what is returned */
     double *window_after;            /* [count] largest window PMI of that pass; meaningless without place_after */

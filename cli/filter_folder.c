@@ -299,8 +299,8 @@ static enum infomask_verdict verdict_of(const char *said)
     return INFOMASK_NO_VERDICT;
 }
 
-/* Whether an earlier run did the photo, which counts for --require as one of this run does. */
-static bool was_done(struct run *run, const char *sample)
+/* Whether an earlier run did the photo, which counts for --require as one of this run does; *changed: filtered it. */
+static bool was_done(struct run *run, const char *sample, bool *changed)
 {
     char *field = run->filtering->tsv ? field_of(sample) : NULL;
     const char *said = done_find(&run->done, field != NULL ? field : sample);
@@ -312,6 +312,7 @@ static bool was_done(struct run *run, const char *sample)
     run->done_before++;
     if (strcmp(said, DONE_UNTOUCHED) != 0 && verdict < run->filtering->require)
         run->short_of_it++;
+    *changed = strcmp(said, DONE_UNTOUCHED) != 0 && strcmp(said, DONE_NO_ROOM) != 0;
     return true;
 }
 
@@ -350,9 +351,14 @@ static void paste(const struct run *run, int left, int top, const uint8_t *pixel
         memcpy(run->sheet + (size_t)(top + y) * stride + (size_t)left * 3, pixels + (size_t)y * CELL * 3, CELL * 3);
 }
 
+static bool has_room_for_pair(const struct run *run)
+{
+    return run->filtering->sheet != NULL && run->pairs < MOST_PAIRS;
+}
+
 /* Before and after, side by side. */
-static enum infomask_status add_pair(struct run *run, struct infomask_photo *photo,
-                                     const struct infomask_encoded *image, struct infomask_error *err)
+static enum infomask_status add_pair(struct run *run, struct infomask_photo *photo, const void *image,
+                                     size_t image_size, struct infomask_error *err)
 {
     struct infomask_limits limits = ask_limits(&run->work->cli->config);
     int left = run->pairs % PAIRS * (2 * CELL + 2 * GAP) + GAP, top = run->pairs / PAIRS * (CELL + GAP) + GAP;
@@ -374,7 +380,7 @@ static enum infomask_status add_pair(struct run *run, struct infomask_photo *pho
     status = infomask_photo_pixels(photo, CELL, CELL, false, pixels, err);
     if (status == INFOMASK_OK) {
         paste(run, left, top, pixels);
-        status = infomask_photo_open(image->data, image->size, &limits, &after, err);
+        status = infomask_photo_open(image, image_size, &limits, &after, err);
     }
     if (status == INFOMASK_OK)
         status = infomask_photo_pixels(after, CELL, CELL, false, pixels, err);
@@ -385,6 +391,32 @@ static enum infomask_status add_pair(struct run *run, struct infomask_photo *pho
     infomask_photo_close(after);
     free(pixels);
     return status;
+}
+
+/* Of an earlier run: from the photo and what stands in OUT, if both can still be read. */
+static void add_pair_of_before(struct run *run, size_t i)
+{
+    struct infomask_limits limits = ask_limits(&run->work->cli->config);
+    size_t most = run->work->cli->config.max_body, size, image_size;
+    char *name = name_of(run, i, false), *path = name != NULL ? file_join(run->filtering->output.path, name) : NULL;
+    char *bytes = NULL, *image = NULL;
+    struct infomask_photo *photo = NULL;
+    struct infomask_error err;
+    enum infomask_status status = INFOMASK_MEMORY;
+
+    if (path != NULL)
+        status = file_read(path, SIZE_MAX, &image, &image_size, &err);
+    if (status == INFOMASK_OK)
+        status = file_read(run->photos->entries[i].path, most, &bytes, &size, &err);
+    if (status == INFOMASK_OK)
+        status = infomask_photo_open(bytes, size, &limits, &photo, &err);
+    if (status == INFOMASK_OK)
+        (void)add_pair(run, photo, image, image_size, &err);
+    infomask_photo_close(photo);
+    free(bytes);
+    free(image);
+    free(path);
+    free(name);
 }
 
 static enum infomask_status write_sheet(const struct run *run, struct infomask_error *err)
@@ -432,8 +464,9 @@ static enum infomask_status keep_result(struct run *run, size_t i, struct shot *
         *(no_room ? &run->no_room : untouched ? &run->untouched : &run->changed) += 1;
         if ((!untouched || no_room) && filtered->verdict < run->filtering->require)
             run->short_of_it++;
-        if (!untouched && run->filtering->sheet != NULL && run->pairs < MOST_PAIRS)
-            (void)add_pair(run, shot->photo, &filtered->image, &ignored); /* a sheet is for looking: it may lack one */
+        if (!untouched && has_room_for_pair(run))
+            (void)add_pair(run, shot->photo, filtered->image.data, filtered->image.size,
+                           &ignored); /* a sheet is for looking: it may lack one */
     }
     free(name);
     return status;
@@ -466,8 +499,11 @@ static void filter_all(void *context)
     for (size_t i = 0; i < run->photos->count && interrupt_signal() == 0 && !run->over; i++) {
         const char *sample = sample_of(run, i);
         enum infomask_status status = INFOMASK_OK;
-        if (!was_done(run, sample))
+        bool changed = false;
+        if (!was_done(run, sample, &changed))
             status = filter_one(run, i, &err);
+        else if (changed && has_room_for_pair(run))
+            add_pair_of_before(run, i);
         if (status == INFOMASK_UNSUPPORTED_FORMAT)
             run->no_photo++;
         else if (status != INFOMASK_OK)

@@ -134,11 +134,11 @@ struct reading {
 
 static const char *said_of(const char *verdict, bool untouched, const char *reason)
 {
-    bool no_room = reason != NULL && strncmp(reason, VIEW_NO_ROOM, strlen(VIEW_NO_ROOM)) == 0;
-
     if (verdict != NULL && *verdict != '\0')
         return verdict;
-    return untouched && !no_room ? DONE_UNTOUCHED : "";
+    if (reason != NULL && strncmp(reason, VIEW_NO_ROOM, strlen(VIEW_NO_ROOM)) == 0)
+        return DONE_NO_ROOM;
+    return untouched ? DONE_UNTOUCHED : "";
 }
 
 static const char *said_in(const struct json *root)

@@ -23,8 +23,9 @@ enum infomask_status done_read(struct done *done, const char *path, const char *
 enum infomask_status done_read_table(struct done *done, const char *path, const char *asked, bool *begun,
                                      struct infomask_error *err) __attribute__((warn_unused_result));
 #define DONE_UNTOUCHED "untouched"
-/* What its line says of the photo: its verdict; DONE_UNTOUCHED: the target is not there; else "".  It is the done's.
- * NULL: it has no line. */
+#define DONE_NO_ROOM "no room"
+/* What its line says of the photo: its verdict; DONE_UNTOUCHED: the target is not there; DONE_NO_ROOM: it is, and
+ * stays; else "".  It is the done's.  NULL: it has no line. */
 const char *done_find(const struct done *done, const char *file);
 void done_fini(struct done *done);
 

@@ -50,13 +50,14 @@ def test_all_of_a_folder(infomask, album, tmp_path):
 
 
 def test_it_goes_on_where_it_was(infomask, album, tmp_path):
-    assert infomask("filter", "--target=cat", "album", "-o", "out", *FAST).code == 0
+    assert infomask("filter", "--target=cat", "album", "-o", "out", "--sheet=sheet.jpg", *FAST).code == 0
     whole = (tmp_path / "out/verdicts.jsonl").read_text()
     kept = whole.splitlines(keepends=True)
     (tmp_path / "out/verdicts.jsonl").write_text("".join(kept[:2]) + kept[2][:20])  # it was ended while it wrote
     done = infomask("filter", "--target=cat", "album", "-o", "out", *FAST)
     assert done.code == 0 and "2 done before" in done.err and (tmp_path / "out/verdicts.jsonl").read_text() == whole
-    again = infomask("filter", "--target=cat", "album", "-o", "out", *FAST)
+    again = infomask("filter", "--target=cat", "album", "-o", "out", "--sheet=again.jpg", *FAST)
+    assert (tmp_path / "again.jpg").read_bytes() == (tmp_path / "sheet.jpg").read_bytes()
     assert "0 filtered, 0 without the target copied as they are, 4 done before" in again.err
 
 

@@ -85,8 +85,10 @@ static bool is_param(const struct cli_spec *spec, int id)
 
 static bool is_setting(const struct cli_spec *spec, int key)
 {
+    const struct config_setting setting = config_setting((enum config_key)key);
+    bool bounds_photos = strcmp(setting.name, "max_body") == 0; /* a service's bodies are photos */
     char section[40];
-    (void)snprintf(section, sizeof section, " %s ", config_setting((enum config_key)key).section);
+    (void)snprintf(section, sizeof section, " %s ", bounds_photos ? "images" : setting.section);
     return spec->sections != NULL && strstr(spec->sections, section) != NULL;
 }
 

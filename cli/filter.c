@@ -7,6 +7,7 @@
 #include "app/settings/files.h"
 #include "cli/batch/batch.h"
 #include "cli/batch/plain.h"
+#include "cli/read/photo_list.h"
 
 enum { FLAG_REQUIRE = 300, FLAG_MASK, FLAG_SHEET, FLAG_TSV };
 enum { FORMAT_PNG, FORMAT_JPEG, FORMAT_WEBP, FORMAT_JSON };
@@ -112,7 +113,8 @@ static enum infomask_status take_mask(struct work *work, const struct filtering 
     enum view_problem problem;
     char *bytes = NULL;
     size_t size;
-    enum infomask_status status = file_read(filtering->mask, work->cli->config.max_body, &bytes, &size, err);
+    size_t most = work->cli->config.max_body;
+    enum infomask_status status = photo_was_read(file_read(filtering->mask, most, &bytes, &size, err), most, err);
 
     if (status != INFOMASK_OK)
         error_prefix(err, "%.120s", filtering->mask);

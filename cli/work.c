@@ -1,12 +1,17 @@
 #include "cli/work.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/settings/files.h"
+#include "cli/batch/interrupt.h"
 #include "cli/cli.h"
+#include "cli/read/photo_list.h"
 #include "core/base/clock.h"
 #include "core/base/cpu.h"
 #include "core/base/pool.h"
@@ -68,6 +73,40 @@ void work_close(struct work *work)
 
 /* ---- One photo --------------------------------------------------------------------------------------------------- */
 
+/* -1 with errno.  A pipe is waited for (it is opened without waiting for a writer), unless a signal ends the wait. */
+static int open_photo(const char *path)
+{
+    bool input = strcmp(path, "-") == 0;
+    int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat at;
+
+    if (fd < 0 || (fstat(fd, &at) == 0 && !S_ISFIFO(at.st_mode)))
+        return fd;
+    if (!interrupt_await_input(fd)) {
+        if (!input)
+            (void)close(fd);
+        errno = EINTR;
+        return -1;
+    }
+    if (!input)
+        (void)fcntl(fd, F_SETFL, 0); /* from here on its writer is waited for */
+    return fd;
+}
+
+static enum infomask_status read_photo(const struct work *work, struct shot *shot, struct infomask_error *err)
+{
+    int fd = open_photo(shot->path);
+    size_t most = work->cli->config.max_body;
+    enum infomask_status status;
+
+    if (fd < 0)
+        return error_set(err, INFOMASK_IO, "cannot be read: %s", strerror(errno));
+    status = photo_was_read(file_read_from(fd, most, &shot->bytes, &shot->size, err), most, err);
+    if (fd != STDIN_FILENO)
+        (void)close(fd);
+    return status;
+}
+
 enum infomask_status shot_open(const struct work *work, struct infomask_session *session, const char *path, bool whole,
                                struct shot *shot, struct infomask_error *err)
 {
@@ -76,7 +115,7 @@ enum infomask_status shot_open(const struct work *work, struct infomask_session 
     enum infomask_status status;
 
     *shot = (struct shot){.path = path};
-    status = file_read(path, work->cli->config.max_body, &shot->bytes, &shot->size, err);
+    status = read_photo(work, shot, err);
     if (status == INFOMASK_OK)
         status = infomask_photo_open(shot->bytes, shot->size, &limits, &shot->photo, err);
     if (status == INFOMASK_OK && whole)

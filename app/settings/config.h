@@ -23,7 +23,7 @@
     X("server", INT, max_connections, 1000, 1, 100000, "connections at a time; more are answered 503")                \
     X("server", INT, max_connections_per_address, 256, 0, 100000,                                                     \
       "connections at a time of one address (IPv6: of one /64); 0: no limit, for a service behind a proxy")           \
-    X("server", SIZE, max_body, 32 * 1024 * 1024, 1024, 2147483647, "bytes of a request's body")                      \
+    X("server", SIZE, max_body, 32 * 1024 * 1024, 1024, 2147483647, "bytes of a request's body, or a photo's file")    \
     X("server", INT, max_parts, 64, 1, 10000, "parts of a multipart form")                                            \
     X("server", REAL, header_timeout, 10, 0.1, 3600, "seconds for a request's headers, and for an idle connection")   \
     X("server", REAL, body_timeout, 30, 0.1, 3600, "seconds for a request's body")                                    \

@@ -33,7 +33,7 @@ static size_t expected_size(int fd, size_t limit)
     return FIRST_CAPACITY;
 }
 
-static enum infomask_status read_all(int fd, size_t limit, char **data, size_t *size, struct infomask_error *err)
+enum infomask_status file_read_from(int fd, size_t limit, char **data, size_t *size, struct infomask_error *err)
 {
     size_t capacity = expected_size(fd, limit), used = 0;
     char *buffer = malloc(capacity + 1);
@@ -78,7 +78,7 @@ enum infomask_status file_read(const char *path, size_t limit, char **data, size
 
     if (fd < 0)
         return read_fails(err);
-    status = read_all(fd, limit, data, size, err);
+    status = file_read_from(fd, limit, data, size, err);
     if (!input)
         (void)close(fd);
     return status;
@@ -94,7 +94,7 @@ enum infomask_status file_read_regular(const char *path, size_t limit, char **da
     if (fd < 0)
         return read_fails(err);
     if (fstat(fd, &at) == 0 && S_ISREG(at.st_mode))
-        status = read_all(fd, limit, data, size, err);
+        status = file_read_from(fd, limit, data, size, err);
     else
         status = error_set(err, INFOMASK_IO, "cannot be read: it is not a regular file");
     (void)close(fd);

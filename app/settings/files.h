@@ -11,6 +11,10 @@
 enum infomask_status file_read(const char *path, size_t limit, char **data, size_t *size, struct infomask_error *err)
     __attribute__((warn_unused_result));
 
+/* The same of a file that is open, from where it stands to its end; it stays open. */
+enum infomask_status file_read_from(int fd, size_t limit, char **data, size_t *size, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
 /* The same of a path that somebody else has filled: "-" is a name like others, and what is no regular file (a pipe that
  * nobody writes to would be waited for) is refused. */
 enum infomask_status file_read_regular(const char *path, size_t limit, char **data, size_t *size,

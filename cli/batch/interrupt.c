@@ -1,7 +1,10 @@
 #include "cli/batch/interrupt.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+
+#define WAIT_MS 200 /* a signal may come between the look at it and the wait */
 
 /* A handler has no other way to say what it saw. */
 static volatile sig_atomic_t came;
@@ -30,6 +33,16 @@ void interrupt_watch(void)
 int interrupt_signal(void)
 {
     return came;
+}
+
+bool interrupt_await_input(int fd)
+{
+    struct pollfd ready = {fd, POLLIN, 0};
+
+    while (came == 0)
+        if (poll(&ready, 1, WAIT_MS) > 0)
+            return true;
+    return false;
 }
 
 int interrupt_code(void)

@@ -15,7 +15,6 @@
 
 #define MOST_NAME 65536 /* bytes of a line: a path has at most 4,096 */
 #define WIDEST_NAME 48
-#define WAIT_MS 200     /* a signal may come between the look at it and the wait */
 
 static enum infomask_status no_memory(struct infomask_error *err)
 {
@@ -179,12 +178,7 @@ static bool fill(struct names *names, bool wait)
     memmove(names->buffer, names->buffer + names->at, names->used - names->at);
     names->used -= names->at;
     names->at = 0;
-    do {
-        if (interrupt_signal() != 0)
-            return false;
-        (void)poll(&ready, 1, wait ? WAIT_MS : 0);
-    } while (wait && ready.revents == 0);
-    if (ready.revents == 0)
+    if (wait ? !interrupt_await_input(names->fd) : poll(&ready, 1, 0) <= 0)
         return false;
     got = read(names->fd, names->buffer + names->used, MOST_NAME - 1 - names->used);
     if (got < 0 && (errno == EINTR || errno == EAGAIN))

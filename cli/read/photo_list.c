@@ -55,6 +55,13 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name); /* not by locale: the order is the same everywhere */
 }
 
+enum infomask_status photo_was_read(enum infomask_status status, size_t limit, struct infomask_error *err)
+{
+    return status != INFOMASK_LIMIT
+               ? status
+               : error_set(err, status, "is larger than %zu bytes, the most that is read (max_body)", limit);
+}
+
 enum infomask_status photo_read(const struct labelled_photo *photo, size_t limit, char **bytes, size_t *size,
                                 struct infomask_error *err)
 {
@@ -62,7 +69,7 @@ enum infomask_status photo_read(const struct labelled_photo *photo, size_t limit
 
     if (stat(photo->path, &at) == 0 && !S_ISREG(at.st_mode))
         return error_set(err, INFOMASK_IO, "no file, but a pipe, socket or device");
-    return file_read(photo->path, limit, bytes, size, err);
+    return photo_was_read(file_read(photo->path, limit, bytes, size, err), limit, err);
 }
 
 /* ---- Folders ----------------------------------------------------------------------------------------------------- */

@@ -47,6 +47,8 @@ void photo_list_shard(struct photo_list *list, unsigned index, unsigned count);
 /* What photos of one folder have in common (a person, a video): a hash of its name, below the class's folder if the
  * list is one of folders of classes (so that one name below two classes is one group); 0: it lies in none. */
 uint64_t photo_folder(const struct labelled_photo *photo, bool below_class);
+/* What became of reading a photo's file: where it is larger than max_body allows, the sentence names that setting. */
+enum infomask_status photo_was_read(enum infomask_status status, size_t limit, struct infomask_error *err);
 /* The bytes of a photo's file (malloc'ed).  A pipe or device that lies in a folder is refused: opening it would wait.
  */
 enum infomask_status photo_read(const struct labelled_photo *photo, size_t limit, char **bytes, size_t *size,

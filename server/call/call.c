@@ -325,6 +325,11 @@ static int check_accept(struct call *call)
     return reply_problem(&call->reply, &call->request, VIEW_NOT_ACCEPTABLE, "this route answers application/json only");
 }
 
+static const char *limit_setting(const struct call *call)
+{
+    return call->body_limit == call->server->config->max_body ? " (max_body)" : "";
+}
+
 static int check_body(struct call *call, const struct head *head)
 {
     const struct route *route = call->match.route;
@@ -341,8 +346,8 @@ static int check_body(struct call *call, const struct head *head)
     }
     if (call->framing.length > 0 && (uint64_t)call->framing.length > call->body_limit)
         return reply_problem(&call->reply, &call->request, VIEW_BODY_TOO_LARGE,
-                             "the body has %lld bytes; at most %zu are taken", (long long)call->framing.length,
-                             call->body_limit);
+                             "the body has %lld bytes; at most %zu are taken%s", (long long)call->framing.length,
+                             call->body_limit, limit_setting(call));
     if (wanted && coding != NULL && strcasecmp(coding, "identity") != 0)
         return reply_problem(&call->reply, &call->request, VIEW_UNSUPPORTED_FORMAT,
                              "the Content-Encoding %.40s is not understood; send the body as it is", coding);
@@ -446,7 +451,8 @@ int call_body(struct call *call, const char *data, size_t size)
     if (call->received > call->body_limit) {
         call_drop_body(call);
         return reply_problem(&call->reply, &call->request, VIEW_BODY_TOO_LARGE,
-                             "the body is over %zu bytes, which is the most that is taken", call->body_limit);
+                             "the body is over %zu bytes, which is the most that is taken%s", call->body_limit,
+                             limit_setting(call));
     }
     if (!(call->match.route->flags & ROUTE_BODY))
         return 0;

@@ -161,6 +161,12 @@ def test_masks_go_on_where_they_were(infomask, album, tmp_path):
     assert (tmp_path / "masks" / "more" / "c.png").read_text() == "as it was"
 
 
+def files_of(process):
+    """What a process has open."""
+    folder = f"/proc/{process}/fd"
+    return [path for path in (f"{folder}/{name}" for name in os.listdir(folder)) if os.path.lexists(path)]
+
+
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_keeps_what_is_done(infomask, album, tmp_path, number, code):
     run = subprocess.Popen([BINARY, "classify", "--files-from=-", "-o", "all.jsonl"], cwd=tmp_path, stdin=subprocess.PIPE,
@@ -189,6 +195,20 @@ def test_a_signal_leaves_whole_json(album, tmp_path):
     out, _ = run.communicate(timeout=60)
     results = json.loads(out)["results"]
     assert run.returncode == 130 and results[0]["file"] == "album/a.png" and results[1]["code"] == "bad_request"
+
+
+def test_a_signal_ends_the_wait_for_a_pipe(album, tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # nobody writes to it
+    run = subprocess.Popen([BINARY, "classify", "pipe", "album/a.png", "--json"], cwd=tmp_path, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not any(os.readlink(fd) == str(tmp_path / "pipe") for fd in files_of(run.pid)):
+        assert time.monotonic() < deadline
+        time.sleep(.02)
+    run.send_signal(signal.SIGINT)
+    out, error = run.communicate(timeout=60)
+    assert run.returncode == 130 and b"pipe: cannot be read" in error
+    assert json.loads(out)["results"][0]["code"] == "bad_request"
 
 
 def test_a_full_disk_ends_the_run(infomask, album, tmp_path):

@@ -210,3 +210,11 @@ def test_digits_are_read(infomask):
     results = answer.json["results"]
     assert [result["predictions"][0]["label"] for result in results] == [str(d) for d in range(10)]
     assert all(result["target"]["label"] == "7" for result in results) and results[7]["target"]["pmi"] > 2
+
+
+@pytest.mark.parametrize("setting, most, enough", [("max_pixels", 239999, 240000), ("max_side", 599, 600), ("max_body", 2000, "1M")])
+def test_a_limit_names_the_option_that_raises_it(infomask, coffee, setting, most, enough):
+    option = "--" + setting.replace("_", "-")
+    refused = infomask("classify", f"{option}={most}", coffee)
+    assert refused.code == 1 and str(most) in refused.err and f"({setting})" in refused.err
+    assert infomask("classify", f"{option}={enough}", coffee).code == 0

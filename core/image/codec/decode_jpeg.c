@@ -69,9 +69,10 @@ static void on_error(j_common_ptr common)
         fail(r, error_set(err, INFOMASK_MEMORY, "no memory to decode the JPEG"));
         break;
     case JERR_NO_BACKING_STORE: /* what the limit on memory looks like */
-        fail(r, error_set(err, INFOMASK_TOO_MANY_PIXELS,
-                          "decoding this progressive JPEG needs more than the %zu MiB that are allowed",
-                          r->d->limits->decoder_memory >> 20));
+        fail(r,
+             error_set(err, INFOMASK_TOO_MANY_PIXELS,
+                       "decoding this progressive JPEG needs more than the %zu MiB that are allowed (decoder_memory)",
+                       r->d->limits->decoder_memory >> 20));
         break;
     default:
         fail(r, error_set(err, INFOMASK_BAD_IMAGE, "the JPEG's data is damaged"));
@@ -96,8 +97,8 @@ static void on_progress(j_common_ptr common)
     struct jpeg_reader *r = common->client_data;
 
     if (r->cinfo.input_scan_number > r->d->limits->max_scans)
-        fail(r, error_set(r->err, INFOMASK_BAD_IMAGE, "the JPEG has more than the %d scans that are allowed",
-                          r->d->limits->max_scans));
+        fail(r, error_set(r->err, INFOMASK_BAD_IMAGE,
+                          "the JPEG has more than the %d scans that are allowed (max_scans)", r->d->limits->max_scans));
     if (decode_expired(r->d))
         fail(r, decode_deadline(r->err));
 }

@@ -42,7 +42,8 @@ static void on_error(png_structp png, png_const_charp message)
 
     (void)message;
     if (r->starved)
-        fail(r, error_set(r->d->err, INFOMASK_TOO_MANY_PIXELS, "decoding this PNG needs more than the %zu KiB allowed",
+        fail(r, error_set(r->d->err, INFOMASK_TOO_MANY_PIXELS,
+                          "decoding this PNG needs more than the %zu KiB allowed (decoder_memory)",
                           r->d->limits->decoder_memory >> 10));
     if (r->refused)
         fail(r, error_set(r->d->err, INFOMASK_MEMORY, "no memory to decode the PNG"));

@@ -66,7 +66,8 @@ enum infomask_status decode_webp(struct decoding *d)
         return error_set(d->err, INFOMASK_BAD_IMAGE, "the WebP is truncated");
     /* libwebp has no limit of its own; a lossless picture takes 4 bytes a pixel beside the output */
     if (pixels > d->limits->decoder_memory / 4)
-        return error_set(d->err, INFOMASK_TOO_MANY_PIXELS, "decoding this WebP needs more than the %zu MiB allowed",
+        return error_set(d->err, INFOMASK_TOO_MANY_PIXELS,
+                         "decoding this WebP needs more than the %zu MiB allowed (decoder_memory)",
                          d->limits->decoder_memory >> 20);
     if (decode_in_place(d))
         return decode_into(d, d->image->pixels);

@@ -103,12 +103,13 @@ static enum infomask_status check_limits(const struct image_info *info, const st
     size_t pixels = (size_t)width * (size_t)height;
 
     if (width > limits->max_side || height > limits->max_side)
-        return error_set(err, INFOMASK_TOO_MANY_PIXELS, "the photo is %d x %d pixels; a side may have at most %d",
-                         width, height, limits->max_side);
+        return error_set(err, INFOMASK_TOO_MANY_PIXELS,
+                         "the photo is %d x %d pixels; a side may have at most %d (max_side)", width, height,
+                         limits->max_side);
     if (pixels > limits->max_pixels)
         return error_set(err, INFOMASK_TOO_MANY_PIXELS,
-                         "the photo is %d x %d = %zu pixels; at most %zu pixels are allowed", width, height, pixels,
-                         limits->max_pixels);
+                         "the photo is %d x %d = %zu pixels; at most %zu are allowed (max_pixels)", width, height,
+                         pixels, limits->max_pixels);
     if (width < limits->min_side || height < limits->min_side || width < 1 || height < 1)
         return error_set(err, INFOMASK_BAD_IMAGE, "the photo is %d x %d pixels; a side must have at least %d", width,
                          height, limits->min_side);

@@ -58,6 +58,8 @@ INLINE vec vec_fnma(vec a, vec b, vec c) { return _mm256_fnmadd_ps(a, b, c); }
 /* the second operand where either is a NaN */
 INLINE vec vec_min(vec a, vec b) { return _mm256_min_ps(a, b); }
 INLINE vec vec_max(vec a, vec b) { return _mm256_max_ps(a, b); }
+/* b where a is a NaN */
+INLINE vec vec_max_number(vec a, vec b) { return _mm256_max_ps(a, b); }
 INLINE vec vec_round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* 2^n for whole n in -126..127 */
 INLINE vec vec_power2(__m256i n)

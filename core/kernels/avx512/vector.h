@@ -42,6 +42,8 @@ INLINE vec vec_fnma(vec a, vec b, vec c) { return _mm512_fnmadd_ps(a, b, c); }
 /* the second operand where either is a NaN */
 INLINE vec vec_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 INLINE vec vec_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+/* b where a is a NaN */
+INLINE vec vec_max_number(vec a, vec b) { return _mm512_max_ps(a, b); }
 INLINE vec vec_round(vec a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* a * 2^n, n whole: gradual underflow, infinity above */
 INLINE vec vec_scale2(vec a, vec n) { return _mm512_scalef_ps(a, n); }

@@ -58,6 +58,8 @@ INLINE vec vec_fnma(vec a, vec b, vec c) { return vfmsq_f32(c, a, b); }
 /* a NaN where either is one */
 INLINE vec vec_min(vec a, vec b) { return vminq_f32(a, b); }
 INLINE vec vec_max(vec a, vec b) { return vmaxq_f32(a, b); }
+/* b where a is a NaN */
+INLINE vec vec_max_number(vec a, vec b) { return vmaxnmq_f32(a, b); }
 INLINE vec vec_round(vec a) { return vrndnq_f32(a); }
 /* 2^n for whole n in -126..127 */
 INLINE vec vec_power2(int32x4_t n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23)); }

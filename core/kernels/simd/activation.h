@@ -122,8 +122,8 @@ INLINE vec vec_activate_as(enum kernel_activation kind, vec x, const struct kern
     return vec_clamp(x, vec_set(e->low), vec_set(e->high));
 }
 
-/* As kernel_rounding says.  Beyond the range a quotient needs no correction, and an infinite one cannot have any.  What is
- * no number becomes the least. */
+/* As kernel_rounding says.  Beyond the range a quotient needs no correction, and an infinite one cannot have any.  The
+ * correction leaves a NaN one, and the lowest takes its place. */
 INLINE vec vec_rounded(vec x, const struct kernel_rounding *r)
 {
     const vec scale = vec_set(r->scale), inverse = vec_set(r->inverse), low = vec_set(r->low), high = vec_set(r->high);

@@ -21,12 +21,17 @@ hints() {
 }
 
 # The service is this process's own child, so that ctrl-C and SIGTERM drain it and its exit code is ours.
+# Both ends are open before the pipe's name goes: a child that came to open it later found nothing, and nobody served.
 fifo=$(mktemp -u)
 mkfifo "$fifo"
-hints < "$fifo" &
-"$binary" serve --listen "$host" --port "$port" ${model:+--model "$model"} --log-format text > "$fifo" &
-child=$!
+exec 3<>"$fifo"
+exec 4<"$fifo"
+exec 5>"$fifo"
 rm -f "$fifo"
+hints <&4 3>&- 4<&- 5>&- &
+"$binary" serve --listen "$host" --port "$port" ${model:+--model "$model"} --log-format text >&5 3>&- 4<&- 5>&- &
+child=$!
+exec 3>&- 4<&- 5>&-
 trap 'kill -TERM "$child" 2>/dev/null' INT TERM
 code=0
 wait "$child" || code=$?

@@ -26,11 +26,29 @@ static bool is_upload(const struct part *part)
     return part->file_name != NULL || strcmp(part->name, "image") == 0 || strcmp(part->name, "file") == 0;
 }
 
+/* What comes of curl -F image=photo.jpg: not the file, but its name. */
+static bool is_text_only(const struct part *part)
+{
+    return part->file_name == NULL && part->size > 0 && part->size < 256 && strlen(part->data) == part->size &&
+           text_is_utf8(part->data, part->size);
+}
+
+static int refuse_text(struct call *call, const struct part *part)
+{
+    if (strncasecmp(part->data, "http://", 7) == 0 || strncasecmp(part->data, "https://", 8) == 0)
+        return uploads_refuse_url(call, part->name);
+    return reply_problem(&call->reply, &call->request, VIEW_BAD_REQUEST,
+                         "%s is the text \"%.100s\" and no file; curl sends the file with @ before its name: "
+                         "-F %s=@photo.jpg", part->name, part->data, part->name);
+}
+
 /* slot: where the mask's upload may lie. */
 static int take_mask(struct call *call, const struct part *part, struct upload *slot)
 {
     if (call->request.mask != NULL)
         return reply_problem(&call->reply, &call->request, VIEW_BAD_PARAMETER, "mask is given twice");
+    if (is_text_only(part))
+        return refuse_text(call, part);
     *slot = (struct upload){part->data, part->size, part->name, part->file_name};
     call->request.mask = slot;
     return 0;
@@ -50,6 +68,8 @@ static int take_parts(struct call *call, struct part *parts, int count)
             continue;
         }
         if (!only_parameters(call) && is_upload(part)) {
+            if (is_text_only(part))
+                return refuse_text(call, part);
             call->uploads[request->upload_count++] = (struct upload){part->data, part->size, part->name,
                                                                      part->file_name};
             continue;

@@ -148,6 +148,19 @@ def test_curl_d_gets_the_sentence_that_helps(server, photo):
     assert answer.status == 400 and "application/json" in answer.json["detail"]
 
 
+@pytest.mark.parametrize("field, text, code, sentence", [
+    ("image", b"photos/coffee.jpg", "bad_request", 'image is the text "photos/coffee.jpg" and no file; curl sends the file with @'),
+    ("file", b"coffee.jpg", "bad_request", "-F file=@photo.jpg"),
+    ("mask", b"mask.png", "bad_request", "-F mask=@photo.jpg"),
+    ("image", b"https://photos.example/x.jpg", "remote_url", "image is not taken"),
+])
+def test_curl_f_without_its_sign_gets_the_sentence_that_helps(server, field, text, code, sentence):
+    """curl -F image=photo.jpg sends the name, and -F image=@photo.jpg the file."""
+    kind, body = form([(field, text), ("photo", "x.jpg", COFFEE)])
+    answer = server.ask("POST", "/v1/filter", body, kind)
+    assert (answer.status, answer.code) == (400, code) and sentence in answer.json["detail"]
+
+
 # ---- Several images ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("route", ["classify", "mask", "filter", "analyze"])

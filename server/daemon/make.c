@@ -138,12 +138,24 @@ static enum infomask_status create_access(struct server_context *context, struct
     return status;
 }
 
+/* A key whose certificate was forgotten would be served without TLS. */
+static enum infomask_status check_tls(const struct config *config, struct infomask_error *err)
+{
+    bool certificate = *config->tls_certificate != '\0', key = *config->tls_key != '\0';
+
+    if (certificate == key)
+        return INFOMASK_OK;
+    return error_set(err, INFOMASK_ARGUMENT, "%s is not set; set tls_certificate and tls_key, or neither",
+                     key ? "tls_certificate" : "tls_key");
+}
+
 static enum infomask_status open_sockets(struct server *server, struct infomask_error *err)
 {
     const struct config *config = server->context.config;
-    enum infomask_status status =
-        sockets_open(config->listen, config->port, server->listeners, &server->listener_count, err);
+    enum infomask_status status = check_tls(config, err);
 
+    if (status == INFOMASK_OK)
+        status = sockets_open(config->listen, config->port, server->listeners, &server->listener_count, err);
     for (int i = 0; i < server->listener_count; i++) {
         struct listener *listener = &server->listeners[i];
         listener->tls = !listener->local && *config->tls_certificate != '\0';

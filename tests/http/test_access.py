@@ -339,7 +339,7 @@ def test_versions_and_ciphers_of_tls(make_server, tmp_path):
 def test_tls_needs_a_pair(tmp_path):
     certificate(tmp_path, "a.example")
     for arguments in (["--tls-certificate", "/nope", "--tls-key", tmp_path / "key.pem"],
-                      ["--tls-certificate", tmp_path / "cert.pem"],
+                      ["--tls-certificate", tmp_path / "cert.pem"], ["--tls-key", tmp_path / "key.pem"],
                       ["--tls-certificate", tmp_path / "key.pem", "--tls-key", tmp_path / "cert.pem"],
                       ["--tls-certificate", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem", "--tls-ciphers", "NOSUCH"]):
         done = subprocess.run([BINARY, "serve", "--port", "0", *arguments], capture_output=True, cwd=ROOT, env=ENVIRONMENT,

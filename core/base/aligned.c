@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #define PAGE ((size_t)2 << 20) /* of a large block */
+#define SYSTEM_PAGE ((size_t)4096)
 
 void *aligned_new(size_t size)
 {
@@ -30,6 +31,15 @@ void *aligned_new_large(size_t size)
     if (block != NULL)
         (void)madvise(block, whole, MADV_HUGEPAGE); /* a wish: small pages do as well */
     return block;
+}
+
+void aligned_give_back(const void *from, size_t size)
+{
+    uintptr_t first = ((uintptr_t)from + SYSTEM_PAGE - 1) / SYSTEM_PAGE * SYSTEM_PAGE;
+    uintptr_t end = ((uintptr_t)from + size) / SYSTEM_PAGE * SYSTEM_PAGE;
+
+    if (end > first)
+        (void)madvise((void *)first, end - first, MADV_DONTNEED); /* refused with larger pages: nothing is lost */
 }
 
 void aligned_block_open(struct aligned_block *block, size_t most)

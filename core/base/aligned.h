@@ -18,6 +18,9 @@ void aligned_free(void *block);
  * walking through the block needs few translations of addresses. */
 void *aligned_new_large(size_t size) __attribute__((warn_unused_result));
 
+/* Nobody reads those bytes again: the whole pages among them leave memory, and are zeros from then on. */
+void aligned_give_back(const void *from, size_t size);
+
 /* A block that grows where it stands: as much address space as may be needed, of which only what is taken becomes
  * memory, in pages of megabytes.  Zero-initialised, nothing can be taken of it. */
 struct aligned_block {

@@ -9,8 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/aligned.h"
+
 #define PIECE ((size_t)1 << 20) /* read at once, and then handed to the digest */
-#define SYSTEM_PAGE ((size_t)4096)
 #define LARGE_PAGE ((size_t)2 << 20)
 #define MOST_LARGE CONTENTS_PIECEMEAL /* large pages cannot be given back in pieces */
 
@@ -180,10 +181,6 @@ size_t contents_size(const struct contents *c) { return c->size; }
 
 void contents_give_back(struct contents *c, const void *from, size_t size)
 {
-    uintptr_t first = ((uintptr_t)from + SYSTEM_PAGE - 1) / SYSTEM_PAGE * SYSTEM_PAGE;
-    uintptr_t end = ((uintptr_t)from + size) / SYSTEM_PAGE * SYSTEM_PAGE;
-
     (void)contents_sha256(c);
-    if (end > first)
-        (void)madvise((void *)first, end - first, MADV_DONTNEED); /* refused with larger pages: nothing is lost */
+    aligned_give_back(from, size);
 }

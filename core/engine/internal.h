@@ -114,6 +114,25 @@ void layer_move(struct layer *layer, unsigned char *to);
 /* The graph's last convolution or product: the head, which stays float32. */
 bool layer_is_last(const struct graph *graph, int node);
 
+/* ---- Packing (pack.c) -------------------------------------------------------------------------------------------- */
+
+/* Rows of float32 weights, and what becomes of them. */
+struct pack_rows {
+    const float *w;              /* [n][k], of the graph */
+    size_t n, k;
+    int from;                    /* the constant that they are, if nobody else reads it: forgotten piece by piece */
+    struct kernel_matrix matrix; /* each of the packed ones; its w and n are those of a piece */
+    int matrices;
+    /* turned [matrices][n][a row of a matrix] from w [n][k]; NULL: one matrix, its rows as they are */
+    void (*turn)(const struct pack_rows *rows, const float *w, size_t n, float *turned);
+    size_t taps; /* for turn: of a window, */
+    int tile;    /* of Winograd's outputs */
+};
+/* all [matrices], zeroed; free them on failure, too. */
+enum infomask_status pack_pieces(struct kernel_weights *all, const struct engine_model *model,
+                                 const struct pack_rows *rows, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+
 /* ---- int8 (int8.c) ----------------------------------------------------------------------------------------------- */
 
 /* What the model's int8 weights say about the layer with this output; NULL: nothing. */
@@ -335,9 +354,9 @@ void followers_find(const struct engine_model *model, struct plan *plan);
 /* The geometry of a group from that of its members. */
 void group_geometry(const struct engine_model *model, const struct plan *plan, struct step *leader);
 
-/* Winograd's convolutions (winograd.c): is it one's turn, its weights [m][c][3][3] packed, geometry, run. */
-bool winograd_wins(const struct engine_model *model, const struct layer *layer, const struct graph_node *node, size_t m,
-                   size_t c);
+/* Winograd's convolutions (winograd.c): side of the tiles that are fastest, 0 where windows are; weights [m][c][3][3]
+ * packed for layer->tile; geometry, run. */
+int winograd_tile(const struct engine_model *model, const struct layer *layer, const struct graph_node *node);
 enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
                                    int m, int c, struct infomask_error *err) __attribute__((warn_unused_result));
 void winograd_fini(struct layer *layer); /* before its weights are freed */

@@ -116,77 +116,11 @@ static enum infomask_status pack_int8(struct layer *layer, const struct engine_m
     return status;
 }
 
-#define LARGE_BYTES ((size_t)8 << 20) /* weights that stay apart: packed piece by piece, in pages of their own */
-#define PIECE_BYTES ((size_t)16 << 20)
-
-/* Everything of weights that pieces are put into but the data of all pieces before the last. */
-static enum infomask_status large_frame(struct kernel_weights *all, const struct kernel_weights *last, size_t before,
-                                        const struct kernel_matrix *matrix, struct infomask_error *err)
-{
-    size_t k = (size_t)last->segments * (size_t)last->segment_k, from = before * k * sizeof(float);
-    size_t n = (size_t)matrix->n;
-
-    *all = *last;
-    all->n = matrix->n;
-    all->panels = (int)(before / (size_t)last->panel_columns) + last->panels;
-    all->bytes = from + last->bytes;
-    all->scale = NULL;
-    all->data = aligned_new_large(all->bytes);
-    all->bias = aligned_new((n + 128) * sizeof(float));
-    if (all->data == NULL || all->bias == NULL)
-        return no_memory(err);
-    memset(all->bias, 0, (n + 128) * sizeof(float));
-    if (matrix->bias != NULL)
-        memcpy(all->bias, matrix->bias, n * sizeof(float));
-    memcpy((char *)all->data + from, last->data, last->bytes);
-    return INFOMASK_OK;
-}
-
-/* Rows [at, at + n) of a matrix, without the bias. */
-static struct kernel_matrix rows_of(const struct kernel_matrix *matrix, size_t at, size_t n)
-{
-    struct kernel_matrix rows = *matrix;
-
-    rows.w += at * (size_t)matrix->segments * (size_t)matrix->segment_k;
-    rows.bias = NULL;
-    rows.n = (int)n;
-    return rows;
-}
-
-/* The panels of float32 weights lie one behind the other, K lines of each: so packing the columns of whole panels gives
- * the bytes that they have among all.  from: the constant that the matrix is, if nobody else reads it; it is forgotten
- * piece by piece. */
-static enum infomask_status pack_large(struct kernel_weights *all, const struct engine_model *model,
-                                       const struct kernel_matrix *matrix, int from, struct infomask_error *err)
-{
-    size_t k = (size_t)matrix->segments * (size_t)matrix->segment_k, n = (size_t)matrix->n;
-    size_t each = PIECE_BYTES / (k * sizeof(float)) / 64 * 64, before;
-    struct kernel_weights part = {0};
-    struct kernel_matrix rows;
-    enum infomask_status status;
-
-    each = each < 64 ? 64 : each;
-    before = n / each == 0 ? 0 : (n / each - 1) * each; /* the last piece has what is left as well */
-    rows = rows_of(matrix, before, n - before);
-    status = model->kernels->pack(&part, &rows, err);
-    if (status == INFOMASK_OK)
-        status = large_frame(all, &part, before, matrix, err);
-    for (size_t at = 0; at < before && status == INFOMASK_OK; at += each) {
-        kernel_weights_fini(&part);
-        rows = rows_of(matrix, at, each);
-        status = model->kernels->pack(&part, &rows, err);
-        if (status == INFOMASK_OK)
-            memcpy((char *)all->data + at * k * sizeof(float), part.data, each * k * sizeof(float));
-        if (from != GRAPH_NONE)
-            graph_forget(model->graph, from, at * k, each * k);
-    }
-    kernel_weights_fini(&part);
-    return status;
-}
+#define LARGE_BYTES ((size_t)8 << 20) /* weights that stay apart, in pages of their own */
 
 /* matrix: of the first group; those of the others lie behind it. */
 static enum infomask_status pack_groups(struct layer *layer, const struct engine_model *model,
-                                        const struct kernel_matrix *matrix, int from, struct infomask_error *err)
+                                        const struct kernel_matrix *matrix, struct infomask_error *err)
 {
     size_t n = (size_t)matrix->n, size = n * (size_t)matrix->segments * (size_t)matrix->segment_k;
     struct kernel_matrix group = *matrix;
@@ -196,11 +130,6 @@ static enum infomask_status pack_groups(struct layer *layer, const struct engine
     layer->weights = calloc((size_t)layer->groups, sizeof *layer->weights);
     if (layer->weights == NULL)
         return no_memory(err);
-    if (layer->groups == 1 && matrix->type == KERNEL_F32 && size * sizeof(float) > LARGE_BYTES) {
-        status = pack_large(layer->weights, model, matrix, from, err);
-        layer->bytes += layer->weights->bytes;
-        return status;
-    }
     for (int g = 0; g < layer->groups && status == INFOMASK_OK; g++) {
         status = model->kernels->pack(&layer->weights[g], &group, err);
         layer->bytes += layer->weights[g].bytes;
@@ -260,7 +189,7 @@ static enum infomask_status pack_ordered(struct layer *layer, const struct engin
         layer->groups /= (int)joined;
     }
     matrix.w = wide != NULL ? wide : ordered;
-    status = pack_groups(layer, model, &matrix, GRAPH_NONE, err);
+    status = pack_groups(layer, model, &matrix, err);
     aligned_free(wide);
     return status;
 }
@@ -272,6 +201,37 @@ static enum layer_way way_of(const struct engine_model *model, const struct grap
     if (unpadded_unit(window) && (!jumps || (window->groups == 1 && model->kernels->gemm_segments)))
         return WAY_PRODUCT;
     return window->dilation_w == 1 && model->kernels->gemm_segments ? WAY_SEGMENTS : WAY_GATHER;
+}
+
+/* The constant that input 1 of the node is, if nobody else reads it. */
+static int own_weights(const struct graph *graph, const struct graph_node *node)
+{
+    int tensor = node->inputs[1], readers = 0;
+
+    for (int i = 0; i < graph->node_count; i++)
+        for (int j = 0; j < graph->nodes[i].input_count; j++)
+            readers += graph->nodes[i].inputs[j] == tensor;
+    return readers == 1 ? tensor : GRAPH_NONE;
+}
+
+/* One product, whose weights are float32: w [n][k], turned into one matrix or left as they are. */
+static enum infomask_status pack_one(struct layer *layer, const struct engine_model *model,
+                                     const struct pack_rows *rows, struct infomask_error *err)
+{
+    enum infomask_status status;
+
+    layer->packs = 1;
+    layer->weights = calloc(1, sizeof *layer->weights);
+    if (layer->weights == NULL)
+        return no_memory(err);
+    status = pack_pieces(layer->weights, model, rows, err);
+    layer->bytes = layer->weights->bytes;
+    return status;
+}
+
+static void turn_taps(const struct pack_rows *rows, const float *w, size_t n, float *turned)
+{
+    transpose(turned, w, n, rows->k / rows->taps, rows->taps);
 }
 
 static enum infomask_status convolution_init(struct layer *layer, const struct engine_model *model,
@@ -293,8 +253,17 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
     if (layer->type == KERNEL_U8)
         return pack_int8(layer, model, node, layer->way == WAY_SEGMENTS ? window->kernel_h : 1, err);
-    if (winograd_wins(model, layer, node, m, c))
+    layer->tile = winograd_tile(model, layer, node);
+    if (layer->tile > 0)
         return winograd_pack(layer, model, node, (int)m, (int)c, err);
+    if (layer->groups == 1 && layer->type == KERNEL_F32) {
+        int segments = layer->way == WAY_SEGMENTS ? window->kernel_h : 1;
+        const struct pack_rows rows = {
+            .w = w->data, .n = m, .k = taps * c, .taps = taps, .turn = taps > 1 ? turn_taps : NULL, .matrices = 1,
+            .from = own_weights(model->graph, node),
+            .matrix = {.bias = data_of(model, node, 2), .segments = segments, .segment_k = (int)(taps * c) / segments}};
+        return pack_one(layer, model, &rows, err);
+    }
     ordered = aligned_new(count * sizeof *ordered);
     if (ordered == NULL)
         return no_memory(err);
@@ -302,16 +271,6 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     status = pack_ordered(layer, model, node, ordered, err);
     aligned_free(ordered);
     return status;
-}
-
-static bool has_one_reader(const struct graph *graph, int tensor)
-{
-    int readers = 0;
-
-    for (int i = 0; i < graph->node_count; i++)
-        for (int j = 0; j < graph->nodes[i].input_count; j++)
-            readers += graph->nodes[i].inputs[j] == tensor;
-    return readers == 1;
 }
 
 static enum infomask_status linear_init(struct layer *layer, const struct engine_model *model,
@@ -323,8 +282,12 @@ static enum infomask_status linear_init(struct layer *layer, const struct engine
 
     layer->way = WAY_PRODUCT;
     layer->type = matrix.type = type_of(model, layer, (int)(node - model->graph->nodes));
-    return pack_groups(layer, model, &matrix,
-                       has_one_reader(model->graph, node->inputs[1]) ? node->inputs[1] : GRAPH_NONE, err);
+    if (layer->type == KERNEL_F32) {
+        const struct pack_rows rows = {.w = w->data, .n = (size_t)w->dims[0], .k = (size_t)w->dims[1], .matrices = 1,
+                                       .from = own_weights(model->graph, node), .matrix = matrix};
+        return pack_one(layer, model, &rows, err);
+    }
+    return pack_groups(layer, model, &matrix, err);
 }
 
 /* y = x * scale + shift with scale = gamma / sqrt(variance + epsilon), in double */

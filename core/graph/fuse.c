@@ -59,24 +59,33 @@ static enum infomask_status not_finite(struct fusion *f, const struct graph_node
     return graph_refuse(f->err, INFOMASK_BAD_MODEL, node, "its constants give values that are not finite");
 }
 
-void fuse_drop_unread(struct fusion *f, const struct graph_node *reader, int tensor)
+static bool has_other_reader(const struct fusion *f, const struct graph_node *reader, int tensor)
 {
     for (int i = 0; i < f->graph->node_count; i++)
         for (int j = 0; j < f->graph->nodes[i].input_count; j++)
             if (f->graph->nodes[i].inputs[j] == tensor && &f->graph->nodes[i] != reader)
-                return;
-    graph_drop_constant(f->graph, tensor);
+                return true;
+    return false;
 }
+
+void fuse_drop_unread(struct fusion *f, const struct graph_node *reader, int tensor)
+{
+    if (!has_other_reader(f, reader, tensor))
+        graph_drop_constant(f->graph, tensor);
+}
+
+#define PIECE ((size_t)1 << 19) /* weights that are forgotten at once */
 
 /* w' = factor w, b' = factor b + summand, for each output channel */
 static enum infomask_status scale_weights(struct fusion *f, struct graph_node *product, const struct affine *affine)
 {
     struct graph_tensor w = *tensor_at(f, product->inputs[1]);
     size_t channels = (size_t)w.dims[0], each = graph_elements(&w) / channels;
-    int bias = graph_input(product, 2), new_w, new_b;
+    int bias = graph_input(product, 2), old_w = product->inputs[1], new_w, new_b;
     const float *old_b = bias == GRAPH_NONE ? NULL : tensor_at(f, bias)->data;
     float *wide, *narrow;
-    bool fine = true;
+    size_t forgotten = 0;
+    bool fine = true, alone = !has_other_reader(f, product, old_w);
     enum infomask_status status = graph_new_constant(f->graph, w.rank, w.dims, &new_w, &wide, f->err);
 
     if (status == INFOMASK_OK)
@@ -92,10 +101,14 @@ static enum infomask_status scale_weights(struct fusion *f, struct graph_node *p
             wide[i] = (float)((double)w.data[i] * factor);
             fine = fine && isfinite(wide[i]);
         }
+        if (alone && (c + 1) * each - forgotten >= PIECE) { /* both are never in memory as a whole */
+            graph_forget(f->graph, old_w, forgotten, (c + 1) * each - forgotten);
+            forgotten = (c + 1) * each;
+        }
     }
     if (!fine)
         return not_finite(f, affine->node);
-    fuse_drop_unread(f, product, product->inputs[1]);
+    fuse_drop_unread(f, product, old_w);
     product->inputs[1] = new_w;
     product->inputs[2] = new_b;
     return INFOMASK_OK;

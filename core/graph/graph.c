@@ -88,10 +88,13 @@ static struct contents *file_of(const struct graph *graph, int tensor)
 void graph_forget(struct graph *graph, int tensor, size_t first, size_t count)
 {
     struct contents *file = file_of(graph, tensor);
+    const float *data = graph->tensors[tensor].data + first;
 
+    if (graph->tensors[tensor].owned)
+        aligned_give_back(data, count * sizeof(float));
     if (file == NULL)
         return;
-    contents_give_back(file, graph->tensors[tensor].data + first, count * sizeof(float));
+    contents_give_back(file, data, count * sizeof(float));
     graph->gave_back = true;
 }
 

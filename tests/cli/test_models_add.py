@@ -388,6 +388,37 @@ def test_a_small_file_takes_no_large_memory(tmp_path):
     assert used.ru_maxrss < 700_000  # KB
 
 
+def peak(models, name):
+    """Most bytes of memory of a program that asks the model once; a small one starts it, whose own would count, too."""
+    start = """if True:
+        import resource, subprocess, sys
+        subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
+    command = [BINARY, "classify", "--models-dir", models, "--model", name, COFFEE]
+    return 1024 * int(subprocess.check_output([sys.executable, "-c", start, *map(str, command)]))
+
+
+@pytest.mark.parametrize("channels, stride", [((512, 512, 512, 2048), 2)])
+def test_a_large_file_takes_little_more_memory_than_its_bytes(models, tmp_path, channels, stride):
+    """Weights that a norm is folded into were there twice, in two orders, and once more as packed."""
+    rng = np.random.default_rng(1)
+    graph = onnx.Graph(any_size=False)
+    numbers = lambda name, *shape: graph.constant(name, list(shape), array.array("f", rng.random(shape, np.float32).tobytes()))
+    x, c = graph.node("Conv", "first", ["input", numbers("w", 512, 3, 1, 1)], kernel_shape=[1, 1]), 512
+    for i, m in enumerate(channels):
+        x = graph.node("Conv", f"conv{i}", [x, numbers(f"w{i}", m, c, 3, 3)], kernel_shape=[3, 3], strides=[stride] * 2, pads=[1] * 4)
+        x, c = graph.node("BatchNormalization", f"norm{i}", [x] + [numbers(f"n{i}{j}", m) for j in range(4)]), m
+    x = graph.node("Flatten", "flat", [graph.node("GlobalAveragePool", "pool", [x])], axis=1)
+    x = graph.node("Gemm", "logits", [x, numbers("v", 5, c), numbers("b", 5)], transB=1)
+    file = tmp_path / "large.onnx"
+    file.write_bytes(graph.model("net", [("input", ["N", 3, 16, 16])], [(x, ["N", 5])], ""))
+    added = add(models, file, "large", "--no-check", "--preset", "imagenet")
+    assert added.returncode == 0, added.stderr
+    size = file.stat().st_size
+    assert size > 60e6
+    assert peak(models, "large") - peak(models, "digits") < 1.3 * size
+
+
 def test_check_and_remove(models, tmp_path):
     ran = run("models", "check", "--models-dir", models, "digits")
     assert ran.returncode == 0 and "equal to the reference kernels" in ran.stdout

@@ -27,17 +27,22 @@ static int64_t pixels_of(const struct engine_model *model, const struct graph_no
     return shape_is_map(y) ? y->d[2] * y->d[3] : 0;
 }
 
-bool winograd_wins(const struct engine_model *model, const struct layer *layer, const struct graph_node *node, size_t m,
-                   size_t c)
+int winograd_tile(const struct engine_model *model, const struct layer *layer, const struct graph_node *node)
 {
     const struct graph_window *w = &node->window;
+    const int64_t *d = model->graph->tensors[node->inputs[1]].dims, pixels = pixels_of(model, node);
     bool small_step = w->stride_h == 1 && w->stride_w == 1 && w->dilation_h == 1;
+    size_t m = (size_t)d[0], c = (size_t)d[1];
 
-    if (layer->groups > 1 && (!model->kernels->winograd_groups || pixels_of(model, node) < GROUP_PIXELS))
-        return false;
-    return layer->way == WAY_SEGMENTS && layer->type == KERNEL_F32 && !model->options.direct &&
-           !model->options.apart && w->kernel_h == 3 && w->kernel_w == 3 && small_step &&
-           m / (size_t)layer->groups >= LEAST_CHANNELS && c >= LEAST_CHANNELS;
+    if (layer->groups > 1 && (!model->kernels->winograd_groups || pixels < GROUP_PIXELS))
+        return 0;
+    if (layer->way != WAY_SEGMENTS || layer->type != KERNEL_F32 || model->options.direct || model->options.apart ||
+        w->kernel_h != 3 || w->kernel_w != 3 || !small_step || m / (size_t)layer->groups < LEAST_CHANNELS ||
+        c < LEAST_CHANNELS)
+        return 0;
+    if (layer->groups > 1)
+        return pixels < LARGE_PIXELS ? 2 : 4;
+    return m * c <= MOST_LARGE ? 4 : 2;
 }
 
 /* G g G^T of one filter, [side, side]. */
@@ -94,17 +99,25 @@ void winograd_fini(struct layer *layer)
         layer->weights[i].bias = NULL;
 }
 
-/* u [elements][m][c], m outputs of all groups */
-static enum infomask_status pack_elements(struct layer *layer, const struct engine_model *model, const float *u, int m,
+static void turn_filters(const struct pack_rows *rows, const float *w, size_t n, float *u)
+{
+    transform_filters(rows->tile, w, n * rows->k / 9, u);
+}
+
+/* w [m][c][3][3] of all groups */
+static enum infomask_status pack_elements(struct layer *layer, const struct engine_model *model, const float *w, int m,
                                           int c, struct infomask_error *err)
 {
     int elements = elements_of(layer), n = m / layer->groups;
+    struct pack_rows rows = {.n = (size_t)n, .k = 9 * (size_t)c, .from = GRAPH_NONE, .matrices = elements,
+                             .matrix = {.segments = 1, .segment_k = c}, .turn = turn_filters, .tile = layer->tile};
     enum infomask_status status = INFOMASK_OK;
 
-    for (int i = 0; i < layer->packs && status == INFOMASK_OK; i++) {
-        size_t filter = (size_t)(i % elements) * (size_t)m + (size_t)(i / elements) * (size_t)n;
-        const struct kernel_matrix matrix = {.w = u + filter * (size_t)c, .segments = 1, .segment_k = c, .n = n};
-        status = model->kernels->pack(&layer->weights[i], &matrix, err);
+    for (int g = 0; g < layer->groups && status == INFOMASK_OK; g++) {
+        rows.w = w + (size_t)g * rows.n * rows.k;
+        status = pack_pieces(layer->weights + g * elements, model, &rows, err);
+    }
+    for (int i = 0; i < layer->packs; i++) {
         layer->bytes += layer->weights[i].bytes;
         share_bias(layer, i);
     }
@@ -115,33 +128,19 @@ enum infomask_status winograd_pack(struct layer *layer, const struct engine_mode
                                    int m, int c, struct infomask_error *err)
 {
     const float *w = model->graph->tensors[node->inputs[1]].data, *bias = NULL;
-    size_t filters = (size_t)m * (size_t)c, count;
-    enum infomask_status status;
-    float *u;
 
     if (graph_input(node, 2) >= 0)
         bias = model->graph->tensors[node->inputs[2]].data;
     layer->way = WAY_WINOGRAD;
-    layer->tile = filters <= MOST_LARGE ? 4 : 2;
-    if (layer->groups > 1)
-        layer->tile = pixels_of(model, node) < LARGE_PIXELS ? 2 : 4;
     layer->packs = elements_of(layer) * layer->groups;
-    if (!checked_mul3(filters, (size_t)elements_of(layer), sizeof *u, &count))
-        return error_set(err, INFOMASK_LIMIT, "a layer's weights are too large");
     layer->weights = calloc((size_t)layer->packs, sizeof *layer->weights);
     layer->bias = aligned_new((size_t)m * sizeof(float));
-    u = aligned_new(count);
-    if (layer->weights == NULL || layer->bias == NULL || u == NULL) {
-        aligned_free(u);
+    if (layer->weights == NULL || layer->bias == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the network's weights");
-    }
     memset(layer->bias, 0, (size_t)m * sizeof(float));
     if (bias != NULL)
         memcpy(layer->bias, bias, (size_t)m * sizeof(float));
-    transform_filters(layer->tile, w, filters, u);
-    status = pack_elements(layer, model, u, m, c, err);
-    aligned_free(u);
-    return status;
+    return pack_elements(layer, model, w, m, c, err);
 }
 
 /* ---- geometry ---------------------------------------------------------------------------------------------------- */

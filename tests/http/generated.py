@@ -84,6 +84,8 @@ made = api("estimates", "create_estimate").sync(client=client, body=methods.Esti
 added = api("estimates", "add_samples").sync(made.id, client=client, body=file(), label="espresso")
 assert added.accepted == 1
 assert api("estimates", "get_estimate").sync(made.id, client=client).samples == 1
+page = api("estimates", "list_estimates").sync(client=client, limit=1)
+assert page.estimates[0].id == made.id and page.next_ is None
 api("estimates", "delete_estimate").sync_detailed(made.id, client=client)
 """)
 
@@ -116,6 +118,8 @@ assert inference.analyze(photo, quality="fast").mask.area > 0
 made = estimates.create_estimate(api.EstimateRequest(name="generated"))
 assert estimates.add_samples(made.id, photo, label="espresso").accepted == 1
 assert estimates.get_estimate(made.id).samples == 1
+page = estimates.list_estimates(limit=1, after=0)
+assert page.estimates[0].id == made.id and page.next is None
 estimates.delete_estimate(made.id)
 """)
 
@@ -144,6 +148,7 @@ async function main() {{
   const made = await estimates.createEstimate({{estimateRequest: {{name: "generated"}}}});
   equal((await estimates.addSamples({{id: made.id, body: photo, label: "espresso"}})).accepted, 1);
   equal((await estimates.getEstimate({{id: made.id}})).samples, 1);
+  equal((await estimates.listEstimates({{limit: 1}})).next, null);
   await estimates.deleteEstimate({{id: made.id}});
 }}
 main().catch((error) => {{ console.error(error); process.exit(1); }});
@@ -185,6 +190,9 @@ if (!added.data || !("accepted" in added.data)) throw new Error("no samples");
 equal(added.data.accepted, 1);
 const read = await client.GET("/v1/estimates/{{id}}", {{params: {{path}}}});
 equal(read.data!.samples, 1);
+const page = await client.GET("/v1/estimates", {{params: {{query: {{limit: 1}}}}}});
+equal(page.data!.estimates[0].id, path.id);
+equal(page.data!.next, null);
 await client.DELETE("/v1/estimates/{{id}}", {{params: {{path}}}});
 const bad = await client.POST("/v1/classify", {{params: {{query: {{target: "cofee"}}}}, ...sent}});
 equal(bad.error!.code, "no_such_class");

@@ -77,7 +77,11 @@ static bool is_picture(const struct dirent *entry)
     return false;
 }
 
-static int picture_filter(const struct dirent *entry) { return is_picture(entry) ? 1 : 0; }
+/* Not a pipe either, whose writer would be waited for. */
+static int picture_filter(const struct dirent *entry)
+{
+    return is_picture(entry) && entry->d_type != DT_FIFO ? 1 : 0;
+}
 
 struct file {
     char *path, *bytes; /* owned; the path is for messages, too */
@@ -104,7 +108,7 @@ static enum infomask_status read_stem(const struct evaluation *e, const char *fo
             file->path = NULL;
             return error_set(err, INFOMASK_MEMORY, "out of memory");
         }
-        status = file_read(file->path, e->work->cli->config.max_body, &file->bytes, &file->size, err);
+        status = file_read_regular(file->path, e->work->cli->config.max_body, &file->bytes, &file->size, err);
     }
     return status;
 }

@@ -1,4 +1,6 @@
 """evaluate masks: the scores of maps that are known, against their definitions in NumPy."""
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -94,12 +96,18 @@ def test_the_table_says_the_unit(infomask, folders):
     (lambda f: np.save(f / "maps" / "cup.npy", np.zeros((4, 4, 1))), "two dimensions"),
     (lambda f: np.save(f / "maps" / "cup.npy", np.zeros((4, 4), complex)), "not a real number"),
     (lambda f: (f / "photos" / "cup.png").write_bytes(b"no photo"), "cup.png"),
+    (lambda f: ((f / "truths" / "cup.png").unlink(), os.mkfifo(f / "truths" / "cup.png")), "truths/cup"),
 ])
 def test_what_cannot_be_scored_is_named(infomask, folders, tmp_path, break_it, says):
     options = folders(folders.truth)
     break_it(tmp_path)
     result = infomask(*options, "--quick")
     assert result.code == 1 and says in result.err and "no photo in" in result.err
+
+
+def test_a_pipe_among_the_photos_is_not_waited_for(infomask, folders, tmp_path):
+    os.mkfifo(tmp_path / "photos" / "pipe.jpg")
+    assert infomask(*folders(folders.truth), "--quick").out.split()[:2] == ["photos", "1"]
 
 
 def test_both_folders_are_needed(infomask, tmp_path):

@@ -65,8 +65,10 @@ enum infomask_status filter_hole(const struct filter *f, const uint8_t *mask, ui
     return status;
 }
 
-/* The saliency from which on no more than `most` of the masked pixels would be kept, but at least the most salient. */
-static enum infomask_status salient_limit(const struct filter *f, double most, float *limit, struct infomask_error *err)
+static int level_of(float saliency) { return (int)(255 * fminf(fmaxf(saliency, 0), 1)); }
+
+/* The level from which on no more than `most` of the masked pixels would be kept, but at least the most salient. */
+static enum infomask_status salient_limit(const struct filter *f, double most, int *limit, struct infomask_error *err)
 {
     const struct infomask_mask *mask = &f->out->mask;
     size_t count[256] = {0}, sum = 0;
@@ -80,11 +82,11 @@ static enum infomask_status salient_limit(const struct filter *f, double most, f
         pixels_enlarge_row(&enlarge, y, row);
         for (int x = 0; x < mask->width; x++)
             if (mask->pixels[(size_t)y * (size_t)mask->width + (size_t)x] != 0)
-                count[(int)(255 * fminf(fmaxf(row[x], 0), 1))]++;
+                count[level_of(row[x])]++;
     }
     for (; level > 0 && (sum == 0 || (double)(sum + count[level]) <= most * (double)f->pixels); level--)
         sum += count[level];
-    *limit = (float)(level + 1) / 255;
+    *limit = level + 1;
     if (status == INFOMASK_OK) {
         pixels_enlarge_fini(&enlarge);
         status = row != NULL ? INFOMASK_OK : filter_no_memory(err);
@@ -98,7 +100,8 @@ static enum infomask_status trim_mask(struct filter *f, double most, struct info
 {
     struct infomask_mask *mask = &f->out->mask;
     struct pixels_enlarge enlarge;
-    float limit, *row;
+    float *row;
+    int limit;
     enum infomask_status status = salient_limit(f, most, &limit, err);
 
     if (status != INFOMASK_OK)
@@ -110,7 +113,7 @@ static enum infomask_status trim_mask(struct filter *f, double most, struct info
         uint8_t *out = mask->pixels + (size_t)y * (size_t)mask->width;
         pixels_enlarge_row(&enlarge, y, row);
         for (int x = 0; x < mask->width; x++)
-            out[x] = row[x] >= limit ? out[x] : 0;
+            out[x] = level_of(row[x]) >= limit ? out[x] : 0;
     }
     if (status == INFOMASK_OK) {
         pixels_enlarge_fini(&enlarge);

@@ -118,7 +118,7 @@ static bool finishes(const struct engine_model *model, const struct plan *plan, 
     bool product = layer->way == WAY_PRODUCT && layer->groups == 1 && !layer->jumps && layer->type == KERNEL_F32 &&
                    plan->values[s->x].type == KERNEL_F32;
 
-    return model->kernels->then && (product || (layer->way == WAY_DEPTHWISE && layer->multiplier == 1));
+    return model->kernels->then != 0 && (product || (layer->way == WAY_DEPTHWISE && layer->multiplier == 1));
 }
 
 /* A norm, a sum and what rounds them behind the activation, where nobody else reads what lies between, are the
@@ -128,8 +128,7 @@ static void absorb(const struct engine_model *model, const struct plan *plan, st
     const struct step *next = leader + 1, *end = leader + leader->members;
     const int root = plan->values[leader->y].root;
 
-    leader->addend = leader->rounding = GRAPH_NONE;
-    if (!finishes(model, plan, leader))
+    if (leader->rounding.scale > 0 || !finishes(model, plan, leader))
         return;
     if (next < end && model->graph->nodes[next->node].op == GRAPH_BATCH_NORM && is_bare(&model->layers[next->node]) &&
         plan->values[next->y].root == root) {
@@ -144,7 +143,7 @@ static void absorb(const struct engine_model *model, const struct plan *plan, st
         next++;
     }
     if (next < end && model->layers[next->node].rounding.scale > 0 && plan->values[next->y].root == root) {
-        leader->rounding = next->node;
+        leader->rounding = model->layers[next->node].rounding;
         leader->absorbed++;
     }
 }

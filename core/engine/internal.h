@@ -137,6 +137,14 @@ enum infomask_status pack_pieces(struct kernel_weights *all, const struct engine
 
 /* What the model's int8 weights say about the layer with this output; NULL: nothing. */
 const struct engine_int8_layer *int8_find(const struct engine_model *model, const char *tensor);
+/* Such weights of a node whose file has them, and input, as bytes' worth of a grid (grid.c); n 0: it does not.  The
+ * layer's way is known. */
+enum infomask_status grid_find(struct engine_int8_layer *grid, const struct engine_model *model,
+                               const struct layer *layer, const struct graph_node *node, struct infomask_error *err)
+    __attribute__((warn_unused_result));
+void grid_free(struct engine_int8_layer *grid);
+/* Are these numbers that bytes can be? */
+bool rounding_is_byte(const struct kernel_rounding *rounding);
 /* Do all of them belong to layers that can take them? */
 enum infomask_status int8_check(const struct engine_model *model, struct infomask_error *err)
     __attribute__((warn_unused_result));
@@ -274,9 +282,10 @@ struct step {
     int node;
     int members;           /* steps of the group that begins here, 1 alone (group.c) */
     bool led;              /* and they are passes over its pixels (follow.c) */
-    int absorbed;          /* so many of them, the kernel does itself, with this value behind the activation: */
-    int addend;            /* a map, or GRAPH_NONE */
-    int rounding;          /* the node of a QUANTIZE, or GRAPH_NONE */
+    int absorbed;          /* so many of them, the kernel does itself */
+    struct kernel_rounding first, rounding; /* what it does behind the activation; scale 0: none, see kernel_then */
+    int addend;            /* there, too: a map, or GRAPH_NONE */
+    bool clamped;          /* the first of these clamps as well, in place of the activation */
     bool tail;
     int x, y, z;           /* tensors: input, output, residual or second operand (GRAPH_NONE) */
     int factor;            /* tensor: what each channel of x is multiplied by on the way, [c]; GRAPH_NONE (factor.c) */
@@ -347,6 +356,8 @@ void step_strips(const struct engine_model *model, const struct plan *plan, stru
 void factors_find(const struct engine_model *model, struct plan *plan);
 /* The factor that a product whose input this is has to take; GRAPH_NONE. */
 int factor_of(const struct engine_model *model, const struct plan *plan, int tensor);
+/* Gives the steps that make a map what rounds it, and sums of two (join.c); after the values' sharing is known. */
+void roundings_join(const struct engine_model *model, struct plan *plan);
 /* Marks the groups among the steps, and the values inside them (group.c); after the values' sharing is known. */
 void groups_find(const struct engine_model *model, struct plan *plan);
 /* Marks passes over a map that go along with the step before them (follow.c); after the geometry. */

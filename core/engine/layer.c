@@ -98,9 +98,8 @@ static enum kernel_type type_of(const struct engine_model *model, const struct l
 }
 
 static enum infomask_status pack_int8(struct layer *layer, const struct engine_model *model,
-                                      const struct graph_node *node, int segments, struct infomask_error *err)
+                                      const struct engine_int8_layer *int8, int segments, struct infomask_error *err)
 {
-    const struct engine_int8_layer *int8 = int8_find(model, model->graph->tensors[node->output].name);
     const struct kernel_matrix matrix = {.s8 = int8->w, .scale = int8->scale, .bias = int8->bias, .segments = segments,
                                          .segment_k = int8->k / segments, .n = int8->n};
     enum infomask_status status;
@@ -113,6 +112,21 @@ static enum infomask_status pack_int8(struct layer *layer, const struct engine_m
     layer->x_zero = int8->x_zero;
     status = model->kernels->pack_s8(layer->weights, &matrix, err);
     layer->bytes = layer->weights->bytes;
+    return status;
+}
+
+/* A file's own bytes; the layer's type becomes U8 if it has any. */
+static enum infomask_status pack_grid(struct layer *layer, const struct engine_model *model,
+                                      const struct graph_node *node, int segments, struct infomask_error *err)
+{
+    struct engine_int8_layer grid;
+    enum infomask_status status = grid_find(&grid, model, layer, node, err);
+
+    if (status != INFOMASK_OK || grid.n == 0)
+        return status;
+    layer->type = KERNEL_U8;
+    status = pack_int8(layer, model, &grid, segments, err);
+    grid_free(&grid);
     return status;
 }
 
@@ -241,6 +255,7 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     const struct graph_window *window = &node->window;
     size_t m = (size_t)w->dims[0], c = (size_t)w->dims[1], taps = (size_t)(window->kernel_h * window->kernel_w), count;
     float *ordered;
+    int segments;
     enum infomask_status status;
 
     if (window->groups > 1 && c == 1)
@@ -251,13 +266,16 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     layer->way = way_of(model, window);
     layer->jumps = layer->way == WAY_PRODUCT && (window->stride_h != 1 || window->stride_w != 1);
     layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
+    segments = layer->way == WAY_SEGMENTS ? window->kernel_h : 1;
     if (layer->type == KERNEL_U8)
-        return pack_int8(layer, model, node, layer->way == WAY_SEGMENTS ? window->kernel_h : 1, err);
+        return pack_int8(layer, model, int8_find(model, model->graph->tensors[node->output].name), segments, err);
+    status = pack_grid(layer, model, node, segments, err);
+    if (status != INFOMASK_OK || layer->type == KERNEL_U8)
+        return status;
     layer->tile = winograd_tile(model, layer, node);
     if (layer->tile > 0)
         return winograd_pack(layer, model, node, (int)m, (int)c, err);
     if (layer->groups == 1 && layer->type == KERNEL_F32) {
-        int segments = layer->way == WAY_SEGMENTS ? window->kernel_h : 1;
         const struct pack_rows rows = {
             .w = w->data, .n = m, .k = taps * c, .taps = taps, .turn = taps > 1 ? turn_taps : NULL, .matrices = 1,
             .from = own_weights(model->graph, node),
@@ -279,9 +297,14 @@ static enum infomask_status linear_init(struct layer *layer, const struct engine
     const struct graph_tensor *w = &model->graph->tensors[node->inputs[1]];
     struct kernel_matrix matrix = {.w = w->data, .bias = data_of(model, node, 2), .segments = 1,
                                    .segment_k = (int)w->dims[1], .n = (int)w->dims[0]};
+    enum infomask_status status;
 
     layer->way = WAY_PRODUCT;
-    layer->type = matrix.type = type_of(model, layer, (int)(node - model->graph->nodes));
+    layer->type = type_of(model, layer, (int)(node - model->graph->nodes));
+    status = pack_grid(layer, model, node, 1, err);
+    if (status != INFOMASK_OK || layer->type == KERNEL_U8)
+        return status;
+    matrix.type = layer->type;
     if (layer->type == KERNEL_F32) {
         const struct pack_rows rows = {.w = w->data, .n = (size_t)w->dims[0], .k = (size_t)w->dims[1], .matrices = 1,
                                        .from = own_weights(model->graph, node), .matrix = matrix};

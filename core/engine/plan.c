@@ -29,6 +29,7 @@ static void list_steps(const struct engine_model *model, struct plan *plan)
         if (!sums && node->op != GRAPH_CONV && node->op != GRAPH_LINEAR)
             z = GRAPH_NONE;
         plan->steps[plan->step_count++] = (struct step){.node = i, .x = node->inputs[0], .y = node->output, .z = z,
+                                                        .addend = GRAPH_NONE,
                                                         .factor = factor_of(model, plan, node->inputs[0])};
         for (int j = 0; j < node->input_count; j++)
             if (node->inputs[j] >= 0 && !model_is_constant(model, node->inputs[j]) &&
@@ -148,6 +149,7 @@ static void find_lifetimes(const struct engine_model *model, struct plan *plan)
         }
         live(model, plan, node->output, first, last);
         live(model, plan, plan->steps[s].factor, first, last);
+        live(model, plan, plan->steps[s].addend, first, last);
         for (int j = 0; j < node->input_count; j++)
             live(model, plan, node->inputs[j], first, last);
     }
@@ -231,6 +233,7 @@ enum infomask_status plan_create(const struct engine_model *model, struct plan *
     find_roots(model, plan);
     list_steps(model, plan);
     find_sharing(model, plan);
+    roundings_join(model, plan);
     groups_find(model, plan);
     types_find(model, plan);
     for (int i = 0; i < plan->step_count; i++)

@@ -57,13 +57,49 @@ static const struct layer *type_read(const struct engine_model *model, const str
     return readers == plan->values[tensor].readers ? first : NULL;
 }
 
+/* Do all readers take the map as bytes of that grid: products that multiply them, and sums that kernels do? */
+static bool bytes_read(const struct engine_model *model, const struct plan *plan, int tensor,
+                       const struct kernel_rounding *grid)
+{
+    int readers = 0;
+
+    for (int i = 0; i < plan->step_count; i++) {
+        const struct step *s = &plan->steps[i];
+        const struct layer *layer = &model->layers[s->node];
+        readers += s->addend == tensor;
+        if (s->x != tensor)
+            continue;
+        if (!is_product(layer) || layer->type != KERNEL_U8 || layer->x_scale != grid->scale ||
+            layer->x_zero != (int)-grid->low)
+            return false;
+        readers++;
+    }
+    return readers == plan->values[tensor].readers;
+}
+
+/* A kernel has rounded what it makes. */
+static void type_of_rounded(const struct engine_model *model, const struct plan *plan, int tensor)
+{
+    const struct kernel_rounding *grid = &model->layers[graph_producer(model->graph, tensor)].rounding;
+    struct value *y = &plan->values[tensor];
+
+    if ((model->kernels->types & 1u << KERNEL_U8) == 0 || !rounding_is_byte(grid) ||
+        !bytes_read(model, plan, tensor, grid))
+        return;
+    y->type = KERNEL_U8;
+    y->scale = grid->scale;
+    y->zero = (int)-grid->low;
+}
+
 /* Narrowing where a value is written gives the same bits as narrowing it where it is read. */
 void types_find(const struct engine_model *model, struct plan *plan)
 {
     for (int i = 0; i < plan->trunk; i++) {
         const struct step *s = &plan->steps[i];
         struct value *y = &plan->values[s->y];
-        if (y->root == s->y && !y->shared && shape_is_map(&y->shape) && s->z < 0 &&
+        if (s->rounding.scale > 0)
+            type_of_rounded(model, plan, s->y);
+        else if (y->root == s->y && !y->shared && shape_is_map(&y->shape) && s->z < 0 &&
             writes_any_type(&model->layers[s->node])) {
             const struct layer *reader = type_read(model, plan, s->y);
             y->type = reader != NULL ? reader->type : KERNEL_F32;

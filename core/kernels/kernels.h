@@ -57,13 +57,29 @@ struct kernel_rounding {
     float scale, inverse, low, high; /* scale from 2^-100 to 2^100; inverse is 1 / scale */
 };
 
-/* What may come behind the activation: y scale[n] + shift[n] + addend[m, n], with the roundings of scale_shift and add;
- * no scale and no shift: y + addend[m, n]; then that, rounded.  float32, and only tables that say so. */
+/* What may come behind the activation: first(y) scale[n] + shift[n] + addend[m, n], with the roundings of scale_shift
+ * and add; no scale and no shift: first(y) + addend[m, n]; then that, rounded.  Only tables that say so; the output is
+ * float32, or U8 if it is rounded to the whole multiples of c_scale (y_scale) that bytes can be. */
 struct kernel_then {
-    const float *scale, *shift, *addend; /* NULL: none */
+    const float *scale, *shift; /* NULL: none */
+    const void *addend;         /* likewise; float32 or U8 */
     ptrdiff_t addend_row;
-    const struct kernel_rounding *rounding; /* NULL: none */
+    const struct kernel_rounding *rounding, *first; /* NULL: none */
+    enum kernel_type addend_type;
+    float addend_scale; /* U8: value = addend_scale * (u8 - addend_zero) */
+    int addend_zero;
 };
+
+/* The same for what begins so many rows (pixels) further on. */
+static inline struct kernel_then kernel_then_from(const struct kernel_then *then, ptrdiff_t rows)
+{
+    struct kernel_then from = *then;
+
+    if (from.addend != NULL)
+        from.addend = (const char *)from.addend +
+                      rows * from.addend_row * (ptrdiff_t)kernel_type_bytes(from.addend_type);
+    return from;
+}
 
 /* Weights of a matrix product, packed once for one table.  K = segments * segment_k. */
 struct kernel_weights {
@@ -195,7 +211,7 @@ struct kernel_table {
     int gemm_tile[KERNEL_TYPES]; /* rows that gemm makes at once: work cut at multiples of it wastes nothing */
     bool gemm_segments; /* several segments run in place; false: a caller does better to gather A into one run */
 
-    bool then; /* gemm of float32 weights and depthwise take it */
+    unsigned then; /* bit (1 << kernel_type) for weights whose gemm takes it; depthwise does where any does */
     bool winograd_groups; /* Winograd's way is the faster one for grouped convolutions, too */
 
     /* Free with kernel_weights_fini. */

@@ -4,7 +4,8 @@
 #
 #     tests/bench/spills.sh OBJECT...
 #
-# A loop is what a backward jump spans inside one function, without another backward jump's span in it.  Not counted are
+# A loop is what a backward jump spans inside one function, if one can come from its target to it there, without another
+# such jump's span in it.  (Compilers put seldom steps behind a function's end, and jump back from there.)  Not counted are
 # one move for 32 multiplications or more (it has units of its own, and they are idle), and functions that finish a
 # tile's sums (store_any_type, depthwise_finish): they run once a tile, and their loop is a whole activation with its
 # constants.
@@ -12,11 +13,37 @@ set -eu
 status=0
 for object in "$@"; do
     objdump -d --no-show-raw-insn "$object" | awk -v object="$object" '
+        # Does the code from line `first` on lead to line `last` without leaving what is between?
+        function comes_round(first, last,  i, seen, more) {
+            if ((first, last) in known)
+                return known[first, last]
+            seen[first]
+            do {
+                more = 0
+                for (i = first; i < last; i++) {
+                    if (!(i in seen))
+                        continue
+                    if (text[i] !~ /^(jmp|ret)/ && !(i + 1 in seen)) {
+                        seen[i + 1]
+                        more = 1
+                    }
+                    if ((i in goes) && (goes[i] in at) && at[goes[i]] >= first && at[goes[i]] <= last &&
+                        !(at[goes[i]] in seen)) {
+                        seen[at[goes[i]]]
+                        more = 1
+                    }
+                }
+            } while (more && !(last in seen))
+            return known[first, last] = last in seen
+        }
         function close_function(  i, j, inner, moves, multiplies) {
             for (i = 1; i <= jumps; i++) {
+                if (!comes_round(from[i], to[i]))
+                    continue
                 inner = 1
                 for (j = 1; j <= jumps; j++)
-                    if (j != i && from[j] >= from[i] && to[j] <= to[i] && (from[j] > from[i] || to[j] < to[i]))
+                    if (j != i && from[j] >= from[i] && to[j] <= to[i] && (from[j] > from[i] || to[j] < to[i]) &&
+                        comes_round(from[j], to[j]))
                         inner = 0
                 if (!inner)
                     continue
@@ -40,6 +67,8 @@ for object in "$@"; do
             name = $2
             count = jumps = 0
             delete at
+            delete goes
+            delete known
             next
         }
         /^ *[0-9a-f]+:/ {
@@ -49,6 +78,8 @@ for object in "$@"; do
             line = $0
             sub(/^[^:]*:[ \t]*/, "", line)
             text[count] = line
+            if (line ~ /^j/)
+                goes[count] = $3
             # only targets that were seen already, so only backward jumps
             if (line ~ /^j/ && ($3 in at)) {
                 from[++jumps] = at[$3]

@@ -1,4 +1,5 @@
 /* Convolutions and matrix products, chunk by chunk.  All lines and rows are of one item. */
+#include <math.h>
 #include <string.h>
 
 #include "core/engine/internal.h"
@@ -129,6 +130,12 @@ static void stage(const struct task *task)
         take_rows(task, task->item + i, 0, s->rows, task_value(task, s->staged, task->item + i));
 }
 
+static struct kernel_epilogue epilogue_of(const struct task *task)
+{
+    const struct kernel_epilogue none = {KERNEL_CLAMP, -INFINITY, INFINITY};
+    return task->step->clamped ? none : layer_of(task)->epilogue;
+}
+
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
 
 static struct kernel_gemm product_into(const struct task *task, void *c, const void *residual)
@@ -140,32 +147,46 @@ static struct kernel_gemm product_into(const struct task *task, void *c, const v
 
     return (struct kernel_gemm){.weights = weights, .c = c, .c_row = task->step->out_c, .residual = residual,
                                 .residual_row = task->step->out_c, .out = type_of(task, task->step->y),
-                                .panel1 = layer->weights->panels, .epilogue = layer->epilogue,
+                                .panel1 = layer->weights->panels, .epilogue = epilogue_of(task),
                                 .a_scale = layer->x_scale, .a_zero = layer->x_zero, .c_scale = y->scale,
                                 .c_zero = y->zero};
 }
 
-/* What of the passes behind a step its kernel does itself; NULL: nothing. */
-static const struct kernel_then *then_of(const struct task *task, struct kernel_then *then)
+/* What of the passes behind a step its kernel does itself, from a pixel of the map on; NULL: nothing. */
+static const struct kernel_then *then_of(const struct task *task, ptrdiff_t pixel, struct kernel_then *then)
 {
     const struct step *s = task->step;
     const struct layer *next = s->absorbed == 0 ? NULL : &task->run->model->layers[s[1].node];
+    const struct value *addend = s->addend < 0 ? NULL : &task->run->plan->values[s->addend];
 
-    if (next == NULL)
+    if (next == NULL && s->rounding.scale == 0)
         return NULL;
-    *then = (struct kernel_then){.scale = next->scale, .shift = next->shift, .addend_row = s->out_c};
-    if (s->addend >= 0)
+    *then = (struct kernel_then){.addend_row = s->out_c};
+    if (next != NULL) {
+        then->scale = next->scale;
+        then->shift = next->shift;
+    }
+    if (addend != NULL) {
         then->addend = task_value(task, s->addend, task->item);
-    if (s->rounding >= 0)
-        then->rounding = &task->run->model->layers[s->rounding].rounding;
+        then->addend_type = addend->type;
+        then->addend_scale = addend->scale;
+        then->addend_zero = addend->zero;
+    }
+    then->first = s->first.scale > 0 ? &s->first : NULL;
+    then->rounding = s->rounding.scale > 0 ? &s->rounding : NULL;
+    *then = kernel_then_from(then, pixel);
     return then;
 }
 
-/* Output and residual of a product from line `line` of a map on. */
-static struct kernel_gemm product_at_line(const struct task *task, int line)
+/* Output and residual of a product from line `line` of a map on, and what comes behind it. */
+static struct kernel_gemm product_at_line(const struct task *task, int line, struct kernel_then *then)
 {
     const struct step *s = task->step;
-    return product_into(task, task_line(task, s->y, line), s->z < 0 ? NULL : task_line(task, s->z, line));
+    struct kernel_gemm g =
+        product_into(task, task_line(task, s->y, line), s->z < 0 ? NULL : task_line(task, s->z, line));
+
+    g.then = then_of(task, (ptrdiff_t)line * s->out_w, then);
+    return g;
 }
 
 /* The product for every group: its slice of the channels of A (apart by a_step), of C and of the residual. */
@@ -188,11 +209,17 @@ static void product_groups(const struct task *task, struct kernel_gemm g, size_t
 static void product_narrowed(const struct task *task, struct kernel_gemm g, int first, int worker)
 {
     const struct step *s = task->step;
+    const struct kernel_then *all = g.then;
+    struct kernel_then then;
     int rows = g.m;
 
     g.a = scratch_of(task, worker);
     for (int row = 0; row < rows; row += g.m) {
         g.m = rows - row < s->lines ? rows - row : s->lines;
+        if (all != NULL) {
+            then = kernel_then_from(all, row);
+            g.then = &then;
+        }
         take_rows(task, task->item, first + row, g.m, scratch_of(task, worker));
         task->run->model->kernels->gemm(&g);
         g.residual = offset(g.residual, g.out, (size_t)(g.m * g.residual_row));
@@ -232,9 +259,7 @@ static void product_chunk(void *context, int chunk, int worker)
     g = product_into(task, task_value(task, s->y, task->item), s->z < 0 ? NULL : task_value(task, s->z, task->item));
     g.c = (char *)g.c + (size_t)row * (size_t)s->out_c * kernel_type_bytes(g.out);
     g.residual = offset(g.residual, g.out, (size_t)row * (size_t)s->out_c);
-    g.then = then_of(task, &then);
-    if (g.then != NULL && then.addend != NULL)
-        then.addend += (size_t)row * (size_t)s->out_c;
+    g.then = then_of(task, row, &then);
     g.a_row = s->c;
     if (s->tail && s->rows == 1)
         tail_strides(task, &g, x);
@@ -267,7 +292,8 @@ static void product_chunk(void *context, int chunk, int worker)
 static void product_lines(const struct task *task, int first, int last, int worker)
 {
     const struct step *s = task->step;
-    struct kernel_gemm g = product_at_line(task, first);
+    struct kernel_then then;
+    struct kernel_gemm g = product_at_line(task, first, &then);
 
     g.a = task_line(task, s->x, first);
     g.a_row = s->c;
@@ -316,7 +342,8 @@ static void segment_lines(const struct task *task, int line, int lines, int pane
 
     for (int p = panel0; p < panel1; p += group) {
         for (int i = 0; i < lines; i++) {
-            struct kernel_gemm g = product_at_line(task, line + i);
+            struct kernel_then then;
+            struct kernel_gemm g = product_at_line(task, line + i, &then);
             g.a = offset(rows, layer->type, (size_t)(i * w->stride_h) * pitch);
             g.a_row = w->stride_w * s->c;
             g.a_segment = (ptrdiff_t)((size_t)w->dilation_h * pitch);
@@ -382,7 +409,8 @@ static void group_part(const struct task *task, int first, int last, int group0,
         for (int group = group0; group < group1; group++) {
             pad_group(task, line, lines, (size_t)group * c, c, rows);
             for (int i = 0; i < lines; i++) {
-                struct kernel_gemm g = product_at_line(task, line + i);
+                struct kernel_then then;
+                struct kernel_gemm g = product_at_line(task, line + i, &then);
                 g.weights = &layer->weights[group];
                 g.a = rows + (size_t)(i * w->stride_h) * pitch;
                 g.a_row = w->stride_w * (ptrdiff_t)c;
@@ -433,7 +461,8 @@ static void gather_part(const struct task *task, int first, int last, int panel0
     for (int line = first; line < last; line += s->lines) {
         int lines = last - line < s->lines ? last - line : s->lines;
         for (int group = 0; group < layer->groups; group++) {
-            struct kernel_gemm g = product_at_line(task, line);
+            struct kernel_then then;
+            struct kernel_gemm g = product_at_line(task, line, &then);
             float *rows = scratch_of(task, worker), *to = rows;
             for (int i = 0; i < lines * s->out_w; i++)
                 to = gather_window(task, line + i / s->out_w, i % s->out_w, (size_t)group * c, c, to);
@@ -502,7 +531,7 @@ static struct kernel_depthwise depthwise_of(const struct task *task)
                                      .pad_left = s->pad_left,
                                      .y1 = s->out_h,
                                      .c1 = s->out_c,
-                                     .epilogue = layer->epilogue};
+                                     .epilogue = epilogue_of(task)};
 }
 
 /* Several outputs a channel: the rows under a chunk with each channel repeated, as a map of their own. */
@@ -535,7 +564,7 @@ static void depthwise_chunk(void *context, int chunk, int worker)
     struct kernel_then then;
     int first, last;
 
-    d.then = then_of(task, &then);
+    d.then = then_of(task, 0, &then);
     d.x = task_value(task, s->x, task->item);
     d.y = task_value(task, s->y, task->item);
     if (s->by_panels) {
@@ -562,7 +591,9 @@ static void depthwise_lines(const struct task *task, int first, int last)
     const struct step *s = task->step;
     struct kernel_depthwise d = depthwise_of(task);
     int top = first * d.stride_h - s->pad_top, bottom;
+    struct kernel_then then;
 
+    d.then = then_of(task, (ptrdiff_t)first * s->out_w, &then);
     bottom = top + (last - first - 1) * d.stride_h + (d.kernel_h - 1) * d.dilation_h + 1;
     d.pad_top = top < 0 ? -top : 0;
     top = top < 0 ? 0 : top > s->h ? s->h : top;

@@ -129,11 +129,32 @@ static bool comes_back(const struct onnx_import *im, int x, const int part[2])
            maker->beta == tensor_at(im, part[1])->data[0];
 }
 
+#define FAR 200 /* nodes: readers of a tensor are seldom further apart */
+
+/* What an earlier reader of the same integers has made of them; GRAPH_NONE: nothing that is near. */
+static int back_already(const struct onnx_import *im, const struct graph_node *there)
+{
+    int last = im->graph->node_count - 1;
+
+    for (int i = last; i >= 0 && i > last - FAR; i--) {
+        const struct graph_node *node = &im->graph->nodes[i];
+        if (node->op == GRAPH_QUANTIZE && node->function == GRAPH_AND_BACK && node->inputs[0] == there->inputs[0] &&
+            node->alpha == there->alpha && node->beta == there->beta && node->low == there->low &&
+            node->high == there->high)
+            return node->output;
+    }
+    return GRAPH_NONE;
+}
+
 static enum infomask_status there_and_back(struct onnx_import *im, int integers)
 {
     const struct graph_node there = *onnx_maker(im, integers); /* the nodes may move */
-    struct graph_node *node = onnx_general(im, GRAPH_QUANTIZE, &there.inputs[0], 1, 0);
+    int already = back_already(im, &there);
+    struct graph_node *node;
 
+    if (already >= 0)
+        return onnx_output_is(im, 0, already, ONNX_FLOATS);
+    node = onnx_general(im, GRAPH_QUANTIZE, &there.inputs[0], 1, 0);
     if (node == NULL)
         return onnx_no_memory(im);
     node->function = GRAPH_AND_BACK;

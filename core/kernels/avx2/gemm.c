@@ -82,6 +82,7 @@ static void gemm_widened(const struct kernel_gemm *g)
     const ptrdiff_t c_size = element_size(g->out);
     _Alignas(32) int16_t wide[WIDE_ELEMENTS];
     struct kernel_gemm part = *g;
+    struct kernel_then then;
 
     part.a = wide;
     part.a_row = 2 * row;
@@ -94,6 +95,10 @@ static void gemm_widened(const struct kernel_gemm *g)
                 to = widen((const uint8_t *)g->a + r * g->a_row + s * g->a_segment, w->segment_k, to);
         part.c = (char *)g->c + m * g->c_row * c_size;
         part.residual = g->residual == NULL ? NULL : (const char *)g->residual + m * g->residual_row * c_size;
+        if (g->then != NULL) {
+            then = kernel_then_from(g->then, m);
+            part.then = &then;
+        }
         simd_gemm(&part);
     }
 }

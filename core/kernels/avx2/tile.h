@@ -201,7 +201,7 @@ INLINE void tile(enum way way, int rows, int vectors, const struct tile *t)
         w = segment(way, rows, vectors, &sums, t, a, &strides, w, &next);
     if (way != BY_F32)
         sums_scale(rows, vectors, t, &sums);
-    store_sums(way == BY_F32, rows, vectors, t, &sums);
+    store_sums(rows, vectors, t, &sums);
 }
 
 /* One function of a panel width, all heights: the body of each case is a kernel of its own. */

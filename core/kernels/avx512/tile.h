@@ -294,7 +294,7 @@ INLINE void tile(enum kernel_type type, int rows, int full, int half, const stru
         w = segment(type, rows, full, half, &sums, t, a, &strides, w, &next);
     if (type == KERNEL_U8)
         sums_scale(rows, full, half, t, &sums);
-    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && (type != KERNEL_F32 || t->then == NULL)) {
+    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && t->then == NULL) {
         store_clamped(rows, full, half, t, &sums);
     } else if (type == KERNEL_BF16 && t->out == KERNEL_BF16 && t->epilogue->activation == KERNEL_CLAMP &&
                t->residual == NULL) {

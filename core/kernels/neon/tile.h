@@ -81,7 +81,7 @@ INLINE void tile(int rows, int vectors, const struct tile *t)
     }
     for (int s = 0; s < t->segments; s++, a += t->a_segment)
         w = segment(rows, vectors, &sums, t, a, w, &next);
-    store_sums(true, rows, vectors, t, &sums);
+    store_sums(rows, vectors, t, &sums);
 }
 
 /* One function of a panel width, all heights: the body of each case is a kernel of its own. */

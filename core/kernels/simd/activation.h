@@ -122,16 +122,18 @@ INLINE vec vec_activate_as(enum kernel_activation kind, vec x, const struct kern
     return vec_clamp(x, vec_set(e->low), vec_set(e->high));
 }
 
-/* As kernel_rounding says.  Beyond the range a quotient needs no correction, and an infinite one cannot have any.  The
- * correction leaves a NaN one, and the lowest takes its place. */
-INLINE vec vec_rounded(vec x, const struct kernel_rounding *r)
+/* How many times scale what kernel_rounding says is.  Beyond the range a quotient needs no correction, and an infinite
+ * one cannot have any.  The correction leaves a NaN one, and the lowest takes its place. */
+INLINE vec vec_steps(vec x, const struct kernel_rounding *r)
 {
     const vec scale = vec_set(r->scale), inverse = vec_set(r->inverse), low = vec_set(r->low), high = vec_set(r->high);
     vec q = vec_min(vec_max(vec_mul(x, inverse), vec_sub(low, vec_set(1))), vec_add(high, vec_set(1)));
 
     q = vec_fma(vec_fnma(q, scale, x), inverse, q);
-    return vec_mul(vec_round(vec_min(vec_max_number(q, low), high)), scale);
+    return vec_round(vec_min(vec_max_number(q, low), high));
 }
+
+INLINE vec vec_rounded(vec x, const struct kernel_rounding *r) { return vec_mul(vec_steps(x, r), vec_set(r->scale)); }
 
 INLINE vec vec_activate(vec x, const struct kernel_epilogue *e) { return vec_activate_as(e->activation, x, e); }
 

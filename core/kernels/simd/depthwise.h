@@ -12,6 +12,8 @@
 #ifndef INFOMASK_KERNELS_SIMD_DEPTHWISE_H
 #define INFOMASK_KERNELS_SIMD_DEPTHWISE_H
 
+#include <math.h>
+
 #include "core/kernels/simd/activation.h"
 #include "core/kernels/simd/element.h"
 
@@ -54,22 +56,43 @@ INLINE void depthwise_finish_as(enum kernel_activation kind, const struct kernel
 
 /* With what comes behind the activation, of the channels from c on. */
 INLINE void depthwise_then_as(enum kernel_activation kind, const struct kernel_depthwise *d, const float *sums,
-                              int outs, int c, float *y, vmask mask)
+                              int outs, int c, char *y, vmask mask)
 {
     const struct kernel_then *then = d->then;
-    const ptrdiff_t pixel = (y - (float *)d->y) / d->c;
-    const float *addend = then->addend == NULL ? NULL : then->addend + pixel * then->addend_row + c;
+    const ptrdiff_t size = element_size(d->out), pixel = (y - (char *)d->y) / (d->c * size);
+    const vec inverse = vec_set(d->out == KERNEL_U8 ? 1 / d->y_scale : 1);
 
-    for (int o = 0; o < outs; o++, y += d->c) {
+    for (int o = 0; o < outs; o++, y += d->c * size) {
         vec value = vec_activate_as(kind, vec_load(sums + o * LANES), &d->epilogue);
+        if (then->first != NULL)
+            value = vec_rounded(value, then->first);
         if (then->scale != NULL)
             value = vec_fma(value, vec_load_mask(then->scale + c, mask), vec_load_mask(then->shift + c, mask));
-        if (addend != NULL)
-            value = vec_add(value, vec_load_mask(addend + o * then->addend_row, mask));
+        if (then->addend != NULL)
+            value = vec_add(value, element_addend(then, then->addend, pixel + o, c, mask));
         if (then->rounding != NULL)
             value = vec_rounded(value, then->rounding);
-        vec_store_mask(y, value, mask);
+        element_store(d->out, y, value, mask, inverse, d->y_zero);
     }
+}
+
+/* Does nothing come behind the sums but a rounding? */
+INLINE bool depthwise_rounds(const struct kernel_depthwise *d)
+{
+    const struct kernel_then *then = d->then;
+
+    return d->epilogue.activation == KERNEL_CLAMP && d->epilogue.low == -INFINITY && d->epilogue.high == INFINITY &&
+           then->rounding != NULL && then->first == NULL && then->scale == NULL && then->shift == NULL &&
+           then->addend == NULL;
+}
+
+INLINE void depthwise_round_as(enum kernel_type out, const struct kernel_depthwise *d, const float *sums, int outs,
+                               char *y, vmask mask)
+{
+    const struct kernel_rounding rounding = *d->then->rounding; /* y is not it */
+
+    for (int o = 0; o < outs; o++, y += d->c * element_size(out))
+        element_round(out, y, vec_load(sums + o * LANES), mask, &rounding, d->y_zero);
 }
 
 static __attribute__((noinline)) void depthwise_finish(const struct kernel_depthwise *d, const float *sums, int outs,
@@ -77,8 +100,15 @@ static __attribute__((noinline)) void depthwise_finish(const struct kernel_depth
 {
     const vec inverse = vec_set(d->out == KERNEL_U8 ? 1 / d->y_scale : 1);
 
+    if (d->then != NULL && depthwise_rounds(d)) {
+        if (d->out == KERNEL_U8)
+            depthwise_round_as(KERNEL_U8, d, sums, outs, y, mask);
+        else
+            depthwise_round_as(KERNEL_F32, d, sums, outs, y, mask);
+        return;
+    }
     if (d->then != NULL) {
-        FOR_KIND(d->epilogue.activation, depthwise_then_as(KIND, d, sums, outs, c, (float *)(void *)y, mask))
+        FOR_KIND(d->epilogue.activation, depthwise_then_as(KIND, d, sums, outs, c, y, mask))
         return;
     }
     if (d->out == KERNEL_F32 && !tail) {
@@ -107,7 +137,7 @@ INLINE void depthwise_store(int outs, bool tail, const struct kernel_depthwise *
         uint16_t *to = (uint16_t *)(void *)y;
         UNROLL for (int o = 0; o < outs; o++, to += d->c)
             vec_store_bf16(to, vec_clamp(sum[o], low, high), mask);
-    } else if (d->out == KERNEL_U8 && d->epilogue.activation == KERNEL_CLAMP && !tail) {
+    } else if (d->out == KERNEL_U8 && d->epilogue.activation == KERNEL_CLAMP && !tail && d->then == NULL) {
         const vec low = vec_set(d->epilogue.low), high = vec_set(d->epilogue.high), inverse = vec_set(1 / d->y_scale);
         uint8_t *to = (uint8_t *)y;
         UNROLL for (int o = 0; o < outs; o++, to += d->c)

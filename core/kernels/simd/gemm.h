@@ -154,7 +154,8 @@ static void panel_rows(const struct kernel_gemm *g, struct tile *t, struct ahead
         t->c = (char *)g->c + m * t->c_row + column;
         t->residual = g->residual == NULL ? NULL : (const char *)g->residual + m * t->residual_row + column;
         if (g->then != NULL && g->then->addend != NULL)
-            t->addend = g->then->addend + m * g->then->addend_row + first;
+            t->addend = (const char *)g->then->addend +
+                        (m * g->then->addend_row + first) * element_size(g->then->addend_type);
         run(t, rows);
         ahead_fetch(ahead);
         t->next = t->next < end ? t->next + steps_of(w) / 4 * NEXT_BYTES : t->w;
@@ -197,7 +198,7 @@ static void simd_gemm_fill(struct kernel_table *table)
     for (int type = 0; type < KERNEL_TYPES; type++)
         table->gemm_tile[type] = TILE_ROWS;
     table->gemm_segments = true;
-    table->then = true;
+    table->then = 1u << KERNEL_F32 | 1u << KERNEL_U8;
     table->pack = simd_pack;
     table->pack_s8 = simd_pack_s8;
     table->operand_bytes = simd_operand_bytes;

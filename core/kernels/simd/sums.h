@@ -29,10 +29,9 @@ INLINE void store_clamped(int rows, int vectors, const struct tile *t, const str
     }
 }
 
-/* more: something may come behind the activation. */
-INLINE void store_sums(bool more, int rows, int vectors, const struct tile *t, const struct sums *sums)
+INLINE void store_sums(int rows, int vectors, const struct tile *t, const struct sums *sums)
 {
-    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && (!more || t->then == NULL) &&
+    if (t->out == KERNEL_F32 && t->epilogue->activation == KERNEL_CLAMP && t->then == NULL &&
         t->columns == LANES * vectors) {
         store_clamped(rows, vectors, t, sums);
     } else {

@@ -228,12 +228,31 @@ static void cells_of_layered_heads_are_steps_from_the_mean(void **state)
         check_layered(names[i]);
 }
 
+/* A tensor of QLinear operators has been rounded once, however many of them read it. */
+static void what_many_read_is_rounded_once(void **state)
+{
+    struct golden g = {.name = "quantised_operators"};
+    struct engine_model *model = read_model(&g, &(struct engine_options){.kernels = kernels_best()}, true);
+    int roundings = 0;
+
+    (void)state;
+    for (int i = 0; i < model->graph->node_count; i++) {
+        const struct graph_node *node = &model->graph->nodes[i];
+        for (int j = 0; node->op == GRAPH_QUANTIZE && j < i; j++)
+            assert_false(model->graph->nodes[j].op == GRAPH_QUANTIZE && model->graph->nodes[j].inputs[0] == node->inputs[0]);
+        roundings += node->op == GRAPH_QUANTIZE;
+    }
+    assert_true(roundings >= 10);
+    engine_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_network_computes_what_onnxruntime_does),
                                        cmocka_unit_test(open_sizes_stay_open),
                                        cmocka_unit_test(means_are_pooled_heads),
-                                       cmocka_unit_test(cells_of_layered_heads_are_steps_from_the_mean)};
+                                       cmocka_unit_test(cells_of_layered_heads_are_steps_from_the_mean),
+                                       cmocka_unit_test(what_many_read_is_rounded_once)};
 
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,8 +134,10 @@ static void one_depthwise_then(const struct kernel_table *table)
     float *x = random_floats((size_t)(d.h * d.w * d.c), 1), *addend = random_floats(n, 1), *want = guarded(n);
     float *w = random_floats((size_t)(d.kernel_h * d.kernel_w * d.c), 1), *y = guarded(n);
     float *scale = random_floats((size_t)d.c, 2), *shift = random_floats((size_t)d.c, 1);
-    const struct kernel_rounding rounding = {.03f, 1 / .03f, -20, 60};
-    struct kernel_then then = {scale, shift, addend, d.c, between(0, 1) ? &rounding : NULL};
+    const struct kernel_rounding rounding = {.03f, 1 / .03f, -20, 60}, first = {.01f, 1 / .01f, -90, 165};
+    struct kernel_then then = {.scale = scale, .shift = shift, .addend = addend, .addend_row = d.c,
+                               .rounding = between(0, 1) ? &rounding : NULL, .first = between(0, 1) ? &first : NULL};
+    uint8_t *bytes = malloc(n);
 
     if (between(0, 2) == 0)
         then.scale = then.shift = NULL;
@@ -146,6 +148,8 @@ static void one_depthwise_then(const struct kernel_table *table)
     d.y = want;
     d.epilogue.activation = between(0, 1) ? KERNEL_GELU : KERNEL_CLAMP;
     table->depthwise(&d);
+    if (then.first != NULL)
+        table->round(want, want, n, &first);
     if (then.scale != NULL)
         table->scale_shift(want, scale, shift, want, pixels, d.c, &none);
     if (then.addend != NULL)
@@ -157,6 +161,17 @@ static void one_depthwise_then(const struct kernel_table *table)
     table->depthwise(&d);
     guards_hold(y, n);
     assert_memory_equal(y, want, n * sizeof *y);
+    assert_non_null(bytes);
+    if (then.rounding != NULL && (table->types & 1u << KERNEL_U8) != 0) {
+        d.y = bytes;
+        d.out = KERNEL_U8;
+        d.y_scale = rounding.scale;
+        d.y_zero = 20;
+        table->depthwise(&d);
+        for (size_t i = 0; i < n; i++)
+            assert_true(want[i] == rounding.scale * (float)(bytes[i] - 20));
+    }
+    free(bytes);
     guarded_free(x);
     guarded_free(addend);
     guarded_free(want);

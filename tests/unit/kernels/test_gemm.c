@@ -395,16 +395,19 @@ static void inputs_are_scaled(void **state)
 static const struct kernel_epilogue no_epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY};
 
 /* Row by row the bits of the passes that it stands for. */
-static void one_then(const struct kernel_table *table)
+static void one_then(const struct kernel_table *table, enum kernel_type type)
 {
-    struct gemm_case t = random_case(table, KERNEL_F32);
+    struct gemm_case t = random_case(table, type);
     float *scale = random_block_of(KERNEL_F32, (size_t)t.n), *shift = random_block_of(KERNEL_F32, (size_t)t.n);
     int row = t.n + (int)random_below(&rng, 3);
     float *addend = random_block_of(KERNEL_F32, (size_t)(t.m * row)), *want;
-    const struct kernel_rounding rounding = {.03f, 1 / .03f, -20, 60};
-    struct kernel_then then = {scale, shift, addend, row, random_below(&rng, 2) ? &rounding : NULL};
+    const struct kernel_rounding rounding = {.03f, 1 / .03f, -20, 60}, first = {.01f, 1 / .01f, -90, 165};
+    struct kernel_then then = {.scale = scale, .shift = shift, .addend = addend, .addend_row = row,
+                               .rounding = random_below(&rng, 2) ? &rounding : NULL,
+                               .first = random_below(&rng, 2) ? &first : NULL};
     struct kernel_gemm g;
 
+    t.out = KERNEL_F32;
     if (random_below(&rng, 3) == 0)
         then.scale = then.shift = NULL;
     else if (random_below(&rng, 2) == 0)
@@ -418,6 +421,8 @@ static void one_then(const struct kernel_table *table)
     memcpy(want, t.c, t.c_size * sizeof *want);
     for (int i = 0; i < t.m; i++) {
         float *to = want + i * t.c_row;
+        if (then.first != NULL)
+            table->round(to, to, (size_t)t.n, &first);
         if (then.scale != NULL)
             table->scale_shift(to, scale, shift, to, 1, t.n, &no_epilogue);
         if (then.addend != NULL)
@@ -444,8 +449,72 @@ static void what_comes_behind_the_activation(void **state)
     for (int isa = 0; isa < KERNEL_ISAS; isa++) {
         const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
         rng = random_stream(SEED, 7);
-        for (int i = 0; table != NULL && table->then && i < CASES / 2; i++)
-            one_then(table);
+        for (int i = 0; table != NULL && i < CASES; i++) {
+            enum kernel_type type = i % 2 == 0 ? KERNEL_F32 : KERNEL_U8;
+            if ((table->types & table->then & 1u << type) != 0)
+                one_then(table, type);
+        }
+    }
+}
+
+/* The same where what is added and what comes out are bytes: those whose multiples the float32 are. */
+static void one_then_of_bytes(const struct kernel_table *table)
+{
+    struct gemm_case t = random_case(table, random_below(&rng, 4) == 0 ? KERNEL_F32 : KERNEL_U8);
+    int row = t.n + (int)random_below(&rng, 3), zero = 20;
+    uint8_t *bytes = random_block_of(KERNEL_U8, (size_t)(t.m * row)), *out;
+    float *addend = aligned_new((size_t)(t.m * row) * sizeof *addend);
+    const struct kernel_rounding rounding = {.03f, 1 / .03f, -20, 235}, first = {.01f, 1 / .01f, -90, 165};
+    struct kernel_then then = {.addend = random_below(&rng, 3) ? addend : NULL, .addend_row = row, .rounding = &rounding};
+    struct kernel_gemm g;
+
+    assert_non_null(addend);
+    for (int i = 0; i < t.m * row; i++)
+        addend[i] = .02f * (float)(bytes[i] - 117);
+    t.out = KERNEL_F32;
+    t.residual = t.in_place_residual = false;
+    if (random_below(&rng, 2) == 0)
+        t.epilogue = no_epilogue;
+    if (random_below(&rng, 2) == 0)
+        then.first = &first;
+    setup(&t);
+    g = call_of(&t);
+    g.then = &then;
+    poison(&t);
+    table->gemm(&g);
+    out = aligned_new(t.c_size);
+    assert_non_null(out);
+    memset(out, POISON, t.c_size);
+    g.c = out;
+    g.out = KERNEL_U8;
+    g.c_scale = rounding.scale;
+    g.c_zero = zero;
+    if (then.addend != NULL && random_below(&rng, 4) != 0) {
+        then.addend = bytes;
+        then.addend_type = KERNEL_U8;
+        then.addend_scale = .02f;
+        then.addend_zero = 117;
+    }
+    table->gemm(&g);
+    for (ptrdiff_t i = 0; i < (ptrdiff_t)t.c_size; i++)
+        if (i % t.c_row < t.n)
+            assert_true(((const float *)t.c)[i] == rounding.scale * (float)(out[i] - zero));
+        else
+            assert_int_equal(out[i], POISON);
+    aligned_free(out);
+    aligned_free(bytes);
+    aligned_free(addend);
+    teardown(&t);
+}
+
+static void bytes_come_behind_the_activation(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
+        rng = random_stream(SEED, 8);
+        for (int i = 0; table != NULL && (table->types & table->then & 1u << KERNEL_U8) != 0 && i < CASES; i++)
+            one_then_of_bytes(table);
     }
 }
 
@@ -561,7 +630,8 @@ int main(void)
                                        cmocka_unit_test(inverse_cholesky_inverts),
                                        cmocka_unit_test(inputs_are_scaled),
                                        cmocka_unit_test(core_types_are_corrected),
-                                       cmocka_unit_test(every_table_and_type), cmocka_unit_test(what_comes_behind_the_activation)};
+                                       cmocka_unit_test(every_table_and_type), cmocka_unit_test(what_comes_behind_the_activation),
+                                       cmocka_unit_test(bytes_come_behind_the_activation)};
     kernels_warm_up();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,8 +49,10 @@ static double step_of(const float *w, size_t count)
 {
     double most = 0;
 
-    for (size_t i = 0; i < count; i++)
-        most = fmax(most, fabs((double)w[i]));
+    for (size_t i = 0; i < count; i++) { /* no fmax: gcc 12 for arm64 fails on it, float by float made double */
+        double size = fabs((double)w[i]);
+        most = size > most ? size : most;
+    }
     if (most == 0)
         return 1;
     for (int m = 1; m <= 128; m++)

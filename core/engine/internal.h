@@ -89,6 +89,7 @@ struct layer {
     struct kernel_weights *weights; /* [packs] */
     int packs;                      /* groups; WAY_WINOGRAD: for each the elements of a transformed tile */
     int tile;                       /* WAY_WINOGRAD: its m */
+    bool windows;                   /* WAY_WINOGRAD: weights are those of WAY_SEGMENTS, transformed in each run */
     float x_scale;                  /* U8: of what the product reads */
     int x_zero;
     float *filter, *bias;           /* depthwise: [kernel_h, kernel_w, c], [c] */
@@ -368,6 +369,12 @@ void group_geometry(const struct engine_model *model, const struct plan *plan, s
 /* Winograd's convolutions (winograd.c): side of the tiles that are fastest, 0 where windows are; weights [m][c][3][3]
  * packed for layer->tile; geometry, run. */
 int winograd_tile(const struct engine_model *model, const struct layer *layer, const struct graph_node *node);
+/* Are its filters, of the layer's tile, better transformed in each run? */
+bool winograd_windows(const struct engine_model *model, const struct layer *layer);
+/* The layer, packed for windows without a bias, becomes one of them. */
+enum infomask_status winograd_of_windows(struct layer *layer, const struct engine_model *model,
+                                         const struct graph_node *node, struct infomask_error *err)
+    __attribute__((warn_unused_result));
 enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
                                    int m, int c, struct infomask_error *err) __attribute__((warn_unused_result));
 void winograd_fini(struct layer *layer); /* before its weights are freed */

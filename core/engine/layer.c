@@ -273,14 +273,17 @@ static enum infomask_status convolution_init(struct layer *layer, const struct e
     if (status != INFOMASK_OK || layer->type == KERNEL_U8)
         return status;
     layer->tile = winograd_tile(model, layer, node);
-    if (layer->tile > 0)
+    layer->windows = winograd_windows(model, layer);
+    if (layer->tile > 0 && !layer->windows)
         return winograd_pack(layer, model, node, (int)m, (int)c, err);
     if (layer->groups == 1 && layer->type == KERNEL_F32) {
         const struct pack_rows rows = {
             .w = w->data, .n = m, .k = taps * c, .taps = taps, .turn = taps > 1 ? turn_taps : NULL, .matrices = 1,
             .from = own_weights(model->graph, node),
-            .matrix = {.bias = data_of(model, node, 2), .segments = segments, .segment_k = (int)(taps * c) / segments}};
-        return pack_one(layer, model, &rows, err);
+            .matrix = {.bias = layer->windows ? NULL : data_of(model, node, 2), .segments = segments,
+                       .segment_k = (int)(taps * c) / segments}};
+        status = pack_one(layer, model, &rows, err);
+        return status == INFOMASK_OK && layer->windows ? winograd_of_windows(layer, model, node, err) : status;
     }
     ordered = aligned_new(count * sizeof *ordered);
     if (ordered == NULL)

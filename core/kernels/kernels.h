@@ -240,6 +240,11 @@ struct kernel_table {
     size_t (*depthwise_scratch)(const struct kernel_depthwise *depthwise); /* floats that help any part of it; or 0 */
     void (*winograd_input)(const struct kernel_winograd *winograd);
     void (*winograd_output)(const struct kernel_winograd *winograd);
+    /* The filters of a panel of float32 weights of three segments [3][c] (windows of 3 x 3), transformed for m = 2:
+     * u[i], i < 16, are weights [c][the panel's columns], of one panel, in `memory`, 64-byte aligned, of 32 c times
+     * panel_columns floats, which the caller keeps as long, and beside the weights whose bias (its first numbers) they
+     * share.  NULL: not in this table. */
+    void (*winograd_filters)(const struct kernel_weights *weights, int panel, struct kernel_weights *u, float *memory);
     void (*max_pool)(const struct kernel_pool *pool);
     void (*average_pool)(const struct kernel_pool *pool);
     /* y[c] = mean over the pixels of x[pixels, c], channels [c0, c1); summed in pixel order */

@@ -398,9 +398,10 @@ def peak(models, name):
     return 1024 * int(subprocess.check_output([sys.executable, "-c", start, *map(str, command)]))
 
 
-@pytest.mark.parametrize("channels, stride", [((512, 512, 512, 2048), 2)])
+@pytest.mark.parametrize("channels, stride", [((512, 512, 512, 2048), 2), ((512,) * 7, 1)])
 def test_a_large_file_takes_little_more_memory_than_its_bytes(models, tmp_path, channels, stride):
-    """Weights that a norm is folded into were there twice, in two orders, and once more as packed."""
+    """Weights that a norm is folded into were there twice, in two orders, and once more as packed; and Winograd's, of a
+    stride of 1, 1.8 times as large as in the file."""
     rng = np.random.default_rng(1)
     graph = onnx.Graph(any_size=False)
     numbers = lambda name, *shape: graph.constant(name, list(shape), array.array("f", rng.random(shape, np.float32).tobytes()))

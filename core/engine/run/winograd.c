@@ -11,7 +11,8 @@
 enum { SIDE = 6 };
 #define LEAST_CHANNELS 16             /* below, the transforms cost more than the products save */
 #define MOST_LARGE ((size_t)128 * 256) /* weights up to which a tile is 4 x 4: its transform is 4 times as large as they
-                                        * are, 1.8 times for 2 x 2, and comes from memory */
+                                        * are, and comes from memory */
+#define WINDOWS_BYTES ((size_t)4 << 20) /* as BATCH_BYTES where filters are transformed in each run, once a batch */
 #define BATCH_BYTES ((size_t)1 << 20)  /* of transformed tiles and their products: the second cache */
 #define GROUP_PIXELS 100 /* outputs from which on groups are transformed: below, the weights outweigh the map */
 #define LARGE_PIXELS 400 /* and from which on in tiles of 4 x 4 */
@@ -124,23 +125,48 @@ static enum infomask_status pack_elements(struct layer *layer, const struct engi
     return status;
 }
 
+static enum infomask_status copy_bias(struct layer *layer, const struct engine_model *model,
+                                      const struct graph_node *node, struct infomask_error *err)
+{
+    size_t bytes = (size_t)model->graph->tensors[node->inputs[1]].dims[0] * sizeof(float);
+
+    layer->bias = aligned_new(bytes);
+    if (layer->bias == NULL)
+        return error_set(err, INFOMASK_MEMORY, "no memory for the network's weights");
+    if (graph_input(node, 2) >= 0)
+        memcpy(layer->bias, model->graph->tensors[node->inputs[2]].data, bytes);
+    else
+        memset(layer->bias, 0, bytes);
+    return INFOMASK_OK;
+}
+
+/* Transformed filters of a large layer are 1.8 times as large as the filters: to read them from memory takes about as
+ * long as to transform these, and a network of such layers would be twice its file. */
+bool winograd_windows(const struct engine_model *model, const struct layer *layer)
+{
+    return layer->tile == 2 && layer->groups == 1 && model->kernels->winograd_filters != NULL;
+}
+
+enum infomask_status winograd_of_windows(struct layer *layer, const struct engine_model *model,
+                                         const struct graph_node *node, struct infomask_error *err)
+{
+    layer->way = WAY_WINOGRAD;
+    return copy_bias(layer, model, node, err);
+}
+
 enum infomask_status winograd_pack(struct layer *layer, const struct engine_model *model, const struct graph_node *node,
                                    int m, int c, struct infomask_error *err)
 {
-    const float *w = model->graph->tensors[node->inputs[1]].data, *bias = NULL;
+    enum infomask_status status = copy_bias(layer, model, node, err);
 
-    if (graph_input(node, 2) >= 0)
-        bias = model->graph->tensors[node->inputs[2]].data;
+    if (status != INFOMASK_OK)
+        return status;
     layer->way = WAY_WINOGRAD;
     layer->packs = elements_of(layer) * layer->groups;
     layer->weights = calloc((size_t)layer->packs, sizeof *layer->weights);
-    layer->bias = aligned_new((size_t)m * sizeof(float));
-    if (layer->weights == NULL || layer->bias == NULL)
+    if (layer->weights == NULL)
         return error_set(err, INFOMASK_MEMORY, "no memory for the network's weights");
-    memset(layer->bias, 0, (size_t)m * sizeof(float));
-    if (bias != NULL)
-        memcpy(layer->bias, bias, (size_t)m * sizeof(float));
-    return pack_elements(layer, model, w, m, c, err);
+    return pack_elements(layer, model, model->graph->tensors[node->inputs[1]].data, m, c, err);
 }
 
 /* ---- geometry ---------------------------------------------------------------------------------------------------- */
@@ -163,6 +189,12 @@ static size_t elements_apart(int count, int channels)
 #define TRANSFORM_US (12 / TRANSFORM_FLOPS_US)
 #define PRODUCT_US (2 / PRODUCT_FLOPS_US)
 
+/* For the transformed filters of a panel. */
+static size_t filter_floats(const struct layer *layer, int c)
+{
+    return 32 * (size_t)c * (size_t)layer->weights->panel_columns;
+}
+
 /* Tiles at once, up to all of them: as many as stay in the second cache. */
 static void batch_tiles(const struct engine_model *model, struct step *s, int tiles, int c, int n, size_t bytes)
 {
@@ -174,6 +206,8 @@ static void batch_tiles(const struct engine_model *model, struct step *s, int ti
     s->lines = s->lines < 2 * unit ? 2 * unit : s->lines;
     s->lines = s->lines < tiles ? s->lines : tiles;
     s->scratch = (size_t)elements * (elements_apart(s->lines, c) + elements_apart(s->lines, n)) * sizeof(float);
+    if (layer->windows)
+        s->scratch += filter_floats(layer, c) * sizeof(float);
 }
 
 /* Along groups where the tiles are few, else along lines of tiles, all groups of some tiles before the next ones. */
@@ -193,7 +227,8 @@ static void cut_grouped(const struct engine_model *model, struct step *s)
     batch_tiles(model, s, tiles, c, n, GROUP_BYTES);
 }
 
-/* Along panels where the weights far outweigh the tiles (each chunk then transforms all tiles), else along tiles. */
+/* Along panels where the weights far outweigh the tiles (each chunk then transforms all tiles), or filters are
+ * transformed as well, else along tiles. */
 void winograd_geometry(const struct engine_model *model, struct step *s)
 {
     const struct layer *layer = &model->layers[s->node];
@@ -205,7 +240,7 @@ void winograd_geometry(const struct engine_model *model, struct step *s)
         cut_grouped(model, s);
         return;
     }
-    s->by_panels = w->panels > 1 && c * n > 4 * tiles * (c + n);
+    s->by_panels = w->panels > 1 && (layer->windows || c * n > 4 * tiles * (c + n));
     if (s->by_panels) {
         s->unit = 1;
         s->cut = cut_make(w->panels, tiles * elements * (PRODUCT_US * c + TRANSFORM_US) * w->panel_columns,
@@ -215,7 +250,7 @@ void winograd_geometry(const struct engine_model *model, struct step *s)
         s->cut = cut_make((tiles + s->unit - 1) / s->unit,
                           s->unit * elements * (PRODUCT_US * c * n + TRANSFORM_US * (c + n)), 0, MOST_CHUNKS);
     }
-    batch_tiles(model, s, tiles, s->c, s->out_c, BATCH_BYTES);
+    batch_tiles(model, s, tiles, s->c, s->out_c, layer->windows ? WINDOWS_BYTES : BATCH_BYTES);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -230,11 +265,11 @@ static struct kernel_winograd transform_of(const struct task *task, const struct
     const struct step *s = task->step;
     const struct layer *layer = &task->run->model->layers[s->node];
     const struct kernel_weights *w = layer->weights;
-    int n0 = part->group * w->n;
+    int n0 = part->group * w->n, c = layer->windows ? w->segment_k / 3 : w->segment_k;
     struct kernel_winograd t = {
         .m = layer->tile, .first = part->first, .count = part->last - part->first,
-        .x = (float *)task_value(task, s->x, task->item) + part->group * w->segment_k, .h = s->h, .w = s->w,
-        .c = w->segment_k, .pad_top = s->pad_top, .pad_left = s->pad_left, .x_pixel = s->c,
+        .x = (float *)task_value(task, s->x, task->item) + part->group * c, .h = s->h, .w = s->w,
+        .c = c, .pad_top = s->pad_top, .pad_left = s->pad_left, .x_pixel = s->c,
         .y = (float *)task_value(task, s->y, task->item) + n0, .y_pixel = s->out_c, .bias = layer->bias + n0,
         .out_h = s->out_h, .out_w = s->out_w, .n = w->n, .n0 = part->panel0 * w->panel_columns,
         .n1 = part->panel1 == w->panels ? w->n : part->panel1 * w->panel_columns, .epilogue = layer->epilogue};
@@ -248,6 +283,26 @@ static struct kernel_winograd transform_of(const struct task *task, const struct
     return t;
 }
 
+/* The products of filters that are transformed here, a panel at a time. */
+static void windows_products(const struct task *task, const struct part *part, const struct kernel_winograd *t,
+                             float *products)
+{
+    const struct kernel_table *kernels = task->run->model->kernels;
+    const struct layer *layer = &task->run->model->layers[task->step->node];
+    float *memory = products + elements_of(layer) * t->products_apart;
+    struct kernel_weights u[16];
+
+    for (int panel = part->panel0; panel < part->panel1; panel++) {
+        kernels->winograd_filters(layer->weights, panel, u, memory);
+        for (int i = 0; i < 16; i++) {
+            struct kernel_gemm g = {.weights = &u[i], .a = t->v + i * t->v_apart, .a_row = t->c, .m = t->count,
+                                    .c = products + i * t->products_apart + panel * layer->weights->panel_columns,
+                                    .c_row = t->n, .panel1 = 1, .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY}};
+            kernels->gemm(&g);
+        }
+    }
+}
+
 static void winograd_batch(const struct task *task, const struct part *part, int worker)
 {
     const struct kernel_table *kernels = task->run->model->kernels;
@@ -257,7 +312,9 @@ static void winograd_batch(const struct task *task, const struct part *part, int
     float *products = t.v + elements * t.v_apart;
 
     kernels->winograd_input(&t);
-    for (int i = 0; i < elements; i++) {
+    if (layer->windows)
+        windows_products(task, part, &t, products);
+    for (int i = 0; i < elements && !layer->windows; i++) {
         struct kernel_gemm g = {.weights = &layer->weights[part->group * elements + i], .a = t.v + i * t.v_apart,
                                 .a_row = t.c, .m = t.count, .c = products + i * t.products_apart, .c_row = t.n,
                                 .panel0 = part->panel0, .panel1 = part->panel1,

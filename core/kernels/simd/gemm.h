@@ -204,6 +204,7 @@ static void simd_gemm_fill(struct kernel_table *table)
     table->operand_bytes = simd_operand_bytes;
     table->pack_operand = simd_pack_operand;
     table->scale_inputs = simd_scale_inputs;
+    table->winograd_filters = simd_winograd_filters;
     table->gemm = simd_gemm;
     table->gemm_scratch = simd_gemm_scratch;
 }

@@ -76,4 +76,50 @@ static void simd_scale_inputs(const struct kernel_weights *w, const float *facto
     }
 }
 
+/* G g for three numbers of a filter. */
+INLINE void winograd_filter_line(const vec *g, vec *u)
+{
+    const vec half = vec_set(.5F), even = vec_mul(half, vec_add(g[0], g[2])), odd = vec_mul(half, g[1]);
+
+    u[0] = g[0];
+    u[1] = vec_add(even, odd);
+    u[2] = vec_sub(even, odd);
+    u[3] = g[2];
+}
+
+/* Columns [n, n + LANES) of a channel, or as many as the mask has; lines of taps and of elements are so far apart. */
+INLINE void winograd_filter(const float *from, ptrdiff_t taps_apart, float *to, ptrdiff_t elements_apart, vmask mask)
+{
+    vec column[3], half[3][4], line[3], u[4];
+
+    for (int x = 0; x < 3; x++) {
+        for (int y = 0; y < 3; y++)
+            column[y] = vec_load_mask(from + (3 * y + x) * taps_apart, mask);
+        winograd_filter_line(column, half[x]);
+    }
+    for (int row = 0; row < 4; row++) {
+        for (int x = 0; x < 3; x++)
+            line[x] = half[x][row];
+        winograd_filter_line(line, u);
+        for (int i = 0; i < 4; i++)
+            vec_store_mask(to + (4 * row + i) * elements_apart, u[i], mask);
+    }
+}
+
+static void simd_winograd_filters(const struct kernel_weights *w, int panel, struct kernel_weights *u, float *memory)
+{
+    const int c = w->segment_k / 3, width = panel_width(w, panel);
+    const ptrdiff_t apart = (ptrdiff_t)c * width;
+    const float *from = (const float *)w->data + (ptrdiff_t)panel * PANEL * 9 * c;
+
+    for (int k = 0; k < c; k++)
+        for (int n = 0; n < width; n += LANES)
+            winograd_filter(from + k * width + n, apart, memory + k * width + n, apart,
+                            mask_first(width - n < LANES ? width - n : LANES));
+    for (int i = 0; i < 16; i++)
+        u[i] = (struct kernel_weights){.type = KERNEL_F32, .segments = 1, .segment_k = c, .n = panel_columns(w, panel),
+                                       .panels = 1, .panel_columns = PANEL, .step = w->step, .data = memory + i * apart,
+                                       .bytes = (size_t)apart * sizeof(float), .moved = true, .bias = w->bias};
+}
+
 #endif

@@ -114,9 +114,74 @@ static void transforms_match(void **state)
     }
 }
 
+/* Element `i` of G g G^T. */
+static double transformed(const float *w, int c, int column, int channel, int i)
+{
+    static const double g[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+    double sum = 0;
+
+    for (int y = 0; y < 3; y++)
+        for (int x = 0; x < 3; x++)
+            sum += g[i / 4][y] * g[i % 4][x] * (double)w[(column * 9 + 3 * y + x) * c + channel];
+    return sum;
+}
+
+/* Each channel alone, by a product with a row that has a one there. */
+static void panel_matches(const struct kernel_table *table, const struct kernel_weights *u, const float *w, int c, int first)
+{
+    float *a = calloc((size_t)c, sizeof *a), *y = guarded((size_t)u[0].n);
+
+    assert_non_null(a);
+    for (int i = 0; i < 16; i++)
+        for (int k = 0; k < c; k++) {
+            struct kernel_gemm g = {.weights = &u[i], .a = a, .a_row = c, .m = 1, .c = y, .c_row = u[i].n, .panel1 = 1,
+                                    .epilogue = {KERNEL_CLAMP, -INFINITY, INFINITY}};
+            a[k] = 1;
+            table->gemm(&g);
+            a[k] = 0;
+            for (int n = 0; n < u[i].n; n++)
+                if (fabs((double)y[n] - transformed(w, c, first + n, k, i)) > 1e-6)
+                    fail_msg("%s: element %d of column %d, channel %d", table->name, i, first + n, k);
+        }
+    guards_hold(y, (size_t)u[0].n);
+    guarded_free(y);
+    free(a);
+}
+
+static void filters_match(const struct kernel_table *table, int c, int n)
+{
+    float *w = random_floats((size_t)(9 * c * n));
+    const struct kernel_matrix matrix = {.w = w, .segments = 3, .segment_k = 3 * c, .n = n};
+    struct kernel_weights weights = {0}, u[16];
+    float *memory;
+
+    assert_int_equal(table->pack(&weights, &matrix, NULL), INFOMASK_OK);
+    memory = guarded((size_t)(32 * c * weights.panel_columns));
+    for (int panel = 0, first = 0; panel < weights.panels; panel++, first += u[0].n) {
+        table->winograd_filters(&weights, panel, u, memory);
+        panel_matches(table, u, w, c, first);
+        guards_hold(memory, (size_t)(32 * c * weights.panel_columns));
+    }
+    kernel_weights_fini(&weights);
+    guarded_free(memory);
+    guarded_free(w);
+}
+
+static void filters_are_transformed(void **state)
+{
+    static const int outputs[] = {16, 17, 31, 32, 48, 63, 64, 75, 100};
+
+    (void)state;
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const struct kernel_table *table = kernels_get((enum kernel_isa)isa);
+        for (size_t i = 0; i < sizeof outputs / sizeof *outputs && table != NULL && table->winograd_filters != NULL; i++)
+            filters_match(table, between(16, 40), outputs[i]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(transforms_match)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(transforms_match), cmocka_unit_test(filters_are_transformed)};
     rng = random_stream(SEED, 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
